@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+# uring_rt and urt. `make help` lists the targets.
+
+CC      ?= cc
+CLANG   ?= clang
+PREFIX  ?= /usr/local
+DESTDIR ?=
+LIBDIR  ?= $(PREFIX)/lib
+VERSION := 0.1.0
+SAN     ?=
+V       ?= 0
+BTF     ?= /sys/kernel/btf/vmlinux
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+
+# One directory per variant, so that they do not rebuild each other.
+VARIANT := $(if $(SAN),$(SAN),release)
+B       := build/$(VARIANT)
+G       := build/gen
+
+ifeq ($(V),0)
+Q    := @
+say   = @printf '  %-7s %s\n' '$(1)' '$(2)'
+else
+Q    :=
+say   = @:
+endif
+
+ARCH    := $(shell uname -m)
+BPFARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
+OPT      := $(if $(SAN),-O1,-O2) -g
+# Stacks are switched by hand: a shadow stack would not follow.
+CFLAGS   ?=
+ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) -fvisibility=hidden \
+            -fno-omit-frame-pointer -D_FILE_OFFSET_BITS=64 \
+            $(if $(filter x86_64,$(ARCH)),-fcf-protection=none) \
+            $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
+ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+LIB_SRC  := $(wildcard uring_rt/*/*.c) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
+TEST_SRC := $(wildcard tests/*_test.c)
+TEST_AUX := $(filter-out $(TEST_SRC),$(wildcard tests/*.c))
+FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
+            bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch])
+
+LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
+PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
+TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC))
+PEER_OBJ := $(B)/tools/peers/embed.o
+TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
+HELPERS  := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_AUX))
+
+LIB_A  := $(B)/liburing_rt.a
+LIB_SO := $(B)/liburing_rt.so
+URT    := $(B)/urt
+
+BPFTOOL := $(firstword $(foreach t,bpftool /usr/sbin/bpftool \
+            $(wildcard /usr/lib/linux-tools*/*/bpftool /usr/lib/linux-tools-*/bpftool),\
+            $(shell $(t) version >/dev/null 2>&1 && echo $(t))))
+HAVE_BTF := $(wildcard $(BTF))
+
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+##@ Building
+all: $(LIB_A) $(LIB_SO) $(URT) ## the libraries and the command urt
+
+deps: ## install what is needed (as root), or say what is missing
+	$(Q)sh tools/deps.sh
+
+peers: ## install the distribution's Node and Go, to compare with
+	$(Q)sh tools/deps.sh peers
+
+# Said once, before the compiler says it a hundred times.
+$(G)/.deps:
+	$(Q)mkdir -p $(G)
+	$(Q)for f in liburing.h bpf/libbpf.h; do \
+	  echo "#include <$$f>" | $(CC) -E - >/dev/null 2>&1 || { \
+	    echo "$$f is missing: run 'make deps' as root" >&2; exit 1; }; done
+	$(Q)command -v $(CLANG) >/dev/null || { \
+	    echo "clang is missing: run 'make deps' as root" >&2; exit 1; }
+	$(Q)test -n "$(BPFTOOL)" || { \
+	    echo "bpftool is missing: run 'make deps' as root" >&2; exit 1; }
+	$(Q)touch $@
+
+##@ Running
+demo: all ## the experiment: all models, one workload; DEMO="--connections 64 ..."
+	$(Q)$(URT) demo $(DEMO)
+
+bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
+	$(Q)$(URT) bench $(BENCH)
+
+##@ Checking
+test: all $(TESTS) $(HELPERS) ## the test suites
+	$(Q)tests/run.sh $(B)
+
+build-tests: all $(TESTS) $(HELPERS)
+
+format: ## format the sources with clang-format
+	$(Q)clang-format -i $(FORMAT_SRC)
+
+check-format: ## fail where the sources are not formatted
+	$(Q)clang-format --dry-run -Werror $(FORMAT_SRC)
+
+check-floors: ## fail where a floor of uring_rt includes one above it
+	$(Q)sh tests/check_floors.sh
+
+##@ Installing
+install: all ## into $(DESTDIR)$(PREFIX)
+	$(Q)install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig \
+	  $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 uring_rt/urt.h $(DESTDIR)$(PREFIX)/include/
+	$(Q)install -m 644 $(LIB_A) $(DESTDIR)$(LIBDIR)/
+	$(Q)install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)/liburing_rt.so.$(VERSION)
+	$(Q)ln -sf liburing_rt.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liburing_rt.so.0
+	$(Q)ln -sf liburing_rt.so.0 $(DESTDIR)$(LIBDIR)/liburing_rt.so
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	  -e 's|@VERSION@|$(VERSION)|' uring_rt/uring_rt.pc.in \
+	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
+
+uninstall: ## what install put there
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \
+	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+
+clean: ## all that was built
+	$(Q)rm -rf build
+
+help: ## this text
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@printf '\nVariables: SAN=address|thread  WERROR=1  V=1  CC=...  PREFIX=...  DESTDIR=...\n'
+
+# ---- rules -----------------------------------------------------------------
+
+$(B)/%.o: %.c | $(G)/.deps
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.S | $(G)/.deps
+	$(call say,AS,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/pic/%.o: %.c | $(G)/.deps
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+$(B)/pic/%.o: %.S | $(G)/.deps
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(LIB_A): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(LIB_SO): $(PIC_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 -o $@ $^ \
+	  -ldl -lpthread
+
+$(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -luring -lbpf -lelf -lz \
+	  -lpthread -ldl -lm
+
+# The servers in other languages, carried inside the command.
+$(PEER_OBJ): tools/peers/embed.S tools/peers/server.js tools/peers/server.go \
+             tools/peers/bench.go
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itools/peers -c -o $@ $<
+
+$(G)/vmlinux.h: | $(G)/.deps
+	$(call say,BTF,$@)
+	$(Q)$(BPFTOOL) btf dump file $(BTF) format c >$@
+
+$(G)/urt.bpf.o: bpf/urt.bpf.c bpf/urt_bpf.h bpf/vmlinux_min.h \
+                $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
+	  -Wno-unknown-warning-option -Wno-missing-declarations \
+	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) -c -o $@ $<
+
+$(G)/urt.skel.h: $(G)/urt.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name urt_bpf >$@ 2>$@.log || \
+	  { cat $@.log >&2; exit 1; }
+
+# Names of system calls, from this machine's headers.
+$(G)/syscall_names.h: | $(G)/.deps
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+	  sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | \
+	  grep -v -e '\[__NR_syscalls\]' -e arch_specific | sort >$@
+
+$(B)/tools/counter.o: $(G)/urt.skel.h
+$(B)/tools/names.o: $(G)/syscall_names.h
+$(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
+
+$(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
+
+$(B)/tests/%_test: $(B)/tests/%_test.o $(LIB_A)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
+	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) \
+	  -luring -lpthread -ldl -lm
+
+$(B)/tests/%: $(B)/tests/%.o $(LIB_A)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lpthread -ldl
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.PHONY: all deps peers demo bench test build-tests format check-format \
+        check-floors install uninstall clean help
+.SECONDARY:

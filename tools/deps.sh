@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what the build, the tests and the demo need, with the system's own
+# package manager. As another user than root, prints the command instead.
+#
+#   tools/deps.sh          what is needed
+#   tools/deps.sh peers    also Node and Go, to be compared with in the demo
+set -eu
+
+if command -v apt-get >/dev/null; then
+	install="apt-get install -y --no-install-recommends"
+	refresh="apt-get update"
+	packages="make gcc libc6-dev clang clang-format pkg-config strace
+		liburing-dev libbpf-dev check libelf-dev zlib1g-dev"
+	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
+	if grep -qi '^ID=ubuntu' /etc/os-release; then
+		packages="$packages linux-tools-common linux-tools-generic"
+	else
+		packages="$packages bpftool"
+	fi
+	[ "${1-}" = peers ] && packages="$packages nodejs golang-go"
+	present() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null |
+		grep -q 'ok installed'; }
+elif command -v dnf >/dev/null; then
+	install="dnf install -y"
+	refresh=true
+	packages="make gcc clang clang-tools-extra pkgconf-pkg-config strace
+		liburing-devel libbpf-devel bpftool check-devel
+		elfutils-libelf-devel zlib-devel"
+	[ "${1-}" = peers ] && packages="$packages nodejs golang"
+	present() { rpm -q "$1" >/dev/null 2>&1; }
+elif command -v pacman >/dev/null; then
+	install="pacman -S --needed --noconfirm"
+	refresh=true
+	packages="make gcc clang pkgconf strace liburing libbpf bpf check
+		libelf zlib"
+	[ "${1-}" = peers ] && packages="$packages nodejs go"
+	present() { pacman -Q "$1" >/dev/null 2>&1; }
+else
+	echo "deps: no apt-get, dnf or pacman here; install by hand: make, gcc," \
+		"clang, pkg-config, strace, bpftool and the development files" \
+		"of liburing, libbpf, Check, libelf and zlib" >&2
+	exit 1
+fi
+
+missing=
+for p in $packages; do
+	case $p in
+	nodejs) command -v node >/dev/null && continue ;;
+	golang-go | golang | go) command -v go >/dev/null && continue ;;
+	esac
+	present "$p" || missing="$missing $p"
+done
+if [ -z "$missing" ]; then
+	echo "deps: all packages are installed"
+	exit 0
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "deps: missing packages; run: sudo $install$missing" >&2
+	exit 1
+fi
+echo "deps: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+if ! { $refresh && $install $missing; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	echo "deps: could not install; the whole log is in $log" >&2
+	exit 1
+fi
+rm -f "$log"

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/* urt doctor: what this machine can do, and the command that mends the rest. */
+#define _GNU_SOURCE
+#include "../uring_rt/ring/ring.h"
+#include "counter.h"
+#include "peers/peers.h"
+#include "tool.h"
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <errno.h>
+
+struct finding {
+	const char *name;
+	bool ok;
+	char text[320];
+};
+
+static struct finding findings[32];
+static unsigned nr_findings;
+
+static void found(const char *name, bool ok, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void found(const char *name, bool ok, const char *format, ...)
+{
+	struct finding *f = &findings[nr_findings++];
+	va_list ap;
+
+	f->name = name;
+	f->ok = ok;
+	va_start(ap, format);
+	vsnprintf(f->text, sizeof(f->text), format, ap);
+	va_end(ap);
+}
+
+static long proc_number(const char *path, long otherwise)
+{
+	FILE *f = fopen(path, "re");
+	long n = otherwise;
+
+	if (f) {
+		if (fscanf(f, "%ld", &n) != 1)
+			n = otherwise;
+		fclose(f);
+	}
+	return n;
+}
+
+static void look_at_ring(void)
+{
+	static struct urt__stats_slot stats;
+	struct urt__ring ring;
+	char have[200] = "", lack[200] = "";
+	int err = urt__ring_init(&ring, 64, URT__FEATURES_ALL, &stats);
+	long off = proc_number("/proc/sys/kernel/io_uring_disabled", 0);
+
+	if (err == -EPERM && off)
+		found("io_uring", false,
+		      "switched off: as root, sysctl "
+		      "kernel.io_uring_disabled=0");
+	else if (err == -EPERM || err == -EACCES)
+		found("io_uring", false,
+		      "forbidden, probably by a container's seccomp profile: "
+		      "docker run --security-opt seccomp=unconfined");
+	else if (err)
+		found("io_uring", false, "%s: Linux 6.1 or later is needed",
+		      strerror(-err));
+	if (err)
+		return;
+	for (unsigned i = 0; i < URT__FEATURE_COUNT; i++) {
+		bool has = ring.features & (1u << i);
+		char *list = has ? have : lack;
+
+		/* Of the ring; the others are found out when they are used. */
+		if (i > URT__FEATURE_BIT_REG_RING &&
+		    i != URT__FEATURE_BIT_NO_IOWAIT)
+			continue;
+		snprintf(list + strlen(list), 200 - strlen(list), " %s",
+			 urt__feature_info[i].name);
+	}
+	urt__ring_destroy(&ring);
+	found("io_uring", true, "works, with%s%s%s", *have ? have : " nothing",
+	      *lack ? "; this kernel lacks" : "", lack);
+}
+
+static void look_at_bpf(void)
+{
+	char why[256];
+	struct counter *c = counter_open(why, sizeof(why));
+
+	found("eBPF", c, "%s", c ? "the counting programs load" : why);
+	counter_close(c);
+}
+
+static void look_at_limits(void)
+{
+	struct rlimit r;
+	long maps = proc_number("/proc/sys/vm/max_map_count", 0);
+	long pids = proc_number("/proc/sys/kernel/pid_max", 0);
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	found("descriptors", r.rlim_max >= 4096,
+	      "%ld open files now, %ld at most%s", (long)r.rlim_cur,
+	      (long)r.rlim_max,
+	      r.rlim_max >= 4096 ? "" : ": raise it (ulimit -Hn 65536)");
+	found("threads", pids >= 1024,
+	      "pid_max is %ld: the thread model ends there", pids);
+	found("mappings", maps >= 65530,
+	      "max_map_count is %ld: matters to kernels before 6.13, where a "
+	      "stack guard is a mapping",
+	      maps);
+}
+
+static void look_at_peers(void)
+{
+	char version[64];
+
+	peer_version("node --version 2>/dev/null", version, sizeof(version));
+	found("Node", *version, "%s",
+	      *version ? version : "not installed: `make peers`");
+	peer_version("go version 2>/dev/null", version, sizeof(version));
+	found("Go", *version, "%s",
+	      *version ? version : "not installed: `make peers`");
+}
+
+static void print_json(void)
+{
+	struct json j = { .out = stdout };
+
+	json_object(&j, NULL);
+	json_string(&j, "schema", "urt.doctor.v1");
+	json_array(&j, "findings");
+	for (unsigned i = 0; i < nr_findings; i++) {
+		json_object(&j, NULL);
+		json_string(&j, "name", findings[i].name);
+		json_string(&j, "ok", findings[i].ok ? "yes" : "no");
+		json_string(&j, "text", findings[i].text);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	json_end_object(&j);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct utsname u;
+	int major = 0, minor = 0;
+	bool json = argc == 2 && !strcmp(argv[1], "--json");
+
+	if (argc > 1 && !json) {
+		fputs("usage: urt doctor [--json]\n"
+		      "Exit status 1 if io_uring or eBPF cannot be used.\n",
+		      strcmp(argv[1], "--help") ? stderr : stdout);
+		return strcmp(argv[1], "--help") ? EXIT_BAD : 0;
+	}
+	uname(&u);
+	sscanf(u.release, "%d.%d", &major, &minor);
+	found("kernel", major > 6 || (major == 6 && minor >= 1), "Linux %s%s",
+	      u.release,
+	      major > 6 || (major == 6 && minor >= 1)
+		      ? ""
+		      : ": 6.1 or later is what this is made for");
+	look_at_ring();
+	look_at_bpf();
+	look_at_limits();
+	look_at_peers();
+	if (json) {
+		print_json();
+	} else {
+		for (unsigned i = 0; i < nr_findings; i++)
+			printf("%-3s  %-12s %s\n", findings[i].ok ? "ok" : "NO",
+			       findings[i].name, findings[i].text);
+	}
+	return findings[1].ok && findings[2].ok ? 0 : EXIT_BAD;
+}

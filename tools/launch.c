@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/* The gate before exec; see launch.h. */
+#define _GNU_SOURCE
+#include "launch.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void child(char *const argv[], int cpu, int stdout_fd, int gate,
+		  int failed)
+{
+	char go;
+	int err;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set);
+	}
+	if (stdout_fd >= 0)
+		dup2(stdout_fd, STDOUT_FILENO);
+	if (read(gate, &go, 1) != 1)
+		_exit(127);
+	execvp(argv[0], argv);
+	err = errno;
+	if (write(failed, &err, sizeof(err)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+int launch(struct launch *l, char *const argv[], int cpu, int stdout_fd)
+{
+	int gate[2], failed[2];
+
+	if (pipe2(gate, O_CLOEXEC))
+		return -errno;
+	if (pipe2(failed, O_CLOEXEC)) {
+		close(gate[0]);
+		close(gate[1]);
+		return -errno;
+	}
+	l->pid = fork();
+	if (!l->pid) {
+		close(gate[1]);
+		child(argv, cpu, stdout_fd, gate[0], failed[1]);
+	}
+	close(gate[0]);
+	close(failed[1]);
+	l->gate = gate[1];
+	l->failed = failed[0];
+	if (l->pid > 0)
+		return 0;
+	close(l->gate);
+	close(l->failed);
+	return -EAGAIN;
+}
+
+int launch_go(struct launch *l)
+{
+	int err = 0;
+	ssize_t n;
+
+	if (write(l->gate, "", 1) != 1)
+		err = errno;
+	close(l->gate);
+	do
+		n = read(l->failed, &err, sizeof(err));
+	while (n < 0 && errno == EINTR);
+	close(l->failed);
+	if (n != sizeof(err))
+		return 0;
+	waitpid(l->pid, NULL, 0);
+	return -err;
+}

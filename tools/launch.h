@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting a program in a way that counting can begin exactly at its exec. */
+#ifndef URT_LAUNCH_H
+#define URT_LAUNCH_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct launch {
+	pid_t pid;
+	int gate;   /* written to let it go */
+	int failed; /* tells why exec failed; closed by a successful exec */
+};
+
+/*
+ * Forks a child that waits at the gate. cpu: to pin it to, or -1. stdout_fd:
+ * what its stdout shall be, or -1. It dies with this process. 0 or -errno.
+ */
+int launch(struct launch *, char *const argv[], int cpu, int stdout_fd);
+
+/* Lets it exec. 0, or -errno of the exec: then it is gone already. */
+int launch_go(struct launch *);
+
+#endif

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* urt: finds the subcommand. */
+#include "demo/demo.h"
+#include "tool.h"
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *what;
+} commands[] = {
+	{ "demo", cmd_demo, "the experiment: all models, one workload" },
+	{ "stat", cmd_stat, "count what a program asks of the kernel" },
+	{ "bench", cmd_bench,
+	  "micro-benchmarks of the runtime, beside others" },
+	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },
+	{ "serve", cmd_serve, "one server of the demo alone" },
+	{ "load", cmd_load, "load generator for HTTP/1.1" },
+	/* Not listed: what the demo measures of itself. */
+	{ "cost-yield", cmd_cost_yield, NULL },
+	{ "cost-switch", cmd_cost_switch, NULL },
+};
+
+static int usage(FILE *out)
+{
+	fputs("usage: urt COMMAND [OPTIONS]\n\n", out);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		if (commands[i].what)
+			fprintf(out, "  %-8s %s\n", commands[i].name,
+				commands[i].what);
+	fputs("\n`urt COMMAND --help` lists a command's options.\n", out);
+	return out == stdout ? 0 : EXIT_BAD;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help"))
+		return usage(stdout);
+	if (!strcmp(argv[1], "--version")) {
+		puts("urt 0.1.0");
+		return 0;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	return fail("no such command: \"%s\" (`urt help` lists them)", argv[1]);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Model `epoll`: one thread, an event loop, a state machine per connection:
+ * what Node is inside, in C.
+ *
+ * Where a suspended request lives: in its struct conn, on the heap: the state
+ * says which callback continues it. Nothing of it is on a stack.
+ */
+#define _GNU_SOURCE
+#include "model.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct conn;
+
+/* What an event is about. */
+struct source {
+	struct conn *conn;
+	int fd; /* -1: not open */
+	uint32_t interest;
+};
+
+enum state { READING, ASKING, ANSWERING };
+
+struct conn {
+	struct source client, backend;
+	enum state state;
+	struct http_request req;
+	char ask[16];	 /* to the backend */
+	const char *out; /* what is being written, to whom depends on state */
+	size_t out_len;
+	bool close; /* after the answer */
+	size_t got; /* of the backend's reply */
+	size_t len; /* in buf */
+	char buf[HTTP_MAX];
+	struct conn *next_dead;
+};
+
+static int epfd;
+static const struct server *server;
+static struct conn *dead; /* freed after the batch: it may hold their events */
+
+static void want(struct source *s, uint32_t interest)
+{
+	struct epoll_event ev = { interest, { .ptr = s } };
+
+	if (s->interest == interest)
+		return;
+	epoll_ctl(epfd, s->interest ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd,
+		  &ev);
+	s->interest = interest;
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->client.fd < 0)
+		return;
+	close(c->client.fd);
+	if (c->backend.fd >= 0)
+		close(c->backend.fd);
+	c->client.fd = c->backend.fd = -1;
+	c->next_dead = dead;
+	dead = c;
+}
+
+/* Writes what is left of out. 1: all; 0: not now; -1: closed. */
+static int flush_out(struct conn *c, struct source *to)
+{
+	while (c->out_len) {
+		ssize_t n = send(to->fd, c->out, c->out_len, MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINPROGRESS)) {
+			want(to, EPOLLOUT);
+			return 0;
+		}
+		if (n <= 0) {
+			conn_close(c);
+			return -1;
+		}
+		c->out += n;
+		c->out_len -= n;
+	}
+	want(to, EPOLLIN);
+	return 1;
+}
+
+static bool ask_backend(struct conn *c)
+{
+	if (c->backend.fd < 0) {
+		c->backend.fd = socket(
+			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		c->backend.interest = 0;
+		if (c->backend.fd < 0 ||
+		    (connect(c->backend.fd,
+			     (const struct sockaddr *)&server->backend,
+			     sizeof(server->backend)) &&
+		     errno != EINPROGRESS))
+			return false;
+	}
+	c->state = ASKING;
+	c->out = c->ask;
+	c->out_len = backend_request(c->ask, c->req.ms);
+	c->got = 0;
+	return true;
+}
+
+static void next_request(struct conn *c);
+
+static void answer(struct conn *c)
+{
+	struct http_response resp = http_respond(&c->req);
+
+	c->state = ANSWERING;
+	c->out = resp.text;
+	c->out_len = resp.len;
+	c->close = resp.close;
+}
+
+/* The answer may have gone out at once: then on to the next request. */
+static bool answered(struct conn *c)
+{
+	if (flush_out(c, &c->client) <= 0)
+		return false;
+	if (c->close) {
+		conn_close(c);
+		return false;
+	}
+	c->state = READING;
+	return true;
+}
+
+static void next_request(struct conn *c)
+{
+	size_t used;
+
+	while ((used = http_parse(c->buf, c->len, &c->req))) {
+		c->len -= used;
+		memmove(c->buf, c->buf + used, c->len);
+		if (c->req.route == HTTP_WAIT) {
+			if (!ask_backend(c))
+				conn_close(c);
+			else
+				flush_out(c, &c->backend);
+			return;
+		}
+		answer(c);
+		if (!answered(c))
+			return;
+	}
+	want(&c->client, EPOLLIN);
+}
+
+static void client_readable(struct conn *c)
+{
+	ssize_t n;
+
+	if (c->len == sizeof(c->buf)) { /* busy, and more is coming: later */
+		want(&c->client, EPOLLRDHUP);
+		return;
+	}
+	n = recv(c->client.fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		conn_close(c);
+		return;
+	}
+	c->len += n;
+	if (c->state == READING)
+		next_request(c);
+}
+
+static void client_event(struct conn *c, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+		conn_close(c);
+	else if (c->state == ANSWERING && events & EPOLLOUT) {
+		if (answered(c))
+			next_request(c);
+	} else if (events & EPOLLIN)
+		client_readable(c);
+}
+
+static void backend_event(struct conn *c, uint32_t events)
+{
+	char buf[16];
+	ssize_t n;
+
+	if (c->state == ASKING && c->out_len) {
+		flush_out(c, &c->backend);
+		return;
+	}
+	n = recv(c->backend.fd, buf, sizeof(buf), 0);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0 || c->state != ASKING) {
+		conn_close(c);
+		return;
+	}
+	c->got += n;
+	if (c->got < BACKEND_REPLY_LEN)
+		return;
+	answer(c);
+	if (answered(c))
+		next_request(c);
+}
+
+static void accept_some(struct source *listener)
+{
+	int fd =
+		accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct conn *c;
+
+	if (fd < 0)
+		return;
+	c = malloc(sizeof(*c));
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->client = (struct source){ c, fd, 0 };
+	c->backend = (struct source){ c, -1, 0 };
+	c->state = READING;
+	c->len = 0;
+	want(&c->client, EPOLLIN);
+}
+
+static void handle(struct source *s, uint32_t events)
+{
+	struct conn *c = s->conn;
+
+	if (!c)
+		accept_some(s);
+	else if (s->fd < 0)
+		return; /* closed earlier in this batch */
+	else if (s == &c->client)
+		client_event(c, events);
+	else
+		backend_event(c, events);
+}
+
+int model_epoll(const struct server *s)
+{
+	struct source listener = { NULL, s->listen_fd, 0 };
+	struct epoll_event events[256];
+
+	server = s;
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	want(&listener, EPOLLIN);
+	for (;;) {
+		int n = epoll_wait(epfd, events, ARRAY_LEN(events), -1);
+
+		for (int i = 0; i < n; i++)
+			handle(events[i].data.ptr, events[i].events);
+		while (dead) {
+			struct conn *next = dead->next_dead;
+
+			free(dead);
+			dead = next;
+		}
+	}
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The least of HTTP/1.1 that the experiment needs, the same for every C model
+ * and, line by line, for the servers in Node and Go: models are compared here,
+ * not HTTP libraries.
+ *
+ *	GET /            at once
+ *	GET /wait?ms=N   after a round trip to a backend that takes N ms
+ *	GET /cpu?ms=N    after burning N ms of CPU
+ *
+ * Anything malformed is answered 400, another path 404, a head that does not
+ * fit HTTP_MAX 431, and then the connection is closed.
+ */
+#ifndef URT_HTTP_H
+#define URT_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTP_MAX    4096 /* bytes of a request's head; also the read buffer */
+#define HTTP_MAX_MS 60000
+
+enum http_route {
+	HTTP_OK,
+	HTTP_WAIT,
+	HTTP_CPU,
+	HTTP_BAD, /* from here on: answer and close */
+	HTTP_NOT_FOUND,
+	HTTP_TOO_LARGE,
+};
+
+struct http_request {
+	enum http_route route;
+	unsigned ms;
+};
+
+/* Length of the first request in buf, or 0 if it is not complete yet. */
+size_t http_parse(const char *buf, size_t len, struct http_request *);
+
+struct http_response {
+	const char *text;
+	size_t len;
+	bool close;
+};
+
+/* What to answer. For HTTP_CPU, burns the CPU first. */
+struct http_response http_respond(const struct http_request *);
+
+/* The line that asks the backend to take ms: its length. */
+size_t backend_request(char buf[16], unsigned ms);
+#define BACKEND_REPLY	  "ok\n"
+#define BACKEND_REPLY_LEN 3
+
+#endif

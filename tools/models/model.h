@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The models of concurrency: one server each, to be read side by side. All
+ * open their backend connection for a client when it first asks to wait, and
+ * keep it for that client.
+ */
+#ifndef URT_MODEL_H
+#define URT_MODEL_H
+
+#include "../tool.h"
+#include "http.h"
+#include <netinet/in.h>
+
+struct server {
+	int listen_fd; /* blocking */
+	struct sockaddr_in backend;
+	int port; /* of listen_fd */
+};
+
+struct model {
+	const char *name;
+	const char *unit;		   /* of scheduling */
+	const char *waits_in;		   /* what it waits in */
+	int (*run)(const struct server *); /* returns on failure only */
+	bool peer; /* another language's runtime, which may not be installed */
+};
+
+extern const struct model models[];
+extern const unsigned nr_models;
+const struct model *model_find(const char *name);
+
+int model_thread(const struct server *);
+int model_epoll(const struct server *);
+int model_uring_loop(const struct server *);
+int model_coroutine(const struct server *);
+int model_node(const struct server *);
+int model_go(const struct server *);
+
+/* Why the peer cannot be run here, or NULL. */
+const char *peer_missing(const struct model *);
+
+/*
+ * The command that serves as the peer on `port` (Go is built first, once, into
+ * the user's cache). NULL-terminated, static. NULL: could not; it was said.
+ */
+char **peer_command(const struct model *, int port, int backend_port);
+
+#endif

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Model `thread`: an OS thread per connection, blocking calls.
+ *
+ * Where a suspended request lives: on the stack of its thread, in the kernel:
+ * a kernel stack, a task_struct, and as much of the user stack as was touched.
+ */
+#define _GNU_SOURCE
+#include "model.h"
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define STACK_SIZE (128 * 1024) /* as the coroutines' */
+
+static const struct server *server;
+
+static bool send_all(int fd, const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
+static bool ask_backend(int *fd, unsigned ms)
+{
+	char buf[16];
+	size_t got = 0;
+	ssize_t n;
+
+	if (*fd < 0) {
+		*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (connect(*fd, (struct sockaddr *)&server->backend,
+			    sizeof(server->backend)))
+			return false;
+	}
+	if (!send_all(*fd, buf, backend_request(buf, ms)))
+		return false;
+	while (got < BACKEND_REPLY_LEN) {
+		n = recv(*fd, buf, sizeof(buf), 0);
+		if (n <= 0)
+			return false;
+		got += n;
+	}
+	return true;
+}
+
+static void serve(int fd, int *backend)
+{
+	char buf[HTTP_MAX];
+	size_t len = 0, used;
+	struct http_request req;
+	struct http_response resp;
+	ssize_t n;
+
+	while ((n = recv(fd, buf + len, sizeof(buf) - len, 0)) > 0) {
+		len += n;
+		while ((used = http_parse(buf, len, &req))) {
+			if (req.route == HTTP_WAIT &&
+			    !ask_backend(backend, req.ms))
+				return;
+			resp = http_respond(&req);
+			if (!send_all(fd, resp.text, resp.len) || resp.close)
+				return;
+			len -= used;
+			memmove(buf, buf + used, len);
+		}
+	}
+}
+
+static void *connection(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	int backend = -1;
+
+	serve(fd, &backend);
+	if (backend >= 0)
+		close(backend);
+	close(fd);
+	return NULL;
+}
+
+int model_thread(const struct server *s)
+{
+	pthread_attr_t attr;
+
+	server = s;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	for (;;) {
+		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		pthread_t thread;
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+			sleep_ns(NS_PER_MS);
+		else if (fd >= 0 && pthread_create(&thread, &attr, connection,
+						   (void *)(intptr_t)fd))
+			close(fd); /* no thread for it: refused */
+	}
+}

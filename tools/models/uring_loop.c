@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Model `uring-loop`: the event loop of epoll.c over one io_uring, with
+ * liburing: no coroutines, no library of ours. Beside `coroutine` it isolates
+ * the unit of scheduling, beside `epoll` the interface to the kernel.
+ *
+ * Where a suspended request lives: in its struct conn, on the heap. Exactly one
+ * operation of a connection is in flight, and the state says which; its
+ * completion is the continuation.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/ring/abi.h"
+#include "model.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Since liburing 2.2; without it, entering the ring looks up a descriptor. */
+int io_uring_register_ring_fd(struct io_uring *ring) __attribute__((weak));
+
+enum state { READING, CONNECTING, ASKING, LISTENING, ANSWERING };
+
+struct conn {
+	int fd, backend; /* backend -1: not open */
+	enum state state;
+	struct http_request req;
+	char ask[16];
+	const char *out;
+	size_t out_len;
+	bool close;
+	size_t got; /* of the backend's reply */
+	size_t len; /* in buf */
+	char buf[HTTP_MAX];
+};
+
+static struct io_uring ring;
+static const struct server *server;
+
+static struct io_uring_sqe *get_sqe(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	while (!sqe) {
+		io_uring_submit(&ring);
+		sqe = io_uring_get_sqe(&ring);
+	}
+	return sqe;
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->backend >= 0)
+		close(c->backend);
+	close(c->fd);
+	free(c);
+}
+
+static void op_recv(struct conn *c, enum state state, int fd, void *buf,
+		    size_t len)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_recv(sqe, fd, buf, len, 0);
+	io_uring_sqe_set_data(sqe, c);
+	c->state = state;
+}
+
+static void op_send(struct conn *c, enum state state, int fd)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_send(sqe, fd, c->out, c->out_len, MSG_NOSIGNAL);
+	io_uring_sqe_set_data(sqe, c);
+	c->state = state;
+}
+
+static void op_connect(struct conn *c)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	c->backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	io_uring_prep_connect(sqe, c->backend,
+			      (const struct sockaddr *)&server->backend,
+			      sizeof(server->backend));
+	io_uring_sqe_set_data(sqe, c);
+	c->state = CONNECTING;
+}
+
+static void op_accept(void)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_accept(sqe, server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+static void ask_backend(struct conn *c)
+{
+	c->out = c->ask;
+	c->out_len = backend_request(c->ask, c->req.ms);
+	c->got = 0;
+	if (c->backend < 0)
+		op_connect(c);
+	else
+		op_send(c, ASKING, c->backend);
+}
+
+static void answer(struct conn *c)
+{
+	struct http_response resp = http_respond(&c->req);
+
+	c->out = resp.text;
+	c->out_len = resp.len;
+	c->close = resp.close;
+	op_send(c, ANSWERING, c->fd);
+}
+
+static void next_request(struct conn *c)
+{
+	size_t used = http_parse(c->buf, c->len, &c->req);
+
+	if (!used) {
+		op_recv(c, READING, c->fd, c->buf + c->len,
+			sizeof(c->buf) - c->len);
+		return;
+	}
+	c->len -= used;
+	memmove(c->buf, c->buf + used, c->len);
+	if (c->req.route == HTTP_WAIT)
+		ask_backend(c);
+	else
+		answer(c);
+}
+
+/* Some of out went to fd. True: all of it has. */
+static bool sent(struct conn *c, int fd, int n)
+{
+	c->out += n;
+	c->out_len -= n;
+	if (c->out_len)
+		op_send(c, c->state, fd);
+	return !c->out_len;
+}
+
+static void completed(struct conn *c, int res)
+{
+	if (res < 0 || (res == 0 && c->state != CONNECTING)) {
+		conn_close(c);
+		return;
+	}
+	switch (c->state) {
+	case READING:
+		c->len += res;
+		next_request(c);
+		break;
+	case CONNECTING:
+		op_send(c, ASKING, c->backend);
+		break;
+	case ASKING:
+		if (sent(c, c->backend, res))
+			op_recv(c, LISTENING, c->backend, c->ask,
+				sizeof(c->ask));
+		break;
+	case LISTENING:
+		c->got += res;
+		if (c->got < BACKEND_REPLY_LEN)
+			op_recv(c, LISTENING, c->backend, c->ask,
+				sizeof(c->ask));
+		else
+			answer(c);
+		break;
+	case ANSWERING:
+		if (!sent(c, c->fd, res))
+			break;
+		if (c->close)
+			conn_close(c);
+		else
+			next_request(c);
+		break;
+	}
+}
+
+static void accepted(int fd)
+{
+	struct conn *c = fd < 0 ? NULL : malloc(sizeof(*c));
+
+	op_accept();
+	if (!c) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->backend = -1;
+	c->len = 0;
+	op_recv(c, READING, fd, c->buf, sizeof(c->buf));
+}
+
+static int ring_open(void)
+{
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_SUBMIT_ALL,
+		.cq_entries = 4096,
+	};
+	int err = io_uring_queue_init_params(256, &ring, &p);
+
+	if (err == -EINVAL) {
+		p = (struct io_uring_params){ .flags = IORING_SETUP_CQSIZE,
+					      .cq_entries = 4096 };
+		err = io_uring_queue_init_params(256, &ring, &p);
+	}
+	if (!err && io_uring_register_ring_fd)
+		io_uring_register_ring_fd(&ring);
+	return err;
+}
+
+int model_uring_loop(const struct server *s)
+{
+	int err = ring_open();
+
+	if (err)
+		return fail("uring-loop: io_uring: %s", strerror(-err));
+	server = s;
+	op_accept();
+	for (;;) {
+		struct io_uring_cqe *cqe;
+		unsigned head, n = 0;
+
+		io_uring_submit_and_wait(&ring, 1);
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
+			struct conn *c = io_uring_cqe_get_data(cqe);
+
+			n++;
+			if (c)
+				completed(c, cqe->res);
+			else
+				accepted(cqe->res);
+		}
+		io_uring_cq_advance(&ring, n);
+	}
+}

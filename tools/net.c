@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/* See net.h. */
+#define _GNU_SOURCE
+#include "net.h"
+#include "tool.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+struct sockaddr_in net_loopback(int port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+}
+
+static int try_listen(int *port)
+{
+	struct sockaddr_in addr = net_loopback(*port);
+	socklen_t len = sizeof(addr);
+	int on = 1, err;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* Accepted sockets inherit it. Node and Go set it, too. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(fd, BACKLOG) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*port = ntohs(addr.sin_port);
+	return fd;
+}
+
+int net_listen(int *port)
+{
+	int fd = try_listen(port);
+
+	if (fd == -EADDRINUSE)
+		fail("port %d is in use: choose another with --port", *port);
+	else if (fd == -EACCES)
+		fail("port %d is not allowed: choose one above 1023", *port);
+	else if (fd < 0)
+		fail("cannot listen on port %d: %s", *port, strerror(-fd));
+	return fd < 0 ? -1 : fd;
+}
+
+int net_free_port(void)
+{
+	int port = 0, fd = net_listen(&port);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return port;
+}
+
+bool net_wait_listening(int port, int ms)
+{
+	struct sockaddr_in addr = net_loopback(port);
+
+	for (; ms > 0; ms -= 5) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int ret = connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+
+		close(fd);
+		if (!ret)
+			return true;
+		sleep_ns(5 * NS_PER_MS);
+	}
+	return false;
+}
+
+bool net_need_descriptors(long needed, long *allowed)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur >= (rlim_t)needed)
+		return true;
+	*allowed = r.rlim_max;
+	if (r.rlim_max < (rlim_t)needed) {
+		r.rlim_max = needed; /* root may, up to fs.nr_open */
+		r.rlim_cur = needed;
+	} else {
+		r.rlim_cur = needed;
+	}
+	return !setrlimit(RLIMIT_NOFILE, &r);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets on loopback, and the limit of descriptors. */
+#ifndef URT_NET_H
+#define URT_NET_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+
+/* 127.0.0.1:port */
+struct sockaddr_in net_loopback(int port);
+
+/*
+ * A blocking socket that listens there; port 0: any, and *port says which. Or
+ * -1; what is wrong was said.
+ */
+int net_listen(int *port);
+
+/* A port that is free now. -1: none; it was said. */
+int net_free_port(void);
+
+/* Waits up to ms until someone listens on the port. */
+bool net_wait_listening(int port, int ms);
+
+/*
+ * Raises the limit of open descriptors to `needed`, if it is less. False:
+ * not allowed; *allowed is how many there may be.
+ */
+bool net_need_descriptors(long needed, long *allowed);
+
+#endif

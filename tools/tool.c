@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/* Errors, numbers, time and JSON; see tool.h. */
+#include "tool.h"
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int fail(const char *format, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("urt: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return EXIT_BAD;
+}
+
+bool parse_number(const char *name, const char *text, long min, long max,
+		  long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtol(text, &end, 10);
+	if (errno || end == text || *end || *out < min || *out > max) {
+		fail("%s: \"%s\" is not a number from %ld to %ld", name, text,
+		     min, max);
+		return false;
+	}
+	return true;
+}
+
+int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+void sleep_ns(int64_t ns)
+{
+	struct timespec ts = { ns / NS_PER_S, ns % NS_PER_S };
+
+	if (ns > 0)
+		nanosleep(&ts, NULL);
+}
+
+/* ---- JSON ---- */
+
+static void json_quote(FILE *out, const char *s)
+{
+	fputc('"', out);
+	for (; *s; s++) {
+		unsigned char c = *s;
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < 0x20)
+			fprintf(out, "\\u%04x", c);
+		else
+			fputc(c, out);
+	}
+	fputc('"', out);
+}
+
+static void json_before(struct json *j, const char *name)
+{
+	if (j->comma)
+		fputc(',', j->out);
+	j->comma = true;
+	if (name) {
+		json_quote(j->out, name);
+		fputc(':', j->out);
+	}
+}
+
+static void json_open(struct json *j, const char *name, char bracket)
+{
+	json_before(j, name);
+	fputc(bracket, j->out);
+	j->comma = false;
+	j->depth++;
+}
+
+static void json_close(struct json *j, char bracket)
+{
+	fputc(bracket, j->out);
+	j->comma = true;
+	if (!--j->depth) {
+		fputc('\n', j->out);
+		j->comma = false;
+	}
+}
+
+void json_object(struct json *j, const char *name)
+{
+	json_open(j, name, '{');
+}
+
+void json_array(struct json *j, const char *name)
+{
+	json_open(j, name, '[');
+}
+
+void json_end_object(struct json *j)
+{
+	json_close(j, '}');
+}
+
+void json_end_array(struct json *j)
+{
+	json_close(j, ']');
+}
+
+void json_string(struct json *j, const char *name, const char *value)
+{
+	json_before(j, name);
+	json_quote(j->out, value);
+}
+
+void json_int(struct json *j, const char *name, int64_t value)
+{
+	json_before(j, name);
+	fprintf(j->out, "%lld", (long long)value);
+}
+
+void json_double(struct json *j, const char *name, double value)
+{
+	if (!isfinite(value)) {
+		json_null(j, name);
+		return;
+	}
+	json_before(j, name);
+	fprintf(j->out, "%.10g", value);
+}
+
+void json_null(struct json *j, const char *name)
+{
+	json_before(j, name);
+	fputs("null", j->out);
+}

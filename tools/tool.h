@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* What the subcommands of urt share: errors, numbers, JSON, names. */
+#ifndef URT_TOOL_H
+#define URT_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define NS_PER_S     INT64_C(1000000000)
+#define NS_PER_MS    INT64_C(1000000)
+
+/* Exit codes: 0 fine, 1 the program failed or was used wrongly, 3 an assert
+ * failed. */
+#define EXIT_BAD 1
+
+/* Subcommands: argv[0] is the subcommand's name; the result is the exit code. */
+int cmd_bench(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_load(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+
+/* Prints "urt: ..." and a newline to stderr; returns EXIT_BAD. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * The number that the text is, within [min, max]; or says what is wrong with
+ * option `name` and returns false.
+ */
+bool parse_number(const char *name, const char *text, long min, long max,
+		  long *out);
+
+/* CLOCK_MONOTONIC, ns. */
+int64_t now_ns(void);
+void sleep_ns(int64_t ns);
+
+/* ---- JSON: a writer that cannot produce anything else ---- */
+
+struct json {
+	FILE *out;
+	bool comma; /* before the next value */
+	int depth;
+};
+
+/* name: of the member, or NULL in an array and at the top. */
+void json_object(struct json *, const char *name);
+void json_array(struct json *, const char *name);
+void json_end_object(struct json *);
+void json_end_array(struct json *);
+void json_string(struct json *, const char *name, const char *value);
+void json_int(struct json *, const char *name, int64_t value);
+void json_double(struct json *, const char *name, double value);
+void json_null(struct json *, const char *name);
+
+/* ---- names ---- */
+
+/* Of a system call, or "syscall_N" in buf. */
+const char *syscall_name(unsigned nr, char buf[32]);
+#define SYSCALL_NAMES_MAX 512
+/* Of an io_uring operation: "RECV"; "OP_N" in buf for one not known here. */
+const char *uring_op_name(unsigned op, char buf[32]);
+
+#endif

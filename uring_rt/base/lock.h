@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock inside channels, mutexes and queues: held for a few dozen
+ * instructions, and by design across one switch between coroutines (see
+ * sched/sched.h: a lock may be released by the context that is switched to,
+ * so it belongs to no thread). Zero is unlocked: static initialisers work.
+ *
+ * A holder can lose its CPU to the kernel, so the spin is bounded and then
+ * gives the CPU away. Never held across anything that can block.
+ */
+#ifndef URT_BASE_LOCK_H
+#define URT_BASE_LOCK_H
+
+#include "base.h"
+#include <sched.h>
+
+static inline void urt__cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#endif
+}
+
+static URT__COLD __attribute__((unused)) void urt__lock_slow(uint32_t *lock)
+{
+	for (unsigned spins = 0;; spins++) {
+		if (!__atomic_load_n(lock, __ATOMIC_RELAXED) &&
+		    !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+			return;
+		if (spins % 128 == 127)
+			sched_yield();
+		else
+			urt__cpu_relax();
+	}
+}
+
+/* Acquire; pairs with the release in urt__unlock. */
+static inline void urt__lock(uint32_t *lock)
+{
+	if (urt__unlikely(__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)))
+		urt__lock_slow(lock);
+}
+
+static inline void urt__unlock(uint32_t *lock)
+{
+	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+#endif

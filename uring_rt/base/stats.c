@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* Making the counters page; its layout and who reads it: stats.h. */
+#define _GNU_SOURCE
+#include "stats.h"
+#include "sys.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const char *const names[] = {
+#define X(symbol, name) name,
+	URT__STATS(X)
+#undef X
+};
+
+static size_t header_size(void)
+{
+	size_t size = sizeof(struct urt__stats_page);
+
+	return (size + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
+}
+
+static int open_file(void)
+{
+	const char *dir = secure_getenv(URT__STATS_DIR_ENV);
+	char path[512];
+	int fd;
+
+	if (!dir || !*dir)
+		return urt__sys_memfd(URT__STATS_NAME);
+	/* A second run of one process must not overwrite the first's. */
+	for (unsigned i = 0; i < 10000; i++) {
+		snprintf(path, sizeof(path), "%s/" URT__STATS_NAME ".%d.%u",
+			 dir, getpid(), i);
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST)
+			break;
+	}
+	return urt__sys_memfd(URT__STATS_NAME);
+}
+
+int urt__stats_open(struct urt__stats_page **out, unsigned slots)
+{
+	size_t size = header_size() + slots * sizeof(struct urt__stats_slot);
+	struct urt__stats_page *p;
+	void *map;
+	int fd, err;
+
+	fd = open_file();
+	if (fd < 0)
+		return fd;
+	err = ftruncate(fd, size) ? -errno : 0;
+	if (!err)
+		err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE,
+				    MAP_SHARED, fd, 0);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	p = map;
+	p->header_size = header_size();
+	p->slot_size = sizeof(struct urt__stats_slot);
+	p->slots = slots;
+	p->counters = URT__STAT_COUNT;
+	p->ops = URT__STATS_OPS;
+	for (unsigned i = 0; i < URT__STAT_COUNT; i++)
+		strncpy(p->name[i], names[i], URT__STATS_NAME_LEN - 1);
+	p->pid = getpid();
+	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
+	*out = p;
+	return fd;
+}
+
+void urt__stats_close(struct urt__stats_page *p, int fd)
+{
+	munmap(p, p->header_size + (size_t)p->slot_size * p->slots);
+	close(fd);
+}

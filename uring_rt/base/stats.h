@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counters page: how a tool sees the user switches of a running program
+ * without stopping or tracing it.
+ *
+ * A file of fixed layout, mapped shared: a header, then one slot per worker.
+ * Each counter is written by one thread only, by a plain store, and read by
+ * anyone at any time; a reader adds up the slots. Slots are cache-line
+ * aligned, so counting costs no traffic between CPUs.
+ *
+ * Where it is: a memfd named "urt-stats", to be found through /proc/PID/fd;
+ * or, where the environment names a directory in URT_STATS_DIR, the file
+ * urt-stats.PID in it, which outlives the process (`urt stat` does this, so
+ * that not even a program of a millisecond is missed).
+ *
+ * The header names the counters, so that a tool of another version can still
+ * print what it finds. Counters are only ever added at the end.
+ */
+#ifndef URT_BASE_STATS_H
+#define URT_BASE_STATS_H
+
+#include "base.h"
+
+#define URT__STATS_MAGIC   UINT64_C(0x31737461742d7275) /* "ur-stat1" */
+#define URT__STATS_NAME	   "urt-stats"
+#define URT__STATS_DIR_ENV "URT_STATS_DIR"
+
+/* X(symbol, name) */
+#define URT__STATS(X)                                                     \
+	X(SWITCHES, "switches")	      /* to a coroutine, in user space */ \
+	X(PARKS, "parks")	      /* waits of any kind */             \
+	X(PARKS_IO, "parks_io")	      /* ... for an operation */          \
+	X(PARKS_SLEEP, "parks_sleep") /* ... for a time */                \
+	X(PARKS_CHAN, "parks_chan")   /* ... for a channel */             \
+	X(PARKS_LOCK, "parks_lock")   /* ... for a mutex, group, ... */   \
+	X(PARKS_JOIN, "parks_join")   /* ... for a coroutine's end */     \
+	X(YIELDS, "yields")                                               \
+	X(SPAWNS, "spawns")                                               \
+	X(EXITS, "exits")                                                 \
+	X(STEALS, "steals") /* coroutines taken from another */           \
+	X(WAKES, "wakes")   /* sleeping workers woken */                  \
+	X(PREEMPTIONS, "preemptions")                                     \
+	X(ENTERS, "enters")	  /* io_uring_enter calls */              \
+	X(SUBMITTED, "submitted") /* operations handed to the kernel */   \
+	X(COMPLETED, "completed") /* completions reaped */                \
+	X(SLEEPS, "sleeps")	  /* enters that were ready to block */   \
+	X(TIMERS, "timers")	  /* timers that fired */                 \
+	X(OVERFLOWS, "overflows") /* completion queue was full */
+
+enum urt__stat {
+#define X(symbol, name) URT__STAT_##symbol,
+	URT__STATS(X)
+#undef X
+		URT__STAT_COUNT,
+};
+
+#define URT__STATS_NAME_LEN 16
+#define URT__STATS_OPS	    64 /* by io_uring opcode */
+
+struct urt__stats_slot {
+	URT__ALIGNED uint64_t counter[URT__STAT_COUNT];
+	uint64_t op[URT__STATS_OPS];
+};
+
+struct urt__stats_page {
+	uint64_t magic;
+	uint32_t header_size; /* offset of the first slot, bytes */
+	uint32_t slot_size;   /* bytes */
+	uint32_t slots;
+	uint32_t counters; /* per slot; then come ops */
+	uint32_t ops;
+	uint32_t pid;
+	char name[URT__STAT_COUNT][URT__STATS_NAME_LEN];
+};
+
+/*
+ * A new page of `slots` zeroed slots. The descriptor, which has to stay open
+ * for the page to be found, or -errno.
+ */
+int urt__stats_open(struct urt__stats_page **out, unsigned slots);
+void urt__stats_close(struct urt__stats_page *, int fd);
+
+static inline struct urt__stats_slot *
+urt__stats_slot(const struct urt__stats_page *p, unsigned i)
+{
+	return (struct urt__stats_slot *)((char *)p + p->header_size +
+					  (size_t)p->slot_size * i);
+}
+
+/* The owner adds; relaxed, since a reader only needs a value, not an order. */
+static inline void urt__count_add(struct urt__stats_slot *s, enum urt__stat c,
+				  uint64_t n)
+{
+	__atomic_store_n(&s->counter[c], s->counter[c] + n, __ATOMIC_RELAXED);
+}
+
+static inline void urt__count(struct urt__stats_slot *s, enum urt__stat c)
+{
+	urt__count_add(s, c, 1);
+}
+
+#endif

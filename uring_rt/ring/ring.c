@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The ring.
+ *
+ * Requests are queued in shared memory while coroutines run, and one
+ * io_uring_enter hands over all of them, waits, and lets the kernel post
+ * completions. Which thread does what, and the barriers:
+ *
+ *   submission: we fill sqes[tail], then publish *sq_ktail (release); the
+ *   kernel reads the tail (acquire) inside our own enter, takes entries and
+ *   returns how many. Entries may be reused as soon as enter returns.
+ *
+ *   completion: the kernel fills cqes[] and publishes *cq_ktail (release); we
+ *   load it (acquire), call done for each, then publish *cq_khead (release):
+ *   only then may the kernel overwrite the entry. It is therefore copied
+ *   before done is called, and head published before the callbacks of a full
+ *   queue could need room.
+ *
+ * With DEFER_TASKRUN the kernel posts completions only inside our enter: the
+ * queue is filled in batches and the worker is never interrupted. SQ_TASKRUN
+ * in the ring's flags then says that an enter would find something.
+ *
+ * Nothing is lost:
+ *  - A full submission queue is handed over before the next entry is given
+ *    out; entries the kernel does not take stay queued.
+ *  - A full completion queue makes the kernel keep completions in a list
+ *    (IORING_FEAT_NODROP, since 5.5); an enter with GETEVENTS moves them over
+ *    once there is room, and SQ_CQ_OVERFLOW says that it is needed.
+ *  - EINTR: nothing was taken; asked again, or returned to the caller's loop.
+ *  - EBUSY, EAGAIN, ENOMEM: the kernel has no room just now. We reap, which
+ *    frees some, and ask again; the program is slower, never wrong.
+ *
+ * The mapping is made here and not by io_uring_queue_init, because liburing
+ * before 2.5 does not know IORING_SETUP_NO_SQARRAY.
+ */
+#define _GNU_SOURCE
+#include "ring.h"
+#include "../base/lock.h"
+#include "../base/sys.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Setup flags in the order in which they are given up, and their features. */
+static const struct {
+	unsigned feature, flags;
+} setup_flags[] = {
+	{ URT__F_NO_SQARRAY, IORING_SETUP_NO_SQARRAY },
+	{ URT__F_DEFER_TASKRUN,
+	  IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
+	{ URT__F_SINGLE_ISSUER, IORING_SETUP_SINGLE_ISSUER },
+	{ URT__F_SUBMIT_ALL, IORING_SETUP_SUBMIT_ALL },
+};
+
+/* Completion queue entries for each submission queue entry. */
+#define CQ_FACTOR 16
+
+static int ring_setup(struct urt__ring *r, unsigned entries,
+		      struct io_uring_params *p)
+{
+	unsigned n = URT__ARRAY_LEN(setup_flags);
+	int fd;
+
+	if (!(r->features & URT__F_SINGLE_ISSUER))
+		r->features &= ~URT__F_DEFER_TASKRUN;
+	for (unsigned given_up = 0;; given_up++) {
+		memset(p, 0, sizeof(*p));
+		p->flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+		p->cq_entries = entries * CQ_FACTOR;
+		for (unsigned i = 0; i < n; i++)
+			if (r->features & setup_flags[i].feature)
+				p->flags |= setup_flags[i].flags;
+		fd = urt__sys_ring_setup(entries, p);
+		if (fd != -EINVAL || given_up == n)
+			return fd;
+		r->features &= ~setup_flags[given_up].feature;
+	}
+}
+
+static int ring_map(struct urt__ring *r, const struct io_uring_params *p)
+{
+	size_t sq = p->sq_off.array + p->sq_entries * sizeof(unsigned);
+	size_t cq =
+		p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
+	int err;
+
+	r->rings_size = sq > cq ? sq : cq;
+	r->sqes_size = p->sq_entries * sizeof(struct io_uring_sqe);
+	err = urt__sys_mmap(&r->rings_map, r->rings_size,
+			    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			    r->fd, IORING_OFF_SQ_RING);
+	if (err)
+		return err;
+	err = urt__sys_mmap(&r->sqes_map, r->sqes_size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_SQES);
+	if (err)
+		munmap(r->rings_map, r->rings_size);
+	return err;
+}
+
+static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
+{
+	char *base = r->rings_map;
+
+	r->sq_khead = (unsigned *)(base + p->sq_off.head);
+	r->sq_ktail = (unsigned *)(base + p->sq_off.tail);
+	r->sq_kflags = (unsigned *)(base + p->sq_off.flags);
+	r->sq_entries = p->sq_entries;
+	r->sq_mask = p->sq_entries - 1;
+	r->sqes = r->sqes_map;
+	r->cq_khead = (unsigned *)(base + p->cq_off.head);
+	r->cq_ktail = (unsigned *)(base + p->cq_off.tail);
+	r->cqes = (struct io_uring_cqe *)(base + p->cq_off.cqes);
+	r->cq_mask = p->cq_entries - 1;
+	if (!(p->flags & IORING_SETUP_NO_SQARRAY)) {
+		unsigned *array = (unsigned *)(base + p->sq_off.array);
+
+		for (unsigned i = 0; i < p->sq_entries; i++)
+			array[i] = i;
+	}
+}
+
+static void ring_register_self(struct urt__ring *r)
+{
+	struct io_uring_rsrc_update u = { .offset = -1U, .data = r->fd };
+
+	r->enter_fd = r->fd;
+	if (!(r->features & URT__F_REG_RING))
+		return;
+	if (urt__sys_ring_register(r->fd, URT__REGISTER_RING_FDS, &u, 1) == 1) {
+		r->enter_fd = u.offset;
+		r->enter_flags |= IORING_ENTER_REGISTERED_RING;
+	} else {
+		r->features &= ~URT__F_REG_RING;
+	}
+}
+
+int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
+		   struct urt__stats_slot *stats)
+{
+	struct io_uring_params p;
+	int err;
+
+	memset(r, 0, sizeof(*r));
+	r->features = features;
+	r->stats = stats;
+	r->fd = ring_setup(r, entries, &p);
+	if (r->fd < 0)
+		return r->fd;
+	if ((p.features & (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP)) !=
+	    (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP)) {
+		err = -ENOSYS;
+		goto out_close;
+	}
+	err = ring_map(r, &p);
+	if (err)
+		goto out_close;
+	ring_layout(r, &p);
+	if (!(p.features & IORING_FEAT_NO_IOWAIT))
+		r->features &= ~URT__F_NO_IOWAIT;
+	if (r->features & URT__F_NO_IOWAIT)
+		r->enter_flags |= IORING_ENTER_NO_IOWAIT;
+	ring_register_self(r);
+	return 0;
+out_close:
+	close(r->fd);
+	return err;
+}
+
+void urt__ring_destroy(struct urt__ring *r)
+{
+	struct io_uring_rsrc_update u = { .offset = r->enter_fd };
+
+	if (r->enter_flags & IORING_ENTER_REGISTERED_RING)
+		urt__sys_ring_register(r->fd, URT__UNREGISTER_RING_FDS, &u, 1);
+	munmap(r->sqes_map, r->sqes_size);
+	munmap(r->rings_map, r->rings_size);
+	close(r->fd);
+}
+
+static void complete(struct urt__ring *r, const struct io_uring_cqe *cqe)
+{
+	struct urt__op *op = (void *)(uintptr_t)cqe->user_data;
+
+	if (cqe->user_data == URT__RING_WAKE)
+		return;
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		r->inflight--;
+	if (cqe->user_data != URT__RING_IGNORE)
+		op->done(op, cqe->res, cqe->flags);
+}
+
+/* The head is read afresh each time: a callback may itself reap. */
+unsigned urt__ring_reap(struct urt__ring *r)
+{
+	unsigned n = 0, head;
+
+	while ((head = *r->cq_khead) !=
+	       io_uring_smp_load_acquire(r->cq_ktail)) {
+		struct io_uring_cqe cqe = {
+			.user_data = r->cqes[head & r->cq_mask].user_data,
+			.res = r->cqes[head & r->cq_mask].res,
+			.flags = r->cqes[head & r->cq_mask].flags,
+		};
+
+		io_uring_smp_store_release(r->cq_khead, head + 1);
+		complete(r, &cqe);
+		n++;
+	}
+	urt__count_add(r->stats, URT__STAT_COMPLETED, n);
+	return n;
+}
+
+/*
+ * Hands over what is queued. wait_nr and arg as for io_uring_enter. Returns
+ * 0, or -errno with whatever the kernel did not take still queued.
+ */
+static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
+		 const void *arg, size_t arg_size)
+{
+	unsigned queued = urt__ring_queued(r);
+	int ret;
+
+	io_uring_smp_store_release(r->sq_ktail, r->sq_tail);
+	urt__count(r->stats, URT__STAT_ENTERS);
+	ret = urt__sys_ring_enter(r->enter_fd, queued, wait_nr,
+				  r->enter_flags | flags, arg, arg_size);
+	if (ret < 0 && ret != -ETIME && ret != -EINTR) {
+		if (ret != -EBUSY && ret != -EAGAIN && ret != -ENOMEM)
+			urt__print("uring_rt: io_uring_enter: error %d\n", ret);
+		URT_BUG_ON(ret != -EBUSY && ret != -EAGAIN && ret != -ENOMEM);
+		return ret;
+	}
+	/*
+	 * Submission comes first in the kernel: an error of the wait (ETIME,
+	 * EINTR) is returned only where nothing was submitted, so the head it
+	 * publishes is what counts.
+	 */
+	ret = io_uring_smp_load_acquire(r->sq_khead) - r->sq_taken;
+	r->sq_taken += ret;
+	r->inflight += ret;
+	urt__count_add(r->stats, URT__STAT_SUBMITTED, ret);
+	return 0;
+}
+
+unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
+{
+	struct __kernel_timespec ts = {
+		.tv_sec = timeout_ns / 1000000000,
+		.tv_nsec = timeout_ns % 1000000000,
+	};
+	struct io_uring_getevents_arg arg = {
+		.ts = timeout_ns == INT64_MAX ? 0 : (uintptr_t)&ts,
+	};
+	bool wait = timeout_ns > 0;
+
+	if (__atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
+	    IORING_SQ_CQ_OVERFLOW)
+		urt__count(r->stats, URT__STAT_OVERFLOWS);
+	if (wait)
+		urt__count(r->stats, URT__STAT_SLEEPS);
+	if (!enter(r, wait, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg,
+		   sizeof(arg)))
+		r->no_room_tries = 0;
+	else if (++r->no_room_tries > 16)
+		sched_yield(); /* give the kernel's threads the CPU */
+	return urt__ring_reap(r);
+}
+
+struct io_uring_sqe *urt__ring_sqe(struct urt__ring *r)
+{
+	struct io_uring_sqe *sqe;
+
+	while (urt__unlikely(urt__ring_queued(r) == r->sq_entries))
+		if (enter(r, 0, 0, NULL, 0))
+			urt__ring_enter(r, 0);
+	sqe = &r->sqes[r->sq_tail++ & r->sq_mask];
+	memset(sqe, 0, sizeof(*sqe));
+	return sqe;
+}
+
+void urt__ring_drain(struct urt__ring *r)
+{
+	while (urt__ring_queued(r) || r->inflight) {
+		struct io_uring_sqe *sqe = urt__ring_sqe(r);
+
+		sqe->opcode = IORING_OP_ASYNC_CANCEL;
+		sqe->fd = -1;
+		sqe->cancel_flags =
+			IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+		sqe->user_data = URT__RING_IGNORE;
+		urt__ring_enter(r, 0);
+		if (r->inflight)
+			urt__ring_enter(r, 10000000);
+	}
+}

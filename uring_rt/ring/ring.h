@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One io_uring instance, used by one thread. Knows nothing of coroutines: a
+ * completion calls op->done. How it works and what it promises: ring.c.
+ */
+#ifndef URT_RING_RING_H
+#define URT_RING_RING_H
+
+#include "../base/stats.h"
+#include "abi.h"
+#include "features.h"
+
+/* A request in flight. done runs on the ring's thread, inside a reap. */
+struct urt__op {
+	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
+};
+
+/* user_data that is no op: a completion nobody waits for, and a wake-up. */
+#define URT__RING_IGNORE UINT64_C(0)
+#define URT__RING_WAKE	 UINT64_C(1)
+
+struct urt__ring {
+	/* submission queue; the kernel reads tail and writes head */
+	unsigned *sq_khead, *sq_ktail, *sq_kflags;
+	struct io_uring_sqe *sqes;
+	unsigned sq_mask;
+	unsigned sq_entries;
+	unsigned sq_tail;  /* entries filled, ahead of *sq_ktail */
+	unsigned sq_taken; /* entries the kernel has taken */
+
+	/* completion queue; the kernel writes tail and reads head */
+	unsigned *cq_khead, *cq_ktail;
+	struct io_uring_cqe *cqes;
+	unsigned cq_mask;
+
+	unsigned long inflight; /* requests whose last completion is to come */
+	int fd;			/* what others name the ring by */
+	int enter_fd;		/* fd, or its registered index */
+	unsigned enter_flags;	/* on every enter */
+	unsigned features;	/* enum urt__feature that it has */
+	struct urt__stats_slot *stats;
+
+	void *rings_map, *sqes_map;
+	size_t rings_size, sqes_size;
+	int no_room_tries; /* consecutive refusals by the kernel */
+};
+
+/*
+ * Makes the ring for the calling thread: only it may use the ring. features:
+ * those that may be used; the ring's own word tells which it got. -errno of
+ * io_uring_setup(2).
+ */
+int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
+		   struct urt__stats_slot *);
+void urt__ring_destroy(struct urt__ring *);
+
+/*
+ * A zeroed entry to fill, never NULL: a full queue is handed to the kernel
+ * first, which may reap, and so call done of other operations. Fill in
+ * user_data (an op, or URT__RING_IGNORE) before the next call on the ring.
+ */
+struct io_uring_sqe *urt__ring_sqe(struct urt__ring *);
+
+/*
+ * One io_uring_enter for all: hands over what is queued, and waits until
+ * there is a completion, or timeout_ns (0: does not wait; URT_NEVER) is over,
+ * or a signal or wake-up came; then calls done for all completions. Returns
+ * how many.
+ */
+unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
+
+/* Calls done for the completions that are there, without a system call. */
+unsigned urt__ring_reap(struct urt__ring *);
+
+/*
+ * Cancels all that is in flight and returns when the last completion has
+ * come: after that the kernel writes nowhere. Calls done as usual.
+ */
+void urt__ring_drain(struct urt__ring *);
+
+/* Entries that the kernel has not been given yet. */
+static inline unsigned urt__ring_queued(const struct urt__ring *r)
+{
+	return r->sq_tail - r->sq_taken;
+}
+
+/* Whether an enter would find completions, by two loads. */
+static inline bool urt__ring_has_work(const struct urt__ring *r)
+{
+	return __atomic_load_n(r->cq_ktail, __ATOMIC_RELAXED) != *r->cq_khead ||
+	       __atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+#endif

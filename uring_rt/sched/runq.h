@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run queue of a processor: a bounded FIFO ring with one producer, its
+ * owner, and any number of consumers (Go's runq, proc.go). Pure: no threads,
+ * no kernel.
+ *
+ *	head                tail
+ *	 | taken by CAS      | written by the owner only
+ *	 v                   v
+ *	[c][c][c][c][c][c][c][ ][ ]   slot[i % SIZE]
+ *
+ * push: the slot is written, then tail is published (release). Consumers load
+ * tail (acquire) and so see the slot. A consumer copies slots first and then
+ * claims them by moving head with a CAS (release): if another moved it first,
+ * the copies are thrown away. The owner loads head (acquire) before it reuses
+ * a slot, so a claimed slot has been read.
+ *
+ * Linearisation points: push at the store of tail; take at the CAS of head.
+ */
+#ifndef URT_SCHED_RUNQ_H
+#define URT_SCHED_RUNQ_H
+
+#include "../base/base.h"
+
+#define URT__RUNQ_SIZE 256u
+
+struct urt_coro;
+
+struct urt__runq {
+	URT__ALIGNED _Atomic uint32_t head;
+	URT__ALIGNED _Atomic uint32_t tail;
+	struct urt_coro *_Atomic slot[URT__RUNQ_SIZE];
+};
+
+static inline uint32_t urt__runq_len(const struct urt__runq *q)
+{
+	return atomic_load_explicit(&q->tail, memory_order_acquire) -
+	       atomic_load_explicit(&q->head, memory_order_acquire);
+}
+
+/* Owner. False: full. */
+static inline bool urt__runq_push(struct urt__runq *q, struct urt_coro *c)
+{
+	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+	if (urt__unlikely(tail - head == URT__RUNQ_SIZE))
+		return false;
+	atomic_store_explicit(&q->slot[tail % URT__RUNQ_SIZE], c,
+			      memory_order_relaxed);
+	atomic_store_explicit(&q->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+/*
+ * Anyone. Takes up to max of the oldest, but no more than half (rounded up)
+ * of what is there, into out; returns how many.
+ */
+static inline uint32_t urt__runq_take(struct urt__runq *q,
+				      struct urt_coro **out, uint32_t max)
+{
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+	for (;;) {
+		uint32_t n =
+			atomic_load_explicit(&q->tail, memory_order_acquire) -
+			head;
+
+		n -= n / 2;
+		if (n > max)
+			n = max;
+		if (!n)
+			return 0;
+		/* Head and tail were read apart: the pair may never have been. */
+		if (n > URT__RUNQ_SIZE / 2) {
+			head = atomic_load_explicit(&q->head,
+						    memory_order_acquire);
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			out[i] = atomic_load_explicit(
+				&q->slot[(head + i) % URT__RUNQ_SIZE],
+				memory_order_relaxed);
+		if (atomic_compare_exchange_weak_explicit(
+			    &q->head, &head, head + n, memory_order_acq_rel,
+			    memory_order_acquire))
+			return n;
+	}
+}
+
+#endif
