@@ -44,8 +44,7 @@ ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 LIB_SRC  := $(wildcard uring_rt/*/*.c) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
-TEST_SRC := $(wildcard tests/*_test.c)
-TEST_AUX := $(filter-out $(TEST_SRC),$(wildcard tests/*.c))
+TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch])
 
@@ -53,8 +52,8 @@ LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
 TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC))
 PEER_OBJ := $(B)/tools/peers/embed.o
-TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
-HELPERS  := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_AUX))
+TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
+TESTS    := $(B)/tests/urt_test $(B)/tests/probe
 
 LIB_A  := $(B)/liburing_rt.a
 LIB_SO := $(B)/liburing_rt.so
@@ -98,10 +97,8 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
 
 ##@ Checking
-test: all $(TESTS) $(HELPERS) ## the test suites
-	$(Q)tests/run.sh $(B)
-
-build-tests: all $(TESTS) $(HELPERS)
+test: all $(TESTS) check-floors ## the test suites; TEST=name runs one
+	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
 format: ## format the sources with clang-format
 	$(Q)clang-format -i $(FORMAT_SRC)
@@ -207,18 +204,18 @@ $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
-$(B)/tests/%_test: $(B)/tests/%_test.o $(LIB_A)
+$(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) \
 	  -luring -lpthread -ldl -lm
 
-$(B)/tests/%: $(B)/tests/%.o $(LIB_A)
+$(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lpthread -ldl
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps peers demo bench test build-tests format check-format \
+.PHONY: all deps peers demo bench test format check-format \
         check-floors install uninstall clean help
 .SECONDARY:

@@ -11,13 +11,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void child(char *const argv[], int cpu, int stdout_fd, int gate,
-		  int failed)
+void launch_die_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+}
+
+static void child(pid_t parent, char *const argv[], int cpu, int stdout_fd,
+		  int gate, int failed)
 {
 	char go;
 	int err;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	launch_die_with(parent);
 	if (cpu >= 0) {
 		cpu_set_t set;
 
@@ -39,6 +46,7 @@ static void child(char *const argv[], int cpu, int stdout_fd, int gate,
 int launch(struct launch *l, char *const argv[], int cpu, int stdout_fd)
 {
 	int gate[2], failed[2];
+	pid_t parent;
 
 	if (pipe2(gate, O_CLOEXEC))
 		return -errno;
@@ -47,10 +55,11 @@ int launch(struct launch *l, char *const argv[], int cpu, int stdout_fd)
 		close(gate[1]);
 		return -errno;
 	}
+	parent = getpid();
 	l->pid = fork();
 	if (!l->pid) {
 		close(gate[1]);
-		child(argv, cpu, stdout_fd, gate[0], failed[1]);
+		child(parent, argv, cpu, stdout_fd, gate[0], failed[1]);
 	}
 	close(gate[0]);
 	close(failed[1]);

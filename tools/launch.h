@@ -21,4 +21,7 @@ int launch(struct launch *, char *const argv[], int cpu, int stdout_fd);
 /* Lets it exec. 0, or -errno of the exec: then it is gone already. */
 int launch_go(struct launch *);
 
+/* In a child: it dies when parent does, also if that has happened already. */
+void launch_die_with(pid_t parent);
+
 #endif

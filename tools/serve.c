@@ -2,12 +2,12 @@
 /* urt serve: one server of the demo, to load with your own client. */
 #define _GNU_SOURCE
 #include "backend.h"
+#include "launch.h"
 #include "models/model.h"
 #include "net.h"
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -25,13 +25,14 @@ static const char usage_text[] =
 
 static int start_backend(void)
 {
+	pid_t parent = getpid();
 	int port = 0;
 	int fd = net_listen(&port);
 
 	if (fd < 0)
 		return -1;
 	if (!fork()) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		launch_die_with(parent);
 		backend_serve(fd);
 	}
 	close(fd);
@@ -80,8 +81,11 @@ int cmd_serve(int argc, char **argv)
 	m = model_find(argv[optind]);
 	if (!m && !is_backend)
 		return unknown_model(argv[optind]);
+	/* First, so that it does not inherit the server's socket. */
+	if (!is_backend && !backend)
+		backend = start_backend();
 	s.port = port;
-	s.listen_fd = net_listen(&s.port);
+	s.listen_fd = backend < 0 ? -1 : net_listen(&s.port);
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
 	net_need_descriptors(1 << 20, &allowed);
@@ -92,10 +96,6 @@ int cmd_serve(int argc, char **argv)
 		fflush(stdout);
 		backend_serve(s.listen_fd);
 	}
-	if (!backend)
-		backend = start_backend();
-	if (backend < 0)
-		return EXIT_BAD;
 	s.backend = net_loopback(backend);
 	printf("%s on http://127.0.0.1:%d\n", m->name, s.port);
 	fflush(stdout);

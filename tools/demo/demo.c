@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "demo.h"
 #include "../backend.h"
+#include "../launch.h"
 #include "../net.h"
 #include <errno.h>
 #include <getopt.h>
@@ -13,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +144,7 @@ static void choose_cpus(struct demo *d)
 static int start_backend(struct demo *d)
 {
 	int fd = net_listen(&d->backend_port);
+	pid_t parent = getpid();
 
 	if (fd < 0)
 		return EXIT_BAD;
@@ -151,7 +152,7 @@ static int start_backend(struct demo *d)
 	if (!d->backend) {
 		cpu_set_t set;
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		launch_die_with(parent);
 		signal(SIGINT, SIG_IGN);
 		CPU_ZERO(&set);
 		CPU_SET(d->load_cpu, &set);

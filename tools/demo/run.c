@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -144,10 +143,12 @@ static void load_start(struct experiment *e)
 		.connections = e->demo->options.connections,
 	};
 
+	pid_t parent = getpid();
+
 	e->load = fork();
 	if (e->load)
 		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	launch_die_with(parent);
 	signal(SIGINT, SIG_IGN);
 	if (e->demo->load_cpu >= 0) {
 		cpu_set_t set;

@@ -22,7 +22,7 @@
 
 #include "../base/base.h"
 
-#define URT__RUNQ_SIZE 256u
+#define URT__RUNQ_SIZE 1024u /* power of two */
 
 struct urt_coro;
 

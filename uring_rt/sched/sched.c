@@ -98,14 +98,19 @@ static inline void runq_put(struct urt__proc *p, struct urt_coro *c)
 		runq_overflow(p, c);
 }
 
-/* Moves up to half a local queue's worth from the global queue. */
+/*
+ * Moves some of the global queue into the local one, at every look round: as
+ * many as can have run locally since the last one, so that neither starves the
+ * other; half a queue's worth if the local one is short.
+ */
 static void global_take(struct urt__proc *p)
 {
 	struct urt_coro *c, *head;
-	size_t n = URT__RUNQ_SIZE / 2;
+	uint32_t len = urt__runq_len(&p->runq);
+	size_t n = len > URT__RUNQ_SIZE / 2 ? TICKS : URT__RUNQ_SIZE / 2;
 
 	if (!__atomic_load_n(&urt__rt.global_len, __ATOMIC_RELAXED) ||
-	    urt__runq_len(&p->runq) > URT__RUNQ_SIZE / 2)
+	    len > URT__RUNQ_SIZE - TICKS)
 		return;
 	urt__lock(&urt__rt.global_lock);
 	if (n > urt__rt.global_len)

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/*
+ * All suites in one program. CK_RUN_SUITE=name runs one, CK_FORK=no keeps a
+ * test in this process for a debugger; URT_SEED=n repeats what chance chose.
+ */
+#include "test.h"
+#include <time.h>
+#include <unistd.h>
+
+uint64_t seed(void)
+{
+	const char *s = getenv("URT_SEED");
+	uint64_t n = s ? strtoull(s, NULL, 0)
+		       : (uint64_t)time(NULL) * 1000003 + getpid();
+
+	fprintf(stderr, "seed: URT_SEED=%llu\n", (unsigned long long)n);
+	return n ? n : 1;
+}
+
+int main(void)
+{
+	const char *only = getenv("CK_RUN_SUITE");
+	SRunner *runner = srunner_create(exec_suite());
+	int failed;
+
+	if (only && !*only)
+		unsetenv("CK_RUN_SUITE");
+	srunner_add_suite(runner, sched_parts_suite());
+	srunner_add_suite(runner, ring_suite());
+	srunner_add_suite(runner, sched_suite());
+	srunner_add_suite(runner, wait_suite());
+	srunner_add_suite(runner, sync_suite());
+	srunner_add_suite(runner, stress_suite());
+	srunner_add_suite(runner, http_suite());
+	srunner_add_suite(runner, tool_suite());
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

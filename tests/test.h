@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* What the suites share. Tests are named as sentences: what must be true. */
+#ifndef URT_TEST_H
+#define URT_TEST_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *exec_suite(void);
+Suite *sched_parts_suite(void);
+Suite *ring_suite(void);
+Suite *sched_suite(void);
+Suite *wait_suite(void);
+Suite *sync_suite(void);
+Suite *stress_suite(void);
+Suite *http_suite(void);
+Suite *tool_suite(void);
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MS	     INT64_C(1000000)
+
+/* Says so, visibly; the test then returns. */
+#define SKIP(...)                                       \
+	do {                                            \
+		fprintf(stderr, "SKIP %s: ", __func__); \
+		fprintf(stderr, __VA_ARGS__);           \
+		fputc('\n', stderr);                    \
+		return;                                 \
+	} while (0)
+
+/* A repeatable source of chance: xorshift64* (Vigna, 2016). Not 0. */
+static inline uint64_t rnd(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+/* URT_SEED, or one of the clock; printed, so that a failure can be repeated. */
+uint64_t seed(void);
+
+/* Whether this build runs under ASan or TSan: slower, other memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TSANITIZED 1
+#else
+#define TSANITIZED 0
+#endif
+
+/* n, or less of it where everything takes ten times as long. */
+#define FEWER(n) (SANITIZED ? (n) / 10 : (n))
+
+#endif
