@@ -3,30 +3,30 @@
 #include "../tools/models/http.h"
 #include "test.h"
 
-static enum http_route route(const char *text)
+static struct http_request parsed(const char *text)
 {
 	struct http_request r;
-	size_t used = http_parse(text, strlen(text), &r);
 
-	ck_assert_uint_eq(used, strlen(text));
-	return r.route;
+	ck_assert_uint_eq(http_parse(text, strlen(text), &r), strlen(text));
+	return r;
+}
+
+static enum http_route route(const char *text)
+{
+	return parsed(text).route;
 }
 
 #define END " HTTP/1.1\r\nHost: x\r\n\r\n"
 
 START_TEST(http_knows_its_paths)
 {
-	struct http_request r;
-
 	ck_assert_int_eq(route("GET /" END), HTTP_OK);
 	ck_assert_int_eq(route("GET / HTTP/1.1\r\n\r\n"), HTTP_OK);
 	ck_assert_int_eq(route("GET /nothing" END), HTTP_NOT_FOUND);
 	ck_assert_int_eq(route("GET /wait" END), HTTP_NOT_FOUND);
-	http_parse("GET /wait?ms=25" END, 100, &r);
-	ck_assert_int_eq(r.route, HTTP_WAIT);
-	ck_assert_uint_eq(r.ms, 25);
-	http_parse("GET /cpu?ms=0" END, 100, &r);
-	ck_assert_int_eq(r.route, HTTP_CPU);
+	ck_assert_int_eq(route("GET /wait?ms=25" END), HTTP_WAIT);
+	ck_assert_uint_eq(parsed("GET /wait?ms=25" END).ms, 25);
+	ck_assert_int_eq(route("GET /cpu?ms=0" END), HTTP_CPU);
 }
 END_TEST
 

@@ -6,10 +6,10 @@
  *	probe signal         kills itself by SIGTERM
  *	probe sleeps N       N times nanosleep; prints the kernel's own counts of
  *	                     its switches, before and after, as "nvcsw nivcsw"
- *	probe calls N        N times getppid
+ *	probe calls N        N times sched_get_priority_max, which nobody else calls
  *	probe nops N         N io_uring NOPs, in batches of 8
- *	probe children N     N children, each 10 times getppid
- *	probe threads N      N threads, each 10 times getppid
+ *	probe children N     N children, each 10 times sched_get_priority_max
+ *	probe threads N      N threads, each 10 times sched_get_priority_max
  *	probe yields N       N yields of coroutines on uring_rt
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
@@ -51,7 +51,7 @@ static int sleeps(void)
 static void *calls(void *arg)
 {
 	for (long i = 0; i < (arg ? 10 : n); i++)
-		syscall(SYS_getppid);
+		syscall(SYS_sched_get_priority_max, 0);
 	return NULL;
 }
 

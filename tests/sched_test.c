@@ -134,18 +134,21 @@ static void bump(void *arg)
 	count++;
 }
 
+/* Far more than the local queue holds (TSan knows 8000 at most). */
+enum { MANY = TSANITIZED ? 5000 : 20000 };
+
 static void start_many(void *arg)
 {
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < MANY; i++)
 		ck_assert_int_eq(urt_go(bump, NULL), 0);
-	while (count < 20000)
+	while (count < MANY)
 		urt_yield();
 }
 
-START_TEST(twenty_thousand_runnable_coroutines_all_run)
+START_TEST(more_runnable_coroutines_than_a_queue_holds_all_run)
 {
 	run(start_many, NULL);
-	ck_assert_int_eq(count, 20000);
+	ck_assert_int_eq(count, MANY);
 }
 END_TEST
 
@@ -418,8 +421,11 @@ static void all_wait(void *arg)
 START_TEST(a_deadlock_is_reported_and_ends_with_status_2)
 {
 	char said[4096];
-	int status = child_says(all_wait, NULL, said, sizeof(said));
+	int status;
 
+	if (TSANITIZED)
+		SKIP("TSan's own thread might wake the coroutines");
+	status = child_says(all_wait, NULL, said, sizeof(said));
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%x: %s",
 		      status, said);
 	ck_assert_ptr_nonnull(strstr(said, "all coroutines are asleep"));
@@ -533,7 +539,7 @@ Suite *sched_suite(void)
 	tcase_add_test(t, yield_lets_the_others_go_first);
 	tcase_add_test(t, yield_of_the_only_coroutine_returns);
 	tcase_add_test(t, a_tree_of_ten_thousand_coroutines_comes_back_whole);
-	tcase_add_test(t, twenty_thousand_runnable_coroutines_all_run);
+	tcase_add_test(t, more_runnable_coroutines_than_a_queue_holds_all_run);
 	tcase_add_test(t, yielding_coroutines_do_not_starve_timers);
 	tcase_add_test(t, yielding_coroutines_do_not_starve_the_ring);
 	tcase_add_test(t, a_busy_pair_does_not_starve_others);

@@ -137,7 +137,7 @@ START_TEST(stat_counts_calls_exactly)
 {
 	NEED_BPF();
 	stat_probe("calls 12345");
-	ck_assert_int_eq(number("by_name", "getppid"), 12345);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 12345);
 	ck_assert_int_eq(number("by_name", "execve"), 1);
 	ck_assert_int_eq(number("by_name", "exit_group"), 1);
 	kernel_agrees();
@@ -148,11 +148,12 @@ START_TEST(stat_follows_children_and_threads)
 {
 	NEED_BPF();
 	stat_probe("children 50");
-	ck_assert_int_eq(number("by_name", "getppid"), 500);
-	ck_assert_int_eq(number("threads", "app"), 51);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 500);
+	if (!SANITIZED) /* which start threads of their own */
+		ck_assert_int_eq(number("threads", "app"), 51);
 	kernel_agrees();
 	stat_probe("threads 50");
-	ck_assert_int_eq(number("by_name", "getppid"), 500);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 500);
 	kernel_agrees();
 }
 END_TEST
@@ -239,7 +240,8 @@ START_TEST(stat_attaches_to_a_running_process)
 	/* Only the end: the signal, and _exit in its handler. */
 	ck_assert_int_eq(number("by_name", "exit_group"), 1);
 	ck_assert_int_eq(number("by_name", "execve"), -1);
-	ck_assert_int_eq(number("threads", "app"), 1);
+	if (!SANITIZED)
+		ck_assert_int_eq(number("threads", "app"), 1);
 	kernel_agrees();
 }
 END_TEST
@@ -506,17 +508,23 @@ START_TEST(demo_measures_the_models_and_judges)
 	ck_assert_ptr_nonnull(strstr(text, "\"model\":\"coroutine\""));
 	ck_assert_int_eq(number(NULL, "errors"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "\"id\":9"));
-	if (have_bpf())
+	if (bpf)
 		ck_assert_ptr_nonnull(strstr(text, "\"entries_per_switch\":"));
-	ck_assert_int_eq(number("measured", "threads_coroutine"), 1);
-	ck_assert_int_eq(number("measured", "threads_thread"), 17);
+	/* TSan may add a thread of its own to each. */
+	ck_assert_int_ge(number("measured", "threads_coroutine"), 1);
+	ck_assert_int_le(number("measured", "threads_coroutine"),
+			 1 + TSANITIZED);
+	ck_assert_int_ge(number("measured", "threads_thread"), 17);
+	ck_assert_int_le(number("measured", "threads_thread"), 17 + TSANITIZED);
 }
 END_TEST
 
 START_TEST(demo_interrupted_prints_what_it_has)
 {
-	ck_assert_int_eq(sh("setsid -w timeout -s INT --preserve-status 6 "
-			    "./urt demo -c 8 -d 2 -m epoll,thread 2>&1"),
+	/* The first model would run for an hour. */
+	ck_assert_int_eq(sh("setsid -w timeout -s INT --preserve-status %d "
+			    "./urt demo -c 8 -d 3600 -m epoll,thread 2>&1",
+			    SANITIZED ? 15 : 6),
 			 0);
 	ck_assert_ptr_nonnull(strstr(text, "Interrupted"));
 	ck_assert_ptr_nonnull(strstr(text, "epoll"));

@@ -205,27 +205,22 @@ static const char usage_text[] =
 	"  -d, --seconds N       default 10\n"
 	"      --json            one JSON document (schema urt.load.v1)\n";
 
-static bool parse_url(char *url, struct load_options *o)
+/* path points into the URL. */
+static bool parse_url(const char *url, struct load_options *o)
 {
-	char *host = url + 7, *path, *port;
-	long n = 80;
+	char host[64], port[8] = "80";
+	long n;
 
-	if (strncmp(url, "http://", 7))
+	if (sscanf(url, "http://%63[^/:]:%7[0-9]", host, port) < 1)
 		goto bad;
-	path = strchr(host, '/');
-	o->path = path ? strdup(path) : "/";
-	if (path)
-		*path = '\0';
-	port = strchr(host, ':');
-	if (port) {
-		*port++ = '\0';
-		if (!parse_number("port", port, 1, 65535, &n))
-			return false;
-	}
-	if (!strcmp(host, "localhost"))
-		host = "127.0.0.1";
+	if (!parse_number("port", port, 1, 65535, &n))
+		return false;
+	o->path = strchr(url + strlen("http://"), '/');
+	if (!o->path)
+		o->path = "/";
 	o->server = net_loopback(n);
-	if (inet_pton(AF_INET, host, &o->server.sin_addr) == 1)
+	if (!strcmp(host, "localhost") ||
+	    inet_pton(AF_INET, host, &o->server.sin_addr) == 1)
 		return true;
 bad:
 	fail("\"%s\" is no URL for this: write http://ADDRESS:PORT/PATH", url);

@@ -115,7 +115,9 @@ static void judge_2(const struct demo *d, struct demo_claim *c)
 	const struct demo_costs *m = &d->costs;
 
 	if (!(m->call_ns > 0 && m->coroutine_ns > 0 && m->thread_ns > 0)) {
-		not_measured(c, "the run of uring_rt failed (see above)");
+		not_measured(c, demo_stop ? "interrupted before it was measured"
+					  : "the run of uring_rt failed (see "
+					    "above)");
 		return;
 	}
 	figure(c, "call_ns", m->call_ns);

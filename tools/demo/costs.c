@@ -220,6 +220,10 @@ void demo_measure_costs(struct demo *d)
 	char *argv[] = { "/proc/self/exe", "cost-switch", NULL };
 	char out[128];
 
+	if (demo_stop) {
+		strcpy(c->why_not, "interrupted before it was measured");
+		return;
+	}
 	count_yields(d);
 	if (!run(d, argv, out, sizeof(out), false) ||
 	    sscanf(out, "%lf %lf %lf", &c->call_ns, &c->coroutine_ns,

@@ -176,8 +176,6 @@ static void run_all(struct demo *d)
 	const struct demo_options *o = &d->options;
 	unsigned n = 2 * o->nr_models + 1;
 
-	progress(d, "the cost of a switch", "", 0, n);
-	demo_measure_costs(d);
 	for (unsigned i = 0; i < 2 * o->nr_models && !demo_stop; i++) {
 		struct demo_row *r = &d->row[d->nr_rows++];
 
@@ -187,9 +185,11 @@ static void run_all(struct demo *d)
 		else
 			snprintf(r->path, sizeof(r->path), "/wait?ms=%ld",
 				 o->wait_ms);
-		progress(d, r->model->name, r->path, i + 1, n);
+		progress(d, r->model->name, r->path, i, n);
 		demo_measure(d, r);
 	}
+	progress(d, "the cost of a switch", "", n - 1, n);
+	demo_measure_costs(d);
 	if (isatty(STDERR_FILENO) && !o->json)
 		fputs("\r\033[K", stderr);
 	d->interrupted = demo_stop;
