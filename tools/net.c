@@ -22,7 +22,7 @@ struct sockaddr_in net_loopback(int port)
 	};
 }
 
-static int try_listen(int *port)
+static int try_bind(int *port)
 {
 	struct sockaddr_in addr = net_loopback(*port);
 	socklen_t len = sizeof(addr);
@@ -34,33 +34,43 @@ static int try_listen(int *port)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	/* Accepted sockets inherit it. Node and Go set it, too. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(fd, BACKLOG) ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
-		err = -errno;
-		close(fd);
-		return err;
+	if (!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
+	    !getsockname(fd, (struct sockaddr *)&addr, &len)) {
+		*port = ntohs(addr.sin_port);
+		return fd;
 	}
-	*port = ntohs(addr.sin_port);
-	return fd;
+	err = -errno;
+	close(fd);
+	return err;
 }
 
-int net_listen(int *port)
+int net_bind(int *port)
 {
-	int fd = try_listen(port);
+	int fd = try_bind(port);
 
 	if (fd == -EADDRINUSE)
 		fail("port %d is in use: choose another with --port", *port);
 	else if (fd == -EACCES)
 		fail("port %d is not allowed: choose one above 1023", *port);
 	else if (fd < 0)
-		fail("cannot listen on port %d: %s", *port, strerror(-fd));
+		fail("cannot use port %d: %s", *port, strerror(-fd));
 	return fd < 0 ? -1 : fd;
+}
+
+int net_listen(int *port)
+{
+	int fd = net_bind(port);
+
+	if (fd < 0 || !listen(fd, BACKLOG))
+		return fd;
+	fail("cannot listen on port %d: %s", *port, strerror(errno));
+	close(fd);
+	return -1;
 }
 
 int net_free_port(void)
 {
-	int port = 0, fd = net_listen(&port);
+	int port = 0, fd = net_bind(&port);
 
 	if (fd < 0)
 		return -1;

@@ -10,9 +10,10 @@
 struct sockaddr_in net_loopback(int port);
 
 /*
- * A blocking socket that listens there; port 0: any, and *port says which. Or
- * -1; what is wrong was said.
+ * A blocking socket that is bound there, or listens there too; port 0: any,
+ * and *port says which. Or -1; what is wrong was said.
  */
+int net_bind(int *port);
 int net_listen(int *port);
 
 /* A port that is free now. -1: none; it was said. */

@@ -85,7 +85,10 @@ int cmd_serve(int argc, char **argv)
 	if (!is_backend && !backend)
 		backend = start_backend();
 	s.port = port;
-	s.listen_fd = backend < 0 ? -1 : net_listen(&s.port);
+	/* A peer listens by itself; bound, we only see whether it can. */
+	s.listen_fd = backend < 0    ? -1
+		      : m && m->peer ? net_bind(&s.port)
+				     : net_listen(&s.port);
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
 	net_need_descriptors(1 << 20, &allowed);

@@ -60,7 +60,7 @@ char **peer_command(const struct model *m, int port, int backend_port)
 	return argv;
 }
 
-/* The peer listens by itself: our socket only tested that the port is free. */
+/* The peer listens by itself: our socket only kept the port until now. */
 static int exec_peer(const char *name, const struct server *s)
 {
 	const struct model *m = model_find(name);
