@@ -41,10 +41,11 @@ static void yielder(void *arg)
 static long bench_yield(long n)
 {
 	long each = n / 2;
-	struct urt_coro *c = urt_spawn(yielder, &each);
+	struct urt_coro *a = urt_spawn(yielder, &each);
+	struct urt_coro *b = urt_spawn(yielder, &each);
 
-	yielder(&each);
-	urt_join(c);
+	urt_join(a);
+	urt_join(b);
 	return 2 * each;
 }
 

@@ -88,4 +88,16 @@ static inline uint32_t urt__runq_take(struct urt__runq *q,
 	}
 }
 
+/* The owner, where nobody else takes: the oldest, or NULL. No CAS. */
+static inline struct urt_coro *urt__runq_pop_alone(struct urt__runq *q)
+{
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+
+	if (head == atomic_load_explicit(&q->tail, memory_order_relaxed))
+		return NULL;
+	atomic_store_explicit(&q->head, head + 1, memory_order_relaxed);
+	return atomic_load_explicit(&q->slot[head % URT__RUNQ_SIZE],
+				    memory_order_relaxed);
+}
+
 #endif

@@ -151,6 +151,8 @@ static inline struct urt_coro *take_local(struct urt__proc *p)
 		runq_put(p, c);
 	}
 	p->next_streak = 0;
+	if (!p->shared)
+		return urt__runq_pop_alone(&p->runq);
 	if (p->batch_pos < p->batch_len)
 		return p->batch[p->batch_pos++];
 	return batch_refill(p);
@@ -200,6 +202,8 @@ static inline void leave(struct urt__worker *w, struct urt_coro *self)
 
 	if (urt__likely(++w->proc->tick % TICKS))
 		c = take_local(w->proc);
+	if (c == self) /* it yielded, and nobody else wants to run */
+		return;
 	if (c)
 		switch_to_coro(w, &self->ctx, &self->san, false, c);
 	else
@@ -252,6 +256,7 @@ void urt__ready_last(struct urt_coro *c)
 	runq_put(urt__worker()->proc, c);
 }
 
+/* Where another worker might take it before its registers are saved. */
 static void commit_requeue(struct urt__worker *w, void *arg)
 {
 	runq_put(w->proc, arg);
@@ -264,8 +269,12 @@ void urt_yield(void)
 	if (!w || !w->current)
 		return;
 	urt__count(w->stats, URT__STAT_YIELDS);
-	w->commit = commit_requeue;
-	w->commit_arg = w->current;
+	if (w->proc->shared) {
+		w->commit = commit_requeue;
+		w->commit_arg = w->current;
+	} else {
+		runq_put(w->proc, w->current);
+	}
 	leave(w, w->current);
 }
 

@@ -28,7 +28,9 @@ struct urt__proc {
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 
-	/* Taken from runq in one go, to pay for its CAS once. */
+	bool shared; /* other workers may take from runq */
+
+	/* Taken from a shared runq in one go, to pay for its CAS once. */
 	unsigned batch_pos, batch_len;
 	struct urt_coro *batch[URT__BATCH];
 
