@@ -10,7 +10,7 @@
  *	probe nops N         N io_uring NOPs, in batches of 8
  *	probe children N     N children, each 10 times sched_get_priority_max
  *	probe threads N      N threads, each 10 times sched_get_priority_max
- *	probe yields N       N yields of coroutines on uring_rt
+ *	probe yields N       N yields of two coroutines on uring_rt
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
@@ -109,10 +109,19 @@ static int threads(void)
 	return 0;
 }
 
+static void yield_half(void *arg)
+{
+	for (long i = 0; i < n / 2; i++)
+		urt_yield();
+}
+
 static void yields(void *arg)
 {
-	for (long i = 0; i < n; i++)
-		urt_yield();
+	struct urt_coro *a = urt_spawn(yield_half, NULL);
+	struct urt_coro *b = urt_spawn(yield_half, NULL);
+
+	urt_join(a);
+	urt_join(b);
 }
 
 static void on_usr1(int sig)

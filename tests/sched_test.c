@@ -328,7 +328,12 @@ START_TEST(outside_a_coroutine_calls_say_so)
 
 	ck_assert_int_eq(urt_go(bump, NULL), -EPERM);
 	ck_assert_ptr_null(urt_spawn(bump, NULL));
+	struct urt_chan *ch = urt_chan_new(1, 1);
+
 	ck_assert_int_eq(urt_sleep(1), -EPERM);
+	ck_assert_int_eq(urt_chan_send(ch, &c, 0), -EPERM);
+	ck_assert_int_eq(urt_chan_recv(ch, &c, 0), -EPERM);
+	urt_chan_free(ch);
 	ck_assert_int_eq(urt_read(0, &c, 1, URT_NEVER), -EPERM);
 	ck_assert_ptr_null(urt_self());
 	urt_yield();
@@ -350,6 +355,36 @@ static void ids(void *arg)
 START_TEST(ids_differ)
 {
 	run(ids, NULL);
+}
+END_TEST
+
+static void fork_inside(void *arg)
+{
+	int fds[2], status;
+	char c = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		/* Not the parent's ring: refused; a run of its own works. */
+		bool ok = urt_write(fds[1], "x", 1, URT_NEVER) == -EPERM &&
+			  !urt_self() && !urt_run(bump, NULL) && count == 1;
+
+		_exit(!ok);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(urt_write(fds[1], "y", 1, URT_NEVER), 1);
+	ck_assert_int_eq(urt_read(fds[0], &c, 1, URT_NEVER), 1);
+	ck_assert_int_eq(c, 'y');
+	close(fds[0]);
+	close(fds[1]);
+}
+
+START_TEST(a_forked_child_leaves_the_parents_ring_alone)
+{
+	run(fork_inside, NULL);
 }
 END_TEST
 
@@ -411,6 +446,17 @@ static void wait_for_nothing(void *arg)
 	urt_chan_recv(ch, &v, URT_NEVER);
 }
 
+static void worker_thread_then_deadlock(void *arg)
+{
+	char path[] = "/tmp/urt-test.XXXXXX";
+	int fd = mkstemp(path);
+
+	/* May leave an idle thread of io_uring's in the process. */
+	urt_write(fd, "x", 1, URT_NEVER);
+	unlink(path);
+	wait_for_nothing(NULL);
+}
+
 static void all_wait(void *arg)
 {
 	struct urt_coro *c = urt_spawn(wait_for_nothing, NULL);
@@ -421,16 +467,23 @@ static void all_wait(void *arg)
 START_TEST(a_deadlock_is_reported_and_ends_with_status_2)
 {
 	char said[4096];
-	int status;
-
-	if (TSANITIZED)
-		SKIP("TSan's own thread might wake the coroutines");
-	status = child_says(all_wait, NULL, said, sizeof(said));
+	int status = child_says(all_wait, NULL, said, sizeof(said));
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%x: %s",
 		      status, said);
 	ck_assert_ptr_nonnull(strstr(said, "all coroutines are asleep"));
 	ck_assert_ptr_nonnull(strstr(said, "[chan receive]"));
 	ck_assert_ptr_nonnull(strstr(said, "[join]"));
+}
+END_TEST
+
+START_TEST(a_deadlock_is_seen_beside_io_urings_own_threads)
+{
+	char said[4096];
+	int status = child_says(worker_thread_then_deadlock, NULL, said,
+				sizeof(said));
+
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%x: %s",
+		      status, said);
 }
 END_TEST
 
@@ -555,6 +608,8 @@ Suite *sched_suite(void)
 	tcase_add_test(t, outside_a_coroutine_calls_say_so);
 	tcase_add_test(t, a_forbidden_io_uring_is_explained);
 	tcase_add_test(t, a_deadlock_is_reported_and_ends_with_status_2);
+	tcase_add_test(t, a_deadlock_is_seen_beside_io_urings_own_threads);
+	tcase_add_test(t, a_forked_child_leaves_the_parents_ring_alone);
 	tcase_add_test(t, a_stack_overflow_is_named_and_fatal);
 	tcase_add_test(t, the_counters_page_can_be_found_and_counts);
 	tcase_add_test(t,

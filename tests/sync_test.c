@@ -168,6 +168,10 @@ CORO_TEST(chan_of_nothing_counts_events)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(urt_chan_recv(ch, NULL, 0), 0);
 	urt_chan_free(ch);
+	ch = urt_chan_new(8, 1);
+	ck_assert_int_eq(urt_chan_send(ch, &(int64_t){ 5 }, 0), 0);
+	ck_assert_int_eq(urt_chan_recv(ch, NULL, 0), 0);
+	urt_chan_free(ch);
 }
 
 START_TEST(chan_of_impossible_size_is_refused)

@@ -14,10 +14,13 @@
  *    passed still lets a call succeed that need not wait; one that would
  *    have to wait returns -ETIME.
  *  - A call that may suspend is a cancellation point: in a coroutine that
- *    was cancelled it returns -ECANCELED. If the operation had finished
+ *    was cancelled it returns -ECANCELED where it would have to wait, and
+ *    operations on descriptors always do. If the operation had finished
  *    first, its result is returned: nothing that happened is lost.
- *  - Calls marked "may suspend" may be made from a coroutine only; from a
- *    plain thread they return -EPERM.
+ *  - Calls are made from coroutines; from a plain thread those that return an
+ *    error return -EPERM, and to close, unlock or finish what a coroutine
+ *    waits for is a bug that ends the program. A forked child has no run: the
+ *    same holds there until it starts its own.
  *  - A buffer lent to a call is the caller's again when the call returns:
  *    a timed-out or cancelled call returns only when the kernel has let go
  *    of the buffer.
@@ -96,8 +99,8 @@ URT_API const char *urt_why(void);
 
 /*
  * Starts a coroutine that nobody waits for, as Go's `go fn(arg)`. It runs
- * when the caller parks or yields. 0, or -EAGAIN: max_coroutines reached,
- * -ENOMEM, -EPERM: not in a coroutine.
+ * when the caller parks or yields. 0; -EAGAIN: max_coroutines reached or no
+ * memory; -EPERM: not in a coroutine.
  */
 URT_API int urt_go(urt_fn *fn, void *arg);
 
@@ -116,8 +119,8 @@ URT_API int urt_join(struct urt_coro *);
 
 /*
  * Asks a coroutine that was spawned and not yet joined to end: the call it
- * is waiting in, and every later one that may suspend, returns -ECANCELED.
- * May be called more than once. Always 0. Does not suspend.
+ * is waiting in, and every later one that would have to wait, returns
+ * -ECANCELED. May be called more than once. 0. Does not suspend.
  */
 URT_API int urt_cancel(struct urt_coro *);
 
@@ -175,13 +178,14 @@ URT_API int urt_close(int fd);
 /*
  * A queue of up to `capacity` elements of elem_size bytes, copied in and out;
  * capacity 0: sender and receiver meet. elem_size 0 is allowed: only the
- * event counts. NULL: out of memory.
+ * event counts. NULL: out of memory. Does not suspend.
  */
 struct urt_chan;
 URT_API struct urt_chan *urt_chan_new(size_t elem_size, size_t capacity);
 
 /*
- * Both may suspend. Waiters are served in the order they came.
+ * Both may suspend. Waiters are served in the order they came. elem NULL in
+ * recv: the element is thrown away.
  * send: 0; -EPIPE: closed, nothing was sent; -ETIME; -ECANCELED.
  * recv: 0; -EPIPE: closed and empty; -ETIME; -ECANCELED.
  */

@@ -122,6 +122,10 @@ static int guard_install(struct urt__stacks *s, char *page)
 	err = urt__sys_mprotect(page, s->page, PROT_NONE);
 	if (!err)
 		s->nr_guards++;
+	if (err == -ENOMEM) { /* the process has many mappings of its own */
+		s->guard_budget = 0;
+		err = 0;
+	}
 	return err;
 }
 

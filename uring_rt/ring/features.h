@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the running kernel has beyond the least that is needed (Linux 5.11:
- * IORING_FEAT_EXT_ARG). Probed, never assumed from a version; each can be
+ * What the running kernel has beyond the least that is needed (Linux 5.19:
+ * IORING_ASYNC_CANCEL_ANY; made for and tested on 6.1 and later). Probed, never assumed from a version; each can be
  * masked by URT_FEATURES=-name,-name in the environment, so that every
  * fallback can be tested on one machine.
  */
@@ -21,9 +21,6 @@
 	X(NO_SQARRAY, "no_sqarray", "6.6", "one indirection less per request") \
 	X(REG_RING, "reg_ring", "5.18",                                        \
 	  "entering the ring needs no descriptor look-up")                     \
-	X(MSG_RING, "msg_ring", "5.18", "a worker wakes another by its ring")  \
-	X(SEND_MSG_RING, "send_msg_ring", "6.13",                              \
-	  "any thread wakes a worker by its ring")                             \
 	X(NO_IOWAIT, "no_iowait", "6.15",                                      \
 	  "an idle worker does not count as waiting for a disk")               \
 	X(GUARD_INSTALL, "guard_install", "6.13",                              \

@@ -96,7 +96,12 @@ static int ring_map(struct urt__ring *r, const struct io_uring_params *p)
 			    MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_SQES);
 	if (err)
 		munmap(r->rings_map, r->rings_size);
-	return err;
+	if (err)
+		return err;
+	/* A forked child must not fill the queues that it would share. */
+	urt__sys_madvise(r->rings_map, r->rings_size, MADV_DONTFORK);
+	urt__sys_madvise(r->sqes_map, r->sqes_size, MADV_DONTFORK);
+	return 0;
 }
 
 static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
@@ -119,6 +124,19 @@ static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
 		for (unsigned i = 0; i < p->sq_entries; i++)
 			array[i] = i;
 	}
+}
+
+/*
+ * Linux 5.19: without ASYNC_CANCEL_ANY a run could not be ended. It has no
+ * flag of its own; IORING_OP_SOCKET came with it.
+ */
+static bool has_cancel_any(const struct urt__ring *r)
+{
+	struct io_uring_probe probe = { 0 };
+
+	return !urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe,
+				       0) &&
+	       probe.last_op >= URT__OP_SOCKET;
 }
 
 static void ring_register_self(struct urt__ring *r)
@@ -149,7 +167,8 @@ int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 	if (r->fd < 0)
 		return r->fd;
 	if ((p.features & (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP)) !=
-	    (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP)) {
+		    (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP) ||
+	    !has_cancel_any(r)) {
 		err = -ENOSYS;
 		goto out_close;
 	}
@@ -183,8 +202,6 @@ static void complete(struct urt__ring *r, const struct io_uring_cqe *cqe)
 {
 	struct urt__op *op = (void *)(uintptr_t)cqe->user_data;
 
-	if (cqe->user_data == URT__RING_WAKE)
-		return;
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		r->inflight--;
 	if (cqe->user_data != URT__RING_IGNORE)

@@ -15,9 +15,8 @@ struct urt__op {
 	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
 };
 
-/* user_data that is no op: a completion nobody waits for, and a wake-up. */
+/* user_data that is no op: a completion nobody waits for. */
 #define URT__RING_IGNORE UINT64_C(0)
-#define URT__RING_WAKE	 UINT64_C(1)
 
 struct urt__ring {
 	/* submission queue; the kernel reads tail and writes head */
@@ -64,7 +63,7 @@ struct io_uring_sqe *urt__ring_sqe(struct urt__ring *);
 /*
  * One io_uring_enter for all: hands over what is queued, and waits until
  * there is a completion, or timeout_ns (0: does not wait; URT_NEVER) is over,
- * or a signal or wake-up came; then calls done for all completions. Returns
+ * or a signal came; then calls done for all completions. Returns
  * how many.
  */
 unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);

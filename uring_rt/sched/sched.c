@@ -241,8 +241,13 @@ void urt__park(enum urt__reason reason, urt__commit_fn *commit, void *arg)
 
 void urt__ready(struct urt_coro *c)
 {
-	struct urt__proc *p = urt__worker()->proc;
-	struct urt_coro *old = p->next;
+	struct urt__worker *w = urt__worker();
+	struct urt__proc *p;
+	struct urt_coro *old;
+
+	URT_BUG_ON(!w); /* on a plain thread: see urt.h */
+	p = w->proc;
+	old = p->next;
 
 	c->reason = URT__R_RUNNABLE;
 	p->next = c;
@@ -252,8 +257,11 @@ void urt__ready(struct urt_coro *c)
 
 void urt__ready_last(struct urt_coro *c)
 {
+	struct urt__worker *w = urt__worker();
+
+	URT_BUG_ON(!w); /* on a plain thread: see urt.h */
 	c->reason = URT__R_RUNNABLE;
-	runq_put(urt__worker()->proc, c);
+	runq_put(w->proc, c);
 }
 
 /* Where another worker might take it before its registers are saved. */

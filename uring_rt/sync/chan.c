@@ -59,11 +59,14 @@ size_t urt_chan_len(const struct urt_chan *ch)
 	return __atomic_load_n(&ch->len, __ATOMIC_RELAXED);
 }
 
+/* NULL: nowhere to copy to, or nothing to copy. */
 static inline void copy(const struct urt_chan *ch, void *to, const void *from)
 {
+	if (!to || !from)
+		return;
 	if (ch->elem_size == sizeof(uint64_t))
 		memcpy(to, from, sizeof(uint64_t));
-	else if (ch->elem_size && to)
+	else
 		memcpy(to, from, ch->elem_size);
 }
 
@@ -97,6 +100,8 @@ int urt_chan_send(struct urt_chan *ch, const void *elem, int64_t deadline_ns)
 {
 	struct urt__waiter *receiver, self;
 
+	if (urt__unlikely(!urt__current()))
+		return -EPERM;
 	urt__lock(&ch->lock);
 	if (urt__unlikely(ch->closed)) {
 		urt__unlock(&ch->lock);
@@ -123,6 +128,8 @@ int urt_chan_recv(struct urt_chan *ch, void *elem, int64_t deadline_ns)
 {
 	struct urt__waiter *sender, self;
 
+	if (urt__unlikely(!urt__current()))
+		return -EPERM;
 	urt__lock(&ch->lock);
 	if (ch->len) {
 		ring_pop(ch, elem);

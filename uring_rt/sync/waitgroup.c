@@ -34,6 +34,8 @@ int urt_waitgroup_wait(struct urt_waitgroup *wg, int64_t deadline_ns)
 {
 	struct urt__waiter self;
 
+	if (!urt__current())
+		return -EPERM;
 	urt__lock(&wg->lock);
 	if (!wg->count) {
 		urt__unlock(&wg->lock);

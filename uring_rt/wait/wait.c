@@ -97,6 +97,8 @@ int urt_join(struct urt_coro *c)
 	struct join j = { .target = c };
 	int err = 0;
 
+	if (!urt__current())
+		return -EPERM;
 	if (atomic_load_explicit(&c->joiner, memory_order_acquire) !=
 	    URT__DONE) {
 		err = urt__wait_begin(&j.wait, join_abort, URT_NEVER);
@@ -112,6 +114,8 @@ int urt_join(struct urt_coro *c)
 
 int urt_cancel(struct urt_coro *c)
 {
+	if (!urt__current())
+		return -EPERM;
 	c->cancelled = true;
 	if (c->wait)
 		c->wait->abort(c->wait, -ECANCELED);

@@ -5,8 +5,8 @@
  */
 #define _GNU_SOURCE
 #include "../sched/sched.h"
-#include <dirent.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +94,8 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 			   (size_t)((char *)c - (char *)c->stack_lowest));
 	}
 	sigaction(sig, &old_segv, NULL);
+	if (info->si_code <= 0) /* sent by someone: it will not come again */
+		raise(sig);
 }
 
 /* The old signal stack goes to *old. NULL: no memory; then no report. */
@@ -122,19 +124,6 @@ static void signal_stack_leave(void *stack, const stack_t *old)
 
 /* ---- deadlock ---------------------------------------------------------- */
 
-static bool has_other_threads(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	unsigned n = 0;
-
-	if (!d)
-		return true; /* cannot tell: assume that one may wake us */
-	for (struct dirent *e; (e = readdir(d));)
-		n += e->d_name[0] != '.';
-	closedir(d);
-	return n > 1;
-}
-
 static void print_coroutine(const struct urt_coro *c)
 {
 	Dl_info info;
@@ -156,8 +145,6 @@ static void deadlock(void)
 {
 	unsigned n = 0;
 
-	if (has_other_threads())
-		return;
 	fflush(NULL);
 	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
 	for (size_t i = 0; i < urt__rt.stacks.used; i++) {
@@ -226,6 +213,16 @@ static int features(unsigned *f)
 	return -EINVAL;
 }
 
+/*
+ * A forked child has no runtime: its ring would be the parent's (and is not
+ * mapped in it), so its calls return -EPERM, until it starts a run of its own.
+ */
+static void forget_in_child(void)
+{
+	urt__tls_worker = NULL;
+	atomic_store(&running, false);
+}
+
 static int run_on_this_thread(struct run *run)
 {
 	stack_t old_stack;
@@ -282,14 +279,22 @@ out_stats:
 	return err;
 }
 
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget_in_child);
+}
+
 int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 {
 	struct urt_options o = options ? *options : (struct urt_options){ 0 };
 	struct run *r;
 	int err = check_options(&o);
 
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 	if (err)
 		return err;
+	pthread_once(&once, watch_forks);
 	if (atomic_exchange(&running, true))
 		return because(-EBUSY, "a run is going on in this process");
 	err = -ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * aarch64. Offsets are those of struct urt__ctx. x29 is the frame pointer and
- * is saved by hand; x18 belongs to the platform and is left alone. `hint 36`
+ * is saved by hand; x18 is an ordinary register on Linux. `hint 36`
  * is `bti j`: the landing pad of an indirect jump where branch targets are
  * checked, and nothing elsewhere.
  */
@@ -29,7 +29,7 @@ urt__ctx_swap(struct urt__ctx *from, struct urt__ctx *to)
 		: "+r"(x0), "+r"(x1)
 		:
 		: "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11",
-		  "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21",
+		  "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21",
 		  "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "v0",
 		  "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
 		  "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
