@@ -70,8 +70,9 @@ struct {
 } counts SEC(".maps");
 
 /* Set by the tool. */
-int start_tgid = 0;  /* counts from its exec */
-int attach_tgid = 0; /* running already */
+int start_tgid = 0;	   /* counts from its exec */
+int attach_tgid = 0;	   /* running already */
+int attach_io_threads = 0; /* what find_threads looks for */
 const volatile int nr_execve = 59;
 
 /* Events that could not be counted: a map was full. */
@@ -90,18 +91,19 @@ static __always_inline struct urt_task *task_find(struct task_struct *t)
 static __always_inline void task_add(struct task_struct *t)
 {
 	struct urt_counts *c = counts_of(URT_CLASS_APP);
-	struct urt_task *st;
+	struct urt_task first = {};
 
 	if (task_find(t))
 		return;
-	st = bpf_task_storage_get(&tasks, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!st || !c) {
+	/* Whole from the first moment: t may switch on another CPU. */
+	first.nvcsw = t->nvcsw;
+	first.nivcsw = t->nivcsw;
+	first.syscall = URT_NO_SYSCALL;
+	if (!c || !bpf_task_storage_get(&tasks, t, &first,
+					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
 		__sync_fetch_and_add(&lost, 1);
 		return;
 	}
-	st->nvcsw = t->nvcsw;
-	st->nivcsw = t->nivcsw;
-	st->syscall = URT_NO_SYSCALL;
 	c->tasks++;
 }
 
@@ -224,25 +226,35 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	return 0;
 }
 
-/* Run once by the tool, to find the threads of a running process. */
+/*
+ * Run twice by the tool, to find the threads of a running process: first those
+ * of io_uring's, so that they are known when their leader begins to count.
+ */
 SEC("iter/task")
 int find_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *t = ctx->task;
-	struct urt_task fresh = {};
+	struct urt_task first = {};
+	struct urt_counts *c;
 	u32 pid;
 
 	if (!t || t->tgid != attach_tgid)
 		return 0;
 	if (!(t->flags & PF_IO_WORKER)) {
-		task_add(t);
+		if (!attach_io_threads)
+			task_add(t);
 		return 0;
 	}
+	c = counts_of(t->comm[4] == 's' ? URT_CLASS_IOU_SQP
+					: URT_CLASS_IOU_WRK);
+	if (!attach_io_threads || !c)
+		return 0;
 	pid = t->pid;
-	fresh.nvcsw = t->nvcsw;
-	fresh.nivcsw = t->nivcsw;
-	fresh.syscall = URT_NO_SYSCALL;
-	bpf_map_update_elem(&io_threads, &pid, &fresh, BPF_ANY);
+	first.nvcsw = t->nvcsw;
+	first.nivcsw = t->nivcsw;
+	first.syscall = URT_NO_SYSCALL;
+	bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY);
+	c->tasks++;
 	return 0;
 }
 

@@ -408,7 +408,7 @@ static double measure(char **argv, int cpu)
 	int fds[2], status = -1;
 	ssize_t n;
 
-	if (pipe2(fds, O_CLOEXEC) || launch(&l, argv, cpu, fds[1]))
+	if (pipe2(fds, O_CLOEXEC) || launch(&l, argv, NULL, cpu, fds[1]))
 		return NAN;
 	close(fds[1]);
 	n = launch_go(&l) ? -1 : read(fds[0], out, sizeof(out) - 1);

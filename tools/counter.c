@@ -17,7 +17,8 @@ struct counter {
 	struct urt_bpf *bpf;
 	struct bpf_link *link[8];
 	unsigned nr_links;
-	int stats_fd; /* keeps the kernel's run-time statistics on; or < 0 */
+	bool has_uring; /* the kernel has the tracepoints of io_uring */
+	int stats_fd;	/* keeps the kernel's run-time statistics on; or < 0 */
 	int nr_cpus;
 	struct urt_counts *per_cpu; /* room for one entry of all CPUs */
 };
@@ -126,7 +127,7 @@ struct counter *counter_open(char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		goto out_close;
 	}
-	c->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	c->has_uring = bpf_program__fd(c->bpf->progs.on_complete) >= 0;
 	return c;
 out_close:
 	counter_close(c);
@@ -154,16 +155,14 @@ void counter_start_at_exec(struct counter *c, pid_t pid)
 	__atomic_store_n(&c->bpf->bss->start_tgid, pid, __ATOMIC_SEQ_CST);
 }
 
-int counter_attach(struct counter *c, pid_t pid)
+static int run_iterator(struct counter *c)
 {
-	struct bpf_link *link;
+	struct bpf_link *link =
+		bpf_program__attach_iter(c->bpf->progs.find_threads, NULL);
+	int fd, err = (int)libbpf_get_error(link);
 	char buf[64];
-	int fd, err;
 	ssize_t n;
 
-	__atomic_store_n(&c->bpf->bss->attach_tgid, pid, __ATOMIC_SEQ_CST);
-	link = bpf_program__attach_iter(c->bpf->progs.find_threads, NULL);
-	err = (int)libbpf_get_error(link);
 	if (err)
 		return err;
 	fd = bpf_iter_create(bpf_link__fd(link));
@@ -178,6 +177,17 @@ int counter_attach(struct counter *c, pid_t pid)
 	close(fd);
 	bpf_link__destroy(link);
 	return err;
+}
+
+int counter_attach(struct counter *c, pid_t pid)
+{
+	int err;
+
+	__atomic_store_n(&c->bpf->bss->attach_io_threads, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->bpf->bss->attach_tgid, pid, __ATOMIC_SEQ_CST);
+	err = run_iterator(c);
+	__atomic_store_n(&c->bpf->bss->attach_io_threads, 0, __ATOMIC_SEQ_CST);
+	return err ? err : run_iterator(c);
 }
 
 static void add(void *to, const void *from, size_t size, int sign)
@@ -208,6 +218,16 @@ int counter_read(struct counter *c, struct counts *out)
 void counts_subtract(struct counts *a, const struct counts *b)
 {
 	add(a, b, sizeof(*a), -1);
+}
+
+bool counter_has_uring(const struct counter *c)
+{
+	return c->has_uring;
+}
+
+void counter_measure_cost(struct counter *c)
+{
+	c->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 }
 
 void counter_cost(struct counter *c, uint64_t *runs, uint64_t *ns)

@@ -37,8 +37,15 @@ int counter_attach(struct counter *, pid_t pid);
 /* 0 or -errno. */
 int counter_read(struct counter *, struct counts *);
 
-/* What the counting itself has cost: runs of the programs, and their time
- * (the kernel's own measurement; 0 where it could not be switched on). */
+/* False: this kernel has no io_uring, or not its tracepoints. */
+bool counter_has_uring(const struct counter *);
+
+/*
+ * What the counting itself costs: switches on the kernel's measurement, which
+ * costs two looks at the clock a run; and runs of the programs since then, by
+ * all processes on all CPUs, and their time. 0 where it is off.
+ */
+void counter_measure_cost(struct counter *);
 void counter_cost(struct counter *, uint64_t *runs, uint64_t *ns);
 
 /* a - b, into a. */

@@ -18,13 +18,15 @@ void launch_die_with(pid_t parent)
 		_exit(1);
 }
 
-static void child(pid_t parent, char *const argv[], int cpu, int stdout_fd,
-		  int gate, int failed)
+static void child(pid_t parent, char *const argv[], const sigset_t *mask,
+		  int cpu, int stdout_fd, int gate, int failed)
 {
 	char go;
 	int err;
 
 	launch_die_with(parent);
+	if (mask)
+		sigprocmask(SIG_SETMASK, mask, NULL);
 	if (cpu >= 0) {
 		cpu_set_t set;
 
@@ -43,7 +45,8 @@ static void child(pid_t parent, char *const argv[], int cpu, int stdout_fd,
 	_exit(127);
 }
 
-int launch(struct launch *l, char *const argv[], int cpu, int stdout_fd)
+int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
+	   int stdout_fd)
 {
 	int gate[2], failed[2];
 	pid_t parent;
@@ -59,7 +62,7 @@ int launch(struct launch *l, char *const argv[], int cpu, int stdout_fd)
 	l->pid = fork();
 	if (!l->pid) {
 		close(gate[1]);
-		child(parent, argv, cpu, stdout_fd, gate[0], failed[1]);
+		child(parent, argv, mask, cpu, stdout_fd, gate[0], failed[1]);
 	}
 	close(gate[0]);
 	close(failed[1]);

@@ -3,6 +3,7 @@
 #ifndef URT_LAUNCH_H
 #define URT_LAUNCH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -13,10 +14,12 @@ struct launch {
 };
 
 /*
- * Forks a child that waits at the gate. cpu: to pin it to, or -1. stdout_fd:
- * what its stdout shall be, or -1. It dies with this process. 0 or -errno.
+ * Forks a child that waits at the gate. mask: its blocked signals, or NULL:
+ * ours. cpu: to pin it to, or -1. stdout_fd: what its stdout shall be, or -1.
+ * It dies with this process. 0 or -errno.
  */
-int launch(struct launch *, char *const argv[], int cpu, int stdout_fd);
+int launch(struct launch *, char *const argv[], const sigset_t *mask, int cpu,
+	   int stdout_fd);
 
 /* Lets it exec. 0, or -errno of the exec: then it is gone already. */
 int launch_go(struct launch *);

@@ -113,13 +113,15 @@ static bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
 
 /* ---- counting ---- */
 
-static void read_counts(struct counter *c, struct stat_result *r)
+/* ended: every thread is ending, so wait for their last switches. */
+static void read_counts(struct counter *c, struct stat_result *r, bool ended)
 {
+	uint64_t runs, ns;
+
 	if (!c || counter_read(c, &r->counts))
 		return;
 	/* Its parent may be told of a thread's end before its last switch. */
-	for (int i = 0; i < 50 && r->command && !counts_all_ended(&r->counts);
-	     i++) {
+	for (int i = 0; i < 50 && ended && !counts_all_ended(&r->counts); i++) {
 		sleep_ns(NS_PER_MS);
 		counter_read(c, &r->counts);
 	}
@@ -128,7 +130,9 @@ static void read_counts(struct counter *c, struct stat_result *r)
 		r->nvcsw += r->counts.class[i].nvcsw;
 		r->nivcsw += r->counts.class[i].nivcsw;
 	}
-	counter_cost(c, &r->bpf_runs, &r->bpf_ns);
+	counter_cost(c, &runs, &ns);
+	r->bpf_runs = runs - r->bpf_runs;
+	r->bpf_ns = ns - r->bpf_ns;
 }
 
 static int64_t timeval_ns(struct timeval tv)
@@ -156,29 +160,28 @@ static int pidfd_open_(pid_t pid)
 	return syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* Until pid has ended, or, where stop_on_signal, we are told to stop. */
-static void wait_for(pid_t pid, int signal_fd, bool stop_on_signal)
+/* Until it has ended (true), or, where stop_on_signal, we are told to stop. */
+static bool wait_for(pid_t pid, int pidfd, int signal_fd, bool stop_on_signal)
 {
-	struct pollfd fds[2] = { { pidfd_open_(pid), POLLIN, 0 },
+	struct pollfd fds[2] = { { pidfd, POLLIN, 0 },
 				 { signal_fd, POLLIN, 0 } };
 	struct signalfd_siginfo info;
 
-	while (fds[0].fd >= 0) {
+	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			break;
+			return true;
 		if (fds[0].revents)
-			break;
+			return true;
 		if (!fds[1].revents ||
 		    read(signal_fd, &info, sizeof(info)) != sizeof(info))
 			continue;
 		if (stop_on_signal && info.ssi_signo != SIGWINCH &&
 		    info.ssi_signo != SIGCONT)
-			break;
+			return false;
 		/* The terminal has sent its own to the whole group. */
 		if (!stop_on_signal && info.ssi_code != SI_KERNEL)
 			kill(pid, info.ssi_signo);
 	}
-	close(fds[0].fd);
 }
 
 static int shell_code(int status)
@@ -192,24 +195,24 @@ static int count_command(struct counter *c, struct stat_result *r)
 	struct launch l;
 	struct rusage ru;
 	sigset_t old;
-	char *dir = user_stats_dir_new();
 	int64_t begin;
-	int err, status = 0, fd;
+	int err, status = 0, fd = signals_open(&old), pidfd = -1;
+	char *dir = user_stats_dir_new();
 
-	fd = signals_open(&old);
-	sigprocmask(SIG_SETMASK, &old, NULL); /* the child's mask */
-	err = launch(&l, r->command, -1, -1);
-	signals_open(&old);
+	err = launch(&l, r->command, &old, -1, -1);
 	if (err)
 		goto out;
 	r->pid = l.pid;
-	if (c)
+	pidfd = pidfd_open_(l.pid);
+	if (c) {
 		counter_start_at_exec(c, l.pid);
+		counter_cost(c, &r->bpf_runs, &r->bpf_ns);
+	}
 	begin = now_ns();
 	err = launch_go(&l);
 	if (err)
 		goto out;
-	wait_for(l.pid, fd, false);
+	wait_for(l.pid, pidfd, fd, false);
 	while (wait4(l.pid, &status, 0, &ru) < 0 && errno == EINTR)
 		;
 	r->wall_ns = now_ns() - begin;
@@ -218,11 +221,12 @@ static int count_command(struct counter *c, struct stat_result *r)
 	r->system_ns = timeval_ns(ru.ru_stime);
 	r->nvcsw = ru.ru_nvcsw;
 	r->nivcsw = ru.ru_nivcsw;
-	read_counts(c, r);
+	read_counts(c, r, true);
 	r->has_user = dir && user_stats_dir_read(dir, &r->user);
 out:
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(fd);
+	close(pidfd);
 	user_stats_dir_free(dir);
 	if (err)
 		fail("cannot run \"%s\": %s", r->command[0], strerror(-err));
@@ -230,30 +234,44 @@ out:
 }
 
 /* Without BPF, the last look at a process that ends is what counts. */
-static void watch_proc(struct stat_result *r, int signal_fd)
+static void watch_proc(struct stat_result *r, int pidfd, int signal_fd)
 {
-	struct pollfd fds[2] = { { pidfd_open_(r->pid), POLLIN, 0 },
+	struct pollfd fds[2] = { { pidfd, POLLIN, 0 },
 				 { signal_fd, POLLIN, 0 } };
 
 	while (proc_switches(r->pid, &r->nvcsw, &r->nivcsw) &&
 	       poll(fds, 2, 100) == 0)
 		;
-	close(fds[0].fd);
 }
 
-static int count_pid(struct counter *c, struct stat_result *r)
+/* A descriptor of the process, if it is one and has not ended; else says so. */
+static int running_process(pid_t pid)
+{
+	struct pollfd p = { pidfd_open_(pid), POLLIN, 0 };
+
+	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+		return p.fd;
+	if (p.fd < 0 && errno == EINVAL)
+		fail("%d is a thread: give the PID of its process", pid);
+	else if (p.fd < 0)
+		fail("no process has the PID %d", pid);
+	else
+		fail("the process %d has ended", pid);
+	close(p.fd);
+	return -1;
+}
+
+static int count_running(struct counter *c, struct stat_result *r, int pidfd)
 {
 	struct urt__stats_page *page;
 	struct user_stats before = { 0 };
 	int64_t begin = now_ns(), user_ns = -1, system_ns = -1;
-	uint64_t nvcsw, nivcsw;
+	uint64_t nvcsw = 0, nivcsw = 0;
 	sigset_t old;
+	bool ended = false;
 	int err, fd;
 
-	if (!proc_switches(r->pid, &nvcsw, &nivcsw)) {
-		fail("no process has the PID %d", r->pid);
-		return -ESRCH;
-	}
+	proc_switches(r->pid, &nvcsw, &nivcsw);
 	proc_cpu(r->pid, &user_ns, &system_ns);
 	page = user_stats_map(r->pid);
 	if (page)
@@ -264,10 +282,12 @@ static int count_pid(struct counter *c, struct stat_result *r)
 		return err;
 	}
 	fd = signals_open(&old);
-	if (c)
-		wait_for(r->pid, fd, true);
-	else
-		watch_proc(r, fd);
+	if (c) {
+		counter_cost(c, &r->bpf_runs, &r->bpf_ns);
+		ended = wait_for(r->pid, pidfd, fd, true);
+	} else {
+		watch_proc(r, pidfd, fd);
+	}
 	close(fd);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	r->wall_ns = now_ns() - begin;
@@ -277,7 +297,7 @@ static int count_pid(struct counter *c, struct stat_result *r)
 	}
 	r->nvcsw -= nvcsw;
 	r->nivcsw -= nivcsw;
-	read_counts(c, r);
+	read_counts(c, r, ended);
 	if (page) {
 		user_stats_add(&r->user, page);
 		user_stats_subtract(&r->user, &before);
@@ -285,6 +305,15 @@ static int count_pid(struct counter *c, struct stat_result *r)
 		r->has_user = true;
 	}
 	return 0;
+}
+
+static int count_pid(struct counter *c, struct stat_result *r)
+{
+	int pidfd = running_process(r->pid);
+	int err = pidfd < 0 ? -ESRCH : count_running(c, r, pidfd);
+
+	close(pidfd);
+	return err;
 }
 
 /* ---- the command ---- */
@@ -355,6 +384,9 @@ int cmd_stat(int argc, char **argv)
 	else
 		counter = counter_open(r.why_no_bpf, sizeof(r.why_no_bpf));
 	r.source = counter ? "bpf" : "proc";
+	r.has_uring = counter && counter_has_uring(counter);
+	if (counter)
+		counter_measure_cost(counter);
 	err = o.pid ? count_pid(counter, &r) : count_command(counter, &r);
 	counter_close(counter);
 	if (err)

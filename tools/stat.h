@@ -18,7 +18,8 @@ struct stat_result {
 	char why_no_bpf[256];
 	struct counts counts;	   /* with "bpf" */
 	uint64_t nvcsw, nivcsw;	   /* the kernel's own counters */
-	uint64_t bpf_runs, bpf_ns; /* what counting cost */
+	bool has_uring;		   /* io_uring was counted */
+	uint64_t bpf_runs, bpf_ns; /* what counting cost, all processes' */
 
 	bool has_user; /* it runs on uring_rt */
 	struct user_stats user;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+static const char no_uring[] =
+	"this kernel has no io_uring, or not its tracepoints";
 static const char *const class_names[] = { "app", "iou_wrk", "iou_sqp" };
 
 /* "12345678" as "12,345,678". */
@@ -115,6 +117,8 @@ static void print_uring(FILE *f, const struct stat_result *r)
 	for (int i = 0; i < URT_CLASSES; i++)
 		for (int op = 0; op < URT_URING_OPS; op++)
 			all.submitted[op] += r->counts.class[i].submitted[op];
+	if (!r->has_uring)
+		fprintf(f, "%16s  io_uring operations: %s\n", "n/a", no_uring);
 	if (!counts_submitted(&r->counts) && !counts_completed(&r->counts))
 		return;
 	line(f, r, 0, counts_submitted(&r->counts), "io_uring operations");
@@ -169,8 +173,8 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 			r->user_ns / 1e9, r->system_ns / 1e9);
 	if (r->bpf_runs)
 		fprintf(f,
-			"%16.6f  s of it spent counting, in %" PRIu64
-			" events\n",
+			"%16.6f  s spent counting, on all CPUs and by all "
+			"processes, in %" PRIu64 " events\n",
 			r->bpf_ns / 1e9, r->bpf_runs);
 	if (r->counts.lost)
 		fprintf(f, "  LOST: %" PRIu64 " events could not be counted\n",
@@ -228,6 +232,10 @@ static void json_bpf(struct json *j, const struct stat_result *r)
 	json_counts(j, "by_name", app->syscalls, URT_SYSCALL_SLOTS,
 		    syscall_name);
 	json_end_object(j);
+	if (!r->has_uring) {
+		json_null(j, "io_uring");
+		return;
+	}
 	json_object(j, "io_uring");
 	json_int(j, "enters", app->syscalls[__NR_io_uring_enter]);
 	json_int(j, "submitted", counts_submitted(&r->counts));
@@ -263,9 +271,14 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 	for (unsigned i = 0;
 	     strcmp(r->source, "bpf") && i < ARRAY_LEN(without_bpf); i++)
 		json_string(j, without_bpf[i], r->why_no_bpf);
+	if (strcmp(r->source, "bpf"))
+		json_string(j, "drops", "nothing was streamed or counted");
+	else if (!r->has_uring)
+		json_string(j, "io_uring", no_uring);
 	if (!r->has_user)
 		json_string(j, "user",
-			    "no counters page: it does not run on uring_rt");
+			    "no counters page: it does not run on uring_rt, or "
+			    "could not write to /tmp");
 	if (r->user_ns < 0)
 		json_string(j, "cpu_ns", "the process has ended");
 	if (!r->ops)
@@ -312,7 +325,10 @@ void stat_print_json(FILE *f, const struct stat_result *r)
 	json_int(&j, "wall_ns", r->wall_ns);
 	json_cpu(&j, r);
 	json_string(&j, "source", r->source);
-	json_int(&j, "drops", r->counts.lost);
+	if (bpf)
+		json_int(&j, "drops", r->counts.lost);
+	else
+		json_null(&j, "drops");
 	if (r->ops)
 		json_int(&j, "ops", r->ops);
 	else

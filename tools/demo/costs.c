@@ -164,7 +164,7 @@ static bool run(struct demo *d, char *const argv[], char *out, size_t size,
 
 	if (pipe2(fds, O_CLOEXEC))
 		return false;
-	if (launch(&l, argv, d->server_cpu, fds[1])) {
+	if (launch(&l, argv, NULL, d->server_cpu, fds[1])) {
 		close(fds[0]);
 		close(fds[1]);
 		return false;

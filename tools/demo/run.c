@@ -116,7 +116,7 @@ static bool server_start(struct experiment *e)
 		return false;
 	}
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	err = launch(&e->server, argv, e->demo->server_cpu, null);
+	err = launch(&e->server, argv, NULL, e->demo->server_cpu, null);
 	close(null);
 	if (!err && e->demo->counter)
 		counter_start_at_exec(e->demo->counter, e->server.pid);

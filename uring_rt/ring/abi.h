@@ -48,8 +48,8 @@
 #endif
 
 /* Of enum io_uring_op and io_uring_register_op: no macros, so named here. */
-#define URT__REGISTER_RING_FDS	    20
-#define URT__UNREGISTER_RING_FDS    21
+#define URT__REGISTER_RING_FDS	 20
+#define URT__UNREGISTER_RING_FDS 21
 
 #define URT__OP_SOCKET 45
 
