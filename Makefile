@@ -122,6 +122,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  -e 's|@VERSION@|$(VERSION)|' uring_rt/uring_rt.pc.in \
 	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
+	$(Q)[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \

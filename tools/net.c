@@ -99,9 +99,9 @@ bool net_need_descriptors(long needed, long *allowed)
 	struct rlimit r;
 
 	getrlimit(RLIMIT_NOFILE, &r);
+	*allowed = r.rlim_max;
 	if (r.rlim_cur >= (rlim_t)needed)
 		return true;
-	*allowed = r.rlim_max;
 	if (r.rlim_max < (rlim_t)needed) {
 		r.rlim_max = needed; /* root may, up to fs.nr_open */
 		r.rlim_cur = needed;

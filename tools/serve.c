@@ -81,6 +81,9 @@ int cmd_serve(int argc, char **argv)
 	m = model_find(argv[optind]);
 	if (!m && !is_backend)
 		return unknown_model(argv[optind]);
+	/* As many descriptors as we may have, for the backend too. */
+	if (!net_need_descriptors(1 << 20, &allowed))
+		net_need_descriptors(allowed, &allowed);
 	/* First, so that it does not inherit the server's socket. */
 	if (!is_backend && !backend)
 		backend = start_backend();
@@ -91,8 +94,6 @@ int cmd_serve(int argc, char **argv)
 				     : net_listen(&s.port);
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
-	net_need_descriptors(1 << 20, &allowed);
-	net_need_descriptors(allowed, &allowed);
 	signal(SIGPIPE, SIG_IGN);
 	if (is_backend) {
 		printf("backend on 127.0.0.1:%d\n", s.port);

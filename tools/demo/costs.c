@@ -9,19 +9,18 @@
 #include "../launch.h"
 #include "demo.h"
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS	       7
 #define CALLS	       20000000L
 #define YIELDS	       5000000L
-#define HANDOVERS      40000L
+#define THREAD_YIELDS  100000L
 #define COUNTED_YIELDS "20000000"
 
 /* ---- a function call ---- */
@@ -76,43 +75,34 @@ static double coroutine_ns(long n)
 
 /* ---- a switch between threads on one CPU ---- */
 
-static uint32_t turn;
-
-static void futex(int op, uint32_t value)
+static void *yield_thread(void *arg)
 {
-	syscall(SYS_futex, &turn, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL,
-		0);
-}
-
-/* Takes turns with the other: wakes it and sleeps until it is our turn. */
-static void take_turns(uint32_t me)
-{
-	for (long i = 0; i < HANDOVERS / 2; i++) {
-		while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != me)
-			futex(FUTEX_WAIT, !me);
-		__atomic_store_n(&turn, !me, __ATOMIC_RELEASE);
-		futex(FUTEX_WAKE, 1);
-	}
-}
-
-static void *other_thread(void *arg)
-{
-	take_turns(1);
+	for (long i = 0; i < THREAD_YIELDS / 2; i++)
+		sched_yield();
 	return NULL;
 }
 
+static long kernel_switches(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_nvcsw + ru.ru_nivcsw;
+}
+
+/* Two threads yield to each other, as the coroutines do. Divided by the
+ * switches that the kernel made, since it need not make one at each yield. */
 static double thread_ns(void)
 {
+	long before = kernel_switches();
+	int64_t begin = now_ns();
 	pthread_t t;
-	int64_t begin;
 
-	turn = 0;
-	if (pthread_create(&t, NULL, other_thread, NULL))
+	if (pthread_create(&t, NULL, yield_thread, NULL))
 		return 0;
-	begin = now_ns();
-	take_turns(0);
+	yield_thread(NULL);
 	pthread_join(t, NULL);
-	return (double)(now_ns() - begin) / HANDOVERS;
+	return (double)(now_ns() - begin) / (kernel_switches() - before + 1);
 }
 
 static int ascending(const void *a, const void *b)
@@ -214,18 +204,21 @@ static void count_yields(struct demo *d)
 	user_stats_dir_free(dir);
 }
 
-void demo_measure_costs(struct demo *d)
+void demo_count_switches(struct demo *d)
+{
+	if (demo_stop)
+		strcpy(d->costs.why_not, "interrupted before it was measured");
+	else
+		count_yields(d);
+}
+
+void demo_time_switches(struct demo *d)
 {
 	struct demo_costs *c = &d->costs;
 	char *argv[] = { "/proc/self/exe", "cost-switch", NULL };
 	char out[128];
 
-	if (demo_stop) {
-		strcpy(c->why_not, "interrupted before it was measured");
-		return;
-	}
-	count_yields(d);
-	if (!run(d, argv, out, sizeof(out), false) ||
+	if (demo_stop || !run(d, argv, out, sizeof(out), false) ||
 	    sscanf(out, "%lf %lf %lf", &c->call_ns, &c->coroutine_ns,
 		   &c->thread_ns) != 3)
 		c->call_ns = c->coroutine_ns = c->thread_ns = 0;

@@ -187,9 +187,14 @@ static void run_all(struct demo *d)
 				 o->wait_ms);
 		progress(d, r->model->name, r->path, i, n);
 		demo_measure(d, r);
+		if (r->status == DEMO_NOT_RUN)
+			d->nr_rows--;
 	}
 	progress(d, "the cost of a switch", "", n - 1, n);
-	demo_measure_costs(d);
+	demo_count_switches(d);
+	counter_close(d->counter);
+	d->counter = NULL;
+	demo_time_switches(d);
 	if (isatty(STDERR_FILENO) && !o->json)
 		fputs("\r\033[K", stderr);
 	d->interrupted = demo_stop;
@@ -215,6 +220,7 @@ int cmd_demo(int argc, char **argv)
 	d.begin_ns = now_ns();
 	choose_cpus(&d);
 	d.counter = counter_open(d.why_no_bpf, sizeof(d.why_no_bpf));
+	d.counted = d.counter;
 	if (start_backend(&d))
 		return EXIT_BAD;
 	sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_interrupt },
@@ -229,7 +235,6 @@ int cmd_demo(int argc, char **argv)
 		demo_print_json(out, &d);
 	else
 		demo_print_text(out, &d);
-	counter_close(d.counter);
 	for (unsigned i = 0; i < d.nr_rows; i++)
 		any |= d.row[i].status == DEMO_OK;
 	if (fflush(out) || ferror(out))

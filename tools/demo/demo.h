@@ -73,7 +73,8 @@ struct demo_costs {
 
 struct demo {
 	struct demo_options options;
-	struct counter *counter; /* NULL: no BPF, and why not */
+	bool counted;		 /* by BPF; if not, why */
+	struct counter *counter; /* while counting; or NULL */
 	char why_no_bpf[256];
 	int server_cpu, load_cpu;
 	int backend_port;
@@ -91,8 +92,12 @@ extern volatile int demo_stop; /* set by SIGINT */
 /* Measures one row; fills in all but model and path. */
 void demo_measure(struct demo *, struct demo_row *);
 
-/* Fills in costs. */
-void demo_measure_costs(struct demo *);
+/*
+ * Fill in costs: the counts of claim 1; and the times of claim 2, to be called
+ * when no BPF program is attached, which only the kernel's switches would pay.
+ */
+void demo_count_switches(struct demo *);
+void demo_time_switches(struct demo *);
 /* The hidden subcommands that are measured: see costs.c. */
 int cmd_cost_yield(int argc, char **argv);
 int cmd_cost_switch(int argc, char **argv);

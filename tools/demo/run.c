@@ -7,6 +7,7 @@
  * completed in between is the cost of one.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/ring/ring.h"
 #include "../launch.h"
 #include "../load.h"
 #include "../net.h"
@@ -118,6 +119,9 @@ static bool server_start(struct experiment *e)
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	err = launch(&e->server, argv, NULL, e->demo->server_cpu, null);
 	close(null);
+	/* Ctrl-C is for us: we stop it when it has been looked at. */
+	if (!err)
+		setpgid(e->server.pid, 0);
 	if (!err && e->demo->counter)
 		counter_start_at_exec(e->demo->counter, e->server.pid);
 	if (!err)
@@ -261,10 +265,25 @@ static void stop(pid_t pid, int sig)
 	waitpid(pid, NULL, 0);
 }
 
+/* Why a model cannot run here, or NULL. */
+static const char *cannot_run(const struct model *m)
+{
+	static struct urt__stats_slot stats;
+	struct urt__ring ring;
+
+	if (strcmp(m->waits_in, "io_uring"))
+		return peer_missing(m);
+	if (urt__ring_init(&ring, 8, URT__FEATURES_ALL, &stats))
+		return "io_uring cannot be used here: `urt doctor` says why "
+		       "and what to do";
+	urt__ring_destroy(&ring);
+	return NULL;
+}
+
 void demo_measure(struct demo *d, struct demo_row *row)
 {
 	struct experiment e = { .demo = d, .row = row };
-	const char *missing = peer_missing(row->model);
+	const char *missing = cannot_run(row->model);
 
 	row->status = DEMO_OK;
 	if (missing) {

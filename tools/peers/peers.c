@@ -24,6 +24,7 @@ static bool cache_dir(char *buf, size_t size)
 {
 	const char *base = getenv("XDG_CACHE_HOME");
 	const char *home = getenv("HOME");
+	struct stat st;
 
 	if (base && *base)
 		snprintf(buf, size, "%s", base);
@@ -31,7 +32,11 @@ static bool cache_dir(char *buf, size_t size)
 		snprintf(buf, size, "%s/.cache", home && *home ? home : "/tmp");
 	mkdir(buf, 0700);
 	strncat(buf, "/urt", size - strlen(buf) - 1);
-	return !mkdir(buf, 0700) || errno == EEXIST;
+	if (!mkdir(buf, 0700))
+		return true;
+	/* What lies there will be run: nobody else may have put it there. */
+	return errno == EEXIST && !lstat(buf, &st) && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid() && !(st.st_mode & 022);
 }
 
 char *peer_file(const char *name, const char *text, const char *end)
@@ -40,7 +45,9 @@ char *peer_file(const char *name, const char *text, const char *end)
 	FILE *f;
 
 	if (!cache_dir(dir, sizeof(dir))) {
-		fail("cannot make %s: %s", dir, strerror(errno));
+		fail("%s cannot be made, or is not ours alone: remove it or "
+		     "set XDG_CACHE_HOME",
+		     dir);
 		return NULL;
 	}
 	if (asprintf(&path, "%s/%016llx-%s", dir,
