@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -366,6 +367,7 @@ static bool server_start(const char *model)
 	if (!server) {
 		int null = open("/dev/null", O_WRONLY);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		setpgid(0, 0);
 		dup2(null, 1);
 		execl("./urt", "./urt", "serve", model, "--port", port, NULL);

@@ -143,11 +143,13 @@ static void print_host(FILE *f, const struct demo *d)
 	else
 		fprintf(f, "One CPU: servers and load share it.\n");
 	fputs("All models parse the same minimal HTTP/1.1 on plain TCP "
-	      "sockets: models are compared, not HTTP libraries.\n"
-	      "Counting by BPF slows each system call and switch a little; "
-	      "all figures include it.\n",
+	      "sockets: models are compared, not HTTP libraries.\n",
 	      f);
-	if (!d->counted)
+	if (d->counted)
+		fputs("Counting by BPF slows each system call and switch a "
+		      "little; all figures include it.\n",
+		      f);
+	else
 		fprintf(f, "Counted by /proc only: %s\n", d->why_no_bpf);
 }
 
