@@ -88,17 +88,25 @@ static __always_inline struct urt_task *task_find(struct task_struct *t)
 	return bpf_task_storage_get(&tasks, t, 0, 0);
 }
 
+/* What is known of a thread at the first look. */
+static __always_inline struct urt_task first_look(struct task_struct *t)
+{
+	struct urt_task first = {};
+
+	first.nvcsw = t->nvcsw;
+	first.nivcsw = t->nivcsw;
+	first.syscall = URT_NO_SYSCALL;
+	return first;
+}
+
 static __always_inline void task_add(struct task_struct *t)
 {
 	struct urt_counts *c = counts_of(URT_CLASS_APP);
-	struct urt_task first = {};
+	struct urt_task first = first_look(t);
 
 	if (task_find(t))
 		return;
 	/* Whole from the first moment: t may switch on another CPU. */
-	first.nvcsw = t->nvcsw;
-	first.nivcsw = t->nivcsw;
-	first.syscall = URT_NO_SYSCALL;
 	if (!c || !bpf_task_storage_get(&tasks, t, &first,
 					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
 		__sync_fetch_and_add(&lost, 1);
@@ -107,13 +115,18 @@ static __always_inline void task_add(struct task_struct *t)
 	c->tasks++;
 }
 
+/* Of an io_uring thread, by its name: iou-wrk-PID or iou-sqp-PID. */
+static __always_inline int io_thread_class(struct task_struct *t)
+{
+	return t->comm[4] == 's' ? URT_CLASS_IOU_SQP : URT_CLASS_IOU_WRK;
+}
+
 /* The class of an io_uring thread of a traced process, or -1. */
 static __always_inline int io_class(struct task_struct *t)
 {
 	if (!(t->flags & PF_IO_WORKER) || !task_find(t->group_leader))
 		return -1;
-	/* iou-wrk-PID or iou-sqp-PID */
-	return t->comm[4] == 's' ? URT_CLASS_IOU_SQP : URT_CLASS_IOU_WRK;
+	return io_thread_class(t);
 }
 
 static __always_inline struct urt_task *io_thread(u32 pid, struct urt_counts *c)
@@ -234,7 +247,7 @@ SEC("iter/task")
 int find_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *t = ctx->task;
-	struct urt_task first = {};
+	struct urt_task first;
 	struct urt_counts *c;
 	u32 pid;
 
@@ -245,14 +258,11 @@ int find_threads(struct bpf_iter__task *ctx)
 			task_add(t);
 		return 0;
 	}
-	c = counts_of(t->comm[4] == 's' ? URT_CLASS_IOU_SQP
-					: URT_CLASS_IOU_WRK);
+	c = counts_of(io_thread_class(t));
 	if (!attach_io_threads || !c)
 		return 0;
 	pid = t->pid;
-	first.nvcsw = t->nvcsw;
-	first.nivcsw = t->nivcsw;
-	first.syscall = URT_NO_SYSCALL;
+	first = first_look(t);
 	bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY);
 	c->tasks++;
 	return 0;

@@ -3,15 +3,6 @@
 #include "../uring_rt/urt.h"
 #include "test.h"
 
-#define CORO_TEST(name)                                                      \
-	static void name##_body(void *arg);                                  \
-	START_TEST(name)                                                     \
-	{                                                                    \
-		ck_assert_msg(!urt_run(name##_body, NULL), "%s", urt_why()); \
-	}                                                                    \
-	END_TEST                                                             \
-	static void name##_body(void *arg)
-
 static struct urt_chan *ch;
 static int result;
 

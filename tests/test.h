@@ -59,4 +59,14 @@ uint64_t seed(void);
 /* n, or less of it where everything takes ten times as long. */
 #define FEWER(n) (SANITIZED ? (n) / 10 : (n))
 
+/* A test whose body runs as the first coroutine; needs urt.h. */
+#define CORO_TEST(name)                                                      \
+	static void name##_body(void *arg);                                  \
+	START_TEST(name)                                                     \
+	{                                                                    \
+		ck_assert_msg(!urt_run(name##_body, NULL), "%s", urt_why()); \
+	}                                                                    \
+	END_TEST                                                             \
+	static void name##_body(void *arg)
+
 #endif

@@ -10,16 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A test whose body runs as the first coroutine. */
-#define CORO_TEST(name)                                                      \
-	static void name##_body(void *arg);                                  \
-	START_TEST(name)                                                     \
-	{                                                                    \
-		ck_assert_msg(!urt_run(name##_body, NULL), "%s", urt_why()); \
-	}                                                                    \
-	END_TEST                                                             \
-	static void name##_body(void *arg)
-
 static void pair(int fds[2])
 {
 	ck_assert_int_eq(

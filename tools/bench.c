@@ -10,7 +10,6 @@
 #include "launch.h"
 #include "peers/peers.h"
 #include "tool.h"
-#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
@@ -18,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define RUNS_MAX 51
@@ -404,25 +402,13 @@ static char **command(const struct bench *b, enum runtime runtime)
 static double measure(char **argv, int cpu)
 {
 	struct launch l;
-	char out[64];
-	int fds[2], status = -1;
-	ssize_t n;
+	char text[64];
+	int out;
 
-	if (pipe2(fds, O_CLOEXEC) || launch(&l, argv, NULL, cpu, fds[1]))
+	if (launch_piped(&l, argv, cpu, &out) ||
+	    launch_read(&l, out, text, sizeof(text)) || !*text)
 		return NAN;
-	close(fds[1]);
-	n = launch_go(&l) ? -1 : read(fds[0], out, sizeof(out) - 1);
-	close(fds[0]);
-	waitpid(l.pid, &status, 0);
-	out[n > 0 ? n : 0] = '\0';
-	return n > 0 && !status ? strtod(out, NULL) : NAN;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return strtod(text, NULL);
 }
 
 static void run_all(long runs, const char *only, int cpu)
@@ -446,8 +432,7 @@ static void run_all(long runs, const char *only, int cpu)
 			}
 		}
 		for (int rt = 0; rt < RUNTIMES; rt++)
-			qsort(results[i][rt].run, results[i][rt].runs,
-			      sizeof(double), ascending);
+			sort_doubles(results[i][rt].run, results[i][rt].runs);
 	}
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);

@@ -92,3 +92,31 @@ int launch_go(struct launch *l)
 	waitpid(l->pid, NULL, 0);
 	return -err;
 }
+
+int launch_piped(struct launch *l, char *const argv[], int cpu, int *out)
+{
+	int fds[2], err;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	err = launch(l, argv, NULL, cpu, fds[1]);
+	close(fds[1]);
+	if (err)
+		close(fds[0]);
+	*out = fds[0];
+	return err;
+}
+
+int launch_read(struct launch *l, int out, char *buf, size_t size)
+{
+	int status, err = launch_go(l);
+	ssize_t n = err ? -1 : read(out, buf, size - 1);
+
+	buf[n > 0 ? n : 0] = '\0';
+	close(out);
+	if (err)
+		return err;
+	while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status != 0;
+}

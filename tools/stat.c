@@ -212,7 +212,8 @@ static int count_command(struct counter *c, struct stat_result *r)
 	err = launch_go(&l);
 	if (err)
 		goto out;
-	wait_for(l.pid, pidfd, fd, false);
+	if (pidfd >= 0)
+		wait_for(l.pid, pidfd, fd, false);
 	while (wait4(l.pid, &status, 0, &ru) < 0 && errno == EINTR)
 		;
 	r->wall_ns = now_ns() - begin;

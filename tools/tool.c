@@ -52,6 +52,18 @@ void sleep_ns(int64_t ns)
 		nanosleep(&ts, NULL);
 }
 
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+void sort_doubles(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), ascending);
+}
+
 /* ---- JSON ---- */
 
 static void json_quote(FILE *out, const char *s)

@@ -38,6 +38,9 @@ bool parse_number(const char *name, const char *text, long min, long max,
 int64_t now_ns(void);
 void sleep_ns(int64_t ns);
 
+/* Least first. */
+void sort_doubles(double *, size_t n);
+
 /* ---- JSON: a writer that cannot produce anything else ---- */
 
 struct json {

@@ -8,13 +8,11 @@
 #include "../../uring_rt/urt.h"
 #include "../launch.h"
 #include "demo.h"
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS	       7
@@ -105,16 +103,9 @@ static double thread_ns(void)
 	return (double)(now_ns() - begin) / (kernel_switches() - before + 1);
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median(double v[ROUNDS])
 {
-	qsort(v, ROUNDS, sizeof(*v), ascending);
+	sort_doubles(v, ROUNDS);
 	return v[ROUNDS / 2];
 }
 
@@ -145,30 +136,17 @@ int cmd_cost_yield(int argc, char **argv)
 
 /* ---- running them ---- */
 
-static bool run(struct demo *d, char *const argv[], char *out, size_t size,
+static bool run(struct demo *d, char *const argv[], char *text, size_t size,
 		bool counted)
 {
 	struct launch l;
-	int fds[2], status = -1;
-	ssize_t n;
+	int out;
 
-	if (pipe2(fds, O_CLOEXEC))
+	if (launch_piped(&l, argv, d->server_cpu, &out))
 		return false;
-	if (launch(&l, argv, NULL, d->server_cpu, fds[1])) {
-		close(fds[0]);
-		close(fds[1]);
-		return false;
-	}
-	close(fds[1]);
 	if (counted)
 		counter_start_at_exec(d->counter, l.pid);
-	if (!launch_go(&l)) {
-		n = read(fds[0], out, size - 1);
-		out[n > 0 ? n : 0] = '\0';
-		waitpid(l.pid, &status, 0);
-	}
-	close(fds[0]);
-	return status == 0;
+	return !launch_read(&l, out, text, size);
 }
 
 static void count_yields(struct demo *d)
