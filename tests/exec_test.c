@@ -134,16 +134,13 @@ START_TEST(a_stack_is_usable_from_end_to_end)
 }
 END_TEST
 
-START_TEST(stacks_run_out_at_their_maximum_and_come_back)
+START_TEST(stacks_run_out_at_their_maximum)
 {
-	void *top[3], *lowest;
+	void *lowest;
 
 	open_stacks(3, true);
 	for (int i = 0; i < 3; i++)
-		top[i] = urt__stack_get(&stacks, &lowest);
-	ck_assert_ptr_null(urt__stack_get(&stacks, &lowest));
-	urt__stack_put(&stacks, top[1]);
-	ck_assert_ptr_eq(urt__stack_get(&stacks, &lowest), top[1]);
+		ck_assert_ptr_nonnull(urt__stack_get(&stacks, &lowest));
 	ck_assert_ptr_null(urt__stack_get(&stacks, &lowest));
 	urt__stacks_destroy(&stacks);
 }
@@ -174,7 +171,7 @@ static unsigned resident_pages(void *from, void *to)
 	return resident;
 }
 
-START_TEST(a_returned_stack_gives_back_its_deep_pages)
+START_TEST(a_trimmed_stack_gives_back_its_deep_pages)
 {
 	char *top, *lowest;
 
@@ -184,8 +181,10 @@ START_TEST(a_returned_stack_gives_back_its_deep_pages)
 	top = urt__stack_get(&stacks, (void **)&lowest);
 	memset(lowest, 1, top - lowest);
 	ck_assert_uint_ge(resident_pages(lowest, top - 4096), 14);
-	urt__stack_put(&stacks, top);
-	ck_assert_uint_eq(resident_pages(lowest, top - 4096), 0);
+	urt__stack_trim(&stacks, top);
+	ck_assert_uint_eq(resident_pages(lowest, top - URT__STACK_KEEP - 4096),
+			  0);
+	ck_assert_int_eq(top[-URT__STACK_KEEP], 1);
 	urt__stacks_destroy(&stacks);
 }
 END_TEST
@@ -195,14 +194,17 @@ static void hit_guard(bool madvise)
 	volatile char *lowest;
 	void *top;
 	size_t index = 99;
+	bool guard;
 
 	open_stacks(4, madvise);
 	urt__stack_get(&stacks, (void **)&lowest);
 	top = urt__stack_get(&stacks, (void **)&lowest);
-	ck_assert(urt__stack_guard_hit(&stacks, (char *)lowest - 1, &index));
+	ck_assert(urt__stack_find(&stacks, (char *)lowest - 1, &index, &guard));
 	ck_assert_uint_eq(index, 1);
-	ck_assert(!urt__stack_guard_hit(&stacks, (char *)lowest, &index));
-	ck_assert(!urt__stack_guard_hit(&stacks, &top, &index));
+	ck_assert(guard);
+	ck_assert(urt__stack_find(&stacks, (char *)lowest, &index, &guard));
+	ck_assert(!guard);
+	ck_assert(!urt__stack_find(&stacks, &top, &index, &guard));
 	signal(SIGSEGV, SIG_DFL); /* the sanitizers' handler exits */
 	lowest[-1] = 1;
 }
@@ -252,9 +254,9 @@ Suite *exec_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("stacks");
 	tcase_add_test(t, a_stack_is_usable_from_end_to_end);
-	tcase_add_test(t, stacks_run_out_at_their_maximum_and_come_back);
+	tcase_add_test(t, stacks_run_out_at_their_maximum);
 	tcase_add_test(t, tops_of_stacks_do_not_share_cache_sets);
-	tcase_add_test(t, a_returned_stack_gives_back_its_deep_pages);
+	tcase_add_test(t, a_trimmed_stack_gives_back_its_deep_pages);
 	tcase_add_test_raise_signal(t, running_into_a_guard_faults, SIGSEGV);
 	tcase_add_test_raise_signal(t, running_into_a_guard_by_mprotect_faults,
 				    SIGSEGV);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Floor 3, its pure parts: the run queue and the timer heap. */
+/* Floor 3, its pure parts: the run queue and the timers. */
 #include "../uring_rt/sched/runq.h"
 #include "../uring_rt/sched/timers.h"
 #include "test.h"
@@ -115,85 +115,124 @@ END_TEST
 
 /* ---- timers ---- */
 
-struct stamp {
-	struct urt__timer timer;
+enum { STAMPS = 500 };
+
+static struct stamp {
 	int64_t when;
-	bool in, fired;
-};
+	uint32_t round; /* which of its timers is the living one */
+	bool in;
+} stamps[STAMPS];
 
 static struct urt__timers timers;
 static int64_t last_fired;
-static unsigned nr_fired;
+static unsigned nr_fired, nr_dead;
 
-static void fire(struct urt__timer *t)
+/* The word: the stamp's index and its round. */
+static uint64_t word(int i)
 {
-	struct stamp *s = (struct stamp *)t;
+	return (uint64_t)stamps[i].round << 32 | i;
+}
 
-	ck_assert(s->in && !s->fired);
+static bool live(uint64_t what)
+{
+	return stamps[(uint32_t)what].in && word((uint32_t)what) == what;
+}
+
+static void fire(uint64_t what)
+{
+	struct stamp *s = &stamps[(uint32_t)what];
+
+	if (!live(what)) {
+		nr_dead++;
+		return;
+	}
 	ck_assert_int_ge(s->when, last_fired);
 	last_fired = s->when;
-	s->fired = true;
 	s->in = false;
 	nr_fired++;
 }
 
+static void add(int i, int64_t when)
+{
+	stamps[i].when = when;
+	stamps[i].round++;
+	stamps[i].in = true;
+	ck_assert_int_eq(urt__timers_add(&timers, when, word(i)), 0);
+}
+
 START_TEST(timers_fire_in_order_when_they_are_due)
 {
-	struct stamp s[5] = { 0 };
-	int64_t when[5] = { 50, 10, 30, 20, 40 };
+	int64_t when[] = { 50, 40, 30, 20, 10, 5, 60, 55, 15 };
 
-	urt__timers_init(&timers);
+	urt__timers_init(&timers, live, fire);
 	ck_assert_int_eq(urt__timers_next(&timers), INT64_MAX);
-	for (int i = 0; i < 5; i++) {
-		s[i].timer.fire = fire;
-		s[i].when = when[i];
-		s[i].in = true;
-		ck_assert_int_eq(urt__timers_add(&timers, &s[i].timer, when[i]),
-				 0);
-	}
-	ck_assert_int_eq(urt__timers_next(&timers), 10);
-	ck_assert_uint_eq(urt__timers_run(&timers, 9), 0);
-	ck_assert_uint_eq(urt__timers_run(&timers, 30), 3);
-	ck_assert(urt__timers_del(&timers, &s[0].timer));
-	ck_assert(!urt__timers_del(&timers, &s[0].timer));
-	ck_assert_uint_eq(urt__timers_run(&timers, 1000), 1);
-	ck_assert(!s[0].fired);
+	for (int i = 0; i < (int)ARRAY_LEN(when); i++)
+		add(i, when[i]);
+	ck_assert_uint_gt(timers.heap_len, 0); /* more than the lanes hold */
+	ck_assert_int_eq(urt__timers_next(&timers), 5);
+	ck_assert_uint_eq(urt__timers_run(&timers, 4), 0);
+	ck_assert_uint_eq(urt__timers_run(&timers, 30), 5);
+	stamps[0].in = false;
+	ck_assert_uint_eq(urt__timers_run(&timers, 1000), 4);
+	ck_assert_uint_eq(nr_fired, 8);
+	ck_assert_uint_eq(nr_dead, 1);
+	urt__timers_destroy(&timers);
+}
+END_TEST
+
+START_TEST(dead_timers_do_not_keep_the_next_from_being_told)
+{
+	urt__timers_init(&timers, live, fire);
+	for (int i = 0; i < 100; i++)
+		add(i, 100 - i);
+	for (int i = 1; i < 100; i++)
+		stamps[i].in = false;
+	ck_assert_int_eq(urt__timers_next(&timers), 1);
+	ck_assert_int_eq(urt__timers_next_live(&timers), 100);
+	ck_assert_uint_eq(timers.len, 1);
+	stamps[0].in = false;
+	ck_assert_int_eq(urt__timers_next_live(&timers), INT64_MAX);
+	urt__timers_destroy(&timers);
+}
+END_TEST
+
+/* A long deadline that is given up and taken again, as by a busy connection. */
+START_TEST(dead_timers_do_not_pile_up)
+{
+	urt__timers_init(&timers, live, fire);
+	for (int round = 0; round < 100000; round++)
+		add(round % STAMPS, 1000000 + round * (round % 7));
+	ck_assert_uint_le(timers.len, 4 * STAMPS);
+	urt__timers_run(&timers, INT64_MAX - 1);
+	ck_assert_uint_eq(nr_fired, STAMPS);
 	urt__timers_destroy(&timers);
 }
 END_TEST
 
 START_TEST(timers_agree_with_a_plain_search_on_random_work)
 {
-	enum { N = 500 };
-	static struct stamp s[N];
 	uint64_t r = seed();
 	int64_t now = 0;
 
-	urt__timers_init(&timers);
+	urt__timers_init(&timers, live, fire);
 	for (int step = 0; step < 200000; step++) {
-		struct stamp *x = &s[rnd(&r) % N];
+		int i = rnd(&r) % STAMPS;
 		int64_t next = INT64_MAX;
 
-		if (x->in && rnd(&r) % 2) {
-			ck_assert(urt__timers_del(&timers, &x->timer));
-			x->in = false;
-		} else if (!x->in) {
-			x->timer = (struct urt__timer){ .fire = fire };
-			x->when = now + rnd(&r) % 1000;
-			x->in = true;
-			x->fired = false;
-			urt__timers_add(&timers, &x->timer, x->when);
-		}
+		if (stamps[i].in && rnd(&r) % 2)
+			stamps[i].in = false;
+		else if (!stamps[i].in)
+			add(i, now + (rnd(&r) % 2 ? rnd(&r) % 1000 : 500));
 		if (rnd(&r) % 16)
 			continue;
 		now += rnd(&r) % 100;
 		last_fired = 0;
 		urt__timers_run(&timers, now);
-		for (int i = 0; i < N; i++)
-			if (s[i].in && s[i].when < next)
-				next = s[i].when;
+		for (int k = 0; k < STAMPS; k++)
+			if (stamps[k].in && stamps[k].when < next)
+				next = stamps[k].when;
 		ck_assert_int_gt(next, now);
-		ck_assert_int_eq(urt__timers_next(&timers), next);
+		ck_assert_int_eq(urt__timers_next_live(&timers), next);
 	}
 	ck_assert_uint_gt(nr_fired, 1000);
 	urt__timers_destroy(&timers);
@@ -214,6 +253,8 @@ Suite *sched_parts_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("timers");
 	tcase_add_test(t, timers_fire_in_order_when_they_are_due);
+	tcase_add_test(t, dead_timers_do_not_keep_the_next_from_being_told);
+	tcase_add_test(t, dead_timers_do_not_pile_up);
 	tcase_add_test(t, timers_agree_with_a_plain_search_on_random_work);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);

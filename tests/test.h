@@ -59,14 +59,21 @@ uint64_t seed(void);
 /* n, or less of it where everything takes ten times as long. */
 #define FEWER(n) (SANITIZED ? (n) / 10 : (n))
 
-/* A test whose body runs as the first coroutine; needs urt.h. */
-#define CORO_TEST(name)                                                      \
-	static void name##_body(void *arg);                                  \
-	START_TEST(name)                                                     \
-	{                                                                    \
-		ck_assert_msg(!urt_run(name##_body, NULL), "%s", urt_why()); \
-	}                                                                    \
-	END_TEST                                                             \
+/*
+ * A test whose body runs as the first coroutine, on one worker, so that it may
+ * rely on an order and use plain variables; needs urt.h.
+ */
+#define CORO_TEST(name)                                                    \
+	static void name##_body(void *arg);                                \
+	START_TEST(name)                                                   \
+	{                                                                  \
+		struct urt_options name##_options = { .workers = 1 };      \
+                                                                           \
+		ck_assert_msg(                                             \
+			!urt_run_with(name##_body, NULL, &name##_options), \
+			"%s", urt_why());                                  \
+	}                                                                  \
+	END_TEST                                                           \
 	static void name##_body(void *arg)
 
 #endif

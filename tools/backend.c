@@ -17,26 +17,37 @@
 
 struct conn {
 	int fd;
-	struct urt__timer timer;
+	bool waiting; /* its timer is in; freed only by that */
+	bool closed;
 	size_t len;
 	char buf[16];
 };
 
 static struct urt__timers timers;
 
-static void reply(struct urt__timer *t)
+static void conn_close(struct conn *c)
 {
-	struct conn *c = urt__container_of(t, struct conn, timer);
+	close(c->fd);
+	c->closed = true;
+	if (!c->waiting)
+		free(c);
+}
 
-	if (send(c->fd, BACKEND_REPLY, BACKEND_REPLY_LEN, MSG_NOSIGNAL) < 0)
+static void reply(uint64_t what)
+{
+	struct conn *c = (struct conn *)(uintptr_t)what;
+
+	c->waiting = false;
+	if (c->closed)
+		free(c);
+	else if (send(c->fd, BACKEND_REPLY, BACKEND_REPLY_LEN, MSG_NOSIGNAL) <
+		 0)
 		shutdown(c->fd, SHUT_RDWR); /* the loop sees it close */
 }
 
-static void conn_close(struct conn *c)
+static bool live(uint64_t what)
 {
-	urt__timers_del(&timers, &c->timer);
-	close(c->fd);
-	free(c);
+	return true; /* the dead are freed by their timer */
 }
 
 static void readable(struct conn *c)
@@ -52,12 +63,13 @@ static void readable(struct conn *c)
 		if (!strchr(c->buf, '\n') && c->len < sizeof(c->buf) - 1)
 			return;
 	}
-	if (n <= 0 || c->timer.index ||
-	    urt__timers_add(&timers, &c->timer,
-			    now_ns() + atol(c->buf) * NS_PER_MS)) {
+	if (n <= 0 || c->waiting ||
+	    urt__timers_add(&timers, now_ns() + atol(c->buf) * NS_PER_MS,
+			    (uintptr_t)c)) {
 		conn_close(c);
 		return;
 	}
+	c->waiting = true;
 	c->len = 0;
 }
 
@@ -73,7 +85,6 @@ static void accept_one(int epfd, int listen_fd)
 		return;
 	}
 	c->fd = fd;
-	c->timer.fire = reply;
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
@@ -83,7 +94,7 @@ _Noreturn void backend_serve(int listen_fd)
 	struct epoll_event ev = { EPOLLIN, { .ptr = NULL } };
 	int epfd = epoll_create1(EPOLL_CLOEXEC);
 
-	urt__timers_init(&timers);
+	urt__timers_init(&timers, live, reply);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev);
 	for (;;) {
 		int64_t next = urt__timers_next(&timers);

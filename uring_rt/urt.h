@@ -17,17 +17,28 @@
  *    was cancelled it returns -ECANCELED where it would have to wait, and
  *    operations on descriptors always do. If the operation had finished
  *    first, its result is returned: nothing that happened is lost.
- *  - Calls are made from coroutines; from a plain thread those that return an
- *    error return -EPERM, and to close, unlock or finish what a coroutine
- *    waits for is a bug that ends the program. A forked child has no run: the
- *    same holds there until it starts its own.
+ *  - Calls are made from coroutines. From plain threads one may start, join
+ *    and cancel coroutines, and use channels, select, semaphores and wait
+ *    groups: a coroutine then makes the call on the thread's behalf while the
+ *    thread blocks (some 10 us). Other calls return -EPERM there (or false, or
+ *    end the program where they could return nothing: they are marked). So
+ *    does everything while no run is going on; a forked child has no run until
+ *    it starts its own.
  *  - A buffer lent to a call is the caller's again when the call returns:
  *    a timed-out or cancelled call returns only when the kernel has let go
  *    of the buffer.
  *
- * What C code must not do in a coroutine: keep the address of a thread-local
- * variable across a call that may suspend, or hold a pthread lock across one.
- * A coroutine may go on on another thread.
+ * Coroutines run on several threads at once, so what they share needs a
+ * lock, a channel or atomics, as between threads. A coroutine may go on on
+ * another thread after any call that may suspend. Therefore C code must not
+ *
+ *  - keep the address of a thread-local variable across such a call (errno is
+ *    taken care of, below), or
+ *  - hold a pthread lock across one, or lock it on one side and unlock it on
+ *    the other.
+ *
+ * A coroutine that computes is preempted after 10 ms, where that is safe, or
+ * its thread goes on beside another one: see "preemption".
  */
 #ifndef URT_H
 #define URT_H
@@ -72,19 +83,25 @@ typedef void urt_fn(void *arg);
  * `struct urt_options o = { 0 };` so that later fields stay at theirs.
  */
 struct urt_options {
-	unsigned workers;      /* threads that run coroutines: 1 */
+	unsigned workers;      /* threads that run coroutines at a time, at
+	                          most 256. Default: the environment's
+	                          URT_WORKERS, or the CPUs that the process may
+	                          use (affinity mask, cgroup's cpu.max) */
 	size_t stack_size;     /* bytes per coroutine, rounded up to pages:
 	                          128 KiB, 16 KiB at the least */
-	size_t max_coroutines; /* alive at once: 2,097,152, or as many as the
-	                          address space allows */
+	size_t max_coroutines; /* alive at once, of each size of stack:
+	                          2,097,152 (which is also the most), or as many
+	                          as the address space allows */
 	unsigned ring_entries; /* submission queue of each ring: 256 */
+	unsigned max_blocking; /* threads for urt_blocking: 64 */
 };
 
 /*
- * Runs fn(arg) as the first coroutine on the calling thread and returns 0
- * when it has returned, however many others are still there: these end
- * without being run again, as at the end of a Go program's main. One runtime
- * per process at a time.
+ * Runs fn(arg) as the first coroutine, on the calling thread and others, and
+ * returns 0 when it has returned, however many others are still there: these
+ * end without being run again, as at the end of a Go program's main. One that
+ * is in a system call or a library's computation is waited for until it comes
+ * back from there. One runtime per process at a time.
  * Returns -ENOSYS or -EPERM where io_uring is missing or forbidden (urt_why()
  * says which and what to do), -EBUSY in a process that is running one, -EINVAL
  * for options that make no sense, -ENOMEM.
@@ -99,16 +116,26 @@ URT_API const char *urt_why(void);
 
 /*
  * Starts a coroutine that nobody waits for, as Go's `go fn(arg)`. It runs
- * when the caller parks or yields. 0; -EAGAIN: max_coroutines reached or no
- * memory; -EPERM: not in a coroutine.
+ * when the caller parks or yields, or on another worker. 0; -EAGAIN:
+ * max_coroutines reached or no memory; -EPERM: no run. Does not suspend.
  */
 URT_API int urt_go(urt_fn *fn, void *arg);
 
 /*
  * Starts a coroutine that is to be joined exactly once; its memory is kept
- * until then. NULL where urt_go would have failed.
+ * until then. NULL where urt_go would have failed. Does not suspend.
  */
 URT_API struct urt_coro *urt_spawn(urt_fn *fn, void *arg);
+
+/* The same, with what differs from the run's options; zero: as there. */
+struct urt_spawn_options {
+	size_t stack_size; /* bytes, rounded up to 16 KiB times a power of 4;
+	                      at most 64 MiB */
+};
+URT_API int urt_go_with(urt_fn *fn, void *arg,
+			const struct urt_spawn_options *);
+URT_API struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
+					const struct urt_spawn_options *);
 
 /*
  * Waits until the coroutine has returned and frees it. May suspend.
@@ -132,6 +159,108 @@ URT_API uint64_t urt_id(const struct urt_coro *);
 
 /* Lets the other runnable coroutines go first. May suspend. */
 URT_API void urt_yield(void);
+
+/* ---- preemption -------------------------------------------------------- */
+
+/*
+ * A coroutine that has run for 10 ms gives way at its next call that may
+ * suspend. If it makes none, it is preempted by a signal (SIGURG), provided
+ * that it is safe: it is executing the program's own code, not a library's, and
+ * no library's function is below it on its stack (so it is not inside malloc,
+ * nor in a callback of qsort); it holds no pthread mutex, rwlock or spin lock
+ * and no locked stdio stream, which is known because uring_rt counts them in
+ * its own definitions of these functions; its stack has room. It then goes on
+ * on the same thread, and moves to another only at its next call that may
+ * suspend. Where that is not safe, or the coroutine is blocked in a system
+ * call, another thread takes over the coroutines that wait for its worker, and
+ * it goes on beside them as an ordinary thread.
+ *
+ * Between disable and enable, which nest, the calling coroutine is not
+ * preempted: for a lock of a library's own making, or data of the thread's.
+ * Does nothing on plain threads. URT_PREEMPT=off in the environment leaves only
+ * the taking over. The signal can end a blocking system call early with EINTR
+ * where POSIX allows it; SA_RESTART is set.
+ */
+URT_API void urt_preempt_disable(void);
+URT_API void urt_preempt_enable(void);
+
+/*
+ * Says that the library which holds this address may be preempted like the
+ * program itself: it takes no locks but pthread's. 0; -ENOENT: no library is
+ * there; -ENOSPC: 16 are registered. From any thread.
+ */
+URT_API int urt_preempt_register(const void *address_in_library);
+
+/* ---- blocking code ----------------------------------------------------- */
+
+/*
+ * Calls fn(arg) on a pool of threads, for what io_uring has no operation for
+ * (getaddrinfo, a library that blocks), and returns what it returned, which had
+ * better not look like -EAGAIN: that is the result when not even one thread
+ * could be started. Neither a deadline nor a cancellation ends it: what fn uses
+ * stays valid. The pool grows to urt_options.max_blocking threads, beyond
+ * which calls queue; idle threads end after 5 s. On a plain thread just calls
+ * fn. May suspend. fn is on a plain thread.
+ */
+URT_API int64_t urt_blocking(int64_t (*fn)(void *), void *arg);
+
+/* ---- coroutine-local values -------------------------------------------- */
+
+#define URT_LOCAL_KEYS 64
+
+/*
+ * A key for a value of which each coroutine has its own, NULL at first. When a
+ * coroutine ends with one that is not NULL, destroy(value) is called, if given,
+ * in that coroutine. Keys are never given back: 0 .. 63, or -EAGAIN.
+ */
+URT_API int urt_local_key(void (*destroy)(void *value));
+/* 0; -EINVAL: no such key; -ENOMEM; -EPERM. */
+URT_API int urt_local_set(int key, void *value);
+URT_API void *urt_local_get(int key);
+
+/* ---- scopes ------------------------------------------------------------ */
+
+/*
+ * Coroutines that are started, cancelled and waited for together. A scope is a
+ * variable of the coroutine that opens it, which must close it before it
+ * returns; scopes nest. Its fields are the library's.
+ */
+struct urt_scope {
+	uint32_t lock;
+	bool cancelled;
+	int error;
+	int64_t deadline_ns;
+	struct urt_coro *members, *closer;
+	uint64_t closer_seq;
+	struct urt_scope *parent, *outer, *children, *next, *prev;
+};
+
+/*
+ * deadline_ns: all waits of its members end by then, with -ETIME, and close
+ * cancels those who are still there. A scope that is opened in a coroutine of
+ * another scope, or inside it, is cancelled with that and keeps its deadline
+ * if that is earlier. 0; -EPERM.
+ */
+URT_API int urt_scope_open(struct urt_scope *, int64_t deadline_ns);
+
+/*
+ * Starts fn(arg) in the scope, from any coroutine while it is open. If fn
+ * returns a negative value, the first one such is kept and the scope is
+ * cancelled. 0; -ECANCELED: it is cancelled, nothing was started; -EAGAIN;
+ * -EPERM.
+ */
+URT_API int urt_scope_go(struct urt_scope *, int (*fn)(void *arg), void *arg);
+
+/* Cancels all members and the scopes below. From any thread; does not wait. */
+URT_API void urt_scope_cancel(struct urt_scope *);
+
+/*
+ * Waits until all members have returned; if the caller is cancelled or the
+ * deadline passes meanwhile, cancels them and still waits. Returns the first
+ * error of a member, else -ECANCELED or -ETIME if that happened, else 0. May
+ * suspend.
+ */
+URT_API int urt_scope_close(struct urt_scope *);
 
 /* ---- time -------------------------------------------------------------- */
 
@@ -193,7 +322,9 @@ URT_API int urt_chan_send(struct urt_chan *, const void *elem,
 			  int64_t deadline_ns);
 URT_API int urt_chan_recv(struct urt_chan *, void *elem, int64_t deadline_ns);
 
-/* Wakes all that wait on it. A second close changes nothing. */
+/* Wakes all that wait on it. A second close changes nothing. Elements that are
+ * queued can still be received: `while (!urt_chan_recv(...))` ends after the
+ * last one. */
 URT_API void urt_chan_close(struct urt_chan *);
 
 /* Elements that are queued now. */
@@ -201,6 +332,25 @@ URT_API size_t urt_chan_len(const struct urt_chan *);
 
 /* Nobody may be using it any more. NULL is fine. */
 URT_API void urt_chan_free(struct urt_chan *);
+
+/* ---- select ------------------------------------------------------------ */
+
+enum urt_op { URT_RECV, URT_SEND };
+
+struct urt_case {
+	struct urt_chan *chan; /* NULL: never goes ahead */
+	enum urt_op op;
+	void *elem; /* to send, or where to receive to, or NULL */
+	int result; /* of the case that went ahead: 0, or -EPIPE: closed */
+};
+
+/*
+ * Waits until one of the cases can go ahead, does that one and returns its
+ * index; if several can, a random one. With deadline_ns 0 it does not wait: the
+ * "default" of other selects. -ETIME; -ECANCELED; -ENOMEM (for more than 16
+ * cases). May suspend.
+ */
+URT_API int urt_select(struct urt_case *, size_t n, int64_t deadline_ns);
 
 /* Those that wait for something, in order of arrival. For the structs below:
  * their fields are the library's. */
@@ -234,14 +384,130 @@ URT_API void urt_mutex_init(struct urt_mutex *);
 URT_API int urt_mutex_lock(struct urt_mutex *, int64_t deadline_ns);
 /* True if it is now the caller's. */
 URT_API bool urt_mutex_trylock(struct urt_mutex *);
-/* Whoever holds it. */
+/* Any coroutine; on a plain thread it ends the program. */
 URT_API void urt_mutex_unlock(struct urt_mutex *);
+
+/* ---- read-write lock --------------------------------------------------- */
+
+/*
+ * Readers together, writers alone. A writer that waits keeps new readers out;
+ * when a writer leaves, the readers that wait go first. None starves.
+ */
+struct urt_rwlock {
+	uint32_t lock;
+	bool writing;
+	uint32_t readers;
+	struct urt_waitq waiting_readers, writers;
+};
+#define URT_RWLOCK_INIT                      \
+	{                                    \
+		0, false, 0, { NULL, NULL }, \
+		{                            \
+			NULL, NULL           \
+		}                            \
+	}
+URT_API void urt_rwlock_init(struct urt_rwlock *);
+/* 0; -ETIME; -ECANCELED; -EPERM. May suspend. */
+URT_API int urt_rwlock_rdlock(struct urt_rwlock *, int64_t deadline_ns);
+URT_API int urt_rwlock_wrlock(struct urt_rwlock *, int64_t deadline_ns);
+URT_API bool urt_rwlock_tryrdlock(struct urt_rwlock *);
+URT_API bool urt_rwlock_trywrlock(struct urt_rwlock *);
+/* Of either kind; on a plain thread it ends the program. */
+URT_API void urt_rwlock_unlock(struct urt_rwlock *);
+
+/* ---- condition --------------------------------------------------------- */
+
+struct urt_cond {
+	uint32_t lock;
+	struct urt_waitq waiters;
+};
+#define URT_COND_INIT              \
+	{                          \
+		0,                 \
+		{                  \
+			NULL, NULL \
+		}                  \
+	}
+URT_API void urt_cond_init(struct urt_cond *);
+/*
+ * Gives up the mutex, waits to be signalled, and has the mutex again when it
+ * returns, whatever it returns: 0; -ETIME; -ECANCELED. Waiters are signalled in
+ * the order they came, and never without a signal. May suspend.
+ */
+URT_API int urt_cond_wait(struct urt_cond *, struct urt_mutex *,
+			  int64_t deadline_ns);
+/* On a plain thread they end the program. */
+URT_API void urt_cond_signal(struct urt_cond *);
+URT_API void urt_cond_broadcast(struct urt_cond *);
+
+/* ---- semaphore --------------------------------------------------------- */
+
+/* A post goes to the one that has waited longest. */
+struct urt_sem {
+	uint32_t count;
+	uint32_t lock;
+	struct urt_waitq waiters;
+};
+#define URT_SEM_INIT(n)            \
+	{                          \
+		(n), 0,            \
+		{                  \
+			NULL, NULL \
+		}                  \
+	}
+URT_API void urt_sem_init(struct urt_sem *, uint32_t count);
+/* 0; -ETIME; -ECANCELED. May suspend. */
+URT_API int urt_sem_wait(struct urt_sem *, int64_t deadline_ns);
+URT_API bool urt_sem_trywait(struct urt_sem *);
+URT_API void urt_sem_post(struct urt_sem *);
+
+/* ---- once -------------------------------------------------------------- */
+
+struct urt_once {
+	uint32_t state;
+	uint32_t lock;
+	struct urt_waitq waiters;
+};
+#define URT_ONCE_INIT              \
+	{                          \
+		0, 0,              \
+		{                  \
+			NULL, NULL \
+		}                  \
+	}
+/*
+ * The first call runs fn(arg); all return 0 when it has returned. The others
+ * may give up waiting: -ETIME; -ECANCELED. May suspend.
+ */
+URT_API int urt_once_do(struct urt_once *, urt_fn *fn, void *arg,
+			int64_t deadline_ns);
+
+/* ---- barrier ----------------------------------------------------------- */
+
+struct urt_barrier {
+	uint32_t count, arrived;
+	uint32_t lock;
+	struct urt_waitq waiters;
+};
+#define URT_BARRIER_INIT(n)        \
+	{                          \
+		(n), 0, 0,         \
+		{                  \
+			NULL, NULL \
+		}                  \
+	}
+URT_API void urt_barrier_init(struct urt_barrier *, uint32_t count);
+/*
+ * Waits until `count` have come: 1 for the last of them, 0 for the others.
+ * -ETIME and -ECANCELED: given up, and not counted. May suspend.
+ */
+URT_API int urt_barrier_wait(struct urt_barrier *, int64_t deadline_ns);
 
 /* ---- wait group -------------------------------------------------------- */
 
 /* Counts what is still to be done; wait returns when that is nothing. */
 struct urt_waitgroup {
-	int64_t count;
+	int64_t state;
 	uint32_t lock;
 	struct urt_waitq waiters;
 };
@@ -254,7 +520,7 @@ struct urt_waitgroup {
 	}
 URT_API void urt_waitgroup_init(struct urt_waitgroup *);
 /* The count may not become negative: that is a bug of the program, and ends
- * it. */
+ * it. Does not suspend. */
 URT_API void urt_waitgroup_add(struct urt_waitgroup *, int64_t n);
 URT_API void urt_waitgroup_done(struct urt_waitgroup *);
 /* 0; -ETIME; -ECANCELED. May suspend. */

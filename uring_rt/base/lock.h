@@ -7,11 +7,17 @@
  *
  * A holder can lose its CPU to the kernel, so the spin is bounded and then
  * gives the CPU away. Never held across anything that can block.
+ *
+ * urt__obj_lock is for what only coroutines touch (channels, mutexes, ...).
+ * Whoever touches such an object holds a processor, so in a run that has only
+ * one processor these locks exclude nobody: then they are not taken, and an
+ * uncontended atomic exchange (5 ns) is saved twice a call.
  */
 #ifndef URT_BASE_LOCK_H
 #define URT_BASE_LOCK_H
 
 #include "base.h"
+#include "san.h"
 #include <sched.h>
 
 static inline void urt__cpu_relax(void)
@@ -36,6 +42,19 @@ static URT__COLD __attribute__((unused)) void urt__lock_slow(uint32_t *lock)
 	}
 }
 
+/* A full fence, between a store and a load of different words. TSan knows no
+ * fences, but what an atomic operation on a word of its own orders. */
+static inline void urt__fence(void)
+{
+#ifdef URT__TSAN
+	static _Atomic int word;
+
+	atomic_fetch_add(&word, 1);
+#else
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 /* Acquire; pairs with the release in urt__unlock. */
 static inline void urt__lock(uint32_t *lock)
 {
@@ -46,6 +65,21 @@ static inline void urt__lock(uint32_t *lock)
 static inline void urt__unlock(uint32_t *lock)
 {
 	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+/* Whether the run has several processors. Changes only between runs. */
+extern bool urt__shared __attribute__((visibility("hidden")));
+
+static inline void urt__obj_lock(uint32_t *lock)
+{
+	if (urt__shared)
+		urt__lock(lock);
+}
+
+static inline void urt__obj_unlock(uint32_t *lock)
+{
+	if (urt__shared)
+		urt__unlock(lock);
 }
 
 #endif

@@ -45,7 +45,10 @@
 	X(COMPLETED, "completed") /* completions reaped */                \
 	X(SLEEPS, "sleeps")	  /* enters that were ready to block */   \
 	X(TIMERS, "timers")	  /* timers that fired */                 \
-	X(OVERFLOWS, "overflows") /* completion queue was full */
+	X(OVERFLOWS, "overflows") /* completion queue was full */         \
+	X(HANDOFFS, "handoffs")	  /* processors taken from the stuck */   \
+	X(DRAINS, "drains")	  /* rings drained by a signal */         \
+	X(BLOCKING, "blocking")	  /* calls on the thread pool */
 
 enum urt__stat {
 #define X(symbol, name) URT__STAT_##symbol,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
+bool urt__shared;
 
 static int fault(enum urt__sys_kind kind)
 {

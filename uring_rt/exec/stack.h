@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Stacks from one reserved mapping; how and why: stack.c. */
+/* Stacks of one size from one reserved mapping; how and why: stack.c. */
 #ifndef URT_EXEC_STACK_H
 #define URT_EXEC_STACK_H
 
 #include "../base/base.h"
 
 struct urt__stacks {
-	char *base;    /* of the mapping */
+	char *base;    /* of the mapping; NULL: not reserved yet */
 	size_t stride; /* bytes from one stack to the next, guard included */
 	size_t page;   /* bytes */
 	size_t max;    /* stacks that the mapping has room for */
 
-	uint32_t lock; /* over the rest */
-	size_t used;   /* stacks [0, used) have been handed out before */
-	void *free; /* tops of returned ones, linked through their last word */
+	uint32_t lock;	  /* over the rest */
+	size_t used;	  /* stacks [0, used) have been handed out before */
+	size_t guarded;	  /* stacks [0, guarded) have their guard */
 	size_t nr_guards; /* guards made by mprotect: each costs two VMAs */
 	size_t guard_budget;
+	int pidfd;	    /* of this process, for many guards a call; or -1 */
 	bool guard_madvise; /* MADV_GUARD_INSTALL works */
 };
 
@@ -33,17 +34,20 @@ void urt__stacks_destroy(struct urt__stacks *);
  */
 void *urt__stack_get(struct urt__stacks *, void **lowest);
 
-/* Gives it back; what lies deeper than its last page returns to the kernel. */
-void urt__stack_put(struct urt__stacks *, void *top);
+/* Returns to the kernel what lies deeper than URT__STACK_KEEP from the end. */
+#define URT__STACK_KEEP (16 * 1024)
+void urt__stack_trim(const struct urt__stacks *, void *top);
 
-/* Slot number i in [0, used): its end. */
+/* Number i in [0, used): its end; and back. */
 void *urt__stack_top(const struct urt__stacks *, size_t i);
+static inline size_t urt__stack_index(const struct urt__stacks *s,
+				      const void *top)
+{
+	return ((const char *)top - 1 - s->base) / s->stride;
+}
 
-/*
- * Whether addr lies in the guard of a stack, and of which: for the handler of
- * SIGSEGV. Takes no lock.
- */
-bool urt__stack_guard_hit(const struct urt__stacks *, const void *addr,
-			  size_t *index);
+/* Whether addr lies in it; number *index then. Takes no lock. */
+bool urt__stack_find(const struct urt__stacks *, const void *addr,
+		     size_t *index, bool *in_guard);
 
 #endif

@@ -51,6 +51,9 @@
 #define URT__REGISTER_RING_FDS	 20
 #define URT__UNREGISTER_RING_FDS 21
 
-#define URT__OP_SOCKET 45
+#define URT__REGISTER_SEND_MSG_RING 31
+
+#define URT__OP_MSG_RING 40
+#define URT__OP_SOCKET	 45
 
 #endif

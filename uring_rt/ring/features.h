@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the running kernel has beyond the least that is needed (Linux 5.19:
- * IORING_ASYNC_CANCEL_ANY; made for and tested on 6.1 and later). Probed, never assumed from a version; each can be
- * masked by URT_FEATURES=-name,-name in the environment, so that every
- * fallback can be tested on one machine.
+ * IORING_ASYNC_CANCEL_ANY; made for and tested on 6.1 and later). Probed, never
+ * assumed from a version; each can be masked by URT_FEATURES=-name,-name in the
+ * environment, so that every fallback can be tested on one machine.
  */
 #ifndef URT_RING_FEATURES_H
 #define URT_RING_FEATURES_H
@@ -23,6 +23,10 @@
 	  "entering the ring needs no descriptor look-up")                     \
 	X(NO_IOWAIT, "no_iowait", "6.15",                                      \
 	  "an idle worker does not count as waiting for a disk")               \
+	X(MSG_RING, "msg_ring", "6.13",                                        \
+	  "any thread can wake a worker without an eventfd")                   \
+	X(MEMBARRIER, "membarrier", "4.14",                                    \
+	  "stuck workers' coroutines go to other threads; parking is cheap")   \
 	X(GUARD_INSTALL, "guard_install", "6.13",                              \
 	  "a million stack guards in one mapping")
 

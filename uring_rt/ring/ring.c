@@ -30,6 +30,13 @@
  *  - EBUSY, EAGAIN, ENOMEM: the kernel has no room just now. We reap, which
  *    frees some, and ask again; the program is slower, never wrong.
  *
+ * Waking. A worker sleeps in its ring and in nothing else, so who wakes it
+ * posts a completion there: IORING_REGISTER_SEND_MSG_RING (Linux 6.13), which
+ * needs no ring of the sender's and so works from any thread. Before that, an
+ * eventfd: the ring has one multishot poll on it, which posts a completion for
+ * each write; nobody ever reads it. (MSG_RING as a request, since 5.18, is not
+ * used: it needs a ring of the sender's, which plain threads do not have.)
+ *
  * The mapping is made here and not by io_uring_queue_init, because liburing
  * before 2.5 does not know IORING_SETUP_NO_SQARRAY.
  */
@@ -38,7 +45,9 @@
 #include "../base/lock.h"
 #include "../base/sys.h"
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -154,6 +163,76 @@ static void ring_register_self(struct urt__ring *r)
 	}
 }
 
+static int send_message(const struct urt__ring *r)
+{
+	struct io_uring_sqe sqe = {
+		.opcode = URT__OP_MSG_RING,
+		.fd = r->fd,
+		.off = URT__RING_KICK,
+	};
+
+	return urt__sys_ring_register(-1, URT__REGISTER_SEND_MSG_RING, &sqe, 1);
+}
+
+static void arm_event(struct urt__ring *r)
+{
+	struct io_uring_sqe *sqe = urt__ring_sqe(r);
+
+	r->inflight--; /* it never ends, and nobody waits for it */
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = r->event_fd;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	sqe->poll32_events = POLLIN << 16;
+#else
+	sqe->poll32_events = POLLIN;
+#endif
+	sqe->len = IORING_POLL_ADD_MULTI;
+	sqe->user_data = URT__RING_KICK;
+	r->event_armed = true;
+}
+
+static int ring_init_kick(struct urt__ring *r)
+{
+	r->event_fd = -1;
+	if (r->features & URT__F_MSG_RING && !send_message(r)) {
+		urt__ring_enter(r, 0); /* where it was only a question */
+		return 0;
+	}
+	r->features &= ~URT__F_MSG_RING;
+	r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->event_fd < 0)
+		return -errno;
+	arm_event(r);
+	return 0;
+}
+
+void urt__ring_kick(struct urt__ring *r)
+{
+	uint64_t one = 1;
+	int err;
+
+	if (r->event_fd < 0) {
+		/* A full queue wakes as well as a message; and a thread that
+		 * has ended (EOWNERDEAD) need not be woken. */
+		while ((err = send_message(r)) && err != -EOVERFLOW &&
+		       err != -EOWNERDEAD && err != -EBADFD)
+			URT_BUG_ON(err != -ENOMEM && err != -EAGAIN &&
+				   err != -EINTR);
+		return;
+	}
+	/* Full means that it was never read: it wakes all the same. */
+	if (write(r->event_fd, &one, sizeof(one)) < 0)
+		URT_BUG_ON(errno != EAGAIN);
+}
+
+bool urt__ring_stranded(const struct urt__ring *r)
+{
+	return __atomic_load_n(&r->sq_tail, __ATOMIC_RELAXED) !=
+		       __atomic_load_n(&r->sq_taken, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 		   struct urt__stats_slot *stats)
 {
@@ -181,7 +260,11 @@ int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 	if (r->features & URT__F_NO_IOWAIT)
 		r->enter_flags |= IORING_ENTER_NO_IOWAIT;
 	ring_register_self(r);
-	return 0;
+	err = ring_init_kick(r);
+	if (!err)
+		return 0;
+	urt__ring_destroy(r);
+	return err;
 out_close:
 	close(r->fd);
 	return err;
@@ -193,6 +276,8 @@ void urt__ring_destroy(struct urt__ring *r)
 
 	if (r->enter_flags & IORING_ENTER_REGISTERED_RING)
 		urt__sys_ring_register(r->fd, URT__UNREGISTER_RING_FDS, &u, 1);
+	if (r->event_fd >= 0)
+		close(r->event_fd);
 	munmap(r->sqes_map, r->sqes_size);
 	munmap(r->rings_map, r->rings_size);
 	close(r->fd);
@@ -202,6 +287,10 @@ static void complete(struct urt__ring *r, const struct io_uring_cqe *cqe)
 {
 	struct urt__op *op = (void *)(uintptr_t)cqe->user_data;
 
+	if (cqe->user_data == URT__RING_KICK) {
+		r->event_armed &= !!(cqe->flags & IORING_CQE_F_MORE);
+		return;
+	}
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		r->inflight--;
 	if (cqe->user_data != URT__RING_IGNORE)
@@ -255,13 +344,12 @@ static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
 	 * publishes is what counts.
 	 */
 	ret = io_uring_smp_load_acquire(r->sq_khead) - r->sq_taken;
-	r->sq_taken += ret;
-	r->inflight += ret;
+	__atomic_store_n(&r->sq_taken, r->sq_taken + ret, __ATOMIC_RELAXED);
 	urt__count_add(r->stats, URT__STAT_SUBMITTED, ret);
 	return 0;
 }
 
-unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
+void urt__ring_wait(struct urt__ring *r, int64_t timeout_ns)
 {
 	struct __kernel_timespec ts = {
 		.tv_sec = timeout_ns / 1000000000,
@@ -272,6 +360,8 @@ unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
 	};
 	bool wait = timeout_ns > 0;
 
+	if (urt__unlikely(r->event_fd >= 0 && !r->event_armed))
+		arm_event(r);
 	if (__atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
 	    IORING_SQ_CQ_OVERFLOW)
 		urt__count(r->stats, URT__STAT_OVERFLOWS);
@@ -282,6 +372,11 @@ unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
 		r->no_room_tries = 0;
 	else if (++r->no_room_tries > 16)
 		sched_yield(); /* give the kernel's threads the CPU */
+}
+
+unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
+{
+	urt__ring_wait(r, timeout_ns);
 	return urt__ring_reap(r);
 }
 
@@ -292,7 +387,9 @@ struct io_uring_sqe *urt__ring_sqe(struct urt__ring *r)
 	while (urt__unlikely(urt__ring_queued(r) == r->sq_entries))
 		if (enter(r, 0, 0, NULL, 0))
 			urt__ring_enter(r, 0);
-	sqe = &r->sqes[r->sq_tail++ & r->sq_mask];
+	sqe = &r->sqes[r->sq_tail & r->sq_mask];
+	__atomic_store_n(&r->sq_tail, r->sq_tail + 1, __ATOMIC_RELAXED);
+	r->inflight++;
 	memset(sqe, 0, sizeof(*sqe));
 	return sqe;
 }

@@ -17,6 +17,8 @@ struct urt__op {
 
 /* user_data that is no op: a completion nobody waits for. */
 #define URT__RING_IGNORE UINT64_C(0)
+/* ... and one that only wakes, and belongs to no request of this ring. */
+#define URT__RING_KICK UINT64_C(1)
 
 struct urt__ring {
 	/* submission queue; the kernel reads tail and writes head */
@@ -42,6 +44,8 @@ struct urt__ring {
 	void *rings_map, *sqes_map;
 	size_t rings_size, sqes_size;
 	int no_room_tries; /* consecutive refusals by the kernel */
+	int event_fd;	   /* -1: kicked by messages; else polled for kicks */
+	bool event_armed;  /* the poll of event_fd is queued or in flight */
 };
 
 /*
@@ -67,6 +71,21 @@ struct io_uring_sqe *urt__ring_sqe(struct urt__ring *);
  * how many.
  */
 unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
+
+/* The same without calling done: for who must look round first. */
+void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
+
+/*
+ * From any thread: a wait in this ring, also the next one if none is going on,
+ * ends soon. What the kicker wrote before, the owner sees after its reap.
+ */
+void urt__ring_kick(struct urt__ring *);
+
+/*
+ * From any thread: something waits for the owner to enter the ring. A guess
+ * that is right once the owner has not run for a while.
+ */
+bool urt__ring_stranded(const struct urt__ring *);
 
 /* Calls done for the completions that are there, without a system call. */
 unsigned urt__ring_reap(struct urt__ring *);

@@ -1,8 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The coroutine's control block; it lies at the top of its own stack. */
+/*
+ * The coroutine's control block, and the word that says who wakes it.
+ *
+ * The block lies at the top of the coroutine's own stack and is never unmapped
+ * or given to anything else during a run: a stale pointer to a coroutine that
+ * ended still points at a control block. That is what lets timers, wakers and
+ * cancellation hold (coroutine, sequence number) without a lock or a count.
+ *
+ * park = sequence << 2 | state. Each wait of a coroutine has the next sequence
+ * number, also across reuse of the block. Who wants to wake it must win the
+ * claim, a compare-and-swap from WAITING of exactly that sequence; it then
+ * writes result and readies it. So of a sender, a deadline and a cancellation
+ * that race, one wins, and those that come late, or years late, change nothing.
+ *
+ *	BUSY     running, runnable, or its wait has been claimed
+ *	WAITING  parked; can be claimed
+ *	IO       parked on an operation: only its completion readies it, since
+ *	         the kernel may write to its buffers; a deadline or cancellation
+ *	         asks the kernel to hurry (urt__op_cancel)
+ *
+ * WAITING and IO are set by the commit after the registers are saved
+ * (sched.c), so a claimed coroutine can be run at once.
+ */
 #ifndef URT_SCHED_CORO_H
 #define URT_SCHED_CORO_H
 
+#include "../base/lock.h"
 #include "../base/san.h"
 #include "../exec/context.h"
 #include "../urt.h"
@@ -11,13 +34,22 @@
 #define URT__REASONS(X)                          \
 	X(FREE, "free", PARKS)                   \
 	X(RUNNABLE, "runnable", PARKS)           \
+	X(PREEMPTED, "preempted", PARKS)         \
 	X(IO, "io", PARKS_IO)                    \
 	X(SLEEP, "sleep", PARKS_SLEEP)           \
 	X(CHAN_SEND, "chan send", PARKS_CHAN)    \
 	X(CHAN_RECV, "chan receive", PARKS_CHAN) \
+	X(SELECT, "select", PARKS_CHAN)          \
 	X(MUTEX, "mutex", PARKS_LOCK)            \
+	X(RWLOCK, "rwlock", PARKS_LOCK)          \
+	X(COND, "condition", PARKS_LOCK)         \
+	X(SEM, "semaphore", PARKS_LOCK)          \
 	X(WAITGROUP, "wait group", PARKS_LOCK)   \
+	X(ONCE, "once", PARKS_LOCK)              \
+	X(BARRIER, "barrier", PARKS_LOCK)        \
 	X(JOIN, "join", PARKS_JOIN)              \
+	X(SCOPE, "scope close", PARKS_JOIN)      \
+	X(BLOCKING, "blocking call", PARKS_IO)   \
 	X(DEAD, "ended, not joined", PARKS)
 
 enum urt__reason {
@@ -26,31 +58,91 @@ enum urt__reason {
 #undef X
 };
 
-struct urt__wait;
+#define URT__BUSY    UINT64_C(0)
+#define URT__WAITING UINT64_C(1)
+#define URT__IO	     UINT64_C(2)
+
+struct urt__worker;
+struct urt__op;
+struct urt_scope;
 
 struct urt_coro {
 	URT__ALIGNED struct urt__ctx ctx; /* where it goes on, unless running */
-	struct urt_coro *link; /* in the queue or free list it is in */
+	struct urt_coro *link;	/* in the queue or free list it is in */
+	_Atomic uint64_t park;	/* see above */
+	void *woken_by;		/* by the claimer: select's served waiter */
+	int32_t result;		/* of its wait; by the claimer */
+	_Atomic uint8_t reason; /* enum urt__reason; itself and its waker */
+	bool firm;		/* its wait cannot be cancelled */
+	_Atomic bool cancelled; /* set by anyone, for good */
+	bool detached;		/* freed when it ends; nobody joins it */
+
 	urt_fn *fn;
 	void *arg;
+	int64_t deadline_ns; /* of its scope; every wait ends by then */
+	uint64_t id;
 
 	/*
 	 * Who waits for the end: NULL, a parked coroutine, or URT__DONE once
 	 * it has ended and left its stack. Set by CAS from NULL (joiner) and
 	 * by exchange to URT__DONE (the end), so exactly one side sees the
-	 * other.
+	 * other. join_seq: of the joiner's wait, written before.
 	 */
 	struct urt_coro *_Atomic joiner;
+	_Atomic uint64_t join_seq;
 
-	struct urt__wait *wait; /* what urt_cancel has to end; NULL: nothing */
-	uint64_t id;
-	void *stack_lowest; /* first usable byte */
-	uint8_t reason;	    /* enum urt__reason */
-	bool detached;	    /* freed when it ends; nobody joins it */
-	bool cancelled;
+	/* In state IO: the operation, and the worker whose ring has it. */
+	struct urt__op *op;
+	struct urt__worker *_Atomic op_worker;
+	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
+	bool cancel_sent;	    /* op_worker's thread only */
+
+	/* In op_worker's inbox: link, and whether it is there. */
+	struct urt_coro *inbox_link;
+	_Atomic bool in_inbox;
+
+	struct urt_scope *scope; /* it was started in; NULL: none */
+	int (*scope_fn)(void *); /* what it runs then; fn is a wrapper */
+	struct urt_coro *scope_next, *scope_prev; /* scope's lock */
+	struct urt_scope *inner;    /* innermost one it has open itself */
+	struct urt__locals *locals; /* coroutine-local values; NULL: none */
+
+	void *stack_lowest;  /* first usable byte */
+	uint32_t number;     /* index and size class of its stack */
+	uint16_t no_preempt; /* depth of urt_preempt_disable */
+	bool deep;	     /* was seen deeper than URT__STACK_KEEP */
 	struct urt__san san;
 };
 
 #define URT__DONE ((struct urt_coro *)1)
+
+static inline uint64_t urt__park_seq(uint64_t park)
+{
+	return park >> 2;
+}
+
+static inline uint64_t urt__park_state(uint64_t park)
+{
+	return park & 3;
+}
+
+/*
+ * Wins the right to wake c from its wait number seq. acq_rel: what the parker
+ * wrote is seen by the claimer; what the claimer writes travels with the queue
+ * that it puts c into.
+ */
+static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
+{
+	uint64_t want = seq << 2 | URT__WAITING;
+
+	if (urt__shared)
+		return atomic_compare_exchange_strong_explicit(
+			&c->park, &want, seq << 2, memory_order_acq_rel,
+			memory_order_relaxed);
+	if (atomic_load_explicit(&c->park, memory_order_acquire) != want)
+		return false;
+	atomic_store_explicit(&c->park, seq << 2, memory_order_relaxed);
+	return true;
+}
 
 #endif

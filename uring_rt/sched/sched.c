@@ -1,52 +1,64 @@
 // SPDX-License-Identifier: MIT
 /*
- * The scheduler.
+ * The scheduler: switch, park, ready, spawn, and the worker's loop.
  *
  * Words as in Go's proc.c: a coroutine (G) is what is scheduled, a worker (M)
  * is a thread with a ring, a processor (P) is the right to run coroutines and
  * holds the queue, the timers and the caches. A worker needs a processor to
- * run coroutines.
+ * run coroutines. Who runs, sleeps and is woken: idle.c.
  *
  * A coroutine that parks or yields picks its successor itself and switches
  * straight to it: one switch, no scheduler in between. Only when there is
  * nothing to run, or every TICKS switches, it switches to the worker's loop on
  * the thread's own stack, which looks at the ring, the timers and the global
- * queue, and sleeps in the ring.
+ * queue, steals, and sleeps in the ring.
  *
  * The moment of parking. A coroutine may be readied, and run by another
  * worker, as soon as anyone can find it; but until its registers are saved it
  * must not be. So what makes it findable runs after the switch, on the next
- * context: the commit of urt__park. Whoever resumes from a switch first
- * commits for the one that left (after_switch). Three kinds:
+ * context: whoever resumes from a switch first commits for the one that left
+ * (after_switch): its park word is set to WAITING or IO (coro.h), and the lock
+ * under which it was put on a list, held across the switch, is released.
  *
- *   list under a lock    the lock that protects the list is held across the
- *                        switch; the commit releases it
- *   a word               the commit publishes the coroutine by CAS (join)
- *   own ring or timers   no commit: only this worker's loop readies it, and
- *                        the loop runs after the switch by construction
+ * Cancellation against parking. The parker sets its state and then looks at
+ * `cancelled`; the canceller sets `cancelled` and then looks at the state. One
+ * of them must see the other, which needs a full fence on both sides. Parking
+ * is what happens all the time, so the canceller pays for both, by
+ * membarrier(2) (urt__cancel_fence); where that is missing, both fence.
  *
  * Invariants:
- *   I1  a coroutine is in exactly one place: running, in one queue, or parked
- *       and known to exactly one waker;
- *   I2  urt__ready is called once for each park;
+ *   I1  a coroutine is in exactly one place: running, in one queue, or parked;
+ *   I2  urt__ready is called once for each park, by who won its claim or
+ *       reaped its completion;
  *   I3  nothing reads or writes a coroutine's stack between its end and its
- *       reuse: the end is announced by a commit, off its own stack.
+ *       reuse: the end is announced by a commit, off its own stack;
+ *   I4  a processor's plain fields are touched only by the worker that holds
+ *       it, inside the runtime.
  *
  * Fairness. `next` lets a pair that hands data to and fro stay in cache, but
  * at most STREAK times in a row while others wait. The ring is entered at
  * least every ENTER_NS while coroutines run, so that a busy worker does not
  * starve its own waits. The clock is read in the loop only.
  *
- * Order of choice: next, the batch, the local queue, the global queue.
+ * Order of choice: next, the batch, the local queue, the global queue; others'
+ * queues when all of these are empty; a preempted coroutine every other time
+ * that the loop chooses.
  */
+#define _GNU_SOURCE
 #include "sched.h"
 #include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#define TICKS	 64u	/* power of two */
-#define STREAK	 128u	/* runs of `next` in a row */
-#define ENTER_NS 100000 /* at least so often while there is work */
-#define WARM	 1024u	/* ended coroutines a processor keeps */
+#define TICKS	   64u	  /* power of two */
+#define STREAK	   128u	  /* runs of `next` in a row */
+#define ENTER_NS   100000 /* at least so often while there is work */
+#define MAGAZINE   64u	  /* ended coroutines moved at once */
+#define TRIM_EVERY 64u	  /* a deep call may have gone unseen */
+#define INDEX_BITS 21	  /* of urt_coro.number; above them the size class */
 
 struct urt__runtime urt__rt;
 __thread struct urt__worker *urt__tls_worker;
@@ -71,9 +83,34 @@ static void global_append(struct urt_coro *first, struct urt_coro *last,
 	else
 		urt__rt.global_head = first;
 	urt__rt.global_tail = last;
-	__atomic_store_n(&urt__rt.global_len, urt__rt.global_len + n,
-			 __ATOMIC_RELAXED);
+	atomic_fetch_add(&urt__rt.global_len, n);
 	urt__unlock(&urt__rt.global_lock);
+}
+
+/*
+ * Nobody is bound to look at the global queue soon, so here a wake-up must not
+ * be lost: the addition to global_len, sequentially consistent, comes before
+ * the look at the sleepers; a worker that goes to sleep is listed first and
+ * looks at global_len then (idle.c).
+ */
+static void ready_global(struct urt_coro *c)
+{
+	global_append(c, c, 1);
+	urt__wake_one();
+}
+
+void urt__post(struct urt__post *p)
+{
+	p->next = NULL;
+	urt__lock(&urt__rt.global_lock);
+	if (urt__rt.post_tail)
+		urt__rt.post_tail->next = p;
+	else
+		urt__rt.post_head = p;
+	urt__rt.post_tail = p;
+	atomic_fetch_add(&urt__rt.global_len, 1);
+	urt__unlock(&urt__rt.global_lock);
+	urt__wake_one();
 }
 
 /* The local queue is full: half of it and c go to the global one. */
@@ -98,36 +135,70 @@ static inline void runq_put(struct urt__proc *p, struct urt_coro *c)
 		runq_overflow(p, c);
 }
 
+/* All posts, with global_lock held. */
+static struct urt__post *posts_take(void)
+{
+	struct urt__post *first = urt__rt.post_head;
+
+	urt__rt.post_head = urt__rt.post_tail = NULL;
+	for (struct urt__post *p = first; p; p = p->next)
+		atomic_fetch_sub(&urt__rt.global_len, 1);
+	return first;
+}
+
+/* With no memory for it a post stays one, to be tried again. */
+static void posts_start(struct urt__worker *w, struct urt__post *p)
+{
+	while (p) {
+		struct urt__post *next = p->next; /* it may end with its run */
+		struct urt__spawn s = { .fn = p->fn,
+					.arg = p->arg,
+					.deadline_ns = URT_NEVER,
+					.detached = true };
+		struct urt_coro *c = urt__spawn(w, &s);
+
+		if (c)
+			urt__ready_last(c);
+		else
+			urt__post(p);
+		p = next;
+	}
+}
+
 /*
  * Moves some of the global queue into the local one, at every look round: as
  * many as can have run locally since the last one, so that neither starves the
- * other; half a queue's worth if the local one is short.
+ * other; this processor's share if the local one is short.
  */
-static void global_take(struct urt__proc *p)
+static void global_take(struct urt__worker *w)
 {
+	struct urt__proc *p = w->proc;
 	struct urt_coro *c, *head;
+	struct urt__post *posts;
 	uint32_t len = urt__runq_len(&p->runq);
-	size_t n = len > URT__RUNQ_SIZE / 2 ? TICKS : URT__RUNQ_SIZE / 2;
+	size_t n = URT__RUNQ_SIZE / 2, taken = 0;
 
-	if (!__atomic_load_n(&urt__rt.global_len, __ATOMIC_RELAXED) ||
-	    len > URT__RUNQ_SIZE - TICKS)
+	if (len > URT__RUNQ_SIZE - TICKS)
 		return;
+	if (len > URT__RUNQ_SIZE / 2)
+		n = TICKS;
 	urt__lock(&urt__rt.global_lock);
-	if (n > urt__rt.global_len)
-		n = urt__rt.global_len;
+	posts = posts_take();
+	if (n > urt__rt.global_len / urt__rt.nr_procs + 1)
+		n = urt__rt.global_len / urt__rt.nr_procs + 1;
 	head = urt__rt.global_head;
-	for (size_t i = 0; i < n; i++)
+	for (; taken < n && urt__rt.global_head; taken++)
 		urt__rt.global_head = urt__rt.global_head->link;
 	if (!urt__rt.global_head)
 		urt__rt.global_tail = NULL;
-	__atomic_store_n(&urt__rt.global_len, urt__rt.global_len - n,
-			 __ATOMIC_RELAXED);
+	atomic_fetch_sub(&urt__rt.global_len, taken);
 	urt__unlock(&urt__rt.global_lock);
-	while (n--) {
+	while (taken--) {
 		c = head;
 		head = c->link;
 		runq_put(p, c);
 	}
+	posts_start(w, posts);
 }
 
 static struct urt_coro *batch_refill(struct urt__proc *p)
@@ -151,14 +222,184 @@ static inline struct urt_coro *take_local(struct urt__proc *p)
 		runq_put(p, c);
 	}
 	p->next_streak = 0;
-	if (!p->shared)
+	if (!urt__shared)
 		return urt__runq_pop_alone(&p->runq);
 	if (p->batch_pos < p->batch_len)
 		return p->batch[p->batch_pos++];
 	return batch_refill(p);
 }
 
+bool urt__proc_expose(struct urt__worker *from)
+{
+	struct urt__proc *p = from->proc;
+	unsigned n = p->batch_len - p->batch_pos;
+	struct urt_coro *c[URT__BATCH + 1];
+
+	memcpy(c, p->batch + p->batch_pos, n * sizeof(*c));
+	p->batch_pos = p->batch_len = 0;
+	if (p->next)
+		c[n++] = p->next;
+	p->next = NULL;
+	for (unsigned i = 0; i + 1 < n; i++)
+		c[i]->link = c[i + 1];
+	if (n)
+		global_append(c[0], c[n - 1], n);
+	return n || urt__runq_len(&p->runq);
+}
+
+/* ---- cancellation ------------------------------------------------------ */
+
+static void cancel_request(struct urt__worker *w, struct urt_coro *c)
+{
+	struct io_uring_sqe *sqe;
+
+	if (c->cancel_sent)
+		return;
+	c->cancel_sent = true;
+	sqe = urt__ring_sqe(&w->ring);
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = -1;
+	sqe->addr = (uintptr_t)c->op;
+	sqe->user_data = URT__RING_IGNORE;
+}
+
+/*
+ * The request must go to the ring that has the operation, and only its owner
+ * may use that: another worker is told by its inbox. Whether the operation is
+ * still on is for the owner to see, who alone reaps its completion; a
+ * coroutine that has gone on since, or ended, is left alone.
+ */
+void urt__op_cancel(struct urt_coro *c)
+{
+	struct urt__worker *w = urt__worker();
+	struct urt__worker *to =
+		atomic_load_explicit(&c->op_worker, memory_order_acquire);
+	struct urt_coro *head;
+
+	if (to == w) {
+		cancel_request(w, c);
+		return;
+	}
+	if (atomic_exchange(&c->in_inbox, true))
+		return;
+	head = atomic_load_explicit(&to->inbox, memory_order_relaxed);
+	do
+		c->inbox_link = head;
+	while (!atomic_compare_exchange_weak_explicit(&to->inbox, &head, c,
+						      memory_order_acq_rel,
+						      memory_order_relaxed));
+	urt__ring_kick(&to->ring);
+}
+
+static void inbox_run(struct urt__worker *w)
+{
+	struct urt_coro *c =
+		atomic_exchange_explicit(&w->inbox, NULL, memory_order_acq_rel);
+
+	while (c) {
+		struct urt_coro *next = c->inbox_link;
+		uint64_t park;
+
+		/* Partner: the exchange in urt__op_cancel; who finds it true
+		 * has made its wish known before, and we look after. */
+		atomic_exchange(&c->in_inbox, false);
+		park = atomic_load(&c->park);
+		if (urt__park_state(park) == URT__IO &&
+		    atomic_load(&c->op_worker) == w &&
+		    (atomic_load(&c->cancelled) ||
+		     atomic_load(&c->timed_out) == urt__park_seq(park)))
+			cancel_request(w, c);
+		c = next;
+	}
+}
+
+void urt__cancel_fence(void)
+{
+	if (urt__shared && urt__rt.membarrier)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	else
+		urt__fence();
+}
+
+/* park: its word, as it was seen. */
+static void cancel_parked(struct urt_coro *c, uint64_t park)
+{
+	if (urt__park_state(park) == URT__IO) {
+		urt__op_cancel(c);
+	} else if (urt__park_state(park) == URT__WAITING &&
+		   urt__claim(c, urt__park_seq(park))) {
+		c->result = -ECANCELED;
+		c->woken_by = NULL;
+		urt__ready_last(c);
+	}
+}
+
+/* firm is read between: it does not change within a wait, and if the wait is
+ * another by now the claim fails. */
+void urt__cancel_marked(struct urt_coro *c)
+{
+	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
+
+	if (urt__park_state(park) != URT__BUSY && !c->firm)
+		cancel_parked(c, park);
+}
+
+/* ---- timers ------------------------------------------------------------ */
+
+static uint64_t word_seq(uint64_t park)
+{
+	return urt__park_seq(park) & ((UINT64_C(1) << URT__SEQ_BITS) - 1);
+}
+
+static bool timer_live(uint64_t what)
+{
+	struct urt_coro *c = urt__coro_at(what >> URT__SEQ_BITS);
+	uint64_t park = atomic_load_explicit(&c->park, memory_order_relaxed);
+
+	return urt__park_state(park) != URT__BUSY &&
+	       urt__timer_word(c, word_seq(park)) == what;
+}
+
+static void timer_fire(uint64_t what)
+{
+	struct urt_coro *c = urt__coro_at(what >> URT__SEQ_BITS);
+	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
+
+	if (urt__timer_word(c, word_seq(park)) != what)
+		return;
+	if (urt__park_state(park) == URT__IO) {
+		atomic_store(&c->timed_out, urt__park_seq(park));
+		urt__op_cancel(c);
+	} else if (urt__park_state(park) == URT__WAITING &&
+		   urt__claim(c, urt__park_seq(park))) {
+		c->result = -ETIME;
+		c->woken_by = NULL;
+		urt__ready_last(c);
+	}
+}
+
 /* ---- the switch -------------------------------------------------------- */
+
+/* The registers of the one that left are saved: now it can be woken. */
+static inline void publish(struct urt__worker *w)
+{
+	struct urt_coro *c = w->parked;
+	uint64_t park = atomic_load_explicit(&c->park, memory_order_relaxed) |
+			w->park_state;
+	bool firm = c->firm;
+
+	w->park_word = park;
+	atomic_store_explicit(&c->park, park, memory_order_release);
+	/* Partner: urt__cancel_fence. */
+	if (urt__likely(urt__rt.membarrier || !urt__shared))
+		atomic_signal_fence(memory_order_seq_cst);
+	else
+		urt__fence();
+	if (urt__unlikely(atomic_load_explicit(&c->cancelled,
+					       memory_order_relaxed)) &&
+	    !firm)
+		cancel_parked(c, park);
+}
 
 /* First thing on the side that was switched to. */
 static inline void after_switch(struct urt__worker *w, struct urt__san *now)
@@ -166,17 +407,21 @@ static inline void after_switch(struct urt__worker *w, struct urt__san *now)
 	urt__commit_fn *commit = w->commit;
 
 	urt__san_enter(now, w->left);
-	if (commit) {
-		w->commit = NULL;
+	if (w->parked)
+		publish(w);
+	if (commit == urt__commit_unlock)
+		urt__obj_unlock(w->commit_arg);
+	else if (commit)
 		commit(w, w->commit_arg);
-	}
+	w->parked = NULL;
+	w->commit = NULL;
 }
 
 static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
 				  struct urt__san *from_san, bool dying,
 				  struct urt_coro *c)
 {
-	w->current = c;
+	__atomic_store_n(&w->current, c, __ATOMIC_RELAXED);
 	w->left = from_san;
 	urt__count(w->stats, URT__STAT_SWITCHES);
 	urt__san_leave(from_san, &c->san, dying);
@@ -186,24 +431,17 @@ static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
 static inline void switch_to_loop(struct urt__worker *w, struct urt_coro *from,
 				  bool dying)
 {
-	w->current = NULL;
+	__atomic_store_n(&w->current, NULL, __ATOMIC_RELAXED);
 	w->left = &from->san;
 	urt__san_leave(&from->san, &w->loop_san, dying);
 	urt__ctx_swap(&from->ctx, &w->loop);
 }
 
-/*
- * Leaves self for the next coroutine, or the loop; returns when self is
- * switched to again, perhaps on another worker.
- */
-static inline void leave(struct urt__worker *w, struct urt_coro *self)
+/* Leaves self for c, or the loop; returns when self is switched to again,
+ * perhaps on another worker. */
+static inline void leave_for(struct urt__worker *w, struct urt_coro *self,
+			     struct urt_coro *c)
 {
-	struct urt_coro *c = NULL;
-
-	if (urt__likely(++w->proc->tick % TICKS))
-		c = take_local(w->proc);
-	if (c == self) /* it yielded, and nobody else wants to run */
-		return;
 	if (c)
 		switch_to_coro(w, &self->ctx, &self->san, false, c);
 	else
@@ -211,10 +449,23 @@ static inline void leave(struct urt__worker *w, struct urt_coro *self)
 	after_switch(urt__worker(), &self->san);
 }
 
+/* The next one; NULL: none, or the loop is due to look round. */
+static inline struct urt_coro *successor(struct urt__worker *w)
+{
+	if (urt__unlikely(!(++w->proc->tick % TICKS)))
+		return NULL;
+	return take_local(w->proc);
+}
+
+static inline void set_reason(struct urt_coro *c, enum urt__reason reason)
+{
+	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
+}
+
 void urt__commit_unlock(struct urt__worker *w, void *arg)
 {
 	(void)w;
-	urt__unlock(arg);
+	urt__obj_unlock(arg);
 }
 
 static const uint8_t reason_counter[] = {
@@ -223,20 +474,25 @@ static const uint8_t reason_counter[] = {
 #undef X
 };
 
-void urt__park(enum urt__reason reason, urt__commit_fn *commit, void *arg)
+int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
+	      urt__commit_fn *commit, void *arg)
 {
-	struct urt__worker *w = urt__worker();
 	struct urt_coro *self = w->current;
+	char *sp = __builtin_frame_address(0);
 
 	/* The last line of defence for a stack that could get no guard. */
-	URT_BUG_ON((char *)__builtin_frame_address(0) <
-		   (char *)self->stack_lowest);
-	self->reason = reason;
+	URT_BUG_ON(sp < (char *)self->stack_lowest);
+	if (urt__unlikely(sp < (char *)self - URT__STACK_KEEP))
+		self->deep = true;
+	set_reason(self, reason);
 	urt__count(w->stats, URT__STAT_PARKS);
 	urt__count(w->stats, reason_counter[reason]);
+	w->parked = self;
+	w->park_state = state;
 	w->commit = commit;
 	w->commit_arg = arg;
-	leave(w, self);
+	leave_for(w, self, successor(w));
+	return self->result;
 }
 
 void urt__ready(struct urt_coro *c)
@@ -245,23 +501,33 @@ void urt__ready(struct urt_coro *c)
 	struct urt__proc *p;
 	struct urt_coro *old;
 
-	URT_BUG_ON(!w); /* on a plain thread: see urt.h */
+	set_reason(c, URT__R_RUNNABLE);
+	if (urt__unlikely(!w || !w->proc)) {
+		ready_global(c);
+		return;
+	}
 	p = w->proc;
 	old = p->next;
-
-	c->reason = URT__R_RUNNABLE;
 	p->next = c;
-	if (old)
+	if (old) {
 		runq_put(p, old);
+		urt__wake_hint();
+	}
 }
 
+/* From the loop there is no hint: it looks at what has come once, after. */
 void urt__ready_last(struct urt_coro *c)
 {
 	struct urt__worker *w = urt__worker();
 
-	URT_BUG_ON(!w); /* on a plain thread: see urt.h */
-	c->reason = URT__R_RUNNABLE;
+	set_reason(c, URT__R_RUNNABLE);
+	if (urt__unlikely(!w || !w->proc)) {
+		ready_global(c);
+		return;
+	}
 	runq_put(w->proc, c);
+	if (w->current)
+		urt__wake_hint();
 }
 
 /* Where another worker might take it before its registers are saved. */
@@ -270,44 +536,139 @@ static void commit_requeue(struct urt__worker *w, void *arg)
 	runq_put(w->proc, arg);
 }
 
-void urt_yield(void)
+void urt__yield(struct urt__worker *w)
 {
-	struct urt__worker *w = urt__worker();
+	struct urt_coro *self = w->current, *c;
 
-	if (!w || !w->current)
-		return;
 	urt__count(w->stats, URT__STAT_YIELDS);
-	if (w->proc->shared) {
-		w->commit = commit_requeue;
-		w->commit_arg = w->current;
-	} else {
-		runq_put(w->proc, w->current);
+	if (!urt__shared) {
+		runq_put(w->proc, self);
+		c = successor(w);
+		if (c != self)
+			leave_for(w, self, c);
+		return;
 	}
-	leave(w, w->current);
+	c = successor(w);
+	if (!c && w->proc->tick % TICKS)
+		return; /* nobody else wants to run here */
+	w->commit = commit_requeue;
+	w->commit_arg = self;
+	leave_for(w, self, c);
+}
+
+static void commit_pin(struct urt__worker *w, void *arg)
+{
+	struct urt_coro *c = arg;
+
+	c->link = NULL;
+	if (w->pinned_tail)
+		w->pinned_tail->link = c;
+	else
+		w->pinned_head = c;
+	w->pinned_tail = c;
+}
+
+void urt__park_pinned(struct urt__worker *w)
+{
+	struct urt_coro *self = w->current;
+
+	set_reason(self, URT__R_PREEMPTED);
+	urt__count(w->stats, URT__STAT_PREEMPTIONS);
+	w->commit = commit_pin;
+	w->commit_arg = self;
+	leave_for(w, self, successor(w));
+}
+
+static struct urt_coro *pinned_take(struct urt__worker *w)
+{
+	struct urt_coro *c = w->pinned_head;
+
+	if (!c)
+		return NULL;
+	w->pinned_head = c->link;
+	if (!w->pinned_head)
+		w->pinned_tail = NULL;
+	set_reason(c, URT__R_RUNNABLE);
+	return c;
+}
+
+struct visit {
+	struct urt_coro *c;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* On the visited stack. When c is resumed for good, it is from here, and the
+ * commit of who resumed it is still to be done. */
+static void commit_visit(struct urt__worker *w, void *arg)
+{
+	struct visit *v = arg;
+	struct urt_coro *c = v->c;
+
+	v->fn(v->arg);
+	switch_to_loop(w, c, false);
+	after_switch(urt__worker(), &c->san);
+}
+
+void urt__visit(struct urt__worker *w, struct urt_coro *c, void (*fn)(void *),
+		void *arg)
+{
+	struct visit v = { c, fn, arg };
+
+	w->commit = commit_visit;
+	w->commit_arg = &v;
+	w->left = &w->loop_san;
+	urt__san_leave(&w->loop_san, &c->san, false);
+	urt__ctx_swap(&w->loop, &c->ctx);
+	urt__san_enter(&w->loop_san, w->left);
 }
 
 /* ---- beginning and end ------------------------------------------------- */
 
-struct urt_coro *urt__coro_at(size_t i)
+struct urt_coro *urt__coro_at(uint32_t number)
 {
-	return (struct urt_coro *)urt__stack_top(&urt__rt.stacks, i) - 1;
+	return (struct urt_coro *)urt__stack_top(
+		       &urt__rt.stacks[number >> INDEX_BITS],
+		       number & ((1u << INDEX_BITS) - 1)) -
+	       1;
+}
+
+void urt__coro_each(void (*fn)(struct urt_coro *, void *), void *arg)
+{
+	for (uint32_t class = 0; class < URT__CLASSES; class ++) {
+		struct urt__stacks *s = &urt__rt.stacks[class];
+		size_t used =
+			s->base ? __atomic_load_n(&s->used, __ATOMIC_ACQUIRE)
+				: 0;
+
+		for (uint32_t i = 0; i < used; i++)
+			fn(urt__coro_at(class << INDEX_BITS | i), arg);
+	}
 }
 
 /* Runs off the ended coroutine's stack: from here on it may be freed. */
 static void commit_exit(struct urt__worker *w, void *arg)
 {
 	struct urt_coro *c = arg, *joiner;
+	uint64_t seq;
 
 	urt__count(w->stats, URT__STAT_EXITS);
 	if (c->detached) {
 		urt__coro_free(w, c);
 		return;
 	}
-	c->reason = URT__R_DEAD;
+	set_reason(c, URT__R_DEAD);
 	joiner = atomic_exchange_explicit(&c->joiner, URT__DONE,
 					  memory_order_acq_rel);
-	if (joiner)
+	if (!joiner)
+		return;
+	/* c may be freed from here on only if the claim fails, and then by
+	 * a joiner that found it done: join_seq was written before joiner. */
+	seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
+	if (urt__claim(joiner, seq)) {
+		joiner->result = 0;
 		urt__ready(joiner);
+	}
 }
 
 /*
@@ -323,13 +684,15 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 	w->commit = commit_exit;
 	w->commit_arg = self;
 	if (c && !look_round && ++w->proc->next_streak < STREAK &&
-	    atomic_compare_exchange_strong_explicit(
-		    &self->joiner, &c, URT__DONE, memory_order_acq_rel,
-		    memory_order_relaxed)) {
+	    urt__claim(c, atomic_load_explicit(&self->join_seq,
+					       memory_order_relaxed))) {
 		urt__count(w->stats, URT__STAT_EXITS);
 		w->commit = NULL;
-		self->reason = URT__R_DEAD;
-		c->reason = URT__R_RUNNABLE;
+		set_reason(self, URT__R_DEAD);
+		set_reason(c, URT__R_RUNNABLE);
+		c->result = 0;
+		atomic_store_explicit(&self->joiner, URT__DONE,
+				      memory_order_release);
 	} else {
 		c = look_round ? NULL : take_local(w->proc);
 	}
@@ -343,82 +706,183 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 static void coro_main(void *arg)
 {
 	struct urt_coro *self = arg;
+	struct urt__worker *w;
 
 	after_switch(urt__worker(), &self->san);
+	urt__leave();
 	self->fn(self->arg);
-	coro_exit(urt__worker(), self);
+	w = urt__enter(false);
+	if (urt__unlikely(self->locals || self->scope)) {
+		urt__rt.coro_ended(self);
+		w = urt__worker();
+	}
+	coro_exit(w, self);
 }
 
-static struct urt_coro *coro_get(struct urt__worker *w)
+/* With pool_lock held. */
+static bool class_reserve(unsigned class)
 {
-	struct urt__proc *p = w->proc;
-	struct urt_coro *c = p->free;
+	struct urt__stacks *s = &urt__rt.stacks[class];
+	size_t max = urt__rt.max_coroutines;
+
+	return s->base ||
+	       !urt__stacks_init(s, urt__rt.stack_size[class], max,
+				 urt__rt.features & URT__F_GUARD_INSTALL);
+}
+
+static struct urt_coro *coro_new(unsigned class)
+{
+	struct urt__stacks *s = &urt__rt.stacks[class];
+	struct urt_coro *c;
 	void *top, *lowest;
 
-	if (urt__likely(c)) {
-		p->free = c->link;
-		p->nr_free--;
-		return c;
-	}
-	top = urt__stack_get(&urt__rt.stacks, &lowest);
+	top = urt__stack_get(s, &lowest);
 	if (!top)
 		return NULL;
 	c = (struct urt_coro *)top - 1;
 	c->stack_lowest = lowest;
+	c->number = class << INDEX_BITS | urt__stack_index(s, top);
 	return c;
+}
+
+/* From the pool, which holds magazines of class 0 and single others. */
+static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
+						    unsigned class)
+{
+	struct urt_coro *c;
+	bool reserved;
+
+	urt__lock(&urt__rt.pool_lock);
+	c = urt__rt.pool[class];
+	if (c)
+		urt__rt.pool[class] = class ? c->link : c->scope_next;
+	reserved = class_reserve(class);
+	urt__unlock(&urt__rt.pool_lock);
+	if (c && !class) {
+		p->free = c->link;
+		p->nr_free = MAGAZINE - 1;
+	}
+	return c || !reserved ? c : coro_new(class);
+}
+
+static inline struct urt_coro *coro_get(struct urt__proc *p, unsigned class)
+{
+	struct urt_coro *c;
+
+	if (urt__unlikely(class))
+		return coro_get_slow(p, class);
+	if (urt__unlikely(!p->free)) {
+		if (!p->full)
+			return coro_get_slow(p, 0);
+		p->free = p->full;
+		p->full = NULL;
+		p->nr_free = MAGAZINE;
+	}
+	c = p->free;
+	p->free = c->link;
+	p->nr_free--;
+	return c;
+}
+
+static void pool_put(unsigned class, struct urt_coro *c)
+{
+	urt__lock(&urt__rt.pool_lock);
+	if (class)
+		c->link = urt__rt.pool[class];
+	else
+		c->scope_next = urt__rt.pool[class];
+	urt__rt.pool[class] = c;
+	urt__unlock(&urt__rt.pool_lock);
 }
 
 void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__proc *p = w->proc;
+	unsigned class = c->number >> INDEX_BITS;
 
-	c->reason = URT__R_FREE;
+	set_reason(c, URT__R_FREE);
 	urt__san_destroy(&c->san);
-	if (urt__unlikely(p->nr_free >= WARM)) {
-		urt__stack_put(&urt__rt.stacks, c + 1);
+	if (urt__unlikely(c->deep || !(++p->freed % TRIM_EVERY)))
+		urt__stack_trim(&urt__rt.stacks[class], c + 1);
+	if (urt__unlikely(class)) {
+		pool_put(class, c);
 		return;
+	}
+	if (urt__unlikely(p->nr_free == MAGAZINE)) {
+		if (p->full)
+			pool_put(0, p->full);
+		p->full = p->free;
+		p->free = NULL;
+		p->nr_free = 0;
 	}
 	c->link = p->free;
 	p->free = c;
 	p->nr_free++;
 }
 
-struct urt_coro *urt__spawn(struct urt__worker *w, urt_fn *fn, void *arg,
-			    bool detached)
+/* The smallest class that holds size bytes; URT__CLASSES: none. */
+static unsigned class_of(size_t size)
 {
-	struct urt_coro *c = coro_get(w);
+	unsigned class = 1;
 
+	if (!size || size == urt__rt.stack_size[0])
+		return 0;
+	while (class < URT__CLASSES && urt__rt.stack_size[class] < size)
+		class ++;
+	return class;
+}
+
+struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
+{
+	unsigned class = class_of(s->stack_size);
+	struct urt_coro *c;
+
+	if (urt__unlikely(class == URT__CLASSES))
+		return NULL;
+	c = coro_get(w->proc, class);
 	if (urt__unlikely(!c))
 		return NULL;
-	c->fn = fn;
-	c->arg = arg;
+	c->fn = s->fn;
+	c->arg = s->arg;
+	c->deadline_ns = s->deadline_ns;
 	atomic_store_explicit(&c->joiner, NULL, memory_order_relaxed);
-	c->wait = NULL;
+	atomic_store_explicit(&c->cancelled, false, memory_order_relaxed);
 	c->id = ++w->proc->last_id;
-	c->detached = detached;
-	c->cancelled = false;
+	c->detached = s->detached;
+	c->deep = false;
+	c->no_preempt = 0;
+	c->scope = c->inner = NULL;
+	c->locals = NULL;
 	urt__san_create(&c->san, c->stack_lowest,
 			(char *)c - (char *)c->stack_lowest);
 	urt__ctx_init(&c->ctx, c, coro_main, c);
 	urt__count(w->stats, URT__STAT_SPAWNS);
-	urt__ready(c);
 	return c;
 }
 
 /* ---- the worker's loop ------------------------------------------------- */
 
-/* Nothing to run now, nothing in flight, no timer: nothing will ever come. */
-static bool nothing_to_come(const struct urt__worker *w)
+void urt__worker_drain(struct urt__worker *w)
 {
-	return !w->ring.inflight && !urt__ring_queued(&w->ring);
+	if (atomic_load_explicit(&w->inbox, memory_order_relaxed))
+		inbox_run(w);
+	if (urt__ring_queued(&w->ring) || urt__ring_has_work(&w->ring))
+		urt__ring_enter(&w->ring, 0);
 }
 
-/* Timers, ring and global queue, while there may be coroutines to run. */
+/* Timers, ring, inbox and global queue, while there may be coroutines to run;
+ * and a worker that waits for a processor, which then gets this one. */
 static void look_round(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
 	bool ring = urt__ring_queued(&w->ring) || urt__ring_has_work(&w->ring);
 
+	if (urt__unlikely(
+		    atomic_load_explicit(&w->attention, memory_order_relaxed)))
+		atomic_fetch_and(&w->attention, ~URT__ATT_YIELD);
+	if (urt__unlikely(
+		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
+		inbox_run(w);
 	if (p->timers.len || ring) {
 		w->now_ns = urt__clock_ns();
 		urt__count_add(w->stats, URT__STAT_TIMERS,
@@ -430,69 +894,182 @@ static void look_round(struct urt__worker *w)
 			urt__ring_enter(&w->ring, 0);
 		}
 	}
-	global_take(p);
+	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
+		global_take(w);
+	if (urt__unlikely(atomic_load_explicit(&urt__rt.waiting.len,
+					       memory_order_relaxed)))
+		urt__proc_give(w);
 }
 
-/* Nothing to run: hands over what is queued and sleeps until something is. */
-static void sleep_in_ring(struct urt__worker *w)
+/* Half of another's queue, from a random one on; one of them to run now. */
+static struct urt_coro *steal(struct urt__worker *w)
 {
-	int64_t when_ns = urt__timers_next(&w->proc->timers);
+	struct urt_coro *got[URT__RUNQ_SIZE / 2];
+	unsigned n = urt__rt.nr_procs, first = urt__random(w) % n;
 
-	w->next_enter_ns = 0;
-	if (when_ns != INT64_MAX) {
-		when_ns -= w->now_ns;
-		urt__ring_enter(&w->ring, when_ns > 0 ? when_ns : 0);
-		return;
+	for (unsigned i = 0; i < n; i++) {
+		struct urt__proc *p = urt__rt.proc[(first + i) % n];
+		uint32_t k;
+
+		if (p == w->proc)
+			continue;
+		k = urt__runq_take(&p->runq, got, URT__ARRAY_LEN(got));
+		if (!k)
+			continue;
+		urt__count_add(w->stats, URT__STAT_STEALS, k);
+		for (uint32_t j = 1; j < k; j++)
+			runq_put(w->proc, got[j]);
+		return got[0];
 	}
-	if (nothing_to_come(w))
-		urt__rt.deadlock();
-	urt__ring_enter(&w->ring, INT64_MAX);
+	return NULL;
 }
 
+/* Something to run, in the order of choice. */
+static struct urt_coro *choose(struct urt__worker *w)
+{
+	struct urt_coro *c = NULL;
+
+	w->pinned_turn = !w->pinned_turn;
+	if (w->pinned_turn)
+		c = pinned_take(w);
+	if (!c)
+		c = take_local(w->proc);
+	if (!c)
+		c = pinned_take(w);
+	if (!c && urt__shared)
+		c = steal(w);
+	return c;
+}
+
+#define SPINS 20
+
+/*
+ * Before it sleeps a worker looks for a while for work to steal, for the work
+ * of a busy program comes in bursts and waking a thread is dear. One spins for
+ * all; others go to sleep, and nobody is woken while one looks.
+ */
+static struct urt_coro *spin(struct urt__worker *w)
+{
+	struct urt_coro *c = NULL;
+
+	if (!urt__shared || urt__ring_queued(&w->ring) ||
+	    atomic_load(&urt__rt.idle.len) + 1 >= urt__rt.nr_procs ||
+	    atomic_exchange(&urt__rt.spinning, 1))
+		return NULL;
+	for (unsigned i = 0; i < SPINS && !c; i++) {
+		for (unsigned j = 0; j < 32; j++)
+			urt__cpu_relax();
+		if (urt__ring_has_work(&w->ring) ||
+		    atomic_load_explicit(&urt__rt.global_len,
+					 memory_order_relaxed))
+			break;
+		c = steal(w);
+	}
+	atomic_store(&urt__rt.spinning, 0);
+	return c;
+}
+
+/* NULL: the run ends, or the processor is gone. */
 static struct urt_coro *find_work(struct urt__worker *w)
 {
 	struct urt_coro *c;
 
-	for (;;) {
+	while (!atomic_load_explicit(&urt__rt.stop, memory_order_relaxed)) {
 		look_round(w);
-		c = take_local(w->proc);
-		if (c)
+		if (!w->proc)
+			return NULL;
+		c = choose(w);
+		if (!c)
+			c = spin(w);
+		if (c) {
+			if (urt__runq_len(&w->proc->runq) ||
+			    atomic_load(&urt__rt.global_len))
+				urt__wake_hint();
 			return c;
-		sleep_in_ring(w);
+		}
+		w->next_enter_ns = 0;
+		urt__idle_sleep(w);
+		if (!w->proc)
+			return NULL;
 	}
+	return NULL;
 }
 
 void urt__worker_loop(struct urt__worker *w)
 {
-	while (!*w->stop) {
-		struct urt_coro *c = find_work(w);
+	atomic_store(&w->in_rt, 1);
+	while (!atomic_load_explicit(&urt__rt.stop, memory_order_relaxed)) {
+		struct urt_coro *c;
 
+		if (!w->proc && w->pinned_head)
+			urt__proc_acquire(w);
+		else if (!w->proc)
+			urt__spare_sleep(w);
+		if (!w->proc)
+			continue;
+		c = find_work(w);
+		if (!c)
+			continue;
 		switch_to_coro(w, &w->loop, &w->loop_san, false, c);
 		after_switch(w, &w->loop_san);
 	}
 }
 
-int urt__worker_init(struct urt__worker *w, struct urt__proc *p,
-		     struct urt__stats_slot *stats, unsigned ring_entries,
-		     unsigned features)
+struct urt__proc *urt__proc_new(unsigned index)
+{
+	struct urt__proc *p = aligned_alloc(URT__CACHELINE, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	memset(p, 0, sizeof(*p));
+	urt__timers_init(&p->timers, timer_live, timer_fire);
+	p->last_id = (uint64_t)index << 48;
+	return p;
+}
+
+void urt__proc_free(struct urt__proc *p)
+{
+	if (p)
+		urt__timers_destroy(&p->timers);
+	free(p);
+}
+
+int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 {
 	memset(w, 0, sizeof(*w));
-	memset(p, 0, sizeof(*p));
+	w->index = index;
 	w->proc = p;
-	w->stats = p->stats = stats;
-	urt__timers_init(&p->timers);
+	w->state = p ? URT__W_RUNNING : URT__W_SPARE;
+	w->in_rt = 1;
+	w->random = 2463534242u + index * 668265263u;
+	w->stats = urt__stats_slot(urt__rt.stats_page, index);
+	w->tid = gettid();
 	urt__san_thread(&w->loop_san);
-	return urt__ring_init(&w->ring, ring_entries, features, stats);
+	return urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,
+			      w->stats);
 }
 
 void urt__worker_destroy(struct urt__worker *w)
 {
 	urt__ring_destroy(&w->ring);
-	urt__timers_destroy(&w->proc->timers);
 }
 
-void urt__stop(struct urt__worker *w)
+void urt__stop(void)
 {
-	*w->stop = true;
-	w->proc->tick = TICKS - 1; /* the next to leave goes to the loop */
+	unsigned n;
+
+	atomic_store(&urt__rt.stop, true);
+	n = atomic_load(&urt__rt.nr_workers);
+	for (unsigned i = 0; i < n; i++) {
+		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
+
+		atomic_fetch_or(&w->attention, URT__ATT_YIELD);
+		urt__ring_kick(&w->ring);
+	}
+}
+
+void urt__abandon(struct urt__worker *w)
+{
+	switch_to_loop(w, w->current, false);
+	URT_BUG_ON(true);
 }

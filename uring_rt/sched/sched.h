@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler's inside: workers, processors, park and ready. The protocol
- * is explained in sched.c.
+ * The scheduler's inside: workers, processors, park and ready. The protocols
+ * are explained in sched.c (switch, park, ready) and idle.c (who runs).
  */
 #ifndef URT_SCHED_SCHED_H
 #define URT_SCHED_SCHED_H
@@ -13,10 +13,13 @@
 #include "coro.h"
 #include "runq.h"
 #include "timers.h"
+#include <signal.h>
 
-#define URT__BATCH 16
-
-struct urt__worker;
+#define URT__BATCH	 16
+#define URT__PROCS_MAX	 256
+#define URT__SPARES_MAX	 64 /* threads beyond one for each processor */
+#define URT__WORKERS_MAX (URT__PROCS_MAX + URT__SPARES_MAX)
+#define URT__CLASSES	 8 /* of stack sizes; 0 is the run's own size */
 
 /* Runs on the context that was switched to; see urt__park. */
 typedef void urt__commit_fn(struct urt__worker *, void *arg);
@@ -28,51 +31,138 @@ struct urt__proc {
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 
-	bool shared; /* other workers may take from runq */
-
 	/* Taken from a shared runq in one go, to pay for its CAS once. */
 	unsigned batch_pos, batch_len;
 	struct urt_coro *batch[URT__BATCH];
 
-	struct urt_coro *free; /* ended coroutines with warm stacks */
+	/* Ended coroutines with warm stacks: the magazine in use, and a full
+	 * one or NULL. */
+	struct urt_coro *free, *full;
 	unsigned nr_free;
+	unsigned freed;	  /* ever; every TRIM_EVERYth one is trimmed */
 	uint64_t last_id; /* of the coroutines spawned here */
 
-	struct urt__stats_slot *stats;
 	struct urt__timers timers;
 	struct urt__runq runq;
 };
 
+/* Who holds what, and where the worker is in idle.c's lists. */
+enum urt__worker_state {
+	URT__W_RUNNING,	 /* has a processor */
+	URT__W_SLEEPING, /* has a processor, asleep in its ring; idle list */
+	URT__W_SPARE,	 /* has none, asleep in its ring; spare list */
+	URT__W_WAITING,	 /* has none, wants one; waiting list */
+	URT__W_DETACHED, /* lost it while it runs a coroutine */
+	URT__W_GONE,	 /* its thread has left the loop */
+};
+
+/* What urt__enter has to see to. */
+#define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
+#define URT__ATT_YIELD	2u /* the time slice is over */
+
 /* A thread and its ring: Go's M. */
 struct urt__worker {
-	struct urt_coro *current; /* NULL: the loop runs */
-	struct urt__proc *proc;
+	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
+	                             atomically for the monitor */
+	struct urt__proc *proc;	  /* NULL: none. Its own thread; others only
+	                             under handoff_lock with in_rt 0 (monitor)
+	                             or under idle_lock while it is listed */
 	struct urt__stats_slot *stats;
-	urt__commit_fn *commit; /* to be called after the switch; or NULL */
+
+	_Atomic uint32_t in_rt;	    /* inside the runtime; its thread writes */
+	_Atomic uint32_t attention; /* URT__ATT_*; anyone */
+
+	struct urt_coro *parked; /* the one that left: to be made WAITING/IO */
+	uint64_t park_state;	 /* ... which of the two */
+	uint64_t park_word;	 /* its park as it was made; for the commit */
+	urt__commit_fn *commit;	 /* to be called after the switch; or NULL */
 	void *commit_arg;
+	struct urt__san *left; /* of the context left by the last switch */
+
 	struct urt__ctx loop; /* the loop, on the thread's own stack */
 	struct urt__san loop_san;
-	struct urt__san *left; /* of the context left by the last switch */
 	int64_t now_ns;	       /* the clock when the loop last read it */
 	int64_t next_enter_ns; /* when to enter the ring though there is work;
 	                          0: not decided since the last sleep */
-	bool *stop;	       /* the loop ends when true */
+	uint32_t random;       /* xorshift: where stealing begins */
+	bool spinning;	       /* counted in urt__rt.spinning */
+
+	/* Preempted coroutines: they hold this thread's addresses in their
+	 * registers and go on here and nowhere else. */
+	struct urt_coro *pinned_head, *pinned_tail;
+	bool pinned_turn;
+
+	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
+
+	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
+	_Atomic uint8_t state;		    /* enum urt__worker_state */
+	bool hopeless; /* asleep with no operation and no timer; idle_lock */
+	struct urt__worker *list_next, *list_prev; /* idle_lock */
+
+	unsigned index;	      /* in urt__rt.worker */
+	int tid;	      /* of its thread; 0 before it runs */
+	_Atomic bool preempt; /* the next signal should also preempt */
+	_Atomic bool stalled; /* ... and print a backtrace */
+	_Atomic uint32_t parked_signal; /* stop the world: see watch/dump.c */
+	void *signal_stack;
+	stack_t old_signal_stack;
 	struct urt__ring ring;
+};
+
+struct urt__worker_list {
+	struct urt__worker *head, *tail;
+	_Atomic unsigned len; /* also read without the lock */
+};
+
+/* A coroutine to be started, by who has no processor; see urt__post. */
+struct urt__post {
+	struct urt__post *next;
+	urt_fn *fn;
+	void *arg;
 };
 
 /* All of a run. One per process. */
 struct urt__runtime {
-	struct urt__stacks stacks;
+	struct urt__stacks stacks[URT__CLASSES];
+	size_t stack_size[URT__CLASSES];
+	size_t max_coroutines;
 	struct urt__stats_page *stats_page;
 	int stats_fd;
+	unsigned features; /* that rings may use */
+	unsigned ring_entries;
 
-	uint32_t global_lock; /* over the global queue */
+	struct urt__proc *proc[URT__PROCS_MAX];
+	unsigned nr_procs;
+	struct urt__worker *_Atomic worker[URT__WORKERS_MAX];
+	_Atomic unsigned nr_workers; /* grows only */
+	_Atomic bool stop;	     /* the loops end */
+	_Atomic unsigned spinning;   /* workers that look for work to steal */
+	bool membarrier;	     /* the asymmetric fence is there */
+
+	uint32_t global_lock; /* over the global queue and the posts */
 	struct urt_coro *global_head, *global_tail;
-	size_t global_len;
+	_Atomic size_t global_len; /* coroutines and posts */
+	struct urt__post *post_head, *post_tail;
 
-	/* Every coroutine is parked and nothing will come: start-up's report,
-	 * which does not return. */
+	uint32_t idle_lock; /* over the lists, and state and proc of listed */
+	struct urt__worker_list idle, spare, waiting;
+
+	/* Ended coroutines: full magazines of class 0, linked by scope_next;
+	 * single ones of the others, by link. */
+	uint32_t pool_lock; /* over pool, and over reserving a size class */
+	struct urt_coro *pool[URT__CLASSES];
+
+	_Atomic unsigned blocking; /* calls on the thread pool */
+
+	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
+
+	/* Upward calls. The futex's wake. */
+	void (*monitor_wake)(void);
+	/* Every coroutine is parked and nothing will come: the
+	 * report, which returns if a plain thread may yet bring something. */
 	void (*deadlock)(void);
+	/* A coroutine ended: its local values. */
+	void (*coro_ended)(struct urt_coro *);
 };
 extern struct urt__runtime urt__rt;
 
@@ -110,49 +200,193 @@ static inline struct urt_coro *urt__current(void)
 	return w ? w->current : NULL;
 }
 
-/* ---- for the floors above ---- */
+void urt__enter_slow(struct urt__worker *, bool may_suspend);
 
 /*
- * Parks the calling coroutine until urt__ready. commit(worker, arg) runs
- * after its registers are saved, on the context that runs next: that is the
- * moment from which it may be readied, so commit publishes it: releases the
- * lock under which it was put on a list, or does the CAS that makes it
- * visible. NULL: it can be readied by this worker's loop only. May suspend.
+ * Every public call of a coroutine begins with urt__enter and ends with
+ * urt__leave; between them the thread holds its processor and is not preempted.
+ * The worker, or NULL on a plain thread (then there is nothing to leave).
+ * may_suspend: the time slice may end here. A call that parks goes on with
+ * urt__worker(), which may be another one by then.
  */
-void urt__park(enum urt__reason, urt__commit_fn *commit, void *arg);
+static inline struct urt__worker *urt__enter(bool may_suspend)
+{
+	struct urt__worker *w = urt__worker();
 
-/* A commit: releases the lock (uint32_t *) arg. */
+	if (urt__unlikely(!w || !w->current))
+		return NULL;
+	atomic_store_explicit(&w->in_rt, 1, memory_order_relaxed);
+	/* Partner: the membarrier of whoever sets attention (idle.c). */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (urt__unlikely(atomic_load_explicit(&w->attention,
+					       memory_order_relaxed))) {
+		urt__enter_slow(w, may_suspend);
+		w = urt__worker();
+	}
+	return w;
+}
+
+/* Release: who then takes the processor away sees all that was done with it. */
+static inline void urt__leave(void)
+{
+	atomic_store_explicit(&urt__worker()->in_rt, 0, memory_order_release);
+}
+
+/* xorshift32 (Marsaglia, 2003): fair choices, not secrets. */
+static inline uint32_t urt__random(struct urt__worker *w)
+{
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 17;
+	w->random ^= w->random << 5;
+	return w->random;
+}
+
+/* ---- park and ready: between enter and leave ---- */
+
+/*
+ * Begins wait number urt__park_seq(self->park), which it returns; self can be
+ * given to wakers from now on, under a lock that commit releases.
+ */
+static inline uint64_t urt__park_prepare(struct urt_coro *self, bool firm)
+{
+	uint64_t seq = urt__park_seq(atomic_load_explicit(
+			       &self->park, memory_order_relaxed)) +
+		       1;
+
+	atomic_store_explicit(&self->park, seq << 2, memory_order_relaxed);
+	self->result = 0;
+	self->firm = firm;
+	return seq;
+}
+
+/*
+ * Parks the calling coroutine in the given state until urt__ready, after
+ * urt__park_prepare. commit(worker, arg), if any, runs after its registers are
+ * saved and the state is set, on the context that runs next: it makes it
+ * findable, or releases the lock under which it was put on a list. Returns the
+ * result that the claimer left. May suspend.
+ */
+int urt__park(struct urt__worker *, enum urt__reason, uint64_t state,
+	      urt__commit_fn *commit, void *arg);
+
+/* A commit: releases the object's lock (uint32_t *) arg. */
 urt__commit_fn urt__commit_unlock;
 
 /*
- * Makes a parked coroutine runnable, once for each park. _ready: it goes
- * before the queue, for a peer that just gave it something. _ready_last: at
- * the end of the queue, for completions and timers. On a worker's thread.
+ * Makes a parked coroutine runnable, once for each park, by who claimed it.
+ * _ready: it goes before the queue, for a peer that just gave it something.
+ * _ready_last: at the end of the queue, for completions and timers. From any
+ * thread: without a processor it goes to the global queue.
  */
 void urt__ready(struct urt_coro *);
 void urt__ready_last(struct urt_coro *);
 
-/* A coroutine that will run fn(arg), runnable; NULL: -ENOMEM or too many. */
-struct urt_coro *urt__spawn(struct urt__worker *, urt_fn *fn, void *arg,
-			    bool detached);
+/* Timer word for wait number seq of c. */
+#define URT__SEQ_BITS 40
+static inline uint64_t urt__timer_word(const struct urt_coro *c, uint64_t seq)
+{
+	return (uint64_t)c->number << URT__SEQ_BITS |
+	       (seq & ((UINT64_C(1) << URT__SEQ_BITS) - 1));
+}
 
+/* Marks it cancelled; urt__cancel_marked then ends its wait. Between the two,
+ * urt__cancel_fence once for any number of them. From any thread. */
+void urt__cancel_fence(void);
+void urt__cancel_marked(struct urt_coro *);
+
+/* The operation of c, in state IO, shall end soon. */
+void urt__op_cancel(struct urt_coro *c);
+
+/* Lets others go first. */
+void urt__yield(struct urt__worker *);
+
+/* A preempted coroutine: goes on on this worker only. */
+void urt__park_pinned(struct urt__worker *);
+
+/* ---- coroutines ---- */
+
+/* What to start a coroutine with. */
+struct urt__spawn {
+	urt_fn *fn;
+	void *arg;
+	size_t stack_size; /* 0: the run's */
+	int64_t deadline_ns;
+	bool detached;
+};
+
+/* A coroutine that is not runnable yet; NULL: no memory or too many. */
+struct urt_coro *urt__spawn(struct urt__worker *, const struct urt__spawn *);
 /* Frees one that has ended and was waited for. */
 void urt__coro_free(struct urt__worker *, struct urt_coro *);
 
+/*
+ * From any thread, or the signal handler's: has the coroutine fn(arg) started
+ * by whoever finds it. The post is the caller's until fn runs.
+ */
+void urt__post(struct urt__post *);
+
+/* The control block with that number. */
+struct urt_coro *urt__coro_at(uint32_t number);
+
+/* Calls fn for the control blocks of all that were ever started; their reason
+ * may be FREE. */
+void urt__coro_each(void (*fn)(struct urt_coro *, void *arg), void *arg);
+
+/* ---- idle.c ---- */
+
+/* One sleeping worker wakes, if there is one and nobody looks for work. */
+void urt__wake_one(void);
+
+/* The same as a guess that costs two loads; lost ones are made up for by the
+ * monitor. */
+static inline void urt__wake_hint(void)
+{
+	if (urt__shared &&
+	    atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed) &&
+	    !atomic_load_explicit(&urt__rt.spinning, memory_order_relaxed))
+		urt__wake_one();
+}
+
+/* Sleeps with the processor, having found nothing; the loop's. */
+void urt__idle_sleep(struct urt__worker *);
+/* Sleeps without one. */
+void urt__spare_sleep(struct urt__worker *);
+/* Blocks the thread until it has a processor, or the run stops. */
+void urt__proc_acquire(struct urt__worker *);
+/* Gives the processor to a worker that waits for one, if any does. */
+void urt__proc_give(struct urt__worker *);
+/*
+ * The monitor's, for a worker that is outside the runtime: gives its processor
+ * to a spare worker; false: it came back, nobody waits for the processor, or
+ * there is no spare. _expose: moves what only the owner could run to the global
+ * queue; whether there is anything to be stolen now.
+ */
+bool urt__proc_handoff(struct urt__worker *from);
+bool urt__worker_expose(struct urt__worker *from);
+/* ... and its inner part, once the worker is held. */
+bool urt__proc_expose(struct urt__worker *from);
+
 /* ---- for start-up ---- */
 
-int urt__worker_init(struct urt__worker *, struct urt__proc *,
-		     struct urt__stats_slot *, unsigned ring_entries,
-		     unsigned features);
+struct urt__proc *urt__proc_new(unsigned index);
+void urt__proc_free(struct urt__proc *);
+int urt__worker_init(struct urt__worker *, unsigned index, struct urt__proc *);
 void urt__worker_destroy(struct urt__worker *);
 
-/* Runs coroutines on the calling thread until *w->stop. */
+/* Runs coroutines on the calling thread until urt__rt.stop. */
 void urt__worker_loop(struct urt__worker *);
 
-/* From a coroutine: the loop returns instead of running another one. */
-void urt__stop(struct urt__worker *);
+/* All loops return instead of running another coroutine. */
+void urt__stop(void);
+/* The run stops: leaves the calling coroutine for ever. */
+void urt__abandon(struct urt__worker *);
 
-/* The control block on stack number i; its reason may be FREE. */
-struct urt_coro *urt__coro_at(size_t i);
+/* Work that came into a worker's ring and inbox, on its thread. */
+void urt__worker_drain(struct urt__worker *);
+
+/* Runs fn(arg) on the stack of a parked coroutine, for a report. The world is
+ * stopped; `w` is the caller's, which has no ring. */
+void urt__visit(struct urt__worker *w, struct urt_coro *, void (*fn)(void *arg),
+		void *arg);
 
 #endif

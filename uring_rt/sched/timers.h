@@ -1,45 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers: a heap with four children a node, ordered by time. Against a binary
- * heap it is half as deep and compares children that share a cache line. The
- * key lies in the heap itself, so that sifting does not touch the timers.
- * Pure: no threads, no kernel. One thread.
+ * The timers of a processor; how they work: timers.c. Pure: no threads, no
+ * kernel. One thread.
+ *
+ * A timer is a time and a word that names what waits. There is no delete: the
+ * owner of the word asks, when it fires, whether anyone still waits for it
+ * (and `live` is asked when there are suspiciously many).
  */
 #ifndef URT_SCHED_TIMERS_H
 #define URT_SCHED_TIMERS_H
 
 #include "../base/base.h"
 
+#define URT__LANES 4
+
 struct urt__timer {
-	void (*fire)(struct urt__timer *); /* it is out of the heap by then */
-	uint32_t index;			   /* in the heap, from 1; 0: not in */
+	int64_t when_ns;
+	uint64_t what; /* the owner's word */
+};
+
+/* Timers in the order in which they are due: a queue in a ring. */
+struct urt__lane {
+	struct urt__timer *ring;
+	uint32_t head, len; /* timers; head is the earliest */
+	uint32_t room;	    /* power of two, or 0 */
 };
 
 struct urt__timers {
-	struct urt__timer_entry {
-		int64_t when_ns;
-		struct urt__timer *timer;
-	} * heap; /* from index 1 */
-	uint32_t len;
-	uint32_t room;
+	struct urt__lane lane[URT__LANES];
+	struct urt__timer *heap; /* from index 1; a 4-ary heap */
+	void *heap_memory;	 /* as allocated */
+	uint32_t heap_len, heap_room;
+	uint32_t len;	   /* of all */
+	uint32_t sweep_at; /* len at which the dead are looked for */
+	bool (*live)(uint64_t what);
+	void (*fire)(uint64_t what);
 };
 
-void urt__timers_init(struct urt__timers *);
+/*
+ * live: whether anyone still waits for it; fire: it is due (and out already;
+ * may add timers). Both are called with the word that was added.
+ */
+void urt__timers_init(struct urt__timers *, bool (*live)(uint64_t),
+		      void (*fire)(uint64_t));
 void urt__timers_destroy(struct urt__timers *);
 
-/* 0 or -ENOMEM. The timer must not be in. */
-int urt__timers_add(struct urt__timers *, struct urt__timer *, int64_t when_ns);
-
-/* True if it was in, and so will not fire. */
-bool urt__timers_del(struct urt__timers *, struct urt__timer *);
+/* 0 or -ENOMEM. */
+int urt__timers_add(struct urt__timers *, int64_t when_ns, uint64_t what);
 
 /* Takes out and fires all that are due at now_ns; returns how many. */
 unsigned urt__timers_run(struct urt__timers *, int64_t now_ns);
 
-/* When the next one is due; INT64_MAX if there is none. */
-static inline int64_t urt__timers_next(const struct urt__timers *t)
-{
-	return t->len ? t->heap[1].when_ns : INT64_MAX;
-}
+/* When the next one is due, dead or alive; INT64_MAX if there is none. */
+int64_t urt__timers_next(const struct urt__timers *);
+
+/* The same of the living; those before it that are dead are dropped. */
+int64_t urt__timers_next_live(struct urt__timers *);
 
 #endif

@@ -7,29 +7,22 @@
  * into the buffer of a receiver that waits (on its stack), else into the ring,
  * else the sender waits with it.
  *
- * Invariants, with the lock free:
+ * Invariants, with the lock free, for waiters that can still be claimed:
  *   - receivers wait only while the ring is empty and no sender waits;
  *   - senders wait only while the ring is full (always, if capacity is 0);
  *   - both wait only while it is open.
  * So elements leave in the order in which they came, also those of waiting
  * senders: a receiver that takes the oldest from a full ring moves the oldest
- * waiting sender's element into the place that became free.
+ * waiting sender's element into the place that became free. Waiters are served
+ * in the order they came: nobody starves.
+ *
+ * A waiter is claimed before its element is copied: an element given to a
+ * receiver whose deadline passed would be lost.
  */
-#include "waiter.h"
+#include "chan.h"
 #include <stdlib.h>
 #include <string.h>
 #undef errno
-
-struct urt_chan {
-	uint32_t lock; /* over all but elem_size and capacity */
-	bool closed;
-	size_t elem_size; /* bytes */
-	size_t capacity;  /* elements */
-	size_t len;	  /* in the ring */
-	size_t head;	  /* the oldest: index */
-	struct urt_waitq receivers, senders;
-	char ring[];
-};
 
 struct urt_chan *urt_chan_new(size_t elem_size, size_t capacity)
 {
@@ -77,18 +70,18 @@ static inline void *slot(struct urt_chan *ch, size_t i)
 	return ch->ring + i * ch->elem_size;
 }
 
-static void set_len(struct urt_chan *ch, size_t len)
+static inline void set_len(struct urt_chan *ch, size_t len)
 {
 	__atomic_store_n(&ch->len, len, __ATOMIC_RELAXED);
 }
 
-static void ring_push(struct urt_chan *ch, const void *elem)
+static inline void ring_push(struct urt_chan *ch, const void *elem)
 {
 	copy(ch, slot(ch, ch->head + ch->len), elem);
 	set_len(ch, ch->len + 1);
 }
 
-static void ring_pop(struct urt_chan *ch, void *elem)
+static inline void ring_pop(struct urt_chan *ch, void *elem)
 {
 	copy(ch, elem, slot(ch, ch->head));
 	if (++ch->head == ch->capacity)
@@ -96,75 +89,157 @@ static void ring_pop(struct urt_chan *ch, void *elem)
 	set_len(ch, ch->len - 1);
 }
 
-int urt_chan_send(struct urt_chan *ch, const void *elem, int64_t deadline_ns)
+static inline int try_send(struct urt_chan *ch, const void *elem,
+			   struct urt_coro **wake)
 {
-	struct urt__waiter *receiver, self;
+	struct urt__waiter *receiver;
 
-	if (urt__unlikely(!urt__current()))
-		return -EPERM;
-	urt__lock(&ch->lock);
-	if (urt__unlikely(ch->closed)) {
-		urt__unlock(&ch->lock);
+	*wake = NULL;
+	if (urt__unlikely(ch->closed))
 		return -EPIPE;
-	}
-	receiver = urt__waitq_pop(&ch->receivers);
+	receiver = urt__waitq_claim(&ch->receivers, 0);
 	if (receiver) {
 		copy(ch, receiver->elem, elem);
-		urt__unlock(&ch->lock);
-		urt__ready(receiver->wait.coro);
+		*wake = receiver->coro;
 		return 0;
 	}
-	if (ch->len < ch->capacity) {
-		ring_push(ch, elem);
-		urt__unlock(&ch->lock);
+	if (ch->len == ch->capacity)
+		return URT__MUST_WAIT;
+	ring_push(ch, elem);
+	return 0;
+}
+
+static inline int try_recv(struct urt_chan *ch, void *elem,
+			   struct urt_coro **wake)
+{
+	struct urt__waiter *sender;
+	bool got = ch->len;
+
+	*wake = NULL;
+	if (got)
+		ring_pop(ch, elem);
+	sender = urt__waitq_claim(&ch->senders, 0);
+	if (sender) {
+		if (got)
+			ring_push(ch, sender->elem);
+		else
+			copy(ch, elem, sender->elem);
+		*wake = sender->coro;
 		return 0;
 	}
-	self.elem = (void *)elem;
-	return urt__waiter_park(&self, &ch->senders, false, &ch->lock,
-				URT__R_CHAN_SEND, deadline_ns);
+	if (got)
+		return 0;
+	return ch->closed ? -EPIPE : URT__MUST_WAIT;
+}
+
+int urt__chan_try_send(struct urt_chan *ch, const void *elem,
+		       struct urt_coro **wake)
+{
+	return try_send(ch, elem, wake);
+}
+
+int urt__chan_try_recv(struct urt_chan *ch, void *elem, struct urt_coro **wake)
+{
+	return try_recv(ch, elem, wake);
+}
+
+/* ---- from plain threads ------------------------------------------------ */
+
+struct call {
+	struct urt_chan *ch;
+	void *elem;
+	int64_t deadline_ns;
+};
+
+static int64_t send_behalf(void *arg)
+{
+	struct call *c = arg;
+
+	return urt_chan_send(c->ch, c->elem, c->deadline_ns);
+}
+
+static int64_t recv_behalf(void *arg)
+{
+	struct call *c = arg;
+
+	return urt_chan_recv(c->ch, c->elem, c->deadline_ns);
+}
+
+static int64_t close_behalf(void *arg)
+{
+	urt_chan_close(arg);
+	return 0;
+}
+
+/* ---- the calls --------------------------------------------------------- */
+
+int urt_chan_send(struct urt_chan *ch, const void *elem, int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__enter(true);
+	struct urt__waiter self;
+	struct urt_coro *wake;
+	int ret;
+
+	if (urt__unlikely(!w))
+		return urt__behalf(
+			send_behalf,
+			&(struct call){ ch, (void *)elem, deadline_ns });
+	urt__obj_lock(&ch->lock);
+	ret = try_send(ch, elem, &wake);
+	if (urt__likely(ret != URT__MUST_WAIT)) {
+		urt__obj_unlock(&ch->lock);
+		if (wake)
+			urt__ready(wake);
+	} else {
+		self.elem = (void *)elem;
+		ret = urt__waiter_park(w, &self, &ch->senders, false, &ch->lock,
+				       URT__R_CHAN_SEND, 0, deadline_ns);
+	}
+	urt__leave();
+	return ret;
 }
 
 int urt_chan_recv(struct urt_chan *ch, void *elem, int64_t deadline_ns)
 {
-	struct urt__waiter *sender, self;
+	struct urt__worker *w = urt__enter(true);
+	struct urt__waiter self;
+	struct urt_coro *wake;
+	int ret;
 
-	if (urt__unlikely(!urt__current()))
-		return -EPERM;
-	urt__lock(&ch->lock);
-	if (ch->len) {
-		ring_pop(ch, elem);
-		sender = urt__waitq_pop(&ch->senders);
-		if (sender)
-			ring_push(ch, sender->elem);
+	if (urt__unlikely(!w))
+		return urt__behalf(recv_behalf,
+				   &(struct call){ ch, elem, deadline_ns });
+	urt__obj_lock(&ch->lock);
+	ret = try_recv(ch, elem, &wake);
+	if (ret != URT__MUST_WAIT) {
+		urt__obj_unlock(&ch->lock);
+		if (wake)
+			urt__ready(wake);
 	} else {
-		sender = urt__waitq_pop(&ch->senders);
-		if (!sender)
-			goto empty;
-		copy(ch, elem, sender->elem);
+		self.elem = elem;
+		ret = urt__waiter_park(w, &self, &ch->receivers, false,
+				       &ch->lock, URT__R_CHAN_RECV, 0,
+				       deadline_ns);
 	}
-	urt__unlock(&ch->lock);
-	if (sender)
-		urt__ready(sender->wait.coro);
-	return 0;
-empty:
-	if (ch->closed) {
-		urt__unlock(&ch->lock);
-		return -EPIPE;
-	}
-	self.elem = elem;
-	return urt__waiter_park(&self, &ch->receivers, false, &ch->lock,
-				URT__R_CHAN_RECV, deadline_ns);
+	urt__leave();
+	return ret;
 }
 
 void urt_chan_close(struct urt_chan *ch)
 {
 	struct urt__waiter *receivers, *senders;
+	unsigned n;
 
-	urt__lock(&ch->lock);
+	if (urt__unlikely(!urt__enter(false))) {
+		URT_BUG_ON(urt__behalf(close_behalf, ch) == -EPERM);
+		return;
+	}
+	urt__obj_lock(&ch->lock);
 	ch->closed = true;
-	receivers = urt__waitq_take_all(&ch->receivers);
-	senders = urt__waitq_take_all(&ch->senders);
-	urt__unlock(&ch->lock);
-	urt__waiters_wake(receivers, -EPIPE);
-	urt__waiters_wake(senders, -EPIPE);
+	receivers = urt__waitq_claim_all(&ch->receivers, -EPIPE, &n);
+	senders = urt__waitq_claim_all(&ch->senders, -EPIPE, &n);
+	urt__obj_unlock(&ch->lock);
+	urt__waiters_ready(receivers);
+	urt__waiters_ready(senders);
+	urt__leave();
 }

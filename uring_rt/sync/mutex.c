@@ -8,115 +8,205 @@
  * frees it and wakes the first waiter, who competes with whoever runs. A
  * waiter that has lost for STARVING_NS is handed the lock, so none starves.
  *
- *	state: LOCKED | WAITERS
+ *	state: LOCKED | WAITERS | WOKEN
  *
  * WAITERS changes only under the lock of the list; it is set as long as the
- * list is not empty. LOCKED is taken by CAS and freed by CAS (no waiters) or
- * under the list's lock (waiters). A waiter that was woken in vain goes back
- * to the front of the list and keeps its time.
+ * list is not empty. WOKEN: a waiter was woken and has not tried yet, so
+ * unlocks need not wake another. LOCKED is taken by CAS and freed by CAS (no
+ * waiters, or one is awake) or under the list's lock. A waiter that was woken
+ * in vain goes back to the front of the list and keeps its time.
+ *
+ * With several processors the holder is probably running: a lock that is taken
+ * is looked at for a moment before its taker parks.
  */
 #include "waiter.h"
 #undef errno
 
 #define LOCKED	    1u
 #define WAITERS	    2u
+#define WOKEN	    4u
 #define STARVING_NS 1000000
+#define SPINS	    4
+#define SPIN_PAUSES 30
 
 void urt_mutex_init(struct urt_mutex *m)
 {
 	*m = (struct urt_mutex)URT_MUTEX_INIT;
 }
 
-static bool cas(struct urt_mutex *m, uint32_t old, uint32_t new)
+/* Acquire for locking, release for unlocking: partners of each other. */
+static inline bool cas(struct urt_mutex *m, uint32_t old, uint32_t new)
 {
-	return __atomic_compare_exchange_n(&m->state, &old, new, false,
-					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	if (urt__shared)
+		return __atomic_compare_exchange_n(&m->state, &old, new, false,
+						   __ATOMIC_ACQ_REL,
+						   __ATOMIC_RELAXED);
+	if (m->state != old)
+		return false;
+	m->state = new;
+	return true;
 }
 
-bool urt_mutex_trylock(struct urt_mutex *m)
+static inline uint32_t load(const struct urt_mutex *m)
 {
-	uint32_t state = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+	return __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+}
+
+static bool try(struct urt_mutex *m)
+{
+	uint32_t state = load(m);
 
 	return !(state & LOCKED) && cas(m, state, state | LOCKED);
 }
 
-/* With the list's lock held. True: taken; else WAITERS is set. */
-static bool take_or_mark(struct urt_mutex *m)
+bool urt_mutex_trylock(struct urt_mutex *m)
 {
-	for (;;) {
-		uint32_t state = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+	bool taken;
 
-		if (!(state & LOCKED)) {
-			if (cas(m, state, state | LOCKED))
-				return true;
-		} else if (state & WAITERS || cas(m, state, state | WAITERS)) {
-			return false;
-		}
+	if (!urt__enter(false))
+		return false;
+	taken = try(m);
+	urt__leave();
+	return taken;
+}
+
+static bool spin(struct urt_mutex *m)
+{
+	for (unsigned i = 0; urt__shared && i < SPINS; i++) {
+		for (unsigned j = 0; j < SPIN_PAUSES; j++)
+			urt__cpu_relax();
+		if (try(m))
+			return true;
+	}
+	return false;
+}
+
+/* With the list's lock held. True: taken; else WAITERS is set. awake: this is
+ * the waiter that WOKEN tells of. */
+static bool take_or_mark(struct urt_mutex *m, bool awake)
+{
+	uint32_t clear = awake ? WOKEN : 0;
+
+	for (;;) {
+		uint32_t state = load(m);
+		uint32_t new =
+			(state & ~clear) | (state & LOCKED ? WAITERS : LOCKED);
+
+		if (cas(m, state, new))
+			return !(state & LOCKED);
 	}
 }
 
-/* With the list's lock held, after a waiter left it. */
-static void unmark_if_empty(struct urt_mutex *m)
+static void clear_bits(struct urt_mutex *m, uint32_t bits)
 {
-	if (!m->waiters.head)
-		__atomic_fetch_and(&m->state, ~WAITERS, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&m->state, ~bits, __ATOMIC_RELEASE);
 }
 
-/* A waiter's result when the lock was handed over to it. */
+/* A waiter's result when the lock was handed over to it, or when it may try. */
 #define HANDED_OVER 1
+#define TRY_AGAIN   0
 
-static int lock_slow(struct urt_mutex *m, int64_t deadline_ns)
+/* Of those that pass the lock on, with the list's lock held: whom to ready. */
+static struct urt_coro *wake_first(struct urt_mutex *m)
+{
+	struct urt__waiter *w = urt__waitq_claim(&m->waiters, TRY_AGAIN);
+	uint32_t clear = m->waiters.head ? 0 : WAITERS;
+
+	if (w && urt__clock_ns() - w->since_ns > STARVING_NS) {
+		w->coro->result = HANDED_OVER; /* LOCKED stays */
+	} else {
+		if (w)
+			__atomic_fetch_or(&m->state, WOKEN, __ATOMIC_RELAXED);
+		clear |= LOCKED;
+	}
+	clear_bits(m, clear);
+	return w ? w->coro : NULL;
+}
+
+static void wake_slow(struct urt_mutex *m)
+{
+	struct urt_coro *c = NULL;
+
+	urt__obj_lock(&m->lock);
+	c = wake_first(m);
+	urt__obj_unlock(&m->lock);
+	if (c)
+		urt__ready_last(c);
+}
+
+/* It gave up: the last of the list, or the one whom an unlock had woken. */
+static void give_up(struct urt_mutex *m)
+{
+	urt__obj_lock(&m->lock);
+	if (!m->waiters.head)
+		clear_bits(m, WAITERS);
+	urt__obj_unlock(&m->lock);
+}
+
+static URT__NOINLINE int lock_slow(struct urt__worker *w, struct urt_mutex *m,
+				   unsigned flags, int64_t deadline_ns)
 {
 	struct urt__waiter self = { .since_ns = 0 };
 	int ret;
 
+	if (spin(m))
+		return 0;
 	for (bool again = false;; again = true) {
-		urt__lock(&m->lock);
-		if (take_or_mark(m)) {
-			urt__unlock(&m->lock);
+		urt__obj_lock(&m->lock);
+		if (take_or_mark(m, again)) {
+			urt__obj_unlock(&m->lock);
 			return 0;
 		}
 		if (!again)
 			self.since_ns = urt__clock_ns();
-		ret = urt__waiter_park(&self, &m->waiters, again, &m->lock,
-				       URT__R_MUTEX, deadline_ns);
+		ret = urt__waiter_park(w, &self, &m->waiters, again, &m->lock,
+				       URT__R_MUTEX, flags, deadline_ns);
+		w = urt__worker();
 		if (ret == HANDED_OVER)
 			return 0;
 		if (ret < 0) {
-			urt__lock(&m->lock);
-			unmark_if_empty(m);
-			urt__unlock(&m->lock);
+			give_up(m);
 			return ret;
 		}
 	}
 }
 
-int urt_mutex_lock(struct urt_mutex *m, int64_t deadline_ns)
+int urt__mutex_lock(struct urt__worker *w, struct urt_mutex *m, unsigned flags,
+		    int64_t deadline_ns)
 {
 	if (urt__likely(cas(m, 0, LOCKED)))
 		return 0;
-	return lock_slow(m, deadline_ns);
+	return lock_slow(w, m, flags, deadline_ns);
 }
 
-static URT__NOINLINE void unlock_slow(struct urt_mutex *m)
+void urt__mutex_unlock(struct urt_mutex *m)
 {
-	struct urt__waiter *w;
+	uint32_t state = load(m);
 
-	urt__lock(&m->lock);
-	w = urt__waitq_pop(&m->waiters);
-	if (w && urt__clock_ns() - w->since_ns > STARVING_NS)
-		w->wait.result = HANDED_OVER;
-	else
-		__atomic_fetch_and(&m->state, ~LOCKED, __ATOMIC_RELEASE);
-	unmark_if_empty(m);
-	urt__unlock(&m->lock);
-	if (w)
-		urt__ready_last(w->wait.coro);
+	URT_BUG_ON(!(state & LOCKED));
+	while (state == LOCKED || state & WOKEN) {
+		if (urt__likely(cas(m, state, state & ~LOCKED)))
+			return;
+		state = load(m);
+	}
+	wake_slow(m);
+}
+
+int urt_mutex_lock(struct urt_mutex *m, int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__enter(true);
+	int ret;
+
+	if (urt__unlikely(!w))
+		return -EPERM;
+	ret = urt__mutex_lock(w, m, 0, deadline_ns);
+	urt__leave();
+	return ret;
 }
 
 void urt_mutex_unlock(struct urt_mutex *m)
 {
-	URT_BUG_ON(!(__atomic_load_n(&m->state, __ATOMIC_RELAXED) & LOCKED));
-	if (urt__unlikely(!cas(m, LOCKED, 0)))
-		unlock_slow(m);
+	URT_BUG_ON(!urt__enter(false)); /* on a plain thread: see urt.h */
+	urt__mutex_unlock(m);
+	urt__leave();
 }

@@ -2,59 +2,51 @@
 /* Waiting on a list under a lock; see waiter.h. */
 #include "waiter.h"
 
-void urt__waiter_abort(struct urt__wait *wait, int err)
-{
-	struct urt__waiter *w =
-		urt__container_of(wait, struct urt__waiter, wait);
-	bool waiting;
-
-	urt__lock(w->lock);
-	waiting = w->queue;
-	if (waiting) {
-		urt__waitq_remove(w);
-		wait->result = err;
-	}
-	urt__unlock(w->lock);
-	if (waiting)
-		urt__ready_last(wait->coro);
-}
-
-int urt__waiter_park(struct urt__waiter *w, struct urt_waitq *q, bool front,
-		     uint32_t *lock, enum urt__reason reason,
+int urt__waiter_park(struct urt__worker *w, struct urt__waiter *self,
+		     struct urt_waitq *q, bool front, uint32_t *lock,
+		     enum urt__reason reason, unsigned flags,
 		     int64_t deadline_ns)
 {
-	int err = urt__wait_begin(&w->wait, urt__waiter_abort, deadline_ns);
+	int ret = urt__wait_begin(w, flags, deadline_ns, &self->seq);
 
-	if (err) {
-		urt__unlock(lock);
-		return err;
+	if (ret) {
+		urt__obj_unlock(lock);
+		return ret;
 	}
-	w->lock = lock;
+	self->coro = w->current;
 	if (front)
-		urt__waitq_push_front(q, w);
+		urt__waitq_push_front(q, self);
 	else
-		urt__waitq_push(q, w);
-	urt__park(reason, urt__commit_unlock, lock);
-	return urt__wait_end(&w->wait);
+		urt__waitq_push(q, self);
+	ret = urt__park(w, reason, URT__WAITING, urt__commit_unlock, lock);
+	if (ret < 0) { /* claimed by no waker; or by one that gave an error */
+		urt__obj_lock(lock);
+		if (self->queue)
+			urt__waitq_remove(self);
+		urt__obj_unlock(lock);
+	}
+	return ret;
 }
 
-struct urt__waiter *urt__waitq_take_all(struct urt_waitq *q)
+struct urt__waiter *urt__waitq_claim_all(struct urt_waitq *q, int result,
+					 unsigned *n)
 {
-	struct urt__waiter *first = q->head;
+	struct urt__waiter *first = NULL, **last = &first, *w;
 
-	for (struct urt__waiter *w = first; w; w = w->next)
-		w->queue = NULL;
-	q->head = q->tail = NULL;
+	for (*n = 0; (w = urt__waitq_claim(q, result)); (*n)++) {
+		*last = w;
+		last = &w->next;
+	}
+	*last = NULL;
 	return first;
 }
 
-void urt__waiters_wake(struct urt__waiter *w, int result)
+void urt__waiters_ready(struct urt__waiter *w)
 {
 	while (w) {
 		struct urt__waiter *next = w->next; /* w ends with its wait */
 
-		w->wait.result = result;
-		urt__ready_last(w->wait.coro);
+		urt__ready_last(w->coro);
 		w = next;
 	}
 }

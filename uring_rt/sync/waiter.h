@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A coroutine on the list of what it waits for. The list and everything in a
- * queued waiter belong to the object's lock; the lock is held across the
- * switch that parks (urt__park with urt__commit_unlock), so nobody finds a
- * waiter whose registers are not saved. Who takes a waiter off the list, under
- * the lock, is its one waker: it sets wait.result and readies it.
+ * A coroutine on the list of what it waits for.
+ *
+ * The list and the links belong to the object's lock. The lock is held across
+ * the switch that parks, so nobody finds a waiter whose registers are not
+ * saved. A waker takes waiters off the list under the lock and must claim each
+ * (sched/coro.h), since a deadline or a cancellation may have been first; such
+ * a coroutine takes itself off, if it still is on, and needs the lock for
+ * that: so a waiter on the list, which lies on its coroutine's stack, is there.
+ *
+ * In these files "lock" is urt__obj_lock, which is nothing with one processor.
  */
 #ifndef URT_SYNC_WAITER_H
 #define URT_SYNC_WAITER_H
@@ -14,8 +19,8 @@
 struct urt__waiter {
 	struct urt__waiter *next, *prev;
 	struct urt_waitq *queue; /* it is on; NULL: on none */
-	uint32_t *lock;
-	struct urt__wait wait;
+	struct urt_coro *coro;
+	uint64_t seq;	  /* of the wait */
 	void *elem;	  /* channels: where to copy from or to */
 	int64_t since_ns; /* mutex: since when it has been waiting */
 };
@@ -60,31 +65,46 @@ static inline void urt__waitq_remove(struct urt__waiter *w)
 	w->queue = NULL;
 }
 
-static inline struct urt__waiter *urt__waitq_pop(struct urt_waitq *q)
+/*
+ * With the lock held: the first waiter that can still be woken, off the list
+ * and claimed, with this result; NULL: none. To be readied by the caller.
+ */
+static inline struct urt__waiter *urt__waitq_claim(struct urt_waitq *q,
+						   int result)
 {
-	struct urt__waiter *w = q->head;
+	struct urt__waiter *w;
 
-	if (w)
+	while ((w = q->head)) {
 		urt__waitq_remove(w);
-	return w;
+		if (urt__likely(urt__claim(w->coro, w->seq))) {
+			w->coro->result = result;
+			w->coro->woken_by = w;
+			return w;
+		}
+	}
+	return NULL;
 }
 
 /*
- * All of the list, now on none: the first of them, chained by next. With the
- * lock held; to be woken with urt__waiters_wake after it is released.
+ * The same with all of the list: the first of them, chained by next, *n how
+ * many. To be readied with urt__waiters_ready after the lock is released.
  */
-struct urt__waiter *urt__waitq_take_all(struct urt_waitq *);
-void urt__waiters_wake(struct urt__waiter *first, int result);
-
-/* The abort of all of them. */
-void urt__waiter_abort(struct urt__wait *, int err);
+struct urt__waiter *urt__waitq_claim_all(struct urt_waitq *, int result,
+					 unsigned *n);
+void urt__waiters_ready(struct urt__waiter *first);
 
 /*
- * With the lock held, which it releases: puts w at the end of q (or the front)
- * and parks. The waker's result, -ETIME, -ECANCELED, or why it could not
- * begin to wait (then the lock is released, too).
+ * With the lock held, which it releases: puts self at the end of q (or the
+ * front) and parks. The waker's result, -ETIME, -ECANCELED, or why it could
+ * not begin to wait. When it returns self is on no list.
  */
-int urt__waiter_park(struct urt__waiter *w, struct urt_waitq *q, bool front,
-		     uint32_t *lock, enum urt__reason, int64_t deadline_ns);
+int urt__waiter_park(struct urt__worker *, struct urt__waiter *self,
+		     struct urt_waitq *q, bool front, uint32_t *lock,
+		     enum urt__reason, unsigned flags, int64_t deadline_ns);
+
+/* For cond: the mutex without enter and leave. */
+int urt__mutex_lock(struct urt__worker *, struct urt_mutex *, unsigned flags,
+		    int64_t deadline_ns);
+void urt__mutex_unlock(struct urt_mutex *);
 
 #endif

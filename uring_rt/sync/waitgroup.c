@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * Wait group: a count and those who wait for it to be zero, under one lock.
+ * Wait group: a count and those who wait for it to be zero.
+ *
  * The count may be raised while somebody waits; who is woken at zero does not
  * look again, so a group that is reused wakes its old waiters, as Go's does.
+ *
+ *	state: count << 1 | WAITERS
+ *
+ * The count is changed by one atomic addition (a plain one with one
+ * processor). WAITERS is set under the lock by who is about to wait, in the
+ * same word, so whoever brings the count to zero knows from its addition
+ * whether it owes a wake-up. If not, it does not touch the group any more, and
+ * a waiter that finds zero may free it. If so, it comes by with the lock, and
+ * waiters that find zero and WAITERS wait for that, too.
  */
 #include "waiter.h"
 #undef errno
@@ -12,17 +22,64 @@ void urt_waitgroup_init(struct urt_waitgroup *wg)
 	*wg = (struct urt_waitgroup)URT_WAITGROUP_INIT;
 }
 
+struct call {
+	struct urt_waitgroup *wg;
+	int64_t n; /* or deadline */
+};
+
+static int64_t add_behalf(void *arg)
+{
+	struct call *c = arg;
+
+	urt_waitgroup_add(c->wg, c->n);
+	return 0;
+}
+
+static int64_t wait_behalf(void *arg)
+{
+	struct call *c = arg;
+
+	return urt_waitgroup_wait(c->wg, c->n);
+}
+
+#define WAITERS INT64_C(1)
+#define ONE	INT64_C(2)
+
+static inline int64_t add(struct urt_waitgroup *wg, int64_t n)
+{
+	if (urt__shared)
+		return __atomic_add_fetch(&wg->state, n * ONE,
+					  __ATOMIC_ACQ_REL);
+	return wg->state += n * ONE;
+}
+
+/* The group may be gone as soon as the lock is free. */
+static URT__NOINLINE void wake(struct urt_waitgroup *wg)
+{
+	struct urt__waiter *w;
+	unsigned n;
+
+	urt__obj_lock(&wg->lock);
+	__atomic_fetch_and(&wg->state, ~WAITERS, __ATOMIC_RELAXED);
+	w = urt__waitq_claim_all(&wg->waiters, 0, &n);
+	urt__obj_unlock(&wg->lock);
+	urt__waiters_ready(w);
+}
+
 void urt_waitgroup_add(struct urt_waitgroup *wg, int64_t n)
 {
-	struct urt__waiter *waiters = NULL;
+	int64_t state;
 
-	urt__lock(&wg->lock);
-	wg->count += n;
-	URT_BUG_ON(wg->count < 0);
-	if (!wg->count)
-		waiters = urt__waitq_take_all(&wg->waiters);
-	urt__unlock(&wg->lock);
-	urt__waiters_wake(waiters, 0);
+	if (urt__unlikely(!urt__enter(false))) {
+		URT_BUG_ON(urt__behalf(add_behalf, &(struct call){ wg, n }) ==
+			   -EPERM);
+		return;
+	}
+	state = add(wg, n);
+	URT_BUG_ON(state < 0);
+	if (state == WAITERS)
+		wake(wg);
+	urt__leave();
 }
 
 void urt_waitgroup_done(struct urt_waitgroup *wg)
@@ -32,15 +89,23 @@ void urt_waitgroup_done(struct urt_waitgroup *wg)
 
 int urt_waitgroup_wait(struct urt_waitgroup *wg, int64_t deadline_ns)
 {
+	struct urt__worker *w = urt__enter(true);
 	struct urt__waiter self;
+	int ret = 0;
 
-	if (!urt__current())
-		return -EPERM;
-	urt__lock(&wg->lock);
-	if (!wg->count) {
-		urt__unlock(&wg->lock);
-		return 0;
+	if (!w)
+		return urt__behalf(wait_behalf,
+				   &(struct call){ wg, deadline_ns });
+	urt__obj_lock(&wg->lock);
+	/* Acquire; partner: the addition that made it zero. */
+	if (!__atomic_load_n(&wg->state, __ATOMIC_ACQUIRE) ||
+	    !__atomic_fetch_or(&wg->state, WAITERS, __ATOMIC_ACQUIRE)) {
+		__atomic_fetch_and(&wg->state, ~WAITERS, __ATOMIC_RELAXED);
+		urt__obj_unlock(&wg->lock);
+	} else {
+		ret = urt__waiter_park(w, &self, &wg->waiters, false, &wg->lock,
+				       URT__R_WAITGROUP, 0, deadline_ns);
 	}
-	return urt__waiter_park(&self, &wg->waiters, false, &wg->lock,
-				URT__R_WAITGROUP, deadline_ns);
+	urt__leave();
+	return ret;
 }

@@ -7,12 +7,15 @@
  * the kernel in one io_uring_enter by the worker's loop.
  *
  * The kernel owns the buffer from submission to completion. A deadline or a
- * cancellation therefore only asks for ASYNC_CANCEL, and the call returns when
- * the operation's own completion has come. If that says that the operation
- * had succeeded, its result stands.
+ * cancellation therefore only asks for ASYNC_CANCEL (urt__op_cancel), and the
+ * call returns when the operation's own completion has come. If that says that
+ * the operation had succeeded, its result stands.
  *
- * The cancel request is queued behind the operation in the same ring, so the
- * kernel has seen the operation first, even if both are still in our queue.
+ * The completion is reaped by the worker that submitted, perhaps without a
+ * processor; it sets the coroutine's state to BUSY first, so a request to
+ * cancel is only ever made for an operation that is in flight or queued. The
+ * cancel request is queued behind the operation in the same ring: the kernel
+ * has seen the operation first, even if both are still in our queue.
  */
 #define _GNU_SOURCE
 #include "wait.h"
@@ -25,11 +28,9 @@
 
 struct io {
 	struct urt__op op;
-	struct urt__wait wait;
-	struct urt__ring *ring; /* it was submitted to */
+	struct urt_coro *coro;
+	uint64_t seq;
 	int32_t res;
-	bool done;
-	bool cancel_sent;
 };
 
 static void io_done(struct urt__op *op, int32_t res, uint32_t flags)
@@ -38,55 +39,74 @@ static void io_done(struct urt__op *op, int32_t res, uint32_t flags)
 
 	(void)flags;
 	io->res = res;
-	io->done = true;
-	urt__ready_last(io->wait.coro);
+	atomic_store_explicit(&io->coro->park, io->seq << 2,
+			      memory_order_release);
+	urt__ready_last(io->coro);
 }
 
-static void io_abort(struct urt__wait *w, int err)
+static int io_result(const struct io *io)
 {
-	struct io *io = urt__container_of(w, struct io, wait);
+	struct urt_coro *c = io->coro;
+
+	if (io->res != -ECANCELED && io->res != -EINTR)
+		return io->res;
+	if (!c->firm &&
+	    atomic_load_explicit(&c->cancelled, memory_order_relaxed))
+		return -ECANCELED;
+	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
+	    io->seq)
+		return -ETIME;
+	return io->res;
+}
+
+int urt__io(const struct io_uring_sqe *request, unsigned flags,
+	    int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__worker();
+	struct urt__stats_slot *stats = w->stats;
+	struct urt_coro *self = w->current;
+	struct io io = { .op.done = io_done, .coro = self };
 	struct io_uring_sqe *sqe;
-
-	if (io->done || io->cancel_sent)
-		return;
-	io->cancel_sent = true;
-	w->result = err;
-	sqe = urt__ring_sqe(io->ring);
-	sqe->opcode = IORING_OP_ASYNC_CANCEL;
-	sqe->fd = -1;
-	sqe->addr = (uintptr_t)&io->op;
-	sqe->user_data = URT__RING_IGNORE;
-}
-
-/* The entry to fill in, or NULL and *err. cancellable: false for close. */
-static struct io_uring_sqe *io_begin(struct io *io, bool cancellable,
-				     int64_t deadline_ns, int *err)
-{
-	*err = urt__wait_begin(&io->wait, cancellable ? io_abort : NULL,
-			       deadline_ns);
-	if (*err)
-		return NULL;
-	io->op.done = io_done;
-	io->ring = &urt__worker()->ring;
-	io->done = false;
-	io->cancel_sent = false;
-	return urt__ring_sqe(io->ring);
-}
-
-/* Waits for it. The operation's result, or why it was given up. */
-static int io_end(struct io *io, struct io_uring_sqe *sqe)
-{
-	struct urt__stats_slot *stats = io->ring->stats;
 	int err;
 
-	sqe->user_data = (uintptr_t)&io->op;
+	err = urt__wait_begin(w, flags | URT__TRY_IO, deadline_ns, &io.seq);
+	if (err)
+		return err;
+	self->op = &io.op;
+	self->cancel_sent = false;
+	atomic_store_explicit(&self->op_worker, w, memory_order_release);
+	sqe = urt__ring_sqe(&w->ring);
+	*sqe = *request;
+	sqe->user_data = (uintptr_t)&io.op;
 	__atomic_store_n(&stats->op[sqe->opcode], stats->op[sqe->opcode] + 1,
 			 __ATOMIC_RELAXED);
-	urt__park(URT__R_IO, NULL, NULL);
-	err = urt__wait_end(&io->wait);
-	if (err && (io->res == -ECANCELED || io->res == -EINTR))
-		return err;
-	return io->res;
+	urt__park(w, URT__R_IO, URT__IO, NULL, NULL);
+	return io_result(&io);
+}
+
+/* One that waits for nothing before or after it, from a public call. */
+static int io_call(const struct io_uring_sqe *request, unsigned flags,
+		   int64_t deadline_ns)
+{
+	int ret;
+
+	if (!urt__enter(true))
+		return -EPERM;
+	ret = urt__io(request, flags, deadline_ns);
+	urt__leave();
+	return ret;
+}
+
+static int poll_once(int fd, short events, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = fd };
+	unsigned mask = (unsigned short)events;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	mask <<= 16;
+#endif
+	r.poll32_events = mask;
+	return urt__io(&r, 0, deadline_ns);
 }
 
 /* What all operations on one buffer have in common. */
@@ -100,41 +120,41 @@ struct rw {
 	int msg_flags;
 };
 
-static int rw_once(const struct rw *rw, int64_t deadline_ns)
-{
-	struct io io;
-	int err;
-	struct io_uring_sqe *sqe = io_begin(&io, true, deadline_ns, &err);
-
-	if (!sqe)
-		return err;
-	sqe->opcode = rw->opcode;
-	sqe->fd = rw->fd;
-	sqe->addr = (uintptr_t)rw->buf;
-	sqe->len = rw->len < MAX_LEN ? rw->len : MAX_LEN;
-	sqe->off = rw->offset;
-	sqe->msg_flags = rw->msg_flags;
-	return io_end(&io, sqe);
-}
-
 /*
  * The kernel does not wait for a non-blocking descriptor but gives EAGAIN; so
  * wait for it to be ready and try again. A caller that asked not to wait
  * (MSG_DONTWAIT) gets its EAGAIN.
  */
+static int retry(const struct io_uring_sqe *r, short events, bool dont_wait,
+		 int64_t deadline_ns)
+{
+	int ret;
+
+	if (urt__unlikely(!urt__enter(true)))
+		return -EPERM;
+	do {
+		ret = urt__io(r, 0, deadline_ns);
+		if (urt__unlikely(ret == -EAGAIN) && !dont_wait) {
+			ret = poll_once(r->fd, events, deadline_ns);
+			ret = ret < 0 ? ret : -EINTR;
+		}
+	} while (urt__unlikely(ret == -EINTR));
+	urt__leave();
+	return ret;
+}
+
 static int rw_wait(const struct rw *rw, int64_t deadline_ns)
 {
-	for (;;) {
-		int ret = rw_once(rw, deadline_ns);
+	struct io_uring_sqe r = {
+		.opcode = rw->opcode,
+		.fd = rw->fd,
+		.addr = (uintptr_t)rw->buf,
+		.len = rw->len < MAX_LEN ? rw->len : MAX_LEN,
+		.off = rw->offset,
+		.msg_flags = rw->msg_flags,
+	};
 
-		if (ret == -EINTR)
-			continue;
-		if (urt__likely(ret != -EAGAIN) || rw->msg_flags & MSG_DONTWAIT)
-			return ret;
-		ret = urt_poll(rw->fd, rw->events, deadline_ns);
-		if (ret < 0)
-			return ret;
-	}
+	return retry(&r, rw->events, rw->msg_flags & MSG_DONTWAIT, deadline_ns);
 }
 
 /* The current position, as read(2) and write(2) use it. */
@@ -189,81 +209,47 @@ ssize_t urt_send(int fd, const void *buf, size_t len, int flags,
 		deadline_ns);
 }
 
-static int accept_once(int fd, struct sockaddr *addr, socklen_t *len, int flags,
-		       int64_t deadline_ns)
-{
-	struct io io;
-	int err;
-	struct io_uring_sqe *sqe = io_begin(&io, true, deadline_ns, &err);
-
-	if (!sqe)
-		return err;
-	sqe->opcode = IORING_OP_ACCEPT;
-	sqe->fd = fd;
-	sqe->addr = (uintptr_t)addr;
-	sqe->addr2 = (uintptr_t)len;
-	sqe->accept_flags = flags;
-	return io_end(&io, sqe);
-}
-
 int urt_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
 	       int64_t deadline_ns)
 {
-	for (;;) {
-		int ret = accept_once(fd, addr, len, flags, deadline_ns);
+	struct io_uring_sqe r = {
+		.opcode = IORING_OP_ACCEPT,
+		.fd = fd,
+		.addr = (uintptr_t)addr,
+		.addr2 = (uintptr_t)len,
+		.accept_flags = flags,
+	};
 
-		if (ret != -EAGAIN && ret != -EINTR)
-			return ret;
-		if (ret == -EAGAIN)
-			ret = urt_poll(fd, POLLIN, deadline_ns);
-		if (ret < 0 && ret != -EINTR)
-			return ret;
-	}
+	return retry(&r, POLLIN, false, deadline_ns);
 }
 
 int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,
 		int64_t deadline_ns)
 {
-	struct io io;
-	int err;
-	struct io_uring_sqe *sqe = io_begin(&io, true, deadline_ns, &err);
+	struct io_uring_sqe r = {
+		.opcode = IORING_OP_CONNECT,
+		.fd = fd,
+		.addr = (uintptr_t)addr,
+		.off = len,
+	};
 
-	if (!sqe)
-		return err;
-	sqe->opcode = IORING_OP_CONNECT;
-	sqe->fd = fd;
-	sqe->addr = (uintptr_t)addr;
-	sqe->off = len;
-	return io_end(&io, sqe);
+	return io_call(&r, 0, deadline_ns);
 }
 
 int urt_poll(int fd, short events, int64_t deadline_ns)
 {
-	struct io io;
-	int err;
-	struct io_uring_sqe *sqe = io_begin(&io, true, deadline_ns, &err);
-	unsigned mask = (unsigned short)events;
+	int ret;
 
-	if (!sqe)
-		return err;
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	mask <<= 16;
-#endif
-	sqe->opcode = IORING_OP_POLL_ADD;
-	sqe->fd = fd;
-	sqe->poll32_events = mask;
-	return io_end(&io, sqe);
+	if (!urt__enter(true))
+		return -EPERM;
+	ret = poll_once(fd, events, deadline_ns);
+	urt__leave();
+	return ret;
 }
 
 int urt_close(int fd)
 {
-	struct io io;
-	int err;
-	struct io_uring_sqe *sqe = io_begin(&io, false, URT_NEVER, &err);
+	struct io_uring_sqe r = { .opcode = IORING_OP_CLOSE, .fd = fd };
 
-	if (!sqe)
-		return err;
-	sqe->opcode = IORING_OP_CLOSE;
-	sqe->fd = fd;
-	return io_end(&io, sqe);
+	return io_call(&r, URT__FIRM, URT_NEVER);
 }

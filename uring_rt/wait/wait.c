@@ -4,122 +4,175 @@
 #include <stdlib.h>
 #undef errno
 
-static void deadline_passed(struct urt__timer *t)
+int urt__wait_begin(struct urt__worker *w, unsigned flags, int64_t deadline_ns,
+		    uint64_t *seq)
 {
-	struct urt__wait *w = urt__container_of(t, struct urt__wait, timer);
+	struct urt_coro *self = w->current;
 
-	w->abort(w, -ETIME);
-}
-
-int urt__wait_begin(struct urt__wait *w, void (*abort)(struct urt__wait *, int),
-		    int64_t deadline_ns)
-{
-	struct urt__worker *worker = urt__worker();
-	struct urt_coro *self = worker ? worker->current : NULL;
-
-	if (urt__unlikely(!self))
-		return -EPERM;
-	if (urt__unlikely(self->cancelled && abort))
-		return -ECANCELED;
-	w->coro = self;
-	w->abort = abort;
-	w->result = 0;
-	w->timer.index = 0;
-	w->timer.fire = deadline_passed;
-	if (deadline_ns != URT_NEVER &&
-	    urt__timers_add(&worker->proc->timers, &w->timer, deadline_ns))
-		return -ENOMEM;
-	if (abort)
-		self->wait = w;
-	return 0;
-}
-
-int urt__wait_end(struct urt__wait *w)
-{
-	w->coro->wait = NULL;
-	if (w->timer.index)
-		urt__timers_del(&urt__worker()->proc->timers, &w->timer);
-	return w->result;
+	if (!(flags & URT__FIRM)) {
+		if (urt__unlikely(atomic_load_explicit(&self->cancelled,
+						       memory_order_relaxed)))
+			return -ECANCELED;
+		if (urt__unlikely(self->deadline_ns < deadline_ns))
+			deadline_ns = self->deadline_ns;
+	}
+	*seq = urt__park_prepare(self, flags & URT__FIRM);
+	if (deadline_ns == URT_NEVER)
+		return 0;
+	if (deadline_ns <= w->now_ns && !(flags & URT__TRY_IO))
+		return -ETIME;
+	return urt__timers_add(&w->proc->timers, deadline_ns,
+			       urt__timer_word(self, *seq));
 }
 
 /* ---- coroutines -------------------------------------------------------- */
 
+static struct urt_coro *spawn(const struct urt__spawn *s)
+{
+	struct urt__worker *w = urt__enter(false);
+	struct urt_coro *c = urt__spawn(w, s);
+
+	if (c)
+		urt__ready(c);
+	urt__leave();
+	return c;
+}
+
+static int64_t spawn_behalf(void *arg)
+{
+	return (intptr_t)spawn(arg);
+}
+
+static struct urt_coro *spawn_from_anywhere(struct urt__spawn *s)
+{
+	int64_t c;
+
+	s->deadline_ns = URT_NEVER;
+	if (urt__likely(urt__current()))
+		return spawn(s);
+	c = urt__behalf(spawn_behalf, s);
+	return c < 0 ? NULL : (struct urt_coro *)(intptr_t)c;
+}
+
 int urt_go(urt_fn *fn, void *arg)
 {
-	struct urt__worker *w = urt__worker();
+	return urt_go_with(fn, arg, NULL);
+}
 
-	if (!w || !w->current)
-		return -EPERM;
-	return urt__spawn(w, fn, arg, true) ? 0 : -EAGAIN;
+int urt_go_with(urt_fn *fn, void *arg, const struct urt_spawn_options *o)
+{
+	struct urt__spawn s = { .fn = fn, .arg = arg, .detached = true };
+	int64_t c;
+
+	s.deadline_ns = URT_NEVER;
+	s.stack_size = o ? o->stack_size : 0;
+	if (urt__likely(urt__current()))
+		return spawn(&s) ? 0 : -EAGAIN;
+	c = urt__behalf(spawn_behalf, &s);
+	return c < 0 ? (int)c : c ? 0 : -EAGAIN;
 }
 
 struct urt_coro *urt_spawn(urt_fn *fn, void *arg)
 {
-	struct urt__worker *w = urt__worker();
+	struct urt__spawn s = { .fn = fn, .arg = arg };
 
-	if (!w || !w->current)
-		return NULL;
-	return urt__spawn(w, fn, arg, false);
+	return spawn_from_anywhere(&s);
 }
 
-struct join {
-	struct urt__wait wait;
-	struct urt_coro *target;
-};
+struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
+				const struct urt_spawn_options *o)
+{
+	struct urt__spawn s = { .fn = fn,
+				.arg = arg,
+				.stack_size = o ? o->stack_size : 0 };
 
+	return spawn_from_anywhere(&s);
+}
+
+/*
+ * The joiner makes itself known before it parks, and its target may end before
+ * its park word says WAITING: then the target's claim fails. So once it says
+ * so, the end is looked for again; one of the two sees the other. The target's
+ * control block may be another coroutine's by then (a cancelled joiner gave it
+ * up to another, who freed it); the claim of a wait long over fails.
+ */
 static void commit_join(struct urt__worker *w, void *arg)
 {
-	struct join *j = arg;
-	struct urt_coro *none = NULL;
+	struct urt_coro *target = arg, *self = w->parked;
 
-	(void)w;
-	if (!atomic_compare_exchange_strong_explicit(
-		    &j->target->joiner, &none, j->wait.coro,
-		    memory_order_acq_rel, memory_order_acquire))
-		urt__ready(j->wait.coro); /* it ended in the meantime */
+	if (urt__shared)
+		urt__fence();
+	if (atomic_load(&target->joiner) == URT__DONE &&
+	    urt__claim(self, urt__park_seq(w->park_word)))
+		urt__ready(self);
 }
 
-static void join_abort(struct urt__wait *w, int err)
+static int join_park(struct urt__worker *w, struct urt_coro *c)
 {
-	struct join *j = urt__container_of(w, struct join, wait);
-	struct urt_coro *self = w->coro;
+	struct urt_coro *self = w->current, *other = NULL;
+	uint64_t seq;
+	int err = urt__wait_begin(w, 0, URT_NEVER, &seq);
 
-	if (!atomic_compare_exchange_strong_explicit(&j->target->joiner, &self,
-						     NULL, memory_order_acq_rel,
-						     memory_order_relaxed))
-		return;
-	w->result = err;
-	urt__ready_last(w->coro);
+	if (err)
+		return err;
+	atomic_store_explicit(&c->join_seq, seq, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong(&c->joiner, &other, self)) {
+		URT_BUG_ON(other != URT__DONE); /* two join it */
+		return 0;
+	}
+	err = urt__park(w, URT__R_JOIN, URT__WAITING, commit_join, c);
+	if (!err)
+		return 0;
+	/* Given up; unless it ended first, for what happened counts. */
+	other = self;
+	return atomic_compare_exchange_strong(&c->joiner, &other, NULL) ? err
+									: 0;
+}
+
+static int64_t join_behalf(void *arg)
+{
+	return urt_join(arg);
 }
 
 int urt_join(struct urt_coro *c)
 {
-	struct join j = { .target = c };
+	struct urt__worker *w = urt__enter(true);
 	int err = 0;
 
-	if (!urt__current())
-		return -EPERM;
-	if (atomic_load_explicit(&c->joiner, memory_order_acquire) !=
-	    URT__DONE) {
-		err = urt__wait_begin(&j.wait, join_abort, URT_NEVER);
-		if (err)
-			return err;
-		urt__park(URT__R_JOIN, commit_join, &j);
-		err = urt__wait_end(&j.wait);
-	}
+	if (!w)
+		return urt__behalf(join_behalf, c);
+	if (atomic_load_explicit(&c->joiner, memory_order_acquire) != URT__DONE)
+		err = join_park(w, c);
 	if (!err)
 		urt__coro_free(urt__worker(), c);
+	urt__leave();
 	return err;
+}
+
+static int64_t cancel_behalf(void *arg)
+{
+	return urt_cancel(arg);
 }
 
 int urt_cancel(struct urt_coro *c)
 {
-	if (!urt__current())
-		return -EPERM;
-	c->cancelled = true;
-	if (c->wait)
-		c->wait->abort(c->wait, -ECANCELED);
+	if (!urt__enter(false))
+		return urt__behalf(cancel_behalf, c);
+	atomic_store(&c->cancelled, true);
+	urt__cancel_fence();
+	urt__cancel_marked(c);
+	urt__leave();
 	return 0;
+}
+
+void urt_yield(void)
+{
+	struct urt__worker *w = urt__enter(false);
+
+	if (!w)
+		return;
+	urt__yield(w);
+	urt__leave();
 }
 
 struct urt_coro *urt_self(void)
@@ -130,6 +183,24 @@ struct urt_coro *urt_self(void)
 uint64_t urt_id(const struct urt_coro *c)
 {
 	return c->id;
+}
+
+void urt_preempt_disable(void)
+{
+	struct urt_coro *self = urt__current();
+
+	if (self)
+		self->no_preempt++;
+}
+
+void urt_preempt_enable(void)
+{
+	struct urt_coro *self = urt__current();
+
+	if (!self)
+		return;
+	URT_BUG_ON(!self->no_preempt);
+	self->no_preempt--;
 }
 
 /* ---- time -------------------------------------------------------------- */
@@ -146,24 +217,22 @@ int64_t urt_after(int64_t ns)
 	return ns > URT_NEVER - now_ns ? URT_NEVER : now_ns + ns;
 }
 
-static void sleep_abort(struct urt__wait *w, int err)
-{
-	if (w->result)
-		return;
-	w->result = err;
-	urt__ready_last(w->coro);
-}
-
 int urt_sleep_until(int64_t deadline_ns)
 {
-	struct urt__wait w;
-	int err = urt__wait_begin(&w, sleep_abort, deadline_ns);
+	struct urt__worker *w = urt__enter(true);
+	uint64_t seq;
+	int err;
 
-	if (err)
-		return err;
-	urt__park(URT__R_SLEEP, NULL, NULL);
-	err = urt__wait_end(&w);
-	return err == -ETIME ? 0 : err;
+	if (!w)
+		return -EPERM;
+	err = urt__wait_begin(w, URT__TRY_IO, deadline_ns, &seq);
+	if (!err)
+		err = urt__park(w, URT__R_SLEEP, URT__WAITING, NULL, NULL);
+	/* Its scope's deadline may have been the earlier one. */
+	if (err == -ETIME && urt__current()->deadline_ns >= deadline_ns)
+		err = 0;
+	urt__leave();
+	return err;
 }
 
 int urt_sleep(int64_t ns)

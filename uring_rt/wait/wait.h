@@ -1,44 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A wait that a deadline or a cancellation can end: the one mechanism under
- * every call that may suspend.
+ * Beginning a wait: deadlines, cancellation, and the seq by which wakers claim
+ * it (sched/coro.h). The pattern of every call that may suspend:
  *
- * A struct urt__wait lies on the waiting coroutine's stack. While it is begun,
- * its timer and urt_cancel can find it, and may call abort, which gives up the
- * wait if it is still on: takes the coroutine off the list it is on and
- * readies it with the error as result (lists), or asks the kernel to cancel
- * (operations, which are readied by their completion as always). If what was
- * waited for has come first, abort does nothing: what happened counts.
- *
- *	int err = urt__wait_begin(&w, abort, deadline_ns);
+ *	w = urt__enter(true);
+ *	err = urt__wait_begin(w, 0, deadline_ns, &seq);
  *	if (!err) {
- *		... make it findable, urt__park(...) ...
- *		result = urt__wait_end(&w);
+ *		... give (w->current, seq) to a waker ...
+ *		err = urt__park(w, reason, URT__WAITING, commit, arg);
+ *		... take it back from the waker if err ...
  *	}
+ *	urt__leave();
  *
- * Who runs abort: this worker's loop (timer) or a coroutine (cancel), hence
- * never between begin and park of the same coroutine.
+ * The result is the waker's, -ETIME or -ECANCELED.
  */
 #ifndef URT_WAIT_WAIT_H
 #define URT_WAIT_WAIT_H
 
 #include "../sched/sched.h"
 
-struct urt__wait {
-	struct urt_coro *coro;
-	void (*abort)(struct urt__wait *, int err);
-	struct urt__timer timer;
-	int result; /* 0 until a waker or abort says otherwise */
-};
+#define URT__FIRM   1u /* no cancellation, and no deadline of the scope's */
+#define URT__TRY_IO 2u /* an operation: tried even if the deadline has passed */
 
 /*
- * 0: the wait is on; it must be ended. -EPERM: not in a coroutine,
- * -ECANCELED: the coroutine was cancelled before, -ENOMEM: no timer.
+ * 0: the wait is on. -ECANCELED: the coroutine was cancelled before, -ETIME:
+ * the deadline passed before, -ENOMEM: no room for the timer.
  */
-int urt__wait_begin(struct urt__wait *, void (*abort)(struct urt__wait *, int),
-		    int64_t deadline_ns);
+int urt__wait_begin(struct urt__worker *, unsigned flags, int64_t deadline_ns,
+		    uint64_t *seq);
 
-/* After the park: nobody finds the wait any more. Its result. */
-int urt__wait_end(struct urt__wait *);
+/*
+ * Carries out fn(arg) in a coroutine for a calling plain thread, which blocks
+ * until it has returned, and returns its result. -EPERM: no run is going on;
+ * -ECANCELED: the run ended before. This is how plain threads may use what
+ * only coroutines can: there is one kind of waiter, and with one processor
+ * objects need no locks.
+ */
+int64_t urt__behalf(int64_t (*fn)(void *), void *arg);
+
+/* Start and end of a run: from when and until when that works. */
+void urt__behalf_open(void);
+void urt__behalf_close(void);
+/* In a forked child: there is no run. */
+void urt__behalf_forget(void);
+
+/* The thread pool of urt_blocking, of at most max threads: likewise. */
+void urt__blocking_open(unsigned max);
+void urt__blocking_close(void);
+void urt__blocking_forget(void);
+unsigned urt__blocking_threads(void);
+
+/* A coroutine has returned: its local values and its scope see to it. */
+void urt__coro_ended(struct urt_coro *);
+void urt__scope_ended(struct urt_coro *);
+void urt__locals_destroy(struct urt_coro *);
+
+/* One operation on the ring, filled in but for user_data; its result, or why
+ * it was given up. Between enter and leave. */
+struct io_uring_sqe;
+int urt__io(const struct io_uring_sqe *, unsigned flags, int64_t deadline_ns);
 
 #endif

@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: MIT
 /*
- * Start and stop of a run, and what is said when it goes wrong: io_uring
- * missing or forbidden, stack overflow, deadlock.
+ * Start and stop of a run.
+ *
+ * The calling thread is the first worker; the others are threads of their own,
+ * one for each further processor, and later spares that the monitor asks for.
+ * A worker's ring belongs to its thread, so each makes and drains its own; it
+ * is destroyed, with the control blocks of the workers, only when all threads
+ * have ended, since until then any of them may kick any other.
+ *
+ * The end: urt__rt.stop is set and all are kicked. Loops return at their next
+ * look, coroutines that enter the runtime leave for ever, the monitor goes on
+ * preempting those that compute. Each worker cancels and reaps what is in
+ * flight in its ring before its thread ends. Then, in this order, nothing uses
+ * them any more: the monitor, the thread pool's jobs, plain threads' requests,
+ * rings, stacks.
  */
 #define _GNU_SOURCE
-#include "../sched/sched.h"
-#include <dlfcn.h>
+#include "../base/sys.h"
+#include "watch.h"
+#include <errno.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
-#include <signal.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #undef errno
 
 #define STACK_DEFAULT	     (128 * 1024)
 #define STACK_MIN	     (16 * 1024)
-#define COROUTINES_DEFAULT   (2u << 20)
+#define COROUTINES_DEFAULT   (2u << 20) /* urt_coro.number has 21 bits */
 #define RING_ENTRIES_DEFAULT 256
 #define RING_ENTRIES_MAX     4096
-#define SIGNAL_STACK_SIZE    (64 * 1024)
-
-static const char *const reason_names[] = {
-#define X(symbol, name, counter) name,
-	URT__REASONS(X)
-#undef X
-};
+#define BLOCKING_DEFAULT     64
 
 static atomic_bool running;
 static char why[256] = "no run has failed";
@@ -71,129 +80,94 @@ static int because_io_uring(int err)
 	return err;
 }
 
-/* ---- stack overflow ---------------------------------------------------- */
+/* ---- options ----------------------------------------------------------- */
 
-static struct sigaction old_segv;
-
-/*
- * On the signal stack. A hit of a coroutine's guard is named; everything goes
- * on as it would have without us.
- */
-static void on_segv(int sig, siginfo_t *info, void *context)
+/* CPUs' worth of time that the cgroup or one above it allows; 0: no limit. */
+static unsigned cgroup_cpus(void)
 {
-	size_t i;
+	char line[4096], path[4200], *slash;
+	long quota, period;
+	unsigned least = 0;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	bool found = false;
 
-	(void)context;
-	if (urt__stack_guard_hit(&urt__rt.stacks, info->si_addr, &i)) {
-		struct urt_coro *c = urt__coro_at(i);
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "0::", 3);
+	if (f)
+		fclose(f);
+	if (!found)
+		return 0;
+	line[strcspn(line, "\n")] = '\0';
+	while ((slash = strrchr(line + 3, '/'))) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max",
+			 line + 3);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%ld %ld", &quota, &period) == 2 &&
+		    quota > 0 && period > 0) {
+			unsigned n = (quota + period - 1) / period;
 
-		urt__print("uring_rt: coroutine stack overflow: coroutine "
-			   "%llu, started with function %p, stack of %zu "
-			   "bytes (urt_options.stack_size)\n",
-			   (unsigned long long)c->id, (void *)(uintptr_t)c->fn,
-			   (size_t)((char *)c - (char *)c->stack_lowest));
+			least = !least || n < least ? n : least;
+		}
+		if (f)
+			fclose(f);
+		*slash = '\0';
 	}
-	sigaction(sig, &old_segv, NULL);
-	if (info->si_code <= 0) /* sent by someone: it will not come again */
-		raise(sig);
+	return least;
 }
 
-/* The old signal stack goes to *old. NULL: no memory; then no report. */
-static void *signal_stack_enter(stack_t *old)
+static unsigned usable_cpus(void)
 {
-	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
-	struct sigaction sa = { .sa_sigaction = on_segv,
-				.sa_flags = SA_SIGINFO | SA_ONSTACK };
+	cpu_set_t set;
+	unsigned n = 1, limit = cgroup_cpus();
 
-	ss.ss_sp = malloc(SIGNAL_STACK_SIZE);
-	if (!ss.ss_sp)
-		return NULL;
-	sigaltstack(&ss, old);
-	sigaction(SIGSEGV, &sa, &old_segv);
-	return ss.ss_sp;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		n = CPU_COUNT(&set);
+	if (limit && n > limit)
+		n = limit;
+	return n < URT__PROCS_MAX ? n : URT__PROCS_MAX;
 }
 
-static void signal_stack_leave(void *stack, const stack_t *old)
+static int workers_wanted(unsigned *n)
 {
-	if (!stack)
-		return;
-	sigaction(SIGSEGV, &old_segv, NULL);
-	sigaltstack(old, NULL);
-	free(stack);
-}
+	const char *s = getenv("URT_WORKERS");
+	char *end;
+	long v;
 
-/* ---- deadlock ---------------------------------------------------------- */
-
-static void print_coroutine(const struct urt_coro *c)
-{
-	Dl_info info;
-	void *fn = (void *)(uintptr_t)c->fn;
-
-	if (dladdr(fn, &info) && info.dli_sname)
-		urt__print("coroutine %llu [%s]: started with %s\n",
-			   (unsigned long long)c->id, reason_names[c->reason],
-			   info.dli_sname);
-	else
-		urt__print("coroutine %llu [%s]: started with %p\n",
-			   (unsigned long long)c->id, reason_names[c->reason],
-			   fn);
-}
-
-#define REPORT_MAX 100
-
-static void deadlock(void)
-{
-	unsigned n = 0;
-
-	fflush(NULL);
-	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
-	for (size_t i = 0; i < urt__rt.stacks.used; i++) {
-		struct urt_coro *c = urt__coro_at(i);
-
-		if (c->reason == URT__R_FREE || c->reason == URT__R_DEAD)
-			continue;
-		if (n++ < REPORT_MAX)
-			print_coroutine(c);
+	if (*n)
+		return 0;
+	if (!s || !*s) {
+		*n = usable_cpus();
+		return 0;
 	}
-	if (n > REPORT_MAX)
-		urt__print("... and %u more\n", n - REPORT_MAX);
-	_exit(2);
-}
-
-/* ---- run --------------------------------------------------------------- */
-
-struct run {
-	struct urt__worker worker;
-	struct urt__proc proc;
-	bool stop;
-	urt_fn *fn;
-	void *arg;
-};
-
-static void first(void *arg)
-{
-	struct run *run = arg;
-
-	run->fn(run->arg);
-	urt__stop(urt__worker());
+	v = strtol(s, &end, 10);
+	if (*end || v < 1 || v > URT__PROCS_MAX)
+		return because(-EINVAL, "URT_WORKERS: a number from 1 to 256");
+	*n = v;
+	return 0;
 }
 
 static int check_options(struct urt_options *o)
 {
-	if (!o->workers)
-		o->workers = 1;
+	int err = workers_wanted(&o->workers);
+
+	if (err)
+		return err;
 	if (!o->stack_size)
 		o->stack_size = STACK_DEFAULT;
 	if (!o->max_coroutines)
 		o->max_coroutines = COROUTINES_DEFAULT;
 	if (!o->ring_entries)
 		o->ring_entries = RING_ENTRIES_DEFAULT;
-	if (o->workers != 1)
-		return because(-EINVAL, "urt_options.workers: 1 is all that "
-					"this version can do");
+	if (!o->max_blocking)
+		o->max_blocking = BLOCKING_DEFAULT;
+	if (o->workers > URT__PROCS_MAX)
+		return because(-EINVAL, "urt_options.workers: at most 256");
 	if (o->stack_size < STACK_MIN)
 		return because(-EINVAL,
 			       "urt_options.stack_size: at least 16384 bytes");
+	if (o->max_coroutines > COROUTINES_DEFAULT)
+		return because(-EINVAL,
+			       "urt_options.max_coroutines: at most 2097152");
 	if (o->ring_entries > RING_ENTRIES_MAX)
 		return because(-EINVAL,
 			       "urt_options.ring_entries: at most 4096");
@@ -213,6 +187,151 @@ static int features(unsigned *f)
 	return -EINVAL;
 }
 
+/* "sched=1000,stall=100,leak", times in ms. */
+static int debug_wanted(void)
+{
+	const char *s = getenv("URT_DEBUG");
+	struct urt__debug d = { 0 };
+
+	while (s && *s) {
+		size_t len = strcspn(s, ",");
+		long long ms = 0;
+
+		if (len == 4 && !strncmp(s, "leak", 4))
+			d.leak = true;
+		else if (sscanf(s, "sched=%lld", &ms) == 1 && ms > 0)
+			d.sched_ns = ms * 1000000;
+		else if (sscanf(s, "stall=%lld", &ms) == 1 && ms > 0)
+			d.stall_ns = ms * 1000000;
+		else
+			return because(-EINVAL, "URT_DEBUG: a list of "
+						"sched=MS, stall=MS, leak");
+		s += len + (s[len] == ',');
+	}
+	urt__debug = d;
+	return 0;
+}
+
+/* ---- workers ----------------------------------------------------------- */
+
+static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
+static unsigned nr_joined;
+
+struct birth {
+	struct urt__worker *worker;
+	unsigned index;
+	struct urt__proc *proc;
+	sem_t ready;
+	int err;
+};
+
+/* On its own thread, which will be the ring's. */
+static int worker_begin(struct urt__worker *w, unsigned index,
+			struct urt__proc *p)
+{
+	int err = urt__worker_init(w, index, p);
+
+	if (err)
+		return err;
+	urt__signal_stack_enter(w);
+	urt__tls_worker = w;
+	atomic_store(&urt__rt.worker[index], w);
+	atomic_store(&urt__rt.nr_workers, index + 1);
+	return 0;
+}
+
+static void worker_end(struct urt__worker *w)
+{
+	urt__ring_drain(&w->ring);
+	atomic_store(&w->state, URT__W_GONE);
+	urt__signal_stack_leave(w);
+	urt__tls_worker = NULL;
+}
+
+static void *worker_main(void *arg)
+{
+	struct birth *b = arg;
+	struct urt__worker *w = b->worker;
+
+	b->err = worker_begin(w, b->index, b->proc);
+	if (b->err) {
+		sem_post(&b->ready);
+		return NULL;
+	}
+	sem_post(&b->ready);
+	urt__worker_loop(w);
+	worker_end(w);
+	return NULL;
+}
+
+static int worker_add(struct urt__proc *p)
+{
+	struct birth b = { .index = atomic_load(&urt__rt.nr_workers),
+			   .proc = p };
+	pthread_t t;
+	int err;
+
+	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX ||
+	    atomic_load(&urt__rt.stop))
+		return -EAGAIN;
+	b.worker = aligned_alloc(URT__CACHELINE, sizeof(*b.worker));
+	if (!b.worker)
+		return -ENOMEM;
+	sem_init(&b.ready, 0, 0);
+	err = -pthread_create(&t, NULL, worker_main, &b);
+	if (!err) {
+		while (sem_wait(&b.ready))
+			;
+		err = b.err;
+	}
+	if (!err)
+		threads[b.index] = t;
+	else
+		free(b.worker);
+	sem_destroy(&b.ready);
+	return err;
+}
+
+bool urt__worker_add(struct urt__proc *p)
+{
+	return !worker_add(p);
+}
+
+static void join_threads(void)
+{
+	for (; nr_joined < atomic_load(&urt__rt.nr_workers); nr_joined++)
+		if (nr_joined) /* the first is the calling thread */
+			pthread_join(threads[nr_joined], NULL);
+}
+
+static void workers_free(void)
+{
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++) {
+		urt__worker_destroy(urt__rt.worker[i]);
+		free(urt__rt.worker[i]);
+	}
+	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
+		urt__proc_free(urt__rt.proc[i]);
+}
+
+/* ---- run --------------------------------------------------------------- */
+
+struct first {
+	urt_fn *fn;
+	void *arg;
+};
+
+static void first_main(void *arg)
+{
+	struct first *f = arg;
+	struct urt__worker *w;
+
+	f->fn(f->arg);
+	w = urt__enter(false);
+	urt__stop();
+	urt__abandon(w);
+}
+
 /*
  * A forked child has no runtime: its ring would be the parent's (and is not
  * mapped in it), so its calls return -EPERM, until it starts a run of its own.
@@ -220,63 +339,10 @@ static int features(unsigned *f)
 static void forget_in_child(void)
 {
 	urt__tls_worker = NULL;
+	urt__shared = false;
+	urt__behalf_forget();
+	urt__blocking_forget();
 	atomic_store(&running, false);
-}
-
-static int run_on_this_thread(struct run *run)
-{
-	stack_t old_stack;
-	void *stack = signal_stack_enter(&old_stack);
-	int err = -ENOMEM;
-
-	urt__tls_worker = &run->worker;
-	if (urt__spawn(&run->worker, first, run, true)) {
-		urt__worker_loop(&run->worker);
-		urt__ring_drain(&run->worker.ring);
-		err = 0;
-	}
-	urt__tls_worker = NULL;
-	signal_stack_leave(stack, &old_stack);
-	return err;
-}
-
-static int run(struct run *run, struct urt_options *o)
-{
-	struct urt__runtime *rt = &urt__rt;
-	unsigned f;
-	int err = features(&f);
-
-	if (err)
-		return err;
-	memset(rt, 0, sizeof(*rt));
-	rt->deadlock = deadlock;
-	rt->stats_fd = urt__stats_open(&rt->stats_page, o->workers);
-	if (rt->stats_fd < 0)
-		return because(rt->stats_fd, "no memory for the counters page");
-	err = urt__stacks_init(&rt->stacks, o->stack_size, o->max_coroutines,
-			       f & URT__F_GUARD_INSTALL);
-	if (err) {
-		because(err, "no address space for the stacks (ulimit -v, or "
-			     "urt_options.max_coroutines)");
-		goto out_stats;
-	}
-	err = urt__worker_init(&run->worker, &run->proc,
-			       urt__stats_slot(rt->stats_page, 0),
-			       o->ring_entries, f);
-	if (err) {
-		because_io_uring(err);
-		goto out_stacks;
-	}
-	run->worker.stop = &run->stop;
-	err = run_on_this_thread(run);
-	if (err)
-		because(err, "no memory for the first coroutine");
-	urt__worker_destroy(&run->worker);
-out_stacks:
-	urt__stacks_destroy(&rt->stacks);
-out_stats:
-	urt__stats_close(rt->stats_page, rt->stats_fd);
-	return err;
 }
 
 static void watch_forks(void)
@@ -284,30 +350,153 @@ static void watch_forks(void)
 	pthread_atfork(NULL, NULL, forget_in_child);
 }
 
+static void runtime_init(const struct urt_options *o, unsigned f)
+{
+	struct urt__runtime *rt = &urt__rt;
+
+	memset(rt, 0, sizeof(*rt));
+	rt->stats_fd = -1;
+	rt->deadlock = urt__report_deadlock;
+	rt->coro_ended = urt__coro_ended;
+	rt->features = f;
+	rt->ring_entries = o->ring_entries;
+	rt->max_coroutines = o->max_coroutines;
+	rt->nr_procs = o->workers;
+	rt->stack_size[0] = o->stack_size;
+	for (unsigned i = 1; i < URT__CLASSES; i++)
+		rt->stack_size[i] = (size_t)STACK_MIN << 2 * (i - 1);
+	rt->membarrier =
+		f & URT__F_MEMBARRIER &&
+		!syscall(SYS_membarrier,
+			 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	urt__shared = o->workers > 1;
+	nr_joined = 0;
+}
+
+static int procs_new(void)
+{
+	for (unsigned i = 0; i < urt__rt.nr_procs; i++) {
+		urt__rt.proc[i] = urt__proc_new(i);
+		if (!urt__rt.proc[i])
+			return because(-ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+/* The calling thread's worker, then those of other threads. */
+static int workers_new(void)
+{
+	struct urt__worker *w = aligned_alloc(URT__CACHELINE, sizeof(*w));
+	int err = w ? worker_begin(w, 0, urt__rt.proc[0]) : -ENOMEM;
+
+	if (err) {
+		free(w);
+		return because_io_uring(err);
+	}
+	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
+		err = worker_add(urt__rt.proc[i]);
+	return err ? because_io_uring(err) : 0;
+}
+
+/* Runs the first coroutine until it returns. */
+static int run_first(struct first *first)
+{
+	struct urt__worker *w = urt__worker();
+	struct urt__spawn s = { .fn = first_main,
+				.arg = first,
+				.deadline_ns = URT_NEVER,
+				.detached = true };
+	struct urt_coro *c = urt__spawn(w, &s);
+
+	if (!c)
+		return because(-ENOMEM, "no memory for the first coroutine");
+	urt__ready(c);
+	urt__worker_loop(w);
+	return 0;
+}
+
+/* Everything but what the workers stand on. */
+static int run_workers(struct first *first, const struct urt_options *o)
+{
+	int err = procs_new();
+
+	if (err)
+		goto out_procs;
+	err = workers_new();
+	if (err)
+		goto out_workers;
+	err = urt__monitor_start();
+	if (err) {
+		because(err, "no memory for the monitor thread");
+		goto out_workers;
+	}
+	urt__behalf_open();
+	urt__blocking_open(o->max_blocking);
+	err = run_first(first);
+	if (err)
+		urt__stop();
+	join_threads();
+	urt__monitor_stop();
+	join_threads(); /* one that it made meanwhile */
+	urt__blocking_close();
+	urt__behalf_close();
+	if (urt__debug.leak)
+		urt__report_leaks();
+out_workers:
+	urt__stop();
+	join_threads();
+	if (urt__worker())
+		worker_end(urt__worker());
+out_procs:
+	workers_free();
+	return err;
+}
+
+static int run(struct first *first, const struct urt_options *o)
+{
+	struct urt__runtime *rt = &urt__rt;
+	unsigned f;
+	int err = features(&f);
+
+	if (err || (err = debug_wanted()))
+		return err;
+	runtime_init(o, f);
+	rt->stats_fd =
+		urt__stats_open(&rt->stats_page, o->workers + URT__SPARES_MAX);
+	if (rt->stats_fd < 0)
+		return because(rt->stats_fd, "no memory for the counters page");
+	err = urt__stacks_init(&rt->stacks[0], o->stack_size, o->max_coroutines,
+			       f & URT__F_GUARD_INSTALL);
+	if (err) {
+		because(err, "no address space for the stacks (ulimit -v, or "
+			     "urt_options.max_coroutines)");
+	} else {
+		urt__preempt_open();
+		urt__report_open();
+		err = run_workers(first, o);
+		urt__report_close();
+		urt__preempt_close();
+	}
+	for (unsigned i = 0; i < URT__CLASSES; i++)
+		urt__stacks_destroy(&rt->stacks[i]);
+	urt__stats_close(rt->stats_page, rt->stats_fd);
+	return err;
+}
+
 int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 {
-	struct urt_options o = options ? *options : (struct urt_options){ 0 };
-	struct run *r;
-	int err = check_options(&o);
-
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct urt_options o = options ? *options : (struct urt_options){ 0 };
+	struct first first = { fn, arg };
+	int err = check_options(&o);
 
 	if (err)
 		return err;
 	pthread_once(&once, watch_forks);
 	if (atomic_exchange(&running, true))
 		return because(-EBUSY, "a run is going on in this process");
-	err = -ENOMEM;
-	r = aligned_alloc(URT__CACHELINE, sizeof(*r));
-	if (r) {
-		r->stop = false;
-		r->fn = fn;
-		r->arg = arg;
-		err = run(r, &o);
-		free(r);
-	} else {
-		because(err, "out of memory");
-	}
+	err = run(&first, &o);
+	urt__shared = false;
 	atomic_store(&running, false);
 	return err;
 }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Condition: waiters in order of arrival; signal wakes the first.
+ *
+ * The waiter is on the list, under the condition's lock, before it gives up
+ * the mutex, so a signal made with the mutex held cannot come between. The
+ * mutex is taken again whatever ended the wait. No wake-ups without cause; but
+ * others may have taken the mutex first, so look again, as always.
+ *
+ * Lock order: the condition's, then the mutex's.
+ */
+#include "waiter.h"
+#undef errno
+
+void urt_cond_init(struct urt_cond *c)
+{
+	*c = (struct urt_cond)URT_COND_INIT;
+}
+
+int urt_cond_wait(struct urt_cond *c, struct urt_mutex *m, int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__enter(true);
+	struct urt__waiter self = { .coro = NULL };
+	int ret;
+
+	if (urt__unlikely(!w))
+		return -EPERM;
+	urt__obj_lock(&c->lock);
+	ret = urt__wait_begin(w, 0, deadline_ns, &self.seq);
+	if (ret) {
+		urt__obj_unlock(&c->lock);
+		urt__leave();
+		return ret;
+	}
+	self.coro = w->current;
+	urt__waitq_push(&c->waiters, &self);
+	urt__mutex_unlock(m);
+	ret = urt__park(w, URT__R_COND, URT__WAITING, urt__commit_unlock,
+			&c->lock);
+	if (ret < 0) {
+		urt__obj_lock(&c->lock);
+		if (self.queue)
+			urt__waitq_remove(&self);
+		urt__obj_unlock(&c->lock);
+	}
+	urt__mutex_lock(urt__worker(), m, URT__FIRM, URT_NEVER);
+	urt__leave();
+	return ret;
+}
+
+static void wake(struct urt_cond *c, bool all)
+{
+	struct urt__waiter *w;
+	unsigned n;
+
+	URT_BUG_ON(!urt__enter(false)); /* on a plain thread: see urt.h */
+	urt__obj_lock(&c->lock);
+	w = all ? urt__waitq_claim_all(&c->waiters, 0, &n)
+		: urt__waitq_claim(&c->waiters, 0);
+	urt__obj_unlock(&c->lock);
+	if (w && !all)
+		w->next = NULL;
+	urt__waiters_ready(w);
+	urt__leave();
+}
+
+void urt_cond_signal(struct urt_cond *c)
+{
+	wake(c, false);
+}
+
+void urt_cond_broadcast(struct urt_cond *c)
+{
+	wake(c, true);
+}

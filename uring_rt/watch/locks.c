@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Knowing that a coroutine holds a pthread lock.
+ *
+ * Preempting it then would be wrong: another coroutine of the same thread that
+ * wants the lock would block the thread, and the holder never ran again. So
+ * these are definitions of the lock functions in front of libc's, as a
+ * preloaded library would have them, which keep a count for each thread. It is
+ * the thread's and not the coroutine's, since a coroutine must not park while
+ * it holds one. A lock that is taken by other means than these functions is
+ * not seen: its owner uses urt_preempt_disable.
+ *
+ * Under ThreadSanitizer, which defines them too, nothing is preempted by
+ * signal, and this file is empty.
+ */
+#define _GNU_SOURCE
+#include "watch.h"
+
+#ifdef URT__TSAN
+
+unsigned urt__locks_held(void)
+{
+	return 1;
+}
+
+#else
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <threads.h>
+#include <time.h>
+
+static __thread unsigned held __attribute__((tls_model("initial-exec")));
+
+unsigned urt__locks_held(void)
+{
+	return held;
+}
+
+/* X(type of result, name, parameters, arguments, value that means taken) */
+#define TAKE(X)                                                              \
+	X(int, pthread_mutex_lock, (pthread_mutex_t * l), (l), 0)            \
+	X(int, pthread_mutex_trylock, (pthread_mutex_t * l), (l), 0)         \
+	X(int, pthread_mutex_timedlock,                                      \
+	  (pthread_mutex_t * l, const struct timespec *t), (l, t), 0)        \
+	X(int, pthread_mutex_clocklock,                                      \
+	  (pthread_mutex_t * l, clockid_t c, const struct timespec *t),      \
+	  (l, c, t), 0)                                                      \
+	X(int, pthread_rwlock_rdlock, (pthread_rwlock_t * l), (l), 0)        \
+	X(int, pthread_rwlock_tryrdlock, (pthread_rwlock_t * l), (l), 0)     \
+	X(int, pthread_rwlock_timedrdlock,                                   \
+	  (pthread_rwlock_t * l, const struct timespec *t), (l, t), 0)       \
+	X(int, pthread_rwlock_clockrdlock,                                   \
+	  (pthread_rwlock_t * l, clockid_t c, const struct timespec *t),     \
+	  (l, c, t), 0)                                                      \
+	X(int, pthread_rwlock_wrlock, (pthread_rwlock_t * l), (l), 0)        \
+	X(int, pthread_rwlock_trywrlock, (pthread_rwlock_t * l), (l), 0)     \
+	X(int, pthread_rwlock_timedwrlock,                                   \
+	  (pthread_rwlock_t * l, const struct timespec *t), (l, t), 0)       \
+	X(int, pthread_rwlock_clockwrlock,                                   \
+	  (pthread_rwlock_t * l, clockid_t c, const struct timespec *t),     \
+	  (l, c, t), 0)                                                      \
+	X(int, pthread_spin_lock, (pthread_spinlock_t * l), (l), 0)          \
+	X(int, pthread_spin_trylock, (pthread_spinlock_t * l), (l), 0)       \
+	X(int, mtx_lock, (mtx_t * l), (l), thrd_success)                     \
+	X(int, mtx_trylock, (mtx_t * l), (l), thrd_success)                  \
+	X(int, mtx_timedlock, (mtx_t * l, const struct timespec *t), (l, t), \
+	  thrd_success)                                                      \
+	X(int, ftrylockfile, (FILE * f), (f), 0)
+
+#define GIVE(X)                                                    \
+	X(int, pthread_mutex_unlock, (pthread_mutex_t * l), (l))   \
+	X(int, pthread_rwlock_unlock, (pthread_rwlock_t * l), (l)) \
+	X(int, pthread_spin_unlock, (pthread_spinlock_t * l), (l)) \
+	X(int, mtx_unlock, (mtx_t * l), (l))
+
+/* A robust mutex whose owner died is taken, too. */
+static inline void taken(int ret, int success)
+{
+	if (ret == success || ret == 130 /* EOWNERDEAD */)
+		held++;
+}
+
+static void *next(void **cache, const char *name)
+{
+	void *f = __atomic_load_n(cache, __ATOMIC_RELAXED);
+
+	if (urt__unlikely(!f)) {
+		f = dlsym(RTLD_NEXT, name);
+		URT_BUG_ON(!f);
+		__atomic_store_n(cache, f, __ATOMIC_RELAXED);
+	}
+	return f;
+}
+
+#define NEXT(type, name, params) \
+	static void *cache;      \
+	type(*real) params = (type(*) params)next(&cache, #name)
+
+#define X(type, name, params, args, success) \
+	URT_API type name params             \
+	{                                    \
+		NEXT(type, name, params);    \
+		type ret = real args;        \
+                                             \
+		taken(ret, success);         \
+		return ret;                  \
+	}
+TAKE(X)
+#undef X
+
+/* Never below 0: one that was locked before we were there. */
+static inline void given(void)
+{
+	held -= held > 0;
+}
+
+#define X(type, name, params, args)       \
+	URT_API type name params          \
+	{                                 \
+		NEXT(type, name, params); \
+		type ret = real args;     \
+                                          \
+		given();                  \
+		return ret;               \
+	}
+GIVE(X)
+#undef X
+
+URT_API void flockfile(FILE *f)
+{
+	NEXT(void, flockfile, (FILE *));
+	real(f);
+	held++;
+}
+
+URT_API void funlockfile(FILE *f)
+{
+	NEXT(void, funlockfile, (FILE *));
+	real(f);
+	given();
+}
+
+#endif

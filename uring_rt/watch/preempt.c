@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The signal to a worker that has run one coroutine for too long.
+ *
+ * The monitor sends SIGURG (ignored by default, and Go's choice) to the
+ * worker's thread. The handler runs on the thread's signal stack and does two
+ * things, if the thread is outside the runtime (in_rt, which only this thread
+ * writes):
+ *
+ *   drain    it enters the ring on the coroutine's behalf, as only the owner of
+ *            a DEFER_TASKRUN ring can: requests are handed over, completions
+ *            reaped, and the coroutines that they ready can be stolen;
+ *
+ *   preempt  if it is safe, it makes the interrupted code appear to have called
+ *            urt__preempt_entry (exec/arch), which saves all registers and
+ *            parks the coroutine. It stays with its worker, since its
+ *            registers may hold addresses of thread-local variables.
+ *
+ * It is safe to switch away where no other coroutine of this thread can need
+ * what the interrupted one holds:
+ *
+ *   - the program counter is in the program's own text, or that of a library
+ *     that was registered;
+ *   - nothing above on the stack points into another library: so the code is
+ *     not a callback of one (qsort, a tree walk under the library's lock), let
+ *     alone inside it. All words are looked at, as frames cannot be told from
+ *     data; a stale one only means that it is not preempted;
+ *   - it holds no pthread lock (locks.c), nor has it disabled preemption;
+ *   - its stack has room for the registers and the way to the scheduler.
+ *
+ * Otherwise nothing happens, and the monitor has another thread take over the
+ * processor, which is always safe.
+ *
+ * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
+ * signal handler and without locks. Where it is missing, in a static program,
+ * or on another architecture than x86-64, nothing is preempted by signal.
+ */
+#define _GNU_SOURCE
+#include "watch.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+#undef errno
+
+#define REGISTERED_MAX 16
+#define SCAN_MAX       (64 * 1024) /* bytes of stack looked at */
+#define NEED_BESIDES   8192	   /* bytes of stack below the registers */
+
+static bool possible;
+static struct sigaction old_urg;
+
+#if defined(__x86_64__) && !defined(URT__TSAN)
+#include <cpuid.h>
+
+struct range {
+	uintptr_t start, end;
+};
+
+/* Objects whose text may be preempted: the program, and the registered. */
+static struct range allowed[1 + REGISTERED_MAX];
+static _Atomic unsigned nr_allowed;
+static struct range runtime;	  /* the object that holds the runtime */
+static struct range program_text; /* executable part of the program */
+
+uint32_t urt__xsave_size __attribute__((visibility("hidden")));
+extern char urt__preempt_entry[] __attribute__((visibility("hidden")));
+extern char urt__preempt_end[] __attribute__((visibility("hidden")));
+void urt__preempted(void) __attribute__((visibility("hidden")));
+
+extern int _dl_find_object(void *, struct dl_find_object *)
+	__attribute__((weak));
+
+static bool object_of(uintptr_t address, struct range *r)
+{
+	struct dl_find_object o;
+
+	if (_dl_find_object((void *)address, &o))
+		return false;
+	r->start = (uintptr_t)o.dlfo_map_start;
+	r->end = (uintptr_t)o.dlfo_map_end;
+	return true;
+}
+
+/* Of the first object, which is the program. */
+static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	bool *dynamic = arg;
+
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+
+		*dynamic |= h->p_type == PT_INTERP;
+		if (h->p_type != PT_LOAD || !(h->p_flags & PF_X))
+			continue;
+		program_text.start = info->dlpi_addr + h->p_vaddr;
+		program_text.end = program_text.start + h->p_memsz;
+	}
+	return 1;
+}
+
+static void find_objects(void)
+{
+	unsigned a, b, c, d;
+	bool dynamic = false;
+
+	possible = false;
+	dl_iterate_phdr(find_text, &dynamic);
+	if (!dynamic || !_dl_find_object ||
+	    !object_of(program_text.start, &allowed[0]) ||
+	    !object_of((uintptr_t)urt__preempt_entry, &runtime))
+		return;
+	__cpuid(1, a, b, c, d);
+	if (!(c & bit_OSXSAVE) || !__get_cpuid_count(13, 0, &a, &b, &c, &d))
+		return;
+	urt__xsave_size = b;
+	if (!nr_allowed)
+		nr_allowed = 1;
+	possible = true;
+}
+
+static bool within(const struct range *r, uintptr_t a)
+{
+	return a >= r->start && a < r->end;
+}
+
+static bool is_allowed(uintptr_t a)
+{
+	unsigned n = atomic_load_explicit(&nr_allowed, memory_order_acquire);
+
+	for (unsigned i = 0; i < n; i++)
+		if (within(&allowed[i], a))
+			return true;
+	return false;
+}
+
+static bool is_foreign(uintptr_t a)
+{
+	struct range r;
+
+	if (a < 65536 || is_allowed(a) || within(&runtime, a))
+		return false;
+	for (unsigned i = 0; i < URT__CLASSES; i++) {
+		const struct urt__stacks *s = &urt__rt.stacks[i];
+
+		if (s->base && a >= (uintptr_t)s->base &&
+		    a < (uintptr_t)s->base + s->max * s->stride)
+			return false;
+	}
+	return object_of(a, &r);
+}
+
+/* Reads dead and poisoned words of the stack, on purpose. */
+__attribute__((no_sanitize_address)) static bool stack_is_own(uintptr_t sp,
+							      uintptr_t top)
+{
+	if (top - sp > SCAN_MAX)
+		return false;
+	for (const uintptr_t *p = (const uintptr_t *)(sp & ~7ul);
+	     (uintptr_t)p < top; p++)
+		if (is_foreign(*p))
+			return false;
+	return true;
+}
+
+static bool is_safe(struct urt__worker *w, uintptr_t pc, uintptr_t sp)
+{
+	struct urt_coro *c = w->current;
+	size_t need = urt__xsave_size + NEED_BESIDES;
+
+	if (!possible || !c || c->no_preempt || urt__locks_held())
+		return false;
+	if (sp > (uintptr_t)c || sp < (uintptr_t)c->stack_lowest + need)
+		return false;
+	if (pc >= (uintptr_t)urt__preempt_entry &&
+	    pc < (uintptr_t)urt__preempt_end)
+		return false;
+	if (!is_allowed(pc) ||
+	    (within(&allowed[0], pc) && !within(&program_text, pc)))
+		return false;
+	return stack_is_own(sp, (uintptr_t)c);
+}
+
+/* As if the interrupted code had called it, below its red zone. */
+__attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
+							 ucontext_t *u)
+{
+	greg_t *r = u->uc_mcontext.gregs;
+	uintptr_t *sp;
+
+	if (!is_safe(w, r[REG_RIP], r[REG_RSP]))
+		return false;
+	sp = (uintptr_t *)(r[REG_RSP] - 128) - 1;
+	*sp = r[REG_RIP];
+	r[REG_RSP] = (greg_t)(uintptr_t)sp;
+	r[REG_RIP] = (greg_t)(uintptr_t)urt__preempt_entry;
+	return true;
+}
+
+/* From urt__preempt_entry, on the coroutine's stack. */
+void urt__preempted(void)
+{
+	struct urt__worker *w = urt__enter(false);
+
+	if (urt__rt.stop)
+		urt__abandon(w);
+	urt__park_pinned(w);
+	urt__leave();
+}
+
+int urt_preempt_register(const void *address_in_library)
+{
+	unsigned n = atomic_load(&nr_allowed);
+
+	if (!_dl_find_object)
+		return 0; /* nothing is preempted by signal at all */
+	if (!n)
+		n = 1; /* the first is the program's */
+	if (n == URT__ARRAY_LEN(allowed))
+		return -ENOSPC;
+	if (!object_of((uintptr_t)address_in_library, &allowed[n]))
+		return -ENOENT;
+	atomic_store_explicit(&nr_allowed, n + 1, memory_order_release);
+	return 0;
+}
+
+#else
+
+static void find_objects(void)
+{
+	possible = false;
+}
+
+int urt_preempt_register(const void *address_in_library)
+{
+	(void)address_in_library;
+	return 0; /* nothing is preempted by signal at all */
+}
+
+static bool preempt(struct urt__worker *w, ucontext_t *u)
+{
+	(void)w, (void)u;
+	return false;
+}
+
+#endif
+
+/* ---- the handler ------------------------------------------------------- */
+
+/* The world is stopped: nothing more is done on this thread. */
+static void freeze(struct urt__worker *w)
+{
+	atomic_store(&w->parked_signal, 2);
+	for (;;)
+		syscall(SYS_futex, &w->parked_signal,
+			FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 2, NULL, NULL, 0);
+}
+
+static void on_urg(int sig, siginfo_t *info, void *context)
+{
+	struct urt__worker *w = urt__worker();
+	int saved = *urt_errno_location();
+
+	if (info->si_code != SI_TKILL || info->si_pid != getpid() || !w) {
+		if (old_urg.sa_flags & SA_SIGINFO)
+			old_urg.sa_sigaction(sig, info, context);
+		else if (old_urg.sa_handler != SIG_DFL &&
+			 old_urg.sa_handler != SIG_IGN)
+			old_urg.sa_handler(sig);
+		return;
+	}
+	if (atomic_load(&w->parked_signal) == 1)
+		freeze(w);
+	if (atomic_load_explicit(&w->in_rt, memory_order_relaxed))
+		return;
+	/* Keeps out the taker of the processor, which looks at in_rt under
+	 * this lock (sched/idle.c). */
+	urt__lock(&w->handoff_lock);
+	atomic_store_explicit(&w->in_rt, 1, memory_order_relaxed);
+	urt__unlock(&w->handoff_lock);
+	urt__count(w->stats, URT__STAT_DRAINS);
+	urt__worker_drain(w);
+	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
+		urt__report_backtrace();
+	if (atomic_exchange(&w->preempt, false) && w->proc)
+		preempt(w, context);
+	if (w->proc && urt__runq_len(&w->proc->runq))
+		urt__wake_hint();
+	atomic_store_explicit(&w->in_rt, 0, memory_order_release);
+	*urt_errno_location() = saved;
+}
+
+void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
+{
+	atomic_store(&w->preempt, also_preempt);
+	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
+}
+
+void urt__preempt_freeze(struct urt__worker *w)
+{
+	atomic_store(&w->parked_signal, 1);
+	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
+}
+
+void urt__preempt_open(void)
+{
+	const char *s = getenv("URT_PREEMPT");
+	struct sigaction sa = { .sa_sigaction = on_urg,
+				.sa_flags =
+					SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+
+	find_objects();
+	if (s && !strcmp(s, "off"))
+		possible = false;
+	sigfillset(&sa.sa_mask);
+	sigaction(SIGURG, &sa, &old_urg);
+}
+
+void urt__preempt_close(void)
+{
+	sigaction(SIGURG, &old_urg, NULL);
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is said when it goes wrong: deadlock, SIGQUIT, stack overflow, leaks.
+ *
+ * The backtrace of a parked coroutine is taken by itself: it is switched to,
+ * runs backtrace(3) in the commit that every resumed coroutine runs first, and
+ * switches back (urt__visit). So the unwinder sees an ordinary stack, and no
+ * second way of walking stacks is needed. Only for coroutines that are parked
+ * while nothing else runs.
+ */
+#define _GNU_SOURCE
+#include "../base/sys.h"
+#include "watch.h"
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#undef errno
+
+#define SIGNAL_STACK_SIZE (64 * 1024)
+#define FRAMES_MAX	  32
+#define REPORT_MAX	  100
+#define VISIT_NEEDS	  6144 /* bytes of stack, for the unwinder */
+
+static const char *const reason_names[] = {
+#define X(symbol, name, counter) name,
+	URT__REASONS(X)
+#undef X
+};
+
+static struct sigaction old_segv, old_quit;
+
+/* ---- names and backtraces ---------------------------------------------- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+const char *urt__report_name(const struct urt_coro *c, char *buf, size_t size)
+{
+	void *fn = c->scope ? (void *)(uintptr_t)c->scope_fn
+			    : (void *)(uintptr_t)c->fn;
+	Dl_info info;
+
+	if (dladdr(fn, &info) && info.dli_sname)
+		snprintf(buf, size, "coroutine %llu (%s)",
+			 (unsigned long long)c->id, info.dli_sname);
+	else if (info.dli_fname)
+		snprintf(buf, size, "coroutine %llu (%s+%#tx)",
+			 (unsigned long long)c->id, base_name(info.dli_fname),
+			 (char *)fn - (char *)info.dli_fbase);
+	else
+		snprintf(buf, size, "coroutine %llu (%p)",
+			 (unsigned long long)c->id, fn);
+	return buf;
+}
+
+/* "program+0x1234" is what addr2line -e program 0x1234 takes. */
+static void print_frame(int i, void *pc)
+{
+	Dl_info info = { 0 };
+
+	if (!dladdr(pc, &info) || !info.dli_fname)
+		urt__print("\t#%d %p\n", i, pc);
+	else if (info.dli_sname)
+		urt__print("\t#%d %s+%#tx (%s+%#tx)\n", i, info.dli_sname,
+			   (char *)pc - (char *)info.dli_saddr,
+			   base_name(info.dli_fname),
+			   (char *)pc - (char *)info.dli_fbase);
+	else
+		urt__print("\t#%d %s+%#tx\n", i, base_name(info.dli_fname),
+			   (char *)pc - (char *)info.dli_fbase);
+}
+
+void urt__report_backtrace(void)
+{
+	void *pc[FRAMES_MAX];
+	int n = backtrace(pc, FRAMES_MAX);
+
+	for (int i = 1; i < n; i++)
+		print_frame(i - 1, pc[i]);
+}
+
+static void backtrace_visited(void *arg)
+{
+	(void)arg;
+	urt__report_backtrace();
+}
+
+/* ---- all coroutines ---------------------------------------------------- */
+
+struct list {
+	struct urt__worker *w; /* to visit with; NULL: no backtraces */
+	unsigned n;
+	bool leaks; /* also those that ended and were not joined */
+};
+
+static const struct urt__worker *runs_on(const struct urt_coro *c)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
+
+		if (w->current == c)
+			return w;
+	}
+	return NULL;
+}
+
+static bool can_visit(const struct urt_coro *c)
+{
+	return urt__park_state(atomic_load(&c->park)) != URT__BUSY &&
+	       (char *)c->ctx.sp - (char *)c->stack_lowest > VISIT_NEEDS;
+}
+
+static void print_coroutine(struct urt_coro *c, void *arg)
+{
+	struct list *l = arg;
+	uint8_t reason = atomic_load(&c->reason);
+	const struct urt__worker *on;
+	char name[128];
+
+	if (reason == URT__R_FREE || (reason == URT__R_DEAD && !l->leaks))
+		return;
+	if (l->n++ >= REPORT_MAX)
+		return;
+	urt__report_name(c, name, sizeof(name));
+	on = l->leaks ? NULL : runs_on(c);
+	if (on) {
+		urt__print("%s [running on worker %u]\n", name, on->index);
+		return;
+	}
+	urt__print("%s [%s]\n", name, reason_names[reason]);
+	if (l->w && can_visit(c))
+		urt__visit(l->w, c, backtrace_visited, NULL);
+}
+
+static void print_all(struct list *l)
+{
+	urt__coro_each(print_coroutine, l);
+	if (l->n > REPORT_MAX)
+		urt__print("... and %u more\n", l->n - REPORT_MAX);
+}
+
+void urt__report_all(struct urt__worker *w)
+{
+	struct list l = { .w = w };
+
+	print_all(&l);
+}
+
+void urt__report_leaks(void)
+{
+	struct list l = { .leaks = true };
+
+	urt__print(
+		"uring_rt: coroutines that are left at the end of the run:\n");
+	print_all(&l);
+	if (!l.n)
+		urt__print("none\n");
+}
+
+/* ---- deadlock ---------------------------------------------------------- */
+
+/* Threads of the program's own. io_uring's are kernel threads in our group,
+ * named iou-wrk-N and iou-sqp-N. */
+static bool other_threads(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers), found = 0, ours = 1;
+	DIR *d = opendir("/proc/self/task");
+	char path[300], comm[16];
+	struct dirent *e;
+
+	for (unsigned i = 0; i < n; i++)
+		ours += atomic_load(&urt__rt.worker[i]->state) != URT__W_GONE;
+	while (d && (e = readdir(d))) {
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+			 e->d_name);
+		f = fopen(path, "re");
+		comm[0] = '\0';
+		if (f && !fgets(comm, sizeof(comm), f))
+			comm[0] = '\0';
+		if (f)
+			fclose(f);
+		found += !!strncmp(comm, "iou-", 4);
+	}
+	if (d)
+		closedir(d);
+#ifdef URT__TSAN
+	ours++; /* the sanitizer's own */
+#endif
+	return found > ours + urt__blocking_threads();
+}
+
+void urt__report_deadlock(void)
+{
+	if (other_threads())
+		return;
+	fflush(NULL);
+	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
+	urt__report_all(urt__worker());
+	_exit(2);
+}
+
+/* ---- signals ----------------------------------------------------------- */
+
+static void report_overflow(const struct urt_coro *c)
+{
+	char name[128];
+
+	urt__print("uring_rt: coroutine stack overflow: %s, stack of %zu bytes "
+		   "(urt_options.stack_size, urt_spawn_with)\n",
+		   urt__report_name(c, name, sizeof(name)),
+		   (size_t)((const char *)c - (const char *)c->stack_lowest));
+	urt__report_backtrace();
+}
+
+/*
+ * On the signal stack. A hit of a coroutine's guard is named; everything goes
+ * on as it would have without us.
+ */
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	bool guard = false;
+	size_t index;
+
+	(void)context;
+	for (unsigned i = 0; i < URT__CLASSES && info->si_code > 0; i++) {
+		struct urt__stacks *s = &urt__rt.stacks[i];
+
+		if (urt__stack_find(s, info->si_addr, &index, &guard) && guard)
+			report_overflow(
+				(struct urt_coro *)urt__stack_top(s, index) -
+				1);
+	}
+	sigaction(sig, &old_segv, NULL);
+	if (info->si_code <= 0) /* sent by someone: it will not come again */
+		raise(sig);
+}
+
+static void on_quit(int sig)
+{
+	(void)sig;
+	urt__monitor_quit();
+}
+
+void urt__report_open(void)
+{
+	struct sigaction segv = { .sa_sigaction = on_segv,
+				  .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction quit = { .sa_handler = on_quit,
+				  .sa_flags = SA_ONSTACK | SA_RESTART };
+	void *pc[1];
+
+	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
+	sigaction(SIGSEGV, &segv, &old_segv);
+	sigaction(SIGQUIT, NULL, &old_quit);
+	if (old_quit.sa_handler == SIG_DFL)
+		sigaction(SIGQUIT, &quit, NULL);
+}
+
+void urt__report_close(void)
+{
+	sigaction(SIGSEGV, &old_segv, NULL);
+	if (old_quit.sa_handler == SIG_DFL)
+		sigaction(SIGQUIT, &old_quit, NULL);
+}
+
+/* Without memory for it there is no stack and so no report. */
+void urt__signal_stack_enter(struct urt__worker *w)
+{
+	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
+
+	if (urt__sys_mmap(&w->signal_stack, SIGNAL_STACK_SIZE,
+			  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0))
+		return;
+	ss.ss_sp = w->signal_stack;
+	sigaltstack(&ss, &w->old_signal_stack);
+}
+
+void urt__signal_stack_leave(struct urt__worker *w)
+{
+	if (!w->signal_stack)
+		return;
+	sigaltstack(&w->old_signal_stack, NULL);
+	munmap(w->signal_stack, SIGNAL_STACK_SIZE);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this floor know of each other. */
+#ifndef URT_WATCH_WATCH_H
+#define URT_WATCH_WATCH_H
+
+#include "../wait/wait.h"
+#include <signal.h>
+
+/* What URT_DEBUG asks for; 0 and false: nothing. */
+struct urt__debug {
+	int64_t sched_ns; /* a line about the scheduler so often */
+	int64_t stall_ns; /* report who runs for longer without a switch */
+	bool leak;	  /* report who is still there at the end */
+};
+extern struct urt__debug urt__debug;
+
+/* ---- preempt.c ---- */
+
+/* Installs and removes SIGURG's handler; finds the program's own text. */
+void urt__preempt_open(void);
+void urt__preempt_close(void);
+
+/* Has the worker's thread look at its ring, and if `preempt` at whether its
+ * coroutine can be switched away from. */
+void urt__preempt_signal(struct urt__worker *, bool preempt);
+
+/* The same, and the thread stops there for good: for the last report. */
+void urt__preempt_freeze(struct urt__worker *);
+
+/* How many pthread locks the calling thread holds; see locks.c. */
+unsigned urt__locks_held(void);
+
+/* ---- report.c ---- */
+
+/* All coroutines asleep and nothing to come: says so and exits, unless there
+ * are plain threads that may yet bring something. */
+void urt__report_deadlock(void);
+/* Of the calling thread, in a signal handler or not. */
+void urt__report_backtrace(void);
+/* Every coroutine, where the world is stopped; w: the caller's. */
+void urt__report_all(struct urt__worker *w);
+void urt__report_leaks(void);
+/* "coroutine 7 (function)" and so on, into buf. */
+const char *urt__report_name(const struct urt_coro *, char *buf, size_t size);
+
+/* SIGSEGV: stack overflow; SIGQUIT: report of all. */
+void urt__report_open(void);
+void urt__report_close(void);
+/* The alternate signal stack of the calling worker thread. */
+void urt__signal_stack_enter(struct urt__worker *);
+void urt__signal_stack_leave(struct urt__worker *);
+
+/* ---- monitor.c ---- */
+
+int urt__monitor_start(void);
+void urt__monitor_stop(void);
+/* From a signal handler: report everything and die of SIGQUIT. */
+void urt__monitor_quit(void);
+
+/* ---- start.c ---- */
+
+/* One more worker thread, without a processor. */
+bool urt__worker_add(struct urt__proc *);
+
+#endif
