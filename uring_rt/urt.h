@@ -99,9 +99,11 @@ struct urt_options {
 /*
  * Runs fn(arg) as the first coroutine, on the calling thread and others, and
  * returns 0 when it has returned, however many others are still there: these
- * end without being run again, as at the end of a Go program's main. One that
- * is in a system call or a library's computation is waited for until it comes
- * back from there. One runtime per process at a time.
+ * end where they are, as at the end of a Go program's main. On other threads
+ * they may run for a moment longer than the first one, so what they use must
+ * not lie on its stack; one that is in a system call or a library's computation
+ * is waited for until it comes back from there. One runtime per process at a
+ * time.
  * Returns -ENOSYS or -EPERM where io_uring is missing or forbidden (urt_why()
  * says which and what to do), -EBUSY in a process that is running one, -EINVAL
  * for options that make no sense, -ENOMEM.

@@ -111,6 +111,7 @@ struct urt_coro {
 	uint32_t number;     /* index and size class of its stack */
 	uint16_t no_preempt; /* depth of urt_preempt_disable */
 	bool deep;	     /* was seen deeper than URT__STACK_KEEP */
+	bool ends_run;	     /* the first one: the run ends with it */
 	struct urt__san san;
 };
 

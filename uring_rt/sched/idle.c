@@ -84,6 +84,13 @@ static void set_state(struct urt__worker *w, enum urt__worker_state s)
 	atomic_store_explicit(&w->state, s, memory_order_release);
 }
 
+/* With idle_lock held: it may bring something now. */
+static void awake(struct urt__worker *w)
+{
+	w->hopeless = false;
+	urt__rt.epoch++;
+}
+
 /* ---- sleeping ---------------------------------------------------------- */
 
 /*
@@ -105,12 +112,12 @@ static bool all_hopeless(void)
 	return true;
 }
 
-/* What a worker that is listed as asleep would have been woken for. */
+/* What a worker that is listed as asleep would have been woken for. Its
+ * processor may be gone by now. */
 static bool look_again(const struct urt__worker *w)
 {
 	if (atomic_load(&urt__rt.global_len) || atomic_load(&urt__rt.stop) ||
-	    atomic_load(&w->inbox) ||
-	    (w->proc && atomic_load(&urt__rt.waiting.len)))
+	    atomic_load(&w->inbox) || atomic_load(&urt__rt.waiting.len))
 		return true;
 	for (unsigned i = 0; urt__shared && i < urt__rt.nr_procs; i++)
 		if (urt__runq_len(&urt__rt.proc[i]->runq))
@@ -118,27 +125,71 @@ static bool look_again(const struct urt__worker *w)
 	return false;
 }
 
+/*
+ * All were hopeless at the given epoch. A plain thread may yet bring something;
+ * and one that did, and is gone by the time that threads are counted, has
+ * changed the epoch.
+ */
+static void deadlock(uint64_t epoch)
+{
+	bool same;
+
+	if (urt__rt.other_threads())
+		return;
+	urt__lock(&urt__rt.idle_lock);
+	same = urt__rt.epoch == epoch && all_hopeless();
+	urt__unlock(&urt__rt.idle_lock);
+	if (same)
+		urt__rt.deadlock();
+}
+
+/* With idle_lock held: that of a worker that sleeps with one, which becomes a
+ * spare without noticing. */
+static bool take_from_sleeper(struct urt__worker *w)
+{
+	struct urt__worker *from = urt__rt.idle.head;
+
+	if (!from)
+		return false;
+	list_remove(&urt__rt.idle, from);
+	w->proc = from->proc;
+	from->proc = NULL;
+	set_state(from, URT__W_SPARE);
+	list_add(&urt__rt.spare, from);
+	from->hopeless = !from->ring.inflight && !from->pinned_head;
+	return true;
+}
+
 static void wake_monitor(void);
 
 /*
  * Lists w in state s, waits in the ring unless there is something after all,
- * and takes w off the list if nobody else did. Completions are reaped only
+ * and takes w off the list if nobody else did. Who waits for a processor looks
+ * for a sleeper's under the lock under which it is listed: a worker that falls
+ * asleep later sees it on the list. Completions are reaped only
  * then: until it is off the list, another may be taking its processor.
  */
 static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 			 enum urt__worker_state s, int64_t timeout_ns)
 {
-	bool deadlock;
+	bool hopeless;
+	uint64_t epoch;
 
 	urt__lock(&urt__rt.idle_lock);
+	if (s == URT__W_WAITING && take_from_sleeper(w)) {
+		set_state(w, URT__W_RUNNING);
+		urt__unlock(&urt__rt.idle_lock);
+		return;
+	}
 	set_state(w, s);
 	w->hopeless = !w->ring.inflight && timeout_ns == INT64_MAX &&
 		      !w->pinned_head && s != URT__W_WAITING;
 	list_add(l, w);
-	deadlock = w->hopeless && all_hopeless();
+	hopeless = w->hopeless && all_hopeless();
+	epoch = urt__rt.epoch;
 	urt__unlock(&urt__rt.idle_lock);
-	if (deadlock)
-		urt__rt.deadlock();
+	if (hopeless)
+		deadlock(epoch);
 	/* Partner: who adds work, then reads idle.len. */
 	urt__fence();
 	if (s == URT__W_SLEEPING && look_again(w))
@@ -151,7 +202,7 @@ static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 		if (s == URT__W_SLEEPING)
 			set_state(w, URT__W_RUNNING);
 	}
-	w->hopeless = false;
+	awake(w);
 	urt__unlock(&urt__rt.idle_lock);
 	wake_monitor();
 	if (atomic_load(&w->inbox))
@@ -197,7 +248,7 @@ void urt__wake_one(void)
 	if (w) {
 		list_remove(&urt__rt.idle, w);
 		set_state(w, URT__W_RUNNING);
-		w->hopeless = false;
+		awake(w);
 	}
 	urt__unlock(&urt__rt.idle_lock);
 	if (!w)
@@ -209,44 +260,21 @@ void urt__wake_one(void)
 
 /* ---- processors that change hands -------------------------------------- */
 
-/* With idle_lock held: that of a worker that sleeps with one, which becomes a
- * spare without noticing. */
-static bool take_from_sleeper(struct urt__worker *w)
-{
-	struct urt__worker *from = urt__rt.idle.head;
-
-	if (!from)
-		return false;
-	list_remove(&urt__rt.idle, from);
-	w->proc = from->proc;
-	from->proc = NULL;
-	set_state(from, URT__W_SPARE);
-	list_add(&urt__rt.spare, from);
-	from->hopeless = !from->ring.inflight && !from->pinned_head;
-	return true;
-}
-
 void urt__proc_acquire(struct urt__worker *w)
 {
-	bool taken;
-
-	urt__lock(&urt__rt.idle_lock);
-	taken = take_from_sleeper(w);
-	if (taken)
-		set_state(w, URT__W_RUNNING);
-	urt__unlock(&urt__rt.idle_lock);
-	while (!taken && !atomic_load(&urt__rt.stop)) {
+	while (!atomic_load(&urt__rt.stop)) {
 		sleep_listed(w, &urt__rt.waiting, URT__W_WAITING, INT64_MAX);
-		taken = state(w) == URT__W_RUNNING;
+		if (state(w) == URT__W_RUNNING)
+			return;
 	}
-	if (!w->proc && w->current)
+	if (w->current)
 		urt__abandon(w);
 }
 
 static void give(struct urt__worker *to, struct urt__proc *p)
 {
 	to->proc = p;
-	to->hopeless = false;
+	awake(to);
 	set_state(to, URT__W_RUNNING);
 }
 

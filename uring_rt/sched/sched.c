@@ -712,7 +712,7 @@ static void coro_main(void *arg)
 	urt__leave();
 	self->fn(self->arg);
 	w = urt__enter(false);
-	if (urt__unlikely(self->locals || self->scope)) {
+	if (urt__unlikely(self->locals || self->scope || self->ends_run)) {
 		urt__rt.coro_ended(self);
 		w = urt__worker();
 	}
@@ -802,8 +802,11 @@ void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
 
 	set_reason(c, URT__R_FREE);
 	urt__san_destroy(&c->san);
-	if (urt__unlikely(c->deep || !(++p->freed % TRIM_EVERY)))
+	if (urt__unlikely(c->deep || !p->trim_in--)) {
+		/* By chance, since programs have rhythms, too. */
+		p->trim_in = urt__random(w) % (2 * TRIM_EVERY);
 		urt__stack_trim(&urt__rt.stacks[class], c + 1);
+	}
 	if (urt__unlikely(class)) {
 		pool_put(class, c);
 		return;
@@ -849,7 +852,7 @@ struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 	atomic_store_explicit(&c->cancelled, false, memory_order_relaxed);
 	c->id = ++w->proc->last_id;
 	c->detached = s->detached;
-	c->deep = false;
+	c->deep = c->ends_run = false;
 	c->no_preempt = 0;
 	c->scope = c->inner = NULL;
 	c->locals = NULL;

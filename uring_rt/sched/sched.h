@@ -39,7 +39,7 @@ struct urt__proc {
 	 * one or NULL. */
 	struct urt_coro *free, *full;
 	unsigned nr_free;
-	unsigned freed;	  /* ever; every TRIM_EVERYth one is trimmed */
+	unsigned trim_in; /* so many frees: one that is trimmed unseen */
 	uint64_t last_id; /* of the coroutines spawned here */
 
 	struct urt__timers timers;
@@ -146,6 +146,7 @@ struct urt__runtime {
 
 	uint32_t idle_lock; /* over the lists, and state and proc of listed */
 	struct urt__worker_list idle, spare, waiting;
+	uint64_t epoch; /* wakings so far; idle_lock */
 
 	/* Ended coroutines: full magazines of class 0, linked by scope_next;
 	 * single ones of the others, by link. */
@@ -158,10 +159,11 @@ struct urt__runtime {
 
 	/* Upward calls. The futex's wake. */
 	void (*monitor_wake)(void);
-	/* Every coroutine is parked and nothing will come: the
-	 * report, which returns if a plain thread may yet bring something. */
+	/* Whether there are threads that are not the runtime's. */
+	bool (*other_threads)(void);
+	/* Every coroutine is parked and nothing will come: the report. */
 	void (*deadlock)(void);
-	/* A coroutine ended: its local values. */
+	/* A coroutine with local values or a scope, or the first, ended. */
 	void (*coro_ended)(struct urt_coro *);
 };
 extern struct urt__runtime urt__rt;
@@ -216,10 +218,11 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 	if (urt__unlikely(!w || !w->current))
 		return NULL;
 	atomic_store_explicit(&w->in_rt, 1, memory_order_relaxed);
-	/* Partner: the membarrier of whoever sets attention (idle.c). */
+	/* Partner: the membarrier of whoever sets attention (idle.c). Acquire:
+	 * who cleared it may have changed the processor's queues. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (urt__unlikely(atomic_load_explicit(&w->attention,
-					       memory_order_relaxed))) {
+					       memory_order_acquire))) {
 		urt__enter_slow(w, may_suspend);
 		w = urt__worker();
 	}

@@ -173,15 +173,13 @@ void urt__report_leaks(void)
 
 /* Threads of the program's own. io_uring's are kernel threads in our group,
  * named iou-wrk-N and iou-sqp-N. */
-static bool other_threads(void)
+static unsigned count_threads(void)
 {
-	unsigned n = atomic_load(&urt__rt.nr_workers), found = 0, ours = 1;
 	DIR *d = opendir("/proc/self/task");
 	char path[300], comm[16];
+	unsigned found = 0;
 	struct dirent *e;
 
-	for (unsigned i = 0; i < n; i++)
-		ours += atomic_load(&urt__rt.worker[i]->state) != URT__W_GONE;
 	while (d && (e = readdir(d))) {
 		FILE *f;
 
@@ -199,16 +197,36 @@ static bool other_threads(void)
 	}
 	if (d)
 		closedir(d);
+	return found;
+}
+
+/* Workers, the monitor, and the thread pool. */
+static unsigned own_threads(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers), own = 1;
+
+	for (unsigned i = 0; i < n; i++)
+		own += atomic_load(&urt__rt.worker[i]->state) != URT__W_GONE;
+	return own + urt__blocking_threads();
+}
+
+/* TSan has one or two of its own, that look like any other. */
+static unsigned sanitizer_threads;
+
+void urt__report_know_threads(void)
+{
 #ifdef URT__TSAN
-	ours++; /* the sanitizer's own */
+	sanitizer_threads = count_threads() - own_threads();
 #endif
-	return found > ours + urt__blocking_threads();
+}
+
+bool urt__report_other_threads(void)
+{
+	return count_threads() > own_threads() + sanitizer_threads;
 }
 
 void urt__report_deadlock(void)
 {
-	if (other_threads())
-		return;
 	fflush(NULL);
 	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
 	urt__report_all(urt__worker());

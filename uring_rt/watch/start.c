@@ -214,6 +214,7 @@ static int debug_wanted(void)
 
 /* ---- workers ----------------------------------------------------------- */
 
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
 static unsigned nr_joined;
 
@@ -294,14 +295,35 @@ static int worker_add(struct urt__proc *p)
 
 bool urt__worker_add(struct urt__proc *p)
 {
-	return !worker_add(p);
+	int err;
+
+	pthread_mutex_lock(&threads_lock);
+	err = worker_add(p);
+	pthread_mutex_unlock(&threads_lock);
+	return !err;
+}
+
+/* The next one that is not joined yet; the first is the calling thread. */
+static bool next_thread(pthread_t *t)
+{
+	bool more;
+
+	pthread_mutex_lock(&threads_lock);
+	if (!nr_joined)
+		nr_joined = 1;
+	more = nr_joined < atomic_load(&urt__rt.nr_workers);
+	if (more)
+		*t = threads[nr_joined++];
+	pthread_mutex_unlock(&threads_lock);
+	return more;
 }
 
 static void join_threads(void)
 {
-	for (; nr_joined < atomic_load(&urt__rt.nr_workers); nr_joined++)
-		if (nr_joined) /* the first is the calling thread */
-			pthread_join(threads[nr_joined], NULL);
+	pthread_t t;
+
+	while (next_thread(&t))
+		pthread_join(t, NULL);
 }
 
 static void workers_free(void)
@@ -316,20 +338,13 @@ static void workers_free(void)
 
 /* ---- run --------------------------------------------------------------- */
 
-struct first {
-	urt_fn *fn;
-	void *arg;
-};
-
-static void first_main(void *arg)
+static void coro_ended(struct urt_coro *c)
 {
-	struct first *f = arg;
-	struct urt__worker *w;
-
-	f->fn(f->arg);
-	w = urt__enter(false);
+	urt__coro_ended(c);
+	if (!c->ends_run)
+		return;
 	urt__stop();
-	urt__abandon(w);
+	urt__abandon(urt__worker());
 }
 
 /*
@@ -356,8 +371,9 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 
 	memset(rt, 0, sizeof(*rt));
 	rt->stats_fd = -1;
+	rt->other_threads = urt__report_other_threads;
 	rt->deadlock = urt__report_deadlock;
-	rt->coro_ended = urt__coro_ended;
+	rt->coro_ended = coro_ended;
 	rt->features = f;
 	rt->ring_entries = o->ring_entries;
 	rt->max_coroutines = o->max_coroutines;
@@ -393,30 +409,30 @@ static int workers_new(void)
 		free(w);
 		return because_io_uring(err);
 	}
+	pthread_mutex_lock(&threads_lock);
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);
+	pthread_mutex_unlock(&threads_lock);
 	return err ? because_io_uring(err) : 0;
 }
 
 /* Runs the first coroutine until it returns. */
-static int run_first(struct first *first)
+static int run_first(const struct urt__spawn *s)
 {
 	struct urt__worker *w = urt__worker();
-	struct urt__spawn s = { .fn = first_main,
-				.arg = first,
-				.deadline_ns = URT_NEVER,
-				.detached = true };
-	struct urt_coro *c = urt__spawn(w, &s);
+	struct urt_coro *c = urt__spawn(w, s);
 
 	if (!c)
 		return because(-ENOMEM, "no memory for the first coroutine");
+	c->ends_run = true;
 	urt__ready(c);
 	urt__worker_loop(w);
 	return 0;
 }
 
 /* Everything but what the workers stand on. */
-static int run_workers(struct first *first, const struct urt_options *o)
+static int run_workers(const struct urt__spawn *first,
+		       const struct urt_options *o)
 {
 	int err = procs_new();
 
@@ -430,6 +446,7 @@ static int run_workers(struct first *first, const struct urt_options *o)
 		because(err, "no memory for the monitor thread");
 		goto out_workers;
 	}
+	urt__report_know_threads();
 	urt__behalf_open();
 	urt__blocking_open(o->max_blocking);
 	err = run_first(first);
@@ -452,7 +469,7 @@ out_procs:
 	return err;
 }
 
-static int run(struct first *first, const struct urt_options *o)
+static int run(const struct urt__spawn *first, const struct urt_options *o)
 {
 	struct urt__runtime *rt = &urt__rt;
 	unsigned f;
@@ -487,7 +504,9 @@ int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct urt_options o = options ? *options : (struct urt_options){ 0 };
-	struct first first = { fn, arg };
+	struct urt__spawn first = {
+		.fn = fn, .arg = arg, .deadline_ns = URT_NEVER, .detached = true
+	};
 	int err = check_options(&o);
 
 	if (err)

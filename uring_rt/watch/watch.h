@@ -32,8 +32,11 @@ unsigned urt__locks_held(void);
 
 /* ---- report.c ---- */
 
-/* All coroutines asleep and nothing to come: says so and exits, unless there
- * are plain threads that may yet bring something. */
+/* When all threads of a run are there. */
+void urt__report_know_threads(void);
+/* Whether the process has threads of its own. */
+bool urt__report_other_threads(void);
+/* All coroutines asleep and nothing to come: says so and exits. */
 void urt__report_deadlock(void);
 /* Of the calling thread, in a signal handler or not. */
 void urt__report_backtrace(void);
