@@ -101,7 +101,8 @@ static bool all_hopeless(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
-	if (atomic_load(&urt__rt.global_len) || atomic_load(&urt__rt.blocking))
+	if (atomic_load(&urt__rt.global_len) ||
+	    atomic_load(&urt__rt.blocking) || atomic_load(&urt__rt.stop))
 		return false;
 	for (unsigned i = 0; i < n; i++) {
 		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
@@ -328,7 +329,7 @@ static bool hand_over(struct urt__worker *from)
 	struct urt__proc *p = from->proc;
 	struct urt__worker *to;
 
-	if (!p->next && p->batch_pos == p->batch_len &&
+	if (!p->next && p->batch_pos == p->batch_len && !p->fresh_len &&
 	    !urt__runq_len(&p->runq) && !p->timers.len &&
 	    !atomic_load(&urt__rt.global_len))
 		return false; /* nobody waits for it */

@@ -40,9 +40,10 @@
  * least every ENTER_NS while coroutines run, so that a busy worker does not
  * starve its own waits. The clock is read in the loop only.
  *
- * Order of choice: next, the batch, the local queue, the global queue; others'
- * queues when all of these are empty; a preempted coroutine every other time
- * that the loop chooses.
+ * Order of choice: next, the newest that has never run, the batch, the local
+ * queue, the global queue; others'
+ * queues when all of these are empty; a preempted coroutine when the others
+ * have had as long as it, or there is nothing else.
  */
 #define _GNU_SOURCE
 #include "sched.h"
@@ -57,8 +58,9 @@
 #define STREAK	   128u	  /* runs of `next` in a row */
 #define ENTER_NS   100000 /* at least so often while there is work */
 #define MAGAZINE   64u	  /* ended coroutines moved at once */
-#define TRIM_EVERY 64u	  /* a deep call may have gone unseen */
-#define INDEX_BITS 21	  /* of urt_coro.number; above them the size class */
+#define HOG_NS	   URT__HOG_SLICE_NS
+#define TRIM_EVERY 64u /* a deep call may have gone unseen */
+#define INDEX_BITS 21  /* of urt_coro.number; above them the size class */
 
 struct urt__runtime urt__rt;
 __thread struct urt__worker *urt__tls_worker;
@@ -69,6 +71,11 @@ URT__NOINLINE struct urt__worker *urt__worker_noinline(void)
 
 	__asm__ volatile("" : "+r"(w));
 	return w;
+}
+
+static inline void set_reason(struct urt_coro *c, enum urt__reason reason)
+{
+	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
 }
 
 /* ---- queues ------------------------------------------------------------ */
@@ -158,7 +165,7 @@ static void posts_start(struct urt__worker *w, struct urt__post *p)
 		struct urt_coro *c = urt__spawn(w, &s);
 
 		if (c)
-			urt__ready_last(c);
+			urt__ready_new(w, c);
 		else
 			urt__post(p);
 		p = next;
@@ -210,8 +217,41 @@ static struct urt_coro *batch_refill(struct urt__proc *p)
 	return p->batch[p->batch_pos++];
 }
 
+/* The n oldest of those that have never run go to the queue. */
+static void fresh_to_runq(struct urt__proc *p, unsigned n)
+{
+	for (; n; n--) {
+		runq_put(p, p->fresh[p->fresh_oldest]);
+		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
+		p->fresh_len--;
+	}
+}
+
+/* Half of them where a sleeping worker could take them: the oldest, which in a
+ * tree have the most below them. */
+static void fresh_share(struct urt__proc *p)
+{
+	if (p->fresh_len < 2 || !urt__shared ||
+	    !atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
+		return;
+	fresh_to_runq(p, p->fresh_len / 2);
+	urt__wake_hint();
+}
+
+void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
+{
+	struct urt__proc *p = w->proc;
+
+	set_reason(c, URT__R_RUNNABLE);
+	if (urt__unlikely(p->fresh_len == URT__FRESH))
+		fresh_to_runq(p, URT__FRESH / 2);
+	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
+	if (urt__shared)
+		fresh_share(p);
+}
+
 /* The next one to run here, without looking beyond the local queue. */
-static inline struct urt_coro *take_local(struct urt__proc *p)
+static struct urt_coro *take_local(struct urt__proc *p)
 {
 	struct urt_coro *c = p->next;
 
@@ -220,13 +260,20 @@ static inline struct urt_coro *take_local(struct urt__proc *p)
 		if (urt__likely(++p->next_streak < STREAK))
 			return c;
 		runq_put(p, c);
+	} else if (p->fresh_len && ++p->next_streak < STREAK) {
+		p->fresh_len--;
+		return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 	}
 	p->next_streak = 0;
 	if (!urt__shared)
-		return urt__runq_pop_alone(&p->runq);
-	if (p->batch_pos < p->batch_len)
-		return p->batch[p->batch_pos++];
-	return batch_refill(p);
+		c = urt__runq_pop_alone(&p->runq);
+	else if (p->batch_pos < p->batch_len)
+		c = p->batch[p->batch_pos++];
+	else
+		c = batch_refill(p);
+	if (urt__unlikely(!c && p->fresh_len))
+		return take_local(p);
+	return c;
 }
 
 bool urt__proc_expose(struct urt__worker *from)
@@ -235,6 +282,7 @@ bool urt__proc_expose(struct urt__worker *from)
 	unsigned n = p->batch_len - p->batch_pos;
 	struct urt_coro *c[URT__BATCH + 1];
 
+	fresh_to_runq(p, p->fresh_len);
 	memcpy(c, p->batch + p->batch_pos, n * sizeof(*c));
 	p->batch_pos = p->batch_len = 0;
 	if (p->next)
@@ -457,11 +505,6 @@ static inline struct urt_coro *successor(struct urt__worker *w)
 	return take_local(w->proc);
 }
 
-static inline void set_reason(struct urt_coro *c, enum urt__reason reason)
-{
-	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
-}
-
 void urt__commit_unlock(struct urt__worker *w, void *arg)
 {
 	(void)w;
@@ -585,6 +628,7 @@ static struct urt_coro *pinned_take(struct urt__worker *w)
 
 	if (!c)
 		return NULL;
+	atomic_store_explicit(&w->hogging, true, memory_order_relaxed);
 	w->pinned_head = c->link;
 	if (!w->pinned_head)
 		w->pinned_tail = NULL;
@@ -899,6 +943,10 @@ static void look_round(struct urt__worker *w)
 	}
 	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
 		global_take(w);
+	if (p->fresh_len) { /* the oldest must not wait for ever */
+		fresh_to_runq(p, 1);
+		fresh_share(p);
+	}
 	if (urt__unlikely(atomic_load_explicit(&urt__rt.waiting.len,
 					       memory_order_relaxed)))
 		urt__proc_give(w);
@@ -927,16 +975,39 @@ static struct urt_coro *steal(struct urt__worker *w)
 	return NULL;
 }
 
+/*
+ * Whether it is the turn of those that were preempted: the others have had
+ * HOG_NS since. They had used up a time slice; that others now wait for as long
+ * as they do is fair, and keeps light work beside heavy work quick.
+ */
+static bool pinned_turn(struct urt__worker *w)
+{
+	int64_t now_ns;
+
+	if (urt__likely(!w->pinned_head))
+		return false;
+	now_ns = urt__clock_ns();
+	if (atomic_load_explicit(&w->hogging, memory_order_relaxed)) {
+		atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
+		w->hogged_ns = now_ns;
+		return false;
+	}
+	return now_ns - w->hogged_ns > HOG_NS;
+}
+
 /* Something to run, in the order of choice. */
 static struct urt_coro *choose(struct urt__worker *w)
 {
 	struct urt_coro *c = NULL;
 
-	w->pinned_turn = !w->pinned_turn;
-	if (w->pinned_turn)
+	if (pinned_turn(w))
 		c = pinned_take(w);
 	if (!c)
 		c = take_local(w->proc);
+	if (!c && w->pinned_head) { /* it will run for long: all else first */
+		urt__worker_drain(w);
+		c = take_local(w->proc);
+	}
 	if (!c)
 		c = pinned_take(w);
 	if (!c && urt__shared)

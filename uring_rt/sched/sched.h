@@ -15,11 +15,13 @@
 #include "timers.h"
 #include <signal.h>
 
-#define URT__BATCH	 16
-#define URT__PROCS_MAX	 256
-#define URT__SPARES_MAX	 64 /* threads beyond one for each processor */
-#define URT__WORKERS_MAX (URT__PROCS_MAX + URT__SPARES_MAX)
-#define URT__CLASSES	 8 /* of stack sizes; 0 is the run's own size */
+#define URT__BATCH	  16
+#define URT__FRESH	  64 /* power of two */
+#define URT__PROCS_MAX	  256
+#define URT__SPARES_MAX	  64 /* threads beyond one for each processor */
+#define URT__WORKERS_MAX  (URT__PROCS_MAX + URT__SPARES_MAX)
+#define URT__HOG_SLICE_NS 2000000 /* of a coroutine that was preempted */
+#define URT__CLASSES	  8	  /* of stack sizes; 0 is the run's own size */
 
 /* Runs on the context that was switched to; see urt__park. */
 typedef void urt__commit_fn(struct urt__worker *, void *arg);
@@ -30,6 +32,12 @@ struct urt__proc {
 	                          by a peer, which finds its data in cache */
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
+
+	/* Coroutines that have never run: the newest goes first, so that a
+	 * tree of them is walked depth first and few stacks are in use. A
+	 * ring; the oldest is at fresh_oldest. */
+	struct urt_coro *fresh[URT__FRESH];
+	unsigned fresh_oldest, fresh_len;
 
 	/* Taken from a shared runq in one go, to pay for its CAS once. */
 	unsigned batch_pos, batch_len;
@@ -90,7 +98,9 @@ struct urt__worker {
 	/* Preempted coroutines: they hold this thread's addresses in their
 	 * registers and go on here and nowhere else. */
 	struct urt_coro *pinned_head, *pinned_tail;
-	bool pinned_turn;
+	_Atomic bool
+		hogging;   /* runs one of them: shorter slices, see monitor */
+	int64_t hogged_ns; /* when it last stopped running one */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
 
@@ -283,6 +293,8 @@ urt__commit_fn urt__commit_unlock;
  */
 void urt__ready(struct urt_coro *);
 void urt__ready_last(struct urt_coro *);
+/* The same for one that has never run. With a processor. */
+void urt__ready_new(struct urt__worker *, struct urt_coro *);
 
 /* Timer word for wait number seq of c. */
 #define URT__SEQ_BITS 40

@@ -26,8 +26,8 @@
 #define WAITERS	    2u
 #define WOKEN	    4u
 #define STARVING_NS 1000000
-#define SPINS	    4
-#define SPIN_PAUSES 30
+#define SPINS	    16
+#define SPIN_PAUSES 4
 
 void urt_mutex_init(struct urt_mutex *m)
 {
@@ -70,10 +70,10 @@ bool urt_mutex_trylock(struct urt_mutex *m)
 	return taken;
 }
 
-static bool spin(struct urt_mutex *m)
+static bool spin(struct urt__worker *w, struct urt_mutex *m)
 {
 	for (unsigned i = 0; urt__shared && i < SPINS; i++) {
-		for (unsigned j = 0; j < SPIN_PAUSES; j++)
+		for (unsigned j = urt__random(w) % SPIN_PAUSES + 1; j; j--)
 			urt__cpu_relax();
 		if (try(m))
 			return true;
@@ -149,7 +149,7 @@ static URT__NOINLINE int lock_slow(struct urt__worker *w, struct urt_mutex *m,
 	struct urt__waiter self = { .since_ns = 0 };
 	int ret;
 
-	if (spin(m))
+	if (spin(w, m))
 		return 0;
 	for (bool again = false;; again = true) {
 		urt__obj_lock(&m->lock);

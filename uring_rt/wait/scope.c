@@ -154,7 +154,7 @@ int urt_scope_go(struct urt_scope *s, int (*fn)(void *arg), void *arg)
 	if (cancelled)
 		urt__coro_free(w, c);
 	else
-		urt__ready(c);
+		urt__ready_new(w, c);
 	urt__leave();
 	return cancelled ? -ECANCELED : 0;
 }

@@ -33,7 +33,7 @@ static struct urt_coro *spawn(const struct urt__spawn *s)
 	struct urt_coro *c = urt__spawn(w, s);
 
 	if (c)
-		urt__ready(c);
+		urt__ready_new(w, c);
 	urt__leave();
 	return c;
 }

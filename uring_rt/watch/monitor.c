@@ -13,12 +13,14 @@
  *                                       preempts it where that is safe; if the
  *                                       thread is blocked in a system call, its
  *                                       processor goes to a spare worker
- *   another tick after the signal       so it does if it could not be preempted
+ *   the signal was handled in vain      so it does if it could not be preempted
  *
  * A worker without a processor, in a long call, is only sent signals while its
  * ring has something for it.
  *
- * A tick is 1 ms while there is a sleeper to give work to, else 10 ms. When all
+ * A time slice is 10 ms, and 2 ms for a coroutine that was preempted before:
+ * light work beside it is then late by 2 ms and not by 10. A tick is 1 ms while
+ * there is such a one, or a sleeper to give work to, else 10 ms. When all
  * workers have slept for a while the monitor sleeps without end, so an idle
  * program makes no system calls; the first worker that wakes wakes it
  * (monitor_asleep; both sides set, fence, look).
@@ -42,7 +44,8 @@
 #define TICK_NS	      10000000
 #define SHORT_TICK_NS 1000000
 #define SLICE_NS      10000000
-#define LINGER	      10 /* ticks that all sleep before it sleeps, too */
+#define LATE_NS	      100000000 /* the signal should have been handled */
+#define LINGER	      10	/* ticks that all sleep before it sleeps, too */
 
 struct urt__debug urt__debug;
 
@@ -135,13 +138,14 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t ns)
 		if (urt__worker_expose(w))
 			urt__wake_one();
 	}
-	if (ns < SLICE_NS)
+	if (ns < (atomic_load(&w->hogging) ? URT__HOG_SLICE_NS : SLICE_NS))
 		return;
 	atomic_fetch_or(&w->attention, URT__ATT_YIELD);
 	if (atomic_load(&w->in_rt))
 		return;
 	blocked = is_blocked(w);
-	if (blocked || s->signalled)
+	if (blocked || (s->signalled && !atomic_load(&w->preempt)) ||
+	    ns > LATE_NS)
 		hand_off(w);
 	if (!blocked || urt__ring_stranded(&w->ring) ||
 	    atomic_load(&w->inbox)) {
@@ -278,12 +282,30 @@ static void quit(void)
 
 /* ---- the thread -------------------------------------------------------- */
 
+/* A worker to give work to, a coroutine to be preempted again soon, or a ring
+ * that only signals drain. */
+static bool need_short_ticks(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers);
+
+	if (atomic_load(&urt__rt.idle.len))
+		return true;
+	for (unsigned i = 0; i < n; i++) {
+		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
+
+		if (atomic_load(&w->hogging) ||
+		    atomic_load(&w->state) == URT__W_DETACHED)
+			return true;
+	}
+	return false;
+}
+
 /* How long to sleep; INT64_MAX: until somebody wakes. */
 static int64_t tick_ns(unsigned *lingered)
 {
 	if (!all_asleep()) {
 		*lingered = 0;
-		return atomic_load(&urt__rt.idle.len) ? SHORT_TICK_NS : TICK_NS;
+		return need_short_ticks() ? SHORT_TICK_NS : TICK_NS;
 	}
 	if (++*lingered < LINGER)
 		return TICK_NS;

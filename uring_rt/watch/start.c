@@ -425,7 +425,7 @@ static int run_first(const struct urt__spawn *s)
 	if (!c)
 		return because(-ENOMEM, "no memory for the first coroutine");
 	c->ends_run = true;
-	urt__ready(c);
+	urt__ready_new(w, c);
 	urt__worker_loop(w);
 	return 0;
 }
