@@ -164,7 +164,7 @@ START_TEST(timers_fire_in_order_when_they_are_due)
 {
 	int64_t when[] = { 50, 40, 30, 20, 10, 5, 60, 55, 15 };
 
-	urt__timers_init(&timers, live, fire);
+	urt__timers_init(&timers, live, fire, NULL);
 	ck_assert_int_eq(urt__timers_next(&timers), INT64_MAX);
 	for (int i = 0; i < (int)ARRAY_LEN(when); i++)
 		add(i, when[i]);
@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(dead_timers_do_not_keep_the_next_from_being_told)
 {
-	urt__timers_init(&timers, live, fire);
+	urt__timers_init(&timers, live, fire, NULL);
 	for (int i = 0; i < 100; i++)
 		add(i, 100 - i);
 	for (int i = 1; i < 100; i++)
@@ -199,7 +199,7 @@ END_TEST
 /* A long deadline that is given up and taken again, as by a busy connection. */
 START_TEST(dead_timers_do_not_pile_up)
 {
-	urt__timers_init(&timers, live, fire);
+	urt__timers_init(&timers, live, fire, NULL);
 	for (int round = 0; round < 100000; round++)
 		add(round % STAMPS, 1000000 + round * (round % 7));
 	ck_assert_uint_le(timers.len, 4 * STAMPS);
@@ -214,7 +214,7 @@ START_TEST(timers_agree_with_a_plain_search_on_random_work)
 	uint64_t r = seed();
 	int64_t now = 0;
 
-	urt__timers_init(&timers, live, fire);
+	urt__timers_init(&timers, live, fire, NULL);
 	for (int step = 0; step < 200000; step++) {
 		int i = rnd(&r) % STAMPS;
 		int64_t next = INT64_MAX;

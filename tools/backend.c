@@ -94,7 +94,7 @@ _Noreturn void backend_serve(int listen_fd)
 	struct epoll_event ev = { EPOLLIN, { .ptr = NULL } };
 	int epfd = epoll_create1(EPOLL_CLOEXEC);
 
-	urt__timers_init(&timers, live, reply);
+	urt__timers_init(&timers, live, reply, NULL);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev);
 	for (;;) {
 		int64_t next = urt__timers_next(&timers);

@@ -88,6 +88,20 @@ static inline uint32_t urt__runq_take(struct urt__runq *q,
 	}
 }
 
+/* The owner: the one that is `ahead` behind the oldest, or NULL. Only to be
+ * looked forward to: others may take it. */
+static inline struct urt_coro *urt__runq_peek(struct urt__runq *q,
+					      uint32_t ahead)
+{
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+
+	if (tail - head <= ahead)
+		return NULL;
+	return atomic_load_explicit(&q->slot[(head + ahead) % URT__RUNQ_SIZE],
+				    memory_order_relaxed);
+}
+
 /* The owner, where nobody else takes: the oldest, or NULL. No CAS. */
 static inline struct urt_coro *urt__runq_pop_alone(struct urt__runq *q)
 {

@@ -26,14 +26,15 @@
 #include <string.h>
 
 #define CHILDREN  4
+#define AHEAD	  8
 #define SWEEP_MIN 1024u
 
 void urt__timers_init(struct urt__timers *t, bool (*live)(uint64_t),
-		      void (*fire)(uint64_t))
+		      void (*fire)(uint64_t), void (*soon)(uint64_t))
 {
-	*t = (struct urt__timers){ .live = live,
-				   .fire = fire,
-				   .sweep_at = SWEEP_MIN };
+	*t = (struct urt__timers){
+		.live = live, .fire = fire, .soon = soon, .sweep_at = SWEEP_MIN
+	};
 }
 
 void urt__timers_destroy(struct urt__timers *t)
@@ -249,6 +250,8 @@ static uint64_t take_first(struct urt__timers *t)
 		return what;
 	}
 	what = lane_at(first, 0)->what;
+	if (t->soon && first->len > AHEAD)
+		t->soon(lane_at(first, AHEAD)->what);
 	first->head = (first->head + 1) & (first->room - 1);
 	first->len--;
 	return what;

@@ -35,14 +35,16 @@ struct urt__timers {
 	uint32_t sweep_at; /* len at which the dead are looked for */
 	bool (*live)(uint64_t what);
 	void (*fire)(uint64_t what);
+	void (*soon)(uint64_t what); /* it will fire shortly: a prefetch */
 };
 
 /*
  * live: whether anyone still waits for it; fire: it is due (and out already;
- * may add timers). Both are called with the word that was added.
+ * may add timers); soon: it will be in a moment; may be NULL. All are called
+ * with the word that was added.
  */
 void urt__timers_init(struct urt__timers *, bool (*live)(uint64_t),
-		      void (*fire)(uint64_t));
+		      void (*fire)(uint64_t), void (*soon)(uint64_t));
 void urt__timers_destroy(struct urt__timers *);
 
 /* 0 or -ENOMEM. */
