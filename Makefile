@@ -122,12 +122,15 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  -e 's|@VERSION@|$(VERSION)|' uring_rt/uring_rt.pc.in \
 	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
+	$(Q)install -d $(DESTDIR)$(PREFIX)/share/uring_rt
+	$(Q)install -m 644 uring_rt/gdb.py $(DESTDIR)$(PREFIX)/share/uring_rt/
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \
 	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
 	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/uring_rt
 
 clean: ## all that was built
 	$(Q)rm -rf build

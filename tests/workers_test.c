@@ -911,6 +911,53 @@ START_TEST(stalls_and_the_scheduler_are_reported_on_request)
 }
 END_TEST
 
+static void park_and_burn(void *arg)
+{
+	to = urt_chan_new(4, 0);
+	urt_go(wait_for_ever, NULL);
+	urt_go(hog, NULL);
+	urt_sleep(50 * MS); /* the hog is preempted */
+	write(*(int *)arg, "x", 1);
+	wait_for_ever(NULL);
+}
+
+/* The sources are two directories above the build's. */
+START_TEST(gdb_lists_coroutines_and_unwinds_them_to_their_first_frame)
+{
+	struct urt_options o = { .workers = 1 };
+	char command[256], c;
+	size_t len;
+	FILE *f;
+	pid_t pid;
+
+	if (system("command -v gdb >/dev/null"))
+		SKIP("gdb is not installed");
+	if (SANITIZED)
+		SKIP("a sanitizer's build is not one to debug");
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	pid = fork();
+	if (!pid) {
+		urt_run_with(park_and_burn, &pipe_fds[1], &o);
+		_exit(0);
+	}
+	ck_assert_int_eq(read(pipe_fds[0], &c, 1), 1);
+	snprintf(command, sizeof(command),
+		 "gdb -batch -p %d -ex 'source ../../uring_rt/gdb.py' "
+		 "-ex 'info urt' -ex 'urt bt 2' -ex 'urt bt 99' 2>&1",
+		 pid);
+	f = popen(command, "r");
+	len = fread(said, 1, sizeof(said) - 1, f);
+	said[len] = '\0';
+	pclose(f);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ck_assert_msg(strstr(said, "chan recv"), "%s", said);
+	ck_assert_msg(strstr(said, "wait_for_ever"), "%s", said);
+	ck_assert_msg(strstr(said, "in urt__ctx_entry"), "%s", said);
+	ck_assert_msg(strstr(said, "no such coroutine: 99"), "%s", said);
+}
+END_TEST
+
 Suite *workers_suite(void)
 {
 	Suite *s = suite_create("workers");
@@ -954,6 +1001,9 @@ Suite *workers_suite(void)
 		1, 4);
 	tcase_add_test(t, sigquit_lists_all_coroutines_and_kills);
 	tcase_add_test(t, leaks_are_listed_on_request);
+	tcase_add_test(
+		t,
+		gdb_lists_coroutines_and_unwinds_them_to_their_first_frame);
 	tcase_add_test(t, stalls_and_the_scheduler_are_reported_on_request);
 	suite_add_tcase(s, t);
 	return s;
