@@ -174,7 +174,7 @@ $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 
 # The servers in other languages, carried inside the command.
 $(PEER_OBJ): tools/peers/embed.S tools/peers/server.js tools/peers/server.go \
-             tools/peers/bench.go
+             tools/peers/units.js tools/peers/units.go tools/peers/bench.go
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itools/peers -c -o $@ $<
 

@@ -7,8 +7,10 @@
 #include "backend.h"
 #include "../uring_rt/sched/timers.h"
 #include "models/http.h"
+#include "net.h"
 #include "tool.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,24 +18,39 @@
 #include <unistd.h>
 
 struct conn {
-	int fd;
-	struct urt__timer timer;
-	size_t len;
-	char buf[16];
+	int fd;			 /* -1: a listening socket's */
+	int listen_fd;		 /* then that one */
+	struct urt__timer timer; /* when to answer; index 0: nobody waits */
+	size_t len;		 /* in buf */
+	char buf[16];		 /* the request */
 };
 
 static struct urt__timers timers;
+static uint64_t *waiting; /* see backend_serve */
+static volatile sig_atomic_t answer_all;
+
+static void count_waiting(int change)
+{
+	static uint64_t n, nobody;
+	uint64_t *to = waiting ? waiting : &nobody;
+
+	n += change;
+	__atomic_store_n(to, n, __ATOMIC_RELAXED);
+}
 
 static void reply(struct urt__timer *t)
 {
 	struct conn *c = urt__container_of(t, struct conn, timer);
 
+	count_waiting(-1);
 	if (send(c->fd, BACKEND_REPLY, BACKEND_REPLY_LEN, MSG_NOSIGNAL) < 0)
 		shutdown(c->fd, SHUT_RDWR); /* the loop sees it close */
 }
 
 static void conn_close(struct conn *c)
 {
+	if (c->timer.index)
+		count_waiting(-1);
 	urt__timers_del(&timers, &c->timer);
 	close(c->fd);
 	free(c);
@@ -58,6 +75,7 @@ static void readable(struct conn *c)
 		conn_close(c);
 		return;
 	}
+	count_waiting(1);
 	c->len = 0;
 }
 
@@ -77,30 +95,79 @@ static void accept_one(int epfd, int listen_fd)
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-_Noreturn void backend_serve(int listen_fd)
+static void on_answer_all(int sig)
 {
+	answer_all = 1;
+}
+
+static void handle(int epfd, struct conn *c)
+{
+	if (c->fd < 0)
+		accept_one(epfd, c->listen_fd);
+	else
+		readable(c);
+}
+
+/* Waits for events until the next timer; SIGUSR1 comes only here. */
+static int wait_for(int epfd, struct epoll_event *events, int max)
+{
+	int64_t next = urt__timers_next(&timers);
+	int64_t wait = next == INT64_MAX ? 0 : next - now_ns();
+	struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (wait < 0)
+		ts = (struct timespec){ 0, 0 };
+	return epoll_pwait2(epfd, events, max, next == INT64_MAX ? NULL : &ts,
+			    &none);
+}
+
+static void listen_to(int epfd, struct conn *c, int fd)
+{
+	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
+
+	c->fd = -1;
+	c->listen_fd = fd;
+	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+bool backend_listen(int *port, int fds[BACKEND_ADDRESSES])
+{
+	for (int i = 0; i < BACKEND_ADDRESSES; i++) {
+		fds[i] = net_listen_at(i, port);
+		if (fds[i] >= 0)
+			continue;
+		while (i--)
+			close(fds[i]);
+		return false;
+	}
+	return true;
+}
+
+_Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
+			     uint64_t *nr_waiting)
+{
+	static struct conn listeners[BACKEND_ADDRESSES];
 	struct epoll_event events[256];
-	struct epoll_event ev = { EPOLLIN, { .ptr = NULL } };
 	int epfd = epoll_create1(EPOLL_CLOEXEC);
+	sigset_t usr1;
 
+	waiting = nr_waiting;
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_answer_all },
+		  NULL);
 	urt__timers_init(&timers);
-	epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev);
+	for (int i = 0; i < BACKEND_ADDRESSES; i++)
+		listen_to(epfd, &listeners[i], fds[i]);
 	for (;;) {
-		int64_t next = urt__timers_next(&timers);
-		int64_t wait = next == INT64_MAX ? -1 : next - now_ns();
-		struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
-		int n;
+		int n = wait_for(epfd, events, ARRAY_LEN(events));
 
-		if (wait < 0)
-			ts = (struct timespec){ 0, 0 };
-		n = epoll_pwait2(epfd, events, ARRAY_LEN(events),
-				 next == INT64_MAX ? NULL : &ts, NULL);
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr)
-				readable(events[i].data.ptr);
-			else
-				accept_one(epfd, listen_fd);
-		}
-		urt__timers_run(&timers, now_ns());
+		for (int i = 0; i < n; i++)
+			handle(epfd, events[i].data.ptr);
+		urt__timers_run(&timers, answer_all ? INT64_MAX - 1 : now_ns());
+		answer_all = 0;
 	}
 }

@@ -22,7 +22,7 @@ struct sockaddr_in net_loopback(int port)
 	};
 }
 
-static int try_bind(int *port)
+static int try_bind(int nth, int *port)
 {
 	struct sockaddr_in addr = net_loopback(*port);
 	socklen_t len = sizeof(addr);
@@ -31,6 +31,7 @@ static int try_bind(int *port)
 
 	if (fd < 0)
 		return -errno;
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK + nth);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	/* Accepted sockets inherit it. Node and Go set it, too. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -44,9 +45,9 @@ static int try_bind(int *port)
 	return err;
 }
 
-int net_bind(int *port)
+static int bind_at(int nth, int *port)
 {
-	int fd = try_bind(port);
+	int fd = try_bind(nth, port);
 
 	if (fd == -EADDRINUSE)
 		fail("port %d is in use: choose another with --port", *port);
@@ -57,15 +58,25 @@ int net_bind(int *port)
 	return fd < 0 ? -1 : fd;
 }
 
-int net_listen(int *port)
+int net_bind(int *port)
 {
-	int fd = net_bind(port);
+	return bind_at(0, port);
+}
+
+int net_listen_at(int nth, int *port)
+{
+	int fd = bind_at(nth, port);
 
 	if (fd < 0 || !listen(fd, BACKLOG))
 		return fd;
 	fail("cannot listen on port %d: %s", *port, strerror(errno));
 	close(fd);
 	return -1;
+}
+
+int net_listen(int *port)
+{
+	return net_listen_at(0, port);
 }
 
 int net_free_port(void)

@@ -34,9 +34,11 @@ static bool ask_backend(int *fd, unsigned ms)
 	ssize_t n;
 
 	if (*fd < 0) {
+		struct sockaddr_in addr = backend_address(server);
+
 		*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (urt_connect(*fd, (struct sockaddr *)&server->backend,
-				sizeof(server->backend), URT_NEVER))
+		if (urt_connect(*fd, (struct sockaddr *)&addr, sizeof(addr),
+				URT_NEVER))
 			return false;
 	}
 	if (!send_all(*fd, buf, backend_request(buf, ms)))

@@ -20,8 +20,9 @@ struct conn;
 /* What an event is about. */
 struct source {
 	struct conn *conn;
-	int fd; /* -1: not open */
-	uint32_t interest;
+	int fd;		   /* -1: not open */
+	bool added;	   /* to epoll */
+	uint32_t interest; /* the events asked for */
 };
 
 enum state { READING, ASKING, ANSWERING };
@@ -34,11 +35,14 @@ struct conn {
 	const char *out; /* what is being written, to whom depends on state */
 	size_t out_len;
 	bool close; /* after the answer */
+	bool ended; /* the client has sent all that it wanted to */
 	size_t got; /* of the backend's reply */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
 	struct conn *next_dead;
 };
+
+const size_t model_epoll_captured = sizeof(struct conn);
 
 static int epfd;
 static const struct server *server;
@@ -48,10 +52,10 @@ static void want(struct source *s, uint32_t interest)
 {
 	struct epoll_event ev = { interest, { .ptr = s } };
 
-	if (s->interest == interest)
+	if (s->added && s->interest == interest)
 		return;
-	epoll_ctl(epfd, s->interest ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd,
-		  &ev);
+	epoll_ctl(epfd, s->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &ev);
+	s->added = true;
 	s->interest = interest;
 }
 
@@ -91,13 +95,13 @@ static int flush_out(struct conn *c, struct source *to)
 static bool ask_backend(struct conn *c)
 {
 	if (c->backend.fd < 0) {
+		struct sockaddr_in addr = backend_address(server);
+
 		c->backend.fd = socket(
 			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		c->backend.interest = 0;
 		if (c->backend.fd < 0 ||
-		    (connect(c->backend.fd,
-			     (const struct sockaddr *)&server->backend,
-			     sizeof(server->backend)) &&
+		    (connect(c->backend.fd, (struct sockaddr *)&addr,
+			     sizeof(addr)) &&
 		     errno != EINPROGRESS))
 			return false;
 	}
@@ -151,7 +155,10 @@ static void next_request(struct conn *c)
 		if (!answered(c))
 			return;
 	}
-	want(&c->client, EPOLLIN);
+	if (c->ended)
+		conn_close(c);
+	else
+		want(&c->client, EPOLLIN);
 }
 
 static void client_readable(struct conn *c)
@@ -159,12 +166,17 @@ static void client_readable(struct conn *c)
 	ssize_t n;
 
 	if (c->len == sizeof(c->buf)) { /* busy, and more is coming: later */
-		want(&c->client, EPOLLRDHUP);
+		want(&c->client, 0);
 		return;
 	}
 	n = recv(c->client.fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
+	if (n == 0 && c->state != READING) { /* it still gets its answers */
+		c->ended = true;
+		want(&c->client, 0);
+		return;
+	}
 	if (n <= 0) {
 		conn_close(c);
 		return;
@@ -176,7 +188,7 @@ static void client_readable(struct conn *c)
 
 static void client_event(struct conn *c, uint32_t events)
 {
-	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+	if (events & (EPOLLERR | EPOLLHUP))
 		conn_close(c);
 	else if (c->state == ANSWERING && events & EPOLLOUT) {
 		if (answered(c))
@@ -222,9 +234,10 @@ static void accept_some(struct source *listener)
 		close(fd);
 		return;
 	}
-	c->client = (struct source){ c, fd, 0 };
-	c->backend = (struct source){ c, -1, 0 };
+	c->client = (struct source){ .conn = c, .fd = fd };
+	c->backend = (struct source){ .conn = c, .fd = -1 };
 	c->state = READING;
+	c->ended = false;
 	c->len = 0;
 	want(&c->client, EPOLLIN);
 }
@@ -245,7 +258,7 @@ static void handle(struct source *s, uint32_t events)
 
 int model_epoll(const struct server *s)
 {
-	struct source listener = { NULL, s->listen_fd, 0 };
+	struct source listener = { .fd = s->listen_fd };
 	struct epoll_event events[256];
 
 	server = s;

@@ -8,8 +8,12 @@
  *	GET /wait?ms=N   after a round trip to a backend that takes N ms
  *	GET /cpu?ms=N    after burning N ms of CPU
  *
- * Anything malformed is answered 400, another path 404, a head that does not
- * fit HTTP_MAX 431, and then the connection is closed.
+ * Anything malformed is answered 400 (also what announces a body), another path
+ * 404, a head that does not fit HTTP_MAX 431, and then the connection is
+ * closed. Requests may be pipelined, and come in any number of parts; a client
+ * that has sent its last request may shut down its side and still gets the
+ * answers. Fields are checked and not interpreted: "Connection: close" is not
+ * obeyed, the client closes.
  */
 #ifndef URT_HTTP_H
 #define URT_HTTP_H
@@ -42,6 +46,9 @@ struct http_response {
 	size_t len;
 	bool close;
 };
+
+/* How much work a ms of CPU is, on this CPU: once, before serving. Some ms. */
+void http_calibrate(void);
 
 /* What to answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);

@@ -12,9 +12,9 @@
 #include <netinet/in.h>
 
 struct server {
-	int listen_fd; /* blocking */
-	struct sockaddr_in backend;
-	int port; /* of listen_fd */
+	int listen_fd;		    /* blocking */
+	struct sockaddr_in backend; /* the first of its addresses */
+	int port;		    /* of listen_fd */
 };
 
 struct model {
@@ -23,7 +23,11 @@ struct model {
 	const char *waits_in;		   /* what it waits in */
 	int (*run)(const struct server *); /* returns on failure only */
 	bool peer; /* another language's runtime, which may not be installed */
+	bool for_cpu; /* a variant that differs only where CPU is burnt */
 };
+
+/* The backend's next address: each has ports of its own. From any thread. */
+struct sockaddr_in backend_address(const struct server *);
 
 extern const struct model models[];
 extern const unsigned nr_models;
@@ -34,7 +38,11 @@ int model_epoll(const struct server *);
 int model_uring_loop(const struct server *);
 int model_coroutine(const struct server *);
 int model_node(const struct server *);
+int model_node_workers(const struct server *);
 int model_go(const struct server *);
+
+/* Bytes of a connection's struct in the two state machines. */
+extern const size_t model_epoll_captured, model_uring_loop_captured;
 
 /* Why the peer cannot be run here, or NULL. */
 const char *peer_missing(const struct model *);

@@ -33,7 +33,10 @@ struct conn {
 	size_t got; /* of the backend's reply */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
+	struct sockaddr_in addr; /* the kernel reads it while it connects */
 };
+
+const size_t model_uring_loop_captured = sizeof(struct conn);
 
 static struct io_uring ring;
 static const struct server *server;
@@ -81,9 +84,10 @@ static void op_connect(struct conn *c)
 	struct io_uring_sqe *sqe = get_sqe();
 
 	c->backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->addr = backend_address(server);
 	io_uring_prep_connect(sqe, c->backend,
-			      (const struct sockaddr *)&server->backend,
-			      sizeof(server->backend));
+			      (const struct sockaddr *)&c->addr,
+			      sizeof(c->addr));
 	io_uring_sqe_set_data(sqe, c);
 	c->state = CONNECTING;
 }
