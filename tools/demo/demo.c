@@ -63,7 +63,8 @@ static void choose_cpus(struct demo *d)
 		d->server_cpu = d->load_cpu = -1;
 }
 
-static void backend_process(struct demo *d, pid_t parent, const int *fds)
+static void backend_process(const struct demo *d, pid_t parent, const int *fds,
+			    uint64_t *waiting)
 {
 	cpu_set_t set;
 	long allowed;
@@ -76,28 +77,46 @@ static void backend_process(struct demo *d, pid_t parent, const int *fds)
 	CPU_SET(d->load_cpu, &set);
 	if (d->load_cpu >= 0)
 		sched_setaffinity(0, sizeof(set), &set);
-	backend_serve(fds, d->backend_waiting);
+	backend_serve(fds, waiting);
 }
 
-static bool start_backend(struct demo *d)
+static bool backend_start(const struct demo *d, struct demo_backend *b)
 {
 	int fds[BACKEND_ADDRESSES];
 	pid_t parent = getpid();
 
-	d->backend_waiting =
-		mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (d->backend_waiting == MAP_FAILED)
+	b->waiting = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (b->waiting == MAP_FAILED)
 		return !fail("out of memory");
-	if (!backend_listen(&d->backend_port, fds))
+	if (!backend_listen(&b->port, fds))
 		return false;
-	d->backend = fork();
-	if (!d->backend)
-		backend_process(d, parent, fds);
+	b->pid = fork();
+	if (!b->pid)
+		backend_process(d, parent, fds, b->waiting);
 	for (int i = 0; i < BACKEND_ADDRESSES; i++)
 		close(fds[i]);
-	return d->backend > 0 ||
+	return b->pid > 0 ||
 	       !fail("cannot start the backend: %s", strerror(errno));
+}
+
+const struct demo_backend *demo_backend(struct demo *d, unsigned nth)
+{
+	struct demo_backend *b = &d->backend[nth];
+
+	if (b->pid <= 0 && !backend_start(d, b))
+		return NULL;
+	return b;
+}
+
+static void stop_backends(struct demo *d)
+{
+	for (unsigned i = 0; i < DEMO_FLEET_MAX; i++) {
+		if (d->backend[i].pid <= 0)
+			continue;
+		kill(d->backend[i].pid, SIGKILL);
+		waitpid(d->backend[i].pid, NULL, 0);
+	}
 }
 
 static bool anything_measured(const struct demo *d)
@@ -154,13 +173,12 @@ int cmd_demo(int argc, char **argv)
 	choose_cpus(&d);
 	d.counter = counter_open(d.why_no_bpf, sizeof(d.why_no_bpf));
 	d.counted = d.counter;
-	if (!start_backend(&d))
+	if (!demo_backend(&d, 0))
 		return EXIT_BAD;
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	demo_run_plan(&d);
-	kill(d.backend, SIGKILL);
-	waitpid(d.backend, NULL, 0);
+	stop_backends(&d);
 	d.end_ns = now_ns();
 	demo_judge(&d);
 	return show(&d, out);

@@ -22,6 +22,7 @@
 #define DEMO_ROUNDS_MAX	 9
 #define DEMO_ROWS_MAX	 ((DEMO_COUNTS_MAX + 1) * DEMO_MODELS_MAX)
 #define DEMO_ASSERTS_MAX 16
+#define DEMO_FLEET_MAX	 16 /* servers at a time, see hold.c */
 
 enum demo_mode { DEMO_QUICK, DEMO_DEFAULT, DEMO_FULL };
 
@@ -95,6 +96,7 @@ struct demo_hold {
 	const struct model *model;
 	long wanted; /* requests that were to wait */
 	struct demo_outcome outcome;
+	unsigned processes; /* servers that they were dealt to */
 	long waiting;	    /* that waited at the same time */
 	long answered;	    /* of those, when the backend let go */
 	int64_t connect_ns; /* until that many waited */
@@ -179,6 +181,13 @@ struct demo_claim {
 	unsigned nr_figures;
 };
 
+/* A process that all waits go to, of one server at a time. */
+struct demo_backend {
+	pid_t pid; /* 0: not running */
+	int port;
+	uint64_t *waiting; /* requests that wait in it; shared with it */
+};
+
 #define HOST_TEXT 160
 
 /* The machine, and what is installed on it. */
@@ -201,10 +210,8 @@ struct demo {
 	bool counted;		 /* by BPF; if not, why */
 	struct counter *counter; /* while counting; or NULL */
 	char why_no_bpf[256];
-	int server_cpu, load_cpu; /* -1: only one CPU */
-	int backend_port;
-	pid_t backend;
-	uint64_t *backend_waiting; /* shared with it */
+	int server_cpu, load_cpu;		     /* -1: only one CPU */
+	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
 	struct demo_row row[DEMO_ROWS_MAX];
 	unsigned nr_rows;
 	struct demo_hold hold[DEMO_ROWS_MAX];
@@ -232,6 +239,9 @@ bool demo_wants(const struct demo *, int claim);
 
 /* Runs all that is wanted, with progress on a terminal. */
 void demo_run_plan(struct demo *);
+
+/* The nth backend, started if it does not run yet. NULL: it cannot; said. */
+const struct demo_backend *demo_backend(struct demo *, unsigned nth);
 
 /* One measurement each; the results are appended to or filled in. */
 void demo_measure_row(struct demo *, struct demo_row *);

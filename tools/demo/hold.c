@@ -11,6 +11,11 @@
  * the sockets of server, generator and backend, too: the same for every model,
  * so that differences between models are the models'.
  *
+ * A process may not have as many descriptors as it would need, two for each
+ * request, where the limit cannot be raised. Then several servers, generators
+ * and backends share the requests: a limit on one process is not what is asked
+ * about here. Threads and memory are those of all of them.
+ *
  * Where a model takes in less than N, the limit that it ran into is looked for
  * while it stands there, since nothing tells a program which of the many it
  * was.
@@ -29,16 +34,35 @@
 #define STUCK_NS	    (3 * NS_PER_S) /* without progress: no more comes */
 #define PER_REQUEST	    (64 * 1024)	   /* bytes, by caution */
 #define TELL_MS		    20000
+#define SPARE		    256 /* descriptors beside those of requests */
+
+/* The servers that share the requests. */
+struct fleet {
+	struct demo *demo;
+	struct demo_hold *hold;
+	struct stage stage[DEMO_FLEET_MAX];
+	unsigned n;	/* of them */
+	unsigned begun; /* of those */
+	long each;	/* requests for one */
+};
 
 /* ---- before ---- */
 
-/* Why so many cannot be tried at all, or true. */
-static bool possible(struct demo_hold *h)
+/* In how many processes; false: in none, and why. */
+static bool deal(struct fleet *f)
 {
-	long allowed, needed = 2 * h->wanted + 128;
+	struct demo_hold *h = f->hold;
 	double memory = stage_meminfo("MemAvailable:");
+	long allowed, needed = 2 * h->wanted + SPARE;
 
+	f->n = 1;
 	if (!net_need_descriptors(needed, &allowed)) {
+		net_need_descriptors(allowed, &allowed);
+		f->n = 2 * h->wanted / (allowed - SPARE) + 1;
+	}
+	f->each = (h->wanted + f->n - 1) / f->n;
+	h->processes = f->n;
+	if (f->n > DEMO_FLEET_MAX) {
 		stage_failed(&h->outcome,
 			     "%ld open descriptors are allowed and %ld needed "
 			     "(ulimit -n)",
@@ -164,19 +188,13 @@ static bool reached(long used, long limit)
 	return limit > 0 && used >= limit - limit / 100;
 }
 
-static void find_limit(struct stage *s, struct demo_hold *h)
+static void explain(pid_t pid, char *to, size_t size)
 {
-	pid_t pid = s->server.pid;
 	long tasks = tasks_in_all(), maps = lines_of(pid, "maps");
 	long pid_max = stage_number_in("/proc/sys/kernel/pid_max");
 	long threads_max = stage_number_in("/proc/sys/kernel/threads-max");
 	long map_max = stage_number_in("/proc/sys/vm/max_map_count");
 	long max, current;
-	int len = snprintf(h->limit, sizeof(h->limit),
-			   "refused after %ld waited, with %ld threads: ",
-			   h->waiting, h->threads);
-	char *to = h->limit + len;
-	size_t size = sizeof(h->limit) - len;
 
 	if (reached(tasks, pid_max))
 		snprintf(to, size, "%ld tasks in all, kernel.pid_max is %ld",
@@ -199,21 +217,108 @@ static void find_limit(struct stage *s, struct demo_hold *h)
 
 /* ---- holding ---- */
 
-static long waiting(const struct stage *s)
+static long waiting(const struct fleet *f)
 {
-	return __atomic_load_n(s->demo->backend_waiting, __ATOMIC_RELAXED);
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->demo->backend[i].pid > 0)
+			n += __atomic_load_n(f->demo->backend[i].waiting,
+					     __ATOMIC_RELAXED);
+	return n;
 }
 
-/* Until all wait, or nothing moves any more. */
-static bool gather(struct stage *s, struct demo_hold *h)
+/* Connections that were refused or broken. */
+static long refused(const struct fleet *f)
 {
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += __atomic_load_n(&f->stage[i].shared->broken,
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
+static long completed(const struct fleet *f)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += __atomic_load_n(&f->stage[i].shared->completed,
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
+static long status_of_all(const struct fleet *f, const char *field)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += stage_status(f->stage[i].server.pid, field);
+	return n;
+}
+
+static struct told ask_all(struct fleet *f)
+{
+	struct told sum = { 0, 0 };
+
+	for (unsigned i = 0; i < f->n; i++) {
+		struct told one = ask_memory(&f->stage[i]);
+
+		sum.heap += one.heap;
+		sum.stack += one.stack;
+	}
+	return sum;
+}
+
+static bool all_wait(struct fleet *f, int64_t ns)
+{
+	for (unsigned i = 1; i < f->n; i++)
+		if (!stage_wait(&f->stage[i], 0))
+			return false;
+	return stage_wait(&f->stage[0], ns) && !demo_stop;
+}
+
+/* What is left for the last one may be less. */
+static long share(const struct fleet *f, unsigned i)
+{
+	long left = f->hold->wanted - f->each * i;
+
+	return left < f->each ? left : f->each;
+}
+
+static bool load_all(struct fleet *f)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/wait?ms=%d", HTTP_MAX_MS);
+	for (unsigned i = 0; i < f->n; i++) {
+		struct load_options o = {
+			.path = path,
+			.connections = share(f, i),
+			.hold = true,
+			.waiting = f->stage[i].backend->waiting
+		};
+
+		stage_load(&f->stage[i], &o);
+		if (!f->stage[i].shared)
+			return false;
+	}
+	return true;
+}
+
+/* Until all wait, or are refused, or nothing moves any more. */
+static bool gather(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
 	int64_t begin = now_ns(), moved = begin;
 
-	while (h->waiting < h->wanted && now_ns() - moved < STUCK_NS) {
-		if (!stage_wait(s, NS_PER_MS) || demo_stop)
+	while (h->waiting + refused(f) < h->wanted &&
+	       now_ns() - moved < STUCK_NS) {
+		if (!all_wait(f, NS_PER_MS))
 			return false;
-		if (waiting(s) > h->waiting) {
-			h->waiting = waiting(s);
+		if (waiting(f) > h->waiting) {
+			h->waiting = waiting(f);
 			moved = now_ns();
 		}
 	}
@@ -222,65 +327,83 @@ static bool gather(struct stage *s, struct demo_hold *h)
 }
 
 /* Lets go, and counts the answers. */
-static void release(struct stage *s, struct demo_hold *h)
+static void release(struct fleet *f)
 {
+	struct demo_hold *h = f->hold;
 	int64_t begin = now_ns(), moved = begin;
-	long answered = 0;
 
-	kill(s->demo->backend, SIGUSR1);
-	while (answered < h->waiting && now_ns() - moved < STUCK_NS) {
-		if (!stage_wait(s, NS_PER_MS))
+	for (unsigned i = 0; i < f->n; i++)
+		kill(f->stage[i].backend->pid, SIGUSR1);
+	while (h->answered < h->waiting && now_ns() - moved < STUCK_NS) {
+		if (!all_wait(f, NS_PER_MS))
 			break;
-		if ((long)s->shared->completed > answered) {
-			answered = s->shared->completed;
+		if (completed(f) > h->answered) {
+			h->answered = completed(f);
 			moved = now_ns();
 		}
 	}
-	h->answered = answered;
-	h->answer_ns = s->shared->last_answer_ns - begin;
+	h->answer_ns = moved - begin;
 }
 
-static void hold(struct stage *s, struct demo_hold *h)
+static void find_limit(struct fleet *f)
 {
-	char path[32];
-	struct load_options o = { .path = path,
-				  .connections = h->wanted,
-				  .hold = true,
-				  .waiting = s->demo->backend_waiting };
-	struct told before = ask_memory(s), after;
-	long rss = stage_status(s->server.pid, "VmRSS:") * 1024;
+	struct demo_hold *h = f->hold;
+	int len = snprintf(h->limit, sizeof(h->limit),
+			   "refused after %ld waited, with %ld threads: ",
+			   h->waiting, h->threads);
+
+	explain(f->stage[0].server.pid, h->limit + len, sizeof(h->limit) - len);
+}
+
+static void hold(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	struct told before = ask_all(f), after;
+	long rss = status_of_all(f, "VmRSS:") * 1024;
 	long kernel = stage_kernel_bytes();
 
-	snprintf(path, sizeof(path), "/wait?ms=%d", HTTP_MAX_MS);
-	stage_load(s, &o);
-	if (!s->shared || !gather(s, h) || !stage_wait(s, SETTLE_NS))
+	if (!load_all(f) || !gather(f) || !all_wait(f, SETTLE_NS))
 		return;
-	h->threads = stage_status(s->server.pid, "Threads:");
-	h->process_bytes = stage_status(s->server.pid, "VmRSS:") * 1024 - rss;
+	h->threads = status_of_all(f, "Threads:");
+	h->process_bytes = status_of_all(f, "VmRSS:") * 1024 - rss;
 	h->kernel_bytes = stage_kernel_bytes() - kernel;
 	if (h->waiting < h->wanted)
-		find_limit(s, h);
-	after = ask_memory(s);
+		find_limit(f);
+	after = ask_all(f);
 	h->heap_bytes = after.heap - before.heap;
 	h->stack_bytes = after.stack - before.stack;
-	release(s, h);
+	release(f);
+}
+
+static bool begin_all(struct fleet *f)
+{
+	while (f->begun < f->n) {
+		unsigned i = f->begun++;
+
+		if (!stage_begin_nth(&f->stage[i], f->demo, &f->hold->outcome,
+				     f->hold->model, f->demo->server_cpu, i) ||
+		    !warm_up(&f->stage[i]))
+			return false;
+	}
+	return !demo_stop;
 }
 
 void demo_measure_hold(struct demo *d, struct demo_hold *h)
 {
-	struct stage s;
+	struct fleet f = { .demo = d, .hold = h };
 
+	h->outcome.status = DEMO_OK;
 	h->heap_bytes = h->stack_bytes = NAN;
-	if (possible(h)) {
-		if (stage_begin(&s, d, &h->outcome, h->model, d->server_cpu) &&
-		    warm_up(&s))
-			hold(&s, h);
-		stage_end(&s);
+	if (deal(&f)) {
+		if (begin_all(&f))
+			hold(&f);
+		while (f.begun)
+			stage_end(&f.stage[--f.begun]);
 	}
 	if (demo_ok(&h->outcome) && !h->waiting)
 		stage_failed(&h->outcome, "no request reached the backend");
-	/* What is left at the backend goes before the next one begins. */
-	for (int i = 0; i < 2000 && waiting(&s) && !demo_stop; i++)
+	/* What is left at the backends goes before the next one begins. */
+	for (int i = 0; i < 2000 && waiting(&f) && !demo_stop; i++)
 		sleep_ns(NS_PER_MS);
 	sleep_ns(SETTLE_NS);
 	if (demo_stop)

@@ -166,6 +166,7 @@ static void hold(struct json *j, const struct demo_hold *h)
 	json_int(j, "wanted", h->wanted);
 	outcome(j, &h->outcome);
 	if (demo_ok(&h->outcome)) {
+		json_int(j, "processes", h->processes);
 		json_int(j, "waiting", h->waiting);
 		json_int(j, "answered", h->answered);
 		json_int(j, "connect_ns", h->connect_ns);

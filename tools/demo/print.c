@@ -161,11 +161,17 @@ static void print_holds(FILE *f, const struct demo *d)
 			continue;
 		if (h->wanted != last)
 			fprintf(f,
-				"\n%ld requests that wait at the same time\n"
+				"\n%ld requests that wait at the same time, "
+				"in %u process%s\n"
 				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n"
 				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n",
-				h->wanted, "", "", "", "", "connect", "answer",
-				"process", "kernel", "both", "model", "waiting",
+				h->wanted, h->processes,
+				h->processes > 1 ? "es (as many as the limit "
+						   "of open descriptors makes "
+						   "necessary)"
+						 : "",
+				"", "", "", "", "connect", "answer", "process",
+				"kernel", "both", "model", "waiting",
 				"answered", "threads", "s", "s", "KB each",
 				"KB each", "MB in all");
 		last = h->wanted;
@@ -288,6 +294,8 @@ static void print_claims(FILE *f, const struct demo *d)
 	for (int i = 0; i < DEMO_CLAIMS; i++) {
 		const struct demo_claim *c = &d->claim[i];
 
+		if (!demo_wants(d, i + 1))
+			continue;
 		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
 			demo_verdict_names[c->verdict]);
 		if (c->verdict == CLAIM_NOT_MEASURED)
@@ -315,9 +323,11 @@ void demo_print_text(FILE *f, const struct demo *d)
 	print_holds(f, d);
 	print_bursts(f, d);
 	print_scales(f, d);
-	print_table(f, d);
+	if (!d->options.only)
+		print_table(f, d);
 	print_claims(f, d);
-	print_advice(f, d);
+	if (!d->options.only)
+		print_advice(f, d);
 	fputc('\n', f);
 	if (!isnan(demo_load_cpu(d)))
 		fprintf(f,

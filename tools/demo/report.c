@@ -27,6 +27,7 @@ int demo_write_report(const struct demo *d, const char *dir)
 {
 	if (mkdir(dir, 0777) && errno != EEXIST)
 		return fail("cannot make %s: %s", dir, strerror(errno));
-	return write_one(d, dir, "report.md", demo_print_markdown) ||
+	return write_one(d, dir, "index.html", demo_print_html) ||
+	       write_one(d, dir, "report.md", demo_print_markdown) ||
 	       write_one(d, dir, "report.json", demo_print_json);
 }

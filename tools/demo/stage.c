@@ -120,9 +120,9 @@ static char **server_command(const struct stage *s)
 	char **p = argv;
 
 	if (s->model->peer)
-		return peer_command(s->model, s->port, s->demo->backend_port);
+		return peer_command(s->model, s->port, s->backend->port);
 	snprintf(port, sizeof(port), "%d", s->port);
-	snprintf(backend, sizeof(backend), "%d", s->demo->backend_port);
+	snprintf(backend, sizeof(backend), "%d", s->backend->port);
 	*p++ = "/proc/self/exe";
 	*p++ = "serve";
 	*p++ = (char *)s->model->name;
@@ -161,6 +161,12 @@ static int launch_server(struct stage *s, char **argv, int cpu)
 bool stage_begin(struct stage *s, struct demo *d, struct demo_outcome *o,
 		 const struct model *m, int cpu)
 {
+	return stage_begin_nth(s, d, o, m, cpu, 0);
+}
+
+bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
+		     const struct model *m, int cpu, unsigned nth)
+{
 	const char *missing = cannot_run(m);
 	char **argv;
 	int err;
@@ -170,6 +176,11 @@ bool stage_begin(struct stage *s, struct demo *d, struct demo_outcome *o,
 	if (missing) {
 		o->status = DEMO_SKIPPED;
 		snprintf(o->reason, sizeof(o->reason), "%s", missing);
+		return false;
+	}
+	s->backend = demo_backend(d, nth);
+	if (!s->backend) {
+		stage_failed(o, "its backend could not be started");
 		return false;
 	}
 	s->port = net_free_port();

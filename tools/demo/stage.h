@@ -10,6 +10,7 @@ struct stage {
 	struct demo *demo;
 	struct demo_outcome *outcome; /* of what is measured */
 	const struct model *model;
+	const struct demo_backend *backend;
 	struct launch server;
 	int port;   /* of the server */
 	int out;    /* what the server prints; -1: not kept */
@@ -19,10 +20,13 @@ struct stage {
 
 /*
  * Starts the server on a CPU (-1: on all), counted if the demo counts. False:
- * it does not run, and the outcome says why. Always to be ended.
+ * it does not run, and the outcome says why. Always to be ended. The second
+ * one: with the nth backend instead of the first.
  */
 bool stage_begin(struct stage *, struct demo *, struct demo_outcome *,
 		 const struct model *, int cpu);
+bool stage_begin_nth(struct stage *, struct demo *, struct demo_outcome *,
+		     const struct model *, int cpu, unsigned nth);
 void stage_end(struct stage *);
 
 /* Starts a generator; its server is filled in. stage_load_stop before the
