@@ -66,10 +66,12 @@ END_TEST
 
 START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
 {
-	ck_assert_int_eq(sh("./urt demo --quick --only 3,4,5 --waiting 20,100 "
-			    "--json " C_MODELS),
+	/* Claim 5 needs more coroutines than TSan allows. */
+	ck_assert_int_eq(sh("./urt demo --quick --only 3,4%s "
+			    "--waiting 20,100 --json " C_MODELS,
+			    SANITIZED ? "" : ",5"),
 			 0);
-	ck_assert_msg(!has("\"status\":\"failed\""), "%s", text);
+	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
 	ck_assert(number("measured", "waiting_100_thread") == 100);
 	ck_assert(number("measured", "waiting_100_coroutine") == 100);
 	/* TSan may add a thread of its own to each. */
@@ -78,7 +80,8 @@ START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
 	ck_assert(number("measured", "threads_epoll") <= 1 + TSANITIZED);
 	ck_assert(verdict(3, "not measured")); /* 20 are too few to tell */
 	ck_assert(verdict(4, "not measured")); /* 100 are not 40,000 */
-	ck_assert(number("measured", "state_machine_bytes") > 50);
+	if (!SANITIZED)
+		ck_assert(number("measured", "state_machine_bytes") > 50);
 	ck_assert(has("\"answered\":100"));
 }
 END_TEST
@@ -126,7 +129,8 @@ START_TEST(demo_measures_speed_up_on_all_cpus)
 		SKIP("there is only one CPU");
 	}
 	ck_assert(number("measured", "speedup_epoll") > 0.3);
-	ck_assert(number("measured", "speedup_epoll") < 1.7);
+	if (!SANITIZED)
+		ck_assert(number("measured", "speedup_epoll") < 1.7);
 	ck_assert(number("measured", "speedup_coroutine") > 0.3);
 }
 END_TEST
@@ -138,7 +142,7 @@ START_TEST(demo_counts_the_kernel_per_request)
 	ck_assert_int_eq(sh("./urt demo --quick --only 8 -c 16 -w 2 --rounds 2 "
 			    "-d 0.1 --json -m thread,epoll,coroutine"),
 			 0);
-	ck_assert_msg(!has("\"status\":\"failed\""), "%s", text);
+	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
 	ck_assert(number(NULL, "errors") == 0);
 	ck_assert(number("models", "rps_spread") >= 0);
 	if (!bpf) {
@@ -194,9 +198,10 @@ START_TEST(demo_interrupted_prints_what_it_has)
 		   "2>&1",
 		   SANITIZED ? 15 : 3),
 		0);
-	ck_assert_msg(has("Interrupted"), "%s", text);
-	ck_assert_msg(has("\n  epoll "), "%s", text);
-	ck_assert_msg(has("interrupted before it was measured"), "%s", text);
+	ck_assert_msg(has("Interrupted"), "%.3000s", text);
+	ck_assert_msg(has("\n  epoll "), "%.3000s", text);
+	ck_assert_msg(has("interrupted before it was measured"), "%.3000s",
+		      text);
 }
 END_TEST
 

@@ -306,7 +306,7 @@ static bool keep_head(struct conn *c, const char *p, size_t len)
 static bool take(struct load *l, struct conn *c, size_t len)
 {
 	int status = 200;
-	long head, body;
+	long head, body = 0;
 
 	if (c->state != BUSY)
 		return false;

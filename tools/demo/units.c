@@ -127,8 +127,11 @@ void demo_time_switches(struct demo *d)
 
 static char **unit_command(enum demo_unit_kind kind, char *count)
 {
-	static char *argv[6];
+	static char *argv[6], *file; /* ours until the next call */
 	char **p = argv;
+
+	free(file);
+	file = NULL;
 
 	if (kind == UNIT_THREAD || kind == UNIT_COROUTINE) {
 		*p++ = "/proc/self/exe";
@@ -136,13 +139,15 @@ static char **unit_command(enum demo_unit_kind kind, char *count)
 		*p++ = "part";
 		*p++ = kind == UNIT_THREAD ? "threads" : "sleep";
 	} else if (kind == UNIT_GOROUTINE) {
-		*p++ = peer_go_program("units.go", peer_units_go,
+		file = peer_go_program("units.go", peer_units_go,
 				       peer_units_go_end);
+		*p++ = file;
 		*p++ = "sleep";
 	} else {
 		*p++ = "node";
 		*p++ = "--expose-gc";
-		*p++ = peer_file("units.js", peer_units_js, peer_units_js_end);
+		file = peer_file("units.js", peer_units_js, peer_units_js_end);
+		*p++ = file;
 		*p++ = kind == UNIT_TIMER ? "sleep" : "suspended";
 	}
 	*p++ = count;

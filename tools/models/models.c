@@ -54,22 +54,24 @@ const char *peer_missing(const struct model *m)
 char **peer_command(const struct model *m, int port, int backend_port)
 {
 	static char ports[2][16];
-	static char *argv[7];
+	static char *argv[7], *file; /* ours until the next call */
 	char **p = argv;
 
+	free(file);
 	snprintf(ports[0], sizeof(ports[0]), "%d", port);
 	snprintf(ports[1], sizeof(ports[1]), "%d", backend_port);
 	if (!strncmp(m->name, "node", 4)) {
 		*p++ = "node";
 		*p++ = "--expose-gc"; /* so that it can tell its memory */
-		*p++ = peer_file("server.js", peer_server_js,
+		file = peer_file("server.js", peer_server_js,
 				 peer_server_js_end);
 	} else {
-		*p++ = peer_go_program("server.go", peer_server_go,
+		file = peer_go_program("server.go", peer_server_go,
 				       peer_server_go_end);
 	}
-	if (!p[-1])
+	if (!file)
 		return NULL;
+	*p++ = file;
 	*p++ = ports[0];
 	*p++ = ports[1];
 	if (m->for_cpu)
