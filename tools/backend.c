@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,8 +27,8 @@ struct conn {
 };
 
 static struct urt__timers timers;
-static uint64_t *waiting; /* see backend_serve */
-static volatile sig_atomic_t answer_all;
+static uint64_t *waiting;   /* see backend_serve */
+static struct conn signals; /* listen_fd: where SIGUSR1 comes */
 
 static void count_waiting(int change)
 {
@@ -95,32 +96,36 @@ static void accept_one(int epfd, int listen_fd)
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-static void on_answer_all(int sig)
+/* A handler would have to race with going to sleep; a descriptor need not. */
+static void signalled(void)
 {
-	answer_all = 1;
+	struct signalfd_siginfo info;
+
+	if (read(signals.listen_fd, &info, sizeof(info)) > 0)
+		urt__timers_run(&timers, INT64_MAX - 1);
 }
 
 static void handle(int epfd, struct conn *c)
 {
-	if (c->fd < 0)
+	if (c == &signals)
+		signalled();
+	else if (c->fd < 0)
 		accept_one(epfd, c->listen_fd);
 	else
 		readable(c);
 }
 
-/* Waits for events until the next timer; SIGUSR1 comes only here. */
+/* Waits for events until the next timer. */
 static int wait_for(int epfd, struct epoll_event *events, int max)
 {
 	int64_t next = urt__timers_next(&timers);
 	int64_t wait = next == INT64_MAX ? 0 : next - now_ns();
 	struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
-	sigset_t none;
 
-	sigemptyset(&none);
 	if (wait < 0)
 		ts = (struct timespec){ 0, 0 };
 	return epoll_pwait2(epfd, events, max, next == INT64_MAX ? NULL : &ts,
-			    &none);
+			    NULL);
 }
 
 static void listen_to(int epfd, struct conn *c, int fd)
@@ -157,9 +162,8 @@ _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 	sigemptyset(&usr1);
 	sigaddset(&usr1, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &usr1, NULL);
-	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_answer_all },
-		  NULL);
 	urt__timers_init(&timers);
+	listen_to(epfd, &signals, signalfd(-1, &usr1, SFD_CLOEXEC));
 	for (int i = 0; i < BACKEND_ADDRESSES; i++)
 		listen_to(epfd, &listeners[i], fds[i]);
 	for (;;) {
@@ -167,7 +171,6 @@ _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 
 		for (int i = 0; i < n; i++)
 			handle(epfd, events[i].data.ptr);
-		urt__timers_run(&timers, answer_all ? INT64_MAX - 1 : now_ns());
-		answer_all = 0;
+		urt__timers_run(&timers, now_ns());
 	}
 }
