@@ -432,6 +432,95 @@ START_TEST(every_model_outlives_any_bytes)
 }
 END_TEST
 
+/* ---- Redis ---- */
+
+static pid_t redis;
+static int redis_port;
+
+static void redis_start(void)
+{
+	char port[8];
+
+	redis_port = free_port();
+	snprintf(port, sizeof(port), "%d", redis_port);
+	redis = fork();
+	if (!redis) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(1);
+		execlp("redis-server", "redis-server", "--port", port, "--bind",
+		       "127.0.0.1", "--save", "", "--daemonize", "no", NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 500; i++) {
+		int http_port = server_port, fd;
+
+		server_port = redis_port;
+		fd = server_connect();
+		server_port = http_port;
+		if (fd >= 0) {
+			close(fd);
+			return;
+		}
+		usleep(10000);
+	}
+	ck_abort_msg("redis-server does not listen");
+}
+
+/* What Redis says to a command. */
+static void redis_says(const char *command, char *in, size_t size)
+{
+	int port = server_port, fd;
+	bool closed;
+
+	server_port = redis_port;
+	fd = server_connect();
+	server_port = port;
+	ck_assert_int_ge(fd, 0);
+	put(fd, command, strlen(command));
+	shutdown(fd, SHUT_WR);
+	in[get(fd, in, size - 1, &closed)] = '\0';
+	close(fd);
+}
+
+/* More clients than connections: some wait in line, and all are answered. */
+START_TEST(every_model_shares_its_connections_to_redis)
+{
+	char url[64], in[8192];
+	int fd;
+
+	if (sh("command -v redis-server >/dev/null") ||
+	    model_missing(models[_i])) {
+		fprintf(stderr, "SKIP %s with Redis: not installed\n",
+			models[_i]);
+		return;
+	}
+	redis_start();
+	snprintf(url, sizeof(url), "redis://127.0.0.1:%d", redis_port);
+	server_start(models[_i], "--backend", url);
+	ck_assert_int_eq(sh("./urt load --json -c 150 -d 1 "
+			    "'http://127.0.0.1:%d/wait?ms=512' 2>/dev/null",
+			    server_port),
+			 0);
+	ck_assert(number(NULL, "errors") == 0);
+	ck_assert(number(NULL, "requests") > 150);
+	redis_says("GET urt:512\r\n", in, sizeof(in));
+	ck_assert_str_eq(in, "$3\r\n512\r\n");
+	for (unsigned i = 0; i < 200; i++)
+		leave(i);
+	redis_says("INFO clients\r\n", in, sizeof(in));
+	ck_assert_ptr_nonnull(strstr(in, "connected_clients:"));
+	ck_assert_int_le(atoi(strstr(in, "connected_clients:") + 18), 66);
+	kill(redis, SIGKILL);
+	waitpid(redis, NULL, 0);
+	/* Without it, a client that waits is hung up on, and only that. */
+	fd = server_connect();
+	put(fd, GET("/wait?ms=1") END, strlen(GET("/wait?ms=1") END));
+	ck_assert_int_le(recv(fd, in, sizeof(in), 0), 0);
+	close(fd);
+	stops_well(models[_i]);
+}
+END_TEST
+
 /* ---- CPU ---- */
 
 static double ms_since(const struct timespec *begin)
@@ -489,6 +578,8 @@ Suite *conformance_suite(void)
 			    0, n);
 	tcase_add_loop_test(t, every_model_forgets_clients_that_leave, 0, n);
 	tcase_add_loop_test(t, every_model_outlives_any_bytes, 0, n);
+	tcase_add_loop_test(t, every_model_shares_its_connections_to_redis, 0,
+			    n);
 	tcase_add_loop_test(t, every_model_burns_as_much_cpu_as_it_is_told, 0,
 			    n);
 	suite_add_tcase(s, t);

@@ -44,7 +44,7 @@ static void reply(struct urt__timer *t)
 	struct conn *c = urt__container_of(t, struct conn, timer);
 
 	count_waiting(-1);
-	if (send(c->fd, BACKEND_REPLY, BACKEND_REPLY_LEN, MSG_NOSIGNAL) < 0)
+	if (send(c->fd, BACKEND_REPLY, strlen(BACKEND_REPLY), MSG_NOSIGNAL) < 0)
 		shutdown(c->fd, SHUT_RDWR); /* the loop sees it close */
 }
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -77,6 +78,19 @@ int net_listen_at(int nth, int *port)
 int net_listen(int *port)
 {
 	return net_listen_at(0, port);
+}
+
+int net_redis_port(const char *url)
+{
+	char host[32], rest;
+	int port = 6379, n;
+
+	n = sscanf(url, "redis://%31[a-z0-9.]:%d%c", host, &port, &rest);
+	if ((n != 2 && (n != 1 || strchr(url + 8, ':'))) || port < 1 ||
+	    port > 65535 ||
+	    (strcmp(host, "127.0.0.1") && strcmp(host, "localhost")))
+		return -1;
+	return port;
 }
 
 int net_free_port(void)

@@ -22,7 +22,10 @@ static const char usage_text[] =
 	"                      backend: only what /wait waits for\n"
 	"      --port N        default 8080\n"
 	"      --backend N     port of a backend that runs already; by default\n"
-	"                      one is started with the server\n";
+	"                      one is started with the server\n"
+	"      --backend redis://127.0.0.1:PORT\n"
+	"                      /wait?ms=N is a SET and GET of a key in Redis,\n"
+	"                      over 64 connections that all clients share\n";
 
 static int start_backend(void)
 {
@@ -52,7 +55,19 @@ static int unknown_model(const char *name)
 struct choice {
 	const struct model *model; /* NULL: only the backend */
 	long port, backend;	   /* backend 0: to be started */
+	bool redis;		   /* the backend is one */
 };
+
+static bool parse_backend(const char *text, struct choice *c)
+{
+	if (strncmp(text, "redis:", 6))
+		return parse_number("--backend", text, 1, 65535, &c->backend);
+	c->redis = true;
+	c->backend = net_redis_port(text);
+	return c->backend > 0 || !fail("--backend: \"%s\" is not "
+				       "redis://127.0.0.1:PORT",
+				       text);
+}
 
 static bool parse(int argc, char **argv, struct choice *c)
 {
@@ -72,8 +87,7 @@ static bool parse(int argc, char **argv, struct choice *c)
 		} else if (opt == 'p') {
 			ok = parse_number("--port", optarg, 0, 65535, &c->port);
 		} else if (opt == 'b') {
-			ok = parse_number("--backend", optarg, 1, 65535,
-					  &c->backend);
+			ok = parse_backend(optarg, c);
 		} else {
 			ok = !fail("`urt serve --help` lists the options");
 		}
@@ -122,6 +136,7 @@ int cmd_serve(int argc, char **argv)
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
 	s.backend = net_loopback(c.backend);
+	s.redis = c.redis;
 	if (!c.model->peer)
 		http_calibrate();
 	printf("%s on http://127.0.0.1:%d\n", c.model->name, s.port);

@@ -173,12 +173,13 @@ int cmd_demo(int argc, char **argv)
 	choose_cpus(&d);
 	d.counter = counter_open(d.why_no_bpf, sizeof(d.why_no_bpf));
 	d.counted = d.counter;
-	if (!demo_backend(&d, 0))
+	if (!demo_backend(&d, 0) || !demo_redis(&d))
 		return EXIT_BAD;
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	demo_run_plan(&d);
 	stop_backends(&d);
+	demo_redis_stop(&d);
 	d.end_ns = now_ns();
 	demo_judge(&d);
 	return show(&d, out);

@@ -44,6 +44,7 @@ struct demo_options {
 	long bursts;	    /* per model in claim 6 */
 	long sleepers;	    /* coroutines in claim 9 */
 	long wait_ms;	    /* of /wait */
+	int redis_port;	    /* GET /wait asks it; 0: no Redis */
 	bool json;	    /* one document instead of text */
 	const char *out;    /* file of the result; NULL: stdout */
 	const char *report; /* directory of the report; NULL: none */
@@ -225,6 +226,9 @@ struct demo {
 	struct demo_claim claim[DEMO_CLAIMS];
 	int64_t begin_ns, end_ns;
 	bool interrupted;
+	pid_t redis;	 /* started by us; 0: none */
+	bool redis_ours; /* it was, also when it has ended */
+	bool use_redis;	 /* by the server that is started next */
 };
 
 extern volatile int demo_stop; /* set by SIGINT */
@@ -239,6 +243,11 @@ bool demo_wants(const struct demo *, int claim);
 
 /* Runs all that is wanted, with progress on a terminal. */
 void demo_run_plan(struct demo *);
+
+/* Redis, if one was asked for: one that runs, or a new one. False: there is
+ * none; it was said. demo_redis_stop: it, if it is ours. */
+bool demo_redis(struct demo *);
+void demo_redis_stop(struct demo *);
 
 /* The nth backend, started if it does not run yet. NULL: it cannot; said. */
 const struct demo_backend *demo_backend(struct demo *, unsigned nth);

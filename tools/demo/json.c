@@ -94,6 +94,7 @@ static void settings(struct json *j, const struct demo *d)
 	json_int(j, "wait_ms", o->wait_ms);
 	json_int(j, "server_cpu", d->server_cpu);
 	json_int(j, "load_cpu", d->load_cpu);
+	json_string(j, "backend", o->redis_port ? "redis" : "built-in");
 	json_string(j, "source", d->counted ? "bpf" : "proc");
 	json_end_object(j);
 }

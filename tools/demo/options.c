@@ -2,6 +2,7 @@
 /* The options of `urt demo`, and what each mode means where none is given. */
 #define _GNU_SOURCE
 #include "demo.h"
+#include "../net.h"
 #include "../tool.h"
 #include <errno.h>
 #include <getopt.h>
@@ -26,6 +27,8 @@ static const char usage_text[] =
 	"  -d, --seconds S        measured per round; default 0.5\n"
 	"      --rounds N         interleaved; medians are printed; default 3\n"
 	"  -w, --wait MS          what the backend takes in /wait; default 10\n"
+	"      --backend redis://127.0.0.1:PORT\n"
+	"                         GET /wait asks Redis (started if need be)\n"
 	"      --assert EXPR      such as 1.entries_per_switch<0.001 or 3=holds:\n"
 	"                         exit code 3 if it is not so; may be repeated\n"
 	"      --report DIR       also index.html, report.md, report.json there\n"
@@ -160,6 +163,7 @@ enum {
 	OPT_WAITING,
 	OPT_ROUNDS,
 	OPT_ASSERT,
+	OPT_BACKEND,
 	OPT_REPORT,
 	OPT_JSON
 };
@@ -180,6 +184,11 @@ static bool take(struct demo_options *o, int opt)
 	case OPT_ROUNDS:
 		return parse_number("--rounds", optarg, 1, DEMO_ROUNDS_MAX,
 				    &o->rounds);
+	case OPT_BACKEND:
+		o->redis_port = net_redis_port(optarg);
+		return o->redis_port > 0 || !fail("--backend: \"%s\" is not "
+						  "redis://127.0.0.1:PORT",
+						  optarg);
 	case OPT_ASSERT:
 		return add_assert(o, optarg);
 	case OPT_REPORT:
@@ -216,6 +225,7 @@ bool demo_parse(int argc, char **argv, struct demo_options *o)
 		{ "seconds", required_argument, NULL, 'd' },
 		{ "rounds", required_argument, NULL, OPT_ROUNDS },
 		{ "wait", required_argument, NULL, 'w' },
+		{ "backend", required_argument, NULL, OPT_BACKEND },
 		{ "assert", required_argument, NULL, OPT_ASSERT },
 		{ "report", required_argument, NULL, OPT_REPORT },
 		{ "json", no_argument, NULL, OPT_JSON },

@@ -53,6 +53,15 @@ static void print_host(FILE *f, const struct demo *d)
 	fputs("All models parse the same minimal HTTP/1.1 on plain TCP "
 	      "sockets: models are compared, not HTTP libraries.\n",
 	      f);
+	if (d->options.redis_port)
+		fprintf(f,
+			"GET /wait asks Redis on port %d (%s): SET and GET of "
+			"a key, over %d connections\nthat all clients of a "
+			"server share.\n",
+			d->options.redis_port,
+			d->redis_ours ? "started by the demo"
+				      : "it was running",
+			BACKEND_POOL);
 	if (d->counted)
 		fputs("Counting by BPF slows each system call and switch a "
 		      "little; the figures of GET include it, no others do.\n",

@@ -152,12 +152,14 @@ void demo_measure_row(struct demo *d, struct demo_row *row)
 				  .connections = row->connections };
 	struct stage s;
 
+	d->use_redis = d->options.redis_port && row->path[1];
 	if (stage_begin(&s, d, &row->outcome, row->model, d->server_cpu)) {
 		stage_load(&s, &o);
 		if (stage_connected(&s))
 			measure_under_load(&s, row);
 	}
 	stage_end(&s);
+	d->use_redis = false;
 	if (demo_stop) /* a round that was cut short tells as much as it can */
 		row->outcome.status = row->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
 }

@@ -113,16 +113,25 @@ static const char *cannot_run(const struct model *m)
 	return NULL;
 }
 
+static int backend_port(const struct stage *s)
+{
+	return s->demo->use_redis ? s->demo->options.redis_port
+				  : s->backend->port;
+}
+
 static char **server_command(const struct stage *s)
 {
-	static char port[16], backend[16];
+	static char port[16], backend[40];
 	static char *argv[8];
 	char **p = argv;
 
 	if (s->model->peer)
-		return peer_command(s->model, s->port, s->backend->port);
+		return peer_command(s->model, s->port, backend_port(s),
+				    s->demo->use_redis);
 	snprintf(port, sizeof(port), "%d", s->port);
-	snprintf(backend, sizeof(backend), "%d", s->backend->port);
+	snprintf(backend, sizeof(backend),
+		 s->demo->use_redis ? "redis://127.0.0.1:%d" : "%d",
+		 backend_port(s));
 	*p++ = "/proc/self/exe";
 	*p++ = "serve";
 	*p++ = (char *)s->model->name;

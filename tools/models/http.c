@@ -208,7 +208,22 @@ struct http_response http_respond(const struct http_request *r)
 	return responses[r->route];
 }
 
-size_t backend_request(char buf[16], unsigned ms)
+void backend_ask(struct backend_ask *ask, bool redis, unsigned ms)
 {
-	return snprintf(buf, 16, "%u\n", ms);
+	char value[16], key[24];
+	size_t v, k;
+
+	if (!redis) {
+		ask->len = snprintf(ask->text, sizeof(ask->text), "%u\n", ms);
+		ask->reply_len = strlen(BACKEND_REPLY);
+		return;
+	}
+	v = snprintf(value, sizeof(value), "%u", ms);
+	k = snprintf(key, sizeof(key), "urt:%u", ms);
+	ask->len = snprintf(ask->text, sizeof(ask->text),
+			    "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n"
+			    "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n",
+			    k, key, v, value, k, key);
+	/* "+OK", "$LENGTH", the value: a line each. */
+	ask->reply_len = 5 + 4 + v + 2;
 }

@@ -53,9 +53,28 @@ void http_calibrate(void);
 /* What to answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
 
-/* The line that asks the backend to take ms: its length. */
-size_t backend_request(char buf[16], unsigned ms);
-#define BACKEND_REPLY	  "ok\n"
-#define BACKEND_REPLY_LEN 3
+/* ---- what /wait asks of the backend ---- */
+
+#define BACKEND_REPLY	  "ok\n" /* of the built-in one */
+#define BACKEND_REPLY_MAX 32	 /* bytes of any reply */
+#define BACKEND_POOL	  64	 /* connections to Redis, for all clients */
+
+struct backend_ask {
+	char text[96];	  /* to be sent */
+	size_t len;	  /* of it */
+	size_t reply_len; /* bytes that come back */
+};
+
+/*
+ * The built-in backend answers after ms. Redis is asked to SET the key urt:MS
+ * to MS and to GET it again, in one go, as clients of Redis do.
+ */
+void backend_ask(struct backend_ask *, bool redis, unsigned ms);
+
+/* Whether the first bytes of a reply say that Redis refused. */
+static inline bool backend_refused(const char *reply)
+{
+	return reply[0] == '-';
+}
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The models of concurrency: one server each, to be read side by side. All
  * open their backend connection for a client when it first asks to wait, and
- * keep it for that client.
+ * keep it for that client. With Redis, all clients share BACKEND_POOL
+ * connections, opened when first needed; who finds none free waits in line.
  */
 #ifndef URT_MODEL_H
 #define URT_MODEL_H
@@ -15,6 +16,7 @@ struct server {
 	int listen_fd;		    /* blocking */
 	struct sockaddr_in backend; /* the first of its addresses */
 	int port;		    /* of listen_fd */
+	bool redis;		    /* the backend is one */
 };
 
 struct model {
@@ -51,6 +53,7 @@ const char *peer_missing(const struct model *);
  * The command that serves as the peer on `port` (Go is built first, once, into
  * the user's cache). NULL-terminated, static. NULL: could not; it was said.
  */
-char **peer_command(const struct model *, int port, int backend_port);
+char **peer_command(const struct model *, int port, int backend_port,
+		    bool redis);
 
 #endif

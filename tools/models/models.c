@@ -29,6 +29,8 @@ struct sockaddr_in backend_address(const struct server *s)
 	struct sockaddr_in addr = s->backend;
 	unsigned n = __atomic_fetch_add(&opened, 1, __ATOMIC_RELAXED);
 
+	if (s->redis)
+		return addr;
 	addr.sin_addr.s_addr =
 		htonl(ntohl(addr.sin_addr.s_addr) + n % BACKEND_ADDRESSES);
 	return addr;
@@ -51,10 +53,11 @@ const char *peer_missing(const struct model *m)
 	return NULL;
 }
 
-char **peer_command(const struct model *m, int port, int backend_port)
+char **peer_command(const struct model *m, int port, int backend_port,
+		    bool redis)
 {
 	static char ports[2][16];
-	static char *argv[7], *file; /* ours until the next call */
+	static char *argv[8], *file; /* ours until the next call */
 	char **p = argv;
 
 	free(file);
@@ -76,6 +79,8 @@ char **peer_command(const struct model *m, int port, int backend_port)
 	*p++ = ports[1];
 	if (m->for_cpu)
 		*p++ = "workers";
+	if (redis)
+		*p++ = "redis";
 	*p = NULL;
 	return argv;
 }
@@ -90,7 +95,7 @@ static int exec_peer(const char *name, const struct server *s)
 	if (missing)
 		return fail("%s", missing);
 	close(s->listen_fd);
-	argv = peer_command(m, s->port, ntohs(s->backend.sin_port));
+	argv = peer_command(m, s->port, ntohs(s->backend.sin_port), s->redis);
 	if (!argv)
 		return EXIT_BAD;
 	execvp(argv[0], argv);

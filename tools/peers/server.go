@@ -22,12 +22,14 @@ import (
 const (
 	httpMax   = 4096
 	httpMaxMs = 60000
-	backends  = 4 // loopback addresses that the backend listens on
+	backends  = 4  // loopback addresses that the built-in backend listens on
+	poolSize  = 64 // connections to Redis
 )
 
 var (
 	backendPort string
-	opened      uint32 // connections to the backend so far
+	pool        chan net.Conn // connections to Redis that are free; nil: not open
+	opened      uint32        // connections to the backend so far
 	okText      = response("200 OK", "ok\n")
 	badText     = response("400 Bad Request", "bad\n")
 	missingText = response("404 Not Found", "no such\n")
@@ -160,19 +162,51 @@ func burn(ms int) {
 	atomic.StoreUint32(&sink, spin(atomic.LoadUint32(&sink)|1, roundsPerMs*ms))
 }
 
-func askBackend(b *net.Conn, ms int) error {
+// What is to be sent to the backend, and how long its reply is.
+func ask(buf []byte, ms int) ([]byte, int) {
+	if pool == nil {
+		return append(strconv.AppendInt(buf[:0], int64(ms), 10), '\n'), 3
+	}
+	value := strconv.Itoa(ms)
+	key := "urt:" + value
+	return append(buf[:0], fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n",
+		len(key), key, len(value), value, len(key), key)...), 5 + 4 + len(value) + 2
+}
+
+func askOn(b *net.Conn, ms int) error {
 	var err error
-	var buf [16]byte
+	var buf [96]byte
 	if *b == nil {
-		addr := fmt.Sprintf("127.0.0.%d:%s", 1+atomic.AddUint32(&opened, 1)%backends, backendPort)
+		nth := 1 + atomic.AddUint32(&opened, 1)%backends
+		if pool != nil {
+			nth = 1
+		}
+		addr := fmt.Sprintf("127.0.0.%d:%s", nth, backendPort)
 		if *b, err = net.Dial("tcp", addr); err != nil {
 			return err
 		}
 	}
-	if _, err = (*b).Write(append(strconv.AppendInt(buf[:0], int64(ms), 10), '\n')); err != nil {
+	text, n := ask(buf[:], ms)
+	if _, err = (*b).Write(text); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(*b, buf[:3])
+	if _, err = io.ReadFull(*b, buf[:n]); err == nil && buf[0] == '-' {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func askBackend(own *net.Conn, ms int) error {
+	if pool == nil {
+		return askOn(own, ms)
+	}
+	b := <-pool
+	err := askOn(&b, ms)
+	if err != nil && b != nil {
+		b.Close()
+		b = nil
+	}
+	pool <- b
 	return err
 }
 
@@ -234,6 +268,14 @@ func tellMemory() {
 
 func main() {
 	backendPort = os.Args[2]
+	for _, arg := range os.Args[3:] {
+		if arg == "redis" {
+			pool = make(chan net.Conn, poolSize)
+		}
+	}
+	for i := 0; i < cap(pool); i++ {
+		pool <- nil
+	}
 	calibrate()
 	l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
 	if err != nil {

@@ -2,7 +2,8 @@
 // Model `node`: Node's net module; a promise continuation per suspended
 // request, on the heap, continued by the event loop. The same handling as
 // models/http.c. With a third argument, /cpu is handed to worker threads:
-// Node's way out for CPU work.
+// Node's way out for CPU work; with "redis", the backend is Redis, to which all
+// clients share some connections.
 'use strict';
 const net = require('net');
 const os = require('os');
@@ -44,10 +45,12 @@ if (!isMainThread) {
 }
 
 const [port, backendPort] = process.argv.slice(2, 4).map(Number);
-const useWorkers = process.argv[4] === 'workers';
+const useWorkers = process.argv.includes('workers');
+const redis = process.argv.includes('redis');
 const HTTP_MAX = 4096;
 const HTTP_MAX_MS = 60000;
-const BACKENDS = 4; // loopback addresses that the backend listens on
+const BACKENDS = 4; // loopback addresses that the built-in backend listens on
+const POOL = 64; // connections to Redis
 
 const response = (status, body) =>
   Buffer.from(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -91,23 +94,69 @@ let opened = 0;
 // A connection to the backend: one request at a time.
 class Backend {
   constructor() {
-    const host = `127.0.0.${1 + opened++ % BACKENDS}`;
+    const host = redis ? '127.0.0.1' : `127.0.0.${1 + opened++ % BACKENDS}`;
+    this.closed = false;
     this.socket = net.connect({ port: backendPort, host, noDelay: true });
     this.socket.on('data', (chunk) => {
       this.got += chunk.length;
-      if (this.got >= 3) this.resolve();
+      if (chunk[0] === 0x2d) this.socket.destroy(); // "-": Redis refused
+      else if (this.got >= this.expected) this.resolve();
     });
     this.socket.on('error', () => {});
-    this.socket.on('close', () => this.reject && this.reject(new Error('closed')));
+    this.socket.on('close', () => {
+      this.closed = true;
+      if (this.reject) this.reject(new Error('closed'));
+    });
   }
 
   ask(ms) {
     this.got = 0;
-    this.socket.write(`${ms}\n`);
+    if (redis) {
+      const value = String(ms);
+      const key = `urt:${ms}`;
+      this.expected = 5 + 4 + value.length + 2;
+      this.socket.write(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${value.length}\r\n${value}\r\n` +
+        `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`);
+    } else {
+      this.expected = 3;
+      this.socket.write(`${ms}\n`);
+    }
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
+  }
+}
+
+// Connections for all clients; who finds none free waits in line.
+const pool = {
+  free: [],
+  count: 0,
+  line: [],
+
+  async take() {
+    if (this.free.length) return this.free.pop();
+    if (this.count < POOL) {
+      this.count++;
+      return new Backend();
+    }
+    return new Promise((resolve) => this.line.push(resolve));
+  },
+
+  give(b) {
+    if (b.closed) b = this.line.length ? new Backend() : null;
+    if (!b) this.count--;
+    else if (this.line.length) this.line.shift()(b);
+    else this.free.push(b);
+  },
+};
+
+async function askPooled(ms) {
+  const b = await pool.take();
+  try {
+    await b.ask(ms);
+  } finally {
+    pool.give(b);
   }
 }
 
@@ -135,7 +184,8 @@ net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
       const req = parse(buf.latin1Slice(0, end + 4));
       if (req.error) return refuse(req.error);
       buf = end + 4 < buf.length ? buf.subarray(end + 4) : null;
-      if (req.wait !== undefined) {
+      if (req.wait !== undefined && redis) await askPooled(req.wait);
+      else if (req.wait !== undefined) {
         backend ??= new Backend();
         await backend.ask(req.wait);
       }
