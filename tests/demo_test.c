@@ -128,10 +128,15 @@ START_TEST(demo_measures_speed_up_on_all_cpus)
 		ck_assert(verdict(7, "not measured"));
 		SKIP("there is only one CPU");
 	}
-	ck_assert(number("measured", "speedup_epoll") > 0.3);
-	if (!SANITIZED)
-		ck_assert(number("measured", "speedup_epoll") < 1.7);
-	ck_assert(number("measured", "speedup_coroutine") > 0.3);
+	/* How fast each is depends on what else runs: the verdict does not. */
+	ck_assert(number("measured", "speedup_epoll") > 0);
+	ck_assert(number("measured", "speedup_coroutine") > 0);
+	ck_assert(verdict(
+		7, number("measured", "speedup_epoll") < 1.25 &&
+				   number("measured", "speedup_coroutine") >=
+					   0.75 * number("measured", "cpus")
+			   ? "holds"
+			   : "does not hold"));
 }
 END_TEST
 
