@@ -46,7 +46,7 @@ LIB_SRC  := $(wildcard uring_rt/*/*.c) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
 TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
-            bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch])
+            bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
@@ -99,6 +99,13 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 ##@ Checking
 test: all $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
+
+fuzz: ## the request parser under any bytes, with ASan; SECONDS=10
+	$(Q)mkdir -p build/fuzz
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
+	  -fno-sanitize-recover=all -o build/fuzz/http_fuzz \
+	  tests/fuzz/http_fuzz.c tools/models/http.c
+	$(Q)build/fuzz/http_fuzz tests/fuzz/corpus $(or $(SECONDS),10)
 
 format: ## format the sources with clang-format
 	$(Q)clang-format -i $(FORMAT_SRC)
@@ -177,7 +184,7 @@ $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 
 # The servers in other languages, carried inside the command.
 $(PEER_OBJ): tools/peers/embed.S tools/peers/server.js tools/peers/server.go \
-             tools/peers/bench.go
+             tools/peers/units.js tools/peers/units.go tools/peers/bench.go
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itools/peers -c -o $@ $<
 
@@ -220,6 +227,6 @@ $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps peers demo bench test format check-format \
+.PHONY: all deps peers demo bench test fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:

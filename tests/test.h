@@ -21,6 +21,9 @@ Suite *workers_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);
 Suite *tool_suite(void);
+Suite *conformance_suite(void);
+Suite *load_suite(void);
+Suite *demo_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)

@@ -7,23 +7,38 @@
 #include "backend.h"
 #include "../uring_rt/sched/timers.h"
 #include "models/http.h"
+#include "net.h"
 #include "tool.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct conn {
-	int fd;
-	bool waiting; /* its timer is in; freed only by that */
+	int fd;	       /* -1: a listening socket's */
+	int listen_fd; /* then that one */
+	bool waiting;  /* its timer is in; freed only by that */
 	bool closed;
-	size_t len;
-	char buf[16];
+	size_t len;   /* in buf */
+	char buf[16]; /* the request */
 };
 
 static struct urt__timers timers;
+static uint64_t *waiting;   /* see backend_serve */
+static struct conn signals; /* listen_fd: where SIGUSR1 comes */
+
+static void count_waiting(int change)
+{
+	static uint64_t n, nobody;
+	uint64_t *to = waiting ? waiting : &nobody;
+
+	n += change;
+	__atomic_store_n(to, n, __ATOMIC_RELAXED);
+}
 
 static void conn_close(struct conn *c)
 {
@@ -31,6 +46,8 @@ static void conn_close(struct conn *c)
 	c->closed = true;
 	if (!c->waiting)
 		free(c);
+	else
+		count_waiting(-1);
 }
 
 static void reply(uint64_t what)
@@ -38,10 +55,12 @@ static void reply(uint64_t what)
 	struct conn *c = (struct conn *)(uintptr_t)what;
 
 	c->waiting = false;
-	if (c->closed)
+	if (c->closed) {
 		free(c);
-	else if (send(c->fd, BACKEND_REPLY, BACKEND_REPLY_LEN, MSG_NOSIGNAL) <
-		 0)
+		return;
+	}
+	count_waiting(-1);
+	if (send(c->fd, BACKEND_REPLY, strlen(BACKEND_REPLY), MSG_NOSIGNAL) < 0)
 		shutdown(c->fd, SHUT_RDWR); /* the loop sees it close */
 }
 
@@ -70,6 +89,7 @@ static void readable(struct conn *c)
 		return;
 	}
 	c->waiting = true;
+	count_waiting(1);
 	c->len = 0;
 }
 
@@ -88,30 +108,81 @@ static void accept_one(int epfd, int listen_fd)
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-_Noreturn void backend_serve(int listen_fd)
+/* A handler would have to race with going to sleep; a descriptor need not. */
+static void signalled(void)
 {
+	struct signalfd_siginfo info;
+
+	if (read(signals.listen_fd, &info, sizeof(info)) > 0)
+		urt__timers_run(&timers, INT64_MAX - 1);
+}
+
+static void handle(int epfd, struct conn *c)
+{
+	if (c == &signals)
+		signalled();
+	else if (c->fd < 0)
+		accept_one(epfd, c->listen_fd);
+	else
+		readable(c);
+}
+
+/* Waits for events until the next timer. */
+static int wait_for(int epfd, struct epoll_event *events, int max)
+{
+	int64_t next = urt__timers_next(&timers);
+	int64_t wait = next == INT64_MAX ? 0 : next - now_ns();
+	struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
+
+	if (wait < 0)
+		ts = (struct timespec){ 0, 0 };
+	return epoll_pwait2(epfd, events, max, next == INT64_MAX ? NULL : &ts,
+			    NULL);
+}
+
+static void listen_to(int epfd, struct conn *c, int fd)
+{
+	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
+
+	c->fd = -1;
+	c->listen_fd = fd;
+	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+bool backend_listen(int *port, int fds[BACKEND_ADDRESSES])
+{
+	for (int i = 0; i < BACKEND_ADDRESSES; i++) {
+		fds[i] = net_listen_at(i, port);
+		if (fds[i] >= 0)
+			continue;
+		while (i--)
+			close(fds[i]);
+		return false;
+	}
+	return true;
+}
+
+_Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
+			     uint64_t *nr_waiting)
+{
+	static struct conn listeners[BACKEND_ADDRESSES];
 	struct epoll_event events[256];
-	struct epoll_event ev = { EPOLLIN, { .ptr = NULL } };
 	int epfd = epoll_create1(EPOLL_CLOEXEC);
+	sigset_t usr1;
 
+	waiting = nr_waiting;
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
 	urt__timers_init(&timers, live, reply, NULL);
-	epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev);
+	listen_to(epfd, &signals, signalfd(-1, &usr1, SFD_CLOEXEC));
+	for (int i = 0; i < BACKEND_ADDRESSES; i++)
+		listen_to(epfd, &listeners[i], fds[i]);
 	for (;;) {
-		int64_t next = urt__timers_next(&timers);
-		int64_t wait = next == INT64_MAX ? -1 : next - now_ns();
-		struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
-		int n;
+		int n = wait_for(epfd, events, ARRAY_LEN(events));
 
-		if (wait < 0)
-			ts = (struct timespec){ 0, 0 };
-		n = epoll_pwait2(epfd, events, ARRAY_LEN(events),
-				 next == INT64_MAX ? NULL : &ts, NULL);
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr)
-				readable(events[i].data.ptr);
-			else
-				accept_one(epfd, listen_fd);
-		}
+		for (int i = 0; i < n; i++)
+			handle(epfd, events[i].data.ptr);
 		urt__timers_run(&timers, now_ns());
 	}
 }

@@ -1,41 +1,77 @@
 // SPDX-License-Identifier: MIT
 /*
- * The load generator (load.h) and `urt load`. One thread, plain epoll: it
- * belongs to none of the models that it measures.
+ * The load generator (load.h). One thread and plain epoll: it belongs to none
+ * of the models that it measures, and one of its requests costs less than one
+ * of any server's, so that a server on one CPU is the bottleneck (who runs both
+ * checks that by its CPU time).
+ *
+ * Connections are opened without blocking, and no more at a time than the
+ * server takes in: a full queue of accepts would drop SYNs, and a second of
+ * retransmission would be measured instead of the server. Where ports run out,
+ * about 28,000 for one pair of addresses, further source addresses of the
+ * loopback network are used.
+ *
+ * Rejected: a timer per connection for the open loop (wrk2): a schedule for
+ * all of them, served by whichever connection is free, needs no more state and
+ * does not tie a request to a connection that is stuck.
  */
 #define _GNU_SOURCE
 #include "load.h"
-#include "net.h"
 #include "tool.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#define WINDOW	   512 /* opened and not yet taken in by the server */
+#define STALL_NS   (100 * NS_PER_MS) /* then the window opens further */
+#define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
+#define HEAD_MAX   8192		     /* bytes of an answer's head */
+#define PER_SOURCE 25000	     /* connections from one source address */
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+enum conn_state { CLOSED, CONNECTING, IDLE, BUSY };
 
 struct conn {
 	int fd;
-	int64_t sent_ns;
-	size_t len;
-	char buf[1024];
+	enum conn_state state;
+	bool answered;	   /* at least once */
+	bool burst;	   /* the connection of the bursts */
+	bool queued;	   /* in the ring of those that are free */
+	uint16_t head_len; /* bytes in head */
+	long body_left;	   /* of the answer being read; -1: its head is */
+	int64_t since_ns;  /* from when the latency counts */
+	char *head;	   /* of an answer that came in parts; or NULL */
 };
 
 struct load {
 	const struct load_options *options;
 	struct load_shared *shared;
 	int epfd;
-	char request[512];
-	size_t request_len;
-	struct conn *conns;
+	char request[512], burst_request[512]; /* whole, to be sent */
+	size_t request_len, burst_len;	       /* bytes of them */
+	struct conn *conns;		       /* the last one is for bursts */
+	long next_to_open;		       /* index in conns */
+	long taken;	 /* connections answered at least once, or broken */
+	long closed;	 /* connections to be reopened */
+	long connecting; /* connections that do not stand yet */
+	int64_t moved_ns, retry_ns; /* last progress in opening; next retry */
+	long window;		    /* see WINDOW */
+	/* Open loop: connections that are free, oldest first, and what is due. */
+	struct conn **idle;
+	long idle_head, idle_len; /* a ring of options->connections */
+	int64_t start_ns;	  /* of the schedule; 0: not begun */
+	uint64_t next_due;	  /* number of the next request of it */
+	int64_t burst_due_ns, burst_base_ns; /* next one, last one */
+	char in[65536];			     /* what was just received */
 };
 
 struct load_shared *load_shared_new(void)
@@ -56,291 +92,459 @@ static void count(uint64_t *counter)
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
+static bool recording(const struct load *l)
+{
+	return __atomic_load_n(&l->shared->recording, __ATOMIC_RELAXED);
+}
+
+/* ---- opening ---- */
+
+/* From 127.0.0.1, .2, ...: each has ports of its own towards the server. */
+static void choose_source(const struct load *l, const struct conn *c, int fd)
+{
+	struct sockaddr_in source = { .sin_family = AF_INET };
+	uint32_t server = ntohl(l->options->server.sin_addr.s_addr);
+	long group = (c - l->conns) / PER_SOURCE;
+	int on = 1;
+
+	if (!group || server >> 24 != IN_LOOPBACKNET)
+		return;
+	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + group);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&source, sizeof(source)))
+		return; /* then connect says what is wrong */
+}
+
 static int conn_open(struct load *l, struct conn *c)
 {
-	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
+	struct epoll_event ev = { EPOLLIN | EPOLLOUT, { .ptr = c } };
 	int on = 1, err;
 
-	c->len = 0;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(c->fd, (const struct sockaddr *)&l->options->server,
-		    sizeof(l->options->server))) {
+	choose_source(l, c, c->fd);
+	if ((connect(c->fd, (const struct sockaddr *)&l->options->server,
+		     sizeof(l->options->server)) &&
+	     errno != EINPROGRESS) ||
+	    epoll_ctl(l->epfd, EPOLL_CTL_ADD, c->fd, &ev)) {
 		err = -errno;
 		close(c->fd);
 		return err;
 	}
-	epoll_ctl(l->epfd, EPOLL_CTL_ADD, c->fd, &ev);
+	c->state = CONNECTING;
+	l->connecting++;
+	c->head_len = 0;
+	c->body_left = -1;
 	return 0;
 }
 
-static void conn_send(struct load *l, struct conn *c)
+static void conn_taken(struct load *l, struct conn *c)
 {
-	c->len = 0;
-	c->sent_ns = now_ns();
+	if (!c->answered && !c->burst)
+		l->taken++;
+	c->answered = true;
+}
+
+static void conn_broken(struct load *l, struct conn *c, bool error)
+{
+	if (error) {
+		count(&l->shared->errors);
+		count(&l->shared->broken);
+	}
+	conn_taken(l, c);
+	close(c->fd);
+	c->state = CLOSED;
+	if (!l->options->hold)
+		l->closed++;
+}
+
+/* ---- sending ---- */
+
+static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
+{
+	const char *text = c->burst ? l->burst_request : l->request;
+	size_t len = c->burst ? l->burst_len : l->request_len;
+
+	c->state = BUSY;
+	c->since_ns = since_ns;
 	/* A whole request always fits an empty socket buffer; if the peer has
 	 * closed, the next event says so. */
-	if (send(c->fd, l->request, l->request_len, MSG_NOSIGNAL) < 0)
+	if (send(c->fd, text, len, MSG_NOSIGNAL) < 0)
 		shutdown(c->fd, SHUT_RDWR);
 }
 
-static void conn_broken(struct load *l, struct conn *c)
+/* When the next request of the open loop is due. */
+static int64_t due_ns(const struct load *l)
 {
-	count(&l->shared->errors);
-	close(c->fd);
-	if (conn_open(l, c))
-		c->fd = -1;
-	else
-		conn_send(l, c);
+	return l->start_ns + (int64_t)(l->next_due / l->options->rate * 1e9);
 }
 
-/* Length of the whole answer, 0: not all there, -1: not HTTP, or too long. */
-static long answer_length(const struct conn *c, int *status)
+static void conn_free(struct load *l, struct conn *c)
 {
-	const char *end = memmem(c->buf, c->len, "\r\n\r\n", 4);
-	const char *field;
-	long body = 0;
+	c->state = IDLE;
+	if (c->burst)
+		return;
+	if (!l->options->rate) {
+		conn_send(l, c, now_ns());
+		return;
+	}
+	if (c->queued)
+		return; /* closed and opened again while it was free */
+	c->queued = true;
+	l->idle[(l->idle_head + l->idle_len++) % l->options->connections] = c;
+}
+
+/* Sends what is due, as long as there are connections for it. */
+static void send_due(struct load *l, int64_t now)
+{
+	while (l->start_ns && l->idle_len && due_ns(l) <= now) {
+		struct conn *c = l->idle[l->idle_head];
+
+		l->idle_head = (l->idle_head + 1) % l->options->connections;
+		l->idle_len--;
+		c->queued = false;
+		if (c->state != IDLE) /* has been closed since */
+			continue;
+		conn_send(l, c, due_ns(l));
+		l->next_due++;
+	}
+}
+
+static void send_burst(struct load *l, int64_t now)
+{
+	struct conn *c = &l->conns[l->options->connections];
+
+	if (!l->options->burst_path || !l->start_ns || now < l->burst_due_ns)
+		return;
+	l->burst_base_ns = l->burst_due_ns;
+	l->burst_due_ns += l->options->burst_every_ns;
+	if (c->state == IDLE)
+		conn_send(l, c, l->burst_base_ns);
+}
+
+/* ---- answers ---- */
+
+static void record_phase(struct load *l, int64_t since_ns, uint64_t latency)
+{
+	int64_t phase = since_ns - l->burst_base_ns;
+	int64_t every = l->options->burst_every_ns;
+	struct load_phase *p;
+
+	while (phase < 0)
+		phase += every;
+	p = &l->shared->phase[phase % every * LOAD_PHASES / every];
+	p->count++;
+	p->sum_ns += latency;
+	if (latency > p->max_ns)
+		p->max_ns = latency;
+}
+
+static void answered(struct load *l, struct conn *c, int status)
+{
+	int64_t now = now_ns();
+	uint64_t latency = now - c->since_ns;
+
+	conn_taken(l, c);
+	l->shared->last_answer_ns = now;
+	c->body_left = -1;
+	if (c->burst) {
+		if (recording(l)) {
+			l->shared->bursts++;
+			l->shared->burst_sum_ns += latency;
+		}
+	} else {
+		if (recording(l)) {
+			histogram_add(&l->shared->latency, latency);
+			if (l->options->burst_path && l->burst_base_ns)
+				record_phase(l, c->since_ns, latency);
+		}
+		count(status == 200 ? &l->shared->completed
+				    : &l->shared->errors);
+	}
+	if (l->options->hold)
+		c->state = IDLE;
+	else
+		conn_free(l, c);
+}
+
+/* The head at p as far as it came. Its length; 0: not all there; -1: not HTTP,
+ * or without a length. *body: the length it announces. */
+static long parse_head(struct load *l, const char *p, size_t len, int *status,
+		       long *body)
+{
+	const char *end = memmem(p, len, "\r\n\r\n", 4);
+	const char *field = p;
 
 	if (!end)
-		return c->len < sizeof(c->buf) - 1 ? 0 : -1;
-	if (sscanf(c->buf, "HTTP/1.%*d %d", status) != 1)
+		return len < HEAD_MAX ? 0 : -1;
+	if (len < 12 || memcmp(p, "HTTP/1.", 7))
 		return -1;
-	field = strcasestr(c->buf, "\r\nContent-Length:");
-	if (field && field < end)
-		body = strtol(field + 17, NULL, 10);
-	if (body < 0)
-		return -1;
-	return end + 4 - c->buf + body;
+	*status = atoi(p + 9);
+	*body = *status == 204 || *status == 304 ? 0 : -1;
+	while ((field = memmem(field, end - field, "\r\n", 2))) {
+		field += 2;
+		if (!strncasecmp(field, "Content-Length:", 15))
+			*body = strtol(field + 15, NULL, 10);
+	}
+	if (*body < 0)
+		count(&l->shared->no_length);
+	return *body < 0 ? -1 : end + 4 - p;
+}
+
+static bool keep_head(struct conn *c, const char *p, size_t len)
+{
+	if (!c->head && !(c->head = malloc(HEAD_MAX)))
+		return false;
+	memcpy(c->head, p, len);
+	c->head_len = len;
+	return true;
+}
+
+/* Whether what was received is an answer, as far as it came. */
+static bool take(struct load *l, struct conn *c, size_t len)
+{
+	int status = 200;
+	long head, body = 0;
+
+	if (c->state != BUSY)
+		return false;
+	if (c->body_left < 0) {
+		head = parse_head(l, l->in, len, &status, &body);
+		if (!head)
+			return keep_head(c, l->in, len);
+		if (head < 0)
+			return false;
+		c->head_len = 0;
+		c->body_left = body;
+		len -= head;
+	}
+	if (len > (size_t)c->body_left)
+		return false; /* more than was asked for */
+	c->body_left -= len;
+	if (!c->body_left)
+		answered(l, c, status);
+	return true;
 }
 
 static void conn_readable(struct load *l, struct conn *c)
 {
-	ssize_t n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - 1 - c->len,
-			 MSG_DONTWAIT);
-	int status = 0;
-	long length;
+	ssize_t n;
 
+	if (c->head_len)
+		memcpy(l->in, c->head, c->head_len);
+	n = recv(c->fd, l->in + c->head_len, sizeof(l->in) - c->head_len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0) {
-		conn_broken(l, c);
-		return;
-	}
-	c->len += n;
-	c->buf[c->len] = '\0';
-	length = answer_length(c, &status);
-	if (length < 0 || length > (long)sizeof(c->buf) - 1) {
-		conn_broken(l, c);
-		return;
-	}
-	if (!length || (size_t)length > c->len)
-		return;
-	if (__atomic_load_n(&l->shared->recording, __ATOMIC_RELAXED))
-		histogram_add(&l->shared->latency, now_ns() - c->sent_ns);
-	count(status == 200 ? &l->shared->completed : &l->shared->errors);
-	conn_send(l, c);
+	/* Closing between answers is the server's right. */
+	if (n <= 0)
+		conn_broken(l, c, c->state == BUSY || n < 0);
+	else if (!take(l, c, c->head_len + n))
+		conn_broken(l, c, true);
 }
 
-static int open_all(struct load *l)
+static void conn_connected(struct load *l, struct conn *c)
 {
-	for (long i = 0; i < l->options->connections; i++) {
-		int err = conn_open(l, &l->conns[i]);
+	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
+	socklen_t len = sizeof(int);
+	int err = 0;
 
+	l->connecting--;
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (err) {
+		if (!l->shared->opened && !l->shared->failed_errno)
+			l->shared->failed_errno = err;
+		conn_broken(l, c, true);
+		return;
+	}
+	epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
+	if (!c->burst)
+		count(&l->shared->opened);
+	if (l->options->hold)
+		conn_send(l, c, now_ns());
+	else
+		conn_free(l, c);
+}
+
+static void handle(struct load *l, struct conn *c, uint32_t events)
+{
+	if (c->state == CONNECTING) {
+		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+			conn_connected(l, c);
+	} else if (c->state != CLOSED) {
+		conn_readable(l, c);
+	}
+}
+
+/* ---- the loop ---- */
+
+/* How many connections the server has taken in. */
+static long taken_in(const struct load *l)
+{
+	if (!l->options->waiting)
+		return l->taken;
+	return __atomic_load_n(l->options->waiting, __ATOMIC_RELAXED) +
+	       l->shared->broken;
+}
+
+static int open_more(struct load *l, int64_t now)
+{
+	long all = l->options->connections, taken = taken_in(l);
+	int err;
+
+	if (now - l->moved_ns > STALL_NS) {
+		l->window += WINDOW;
+		l->moved_ns = now;
+	}
+	while (l->next_to_open < all && l->next_to_open - taken < l->window) {
+		err = conn_open(l, &l->conns[l->next_to_open]);
 		if (err)
 			return err;
+		l->next_to_open++;
+		l->moved_ns = now;
 	}
-	for (long i = 0; i < l->options->connections; i++)
-		conn_send(l, &l->conns[i]);
-	__atomic_store_n(&l->shared->connected_ns, now_ns(), __ATOMIC_RELEASE);
 	return 0;
 }
 
-static void loop(struct load *l)
+static void reopen(struct load *l, int64_t now)
+{
+	if (!l->closed || now < l->retry_ns)
+		return;
+	l->retry_ns = now + RETRY_NS;
+	for (long i = 0; i <= l->options->connections && l->closed; i++) {
+		struct conn *c = &l->conns[i];
+
+		if (c->state == CLOSED && c->answered && !conn_open(l, c))
+			l->closed--;
+	}
+}
+
+static void begin(struct load *l, int64_t now)
+{
+	if (l->next_to_open < l->options->connections || l->connecting)
+		return;
+	l->start_ns = now;
+	l->burst_due_ns = now + l->options->burst_every_ns / 5;
+	__atomic_store_n(&l->shared->connected_ns, now, __ATOMIC_RELEASE);
+}
+
+static int64_t patience(const struct load *l, int64_t now)
+{
+	int64_t ns = 20 * NS_PER_MS;
+
+	if (!l->start_ns)
+		return NS_PER_MS;
+	if (l->options->rate && l->idle_len && due_ns(l) - now < ns)
+		ns = due_ns(l) - now;
+	if (l->options->burst_path && l->burst_due_ns - now < ns)
+		ns = l->burst_due_ns - now;
+	return ns > 0 ? ns : 0;
+}
+
+static int loop(struct load *l)
 {
 	struct epoll_event events[256];
+	int64_t now = now_ns();
 
+	l->moved_ns = now;
 	while (!__atomic_load_n(&l->shared->stop, __ATOMIC_RELAXED)) {
-		int n = epoll_wait(l->epfd, events, ARRAY_LEN(events), 100);
+		struct timespec ts = { 0, patience(l, now) };
+		int n = epoll_pwait2(l->epfd, events, ARRAY_LEN(events), &ts,
+				     NULL);
 
 		for (int i = 0; i < n; i++)
-			conn_readable(l, events[i].data.ptr);
+			handle(l, events[i].data.ptr, events[i].events);
+		now = now_ns();
+		if (l->shared->failed_errno)
+			return -l->shared->failed_errno;
+		if (!l->start_ns) {
+			int err = open_more(l, now);
+
+			if (err)
+				return err;
+			begin(l, now);
+		}
+		reopen(l, now);
+		if (l->options->rate)
+			send_due(l, now);
+		send_burst(l, now);
 	}
+	return 0;
+}
+
+/* What was due and has not been answered, which no latency tells. */
+static void count_unanswered(struct load *l, int64_t now)
+{
+	uint64_t due = 0;
+
+	for (long i = 0; i < l->options->connections; i++)
+		l->shared->unanswered += l->conns[i].state == BUSY;
+	if (l->start_ns)
+		due = (now - l->start_ns) / 1e9 * l->options->rate;
+	if (due > l->next_due)
+		l->shared->unanswered += due - l->next_due;
+}
+
+static size_t compose(char *buf, size_t size, const struct load_options *o,
+		      const char *path)
+{
+	return snprintf(buf, size, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path,
+			inet_ntoa(o->server.sin_addr));
+}
+
+static void load_free(struct load *l)
+{
+	for (long i = 0; l->conns && i <= l->options->connections; i++) {
+		free(l->conns[i].head);
+		if (l->conns[i].state != CLOSED)
+			close(l->conns[i].fd);
+	}
+	free(l->conns);
+	free(l->idle);
+	if (l->epfd >= 0)
+		close(l->epfd);
+	free(l);
+}
+
+static int load_init(struct load *l)
+{
+	const struct load_options *o = l->options;
+
+	l->request_len = compose(l->request, sizeof(l->request), o, o->path);
+	if (o->burst_path)
+		l->burst_len =
+			compose(l->burst_request, sizeof(l->burst_request), o,
+				o->burst_path);
+	if (l->request_len >= sizeof(l->request) ||
+	    l->burst_len >= sizeof(l->burst_request))
+		return -ENAMETOOLONG;
+	l->window = WINDOW;
+	l->conns = calloc(o->connections + 1, sizeof(*l->conns));
+	l->idle = calloc(o->connections, sizeof(struct conn *));
+	if (!l->conns || !l->idle || l->epfd < 0)
+		return -ENOMEM;
+	l->conns[o->connections].burst = true;
+	return o->burst_path ? conn_open(l, &l->conns[o->connections]) : 0;
 }
 
 int load_run(const struct load_options *o, struct load_shared *shared)
 {
-	struct load l = { .options = o, .shared = shared };
+	struct load *l = calloc(1, sizeof(*l));
 	int err;
 
-	l.request_len = snprintf(l.request, sizeof(l.request),
-				 "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", o->path,
-				 inet_ntoa(o->server.sin_addr));
-	if (l.request_len >= sizeof(l.request))
-		return -ENAMETOOLONG;
-	l.conns = calloc(o->connections, sizeof(*l.conns));
-	l.epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (!l.conns || l.epfd < 0)
+	if (!l)
 		return -ENOMEM;
-	err = open_all(&l);
+	l->options = o;
+	l->shared = shared;
+	l->epfd = epoll_create1(EPOLL_CLOEXEC);
+	err = load_init(l);
 	if (!err)
-		loop(&l);
-	close(l.epfd);
-	free(l.conns);
-	__atomic_store_n(&shared->failed_errno, -err, __ATOMIC_RELEASE);
-	return err;
-}
-
-/* ---- urt load ---- */
-
-static const char usage_text[] =
-	"usage: urt load [OPTIONS] URL\n"
-	"\n"
-	"Loads an HTTP/1.1 server on this machine: a closed loop, in which each\n"
-	"connection sends its next request when it has read the last answer.\n"
-	"\n"
-	"  URL                   http://ADDRESS:PORT/PATH\n"
-	"  -c, --connections N   default 64\n"
-	"  -d, --seconds N       default 10\n"
-	"      --json            one JSON document (schema urt.load.v1)\n";
-
-/* path points into the URL. */
-static bool parse_url(const char *url, struct load_options *o)
-{
-	char host[64], port[8] = "80";
-	long n;
-
-	if (sscanf(url, "http://%63[^/:]:%7[0-9]", host, port) < 1)
-		goto bad;
-	if (!parse_number("port", port, 1, 65535, &n))
-		return false;
-	o->path = strchr(url + strlen("http://"), '/');
-	if (!o->path)
-		o->path = "/";
-	o->server = net_loopback(n);
-	if (!strcmp(host, "localhost") ||
-	    inet_pton(AF_INET, host, &o->server.sin_addr) == 1)
-		return true;
-bad:
-	fail("\"%s\" is no URL for this: write http://ADDRESS:PORT/PATH", url);
-	return false;
-}
-
-static void print_text(const struct load_shared *s, double seconds)
-{
-	static const double shares[] = { 0.5, 0.9, 0.99, 0.999 };
-
-	printf("%12.0f requests/s\n", s->latency.count / seconds);
-	printf("%12llu requests, %llu errors, in %.2f s\n",
-	       (unsigned long long)s->latency.count,
-	       (unsigned long long)s->errors, seconds);
-	for (unsigned i = 0; i < ARRAY_LEN(shares); i++)
-		printf("%12.1f us at %g %%\n",
-		       histogram_percentile(&s->latency, shares[i]) / 1e3,
-		       shares[i] * 100);
-	printf("%12.1f us at most\n", s->latency.max / 1e3);
-}
-
-static void print_json(const struct load_shared *s, double seconds)
-{
-	struct json j = { .out = stdout };
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.load.v1");
-	json_int(&j, "requests", s->latency.count);
-	json_int(&j, "errors", s->errors);
-	json_int(&j, "wall_ns", seconds * 1e9);
-	json_double(&j, "rps", s->latency.count / seconds);
-	json_object(&j, "latency_ns");
-	json_int(&j, "p50", histogram_percentile(&s->latency, 0.5));
-	json_int(&j, "p90", histogram_percentile(&s->latency, 0.9));
-	json_int(&j, "p99", histogram_percentile(&s->latency, 0.99));
-	json_int(&j, "p999", histogram_percentile(&s->latency, 0.999));
-	json_int(&j, "max", s->latency.max);
-	json_end_object(&j);
-	json_end_object(&j);
-}
-
-static struct load_shared *interrupted;
-
-static void on_interrupt(int sig)
-{
-	__atomic_store_n(&interrupted->stop, 1, __ATOMIC_RELAXED);
-}
-
-static int load_for(const struct load_options *o, long seconds, bool json)
-{
-	struct load_shared *shared = load_shared_new();
-	struct itimerspec when = { .it_value.tv_sec = seconds };
-	struct sigevent alarm = { .sigev_notify = SIGEV_SIGNAL,
-				  .sigev_signo = SIGALRM };
-	timer_t timer;
-	int64_t begin;
-	int err;
-
-	if (!shared)
-		return fail("out of memory");
-	interrupted = shared;
-	signal(SIGINT, on_interrupt);
-	signal(SIGTERM, on_interrupt);
-	signal(SIGALRM, on_interrupt);
-	timer_create(CLOCK_MONOTONIC, &alarm, &timer);
-	timer_settime(timer, 0, &when, NULL);
-	shared->recording = 1;
-	begin = now_ns();
-	err = load_run(o, shared);
+		err = loop(l);
+	if (!err && o->rate)
+		count_unanswered(l, now_ns());
 	if (err)
-		return fail("cannot connect to port %d: %s (is the server "
-			    "running? `urt serve`)",
-			    ntohs(o->server.sin_port), strerror(-err));
-	if (json)
-		print_json(shared, (now_ns() - begin) / 1e9);
-	else
-		print_text(shared, (now_ns() - begin) / 1e9);
-	return shared->latency.count ? 0 : EXIT_BAD;
-}
-
-int cmd_load(int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{ "connections", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	struct load_options o = { .connections = 64 };
-	long seconds = 10, allowed;
-	bool json = false, ok = true;
-	int opt;
-
-	while (ok &&
-	       (opt = getopt_long(argc, argv, "c:d:h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		} else if (opt == 'j') {
-			json = true;
-		} else if (opt == 'c') {
-			ok = parse_number("--connections", optarg, 1, 1000000,
-					  &o.connections);
-		} else if (opt == 'd') {
-			ok = parse_number("--seconds", optarg, 1, 86400,
-					  &seconds);
-		} else {
-			ok = !fail("`urt load --help` lists the options");
-		}
-	}
-	if (!ok)
-		return EXIT_BAD;
-	if (optind != argc - 1)
-		return fail("load: give one URL (`urt load --help`)");
-	if (!parse_url(argv[optind], &o))
-		return EXIT_BAD;
-	if (!net_need_descriptors(o.connections + 32, &allowed))
-		return fail("%ld connections need more open descriptors than "
-			    "are allowed: at most %ld fit (ulimit -n)",
-			    o.connections, allowed - 32);
-	return load_for(&o, seconds, json);
+		__atomic_store_n(&shared->failed_errno, -err, __ATOMIC_RELEASE);
+	load_free(l);
+	return err;
 }

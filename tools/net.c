@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@ struct sockaddr_in net_loopback(int port)
 	};
 }
 
-static int try_bind(int *port)
+static int try_bind(int nth, int *port)
 {
 	struct sockaddr_in addr = net_loopback(*port);
 	socklen_t len = sizeof(addr);
@@ -31,6 +32,7 @@ static int try_bind(int *port)
 
 	if (fd < 0)
 		return -errno;
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK + nth);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	/* Accepted sockets inherit it. Node and Go set it, too. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -44,9 +46,9 @@ static int try_bind(int *port)
 	return err;
 }
 
-int net_bind(int *port)
+static int bind_at(int nth, int *port)
 {
-	int fd = try_bind(port);
+	int fd = try_bind(nth, port);
 
 	if (fd == -EADDRINUSE)
 		fail("port %d is in use: choose another with --port", *port);
@@ -57,15 +59,38 @@ int net_bind(int *port)
 	return fd < 0 ? -1 : fd;
 }
 
-int net_listen(int *port)
+int net_bind(int *port)
 {
-	int fd = net_bind(port);
+	return bind_at(0, port);
+}
+
+int net_listen_at(int nth, int *port)
+{
+	int fd = bind_at(nth, port);
 
 	if (fd < 0 || !listen(fd, BACKLOG))
 		return fd;
 	fail("cannot listen on port %d: %s", *port, strerror(errno));
 	close(fd);
 	return -1;
+}
+
+int net_listen(int *port)
+{
+	return net_listen_at(0, port);
+}
+
+int net_redis_port(const char *url)
+{
+	char host[32], rest;
+	int port = 6379, n;
+
+	n = sscanf(url, "redis://%31[a-z0-9.]:%d%c", host, &port, &rest);
+	if ((n != 2 && (n != 1 || strchr(url + 8, ':'))) || port < 1 ||
+	    port > 65535 ||
+	    (strcmp(host, "127.0.0.1") && strcmp(host, "localhost")))
+		return -1;
+	return port;
 }
 
 int net_free_port(void)

@@ -15,6 +15,14 @@ struct sockaddr_in net_loopback(int port);
  */
 int net_bind(int *port);
 int net_listen(int *port);
+/* The same on the nth loopback address: 127.0.0.1 is number 0. */
+int net_listen_at(int nth, int *port);
+
+/*
+ * The port in "redis://127.0.0.1:PORT" (localhost, too; without a port 6379).
+ * -1: it is not that.
+ */
+int net_redis_port(const char *url);
 
 /* A port that is free now. -1: none; it was said. */
 int net_free_port(void);

@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The claims and what was measured of each. Nothing is decided here that a
- * measurement did not decide: the thresholds stand beside the texts.
+ * The claims, and the judges of those about the unit itself (1 to 5); those
+ * about its behaviour under load are in claims_load.c. Nothing is decided here
+ * that a measurement did not decide: the thresholds stand beside the texts, and
+ * a claim whose measurement is missing is not measured, and says why.
  */
-#include "demo.h"
+#include "claims.h"
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
-
-static const char *const texts[DEMO_CLAIMS] = {
-	"A switch between coroutines does not enter the kernel",
-	"It costs about a function call and a stack swap",
-	"A waiting request holds no thread",
-	"Thread-per-connection collapses with the number of connections",
-	"What is captured at suspension, in bytes",
-	"CPU work freezes an event loop and not the scheduler",
-	"The scheduler uses all CPUs for CPU work; the event loop uses one",
-	"Kernel involvement per request: system calls and operations",
-	"Hundreds of thousands of concurrent waits on modest hardware",
-};
 
 /* Kernel entries per user switch below this count as none: the rest is the
  * start of the process and the timer ticks that preempt any program. */
@@ -26,198 +16,356 @@ static const char *const texts[DEMO_CLAIMS] = {
 /* "About a function call and a stack swap": at least this much cheaper than a
  * switch of threads on the same CPU. */
 #define MUCH_CHEAPER 10.0
+/* Threads that a runtime may have beside one for each CPU. */
+#define HELPERS 4
+/* The largest number in claim 4: without it, a claim of collapse is open. */
+#define MANY_WAITING 40000
 
-struct demo_per_request demo_per_request(const struct demo_row *r)
+static const struct {
+	const char *text;
+	void (*judge)(const struct demo *, struct demo_claim *);
+} claims[DEMO_CLAIMS] = {
+	{ "A switch between coroutines does not enter the kernel",
+	  judge_switch_enters_no_kernel },
+	{ "It costs about a function call and a stack swap",
+	  judge_switch_is_cheap },
+	{ "A waiting request holds no thread", judge_waiting_holds_no_thread },
+	{ "Thread-per-connection collapses with the number of connections; the "
+	  "others do not",
+	  judge_threads_collapse },
+	{ "What is captured at suspension: a continuation is smaller than a "
+	  "coroutine's stack, and that than a thread",
+	  judge_captured_bytes },
+	{ "CPU work freezes an event loop and not the scheduler",
+	  judge_cpu_freezes_loops },
+	{ "The scheduler uses all CPUs for CPU work; the event loop uses one",
+	  judge_uses_all_cpus },
+	{ "Kernel involvement per request: coroutines need less of it than "
+	  "threads and an epoll loop",
+	  judge_kernel_per_request },
+	{ "Hundreds of thousands of concurrent waits on modest hardware",
+	  judge_many_sleepers },
+};
+
+/* ---- for all of them ---- */
+
+void claim_figure(struct demo_claim *c, double value, const char *name, ...)
 {
-	struct demo_per_request p;
-	double n = r->requests;
-	uint64_t voluntary = 0, involuntary = 0;
+	struct demo_figure *f = &c->figure[c->nr_figures];
+	va_list ap;
 
-	for (int i = 0; i < URT_CLASSES; i++) {
-		voluntary += r->counts.class[i].voluntary;
-		involuntary += r->counts.class[i].involuntary;
-	}
-	if (!r->has_counts) {
-		/* /proc knows the main thread's only: right for one thread. */
-		bool whole = r->threads == 1;
-
-		p.voluntary = whole ? r->nvcsw / n : NAN;
-		p.involuntary = whole ? r->nivcsw / n : NAN;
-		p.syscalls = p.uring_ops = NAN;
-	} else {
-		p.voluntary = voluntary / n;
-		p.involuntary = involuntary / n;
-		p.syscalls = counts_syscalls(&r->counts) / n;
-		p.uring_ops = counts_submitted(&r->counts) / n;
-	}
-	p.switches = p.voluntary + p.involuntary;
-	p.user_switches =
-		r->has_user ? user_stats_get(&r->user, "switches") / n : NAN;
-	p.cpu_ns = r->cpu_ns / n;
-	return p;
+	if (c->nr_figures == DEMO_FIGURES_MAX)
+		return;
+	c->nr_figures++;
+	f->value = value;
+	va_start(ap, name);
+	vsnprintf(f->name, sizeof(f->name), name, ap);
+	va_end(ap);
+	for (char *p = f->name; *p; p++)
+		if (*p == '-')
+			*p = '_';
 }
 
-const struct demo_row *demo_row(const struct demo *d, const char *model,
-				const char *path)
+void claim_say(struct demo_claim *c, const char *format, ...)
 {
-	for (unsigned i = 0; i < d->nr_rows; i++) {
-		const struct demo_row *r = &d->row[i];
-		size_t len = strcspn(r->path, "?");
+	size_t len = strlen(c->measured);
+	va_list ap;
 
-		if (r->status == DEMO_OK && !strcmp(r->model->name, model) &&
-		    strlen(path) == len && !strncmp(r->path, path, len))
-			return r;
-	}
-	return NULL;
+	va_start(ap, format);
+	vsnprintf(c->measured + len, sizeof(c->measured) - len, format, ap);
+	va_end(ap);
 }
 
-static void figure(struct demo_claim *c, const char *name, double value)
+void claim_not_measured(struct demo_claim *c, const char *reason, ...)
 {
-	if (c->nr_figures < ARRAY_LEN(c->figure))
-		c->figure[c->nr_figures++] =
-			(struct demo_figure){ name, value };
-}
+	va_list ap;
 
-static void not_measured(struct demo_claim *c, const char *reason)
-{
 	c->verdict = CLAIM_NOT_MEASURED;
-	snprintf(c->reason, sizeof(c->reason), "%s", reason);
+	va_start(ap, reason);
+	vsnprintf(c->reason, sizeof(c->reason), reason, ap);
+	va_end(ap);
 }
 
-static void judge(struct demo_claim *c, bool holds)
+void claim_judge(struct demo_claim *c, bool holds)
 {
 	c->verdict = holds ? CLAIM_HOLDS : CLAIM_FAILS;
-}
-
-static void judge_1(const struct demo *d, struct demo_claim *c)
-{
-	const struct demo_costs *m = &d->costs;
-	double entries = m->kernel_switches + m->syscalls;
-
-	if (!m->has_switch_counts) {
-		not_measured(c, m->why_not);
-		return;
-	}
-	figure(c, "user_switches", m->user_switches);
-	figure(c, "kernel_switches", m->kernel_switches);
-	figure(c, "syscalls", m->syscalls);
-	figure(c, "entries_per_switch", entries / m->user_switches);
-	snprintf(c->measured, sizeof(c->measured),
-		 "%.0f million switches between coroutines, and in the whole "
-		 "process %llu kernel switches and %llu system calls: %.2g per "
-		 "switch",
-		 m->user_switches / 1e6, (unsigned long long)m->kernel_switches,
-		 (unsigned long long)m->syscalls, entries / m->user_switches);
-	judge(c, entries / m->user_switches < NO_ENTRY);
-}
-
-static void judge_2(const struct demo *d, struct demo_claim *c)
-{
-	const struct demo_costs *m = &d->costs;
-
-	if (!(m->call_ns > 0 && m->coroutine_ns > 0 && m->thread_ns > 0)) {
-		not_measured(c, demo_stop ? "interrupted before it was measured"
-					  : "the run of uring_rt failed (see "
-					    "above)");
-		return;
-	}
-	figure(c, "call_ns", m->call_ns);
-	figure(c, "coroutine_ns", m->coroutine_ns);
-	figure(c, "thread_ns", m->thread_ns);
-	snprintf(c->measured, sizeof(c->measured),
-		 "function call %.1f ns, coroutine switch %.1f ns, thread "
-		 "switch on one CPU %.0f ns: %.0f times cheaper (10 are asked)",
-		 m->call_ns, m->coroutine_ns, m->thread_ns,
-		 m->thread_ns / m->coroutine_ns);
-	judge(c, m->thread_ns / m->coroutine_ns >= MUCH_CHEAPER);
-}
-
-static void judge_3(const struct demo *d, struct demo_claim *c)
-{
-	const struct demo_row *coroutine = demo_row(d, "coroutine", "/wait");
-	const struct demo_row *thread = demo_row(d, "thread", "/wait");
-	long n = d->options.connections;
-	int len;
-
-	if (!coroutine) {
-		not_measured(c, "the coroutine model was not run on /wait");
-		return;
-	}
-	if (n < 8) {
-		not_measured(c, "too few connections (--connections)");
-		return;
-	}
-	figure(c, "waiting", n);
-	figure(c, "threads_coroutine", coroutine->threads);
-	len = snprintf(c->measured, sizeof(c->measured),
-		       "with %ld requests waiting at a time, coroutine has %ld "
-		       "thread%s",
-		       n, coroutine->threads,
-		       coroutine->threads == 1 ? "" : "s");
-	if (thread) {
-		figure(c, "threads_thread", thread->threads);
-		snprintf(c->measured + len, sizeof(c->measured) - len,
-			 ", thread has %ld", thread->threads);
-	}
-	judge(c, coroutine->threads <= sysconf(_SC_NPROCESSORS_ONLN));
-}
-
-/*
- * Holds if the coroutine model makes fewer system calls than blocking threads
- * and than an event loop over epoll, and fewer switches than threads (epoll has
- * one thread, too, so there is nothing to gain on it). How many requests
- * share a system call depends on how many are ready at a time, hence on the
- * load, so uring-loop stands beside it but decides nothing.
- */
-static void judge_8(const struct demo *d, struct demo_claim *c)
-{
-	const struct demo_row *row[4];
-	static const char *const names[4] = { "coroutine", "thread", "epoll",
-					      "uring-loop" };
-	struct demo_per_request p[4];
-
-	for (int i = 0; i < 4; i++) {
-		row[i] = demo_row(d, names[i], "/");
-		if (!row[i]) {
-			not_measured(c, "coroutine, thread, epoll and "
-					"uring-loop were not all run");
-			return;
-		}
-		p[i] = demo_per_request(row[i]);
-	}
-	if (!d->counted) {
-		not_measured(c, d->why_no_bpf);
-		return;
-	}
-	figure(c, "syscalls_coroutine", p[0].syscalls);
-	figure(c, "syscalls_thread", p[1].syscalls);
-	figure(c, "syscalls_epoll", p[2].syscalls);
-	figure(c, "syscalls_uring_loop", p[3].syscalls);
-	figure(c, "switches_coroutine", p[0].switches);
-	figure(c, "switches_thread", p[1].switches);
-	figure(c, "uring_ops_coroutine", p[0].uring_ops);
-	snprintf(c->measured, sizeof(c->measured),
-		 "per request, coroutine: %.3f system calls, %.4f kernel "
-		 "switches, %.2f operations; thread: %.2f and %.3f; epoll: "
-		 "%.2f and %.3f; uring-loop: %.3f and %.3f, %.2f operations",
-		 p[0].syscalls, p[0].switches, p[0].uring_ops, p[1].syscalls,
-		 p[1].switches, p[2].syscalls, p[2].switches, p[3].syscalls,
-		 p[3].switches, p[3].uring_ops);
-	judge(c, p[0].syscalls < p[1].syscalls &&
-			 p[0].syscalls < p[2].syscalls &&
-			 p[0].switches < p[1].switches);
 }
 
 void demo_judge(struct demo *d)
 {
 	for (int i = 0; i < DEMO_CLAIMS; i++) {
-		d->claim[i].id = i + 1;
-		d->claim[i].text = texts[i];
-		not_measured(&d->claim[i],
-			     "its experiment is not built yet in this version");
+		struct demo_claim *c = &d->claim[i];
+
+		c->id = i + 1;
+		c->text = claims[i].text;
+		if (demo_wants(d, i + 1))
+			claims[i].judge(d, c);
+		else
+			claim_not_measured(c, "not asked for (--only)");
+		if (c->verdict == CLAIM_NOT_MEASURED && d->interrupted)
+			claim_not_measured(c, "interrupted before it was "
+					      "measured");
 	}
-	judge_1(d, &d->claim[0]);
-	judge_2(d, &d->claim[1]);
-	judge_3(d, &d->claim[2]);
-	judge_8(d, &d->claim[7]);
+}
+
+/* ---- 1: no kernel entry ---- */
+
+void judge_switch_enters_no_kernel(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_costs *m = &d->costs;
+	double entries = m->kernel_switches + m->syscalls;
+
+	if (!m->has_switch_counts) {
+		claim_not_measured(c, "%s", m->why_not);
+		return;
+	}
+	claim_figure(c, m->user_switches, "user_switches");
+	claim_figure(c, m->user_switches / m->counted_s,
+		     "user_switches_per_second");
+	claim_figure(c, m->kernel_switches, "kernel_switches");
+	claim_figure(c, m->syscalls, "syscalls");
+	claim_figure(c, entries / m->user_switches, "entries_per_switch");
+	claim_say(c,
+		  "%.0f million switches between coroutines, %.0f million a "
+		  "second; in the whole process, by BPF, %llu kernel switches "
+		  "and %llu system calls: %.2g per switch (below %g counts as "
+		  "none)",
+		  m->user_switches / 1e6, m->user_switches / m->counted_s / 1e6,
+		  (unsigned long long)m->kernel_switches,
+		  (unsigned long long)m->syscalls, entries / m->user_switches,
+		  NO_ENTRY);
+	claim_judge(c, entries / m->user_switches < NO_ENTRY);
+}
+
+/* ---- 2: what it costs ---- */
+
+void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_costs *m = &d->costs;
+
+	if (!(m->call > 0 && m->coroutine > 0 && m->thread > 0)) {
+		claim_not_measured(c, "the run of uring_rt failed (see above)");
+		return;
+	}
+	claim_figure(c, m->call, "call_ns");
+	claim_figure(c, m->coroutine, "coroutine_ns");
+	claim_figure(c, m->thread, "thread_ns");
+	claim_figure(c, m->handover, "thread_handover_ns");
+	claim_figure(c, m->handover_across > 0 ? m->handover_across : NAN,
+		     "thread_handover_across_cpus_ns");
+	claim_figure(c, m->goroutine > 0 ? m->goroutine : NAN, "goroutine_ns");
+	claim_say(c,
+		  "function call %.1f ns; coroutine switch %.1f ns; thread "
+		  "switch on one CPU %.0f ns by yielding, %.0f ns by waking "
+		  "each other",
+		  m->call, m->coroutine, m->thread, m->handover);
+	if (m->handover_across > 0)
+		claim_say(c, ", %.0f ns across CPUs", m->handover_across);
+	if (m->goroutine > 0)
+		claim_say(c, "; goroutine switch %.0f ns", m->goroutine);
+	claim_say(c,
+		  ". A coroutine's is %.0f times cheaper than a thread's "
+		  "(%.0f are asked)",
+		  m->thread / m->coroutine, MUCH_CHEAPER);
+	claim_judge(c, m->thread / m->coroutine >= MUCH_CHEAPER);
+}
+
+/* ---- 3: threads while requests wait ---- */
+
+void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
+{
+	long n = d->options.waiting.n[0];
+	const struct demo_hold *own = demo_hold(d, "coroutine", n);
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->wanted != n || !demo_ok(&h->outcome))
+			continue;
+		claim_figure(c, h->threads, "threads_%s", h->model->name);
+		claim_figure(c, h->process_bytes / h->waiting,
+			     "process_bytes_%s", h->model->name);
+		claim_say(c, "%s%s: %ld thread%s, %.1f KB of its process each",
+			  *c->measured ? "; " : "", h->model->name, h->threads,
+			  h->threads == 1 ? "" : "s",
+			  h->process_bytes / h->waiting / 1e3);
+	}
+	claim_figure(c, own ? own->waiting : NAN, "waiting");
+	if (!own) {
+		claim_not_measured(c, "the coroutine model was not measured "
+				      "with requests that wait");
+		return;
+	}
+	claim_say(c,
+		  " (%ld requests waiting at a time; one thread for each "
+		  "CPU and %d more are allowed to coroutine)",
+		  own->waiting, HELPERS);
+	if (n < 8 * (d->host.cpus + HELPERS))
+		claim_not_measured(c,
+				   "%ld requests are too few to tell "
+				   "(--waiting)",
+				   n);
+	else
+		claim_judge(c, own->waiting == n &&
+				       own->threads <= d->host.cpus + HELPERS);
+}
+
+/* ---- 4: more and more connections ---- */
+
+static bool held(const struct demo_hold *h)
+{
+	return demo_ok(&h->outcome) && h->waiting >= h->wanted &&
+	       h->answered >= h->waiting;
+}
+
+static void say_hold(const struct demo_hold *h, struct demo_claim *c)
+{
+	const char *name = h->model->name;
+
+	if (!demo_ok(&h->outcome))
+		return;
+	claim_figure(c, h->waiting, "waiting_%ld_%s", h->wanted, name);
+	if (held(h))
+		return;
+	claim_say(c, "%s%s stopped at %ld of %ld (%s)",
+		  *c->measured ? "; " : "", name, h->waiting, h->wanted,
+		  *h->limit ? h->limit : "not all were answered");
+}
+
+/* Whether all others held as many as the threads did not. */
+static bool others_held(const struct demo *d, long wanted)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->wanted != wanted || !strcmp(h->model->name, "thread") ||
+		    h->outcome.status == DEMO_SKIPPED)
+			continue;
+		if (!held(h))
+			return false;
+		n++;
+	}
+	return n;
+}
+
+void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_hold *thread = NULL;
+	long most = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		say_hold(h, c);
+		if (!strcmp(h->model->name, "thread") && demo_ok(&h->outcome)) {
+			thread = h;
+			most = h->wanted;
+		}
+	}
+	if (!thread) {
+		claim_not_measured(c, "the thread model was not measured");
+	} else if (held(thread) && most < MANY_WAITING) {
+		claim_not_measured(c,
+				   "all held up to %ld; whether threads "
+				   "collapse beyond, --full measures (%d)",
+				   most, MANY_WAITING);
+	} else if (held(thread)) {
+		claim_say(c, "%sthread held %ld, too", *c->measured ? "; " : "",
+			  most);
+		claim_judge(c, false);
+	} else {
+		claim_say(c, "; %s others held %ld and answered them",
+			  others_held(d, most) ? "the" : "not all", most);
+		claim_judge(c, others_held(d, most));
+	}
+}
+
+/* ---- 5: bytes ---- */
+
+double unit_bytes(const struct demo *d, enum demo_unit_kind kind)
+{
+	const struct demo_unit *u = &d->unit[kind];
+	double bytes = u->process_bytes;
+
+	if (!demo_ok(&u->outcome) || !u->count)
+		return NAN;
+	if (!isnan(u->heap_bytes))
+		bytes = u->heap_bytes;
+	if (!isnan(u->kernel_bytes))
+		bytes += u->kernel_bytes;
+	return bytes / u->count;
+}
+
+static void say_service(const struct demo *d, struct demo_claim *c)
+{
+	bool first = true;
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		const char *name = d->options.model[i]->name;
+		const struct demo_hold *h = demo_hold(d, name, 0);
+
+		if (!h)
+			continue;
+		claim_figure(c, h->process_bytes / h->waiting,
+			     "process_bytes_%s", name);
+		claim_figure(c, h->kernel_bytes / h->waiting, "kernel_bytes_%s",
+			     name);
+		claim_say(c, "%s%s %.0f",
+			  first ? ". In the service, with its "
+				  "read buffer of 4096 and its "
+				  "sockets' objects, bytes of "
+				  "the process per waiting "
+				  "request: "
+				: ", ",
+			  name, h->process_bytes / h->waiting);
+		if (!isnan(h->heap_bytes))
+			claim_say(c, " (its heap: %.0f)",
+				  h->heap_bytes / h->waiting);
+		if (!isnan(h->stack_bytes))
+			claim_say(c, " (its stacks: %.0f)",
+				  h->stack_bytes / h->waiting);
+		first = false;
+	}
+}
+
+void judge_captured_bytes(const struct demo *d, struct demo_claim *c)
+{
+	double in_c = model_epoll_captured - HTTP_MAX;
+	double promise = unit_bytes(d, UNIT_PROMISE);
+	double coroutine = unit_bytes(d, UNIT_COROUTINE);
+	double goroutine = unit_bytes(d, UNIT_GOROUTINE);
+	double thread = unit_bytes(d, UNIT_THREAD);
+
+	claim_figure(c, in_c, "state_machine_bytes");
+	claim_figure(c, promise, "promise_bytes");
+	claim_figure(c, coroutine, "coroutine_bytes");
+	claim_figure(c, goroutine, "goroutine_bytes");
+	claim_figure(c, thread, "thread_bytes");
+	if (isnan(coroutine) || isnan(thread)) {
+		claim_not_measured(
+			c, "%s: %s", isnan(coroutine) ? "coroutine" : "thread",
+			d->unit[isnan(coroutine) ? UNIT_COROUTINE : UNIT_THREAD]
+				.outcome.reason);
+		return;
+	}
+	claim_say(c,
+		  "alone, without sockets and buffers: the C state machine's "
+		  "struct %.0f",
+		  in_c);
+	if (!isnan(promise))
+		claim_say(c, ", a suspended async function in Node %.0f",
+			  promise);
+	if (!isnan(goroutine))
+		claim_say(c, ", a goroutine %.0f", goroutine);
+	claim_say(c,
+		  ", a coroutine %.0f (stack touched and control block), a "
+		  "thread %.0f bytes (%.0f of them the kernel's)",
+		  coroutine, thread,
+		  d->unit[UNIT_THREAD].kernel_bytes /
+			  d->unit[UNIT_THREAD].count);
+	say_service(d, c);
+	claim_judge(c, in_c < coroutine && !(promise >= coroutine) &&
+			       coroutine < thread);
 }

@@ -1,59 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* The result of `urt demo`, for people and as urt.demo.v1. */
+/* The result of `urt demo` for people, on a terminal of 100 columns. */
 #define _GNU_SOURCE
-#include "../peers/peers.h"
 #include "demo.h"
+#include "warn.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
-static const char *const status_names[] = { "ok", "skipped", "failed",
-					    "not run" };
-static const char *const verdict_names[] = { "holds", "does not hold",
-					     "not measured" };
-
-/* ---- the machine ---- */
-
-static void cpu_field(const char *field, char *buf, size_t size)
-{
-	char line[4096];
-	FILE *f = fopen("/proc/cpuinfo", "re");
-
-	snprintf(buf, size, "unknown");
-	while (f && fgets(line, sizeof(line), f)) {
-		char *value = strchr(line, ':');
-
-		if (strncmp(line, field, strlen(field)) || !value)
-			continue;
-		value[strcspn(value, "\n")] = '\0';
-		snprintf(buf, size, "%s", value + 1 + (value[1] == ' '));
-		break;
-	}
-	if (f)
-		fclose(f);
-}
-
-/* x86 says so in the CPU's flags; elsewhere nothing simple does. */
-static const char *hardware(void)
-{
-	char flags[4096];
-
-	cpu_field("flags", flags, sizeof(flags));
-	if (!strcmp(flags, "unknown"))
-		return "virtual or not: unknown";
-	return strstr(flags, " hypervisor") ? "virtual machine"
-					    : "real hardware";
-}
-
-static void versions(char node[64], char go[64])
-{
-	peer_version("node --version 2>/dev/null", node, 64);
-	peer_version("go version 2>/dev/null", go, 64);
-}
-
-/* ---- text ---- */
 
 /* A number in six columns, or n/a. */
 static const char *cell(char buf[16], double v)
@@ -73,84 +25,276 @@ static const char *cell(char buf[16], double v)
 	return buf;
 }
 
-static void print_row(FILE *f, const struct demo_row *r)
-{
-	struct demo_per_request p;
-	char b[7][16];
-
-	if (r->status != DEMO_OK) {
-		fprintf(f, "  %-11s %s: %s\n", r->model->name,
-			status_names[r->status], r->reason);
-		return;
-	}
-	p = demo_per_request(r);
-	fprintf(f, "  %-11s %8.0f %8.2f %8.2f | %8s %8s %8s %8s %8s | %6ld",
-		r->model->name, r->requests / r->seconds,
-		histogram_percentile(&r->latency, 0.5) / 1e6,
-		histogram_percentile(&r->latency, 0.99) / 1e6,
-		cell(b[0], p.switches), cell(b[1], p.syscalls),
-		cell(b[2], p.uring_ops), cell(b[3], p.user_switches),
-		cell(b[4], p.cpu_ns / 1e3), r->threads);
-	if (r->errors)
-		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
-	fputc('\n', f);
-}
-
-static void print_table(FILE *f, const struct demo *d, const char *path)
-{
-	bool head = false;
-
-	for (unsigned i = 0; i < d->nr_rows; i++) {
-		const struct demo_row *r = &d->row[i];
-
-		if (strncmp(r->path, path, strlen(path)) ||
-		    r->path[strlen(path)] > '?')
-			continue;
-		if (!head)
-			fprintf(f,
-				"\nGET %s, %ld connections\n"
-				"  %-11s %8s %8s %8s | %44s | %6s\n"
-				"  %-11s %8s %8s %8s | %8s %8s %8s %8s %8s |\n",
-				r->path, d->options.connections, "", "requests",
-				"p50", "p99", "per request          ",
-				"threads", "model", "/s", "ms", "ms",
-				"switches", "syscalls", "uring op", "user sw",
-				"CPU us");
-		head = true;
-		print_row(f, r);
-	}
-}
-
 static void print_host(FILE *f, const struct demo *d)
 {
-	struct utsname u;
-	char cpu[128], node[64], go[64];
+	const struct demo_host *h = &d->host;
 
-	uname(&u);
-	cpu_field("model name", cpu, sizeof(cpu));
-	versions(node, go);
 	fprintf(f, "\nuring_rt: one HTTP service in %u models of concurrency\n",
 		d->options.nr_models);
-	fprintf(f, "%s %s, %ld CPUs (%s), %s\n", u.sysname, u.release,
-		sysconf(_SC_NPROCESSORS_ONLN), cpu, hardware());
-	fprintf(f, "Node: %s; Go: %s\n", *node ? node : "not installed",
-		*go ? go : "not installed");
+	fprintf(f, "%s, %ld CPUs (%s), %s, %.1f GB; %s\n", h->kernel, h->cpus,
+		h->cpu_model, h->hardware, h->memory / 1e9, h->time);
+	fprintf(f, "Node: %s; Go: %s; %s\n",
+		*h->node ? h->node : "not installed",
+		*h->go ? h->go : "not installed", h->libc);
+	fprintf(f, "Mitigations: %s\n", h->mitigations);
+	fprintf(f,
+		"Limits: pid_max %ld, threads-max %ld, max_map_count %ld; "
+		"cgroup: cpu %s, memory %s, pids %s\n",
+		h->pid_max, h->threads_max, h->max_map_count, h->cgroup_cpu,
+		h->cgroup_memory, h->cgroup_pids);
 	if (d->server_cpu >= 0)
 		fprintf(f,
 			"Servers run on CPU %d, the load generator and the "
-			"backend on CPU %d; closed loop, keep-alive.\n",
+			"backend on CPU %d; keep-alive, the same socket\n"
+			"options and 4096 bytes of read buffer for all.\n",
 			d->server_cpu, d->load_cpu);
 	else
 		fprintf(f, "One CPU: servers and load share it.\n");
 	fputs("All models parse the same minimal HTTP/1.1 on plain TCP "
 	      "sockets: models are compared, not HTTP libraries.\n",
 	      f);
+	if (d->options.redis_port)
+		fprintf(f,
+			"GET /wait asks Redis on port %d (%s): SET and GET of "
+			"a key, over %d connections\nthat all clients of a "
+			"server share.\n",
+			d->options.redis_port,
+			d->redis_ours ? "started by the demo"
+				      : "it was running",
+			BACKEND_POOL);
 	if (d->counted)
 		fputs("Counting by BPF slows each system call and switch a "
-		      "little; all figures include it.\n",
+		      "little; the figures of GET include it, no others do.\n",
 		      f);
 	else
 		fprintf(f, "Counted by /proc only: %s\n", d->why_no_bpf);
+}
+
+/* ---- under load ---- */
+
+static void print_row_head(FILE *f, const struct demo *d,
+			   const struct demo_row *r)
+{
+	fprintf(f,
+		"\nGET %s, %ld connections, closed loop, %ld round%s of %g s\n"
+		"  %-11s %8s %5s %7s %7s | %44s | %6s\n"
+		"  %-11s %8s %5s %7s %7s | %8s %8s %8s %8s %8s |\n",
+		r->path, r->connections, d->options.rounds,
+		d->options.rounds == 1 ? "" : "s", d->options.seconds, "",
+		"requests", "", "p50", "p99", "per request          ",
+		"threads", "model", "/s", "+-%", "ms", "ms", "switches",
+		"syscalls", "uring op", "user sw", "CPU us");
+}
+
+static void print_row(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p;
+	char b[6][16], spread[16] = "", rps[24];
+
+	if (!demo_ok(&r->outcome)) {
+		fprintf(f, "  %-11s %s: %s\n", r->model->name,
+			demo_status_names[r->outcome.status],
+			r->outcome.reason);
+		return;
+	}
+	p = demo_per_request(r);
+	if (r->nr_rounds > 1)
+		snprintf(spread, sizeof(spread), "%.0f",
+			 ROW_SPREAD(r, rps) * 100);
+	snprintf(rps, sizeof(rps), "%s%.0f", demo_load_was_limit(r) ? ">" : "",
+		 ROW_MEDIAN(r, rps));
+	fprintf(f, "  %-11s %8s %5s %7.2f %7.2f | %8s %8s %8s %8s %8s | %6ld",
+		r->model->name, rps, spread, ROW_MEDIAN(r, p50_ns) / 1e6,
+		ROW_MEDIAN(r, p99_ns) / 1e6, cell(b[0], p.switches),
+		cell(b[1], p.syscalls), cell(b[2], p.uring_ops),
+		cell(b[3], p.user_switches),
+		cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3), r->threads);
+	if (r->errors)
+		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
+	fputc('\n', f);
+}
+
+static void print_rows(FILE *f, const struct demo *d)
+{
+	const struct demo_row *last = NULL;
+
+	for (unsigned i = 0; i < d->nr_rows; i++) {
+		const struct demo_row *r = &d->row[i];
+
+		if (r->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!last || strcmp(last->path, r->path) ||
+		    last->connections != r->connections)
+			print_row_head(f, d, r);
+		print_row(f, r);
+		last = r;
+	}
+	if (last)
+		fputs("\n  switches: of threads, by the kernel. uring op: "
+		      "requests to io_uring, which batching hides\n  from the "
+		      "system calls. user sw: switches of coroutines, in user "
+		      "space. +-: the furthest\n  round from the median. >: the load "
+		      "generator was the limit, the server can do more; CPU "
+		      "us\n  compares servers then, too.\n",
+		      f);
+}
+
+/* ---- the other measurements ---- */
+
+static void print_hold(FILE *f, const struct demo_hold *h)
+{
+	if (!demo_ok(&h->outcome)) {
+		fprintf(f, "  %-11s %s: %s\n", h->model->name,
+			demo_status_names[h->outcome.status],
+			h->outcome.reason);
+		return;
+	}
+	fprintf(f, "  %-11s %8ld %8ld %8ld %8.2f %8.2f %9.2f %9.2f %9.1f\n",
+		h->model->name, h->waiting, h->answered, h->threads,
+		h->connect_ns / 1e9, h->answer_ns / 1e9,
+		h->process_bytes / h->waiting / 1e3,
+		h->kernel_bytes / h->waiting / 1e3,
+		(h->process_bytes + h->kernel_bytes) / 1e6);
+	if (*h->limit)
+		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
+}
+
+static void print_holds(FILE *f, const struct demo *d)
+{
+	long last = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (h->wanted != last)
+			fprintf(f,
+				"\n%ld requests that wait at the same time, "
+				"in %u process%s\n"
+				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n"
+				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n",
+				h->wanted, h->processes,
+				h->processes > 1 ? "es (as many as the limit "
+						   "of open descriptors makes "
+						   "necessary)"
+						 : "",
+				"", "", "", "", "connect", "answer", "process",
+				"kernel", "both", "model", "waiting",
+				"answered", "threads", "s", "s", "KB each",
+				"KB each", "MB in all");
+		last = h->wanted;
+		print_hold(f, h);
+	}
+	if (last)
+		fputs("\n  kernel: slab, stacks and page tables of the whole "
+		      "kernel, with both ends of all sockets,\n  which are the "
+		      "same for each model.\n",
+		      f);
+}
+
+static void print_bursts(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_bursts; i++) {
+		const struct demo_burst *b = &d->burst[i];
+		const struct histogram *l = &b->latency;
+
+		if (b->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nLight requests, 1000/s due (open loop), "
+				"beside 200 ms of CPU each second, one CPU\n"
+				"  %-12s %8s %8s %8s %8s %10s\n",
+				"model", "p50 ms", "p90 ms", "p99 ms", "max ms",
+				"burst ms");
+		head = true;
+		if (demo_ok(&b->outcome))
+			fprintf(f, "  %-12s %8.2f %8.2f %8.2f %8.1f %10.0f\n",
+				b->model->name,
+				histogram_percentile(l, 0.5) / 1e6,
+				histogram_percentile(l, 0.9) / 1e6,
+				histogram_percentile(l, 0.99) / 1e6,
+				l->max / 1e6, b->burst_ns / 1e6);
+		else
+			fprintf(f, "  %-12s %s: %s\n", b->model->name,
+				demo_status_names[b->outcome.status],
+				b->outcome.reason);
+	}
+}
+
+static void print_scales(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_scales; i++) {
+		const struct demo_scale *m = &d->scale[i];
+
+		if (m->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nRequests that burn 5 ms of CPU, requests/s\n"
+				"  %-12s %8s %8s %8s\n",
+				"model", "1 CPU", "all", "speed-up");
+		head = true;
+		if (demo_ok(&m->outcome))
+			fprintf(f, "  %-12s %8.0f %8.0f %8.2f\n",
+				m->model->name, demo_scale_median(m, false),
+				demo_scale_median(m, true), demo_speedup(m));
+		else
+			fprintf(f, "  %-12s %s: %s\n", m->model->name,
+				demo_status_names[m->outcome.status],
+				m->outcome.reason);
+	}
+}
+
+static void print_table(FILE *f, const struct demo *d)
+{
+	char text[64];
+
+	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (!d->options.model[i]->for_cpu)
+			fprintf(f, " %14s", d->options.model[i]->name);
+	fputc('\n', f);
+	for (unsigned row = 0; row < TABLE_ROWS; row++) {
+		fprintf(f, "  %-36s", demo_table_names[row]);
+		for (unsigned i = 0; i < d->options.nr_models; i++) {
+			const struct model *m = d->options.model[i];
+
+			if (m->for_cpu)
+				continue;
+			demo_table_cell(d, row, m->name, text, sizeof(text));
+			fprintf(f, " %14s", text);
+		}
+		fputc('\n', f);
+	}
+}
+
+/* ---- conclusions ---- */
+
+/* Breaks at blanks, so that lines have at most 100 columns. */
+static void print_folded(FILE *f, const char *indent, const char *text)
+{
+	size_t room = 100 - strlen(indent);
+
+	while (*text) {
+		size_t len = strlen(text);
+
+		if (len > room) {
+			len = room;
+			while (len && text[len] != ' ')
+				len--;
+			if (!len)
+				len = room;
+		}
+		fprintf(f, "%s%.*s\n", indent, (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
 }
 
 static void print_claims(FILE *f, const struct demo *d)
@@ -159,175 +303,49 @@ static void print_claims(FILE *f, const struct demo *d)
 	for (int i = 0; i < DEMO_CLAIMS; i++) {
 		const struct demo_claim *c = &d->claim[i];
 
+		if (!demo_wants(d, i + 1))
+			continue;
 		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
-			verdict_names[c->verdict]);
-		fprintf(f, "     %s\n",
-			c->verdict == CLAIM_NOT_MEASURED ? c->reason
-							 : c->measured);
+			demo_verdict_names[c->verdict]);
+		if (c->verdict == CLAIM_NOT_MEASURED)
+			print_folded(f, "     ", c->reason);
+		print_folded(f, "     ", c->measured);
 	}
 }
 
-static void print_warnings(FILE *f, const struct demo *d)
+static void print_advice(FILE *f, const struct demo *d)
 {
-	for (unsigned i = 0; i < d->nr_rows; i++) {
-		const struct demo_row *r = &d->row[i];
+	char text[1500];
 
-		if (r->status == DEMO_OK && r->load_cpu > 0.95 &&
-		    r->cpu_ns < 0.9 * r->seconds * 1e9)
-			fprintf(f,
-				"warning: %s on %s: the load generator was the "
-				"bottleneck (%.0f %% of its CPU)\n",
-				r->model->name, r->path, r->load_cpu * 100);
-		if (r->status == DEMO_OK && r->counts.lost)
-			fprintf(f, "warning: %s on %s: %llu events lost\n",
-				r->model->name, r->path,
-				(unsigned long long)r->counts.lost);
+	fputs("\nWhen to pick which, by these figures\n", f);
+	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
+		fprintf(f, "  %s\n", demo_advice_names[i]);
+		demo_advice(d, i, text, sizeof(text));
+		print_folded(f, "     ", text);
 	}
-	if (d->interrupted)
-		fputs("Interrupted: this is what was measured until then.\n",
-		      f);
 }
 
 void demo_print_text(FILE *f, const struct demo *d)
 {
 	print_host(f, d);
-	print_table(f, d, "/");
-	print_table(f, d, "/wait");
-	fputs("\n  switches: of threads, by the kernel. uring op: requests to "
-	      "io_uring, which batching hides\n  from the system calls. user "
-	      "sw: switches of coroutines, in user space.\n",
-	      f);
+	print_rows(f, d);
+	print_holds(f, d);
+	print_bursts(f, d);
+	print_scales(f, d);
+	if (!d->options.only)
+		print_table(f, d);
 	print_claims(f, d);
-	print_warnings(f, d);
-	fprintf(f, "\n%.0f s in all.\n", (now_ns() - d->begin_ns) / 1e9);
-}
-
-/* ---- urt.demo.v1 ---- */
-
-static void json_host(struct json *j)
-{
-	struct utsname u;
-	char cpu[128], node[64], go[64];
-
-	uname(&u);
-	cpu_field("model name", cpu, sizeof(cpu));
-	versions(node, go);
-	json_object(j, "host");
-	json_string(j, "kernel", u.release);
-	json_string(j, "machine", u.machine);
-	json_int(j, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
-	json_string(j, "cpu_model", cpu);
-	json_string(j, "hardware", hardware());
-	json_object(j, "versions");
-	json_string(j, "urt", "0.1.0");
-	if (*node)
-		json_string(j, "node", node);
-	else
-		json_null(j, "node");
-	if (*go)
-		json_string(j, "go", go);
-	else
-		json_null(j, "go");
-	json_end_object(j);
-	json_end_object(j);
-}
-
-static void json_per_request(struct json *j, const struct demo_row *r)
-{
-	struct demo_per_request p = demo_per_request(r);
-
-	json_object(j, "per_request");
-	json_double(j, "switches", p.switches);
-	json_double(j, "voluntary", p.voluntary);
-	json_double(j, "involuntary", p.involuntary);
-	json_double(j, "syscalls", p.syscalls);
-	json_double(j, "uring_ops", p.uring_ops);
-	json_double(j, "user_switches", p.user_switches);
-	json_double(j, "cpu_ns", p.cpu_ns);
-	json_end_object(j);
-}
-
-static void json_row(struct json *j, const struct demo *d,
-		     const struct demo_row *r)
-{
-	json_object(j, NULL);
-	json_string(j, "model", r->model->name);
-	json_string(j, "unit", r->model->unit);
-	json_string(j, "waits_in", r->model->waits_in);
-	json_string(j, "path", r->path);
-	json_string(j, "status", status_names[r->status]);
-	if (r->status != DEMO_OK) {
-		json_string(j, "reason", r->reason);
-		json_end_object(j);
-		return;
-	}
-	json_null(j, "reason");
-	json_int(j, "connections", d->options.connections);
-	json_int(j, "requests", r->requests);
-	json_int(j, "errors", r->errors);
-	json_double(j, "rps", r->requests / r->seconds);
-	json_object(j, "latency_ns");
-	json_int(j, "p50", histogram_percentile(&r->latency, 0.5));
-	json_int(j, "p90", histogram_percentile(&r->latency, 0.9));
-	json_int(j, "p99", histogram_percentile(&r->latency, 0.99));
-	json_int(j, "p999", histogram_percentile(&r->latency, 0.999));
-	json_int(j, "max", r->latency.max);
-	json_end_object(j);
-	json_per_request(j, r);
-	json_int(j, "threads", r->threads);
-	json_int(j, "rss", r->rss);
-	json_null(j, "memory_per_connection");
-	json_double(j, "load_cpu", r->load_cpu);
-	json_int(j, "lost", r->counts.lost);
-	json_end_object(j);
-}
-
-static void json_claim(struct json *j, const struct demo_claim *c)
-{
-	json_object(j, NULL);
-	json_int(j, "id", c->id);
-	json_string(j, "text", c->text);
-	json_object(j, "measured");
-	for (unsigned i = 0; i < c->nr_figures; i++)
-		json_double(j, c->figure[i].name, c->figure[i].value);
-	json_end_object(j);
-	json_string(j, "verdict", verdict_names[c->verdict]);
-	if (c->verdict == CLAIM_NOT_MEASURED)
-		json_string(j, "reason", c->reason);
-	else
-		json_null(j, "reason");
-	json_end_object(j);
-}
-
-void demo_print_json(FILE *f, const struct demo *d)
-{
-	struct json j = { .out = f };
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.demo.v1");
-	json_host(&j);
-	json_object(&j, "settings");
-	json_int(&j, "connections", d->options.connections);
-	json_int(&j, "seconds", d->options.seconds);
-	json_int(&j, "wait_ms", d->options.wait_ms);
-	json_int(&j, "server_cpu", d->server_cpu);
-	json_int(&j, "load_cpu", d->load_cpu);
-	json_string(&j, "source", d->counted ? "bpf" : "proc");
-	json_end_object(&j);
-	json_string(&j, "interrupted", d->interrupted ? "yes" : "no");
-	json_array(&j, "models");
-	for (unsigned i = 0; i < d->nr_rows; i++)
-		json_row(&j, d, &d->row[i]);
-	json_end_array(&j);
-	json_array(&j, "claims");
-	for (int i = 0; i < DEMO_CLAIMS; i++)
-		json_claim(&j, &d->claim[i]);
-	json_end_array(&j);
-	json_object(&j, "unavailable");
-	json_string(&j, "memory_per_connection",
-		    "its experiment is not built yet in this version");
-	if (!d->counted)
-		json_string(&j, "per_request", d->why_no_bpf);
-	json_end_object(&j);
-	json_end_object(&j);
+	if (!d->options.only)
+		print_advice(f, d);
+	fputc('\n', f);
+	if (!isnan(demo_load_cpu(d)))
+		fprintf(f,
+			"The load generator took at most %.0f %% of its "
+			"CPU.\n",
+			demo_load_cpu(d) * 100);
+	demo_warnings(f, d, "warning: ", "\n");
+	if (d->interrupted)
+		fputs("Interrupted: this is what was measured until then.\n",
+		      f);
+	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
 }

@@ -27,27 +27,51 @@ static bool send_all(int fd, const char *p, size_t len)
 	return true;
 }
 
-static bool ask_backend(int *fd, unsigned ms)
+/* Connections to Redis for all clients, those that are free; -1: not open. */
+static struct urt_chan *pool;
+
+static bool ask_on(int *fd, unsigned ms)
 {
-	char buf[16];
+	char buf[BACKEND_REPLY_MAX];
+	struct backend_ask ask;
 	size_t got = 0;
 	ssize_t n;
 
 	if (*fd < 0) {
+		struct sockaddr_in addr = backend_address(server);
+
 		*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (urt_connect(*fd, (struct sockaddr *)&server->backend,
-				sizeof(server->backend), URT_NEVER))
+		if (urt_connect(*fd, (struct sockaddr *)&addr, sizeof(addr),
+				URT_NEVER))
 			return false;
 	}
-	if (!send_all(*fd, buf, backend_request(buf, ms)))
+	backend_ask(&ask, server->redis, ms);
+	if (!send_all(*fd, ask.text, ask.len))
 		return false;
-	while (got < BACKEND_REPLY_LEN) {
+	while (got < ask.reply_len) {
 		n = urt_recv(*fd, buf, sizeof(buf), 0, URT_NEVER);
-		if (n <= 0)
+		if (n <= 0 || backend_refused(buf))
 			return false;
 		got += n;
 	}
 	return true;
+}
+
+static bool ask_backend(int *own, unsigned ms)
+{
+	bool fine;
+	int fd;
+
+	if (!server->redis)
+		return ask_on(own, ms);
+	urt_chan_recv(pool, &fd, URT_NEVER);
+	fine = ask_on(&fd, ms);
+	if (!fine && fd >= 0) {
+		urt_close(fd);
+		fd = -1;
+	}
+	urt_chan_send(pool, &fd, URT_NEVER);
+	return fine;
 }
 
 static void serve(int fd, int *backend)
@@ -87,7 +111,10 @@ static void connection(void *arg)
 
 static void accept_all(void *arg)
 {
-	for (;;) {
+	pool = urt_chan_new(sizeof(int), BACKEND_POOL);
+	for (int i = 0, fd = -1; pool && i < BACKEND_POOL; i++)
+		urt_chan_send(pool, &fd, URT_NEVER);
+	while (pool) {
 		int fd = urt_accept(server->listen_fd, NULL, NULL, SOCK_CLOEXEC,
 				    URT_NEVER);
 

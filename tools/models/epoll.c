@@ -20,49 +20,113 @@ struct conn;
 /* What an event is about. */
 struct source {
 	struct conn *conn;
-	int fd; /* -1: not open */
-	uint32_t interest;
+	int fd;		   /* -1: not open */
+	bool added;	   /* to epoll */
+	uint32_t interest; /* the events asked for */
 };
 
-enum state { READING, ASKING, ANSWERING };
+enum state { READING, IN_LINE, ASKING, ANSWERING };
 
 struct conn {
-	struct source client, backend;
+	struct source client;
+	struct source own;	   /* backend connection of this client */
+	struct source *backend;	   /* that one, or one of the pool; NULL */
+	struct conn *next_in_line; /* for one of the pool */
 	enum state state;
 	struct http_request req;
-	char ask[16];	 /* to the backend */
+	struct backend_ask ask; /* to the backend */
 	const char *out; /* what is being written, to whom depends on state */
 	size_t out_len;
 	bool close; /* after the answer */
+	bool ended; /* the client has sent all that it wanted to */
 	size_t got; /* of the backend's reply */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
 	struct conn *next_dead;
 };
 
+const size_t model_epoll_captured = sizeof(struct conn);
+
 static int epfd;
 static const struct server *server;
 static struct conn *dead; /* freed after the batch: it may hold their events */
+
+/* Connections to Redis for all clients: those that are free, and the clients
+ * that wait for one. */
+static struct source pool[BACKEND_POOL], *pool_free[BACKEND_POOL];
+static unsigned pool_n;
+static struct conn *line, **line_end = &line;
+
+static void ask_now(struct conn *c);
 
 static void want(struct source *s, uint32_t interest)
 {
 	struct epoll_event ev = { interest, { .ptr = s } };
 
-	if (s->interest == interest)
+	if (s->added && s->interest == interest)
 		return;
-	epoll_ctl(epfd, s->interest ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd,
-		  &ev);
+	epoll_ctl(epfd, s->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &ev);
+	s->added = true;
 	s->interest = interest;
+}
+
+static void source_close(struct source *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->added = false;
+}
+
+static void pool_give(struct source *s)
+{
+	struct conn *next = line;
+
+	s->conn = NULL;
+	if (!next) {
+		pool_free[pool_n++] = s;
+		return;
+	}
+	line = next->next_in_line;
+	if (!line)
+		line_end = &line;
+	next->backend = s;
+	ask_now(next);
+}
+
+static void line_join(struct conn *c)
+{
+	c->state = IN_LINE;
+	c->next_in_line = NULL;
+	*line_end = c;
+	line_end = &c->next_in_line;
+}
+
+static void line_leave(struct conn *c)
+{
+	struct conn **p = &line;
+
+	while (*p != c)
+		p = &(*p)->next_in_line;
+	*p = c->next_in_line;
+	if (!*p)
+		line_end = p;
 }
 
 static void conn_close(struct conn *c)
 {
+	struct source *backend = c->backend;
+
 	if (c->client.fd < 0)
 		return;
-	close(c->client.fd);
-	if (c->backend.fd >= 0)
-		close(c->backend.fd);
-	c->client.fd = c->backend.fd = -1;
+	source_close(&c->client);
+	c->backend = NULL;
+	if (c->state == IN_LINE)
+		line_leave(c);
+	if (backend)
+		source_close(backend); /* its reply may still come */
+	if (backend && backend != &c->own)
+		pool_give(backend);
 	c->next_dead = dead;
 	dead = c;
 }
@@ -88,24 +152,43 @@ static int flush_out(struct conn *c, struct source *to)
 	return 1;
 }
 
-static bool ask_backend(struct conn *c)
+static bool backend_open(struct source *s)
 {
-	if (c->backend.fd < 0) {
-		c->backend.fd = socket(
-			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		c->backend.interest = 0;
-		if (c->backend.fd < 0 ||
-		    (connect(c->backend.fd,
-			     (const struct sockaddr *)&server->backend,
-			     sizeof(server->backend)) &&
-		     errno != EINPROGRESS))
-			return false;
-	}
+	struct sockaddr_in addr = backend_address(server);
+
+	if (s->fd >= 0)
+		return true;
+	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return s->fd >= 0 &&
+	       (!connect(s->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+		errno == EINPROGRESS);
+}
+
+static void ask_now(struct conn *c)
+{
 	c->state = ASKING;
-	c->out = c->ask;
-	c->out_len = backend_request(c->ask, c->req.ms);
+	c->backend->conn = c;
+	if (!backend_open(c->backend)) {
+		conn_close(c);
+		return;
+	}
+	backend_ask(&c->ask, server->redis, c->req.ms);
+	c->out = c->ask.text;
+	c->out_len = c->ask.len;
 	c->got = 0;
-	return true;
+	flush_out(c, c->backend);
+}
+
+static void ask_backend(struct conn *c)
+{
+	if (!server->redis)
+		c->backend = &c->own;
+	else if (pool_n)
+		c->backend = pool_free[--pool_n];
+	if (c->backend)
+		ask_now(c);
+	else
+		line_join(c);
 }
 
 static void next_request(struct conn *c);
@@ -141,17 +224,17 @@ static void next_request(struct conn *c)
 		c->len -= used;
 		memmove(c->buf, c->buf + used, c->len);
 		if (c->req.route == HTTP_WAIT) {
-			if (!ask_backend(c))
-				conn_close(c);
-			else
-				flush_out(c, &c->backend);
+			ask_backend(c);
 			return;
 		}
 		answer(c);
 		if (!answered(c))
 			return;
 	}
-	want(&c->client, EPOLLIN);
+	if (c->ended)
+		conn_close(c);
+	else
+		want(&c->client, EPOLLIN);
 }
 
 static void client_readable(struct conn *c)
@@ -159,12 +242,17 @@ static void client_readable(struct conn *c)
 	ssize_t n;
 
 	if (c->len == sizeof(c->buf)) { /* busy, and more is coming: later */
-		want(&c->client, EPOLLRDHUP);
+		want(&c->client, 0);
 		return;
 	}
 	n = recv(c->client.fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
+	if (n == 0 && c->state != READING) { /* it still gets its answers */
+		c->ended = true;
+		want(&c->client, 0);
+		return;
+	}
 	if (n <= 0) {
 		conn_close(c);
 		return;
@@ -176,7 +264,7 @@ static void client_readable(struct conn *c)
 
 static void client_event(struct conn *c, uint32_t events)
 {
-	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+	if (events & (EPOLLERR | EPOLLHUP))
 		conn_close(c);
 	else if (c->state == ANSWERING && events & EPOLLOUT) {
 		if (answered(c))
@@ -185,28 +273,42 @@ static void client_event(struct conn *c, uint32_t events)
 		client_readable(c);
 }
 
-static void backend_event(struct conn *c, uint32_t events)
+static void replied(struct conn *c)
 {
-	char buf[16];
+	struct source *backend = c->backend;
+
+	if (backend != &c->own) {
+		c->backend = NULL;
+		pool_give(backend);
+	}
+	answer(c);
+	if (answered(c))
+		next_request(c);
+}
+
+static void backend_event(struct conn *c, struct source *s)
+{
+	char buf[BACKEND_REPLY_MAX];
 	ssize_t n;
 
-	if (c->state == ASKING && c->out_len) {
-		flush_out(c, &c->backend);
+	if (c && c->state == ASKING && c->out_len) {
+		flush_out(c, s);
 		return;
 	}
-	n = recv(c->backend.fd, buf, sizeof(buf), 0);
+	n = recv(s->fd, buf, sizeof(buf), 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0 || c->state != ASKING) {
+	if (!c) { /* one of the pool that nobody uses, and that has ended */
+		source_close(s);
+		return;
+	}
+	if (n <= 0 || c->state != ASKING || backend_refused(buf)) {
 		conn_close(c);
 		return;
 	}
 	c->got += n;
-	if (c->got < BACKEND_REPLY_LEN)
-		return;
-	answer(c);
-	if (answered(c))
-		next_request(c);
+	if (c->got >= c->ask.reply_len)
+		replied(c);
 }
 
 static void accept_some(struct source *listener)
@@ -222,9 +324,11 @@ static void accept_some(struct source *listener)
 		close(fd);
 		return;
 	}
-	c->client = (struct source){ c, fd, 0 };
-	c->backend = (struct source){ c, -1, 0 };
+	c->client = (struct source){ .conn = c, .fd = fd };
+	c->own = (struct source){ .conn = c, .fd = -1 };
+	c->backend = NULL;
 	c->state = READING;
+	c->ended = false;
 	c->len = 0;
 	want(&c->client, EPOLLIN);
 }
@@ -233,24 +337,28 @@ static void handle(struct source *s, uint32_t events)
 {
 	struct conn *c = s->conn;
 
-	if (!c)
+	if (s->fd == server->listen_fd)
 		accept_some(s);
 	else if (s->fd < 0)
 		return; /* closed earlier in this batch */
-	else if (s == &c->client)
+	else if (c && s == &c->client)
 		client_event(c, events);
 	else
-		backend_event(c, events);
+		backend_event(c, s);
 }
 
 int model_epoll(const struct server *s)
 {
-	struct source listener = { NULL, s->listen_fd, 0 };
+	struct source listener = { .fd = s->listen_fd };
 	struct epoll_event events[256];
 
 	server = s;
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	want(&listener, EPOLLIN);
+	for (int i = 0; i < BACKEND_POOL; i++) {
+		pool[i].fd = -1;
+		pool_give(&pool[i]);
+	}
 	for (;;) {
 		int n = epoll_wait(epfd, events, ARRAY_LEN(events), -1);
 

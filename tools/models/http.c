@@ -2,6 +2,7 @@
 /* Parsing requests and choosing responses; see http.h. */
 #define _GNU_SOURCE
 #include "http.h"
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -32,6 +33,25 @@ static bool begins(const char *s, const char *end, const char *prefix)
 	return (size_t)(end - s) >= len && !memcmp(s, prefix, len);
 }
 
+/* A byte of a path: no blank, no control character, ASCII. */
+static bool is_path(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f;
+}
+
+/* A byte of a field's name (RFC 9110, 5.6.2). */
+static bool is_token(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* A byte of a field's value. */
+static bool is_value(unsigned char c)
+{
+	return c == '\t' || (c >= 0x20 && c != 0x7f);
+}
+
 static void parse_line(const char *s, const char *end, struct http_request *r)
 {
 	size_t version = sizeof(VERSION) - 1;
@@ -42,8 +62,9 @@ static void parse_line(const char *s, const char *end, struct http_request *r)
 		return;
 	s += 4;
 	end -= version;
-	if (memchr(s, ' ', end - s))
-		return;
+	for (const char *p = s; p < end; p++)
+		if (!is_path(*p))
+			return;
 	r->route = HTTP_NOT_FOUND;
 	if (end - s == 1) {
 		r->route = HTTP_OK;
@@ -56,29 +77,106 @@ static void parse_line(const char *s, const char *end, struct http_request *r)
 	}
 }
 
+/* Whether the field announces a body, which no request here may have. */
+static bool has_body(const char *name, const char *colon, const char *end)
+{
+	const char *p = colon + 1;
+
+	if (colon - name == 17)
+		return !strncasecmp(name, "transfer-encoding", 17);
+	if (colon - name != 14 || strncasecmp(name, "content-length", 14))
+		return false;
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (p < end && *p == '0')
+		p++;
+	return p != end || p[-1] != '0';
+}
+
+/* The fields between the request line and the empty line. */
+static bool fields_are_good(const char *s, const char *end)
+{
+	while (s < end) {
+		const char *line = memmem(s, end - s, "\r\n", 2), *p = s;
+
+		while (p < line && is_token(*p))
+			p++;
+		if (p == s || p == line || *p != ':' || has_body(s, p, line))
+			return false;
+		for (p++; p < line; p++)
+			if (!is_value(*p))
+				return false;
+		s = line + 2;
+	}
+	return true;
+}
+
 size_t http_parse(const char *buf, size_t len, struct http_request *r)
 {
 	const char *end = memmem(buf, len, "\r\n\r\n", 4);
+	const char *line;
 
 	if (!end) {
 		r->route = HTTP_TOO_LARGE;
 		return len < HTTP_MAX ? 0 : len;
 	}
-	parse_line(buf, memmem(buf, len, "\r\n", 2), r);
+	line = memmem(buf, len, "\r\n", 2);
+	parse_line(buf, line, r);
+	if (r->route != HTTP_BAD && !fields_are_good(line + 2, end + 2))
+		r->route = HTTP_BAD;
 	return end + 4 - buf;
+}
+
+/* ---- burning CPU ---- */
+
+/*
+ * N ms of CPU are so many rounds of this (xorshift, Marsaglia 2003), counted
+ * once at the start: the same work for every model and language, however often
+ * it is preempted, without a look at a clock in between, which would be a
+ * system call in some of them.
+ */
+static uint32_t spin(uint32_t x, uint64_t rounds)
+{
+	while (rounds--) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+	}
+	return x;
+}
+
+#define CALIBRATE_ROUNDS 500000
+#define CALIBRATE_TIMES	 9
+
+static uint64_t rounds_per_ms;
+static volatile uint32_t sink; /* so that the work is not optimised away */
+
+static int64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+void http_calibrate(void)
+{
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < CALIBRATE_TIMES; i++) {
+		int64_t begin = cpu_ns(), took;
+
+		sink = spin(sink | 1, CALIBRATE_ROUNDS);
+		took = cpu_ns() - begin;
+		if (took > 0 && took < best)
+			best = took;
+	}
+	rounds_per_ms = CALIBRATE_ROUNDS * INT64_C(1000000) / best;
 }
 
 static void burn(unsigned ms)
 {
-	struct timespec t;
-	long long now, until = -1;
-
-	do {
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-		now = t.tv_sec * 1000000000LL + t.tv_nsec;
-		if (until < 0)
-			until = now + ms * 1000000LL;
-	} while (now < until);
+	sink = spin(sink | 1, rounds_per_ms * ms);
 }
 
 #define RESPONSE(status, body, close)                           \
@@ -110,7 +208,22 @@ struct http_response http_respond(const struct http_request *r)
 	return responses[r->route];
 }
 
-size_t backend_request(char buf[16], unsigned ms)
+void backend_ask(struct backend_ask *ask, bool redis, unsigned ms)
 {
-	return snprintf(buf, 16, "%u\n", ms);
+	char value[16], key[24];
+	size_t v, k;
+
+	if (!redis) {
+		ask->len = snprintf(ask->text, sizeof(ask->text), "%u\n", ms);
+		ask->reply_len = strlen(BACKEND_REPLY);
+		return;
+	}
+	v = snprintf(value, sizeof(value), "%u", ms);
+	k = snprintf(key, sizeof(key), "urt:%u", ms);
+	ask->len = snprintf(ask->text, sizeof(ask->text),
+			    "*3\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n"
+			    "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n",
+			    k, key, v, value, k, key);
+	/* "+OK", "$LENGTH", the value: a line each. */
+	ask->reply_len = 5 + 4 + v + 2;
 }

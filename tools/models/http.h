@@ -8,8 +8,12 @@
  *	GET /wait?ms=N   after a round trip to a backend that takes N ms
  *	GET /cpu?ms=N    after burning N ms of CPU
  *
- * Anything malformed is answered 400, another path 404, a head that does not
- * fit HTTP_MAX 431, and then the connection is closed.
+ * Anything malformed is answered 400 (also what announces a body), another path
+ * 404, a head that does not fit HTTP_MAX 431, and then the connection is
+ * closed. Requests may be pipelined, and come in any number of parts; a client
+ * that has sent its last request may shut down its side and still gets the
+ * answers. Fields are checked and not interpreted: "Connection: close" is not
+ * obeyed, the client closes.
  */
 #ifndef URT_HTTP_H
 #define URT_HTTP_H
@@ -43,12 +47,34 @@ struct http_response {
 	bool close;
 };
 
+/* How much work a ms of CPU is, on this CPU: once, before serving. Some ms. */
+void http_calibrate(void);
+
 /* What to answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
 
-/* The line that asks the backend to take ms: its length. */
-size_t backend_request(char buf[16], unsigned ms);
-#define BACKEND_REPLY	  "ok\n"
-#define BACKEND_REPLY_LEN 3
+/* ---- what /wait asks of the backend ---- */
+
+#define BACKEND_REPLY	  "ok\n" /* of the built-in one */
+#define BACKEND_REPLY_MAX 32	 /* bytes of any reply */
+#define BACKEND_POOL	  64	 /* connections to Redis, for all clients */
+
+struct backend_ask {
+	char text[96];	  /* to be sent */
+	size_t len;	  /* of it */
+	size_t reply_len; /* bytes that come back */
+};
+
+/*
+ * The built-in backend answers after ms. Redis is asked to SET the key urt:MS
+ * to MS and to GET it again, in one go, as clients of Redis do.
+ */
+void backend_ask(struct backend_ask *, bool redis, unsigned ms);
+
+/* Whether the first bytes of a reply say that Redis refused. */
+static inline bool backend_refused(const char *reply)
+{
+	return reply[0] == '-';
+}
 
 #endif

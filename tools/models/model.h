@@ -2,7 +2,8 @@
 /*
  * The models of concurrency: one server each, to be read side by side. All
  * open their backend connection for a client when it first asks to wait, and
- * keep it for that client.
+ * keep it for that client. With Redis, all clients share BACKEND_POOL
+ * connections, opened when first needed; who finds none free waits in line.
  */
 #ifndef URT_MODEL_H
 #define URT_MODEL_H
@@ -12,9 +13,10 @@
 #include <netinet/in.h>
 
 struct server {
-	int listen_fd; /* blocking */
-	struct sockaddr_in backend;
-	int port; /* of listen_fd */
+	int listen_fd;		    /* blocking */
+	struct sockaddr_in backend; /* the first of its addresses */
+	int port;		    /* of listen_fd */
+	bool redis;		    /* the backend is one */
 };
 
 struct model {
@@ -23,7 +25,11 @@ struct model {
 	const char *waits_in;		   /* what it waits in */
 	int (*run)(const struct server *); /* returns on failure only */
 	bool peer; /* another language's runtime, which may not be installed */
+	bool for_cpu; /* a variant that differs only where CPU is burnt */
 };
+
+/* The backend's next address: each has ports of its own. From any thread. */
+struct sockaddr_in backend_address(const struct server *);
 
 extern const struct model models[];
 extern const unsigned nr_models;
@@ -34,7 +40,11 @@ int model_epoll(const struct server *);
 int model_uring_loop(const struct server *);
 int model_coroutine(const struct server *);
 int model_node(const struct server *);
+int model_node_workers(const struct server *);
 int model_go(const struct server *);
+
+/* Bytes of a connection's struct in the two state machines. */
+extern const size_t model_epoll_captured, model_uring_loop_captured;
 
 /* Why the peer cannot be run here, or NULL. */
 const char *peer_missing(const struct model *);
@@ -43,6 +53,7 @@ const char *peer_missing(const struct model *);
  * The command that serves as the peer on `port` (Go is built first, once, into
  * the user's cache). NULL-terminated, static. NULL: could not; it was said.
  */
-char **peer_command(const struct model *, int port, int backend_port);
+char **peer_command(const struct model *, int port, int backend_port,
+		    bool redis);
 
 #endif

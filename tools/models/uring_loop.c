@@ -26,14 +26,19 @@ struct conn {
 	int fd, backend; /* backend -1: not open */
 	enum state state;
 	struct http_request req;
-	char ask[16];
+	struct backend_ask ask;
+	char reply[BACKEND_REPLY_MAX];
+	struct conn *next_in_line; /* for a connection to Redis */
 	const char *out;
 	size_t out_len;
 	bool close;
 	size_t got; /* of the backend's reply */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
+	struct sockaddr_in addr; /* the kernel reads it while it connects */
 };
+
+const size_t model_uring_loop_captured = sizeof(struct conn);
 
 static struct io_uring ring;
 static const struct server *server;
@@ -49,10 +54,54 @@ static struct io_uring_sqe *get_sqe(void)
 	return sqe;
 }
 
+/* Connections to Redis for all clients, those that are free (-1: not open),
+ * and the clients that wait for one. */
+static int pool[BACKEND_POOL];
+static unsigned pool_n;
+static struct conn *line, **line_end = &line;
+
+static void ask_now(struct conn *c);
+
+static void pool_give(int fd)
+{
+	struct conn *next = line;
+
+	if (!next) {
+		pool[pool_n++] = fd;
+		return;
+	}
+	line = next->next_in_line;
+	if (!line)
+		line_end = &line;
+	next->backend = fd;
+	ask_now(next);
+}
+
+/* False: it waits in line. */
+static bool pool_take(struct conn *c)
+{
+	if (pool_n) {
+		c->backend = pool[--pool_n];
+		return true;
+	}
+	c->next_in_line = NULL;
+	*line_end = c;
+	line_end = &c->next_in_line;
+	return false;
+}
+
+static bool asking(const struct conn *c)
+{
+	return c->state == CONNECTING || c->state == ASKING ||
+	       c->state == LISTENING;
+}
+
 static void conn_close(struct conn *c)
 {
 	if (c->backend >= 0)
 		close(c->backend);
+	if (server->redis && asking(c))
+		pool_give(-1);
 	close(c->fd);
 	free(c);
 }
@@ -81,9 +130,10 @@ static void op_connect(struct conn *c)
 	struct io_uring_sqe *sqe = get_sqe();
 
 	c->backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->addr = backend_address(server);
 	io_uring_prep_connect(sqe, c->backend,
-			      (const struct sockaddr *)&server->backend,
-			      sizeof(server->backend));
+			      (const struct sockaddr *)&c->addr,
+			      sizeof(c->addr));
 	io_uring_sqe_set_data(sqe, c);
 	c->state = CONNECTING;
 }
@@ -96,15 +146,22 @@ static void op_accept(void)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
-static void ask_backend(struct conn *c)
+static void ask_now(struct conn *c)
 {
-	c->out = c->ask;
-	c->out_len = backend_request(c->ask, c->req.ms);
+	backend_ask(&c->ask, server->redis, c->req.ms);
+	c->out = c->ask.text;
+	c->out_len = c->ask.len;
 	c->got = 0;
 	if (c->backend < 0)
 		op_connect(c);
 	else
 		op_send(c, ASKING, c->backend);
+}
+
+static void ask_backend(struct conn *c)
+{
+	if (!server->redis || pool_take(c))
+		ask_now(c);
 }
 
 static void answer(struct conn *c)
@@ -144,6 +201,24 @@ static bool sent(struct conn *c, int fd, int n)
 	return !c->out_len;
 }
 
+static void replied(struct conn *c, int n)
+{
+	int fd = c->backend;
+
+	c->got += n;
+	if (backend_refused(c->reply)) {
+		conn_close(c);
+	} else if (c->got < c->ask.reply_len) {
+		op_recv(c, LISTENING, fd, c->reply, sizeof(c->reply));
+	} else {
+		if (server->redis) {
+			c->backend = -1;
+			pool_give(fd);
+		}
+		answer(c);
+	}
+}
+
 static void completed(struct conn *c, int res)
 {
 	if (res < 0 || (res == 0 && c->state != CONNECTING)) {
@@ -160,16 +235,11 @@ static void completed(struct conn *c, int res)
 		break;
 	case ASKING:
 		if (sent(c, c->backend, res))
-			op_recv(c, LISTENING, c->backend, c->ask,
-				sizeof(c->ask));
+			op_recv(c, LISTENING, c->backend, c->reply,
+				sizeof(c->reply));
 		break;
 	case LISTENING:
-		c->got += res;
-		if (c->got < BACKEND_REPLY_LEN)
-			op_recv(c, LISTENING, c->backend, c->ask,
-				sizeof(c->ask));
-		else
-			answer(c);
+		replied(c, res);
 		break;
 	case ANSWERING:
 		if (!sent(c, c->fd, res))
@@ -194,6 +264,7 @@ static void accepted(int fd)
 	}
 	c->fd = fd;
 	c->backend = -1;
+	c->state = READING;
 	c->len = 0;
 	op_recv(c, READING, fd, c->buf, sizeof(c->buf));
 }
@@ -225,6 +296,8 @@ int model_uring_loop(const struct server *s)
 	if (err)
 		return fail("uring-loop: io_uring: %s", strerror(-err));
 	server = s;
+	for (int i = 0; i < BACKEND_POOL; i++)
+		pool_give(-1);
 	op_accept();
 	for (;;) {
 		struct io_uring_cqe *cqe;

@@ -11,5 +11,7 @@ peer_\name\()_end:
 	.endm
 	embed	server_js, "server.js"
 	embed	server_go, "server.go"
+	embed	units_js, "units.js"
+	embed	units_go, "units.go"
 	embed	bench_go, "bench.go"
 	.section .note.GNU-stack, "", %progbits

@@ -7,6 +7,8 @@
 
 extern const char peer_server_js[], peer_server_js_end[];
 extern const char peer_server_go[], peer_server_go_end[];
+extern const char peer_units_js[], peer_units_js_end[];
+extern const char peer_units_go[], peer_units_go_end[];
 extern const char peer_bench_go[], peer_bench_go_end[];
 
 /*

@@ -10,7 +10,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
+	"runtime"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -18,10 +22,14 @@ import (
 const (
 	httpMax   = 4096
 	httpMaxMs = 60000
+	backends  = 4  // loopback addresses that the built-in backend listens on
+	poolSize  = 64 // connections to Redis
 )
 
 var (
-	backendAddr string
+	backendPort string
+	pool        chan net.Conn // connections to Redis that are free; nil: not open
+	opened      uint32        // connections to the backend so far
 	okText      = response("200 OK", "ok\n")
 	badText     = response("400 Bad Request", "bad\n")
 	missingText = response("404 Not Found", "no such\n")
@@ -45,18 +53,27 @@ func parseMs(s []byte) (int, bool) {
 
 // kind is 0 for /, 'w' for /wait, 'c' for /cpu; bad is the answer to an error.
 func parseLine(line []byte) (kind byte, ms int, bad []byte) {
-	line, ok := bytes.CutPrefix(line, []byte("GET "))
-	path, found := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
-	if !ok || !found || len(path) == 0 || path[0] != '/' ||
-		bytes.IndexByte(path, ' ') >= 0 {
+	const method, version = "GET ", " HTTP/1.1"
+	if len(line) <= len(method)+len(version) || !bytes.HasPrefix(line, []byte(method)) ||
+		!bytes.HasSuffix(line, []byte(version)) {
 		return 0, 0, badText
+	}
+	path := line[len(method) : len(line)-len(version)]
+	if path[0] != '/' {
+		return 0, 0, badText
+	}
+	for _, c := range path {
+		if c <= 0x20 || c >= 0x7f {
+			return 0, 0, badText
+		}
 	}
 	if len(path) == 1 {
 		return 0, 0, nil
 	}
 	for _, p := range []string{"/wait?ms=", "/cpu?ms="} {
-		if rest, ok := bytes.CutPrefix(path, []byte(p)); ok {
-			if ms, ok = parseMs(rest); !ok {
+		if bytes.HasPrefix(path, []byte(p)) {
+			ms, ok := parseMs(path[len(p):])
+			if !ok {
 				return 0, 0, badText
 			}
 			return p[1], ms, nil
@@ -65,23 +82,131 @@ func parseLine(line []byte) (kind byte, ms int, bad []byte) {
 	return 0, 0, missingText
 }
 
-func burn(ms int) {
-	for until := time.Now().Add(time.Duration(ms) * time.Millisecond); time.Now().Before(until); {
-	}
+func isToken(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-func askBackend(b *net.Conn, ms int) error {
+// A request here has no body; what announces one is malformed.
+func hasBody(name, value []byte) bool {
+	if len(name) == 17 {
+		return bytes.EqualFold(name, []byte("transfer-encoding"))
+	}
+	if len(name) != 14 || !bytes.EqualFold(name, []byte("content-length")) {
+		return false
+	}
+	value = bytes.TrimLeft(value, " \t")
+	return len(value) == 0 || len(bytes.TrimLeft(value, "0")) > 0
+}
+
+func fieldsAreGood(s []byte) bool {
+	for len(s) > 0 {
+		end := bytes.Index(s, []byte("\r\n"))
+		line := s[:end]
+		n := 0
+		for n < len(line) && isToken(line[n]) {
+			n++
+		}
+		if n == 0 || n == len(line) || line[n] != ':' || hasBody(line[:n], line[n+1:]) {
+			return false
+		}
+		for _, c := range line[n+1:] {
+			if c != '\t' && (c < 0x20 || c == 0x7f) {
+				return false
+			}
+		}
+		s = s[end+2:]
+	}
+	return true
+}
+
+// head is a whole head, with its empty line.
+func parse(head []byte) (kind byte, ms int, bad []byte) {
+	line := bytes.Index(head, []byte("\r\n"))
+	kind, ms, bad = parseLine(head[:line])
+	if (bad == nil || bytes.Equal(bad, missingText)) && !fieldsAreGood(head[line+2:len(head)-2]) {
+		bad = badText
+	}
+	return
+}
+
+// The same rounds as in models/http.c, counted once per ms of CPU.
+func spin(x uint32, rounds int) uint32 {
+	for ; rounds > 0; rounds-- {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+	}
+	return x
+}
+
+var (
+	roundsPerMs int
+	sink        uint32 // so that the work is not optimised away
+)
+
+func calibrate() {
+	const rounds = 500000
+	best := time.Hour
+	for i := 0; i < 9; i++ {
+		begin := time.Now()
+		atomic.StoreUint32(&sink, spin(atomic.LoadUint32(&sink)|1, rounds))
+		if took := time.Since(begin); took < best {
+			best = took
+		}
+	}
+	roundsPerMs = rounds * int(time.Millisecond) / int(best)
+}
+
+func burn(ms int) {
+	atomic.StoreUint32(&sink, spin(atomic.LoadUint32(&sink)|1, roundsPerMs*ms))
+}
+
+// What is to be sent to the backend, and how long its reply is.
+func ask(buf []byte, ms int) ([]byte, int) {
+	if pool == nil {
+		return append(strconv.AppendInt(buf[:0], int64(ms), 10), '\n'), 3
+	}
+	value := strconv.Itoa(ms)
+	key := "urt:" + value
+	return append(buf[:0], fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n",
+		len(key), key, len(value), value, len(key), key)...), 5 + 4 + len(value) + 2
+}
+
+func askOn(b *net.Conn, ms int) error {
 	var err error
-	var buf [16]byte
+	var buf [96]byte
 	if *b == nil {
-		if *b, err = net.Dial("tcp", backendAddr); err != nil {
+		nth := 1 + atomic.AddUint32(&opened, 1)%backends
+		if pool != nil {
+			nth = 1
+		}
+		addr := fmt.Sprintf("127.0.0.%d:%s", nth, backendPort)
+		if *b, err = net.Dial("tcp", addr); err != nil {
 			return err
 		}
 	}
-	if _, err = (*b).Write(append(strconv.AppendInt(buf[:0], int64(ms), 10), '\n')); err != nil {
+	text, n := ask(buf[:], ms)
+	if _, err = (*b).Write(text); err != nil {
 		return err
 	}
-	_, err = io.ReadFull(*b, buf[:3])
+	if _, err = io.ReadFull(*b, buf[:n]); err == nil && buf[0] == '-' {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func askBackend(own *net.Conn, ms int) error {
+	if pool == nil {
+		return askOn(own, ms)
+	}
+	b := <-pool
+	err := askOn(&b, ms)
+	if err != nil && b != nil {
+		b.Close()
+		b = nil
+	}
+	pool <- b
 	return err
 }
 
@@ -110,7 +235,7 @@ func serve(c net.Conn) {
 				}
 				break
 			}
-			kind, ms, bad := parseLine(buf[:bytes.Index(buf[:n], []byte("\r\n"))])
+			kind, ms, bad := parse(buf[:end+4])
 			if bad != nil {
 				c.Write(bad)
 				return
@@ -129,13 +254,35 @@ func serve(c net.Conn) {
 	}
 }
 
+// How much memory the requests hold that are suspended now, when asked.
+func tellMemory() {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR2)
+	for range asked {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		fmt.Printf("heap=%d stack=%d\n", m.HeapAlloc, m.StackInuse)
+	}
+}
+
 func main() {
-	backendAddr = "127.0.0.1:" + os.Args[2]
+	backendPort = os.Args[2]
+	for _, arg := range os.Args[3:] {
+		if arg == "redis" {
+			pool = make(chan net.Conn, poolSize)
+		}
+	}
+	for i := 0; i < cap(pool); i++ {
+		pool <- nil
+	}
+	calibrate()
 	l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	go tellMemory()
 	for {
 		c, err := l.Accept()
 		if err != nil {

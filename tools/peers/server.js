@@ -1,13 +1,56 @@
 // SPDX-License-Identifier: MIT
 // Model `node`: Node's net module; a promise continuation per suspended
 // request, on the heap, continued by the event loop. The same handling as
-// models/http.c.
+// models/http.c. With a third argument, /cpu is handed to worker threads:
+// Node's way out for CPU work; with "redis", the backend is Redis, to which all
+// clients share some connections.
 'use strict';
 const net = require('net');
+const os = require('os');
+const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
 
-const [port, backendPort] = process.argv.slice(2).map(Number);
+// The same rounds as in models/http.c, counted once per ms of CPU.
+let sink = 1;
+function spin(rounds) {
+  let x = sink | 1;
+  while (rounds--) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+  }
+  sink = x;
+}
+
+let roundsPerMs = 0;
+function calibrate() {
+  const rounds = 500000;
+  let best = Infinity;
+  for (let i = 0; i < 12; i++) { // the first ones are not compiled yet
+    const begin = process.cpuUsage();
+    spin(rounds);
+    const { user, system } = process.cpuUsage(begin);
+    if (user + system > 0) best = Math.min(best, user + system);
+  }
+  roundsPerMs = rounds * 1000 / best;
+}
+const burn = (ms) => spin(Math.round(roundsPerMs * ms));
+
+if (!isMainThread) {
+  roundsPerMs = workerData; // counted where nothing else was running
+  parentPort.on('message', (ms) => {
+    burn(ms);
+    parentPort.postMessage(null);
+  });
+  return;
+}
+
+const [port, backendPort] = process.argv.slice(2, 4).map(Number);
+const useWorkers = process.argv.includes('workers');
+const redis = process.argv.includes('redis');
 const HTTP_MAX = 4096;
 const HTTP_MAX_MS = 60000;
+const BACKENDS = 4; // loopback addresses that the built-in backend listens on
+const POOL = 64; // connections to Redis
 
 const response = (status, body) =>
   Buffer.from(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -16,9 +59,12 @@ const BAD = response('400 Bad Request', 'bad\n');
 const NOT_FOUND = response('404 Not Found', 'no such\n');
 const TOO_LARGE = response('431 Request Header Fields Too Large', 'big\n');
 
-function parseLine(line) {
-  const m = /^GET (\/[^ ]*) HTTP\/1\.1$/.exec(line);
-  if (!m) return { error: BAD };
+const HEAD = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/;
+const BODY = /\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))/i;
+
+function parse(head) {
+  const m = HEAD.exec(head);
+  if (!m || BODY.test(head)) return { error: BAD };
   if (m[1] === '/') return {};
   const p = /^\/(wait|cpu)\?ms=(.*)$/.exec(m[1]);
   if (!p) return { error: NOT_FOUND };
@@ -26,29 +72,55 @@ function parseLine(line) {
   return { [p[1]]: Number(p[2]) };
 }
 
-function burn(ms) {
-  const begin = process.cpuUsage();
-  for (;;) {
-    const used = process.cpuUsage(begin);
-    if (used.user + used.system >= ms * 1000) return;
+// Worker threads, each with the requests that it has not answered yet.
+class Workers {
+  constructor(n) {
+    this.all = Array.from({ length: n }, () => {
+      const w = { thread: new Worker(__filename, { workerData: roundsPerMs }), waiting: [] };
+      w.thread.on('message', () => w.waiting.shift()());
+      return w;
+    });
+  }
+
+  burn(ms) {
+    const w = this.all.reduce((a, b) => (b.waiting.length < a.waiting.length ? b : a));
+    w.thread.postMessage(ms);
+    return new Promise((resolve) => w.waiting.push(resolve));
   }
 }
+
+let opened = 0;
 
 // A connection to the backend: one request at a time.
 class Backend {
   constructor() {
-    this.socket = net.connect({ port: backendPort, host: '127.0.0.1', noDelay: true });
+    const host = redis ? '127.0.0.1' : `127.0.0.${1 + opened++ % BACKENDS}`;
+    this.closed = false;
+    this.socket = net.connect({ port: backendPort, host, noDelay: true });
     this.socket.on('data', (chunk) => {
       this.got += chunk.length;
-      if (this.got >= 3) this.resolve();
+      if (chunk[0] === 0x2d) this.socket.destroy(); // "-": Redis refused
+      else if (this.got >= this.expected) this.resolve();
     });
     this.socket.on('error', () => {});
-    this.socket.on('close', () => this.reject && this.reject(new Error('closed')));
+    this.socket.on('close', () => {
+      this.closed = true;
+      if (this.reject) this.reject(new Error('closed'));
+    });
   }
 
   ask(ms) {
     this.got = 0;
-    this.socket.write(`${ms}\n`);
+    if (redis) {
+      const value = String(ms);
+      const key = `urt:${ms}`;
+      this.expected = 5 + 4 + value.length + 2;
+      this.socket.write(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${value.length}\r\n${value}\r\n` +
+        `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`);
+    } else {
+      this.expected = 3;
+      this.socket.write(`${ms}\n`);
+    }
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -56,39 +128,93 @@ class Backend {
   }
 }
 
-net.createServer({ noDelay: true }, (socket) => {
+// Connections for all clients; who finds none free waits in line.
+const pool = {
+  free: [],
+  count: 0,
+  line: [],
+
+  async take() {
+    if (this.free.length) return this.free.pop();
+    if (this.count < POOL) {
+      this.count++;
+      return new Backend();
+    }
+    return new Promise((resolve) => this.line.push(resolve));
+  },
+
+  give(b) {
+    if (b.closed) b = this.line.length ? new Backend() : null;
+    if (!b) this.count--;
+    else if (this.line.length) this.line.shift()(b);
+    else this.free.push(b);
+  },
+};
+
+async function askPooled(ms) {
+  const b = await pool.take();
+  try {
+    await b.ask(ms);
+  } finally {
+    pool.give(b);
+  }
+}
+
+calibrate();
+const workers = useWorkers ? new Workers(os.availableParallelism()) : null;
+
+net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
   let buf = null;
   let busy = false;
+  let ended = false; // the client has sent all it wants to
   let backend = null;
+
+  const refuse = (answer) => {
+    ended = true;
+    buf = null;
+    socket.end(answer, () => socket.destroy());
+  };
 
   async function serve() {
     busy = true;
     while (buf) {
       const end = buf.indexOf('\r\n\r\n');
-      if (end < 0) {
-        if (buf.length >= HTTP_MAX) socket.end(TOO_LARGE);
-        break;
-      }
-      const req = parseLine(buf.latin1Slice(0, buf.indexOf('\r\n')));
+      if (end < 0 ? buf.length >= HTTP_MAX : end + 4 > HTTP_MAX) return refuse(TOO_LARGE);
+      if (end < 0) break;
+      const req = parse(buf.latin1Slice(0, end + 4));
+      if (req.error) return refuse(req.error);
       buf = end + 4 < buf.length ? buf.subarray(end + 4) : null;
-      if (req.error) {
-        socket.end(req.error);
-        return;
-      }
-      if (req.wait !== undefined) {
+      if (req.wait !== undefined && redis) await askPooled(req.wait);
+      else if (req.wait !== undefined) {
         backend ??= new Backend();
         await backend.ask(req.wait);
       }
-      if (req.cpu) burn(req.cpu);
-      socket.write(OK);
+      if (req.cpu && workers) await workers.burn(req.cpu);
+      else if (req.cpu) burn(req.cpu);
+      if (!socket.write(OK)) await new Promise((resolve) => socket.once('drain', resolve));
     }
     busy = false;
+    if (ended) socket.end();
+    else socket.resume();
   }
 
   socket.on('data', (chunk) => {
+    if (ended) return;
     buf = buf ? Buffer.concat([buf, chunk]) : chunk;
     if (!busy) serve().catch(() => socket.destroy());
+    else if (buf.length >= HTTP_MAX) socket.pause();
+  });
+  socket.on('end', () => {
+    if (!ended && !busy) socket.end();
+    ended = true;
   });
   socket.on('error', () => {});
   socket.on('close', () => backend && backend.socket.destroy());
 }).listen({ port, host: '127.0.0.1', backlog: 4096 });
+
+// How much memory the requests hold that are suspended now.
+process.on('SIGUSR2', () => {
+  if (global.gc) global.gc();
+  const m = process.memoryUsage();
+  process.stdout.write(`heap=${m.heapUsed} outside=${m.external}\n`);
+});

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the suites share that talk to the command urt and its servers: running
+ * a shell command, finding a number in JSON, a server under test, and raw
+ * bytes to it. They run in the build directory.
+ */
+#ifndef URT_TEST_SERVICE_H
+#define URT_TEST_SERVICE_H
+
+#include "test.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAYBE __attribute__((unused))
+
+/* What the last command printed. */
+static char text[1 << 20];
+
+/* Runs a shell command; its exit code. */
+__attribute__((format(printf, 1, 2))) static MAYBE int sh(const char *format,
+							  ...)
+{
+	char command[1024];
+	va_list ap;
+	FILE *f;
+	size_t len;
+	int status;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	len = fread(text, 1, sizeof(text) - 1, f);
+	text[len] = '\0';
+	status = pclose(f);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The number behind "name": in text, after the first "section": in it; NaN. */
+static MAYBE double number(const char *section, const char *name)
+{
+	char key[64];
+	const char *p = text;
+
+	if (section) {
+		snprintf(key, sizeof(key), "\"%s\":", section);
+		p = strstr(p, key);
+	}
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	p = p ? strstr(p, key) : NULL;
+	return p && strncmp(p + strlen(key), "null", 4) ? atof(p + strlen(key))
+							: __builtin_nan("");
+}
+
+static MAYBE bool has(const char *what)
+{
+	return strstr(text, what);
+}
+
+/* ---- a server ---- */
+
+static MAYBE pid_t server;
+static MAYBE int server_port;
+
+static MAYBE struct sockaddr_in server_address(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(server_port) };
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return addr;
+}
+
+/* A connection to it; -1: nobody listens. */
+static MAYBE int server_connect(void)
+{
+	struct sockaddr_in addr = server_address();
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval patience = { 10, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static MAYBE int free_port(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	bind(fd, (struct sockaddr *)&addr, len);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	close(fd);
+	return ntohs(addr.sin_port);
+}
+
+static MAYBE void server_stop(void)
+{
+	if (server > 0) {
+		kill(server, SIGKILL);
+		waitpid(server, NULL, 0);
+	}
+	server = 0;
+}
+
+/* Of a model; further options for `urt serve`, or NULL. */
+static MAYBE void server_start(const char *model, const char *option,
+			       const char *value)
+{
+	char port[8];
+
+	server_port = free_port();
+	snprintf(port, sizeof(port), "%d", server_port);
+	server = fork();
+	if (!server) {
+		int null = open("/dev/null", O_WRONLY);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
+		setpgid(0, 0);
+		dup2(null, 1);
+		execl("./urt", "./urt", "serve", model, "--port", port, option,
+		      value, NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 3000; i++) {
+		int fd = server_connect();
+
+		if (fd >= 0) {
+			close(fd);
+			return;
+		}
+		usleep(10000);
+	}
+	server_stop();
+	ck_abort_msg("%s does not listen", model);
+}
+
+/* Whether the program that a model needs is there; else the test skips. */
+static MAYBE bool model_missing(const char *model)
+{
+	if (!strncmp(model, "node", 4))
+		return sh("command -v node >/dev/null");
+	return !strcmp(model, "go") && sh("command -v go >/dev/null");
+}
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Light requests beside a burst of CPU (claim 6): an open loop of `/` at a low
+ * rate, and once a second, on a connection of its own, a request that burns
+ * 200 ms. The server has one CPU, so what differs is only whether it lets
+ * something else run in between. An open loop, because a closed one would send
+ * nothing while the server is frozen and measure nothing of it.
+ */
+#include "stage.h"
+#include <string.h>
+
+#define LIGHT_PER_S	  1000
+#define LIGHT_CONNECTIONS 32
+#define BURST_PATH	  "/cpu?ms=200"
+#define BURST_EVERY_NS	  NS_PER_S
+/* The first burst is due a fifth of a period after the connections stand. */
+#define WARM_UP_NS (100 * NS_PER_MS)
+
+void demo_measure_burst(struct demo *d, struct demo_burst *b)
+{
+	struct load_options o = { .path = "/",
+				  .connections = LIGHT_CONNECTIONS,
+				  .rate = LIGHT_PER_S,
+				  .burst_path = BURST_PATH,
+				  .burst_every_ns = BURST_EVERY_NS };
+	int64_t begin, cpu;
+	struct stage s;
+
+	if (stage_begin(&s, d, &b->outcome, b->model, d->server_cpu)) {
+		stage_load(&s, &o);
+		if (stage_connected(&s) && stage_wait(&s, WARM_UP_NS)) {
+			begin = now_ns();
+			cpu = stage_cpu_ns(s.load);
+			__atomic_store_n(&s.shared->recording, 1,
+					 __ATOMIC_RELAXED);
+			stage_wait(&s, d->options.bursts * BURST_EVERY_NS);
+			__atomic_store_n(&s.shared->recording, 0,
+					 __ATOMIC_RELAXED);
+			b->load_cpu = (double)(stage_cpu_ns(s.load) - cpu) /
+				      (now_ns() - begin);
+			b->latency = s.shared->latency;
+			memcpy(b->phase, s.shared->phase, sizeof(b->phase));
+			b->errors = s.shared->errors;
+			b->bursts = s.shared->bursts;
+			b->burst_ns = b->bursts ? s.shared->burst_sum_ns /
+							  (double)b->bursts
+						: 0;
+		}
+	}
+	if (demo_ok(&b->outcome) && (!b->latency.count || !b->bursts))
+		stage_failed(&b->outcome, "no %s was answered",
+			     b->bursts ? "light request" : "burst");
+	stage_end(&s);
+	if (demo_stop)
+		b->outcome.status = DEMO_NOT_RUN;
+}
+
+const struct demo_burst *demo_burst(const struct demo *d, const char *model)
+{
+	for (unsigned i = 0; i < d->nr_bursts; i++)
+		if (demo_ok(&d->burst[i].outcome) &&
+		    !strcmp(d->burst[i].model->name, model))
+			return &d->burst[i];
+	return NULL;
+}

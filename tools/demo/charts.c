@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pictures of the page. Where something was measured for one number of
+ * connections only, bars stand instead of lines.
+ */
+#include "html.h"
+#include <math.h>
+#include <string.h>
+
+/* What a chart shows of a row or a hold. */
+typedef double row_figure(const struct demo_row *);
+
+static struct series *add_series(struct chart *c, const char *name)
+{
+	struct series *s = &c->series[c->n++];
+
+	s->name = name;
+	s->n = 0;
+	return s;
+}
+
+static void add_point(struct series *s, double x, double y)
+{
+	if (s->n == POINTS_MAX)
+		return;
+	s->x[s->n] = x;
+	s->y[s->n++] = y;
+}
+
+/* Series without points are no series. */
+static void drop_empty(struct chart *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->series[i].n)
+			c->series[n++] = c->series[i];
+	c->n = n;
+}
+
+static unsigned most_points(const struct chart *c)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->series[i].n > most)
+			most = c->series[i].n;
+	return most;
+}
+
+static void legend(FILE *f, const struct chart *c)
+{
+	fputs("<div class=legend>", f);
+	for (unsigned i = 0; i < c->n; i++)
+		fprintf(f, "<span class='m-%s'><i></i>%s</span>",
+			c->series[i].name, c->series[i].name);
+	fputs("</div>", f);
+}
+
+static void card(FILE *f, const struct chart *c, const char *title,
+		 const char *note)
+{
+	fprintf(f, "<div class=card><h3>%s</h3><p class=soft>%s</p>", title,
+		note);
+	if (most_points(c) > 1) {
+		svg_lines(f, c);
+		legend(f, c);
+	} else {
+		svg_bars(f, c, NULL);
+	}
+	fputs("</div>\n", f);
+}
+
+/* ---- by connections ---- */
+
+static double rps(const struct demo_row *r)
+{
+	return ROW_MEDIAN(r, rps);
+}
+
+static double p99_ms(const struct demo_row *r)
+{
+	return ROW_MEDIAN(r, p99_ns) / 1e6;
+}
+
+static double cpu_us(const struct demo_row *r)
+{
+	return ROW_MEDIAN(r, cpu_ns) / 1e3;
+}
+
+static void by_connections(FILE *f, const struct demo *d, row_figure *figure,
+			   const char *title, const char *note,
+			   const char *y_label)
+{
+	struct chart c = { .x_label = "connections",
+			   .y_label = y_label,
+			   .log_x = true };
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		struct series *s = add_series(&c, d->options.model[i]->name);
+
+		for (unsigned k = 0; k < d->options.connections.len; k++) {
+			long n = d->options.connections.n[k];
+			const struct demo_row *r = demo_row(d, s->name, "/", n);
+
+			if (r)
+				add_point(s, n, figure(r));
+		}
+	}
+	drop_empty(&c);
+	if (c.n)
+		card(f, &c, title, note);
+}
+
+static void kernel(FILE *f, const struct demo *d)
+{
+	static const char *const points[] = { "system calls",
+					      "kernel switches" };
+	struct chart c = { .log_y = true };
+
+	for (unsigned i = 0; i < d->options.nr_models && d->counted; i++) {
+		const char *name = d->options.model[i]->name;
+		const struct demo_row *r = demo_row(d, name, "/", 0);
+		struct series *s = add_series(&c, name);
+		struct demo_per_request p;
+
+		if (!r)
+			continue;
+		p = demo_per_request(r);
+		add_point(s, 0, p.syscalls);
+		add_point(s, 1, p.switches);
+	}
+	drop_empty(&c);
+	if (!c.n)
+		return;
+	fputs("<div class=card><h3>The kernel, per request</h3>"
+	      "<p class=soft>GET /, most connections; a bar is a factor, not a "
+	      "difference: the scale is logarithmic</p>",
+	      f);
+	svg_bars(f, &c, points);
+	fputs("</div>\n", f);
+}
+
+/* ---- requests that wait ---- */
+
+static void memory(FILE *f, const struct demo *d)
+{
+	struct chart c = { .x_label = "requests that wait at the same time",
+			   .y_label = "MB, process and kernel",
+			   .log_x = true,
+			   .log_y = true };
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		struct series *s = add_series(&c, d->options.model[i]->name);
+
+		for (unsigned k = 0; k < d->nr_holds; k++) {
+			const struct demo_hold *h = &d->hold[k];
+
+			if (demo_ok(&h->outcome) &&
+			    !strcmp(h->model->name, s->name))
+				add_point(s, h->waiting,
+					  (h->process_bytes + h->kernel_bytes) /
+						  1e6);
+		}
+	}
+	drop_empty(&c);
+	if (most_points(&c) < 2)
+		c.log_y = false;
+	if (c.n)
+		card(f, &c, "Memory by requests that wait",
+		     "MB of the server and of the kernel, both ends of all "
+		     "sockets included; a line ends where the model does");
+}
+
+/* ---- CPU work ---- */
+
+static void burst(FILE *f, const struct demo *d)
+{
+	struct chart c = { .x_label = "ms since the burst was due",
+			   .y_label = "longest latency, ms",
+			   .log_y = true,
+			   .no_dots = true };
+
+	for (unsigned i = 0; i < d->nr_bursts; i++) {
+		const struct demo_burst *b = &d->burst[i];
+		struct series *s = add_series(&c, b->model->name);
+
+		if (!demo_ok(&b->outcome))
+			continue;
+		for (unsigned k = 0; k < LOAD_PHASES; k++)
+			if (b->phase[k].count)
+				add_point(s, (k + 0.5) * 1000 / LOAD_PHASES,
+					  b->phase[k].max_ns / 1e6);
+	}
+	drop_empty(&c);
+	if (c.n)
+		card(f, &c, "Light requests around a CPU burst",
+		     "1000 a second are due; at 0 one asks for 200 ms of CPU; "
+		     "the server has one CPU");
+}
+
+static void scale(FILE *f, const struct demo *d)
+{
+	struct chart c = { .y_label = "" };
+
+	for (unsigned i = 0; i < d->nr_scales; i++) {
+		struct series *s = add_series(&c, d->scale[i].model->name);
+
+		if (demo_ok(&d->scale[i].outcome) && d->scale[i].nr_rounds)
+			add_point(s, 0, demo_speedup(&d->scale[i]));
+	}
+	drop_empty(&c);
+	if (!c.n)
+		return;
+	fprintf(f,
+		"<div class=card><h3>CPU work on all %ld CPUs, times one</h3>"
+		"<p class=soft>Requests that burn 5 ms each, by the same "
+		"program</p>",
+		d->host.cpus);
+	svg_bars(f, &c, NULL);
+	fputs("</div>\n", f);
+}
+
+static void switches(FILE *f, const struct demo *d)
+{
+	const struct demo_costs *k = &d->costs;
+	struct chart c = { .log_y = true };
+	struct series *s;
+
+	if (!(k->coroutine > 0))
+		return;
+	s = add_series(&c, "thread");
+	add_point(s, 0, k->thread);
+	if (k->goroutine > 0)
+		add_point(add_series(&c, "go"), 0, k->goroutine);
+	s = add_series(&c, "coroutine");
+	add_point(s, 0, k->coroutine);
+	fprintf(f,
+		"<div class=card><h3>A switch, ns</h3><p class=soft>On one "
+		"CPU, by yielding; a function call is %.1f ns, a thread woken "
+		"on another CPU %.0f. Logarithmic</p>",
+		k->call, k->handover_across);
+	svg_bars(f, &c, NULL);
+	fputs("</div>\n", f);
+}
+
+void html_charts(FILE *f, const struct demo *d)
+{
+	fputs("<h2>Pictures</h2><div class=grid>\n", f);
+	switches(f, d);
+	scale(f, d);
+	kernel(f, d);
+	burst(f, d);
+	memory(f, d);
+	by_connections(f, d, rps, "Throughput by connections",
+		       "GET /, requests a second from a server on one CPU",
+		       "requests/s");
+	by_connections(f, d, p99_ms, "Latency by connections",
+		       "GET /, 99 % are answered within, ms, at full load",
+		       "p99, ms");
+	by_connections(f, d, cpu_us, "CPU per request",
+		       "GET /, us of the server's CPU; compares models even "
+		       "where the load generator was the limit",
+		       "CPU, us");
+	fputs("</div>\n", f);
+}
+
+/* ---- anatomy ---- */
+
+static const char *size_text(char buf[32], double bytes)
+{
+	if (isnan(bytes))
+		snprintf(buf, 32, "n/a");
+	else if (bytes < 1000)
+		snprintf(buf, 32, "%.0f bytes", bytes);
+	else
+		snprintf(buf, 32, "%.1f KB", bytes / 1e3);
+	return buf;
+}
+
+static void say(FILE *f, double y, const char *class, const char *text)
+{
+	fprintf(f, "<text class='%s' x='150' y='%.0f' text-anchor=middle>",
+		class, y);
+	svg_text(f, text);
+	fputs("</text>", f);
+}
+
+/* A row of so many boxes, at most twelve. */
+static void boxes(FILE *f, const char *model, double n, double y, double size)
+{
+	unsigned shown = n > 12 ? 12 : n < 1 || isnan(n) ? 1 : (unsigned)n;
+	double step = size + 6, x = 150 - (shown * step - 6) / 2;
+
+	for (unsigned i = 0; i < shown; i++)
+		fprintf(f,
+			"<rect class='fill m-%s' x='%.1f' y='%.0f' "
+			"width='%.0f' height='%.0f' rx='3'/>",
+			model, x + i * step, y, size, size);
+}
+
+static void kernel_line(const struct demo *d, const char *model, char *buf,
+			size_t size)
+{
+	const struct demo_row *r = demo_row(d, model, "/", 0);
+	struct demo_per_request p;
+	char a[24], b[24];
+
+	if (!r || !d->counted) {
+		snprintf(buf, size, "system calls, switches: n/a");
+		return;
+	}
+	p = demo_per_request(r);
+	snprintf(buf, size, "%s system calls, %s switches a request",
+		 svg_number(a, p.syscalls), svg_number(b, p.switches));
+}
+
+static void anatomy(FILE *f, const struct demo *d, const struct model *m)
+{
+	const struct demo_hold *h = demo_hold(d, m->name, 0);
+	char text[128], unit[64], lives[64], size[32];
+
+	demo_table_cell(d, 0, m->name, unit, sizeof(unit));
+	demo_table_cell(d, 1, m->name, lives, sizeof(lives));
+	fprintf(f,
+		"<div class=card><h3>%s</h3><svg viewBox='0 0 300 212' role=img>"
+		"<path class=box d='M0 126H300'/>",
+		m->name);
+	snprintf(text, sizeof(text), "%s requests wait, each is %s",
+		 h ? svg_number(size, h->waiting) : "n", lives);
+	say(f, 14, "", text);
+	boxes(f, m->name, h ? h->waiting : 12, 24, 15);
+	snprintf(text, sizeof(text), "%s of the process for each",
+		 size_text(size, h ? h->process_bytes / h->waiting : NAN));
+	say(f, 58, "strong", text);
+	snprintf(text, sizeof(text), "%s thread%s%s",
+		 h ? svg_number(size, h->threads) : "n/a",
+		 h && h->threads == 1 ? "" : "s",
+		 h && h->processes > 1 ? " in all processes" : "");
+	say(f, 84, "strong", text);
+	boxes(f, m->name, h ? h->threads : NAN, 95, 18);
+	say(f, 144, "", "the kernel");
+	kernel_line(d, m->name, text, sizeof(text));
+	say(f, 164, "strong", text);
+	snprintf(text, sizeof(text), "%s for each, sockets included",
+		 size_text(size, h ? h->kernel_bytes / h->waiting : NAN));
+	say(f, 184, "strong", text);
+	snprintf(text, sizeof(text), "scheduled there: threads; here: %s",
+		 unit);
+	say(f, 204, "", text);
+	fputs("</svg></div>\n", f);
+}
+
+void html_anatomy(FILE *f, const struct demo *d)
+{
+	fputs("<h2>Anatomy of a waiting request</h2><div class=grid3>\n", f);
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (!d->options.model[i]->for_cpu)
+			anatomy(f, d, d->options.model[i]);
+	fputs("</div>\n", f);
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/* The judges of the claims about behaviour under load: 6 to 9. */
+#include "claims.h"
+#include <math.h>
+#include <string.h>
+
+/* A burst takes 200 ms of CPU. Frozen: the slowest hundredth of the light
+ * requests waits for half of it; not frozen: not for a quarter. */
+#define FROZEN_NS 100e6
+#define FLUID_NS  50e6
+/* Of the CPUs there are, those that count as all; and for one: less than. */
+#define NEARLY_ALL 0.75
+#define ONE_CPU	   1.25
+/* "Hundreds of thousands". */
+#define HUNDREDS_OF_THOUSANDS 200000
+/* Connections that are worth a word there. */
+#define MANY_CONNECTIONS 100000
+
+static bool is_loop(const char *name)
+{
+	return !strcmp(name, "epoll") || !strcmp(name, "uring-loop") ||
+	       !strcmp(name, "node");
+}
+
+/* ---- 6: beside a burst ---- */
+
+static double p99_beside_burst(const struct demo_burst *b)
+{
+	return histogram_percentile(&b->latency, 0.99);
+}
+
+void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_burst *own = demo_burst(d, "coroutine");
+	unsigned loops = 0, frozen = 0;
+
+	for (unsigned i = 0; i < d->nr_bursts; i++) {
+		const struct demo_burst *b = &d->burst[i];
+		const char *name = b->model->name;
+
+		if (!demo_ok(&b->outcome))
+			continue;
+		claim_figure(c, histogram_percentile(&b->latency, 0.5),
+			     "p50_ns_%s", name);
+		claim_figure(c, p99_beside_burst(b), "p99_ns_%s", name);
+		claim_figure(c, b->latency.max, "max_ns_%s", name);
+		claim_say(c, "%s%s %.2f / %.1f / %.0f",
+			  *c->measured ? ", " : "", name,
+			  histogram_percentile(&b->latency, 0.5) / 1e6,
+			  p99_beside_burst(b) / 1e6, b->latency.max / 1e6);
+		loops += is_loop(name);
+		frozen += is_loop(name) && p99_beside_burst(b) >= FROZEN_NS;
+	}
+	if (*c->measured)
+		claim_say(c,
+			  " (p50 / p99 / max of light requests in ms, at a "
+			  "rate, beside 200 ms of CPU each second on one "
+			  "CPU; asked: event loops' p99 over %.0f, "
+			  "coroutine's under %.0f)",
+			  FROZEN_NS / 1e6, FLUID_NS / 1e6);
+	if (!own || !loops)
+		claim_not_measured(c, "coroutine and an event loop are needed");
+	else
+		claim_judge(c, frozen == loops &&
+				       p99_beside_burst(own) < FLUID_NS);
+}
+
+/* ---- 7: all CPUs ---- */
+
+void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
+{
+	double own = demo_speedup(demo_scale(d, "coroutine"));
+	unsigned loops = 0, single = 0;
+
+	for (unsigned i = 0; i < d->nr_scales; i++) {
+		const char *name = d->scale[i].model->name;
+		double up = demo_speedup(demo_scale(d, name));
+
+		if (isnan(up))
+			continue;
+		claim_figure(c, up, "speedup_%s", name);
+		claim_say(c, "%s%s %.2f", *c->measured ? ", " : "", name, up);
+		loops += is_loop(name);
+		single += is_loop(name) && up < ONE_CPU;
+	}
+	claim_figure(c, d->host.cpus, "cpus");
+	if (*c->measured)
+		claim_say(c,
+			  " (requests that burn 5 ms each, per second, on "
+			  "%ld CPUs by those on one; asked: coroutine over "
+			  "%.2f, event loops under %.2f)",
+			  d->host.cpus, NEARLY_ALL * d->host.cpus, ONE_CPU);
+	if (d->host.cpus < 2)
+		claim_not_measured(c, "there is only one CPU");
+	else if (isnan(own) || !loops)
+		claim_not_measured(c, "coroutine and an event loop are needed");
+	else
+		claim_judge(c, single == loops &&
+				       own >= NEARLY_ALL * d->host.cpus);
+}
+
+/* ---- 8: kernel involvement ---- */
+
+static void say_kernel(const struct demo *d, struct demo_claim *c, long n)
+{
+	claim_say(c, "%s%ld connections: ", *c->measured ? "; " : "", n);
+	for (unsigned i = 0, said = 0; i < d->options.nr_models; i++) {
+		const char *name = d->options.model[i]->name;
+		const struct demo_row *r = demo_row(d, name, "/", n);
+		struct demo_per_request p;
+
+		if (!r)
+			continue;
+		p = demo_per_request(r);
+		claim_figure(c, p.syscalls, "syscalls_%s_%ld", name, n);
+		claim_figure(c, p.switches, "switches_%s_%ld", name, n);
+		if (p.uring_ops > 0)
+			claim_figure(c, p.uring_ops, "uring_ops_%s_%ld", name,
+				     n);
+		claim_say(c, "%s%s %.3f, %.3f", said++ ? "; " : "", name,
+			  p.syscalls, p.switches);
+		if (p.uring_ops > 0)
+			claim_say(c, " (and %.2f operations)", p.uring_ops);
+	}
+}
+
+/*
+ * Holds if the coroutine model makes fewer system calls than blocking threads
+ * and than an event loop over epoll, and fewer switches than threads (epoll has
+ * one thread, too, so there is nothing to gain on it), at each number of
+ * connections. How many requests share a system call depends on how many are
+ * ready at a time, so uring-loop stands beside it but decides nothing.
+ */
+static bool needs_less(const struct demo *d, long n, bool *complete)
+{
+	static const char *const names[] = { "coroutine", "thread", "epoll" };
+	struct demo_per_request p[3];
+
+	for (int i = 0; i < 3; i++) {
+		const struct demo_row *r = demo_row(d, names[i], "/", n);
+
+		if (!r) {
+			*complete = false;
+			return false;
+		}
+		p[i] = demo_per_request(r);
+	}
+	return p[0].syscalls < p[1].syscalls && p[0].syscalls < p[2].syscalls &&
+	       p[0].switches < p[1].switches;
+}
+
+void judge_kernel_per_request(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_counts *counts = &d->options.connections;
+	const struct demo_row *own = demo_row(d, "coroutine", "/", 0);
+	bool less = true, complete = true;
+
+	if (!d->counted) {
+		claim_not_measured(c, "%s", d->why_no_bpf);
+		return;
+	}
+	if (own) { /* at the most connections, by names without them */
+		struct demo_per_request p = demo_per_request(own);
+
+		claim_figure(c, p.syscalls, "syscalls_coroutine");
+		claim_figure(c, p.switches, "switches_coroutine");
+		claim_figure(c, p.uring_ops, "uring_ops_coroutine");
+	}
+	for (unsigned i = 0; i < counts->len; i++) {
+		say_kernel(d, c, counts->n[i]);
+		less &= needs_less(d, counts->n[i], &complete);
+	}
+	claim_say(c, " (system calls, kernel switches per GET /)");
+	if (!complete)
+		claim_not_measured(c, "coroutine, thread and epoll were not "
+				      "all measured");
+	else
+		claim_judge(c, less);
+}
+
+/* ---- 9: very many ---- */
+
+static void say_sleepers(const struct demo_unit *u, const char *name,
+			 struct demo_claim *c)
+{
+	if (!demo_ok(&u->outcome) || !u->count)
+		return;
+	claim_figure(c, u->count, "%ss", name);
+	claim_figure(c, u->create_ns / u->count, "%s_create_ns", name);
+	claim_figure(c, u->process_bytes / u->count, "%s_bytes", name);
+	claim_say(c,
+		  "%s%ld %ss asleep at a time: %.1f s to start them, %.0f "
+		  "bytes each, %ld thread%s",
+		  *c->measured ? "; " : "", u->count, name, u->create_ns / 1e9,
+		  u->process_bytes / u->count, u->threads,
+		  u->threads == 1 ? "" : "s");
+}
+
+void judge_many_sleepers(const struct demo *d, struct demo_claim *c)
+{
+	const struct demo_unit *u = &d->unit[UNIT_COROUTINE];
+
+	say_sleepers(u, "coroutine", c);
+	if (!isnan(u->woken) && u->count)
+		claim_say(c, "; %.0f of them went on when told to", u->woken);
+	say_sleepers(&d->unit[UNIT_GOROUTINE], "goroutine", c);
+	say_sleepers(&d->unit[UNIT_TIMER], "promise", c);
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->wanted < MANY_CONNECTIONS ||
+		    h->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!demo_ok(&h->outcome)) {
+			claim_say(c, "; %s with %ld connections: %s",
+				  h->model->name, h->wanted, h->outcome.reason);
+			continue;
+		}
+		claim_figure(c, h->waiting, "connections_%s", h->model->name);
+		claim_say(c, "; %s held %ld connections that wait",
+			  h->model->name, h->waiting);
+	}
+	if (!demo_ok(&u->outcome) || !u->count)
+		claim_not_measured(c, "coroutine: %s", u->outcome.reason);
+	else if (u->wanted < HUNDREDS_OF_THOUSANDS)
+		claim_not_measured(c, "%ld are too few to tell", u->wanted);
+	else
+		claim_judge(c, u->count == u->wanted && u->woken == u->count);
+}

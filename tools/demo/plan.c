@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is run, and in which order. A list of steps is made first, so that the
+ * time left is known, and then worked off until its end or Ctrl-C; a step that
+ * fails leaves its reason in its result and the others go on.
+ *
+ * Order: all that is counted by BPF, then the rest, since the programs of BPF
+ * would cost every other measurement something; and within a kind round after
+ * round over all models, so that a slow minute strikes all of them.
+ */
+#define _GNU_SOURCE
+#include "demo.h"
+#include "../tool.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STEPS_MAX 1024
+
+/* One measurement. */
+struct step {
+	void (*run)(struct demo *, struct step *);
+	double estimate_s;
+	unsigned index;		  /* of its row, hold, burst or scale */
+	enum demo_unit_kind unit; /* or that */
+	long n;			  /* of units */
+	char what[96];		  /* for people */
+};
+
+static struct step steps[STEPS_MAX];
+static unsigned nr_steps;
+
+static struct step *add(void (*run)(struct demo *, struct step *),
+			double estimate_s, unsigned index)
+{
+	struct step *s =
+		&steps[nr_steps < STEPS_MAX - 1 ? nr_steps++ : nr_steps];
+
+	*s = (struct step){ .run = run,
+			    .estimate_s = estimate_s,
+			    .index = index };
+	return s;
+}
+
+bool demo_wants(const struct demo *d, int claim)
+{
+	return !d->options.only || d->options.only >> claim & 1;
+}
+
+/* ---- the kinds of step ---- */
+
+static void run_row(struct demo *d, struct step *s)
+{
+	struct demo_row *row = &d->row[s->index];
+
+	/* What failed or is missing will be so again. */
+	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
+		demo_measure_row(d, row);
+}
+
+static void run_yields(struct demo *d, struct step *s)
+{
+	demo_count_switches(d);
+}
+
+static void stop_counting(struct demo *d, struct step *s)
+{
+	counter_close(d->counter);
+	d->counter = NULL;
+}
+
+static void run_switches(struct demo *d, struct step *s)
+{
+	demo_time_switches(d);
+}
+
+static void run_unit(struct demo *d, struct step *s)
+{
+	demo_measure_unit(d, s->unit, s->n);
+}
+
+/* One that did not reach a number will not reach a larger one. */
+static void run_hold(struct demo *d, struct step *s)
+{
+	struct demo_hold *h = &d->hold[s->index];
+
+	for (unsigned i = 0; i < s->index; i++) {
+		const struct demo_hold *less = &d->hold[i];
+
+		if (less->model != h->model || less->wanted >= h->wanted ||
+		    !demo_ok(&less->outcome) || less->waiting >= less->wanted)
+			continue;
+		h->outcome.status = DEMO_SKIPPED;
+		snprintf(h->outcome.reason, sizeof(h->outcome.reason),
+			 "it stopped at %ld already", less->waiting);
+		return;
+	}
+	demo_measure_hold(d, h);
+}
+
+static void run_burst(struct demo *d, struct step *s)
+{
+	demo_measure_burst(d, &d->burst[s->index]);
+}
+
+static void run_scale(struct demo *d, struct step *s)
+{
+	struct demo_scale *m = &d->scale[s->index];
+
+	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+		demo_measure_scale(d, m);
+}
+
+/* ---- the plan ---- */
+
+static void add_row(struct demo *d, const struct model *m, const char *path,
+		    long connections)
+{
+	struct demo_row *r;
+
+	if (m->for_cpu || d->nr_rows == DEMO_ROWS_MAX)
+		return;
+	r = &d->row[d->nr_rows++];
+	r->model = m;
+	r->connections = connections;
+	r->outcome.status = DEMO_NOT_RUN;
+	snprintf(r->path, sizeof(r->path), "%s", path);
+}
+
+static void plan_rows(struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+	const struct demo_counts *c = &o->connections;
+	char wait[32];
+
+	snprintf(wait, sizeof(wait), "/wait?ms=%ld", o->wait_ms);
+	for (unsigned i = 0; i <= c->len; i++)
+		for (unsigned m = 0; m < o->nr_models; m++)
+			add_row(d, o->model[m], i < c->len ? "/" : wait,
+				c->n[i < c->len ? i : c->len - 1]);
+	for (long round = 0; round < o->rounds; round++) {
+		for (unsigned i = 0; i < d->nr_rows; i++) {
+			const struct demo_row *r = &d->row[i];
+			struct step *s = add(run_row, o->seconds + 0.6, i);
+
+			snprintf(s->what, sizeof(s->what),
+				 "%s %s, %ld connections, round %ld of %ld",
+				 r->model->name, r->path, r->connections,
+				 round + 1, o->rounds);
+		}
+	}
+}
+
+static void plan_units(struct demo *d)
+{
+	long many = d->options.sleepers;
+	struct {
+		enum demo_unit_kind kind;
+		bool wanted;
+		long n;
+		double ns_each;
+	} kinds[] = {
+		{ UNIT_THREAD, demo_wants(d, 5), 2000, 1e5 },
+		{ UNIT_PROMISE, demo_wants(d, 5), 100000, 5e3 },
+		{ UNIT_COROUTINE, demo_wants(d, 5) || demo_wants(d, 9), many,
+		  6e3 },
+		{ UNIT_GOROUTINE, demo_wants(d, 5) || demo_wants(d, 9), many,
+		  5e3 },
+		{ UNIT_TIMER, demo_wants(d, 9), many, 3e3 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct step *s;
+
+		d->unit[kinds[i].kind].outcome.status = DEMO_NOT_RUN;
+		if (!kinds[i].wanted)
+			continue;
+		s = add(run_unit, 0.3 + kinds[i].n * kinds[i].ns_each / 1e9, 0);
+		s->unit = kinds[i].kind;
+		s->n = kinds[i].n;
+		snprintf(s->what, sizeof(s->what), "%ld of the unit %s", s->n,
+			 demo_unit_names[s->unit]);
+	}
+}
+
+static void plan_holds(struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+	/* Claims 3 and 5 need one number, not all. */
+	unsigned counts = demo_wants(d, 4) ? o->waiting.len : 1;
+
+	for (unsigned i = 0; i < counts; i++) {
+		for (unsigned m = 0; m < o->nr_models; m++) {
+			struct demo_hold *h = &d->hold[d->nr_holds];
+			struct step *s;
+
+			if (o->model[m]->for_cpu)
+				continue;
+			h->model = o->model[m];
+			h->wanted = o->waiting.n[i];
+			h->outcome.status = DEMO_NOT_RUN;
+			s = add(run_hold, 1.2 + h->wanted * 1e-4,
+				d->nr_holds++);
+			snprintf(s->what, sizeof(s->what),
+				 "%s, %ld requests that wait", h->model->name,
+				 h->wanted);
+		}
+	}
+}
+
+static void plan_bursts(struct demo *d)
+{
+	for (unsigned m = 0; m < d->options.nr_models; m++) {
+		struct demo_burst *b = &d->burst[d->nr_bursts];
+		struct step *s;
+
+		b->model = d->options.model[m];
+		b->outcome.status = DEMO_NOT_RUN;
+		s = add(run_burst, d->options.bursts + 0.6, d->nr_bursts++);
+		snprintf(s->what, sizeof(s->what),
+			 "%s, light requests beside CPU bursts",
+			 b->model->name);
+	}
+}
+
+static void plan_scales(struct demo *d)
+{
+	d->nr_scales = d->options.nr_models;
+	for (unsigned m = 0; m < d->nr_scales; m++) {
+		d->scale[m].model = d->options.model[m];
+		d->scale[m].outcome.status = DEMO_NOT_RUN;
+	}
+	for (long round = 0; round < d->options.rounds; round++) {
+		for (unsigned m = 0; m < d->nr_scales; m++) {
+			struct step *s =
+				add(run_scale, 2 * d->options.seconds + 0.8, m);
+
+			snprintf(s->what, sizeof(s->what),
+				 "%s, CPU work on one CPU and on all, round "
+				 "%ld of %ld",
+				 d->scale[m].model->name, round + 1,
+				 d->options.rounds);
+		}
+	}
+}
+
+static void make_plan(struct demo *d)
+{
+	if (demo_wants(d, 8))
+		plan_rows(d);
+	if (demo_wants(d, 1))
+		strcpy(add(run_yields, 1, 0)->what,
+		       "counted coroutine switches");
+	strcpy(add(stop_counting, 0.1, 0)->what, "end of counting");
+	if (demo_wants(d, 2))
+		strcpy(add(run_switches, 3, 0)->what, "the cost of a switch");
+	plan_units(d);
+	if (demo_wants(d, 3) || demo_wants(d, 4) || demo_wants(d, 5))
+		plan_holds(d);
+	if (demo_wants(d, 6))
+		plan_bursts(d);
+	if (demo_wants(d, 7))
+		plan_scales(d);
+}
+
+static void progress(const struct demo *d, unsigned done, double done_s)
+{
+	double left = 0, factor = 1;
+
+	if (!isatty(STDERR_FILENO) || d->options.json)
+		return;
+	for (unsigned i = done; i < nr_steps; i++)
+		left += steps[i].estimate_s;
+	if (done_s > 3)
+		factor = (now_ns() - d->begin_ns) / 1e9 / done_s;
+	fprintf(stderr, "\r\033[K[%u/%u, %.0f s left] %s", done + 1, nr_steps,
+		left * factor, steps[done].what);
+}
+
+void demo_run_plan(struct demo *d)
+{
+	double done_s = 0;
+
+	make_plan(d);
+	for (unsigned i = 0; i < nr_steps && !demo_stop; i++) {
+		progress(d, i, done_s);
+		steps[i].run(d, &steps[i]);
+		done_s += steps[i].estimate_s;
+	}
+	if (isatty(STDERR_FILENO) && !d->options.json)
+		fputs("\r\033[K", stderr);
+	counter_close(d->counter);
+	d->counter = NULL;
+	d->interrupted = demo_stop;
+}

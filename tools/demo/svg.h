@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Charts as inline SVG. Colours are classes of the page (m-MODEL), so that it
+ * can have two sets of them; text is text, so that it can be read and found.
+ */
+#ifndef URT_DEMO_SVG_H
+#define URT_DEMO_SVG_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#define SERIES_MAX 8
+#define POINTS_MAX 64
+
+struct series {
+	const char *name; /* of the model: also its colour */
+	unsigned n;	  /* points */
+	double x[POINTS_MAX], y[POINTS_MAX];
+};
+
+struct chart {
+	const char *x_label, *y_label;
+	bool log_x, log_y;
+	bool no_dots; /* points are too many to be marked */
+	struct series series[SERIES_MAX];
+	unsigned n; /* series */
+};
+
+/* Lines over x. */
+void svg_lines(FILE *, const struct chart *);
+
+/* One bar for each series and each of its points, whose x is not used; the
+ * names of the points, or NULL where there is one. Along a logarithmic scale
+ * if log_y. */
+void svg_bars(FILE *, const struct chart *, const char *const *points);
+
+/* A number as short as it can be: 1.5k, 0.02. */
+const char *svg_number(char buf[24], double v);
+
+/* Text with <, > and & made harmless. */
+void svg_text(FILE *, const char *);
+
+#endif

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The article's table, with what was measured in each place where a number
+ * exists; and when to pick which, as far as the figures say it. Both are text,
+ * the same for the terminal, Markdown and HTML.
+ */
+#define _GNU_SOURCE
+#include "claims.h"
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum {
+	UNIT,
+	LIVES,
+	ALONE,
+	PROCESS,
+	KERNEL,
+	THREADS,
+	SWITCH,
+	SWITCHES,
+	SYSCALLS,
+	BESIDE,
+	SPEEDUP,
+	MOST,
+};
+
+const char *const demo_table_names[TABLE_ROWS] = {
+	[UNIT] = "unit of scheduling",
+	[LIVES] = "a suspended request is",
+	[ALONE] = "the unit alone, bytes",
+	[PROCESS] = "a waiting request, bytes of process",
+	[KERNEL] = "and in the kernel, sockets included",
+	[THREADS] = "threads while they wait",
+	[SWITCH] = "a switch of units, ns",
+	[SWITCHES] = "kernel switches per GET /",
+	[SYSCALLS] = "system calls per GET /",
+	[BESIDE] = "light p99 beside CPU bursts, ms",
+	[SPEEDUP] = "CPU work on all CPUs, times one",
+	[MOST] = "most requests waiting at a time",
+};
+
+/* What is known of a model without measuring. */
+static const struct fact {
+	const char *model, *unit, *lives;
+	int kind;	    /* of demo_unit; -1: a struct of C */
+	bool straight_line; /* code reads from top to bottom */
+} facts[] = {
+	{ "thread", "OS thread", "a kernel stack", UNIT_THREAD, true },
+	{ "epoll", "callback", "a C struct", -1, false },
+	{ "uring-loop", "callback", "a C struct", -1, false },
+	{ "coroutine", "coroutine", "its stack", UNIT_COROUTINE, true },
+	{ "node", "continuation", "a closure", UNIT_PROMISE, false },
+	{ "node-workers", "continuation", "a closure", UNIT_PROMISE, false },
+	{ "go", "goroutine", "its stack", UNIT_GOROUTINE, true },
+};
+
+static const struct fact *fact(const char *model)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(facts); i++)
+		if (!strcmp(facts[i].model, model))
+			return &facts[i];
+	return &facts[0];
+}
+
+/* ---- the table ---- */
+
+static void cell(char *buf, size_t size, double v)
+{
+	if (isnan(v))
+		snprintf(buf, size, "n/a");
+	else if (v == 0)
+		snprintf(buf, size, "0");
+	else if (v < 0.001)
+		snprintf(buf, size, "<.001");
+	else if (v < 10)
+		snprintf(buf, size, "%.3f", v);
+	else if (v < 1000)
+		snprintf(buf, size, "%.1f", v);
+	else
+		snprintf(buf, size, "%.0f", v);
+}
+
+static double alone(const struct demo *d, const struct fact *f)
+{
+	if (f->kind >= 0)
+		return unit_bytes(d, f->kind);
+	return (!strcmp(f->model, "epoll") ? model_epoll_captured
+					   : model_uring_loop_captured) -
+	       HTTP_MAX;
+}
+
+static double switch_ns(const struct demo *d, const char *model)
+{
+	const struct demo_costs *c = &d->costs;
+	double ns = !strcmp(model, "thread")	  ? c->thread
+		    : !strcmp(model, "coroutine") ? c->coroutine
+		    : !strcmp(model, "go")	  ? c->goroutine
+						  : 0;
+
+	return ns > 0 ? ns : NAN;
+}
+
+/* The most that waited, whatever was wanted; 0: none. */
+static double most_waiting(const struct demo *d, const char *model)
+{
+	long most = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++)
+		if (demo_ok(&d->hold[i].outcome) &&
+		    !strcmp(d->hold[i].model->name, model) &&
+		    d->hold[i].waiting > most)
+			most = d->hold[i].waiting;
+	return most ? most : NAN;
+}
+
+static double value(const struct demo *d, unsigned row, const char *model)
+{
+	const struct demo_hold *h = demo_hold(d, model, 0);
+	const struct demo_row *r = demo_row(d, model, "/", 0);
+	const struct demo_burst *b = demo_burst(d, model);
+
+	switch (row) {
+	case ALONE:
+		return alone(d, fact(model));
+	case PROCESS:
+		return h ? h->process_bytes / h->waiting : NAN;
+	case KERNEL:
+		return h ? h->kernel_bytes / h->waiting : NAN;
+	case THREADS:
+		return h ? h->threads : NAN;
+	case SWITCH:
+		return switch_ns(d, model);
+	case SWITCHES:
+		return r ? demo_per_request(r).switches : NAN;
+	case SYSCALLS:
+		return r ? demo_per_request(r).syscalls : NAN;
+	case BESIDE:
+		return b ? histogram_percentile(&b->latency, 0.99) / 1e6 : NAN;
+	case SPEEDUP:
+		return demo_speedup(demo_scale(d, model));
+	}
+	return most_waiting(d, model);
+}
+
+void demo_table_cell(const struct demo *d, unsigned row, const char *model,
+		     char *buf, size_t size)
+{
+	double v;
+
+	if (row == UNIT || row == LIVES) {
+		snprintf(buf, size, "%s",
+			 row == UNIT ? fact(model)->unit : fact(model)->lives);
+		return;
+	}
+	v = value(d, row, model);
+	if (row == THREADS || row == MOST || row == ALONE)
+		snprintf(buf, size, isnan(v) ? "n/a" : "%.0f", v);
+	else
+		cell(buf, size, v);
+}
+
+/* ---- when to pick which ---- */
+
+const char *const demo_advice_names[ADVICE_PARTS] = {
+	"Fan-out I/O: many requests that mostly wait for others",
+	"Long-lived infrastructure: many connections that are mostly silent",
+	"Mixed CPU and I/O",
+};
+
+/* A model and the figure that it is ranked by. */
+struct rank {
+	const char *model;
+	double value;
+};
+
+static void append(char *buf, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void append(char *buf, size_t size, const char *format, ...)
+{
+	size_t len = strlen(buf);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(buf + len, size - len, format, ap);
+	va_end(ap);
+}
+
+/* Ranks the models that were measured, the least value first. */
+static unsigned ranking(const struct demo *d, struct rank *r,
+			double (*figure)(const struct demo *, const char *))
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		struct rank new = { d->options.model[i]->name, 0 };
+		unsigned at = n;
+
+		new.value = figure(d, new.model);
+		if (isnan(new.value))
+			continue;
+		for (; at && r[at - 1].value > new.value; at--)
+			r[at] = r[at - 1];
+		r[at] = new;
+		n++;
+	}
+	return n;
+}
+
+static double wait_cpu_us(const struct demo *d, const char *model)
+{
+	const struct demo_row *r = demo_row(d, model, "/wait", 0);
+
+	return r ? ROW_MEDIAN(r, cpu_ns) / 1e3 : NAN;
+}
+
+static double waiting_kb(const struct demo *d, const char *model)
+{
+	const struct demo_hold *h = demo_hold(d, model, 0);
+
+	if (!h)
+		return NAN;
+	return (h->process_bytes + h->kernel_bytes) / h->waiting / 1e3;
+}
+
+static void list(const struct rank *r, unsigned n, const char *format,
+		 char *buf, size_t size)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char number[32];
+
+		snprintf(number, sizeof(number), format, r[i].value);
+		append(buf, size, "%s%s %s", i ? ", " : "", r[i].model, number);
+	}
+}
+
+static const char *first_straight(const struct rank *r, unsigned n,
+				  double *value)
+{
+	for (unsigned i = 0; i < n; i++) {
+		*value = r[i].value;
+		if (fact(r[i].model)->straight_line)
+			return r[i].model;
+	}
+	return NULL;
+}
+
+static void advise_fan_out(const struct demo *d, char *buf, size_t size)
+{
+	struct rank r[DEMO_MODELS_MAX];
+	unsigned n = ranking(d, r, wait_cpu_us);
+	const char *straight;
+	double v;
+
+	if (n < 2) {
+		append(buf, size, "Not measured (claim 8).");
+		return;
+	}
+	append(buf, size, "CPU per request that waits, in us: ");
+	list(r, n, "%.1f", buf, size);
+	append(buf, size, ". ");
+	straight = first_straight(r, n, &v);
+	if (straight)
+		append(buf, size,
+		       "Of those whose code reads from top to bottom, %s is "
+		       "the cheapest, at %.2f times the cheapest of all.",
+		       straight, v / r[0].value);
+}
+
+static void advise_long_lived(const struct demo *d, char *buf, size_t size)
+{
+	struct rank r[DEMO_MODELS_MAX];
+	unsigned n = ranking(d, r, waiting_kb);
+	bool stopped = false;
+
+	if (n < 2) {
+		append(buf, size, "Not measured (claims 3 to 5).");
+		return;
+	}
+	append(buf, size, "KB per connection that waits, process and kernel: ");
+	list(r, n, "%.1f", buf, size);
+	append(buf, size, ". ");
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (!demo_ok(&h->outcome) || h->waiting >= h->wanted)
+			continue;
+		append(buf, size, "%s ends at %ld of them. ", h->model->name,
+		       h->waiting);
+		stopped = true;
+	}
+	if (!stopped)
+		append(buf, size, "None came to its end in this run. ");
+	append(buf, size, "%s needs the least, %s %.1f times as much.",
+	       r[0].model, r[n - 1].model, r[n - 1].value / r[0].value);
+}
+
+static void advise_mixed(const struct demo *d, char *buf, size_t size)
+{
+	unsigned fit = 0, measured = 0;
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		const char *name = d->options.model[i]->name;
+		const struct demo_burst *b = demo_burst(d, name);
+		double up = demo_speedup(demo_scale(d, name));
+
+		if (!b || isnan(up))
+			continue;
+		measured++;
+		if (histogram_percentile(&b->latency, 0.99) >= 50e6 ||
+		    up < 0.75 * d->host.cpus)
+			continue;
+		append(buf, size, "%s%s", fit ? ", " : "", name);
+		fit++;
+	}
+	if (!measured) {
+		append(buf, size, "Not measured (claims 6 and 7).");
+		return;
+	}
+	append(buf, size,
+	       fit ? ": light requests stay under 50 ms (p99) beside CPU "
+		     "bursts, and CPU work uses all %ld CPUs. The others that "
+		     "were measured freeze, or use one CPU."
+		   : "No model that was measured both keeps light requests "
+		     "under 50 ms beside CPU bursts and uses all %ld CPUs.",
+	       d->host.cpus);
+}
+
+void demo_advice(const struct demo *d, unsigned part, char *buf, size_t size)
+{
+	static void (*const parts[ADVICE_PARTS])(
+		const struct demo *, char *,
+		size_t) = { advise_fan_out, advise_long_lived, advise_mixed };
+
+	buf[0] = '\0';
+	parts[part](d, buf, size);
+}
