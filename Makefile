@@ -182,15 +182,16 @@ $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)
 	$(Q)$(BPFTOOL) btf dump file $(BTF) format c >$@
 
-$(G)/urt.bpf.o: bpf/urt.bpf.c bpf/urt_bpf.h bpf/vmlinux_min.h \
-                $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
+# v3: atomic additions that return a value, since Linux 5.12.
+$(G)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) \
+              $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
 	$(call say,BPF,$<)
-	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
 	  -Wno-unknown-warning-option -Wno-missing-declarations \
 	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) -c -o $@ $<
 
-$(G)/urt.skel.h: $(G)/urt.bpf.o
-	$(Q)$(BPFTOOL) gen skeleton $< name urt_bpf >$@ 2>$@.log || \
+$(G)/%.skel.h: $(G)/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
 
 # Names of system calls, from this machine's headers.

@@ -387,7 +387,7 @@ int cmd_stat(int argc, char **argv)
 	r.source = counter ? "bpf" : "proc";
 	r.has_uring = counter && counter_has_uring(counter);
 	if (counter)
-		counter_measure_cost(counter);
+		counter_measure_cost(counter, true);
 	err = o.pid ? count_pid(counter, &r) : count_command(counter, &r);
 	counter_close(counter);
 	if (err)

@@ -8,7 +8,8 @@
 
 static const char no_uring[] =
 	"this kernel has no io_uring, or not its tracepoints";
-static const char *const class_names[] = { "app", "iou_wrk", "iou_sqp" };
+static const char *const class_names[] = { "app", "iou_wrk", "iou_sqp",
+					   "kernel" };
 
 /* "12345678" as "12,345,678". */
 static const char *grouped(uint64_t n, char buf[32])
@@ -99,8 +100,7 @@ static void print_switches(FILE *f, const struct stat_result *r)
 				     : "of io_uring pollers (iou-sqp)");
 	if (total) {
 		fputs("                  its own threads were then in\n", f);
-		sorted_lines(f, r, 1,
-			     r->counts.class[URT_CLASS_APP].switches_in,
+		sorted_lines(f, r, 1, r->counts.calls.switches_in,
 			     URT_SYSCALL_SLOTS, switch_cause);
 	}
 	if (r->nvcsw + r->nivcsw != total)
@@ -156,8 +156,8 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	if (!strcmp(r->source, "bpf")) {
 		print_switches(f, r);
 		line(f, r, 0, counts_syscalls(&r->counts), "system calls");
-		sorted_lines(f, r, 1, r->counts.class[URT_CLASS_APP].syscalls,
-			     URT_SYSCALL_SLOTS, syscall_name);
+		sorted_lines(f, r, 1, r->counts.calls.made, URT_SYSCALL_SLOTS,
+			     syscall_name);
 		print_uring(f, r);
 	} else {
 		line(f, r, 0, r->nvcsw + r->nivcsw, "kernel switches");
@@ -203,7 +203,6 @@ static const char *json_switch_cause(unsigned nr, char buf[32])
 
 static void json_bpf(struct json *j, const struct stat_result *r)
 {
-	const struct urt_counts *app = &r->counts.class[URT_CLASS_APP];
 	struct urt_counts all = { 0 };
 
 	for (int i = 0; i < URT_CLASSES; i++) {
@@ -224,12 +223,12 @@ static void json_bpf(struct json *j, const struct stat_result *r)
 	for (int i = 0; i < URT_CLASSES; i++)
 		json_int(j, class_names[i], counts_switches(&r->counts, i));
 	json_end_object(j);
-	json_counts(j, "by_syscall", app->switches_in, URT_SYSCALL_SLOTS,
-		    json_switch_cause);
+	json_counts(j, "by_syscall", r->counts.calls.switches_in,
+		    URT_SYSCALL_SLOTS, json_switch_cause);
 	json_end_object(j);
 	json_object(j, "syscalls");
 	json_int(j, "total", counts_syscalls(&r->counts));
-	json_counts(j, "by_name", app->syscalls, URT_SYSCALL_SLOTS,
+	json_counts(j, "by_name", r->counts.calls.made, URT_SYSCALL_SLOTS,
 		    syscall_name);
 	json_end_object(j);
 	if (!r->has_uring) {
@@ -237,7 +236,7 @@ static void json_bpf(struct json *j, const struct stat_result *r)
 		return;
 	}
 	json_object(j, "io_uring");
-	json_int(j, "enters", app->syscalls[__NR_io_uring_enter]);
+	json_int(j, "enters", r->counts.calls.made[__NR_io_uring_enter]);
 	json_int(j, "submitted", counts_submitted(&r->counts));
 	json_int(j, "completed", counts_completed(&r->counts));
 	json_int(j, "punted", counts_punted(&r->counts));
