@@ -200,8 +200,14 @@ $(G)/syscall_names.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | \
 	  grep -v -e '\[__NR_syscalls\]' -e arch_specific | sort >$@
 
+# Those of 32-bit programs; none where the machine knows no such table.
+$(G)/syscall_names_32.h: | $(G)/.deps
+	$(Q)echo '#include <asm/unistd_32.h>' | $(CC) -E -dM - 2>/dev/null | \
+	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
+	  sort >$@
+
 $(B)/tools/counter.o: $(G)/urt.skel.h
-$(B)/tools/names.o: $(G)/syscall_names.h
+$(B)/tools/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)

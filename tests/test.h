@@ -19,6 +19,7 @@ Suite *sync_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);
 Suite *tool_suite(void);
+Suite *stat_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)
