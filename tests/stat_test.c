@@ -324,7 +324,7 @@ START_TEST(only_what_is_between_enable_and_disable_counts)
 		   "say enable; tests/probe calls 1000; say disable\n"
 		   "tests/probe calls 100\n"
 		   "say enable; tests/probe calls 1000; say disable\n"
-		   "say stop; wait $tool; code=$?\n"
+		   "echo stop >ctl.fifo; wait $tool; code=$?\n"
 		   "rm -f ctl.fifo ack.fifo; cat stat2.json; exit $code"),
 		0);
 	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 2000);
@@ -557,6 +557,43 @@ START_TEST(what_counting_cost_is_told)
 }
 END_TEST
 
+/* ---- compare ---- */
+
+START_TEST(compare_tells_a_difference_from_chance)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 300 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(strstr(p,
+				     "\"a\":100,\"b\":300,\"difference\":200,"
+				     "\"low\":200,\"high\":200,"
+				     "\"significant\":\"yes\""));
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 100 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls\":{");
+	ck_assert_ptr_nonnull(p);
+	p = strstr(p, "\"significant\":");
+	ck_assert(!strncmp(p, "\"significant\":\"no\"", 18));
+}
+END_TEST
+
+START_TEST(compare_refuses_what_it_cannot_compare)
+{
+	refuses("./urt compare -- true", "two commands");
+	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
+	refuses("./urt compare -r 1 -- true -- /no/such", "cannot run");
+	refuses("./urt compare -r x -- true -- true", "not a number");
+}
+END_TEST
+
 Suite *stat_suite(void)
 {
 	Suite *s = suite_create("stat");
@@ -594,6 +631,8 @@ Suite *stat_suite(void)
 	tcase_add_test(t, a_full_disk_is_said);
 	tcase_add_test(t, ctrl_c_prints_what_was_measured);
 	tcase_add_test(t, what_counting_cost_is_told);
+	tcase_add_test(t, compare_tells_a_difference_from_chance);
+	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
 	suite_add_tcase(s, t);
 	return s;
 }

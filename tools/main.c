@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
 	{ "demo", cmd_demo, "the experiment: all models, one workload" },
 	{ "stat", cmd_stat, "count what a program asks of the kernel" },
+	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
 	{ "bench", cmd_bench,
 	  "micro-benchmarks of the runtime, beside others" },
 	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },

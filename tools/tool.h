@@ -19,6 +19,7 @@
 
 /* Subcommands: argv[0] is the subcommand's name; the result is the exit code. */
 int cmd_bench(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_load(int argc, char **argv);
