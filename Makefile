@@ -6,6 +6,10 @@ CLANG   ?= clang
 PREFIX  ?= /usr/local
 DESTDIR ?=
 LIBDIR  ?= $(PREFIX)/lib
+MANDIR  ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 VERSION := 0.1.0
 SAN     ?=
 V       ?= 0
@@ -122,12 +126,21 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  -e 's|@VERSION@|$(VERSION)|' uring_rt/uring_rt.pc.in \
 	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
+	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
+	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(Q)sh tools/man.sh $(URT) man $(DESTDIR)$(MANDIR)/man1
+	$(Q)sh tools/man.sh $(URT) bash >$(DESTDIR)$(BASHDIR)/urt
+	$(Q)sh tools/man.sh $(URT) zsh >$(DESTDIR)$(ZSHDIR)/_urt
+	$(Q)sh tools/man.sh $(URT) fish >$(DESTDIR)$(FISHDIR)/urt.fish
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \
 	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
-	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc \
+	  $(DESTDIR)$(MANDIR)/man1/urt.1 $(DESTDIR)$(MANDIR)/man1/urt-*.1 \
+	  $(DESTDIR)$(BASHDIR)/urt $(DESTDIR)$(ZSHDIR)/_urt \
+	  $(DESTDIR)$(FISHDIR)/urt.fish
 
 clean: ## all that was built
 	$(Q)rm -rf build

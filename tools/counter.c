@@ -333,6 +333,27 @@ static void *entry(const struct mapped *m, unsigned i)
 	return (char *)m->base + m->stride * i;
 }
 
+/*
+ * How often the kernel did not run a program, because it was running already
+ * on that CPU. Each is an event that was not counted.
+ */
+static uint64_t missed(struct counter *c)
+{
+	struct bpf_program *p;
+	uint64_t n = 0;
+
+	bpf_object__for_each_program(p, c->bpf->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			n += info.recursion_misses;
+	}
+	return n;
+}
+
 int counter_read(struct counter *c, struct counts *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -343,7 +364,8 @@ int counter_read(struct counter *c, struct counts *out)
 			    sizeof(out->class[i]), 1);
 		add(&out->calls, entry(&c->calls, cpu), sizeof(out->calls), 1);
 	}
-	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST);
+	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
+		    missed(c);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 /* Prints "urt: ..." and a newline to stderr; returns EXIT_BAD. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
