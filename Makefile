@@ -6,6 +6,10 @@ CLANG   ?= clang
 PREFIX  ?= /usr/local
 DESTDIR ?=
 LIBDIR  ?= $(PREFIX)/lib
+MANDIR  ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 VERSION := 0.1.0
 SAN     ?=
 V       ?= 0
@@ -131,12 +135,21 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/uring_rt
 	$(Q)install -m 644 uring_rt/gdb.py $(DESTDIR)$(PREFIX)/share/uring_rt/
+	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
+	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(Q)sh tools/man.sh $(URT) man $(DESTDIR)$(MANDIR)/man1
+	$(Q)sh tools/man.sh $(URT) bash >$(DESTDIR)$(BASHDIR)/urt
+	$(Q)sh tools/man.sh $(URT) zsh >$(DESTDIR)$(ZSHDIR)/_urt
+	$(Q)sh tools/man.sh $(URT) fish >$(DESTDIR)$(FISHDIR)/urt.fish
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \
 	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
-	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc \
+	  $(DESTDIR)$(MANDIR)/man1/urt.1 $(DESTDIR)$(MANDIR)/man1/urt-*.1 \
+	  $(DESTDIR)$(BASHDIR)/urt $(DESTDIR)$(ZSHDIR)/_urt \
+	  $(DESTDIR)$(FISHDIR)/urt.fish
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/uring_rt
 
 clean: ## all that was built
@@ -192,15 +205,16 @@ $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)
 	$(Q)$(BPFTOOL) btf dump file $(BTF) format c >$@
 
-$(G)/urt.bpf.o: bpf/urt.bpf.c bpf/urt_bpf.h bpf/vmlinux_min.h \
-                $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
+# v3: atomic additions that return a value, since Linux 5.12.
+$(G)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) \
+              $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
 	$(call say,BPF,$<)
-	$(Q)$(CLANG) -g -O2 -target bpf -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
 	  -Wno-unknown-warning-option -Wno-missing-declarations \
 	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) -c -o $@ $<
 
-$(G)/urt.skel.h: $(G)/urt.bpf.o
-	$(Q)$(BPFTOOL) gen skeleton $< name urt_bpf >$@ 2>$@.log || \
+$(G)/%.skel.h: $(G)/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
 
 # Names of system calls, from this machine's headers.
@@ -209,8 +223,14 @@ $(G)/syscall_names.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | \
 	  grep -v -e '\[__NR_syscalls\]' -e arch_specific | sort >$@
 
+# Those of 32-bit programs; none where the machine knows no such table.
+$(G)/syscall_names_32.h: | $(G)/.deps
+	$(Q)echo '#include <asm/unistd_32.h>' | $(CC) -E -dM - 2>/dev/null | \
+	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
+	  sort >$@
+
 $(B)/tools/counter.o: $(G)/urt.skel.h
-$(B)/tools/names.o: $(G)/syscall_names.h
+$(B)/tools/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)

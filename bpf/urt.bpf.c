@@ -5,13 +5,17 @@
  *
  * Who is traced: a task that has an entry in the task storage `tasks`. It gets
  * one when the process that the tool starts executes its program (so nothing
- * before the exec counts), when a traced task forks, or, for a process that
- * is running already, by the iterator. Others cost one look-up.
+ * before the exec counts), when a traced task forks, when it is moved into the
+ * cgroup, or, for what is running already, by the iterator. Most others have
+ * no storage of any kind, which costs one load to see.
  *
- * Where counts go: one entry per thread class in a per-CPU array. Tracepoints
- * run with preemption off and none of these nests in another of the same
- * counts on one CPU (a switch inside sys_enter's program cannot happen), so
- * plain additions are exact.
+ * Where counts go: one entry per CPU (and class) in arrays that the tool maps.
+ * Tracepoints run with preemption off and none of these nests in another of
+ * the same counts on one CPU (a switch inside sys_enter's program cannot
+ * happen), so plain additions are exact. That is also why system calls are not
+ * counted by fentry, which would spare the tasks that are not traced the
+ * kernel's slow path of entry: such programs can be preempted, and while one
+ * is, those of all others on that CPU are skipped.
  *
  * Voluntary or not is not guessed from the state of the task: the kernel has
  * just added to one of the task's own counters, nvcsw or nivcsw, before the
@@ -19,14 +23,18 @@
  * those counters is added up beside our own count of events: were an event
  * missed, the two would differ, and the tool says so.
  *
- * In which system call a thread switched: its saved user registers still hold
- * the address that it had at sys_enter; if they do not, it is in a page fault
- * or was preempted in user space. So no program is needed at sys_exit.
+ * In which system call a thread switched: the kernel keeps its number with the
+ * saved user registers, and -1 there if it was an exception or an interrupt
+ * that entered. So nothing has to be remembered at sys_enter. Whether it then
+ * waited for a page is asked of its kernel stack, in the rare case only.
  *
  * Threads that io_uring creates (PF_IO_WORKER) are not announced by the fork
  * tracepoint. They belong to the thread group of a traced leader, and are
- * looked up there; their last counters are kept by pid in `io_threads`, which
+ * looked up there; what is known of them is kept by pid in `io_threads`, which
  * is preallocated since a switch is no place to allocate.
+ *
+ * What is not wanted costs nothing: the constants below are known when the
+ * programs are loaded, and the kernel drops the code behind them.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -42,6 +50,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define TASK_DEAD    0x00000080 /* in __state: will not run again */
 #define PF_IO_WORKER 0x00000010
+#define PF_KTHREAD   0x00200000
+#define STACK_DEPTH  64
+#define CGROUP_DEPTH 32
 
 /* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
 struct io_kiocb___urt {
@@ -62,50 +73,151 @@ struct {
 	__type(value, struct urt_task);
 } io_threads SEC(".maps");
 
+/* Entry: CPU * URT_CLASSES + class. The tool sets the sizes. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, URT_CLASSES);
 	__type(key, u32);
 	__type(value, struct urt_counts);
 } counts SEC(".maps");
 
-/* Set by the tool. */
-int start_tgid = 0;	   /* counts from its exec */
-int attach_tgid = 0;	   /* running already */
-int attach_io_threads = 0; /* what find_threads looks for */
+/* Entry: CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_calls);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_thread);
+} threads SEC(".maps");
+
+/*
+ * Requests that were not done at once, by address: bit 0, they waited for
+ * their file; bit 1, a worker thread had them. Until the next submission of
+ * the same memory.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, u64);
+	__type(value, u32);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64[STACK_DEPTH]);
+} stacks SEC(".maps");
+
+/* Set by the tool before loading. */
 const volatile int nr_execve = 59;
+const volatile bool want_times = false;
+const volatile bool want_threads = false;
+const volatile unsigned int max_threads = 1;
+/* The code that a page fault passes through; 0: not known. */
+const volatile unsigned long long fault_from = 0, fault_to = 0;
+
+/* Set by the tool at any time. */
+int start_tgid = 0;		  /* counts from its exec */
+int attach_tgid = 0;		  /* running already */
+bool attach_all = false;	  /* every process there is */
+int attach_io_threads = 0;	  /* what find_threads looks for */
+unsigned long long cgroup_id = 0; /* all in it and below; 0: none */
 
 /* Events that could not be counted: a map was full. */
 unsigned long long lost = 0;
+unsigned int next_thread = 0;
 
 static __always_inline struct urt_counts *counts_of(u32 class)
 {
-	return bpf_map_lookup_elem(&counts, &class);
+	u32 i = bpf_get_smp_processor_id() * URT_CLASSES + class;
+
+	return bpf_map_lookup_elem(&counts, &i);
+}
+
+static __always_inline struct urt_calls *calls_here(void)
+{
+	u32 i = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&calls, &i);
+}
+
+static __always_inline struct urt_thread *thread_at(u32 i)
+{
+	return bpf_map_lookup_elem(&threads, &i);
 }
 
 static __always_inline struct urt_task *task_find(struct task_struct *t)
 {
+	if (!t->bpf_storage)
+		return 0;
 	return bpf_task_storage_get(&tasks, t, 0, 0);
 }
 
+/* A free slot for a thread's own counts; 0: there is none. */
+static __always_inline u32 thread_take(struct task_struct *t, u32 class)
+{
+	if (!want_threads)
+		return 0;
+	for (int tries = 0; tries < 32; tries++) {
+		u32 i = __sync_fetch_and_add(&next_thread, 1);
+		struct urt_thread *th;
+
+		i = 1 + i % (max_threads - 1);
+		th = thread_at(i);
+		if (!th || th->state != URT_THREAD_FREE ||
+		    __sync_val_compare_and_swap(&th->state, URT_THREAD_FREE,
+						URT_THREAD_TAKEN) !=
+			    URT_THREAD_FREE)
+			continue;
+		th->pid = t->pid;
+		th->tgid = t->tgid;
+		th->class = class;
+		th->voluntary = th->involuntary = th->syscalls = 0;
+		th->submitted = th->completed = 0;
+		th->on_cpu_ns = th->in_ns = 0;
+		bpf_probe_read_kernel(th->comm, sizeof(th->comm), t->comm);
+		return i;
+	}
+	return 0;
+}
+
 /* What is known of a thread at the first look. */
-static __always_inline struct urt_task first_look(struct task_struct *t)
+static __always_inline struct urt_task first_look(struct task_struct *t,
+						  u32 class)
 {
 	struct urt_task first = {};
 
 	first.nvcsw = t->nvcsw;
 	first.nivcsw = t->nivcsw;
-	first.syscall = URT_NO_SYSCALL;
+	first.thread = thread_take(t, class);
 	return first;
 }
 
-static __always_inline void task_add(struct task_struct *t)
+static __always_inline u32 task_class(struct task_struct *t)
 {
-	struct urt_counts *c = counts_of(URT_CLASS_APP);
-	struct urt_task first = first_look(t);
+	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
+}
+
+static __always_inline void task_add(struct task_struct *t, bool fresh)
+{
+	struct urt_counts *c = counts_of(task_class(t));
+	struct urt_task first;
 
 	if (task_find(t))
 		return;
+	first = first_look(t, task_class(t));
+	first.fresh = fresh;
 	/* Whole from the first moment: t may switch on another CPU. */
 	if (!c || !bpf_task_storage_get(&tasks, t, &first,
 					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
@@ -129,26 +241,223 @@ static __always_inline int io_class(struct task_struct *t)
 	return io_thread_class(t);
 }
 
-static __always_inline struct urt_task *io_thread(u32 pid, struct urt_counts *c)
+static __always_inline struct urt_task *io_thread(struct task_struct *t,
+						  u32 class)
 {
+	u32 pid = t->pid;
 	struct urt_task *st = bpf_map_lookup_elem(&io_threads, &pid);
-	struct urt_task fresh = {};
+	struct urt_task born = {};
+	struct urt_counts *c;
 
 	if (st)
 		return st;
-	fresh.syscall = URT_NO_SYSCALL;
-	c->tasks++;
-	bpf_map_update_elem(&io_threads, &pid, &fresh, BPF_ANY);
+	c = counts_of(class);
+	if (c)
+		c->tasks++;
+	born.thread = thread_take(t, class);
+	bpf_map_update_elem(&io_threads, &pid, &born, BPF_ANY);
 	return bpf_map_lookup_elem(&io_threads, &pid);
 }
 
-static __always_inline u64 where(struct task_struct *t, struct urt_task *st)
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT	 0x0002
+#define SYSCALL_OF(regs) ((regs)->orig_ax)
+static __always_inline bool is_32_bit(struct task_struct *t)
+{
+	return t->thread_info.status & TS_COMPAT;
+}
+#else
+#define TIF_32BIT	 22
+#define SYSCALL_OF(regs) ((regs)->syscallno)
+static __always_inline bool is_32_bit(struct task_struct *t)
+{
+	return t->thread_info.flags & (1 << TIF_32BIT);
+}
+#endif
+
+/* The system call that t is in, or URT_NO_SYSCALL. */
+static __always_inline u64 where(struct task_struct *t)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
+	long nr = (int)SYSCALL_OF(regs);
 
-	if (st->syscall >= URT_NO_SYSCALL || PT_REGS_IP(regs) != st->syscall_ip)
+	if (nr < 0)
 		return URT_NO_SYSCALL;
-	return st->syscall;
+	if (nr >= URT_SYSCALLS || is_32_bit(t))
+		return URT_SYSCALL_OTHER;
+	return nr;
+}
+
+/* Whether the current task is in a page fault, by its kernel stack. */
+static __always_inline bool in_page_fault(void *ctx)
+{
+	u32 zero = 0;
+	u64 *stack = bpf_map_lookup_elem(&stacks, &zero);
+	long size;
+
+	if (!fault_from || !stack)
+		return false;
+	size = bpf_get_stack(ctx, stack, STACK_DEPTH * sizeof(u64), 0);
+	for (int i = 0; i < STACK_DEPTH; i++) {
+		if (i * 8 >= size)
+			break;
+		if (stack[i] >= fault_from && stack[i] < fault_to)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline int log_of(u64 ns)
+{
+	int n = 0;
+
+	for (int step = 32; step; step >>= 1)
+		if (ns >> step) {
+			ns >>= step;
+			n += step;
+		}
+	return n < URT_TIME_LOGS ? n : URT_TIME_LOGS - 1;
+}
+
+static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
+				u64 now)
+{
+	struct urt_thread *th = want_threads ? thread_at(st->thread) : 0;
+	u64 ns = st->in_ns ? now - st->in_ns : 0;
+	u32 log = log_of(ns);
+
+	if (want_times && st->in_ns && log < URT_TIME_LOGS) {
+		c->on_cpu[log]++;
+		c->on_cpu_ns += ns;
+	}
+	if (th) {
+		th->on_cpu_ns += ns;
+		th->in_ns = 0;
+	}
+	st->in_ns = 0;
+	st->out_ns = now;
+}
+
+static __always_inline void runs(struct task_struct *t)
+{
+	struct urt_task *st = task_find(t);
+	int class = st ? task_class(t) : io_class(t);
+	struct urt_thread *th;
+	struct urt_counts *c;
+	u64 now, ns;
+	u32 log;
+
+	if (class < 0)
+		return;
+	c = counts_of(class);
+	if (!st)
+		st = io_thread(t, class);
+	if (!st || !c)
+		return;
+	now = bpf_ktime_get_ns();
+	st->in_ns = now;
+	th = want_threads ? thread_at(st->thread) : 0;
+	if (th)
+		th->in_ns = now;
+	if (!want_times || !st->out_ns)
+		return;
+	ns = now - st->out_ns;
+	log = log_of(ns);
+	if (log < URT_TIME_LOGS)
+		c->off_cpu[log]++;
+	c->off_cpu_ns += ns;
+}
+
+/* Adds what the kernel counted since; true: voluntary. */
+static __always_inline bool
+kernel_counts(struct task_struct *t, struct urt_task *st, struct urt_counts *c)
+{
+	bool voluntary = t->nvcsw != st->nvcsw;
+	u64 v = t->nvcsw - st->nvcsw, n = t->nivcsw - st->nivcsw;
+
+	if (st->fresh) {
+		/* It may have switched between the look and its storage. */
+		v = voluntary;
+		n = !voluntary;
+		st->fresh = 0;
+	}
+	c->nvcsw += v;
+	c->nivcsw += n;
+	st->nvcsw = t->nvcsw;
+	st->nivcsw = t->nivcsw;
+	return voluntary;
+}
+
+static __always_inline u32 cause_of(void *ctx, struct task_struct *t, u32 class,
+				    u64 at, bool voluntary)
+{
+	if (t->__state & TASK_DEAD)
+		return URT_CAUSE_EXIT;
+	if (!voluntary)
+		return URT_CAUSE_PREEMPTION;
+	if (class != URT_CLASS_APP)
+		return URT_CAUSE_OTHER;
+	if (at != URT_NO_SYSCALL)
+		return URT_CAUSE_SYSCALL;
+	return in_page_fault(ctx) ? URT_CAUSE_FAULT : URT_CAUSE_OTHER;
+}
+
+static __always_inline void last_switch(struct task_struct *t, u32 class,
+					struct urt_task *st,
+					struct urt_counts *c)
+{
+	u32 pid = t->pid;
+
+	c->ended++;
+	if (want_threads && st->thread) {
+		struct urt_thread *th = thread_at(st->thread);
+
+		if (th) {
+			bpf_probe_read_kernel(th->comm, sizeof(th->comm),
+					      t->comm);
+			th->state = URT_THREAD_ENDED;
+		}
+	}
+	if (class == URT_CLASS_IOU_WRK || class == URT_CLASS_IOU_SQP)
+		bpf_map_delete_elem(&io_threads, &pid);
+}
+
+static __always_inline void leaves(void *ctx, struct task_struct *t,
+				   struct urt_task *st, u32 class)
+{
+	struct urt_counts *c = counts_of(class);
+	struct urt_calls *calls = calls_here();
+	u64 at = URT_NO_SYSCALL;
+	bool voluntary;
+	u32 cause;
+
+	if (!c || !calls)
+		return;
+	voluntary = kernel_counts(t, st, c);
+	if (voluntary)
+		c->voluntary++;
+	else
+		c->involuntary++;
+	if (class == URT_CLASS_APP) {
+		at = where(t);
+		if (at < URT_SYSCALL_SLOTS)
+			calls->switches_in[at]++;
+	}
+	cause = cause_of(ctx, t, class, at, voluntary);
+	if (cause < URT_CAUSES)
+		c->cause[cause]++;
+	if (want_times || want_threads)
+		ran(st, c, bpf_ktime_get_ns());
+	if (want_threads) {
+		struct urt_thread *th = thread_at(st->thread);
+
+		if (th && voluntary)
+			th->voluntary++;
+		else if (th)
+			th->involuntary++;
+	}
+	if (t->__state & TASK_DEAD)
+		last_switch(t, class, st, c);
 }
 
 SEC("tp_btf/sched_switch")
@@ -156,69 +465,57 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	     struct task_struct *next)
 {
 	struct urt_task *st = task_find(prev);
-	struct urt_counts *c;
-	int class = URT_CLASS_APP;
-	u64 at;
 
-	if (!st)
-		class = io_class(prev);
-	if (class < 0)
-		return 0;
-	c = counts_of(class);
-	if (!c)
-		return 0;
-	if (!st)
-		st = io_thread(prev->pid, c);
-	if (!st) {
-		__sync_fetch_and_add(&lost, 1);
-		return 0;
-	}
-	if (prev->nvcsw != st->nvcsw)
-		c->voluntary++;
-	else
-		c->involuntary++;
-	c->nvcsw += prev->nvcsw - st->nvcsw;
-	c->nivcsw += prev->nivcsw - st->nivcsw;
-	st->nvcsw = prev->nvcsw;
-	st->nivcsw = prev->nivcsw;
-	at = class == URT_CLASS_APP ? where(prev, st) : URT_NO_SYSCALL;
-	if (at < URT_SYSCALL_SLOTS)
-		c->switches_in[at]++;
-	if (prev->__state & TASK_DEAD) {
-		u32 pid = prev->pid;
+	if (st) {
+		leaves(ctx, prev, st, task_class(prev));
+	} else if (prev->flags & PF_IO_WORKER) {
+		int class = io_class(prev);
 
-		c->ended++;
-		if (class != URT_CLASS_APP)
-			bpf_map_delete_elem(&io_threads, &pid);
+		if (class >= 0) {
+			st = io_thread(prev, class);
+			if (st)
+				leaves(ctx, prev, st, class);
+			else
+				__sync_fetch_and_add(&lost, 1);
+		}
 	}
+	if (want_times || want_threads)
+		runs(next);
 	return 0;
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 {
-	struct urt_task *st = task_find(bpf_get_current_task_btf());
-	struct urt_counts *c;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct urt_task *st = task_find(t);
+	struct urt_calls *c;
 	u64 nr = id;
 
 	if (!st)
 		return 0;
-	c = counts_of(URT_CLASS_APP);
+	c = calls_here();
 	if (!c)
 		return 0;
-	if (nr >= URT_SYSCALLS)
-		nr = URT_SYSCALL_OTHER;
-	st->syscall = nr;
-	st->syscall_ip = PT_REGS_IP(regs);
-	c->syscalls[nr]++;
+	if (is_32_bit(t))
+		c->made_32[nr & (URT_SYSCALLS_32 - 1)]++;
+	else
+		c->made[nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER]++;
+	if (want_threads) {
+		struct urt_thread *th = thread_at(st->thread);
+
+		if (th)
+			th->syscalls++;
+	}
 	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (task_find(parent) || (attach_tgid && parent->tgid == attach_tgid))
-		task_add(child);
+	if (attach_all || task_find(parent) ||
+	    (attach_tgid && parent->tgid == attach_tgid))
+		task_add(child, false);
 	return 0;
 }
 
@@ -227,20 +524,80 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	     struct linux_binprm *bprm)
 {
-	struct urt_counts *c = counts_of(URT_CLASS_APP);
+	struct urt_calls *c = calls_here();
+	struct urt_task *st = task_find(p);
 	u64 nr = nr_execve;
 
+	if (want_threads && st) {
+		struct urt_thread *th = thread_at(st->thread);
+
+		if (th && st->thread)
+			bpf_probe_read_kernel(th->comm, sizeof(th->comm),
+					      p->comm);
+	}
 	if (!start_tgid || p->tgid != start_tgid || !c)
 		return 0;
 	start_tgid = 0;
-	task_add(p);
+	task_add(p, false);
+	st = task_find(p);
+	if (st)
+		st->in_ns = bpf_ktime_get_ns();
 	if (nr < URT_SYSCALLS)
-		c->syscalls[nr]++;
+		c->made[nr]++;
 	return 0;
 }
 
+/* Whether g is the cgroup that is counted, or below it. */
+static __always_inline bool in_cgroup(struct cgroup *g)
+{
+	struct cgroup *up = 0;
+	char *ancestors;
+	int level;
+
+	if (!cgroup_id || !g)
+		return false;
+	ancestors = (char *)g + __builtin_preserve_field_info(
+					g->ancestors, BPF_FIELD_BYTE_OFFSET);
+	level = BPF_CORE_READ(g, level);
+	for (int i = 0; i < CGROUP_DEPTH && i <= level; i++) {
+		bpf_probe_read_kernel(&up, sizeof(up),
+				      ancestors + i * sizeof(up));
+		if (up && BPF_CORE_READ(up, kn, id) == cgroup_id)
+			return true;
+	}
+	return false;
+}
+
+/* Into the cgroup: counted from then on; out of it: no more. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_move, struct cgroup *to, const char *path,
+	     struct task_struct *t, bool threadgroup)
+{
+	if (!cgroup_id || t->flags & PF_IO_WORKER)
+		return 0;
+	if (in_cgroup(to)) {
+		task_add(t, true);
+	} else if (task_find(t)) {
+		struct urt_counts *c = counts_of(task_class(t));
+
+		if (c)
+			c->ended++;
+		bpf_task_storage_delete(&tasks, t);
+	}
+	return 0;
+}
+
+static __always_inline bool wanted(struct task_struct *t)
+{
+	if (attach_all)
+		return true;
+	if (cgroup_id)
+		return in_cgroup(BPF_CORE_READ(t, cgroups, dfl_cgrp));
+	return t->tgid == attach_tgid;
+}
+
 /*
- * Run twice by the tool, to find the threads of a running process: first those
+ * Run twice by the tool, to find the threads of what is running: first those
  * of io_uring's, so that they are known when their leader begins to count.
  */
 SEC("iter/task")
@@ -251,19 +608,21 @@ int find_threads(struct bpf_iter__task *ctx)
 	struct urt_counts *c;
 	u32 pid;
 
-	if (!t || t->tgid != attach_tgid)
+	if (!t || !wanted(t))
 		return 0;
 	if (!(t->flags & PF_IO_WORKER)) {
 		if (!attach_io_threads)
-			task_add(t);
+			task_add(t, true);
 		return 0;
 	}
 	c = counts_of(io_thread_class(t));
 	if (!attach_io_threads || !c)
 		return 0;
 	pid = t->pid;
-	first = first_look(t);
-	bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY);
+	first = first_look(t, io_thread_class(t));
+	first.fresh = 1;
+	if (bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY))
+		__sync_fetch_and_add(&lost, 1);
 	c->tasks++;
 	return 0;
 }
@@ -272,24 +631,49 @@ int find_threads(struct bpf_iter__task *ctx)
  * io_uring. Requests are submitted by the thread that entered, or by iou-sqp;
  * completions are posted by whoever finishes the request.
  */
-static __always_inline struct urt_counts *current_counts(void)
+static __always_inline int current_class(struct urt_task **st)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	int class = task_find(t) ? URT_CLASS_APP : io_class(t);
+	int class;
 
-	return class < 0 ? 0 : counts_of(class);
+	*st = task_find(t);
+	if (*st)
+		return task_class(t);
+	class = io_class(t);
+	if (class >= 0 && want_threads)
+		*st = io_thread(t, class);
+	return class;
+}
+
+static __always_inline struct urt_thread *own_counts(struct urt_task *st)
+{
+	return want_threads && st ? thread_at(st->thread) : 0;
+}
+
+static __always_inline u8 opcode_of(void *req)
+{
+	return BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
 }
 
 static __always_inline int submitted(void *req)
 {
-	struct urt_counts *c = current_counts();
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	struct urt_thread *th;
+	u64 key = (u64)req;
 	u8 op;
 
 	if (!c)
 		return 0;
-	op = BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
+	op = opcode_of(req);
 	if (op < URT_URING_OPS)
 		c->submitted[op]++;
+	th = own_counts(st);
+	if (th)
+		th->submitted++;
+	if (bpf_map_lookup_elem(&requests, &key))
+		bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 
@@ -305,26 +689,63 @@ int BPF_PROG(on_submit_sqe, void *req)
 	return submitted(req);
 }
 
-SEC("tp_btf/io_uring_queue_async_work")
-int BPF_PROG(on_punt, void *req)
+/* A request was not done at once: each way counts once for each request. */
+static __always_inline void deferred(void *req, u32 bit)
 {
-	struct urt_counts *c = current_counts();
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	u64 key = (u64)req;
+	u32 *known, ways = 0;
 	u8 op;
 
 	if (!c)
-		return 0;
-	op = BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
-	if (op < URT_URING_OPS)
+		return;
+	op = opcode_of(req);
+	if (op >= URT_URING_OPS)
+		return;
+	known = bpf_map_lookup_elem(&requests, &key);
+	if (known)
+		ways = *known;
+	if (ways & bit)
+		return;
+	if (bit == 1)
+		c->polled[op]++;
+	else
 		c->punted[op]++;
+	if (!ways)
+		c->deferred[op]++;
+	ways |= bit;
+	if (bpf_map_update_elem(&requests, &key, &ways, BPF_ANY))
+		__sync_fetch_and_add(&lost, 1);
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(on_poll_arm, void *req)
+{
+	deferred(req, 1);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(on_punt, void *req)
+{
+	deferred(req, 2);
 	return 0;
 }
 
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_complete)
 {
-	struct urt_counts *c = current_counts();
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	struct urt_thread *th;
 
 	if (c)
 		c->completed++;
+	th = c ? own_counts(st) : 0;
+	if (th)
+		th->completed++;
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the BPF programs and the tool share: the layout of the maps. Included
- * by both sides, so plain types only; __u64 and friends come from vmlinux.h
- * there and linux/types.h here.
+ * What the BPF programs that count and the tool share: the layout of the maps.
+ * Included by both sides, so plain types only; __u64 and friends come from
+ * vmlinux.h there and linux/types.h here.
  */
 #ifndef URT_BPF_H
 #define URT_BPF_H
@@ -13,15 +13,28 @@ enum urt_class {
 	URT_CLASS_APP,
 	URT_CLASS_IOU_WRK,
 	URT_CLASS_IOU_SQP,
+	URT_CLASS_KERNEL, /* other kernel threads: only where all is counted */
 	URT_CLASSES,
+};
+
+/* What a thread was in when it switched. */
+enum urt_cause {
+	URT_CAUSE_SYSCALL,    /* it waited in a system call */
+	URT_CAUSE_FAULT,      /* ... for a page */
+	URT_CAUSE_PREEMPTION, /* it could have gone on: involuntary */
+	URT_CAUSE_EXIT,	      /* its last switch */
+	URT_CAUSE_OTHER,      /* stopped, or waiting in a kernel thread */
+	URT_CAUSES,
 };
 
 #define URT_SYSCALLS	  512 /* numbers below are counted by name */
 #define URT_SYSCALL_OTHER 512 /* the rest */
 #define URT_NO_SYSCALL	  513 /* switches outside system calls */
 #define URT_SYSCALL_SLOTS 514
+#define URT_SYSCALLS_32	  512 /* of the 32-bit table, numbers modulo this */
 
 #define URT_URING_OPS 64
+#define URT_TIME_LOGS 44 /* slot n: times of [2^n, 2^(n+1)) ns */
 
 /*
  * One CPU's counts for one class. All are plain counts of events; each CPU
@@ -33,21 +46,55 @@ struct urt_counts {
 	__u64 involuntary;
 	__u64 nvcsw;  /* growth of the kernel's own counters of these */
 	__u64 nivcsw; /* threads, as seen at each of their switches */
-	__u64 switches_in[URT_SYSCALL_SLOTS]; /* by system call */
-	__u64 syscalls[URT_SYSCALL_SLOTS];
+	__u64 cause[URT_CAUSES];
 	__u64 submitted[URT_URING_OPS]; /* io_uring requests by opcode */
 	__u64 punted[URT_URING_OPS];	/* ... given to a worker thread */
+	__u64 polled[URT_URING_OPS];	/* ... that waited for their file */
+	__u64 deferred[URT_URING_OPS];	/* ... of either kind, counted once */
 	__u64 completed;		/* completions posted */
 	__u64 tasks;			/* threads seen */
 	__u64 ended;			/* ... making their last switch */
+	__u64 on_cpu[URT_TIME_LOGS];	/* bursts; only if times are wanted */
+	__u64 off_cpu[URT_TIME_LOGS];	/* from a switch to the next run */
+	__u64 on_cpu_ns;		/* sums of the two */
+	__u64 off_cpu_ns;
 };
 
-/* What is known of one traced thread. */
+/* One CPU's counts of system calls, of application threads. */
+struct urt_calls {
+	__u64 made[URT_SYSCALL_SLOTS];	/* by number */
+	__u64 made_32[URT_SYSCALLS_32]; /* by number in the 32-bit table */
+	__u64 switches_in[URT_SYSCALL_SLOTS]; /* switches while in it */
+};
+
+/* What is known of one traced thread; lives and ends with it. */
 struct urt_task {
 	__u64 nvcsw, nivcsw; /* the kernel's counters when last looked at */
-	__u64 syscall_ip;    /* user address of the last system call */
-	__u32 syscall;	     /* its number */
-	__u32 unused;
+	__u64 in_ns, out_ns; /* last switched in, out; 0: not known */
+	__u32 thread;	     /* its slot of struct urt_thread; 0: none */
+	__u32 fresh;	     /* found running: the first growth is not ours */
+};
+
+enum urt_thread_state {
+	URT_THREAD_FREE,  /* may be taken */
+	URT_THREAD_TAKEN, /* written by BPF */
+	URT_THREAD_ENDED, /* made its last switch; freed by the tool */
+};
+
+/*
+ * Counts of one thread, if they are wanted by thread. Slot 0 takes the
+ * place of all that found no slot. Only the thread itself adds, while it runs.
+ */
+struct urt_thread {
+	__u32 state; /* enum urt_thread_state */
+	__u32 class; /* enum urt_class */
+	__u32 pid, tgid;
+	char comm[16];
+	__u64 voluntary, involuntary;
+	__u64 syscalls;
+	__u64 submitted, completed; /* io_uring requests */
+	__u64 on_cpu_ns;	    /* since it was seen */
+	__u64 in_ns;		    /* runs since; 0: it does not */
 };
 
 #endif

@@ -24,6 +24,7 @@ Suite *tool_suite(void);
 Suite *conformance_suite(void);
 Suite *load_suite(void);
 Suite *demo_suite(void);
+Suite *stat_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)

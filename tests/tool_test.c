@@ -5,76 +5,17 @@
  */
 #define _GNU_SOURCE
 #include "test.h"
+#include "tool_run.h"
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char text[1 << 20];
-
-/* Runs a shell command; what it printed is in text. Its exit code. */
-static int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static int sh(const char *format, ...)
-{
-	char command[1024];
-	va_list ap;
-	FILE *f;
-	size_t len;
-	int status;
-
-	va_start(ap, format);
-	vsnprintf(command, sizeof(command), format, ap);
-	va_end(ap);
-	f = popen(command, "r");
-	ck_assert_ptr_nonnull(f);
-	len = fread(text, 1, sizeof(text) - 1, f);
-	text[len] = '\0';
-	status = pclose(f);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* The number behind "name": in text, after the first "section":{; or -1. */
-static long long number(const char *section, const char *name)
-{
-	char key[64];
-	const char *p = text;
-
-	if (section) {
-		snprintf(key, sizeof(key), "\"%s\":{", section);
-		p = strstr(p, key);
-		if (!p)
-			return -1;
-	}
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	p = strstr(p, key);
-	return p ? atoll(p + strlen(key)) : -1;
-}
-
-/* Whether BPF can be used: else tests that need it skip, visibly. */
-static bool have_bpf(void)
-{
-	static int known = -1;
-
-	if (known < 0) {
-		sh("./urt stat --json -- true 2>&1");
-		known = strstr(text, "\"source\":\"bpf\"") != NULL;
-	}
-	return known;
-}
-
-#define NEED_BPF()                                                  \
-	do {                                                        \
-		if (!have_bpf())                                    \
-			SKIP("no BPF here: `urt doctor` says why"); \
-	} while (0)
 
 static void stat_probe(const char *args)
 {
@@ -250,7 +191,8 @@ END_TEST
 START_TEST(stat_without_bpf_says_what_is_missing)
 {
 	ck_assert_int_eq(
-		sh("./urt stat --no-bpf --json -- tests/probe sleeps 20 "
+		sh("./urt stat --no-bpf --no-perf --json -- tests/probe "
+		   "sleeps 20 "
 		   "2>&1 >/dev/null"),
 		0);
 	ck_assert_ptr_nonnull(strstr(text, "\"source\":\"proc\""));
@@ -284,18 +226,6 @@ START_TEST(stat_forwards_signals)
 	ck_assert_ptr_nonnull(strstr(text, "kernel switches"));
 }
 END_TEST
-
-/* One line that says what to do, and exit code 1. */
-static void refuses(const char *command, const char *says)
-{
-	int code = sh("%s 2>&1 >/dev/null", command);
-
-	ck_assert_msg(code == 1, "%s: exit code %d", command, code);
-	ck_assert_msg(strstr(text, says), "%s: %s", command, text);
-	ck_assert_msg(strlen(text) &&
-			      strchr(text, '\n') == text + strlen(text) - 1,
-		      "%s: not one line: %s", command, text);
-}
 
 START_TEST(bad_input_is_refused_with_advice)
 {

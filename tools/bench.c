@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 #include "../uring_rt/urt.h"
+#include "bench_tracing.h"
 #include "launch.h"
 #include "peers/peers.h"
 #include "tool.h"
@@ -279,6 +280,7 @@ static const struct bench *bench_find(const char *name)
 
 static const char usage_text[] =
 	"usage: urt bench [OPTIONS] [NAME]\n"
+	"       urt bench --tracing [OPTIONS]   what counting costs\n"
 	"\n"
 	"  -r, --runs N     of each, interleaved; default 5\n"
 	"  -w, --workers N  1, 2 or 4 only; default 1 and 2 (echo-hog: also 4)\n"
@@ -304,6 +306,11 @@ int cmd_bench(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "--child") && bench_find(argv[2]))
 		return child(bench_find(argv[2]),
 			     strcmp(argv[3], "thread") ? URING_RT : THREAD);
+	if (argc > 3 && !strcmp(argv[1], "--tracing-loop"))
+		return bench_tracing_loop(argv[2], argv[3],
+					  argc > 4 ? atoi(argv[4]) : 1);
+	if (argc > 1 && !strcmp(argv[1], "--tracing"))
+		return bench_tracing(argc, argv);
 	while ((opt = getopt_long(argc, argv, "r:w:h", longs, NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(usage_text, stdout);

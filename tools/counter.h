@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counting what a program asks of the kernel; the user side of bpf/. One
- * program at a time: one that is about to be started (launch.h), or one that
- * is running. What it starts later is counted with it.
+ * Counting what programs ask of the kernel; the user side of bpf/. One choice
+ * at a time: a program that is about to be started (launch.h), processes that
+ * are running, a cgroup, or all. What they start later is counted with them.
  */
 #ifndef URT_COUNTER_H
 #define URT_COUNTER_H
@@ -15,41 +15,62 @@
 
 struct counter;
 
+/* What to count; what is not wanted is not even loaded. */
+struct counter_options {
+	bool no_syscalls; /* spares all tasks the kernel's traced entry */
+	bool times;	  /* histograms of times on and off the CPU */
+	unsigned threads; /* room for counts by thread; 0: none wanted */
+};
+
 /* All that has been counted so far; two of them give a difference. */
 struct counts {
 	struct urt_counts class[URT_CLASSES];
+	struct urt_calls calls;
 	uint64_t lost; /* events that could not be counted */
 };
 
 /*
  * Loads and attaches the programs. NULL: not possible here, and why says so in
- * one line, with what to do.
+ * one line, with what to do. options: NULL for system calls and io_uring.
  */
+struct counter *counter_open_with(const struct counter_options *options,
+				  char *why, size_t why_size);
 struct counter *counter_open(char *why, size_t why_size);
 void counter_close(struct counter *);
 
 /* From pid's next exec on, that included. Before it is let go. */
 void counter_start_at_exec(struct counter *, pid_t pid);
 
-/* A running process, all its threads. 0 or -errno. */
+/*
+ * A running process, all its threads, besides those already attached; all
+ * there are; a cgroup (its directory in a cgroup2 mount) and those below.
+ * 0 or -errno.
+ */
 int counter_attach(struct counter *, pid_t pid);
+int counter_attach_all(struct counter *);
+int counter_attach_cgroup(struct counter *, const char *directory);
 
 /* 0 or -errno. */
 int counter_read(struct counter *, struct counts *);
+
+/* The threads that were seen: n slots, of which slot 0 is those that found
+ * none, in shared memory: they change as one reads. NULL: not wanted. */
+struct urt_thread *counter_threads(struct counter *, unsigned *n);
 
 /* False: this kernel has no io_uring, or not its tracepoints. */
 bool counter_has_uring(const struct counter *);
 
 /*
- * What the counting itself costs: switches on the kernel's measurement, which
- * costs two looks at the clock a run; and runs of the programs since then, by
- * all processes on all CPUs, and their time. 0 where it is off.
+ * What the counting itself costs: the kernel measures it while that is on,
+ * which costs two looks at the clock a run; runs of the programs in that time,
+ * by all processes on all CPUs, and their time. 0 where it never was.
  */
-void counter_measure_cost(struct counter *);
+void counter_measure_cost(struct counter *, bool on);
 void counter_cost(struct counter *, uint64_t *runs, uint64_t *ns);
 
 /* a - b, into a. */
 void counts_subtract(struct counts *a, const struct counts *b);
+void counts_add(struct counts *a, const struct counts *b);
 
 /* Whether every thread that was counted has made its last switch. */
 bool counts_all_ended(const struct counts *);

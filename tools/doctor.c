@@ -20,7 +20,7 @@ struct finding {
 	char text[320];
 };
 
-static struct finding findings[32];
+static struct finding findings[40];
 static unsigned nr_findings;
 
 static void found(const char *name, bool ok, const char *format, ...)
@@ -103,6 +103,14 @@ static void look_at_limits(void)
 	long maps = proc_number("/proc/sys/vm/max_map_count", 0);
 	long pids = proc_number("/proc/sys/kernel/pid_max", 0);
 
+	getrlimit(RLIMIT_MEMLOCK, &r);
+	if (r.rlim_cur == RLIM_INFINITY)
+		found("memlock", true, "no limit");
+	else
+		found("memlock", r.rlim_cur >= 8 << 20 || !geteuid(),
+		      "%ld KiB: matters to io_uring's registered buffers, and "
+		      "to BPF before Linux 5.11 (ulimit -l)",
+		      (long)(r.rlim_cur >> 10));
 	getrlimit(RLIMIT_NOFILE, &r);
 	found("descriptors", r.rlim_max >= 4096,
 	      "%ld open files now, %ld at most%s", (long)r.rlim_cur,
@@ -114,6 +122,105 @@ static void look_at_limits(void)
 	      "max_map_count is %ld: matters to kernels before 6.13, where a "
 	      "stack guard is a mapping",
 	      maps);
+}
+
+/* What BPF stands on, each by itself: one of them is what is missing. */
+static void look_at_btf(void)
+{
+	bool ok = !access("/sys/kernel/btf/vmlinux", R_OK);
+
+	found("BTF", ok, "%s",
+	      ok ? "/sys/kernel/btf/vmlinux can be read"
+		 : "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
+		   "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
+		   "events");
+}
+
+/* A line of /proc/self/status, as a hexadecimal number. */
+static unsigned long long status_hex(const char *name)
+{
+	unsigned long long n = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			n = strtoull(line + strlen(name), NULL, 16);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+#define CAP_SYS_ADMIN_ 21
+#define CAP_PERFMON_   38
+#define CAP_BPF_       39
+
+static void look_at_privileges(void)
+{
+	unsigned long long caps = status_hex("CapEff:");
+	bool admin = caps >> CAP_SYS_ADMIN_ & 1;
+	bool ok = admin || (caps >> CAP_BPF_ & 1 && caps >> CAP_PERFMON_ & 1);
+	bool filtered = status_hex("Seccomp:") == 2;
+
+	found("privileges", ok, "%s",
+	      ok ? "BPF is allowed to this process"
+		 : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
+		   "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
+	found("seccomp", !filtered, "%s",
+	      filtered ? "system calls are filtered, as in a container: docker "
+			 "run --security-opt seccomp=unconfined"
+		       : "no system calls are filtered");
+}
+
+static void look_at_perf(void)
+{
+	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
+	bool root = !geteuid();
+	bool tracefs = !access("/sys/kernel/tracing/events", R_OK) ||
+		       !access("/sys/kernel/debug/tracing/events", R_OK);
+
+	found("perf events", root || paranoid <= 1,
+	      "the rung below BPF; perf_event_paranoid is %ld%s", paranoid,
+	      root || paranoid <= 1
+		      ? ""
+		      : ": as root, sysctl kernel.perf_event_paranoid=1");
+	found("tracefs", tracefs, "%s",
+	      tracefs ? "mounted: perf events count system calls and io_uring"
+		      : "not mounted: only perf events without BPF need it; "
+			"mount -t tracefs tracefs /sys/kernel/tracing");
+}
+
+static void look_at_cgroups(void)
+{
+	bool ok = !access("/sys/fs/cgroup/cgroup.procs", R_OK) ||
+		  !access("/sys/fs/cgroup/unified/cgroup.procs", R_OK);
+
+	found("cgroups", ok, "%s",
+	      ok ? "a cgroup2 mount is there: urt stat -G"
+		 : "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
+		   "/sys/fs/cgroup/unified");
+}
+
+static void look_at_tools(void)
+{
+	static const struct {
+		const char *name, *command;
+	} tools[] = {
+		{ "strace", "strace -V 2>/dev/null" },
+		{ "perf", "perf version 2>/dev/null" },
+		{ "bpftool", "{ bpftool version || /usr/sbin/bpftool version; "
+			     "} 2>/dev/null" },
+		{ "clang", "clang --version 2>/dev/null" },
+	};
+	char version[64];
+
+	for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
+		peer_version(tools[i].command, version, sizeof(version));
+		found(tools[i].name, *version, "%s",
+		      *version ? version
+			       : "not installed; only to build or to compare "
+				 "with: `make deps`");
+	}
 }
 
 static void look_at_peers(void)
@@ -154,7 +261,12 @@ int cmd_doctor(int argc, char **argv)
 
 	if (argc > 1 && !json) {
 		fputs("usage: urt doctor [--json]\n"
-		      "Exit status 1 if io_uring or eBPF cannot be used.\n",
+		      "\n"
+		      "What this machine can do, and the command that mends "
+		      "what it cannot.\n"
+		      "Exit status 1 if io_uring or eBPF cannot be used.\n"
+		      "\n"
+		      "  --json   one JSON document (schema urt.doctor.v1)\n",
 		      strcmp(argv[1], "--help") ? stderr : stdout);
 		return strcmp(argv[1], "--help") ? EXIT_BAD : 0;
 	}
@@ -167,7 +279,12 @@ int cmd_doctor(int argc, char **argv)
 		      : ": 6.1 or later is what this is made for");
 	look_at_ring();
 	look_at_bpf();
+	look_at_btf();
+	look_at_privileges();
+	look_at_perf();
+	look_at_cgroups();
 	look_at_limits();
+	look_at_tools();
 	look_at_peers();
 	if (json) {
 		print_json();

@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
 	{ "demo", cmd_demo, "the experiment: all models, one workload" },
 	{ "stat", cmd_stat, "count what a program asks of the kernel" },
+	{ "top", cmd_top, "the same of all processes, live" },
+	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
 	{ "bench", cmd_bench,
 	  "micro-benchmarks of the runtime, beside others" },
 	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },
@@ -28,14 +30,27 @@ static int usage(FILE *out)
 		if (commands[i].what)
 			fprintf(out, "  %-8s %s\n", commands[i].name,
 				commands[i].what);
-	fputs("\n`urt COMMAND --help` lists a command's options.\n", out);
+	fputs("\n`urt help COMMAND` lists a command's options.\n", out);
 	return out == stdout ? 0 : EXIT_BAD;
+}
+
+/* urt help COMMAND */
+static int help(char *name)
+{
+	char *argv[] = { name, "--help", NULL };
+
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		if (commands[i].what && !strcmp(name, commands[i].name))
+			return commands[i].run(2, argv);
+	return fail("no such command: \"%s\" (`urt help` lists them)", name);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return usage(stderr);
+	if (argc > 2 && !strcmp(argv[1], "help"))
+		return help(argv[2]);
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help"))
 		return usage(stdout);
 	if (!strcmp(argv[1], "--version")) {

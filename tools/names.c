@@ -8,12 +8,27 @@ static const char *const syscalls[SYSCALL_NAMES_MAX] = {
 #include "syscall_names.h"
 };
 
-const char *syscall_name(unsigned nr, char buf[32])
+/* Empty where the machine has no such table, or its header is missing. */
+static const char *const syscalls_32[SYSCALL_NAMES_MAX] = {
+#include "syscall_names_32.h"
+};
+
+static const char *name_in(const char *const *table, unsigned nr, char buf[32])
 {
-	if (nr < SYSCALL_NAMES_MAX && syscalls[nr])
-		return syscalls[nr];
+	if (nr < SYSCALL_NAMES_MAX && table[nr])
+		return table[nr];
 	snprintf(buf, 32, "syscall_%u", nr);
 	return buf;
+}
+
+const char *syscall_name(unsigned nr, char buf[32])
+{
+	return name_in(syscalls, nr, buf);
+}
+
+const char *syscall_name_32(unsigned nr, char buf[32])
+{
+	return name_in(syscalls_32, nr, buf);
 }
 
 /* enum io_uring_op, include/uapi/linux/io_uring.h, in order. */

@@ -1,402 +1,414 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt stat: counts what one command, or one running process, asks of the
- * kernel. Two rungs: BPF, and without it what the kernel itself tells of a
- * process (context switches, CPU time).
+ * urt stat: counts what a command, running processes, a cgroup or all
+ * processes ask of the kernel. What was wanted is read here; measuring is in
+ * stat_run.c, names of figures in stat_figures.c.
  */
 #define _GNU_SOURCE
 #include "stat.h"
-#include "launch.h"
-#include <dirent.h>
+#include "stat_control.h"
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-struct options {
-	bool json;
-	bool no_bpf;
-	const char *out;
-	long pid;
-	long ops;
-};
 
 static const char usage_text[] =
-	"usage: urt stat [OPTIONS] -- COMMAND [ARGUMENT ...]\n"
-	"       urt stat [OPTIONS] -p PID\n"
+	"usage: urt stat [OPTIONS] [-- COMMAND [ARGUMENT ...]]\n"
 	"\n"
 	"Counts kernel context switches, system calls, io_uring operations and,\n"
-	"for programs on uring_rt, switches in user space. The result goes to\n"
-	"stderr; the command's stdout and exit status are its own.\n"
+	"for programs on uring_rt, switches in user space: of the command and\n"
+	"what it starts; or, with -p, -G or -a, of what is running, while the\n"
+	"command runs or until Ctrl-C. The result goes to stderr; the command's\n"
+	"stdout and exit status are its own.\n"
 	"\n"
-	"  -p, --pid PID      a running process, until it ends or Ctrl-C\n"
-	"      --json         one JSON document (schema urt.stat.v1)\n"
-	"  -o, --output FILE  the result goes there\n"
-	"      --ops N        also print everything per operation, for N of them\n"
-	"      --no-bpf       only what /proc and getrusage tell\n";
+	"  -p, --pid PID[,PID]    running processes\n"
+	"  -G, --cgroup DIR       all in a cgroup (v2) and below\n"
+	"  -a, --all-cpus         all processes\n"
+	"  -I, --interval-print MS\n"
+	"                         what came in each MS milliseconds\n"
+	"  -r, --repeat N         run the command N times: means and spread\n"
+	"      --timeout MS       stop after that (a command: by SIGTERM)\n"
+	"  -D, --delay MS         begin after that; -1: when told by --control\n"
+	"      --control fd:N[,M] | fifo:COMMANDS[,ANSWERS]\n"
+	"                         enable, disable, ping, stop, a line each\n"
+	"\n"
+	"      --ops N            also per operation, for N of them\n"
+	"      --ops-from FIGURE  ... for as many as a figure says, or\n"
+	"                         file:PATH, whose first line is the number\n"
+	"      --per-thread       also by thread\n"
+	"      --times            histograms of times on and off the CPU\n"
+	"      --assert EXPR      exit status 3 if it does not hold; several\n"
+	"                         ('switches/op < 0.1', 'off-cpu.p99 < 20ms')\n"
+	"      --list             names of all figures\n"
+	"\n"
+	"  -x, --field-separator SEP\n"
+	"                         value, unit, figure, rung, per operation\n"
+	"      --json             one JSON document (schema urt.stat.v1; with\n"
+	"                         -I one a line; with -r urt.stat.runs.v1)\n"
+	"  -o, --output FILE      the result goes there\n"
+	"\n"
+	"      --cost sampled|always|off\n"
+	"                         how what counting costs is measured\n"
+	"      --no-syscalls      do not count them: spares every process ~35 ns\n"
+	"                         a call\n"
+	"      --no-bpf           perf events, or what /proc and getrusage tell\n"
+	"      --no-perf          no perf events\n";
 
-/* ---- /proc: what there is without BPF ---- */
+enum {
+	OPT_JSON = 256,
+	OPT_OPS,
+	OPT_OPS_FROM,
+	OPT_NO_BPF,
+	OPT_NO_PERF,
+	OPT_NO_SYSCALLS,
+	OPT_TIMEOUT,
+	OPT_CONTROL,
+	OPT_PER_THREAD,
+	OPT_TIMES,
+	OPT_ASSERT,
+	OPT_COST,
+	OPT_LIST,
+};
 
-static bool status_field(const char *line, const char *name, uint64_t *sum)
+static const struct option long_options[] = {
+	{ "pid", required_argument, NULL, 'p' },
+	{ "cgroup", required_argument, NULL, 'G' },
+	{ "all-cpus", no_argument, NULL, 'a' },
+	{ "interval-print", required_argument, NULL, 'I' },
+	{ "repeat", required_argument, NULL, 'r' },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "delay", required_argument, NULL, 'D' },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "ops", required_argument, NULL, OPT_OPS },
+	{ "ops-from", required_argument, NULL, OPT_OPS_FROM },
+	{ "per-thread", no_argument, NULL, OPT_PER_THREAD },
+	{ "times", no_argument, NULL, OPT_TIMES },
+	{ "assert", required_argument, NULL, OPT_ASSERT },
+	{ "list", no_argument, NULL, OPT_LIST },
+	{ "field-separator", required_argument, NULL, 'x' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "output", required_argument, NULL, 'o' },
+	{ "cost", required_argument, NULL, OPT_COST },
+	{ "no-syscalls", no_argument, NULL, OPT_NO_SYSCALLS },
+	{ "no-bpf", no_argument, NULL, OPT_NO_BPF },
+	{ "no-perf", no_argument, NULL, OPT_NO_PERF },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+/* ---- options ---- */
+
+static bool parse_pids(char *text, struct stat_options *o)
 {
-	size_t len = strlen(name);
+	long pid;
 
-	if (strncmp(line, name, len) || line[len] != ':')
+	for (char *p = strtok(text, ","); p; p = strtok(NULL, ",")) {
+		if (!parse_number("-p", p, 1, 1 << 22, &pid))
+			return false;
+		if (o->pids == STAT_PIDS_MAX) {
+			fail("-p: at most %d processes; -G takes a cgroup of "
+			     "any number",
+			     STAT_PIDS_MAX);
+			return false;
+		}
+		o->pid[o->pids++] = pid;
+	}
+	if (!o->pids)
+		fail("-p: give a PID");
+	return o->pids;
+}
+
+static bool parse_ms(const char *name, const char *text, long min, int64_t *ns)
+{
+	long ms;
+
+	if (!parse_number(name, text, min, INT_MAX, &ms))
 		return false;
-	*sum += strtoull(line + len + 1, NULL, 10);
+	*ns = ms * NS_PER_MS;
 	return true;
 }
 
-/* Sums over the threads that are there now. False: the process is gone. */
-static bool proc_switches(pid_t pid, uint64_t *nvcsw, uint64_t *nivcsw)
+static bool parse_cost(const char *text, enum stat_cost *cost)
 {
-	char path[300], line[256];
-	uint64_t v = 0, n = 0;
-	struct dirent *e;
-	DIR *d;
+	static const char *const names[] = { "sampled", "always", "off" };
 
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
-	if (!d)
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(text, names[i])) {
+			*cost = i;
+			return true;
+		}
+	fail("--cost: \"%s\" is none of sampled, always, off", text);
+	return false;
+}
+
+static bool parse_assert(const char *text, struct stat_options *o)
+{
+	if (!stat_assert_valid(text))
 		return false;
-	while ((e = readdir(d))) {
-		FILE *f;
+	if (o->nr_asserts == STAT_ASSERTS_MAX) {
+		fail("--assert: at most %d", STAT_ASSERTS_MAX);
+		return false;
+	}
+	o->asserts[o->nr_asserts++] = text;
+	return true;
+}
 
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid,
-			 e->d_name);
-		f = fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (!status_field(line, "voluntary_ctxt_switches", &v))
-				status_field(line, "nonvoluntary_ctxt_switches",
-					     &n);
+static bool parse_ops_from(const char *text, struct stat_options *o)
+{
+	o->ops_from = text;
+	if (!strncmp(text, "file:", 5) || stat_figure_exists(text))
+		return true;
+	fail("--ops-from: there is no figure \"%s\" (`urt stat --list`)", text);
+	return false;
+}
+
+static void print_name(const char *name, void *arg)
+{
+	puts(name);
+}
+
+static int list_figures(void)
+{
+	struct stat_options o = { .times = true };
+	struct stat_result r = { .options = &o, .source = "bpf" };
+
+	stat_each_figure(&r, print_name, NULL);
+	puts("syscalls:NAME\nswitches:NAME  (while in that system call)\n"
+	     "uring:OPCODE\npolled:OPCODE\npunted:OPCODE\n"
+	     "user:COUNTER  (of a program on uring_rt)\n"
+	     "on-cpu.pN, off-cpu.pN  (percentiles; with --times)");
+	return 0;
+}
+
+/* False: wrong, and it was said. */
+static bool option(struct stat_options *o, int opt, char *arg)
+{
+	switch (opt) {
+	case 'p':
+		return parse_pids(arg, o);
+	case 'G':
+		o->cgroup = arg;
+		return true;
+	case 'a':
+		return o->all = true;
+	case 'I':
+		return parse_ms("-I", arg, 1, &o->interval_ns);
+	case 'r':
+		return parse_number("-r", arg, 1, STAT_RUNS_MAX, &o->repeat);
+	case 'D':
+		return parse_ms("-D", arg, -1, &o->delay_ns);
+	case 'x':
+		o->separator = arg;
+		o->format = STAT_CSV;
+		return true;
+	case 'o':
+		o->out = arg;
+		return true;
+	case OPT_TIMEOUT:
+		return parse_ms("--timeout", arg, 1, &o->timeout_ns);
+	case OPT_CONTROL:
+		return control_open(arg, &o->control_fd, &o->ack_fd);
+	case OPT_OPS:
+		return parse_number("--ops", arg, 1, LONG_MAX, &o->ops);
+	case OPT_OPS_FROM:
+		return parse_ops_from(arg, o);
+	case OPT_PER_THREAD:
+		return o->per_thread = true;
+	case OPT_TIMES:
+		return o->times = true;
+	case OPT_ASSERT:
+		return parse_assert(arg, o);
+	case OPT_JSON:
+		o->format = STAT_JSON;
+		return true;
+	case OPT_COST:
+		return parse_cost(arg, &o->cost);
+	case OPT_NO_SYSCALLS:
+		return o->no_syscalls = true;
+	case OPT_NO_BPF:
+		return o->no_bpf = true;
+	case OPT_NO_PERF:
+		return o->no_perf = true;
+	default:
+		fail("`urt stat --help` lists the options");
+		return false;
+	}
+}
+
+/* What does not go together, or NULL. */
+static const char *contradiction(const struct stat_options *o)
+{
+	int targets = (o->pids > 0) + (o->cgroup != NULL) + o->all;
+
+	if (targets > 1)
+		return "give one of -p, -G and -a";
+	if (!targets && !o->command)
+		return "give either a command after -- or -p PID, -G or -a";
+	if (o->repeat > 1 && (o->interval_ns || o->delay_ns < 0 ||
+			      o->control_fd >= 0 || !o->command))
+		return "-r takes a command, and neither -I, -D -1 nor "
+		       "--control";
+	if (o->repeat > 1 && o->format == STAT_CSV)
+		return "-r prints text or --json";
+	if (o->delay_ns < 0 && o->control_fd < 0)
+		return "-D -1 waits for --control";
+	if (o->ops && o->ops_from)
+		return "give one of --ops and --ops-from";
+	if (o->per_thread && o->no_bpf)
+		return "--per-thread needs BPF";
+	return NULL;
+}
+
+/* 0, or the exit code + 1: nothing is to be measured. */
+static int parse(int argc, char **argv, struct stat_options *o)
+{
+	const char *wrong;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "+p:G:aI:r:D:x:o:h", long_options,
+				  NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(usage_text, stdout);
+			return 1;
+		}
+		if (opt == OPT_LIST)
+			return 1 + list_figures();
+		if (!option(o, opt, optarg))
+			return 1 + EXIT_BAD;
+	}
+	if (optind < argc)
+		o->command = argv + optind;
+	wrong = contradiction(o);
+	return wrong ? 1 + fail("stat: %s", wrong) : 0;
+}
+
+/* ---- results ---- */
+
+struct telling {
+	FILE *out;
+	const struct stat_options *o;
+	long told; /* intervals so far */
+};
+
+static void tell(const struct stat_result *r, void *arg)
+{
+	struct telling *t = arg;
+
+	if (t->o->format == STAT_JSON)
+		stat_print_json(t->out, r, true);
+	else if (t->o->format == STAT_CSV)
+		stat_print_csv(t->out, r, true);
+	else
+		stat_print_interval(t->out, r, t->told % 25 == 0);
+	fflush(t->out);
+	t->told++;
+}
+
+/* How many operations there were. */
+static void find_ops(struct stat_result *r)
+{
+	const struct stat_options *o = r->options;
+	char why[256] = "it holds no number";
+	FILE *f;
+
+	r->ops = o->ops;
+	if (!o->ops_from)
+		return;
+	if (strncmp(o->ops_from, "file:", 5)) {
+		if (stat_figure(r, o->ops_from, &r->ops, why) && r->ops > 0)
+			return;
+		if (!r->ops)
+			strcpy(why, "it is 0");
+	} else {
+		f = fopen(o->ops_from + 5, "re");
+		if (!f)
+			snprintf(why, sizeof(why), "%s", strerror(errno));
+		if (f && fscanf(f, "%lf", &r->ops) == 1 && r->ops > 0) {
+			fclose(f);
+			return;
+		}
 		if (f)
 			fclose(f);
 	}
-	closedir(d);
-	*nvcsw = v;
-	*nivcsw = n;
-	return true;
+	r->ops = 0;
+	fail("--ops-from %s: %s; nothing is said per operation", o->ops_from,
+	     why);
 }
 
-static bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
+static void print(FILE *out, struct stat_result *const *r, long n)
 {
-	char path[64], line[1024], *p;
-	unsigned long user, sys;
-	long hz = sysconf(_SC_CLK_TCK);
-	FILE *f;
-	bool ok;
+	const struct stat_options *o = r[0]->options;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	ok = fgets(line, sizeof(line), f) && (p = strrchr(line, ')')) &&
-	     sscanf(p + 1,
-		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-		    &user, &sys) == 2;
-	fclose(f);
-	if (ok) {
-		*user_ns = user * NS_PER_S / hz;
-		*system_ns = sys * NS_PER_S / hz;
-	}
-	return ok;
-}
-
-/* ---- counting ---- */
-
-/* ended: every thread is ending, so wait for their last switches. */
-static void read_counts(struct counter *c, struct stat_result *r, bool ended)
-{
-	uint64_t runs, ns;
-
-	if (!c || counter_read(c, &r->counts))
-		return;
-	/* Its parent may be told of a thread's end before its last switch. */
-	for (int i = 0; i < 50 && ended && !counts_all_ended(&r->counts); i++) {
-		sleep_ns(NS_PER_MS);
-		counter_read(c, &r->counts);
-	}
-	r->nvcsw = r->nivcsw = 0;
-	for (int i = 0; i < URT_CLASSES; i++) {
-		r->nvcsw += r->counts.class[i].nvcsw;
-		r->nivcsw += r->counts.class[i].nivcsw;
-	}
-	counter_cost(c, &runs, &ns);
-	r->bpf_runs = runs - r->bpf_runs;
-	r->bpf_ns = ns - r->bpf_ns;
-}
-
-static int64_t timeval_ns(struct timeval tv)
-{
-	return tv.tv_sec * NS_PER_S + tv.tv_usec * 1000;
-}
-
-static const int forwarded[] = { SIGINT,  SIGQUIT, SIGTERM,  SIGHUP, SIGUSR1,
-				 SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
-
-/* Blocks what is to be forwarded, and tells of it by a descriptor. */
-static int signals_open(sigset_t *old)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (unsigned i = 0; i < ARRAY_LEN(forwarded); i++)
-		sigaddset(&set, forwarded[i]);
-	sigprocmask(SIG_BLOCK, &set, old);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-static int pidfd_open_(pid_t pid)
-{
-	return syscall(SYS_pidfd_open, pid, 0);
-}
-
-/* Until it has ended (true), or, where stop_on_signal, we are told to stop. */
-static bool wait_for(pid_t pid, int pidfd, int signal_fd, bool stop_on_signal)
-{
-	struct pollfd fds[2] = { { pidfd, POLLIN, 0 },
-				 { signal_fd, POLLIN, 0 } };
-	struct signalfd_siginfo info;
-
-	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return true;
-		if (fds[0].revents)
-			return true;
-		if (!fds[1].revents ||
-		    read(signal_fd, &info, sizeof(info)) != sizeof(info))
-			continue;
-		if (stop_on_signal && info.ssi_signo != SIGWINCH &&
-		    info.ssi_signo != SIGCONT)
-			return false;
-		/* The terminal has sent its own to the whole group. */
-		if (!stop_on_signal && info.ssi_code != SI_KERNEL)
-			kill(pid, info.ssi_signo);
-	}
-}
-
-static int shell_code(int status)
-{
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
-				   : WEXITSTATUS(status);
-}
-
-static int count_command(struct counter *c, struct stat_result *r)
-{
-	struct launch l;
-	struct rusage ru;
-	sigset_t old;
-	int64_t begin;
-	int err, status = 0, fd = signals_open(&old), pidfd = -1;
-	char *dir = user_stats_dir_new();
-
-	err = launch(&l, r->command, &old, -1, -1);
-	if (err)
-		goto out;
-	r->pid = l.pid;
-	pidfd = pidfd_open_(l.pid);
-	if (c) {
-		counter_start_at_exec(c, l.pid);
-		counter_cost(c, &r->bpf_runs, &r->bpf_ns);
-	}
-	begin = now_ns();
-	err = launch_go(&l);
-	if (err)
-		goto out;
-	if (pidfd >= 0)
-		wait_for(l.pid, pidfd, fd, false);
-	while (wait4(l.pid, &status, 0, &ru) < 0 && errno == EINTR)
-		;
-	r->wall_ns = now_ns() - begin;
-	r->exit_code = shell_code(status);
-	r->user_ns = timeval_ns(ru.ru_utime);
-	r->system_ns = timeval_ns(ru.ru_stime);
-	r->nvcsw = ru.ru_nvcsw;
-	r->nivcsw = ru.ru_nivcsw;
-	read_counts(c, r, true);
-	r->has_user = dir && user_stats_dir_read(dir, &r->user);
-out:
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	close(fd);
-	close(pidfd);
-	user_stats_dir_free(dir);
-	if (err)
-		fail("cannot run \"%s\": %s", r->command[0], strerror(-err));
-	return err;
-}
-
-/* Without BPF, the last look at a process that ends is what counts. */
-static void watch_proc(struct stat_result *r, int pidfd, int signal_fd)
-{
-	struct pollfd fds[2] = { { pidfd, POLLIN, 0 },
-				 { signal_fd, POLLIN, 0 } };
-
-	while (proc_switches(r->pid, &r->nvcsw, &r->nivcsw) &&
-	       poll(fds, 2, 100) == 0)
-		;
-}
-
-/* A descriptor of the process, if it is one and has not ended; else says so. */
-static int running_process(pid_t pid)
-{
-	struct pollfd p = { pidfd_open_(pid), POLLIN, 0 };
-
-	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
-		return p.fd;
-	if (p.fd < 0 && errno == EINVAL)
-		fail("%d is a thread: give the PID of its process", pid);
-	else if (p.fd < 0)
-		fail("no process has the PID %d", pid);
+	if (n > 1 && o->format == STAT_JSON)
+		stat_print_repeated_json(out, r, n);
+	else if (n > 1)
+		stat_print_repeated(out, r, n);
+	else if (o->format == STAT_JSON)
+		stat_print_json(out, r[0], false);
+	else if (o->format == STAT_CSV)
+		stat_print_csv(out, r[0], false);
 	else
-		fail("the process %d has ended", pid);
-	close(p.fd);
-	return -1;
+		stat_print_text(out, r[0]);
 }
 
-static int count_running(struct counter *c, struct stat_result *r, int pidfd)
+static int check_asserts(struct stat_result *const *r, long n)
 {
-	struct urt__stats_page *page;
-	struct user_stats before = { 0 };
-	int64_t begin = now_ns(), user_ns = -1, system_ns = -1;
-	uint64_t nvcsw = 0, nivcsw = 0;
-	sigset_t old;
-	bool ended = false;
-	int err, fd;
+	const struct stat_options *o = r[0]->options;
+	int code = 0;
 
-	proc_switches(r->pid, &nvcsw, &nivcsw);
-	proc_cpu(r->pid, &user_ns, &system_ns);
-	page = user_stats_map(r->pid);
-	if (page)
-		user_stats_add(&before, page);
-	err = c ? counter_attach(c, r->pid) : 0;
-	if (err) {
-		fail("cannot count process %d: %s", r->pid, strerror(-err));
-		return err;
-	}
-	fd = signals_open(&old);
-	if (c) {
-		counter_cost(c, &r->bpf_runs, &r->bpf_ns);
-		ended = wait_for(r->pid, pidfd, fd, true);
-	} else {
-		watch_proc(r, pidfd, fd);
-	}
-	close(fd);
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	r->wall_ns = now_ns() - begin;
-	if (user_ns >= 0 && proc_cpu(r->pid, &r->user_ns, &r->system_ns)) {
-		r->user_ns -= user_ns;
-		r->system_ns -= system_ns;
-	}
-	r->nvcsw -= nvcsw;
-	r->nivcsw -= nivcsw;
-	read_counts(c, r, ended);
-	if (page) {
-		user_stats_add(&r->user, page);
-		user_stats_subtract(&r->user, &before);
-		user_stats_unmap(page);
-		r->has_user = true;
-	}
-	return 0;
+	for (long run = 0; run < n; run++)
+		for (unsigned i = 0; i < o->nr_asserts; i++)
+			if (!stat_assert_holds(r[run], o->asserts[i], stderr))
+				code = EXIT_ASSERT;
+	return code;
 }
 
-static int count_pid(struct counter *c, struct stat_result *r)
+/* The results so far, of at most o->repeat runs; how many. */
+static long measure(const struct stat_options *o, struct stat_result **r,
+		    FILE *out)
 {
-	int pidfd = running_process(r->pid);
-	int err = pidfd < 0 ? -ESRCH : count_running(c, r, pidfd);
+	struct telling t = { out, o, 0 };
+	bool stopped = false;
+	long n = 0;
 
-	close(pidfd);
-	return err;
-}
-
-/* ---- the command ---- */
-
-static int parse(int argc, char **argv, struct options *o)
-{
-	static const struct option longs[] = {
-		{ "pid", required_argument, NULL, 'p' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "ops", required_argument, NULL, 'n' },
-		{ "no-bpf", no_argument, NULL, 'B' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "+p:o:h", longs, NULL)) != -1) {
-		switch (opt) {
-		case 'p':
-			if (!parse_number("-p", optarg, 1, 1 << 22, &o->pid))
-				return EXIT_BAD;
+	while (n < o->repeat && !stopped) {
+		r[n] = calloc(1, sizeof(**r));
+		if (!r[n] || stat_measure(o, r[n], o->interval_ns ? tell : NULL,
+					  &t, &stopped)) {
+			free(r[n]);
 			break;
-		case 'n':
-			if (!parse_number("--ops", optarg, 1, INT64_MAX,
-					  &o->ops))
-				return EXIT_BAD;
-			break;
-		case 'o':
-			o->out = optarg;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'B':
-			o->no_bpf = true;
-			break;
-		case 'h':
-			fputs(usage_text, stdout);
-			exit(0);
-		default:
-			return fail("`urt stat --help` lists the options");
 		}
+		find_ops(r[n++]);
 	}
-	if (!o->pid == (optind == argc))
-		return fail("stat: give either a command after -- or -p PID");
-	return 0;
+	return n;
 }
 
 int cmd_stat(int argc, char **argv)
 {
-	struct options o = { 0 };
-	struct stat_result r = { .user_ns = -1, .system_ns = -1 };
-	struct counter *counter = NULL;
+	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
+	static struct stat_result *r[STAT_RUNS_MAX];
 	FILE *out = stderr;
-	int err;
+	int code = parse(argc, argv, &o);
+	long n;
 
-	if (parse(argc, argv, &o))
-		return EXIT_BAD;
+	if (code)
+		return code - 1;
 	if (o.out && !(out = fopen(o.out, "we")))
 		return fail("cannot write %s: %s", o.out, strerror(errno));
-	r.ops = o.ops;
-	r.pid = o.pid;
-	if (!o.pid)
-		r.command = argv + optind;
-	if (o.no_bpf)
-		strcpy(r.why_no_bpf, "not wanted (--no-bpf)");
-	else
-		counter = counter_open(r.why_no_bpf, sizeof(r.why_no_bpf));
-	r.source = counter ? "bpf" : "proc";
-	r.has_uring = counter && counter_has_uring(counter);
-	if (counter)
-		counter_measure_cost(counter);
-	err = o.pid ? count_pid(counter, &r) : count_command(counter, &r);
-	counter_close(counter);
-	if (err)
+	n = measure(&o, r, out);
+	if (!n)
 		return EXIT_BAD;
-	if (o.json)
-		stat_print_json(out, &r);
-	else
-		stat_print_text(out, &r);
+	if (!o.interval_ns)
+		print(out, r, n);
 	if (fflush(out) || ferror(out))
 		return fail("cannot write the result: %s", strerror(errno));
-	return r.exit_code;
+	code = check_asserts(r, n);
+	for (long i = 0; i < n; i++) {
+		if (r[i]->exit_code)
+			code = r[i]->exit_code;
+		stat_result_free(r[i]);
+		free(r[i]);
+	}
+	return code;
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The result of `urt stat`, for people and as urt.stat.v1. */
+/*
+ * The result of `urt stat` for people, and as values for scripts (-x). Where a
+ * figure does not stand on the highest rung, its line says on which.
+ */
 #include "stat.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-
-static const char no_uring[] =
-	"this kernel has no io_uring, or not its tracepoints";
-static const char *const class_names[] = { "app", "iou_wrk", "iou_sqp" };
 
 /* "12345678" as "12,345,678". */
 static const char *grouped(uint64_t n, char buf[32])
@@ -26,17 +25,53 @@ static const char *grouped(uint64_t n, char buf[32])
 	return buf;
 }
 
-static void line(FILE *f, const struct stat_result *r, int indent, uint64_t n,
-		 const char *what)
+static void line_of(FILE *f, const struct stat_result *r, int indent,
+		    uint64_t n, const char *what, const char *rung)
 {
 	char buf[32];
 
+	bool more = r->ops > 0 || (rung && strcmp(rung, "bpf"));
+
 	fprintf(f, "%16s  %*s%-*s", grouped(n, buf), indent * 2, "",
-		30 - indent * 2, what);
-	if (r->ops)
-		fprintf(f, " %12.4g per operation", (double)n / r->ops);
+		more ? 30 - indent * 2 : 0, what);
+	if (r->ops > 0)
+		fprintf(f, " %12.4g per operation", n / r->ops);
+	if (rung && strcmp(rung, "bpf"))
+		fprintf(f, "  [%s]", rung);
 	fputc('\n', f);
 }
+
+static void line(FILE *f, const struct stat_result *r, int indent, uint64_t n,
+		 const char *what)
+{
+	line_of(f, r, indent, n, what, NULL);
+}
+
+/* One with a name; "n/a" and why if it could not be had. */
+static bool figure(FILE *f, const struct stat_result *r, int indent,
+		   const char *name, const char *what)
+{
+	char why[256];
+	double n;
+
+	if (!stat_figure(r, name, &n, why)) {
+		fprintf(f, "%16s  %*s%s: %s\n", "n/a", indent * 2, "", what,
+			why);
+		return false;
+	}
+	line_of(f, r, indent, n, what, stat_figure_rung(r, name));
+	return true;
+}
+
+static double value(const struct stat_result *r, const char *name)
+{
+	char why[256];
+	double n;
+
+	return stat_figure(r, name, &n, why) ? n : 0;
+}
+
+/* ---- the non-zero ones of many counts, most first ---- */
 
 struct named {
 	uint64_t n;
@@ -51,7 +86,6 @@ static int most_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* The non-zero ones of n counts, most first. */
 static void sorted_lines(FILE *f, const struct stat_result *r, int indent,
 			 const __u64 *counts, unsigned n,
 			 const char *(*name)(unsigned, char[32]))
@@ -73,58 +107,126 @@ static const char *switch_cause(unsigned nr, char buf[32])
 {
 	if (nr == URT_NO_SYSCALL)
 		return "outside system calls";
-	return syscall_name(nr, buf);
+	return nr == URT_SYSCALL_OTHER ? "32-bit and unknown system calls"
+				       : syscall_name(nr, buf);
+}
+
+static const char *name_32(unsigned nr, char buf[32])
+{
+	const char *name = syscall_name_32(nr, buf);
+	char copy[32];
+
+	snprintf(copy, sizeof(copy), "%s", name);
+	snprintf(buf, 32, "%.22s (32-bit)", copy);
+	return buf;
+}
+
+/* ---- the sections ---- */
+
+static void print_causes(FILE *f, const struct stat_result *r)
+{
+	static const struct {
+		const char *figure, *what;
+	} causes[] = {
+		{ "cause.syscall", "waiting in a system call" },
+		{ "cause.page-fault", "waiting for a page" },
+		{ "cause.preemption", "preempted" },
+		{ "cause.exit", "ending" },
+		{ "cause.other", "stopped, or a kernel thread" },
+	};
+
+	fputs("                  because\n", f);
+	for (unsigned i = 0; i < ARRAY_LEN(causes); i++)
+		if (value(r, causes[i].figure))
+			line(f, r, 1, value(r, causes[i].figure),
+			     causes[i].what);
+	fputs("                  its own threads were then in\n", f);
+	sorted_lines(f, r, 1, r->counts.calls.switches_in, URT_SYSCALL_SLOTS,
+		     switch_cause);
 }
 
 static void print_switches(FILE *f, const struct stat_result *r)
 {
-	uint64_t total = 0, voluntary = 0, involuntary = 0;
-	bool io_threads = false;
+	static const char *const classes[] = { "of its own threads",
+					       "of io_uring workers (iou-wrk)",
+					       "of io_uring pollers (iou-sqp)",
+					       "of other kernel threads" };
+	bool bpf = !strcmp(r->source, "bpf"), others = false;
 
-	for (int i = 0; i < URT_CLASSES; i++) {
-		total += counts_switches(&r->counts, i);
-		voluntary += r->counts.class[i].voluntary;
-		involuntary += r->counts.class[i].involuntary;
-		io_threads |= i && counts_switches(&r->counts, i);
-	}
-	line(f, r, 0, total, "kernel switches");
-	line(f, r, 1, voluntary, "voluntary");
-	line(f, r, 1, involuntary, "involuntary");
-	for (int i = 0; i < URT_CLASSES && io_threads; i++)
+	figure(f, r, 0, "switches", "kernel switches");
+	figure(f, r, 1, "voluntary", "voluntary");
+	figure(f, r, 1, "involuntary", "involuntary");
+	for (int i = 1; i < URT_CLASSES; i++)
+		others |= counts_switches(&r->counts, i) > 0;
+	for (int i = 0; i < URT_CLASSES && others; i++)
 		if (counts_switches(&r->counts, i))
 			line(f, r, 1, counts_switches(&r->counts, i),
-			     i == URT_CLASS_APP ? "of its own threads"
-			     : i == URT_CLASS_IOU_WRK
-				     ? "of io_uring workers (iou-wrk)"
-				     : "of io_uring pollers (iou-sqp)");
-	if (total) {
-		fputs("                  its own threads were then in\n", f);
-		sorted_lines(f, r, 1,
-			     r->counts.class[URT_CLASS_APP].switches_in,
-			     URT_SYSCALL_SLOTS, switch_cause);
-	}
-	if (r->nvcsw + r->nivcsw != total)
+			     classes[i]);
+	if (bpf && value(r, "switches"))
+		print_causes(f, r);
+	if (value(r, "mismatch"))
 		fprintf(f,
 			"  MISMATCH: the kernel's own counters grew by %" PRIu64
-			" (nvcsw) + %" PRIu64 " (nivcsw)\n",
-			r->nvcsw, r->nivcsw);
+			" (nvcsw) + %" PRIu64 " (nivcsw)%s\n",
+			r->nvcsw, r->nivcsw,
+			r->live ? " (read while it ran)" : "");
+}
+
+static void print_syscalls(FILE *f, const struct stat_result *r)
+{
+	if (!figure(f, r, 0, "syscalls", "system calls"))
+		return;
+	sorted_lines(f, r, 1, r->counts.calls.made, URT_SYSCALL_SLOTS,
+		     syscall_name);
+	sorted_lines(f, r, 1, r->counts.calls.made_32, URT_SYSCALLS_32,
+		     name_32);
+}
+
+static void print_op(FILE *f, const struct stat_result *r, unsigned op,
+		     uint64_t n)
+{
+	char buf[32], what[96];
+	uint64_t polled = 0, punted = 0, deferred = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++) {
+		polled += r->counts.class[i].polled[op];
+		punted += r->counts.class[i].punted[op];
+		deferred += r->counts.class[i].deferred[op];
+	}
+	snprintf(what, sizeof(what), "%s", uring_op_name(op, buf));
+	if (deferred)
+		snprintf(what, sizeof(what),
+			 "%s: %" PRIu64 " inline, %" PRIu64 " by poll, %" PRIu64
+			 " punted",
+			 uring_op_name(op, buf), n - deferred, polled, punted);
+	line(f, r, 1, n, what);
 }
 
 static void print_uring(FILE *f, const struct stat_result *r)
 {
-	struct urt_counts all = { 0 };
+	if (!value(r, "uring") && !value(r, "completed")) {
+		char why[256];
+		double n;
 
-	for (int i = 0; i < URT_CLASSES; i++)
-		for (int op = 0; op < URT_URING_OPS; op++)
-			all.submitted[op] += r->counts.class[i].submitted[op];
-	if (!r->has_uring)
-		fprintf(f, "%16s  io_uring operations: %s\n", "n/a", no_uring);
-	if (!counts_submitted(&r->counts) && !counts_completed(&r->counts))
+		if (!stat_figure(r, "uring", &n, why))
+			figure(f, r, 0, "uring", "io_uring operations");
 		return;
-	line(f, r, 0, counts_submitted(&r->counts), "io_uring operations");
-	sorted_lines(f, r, 1, all.submitted, URT_URING_OPS, uring_op_name);
-	line(f, r, 1, counts_completed(&r->counts), "completions");
-	line(f, r, 1, counts_punted(&r->counts), "given to a worker thread");
+	}
+	figure(f, r, 0, "uring", "io_uring operations");
+	for (unsigned op = 0; op < URT_URING_OPS; op++) {
+		uint64_t n = 0;
+
+		for (int i = 0; i < URT_CLASSES; i++)
+			n += r->counts.class[i].submitted[op];
+		if (n)
+			print_op(f, r, op, n);
+	}
+	figure(f, r, 1, "completed", "completions");
+	if (strcmp(r->source, "bpf"))
+		return;
+	line(f, r, 1, value(r, "inline"), "done at once");
+	line(f, r, 1, value(r, "polled"), "after a wait for their file");
+	line(f, r, 1, value(r, "punted"), "punted to a worker thread");
 }
 
 static void print_user(FILE *f, const struct stat_result *r)
@@ -140,216 +242,209 @@ static void print_user(FILE *f, const struct stat_result *r)
 		line(f, r, 0, user_stats_get(&r->user, shown[i]), shown[i]);
 }
 
+static void duration(double ns, char buf[32])
+{
+	static const char *const unit[] = { "ns", "us", "ms", "s" };
+	int i = 0;
+
+	for (; ns >= 1000 && i < 3; i++)
+		ns /= 1000;
+	snprintf(buf, 32, "%.3g %s", ns, unit[i]);
+}
+
+static void print_histogram(FILE *f, const struct stat_result *r, bool on)
+{
+	uint64_t slot[URT_TIME_LOGS] = { 0 }, most = 0;
+	char from[32], mean[32];
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		for (int log = 0; log < URT_TIME_LOGS; log++)
+			slot[log] += on ? r->counts.class[i].on_cpu[log]
+					: r->counts.class[i].off_cpu[log];
+	for (int log = 0; log < URT_TIME_LOGS; log++)
+		if (slot[log] > most)
+			most = slot[log];
+	duration(value(r, on ? "on-cpu.mean" : "off-cpu.mean"), mean);
+	fprintf(f, "\n  %s, mean %s; from ... to twice that\n",
+		on ? "time on the CPU at a stretch"
+		   : "time off the CPU, until it ran again",
+		mean);
+	for (int log = 0; log < URT_TIME_LOGS; log++) {
+		if (!slot[log])
+			continue;
+		duration((double)(UINT64_C(1) << log), from);
+		fprintf(f, "%12s %12" PRIu64 "  %.*s\n", from, slot[log],
+			(int)(1 + slot[log] * 39 / most),
+			"****************************************");
+	}
+}
+
+static int busiest_first(const void *a, const void *b)
+{
+	const struct urt_thread *x = a, *y = b;
+	uint64_t m = x->voluntary + x->involuntary;
+	uint64_t n = y->voluntary + y->involuntary;
+
+	return m < n ? 1 : m > n ? -1 : 0;
+}
+
+static void print_threads(FILE *f, const struct stat_result *r)
+{
+	if (!r->thread)
+		return;
+	qsort(r->thread, r->threads, sizeof(*r->thread), busiest_first);
+	fprintf(f, "\n  %7s %7s %-16s %-8s %10s %10s %11s %10s %12s\n", "pid",
+		"tid", "name", "class", "voluntary", "involunt.", "syscalls",
+		"uring ops", "on CPU ms");
+	for (unsigned i = 0; i < r->threads; i++) {
+		const struct urt_thread *t = &r->thread[i];
+		char pid[16];
+
+		snprintf(pid, sizeof(pid), "%u", t->tgid);
+		fprintf(f,
+			"  %7s %7u %-16.16s %-8s %10llu %10llu %11llu "
+			"%10llu %12.3f\n",
+			t->pid ? pid : "others", t->pid, t->comm,
+			stat_class_names[t->class], t->voluntary,
+			t->involuntary, t->syscalls, t->submitted,
+			t->on_cpu_ns / 1e6);
+	}
+}
+
 static void print_title(FILE *f, const struct stat_result *r)
 {
+	const struct stat_options *o = r->options;
+
 	fputs("\n urt stat:", f);
-	for (char **a = r->command; a && *a; a++)
+	if (o->all)
+		fputs(" all processes", f);
+	if (o->cgroup)
+		fprintf(f, " cgroup %s", o->cgroup);
+	for (unsigned i = 0; i < o->pids; i++)
+		fprintf(f, " %s%d", i ? "" : "process ", o->pid[i]);
+	if (o->command && (o->all || o->cgroup || o->pids))
+		fputs(" while", f);
+	for (char **a = o->command; a && *a; a++)
 		fprintf(f, " %s", *a);
-	if (!r->command)
-		fprintf(f, " process %d", r->pid);
 	fprintf(f, "   (source: %s)\n\n", r->source);
+}
+
+/* For how much of the time the cost was looked at, and what that says. */
+static void print_cost(FILE *f, const struct stat_result *r)
+{
+	const struct stat_costs *c = &r->cost;
+
+	if (!c->runs || !c->sampled_ns)
+		return;
+	fprintf(f,
+		"%16.1f  ns an event was spent counting, %.2f %% of one CPU, "
+		"for all processes\n"
+		"                  (%" PRIu64 " events in %.3f s %s)\n",
+		(double)c->ns / c->runs, 100.0 * c->ns / c->sampled_ns, c->runs,
+		c->sampled_ns / 1e9,
+		r->options->cost == STAT_COST_ALWAYS ? "were measured"
+						     : "were sampled");
 }
 
 void stat_print_text(FILE *f, const struct stat_result *r)
 {
 	print_title(f, r);
-	if (!strcmp(r->source, "bpf")) {
-		print_switches(f, r);
-		line(f, r, 0, counts_syscalls(&r->counts), "system calls");
-		sorted_lines(f, r, 1, r->counts.class[URT_CLASS_APP].syscalls,
-			     URT_SYSCALL_SLOTS, syscall_name);
-		print_uring(f, r);
-	} else {
-		line(f, r, 0, r->nvcsw + r->nivcsw, "kernel switches");
-		line(f, r, 1, r->nvcsw, "voluntary");
-		line(f, r, 1, r->nivcsw, "involuntary");
-		fprintf(f, "%16s  system calls, io_uring: %s\n", "n/a",
-			r->why_no_bpf);
+	print_switches(f, r);
+	print_syscalls(f, r);
+	print_uring(f, r);
+	if (!strcmp(r->source, "perf")) {
+		figure(f, r, 0, "page-faults", "page faults");
+		figure(f, r, 0, "migrations", "migrations between CPUs");
 	}
 	print_user(f, r);
+	if (r->options->times && !strcmp(r->source, "bpf")) {
+		print_histogram(f, r, true);
+		print_histogram(f, r, false);
+	} else if (r->options->times) {
+		figure(f, r, 0, "on-cpu.mean", "times");
+	}
+	print_threads(f, r);
 	fprintf(f, "\n%16.6f  s elapsed\n", r->wall_ns / 1e9);
 	if (r->user_ns >= 0)
 		fprintf(f, "%16.6f  s user\n%16.6f  s system\n",
 			r->user_ns / 1e9, r->system_ns / 1e9);
-	if (r->bpf_runs)
-		fprintf(f,
-			"%16.6f  s spent counting, on all CPUs and by all "
-			"processes, in %" PRIu64 " events\n",
-			r->bpf_ns / 1e9, r->bpf_runs);
+	print_cost(f, r);
 	if (r->counts.lost)
 		fprintf(f, "  LOST: %" PRIu64 " events could not be counted\n",
 			r->counts.lost);
 	fputc('\n', f);
 }
 
-/* ---- urt.stat.v1 ---- */
+/* ---- intervals ---- */
 
-static void json_counts(struct json *j, const char *member, const __u64 *counts,
-			unsigned n, const char *(*name)(unsigned, char[32]))
+static const struct {
+	const char *figure, *heading;
+} columns[] = {
+	{ "switches", "switches" },
+	{ "voluntary", "voluntary" },
+	{ "involuntary", "involuntary" },
+	{ "syscalls", "syscalls" },
+	{ "uring", "uring ops" },
+	{ "punted", "punted" },
+	{ "user-switches", "user switches" },
+};
+
+void stat_print_interval(FILE *f, const struct stat_result *r, bool heading)
 {
-	char buf[32];
-
-	json_object(j, member);
-	for (unsigned i = 0; i < n; i++)
-		if (counts[i])
-			json_int(j, name(i, buf), counts[i]);
-	json_end_object(j);
-}
-
-static const char *json_switch_cause(unsigned nr, char buf[32])
-{
-	return nr == URT_NO_SYSCALL ? "none" : syscall_name(nr, buf);
-}
-
-static void json_bpf(struct json *j, const struct stat_result *r)
-{
-	const struct urt_counts *app = &r->counts.class[URT_CLASS_APP];
-	struct urt_counts all = { 0 };
-
-	for (int i = 0; i < URT_CLASSES; i++) {
-		all.voluntary += r->counts.class[i].voluntary;
-		all.involuntary += r->counts.class[i].involuntary;
-		for (int op = 0; op < URT_URING_OPS; op++)
-			all.submitted[op] += r->counts.class[i].submitted[op];
+	if (heading) {
+		fprintf(f, "#%11s", "time s");
+		for (unsigned i = 0; i < ARRAY_LEN(columns); i++)
+			fprintf(f, " %13s", columns[i].heading);
+		fputc('\n', f);
 	}
-	json_object(j, "threads");
-	for (int i = 0; i < URT_CLASSES; i++)
-		json_int(j, class_names[i], r->counts.class[i].tasks);
-	json_end_object(j);
-	json_object(j, "switches");
-	json_int(j, "total", all.voluntary + all.involuntary);
-	json_int(j, "voluntary", all.voluntary);
-	json_int(j, "involuntary", all.involuntary);
-	json_object(j, "by_class");
-	for (int i = 0; i < URT_CLASSES; i++)
-		json_int(j, class_names[i], counts_switches(&r->counts, i));
-	json_end_object(j);
-	json_counts(j, "by_syscall", app->switches_in, URT_SYSCALL_SLOTS,
-		    json_switch_cause);
-	json_end_object(j);
-	json_object(j, "syscalls");
-	json_int(j, "total", counts_syscalls(&r->counts));
-	json_counts(j, "by_name", app->syscalls, URT_SYSCALL_SLOTS,
-		    syscall_name);
-	json_end_object(j);
-	if (!r->has_uring) {
-		json_null(j, "io_uring");
+	fprintf(f, "%12.6f", (r->start_ns + r->wall_ns) / 1e9);
+	for (unsigned i = 0; i < ARRAY_LEN(columns); i++) {
+		char why[256], buf[32] = "n/a";
+		double n;
+
+		if (stat_figure(r, columns[i].figure, &n, why))
+			grouped(n, buf);
+		fprintf(f, " %13s", buf);
+	}
+	fputc('\n', f);
+	fflush(f);
+}
+
+/* ---- -x ---- */
+
+struct csv {
+	FILE *f;
+	const struct stat_result *r;
+	bool interval;
+};
+
+/* [time,]value,unit,figure,rung,per operation */
+static void csv_line(const char *name, void *arg)
+{
+	const struct csv *c = arg;
+	const char *x = c->r->options->separator;
+	char why[256];
+	double n;
+
+	if (c->interval)
+		fprintf(c->f, "%.9f%s", (c->r->start_ns + c->r->wall_ns) / 1e9,
+			x);
+	if (!stat_figure(c->r, name, &n, why)) {
+		fprintf(c->f, "<not counted>%s%s%s%s%s%s\n", x,
+			stat_figure_unit(name), x, name, x, x);
 		return;
 	}
-	json_object(j, "io_uring");
-	json_int(j, "enters", app->syscalls[__NR_io_uring_enter]);
-	json_int(j, "submitted", counts_submitted(&r->counts));
-	json_int(j, "completed", counts_completed(&r->counts));
-	json_int(j, "punted", counts_punted(&r->counts));
-	json_counts(j, "by_opcode", all.submitted, URT_URING_OPS,
-		    uring_op_name);
-	json_end_object(j);
+	fprintf(c->f, "%.0f%s%s%s%s%s%s%s", n, x, stat_figure_unit(name), x,
+		name, x, stat_figure_rung(c->r, name), x);
+	if (c->r->ops > 0)
+		fprintf(c->f, "%.6g", n / c->r->ops);
+	fputc('\n', c->f);
 }
 
-static void json_proc(struct json *j, const struct stat_result *r)
+void stat_print_csv(FILE *f, const struct stat_result *r, bool interval)
 {
-	json_null(j, "threads");
-	json_object(j, "switches");
-	json_int(j, "total", r->nvcsw + r->nivcsw);
-	json_int(j, "voluntary", r->nvcsw);
-	json_int(j, "involuntary", r->nivcsw);
-	json_null(j, "by_class");
-	json_null(j, "by_syscall");
-	json_end_object(j);
-	json_null(j, "syscalls");
-	json_null(j, "io_uring");
-}
+	struct csv c = { f, r, interval };
 
-static void json_unavailable(struct json *j, const struct stat_result *r)
-{
-	static const char *const without_bpf[] = {
-		"threads",  "switches.by_class", "switches.by_syscall",
-		"syscalls", "io_uring",		 "cost",
-	};
-
-	json_object(j, "unavailable");
-	for (unsigned i = 0;
-	     strcmp(r->source, "bpf") && i < ARRAY_LEN(without_bpf); i++)
-		json_string(j, without_bpf[i], r->why_no_bpf);
-	if (strcmp(r->source, "bpf"))
-		json_string(j, "drops", "nothing was streamed or counted");
-	else if (!r->has_uring)
-		json_string(j, "io_uring", no_uring);
-	if (!r->has_user)
-		json_string(j, "user",
-			    "no counters page: it does not run on uring_rt, or "
-			    "could not write to /tmp");
-	if (r->user_ns < 0)
-		json_string(j, "cpu_ns", "the process has ended");
-	if (!r->ops)
-		json_string(j, "ops", "not given (--ops)");
-	json_end_object(j);
-}
-
-static void json_user(struct json *j, const struct stat_result *r)
-{
-	if (!r->has_user) {
-		json_null(j, "user");
-		return;
-	}
-	json_object(j, "user");
-	for (unsigned i = 0; i < r->user.n; i++)
-		json_int(j, r->user.counter[i].name, r->user.counter[i].value);
-	json_end_object(j);
-}
-
-static void json_cpu(struct json *j, const struct stat_result *r)
-{
-	if (r->user_ns < 0) {
-		json_null(j, "cpu_ns");
-		return;
-	}
-	json_object(j, "cpu_ns");
-	json_int(j, "user", r->user_ns);
-	json_int(j, "system", r->system_ns);
-	json_end_object(j);
-}
-
-void stat_print_json(FILE *f, const struct stat_result *r)
-{
-	struct json j = { .out = f };
-	bool bpf = !strcmp(r->source, "bpf");
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.stat.v1");
-	json_array(&j, "command");
-	for (char **a = r->command; a && *a; a++)
-		json_string(&j, NULL, *a);
-	json_end_array(&j);
-	json_int(&j, "exit_code", r->exit_code);
-	json_int(&j, "wall_ns", r->wall_ns);
-	json_cpu(&j, r);
-	json_string(&j, "source", r->source);
-	if (bpf)
-		json_int(&j, "drops", r->counts.lost);
-	else
-		json_null(&j, "drops");
-	if (r->ops)
-		json_int(&j, "ops", r->ops);
-	else
-		json_null(&j, "ops");
-	if (bpf)
-		json_bpf(&j, r);
-	else
-		json_proc(&j, r);
-	json_object(&j, "kernel");
-	json_int(&j, "nvcsw", r->nvcsw);
-	json_int(&j, "nivcsw", r->nivcsw);
-	json_end_object(&j);
-	json_user(&j, r);
-	if (bpf) {
-		json_object(&j, "cost");
-		json_int(&j, "bpf_runs", r->bpf_runs);
-		json_int(&j, "bpf_ns", r->bpf_ns);
-		json_end_object(&j);
-	} else {
-		json_null(&j, "cost");
-	}
-	json_unavailable(&j, r);
-	json_end_object(&j);
+	stat_each_figure(r, csv_line, &c);
+	fflush(f);
 }

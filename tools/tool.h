@@ -14,15 +14,18 @@
 
 /* Exit codes: 0 fine, 1 the program failed or was used wrongly, 3 an assert
  * failed. */
-#define EXIT_BAD 1
+#define EXIT_BAD    1
+#define EXIT_ASSERT 3
 
 /* Subcommands: argv[0] is the subcommand's name; the result is the exit code. */
 int cmd_bench(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 /* Prints "urt: ..." and a newline to stderr; returns EXIT_BAD. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -64,6 +67,8 @@ void json_null(struct json *, const char *name);
 /* Of a system call, or "syscall_N" in buf. */
 const char *syscall_name(unsigned nr, char buf[32]);
 #define SYSCALL_NAMES_MAX 512
+/* Of one in the 32-bit table of a 64-bit kernel. */
+const char *syscall_name_32(unsigned nr, char buf[32]);
 /* Of an io_uring operation: "RECV"; "OP_N" in buf for one not known here. */
 const char *uring_op_name(unsigned op, char buf[32]);
 

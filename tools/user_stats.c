@@ -126,6 +126,16 @@ uint64_t user_stats_get(const struct user_stats *s, const char *name)
 	return 0;
 }
 
+void user_stats_sum(struct user_stats *a, const struct user_stats *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct user_counter *c = find(a, b->counter[i].name);
+
+		if (c)
+			c->value += b->counter[i].value;
+	}
+}
+
 void user_stats_subtract(struct user_stats *a, const struct user_stats *b)
 {
 	for (unsigned i = 0; i < a->n; i++)

@@ -39,6 +39,8 @@ bool user_stats_dir_read(const char *dir, struct user_stats *);
 void user_stats_dir_free(char *dir);
 
 uint64_t user_stats_get(const struct user_stats *, const char *name);
+/* a + b, a - b, into a. */
+void user_stats_sum(struct user_stats *, const struct user_stats *);
 void user_stats_subtract(struct user_stats *, const struct user_stats *);
 
 #endif

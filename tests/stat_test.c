@@ -1,0 +1,690 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt stat` against independent sources: the kernel's own counters of each
+ * thread, programs whose demands are known (tests/probe), getrusage; and its
+ * options one by one. Runs in the build directory.
+ */
+#define _GNU_SOURCE
+#include "test.h"
+#include "tool_run.h"
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the probe printed is in probe.out, the document in text. */
+static int stat_json(const char *options, const char *args)
+{
+	int code = sh("./urt stat --json -o stat2.json %s -- tests/probe %s "
+		      ">probe2.out 2>stat2.err; code=$?\n"
+		      "cat stat2.json; exit $code",
+		      options, args);
+
+	if (code != 77)
+		ck_assert_msg(strstr(text, "\"schema\":\"urt.stat.v1\""),
+			      "%s %s: %s", options, args, text);
+	return code;
+}
+
+static void stat_ok(const char *options, const char *args)
+{
+	ck_assert_int_eq(stat_json(options, args), 0);
+	ck_assert_int_eq(number(NULL, "drops"), 0);
+}
+
+static void kernel_agrees(void)
+{
+	ck_assert_int_eq(number("switches", "total"),
+			 number("kernel", "nvcsw") +
+				 number("kernel", "nivcsw"));
+	ck_assert_int_eq(number("switches", "voluntary"),
+			 number("kernel", "nvcsw"));
+}
+
+/* ---- exactness ---- */
+
+/* voluntary + involuntary of the thread tid in thread_list; -1: not there. */
+static long long thread_switches(long tid)
+{
+	char key[32];
+	const char *p = strstr(text, "\"thread_list\":[");
+	long long v, n;
+
+	snprintf(key, sizeof(key), "\"tid\":%ld,", tid);
+	p = p ? strstr(p, key) : NULL;
+	if (!p || !(p = strstr(p, "\"voluntary\":")) ||
+	    sscanf(p, "\"voluntary\":%lld,\"involuntary\":%lld", &v, &n) != 2)
+		return -1;
+	return v + n;
+}
+
+static void threads_agree_with_the_kernel(int threads, int each)
+{
+	static char own[1 << 20];
+	char args[64], *line, *save;
+	int compared = 0;
+
+	snprintf(args, sizeof(args), "rounds %d %d", threads, each);
+	stat_ok("--per-thread", args);
+	kernel_agrees();
+	snprintf(own, sizeof(own), "%s", text);
+	ck_assert_int_eq(sh("cat probe2.out"), 0);
+	line = strdup(text);
+	snprintf(text, sizeof(text), "%s", own);
+	for (char *l = strtok_r(line, "\n", &save); l;
+	     l = strtok_r(NULL, "\n", &save)) {
+		long tid, kernel;
+		long long ours;
+
+		ck_assert_int_eq(sscanf(l, "%ld %ld", &tid, &kernel), 2);
+		ours = thread_switches(tid);
+		/* What it made of its own end comes after its look. */
+		ck_assert_msg(ours > kernel && ours <= kernel + 40,
+			      "thread %ld: the kernel %ld, urt %lld", tid,
+			      kernel, ours);
+		compared++;
+	}
+	free(line);
+	ck_assert_int_eq(compared, threads);
+}
+
+START_TEST(switches_of_each_thread_are_the_kernels)
+{
+	static const int threads[] = { 1, 10, 1000 };
+
+	NEED_BPF();
+	threads_agree_with_the_kernel(threads[_i], 20);
+}
+END_TEST
+
+START_TEST(threads_of_microseconds_are_all_counted)
+{
+	NEED_BPF();
+	stat_ok("", "threads 2000");
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 20000);
+	if (!SANITIZED)
+		ck_assert_int_eq(number("threads", "app"), 2001);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(a_storm_of_forks_is_counted_whole)
+{
+	NEED_BPF();
+	stat_ok("", "storm 100");
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 3000);
+	if (!SANITIZED)
+		ck_assert_int_eq(number("threads", "app"), 301);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(programs_that_are_executed_are_followed)
+{
+	NEED_BPF();
+	stat_ok("", "execs 20");
+	ck_assert_int_eq(number("by_name", "execve"), 21);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(system_calls_of_32_bits_have_their_own_table)
+{
+	NEED_BPF();
+	if (sh("tests/probe calls32 1") == 77)
+		SKIP("this kernel runs no 32-bit system calls");
+	stat_ok("", "calls32 1000");
+	ck_assert_int_eq(number("by_name_32", "getppid"), 1001);
+	*strstr(text, "\"by_name_32\"") = '\0';
+	ck_assert_int_eq(number("by_name", "getppid"), -1);
+}
+END_TEST
+
+START_TEST(a_million_system_calls_are_counted_to_one)
+{
+	NEED_BPF();
+	stat_ok("", "calls 1000000");
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 1000000);
+}
+END_TEST
+
+/* ---- causes ---- */
+
+static long long causes(void)
+{
+	static const char *const all[] = { "syscall", "page_fault",
+					   "preemption", "exit", "other" };
+	long long n = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+		n += number("by_cause", all[i]);
+	return n;
+}
+
+START_TEST(waiting_for_pages_is_a_cause)
+{
+	long major;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("dd if=/dev/urandom of=faults.bin bs=1M count=2 "
+			    "2>/dev/null"),
+			 0);
+	stat_ok("", "faults faults.bin");
+	ck_assert_int_eq(causes(), number("switches", "total"));
+	major = number("by_cause", "page_fault");
+	ck_assert_int_eq(sh("cat probe2.out; rm faults.bin"), 0);
+	if (atol(text) < 100)
+		SKIP("this file system keeps pages in memory");
+	/* A page may come before one waits; one fault may wait twice. */
+	ck_assert_msg(major >= atol(text) / 2 && major <= 2 * atol(text),
+		      "the kernel %s, urt %ld", text, major);
+}
+END_TEST
+
+START_TEST(preemption_is_a_cause)
+{
+	NEED_BPF();
+	stat_ok("", "preempted 100");
+	ck_assert_int_eq(causes(), number("switches", "total"));
+	ck_assert_int_eq(number("by_cause", "preemption"),
+			 number("kernel", "nivcsw"));
+	ck_assert_int_ge(number("by_cause", "preemption"), 5);
+}
+END_TEST
+
+START_TEST(waiting_in_a_system_call_is_a_cause)
+{
+	NEED_BPF();
+	stat_ok("", "sleeps 100");
+	ck_assert_int_eq(causes(), number("switches", "total"));
+	ck_assert_int_ge(number("by_cause", "syscall"), 90);
+	ck_assert_int_ge(number("by_cause", "exit"), 1);
+}
+END_TEST
+
+/* ---- io_uring ---- */
+
+START_TEST(operations_tell_how_they_were_completed)
+{
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	stat_ok("", "nops 100");
+	ck_assert_int_eq(number("io_uring", "inline"), 100);
+	ck_assert_int_eq(number("io_uring", "polled"), 0);
+	ck_assert_int_eq(number("io_uring", "punted"), 0);
+	stat_ok("", "polls 100");
+	ck_assert_int_eq(number("io_uring", "submitted"), 100);
+	ck_assert_int_eq(number("io_uring", "completed"), 100);
+	ck_assert_int_eq(number("polled_by_opcode", "READ"), 100);
+	ck_assert_int_eq(number("io_uring", "inline"), 0);
+	stat_ok("", "punts 100");
+	ck_assert_int_eq(number("punted_by_opcode", "READ"), 100);
+	ck_assert_int_eq(number("io_uring", "inline"), 0);
+	ck_assert_int_eq(number("io_uring", "completed"), 100);
+	ck_assert_int_ge(number("threads", "iou_wrk"), 1);
+	ck_assert_int_ge(number("by_class", "iou_wrk"), 1);
+	kernel_agrees();
+}
+END_TEST
+
+/* ---- what is measured ---- */
+
+START_TEST(several_processes_are_counted_together)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo\n"
+		   "tests/probe hang >hang1 & a=$!\n"
+		   "tests/probe hang >hang2 & b=$!\n"
+		   "until grep -q hanging hang1 && grep -q hanging hang2; "
+		   "do :; done\n"
+		   "./urt stat --json -p $a,$b -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
+		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
+		   "kill -USR1 $a $b; wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo hang1 hang2; cat stat2.json\n"
+		   "exit $code"),
+		0);
+	ck_assert_int_eq(number("by_name", "exit_group"), 2);
+	ck_assert_int_eq(number("by_cause", "exit"), 2);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(all_processes_are_counted_while_a_command_runs)
+{
+	long long calls;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -a --json -o stat2.json -- "
+			    "tests/probe calls 3000 && cat stat2.json"),
+			 0);
+	calls = number("by_name", "sched_get_priority_max");
+	ck_assert_int_eq(calls, 3000);
+	ck_assert_int_gt(number("threads", "kernel"), 5);
+}
+END_TEST
+
+/* A new cgroup (v2), or NULL: none can be made here. */
+static const char *cgroup_new(void)
+{
+	static char path[128];
+	static const char *const mounts[] = { "/sys/fs/cgroup",
+					      "/sys/fs/cgroup/unified" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(mounts); i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", mounts[i]);
+		if (access(path, W_OK))
+			continue;
+		snprintf(path, sizeof(path), "%s/urt-test-%d", mounts[i],
+			 getpid());
+		if (!mkdir(path, 0755))
+			return path;
+	}
+	return NULL;
+}
+
+START_TEST(a_cgroup_is_counted_until_it_vanishes)
+{
+	const char *group;
+
+	NEED_BPF();
+	group = cgroup_new();
+	if (!group)
+		SKIP("no cgroup (v2) can be made here");
+	/* Goes in, makes its calls, and ends; then the group is removed. */
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo; mkdir %s/below\n"
+		   "./urt stat -G %s --json -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo 2>stat2.err & tool=$!\n"
+		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
+		   "sh -c 'echo $$ >%s/below/cgroup.procs; "
+		   "exec tests/probe calls 700'\n"
+		   "tests/probe calls 900\n"
+		   "until rmdir %s/below %s 2>/dev/null; do :; done\n"
+		   "wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo; cat stat2.json stat2.err\n"
+		   "exit $code",
+		   group, group, group, group, group),
+		0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 700);
+	ck_assert_ptr_nonnull(strstr(text, "is gone"));
+}
+END_TEST
+
+START_TEST(only_what_is_between_enable_and_disable_counts)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo\n"
+		   "./urt stat -a -D -1 --json -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
+		   "say() { echo $1 >ctl.fifo; read answer <ack.fifo; }\n"
+		   "say ping; tests/probe calls 100\n"
+		   "say enable; tests/probe calls 1000; say disable\n"
+		   "tests/probe calls 100\n"
+		   "say enable; tests/probe calls 1000; say disable\n"
+		   "echo stop >ctl.fifo; wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo; cat stat2.json; exit $code"),
+		0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 2000);
+}
+END_TEST
+
+START_TEST(a_timeout_ends_the_command_and_prints)
+{
+	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 128 + SIGTERM);
+	ck_assert_int_ge(number(NULL, "wall_ns"), 200 * MS);
+	ck_assert_int_lt(number(NULL, "wall_ns"), 20000 * MS);
+}
+END_TEST
+
+START_TEST(intervals_add_up_to_the_whole)
+{
+	long long sum = 0;
+	int lines = 0;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -I 20 --json -o stat2.json -- "
+			    "tests/probe sleeps 1000 >probe2.out; "
+			    "cat stat2.json"),
+			 0);
+	for (char *p = text; (p = strstr(p, "\"clock_nanosleep\":")); p++) {
+		/* Once by switches, once by calls. */
+		char *calls = strstr(p + 1, "\"clock_nanosleep\":");
+
+		ck_assert_ptr_nonnull(calls);
+		sum += atoll(calls + strlen("\"clock_nanosleep\":"));
+		p = calls;
+		lines++;
+	}
+	ck_assert_int_ge(lines, 3);
+	ck_assert_int_eq(sum, 1000);
+}
+END_TEST
+
+START_TEST(repeated_runs_give_mean_and_spread)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -r 3 --json -- tests/probe calls 500 "
+			    "2>&1"),
+			 0);
+	ck_assert_int_eq(number(NULL, "runs"), 3);
+	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(strstr(p, "\"mean\":500,\"deviation\":0,"));
+}
+END_TEST
+
+START_TEST(values_are_separated_as_wished)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -x ';' --ops 10 -- tests/probe "
+			    "calls 500 2>&1"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(
+		text, "\n500;;syscalls:sched_get_priority_max;bpf;50\n"));
+	ck_assert_ptr_nonnull(strstr(text, "<not counted>;;user-switches;;"));
+}
+END_TEST
+
+START_TEST(operations_may_come_from_a_figure_or_a_file)
+{
+	NEED_BPF();
+	stat_ok("--ops-from syscalls:sched_get_priority_max", "calls 250");
+	ck_assert_int_eq(number(NULL, "ops"), 250);
+	ck_assert_int_eq(sh("echo 42 >ops.txt"), 0);
+	stat_ok("--ops-from file:ops.txt", "calls 250");
+	ck_assert_int_eq(number(NULL, "ops"), 42);
+	ck_assert_int_eq(sh("./urt stat --ops-from file:/no/such -- true 2>&1"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "nothing is said per operation"));
+}
+END_TEST
+
+START_TEST(times_are_counted_once_for_each_switch)
+{
+	long long n = 0;
+	char *p;
+
+	NEED_BPF();
+	stat_ok("--times", "sleeps 100");
+	p = strstr(text, "\"off_cpu_from_ns\":{");
+	ck_assert_ptr_nonnull(p);
+	for (p = strchr(p, '{'); *p != '}'; p++)
+		if (*p == ':')
+			n += atoll(p + 1);
+	/* All but the last end with running again. */
+	ck_assert_int_eq(n, number("switches", "total") - 1);
+}
+END_TEST
+
+/* ---- rungs ---- */
+
+START_TEST(perf_events_are_the_second_rung)
+{
+	long v[2], n[2];
+
+	if (stat_json("--no-bpf", "sleeps 100") ||
+	    !strstr(text, "\"source\":\"perf\""))
+		SKIP("no perf events here");
+	ck_assert_int_ge(number("switches", "total"), 90);
+	ck_assert_ptr_nonnull(strstr(text, "\"switches\":\"perf\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"voluntary\":\"rusage\""));
+	if (strstr(text, "\"syscalls\":null"))
+		ck_assert_ptr_nonnull(strstr(text, "tracefs"));
+	v[0] = number("switches", "total");
+	ck_assert_int_eq(sh("cat probe2.out"), 0);
+	ck_assert_int_eq(
+		sscanf(text, "%ld %ld %ld %ld", &v[1], &n[0], &v[1], &n[1]), 4);
+	ck_assert_int_le(v[0], v[1] + n[1] + 10);
+}
+END_TEST
+
+/* ---- assertions ---- */
+
+static void assert_code(const char *expression, int code, const char *says)
+{
+	int got = sh("./urt stat -o stat2.txt --ops 100 --assert '%s' -- "
+		     "tests/probe calls 500 2>&1",
+		     expression);
+
+	ck_assert_msg(got == code, "%s: %d: %s", expression, got, text);
+	ck_assert_msg(strstr(text, says), "%s: %s", expression, text);
+}
+
+START_TEST(budgets_that_hold_are_silent)
+{
+	NEED_BPF();
+	assert_code("syscalls:sched_get_priority_max == 500", 0, "");
+	assert_code("syscalls:sched_get_priority_max/op == 5", 0, "");
+	assert_code("syscalls/op <= 50", 0, "");
+	assert_code("syscalls:sched_get_priority_max/syscalls > 10 %", 0, "");
+	assert_code("wall < 60s", 0, "");
+	assert_code("threads >= 1", 0, "");
+	assert_code("lost == 0", 0, "");
+	assert_code("punted/op < 0.001k", 0, "");
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(budgets_that_are_broken_exit_with_3)
+{
+	NEED_BPF();
+	assert_code("syscalls:sched_get_priority_max < 500", 3, "it is 500");
+	assert_code("syscalls:sched_get_priority_max/op != 5", 3, "it is 5");
+	assert_code("user-switches == 0", 3, "not measured");
+	assert_code("off-cpu.p99 < 1ms", 3, "--times");
+	ck_assert_int_eq(sh("./urt stat --no-bpf -o stat2.txt "
+			    "--assert 'syscalls:read < 1' -- true 2>&1"),
+			 3);
+	ck_assert_ptr_nonnull(strstr(text, "not wanted (--no-bpf)"));
+	/* The program's own failure says more. */
+	ck_assert_int_eq(sh("./urt stat -o stat2.txt --assert 'wall < 1ns' -- "
+			    "tests/probe exit 42 2>&1"),
+			 42);
+}
+END_TEST
+
+START_TEST(what_is_no_budget_is_refused_before_anything_runs)
+{
+	refuses("./urt stat --assert 'nonsense < 1' -- true", "no figure");
+	refuses("./urt stat --assert 'switches' -- true", "comes one of <");
+	refuses("./urt stat --assert 'switches < x' -- true", "a number");
+	refuses("./urt stat --assert 'switches < 1 parsec' -- true", "unit");
+	refuses("./urt stat --assert 'switches/day < 1' -- true", "after /");
+	refuses("./urt stat --assert 'switches =< 1' -- true", "comes one of");
+	refuses("./urt stat --assert 'off-cpu.q < 1' -- true", "no figure");
+}
+END_TEST
+
+/* ---- manners ---- */
+
+START_TEST(bad_options_are_refused_with_advice)
+{
+	refuses("./urt stat -a -p 1", "give one of");
+	refuses("./urt stat -D -1 -- true", "waits for --control");
+	refuses("./urt stat -r 2 -p 1", "-r takes a command");
+	refuses("./urt stat -I 0 -- true", "not a number from 1");
+	refuses("./urt stat -p 1,x", "not a number");
+	refuses("./urt stat --control fd:99 -- true", "open descriptors");
+	refuses("./urt stat --control nonsense -- true", "fifo:COMMANDS");
+	refuses("./urt stat --ops-from nonsense -- true", "--list");
+	refuses("./urt stat --cost nonsense -- true", "none of");
+	refuses("./urt stat --ops 1 --ops-from wall -- true", "give one of");
+	if (have_bpf()) {
+		refuses("./urt stat -G /no/such", "cannot count cgroup");
+		refuses("./urt stat -G /tmp", "cgroup2");
+	}
+}
+END_TEST
+
+START_TEST(a_full_disk_is_said)
+{
+	if (access("/dev/full", W_OK))
+		SKIP("no /dev/full here");
+	ck_assert_int_eq(sh("./urt stat -o /dev/full -- true 2>&1"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "cannot write the result"));
+}
+END_TEST
+
+START_TEST(ctrl_c_prints_what_was_measured)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("mkfifo ctl.fifo ack.fifo\n"
+			    "./urt stat -a -o stat2.txt --control "
+			    "fifo:ctl.fifo,ack.fifo & tool=$!\n"
+			    "echo ping >ctl.fifo; read answer <ack.fifo\n"
+			    "kill -INT $tool; wait $tool; code=$?\n"
+			    "rm -f ctl.fifo ack.fifo\n"
+			    "cat stat2.txt; exit $code"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "kernel switches"));
+	ck_assert_ptr_nonnull(strstr(text, "s elapsed"));
+}
+END_TEST
+
+START_TEST(what_counting_cost_is_told)
+{
+	NEED_BPF();
+	stat_ok("--cost always", "calls 100000");
+	ck_assert_int_ge(number("cost", "bpf_runs"), 100000);
+	ck_assert_int_gt(number("cost", "bpf_ns"), 100000);
+	stat_ok("--cost off", "calls 1");
+	ck_assert_ptr_nonnull(strstr(text, "\"cost\":null"));
+}
+END_TEST
+
+/* ---- compare ---- */
+
+START_TEST(compare_tells_a_difference_from_chance)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 300 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(strstr(p,
+				     "\"a\":100,\"b\":300,\"difference\":200,"
+				     "\"low\":200,\"high\":200,"
+				     "\"significant\":\"yes\""));
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 100 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls\":{");
+	ck_assert_ptr_nonnull(p);
+	p = strstr(p, "\"significant\":");
+	ck_assert(!strncmp(p, "\"significant\":\"no\"", 18));
+}
+END_TEST
+
+START_TEST(compare_refuses_what_it_cannot_compare)
+{
+	refuses("./urt compare -- true", "two commands");
+	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
+	refuses("./urt compare -r 1 -- true -- /no/such", "cannot run");
+	refuses("./urt compare -r x -- true -- true", "not a number");
+}
+END_TEST
+
+/* ---- top, help and what is installed ---- */
+
+START_TEST(top_shows_who_calls_and_ends_by_itself)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("tests/probe preempted 3000 & pid=$!\n"
+			    "./urt top -b -n 2 -d 300 -s syscalls; code=$?\n"
+			    "kill $pid; exit $code"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "syscalls/s"));
+	ck_assert_ptr_nonnull(strstr(text, "probe"));
+	refuses("./urt top -s nonsense", "none of");
+	refuses("./urt top -d 1", "not a number from");
+}
+END_TEST
+
+START_TEST(every_command_has_help_a_page_and_completions)
+{
+	static const char *const all[] = {
+		"stat",	 "top",	 "compare", "doctor",
+		"bench", "demo", "load",    "serve"
+	};
+	int zsh = sh("zsh --version >/dev/null 2>&1");
+
+	ck_assert_int_eq(
+		sh("rm -rf man && mkdir man && sh ../../tools/man.sh ./urt man "
+		   "man && sh ../../tools/man.sh ./urt bash >man/b && "
+		   "sh ../../tools/man.sh ./urt zsh >man/z && "
+		   "sh ../../tools/man.sh ./urt fish >man/f && bash -n man/b"),
+		0);
+	if (!zsh)
+		ck_assert_int_eq(sh("zsh -n man/z"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+		ck_assert_int_eq(sh("./urt help %s", all[i]), 0);
+		ck_assert_ptr_nonnull(strstr(text, "usage:"));
+		ck_assert_int_eq(sh("cat man/urt-%s.1", all[i]), 0);
+		ck_assert_ptr_nonnull(strstr(text, ".SH DESCRIPTION"));
+	}
+	ck_assert_int_eq(sh("grep -q -e --per-thread man/b && "
+			    "grep -q -e --per-thread man/z && "
+			    "grep -q -e 'per-thread' man/f"),
+			 0);
+	ck_assert_int_eq(sh("bash -c '. ./man/b; COMP_WORDS=(urt sta); "
+			    "COMP_CWORD=1; _urt; echo $COMPREPLY'"),
+			 0);
+	ck_assert_str_eq(text, "stat\n");
+	refuses("./urt help nonsense", "no such command");
+}
+END_TEST
+
+Suite *stat_suite(void)
+{
+	Suite *s = suite_create("stat");
+	TCase *t = tcase_create("exact");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, switches_of_each_thread_are_the_kernels, 0, 3);
+	tcase_add_test(t, threads_of_microseconds_are_all_counted);
+	tcase_add_test(t, a_storm_of_forks_is_counted_whole);
+	tcase_add_test(t, programs_that_are_executed_are_followed);
+	tcase_add_test(t, system_calls_of_32_bits_have_their_own_table);
+	tcase_add_test(t, a_million_system_calls_are_counted_to_one);
+	tcase_add_test(t, waiting_for_pages_is_a_cause);
+	tcase_add_test(t, preemption_is_a_cause);
+	tcase_add_test(t, waiting_in_a_system_call_is_a_cause);
+	tcase_add_test(t, operations_tell_how_they_were_completed);
+	tcase_add_test(t, times_are_counted_once_for_each_switch);
+	suite_add_tcase(s, t);
+	t = tcase_create("options");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, several_processes_are_counted_together);
+	tcase_add_test(t, all_processes_are_counted_while_a_command_runs);
+	tcase_add_test(t, a_cgroup_is_counted_until_it_vanishes);
+	tcase_add_test(t, only_what_is_between_enable_and_disable_counts);
+	tcase_add_test(t, a_timeout_ends_the_command_and_prints);
+	tcase_add_test(t, intervals_add_up_to_the_whole);
+	tcase_add_test(t, repeated_runs_give_mean_and_spread);
+	tcase_add_test(t, values_are_separated_as_wished);
+	tcase_add_test(t, operations_may_come_from_a_figure_or_a_file);
+	tcase_add_test(t, perf_events_are_the_second_rung);
+	tcase_add_test(t, budgets_that_hold_are_silent);
+	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
+	tcase_add_test(t, what_is_no_budget_is_refused_before_anything_runs);
+	tcase_add_test(t, bad_options_are_refused_with_advice);
+	tcase_add_test(t, a_full_disk_is_said);
+	tcase_add_test(t, ctrl_c_prints_what_was_measured);
+	tcase_add_test(t, what_counting_cost_is_told);
+	tcase_add_test(t, compare_tells_a_difference_from_chance);
+	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
+	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
+	tcase_add_test(t, every_command_has_help_a_page_and_completions);
+	suite_add_tcase(s, t);
+	return s;
+}

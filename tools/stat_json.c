@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+/* The result of `urt stat` as urt.stat.v1. Fields are only ever added. */
+#include "stat.h"
+#include <string.h>
+#include <sys/syscall.h>
+
+static void json_counts(struct json *j, const char *member, const __u64 *counts,
+			unsigned n, const char *(*name)(unsigned, char[32]))
+{
+	char buf[32];
+
+	json_object(j, member);
+	for (unsigned i = 0; i < n; i++)
+		if (counts[i])
+			json_int(j, name(i, buf), counts[i]);
+	json_end_object(j);
+}
+
+static const char *json_switch_cause(unsigned nr, char buf[32])
+{
+	return nr == URT_NO_SYSCALL ? "none" : syscall_name(nr, buf);
+}
+
+static const char *log_name(unsigned log, char buf[32])
+{
+	snprintf(buf, 32, "%llu", 1ULL << log);
+	return buf;
+}
+
+/* A figure or null. */
+static void json_figure(struct json *j, const struct stat_result *r,
+			const char *member, const char *figure)
+{
+	char why[256];
+	double value;
+
+	if (stat_figure(r, figure, &value, why))
+		json_int(j, member, value);
+	else
+		json_null(j, member);
+}
+
+static bool by_bpf(const struct stat_result *r)
+{
+	return !strcmp(r->source, "bpf");
+}
+
+static void json_threads(struct json *j, const struct stat_result *r)
+{
+	if (!by_bpf(r)) {
+		json_null(j, "threads");
+		return;
+	}
+	json_object(j, "threads");
+	for (int i = 0; i < URT_CLASSES; i++)
+		json_int(j, stat_class_names[i], r->counts.class[i].tasks);
+	json_end_object(j);
+}
+
+static void json_switches(struct json *j, const struct stat_result *r)
+{
+	json_object(j, "switches");
+	json_figure(j, r, "total", "switches");
+	json_figure(j, r, "voluntary", "voluntary");
+	json_figure(j, r, "involuntary", "involuntary");
+	if (by_bpf(r)) {
+		struct urt_counts all = { 0 };
+
+		json_object(j, "by_class");
+		for (int i = 0; i < URT_CLASSES; i++) {
+			json_int(j, stat_class_names[i],
+				 counts_switches(&r->counts, i));
+			for (int c = 0; c < URT_CAUSES; c++)
+				all.cause[c] += r->counts.class[i].cause[c];
+		}
+		json_end_object(j);
+		json_counts(j, "by_syscall", r->counts.calls.switches_in,
+			    URT_SYSCALL_SLOTS, json_switch_cause);
+		json_object(j, "by_cause");
+		for (int c = 0; c < URT_CAUSES; c++)
+			json_int(j, stat_cause_names[c], all.cause[c]);
+		json_end_object(j);
+	} else {
+		json_null(j, "by_class");
+		json_null(j, "by_syscall");
+		json_null(j, "by_cause");
+	}
+	json_end_object(j);
+}
+
+static void json_syscalls(struct json *j, const struct stat_result *r)
+{
+	char why[256];
+	double total;
+
+	if (!stat_figure(r, "syscalls", &total, why)) {
+		json_null(j, "syscalls");
+		return;
+	}
+	json_object(j, "syscalls");
+	json_int(j, "total", total);
+	if (by_bpf(r)) {
+		json_counts(j, "by_name", r->counts.calls.made,
+			    URT_SYSCALL_SLOTS, syscall_name);
+		json_counts(j, "by_name_32", r->counts.calls.made_32,
+			    URT_SYSCALLS_32, syscall_name_32);
+	} else {
+		json_null(j, "by_name");
+		json_null(j, "by_name_32");
+	}
+	json_end_object(j);
+}
+
+static void json_uring(struct json *j, const struct stat_result *r)
+{
+	struct urt_counts all = { 0 };
+	char why[256];
+	double total;
+
+	if (!stat_figure(r, "uring", &total, why)) {
+		json_null(j, "io_uring");
+		return;
+	}
+	json_object(j, "io_uring");
+	json_figure(j, r, "enters", "enters");
+	json_int(j, "submitted", total);
+	json_figure(j, r, "completed", "completed");
+	json_figure(j, r, "punted", "punted");
+	json_figure(j, r, "polled", "polled");
+	json_figure(j, r, "inline", "inline");
+	if (by_bpf(r)) {
+		for (int i = 0; i < URT_CLASSES; i++)
+			for (int op = 0; op < URT_URING_OPS; op++) {
+				const struct urt_counts *c =
+					&r->counts.class[i];
+
+				all.submitted[op] += c->submitted[op];
+				all.punted[op] += c->punted[op];
+				all.polled[op] += c->polled[op];
+			}
+		json_counts(j, "by_opcode", all.submitted, URT_URING_OPS,
+			    uring_op_name);
+		json_counts(j, "punted_by_opcode", all.punted, URT_URING_OPS,
+			    uring_op_name);
+		json_counts(j, "polled_by_opcode", all.polled, URT_URING_OPS,
+			    uring_op_name);
+	} else {
+		json_null(j, "by_opcode");
+	}
+	json_end_object(j);
+}
+
+static void json_times(struct json *j, const struct stat_result *r)
+{
+	__u64 on[URT_TIME_LOGS] = { 0 }, off[URT_TIME_LOGS] = { 0 };
+
+	if (!by_bpf(r) || !r->options->times) {
+		json_null(j, "times");
+		return;
+	}
+	for (int i = 0; i < URT_CLASSES; i++)
+		for (int log = 0; log < URT_TIME_LOGS; log++) {
+			on[log] += r->counts.class[i].on_cpu[log];
+			off[log] += r->counts.class[i].off_cpu[log];
+		}
+	json_object(j, "times");
+	json_counts(j, "on_cpu_from_ns", on, URT_TIME_LOGS, log_name);
+	json_counts(j, "off_cpu_from_ns", off, URT_TIME_LOGS, log_name);
+	json_end_object(j);
+}
+
+static void json_thread_list(struct json *j, const struct stat_result *r)
+{
+	if (!r->thread) {
+		json_null(j, "thread_list");
+		return;
+	}
+	json_array(j, "thread_list");
+	for (unsigned i = 0; i < r->threads; i++) {
+		const struct urt_thread *t = &r->thread[i];
+		char name[17] = "";
+
+		memcpy(name, t->comm, sizeof(t->comm));
+		json_object(j, NULL);
+		json_int(j, "pid", t->tgid);
+		json_int(j, "tid", t->pid);
+		json_string(j, "name", name);
+		json_string(j, "class", stat_class_names[t->class]);
+		json_int(j, "voluntary", t->voluntary);
+		json_int(j, "involuntary", t->involuntary);
+		json_int(j, "syscalls", t->syscalls);
+		json_int(j, "submitted", t->submitted);
+		json_int(j, "completed", t->completed);
+		json_int(j, "on_cpu_ns", t->on_cpu_ns);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
+static void json_user(struct json *j, const struct stat_result *r)
+{
+	if (!r->has_user) {
+		json_null(j, "user");
+		return;
+	}
+	json_object(j, "user");
+	for (unsigned i = 0; i < r->user.n; i++)
+		json_int(j, r->user.counter[i].name, r->user.counter[i].value);
+	json_end_object(j);
+}
+
+static void json_cpu(struct json *j, const struct stat_result *r)
+{
+	if (r->user_ns < 0) {
+		json_null(j, "cpu_ns");
+		return;
+	}
+	json_object(j, "cpu_ns");
+	json_int(j, "user", r->user_ns);
+	json_int(j, "system", r->system_ns);
+	json_end_object(j);
+}
+
+static void json_cost(struct json *j, const struct stat_result *r)
+{
+	if (!by_bpf(r) || r->options->cost == STAT_COST_OFF) {
+		json_null(j, "cost");
+		return;
+	}
+	json_object(j, "cost");
+	json_int(j, "bpf_runs", r->cost.runs);
+	json_int(j, "bpf_ns", r->cost.ns);
+	json_int(j, "sampled_ns", r->cost.sampled_ns);
+	json_end_object(j);
+}
+
+struct reasons {
+	struct json *j;
+	const struct stat_result *r;
+};
+
+static void reason(const struct reasons *x, const char *field,
+		   const char *figure)
+{
+	char why[256];
+	double value;
+
+	if (!stat_figure(x->r, figure, &value, why))
+		json_string(x->j, field, why);
+}
+
+static void json_unavailable(struct json *j, const struct stat_result *r)
+{
+	struct reasons x = { j, r };
+
+	json_object(j, "unavailable");
+	if (!by_bpf(r)) {
+		json_string(j, "threads", r->why_no_bpf);
+		json_string(j, "switches.by_class", r->why_no_bpf);
+		json_string(j, "switches.by_syscall", r->why_no_bpf);
+		json_string(j, "switches.by_cause", r->why_no_bpf);
+		json_string(j, "cost", r->why_no_bpf);
+		json_string(j, "drops", "nothing was streamed or counted");
+		if (*r->why_no_perf)
+			json_string(j, "perf", r->why_no_perf);
+	} else if (r->options->cost == STAT_COST_OFF) {
+		json_string(j, "cost", "not wanted (--cost off)");
+	}
+	reason(&x, "switches.voluntary", "voluntary");
+	reason(&x, "syscalls", "syscalls");
+	reason(&x, "io_uring", "uring");
+	if (!r->has_user)
+		json_string(j, "user",
+			    "no counters page: it does not run on uring_rt, or "
+			    "could not write to /tmp");
+	if (r->user_ns < 0)
+		json_string(j, "cpu_ns", r->why_no_cpu);
+	if (!r->ops)
+		json_string(j, "ops", "not given (--ops)");
+	if (!r->options->times)
+		json_string(j, "times", "not wanted (--times)");
+	else
+		reason(&x, "times", "on-cpu.mean");
+	if (!r->thread)
+		json_string(j, "thread_list",
+			    r->options->per_thread && !by_bpf(r)
+				    ? r->why_no_bpf
+				    : "not wanted (--per-thread)");
+	json_end_object(j);
+}
+
+static void json_target(struct json *j, const struct stat_result *r)
+{
+	const struct stat_options *o = r->options;
+
+	json_object(j, "target");
+	json_array(j, "pids");
+	for (unsigned i = 0; i < o->pids; i++)
+		json_int(j, NULL, o->pid[i]);
+	json_end_array(j);
+	if (o->cgroup)
+		json_string(j, "cgroup", o->cgroup);
+	json_string(j, "all", o->all ? "yes" : "no");
+	json_end_object(j);
+}
+
+static void json_rungs(struct json *j, const struct stat_result *r)
+{
+	static const char *const of[] = { "switches",	   "voluntary",
+					  "syscalls",	   "uring",
+					  "user-switches", "cpu" };
+	char why[256];
+	double value;
+
+	json_object(j, "rungs");
+	for (unsigned i = 0; i < ARRAY_LEN(of); i++)
+		if (stat_figure(r, of[i], &value, why))
+			json_string(j, of[i], stat_figure_rung(r, of[i]));
+	json_end_object(j);
+}
+
+void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
+{
+	struct json j = { .out = f };
+
+	json_object(&j, NULL);
+	json_string(&j, "schema", "urt.stat.v1");
+	json_array(&j, "command");
+	for (char **a = r->options->command; a && *a; a++)
+		json_string(&j, NULL, *a);
+	json_end_array(&j);
+	json_int(&j, "exit_code", r->exit_code);
+	json_int(&j, "wall_ns", r->wall_ns);
+	json_cpu(&j, r);
+	json_string(&j, "source", r->source);
+	if (by_bpf(r))
+		json_int(&j, "drops", r->counts.lost);
+	else
+		json_null(&j, "drops");
+	if (r->ops)
+		json_double(&j, "ops", r->ops);
+	else
+		json_null(&j, "ops");
+	json_threads(&j, r);
+	json_switches(&j, r);
+	json_object(&j, "kernel");
+	json_int(&j, "nvcsw", r->nvcsw);
+	json_int(&j, "nivcsw", r->nivcsw);
+	json_end_object(&j);
+	json_syscalls(&j, r);
+	json_uring(&j, r);
+	json_times(&j, r);
+	json_user(&j, r);
+	json_cost(&j, r);
+	json_target(&j, r);
+	json_rungs(&j, r);
+	if (interval)
+		json_int(&j, "interval_start_ns", r->start_ns);
+	json_thread_list(&j, r);
+	json_unavailable(&j, r);
+	json_end_object(&j);
+}

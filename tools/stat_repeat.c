@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Several runs of one command (-r): of each figure the mean, and its spread as
+ * the standard deviation of the runs, in percent of the mean.
+ */
+#include "stat.h"
+#include <math.h>
+#include <string.h>
+
+#define NAMES_MAX 1200
+
+struct names {
+	char name[NAMES_MAX][64];
+	unsigned n;
+};
+
+static void add_name(const char *name, void *arg)
+{
+	struct names *all = arg;
+
+	for (unsigned i = 0; i < all->n; i++)
+		if (!strcmp(all->name[i], name))
+			return;
+	if (all->n < NAMES_MAX)
+		snprintf(all->name[all->n++], 64, "%s", name);
+}
+
+struct spread {
+	double mean, deviation, min, max;
+};
+
+/* False: some run could not have it. */
+static bool spread_of(struct stat_result *const *r, long n, const char *name,
+		      struct spread *s)
+{
+	char why[256];
+	double v, squares = 0;
+
+	*s = (struct spread){ .min = INFINITY, .max = -INFINITY };
+	for (long i = 0; i < n; i++) {
+		if (!stat_figure(r[i], name, &v, why))
+			return false;
+		s->mean += v / n;
+		s->min = fmin(s->min, v);
+		s->max = fmax(s->max, v);
+	}
+	for (long i = 0; i < n; i++) {
+		stat_figure(r[i], name, &v, why);
+		squares += (v - s->mean) * (v - s->mean);
+	}
+	s->deviation = n > 1 ? sqrt(squares / (n - 1)) : 0;
+	return true;
+}
+
+static struct names *all_names(struct stat_result *const *r, long n)
+{
+	static struct names names;
+
+	names.n = 0;
+	for (long i = 0; i < n; i++)
+		stat_each_figure(r[i], add_name, &names);
+	return &names;
+}
+
+void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
+{
+	struct names *names = all_names(r, n);
+	struct spread s;
+
+	fputs("\n urt stat:", f);
+	for (char **a = r[0]->options->command; a && *a; a++)
+		fprintf(f, " %s", *a);
+	fprintf(f, "   (source: %s; %ld runs)\n\n%18s %10s %16s %16s\n",
+		r[0]->source, n, "mean", "spread", "least", "most");
+	for (unsigned i = 0; i < names->n; i++) {
+		const char *name = names->name[i];
+		bool time = !strcmp(stat_figure_unit(name), "ns");
+		double by = time ? 1e9 : 1;
+
+		if (!spread_of(r, n, name, &s) || (!s.max && !s.min))
+			continue;
+		fprintf(f, "%18.*f +-%6.2f %% %16.*f %16.*f  %s%s",
+			time ? 6 : 1, s.mean / by,
+			s.mean ? fabs(100 * s.deviation / s.mean) : 0,
+			time ? 6 : 0, s.min / by, time ? 6 : 0, s.max / by,
+			name, time ? ", s" : "");
+		if (r[0]->options->ops)
+			fprintf(f, "  %.4g per operation",
+				s.mean / r[0]->options->ops);
+		fputc('\n', f);
+	}
+	fputc('\n', f);
+}
+
+void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n)
+{
+	struct json j = { .out = f };
+	struct names *names = all_names(r, n);
+	struct spread s;
+
+	json_object(&j, NULL);
+	json_string(&j, "schema", "urt.stat.runs.v1");
+	json_array(&j, "command");
+	for (char **a = r[0]->options->command; a && *a; a++)
+		json_string(&j, NULL, *a);
+	json_end_array(&j);
+	json_string(&j, "source", r[0]->source);
+	json_int(&j, "runs", n);
+	json_object(&j, "figures");
+	for (unsigned i = 0; i < names->n; i++) {
+		if (!spread_of(r, n, names->name[i], &s)) {
+			json_null(&j, names->name[i]);
+			continue;
+		}
+		json_object(&j, names->name[i]);
+		json_double(&j, "mean", s.mean);
+		json_double(&j, "deviation", s.deviation);
+		json_double(&j, "min", s.min);
+		json_double(&j, "max", s.max);
+		json_end_object(&j);
+	}
+	json_end_object(&j);
+	json_end_object(&j);
+}
