@@ -17,6 +17,7 @@ Suite *sched_suite(void);
 Suite *wait_suite(void);
 Suite *sync_suite(void);
 Suite *together_suite(void);
+Suite *files_suite(void);
 Suite *workers_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);

@@ -1002,8 +1002,7 @@ Suite *workers_suite(void)
 	tcase_add_test(t, sigquit_lists_all_coroutines_and_kills);
 	tcase_add_test(t, leaks_are_listed_on_request);
 	tcase_add_test(
-		t,
-		gdb_lists_coroutines_and_unwinds_them_to_their_first_frame);
+		t, gdb_lists_coroutines_and_unwinds_them_to_their_first_frame);
 	tcase_add_test(t, stalls_and_the_scheduler_are_reported_on_request);
 	suite_add_tcase(s, t);
 	return s;

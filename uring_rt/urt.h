@@ -49,6 +49,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -297,6 +299,74 @@ URT_API int urt_accept(int fd, struct sockaddr *, socklen_t *, int flags,
 		       int64_t deadline_ns);
 URT_API int urt_connect(int fd, const struct sockaddr *, socklen_t,
 			int64_t deadline_ns);
+
+/* As recvmsg(2) and sendmsg(2); what the msghdr names is lent, too. */
+URT_API ssize_t urt_recvmsg(int fd, struct msghdr *, int flags,
+			    int64_t deadline_ns);
+URT_API ssize_t urt_sendmsg(int fd, const struct msghdr *, int flags,
+			    int64_t deadline_ns);
+URT_API ssize_t urt_recvfrom(int fd, void *buf, size_t len, int flags,
+			     struct sockaddr *, socklen_t *,
+			     int64_t deadline_ns);
+URT_API ssize_t urt_sendto(int fd, const void *buf, size_t len, int flags,
+			   const struct sockaddr *, socklen_t,
+			   int64_t deadline_ns);
+
+/*
+ * Files and the rest, as the system calls of the same name (renameat is
+ * renameat2, with its flags). offset -1: the current position. What the running
+ * kernel's io_uring does not have goes to the thread pool with the same
+ * meaning, but for that neither a deadline nor a cancellation ends it there.
+ * statx(2) and open_how need their own headers.
+ */
+struct statx;
+struct open_how;
+URT_API int urt_openat(int dir, const char *path, int flags, mode_t mode,
+		       int64_t deadline_ns);
+URT_API int urt_openat2(int dir, const char *path, const struct open_how *how,
+			size_t size, int64_t deadline_ns);
+URT_API ssize_t urt_preadv2(int fd, const struct iovec *iov, int n,
+			    off_t offset, int flags, int64_t deadline_ns);
+URT_API ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n,
+			     off_t offset, int flags, int64_t deadline_ns);
+URT_API int urt_fsync(int fd, int64_t deadline_ns);
+URT_API int urt_fdatasync(int fd, int64_t deadline_ns);
+URT_API int urt_sync_file_range(int fd, off_t offset, size_t len,
+				unsigned flags, int64_t deadline_ns);
+URT_API int urt_fallocate(int fd, int mode, off_t offset, off_t len,
+			  int64_t deadline_ns);
+URT_API int urt_ftruncate(int fd, off_t size, int64_t deadline_ns);
+URT_API int urt_fadvise(int fd, off_t offset, size_t len, int advice,
+			int64_t deadline_ns);
+URT_API int urt_madvise(void *address, size_t len, int advice,
+			int64_t deadline_ns);
+URT_API int urt_statx(int dir, const char *path, int flags, unsigned mask,
+		      struct statx *st, int64_t deadline_ns);
+URT_API int urt_renameat(int from_dir, const char *from, int to_dir,
+			 const char *to, unsigned flags, int64_t deadline_ns);
+URT_API int urt_unlinkat(int dir, const char *path, int flags,
+			 int64_t deadline_ns);
+URT_API int urt_mkdirat(int dir, const char *path, mode_t mode,
+			int64_t deadline_ns);
+URT_API int urt_symlinkat(const char *target, int dir, const char *path,
+			  int64_t deadline_ns);
+URT_API int urt_linkat(int from_dir, const char *from, int to_dir,
+		       const char *to, int flags, int64_t deadline_ns);
+URT_API int urt_fsetxattr(int fd, const char *name, const void *value,
+			  size_t size, int flags, int64_t deadline_ns);
+URT_API int urt_setxattr(const char *path, const char *name, const void *value,
+			 size_t size, int flags, int64_t deadline_ns);
+URT_API ssize_t urt_fgetxattr(int fd, const char *name, void *value,
+			      size_t size, int64_t deadline_ns);
+URT_API ssize_t urt_getxattr(const char *path, const char *name, void *value,
+			     size_t size, int64_t deadline_ns);
+URT_API ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
+			int64_t deadline_ns);
+URT_API int urt_shutdown(int fd, int how, int64_t deadline_ns);
+URT_API ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
+			   size_t len, unsigned flags, int64_t deadline_ns);
+URT_API int urt_waitid(idtype_t, id_t, siginfo_t *, int options,
+		       int64_t deadline_ns);
 
 /* Waits for POLLIN, POLLOUT, ...; returns the events that came. */
 URT_API int urt_poll(int fd, short events, int64_t deadline_ns);

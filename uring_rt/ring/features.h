@@ -25,6 +25,8 @@
 	  "an idle worker does not count as waiting for a disk")               \
 	X(MSG_RING, "msg_ring", "6.13",                                        \
 	  "any thread can wake a worker without an eventfd")                   \
+	X(FILE_OPS, "file_ops", "5.6",                                         \
+	  "files without the thread pool (the newest, ftruncate: 6.9)")        \
 	X(MEMBARRIER, "membarrier", "4.14",                                    \
 	  "stuck workers' coroutines go to other threads; parking is cheap")   \
 	X(GUARD_INSTALL, "guard_install", "6.13",                              \

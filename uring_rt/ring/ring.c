@@ -148,6 +148,22 @@ static bool has_cancel_any(const struct urt__ring *r)
 	       probe.last_op >= URT__OP_SOCKET;
 }
 
+uint64_t urt__ring_ops(const struct urt__ring *r)
+{
+	struct {
+		struct io_uring_probe head;
+		struct io_uring_probe_op op[64];
+	} probe = { 0 };
+	uint64_t ops = 0;
+
+	if (urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe, 64))
+		return 0;
+	for (unsigned i = 0; i < probe.head.ops_len && i < 64; i++)
+		if (probe.op[i].flags & IO_URING_OP_SUPPORTED)
+			ops |= UINT64_C(1) << probe.op[i].op;
+	return ops;
+}
+
 static void ring_register_self(struct urt__ring *r)
 {
 	struct io_uring_rsrc_update u = { .offset = -1U, .data = r->fd };

@@ -57,6 +57,9 @@ int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
 void urt__ring_destroy(struct urt__ring *);
 
+/* Bit for each opcode that the running kernel has. */
+uint64_t urt__ring_ops(const struct urt__ring *);
+
 /*
  * A zeroed entry to fill, never NULL: a full queue is handed to the kernel
  * first, which may reap, and so call done of other operations. Fill in

@@ -139,6 +139,7 @@ struct urt__runtime {
 	struct urt__stats_page *stats_page;
 	int stats_fd;
 	unsigned features; /* that rings may use */
+	uint64_t ops;	   /* bit for each opcode that the kernel has */
 	unsigned ring_entries;
 
 	struct urt__proc *proc[URT__PROCS_MAX];

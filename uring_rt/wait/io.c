@@ -209,6 +209,50 @@ ssize_t urt_send(int fd, const void *buf, size_t len, int flags,
 		deadline_ns);
 }
 
+ssize_t urt_recvmsg(int fd, struct msghdr *msg, int flags, int64_t deadline_ns)
+{
+	return rw_wait(
+		&(struct rw){ IORING_OP_RECVMSG, POLLIN, fd, msg, 1, 0, flags },
+		deadline_ns);
+}
+
+ssize_t urt_sendmsg(int fd, const struct msghdr *msg, int flags,
+		    int64_t deadline_ns)
+{
+	return rw_wait(&(struct rw){ IORING_OP_SENDMSG, POLLOUT, fd, msg, 1, 0,
+				     flags },
+		       deadline_ns);
+}
+
+ssize_t urt_recvfrom(int fd, void *buf, size_t len, int flags,
+		     struct sockaddr *addr, socklen_t *addr_len,
+		     int64_t deadline_ns)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_name = addr,
+			      .msg_namelen = addr_len ? *addr_len : 0,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+	ssize_t n = urt_recvmsg(fd, &msg, flags, deadline_ns);
+
+	if (n >= 0 && addr_len)
+		*addr_len = msg.msg_namelen;
+	return n;
+}
+
+ssize_t urt_sendto(int fd, const void *buf, size_t len, int flags,
+		   const struct sockaddr *addr, socklen_t addr_len,
+		   int64_t deadline_ns)
+{
+	struct iovec iov = { (void *)buf, len };
+	struct msghdr msg = { .msg_name = (void *)addr,
+			      .msg_namelen = addr_len,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+
+	return urt_sendmsg(fd, &msg, flags, deadline_ns);
+}
+
 int urt_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
 	       int64_t deadline_ns)
 {

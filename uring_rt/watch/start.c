@@ -410,6 +410,8 @@ static int workers_new(void)
 		return because_io_uring(err);
 	}
 	pthread_mutex_lock(&threads_lock);
+	if (urt__rt.features & URT__F_FILE_OPS)
+		urt__rt.ops = urt__ring_ops(&w->ring);
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);
 	pthread_mutex_unlock(&threads_lock);

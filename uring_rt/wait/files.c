@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Files: the POSIX calls as operations on the ring.
+ *
+ * Each call is written down twice in one place: as a submission entry, and as
+ * the system call that means the same. Which of them is made depends on what
+ * the running kernel's ring knows (IORING_REGISTER_PROBE, asked once at start);
+ * the system call is made on the thread pool. That also serves the entries that
+ * the kernel refuses for a flag it does not know yet.
+ */
+#define _GNU_SOURCE
+#include "ops.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#undef errno
+
+/* A system call to be made elsewhere. */
+struct call {
+	long nr;
+	long a[6];
+};
+
+static int64_t make_call(void *arg)
+{
+	const struct call *c = arg;
+	long ret = syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4],
+			   c->a[5]);
+
+	return ret < 0 ? -*__errno_location() : ret;
+}
+
+static int either(const struct io_uring_sqe *request, const struct call *call,
+		  int64_t deadline_ns)
+{
+	int ret;
+
+	if (!urt__enter(true))
+		return -EPERM;
+	if (urt__rt.ops >> request->opcode & 1) {
+		do
+			ret = urt__io(request, 0, deadline_ns);
+		while (ret == -EINTR);
+		urt__leave();
+		return ret;
+	}
+	urt__leave();
+	return urt_blocking(make_call, (void *)call);
+}
+
+#define PTR(p) ((uintptr_t)(p))
+
+/* The current position, as read(2) and write(2) use it. */
+#define HERE UINT64_MAX
+
+/* addr3 (bytes 48 to 55), which older headers do not name. */
+static void set_addr3(struct io_uring_sqe *r, const void *p)
+{
+	memcpy((char *)r + 48, &p, sizeof(p));
+}
+
+int urt_openat(int dir, const char *path, int flags, mode_t mode,
+	       int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_OPENAT,
+				  .fd = dir,
+				  .addr = PTR(path),
+				  .len = mode,
+				  .open_flags = flags };
+	struct call c = { SYS_openat, { dir, PTR(path), flags, mode } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_openat2(int dir, const char *path, const struct open_how *how,
+		size_t size, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_OPENAT2,
+				  .fd = dir,
+				  .addr = PTR(path),
+				  .len = size,
+				  .off = PTR(how) };
+	struct call c = { SYS_openat2, { dir, PTR(path), PTR(how), size } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
+		    int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_READV,
+				  .fd = fd,
+				  .addr = PTR(iov),
+				  .len = n,
+				  .off = offset,
+				  .rw_flags = flags };
+	struct call c = { SYS_preadv2, { fd, PTR(iov), n, offset, 0, flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
+		     int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_WRITEV,
+				  .fd = fd,
+				  .addr = PTR(iov),
+				  .len = n,
+				  .off = offset,
+				  .rw_flags = flags };
+	struct call c = { SYS_pwritev2, { fd, PTR(iov), n, offset, 0, flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_fsync(int fd, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FSYNC, .fd = fd };
+	struct call c = { SYS_fsync, { fd } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_fdatasync(int fd, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FSYNC,
+				  .fd = fd,
+				  .fsync_flags = IORING_FSYNC_DATASYNC };
+	struct call c = { SYS_fdatasync, { fd } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
+			int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_SYNC_FILE_RANGE,
+				  .fd = fd,
+				  .off = offset,
+				  .len = len,
+				  .sync_range_flags = flags };
+	struct call c = { SYS_sync_file_range,
+			  { fd, offset, (long)len, flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_fallocate(int fd, int mode, off_t offset, off_t len,
+		  int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FALLOCATE,
+				  .fd = fd,
+				  .off = offset,
+				  .addr = len,
+				  .len = mode };
+	struct call c = { SYS_fallocate, { fd, mode, offset, len } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_ftruncate(int fd, off_t size, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FTRUNCATE,
+				  .fd = fd,
+				  .off = size };
+	struct call c = { SYS_ftruncate, { fd, size } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_fadvise(int fd, off_t offset, size_t len, int advice,
+		int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FADVISE,
+				  .fd = fd,
+				  .off = offset,
+				  .len = len,
+				  .fadvise_advice = advice };
+	struct call c = { SYS_fadvise64, { fd, offset, (long)len, advice } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_MADVISE,
+				  .fd = -1,
+				  .addr = PTR(address),
+				  .len = len,
+				  .fadvise_advice = advice };
+	struct call c = { SYS_madvise, { PTR(address), (long)len, advice } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_statx(int dir, const char *path, int flags, unsigned mask,
+	      struct statx *st, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_STATX,
+				  .fd = dir,
+				  .addr = PTR(path),
+				  .len = mask,
+				  .off = PTR(st),
+				  .statx_flags = flags };
+	struct call c = { SYS_statx, { dir, PTR(path), flags, mask, PTR(st) } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_renameat(int from_dir, const char *from, int to_dir, const char *to,
+		 unsigned flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_RENAMEAT,
+				  .fd = from_dir,
+				  .addr = PTR(from),
+				  .len = to_dir,
+				  .off = PTR(to),
+				  .rename_flags = flags };
+	struct call c = { SYS_renameat2,
+			  { from_dir, PTR(from), to_dir, PTR(to), flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_unlinkat(int dir, const char *path, int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_UNLINKAT,
+				  .fd = dir,
+				  .addr = PTR(path),
+				  .unlink_flags = flags };
+	struct call c = { SYS_unlinkat, { dir, PTR(path), flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_mkdirat(int dir, const char *path, mode_t mode, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_MKDIRAT,
+				  .fd = dir,
+				  .addr = PTR(path),
+				  .len = mode };
+	struct call c = { SYS_mkdirat, { dir, PTR(path), mode } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_symlinkat(const char *target, int dir, const char *path,
+		  int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_SYMLINKAT,
+				  .fd = dir,
+				  .addr = PTR(target),
+				  .off = PTR(path) };
+	struct call c = { SYS_symlinkat, { PTR(target), dir, PTR(path) } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_linkat(int from_dir, const char *from, int to_dir, const char *to,
+	       int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_LINKAT,
+				  .fd = from_dir,
+				  .addr = PTR(from),
+				  .len = to_dir,
+				  .off = PTR(to),
+				  .hardlink_flags = flags };
+	struct call c = { SYS_linkat,
+			  { from_dir, PTR(from), to_dir, PTR(to), flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_fsetxattr(int fd, const char *name, const void *value, size_t size,
+		  int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FSETXATTR,
+				  .fd = fd,
+				  .addr = PTR(name),
+				  .off = PTR(value),
+				  .len = size,
+				  .rw_flags = flags };
+	struct call c = { SYS_fsetxattr,
+			  { fd, PTR(name), PTR(value), size, flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_setxattr(const char *path, const char *name, const void *value,
+		 size_t size, int flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_SETXATTR,
+				  .addr = PTR(name),
+				  .off = PTR(value),
+				  .len = size,
+				  .rw_flags = flags };
+	struct call c = { SYS_setxattr,
+			  { PTR(path), PTR(name), PTR(value), size, flags } };
+
+	set_addr3(&r, path);
+	return either(&r, &c, deadline_ns);
+}
+
+ssize_t urt_fgetxattr(int fd, const char *name, void *value, size_t size,
+		      int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_FGETXATTR,
+				  .fd = fd,
+				  .addr = PTR(name),
+				  .off = PTR(value),
+				  .len = size };
+	struct call c = { SYS_fgetxattr, { fd, PTR(name), PTR(value), size } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+ssize_t urt_getxattr(const char *path, const char *name, void *value,
+		     size_t size, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_GETXATTR,
+				  .addr = PTR(name),
+				  .off = PTR(value),
+				  .len = size };
+	struct call c = { SYS_getxattr,
+			  { PTR(path), PTR(name), PTR(value), size } };
+
+	set_addr3(&r, path);
+	return either(&r, &c, deadline_ns);
+}
+
+ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
+		int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_TEE,
+				  .fd = out,
+				  .len = len,
+				  .splice_fd_in = in,
+				  .splice_flags = flags };
+	struct call c = { SYS_tee, { in, out, len, flags } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+int urt_shutdown(int fd, int how, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_SHUTDOWN,
+				  .fd = fd,
+				  .len = how };
+	struct call c = { SYS_shutdown, { fd, how } };
+
+	return either(&r, &c, deadline_ns);
+}
+
+/* The ring takes offsets by value and does not move them. */
+ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
+		   size_t len, unsigned flags, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = {
+		.opcode = URT__OP_SPLICE,
+		.fd = out,
+		.len = len,
+		.off = out_offset ? (uint64_t)*out_offset : HERE,
+		.splice_fd_in = in,
+		.splice_off_in = in_offset ? (uint64_t)*in_offset : HERE,
+		.splice_flags = flags
+	};
+	struct call c = { SYS_splice,
+			  { in, PTR(in_offset), out, PTR(out_offset), len,
+			    flags } };
+	bool by_ring = urt__rt.ops >> URT__OP_SPLICE & 1;
+	ssize_t n = either(&r, &c, deadline_ns);
+
+	if (n > 0 && by_ring && in_offset)
+		*in_offset += n;
+	if (n > 0 && by_ring && out_offset)
+		*out_offset += n;
+	return n;
+}
+
+/*
+ * Where the ring cannot wait for a child, a descriptor of it can be polled. That
+ * works for one process; for groups of them the thread pool waits.
+ */
+static int wait_by_pidfd(pid_t pid, siginfo_t *info, int options,
+			 int64_t deadline_ns)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0), ret;
+
+	if (fd < 0)
+		return -*__errno_location();
+	ret = urt_poll(fd, POLLIN, deadline_ns);
+	close(fd);
+	if (ret < 0)
+		return ret;
+	info->si_pid = 0;
+	return waitid(P_PID, pid, info, options | WNOHANG)
+		       ? -*__errno_location()
+		       : 0;
+}
+
+int urt_waitid(idtype_t type, id_t id, siginfo_t *info, int options,
+	       int64_t deadline_ns)
+{
+	struct io_uring_sqe r = { .opcode = URT__OP_WAITID,
+				  .fd = id,
+				  .addr2 = PTR(info),
+				  .len = type,
+				  .splice_fd_in = options };
+	struct call c = { SYS_waitid, { type, id, PTR(info), options } };
+
+	if (type == P_PID && !(options & WNOHANG) &&
+	    !(urt__rt.ops >> URT__OP_WAITID & 1))
+		return wait_by_pidfd(id, info, options, deadline_ns);
+	return either(&r, &c, deadline_ns);
+}
