@@ -528,6 +528,7 @@ START_TEST(a_stack_overflow_is_named_and_fatal)
 			      "%x: %s", status, said);
 	ck_assert_msg(strstr(said, "coroutine stack overflow"), "%s", said);
 	ck_assert_ptr_nonnull(strstr(said, "coroutine 2"));
+	ck_assert_msg(strstr(said, "#3 "), "no backtrace: %s", said);
 }
 END_TEST
 
