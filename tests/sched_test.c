@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* On one worker: these may rely on an order and use plain variables. */
@@ -395,6 +396,48 @@ START_TEST(a_forked_child_leaves_the_parents_ring_alone)
 }
 END_TEST
 
+static pid_t child;
+
+static void fork_and_return(void *arg)
+{
+	child = fork();
+	if (child)
+		urt_sleep(MS);
+}
+
+START_TEST(a_forked_child_that_returns_ends)
+{
+	int status;
+
+	run(fork_and_return, NULL);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static void fork_and_wait(void *arg)
+{
+	child = fork();
+	for (;;)
+		if (!child)
+			pause();
+		else
+			return;
+}
+
+START_TEST(sigquit_kills_a_forked_child)
+{
+	struct rlimit no_core = { 0, 0 };
+	int status;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	run(fork_and_wait, NULL);
+	kill(child, SIGQUIT);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT);
+}
+END_TEST
+
 /* ---- set-up that fails ---- */
 
 START_TEST(a_forbidden_io_uring_is_explained)
@@ -618,6 +661,8 @@ Suite *sched_suite(void)
 	tcase_add_test(t, a_deadlock_is_reported_and_ends_with_status_2);
 	tcase_add_test(t, a_deadlock_is_seen_beside_io_urings_own_threads);
 	tcase_add_test(t, a_forked_child_leaves_the_parents_ring_alone);
+	tcase_add_test(t, a_forked_child_that_returns_ends);
+	tcase_add_test(t, sigquit_kills_a_forked_child);
 	tcase_add_test(t, a_stack_overflow_is_named_and_fatal);
 	tcase_add_test(t, the_counters_page_can_be_found_and_counts);
 	tcase_add_test(t,

@@ -349,6 +349,28 @@ CORO_TEST(a_barrier_opens_for_all_and_can_be_used_again)
 	ck_assert_int_eq(serials, 10);
 }
 
+static void meet_late(void *arg)
+{
+	result = urt_barrier_wait(arg, urt_after(2 * MS));
+}
+
+/* Its deadline passes while nobody else runs: it gives up, or is counted. */
+CORO_TEST(a_barrier_does_not_count_who_gave_up)
+{
+	struct urt_barrier b = URT_BARRIER_INIT(2);
+	struct urt_coro *c = urt_spawn(meet_late, &b);
+	int64_t until;
+	int ret;
+
+	urt_yield();
+	for (until = urt_after(5 * MS); urt_now() < until;)
+		;
+	ret = urt_barrier_wait(&b, urt_after(2 * MS));
+	urt_join(c);
+	ck_assert((ret == 1 && result == 0) ||
+		  (ret == -ETIME && result == -ETIME));
+}
+
 /* ---- scopes ------------------------------------------------------------ */
 
 static int ended;
@@ -605,6 +627,7 @@ Suite *together_suite(void)
 	tcase_add_test(t, a_post_goes_to_the_one_that_has_waited_longest);
 	tcase_add_test(t, once_runs_once_and_all_wait_for_it);
 	tcase_add_test(t, a_barrier_opens_for_all_and_can_be_used_again);
+	tcase_add_test(t, a_barrier_does_not_count_who_gave_up);
 	suite_add_tcase(s, t);
 	t = tcase_create("scopes, locals, blocking");
 	tcase_set_timeout(t, 30);

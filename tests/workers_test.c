@@ -571,6 +571,69 @@ START_TEST(a_stuck_worker_strands_no_completion)
 }
 END_TEST
 
+/* Threads that block, lose their processor and take another one, while others
+ * wait for operations in the rings that they left. */
+static atomic_long pumped;
+static atomic_bool pumps_over;
+
+static void block_often(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg;
+
+	while (!pumps_over) {
+		usleep(15000 + rnd(&r) % 10000);
+		urt_sleep(rnd(&r) % 3000000);
+	}
+}
+
+static void pump(void *arg)
+{
+	int fds[2];
+	char c = 0;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	while (!pumps_over) {
+		ck_assert_int_eq(urt_write(fds[1], "x", 1, URT_NEVER), 1);
+		ck_assert_int_eq(urt_read(fds[0], &c, 1, URT_NEVER), 1);
+		pumped++;
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void block_and_pump(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg, seeds[4];
+	struct urt_coro *c[8];
+	long before;
+
+	for (int i = 0; i < 4; i++) {
+		seeds[i] = rnd(&r) | 1;
+		c[i] = urt_spawn(block_often, &seeds[i]);
+		c[4 + i] = urt_spawn(pump, NULL);
+	}
+	for (int i = 0; i < 20; i++) {
+		int64_t until = urt_after(10000 * MS);
+
+		before = pumped;
+		urt_sleep(50 * MS);
+		while (pumped < before + 4 && urt_now() < until)
+			urt_sleep(MS);
+		ck_assert_msg(pumped >= before + 4, "stuck at %ld", pumped);
+	}
+	pumps_over = true;
+	for (int i = 0; i < 8; i++)
+		urt_join(c[i]);
+}
+
+START_TEST(workers_that_block_and_come_back_lose_nothing)
+{
+	uint64_t r = seed();
+
+	run_on(_i, block_and_pump, &r);
+}
+END_TEST
+
 /* ---- thread-locals and locals ------------------------------------------ */
 
 static atomic_long moved;
@@ -616,6 +679,79 @@ START_TEST(errno_is_that_of_the_thread_one_is_on)
 
 	run_on(4, errno_many, &r);
 	ck_assert_int_gt(moved, 0);
+}
+END_TEST
+
+static __attribute__((noinline)) void spin_for(uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		__asm__ volatile("");
+}
+
+static void disturb_errno(void *arg)
+{
+	while (!stop_it) {
+		errno = 4711;
+		urt_sleep(100000);
+	}
+}
+
+CORO_TEST(errno_survives_preemption)
+{
+	struct urt_coro *c = urt_spawn(disturb_errno, NULL);
+	uint64_t before = counter(URT__STAT_PREEMPTIONS);
+
+	for (int i = 0; i < 50; i++) {
+		close(-1); /* sets it */
+		spin_for(20000000);
+		ck_assert_int_eq(errno, EBADF);
+	}
+	if (can_preempt())
+		ck_assert_uint_gt(counter(URT__STAT_PREEMPTIONS), before);
+	stop_it = true;
+	urt_join(c);
+}
+
+static void block_then_loop(void *arg)
+{
+	usleep(60000); /* loses its processor */
+	tight_loop();
+}
+
+static void leave_a_loop(void *arg)
+{
+	urt_go(hog, NULL);
+	urt_go(block_then_loop, NULL);
+	urt_sleep(100 * MS);
+}
+
+START_TEST(a_preempted_loop_does_not_keep_the_run_from_ending)
+{
+	if (!can_preempt())
+		SKIP("nothing is preempted by a signal in this build");
+	run_on(2, leave_a_loop, NULL);
+}
+END_TEST
+
+static int64_t receive_for_ever(void *arg)
+{
+	return urt_chan_recv(arg, NULL, URT_NEVER);
+}
+
+static void call_receive(void *arg)
+{
+	urt_blocking(receive_for_ever, arg);
+}
+
+static void leave_a_job(void *arg)
+{
+	urt_go(call_receive, arg);
+	urt_sleep(20 * MS);
+}
+
+START_TEST(a_job_that_waits_does_not_keep_the_run_from_ending)
+{
+	run_on(2, leave_a_job, urt_chan_new(4, 0));
 }
 END_TEST
 
@@ -990,6 +1126,11 @@ Suite *workers_suite(void)
 	tcase_add_test(t, the_time_slice_ends_at_a_call);
 	tcase_add_test(t, a_blocking_call_gives_up_its_processor);
 	tcase_add_loop_test(t, a_stuck_worker_strands_no_completion, 1, 3);
+	tcase_add_loop_test(t, workers_that_block_and_come_back_lose_nothing, 1,
+			    4);
+	tcase_add_test(t, errno_survives_preemption);
+	tcase_add_test(t, a_preempted_loop_does_not_keep_the_run_from_ending);
+	tcase_add_test(t, a_job_that_waits_does_not_keep_the_run_from_ending);
 	suite_add_tcase(s, t);
 	t = tcase_create("stacks and reports");
 	tcase_set_timeout(t, 60);

@@ -104,8 +104,9 @@ struct urt_options {
  * end where they are, as at the end of a Go program's main. On other threads
  * they may run for a moment longer than the first one, so what they use must
  * not lie on its stack; one that is in a system call or a library's computation
- * is waited for until it comes back from there. One runtime per process at a
- * time.
+ * is waited for until it comes back from there (a loop that cannot be
+ * preempted, see there, until it makes a call). One runtime per process at a
+ * time. Not for statically linked programs.
  * Returns -ENOSYS or -EPERM where io_uring is missing or forbidden (urt_why()
  * says which and what to do), -EBUSY in a process that is running one, -EINVAL
  * for options that make no sense, -ENOMEM.
@@ -557,13 +558,13 @@ URT_API int urt_once_do(struct urt_once *, urt_fn *fn, void *arg,
 /* ---- barrier ----------------------------------------------------------- */
 
 struct urt_barrier {
-	uint32_t count, arrived;
+	uint32_t count, arrived, round;
 	uint32_t lock;
 	struct urt_waitq waiters;
 };
 #define URT_BARRIER_INIT(n)        \
 	{                          \
-		(n), 0, 0,         \
+		(n), 0, 0, 0,      \
 		{                  \
 			NULL, NULL \
 		}                  \

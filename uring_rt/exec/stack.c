@@ -8,9 +8,10 @@
  * touched, so a coroutine that needs little has one page.
  *
  *	base                                                     stride
- *	| guard page |  usable, grows down  <-  first frame | colour |
+ *	| guard      |  usable, grows down  <-  first frame | colour |
  *
- * Guard: a page that faults. MADV_GUARD_INSTALL (Linux 6.13) marks it in the
+ * Guard: 16 KiB that fault, so that a frame of that size cannot step over them
+ * (what is larger needs -fstack-clash-protection). MADV_GUARD_INSTALL (Linux 6.13) marks it in the
  * page table and leaves the mapping whole. Before that mprotect has to split
  * it, two VMAs a stack; a budget of half of max_map_count keeps the process
  * alive, and beyond it a stack has no guard of its own: running over it
@@ -46,6 +47,7 @@
 #endif
 
 #define AHEAD	    64
+#define GUARD_SIZE  (16 * 1024)
 #define COLOURS	    16
 #define COLOUR_STEP 128
 
@@ -72,7 +74,8 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 	s->page = sysconf(_SC_PAGESIZE);
 	if (!size || !max || size > SIZE_MAX / 4 / max)
 		return -EINVAL;
-	s->stride = (size + s->page - 1) / s->page * s->page + s->page;
+	s->guard = (GUARD_SIZE + s->page - 1) / s->page * s->page;
+	s->stride = (size + s->page - 1) / s->page * s->page + s->guard;
 	for (; max; max /= 2) {
 		err = urt__sys_mmap(
 			&map, max * s->stride, PROT_READ | PROT_WRITE,
@@ -113,19 +116,19 @@ static char *slot_at(const struct urt__stacks *s, size_t i)
 	return s->base + i * s->stride;
 }
 
-static int guard_one(struct urt__stacks *s, char *page)
+static int guard_one(struct urt__stacks *s, char *guard)
 {
 	int err;
 
 	if (s->guard_madvise) {
-		err = urt__sys_madvise(page, s->page, MADV_GUARD_INSTALL);
+		err = urt__sys_madvise(guard, s->guard, MADV_GUARD_INSTALL);
 		if (err != -EINVAL)
 			return err;
 		s->guard_madvise = false;
 	}
 	if (s->nr_guards >= s->guard_budget)
 		return 0;
-	err = urt__sys_mprotect(page, s->page, PROT_NONE);
+	err = urt__sys_mprotect(guard, s->guard, PROT_NONE);
 	if (!err)
 		s->nr_guards++;
 	if (err == -ENOMEM) { /* the process has many mappings of its own */
@@ -146,9 +149,9 @@ static bool guard_many(struct urt__stacks *s)
 	if (n > AHEAD)
 		n = AHEAD;
 	for (size_t i = 0; i < n; i++)
-		v[i] = (struct iovec){ slot_at(s, s->guarded + i), s->page };
+		v[i] = (struct iovec){ slot_at(s, s->guarded + i), s->guard };
 	if (syscall(SYS_process_madvise, s->pidfd, v, n, MADV_GUARD_INSTALL,
-		    0) != (long)(n * s->page)) {
+		    0) != (long)(n * s->guard)) {
 		close(s->pidfd);
 		s->pidfd = -1;
 		return false;
@@ -175,7 +178,7 @@ void *urt__stack_get(struct urt__stacks *s, void **lowest)
 	urt__lock(&s->lock);
 	if (s->used < s->max && guard_next(s)) {
 		top = urt__stack_top(s, s->used);
-		*lowest = slot_at(s, s->used) + s->page;
+		*lowest = slot_at(s, s->used) + s->guard;
 		__atomic_store_n(&s->used, s->used + 1, __ATOMIC_RELEASE);
 	}
 	urt__unlock(&s->lock);
@@ -184,7 +187,7 @@ void *urt__stack_get(struct urt__stacks *s, void **lowest)
 
 void urt__stack_trim(const struct urt__stacks *s, void *top)
 {
-	char *lowest = slot_at(s, urt__stack_index(s, top)) + s->page;
+	char *lowest = slot_at(s, urt__stack_index(s, top)) + s->guard;
 	uintptr_t keep = ((uintptr_t)top - URT__STACK_KEEP) / s->page * s->page;
 
 	if (keep > (uintptr_t)lowest)
@@ -201,6 +204,6 @@ bool urt__stack_find(const struct urt__stacks *s, const void *addr,
 	    off >= s->max * s->stride)
 		return false;
 	*index = off / s->stride;
-	*in_guard = off % s->stride < s->page;
+	*in_guard = off % s->stride < s->guard;
 	return true;
 }

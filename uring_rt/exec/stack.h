@@ -9,6 +9,7 @@ struct urt__stacks {
 	char *base;    /* of the mapping; NULL: not reserved yet */
 	size_t stride; /* bytes from one stack to the next, guard included */
 	size_t page;   /* bytes */
+	size_t guard;  /* bytes at the low end of each that fault */
 	size_t max;    /* stacks that the mapping has room for */
 
 	uint32_t lock;	  /* over the rest */

@@ -46,6 +46,7 @@
 #include "../base/sys.h"
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -150,17 +151,17 @@ static bool has_cancel_any(const struct urt__ring *r)
 
 uint64_t urt__ring_ops(const struct urt__ring *r)
 {
-	struct {
-		struct io_uring_probe head;
-		struct io_uring_probe_op op[64];
-	} probe = { 0 };
+	size_t size = sizeof(struct io_uring_probe) +
+		      64 * sizeof(struct io_uring_probe_op);
+	struct io_uring_probe *p = calloc(1, size);
 	uint64_t ops = 0;
 
-	if (urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe, 64))
-		return 0;
-	for (unsigned i = 0; i < probe.head.ops_len && i < 64; i++)
-		if (probe.op[i].flags & IO_URING_OP_SUPPORTED)
-			ops |= UINT64_C(1) << probe.op[i].op;
+	if (p && urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, p, 64))
+		p->ops_len = 0;
+	for (unsigned i = 0; p && i < p->ops_len && i < 64; i++)
+		if (p->ops[i].flags & IO_URING_OP_SUPPORTED)
+			ops |= UINT64_C(1) << p->ops[i].op;
+	free(p);
 	return ops;
 }
 

@@ -85,8 +85,10 @@ struct urt_coro {
 	/*
 	 * Who waits for the end: NULL, a parked coroutine, or URT__DONE once
 	 * it has ended and left its stack. Set by CAS from NULL (joiner) and
-	 * by exchange to URT__DONE (the end), so exactly one side sees the
-	 * other. join_seq: of the joiner's wait, written before.
+	 * by exchange to URT__ENDING (the end), so exactly one side sees the
+	 * other; DONE follows when the end does not touch it any more, and
+	 * only then it may be freed. join_seq: of the joiner's wait, written
+	 * before.
 	 */
 	struct urt_coro *_Atomic joiner;
 	_Atomic uint64_t join_seq;
@@ -115,7 +117,8 @@ struct urt_coro {
 	struct urt__san san;
 };
 
-#define URT__DONE ((struct urt_coro *)1)
+#define URT__DONE   ((struct urt_coro *)1)
+#define URT__ENDING ((struct urt_coro *)2)
 
 static inline uint64_t urt__park_seq(uint64_t park)
 {

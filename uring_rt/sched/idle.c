@@ -202,6 +202,10 @@ static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 		list_remove(l, w);
 		if (s == URT__W_SLEEPING)
 			set_state(w, URT__W_RUNNING);
+	} else if (s == URT__W_SLEEPING && state(w) == URT__W_SPARE) {
+		/* Its processor was taken while it slept. */
+		list_remove(&urt__rt.spare, w);
+		set_state(w, URT__W_DETACHED);
 	}
 	awake(w);
 	urt__unlock(&urt__rt.idle_lock);
@@ -311,7 +315,7 @@ static bool while_out(struct urt__worker *from,
 	urt__lock(&from->handoff_lock);
 	if (state(from) == URT__W_RUNNING) {
 		atomic_fetch_or(&from->attention, URT__ATT_REVOKE);
-		urt__cancel_fence();
+		urt__membarrier();
 		/* Acquire; partner: the release in urt__leave. */
 		if (!atomic_load_explicit(&from->in_rt, memory_order_acquire)) {
 			done = fn(from);

@@ -155,7 +155,6 @@ static struct urt__post *posts_take(void)
 	return first;
 }
 
-/* With no memory for it a post stays one, to be tried again. */
 static void posts_start(struct urt__worker *w, struct urt__post *p)
 {
 	while (p) {
@@ -169,7 +168,7 @@ static void posts_start(struct urt__worker *w, struct urt__post *p)
 		if (c)
 			urt__ready_new(w, c);
 		else
-			urt__post(p);
+			p->failed(p);
 		p = next;
 	}
 }
@@ -374,18 +373,28 @@ static void inbox_run(struct urt__worker *w)
 		atomic_exchange(&c->in_inbox, false);
 		park = atomic_load(&c->park);
 		if (urt__park_state(park) == URT__IO &&
-		    atomic_load(&c->op_worker) == w &&
 		    (atomic_load(&c->cancelled) ||
-		     atomic_load(&c->timed_out) == urt__park_seq(park)))
-			cancel_request(w, c);
+		     atomic_load(&c->timed_out) == urt__park_seq(park))) {
+			/* If it has gone on to another ring since, who wanted
+			 * that one's operation to end left it to us. */
+			if (atomic_load(&c->op_worker) != w)
+				urt__op_cancel(c);
+			else if (!c->firm)
+				cancel_request(w, c);
+		}
 		c = next;
 	}
+}
+
+void urt__membarrier(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 void urt__cancel_fence(void)
 {
 	if (urt__shared && urt__rt.membarrier)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+		urt__membarrier();
 	else
 		urt__fence();
 }
@@ -720,6 +729,7 @@ void urt__coro_each(void (*fn)(struct urt_coro *, void *), void *arg)
 static void commit_exit(struct urt__worker *w, void *arg)
 {
 	struct urt_coro *c = arg, *joiner;
+	bool claimed = false;
 	uint64_t seq;
 
 	urt__count(w->stats, URT__STAT_EXITS);
@@ -728,14 +738,14 @@ static void commit_exit(struct urt__worker *w, void *arg)
 		return;
 	}
 	set_reason(c, URT__R_DEAD);
-	joiner = atomic_exchange_explicit(&c->joiner, URT__DONE,
-					  memory_order_acq_rel);
-	if (!joiner)
-		return;
-	/* c may be freed from here on only if the claim fails, and then by
-	 * a joiner that found it done: join_seq was written before joiner. */
-	seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
-	if (urt__claim(joiner, seq)) {
+	joiner = atomic_exchange(&c->joiner, URT__ENDING);
+	if (joiner) { /* who wrote join_seq before */
+		seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
+		claimed = urt__claim(joiner, seq);
+	}
+	/* From here on it may be freed and used anew. */
+	atomic_store_explicit(&c->joiner, URT__DONE, memory_order_release);
+	if (claimed) {
 		joiner->result = 0;
 		urt__ready(joiner);
 	}
@@ -782,6 +792,9 @@ static void coro_main(void *arg)
 	urt__leave();
 	self->fn(self->arg);
 	w = urt__enter(false);
+	if (urt__unlikely(
+		    !w)) /* in a forked child, whose only thread this is */
+		exit(0);
 	if (urt__unlikely(self->locals || self->scope || self->ends_run)) {
 		urt__rt.coro_ended(self);
 		w = urt__worker();

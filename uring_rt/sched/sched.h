@@ -129,6 +129,7 @@ struct urt__post {
 	struct urt__post *next;
 	urt_fn *fn;
 	void *arg;
+	void (*failed)(struct urt__post *); /* too many, or no memory */
 };
 
 /* All of a run. One per process. */
@@ -308,6 +309,8 @@ static inline uint64_t urt__timer_word(const struct urt_coro *c, uint64_t seq)
 /* Marks it cancelled; urt__cancel_marked then ends its wait. Between the two,
  * urt__cancel_fence once for any number of them. From any thread. */
 void urt__cancel_fence(void);
+/* A full fence in all threads of the process; if urt__rt.membarrier. */
+void urt__membarrier(void);
 void urt__cancel_marked(struct urt_coro *);
 
 /* The operation of c, in state IO, shall end soon. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Barrier: the last of `count` to come wakes the others, and it is ready for
- * the next round at once: those of the old round have been claimed. One that
- * gives up its wait is not counted any more.
+ * the next round at once. One that gives up its wait is not counted any more,
+ * unless its round is over by the time that it has the lock: then it was counted
+ * in, and has waited long enough.
  */
 #include "waiter.h"
 #undef errno
@@ -16,23 +17,29 @@ int urt_barrier_wait(struct urt_barrier *b, int64_t deadline_ns)
 {
 	struct urt__worker *w = urt__enter(true);
 	struct urt__waiter self, *others;
+	uint32_t round;
 	unsigned n;
 	int ret;
 
 	if (!w)
 		return -EPERM;
 	urt__obj_lock(&b->lock);
+	round = b->round;
 	if (++b->arrived < b->count) {
 		ret = urt__waiter_park(w, &self, &b->waiters, false, &b->lock,
 				       URT__R_BARRIER, 0, deadline_ns);
 		if (ret < 0) {
 			urt__obj_lock(&b->lock);
-			b->arrived--;
+			if (b->round == round)
+				b->arrived--;
+			else
+				ret = 0;
 			urt__obj_unlock(&b->lock);
 		}
 	} else {
 		others = urt__waitq_claim_all(&b->waiters, 0, &n);
-		b->arrived -= n + 1;
+		b->arrived = 0;
+		b->round++;
 		urt__obj_unlock(&b->lock);
 		urt__waiters_ready(others);
 		ret = 1;

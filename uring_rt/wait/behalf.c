@@ -63,12 +63,20 @@ static void carry_out(void *arg)
 	pthread_mutex_unlock(&lock);
 }
 
+static void could_not(struct urt__post *p)
+{
+	pthread_mutex_lock(&lock);
+	finish(urt__container_of(p, struct request, post), -EAGAIN);
+	pthread_mutex_unlock(&lock);
+}
+
 int64_t urt__behalf(int64_t (*fn)(void *), void *arg)
 {
 	struct request r = { .fn = fn, .arg = arg };
 
 	r.post.fn = carry_out;
 	r.post.arg = &r;
+	r.post.failed = could_not;
 	pthread_mutex_lock(&lock);
 	if (!is_open) {
 		pthread_mutex_unlock(&lock);

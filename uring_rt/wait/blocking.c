@@ -8,8 +8,8 @@
  * a library may use the coroutine's memory while it runs, so the wait is firm:
  * no deadline and no cancellation ends it.
  *
- * The pool grows by one thread when a job finds nobody idle, up to the bound;
- * beyond that jobs queue. A thread that has been idle for IDLE_NS ends. All
+ * The pool grows by one thread when there are as many jobs as idle threads, up
+ * to the bound; beyond that jobs queue. A thread that has been idle for IDLE_NS ends. All
  * under one mutex, which is never held while a job runs.
  *
  * The park is published before the job is: by the commit, on the context that
@@ -38,6 +38,7 @@ static struct {
 	pthread_cond_t work;  /* a job, or the end */
 	pthread_cond_t ended; /* threads became 0 */
 	struct job *head, *tail;
+	unsigned queued; /* jobs that nobody has begun */
 	unsigned threads, idle, max;
 	bool closing;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -60,6 +61,7 @@ static struct job *take(void)
 
 	if (!job)
 		return NULL;
+	pool.queued--;
 	pool.head = job->next;
 	if (!pool.head)
 		pool.tail = NULL;
@@ -127,7 +129,7 @@ static void commit_job(struct urt__worker *w, void *arg)
 
 	(void)w;
 	pthread_mutex_lock(&pool.lock);
-	if (!pool.idle && pool.threads < pool.max)
+	if (pool.queued >= pool.idle && pool.threads < pool.max)
 		grow();
 	queued = pool.threads;
 	if (queued) {
@@ -137,6 +139,7 @@ static void commit_job(struct urt__worker *w, void *arg)
 		else
 			pool.head = job;
 		pool.tail = job;
+		pool.queued++;
 		pthread_cond_signal(&pool.work);
 	}
 	pthread_mutex_unlock(&pool.lock);
@@ -183,6 +186,7 @@ void urt__blocking_close(void)
 {
 	pthread_mutex_lock(&pool.lock);
 	pool.head = pool.tail = NULL;
+	pool.queued = 0;
 	pool.closing = true;
 	pthread_cond_broadcast(&pool.work);
 	while (pool.threads)
@@ -205,6 +209,6 @@ unsigned urt__blocking_threads(void)
 void urt__blocking_forget(void)
 {
 	pthread_mutex_init(&pool.lock, NULL);
-	pool.threads = pool.idle = 0;
+	pool.threads = pool.idle = pool.queued = 0;
 	pool.head = pool.tail = NULL;
 }

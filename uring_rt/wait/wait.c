@@ -100,9 +100,12 @@ static void commit_join(struct urt__worker *w, void *arg)
 {
 	struct urt_coro *target = arg, *self = w->parked;
 
+	struct urt_coro *joiner;
+
 	if (urt__shared)
 		urt__fence();
-	if (atomic_load(&target->joiner) == URT__DONE &&
+	joiner = atomic_load(&target->joiner);
+	if ((joiner == URT__DONE || joiner == URT__ENDING) &&
 	    urt__claim(self, urt__park_seq(w->park_word)))
 		urt__ready(self);
 }
@@ -117,7 +120,8 @@ static int join_park(struct urt__worker *w, struct urt_coro *c)
 		return err;
 	atomic_store_explicit(&c->join_seq, seq, memory_order_relaxed);
 	if (!atomic_compare_exchange_strong(&c->joiner, &other, self)) {
-		URT_BUG_ON(other != URT__DONE); /* two join it */
+		/* Else two join it. */
+		URT_BUG_ON(other != URT__DONE && other != URT__ENDING);
 		return 0;
 	}
 	err = urt__park(w, URT__R_JOIN, URT__WAITING, commit_join, c);
@@ -127,6 +131,20 @@ static int join_park(struct urt__worker *w, struct urt_coro *c)
 	other = self;
 	return atomic_compare_exchange_strong(&c->joiner, &other, NULL) ? err
 									: 0;
+}
+
+/* The end has a few instructions to go between ENDING and DONE. */
+static void wait_until_done(struct urt_coro *c)
+{
+	for (unsigned spins = 1;
+	     atomic_load_explicit(&c->joiner, memory_order_acquire) !=
+	     URT__DONE;
+	     spins++) {
+		if (spins % 128)
+			urt__cpu_relax();
+		else
+			sched_yield();
+	}
 }
 
 static int64_t join_behalf(void *arg)
@@ -143,8 +161,10 @@ int urt_join(struct urt_coro *c)
 		return urt__behalf(join_behalf, c);
 	if (atomic_load_explicit(&c->joiner, memory_order_acquire) != URT__DONE)
 		err = join_park(w, c);
-	if (!err)
+	if (!err) {
+		wait_until_done(c);
 		urt__coro_free(urt__worker(), c);
+	}
 	urt__leave();
 	return err;
 }

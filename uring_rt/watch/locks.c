@@ -26,8 +26,10 @@ unsigned urt__locks_held(void)
 #else
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <threads.h>
 #include <time.h>
 
@@ -75,11 +77,21 @@ unsigned urt__locks_held(void)
 	X(int, pthread_spin_unlock, (pthread_spinlock_t * l), (l)) \
 	X(int, mtx_unlock, (mtx_t * l), (l))
 
-/* A robust mutex whose owner died is taken, too. */
-static inline void taken(int ret, int success)
+/* Never below 0: one that was locked before we were there. */
+static inline void given(void)
 {
-	if (ret == success || ret == 130 /* EOWNERDEAD */)
-		held++;
+	held -= held > 0;
+}
+
+/*
+ * Counted before it is tried, and a signal comes at any moment: between taking
+ * and counting there must be nothing. A robust mutex whose owner died is taken,
+ * too.
+ */
+static inline void tried(int ret, int success)
+{
+	if (ret != success && ret != EOWNERDEAD)
+		given();
 }
 
 static void *next(void **cache, const char *name)
@@ -88,7 +100,11 @@ static void *next(void **cache, const char *name)
 
 	if (urt__unlikely(!f)) {
 		f = dlsym(RTLD_NEXT, name);
-		URT_BUG_ON(!f);
+		if (!f) {
+			urt__print("uring_rt: statically linked programs are "
+				   "not supported: link with libc.so\n");
+			abort();
+		}
 		__atomic_store_n(cache, f, __ATOMIC_RELAXED);
 	}
 	return f;
@@ -98,23 +114,20 @@ static void *next(void **cache, const char *name)
 	static void *cache;      \
 	type(*real) params = (type(*) params)next(&cache, #name)
 
-#define X(type, name, params, args, success) \
-	URT_API type name params             \
-	{                                    \
-		NEXT(type, name, params);    \
-		type ret = real args;        \
-                                             \
-		taken(ret, success);         \
-		return ret;                  \
+#define X(type, name, params, args, success)               \
+	URT_API type name params                           \
+	{                                                  \
+		NEXT(type, name, params);                  \
+		type ret;                                  \
+                                                           \
+		held++;                                    \
+		atomic_signal_fence(memory_order_seq_cst); \
+		ret = real args;                           \
+		tried(ret, success);                       \
+		return ret;                                \
 	}
 TAKE(X)
 #undef X
-
-/* Never below 0: one that was locked before we were there. */
-static inline void given(void)
-{
-	held -= held > 0;
-}
 
 #define X(type, name, params, args)       \
 	URT_API type name params          \
@@ -131,8 +144,9 @@ GIVE(X)
 URT_API void flockfile(FILE *f)
 {
 	NEXT(void, flockfile, (FILE *));
-	real(f);
 	held++;
+	atomic_signal_fence(memory_order_seq_cst);
+	real(f);
 }
 
 URT_API void funlockfile(FILE *f)

@@ -162,7 +162,9 @@ static void look_at(struct urt__worker *w, struct seen *s, int64_t now_ns)
 
 	if (state == URT__W_DETACHED && !atomic_load(&w->in_rt)) {
 		say_stall(w, s, now_ns - s->since_ns);
-		if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
+		if (atomic_load(&urt__rt.stop)) /* it shall leave for ever */
+			urt__preempt_signal(w, true);
+		else if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
 			urt__preempt_signal(w, false);
 		return;
 	}
@@ -270,20 +272,31 @@ static void quit(void)
 {
 	static struct urt__worker pseudo;
 
+	struct itimerspec patience = { .it_value = { 5, 0 } };
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
+			       .sigev_signo = SIGQUIT };
+	sigset_t quit_only;
+	timer_t timer;
+
+	/* Should the report hang, on a lock of a thread that stands still, the
+	 * process dies all the same. */
+	signal(SIGQUIT, SIG_DFL);
+	sigemptyset(&quit_only);
+	sigaddset(&quit_only, SIGQUIT);
+	pthread_sigmask(SIG_UNBLOCK, &quit_only, NULL);
+	if (!timer_create(CLOCK_MONOTONIC, &ev, &timer))
+		timer_settime(timer, 0, &patience, NULL);
 	urt__print("SIGQUIT: coroutines of process %d\n", getpid());
 	stop_the_world();
 	urt__san_thread(&pseudo.loop_san);
 	urt__tls_worker = &pseudo;
 	urt__report_all(&pseudo);
-	signal(SIGQUIT, SIG_DFL);
-	pthread_sigmask(SIG_SETMASK, &(sigset_t){ 0 }, NULL);
 	kill(getpid(), SIGQUIT);
 }
 
 /* ---- the thread -------------------------------------------------------- */
 
-/* A worker to give work to, a coroutine to be preempted again soon, or a ring
- * that only signals drain. */
+/* A worker to give work to, or a coroutine to be preempted again soon. */
 static bool need_short_ticks(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
@@ -293,8 +306,7 @@ static bool need_short_ticks(void)
 	for (unsigned i = 0; i < n; i++) {
 		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
 
-		if (atomic_load(&w->hogging) ||
-		    atomic_load(&w->state) == URT__W_DETACHED)
+		if (atomic_load(&w->hogging))
 			return true;
 	}
 	return false;
@@ -339,6 +351,11 @@ static void *monitor_main(void *arg)
 		trace(urt__clock_ns());
 	}
 	return NULL;
+}
+
+void urt__monitor_forget(void)
+{
+	atomic_store(&quitting, false);
 }
 
 int urt__monitor_start(void)

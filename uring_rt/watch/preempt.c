@@ -32,8 +32,9 @@
  * processor, which is always safe.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
- * signal handler and without locks. Where it is missing, in a static program,
- * or on another architecture than x86-64, nothing is preempted by signal.
+ * signal handler and without locks. Where it is missing, where malloc is part
+ * of the program itself, or on another architecture than x86-64, nothing is
+ * preempted by signal.
  */
 #define _GNU_SOURCE
 #include "watch.h"
@@ -55,7 +56,7 @@
 static bool possible;
 static struct sigaction old_urg;
 
-#if defined(__x86_64__) && !defined(URT__TSAN)
+#if defined(__x86_64__) && !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 #include <cpuid.h>
 
 struct range {
@@ -105,26 +106,6 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-static void find_objects(void)
-{
-	unsigned a, b, c, d;
-	bool dynamic = false;
-
-	possible = false;
-	dl_iterate_phdr(find_text, &dynamic);
-	if (!dynamic || !_dl_find_object ||
-	    !object_of(program_text.start, &allowed[0]) ||
-	    !object_of((uintptr_t)urt__preempt_entry, &runtime))
-		return;
-	__cpuid(1, a, b, c, d);
-	if (!(c & bit_OSXSAVE) || !__get_cpuid_count(13, 0, &a, &b, &c, &d))
-		return;
-	urt__xsave_size = b;
-	if (!nr_allowed)
-		nr_allowed = 1;
-	possible = true;
-}
-
 static bool within(const struct range *r, uintptr_t a)
 {
 	return a >= r->start && a < r->end;
@@ -138,6 +119,29 @@ static bool is_allowed(uintptr_t a)
 		if (within(&allowed[i], a))
 			return true;
 	return false;
+}
+
+static void find_objects(void)
+{
+	unsigned a, b, c, d;
+	bool dynamic = false;
+
+	possible = false;
+	dl_iterate_phdr(find_text, &dynamic);
+	if (!dynamic || !_dl_find_object ||
+	    !object_of(program_text.start, &allowed[0]) ||
+	    !object_of((uintptr_t)urt__preempt_entry, &runtime))
+		return;
+	if (!nr_allowed)
+		nr_allowed = 1;
+	/* A malloc of the program's own would be taken for the program. */
+	if (is_allowed((uintptr_t)dlsym(RTLD_DEFAULT, "malloc")))
+		return;
+	__cpuid(1, a, b, c, d);
+	if (!(c & bit_OSXSAVE) || !__get_cpuid_count(13, 0, &a, &b, &c, &d))
+		return;
+	urt__xsave_size = b;
+	possible = true;
 }
 
 static bool is_foreign(uintptr_t a)
@@ -207,10 +211,12 @@ __attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
 void urt__preempted(void)
 {
 	struct urt__worker *w = urt__enter(false);
+	int saved = *__errno_location(); /* others run on this thread now */
 
 	if (urt__rt.stop)
 		urt__abandon(w);
 	urt__park_pinned(w);
+	*__errno_location() = saved;
 	urt__leave();
 }
 
@@ -288,7 +294,8 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	urt__worker_drain(w);
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
-	if (atomic_exchange(&w->preempt, false) && w->proc)
+	if (atomic_exchange(&w->preempt, false) &&
+	    (w->proc || atomic_load(&urt__rt.stop)))
 		preempt(w, context);
 	if (w->proc && urt__runq_len(&w->proc->runq))
 		urt__wake_hint();

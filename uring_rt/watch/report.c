@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,8 +196,9 @@ static unsigned count_threads(void)
 			fclose(f);
 		found += !!strncmp(comm, "iou-", 4);
 	}
-	if (d)
-		closedir(d);
+	if (!d)
+		return UINT_MAX; /* no descriptor left, or no /proc: who knows */
+	closedir(d);
 	return found;
 }
 

@@ -217,6 +217,7 @@ static int debug_wanted(void)
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
 static unsigned nr_joined;
+static sigset_t callers_mask; /* of urt_run's caller; all workers have it */
 
 struct birth {
 	struct urt__worker *worker;
@@ -254,6 +255,8 @@ static void *worker_main(void *arg)
 	struct birth *b = arg;
 	struct urt__worker *w = b->worker;
 
+	/* The monitor, which makes spares, blocks all signals. */
+	pthread_sigmask(SIG_SETMASK, &callers_mask, NULL);
 	b->err = worker_begin(w, b->index, b->proc);
 	if (b->err) {
 		sem_post(&b->ready);
@@ -284,6 +287,8 @@ static int worker_add(struct urt__proc *p)
 		while (sem_wait(&b.ready))
 			;
 		err = b.err;
+		if (err)
+			pthread_join(t, NULL);
 	}
 	if (!err)
 		threads[b.index] = t;
@@ -353,11 +358,16 @@ static void coro_ended(struct urt_coro *c)
  */
 static void forget_in_child(void)
 {
+	if (atomic_exchange(&running, false)) {
+		urt__report_close();
+		urt__preempt_close();
+	}
 	urt__tls_worker = NULL;
 	urt__shared = false;
+	urt__monitor_forget();
 	urt__behalf_forget();
 	urt__blocking_forget();
-	atomic_store(&running, false);
+	pthread_mutex_init(&threads_lock, NULL);
 }
 
 static void watch_forks(void)
@@ -387,6 +397,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 			 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	urt__shared = o->workers > 1;
 	nr_joined = 0;
+	pthread_sigmask(SIG_SETMASK, NULL, &callers_mask);
 }
 
 static int procs_new(void)
@@ -449,16 +460,16 @@ static int run_workers(const struct urt__spawn *first,
 		goto out_workers;
 	}
 	urt__report_know_threads();
-	urt__behalf_open();
 	urt__blocking_open(o->max_blocking);
+	urt__behalf_open();
 	err = run_first(first);
 	if (err)
 		urt__stop();
 	join_threads();
 	urt__monitor_stop();
-	join_threads(); /* one that it made meanwhile */
+	join_threads();	     /* one that it made meanwhile */
+	urt__behalf_close(); /* first: a job may wait for it */
 	urt__blocking_close();
-	urt__behalf_close();
 	if (urt__debug.leak)
 		urt__report_leaks();
 out_workers:

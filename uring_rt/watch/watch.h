@@ -57,6 +57,8 @@ void urt__signal_stack_leave(struct urt__worker *);
 
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
+/* In a forked child: there is none. */
+void urt__monitor_forget(void);
 /* From a signal handler: report everything and die of SIGQUIT. */
 void urt__monitor_quit(void);
 

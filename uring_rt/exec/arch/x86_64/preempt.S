@@ -63,6 +63,8 @@ urt__preempt_entry:
 	movl	$-1, %eax
 	movl	$-1, %edx
 	xsave64	(%rsp)
+	fninit				/* the others expect what the ABI does */
+	ldmxcsr	default_mxcsr(%rip)
 	call	urt__preempted
 	movl	$-1, %eax
 	movl	$-1, %edx
@@ -97,5 +99,10 @@ urt__preempt_entry:
 	.globl	urt__preempt_end
 	.hidden	urt__preempt_end
 urt__preempt_end:
+
+	.section .rodata
+	.p2align 2
+default_mxcsr:
+	.long	0x1f80
 
 	.section .note.GNU-stack, "", @progbits
