@@ -167,7 +167,8 @@ static void conn_free(struct load *l, struct conn *c)
 	if (c->burst)
 		return;
 	if (!l->options->rate) {
-		conn_send(l, c, now_ns());
+		if (l->start_ns)
+			conn_send(l, c, now_ns());
 		return;
 	}
 	if (c->queued)
@@ -319,7 +320,8 @@ static void conn_connected(struct load *l, struct conn *c)
 	epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
 	if (!c->burst)
 		count(&l->shared->opened);
-	if (l->options->hold)
+	/* One request before all begin, so that the server has taken it in. */
+	if (l->options->hold || (!l->start_ns && !c->burst))
 		conn_send(l, c, now_ns());
 	else
 		conn_free(l, c);
@@ -380,9 +382,15 @@ static void reopen(struct load *l, int64_t now)
 
 static void begin(struct load *l, int64_t now)
 {
-	if (l->next_to_open < l->options->connections || l->connecting)
+	long all = l->options->connections;
+
+	if (l->next_to_open < all || l->connecting ||
+	    (!l->options->hold && l->taken < all))
 		return;
 	l->start_ns = now;
+	for (long i = 0; i < all && !l->options->rate; i++)
+		if (l->conns[i].state == IDLE && !l->options->hold)
+			conn_send(l, &l->conns[i], now);
 	l->burst_due_ns = now + l->options->burst_every_ns / 5;
 	__atomic_store_n(&l->shared->connected_ns, now, __ATOMIC_RELEASE);
 }
