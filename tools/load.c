@@ -17,8 +17,9 @@
  */
 #define _GNU_SOURCE
 #include "load.h"
+#include "load_http.h"
+#include "net.h"
 #include "tool.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -31,12 +32,7 @@
 #define WINDOW	   512 /* opened and not yet taken in by the server */
 #define STALL_NS   (100 * NS_PER_MS) /* then the window opens further */
 #define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
-#define HEAD_MAX   8192		     /* bytes of an answer's head */
 #define PER_SOURCE 25000	     /* connections from one source address */
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
 
 enum conn_state { CLOSED, CONNECTING, IDLE, BUSY };
 
@@ -99,22 +95,6 @@ static bool recording(const struct load *l)
 
 /* ---- opening ---- */
 
-/* From 127.0.0.1, .2, ...: each has ports of its own towards the server. */
-static void choose_source(const struct load *l, const struct conn *c, int fd)
-{
-	struct sockaddr_in source = { .sin_family = AF_INET };
-	uint32_t server = ntohl(l->options->server.sin_addr.s_addr);
-	long group = (c - l->conns) / PER_SOURCE;
-	int on = 1;
-
-	if (!group || server >> 24 != IN_LOOPBACKNET)
-		return;
-	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + group);
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&source, sizeof(source)))
-		return; /* then connect says what is wrong */
-}
-
 static int conn_open(struct load *l, struct conn *c)
 {
 	struct epoll_event ev = { EPOLLIN | EPOLLOUT, { .ptr = c } };
@@ -124,7 +104,7 @@ static int conn_open(struct load *l, struct conn *c)
 	if (c->fd < 0)
 		return -errno;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	choose_source(l, c, c->fd);
+	net_use_source(c->fd, &l->options->server, (c - l->conns) / PER_SOURCE);
 	if ((connect(c->fd, (const struct sockaddr *)&l->options->server,
 		     sizeof(l->options->server)) &&
 	     errno != EINPROGRESS) ||
@@ -187,7 +167,8 @@ static void conn_free(struct load *l, struct conn *c)
 	if (c->burst)
 		return;
 	if (!l->options->rate) {
-		conn_send(l, c, now_ns());
+		if (l->start_ns)
+			conn_send(l, c, now_ns());
 		return;
 	}
 	if (c->queued)
@@ -269,33 +250,9 @@ static void answered(struct load *l, struct conn *c, int status)
 		conn_free(l, c);
 }
 
-/* The head at p as far as it came. Its length; 0: not all there; -1: not HTTP,
- * or without a length. *body: the length it announces. */
-static long parse_head(struct load *l, const char *p, size_t len, int *status,
-		       long *body)
-{
-	const char *end = memmem(p, len, "\r\n\r\n", 4);
-	const char *field = p;
-
-	if (!end)
-		return len < HEAD_MAX ? 0 : -1;
-	if (len < 12 || memcmp(p, "HTTP/1.", 7))
-		return -1;
-	*status = atoi(p + 9);
-	*body = *status == 204 || *status == 304 ? 0 : -1;
-	while ((field = memmem(field, end - field, "\r\n", 2))) {
-		field += 2;
-		if (!strncasecmp(field, "Content-Length:", 15))
-			*body = strtol(field + 15, NULL, 10);
-	}
-	if (*body < 0)
-		count(&l->shared->no_length);
-	return *body < 0 ? -1 : end + 4 - p;
-}
-
 static bool keep_head(struct conn *c, const char *p, size_t len)
 {
-	if (!c->head && !(c->head = malloc(HEAD_MAX)))
+	if (!c->head && !(c->head = malloc(LOAD_HEAD_MAX)))
 		return false;
 	memcpy(c->head, p, len);
 	c->head_len = len;
@@ -311,7 +268,9 @@ static bool take(struct load *l, struct conn *c, size_t len)
 	if (c->state != BUSY)
 		return false;
 	if (c->body_left < 0) {
-		head = parse_head(l, l->in, len, &status, &body);
+		head = load_head(l->in, len, &status, &body);
+		if (head < 0 && body == LOAD_NO_LENGTH)
+			count(&l->shared->no_length);
 		if (!head)
 			return keep_head(c, l->in, len);
 		if (head < 0)
@@ -361,7 +320,8 @@ static void conn_connected(struct load *l, struct conn *c)
 	epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
 	if (!c->burst)
 		count(&l->shared->opened);
-	if (l->options->hold)
+	/* One request before all begin, so that the server has taken it in. */
+	if (l->options->hold || (!l->start_ns && !c->burst))
 		conn_send(l, c, now_ns());
 	else
 		conn_free(l, c);
@@ -422,9 +382,15 @@ static void reopen(struct load *l, int64_t now)
 
 static void begin(struct load *l, int64_t now)
 {
-	if (l->next_to_open < l->options->connections || l->connecting)
+	long all = l->options->connections;
+
+	if (l->next_to_open < all || l->connecting ||
+	    (!l->options->hold && l->taken < all))
 		return;
 	l->start_ns = now;
+	for (long i = 0; i < all && !l->options->rate; i++)
+		if (l->conns[i].state == IDLE && !l->options->hold)
+			conn_send(l, &l->conns[i], now);
 	l->burst_due_ns = now + l->options->burst_every_ns / 5;
 	__atomic_store_n(&l->shared->connected_ns, now, __ATOMIC_RELEASE);
 }
@@ -486,13 +452,6 @@ static void count_unanswered(struct load *l, int64_t now)
 		l->shared->unanswered += due - l->next_due;
 }
 
-static size_t compose(char *buf, size_t size, const struct load_options *o,
-		      const char *path)
-{
-	return snprintf(buf, size, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path,
-			inet_ntoa(o->server.sin_addr));
-}
-
 static void load_free(struct load *l)
 {
 	for (long i = 0; l->conns && i <= l->options->connections; i++) {
@@ -511,11 +470,12 @@ static int load_init(struct load *l)
 {
 	const struct load_options *o = l->options;
 
-	l->request_len = compose(l->request, sizeof(l->request), o, o->path);
+	l->request_len =
+		load_request(l->request, sizeof(l->request), o, o->path);
 	if (o->burst_path)
 		l->burst_len =
-			compose(l->burst_request, sizeof(l->burst_request), o,
-				o->burst_path);
+			load_request(l->burst_request, sizeof(l->burst_request),
+				     o, o->burst_path);
 	if (l->request_len >= sizeof(l->request) ||
 	    l->burst_len >= sizeof(l->burst_request))
 		return -ENAMETOOLONG;

@@ -53,7 +53,8 @@ struct load_shared {
 	uint64_t broken;	/* of errors: connections that broke */
 	uint64_t no_length;	/* of errors: answers without Content-Length */
 	uint64_t unanswered;	/* open loop: due and not answered at the end */
-	int64_t connected_ns;	/* when all had been opened; 0: not yet */
+	int64_t connected_ns;	/* when all stood and had answered once (or,
+				   holding, stood); 0: not yet */
 	int64_t last_answer_ns; /* when the last answer came */
 	int recording;		/* by the watcher */
 	int stop;		/* by the watcher */

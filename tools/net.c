@@ -14,6 +14,10 @@
 
 #define BACKLOG 4096
 
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
 struct sockaddr_in net_loopback(int port)
 {
 	return (struct sockaddr_in){
@@ -78,6 +82,19 @@ int net_listen_at(int nth, int *port)
 int net_listen(int *port)
 {
 	return net_listen_at(0, port);
+}
+
+void net_use_source(int fd, const struct sockaddr_in *server, int nth)
+{
+	struct sockaddr_in source = { .sin_family = AF_INET };
+	int on = 1;
+
+	if (!nth || ntohl(server->sin_addr.s_addr) >> 24 != IN_LOOPBACKNET)
+		return;
+	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + nth);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&source, sizeof(source)))
+		return;
 }
 
 int net_redis_port(const char *url)

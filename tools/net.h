@@ -19,6 +19,13 @@ int net_listen(int *port);
 int net_listen_at(int nth, int *port);
 
 /*
+ * A socket that is to be connected to a server on loopback will come from the
+ * nth address, 127.0.0.1 being number 0: each has ports of its own towards the
+ * server. Where it cannot, connecting says what is wrong.
+ */
+void net_use_source(int fd, const struct sockaddr_in *server, int nth);
+
+/*
  * The port in "redis://127.0.0.1:PORT" (localhost, too; without a port 6379).
  * -1: it is not that.
  */

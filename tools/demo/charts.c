@@ -319,6 +319,7 @@ static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 {
 	const struct demo_hold *h = demo_hold(d, m->name, 0);
 	char text[128], unit[64], lives[64], size[32];
+	double threads;
 
 	demo_table_cell(d, 0, m->name, unit, sizeof(unit));
 	demo_table_cell(d, 1, m->name, lives, sizeof(lives));
@@ -333,12 +334,14 @@ static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 	snprintf(text, sizeof(text), "%s of the process for each",
 		 size_text(size, h ? h->process_bytes / h->waiting : NAN));
 	say(f, 58, "strong", text);
-	snprintf(text, sizeof(text), "%s thread%s%s",
-		 h ? svg_number(size, h->threads) : "n/a",
-		 h && h->threads == 1 ? "" : "s",
-		 h && h->processes > 1 ? " in all processes" : "");
+	threads = h ? (double)h->threads / h->processes : NAN;
+	snprintf(text, sizeof(text), "%s thread%s", svg_number(size, threads),
+		 threads == 1 ? "" : "s");
+	if (h && h->processes > 1)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			 " in each of %u processes", h->processes);
 	say(f, 84, "strong", text);
-	boxes(f, m->name, h ? h->threads : NAN, 95, 18);
+	boxes(f, m->name, threads, 95, 18);
 	say(f, 144, "", "the kernel");
 	kernel_line(d, m->name, text, sizeof(text));
 	say(f, 164, "strong", text);

@@ -123,7 +123,7 @@ static const struct {
 	double seconds;
 	long rounds, bursts, sleepers;
 } modes[] = {
-	[DEMO_QUICK] = { { { 256 }, 1 }, { { 1000 }, 1 }, 0.25, 1, 1, 200000 },
+	[DEMO_QUICK] = { { { 256 }, 1 }, { { 1000 }, 1 }, 0.2, 1, 1, 200000 },
 	[DEMO_DEFAULT] = { { { 16, 256 }, 2 },
 			   { { 1000, 10000 }, 2 },
 			   0.5,

@@ -159,6 +159,17 @@ static void print_hold(FILE *f, const struct demo_hold *h)
 		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
 }
 
+/* How many shared so many requests: those that were not tried do not say. */
+static unsigned processes(const struct demo *d, long wanted)
+{
+	unsigned most = 1;
+
+	for (unsigned i = 0; i < d->nr_holds; i++)
+		if (d->hold[i].wanted == wanted && d->hold[i].processes > most)
+			most = d->hold[i].processes;
+	return most;
+}
+
 static void print_holds(FILE *f, const struct demo *d)
 {
 	long last = 0;
@@ -174,11 +185,12 @@ static void print_holds(FILE *f, const struct demo *d)
 				"in %u process%s\n"
 				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n"
 				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n",
-				h->wanted, h->processes,
-				h->processes > 1 ? "es (as many as the limit "
-						   "of open descriptors makes "
-						   "necessary)"
-						 : "",
+				h->wanted, processes(d, h->wanted),
+				processes(d, h->wanted) > 1
+					? "es (as many as the limit "
+					  "of open descriptors makes "
+					  "necessary)"
+					: "",
 				"", "", "", "", "connect", "answer", "process",
 				"kernel", "both", "model", "waiting",
 				"answered", "threads", "s", "s", "KB each",

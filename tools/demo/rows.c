@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define WARM_UP_NS	 (400 * NS_PER_MS)
-#define WARM_UP_QUICK_NS (250 * NS_PER_MS)
+#define WARM_UP_QUICK_NS (200 * NS_PER_MS)
 #define PATIENCE	 100 /* times 20 ms */
 
 /* All that is read at one moment. */

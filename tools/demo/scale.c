@@ -11,7 +11,7 @@
 
 #define CPU_PATH   "/cpu?ms=5"
 #define PER_CPU	   8 /* connections: enough for each to have work */
-#define WARM_UP_NS (200 * NS_PER_MS)
+#define WARM_UP_NS (150 * NS_PER_MS)
 
 static double rate(struct demo *d, struct demo_scale *m, int cpu)
 {

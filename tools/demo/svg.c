@@ -48,7 +48,7 @@ const char *svg_number(char buf[24], double v)
 		snprintf(buf, 24, "%.0f", v);
 	else if (a >= 0.0995 || !a)
 		snprintf(buf, 24, "%.3g", v);
-	else if (a >= 0.00095)
+	else if (a >= 0.0001)
 		snprintf(buf, 24, "%.1g", v);
 	else
 		snprintf(buf, 24, "%.0e", v);

@@ -97,6 +97,7 @@ class Backend {
     const host = redis ? '127.0.0.1' : `127.0.0.${1 + opened++ % BACKENDS}`;
     this.closed = false;
     this.socket = net.connect({ port: backendPort, host, noDelay: true });
+    this.socket.setNoDelay(true);
     this.socket.on('data', (chunk) => {
       this.got += chunk.length;
       if (chunk[0] === 0x2d) this.socket.destroy(); // "-": Redis refused
@@ -161,9 +162,10 @@ async function askPooled(ms) {
 }
 
 calibrate();
-const workers = useWorkers ? new Workers(os.availableParallelism()) : null;
+const workers = useWorkers ? new Workers(os.availableParallelism ? os.availableParallelism() : os.cpus().length) : null;
 
 net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+  socket.setNoDelay(true); // older ones do not know it as an option
   let buf = null;
   let busy = false;
   let ended = false; // the client has sent all it wants to
@@ -186,7 +188,7 @@ net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
       buf = end + 4 < buf.length ? buf.subarray(end + 4) : null;
       if (req.wait !== undefined && redis) await askPooled(req.wait);
       else if (req.wait !== undefined) {
-        backend ??= new Backend();
+        if (!backend) backend = new Backend();
         await backend.ask(req.wait);
       }
       if (req.cpu && workers) await workers.burn(req.cpu);
