@@ -135,7 +135,8 @@ START_TEST(system_calls_of_32_bits_have_their_own_table)
 	stat_ok("", "calls32 1000");
 	ck_assert_int_eq(number("by_name_32", "getppid"), 1001);
 	*strstr(text, "\"by_name_32\"") = '\0';
-	ck_assert_int_eq(number("by_name", "getppid"), -1);
+	/* A sanitizer asks once for each process. */
+	ck_assert_int_le(number("by_name", "getppid"), SANITIZED ? 10 : -1);
 }
 END_TEST
 
@@ -333,7 +334,9 @@ END_TEST
 
 START_TEST(a_timeout_ends_the_command_and_prints)
 {
-	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 128 + SIGTERM);
+	/* Ended as it was asked to: that is no failure. */
+	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 0);
+	ck_assert_int_eq(number(NULL, "exit_code"), 128 + SIGTERM);
 	ck_assert_int_ge(number(NULL, "wall_ns"), 200 * MS);
 	ck_assert_int_lt(number(NULL, "wall_ns"), 20000 * MS);
 }

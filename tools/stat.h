@@ -62,6 +62,7 @@ struct stat_perf {
 struct stat_result {
 	const struct stat_options *options;
 	int exit_code;	  /* of the command, as a shell gives it */
+	bool ended_by_us; /* --timeout, or told to stop it */
 	int64_t start_ns; /* since the beginning, for an interval */
 	int64_t wall_ns;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */

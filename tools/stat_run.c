@@ -54,6 +54,7 @@ struct session {
 	int status;	     /* of its end */
 	struct rusage usage; /* of its whole life */
 	bool child_ended;
+	bool ending;	/* we have asked it to end */
 	char *user_dir; /* pages of what we start */
 	struct urt__stats_page *page[STAT_PIDS_MAX];
 	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
@@ -469,6 +470,15 @@ static void on_signal(struct session *s)
 		kill(s->child_pid, info.ssi_signo);
 }
 
+/* Asked to: its end by this signal is then no failure of its own. */
+static void end_child(struct session *s)
+{
+	if (!s->child_pid)
+		return;
+	s->ending = true;
+	kill(s->child_pid, SIGTERM);
+}
+
 static void on_control(struct session *s)
 {
 	static struct look now;
@@ -482,9 +492,8 @@ static void on_control(struct session *s)
 		disable(s, &now);
 		break;
 	case CONTROL_STOP:
-		s->stop = true;
-		if (s->child_pid)
-			kill(s->child_pid, SIGTERM);
+		s->stop = !s->child_pid;
+		end_child(s);
 		break;
 	case CONTROL_CLOSED:
 		s->control_fd = -1;
@@ -511,8 +520,7 @@ static void on_time(struct session *s, int64_t now)
 	if (now >= s->timeout_at) {
 		s->timeout_at = NEVER;
 		s->stop = !s->child_pid;
-		if (s->child_pid)
-			kill(s->child_pid, SIGTERM);
+		end_child(s);
 	}
 	if (now >= s->look_at) {
 		struct stat st;
@@ -623,6 +631,8 @@ static void child_figures(struct session *s)
 	if (!s->child_ended)
 		return;
 	r->exit_code = shell_code(s->status);
+	r->ended_by_us = s->ending && WIFSIGNALED(s->status) &&
+			 WTERMSIG(s->status) == SIGTERM;
 	if (o->pids || o->all || o->cgroup)
 		return;
 	if (o->delay_ns || o->control_fd >= 0) {
