@@ -34,6 +34,7 @@ int main(void)
 	srunner_add_suite(runner, http_suite());
 	srunner_add_suite(runner, tool_suite());
 	srunner_add_suite(runner, stat_suite());
+	srunner_add_suite(runner, measure_suite());
 	srunner_add_suite(runner, record_suite());
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -20,6 +20,7 @@ Suite *stress_suite(void);
 Suite *http_suite(void);
 Suite *tool_suite(void);
 Suite *stat_suite(void);
+Suite *measure_suite(void);
 Suite *record_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
