@@ -123,6 +123,9 @@ const char *stat_figure_rung(const struct stat_result *, const char *name);
 void stat_each_figure(const struct stat_result *,
 		      void (*f)(const char *name, void *arg), void *arg);
 
+/* Times that the histograms lack: of which the beginning was not seen. */
+uint64_t stat_times_missing(const struct stat_result *);
+
 /* ---- asserting (stat_assert.c) ---- */
 
 /* False: it is none, and it was said why. */
