@@ -54,7 +54,7 @@ FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
-TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC))
+TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o
 PEER_OBJ := $(B)/tools/peers/embed.o
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 TESTS    := $(B)/tests/urt_test $(B)/tests/probe
@@ -84,11 +84,13 @@ peers: ## install the distribution's Node and Go, to compare with
 # Said once, before the compiler says it a hundred times.
 $(G)/.deps:
 	$(Q)mkdir -p $(G)
-	$(Q)for f in liburing.h bpf/libbpf.h; do \
+	$(Q)for f in liburing.h bpf/libbpf.h protobuf-c/protobuf-c.h; do \
 	  echo "#include <$$f>" | $(CC) -E - >/dev/null 2>&1 || { \
 	    echo "$$f is missing: run 'make deps' as root" >&2; exit 1; }; done
 	$(Q)command -v $(CLANG) >/dev/null || { \
 	    echo "clang is missing: run 'make deps' as root" >&2; exit 1; }
+	$(Q)command -v protoc-c >/dev/null || { \
+	    echo "protoc-c is missing: run 'make deps' as root" >&2; exit 1; }
 	$(Q)test -n "$(BPFTOOL)" || { \
 	    echo "bpftool is missing: run 'make deps' as root" >&2; exit 1; }
 	$(Q)touch $@
@@ -193,7 +195,7 @@ $(LIB_SO): $(PIC_OBJ)
 $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -luring -lbpf -lelf -lz \
-	  -lpthread -ldl -lm
+	  -lprotobuf-c -lpthread -ldl -lm
 
 # The servers in other languages, carried inside the command.
 $(PEER_OBJ): tools/peers/embed.S tools/peers/server.js tools/peers/server.go \
@@ -229,7 +231,19 @@ $(G)/syscall_names_32.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
 	  sort >$@
 
+# Encoding and decoding of timelines.
+$(G)/perfetto.pb-c.c: tools/perfetto.proto | $(G)/.deps
+	$(Q)protoc-c --c_out=$(G) -Itools $<
+
+$(G)/perfetto.pb-c.h: $(G)/perfetto.pb-c.c ;
+
+$(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 $(B)/tools/counter.o: $(G)/urt.skel.h
+$(B)/tools/record.o: $(G)/record.skel.h
+$(B)/tools/timeline.o $(B)/tools/report.o: $(G)/perfetto.pb-c.h
 $(B)/tools/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 

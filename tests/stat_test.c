@@ -135,7 +135,8 @@ START_TEST(system_calls_of_32_bits_have_their_own_table)
 	stat_ok("", "calls32 1000");
 	ck_assert_int_eq(number("by_name_32", "getppid"), 1001);
 	*strstr(text, "\"by_name_32\"") = '\0';
-	ck_assert_int_eq(number("by_name", "getppid"), -1);
+	/* A sanitizer asks once for each process. */
+	ck_assert_int_le(number("by_name", "getppid"), SANITIZED ? 10 : -1);
 }
 END_TEST
 
@@ -333,7 +334,9 @@ END_TEST
 
 START_TEST(a_timeout_ends_the_command_and_prints)
 {
-	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 128 + SIGTERM);
+	/* Ended as it was asked to: that is no failure. */
+	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 0);
+	ck_assert_int_eq(number(NULL, "exit_code"), 128 + SIGTERM);
 	ck_assert_int_ge(number(NULL, "wall_ns"), 200 * MS);
 	ck_assert_int_lt(number(NULL, "wall_ns"), 20000 * MS);
 }
@@ -416,8 +419,10 @@ START_TEST(times_are_counted_once_for_each_switch)
 	for (p = strchr(p, '{'); *p != '}'; p++)
 		if (*p == ':')
 			n += atoll(p + 1);
-	/* All but the last end with running again. */
-	ck_assert_int_eq(n, number("switches", "total") - 1);
+	/* All but the last end with running again; what is missing is said. */
+	ck_assert_int_eq(n, number("switches", "total") - 1 -
+				    number("times", "missing"));
+	ck_assert_int_lt(number("times", "missing"), 50);
 }
 END_TEST
 
@@ -557,93 +562,6 @@ START_TEST(what_counting_cost_is_told)
 }
 END_TEST
 
-/* ---- compare ---- */
-
-START_TEST(compare_tells_a_difference_from_chance)
-{
-	const char *p;
-
-	NEED_BPF();
-	ck_assert_int_eq(
-		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
-		   "-- tests/probe calls 300 2>&1"),
-		0);
-	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
-	ck_assert_ptr_nonnull(p);
-	ck_assert_ptr_nonnull(strstr(p,
-				     "\"a\":100,\"b\":300,\"difference\":200,"
-				     "\"low\":200,\"high\":200,"
-				     "\"significant\":\"yes\""));
-	ck_assert_int_eq(
-		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
-		   "-- tests/probe calls 100 2>&1"),
-		0);
-	p = strstr(text, "\"syscalls\":{");
-	ck_assert_ptr_nonnull(p);
-	p = strstr(p, "\"significant\":");
-	ck_assert(!strncmp(p, "\"significant\":\"no\"", 18));
-}
-END_TEST
-
-START_TEST(compare_refuses_what_it_cannot_compare)
-{
-	refuses("./urt compare -- true", "two commands");
-	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
-	refuses("./urt compare -r 1 -- true -- /no/such", "cannot run");
-	refuses("./urt compare -r x -- true -- true", "not a number");
-}
-END_TEST
-
-/* ---- top, help and what is installed ---- */
-
-START_TEST(top_shows_who_calls_and_ends_by_itself)
-{
-	NEED_BPF();
-	ck_assert_int_eq(sh("tests/probe preempted 3000 & pid=$!\n"
-			    "./urt top -b -n 2 -d 300 -s syscalls; code=$?\n"
-			    "kill $pid; exit $code"),
-			 0);
-	ck_assert_ptr_nonnull(strstr(text, "syscalls/s"));
-	ck_assert_ptr_nonnull(strstr(text, "probe"));
-	refuses("./urt top -s nonsense", "none of");
-	refuses("./urt top -d 1", "not a number from");
-}
-END_TEST
-
-START_TEST(every_command_has_help_a_page_and_completions)
-{
-	static const char *const all[] = {
-		"stat",	 "top",	 "compare", "doctor",
-		"bench", "demo", "load",    "serve"
-	};
-	int zsh = sh("zsh --version >/dev/null 2>&1");
-
-	ck_assert_int_eq(
-		sh("rm -rf man && mkdir man && sh ../../tools/man.sh ./urt man "
-		   "man && sh ../../tools/man.sh ./urt bash >man/b && "
-		   "sh ../../tools/man.sh ./urt zsh >man/z && "
-		   "sh ../../tools/man.sh ./urt fish >man/f && bash -n man/b"),
-		0);
-	if (!zsh)
-		ck_assert_int_eq(sh("zsh -n man/z"), 0);
-	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
-		ck_assert_int_eq(sh("./urt help %s", all[i]), 0);
-		ck_assert_ptr_nonnull(strstr(text, "usage:"));
-		ck_assert_int_eq(sh("cat man/urt-%s.1", all[i]), 0);
-		ck_assert_ptr_nonnull(strstr(text, ".SH DESCRIPTION"));
-	}
-	ck_assert_int_eq(sh("grep -q -e --per-thread man/b && "
-			    "grep -q -e --per-thread man/z && "
-			    "grep -q -e 'per-thread' man/f"),
-			 0);
-	ck_assert_int_eq(sh("bash -c '. ./man/b; COMP_WORDS=(urt sta); "
-			    "COMP_CWORD=1; _urt; echo $COMPREPLY'"),
-			 0);
-	ck_assert_str_eq(text, "stat\n");
-	refuses("./urt help nonsense", "no such command");
-}
-END_TEST
-
 Suite *stat_suite(void)
 {
 	Suite *s = suite_create("stat");
@@ -681,10 +599,6 @@ Suite *stat_suite(void)
 	tcase_add_test(t, a_full_disk_is_said);
 	tcase_add_test(t, ctrl_c_prints_what_was_measured);
 	tcase_add_test(t, what_counting_cost_is_told);
-	tcase_add_test(t, compare_tells_a_difference_from_chance);
-	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
-	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
-	tcase_add_test(t, every_command_has_help_a_page_and_completions);
 	suite_add_tcase(s, t);
 	return s;
 }

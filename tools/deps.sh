@@ -11,7 +11,8 @@ if command -v apt-get >/dev/null; then
 	install="apt-get install -y --no-install-recommends"
 	refresh="apt-get update"
 	packages="make gcc libc6-dev clang clang-format pkg-config strace
-		liburing-dev libbpf-dev check libelf-dev zlib1g-dev"
+		liburing-dev libbpf-dev check libelf-dev zlib1g-dev
+		libprotobuf-c-dev protobuf-c-compiler"
 	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
 	if grep -qi '^ID=ubuntu' /etc/os-release; then
 		packages="$packages linux-tools-common linux-tools-generic"
@@ -26,20 +27,21 @@ elif command -v dnf >/dev/null; then
 	refresh=true
 	packages="make gcc clang clang-tools-extra pkgconf-pkg-config strace
 		liburing-devel libbpf-devel bpftool check-devel
-		elfutils-libelf-devel zlib-devel"
+		elfutils-libelf-devel zlib-devel protobuf-c-devel
+		protobuf-c-compiler"
 	[ "${1-}" = peers ] && packages="$packages nodejs golang"
 	present() { rpm -q "$1" >/dev/null 2>&1; }
 elif command -v pacman >/dev/null; then
 	install="pacman -S --needed --noconfirm"
 	refresh=true
 	packages="make gcc clang pkgconf strace liburing libbpf bpf check
-		libelf zlib"
+		libelf zlib protobuf-c"
 	[ "${1-}" = peers ] && packages="$packages nodejs go"
 	present() { pacman -Q "$1" >/dev/null 2>&1; }
 else
 	echo "deps: no apt-get, dnf or pacman here; install by hand: make, gcc," \
 		"clang, pkg-config, strace, bpftool and the development files" \
-		"of liburing, libbpf, Check, libelf and zlib" >&2
+		"of liburing, libbpf, Check, libelf, zlib and protobuf-c" >&2
 	exit 1
 fi
 

@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
 	{ "demo", cmd_demo, "the experiment: all models, one workload" },
 	{ "stat", cmd_stat, "count what a program asks of the kernel" },
+	{ "record", cmd_record, "a timeline for ui.perfetto.dev" },
+	{ "report", cmd_report, "what a timeline says, as text" },
 	{ "top", cmd_top, "the same of all processes, live" },
 	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
 	{ "bench", cmd_bench,

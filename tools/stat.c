@@ -28,7 +28,8 @@ static const char usage_text[] =
 	"  -I, --interval-print MS\n"
 	"                         what came in each MS milliseconds\n"
 	"  -r, --repeat N         run the command N times: means and spread\n"
-	"      --timeout MS       stop after that (a command: by SIGTERM)\n"
+	"      --timeout MS       stop after that; a command by SIGTERM, which is\n"
+	"                         then no failure of its own\n"
 	"  -D, --delay MS         begin after that; -1: when told by --control\n"
 	"      --control fd:N[,M] | fifo:COMMANDS[,ANSWERS]\n"
 	"                         enable, disable, ping, stop, a line each\n"
@@ -405,7 +406,7 @@ int cmd_stat(int argc, char **argv)
 		return fail("cannot write the result: %s", strerror(errno));
 	code = check_asserts(r, n);
 	for (long i = 0; i < n; i++) {
-		if (r[i]->exit_code)
+		if (r[i]->exit_code && !r[i]->ended_by_us)
 			code = r[i]->exit_code;
 		stat_result_free(r[i]);
 		free(r[i]);

@@ -62,6 +62,7 @@ struct stat_perf {
 struct stat_result {
 	const struct stat_options *options;
 	int exit_code;	  /* of the command, as a shell gives it */
+	bool ended_by_us; /* --timeout, or told to stop it */
 	int64_t start_ns; /* since the beginning, for an interval */
 	int64_t wall_ns;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
@@ -121,6 +122,9 @@ const char *stat_figure_rung(const struct stat_result *, const char *name);
  */
 void stat_each_figure(const struct stat_result *,
 		      void (*f)(const char *name, void *arg), void *arg);
+
+/* Times that the histograms lack: of which the beginning was not seen. */
+uint64_t stat_times_missing(const struct stat_result *);
 
 /* ---- asserting (stat_assert.c) ---- */
 

@@ -166,6 +166,7 @@ static void json_times(struct json *j, const struct stat_result *r)
 	json_object(j, "times");
 	json_counts(j, "on_cpu_from_ns", on, URT_TIME_LOGS, log_name);
 	json_counts(j, "off_cpu_from_ns", off, URT_TIME_LOGS, log_name);
+	json_int(j, "missing", stat_times_missing(r));
 	json_end_object(j);
 }
 

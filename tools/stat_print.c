@@ -242,6 +242,21 @@ static void print_user(FILE *f, const struct stat_result *r)
 		line(f, r, 0, user_stats_get(&r->user, shown[i]), shown[i]);
 }
 
+/* Of a command each switch ends a time on the CPU that began in our sight. */
+uint64_t stat_times_missing(const struct stat_result *r)
+{
+	uint64_t n = 0;
+
+	if (r->live || r->options->delay_ns || r->options->control_fd >= 0)
+		return 0;
+	for (int i = 0; i < URT_CLASSES; i++) {
+		n += counts_switches(&r->counts, i);
+		for (int log = 0; log < URT_TIME_LOGS; log++)
+			n -= r->counts.class[i].on_cpu[log];
+	}
+	return n;
+}
+
 static void duration(double ns, char buf[32])
 {
 	static const char *const unit[] = { "ns", "us", "ms", "s" };
@@ -360,6 +375,11 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	if (r->options->times && !strcmp(r->source, "bpf")) {
 		print_histogram(f, r, true);
 		print_histogram(f, r, false);
+		if (stat_times_missing(r))
+			fprintf(f,
+				"  MISSING: %" PRIu64
+				" times, whose beginning was not seen\n",
+				stat_times_missing(r));
 	} else if (r->options->times) {
 		figure(f, r, 0, "on-cpu.mean", "times");
 	}

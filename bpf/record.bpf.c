@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * Recording in the kernel: each switch, wake-up and io_uring request of the
+ * traced threads goes into one ring buffer. Who is traced, and how it is
+ * known, is as in urt.bpf.c. A full buffer drops events, which are counted:
+ * the traced program never waits for the recorder.
+ */
+#ifdef URT_NO_BTF
+#include "vmlinux_min.h"
+#else
+#include "vmlinux.h"
+#endif
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "record_bpf.h"
+
+/*
+ * Bytes waiting in the buffer from which on the tool is woken; else it looks
+ * now and then. Woken by each event, it would take the CPU from the very
+ * program that it records.
+ */
+const volatile unsigned long long wake_at = 1 << 20;
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define TASK_DEAD    0x00000080
+#define PF_IO_WORKER 0x00000010
+
+struct io_kiocb___urt {
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u64); /* its nvcsw when last looked at */
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+int start_tgid = 0;
+int attach_tgid = 0;
+bool attach_all = false;
+unsigned long long dropped = 0;
+
+static __always_inline u64 *task_find(struct task_struct *t)
+{
+	if (!t->bpf_storage)
+		return 0;
+	return bpf_task_storage_get(&tasks, t, 0, 0);
+}
+
+/* Itself, or for a thread that io_uring made, its process. */
+static __always_inline bool traced(struct task_struct *t)
+{
+	if (t->flags & PF_IO_WORKER)
+		return task_find(t->group_leader) != 0;
+	return task_find(t) != 0;
+}
+
+static __always_inline void
+emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
+{
+	struct urt_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		__sync_fetch_and_add(&dropped, 1);
+		return;
+	}
+	e->ns = bpf_ktime_get_boot_ns();
+	e->type = type;
+	e->cpu = bpf_get_smp_processor_id();
+	e->pid = t->tgid;
+	e->tid = t->pid;
+	e->a = a;
+	e->b = b;
+	bpf_probe_read_kernel(e->comm, sizeof(e->comm), named->comm);
+	bpf_ringbuf_submit(e, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >
+					      wake_at
+				      ? BPF_RB_FORCE_WAKEUP
+				      : BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void task_add(struct task_struct *t)
+{
+	u64 nvcsw = t->nvcsw;
+
+	if (task_find(t))
+		return;
+	if (!bpf_task_storage_get(&tasks, t, &nvcsw,
+				  BPF_LOCAL_STORAGE_GET_F_CREATE))
+		__sync_fetch_and_add(&dropped, 1);
+	emit(t, t, URT_EV_THREAD, 0, 0);
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define SYSCALL_OF(regs) ((regs)->orig_ax)
+#else
+#define SYSCALL_OF(regs) ((regs)->syscallno)
+#endif
+
+static __always_inline u64 where(struct task_struct *t)
+{
+	struct pt_regs *regs;
+	int nr;
+
+	if (t->flags & PF_IO_WORKER)
+		return URT_EV_NO_SYSCALL;
+	regs = (struct pt_regs *)bpf_task_pt_regs(t);
+	nr = (int)SYSCALL_OF(regs);
+	return nr < 0 ? URT_EV_NO_SYSCALL : nr;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
+	     struct task_struct *next)
+{
+	if (traced(prev)) {
+		u64 how = prev->__state & TASK_DEAD ? URT_EV_DEAD : 0;
+		u64 *nvcsw = task_find(prev);
+
+		if (nvcsw ? *nvcsw != prev->nvcsw : !preempt && prev->__state)
+			how |= URT_EV_VOLUNTARY;
+		if (nvcsw)
+			*nvcsw = prev->nvcsw;
+		emit(prev, prev, URT_EV_OUT, where(prev), how);
+	}
+	if (traced(next))
+		emit(next, next, URT_EV_IN, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(rec_waking, struct task_struct *t)
+{
+	struct task_struct *by = bpf_get_current_task_btf();
+
+	if (traced(t))
+		emit(t, by, URT_EV_WAKE, by->pid, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(rec_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if (attach_all || task_find(parent) ||
+	    (attach_tgid && parent->tgid == attach_tgid))
+		task_add(child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(rec_exec, struct task_struct *p, int old_pid,
+	     struct linux_binprm *bprm)
+{
+	if (start_tgid && p->tgid == start_tgid) {
+		start_tgid = 0;
+		task_add(p);
+		emit(p, p, URT_EV_IN, 0, 0);
+	} else if (task_find(p)) {
+		emit(p, p, URT_EV_THREAD, 0, 0);
+	}
+	return 0;
+}
+
+SEC("iter/task")
+int rec_find(struct bpf_iter__task *ctx)
+{
+	struct task_struct *t = ctx->task;
+
+	if (t && !(t->flags & PF_IO_WORKER) &&
+	    (attach_all || t->tgid == attach_tgid))
+		task_add(t);
+	return 0;
+}
+
+static __always_inline void request(void *req, u32 type)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	u64 op = 0;
+
+	if (!traced(t))
+		return;
+	if (type == URT_EV_SUBMIT)
+		op = BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
+	emit(t, t, type, (u64)req, op);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(rec_submit_req, void *req)
+{
+	request(req, URT_EV_SUBMIT);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(rec_submit_sqe, void *req)
+{
+	request(req, URT_EV_SUBMIT);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(rec_punt, void *req)
+{
+	request(req, URT_EV_PUNT);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(rec_complete, void *ctx_, void *req)
+{
+	if (req)
+		request(req, URT_EV_COMPLETE);
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the BPF programs that record and the tool share: one event. */
+#ifndef URT_RECORD_BPF_H
+#define URT_RECORD_BPF_H
+
+enum urt_event_type {
+	URT_EV_THREAD,	 /* it is traced from now on, or has a new name */
+	URT_EV_OUT,	 /* a: its system call or URT_EV_NO_SYSCALL; b: how */
+	URT_EV_IN,	 /* it runs */
+	URT_EV_WAKE,	 /* a: who wakes it */
+	URT_EV_SUBMIT,	 /* a: the request; b: its opcode */
+	URT_EV_PUNT,	 /* a: the request goes to a worker thread */
+	URT_EV_COMPLETE, /* a: the request */
+};
+
+#define URT_EV_NO_SYSCALL 513
+
+/* How a thread left, as bits. */
+#define URT_EV_VOLUNTARY 1
+#define URT_EV_DEAD	 2
+
+struct urt_event {
+	__u64 ns; /* CLOCK_BOOTTIME, as Perfetto's */
+	__u32 type;
+	__u32 cpu;
+	__u32 pid, tid; /* whom it is about */
+	__u64 a, b;
+	char comm[16]; /* its name; with URT_EV_WAKE, the waker's */
+};
+
+#endif

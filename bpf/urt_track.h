@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Part of urt.bpf.c, included once there: the maps and settings, and how it is
+ * known who is traced.
+ */
+#ifndef URT_TRACK_H
+#define URT_TRACK_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct urt_task);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct urt_task);
+} io_threads SEC(".maps");
+
+/* Entry: CPU * URT_CLASSES + class. The tool sets the sizes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, URT_CLASSES);
+	__type(key, u32);
+	__type(value, struct urt_counts);
+} counts SEC(".maps");
+
+/* Entry: CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_calls);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_thread);
+} threads SEC(".maps");
+
+/*
+ * Requests that were not done at once, by address: bit 0, they waited for
+ * their file; bit 1, a worker thread had them. Until the next submission of
+ * the same memory.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__type(key, u64);
+	__type(value, u32);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64[STACK_DEPTH]);
+} stacks SEC(".maps");
+
+/* Set by the tool before loading. */
+const volatile int nr_execve = 59;
+const volatile bool want_times = false;
+const volatile bool want_threads = false;
+const volatile unsigned int max_threads = 1;
+/* The code that a page fault passes through; 0: not known. */
+const volatile unsigned long long fault_from = 0, fault_to = 0;
+
+/* Set by the tool at any time. */
+int start_tgid = 0;		  /* counts from its exec */
+int attach_tgid = 0;		  /* running already */
+bool attach_all = false;	  /* every process there is */
+int attach_io_threads = 0;	  /* what find_threads looks for */
+unsigned long long cgroup_id = 0; /* all in it and below; 0: none */
+
+/* Events that could not be counted: a map was full. */
+unsigned long long lost = 0;
+unsigned int next_thread = 0;
+
+static __always_inline struct urt_counts *counts_of(u32 class)
+{
+	u32 i = bpf_get_smp_processor_id() * URT_CLASSES + class;
+
+	return bpf_map_lookup_elem(&counts, &i);
+}
+
+static __always_inline struct urt_calls *calls_here(void)
+{
+	u32 i = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&calls, &i);
+}
+
+static __always_inline struct urt_thread *thread_at(u32 i)
+{
+	return bpf_map_lookup_elem(&threads, &i);
+}
+
+static __always_inline struct urt_task *task_find(struct task_struct *t)
+{
+	if (!t->bpf_storage)
+		return 0;
+	return bpf_task_storage_get(&tasks, t, 0, 0);
+}
+
+/* A free slot for a thread's own counts; 0: there is none. */
+static __always_inline u32 thread_take(struct task_struct *t, u32 class)
+{
+	if (!want_threads)
+		return 0;
+	for (int tries = 0; tries < 32; tries++) {
+		u32 i = __sync_fetch_and_add(&next_thread, 1);
+		struct urt_thread *th;
+
+		i = 1 + i % (max_threads - 1);
+		th = thread_at(i);
+		if (!th || th->state != URT_THREAD_FREE ||
+		    __sync_val_compare_and_swap(&th->state, URT_THREAD_FREE,
+						URT_THREAD_TAKEN) !=
+			    URT_THREAD_FREE)
+			continue;
+		th->pid = t->pid;
+		th->tgid = t->tgid;
+		th->class = class;
+		th->voluntary = th->involuntary = th->syscalls = 0;
+		th->submitted = th->completed = 0;
+		th->on_cpu_ns = th->in_ns = 0;
+		bpf_probe_read_kernel(th->comm, sizeof(th->comm), t->comm);
+		return i;
+	}
+	return 0;
+}
+
+/* What is known of a thread at the first look. */
+static __always_inline struct urt_task first_look(struct task_struct *t,
+						  u32 class)
+{
+	struct urt_task first = {};
+
+	first.nvcsw = t->nvcsw;
+	first.nivcsw = t->nivcsw;
+	first.thread = thread_take(t, class);
+	return first;
+}
+
+static __always_inline u32 task_class(struct task_struct *t)
+{
+	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
+}
+
+static __always_inline void task_add(struct task_struct *t, bool fresh)
+{
+	struct urt_counts *c = counts_of(task_class(t));
+	struct urt_task first;
+
+	if (task_find(t))
+		return;
+	first = first_look(t, task_class(t));
+	first.fresh = fresh;
+	/* Whole from the first moment: t may switch on another CPU. */
+	if (!c || !bpf_task_storage_get(&tasks, t, &first,
+					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
+		__sync_fetch_and_add(&lost, 1);
+		return;
+	}
+	c->tasks++;
+}
+
+/* Of an io_uring thread, by its name: iou-wrk-PID or iou-sqp-PID. */
+static __always_inline int io_thread_class(struct task_struct *t)
+{
+	return t->comm[4] == 's' ? URT_CLASS_IOU_SQP : URT_CLASS_IOU_WRK;
+}
+
+/* The class of an io_uring thread of a traced process, or -1. */
+static __always_inline int io_class(struct task_struct *t)
+{
+	if (!(t->flags & PF_IO_WORKER) || !task_find(t->group_leader))
+		return -1;
+	return io_thread_class(t);
+}
+
+static __always_inline struct urt_task *io_thread(struct task_struct *t,
+						  u32 class)
+{
+	u32 pid = t->pid;
+	struct urt_task *st = bpf_map_lookup_elem(&io_threads, &pid);
+	struct urt_task born = {};
+	struct urt_counts *c;
+
+	if (st)
+		return st;
+	c = counts_of(class);
+	if (c)
+		c->tasks++;
+	born.thread = thread_take(t, class);
+	bpf_map_update_elem(&io_threads, &pid, &born, BPF_ANY);
+	return bpf_map_lookup_elem(&io_threads, &pid);
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Part of urt.bpf.c, included once there: counting io_uring's requests. */
+#ifndef URT_URING_H
+#define URT_URING_H
+
+/* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
+struct io_kiocb___urt {
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
+/*
+ * io_uring. Requests are submitted by the thread that entered, or by iou-sqp;
+ * completions are posted by whoever finishes the request.
+ */
+static __always_inline int current_class(struct urt_task **st)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	int class;
+
+	*st = task_find(t);
+	if (*st)
+		return task_class(t);
+	class = io_class(t);
+	if (class >= 0 && want_threads)
+		*st = io_thread(t, class);
+	return class;
+}
+
+static __always_inline struct urt_thread *own_counts(struct urt_task *st)
+{
+	return want_threads && st ? thread_at(st->thread) : 0;
+}
+
+static __always_inline u8 opcode_of(void *req)
+{
+	return BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
+}
+
+static __always_inline int submitted(void *req)
+{
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	struct urt_thread *th;
+	u64 key = (u64)req;
+	u8 op;
+
+	if (!c)
+		return 0;
+	op = opcode_of(req);
+	if (op < URT_URING_OPS)
+		c->submitted[op]++;
+	th = own_counts(st);
+	if (th)
+		th->submitted++;
+	if (bpf_map_lookup_elem(&requests, &key))
+		bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
+int BPF_PROG(on_submit_req, void *req)
+{
+	return submitted(req);
+}
+
+SEC("tp_btf/io_uring_submit_sqe") /* its name before */
+int BPF_PROG(on_submit_sqe, void *req)
+{
+	return submitted(req);
+}
+
+/* A request was not done at once: each way counts once for each request. */
+static __always_inline void deferred(void *req, u32 bit)
+{
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	u64 key = (u64)req;
+	u32 *known, ways = 0;
+	u8 op;
+
+	if (!c)
+		return;
+	op = opcode_of(req);
+	if (op >= URT_URING_OPS)
+		return;
+	known = bpf_map_lookup_elem(&requests, &key);
+	if (known)
+		ways = *known;
+	if (ways & bit)
+		return;
+	if (bit == 1)
+		c->polled[op]++;
+	else
+		c->punted[op]++;
+	if (!ways)
+		c->deferred[op]++;
+	ways |= bit;
+	if (bpf_map_update_elem(&requests, &key, &ways, BPF_ANY))
+		__sync_fetch_and_add(&lost, 1);
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(on_poll_arm, void *req)
+{
+	deferred(req, 1);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_queue_async_work")
+int BPF_PROG(on_punt, void *req)
+{
+	deferred(req, 2);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(on_complete)
+{
+	struct urt_task *st;
+	int class = current_class(&st);
+	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
+	struct urt_thread *th;
+
+	if (c)
+		c->completed++;
+	th = c ? own_counts(st) : 0;
+	if (th)
+		th->completed++;
+	return 0;
+}
+
+#endif
