@@ -751,7 +751,8 @@ static void leave_a_job(void *arg)
 
 START_TEST(a_job_that_waits_does_not_keep_the_run_from_ending)
 {
-	run_on(2, leave_a_job, urt_chan_new(4, 0));
+	to = urt_chan_new(4, 0); /* for ever: somebody waits on it */
+	run_on(2, leave_a_job, to);
 }
 END_TEST
 
