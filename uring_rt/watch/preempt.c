@@ -56,6 +56,27 @@
 static bool possible;
 static struct sigaction old_urg;
 
+#if defined(__x86_64__)
+
+/* What urt__preempt_entry needs, also where nothing leads to it. */
+uint32_t urt__xsave_size __attribute__((visibility("hidden")));
+void urt__preempted(void) __attribute__((visibility("hidden")));
+
+/* From urt__preempt_entry, on the coroutine's stack. */
+void urt__preempted(void)
+{
+	struct urt__worker *w = urt__enter(false);
+	int saved = *__errno_location(); /* others run on this thread now */
+
+	if (urt__rt.stop)
+		urt__abandon(w);
+	urt__park_pinned(w);
+	*__errno_location() = saved;
+	urt__leave();
+}
+
+#endif
+
 #if defined(__x86_64__) && !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 #include <cpuid.h>
 
@@ -69,10 +90,8 @@ static _Atomic unsigned nr_allowed;
 static struct range runtime;	  /* the object that holds the runtime */
 static struct range program_text; /* executable part of the program */
 
-uint32_t urt__xsave_size __attribute__((visibility("hidden")));
 extern char urt__preempt_entry[] __attribute__((visibility("hidden")));
 extern char urt__preempt_end[] __attribute__((visibility("hidden")));
-void urt__preempted(void) __attribute__((visibility("hidden")));
 
 extern int _dl_find_object(void *, struct dl_find_object *)
 	__attribute__((weak));
@@ -205,19 +224,6 @@ __attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
 	r[REG_RSP] = (greg_t)(uintptr_t)sp;
 	r[REG_RIP] = (greg_t)(uintptr_t)urt__preempt_entry;
 	return true;
-}
-
-/* From urt__preempt_entry, on the coroutine's stack. */
-void urt__preempted(void)
-{
-	struct urt__worker *w = urt__enter(false);
-	int saved = *__errno_location(); /* others run on this thread now */
-
-	if (urt__rt.stop)
-		urt__abandon(w);
-	urt__park_pinned(w);
-	*__errno_location() = saved;
-	urt__leave();
 }
 
 int urt_preempt_register(const void *address_in_library)
