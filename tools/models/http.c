@@ -176,7 +176,7 @@ void http_calibrate(void)
 
 static void burn(unsigned ms)
 {
-	uint64_t from = __atomic_load_n(&sink, __ATOMIC_RELAXED);
+	uint32_t from = __atomic_load_n(&sink, __ATOMIC_RELAXED);
 
 	/* Threads and workers burn side by side; only that it is used counts. */
 	__atomic_store_n(&sink, spin(from | 1, rounds_per_ms * ms),
