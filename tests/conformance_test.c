@@ -501,8 +501,8 @@ START_TEST(every_model_shares_its_connections_to_redis)
 			    "'http://127.0.0.1:%d/wait?ms=512' 2>/dev/null",
 			    server_port),
 			 0);
-	ck_assert(number(NULL, "errors") == 0);
-	ck_assert(number(NULL, "requests") > 150);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure(NULL, "requests") > 150);
 	redis_says("GET urt:512\r\n", in, sizeof(in));
 	ck_assert_str_eq(in, "$3\r\n512\r\n");
 	for (unsigned i = 0; i < 200; i++)

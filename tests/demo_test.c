@@ -22,12 +22,6 @@ static bool verdict(int n, const char *is)
 	return p && !strncmp(p + 11, is, strlen(is));
 }
 
-static bool have_bpf(void)
-{
-	sh("./urt stat --json -- true 2>&1");
-	return strstr(text, "\"source\":\"bpf\"");
-}
-
 START_TEST(demo_counts_the_kernel_entries_of_user_switches)
 {
 	bool bpf = have_bpf();
@@ -37,9 +31,9 @@ START_TEST(demo_counts_the_kernel_entries_of_user_switches)
 		ck_assert(verdict(1, "not measured"));
 		SKIP("no BPF here: `urt doctor` says why");
 	}
-	ck_assert(number("measured", "user_switches") > 19e6);
-	ck_assert(number("measured", "entries_per_switch") > 0);
-	ck_assert(verdict(1, number("measured", "entries_per_switch") < 0.001
+	ck_assert(figure("measured", "user_switches") > 19e6);
+	ck_assert(figure("measured", "entries_per_switch") > 0);
+	ck_assert(verdict(1, figure("measured", "entries_per_switch") < 0.001
 				     ? "holds"
 				     : "does not hold"));
 	ck_assert(verdict(2, "not measured"));
@@ -50,15 +44,15 @@ END_TEST
 START_TEST(demo_times_switches_of_all_kinds)
 {
 	ck_assert_int_eq(sh("./urt demo --quick --only 2 --json"), 0);
-	ck_assert(number("measured", "call_ns") > 0);
-	ck_assert(number("measured", "coroutine_ns") >
-		  number("measured", "call_ns"));
+	ck_assert(figure("measured", "call_ns") > 0);
+	ck_assert(figure("measured", "coroutine_ns") >
+		  figure("measured", "call_ns"));
 	if (!SANITIZED)
-		ck_assert(number("measured", "thread_ns") >
-			  number("measured", "coroutine_ns"));
+		ck_assert(figure("measured", "thread_ns") >
+			  figure("measured", "coroutine_ns"));
 	ck_assert(verdict(
-		2, number("measured", "thread_ns") >=
-				   10 * number("measured", "coroutine_ns")
+		2, figure("measured", "thread_ns") >=
+				   10 * figure("measured", "coroutine_ns")
 			   ? "holds"
 			   : "does not hold"));
 }
@@ -72,16 +66,16 @@ START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
 			    SANITIZED ? "" : ",5"),
 			 0);
 	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
-	ck_assert(number("measured", "waiting_100_thread") == 100);
-	ck_assert(number("measured", "waiting_100_coroutine") == 100);
+	ck_assert(figure("measured", "waiting_100_thread") == 100);
+	ck_assert(figure("measured", "waiting_100_coroutine") == 100);
 	/* TSan may add a thread of its own to each. */
-	ck_assert(number("measured", "threads_thread") >= 21);
-	ck_assert(number("measured", "threads_thread") <= 21 + TSANITIZED);
-	ck_assert(number("measured", "threads_epoll") <= 1 + TSANITIZED);
+	ck_assert(figure("measured", "threads_thread") >= 21);
+	ck_assert(figure("measured", "threads_thread") <= 21 + TSANITIZED);
+	ck_assert(figure("measured", "threads_epoll") <= 1 + TSANITIZED);
 	ck_assert(verdict(3, "not measured")); /* 20 are too few to tell */
 	ck_assert(verdict(4, "not measured")); /* 100 are not 40,000 */
 	if (!SANITIZED)
-		ck_assert(number("measured", "state_machine_bytes") > 50);
+		ck_assert(figure("measured", "state_machine_bytes") > 50);
 	ck_assert(has("\"answered\":100"));
 }
 END_TEST
@@ -95,8 +89,8 @@ START_TEST(demo_measures_memory_that_fits_the_source)
 	ck_assert_int_eq(sh("./urt demo --quick --only 4 --waiting 500 "
 			    "--json -m thread,epoll"),
 			 0);
-	ck_assert(number("waiting", "process_bytes") / 500 > 4096);
-	ck_assert(number("waiting", "process_bytes") / 500 < 40960);
+	ck_assert(figure("waiting", "process_bytes") / 500 > 4096);
+	ck_assert(figure("waiting", "process_bytes") / 500 < 40960);
 }
 END_TEST
 
@@ -106,14 +100,14 @@ START_TEST(demo_measures_light_requests_beside_a_burst)
 			    "-m epoll,thread,coroutine"),
 			 0);
 	/* A burst of 200 ms stops the loop for as long. */
-	ck_assert(number("measured", "max_ns_epoll") > 100e6);
-	ck_assert(number("measured", "p50_ns_epoll") <
-		  number("measured", "max_ns_epoll"));
-	ck_assert(number("measured", "p99_ns_thread") > 0);
+	ck_assert(figure("measured", "max_ns_epoll") > 100e6);
+	ck_assert(figure("measured", "p50_ns_epoll") <
+		  figure("measured", "max_ns_epoll"));
+	ck_assert(figure("measured", "p99_ns_thread") > 0);
 	if (!SANITIZED)
-		ck_assert(number("measured", "p99_ns_thread") <
-			  number("measured", "p99_ns_epoll"));
-	ck_assert(verdict(6, number("measured", "p99_ns_coroutine") < 50e6
+		ck_assert(figure("measured", "p99_ns_thread") <
+			  figure("measured", "p99_ns_epoll"));
+	ck_assert(verdict(6, figure("measured", "p99_ns_coroutine") < 50e6
 				     ? "holds"
 				     : "does not hold"));
 }
@@ -129,12 +123,12 @@ START_TEST(demo_measures_speed_up_on_all_cpus)
 		SKIP("there is only one CPU");
 	}
 	/* How fast each is depends on what else runs: the verdict does not. */
-	ck_assert(number("measured", "speedup_epoll") > 0);
-	ck_assert(number("measured", "speedup_coroutine") > 0);
+	ck_assert(figure("measured", "speedup_epoll") > 0);
+	ck_assert(figure("measured", "speedup_coroutine") > 0);
 	ck_assert(verdict(
-		7, number("measured", "speedup_epoll") < 1.25 &&
-				   number("measured", "speedup_coroutine") >=
-					   0.75 * number("measured", "cpus")
+		7, figure("measured", "speedup_epoll") < 1.25 &&
+				   figure("measured", "speedup_coroutine") >=
+					   0.75 * figure("measured", "cpus")
 			   ? "holds"
 			   : "does not hold"));
 }
@@ -148,17 +142,17 @@ START_TEST(demo_counts_the_kernel_per_request)
 			    "-d 0.1 --json -m thread,epoll,coroutine"),
 			 0);
 	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
-	ck_assert(number(NULL, "errors") == 0);
-	ck_assert(number("models", "rps_spread") >= 0);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure("models", "rps_spread") >= 0);
 	if (!bpf) {
 		ck_assert(verdict(8, "not measured"));
 		SKIP("no BPF here: `urt doctor` says why");
 	}
 	/* A blocking receive and a send: two calls, whatever the machine. */
-	ck_assert(number("measured", "syscalls_thread_16") > 1.9);
+	ck_assert(figure("measured", "syscalls_thread_16") > 1.9);
 	if (!SANITIZED)
-		ck_assert(number("measured", "syscalls_thread_16") < 2.3);
-	ck_assert(number("measured", "syscalls_coroutine_16") > 0);
+		ck_assert(figure("measured", "syscalls_thread_16") < 2.3);
+	ck_assert(figure("measured", "syscalls_coroutine_16") > 0);
 }
 END_TEST
 
@@ -168,9 +162,9 @@ START_TEST(demo_starts_very_many_sleepers)
 		SKIP("sanitizers multiply the memory of a stack");
 	ck_assert_int_eq(sh("./urt demo --quick --only 9 --json -m coroutine"),
 			 0);
-	ck_assert(number("measured", "coroutines") == 200000);
-	ck_assert(number("measured", "coroutine_bytes") > 1000);
-	ck_assert(number("measured", "coroutine_bytes") < 20000);
+	ck_assert(figure("measured", "coroutines") == 200000);
+	ck_assert(figure("measured", "coroutine_bytes") > 1000);
+	ck_assert(figure("measured", "coroutine_bytes") < 20000);
 	ck_assert(verdict(9, "holds"));
 }
 END_TEST

@@ -12,20 +12,20 @@ START_TEST(load_measures_a_closed_loop)
 	ck_assert_int_eq(sh("./urt load --json -c 8 -d 1 http://127.0.0.1:%d/",
 			    server_port),
 			 0);
-	ck_assert(number(NULL, "requests") > 100);
-	ck_assert(number(NULL, "errors") == 0);
+	ck_assert(figure(NULL, "requests") > 100);
+	ck_assert(figure(NULL, "errors") == 0);
 	ck_assert(has("\"loop\":\"closed\""));
-	ck_assert(number("latency_ns", "p50") > 0);
-	ck_assert(number("latency_ns", "p99") >= number("latency_ns", "p50"));
-	ck_assert(number(NULL, "generator_cpu") > 0);
+	ck_assert(figure("latency_ns", "p50") > 0);
+	ck_assert(figure("latency_ns", "p99") >= figure("latency_ns", "p50"));
+	ck_assert(figure(NULL, "generator_cpu") > 0);
 	/* A backend of 20 ms: no answer before, and 8 connections give at most
 	 * 8 * 50 answers a second. */
 	ck_assert_int_eq(sh("./urt load --json -c 8 -d 1 "
 			    "'http://127.0.0.1:%d/wait?ms=20'",
 			    server_port),
 			 0);
-	ck_assert(number("latency_ns", "p50") >= 20e6);
-	ck_assert(number(NULL, "rps") <= 400);
+	ck_assert(figure("latency_ns", "p50") >= 20e6);
+	ck_assert(figure(NULL, "rps") <= 400);
 	server_stop();
 }
 END_TEST
@@ -38,8 +38,8 @@ START_TEST(load_keeps_the_rate_of_an_open_loop)
 			    server_port),
 			 0);
 	ck_assert(has("\"loop\":\"open\""));
-	ck_assert(number(NULL, "rps") > 450);
-	ck_assert(number(NULL, "rps") < 550);
+	ck_assert(figure(NULL, "rps") > 450);
+	ck_assert(figure(NULL, "rps") < 550);
 	server_stop();
 }
 END_TEST
@@ -57,9 +57,9 @@ START_TEST(load_charges_a_slow_server_with_the_queue)
 			    "'http://127.0.0.1:%d/wait?ms=20' 2>stderr.txt",
 			    server_port),
 			 0);
-	ck_assert(number("latency_ns", "p99") > 500e6);
-	ck_assert(number("latency_ns", "p50") > 200e6);
-	ck_assert(number(NULL, "unanswered") > 50);
+	ck_assert(figure("latency_ns", "p99") > 500e6);
+	ck_assert(figure("latency_ns", "p50") > 200e6);
+	ck_assert(figure(NULL, "unanswered") > 50);
 	ck_assert_int_eq(sh("cat stderr.txt"), 0);
 	ck_assert(has("slower than the rate"));
 	server_stop();
@@ -73,7 +73,7 @@ START_TEST(load_counts_answers_that_are_errors)
 			    "http://127.0.0.1:%d/nothing",
 			    server_port),
 			 0);
-	ck_assert(number(NULL, "errors") > 10);
+	ck_assert(figure(NULL, "errors") > 10);
 	server_stop();
 }
 END_TEST
@@ -87,8 +87,8 @@ START_TEST(load_opens_many_connections)
 			    "http://127.0.0.1:%d/",
 			    n, server_port),
 			 0);
-	ck_assert(number(NULL, "errors") == 0);
-	ck_assert(number(NULL, "requests") >= n);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure(NULL, "requests") >= n);
 	server_stop();
 }
 END_TEST

@@ -7,47 +7,19 @@
 #ifndef URT_TEST_SERVICE_H
 #define URT_TEST_SERVICE_H
 
-#include "test.h"
+#include "tool_run.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define MAYBE __attribute__((unused))
-
-/* What the last command printed. */
-static char text[1 << 20];
-
-/* Runs a shell command; its exit code. */
-__attribute__((format(printf, 1, 2))) static MAYBE int sh(const char *format,
-							  ...)
-{
-	char command[1024];
-	va_list ap;
-	FILE *f;
-	size_t len;
-	int status;
-
-	va_start(ap, format);
-	vsnprintf(command, sizeof(command), format, ap);
-	va_end(ap);
-	f = popen(command, "r");
-	ck_assert_ptr_nonnull(f);
-	len = fread(text, 1, sizeof(text) - 1, f);
-	text[len] = '\0';
-	status = pclose(f);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* The number behind "name": in text, after the first "section": in it; NaN. */
-static MAYBE double number(const char *section, const char *name)
+static UNUSED double figure(const char *section, const char *name)
 {
 	char key[64];
 	const char *p = text;
@@ -62,17 +34,17 @@ static MAYBE double number(const char *section, const char *name)
 							: __builtin_nan("");
 }
 
-static MAYBE bool has(const char *what)
+static UNUSED bool has(const char *what)
 {
 	return strstr(text, what);
 }
 
 /* ---- a server ---- */
 
-static MAYBE pid_t server;
-static MAYBE int server_port;
+static UNUSED pid_t server;
+static UNUSED int server_port;
 
-static MAYBE struct sockaddr_in server_address(void)
+static UNUSED struct sockaddr_in server_address(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_port = htons(server_port) };
@@ -82,7 +54,7 @@ static MAYBE struct sockaddr_in server_address(void)
 }
 
 /* A connection to it; -1: nobody listens. */
-static MAYBE int server_connect(void)
+static UNUSED int server_connect(void)
 {
 	struct sockaddr_in addr = server_address();
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -95,7 +67,7 @@ static MAYBE int server_connect(void)
 	return -1;
 }
 
-static MAYBE int free_port(void)
+static UNUSED int free_port(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
@@ -108,7 +80,7 @@ static MAYBE int free_port(void)
 	return ntohs(addr.sin_port);
 }
 
-static MAYBE void server_stop(void)
+static UNUSED void server_stop(void)
 {
 	if (server > 0) {
 		kill(server, SIGKILL);
@@ -118,8 +90,8 @@ static MAYBE void server_stop(void)
 }
 
 /* Of a model; further options for `urt serve`, or NULL. */
-static MAYBE void server_start(const char *model, const char *option,
-			       const char *value)
+static UNUSED void server_start(const char *model, const char *option,
+				const char *value)
 {
 	char port[8];
 
@@ -150,7 +122,7 @@ static MAYBE void server_start(const char *model, const char *option,
 }
 
 /* Whether the program that a model needs is there; else the test skips. */
-static MAYBE bool model_missing(const char *model)
+static UNUSED bool model_missing(const char *model)
 {
 	if (!strncmp(model, "node", 4))
 		return sh("command -v node >/dev/null");

@@ -7,6 +7,7 @@
 #include "../uring_rt/base/stats.h"
 #include "../uring_rt/sched/sched.h"
 #include "../uring_rt/urt.h"
+#include "child.h"
 #include "test.h"
 #include <fcntl.h>
 #include <math.h>
@@ -819,9 +820,6 @@ static void *left_waiting(void *arg)
 
 static void leave_a_thread(void *arg)
 {
-	struct urt__waiter *volatile *receivers = (void *)to;
-
-	(void)receivers;
 	pthread_create((pthread_t *)arg, NULL, left_waiting, &slept);
 	urt_sleep(20 * MS);
 }
@@ -924,34 +922,6 @@ CORO_TEST(deep_stacks_are_given_back)
 
 /* ---- reports ----------------------------------------------------------- */
 
-/* What the child prints on stderr while it runs fn on so many workers. */
-static int child_says(urt_fn *fn, unsigned workers, char *buf, size_t size)
-{
-	int fds[2], status;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	if (!pid) {
-		struct rlimit no_core = { 0, 0 };
-		struct urt_options o = { .workers = workers };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		dup2(fds[1], 2);
-		urt_run_with(fn, NULL, &o);
-		_exit(0);
-	}
-	close(fds[1]);
-	while ((n = read(fds[0], buf + len, size - 1 - len)) > 0)
-		len += n;
-	buf[len] = '\0';
-	close(fds[0]);
-	waitpid(pid, &status, 0);
-	return status;
-}
-
 static char said[65536];
 
 URT_API void wait_for_ever(void *arg); /* for backtraces to know its name */
@@ -971,7 +941,9 @@ static void all_asleep(void *arg)
 
 START_TEST(a_deadlock_is_reported_with_backtraces_on_any_number_of_workers)
 {
-	int status = child_says(all_asleep, _i, said, sizeof(said));
+	int status =
+		child_says(all_asleep, &(struct urt_options){ .workers = _i },
+			   said, sizeof(said));
 
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%x: %s",
 		      status, said);
@@ -994,7 +966,9 @@ static void quit_myself(void *arg)
 
 START_TEST(sigquit_lists_all_coroutines_and_kills)
 {
-	int status = child_says(quit_myself, 2, said, sizeof(said));
+	int status =
+		child_says(quit_myself, &(struct urt_options){ .workers = 2 },
+			   said, sizeof(said));
 
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT,
 		      "%x: %s", status, said);
@@ -1015,7 +989,8 @@ static void leak_some(void *arg)
 START_TEST(leaks_are_listed_on_request)
 {
 	setenv("URT_DEBUG", "leak", 1);
-	child_says(leak_some, 1, said, sizeof(said));
+	child_says(leak_some, &(struct urt_options){ .workers = 1 }, said,
+		   sizeof(said));
 	ck_assert_ptr_nonnull(strstr(said, "left at the end"));
 	ck_assert_ptr_nonnull(strstr(said, "(wait_for_ever) [chan receive]"));
 	ck_assert_ptr_nonnull(strstr(said, "[ended, not joined]"));
@@ -1036,7 +1011,8 @@ void slow_one(void *arg)
 START_TEST(stalls_and_the_scheduler_are_reported_on_request)
 {
 	setenv("URT_DEBUG", "stall=50,sched=20", 1);
-	child_says(slow_one, 1, said, sizeof(said));
+	child_says(slow_one, &(struct urt_options){ .workers = 1 }, said,
+		   sizeof(said));
 	ck_assert_ptr_nonnull(strstr(said, "stall: coroutine"));
 	if (!TSANITIZED) /* which delays signals */
 		ck_assert_ptr_nonnull(strstr(said, "slow_one"));

@@ -167,8 +167,8 @@ static void wake_monitor(void);
  * Lists w in state s, waits in the ring unless there is something after all,
  * and takes w off the list if nobody else did. Who waits for a processor looks
  * for a sleeper's under the lock under which it is listed: a worker that falls
- * asleep later sees it on the list. Completions are reaped only
- * then: until it is off the list, another may be taking its processor.
+ * asleep later sees it on the list. Completions are reaped only when w is off
+ * the list: until then another may be taking its processor.
  */
 static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 			 enum urt__worker_state s, int64_t timeout_ns)
@@ -229,8 +229,6 @@ void urt__idle_sleep(struct urt__worker *w)
 
 void urt__spare_sleep(struct urt__worker *w)
 {
-	if (state(w) == URT__W_SPARE) /* first time, or given back */
-		set_state(w, URT__W_DETACHED);
 	sleep_listed(w, &urt__rt.spare, URT__W_SPARE, INT64_MAX);
 }
 

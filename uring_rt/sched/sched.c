@@ -41,9 +41,9 @@
  * starve its own waits. The clock is read in the loop only.
  *
  * Order of choice: next, the newest that has never run, the batch, the local
- * queue, the global queue; others'
- * queues when all of these are empty; a preempted coroutine when the others
- * have had as long as it, or there is nothing else.
+ * queue, the global queue; a preempted coroutine when the others have had as
+ * long as it, or there is nothing else; others' queues when all of these are
+ * empty.
  */
 #define _GNU_SOURCE
 #include "sched.h"
@@ -60,9 +60,8 @@
 #define STREAK	    128u   /* runs of `next` in a row */
 #define ENTER_NS    100000 /* at least so often while there is work */
 #define MAGAZINE    64u	   /* ended coroutines moved at once */
-#define HOG_NS	    URT__HOG_SLICE_NS
-#define TRIM_EVERY  64u /* a deep call may have gone unseen */
-#define INDEX_BITS  21	/* of urt_coro.number; above them the size class */
+#define TRIM_EVERY  64u	   /* a deep call may have gone unseen */
+#define INDEX_BITS  21	   /* of urt_coro.number; above them the size class */
 
 struct urt__runtime urt__rt;
 __thread struct urt__worker *urt__tls_worker;
@@ -399,14 +398,15 @@ void urt__cancel_fence(void)
 		urt__fence();
 }
 
-/* park: its word, as it was seen. */
-static void cancel_parked(struct urt_coro *c, uint64_t park)
+/* Ends the wait that park, its word as it was seen, tells of, unless that has
+ * ended already. */
+static void give_up_wait(struct urt_coro *c, uint64_t park, int err)
 {
 	if (urt__park_state(park) == URT__IO) {
 		urt__op_cancel(c);
 	} else if (urt__park_state(park) == URT__WAITING &&
 		   urt__claim(c, urt__park_seq(park))) {
-		c->result = -ECANCELED;
+		c->result = err;
 		c->woken_by = NULL;
 		urt__ready_last(c);
 	}
@@ -419,7 +419,7 @@ void urt__cancel_marked(struct urt_coro *c)
 	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
 
 	if (urt__park_state(park) != URT__BUSY && !c->firm)
-		cancel_parked(c, park);
+		give_up_wait(c, park, -ECANCELED);
 }
 
 /* ---- timers ------------------------------------------------------------ */
@@ -450,15 +450,9 @@ static void timer_fire(uint64_t what)
 
 	if (urt__timer_word(c, word_seq(park)) != what)
 		return;
-	if (urt__park_state(park) == URT__IO) {
+	if (urt__park_state(park) == URT__IO)
 		atomic_store(&c->timed_out, urt__park_seq(park));
-		urt__op_cancel(c);
-	} else if (urt__park_state(park) == URT__WAITING &&
-		   urt__claim(c, urt__park_seq(park))) {
-		c->result = -ETIME;
-		c->woken_by = NULL;
-		urt__ready_last(c);
-	}
+	give_up_wait(c, park, -ETIME);
 }
 
 /* ---- the switch -------------------------------------------------------- */
@@ -481,7 +475,7 @@ static inline void publish(struct urt__worker *w)
 	if (urt__unlikely(atomic_load_explicit(&c->cancelled,
 					       memory_order_relaxed)) &&
 	    !firm)
-		cancel_parked(c, park);
+		give_up_wait(c, park, -ECANCELED);
 }
 
 /* First thing on the side that was switched to. */
@@ -792,9 +786,8 @@ static void coro_main(void *arg)
 	urt__leave();
 	self->fn(self->arg);
 	w = urt__enter(false);
-	if (urt__unlikely(
-		    !w)) /* in a forked child, whose only thread this is */
-		exit(0);
+	if (urt__unlikely(!w))
+		exit(0); /* in a forked child, whose only thread this is */
 	if (urt__unlikely(self->locals || self->scope || self->ends_run)) {
 		urt__rt.coro_ended(self);
 		w = urt__worker();
@@ -1016,7 +1009,7 @@ static struct urt_coro *steal(struct urt__worker *w)
 
 /*
  * Whether it is the turn of those that were preempted: the others have had
- * HOG_NS since. They had used up a time slice; that others now wait for as long
+ * URT__HOG_SLICE_NS since. They had used up a time slice; that others now wait for as long
  * as they do is fair, and keeps light work beside heavy work quick.
  */
 static bool pinned_turn(struct urt__worker *w)
@@ -1031,7 +1024,7 @@ static bool pinned_turn(struct urt__worker *w)
 		w->hogged_ns = now_ns;
 		return false;
 	}
-	return now_ns - w->hogged_ns > HOG_NS;
+	return now_ns - w->hogged_ns > URT__HOG_SLICE_NS;
 }
 
 /* Something to run, in the order of choice. */

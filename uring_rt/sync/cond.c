@@ -35,14 +35,7 @@ int urt_cond_wait(struct urt_cond *c, struct urt_mutex *m, int64_t deadline_ns)
 	self.coro = w->current;
 	urt__waitq_push(&c->waiters, &self);
 	urt__mutex_unlock(m);
-	ret = urt__park(w, URT__R_COND, URT__WAITING, urt__commit_unlock,
-			&c->lock);
-	if (ret < 0) {
-		urt__obj_lock(&c->lock);
-		if (self.queue)
-			urt__waitq_remove(&self);
-		urt__obj_unlock(&c->lock);
-	}
+	ret = urt__waiter_sleep(w, &self, &c->lock, URT__R_COND);
 	urt__mutex_lock(urt__worker(), m, URT__FIRM, URT_NEVER);
 	urt__leave();
 	return ret;

@@ -2,6 +2,20 @@
 /* Waiting on a list under a lock; see waiter.h. */
 #include "waiter.h"
 
+int urt__waiter_sleep(struct urt__worker *w, struct urt__waiter *self,
+		      uint32_t *lock, enum urt__reason reason)
+{
+	int ret = urt__park(w, reason, URT__WAITING, urt__commit_unlock, lock);
+
+	if (ret < 0) { /* claimed by no waker; or by one that gave an error */
+		urt__obj_lock(lock);
+		if (self->queue)
+			urt__waitq_remove(self);
+		urt__obj_unlock(lock);
+	}
+	return ret;
+}
+
 int urt__waiter_park(struct urt__worker *w, struct urt__waiter *self,
 		     struct urt_waitq *q, bool front, uint32_t *lock,
 		     enum urt__reason reason, unsigned flags,
@@ -18,14 +32,7 @@ int urt__waiter_park(struct urt__worker *w, struct urt__waiter *self,
 		urt__waitq_push_front(q, self);
 	else
 		urt__waitq_push(q, self);
-	ret = urt__park(w, reason, URT__WAITING, urt__commit_unlock, lock);
-	if (ret < 0) { /* claimed by no waker; or by one that gave an error */
-		urt__obj_lock(lock);
-		if (self->queue)
-			urt__waitq_remove(self);
-		urt__obj_unlock(lock);
-	}
-	return ret;
+	return urt__waiter_sleep(w, self, lock, reason);
 }
 
 struct urt__waiter *urt__waitq_claim_all(struct urt_waitq *q, int result,

@@ -43,13 +43,13 @@ static struct {
 	bool closing;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static void run(struct job *job)
+/* The coroutine may go on, and job be gone, from urt__ready on. Order:
+ * `blocking` keeps the deadlock report away until it is queued. */
+static void finish(struct job *job, int64_t result)
 {
 	struct urt_coro *c = job->coro;
 
-	job->result = job->fn(job->arg);
-	/* The coroutine may go on, and job be gone, from urt__ready on. Order:
-	 * `blocking` keeps the deadlock report away until it is queued. */
+	job->result = result;
 	URT_BUG_ON(!urt__claim(c, job->seq));
 	urt__ready(c);
 	atomic_fetch_sub(&urt__rt.blocking, 1);
@@ -92,7 +92,7 @@ static void *thread_main(void *arg)
 	do {
 		while ((job = take())) {
 			pthread_mutex_unlock(&pool.lock);
-			run(job);
+			finish(job, job->fn(job->arg));
 			pthread_mutex_lock(&pool.lock);
 		}
 	} while (wait_for_work());
@@ -124,7 +124,6 @@ static void grow(void)
 static void commit_job(struct urt__worker *w, void *arg)
 {
 	struct job *job = arg;
-	struct urt_coro *c = job->coro;
 	bool queued;
 
 	(void)w;
@@ -143,12 +142,8 @@ static void commit_job(struct urt__worker *w, void *arg)
 		pthread_cond_signal(&pool.work);
 	}
 	pthread_mutex_unlock(&pool.lock);
-	if (queued)
-		return;
-	job->result = -EAGAIN;
-	URT_BUG_ON(!urt__claim(c, job->seq));
-	urt__ready(c);
-	atomic_fetch_sub(&urt__rt.blocking, 1);
+	if (!queued)
+		finish(job, -EAGAIN);
 }
 
 int64_t urt_blocking(int64_t (*fn)(void *), void *arg)

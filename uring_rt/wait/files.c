@@ -5,8 +5,7 @@
  * Each call is written down twice in one place: as a submission entry, and as
  * the system call that means the same. Which of them is made depends on what
  * the running kernel's ring knows (IORING_REGISTER_PROBE, asked once at start);
- * the system call is made on the thread pool. That also serves the entries that
- * the kernel refuses for a flag it does not know yet.
+ * the system call is made on the thread pool.
  */
 #define _GNU_SOURCE
 #include "ops.h"
@@ -54,9 +53,6 @@ static int either(const struct io_uring_sqe *request, const struct call *call,
 }
 
 #define PTR(p) ((uintptr_t)(p))
-
-/* The current position, as read(2) and write(2) use it. */
-#define HERE UINT64_MAX
 
 /* addr3 (bytes 48 to 55), which older headers do not name. */
 static void set_addr3(struct io_uring_sqe *r, const void *p)
@@ -364,9 +360,9 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 		.opcode = URT__OP_SPLICE,
 		.fd = out,
 		.len = len,
-		.off = out_offset ? (uint64_t)*out_offset : HERE,
+		.off = out_offset ? (uint64_t)*out_offset : URT__HERE,
 		.splice_fd_in = in,
-		.splice_off_in = in_offset ? (uint64_t)*in_offset : HERE,
+		.splice_off_in = in_offset ? (uint64_t)*in_offset : URT__HERE,
 		.splice_flags = flags
 	};
 	struct call c = { SYS_splice,

@@ -157,21 +157,18 @@ static int rw_wait(const struct rw *rw, int64_t deadline_ns)
 	return retry(&r, rw->events, rw->msg_flags & MSG_DONTWAIT, deadline_ns);
 }
 
-/* The current position, as read(2) and write(2) use it. */
-#define HERE UINT64_MAX
-
 ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns)
 {
-	return rw_wait(
-		&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len, HERE, 0 },
-		deadline_ns);
+	return rw_wait(&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len,
+				     URT__HERE, 0 },
+		       deadline_ns);
 }
 
 ssize_t urt_write(int fd, const void *buf, size_t len, int64_t deadline_ns)
 {
-	return rw_wait(
-		&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len, HERE, 0 },
-		deadline_ns);
+	return rw_wait(&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
+				     URT__HERE, 0 },
+		       deadline_ns);
 }
 
 ssize_t urt_pread(int fd, void *buf, size_t len, off_t offset,

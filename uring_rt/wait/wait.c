@@ -27,31 +27,30 @@ int urt__wait_begin(struct urt__worker *w, unsigned flags, int64_t deadline_ns,
 
 /* ---- coroutines -------------------------------------------------------- */
 
-static struct urt_coro *spawn(const struct urt__spawn *s)
+static int64_t spawn_here(void *arg)
 {
 	struct urt__worker *w = urt__enter(false);
-	struct urt_coro *c = urt__spawn(w, s);
+	struct urt_coro *c = urt__spawn(w, arg);
 
 	if (c)
 		urt__ready_new(w, c);
 	urt__leave();
-	return c;
+	return (intptr_t)c;
 }
 
-static int64_t spawn_behalf(void *arg)
+/* The coroutine, which is no negative number; 0: no memory; or -errno. */
+static int64_t spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o,
+		     bool detached)
 {
-	return (intptr_t)spawn(arg);
-}
+	struct urt__spawn s = { .fn = fn,
+				.arg = arg,
+				.stack_size = o ? o->stack_size : 0,
+				.deadline_ns = URT_NEVER,
+				.detached = detached };
 
-static struct urt_coro *spawn_from_anywhere(struct urt__spawn *s)
-{
-	int64_t c;
-
-	s->deadline_ns = URT_NEVER;
 	if (urt__likely(urt__current()))
-		return spawn(s);
-	c = urt__behalf(spawn_behalf, s);
-	return c < 0 ? NULL : (struct urt_coro *)(intptr_t)c;
+		return spawn_here(&s);
+	return urt__behalf(spawn_here, &s);
 }
 
 int urt_go(urt_fn *fn, void *arg)
@@ -61,32 +60,22 @@ int urt_go(urt_fn *fn, void *arg)
 
 int urt_go_with(urt_fn *fn, void *arg, const struct urt_spawn_options *o)
 {
-	struct urt__spawn s = { .fn = fn, .arg = arg, .detached = true };
-	int64_t c;
+	int64_t c = spawn(fn, arg, o, true);
 
-	s.deadline_ns = URT_NEVER;
-	s.stack_size = o ? o->stack_size : 0;
-	if (urt__likely(urt__current()))
-		return spawn(&s) ? 0 : -EAGAIN;
-	c = urt__behalf(spawn_behalf, &s);
-	return c < 0 ? (int)c : c ? 0 : -EAGAIN;
+	return c > 0 ? 0 : c < 0 ? (int)c : -EAGAIN;
 }
 
 struct urt_coro *urt_spawn(urt_fn *fn, void *arg)
 {
-	struct urt__spawn s = { .fn = fn, .arg = arg };
-
-	return spawn_from_anywhere(&s);
+	return urt_spawn_with(fn, arg, NULL);
 }
 
 struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
 				const struct urt_spawn_options *o)
 {
-	struct urt__spawn s = { .fn = fn,
-				.arg = arg,
-				.stack_size = o ? o->stack_size : 0 };
+	int64_t c = spawn(fn, arg, o, false);
 
-	return spawn_from_anywhere(&s);
+	return c > 0 ? (struct urt_coro *)(intptr_t)c : NULL;
 }
 
 /*

@@ -55,6 +55,9 @@ void urt__coro_ended(struct urt_coro *);
 void urt__scope_ended(struct urt_coro *);
 void urt__locals_destroy(struct urt_coro *);
 
+/* An operation's offset: the current position, as read(2) uses it. */
+#define URT__HERE UINT64_MAX
+
 /* One operation on the ring, filled in but for user_data; its result, or why
  * it was given up. Between enter and leave. */
 struct io_uring_sqe;

@@ -271,7 +271,6 @@ static void stop_the_world(void)
 static void quit(void)
 {
 	static struct urt__worker pseudo;
-
 	struct itimerspec patience = { .it_value = { 5, 0 } };
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
 			       .sigev_signo = SIGQUIT };
@@ -303,12 +302,9 @@ static bool need_short_ticks(void)
 
 	if (atomic_load(&urt__rt.idle.len))
 		return true;
-	for (unsigned i = 0; i < n; i++) {
-		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
-
-		if (atomic_load(&w->hogging))
+	for (unsigned i = 0; i < n; i++)
+		if (atomic_load(&urt__rt.worker[i]->hogging))
 			return true;
-	}
 	return false;
 }
 
