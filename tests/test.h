@@ -19,6 +19,7 @@ Suite *sync_suite(void);
 Suite *together_suite(void);
 Suite *files_suite(void);
 Suite *workers_suite(void);
+Suite *faults_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);
 Suite *tool_suite(void);
