@@ -89,12 +89,28 @@ static int echo_on(int fd)
 	return 0;
 }
 
+static int echo_lent_on(int fd)
+{
+	void *data;
+	ssize_t n;
+
+	while ((n = TRY(urt_recv_lent(fd, &data, 0, never)))) {
+		int ret = write_all(fd, data, n);
+
+		urt_lent_return(data);
+		TRY(ret);
+	}
+	return 0;
+}
+
+static bool lent;
+
 static int echo_one(void *arg)
 {
 	int fd = (intptr_t)arg, ret;
 
 	at_once(fd);
-	ret = echo_on(fd);
+	ret = lent ? echo_lent_on(fd) : echo_on(fd);
 	urt_close(fd);
 	return ret;
 }
@@ -170,6 +186,12 @@ static int echo(void)
 	err = urt_scope_close(&s) ?: err;
 	close(listener);
 	return err;
+}
+
+static int echo_lent(void)
+{
+	lent = true;
+	return echo();
 }
 
 /* ---- copying a file ---------------------------------------------------- */
@@ -593,6 +615,8 @@ static const struct program programs[] = {
 #define OLD "-msg_ring,-defer_taskrun,-membarrier,-guard_install,-file_ops"
 	{ "echo", echo, "" },
 	{ "echo, old kernel", echo, OLD },
+	{ "echo, lent", echo_lent, "" },
+	{ "echo, lent, old kernel", echo_lent, OLD ",-buffer_pieces" },
 	{ "copy", copy, "" },
 	{ "copy, old kernel", copy, OLD },
 	{ "resolve", resolve, "" },
@@ -737,6 +761,7 @@ static void setup(void)
 	uint64_t state = 1;
 	int fd;
 
+	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 1); /* no mappings but those of the test */
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -19,6 +19,8 @@ static void shorten(struct io_uring_sqe *sqe)
 	switch (sqe->opcode) {
 	case IORING_OP_READ:
 	case IORING_OP_WRITE:
+	case IORING_OP_READ_FIXED:
+	case IORING_OP_WRITE_FIXED:
 	case IORING_OP_RECV:
 	case IORING_OP_SEND:
 	case IORING_OP_SPLICE:
