@@ -106,6 +106,9 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 test: all $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
+test-kernel: all $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
+	$(Q)sh tests/kernel/run.sh $(B)
+
 fuzz: ## the request parser under any bytes, with ASan; SECONDS=10
 	$(Q)mkdir -p build/fuzz
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
@@ -261,6 +264,6 @@ $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps peers demo bench test fuzz format check-format \
+.PHONY: all deps peers demo bench test test-kernel fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:
