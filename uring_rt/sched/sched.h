@@ -68,6 +68,9 @@ enum urt__worker_state {
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
 
+/* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
+enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
+
 /* A thread and its ring: Go's M. */
 struct urt__worker {
 	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
@@ -114,7 +117,7 @@ struct urt__worker {
 	int tid;	      /* of its thread; 0 before it runs */
 	_Atomic bool preempt; /* the next signal should also preempt */
 	_Atomic bool stalled; /* ... and print a backtrace */
-	_Atomic uint32_t parked_signal; /* stop the world: see watch/dump.c */
+	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;
 	struct urt__ring ring;

@@ -260,8 +260,9 @@ static void stop_the_world(void)
 		for (unsigned i = 0; i < n; i++) {
 			struct urt__worker *w = urt__rt.worker[i];
 
-			still += atomic_load(&w->parked_signal) == 2 ||
-				 atomic_load(&w->state) == URT__W_GONE;
+			still +=
+				atomic_load(&w->parked_signal) == URT__FROZEN ||
+				atomic_load(&w->state) == URT__W_GONE;
 		}
 		if (still == n)
 			return;
