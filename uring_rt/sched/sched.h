@@ -176,6 +176,8 @@ struct urt__runtime {
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
 
+	_Atomic bool doubt; /* a deadlock, but for threads of the program's */
+
 	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
 
 	/* Upward calls. The futex's wake. */
