@@ -254,7 +254,7 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o \
                      $(B)/tools/trace_pages.o $(B)/tools/tool.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
-	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) \
+	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
 	  -luring -lpthread -ldl -lm
 
 $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
