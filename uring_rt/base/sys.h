@@ -46,4 +46,8 @@ int urt__sys_madvise(void *addr, size_t size, int advice);
 int urt__sys_mprotect(void *addr, size_t size, int prot);
 int urt__sys_memfd(const char *name);
 
+/* A new file name.PID.N in the directory that the environment variable names:
+ * what another process is to find. Negative: none is named, or it cannot be. */
+int urt__sys_file_in(const char *variable, const char *name);
+
 #endif
