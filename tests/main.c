@@ -34,6 +34,7 @@ int main(void)
 	srunner_add_suite(runner, files_suite());
 	srunner_add_suite(runner, io_suite());
 	srunner_add_suite(runner, workers_suite());
+	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());
 	srunner_add_suite(runner, http_suite());
 	srunner_add_suite(runner, tool_suite());

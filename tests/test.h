@@ -20,6 +20,7 @@ Suite *together_suite(void);
 Suite *files_suite(void);
 Suite *io_suite(void);
 Suite *workers_suite(void);
+Suite *faults_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);
 Suite *tool_suite(void);

@@ -19,6 +19,8 @@ struct urt__op {
 #define URT__RING_IGNORE UINT64_C(0)
 /* ... and one that only wakes, and belongs to no request of this ring. */
 #define URT__RING_KICK UINT64_C(1)
+/* Beside an op's address, for tests: its result is replaced; fault.c. */
+#define URT__RING_SPOILED UINT64_C(2)
 
 struct urt__ring {
 	/* submission queue; the kernel reads tail and writes head */
@@ -108,6 +110,9 @@ unsigned urt__ring_reap(struct urt__ring *);
  * come: after that the kernel writes nowhere. Calls done as usual.
  */
 void urt__ring_drain(struct urt__ring *);
+
+/* For tests: makes queued requests fail, as urt__sys_faults wants it. */
+void urt__ring_spoil(struct urt__ring *);
 
 /* Entries that the kernel has not been given yet. */
 static inline unsigned urt__ring_queued(const struct urt__ring *r)

@@ -46,12 +46,12 @@
  * empty.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "sched.h"
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TICKS	    64u	   /* power of two */
@@ -420,9 +420,13 @@ static void inbox_run(struct urt__worker *w)
 	}
 }
 
+/* Others rely on it: out of memory, the kernel is asked again. */
 void urt__membarrier(void)
 {
-	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	int err;
+
+	while ((err = urt__sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)))
+		URT_BUG_ON(err != -ENOMEM && err != -EAGAIN && err != -EINTR);
 }
 
 void urt__cancel_fence(void)
@@ -1214,7 +1218,7 @@ void urt__worker_loop(struct urt__worker *w)
 
 struct urt__proc *urt__proc_new(unsigned index)
 {
-	struct urt__proc *p = aligned_alloc(URT__CACHELINE, sizeof(*p));
+	struct urt__proc *p = urt__sys_alloc_lines(sizeof(*p));
 
 	if (!p)
 		return NULL;

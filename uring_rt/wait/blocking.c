@@ -16,6 +16,7 @@
  * runs next.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "wait.h"
 #include <pthread.h>
 #include <signal.h>
@@ -108,15 +109,11 @@ static void grow(void)
 {
 	pthread_attr_t attr;
 	pthread_t t;
-	sigset_t all, old;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (!pthread_create(&t, &attr, thread_main, NULL))
+	if (!urt__sys_thread(&t, &attr, thread_main, NULL))
 		pool.threads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 }
 

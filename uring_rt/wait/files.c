@@ -8,6 +8,7 @@
  * the system call is made on the thread pool.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fds.h"
 #include "ops.h"
 #include <errno.h>
@@ -399,10 +400,10 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 static int wait_by_pidfd(pid_t pid, siginfo_t *info, int options,
 			 int64_t deadline_ns)
 {
-	int fd = syscall(SYS_pidfd_open, pid, 0), ret;
+	int fd = urt__sys_pidfd(pid), ret;
 
 	if (fd < 0)
-		return -*__errno_location();
+		return fd;
 	ret = urt_poll(fd, POLLIN, deadline_ns);
 	close(fd);
 	if (ret < 0)

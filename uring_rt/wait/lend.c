@@ -120,9 +120,8 @@ static int group_register(struct urt__worker *w, struct urt__lending *g,
 static struct urt__lending *group_open(struct urt__worker *w)
 {
 	char *base = region_open();
-	struct urt__lending *g =
-		calloc(1, sizeof(*g) + GROUP_SIZE / PIECE_SIZE *
-					       sizeof(struct buffer));
+	struct urt__lending *g = urt__sys_zalloc(
+		sizeof(*g) + GROUP_SIZE / PIECE_SIZE * sizeof(struct buffer));
 
 	if (!base || !g)
 		goto out_free;
@@ -180,7 +179,7 @@ static int receive(int fd, struct lent *l, int flags, int64_t deadline_ns)
 static ssize_t receive_copied(int fd, void **data, int flags,
 			      int64_t deadline_ns)
 {
-	char *p = malloc(PIECE_SIZE);
+	char *p = urt__sys_alloc(PIECE_SIZE);
 	ssize_t n =
 		p ? urt_recv(fd, p, PIECE_SIZE, flags, deadline_ns) : -ENOMEM;
 

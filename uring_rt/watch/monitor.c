@@ -29,6 +29,7 @@
  * stops the world and reports it.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -356,17 +357,11 @@ void urt__monitor_forget(void)
 
 int urt__monitor_start(void)
 {
-	sigset_t all, old;
-	int err;
 
 	memset(seen, 0, sizeof(seen));
 	atomic_store(&stopping, false);
 	urt__rt.monitor_wake = wake;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, monitor_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -err;
+	return urt__sys_thread(&thread, NULL, monitor_main, NULL);
 }
 
 void urt__monitor_stop(void)

@@ -310,7 +310,7 @@ void urt__signal_stack_enter(struct urt__worker *w)
 			  -1, 0))
 		return;
 	ss.ss_sp = w->signal_stack;
-	sigaltstack(&ss, &w->old_signal_stack);
+	urt__sys_sigaltstack(&ss, &w->old_signal_stack);
 }
 
 void urt__signal_stack_leave(struct urt__worker *w)

@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #undef errno
 
@@ -268,7 +267,6 @@ static void *worker_main(void *arg)
 	struct birth *b = arg;
 	struct urt__worker *w = b->worker;
 
-	/* The monitor, which makes spares, blocks all signals. */
 	pthread_sigmask(SIG_SETMASK, &callers_mask, NULL);
 	b->err = worker_begin(w, b->index, b->proc);
 	if (b->err) {
@@ -291,11 +289,11 @@ static int worker_add(struct urt__proc *p)
 	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX ||
 	    atomic_load(&urt__rt.stop))
 		return -EAGAIN;
-	b.worker = aligned_alloc(URT__CACHELINE, sizeof(*b.worker));
+	b.worker = urt__sys_alloc_lines(sizeof(*b.worker));
 	if (!b.worker)
 		return -ENOMEM;
 	sem_init(&b.ready, 0, 0);
-	err = -pthread_create(&t, NULL, worker_main, &b);
+	err = urt__sys_thread(&t, NULL, worker_main, &b);
 	if (!err) {
 		while (sem_wait(&b.ready))
 			;
@@ -396,8 +394,8 @@ static int keep_registered(const struct urt_options *o)
 	size_t files = o->nr_files * sizeof(*o->files);
 	size_t buffers = o->nr_buffers * sizeof(*o->buffers);
 
-	urt__rt.files = malloc(files + !files);
-	urt__rt.buffers = malloc(buffers + !buffers);
+	urt__rt.files = urt__sys_alloc(files + !files);
+	urt__rt.buffers = urt__sys_alloc(buffers + !buffers);
 	if (!urt__rt.files || !urt__rt.buffers)
 		return because(-ENOMEM, "out of memory");
 	if (files)
@@ -427,8 +425,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 		rt->stack_size[i] = (size_t)STACK_MIN << 2 * (i - 1);
 	rt->membarrier =
 		f & URT__F_MEMBARRIER &&
-		!syscall(SYS_membarrier,
-			 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+		!urt__sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	urt__shared = o->workers > 1;
 	nr_joined = 0;
 	pthread_sigmask(SIG_SETMASK, NULL, &callers_mask);
@@ -447,7 +444,7 @@ static int procs_new(void)
 /* The calling thread's worker, then those of other threads. */
 static int workers_new(void)
 {
-	struct urt__worker *w = aligned_alloc(URT__CACHELINE, sizeof(*w));
+	struct urt__worker *w = urt__sys_alloc_lines(sizeof(*w));
 	int err = w ? worker_begin(w, 0, urt__rt.proc[0]) : -ENOMEM;
 
 	if (err) {
