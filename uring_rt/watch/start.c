@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../net/signal.h"
 #include "watch.h"
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -359,6 +360,7 @@ static void coro_ended(struct urt_coro *c)
 static void forget_in_child(void)
 {
 	if (atomic_exchange(&running, false)) {
+		urt__signals_forget();
 		urt__report_close();
 		urt__preempt_close();
 	}
@@ -504,6 +506,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 		urt__preempt_open();
 		urt__report_open();
 		err = run_workers(first, o);
+		urt__signals_close();
 		urt__report_close();
 		urt__preempt_close();
 	}
