@@ -96,6 +96,20 @@ struct urt_options {
 	                          as the address space allows */
 	unsigned ring_entries; /* submission queue of each ring: 256 */
 	unsigned max_blocking; /* threads for urt_blocking: 64 */
+
+	/*
+	 * Registered with every ring, so that the kernel need not look up or
+	 * pin them at each operation; used wherever a call is given one of
+	 * these descriptors, or a buffer within one of these regions. They must
+	 * stay open, and mapped, until the run has ended. At most 1024 each;
+	 * the regions at most 1 GiB each, and within the limit of locked memory
+	 * (ulimit -l). The arrays are the caller's again when the run has
+	 * begun. NULL, 0: none.
+	 */
+	const int *files;
+	unsigned nr_files;
+	const struct iovec *buffers;
+	unsigned nr_buffers;
 };
 
 /*
@@ -301,6 +315,16 @@ URT_API int urt_accept(int fd, struct sockaddr *, socklen_t *, int flags,
 URT_API int urt_connect(int fd, const struct sockaddr *, socklen_t,
 			int64_t deadline_ns);
 
+/*
+ * Of urt_send's flags MSG_ZEROCOPY means something else than in send(2): the
+ * kernel sends from the caller's memory instead of a copy, and the call returns
+ * only when it has let go of that, for TCP when the other side has acknowledged
+ * it. Nothing is read from the socket's error queue. Worth it for large sends
+ * over a network card (10 KB or more: the kernel's Documentation/networking/
+ * msg_zerocopy.rst); below that, and before Linux 6.0, it is copied. To the
+ * same machine the kernel always copies.
+ */
+
 /* As recvmsg(2) and sendmsg(2); what the msghdr names is lent, too. */
 URT_API ssize_t urt_recvmsg(int fd, struct msghdr *, int flags,
 			    int64_t deadline_ns);
@@ -314,11 +338,26 @@ URT_API ssize_t urt_sendto(int fd, const void *buf, size_t len, int flags,
 			   int64_t deadline_ns);
 
 /*
+ * Receives from a stream socket into a buffer of the runtime's, which the
+ * kernel takes when data comes: a connection that waits holds none. Returns how
+ * many bytes there are at *data (never more than 64 KiB), 0 at the end of the
+ * stream, or as urt_recv. The memory is lent to the caller until
+ * urt_lent_return, from any coroutine or thread of the run and in any order; it
+ * is gone when the run ends. Each worker lends up to 4 MiB, beyond that it
+ * comes from malloc.
+ */
+URT_API ssize_t urt_recv_lent(int fd, void **data, int flags,
+			      int64_t deadline_ns);
+/* data as it came from urt_recv_lent, or NULL. Does not suspend. */
+URT_API void urt_lent_return(void *data);
+
+/*
  * Files and the rest, as the system calls of the same name (renameat is
  * renameat2, with its flags). offset -1: the current position. What the running
- * kernel's io_uring does not have goes to the thread pool with the same
- * meaning, but for that neither a deadline nor a cancellation ends it there.
- * statx(2) and open_how need their own headers.
+ * kernel's io_uring does not have is done by other means with the same meaning
+ * (`urt doctor` says how). Where that is the thread pool, neither a deadline
+ * nor a cancellation ends it there. statx(2) and open_how need their own
+ * headers.
  */
 struct statx;
 struct open_how;
@@ -330,6 +369,10 @@ URT_API ssize_t urt_preadv2(int fd, const struct iovec *iov, int n,
 			    off_t offset, int flags, int64_t deadline_ns);
 URT_API ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n,
 			     off_t offset, int flags, int64_t deadline_ns);
+URT_API ssize_t urt_readv(int fd, const struct iovec *iov, int n,
+			  int64_t deadline_ns);
+URT_API ssize_t urt_writev(int fd, const struct iovec *iov, int n,
+			   int64_t deadline_ns);
 URT_API int urt_fsync(int fd, int64_t deadline_ns);
 URT_API int urt_fdatasync(int fd, int64_t deadline_ns);
 URT_API int urt_sync_file_range(int fd, off_t offset, size_t len,
@@ -372,7 +415,39 @@ URT_API int urt_waitid(idtype_t, id_t, siginfo_t *, int options,
 /* Waits for POLLIN, POLLOUT, ...; returns the events that came. */
 URT_API int urt_poll(int fd, short events, int64_t deadline_ns);
 
-/* Always closes, also in a cancelled coroutine. */
+/* Waits for events of an epoll instance, at most max; how many came. */
+struct epoll_event;
+URT_API int urt_epoll_wait(int epfd, struct epoll_event *, int max,
+			   int64_t deadline_ns);
+
+/*
+ * Sleeps while *word is `expected`, until a wake; as futex(2) with FUTEX_WAIT
+ * and FUTEX_WAKE, without FUTEX_PRIVATE_FLAG: also between processes, and a
+ * private one is another futex. wait: 0, or -EAGAIN: *word was another value. A
+ * wait may also end without a wake. wake: how many of at most n it woke.
+ */
+URT_API int urt_futex_wait(uint32_t *word, uint32_t expected,
+			   int64_t deadline_ns);
+URT_API int urt_futex_wake(uint32_t *word, int n);
+
+/* As their namesakes, but -errno. They never wait; urt_listen_on is listen(2),
+ * and urt_pipe is pipe2(2). */
+URT_API int urt_socket(int domain, int type, int protocol);
+URT_API int urt_bind(int fd, const struct sockaddr *, socklen_t);
+URT_API int urt_listen_on(int fd, int backlog);
+URT_API int urt_getsockopt(int fd, int level, int name, void *value,
+			   socklen_t *len);
+URT_API int urt_setsockopt(int fd, int level, int name, const void *value,
+			   socklen_t len);
+URT_API int urt_pipe(int fds[2], int flags);
+
+/*
+ * Always closes, also in a cancelled coroutine. Other coroutines that wait for
+ * the descriptor in a call on it return -ECANCELED first, where POSIX leaves
+ * open what becomes of them; plain close(2) leaves them waiting. Not ended are
+ * calls of the thread pool, the `in` of splice and tee, and epoll_wait on
+ * another descriptor; what a disk has begun is waited for. May suspend.
+ */
 URT_API int urt_close(int fd);
 
 /* ---- channels ---------------------------------------------------------- */

@@ -146,7 +146,7 @@ static bool has_cancel_any(const struct urt__ring *r)
 
 	return !urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe,
 				       0) &&
-	       probe.last_op >= URT__OP_SOCKET;
+	       probe.last_op >= URT__OPCODE_SOCKET;
 }
 
 uint64_t urt__ring_ops(const struct urt__ring *r)
@@ -183,7 +183,7 @@ static void ring_register_self(struct urt__ring *r)
 static int send_message(const struct urt__ring *r)
 {
 	struct io_uring_sqe sqe = {
-		.opcode = URT__OP_MSG_RING,
+		.opcode = URT__OPCODE_MSG_RING,
 		.fd = r->fd,
 		.off = URT__RING_KICK,
 	};
@@ -284,6 +284,20 @@ int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 	return err;
 out_close:
 	close(r->fd);
+	return err;
+}
+
+int urt__ring_register(struct urt__ring *r, const int *files, unsigned nr_files,
+		       const struct iovec *buffers, unsigned nr_buffers)
+{
+	int err = 0;
+
+	if (nr_files)
+		err = urt__sys_ring_register(r->fd, IORING_REGISTER_FILES,
+					     files, nr_files);
+	if (!err && nr_buffers)
+		err = urt__sys_ring_register(r->fd, IORING_REGISTER_BUFFERS,
+					     buffers, nr_buffers);
 	return err;
 }
 

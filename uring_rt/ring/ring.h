@@ -57,6 +57,13 @@ int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
 void urt__ring_destroy(struct urt__ring *);
 
+/*
+ * Files and memory that operations may name by their index: IOSQE_FIXED_FILE
+ * and READ_FIXED. On the ring's thread. -errno of io_uring_register(2).
+ */
+int urt__ring_register(struct urt__ring *, const int *files, unsigned nr_files,
+		       const struct iovec *buffers, unsigned nr_buffers);
+
 /* Bit for each opcode that the running kernel has. */
 uint64_t urt__ring_ops(const struct urt__ring *);
 

@@ -103,6 +103,7 @@ struct urt__worker {
 	int64_t hogged_ns; /* when it last stopped running one */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
+	struct urt__lending *lending;	/* wait/lend.c's; NULL: none yet */
 
 	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
 	_Atomic uint8_t state;		    /* enum urt__worker_state */
@@ -142,6 +143,11 @@ struct urt__runtime {
 	unsigned features; /* that rings may use */
 	uint64_t ops;	   /* bit for each opcode that the kernel has */
 	unsigned ring_entries;
+	/* Registered with every ring; copies of the options'. */
+	int *files;
+	unsigned nr_files;
+	struct iovec *buffers;
+	unsigned nr_buffers;
 
 	struct urt__proc *proc[URT__PROCS_MAX];
 	unsigned nr_procs;
@@ -315,6 +321,9 @@ void urt__cancel_marked(struct urt_coro *);
 
 /* The operation of c, in state IO, shall end soon. */
 void urt__op_cancel(struct urt_coro *c);
+/* The same for wait number seq, which may be about to park; does not touch the
+ * ring, so a lock may be held that completions take. */
+void urt__op_close(struct urt_coro *c, uint64_t seq);
 
 /* Lets others go first. */
 void urt__yield(struct urt__worker *);

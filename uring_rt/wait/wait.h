@@ -67,8 +67,26 @@ void urt__locals_destroy(struct urt_coro *);
 #define URT__HERE UINT64_MAX
 
 /* One operation on the ring, filled in but for user_data; its result, or why
- * it was given up. Between enter and leave. */
+ * it was given up. Between enter and leave. _on: with an io of the caller's,
+ * whose fd is set if closing that is to end it. */
 struct io_uring_sqe;
+struct urt__io;
 int urt__io(const struct io_uring_sqe *, unsigned flags, int64_t deadline_ns);
+int urt__io_on(struct urt__io *, const struct io_uring_sqe *, unsigned flags,
+	       int64_t deadline_ns);
+/* The same as a whole public call, again if it was interrupted. listed: closing
+ * its descriptor ends it; events: what to poll for where that is non-blocking,
+ * 0: it does not wait then. */
+int urt__io_call(const struct io_uring_sqe *, bool listed, short events,
+		 int64_t deadline_ns);
+
+/* A run's table of descriptors, with those that it registers with all rings.
+ * -ENOMEM. */
+int urt__fds_open(const int *fixed, unsigned nr_fixed);
+void urt__fds_close(void);
+
+/* The end of a run: all that is lent is gone. In a forked child: likewise. */
+void urt__lend_close(void);
+void urt__lend_forget(void);
 
 #endif

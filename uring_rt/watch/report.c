@@ -35,6 +35,7 @@ static const char *const reason_names[] = {
 };
 
 static struct sigaction old_segv, old_quit;
+static pid_t run_pid; /* whose run it is */
 
 /* ---- names and backtraces ---------------------------------------------- */
 
@@ -273,8 +274,13 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 
 static void on_quit(int sig)
 {
-	(void)sig;
-	urt__monitor_quit();
+	if (getpid() == run_pid) {
+		urt__monitor_quit();
+		return;
+	}
+	/* A forked child that has not come to forget the run. */
+	sigaction(sig, &old_quit, NULL);
+	raise(sig);
 }
 
 void urt__report_open(void)
@@ -285,6 +291,7 @@ void urt__report_open(void)
 				  .sa_flags = SA_ONSTACK | SA_RESTART };
 	void *pc[1];
 
+	run_pid = getpid();
 	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
 	sigaction(SIGSEGV, &segv, &old_segv);
 	sigaction(SIGQUIT, NULL, &old_quit);

@@ -37,6 +37,7 @@
 #define RING_ENTRIES_DEFAULT 256
 #define RING_ENTRIES_MAX     4096
 #define BLOCKING_DEFAULT     64
+#define REGISTERED_MAX	     1024
 
 static atomic_bool running;
 static char why[256] = "no run has failed";
@@ -74,6 +75,15 @@ static int because_io_uring(int err)
 			       "container's seccomp profile: with Docker, run "
 			       "with `--security-opt seccomp=unconfined` or a "
 			       "profile that allows io_uring_*");
+	if (err == -EBADF)
+		return because(err, "urt_options.files: not all of them are "
+				    "open descriptors");
+	if (err == -EFAULT)
+		return because(err, "urt_options.buffers: not all of that is "
+				    "memory");
+	if (err == -ENOMEM && urt__rt.nr_buffers)
+		return because(err, "urt_options.buffers: over the limit of "
+				    "locked memory (ulimit -l)");
 	if (err == -ENOMEM)
 		return because(err, "io_uring_setup: out of memory, or over "
 				    "the limit of locked memory (ulimit -l)");
@@ -169,6 +179,9 @@ static int check_options(struct urt_options *o)
 	if (o->max_coroutines > COROUTINES_DEFAULT)
 		return because(-EINVAL,
 			       "urt_options.max_coroutines: at most 2097152");
+	if (o->nr_files > REGISTERED_MAX || o->nr_buffers > REGISTERED_MAX)
+		return because(-EINVAL, "urt_options.nr_files, nr_buffers: at "
+					"most 1024");
 	if (o->ring_entries > RING_ENTRIES_MAX)
 		return because(-EINVAL,
 			       "urt_options.ring_entries: at most 4096");
@@ -334,10 +347,11 @@ static void join_threads(void)
 
 static void workers_free(void)
 {
-	for (unsigned i = 0; i < urt__rt.nr_workers; i++) {
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		urt__worker_destroy(urt__rt.worker[i]);
+	urt__lend_close();
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		free(urt__rt.worker[i]);
-	}
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
 		urt__proc_free(urt__rt.proc[i]);
 }
@@ -369,12 +383,32 @@ static void forget_in_child(void)
 	urt__monitor_forget();
 	urt__behalf_forget();
 	urt__blocking_forget();
+	urt__lend_forget();
 	pthread_mutex_init(&threads_lock, NULL);
 }
 
 static void watch_forks(void)
 {
 	pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+/* What every ring registers, those of later workers, too. */
+static int keep_registered(const struct urt_options *o)
+{
+	size_t files = o->nr_files * sizeof(*o->files);
+	size_t buffers = o->nr_buffers * sizeof(*o->buffers);
+
+	urt__rt.files = malloc(files + !files);
+	urt__rt.buffers = malloc(buffers + !buffers);
+	if (!urt__rt.files || !urt__rt.buffers)
+		return because(-ENOMEM, "out of memory");
+	if (files)
+		memcpy(urt__rt.files, o->files, files);
+	if (buffers)
+		memcpy(urt__rt.buffers, o->buffers, buffers);
+	urt__rt.nr_files = o->nr_files;
+	urt__rt.nr_buffers = o->nr_buffers;
+	return 0;
 }
 
 static void runtime_init(const struct urt_options *o, unsigned f)
@@ -502,16 +536,31 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	if (err) {
 		because(err, "no address space for the stacks (ulimit -v, or "
 			     "urt_options.max_coroutines)");
-	} else {
-		urt__preempt_open();
-		urt__report_open();
-		err = run_workers(first, o);
-		urt__signals_close();
-		urt__report_close();
-		urt__preempt_close();
+		goto out_stats;
 	}
+	err = urt__fds_open(o->files, o->nr_files);
+	if (err) {
+		because(err, "no address space for the table of descriptors "
+			     "(ulimit -v)");
+		goto out_stacks;
+	}
+	err = keep_registered(o);
+	if (err)
+		goto out_fds;
+	urt__preempt_open();
+	urt__report_open();
+	err = run_workers(first, o);
+	urt__signals_close();
+	urt__report_close();
+	urt__preempt_close();
+out_fds:
+	free(rt->files);
+	free(rt->buffers);
+	urt__fds_close();
+out_stacks:
 	for (unsigned i = 0; i < URT__CLASSES; i++)
 		urt__stacks_destroy(&rt->stacks[i]);
+out_stats:
 	urt__stats_close(rt->stats_page, rt->stats_fd);
 	return err;
 }
