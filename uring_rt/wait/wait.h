@@ -50,6 +50,14 @@ void urt__blocking_close(void);
 void urt__blocking_forget(void);
 unsigned urt__blocking_threads(void);
 
+/*
+ * Calls fn(arg) on that pool, and nobody waits for it but the end of the run,
+ * which instead calls dropped(arg) if fn has not begun. 0; -EAGAIN: not even
+ * one thread; -ENOMEM; -EPERM: no coroutine. Does not suspend.
+ */
+int urt__blocking_start(int64_t (*fn)(void *), void *arg,
+			void (*dropped)(void *arg));
+
 /* A coroutine has returned: its local values and its scope see to it. */
 void urt__coro_ended(struct urt_coro *);
 void urt__scope_ended(struct urt_coro *);

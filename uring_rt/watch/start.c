@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../net/signal.h"
 #include "watch.h"
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -371,6 +372,7 @@ static void coro_ended(struct urt_coro *c)
 static void forget_in_child(void)
 {
 	if (atomic_exchange(&running, false)) {
+		urt__signals_forget();
 		urt__report_close();
 		urt__preempt_close();
 	}
@@ -568,6 +570,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	urt__preempt_open();
 	urt__report_open();
 	err = run_workers(first, o);
+	urt__signals_close();
 	urt__report_close();
 	urt__preempt_close();
 out_fds:
