@@ -246,16 +246,18 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 
 $(B)/tools/counter.o: $(G)/urt.skel.h
 $(B)/tools/record.o: $(G)/record.skel.h
-$(B)/tools/timeline.o $(B)/tools/report.o: $(G)/perfetto.pb-c.h
+$(patsubst %.c,$(B)/%.o,$(wildcard tools/timeline*.c tools/report*.c)): \
+  $(G)/perfetto.pb-c.h
 $(B)/tools/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
-$(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o $(LIB_A)
+$(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o \
+                     $(B)/tools/trace_pages.o $(B)/tools/tool.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
-	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) \
+	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
 	  -luring -lpthread -ldl -lm
 
 $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)

@@ -27,8 +27,14 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define TASK_DEAD    0x00000080
 #define PF_IO_WORKER 0x00000010
 
+/* Of a request. user_data: since Linux 5.19 in its completion entry. */
+struct io_cqe___urt {
+	u64 user_data;
+} __attribute__((preserve_access_index));
+
 struct io_kiocb___urt {
 	u8 opcode;
+	struct io_cqe___urt cqe;
 } __attribute__((preserve_access_index));
 
 struct {
@@ -63,8 +69,9 @@ static __always_inline bool traced(struct task_struct *t)
 	return task_find(t) != 0;
 }
 
-static __always_inline void
-emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
+static __always_inline void emit_op(struct task_struct *t,
+				    struct task_struct *named, u32 type, u64 a,
+				    u64 b, u16 op)
 {
 	struct urt_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
@@ -74,6 +81,7 @@ emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
 	}
 	e->ns = bpf_ktime_get_boot_ns();
 	e->type = type;
+	e->op = op;
 	e->cpu = bpf_get_smp_processor_id();
 	e->pid = t->tgid;
 	e->tid = t->pid;
@@ -84,6 +92,12 @@ emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
 					      wake_at
 				      ? BPF_RB_FORCE_WAKEUP
 				      : BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void
+emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
+{
+	emit_op(t, named, type, a, b, 0);
 }
 
 static __always_inline void task_add(struct task_struct *t)
@@ -182,13 +196,18 @@ int rec_find(struct bpf_iter__task *ctx)
 static __always_inline void request(void *req, u32 type)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	u64 op = 0;
+	struct io_kiocb___urt *r = req;
+	u64 data = 0;
+	u16 op = 0;
 
 	if (!traced(t))
 		return;
-	if (type == URT_EV_SUBMIT)
-		op = BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
-	emit(t, t, type, (u64)req, op);
+	if (type == URT_EV_SUBMIT) {
+		op = BPF_CORE_READ(r, opcode);
+		if (bpf_core_field_exists(r->cqe.user_data))
+			data = BPF_CORE_READ(r, cqe.user_data);
+	}
+	emit_op(t, t, type, (u64)req, data, op);
 }
 
 SEC("tp_btf/io_uring_submit_req")

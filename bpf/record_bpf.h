@@ -8,7 +8,7 @@ enum urt_event_type {
 	URT_EV_OUT,	 /* a: its system call or URT_EV_NO_SYSCALL; b: how */
 	URT_EV_IN,	 /* it runs */
 	URT_EV_WAKE,	 /* a: who wakes it */
-	URT_EV_SUBMIT,	 /* a: the request; b: its opcode */
+	URT_EV_SUBMIT,	 /* a: the request; b: its user_data */
 	URT_EV_PUNT,	 /* a: the request goes to a worker thread */
 	URT_EV_COMPLETE, /* a: the request */
 };
@@ -21,7 +21,8 @@ enum urt_event_type {
 
 struct urt_event {
 	__u64 ns; /* CLOCK_BOOTTIME, as Perfetto's */
-	__u32 type;
+	__u16 type;
+	__u16 op; /* with URT_EV_SUBMIT, its opcode */
 	__u32 cpu;
 	__u32 pid, tid; /* whom it is about */
 	__u64 a, b;

@@ -6,6 +6,7 @@
  * for a test to say, but that it follows from its figures is.
  */
 #include "service.h"
+#include <math.h>
 
 /* The models that are always there. */
 #define C_MODELS "-m thread,epoll,uring-loop,coroutine "
@@ -244,6 +245,33 @@ START_TEST(demo_refuses_bad_options_with_advice)
 }
 END_TEST
 
+/* Each request needs one event or one start of a goroutine, at least: the
+ * client waits for its answer before it sends the next. */
+static void tells_user_switches(const char *model, const char *what)
+{
+	if (model_missing(model))
+		SKIP("%s is not installed", model);
+	ck_assert_int_eq(sh("./urt demo --quick --only 8 -m %s --json", model),
+			 0);
+	if (has("n/a: needs uvMetricsInfo"))
+		SKIP("this Node does not count its events");
+	ck_assert(has(what));
+	ck_assert(figure("per_request", "user_switches") > 0.8);
+	ck_assert(figure("per_request", "user_switches") < 8);
+}
+
+START_TEST(demo_asks_node_and_go_for_their_user_switches)
+{
+	tells_user_switches("node", "events that the event loop handled");
+	tells_user_switches("go", "a goroutine was set running");
+	ck_assert_int_eq(
+		sh("./urt demo --quick --only 8 -m epoll,thread --json"), 0);
+	ck_assert(isnan(figure("per_request", "user_switches")));
+	ck_assert(has("n/a: the kernel switches its threads"));
+	ck_assert(has("n/a: callbacks of one loop"));
+}
+END_TEST
+
 Suite *demo_suite(void)
 {
 	Suite *s = suite_create("demo");
@@ -252,6 +280,7 @@ Suite *demo_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, demo_counts_the_kernel_entries_of_user_switches);
 	tcase_add_test(t, demo_times_switches_of_all_kinds);
+	tcase_add_test(t, demo_asks_node_and_go_for_their_user_switches);
 	tcase_add_test(
 		t, demo_holds_waiting_requests_and_reads_threads_and_memory);
 	tcase_add_test(t, demo_measures_memory_that_fits_the_source);

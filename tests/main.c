@@ -33,6 +33,12 @@ int main(void)
 	srunner_add_suite(runner, together_suite());
 	srunner_add_suite(runner, files_suite());
 	srunner_add_suite(runner, io_suite());
+	srunner_add_suite(runner, net_suite());
+	srunner_add_suite(runner, dial_suite());
+	srunner_add_suite(runner, stream_suite());
+	srunner_add_suite(runner, copy_suite());
+	srunner_add_suite(runner, process_suite());
+	srunner_add_suite(runner, signal_suite());
 	srunner_add_suite(runner, workers_suite());
 	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());
@@ -44,6 +50,8 @@ int main(void)
 	srunner_add_suite(runner, stat_suite());
 	srunner_add_suite(runner, measure_suite());
 	srunner_add_suite(runner, record_suite());
+	srunner_add_suite(runner, trace_suite());
+	srunner_add_suite(runner, top_suite());
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

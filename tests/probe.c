@@ -20,6 +20,11 @@
  *	probe faults FILE    touches the pages of a file that is not in memory
  *	probe preempted N    computes N ms beside a child that does so too
  *	probe yields N       N yields of two coroutines on uring_rt
+ *	probe coros N        N coroutines on uring_rt, each: receives from a
+ *	                     channel, sleeps 1 ms, reads from a pipe; all of
+ *	                     them are waiting before any goes on
+ *	probe spins N        two coroutines on uring_rt that yield to each other
+ *	                     for N ms
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
@@ -298,6 +303,62 @@ static void yields(void *arg)
 	urt_join(b);
 }
 
+static struct urt_chan *gate;
+static int gate_pipe[2];
+
+static void coro(void *arg)
+{
+	char c;
+
+	if (urt_chan_recv(gate, &c, URT_NEVER) || urt_sleep(1000000) ||
+	    urt_read(gate_pipe[0], &c, 1, URT_NEVER) != 1)
+		exit(1);
+}
+
+static void coros(void *arg)
+{
+	struct urt_coro **c = calloc(n, sizeof(*c));
+
+	gate = urt_chan_new(1, 0);
+	if (!c || !gate || pipe(gate_pipe))
+		exit(1);
+	for (long i = 0; i < n; i++)
+		c[i] = urt_spawn(coro, NULL);
+	urt_sleep(5000000);
+	for (long i = 0; i < n; i++)
+		urt_chan_send(gate, "x", URT_NEVER);
+	urt_sleep(5000000);
+	for (long i = 0; i < n; i++)
+		urt_write(gate_pipe[1], "x", 1, URT_NEVER);
+	for (long i = 0; i < n; i++)
+		urt_join(c[i]);
+	urt_chan_free(gate);
+	free(c);
+}
+
+static void spin(void *arg)
+{
+	struct timespec ts;
+	int64_t *end_ms = arg;
+
+	do {
+		for (int i = 0; i < 100; i++)
+			urt_yield();
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+	} while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < *end_ms);
+}
+
+static void spins(void *arg)
+{
+	int64_t end_ms = urt_now() / 1000000 + n;
+	struct urt_coro *other = urt_spawn(spin, &end_ms);
+
+	puts("spinning");
+	fflush(stdout);
+	spin(&end_ms);
+	urt_join(other);
+}
+
 static void on_usr1(int sig)
 {
 	_exit(7);
@@ -340,6 +401,10 @@ int main(int argc, char **argv)
 		return preempted();
 	if (!strcmp(what, "yields"))
 		return urt_run(yields, NULL) ? 1 : 0;
+	if (!strcmp(what, "coros"))
+		return urt_run(coros, NULL) ? 1 : 0;
+	if (!strcmp(what, "spins"))
+		return urt_run(spins, NULL) ? 1 : 0;
 	signal(SIGUSR1, on_usr1);
 	puts("hanging");
 	fflush(stdout);

@@ -1,132 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt record` and `urt report`: the file is read back by a decoder of its own
- * here, which knows the wire format and Perfetto's field numbers only, and by
- * the command. Runs in the build directory.
+ * `urt record` and `urt report`: the file is read back by a decoder of our own
+ * (timeline_decode.h) and by the command. Runs in the build directory.
  */
 #define _GNU_SOURCE
 #include "test.h"
+#include "timeline_decode.h"
 #include "tool_run.h"
 #include <signal.h>
 #include <unistd.h>
-
-/* What a decoder found. */
-struct found {
-	long packets, begins, ends, instants, tracks, flows, flow_ends;
-	long requests, not_nested;
-	bool whole; /* ended at the end of a packet */
-};
-
-static uint64_t varint(const uint8_t **p, const uint8_t *end)
-{
-	uint64_t v = 0;
-
-	for (int shift = 0; *p < end && shift < 64; shift += 7) {
-		uint8_t c = *(*p)++;
-
-		v |= (uint64_t)(c & 0x7f) << shift;
-		if (!(c & 0x80))
-			break;
-	}
-	return v;
-}
-
-/* One field: its number; *value, or *size bytes at *data. 0: not possible. */
-static unsigned field(const uint8_t **p, const uint8_t *end, uint64_t *value,
-		      const uint8_t **data, size_t *size)
-{
-	uint64_t key = varint(p, end);
-
-	*size = 0;
-	switch (key & 7) {
-	case 0:
-		*value = varint(p, end);
-		break;
-	case 1:
-		memcpy(value, *p, 8);
-		*p += 8;
-		break;
-	case 2:
-		*size = varint(p, end);
-		*data = *p;
-		*p += *size;
-		break;
-	default:
-		return 0;
-	}
-	return *p <= end ? key >> 3 : 0;
-}
-
-static int depth[1 << 16];
-
-static void decode_event(const uint8_t *p, size_t size, struct found *f)
-{
-	const uint8_t *end = p + size, *data;
-	uint64_t value, type = 0, track = 0;
-	bool ring = false;
-	int *d;
-	size_t n;
-
-	while (p < end) {
-		unsigned number_ = field(&p, end, &value, &data, &n);
-
-		ck_assert_uint_ne(number_, 0);
-		if (number_ == 9)
-			type = value;
-		if (number_ == 11)
-			track = value;
-		f->flows += number_ == 47;
-		f->flow_ends += number_ == 48;
-		if (number_ == 23 && n >= 7 && !memcmp(data, "submit ", 7))
-			ring = true;
-	}
-	d = &depth[(track ^ track >> 40 << 15) & 0xffff];
-	f->begins += type == 1;
-	f->ends += type == 2;
-	f->instants += type == 3;
-	f->requests += ring;
-	*d += type == 1 ? 1 : type == 2 ? -1 : 0;
-	if (*d < 0 || *d > 1)
-		f->not_nested++;
-}
-
-static void decode_packet(const uint8_t *p, size_t size, struct found *f)
-{
-	const uint8_t *end = p + size, *data;
-	uint64_t value;
-	size_t n;
-
-	while (p < end) {
-		unsigned number_ = field(&p, end, &value, &data, &n);
-
-		ck_assert_uint_ne(number_, 0);
-		if (number_ == 11)
-			decode_event(data, n, f);
-		f->tracks += number_ == 60;
-	}
-}
-
-static struct found decode(const char *path)
-{
-	static uint8_t buf[64 << 20];
-	struct found found = { 0 };
-	const uint8_t *p = buf, *end, *data;
-	FILE *f = fopen(path, "r");
-	uint64_t value;
-	size_t n;
-
-	ck_assert_ptr_nonnull(f);
-	end = buf + fread(buf, 1, sizeof(buf), f);
-	fclose(f);
-	memset(depth, 0, sizeof(depth));
-	while (p < end) {
-		ck_assert_uint_eq(field(&p, end, &value, &data, &n), 1);
-		decode_packet(data, n, &found);
-		found.packets++;
-	}
-	found.whole = p == end;
-	return found;
-}
 
 static void record(const char *args)
 {
@@ -146,10 +28,9 @@ START_TEST(a_timeline_has_each_request_from_start_to_end)
 		SKIP("no io_uring here");
 	record("punts 100");
 	f = decode("rec.pftrace");
-	ck_assert(f.whole);
-	ck_assert_int_eq(f.requests, 100);
-	ck_assert_int_eq(f.begins, f.ends);
-	ck_assert_int_eq(f.not_nested, 0);
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "submit READ"), 100);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "complete READ"), 100);
 	ck_assert_int_ge(f.flows, 100);
 	ck_assert_int_ge(f.flow_ends, 100);
 	ck_assert_int_ge(f.tracks, 3);
@@ -172,6 +53,157 @@ START_TEST(a_report_says_who_waited_on_what)
 	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "Who waited on what"));
 	ck_assert_ptr_nonnull(strstr(text, "From being woken to running"));
+}
+END_TEST
+
+/* Of probe coros N: N times for each reason, and twice for the first one. */
+static void has_coroutines(long n)
+{
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io WRITE"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
+}
+
+START_TEST(a_timeline_has_each_wait_of_each_coroutine)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	setenv("URT_WORKERS", "1", 1);
+	record("coros 100");
+	unsetenv("URT_WORKERS");
+	ck_assert_ptr_nonnull(strstr(text, " 0 of coroutines overwritten"));
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	has_coroutines(100);
+	/* 100 by the function that they run, and the first one. */
+	ck_assert_int_eq(count_pieces(1, "coroutine", "coro #"), 100);
+	ck_assert_int_eq(count_pieces(1, "coroutine", NULL), 101);
+	/* From the wait by way of the kernel: one flow each. */
+	for (long i = 0; i < nr_pieces; i++)
+		if (!strcmp(pieces[i].name, "submit READ"))
+			ck_assert(flow_begun(pieces[i].flow, false));
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"io READ\",\"times\":100,"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"sleep\",\"times\":102,"));
+	ck_assert_int_ge(number("coroutines", "count"), 501);
+	ck_assert_int_eq(number("coroutines", "overwritten"), 0);
+	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "Coroutines: the longest waits"));
+}
+END_TEST
+
+/* Decimal places: how often each step of a flow was taken; 10000: others. */
+static int step(const struct piece *p, uint64_t flow)
+{
+	if (p->flow_end == flow)
+		return strcmp(p->category, "coroutine-run") ? 10000 : 1000;
+	if (p->flow != flow)
+		return 0;
+	return !strcmp(p->name, "submit READ")	   ? 1
+	       : !strcmp(p->name, "READ")	   ? 10
+	       : !strcmp(p->name, "complete READ") ? 100
+						   : 10000;
+}
+
+START_TEST(a_request_flows_from_a_wait_by_way_of_the_kernel)
+{
+	long waits = 0;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("coros 20");
+	decode("rec.pftrace");
+	for (long i = 0; i < nr_pieces; i++) {
+		int steps = 0;
+
+		if (strcmp(pieces[i].name, "io READ"))
+			continue;
+		ck_assert_uint_ne(pieces[i].flow, 0);
+		for (long j = i + 1; j < nr_pieces; j++)
+			steps += step(&pieces[j], pieces[i].flow);
+		ck_assert_int_eq(steps, 1111);
+		waits++;
+	}
+	ck_assert_int_eq(waits, 20);
+}
+END_TEST
+
+START_TEST(a_running_program_is_told_to_trace_and_to_stop)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(
+		sh("rm -f spin1; URT_WORKERS=1 tests/probe spins 20000 >spin1 &"
+		   "pid=$!; until grep -q spinning spin1; do :; done\n"
+		   "./urt record -p $pid --duration 10 -o rec.pftrace 2>&1\n"
+		   "code=$?; kill $pid; exit $code"),
+		0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_gt(count_pieces(1, "coroutine-run", "spin"), 100);
+	ck_assert_int_gt(count_pieces(1, "coroutine", NULL), 0);
+}
+END_TEST
+
+START_TEST(events_that_were_overwritten_are_counted)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	/* A stopped recorder reads nothing; the program goes on. */
+	ck_assert_int_eq(
+		sh("rm -f rec.pftrace spin1\n"
+		   "./urt record -o rec.pftrace -- tests/probe spins 200 "
+		   ">spin1 2>rec.err & t=$!\n"
+		   "until grep -q spinning spin1; do :; done\n"
+		   "kill -STOP $t; sleep 0.3; kill -CONT $t; wait $t; code=$?\n"
+		   "cat rec.err; exit $code"),
+		0);
+	ck_assert_ptr_null(strstr(text, " 0 of coroutines overwritten"));
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_gt(number("coroutines", "overwritten"), 0);
+}
+END_TEST
+
+START_TEST(tracks_are_bounded_and_the_rest_is_counted)
+{
+	struct found f;
+	long tracks = 0;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("coros 0"); /* no coroutine but the first */
+	ck_assert_int_eq(sh("./urt record --coroutines 10 -o rec.pftrace -- "
+			    "tests/probe coros 100 2>&1"),
+			 0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	for (long i = 0; i < nr_pieces; i++)
+		if (!strcmp(pieces[i].category, "coroutine"))
+			tracks += !known_of(pieces[i].track)->marked,
+				known_of(pieces[i].track)->marked = true;
+	ck_assert_int_eq(tracks, 10);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_gt(number("coroutines", "untracked"), 100);
+	ck_assert_int_eq(sh("./urt record --coroutines 0 -o rec.pftrace -- "
+			    "tests/probe coros 10 2>&1"),
+			 0);
+	ck_assert_ptr_null(strstr(text, "of coroutines"));
 }
 END_TEST
 
@@ -231,6 +263,8 @@ START_TEST(what_cannot_be_recorded_is_said)
 	refuses("./urt record", "give a command");
 	refuses("./urt record -o /no/such -- true", "cannot write");
 	refuses("./urt record -p 4194300", "no process");
+	refuses("./urt record --coroutines many -- true", "--coroutines");
+	refuses("./urt record --coroutines 100001 -- true", "--coroutines");
 	refuses("./urt report /no/such", "cannot read");
 	refuses("./urt report ./urt", "no timeline");
 	if (have_bpf())
@@ -252,6 +286,11 @@ Suite *record_suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
 	tcase_add_test(t, a_report_says_who_waited_on_what);
+	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
+	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
+	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);
+	tcase_add_test(t, events_that_were_overwritten_are_counted);
+	tcase_add_test(t, tracks_are_bounded_and_the_rest_is_counted);
 	tcase_add_test(t, a_full_buffer_drops_and_says_how_many);
 	tcase_add_test(t, a_recording_ends_by_time_by_size_and_by_a_signal);
 	tcase_add_test(t, a_file_that_was_cut_is_read_to_there);

@@ -19,6 +19,12 @@ Suite *sync_suite(void);
 Suite *together_suite(void);
 Suite *files_suite(void);
 Suite *io_suite(void);
+Suite *net_suite(void);
+Suite *dial_suite(void);
+Suite *stream_suite(void);
+Suite *copy_suite(void);
+Suite *process_suite(void);
+Suite *signal_suite(void);
 Suite *workers_suite(void);
 Suite *faults_suite(void);
 Suite *stress_suite(void);
@@ -30,6 +36,8 @@ Suite *demo_suite(void);
 Suite *stat_suite(void);
 Suite *measure_suite(void);
 Suite *record_suite(void);
+Suite *trace_suite(void);
+Suite *top_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)

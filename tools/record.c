@@ -14,16 +14,19 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct options {
 	char **command;
 	const char *out;
-	long pid, duration_ms, buffer_mb, max_mb;
+	long pid, duration_ms, buffer_mb, max_mb, coroutines;
 	bool all;
 };
 
@@ -32,8 +35,13 @@ struct recording {
 	struct bpf_link *link[10];
 	unsigned links;
 	struct ring_buffer *ring;
+	struct urt_event *event; /* taken out of the ring, not written yet */
+	unsigned events, events_max;
 	struct timeline *timeline;
-	bool began; /* there was something to record */
+	struct trace_pages *pages; /* NULL: coroutines are not recorded */
+	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
+	int64_t find_ns;  /* when to look for runs next */
+	bool began;	  /* there was something to record */
 };
 
 static const char usage_text[] =
@@ -42,7 +50,8 @@ static const char usage_text[] =
 	"Records switches, wake-ups and io_uring requests of a command and what\n"
 	"it starts, of a running process (-p) or of all (-a), until it ends or\n"
 	"Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`.\n"
-	"Kernel threads and requests are recorded; coroutines are not.\n"
+	"Of programs on uring_rt also what workers and coroutines do: they are\n"
+	"told to trace while this runs.\n"
 	"\n"
 	"  -o, --output FILE   default: urt.pftrace\n"
 	"  -p, --pid PID       a running process\n"
@@ -50,6 +59,8 @@ static const char usage_text[] =
 	"      --duration MS   stop after that\n"
 	"      --buffer MIB    between kernel and tool; default 8. What finds\n"
 	"                      it full is dropped, counted and said\n"
+	"      --coroutines N  tracks for so many at a time; default 1000. 0:\n"
+	"                      programs on uring_rt are not told to trace\n"
 	"      --max-size MIB  of the file; default 512. Then it stops\n";
 
 static volatile sig_atomic_t stop;
@@ -65,10 +76,86 @@ static int silent(enum libbpf_print_level level, const char *format,
 	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, args) : 0;
 }
 
+/* ---- coroutines ---- */
+
+/* The kernel's programs stamp events by CLOCK_BOOTTIME, runs by _MONOTONIC. */
+static int64_t boot_ahead_ns(void)
+{
+	int64_t best = INT64_MAX, ahead = 0;
+
+	for (int i = 0; i < 9; i++) {
+		int64_t before = now_ns(), boot, after;
+		struct timespec ts;
+
+		clock_gettime(CLOCK_BOOTTIME, &ts);
+		boot = ts.tv_sec * NS_PER_S + ts.tv_nsec;
+		after = now_ns();
+		if (after - before < best) {
+			best = after - before;
+			ahead = boot - before - best / 2;
+		}
+	}
+	return ahead;
+}
+
+/*
+ * What the rings have by now. Runs that began are found by looking; those that
+ * we launched trace from their first event on, and cannot be missed.
+ */
+static bool coroutines_read(struct recording *r, const struct options *o)
+{
+	int64_t now = now_ns();
+
+	if (!r->pages)
+		return true;
+	trace_pages_find_launched(r->pages);
+	if (now >= r->find_ns && o->all)
+		trace_pages_find_all(r->pages);
+	else if (now >= r->find_ns && o->pid)
+		trace_pages_find(r->pages, o->pid);
+	if (now >= r->find_ns)
+		r->find_ns = now + NS_PER_S / 2;
+	return trace_pages_read(r->pages);
+}
+
+/* Non-zero: there is no room for more. */
 static int on_event(void *arg, void *data, size_t size)
 {
-	timeline_event(arg, data);
-	return 0;
+	struct recording *r = arg;
+
+	memcpy(&r->event[r->events++], data, sizeof(*r->event));
+	return r->events == r->events_max ? -EAGAIN : 0;
+}
+
+/* Those of the rings that happened before ns, which is the timeline's. */
+static void coroutines_until(struct recording *r, int64_t ns)
+{
+	struct trace_seen s;
+
+	while (trace_pages_next(r->pages, ns - r->ahead_ns, &s))
+		timeline_coroutine(r->timeline, &s, s.ns + r->ahead_ns);
+}
+
+/*
+ * Writes what the kernel and the rings tell, in one order. The rings are read
+ * first, so of the kernel's events those wait that are younger than that.
+ */
+static void write_events(struct recording *r)
+{
+	int64_t until = INT64_MAX;
+	unsigned i = 0;
+
+	if (r->pages)
+		until = trace_pages_moment(r->pages) + r->ahead_ns;
+	for (; i < r->events && (int64_t)r->event[i].ns <= until; i++) {
+		if (r->pages)
+			coroutines_until(r, r->event[i].ns);
+		timeline_event(r->timeline, &r->event[i]);
+	}
+	if (r->pages)
+		coroutines_until(r, INT64_MAX);
+	r->events -= i;
+	memmove(r->event, r->event + i, r->events * sizeof(*r->event));
 }
 
 /* ---- the kernel's side ---- */
@@ -94,6 +181,14 @@ static void choose(struct record_bpf *bpf, const struct options *o)
 		bytes *= 2; /* the kernel wants a power of two */
 	bpf_map__set_max_entries(bpf->maps.events, bytes);
 	bpf->rodata->wake_at = bytes / 4;
+}
+
+static bool make_room(struct recording *r)
+{
+	r->events_max =
+		bpf_map__max_entries(r->bpf->maps.events) / sizeof(*r->event);
+	r->event = calloc(r->events_max, sizeof(*r->event));
+	return r->event;
 }
 
 static int attach(struct recording *r)
@@ -149,8 +244,10 @@ static int recording_open(struct recording *r, const struct options *o)
 	err = record_bpf__load(r->bpf);
 	if (err)
 		return err;
+	if (!make_room(r))
+		return -ENOMEM;
 	r->ring = ring_buffer__new(bpf_map__fd(r->bpf->maps.events), on_event,
-				   r->timeline, NULL);
+				   r, NULL);
 	if (!r->ring)
 		return -errno;
 	return attach(r);
@@ -162,6 +259,8 @@ static void recording_close(struct recording *r)
 		bpf_link__destroy(r->link[i]);
 	ring_buffer__free(r->ring);
 	record_bpf__destroy(r->bpf);
+	trace_pages_free(r->pages);
+	free(r->event);
 }
 
 /* ---- recording ---- */
@@ -179,18 +278,30 @@ static bool room(const struct recording *r, const struct options *o)
 	return false;
 }
 
+/* All there is by now; false: there may be more already. */
+static bool take(struct recording *r, const struct options *o)
+{
+	bool calm = coroutines_read(r, o);
+
+	if (r->events < r->events_max)
+		ring_buffer__consume(r->ring);
+	write_events(r);
+	return calm && r->events < r->events_max / 2;
+}
+
 /* Until the command ends, the time is over, or we are told to stop. */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {
+	struct pollfd events = { ring_buffer__epoll_fd(r->ring), POLLIN, 0 };
 	int64_t end = o->duration_ms ? now_ns() + o->duration_ms * NS_PER_MS
 				     : INT64_MAX;
 	int status = 0;
-	bool ended = false;
+	bool ended = false, calm = true;
 
 	r->began = true;
 	while (!stop && !ended && now_ns() < end && room(r, o)) {
-		ring_buffer__poll(r->ring, 20);
-		ring_buffer__consume(r->ring);
+		poll(&events, 1, calm ? 20 : 1);
+		calm = take(r, o);
 		if (child)
 			ended = waitpid(child, &status, WNOHANG) == child;
 		else if (o->pid)
@@ -201,8 +312,8 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 		waitpid(child, &status, 0);
 		status = 0;
 	}
-	while (ring_buffer__consume(r->ring) > 0 && room(r, o))
-		;
+	for (int i = 0; i < 2 && room(r, o); i++)
+		take(r, o);
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 				   : WEXITSTATUS(status);
 }
@@ -212,12 +323,17 @@ static int run(struct recording *r, const struct options *o)
 	struct launch l = { 0 };
 	int err;
 
+	if (r->pages)
+		coroutines_read(r, o);
 	if (!o->command) {
 		err = find_running(r, o);
 		return err ? fail("cannot record what is running: %s",
 				  strerror(-err))
 			   : follow(r, o, 0);
 	}
+	if (r->pages && !trace_pages_launching(r->pages))
+		return fail("cannot make a directory for trace rings: %s",
+			    strerror(errno));
 	err = launch(&l, o->command, NULL, -1, -1);
 	if (err)
 		return fail("cannot start a process: %s", strerror(-err));
@@ -232,19 +348,58 @@ static int run(struct recording *r, const struct options *o)
 		   : follow(r, o, l.pid);
 }
 
+static bool recording_begin(struct recording *r, FILE *f,
+			    const struct options *o)
+{
+	r->timeline = timeline_new(f, o->coroutines);
+	r->ahead_ns = boot_ahead_ns();
+	if (o->coroutines)
+		r->pages = trace_pages_new();
+	return r->timeline && (r->pages || !o->coroutines);
+}
+
+/* Says what the file has, and what it lacks. */
+static int recording_end(struct recording *r, FILE *f, const struct options *o,
+			 int code)
+{
+	struct timeline_lost lost = { r->bpf ? r->bpf->bss->dropped : 0, 0 };
+	unsigned runs = 0, missed = 0;
+	int64_t size;
+
+	if (r->pages) {
+		lost.coroutine_events = trace_pages_lost(r->pages);
+		runs = trace_pages_runs(r->pages);
+		missed = trace_pages_missed(r->pages);
+	}
+	recording_close(r);
+	size = timeline_finish(r->timeline, &lost);
+	if (fclose(f) || size < 0)
+		return fail("cannot write all of %s: %s; what fits is there",
+			    o->out, strerror(errno));
+	if (!r->began)
+		return code;
+	fprintf(stderr, "urt: %s: %.1f MiB, %" PRIu64 " events dropped", o->out,
+		size / 1048576.0, lost.events);
+	if (runs)
+		fprintf(stderr,
+			", %" PRIu64 " of coroutines overwritten in %u run%s",
+			lost.coroutine_events, runs, runs > 1 ? "s" : "");
+	if (missed)
+		fprintf(stderr, ", %u more not traced", missed);
+	fputc('\n', stderr);
+	return code;
+}
+
 static int record(const struct options *o)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct recording r = { 0 };
 	FILE *f = fopen(o->out, "we");
-	uint64_t dropped;
-	int64_t size;
 	int code, err;
 
 	if (!f)
 		return fail("cannot write %s: %s", o->out, strerror(errno));
-	r.timeline = timeline_new(f);
-	if (!r.timeline)
+	if (!recording_begin(&r, f, o))
 		return fail("out of memory");
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
@@ -255,16 +410,7 @@ static int record(const struct options *o)
 			    strerror(-err));
 	else
 		code = run(&r, o);
-	dropped = err ? 0 : r.bpf->bss->dropped;
-	recording_close(&r);
-	size = timeline_finish(r.timeline, dropped);
-	if (fclose(f) || size < 0)
-		return fail("cannot write all of %s: %s; what fits is there",
-			    o->out, strerror(errno));
-	if (r.began)
-		fprintf(stderr, "urt: %s: %.1f MiB, %llu events dropped\n",
-			o->out, size / 1048576.0, (unsigned long long)dropped);
-	return code;
+	return recording_end(&r, f, o, code);
 }
 
 int cmd_record(int argc, char **argv)
@@ -276,12 +422,14 @@ int cmd_record(int argc, char **argv)
 		{ "duration", required_argument, NULL, 'd' },
 		{ "buffer", required_argument, NULL, 'b' },
 		{ "max-size", required_argument, NULL, 'm' },
+		{ "coroutines", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct options o = { .out = "urt.pftrace",
 			     .buffer_mb = 8,
-			     .max_mb = 512 };
+			     .max_mb = 512,
+			     .coroutines = 1000 };
 	bool ok = true;
 	int opt;
 
@@ -303,6 +451,9 @@ int cmd_record(int argc, char **argv)
 		else if (opt == 'b')
 			ok = parse_number("--buffer", optarg, 1, 1024,
 					  &o.buffer_mb);
+		else if (opt == 'c')
+			ok = parse_number("--coroutines", optarg, 0, 100000,
+					  &o.coroutines);
 		else if (opt == 'm')
 			ok = parse_number("--max-size", optarg, 1, 1 << 20,
 					  &o.max_mb);

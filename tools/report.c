@@ -2,12 +2,13 @@
 /*
  * urt report: what a timeline of `urt record` says, as text: who waited on
  * what, the longest stalls, how long threads waited for a CPU once they were
- * woken, and how long io_uring requests took. It reads the file as any reader
- * of Perfetto's format would, packet by packet, and holds sums only; a file
- * that ends in the middle of a packet is read up to there, and that is said.
+ * woken, how long io_uring requests took, and the same of coroutines. It reads
+ * the file as any reader of Perfetto's format would, packet by packet, and
+ * holds sums only; a file that ends in the middle of a packet is read up to
+ * there, and that is said.
  */
 #define _GNU_SOURCE
-#include "histogram.h"
+#include "report.h"
 #include "perfetto.pb-c.h"
 #include "timeline.h"
 #include "tool.h"
@@ -17,41 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRACKS	 65536 /* powers of two */
-#define SUMS	 65536
-#define STALLS	 10
-#define PACKET	 (1 << 20) /* larger ones are no packet of ours */
-#define NAME_LEN 64
-
-struct track {
-	uint64_t uuid; /* 0: a free place */
-	bool thread;   /* else a lane of requests */
-	char name[NAME_LEN];
-	char open[NAME_LEN]; /* the slice it is in; "": none */
-	uint64_t since_ns;
-};
-
-/* All slices of one name on one track; requests: on all tracks. */
-struct sum {
-	const struct track *track; /* NULL: a kind of request */
-	char what[NAME_LEN];	   /* "": a free place */
-	uint64_t n, ns, most_ns;
-};
-
-struct stall {
-	const struct track *track;
-	char what[NAME_LEN], by[NAME_LEN];
-	uint64_t at_ns, ns;
-};
-
-struct report {
-	struct track track[TRACKS];
-	struct sum sum[SUMS];
-	struct stall stall[STALLS]; /* longest first */
-	struct histogram latency;   /* woken until it runs, ns */
-	uint64_t first_ns, last_ns, packets, dropped, left_out;
-	bool cut; /* the file ends within a packet */
-};
+#define PACKET (1 << 20) /* larger ones are no packet of ours */
 
 static const char usage_text[] =
 	"usage: urt report [OPTIONS] [FILE]\n"
@@ -63,12 +30,12 @@ static const char usage_text[] =
 
 /* ---- tables ---- */
 
-static struct track *track_of(struct report *r, uint64_t uuid)
+static struct report_track *track_of(struct report *r, uint64_t uuid)
 {
 	uint64_t at = uuid * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
-	for (unsigned i = 0; i < TRACKS; i++) {
-		struct track *t = &r->track[(at + i) % TRACKS];
+	for (unsigned i = 0; i < REPORT_TRACKS; i++) {
+		struct report_track *t = &r->track[(at + i) % REPORT_TRACKS];
 
 		if (!t->uuid)
 			t->uuid = uuid;
@@ -79,21 +46,23 @@ static struct track *track_of(struct report *r, uint64_t uuid)
 	return NULL;
 }
 
-static struct sum *sum_of(struct report *r, const struct track *t,
-			  const char *what)
+static struct report_sum *sum_of(struct report *r, const struct report_track *t)
 {
-	uint64_t at = t ? t->uuid : 0;
+	const struct report_track *own = t->kind == REPORT_THREAD ? t : NULL;
+	uint64_t at = own ? own->uuid : t->kind;
 
-	for (const char *c = what; *c; c++)
+	for (const char *c = t->open; *c; c++)
 		at = at * 31 + *c;
-	for (unsigned i = 0; i < SUMS; i++) {
-		struct sum *s = &r->sum[(at + i) % SUMS];
+	for (unsigned i = 0; i < REPORT_SUMS; i++) {
+		struct report_sum *s = &r->sum[(at + i) % REPORT_SUMS];
 
 		if (!*s->what) {
-			s->track = t;
-			snprintf(s->what, NAME_LEN, "%s", what);
+			s->kind = t->kind;
+			s->track = own;
+			snprintf(s->what, REPORT_NAME, "%s", t->open);
 		}
-		if (s->track == t && !strcmp(s->what, what))
+		if (s->kind == t->kind && s->track == own &&
+		    !strcmp(s->what, t->open))
 			return s;
 	}
 	r->left_out++;
@@ -104,17 +73,17 @@ static struct sum *sum_of(struct report *r, const struct track *t,
 
 static void describe(struct report *r, const Urt__TrackDescriptor *d)
 {
-	struct track *t = track_of(r, d->uuid);
+	struct report_track *t = track_of(r, d->uuid);
 
 	if (!t)
 		return;
 	t->thread = d->thread != NULL;
 	if (d->thread)
-		snprintf(t->name, NAME_LEN, "%.40s (%" PRId64 ")",
+		snprintf(t->name, REPORT_NAME, "%.40s (%" PRId64 ")",
 			 d->thread->thread_name ? d->thread->thread_name : "",
 			 d->thread->tid);
 	else if (d->name)
-		snprintf(t->name, NAME_LEN, "%s", d->name);
+		snprintf(t->name, REPORT_NAME, "%s", d->name);
 }
 
 static const Urt__DebugAnnotation *note(const Urt__TrackEvent *e,
@@ -127,68 +96,111 @@ static const Urt__DebugAnnotation *note(const Urt__TrackEvent *e,
 	return NULL;
 }
 
-static void keep_stall(struct report *r, const struct stall *s)
+static uint64_t value(const Urt__TrackEvent *e, const char *name)
 {
-	int at = STALLS;
+	const Urt__DebugAnnotation *n = note(e, name);
 
-	while (at && r->stall[at - 1].ns < s->ns)
+	return n ? n->uint_value : 0;
+}
+
+static bool is(const Urt__TrackEvent *e, const char *category)
+{
+	return e->n_categories && !strcmp(e->categories[0], category);
+}
+
+static void keep_stall(struct report_stall *list, const struct report_stall *s)
+{
+	int at = REPORT_STALLS;
+
+	while (at && list[at - 1].ns < s->ns)
 		at--;
-	if (at == STALLS)
+	if (at == REPORT_STALLS)
 		return;
-	memmove(&r->stall[at + 1], &r->stall[at],
-		(STALLS - 1 - at) * sizeof(*s));
-	r->stall[at] = *s;
+	memmove(&list[at + 1], &list[at],
+		(REPORT_STALLS - 1 - at) * sizeof(*s));
+	list[at] = *s;
+}
+
+/* by: who ended it, or NULL. */
+static void keep_wait(struct report *r, const struct report_track *t,
+		      uint64_t ns, const char *by)
+{
+	struct report_stall s = { .at_ns = t->since_ns,
+				  .ns = ns - t->since_ns };
+
+	if (!strcmp(t->open, TIMELINE_RUNNING))
+		return;
+	snprintf(s.who, REPORT_NAME, "%s", t->name);
+	snprintf(s.what, REPORT_NAME, "%s", t->open);
+	snprintf(s.by, REPORT_NAME, "%s", by ? by : "");
+	keep_stall(t->kind == REPORT_THREAD ? r->stall : r->coro_stall, &s);
 }
 
 /* next: the slice that begins as this one ends, or NULL. */
-static void end_slice(struct report *r, struct track *t, uint64_t ns,
+static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
 		      const Urt__TrackEvent *next)
 {
 	const Urt__DebugAnnotation *by =
 		next ? note(next, TIMELINE_WOKEN_BY) : NULL;
-	struct stall stall = { .track = t, .at_ns = t->since_ns };
-	struct sum *s;
+	struct report_sum *s;
 
 	if (!*t->open || ns < t->since_ns)
 		return;
-	stall.ns = ns - t->since_ns;
-	snprintf(stall.what, NAME_LEN, "%s", t->open);
-	snprintf(stall.by, NAME_LEN, "%s",
-		 by && by->string_value ? by->string_value : "");
-	if (t->thread && strcmp(t->open, TIMELINE_RUNNING))
-		keep_stall(r, &stall);
-	s = sum_of(r, t->thread ? t : NULL, t->open);
+	if (t->kind == REPORT_THREAD || t->kind == REPORT_CORO)
+		keep_wait(r, t, ns, by ? by->string_value : NULL);
+	s = t->kind == REPORT_OTHER ? NULL : sum_of(r, t);
 	*t->open = '\0';
 	if (!s)
 		return;
 	s->n++;
-	s->ns += stall.ns;
-	if (stall.ns > s->most_ns)
-		s->most_ns = stall.ns;
+	s->ns += ns - t->since_ns;
+	if (ns - t->since_ns > s->most_ns) {
+		s->most_ns = ns - t->since_ns;
+		snprintf(s->most_of, REPORT_NAME, "%s", t->name);
+	}
+}
+
+static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
+			const Urt__TrackEvent *e)
+{
+	const char *name = e->name ? e->name : "?";
+	bool runs = is(e, TIMELINE_CORO_RUN);
+
+	if (is(e, TIMELINE_LIFE)) {
+		snprintf(t->name, REPORT_NAME, "%s", name);
+		return;
+	}
+	snprintf(t->open, REPORT_NAME, "%s", name);
+	t->since_ns = ns;
+	if (is(e, TIMELINE_CORO_WAIT))
+		t->kind = REPORT_CORO;
+	else if (runs || is(e, TIMELINE_RUNNABLE))
+		t->kind = REPORT_OTHER;
+	else
+		t->kind = t->thread ? REPORT_THREAD : REPORT_REQUEST;
+	if (note(e, TIMELINE_LATENCY))
+		histogram_add(runs ? &r->coro_latency : &r->latency,
+			      value(e, TIMELINE_LATENCY));
 }
 
 static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 		  const Urt__TrackEvent *next)
 {
-	struct track *t = track_of(r, e->track_uuid);
-	const Urt__DebugAnnotation *n;
+	struct report_track *t = track_of(r, e->track_uuid);
 
 	if (!r->first_ns || ns < r->first_ns)
 		r->first_ns = ns;
 	if (ns > r->last_ns)
 		r->last_ns = ns;
-	if ((n = note(e, TIMELINE_DROPPED)))
-		r->dropped += n->uint_value;
+	r->dropped += value(e, TIMELINE_DROPPED);
+	r->overwritten += value(e, TIMELINE_OVERWRITTEN);
+	r->untracked += value(e, TIMELINE_UNTRACKED);
 	if (!t)
 		return;
-	if (e->type == URT__TRACK_EVENT__TYPE__SLICE_END) {
+	if (e->type == URT__TRACK_EVENT__TYPE__SLICE_END)
 		end_slice(r, t, ns, next);
-	} else if (e->type == URT__TRACK_EVENT__TYPE__SLICE_BEGIN) {
-		snprintf(t->open, NAME_LEN, "%s", e->name ? e->name : "?");
-		t->since_ns = ns;
-		if ((n = note(e, TIMELINE_LATENCY)))
-			histogram_add(&r->latency, n->uint_value);
-	}
+	else if (e->type == URT__TRACK_EVENT__TYPE__SLICE_BEGIN)
+		begin_slice(r, t, ns, e);
 }
 
 /* The next packet, or NULL: the end. */
@@ -240,105 +252,13 @@ static void read_all(struct report *r, FILE *f)
 	}
 }
 
-/* ---- printing ---- */
+/* ---- the command ---- */
 
 static int longest_first(const void *a, const void *b)
 {
-	const struct sum *x = a, *y = b;
+	const struct report_sum *x = a, *y = b;
 
 	return (x->ns < y->ns) - (x->ns > y->ns);
-}
-
-static bool is_wait(const struct sum *s)
-{
-	return *s->what && s->track && strcmp(s->what, TIMELINE_RUNNING);
-}
-
-static void print_sum(const struct sum *s, const char *who)
-{
-	printf("  %-24s %-26s %9" PRIu64 " %12.3f %12.3f %12.3f\n", who,
-	       s->what, s->n, s->ns / 1e6, s->ns / 1e6 / s->n,
-	       s->most_ns / 1e6);
-}
-
-static void print_sums(const struct report *r, bool waits, long lines)
-{
-	for (unsigned i = 0; i < SUMS && lines; i++) {
-		const struct sum *s = &r->sum[i];
-
-		if (!s->n || (waits ? !is_wait(s) : s->track != NULL))
-			continue;
-		print_sum(s, waits ? s->track->name : "");
-		lines--;
-	}
-}
-
-static void print_text(const struct report *r, const char *path, long lines)
-{
-	const struct histogram *h = &r->latency;
-
-	printf("%s: %.3f s, %" PRIu64 " packets, %" PRIu64 " events dropped\n",
-	       path, (r->last_ns - r->first_ns) / 1e9, r->packets, r->dropped);
-	if (r->cut)
-		puts("The file ends in the middle of a packet: what follows is "
-		     "up to there.");
-	printf("\nWho waited on what\n  %-24s %-26s %9s %12s %12s %12s\n",
-	       "thread", "", "times", "total ms", "mean ms", "longest ms");
-	print_sums(r, true, lines);
-	puts("\nThe longest stalls");
-	for (int i = 0; i < STALLS && r->stall[i].ns; i++)
-		printf("  %12.3f ms at %10.6f s  %s  %s%s%s\n",
-		       r->stall[i].ns / 1e6,
-		       (r->stall[i].at_ns - r->first_ns) / 1e9,
-		       r->stall[i].track->name, r->stall[i].what,
-		       *r->stall[i].by ? ", woken by " : "", r->stall[i].by);
-	printf("\nFrom being woken to running: %" PRIu64
-	       " times, p50 %.1f us, p99 %.1f us, longest %.1f us\n",
-	       h->count, histogram_percentile(h, 0.5) / 1e3,
-	       histogram_percentile(h, 0.99) / 1e3, h->max / 1e3);
-	printf("\nio_uring requests, from submission to completion\n");
-	print_sums(r, false, lines);
-}
-
-static void json_sums(struct json *j, const struct report *r, bool waits)
-{
-	json_array(j, waits ? "waits" : "requests");
-	for (unsigned i = 0; i < SUMS; i++) {
-		const struct sum *s = &r->sum[i];
-
-		if (!s->n || (waits ? !is_wait(s) : s->track != NULL))
-			continue;
-		json_object(j, NULL);
-		if (waits)
-			json_string(j, "thread", s->track->name);
-		json_string(j, "what", s->what);
-		json_int(j, "times", s->n);
-		json_int(j, "total_ns", s->ns);
-		json_int(j, "longest_ns", s->most_ns);
-		json_end_object(j);
-	}
-	json_end_array(j);
-}
-
-static void print_json(const struct report *r)
-{
-	struct json j = { .out = stdout };
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.report.v1");
-	json_int(&j, "duration_ns", r->last_ns - r->first_ns);
-	json_int(&j, "packets", r->packets);
-	json_int(&j, "dropped", r->dropped);
-	json_string(&j, "cut", r->cut ? "yes" : "no");
-	json_sums(&j, r, true);
-	json_sums(&j, r, false);
-	json_object(&j, "wake_latency_ns");
-	json_int(&j, "count", r->latency.count);
-	json_int(&j, "p50", histogram_percentile(&r->latency, 0.5));
-	json_int(&j, "p99", histogram_percentile(&r->latency, 0.99));
-	json_int(&j, "max", r->latency.max);
-	json_end_object(&j);
-	json_end_object(&j);
 }
 
 int cmd_report(int argc, char **argv)
@@ -365,7 +285,7 @@ int cmd_report(int argc, char **argv)
 			json = true;
 		else if (opt != 'n')
 			return fail("`urt report --help` lists the options");
-		else if (!parse_number("-n", optarg, 1, SUMS, &lines))
+		else if (!parse_number("-n", optarg, 1, REPORT_SUMS, &lines))
 			return EXIT_BAD;
 	}
 	if (optind < argc)
@@ -379,10 +299,10 @@ int cmd_report(int argc, char **argv)
 	fclose(f);
 	if (!r.packets)
 		return fail("%s is no timeline of urt record", path);
-	qsort(r.sum, SUMS, sizeof(*r.sum), longest_first);
+	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
 	if (json)
-		print_json(&r);
+		report_print_json(&r);
 	else
-		print_text(&r, path, lines);
+		report_print(&r, path, lines);
 	return 0;
 }

@@ -7,13 +7,13 @@
  * tied by a flow to where it was submitted and to who completed it.
  *
  * Memory is bounded: tables of fixed size, open addressing; what finds no
- * place is counted with the dropped events. The messages are encoded by
- * protobuf-c from perfetto.proto; a file of them is only a sequence of packets,
- * each with its length before it, so one that ends early can be read to there.
+ * place is counted with the dropped events. Encoding: timeline_write.c; what
+ * coroutines do: timeline_coro.c.
  */
 #define _GNU_SOURCE
 #include "timeline.h"
-#include "perfetto.pb-c.h"
+#include "timeline_coro.h"
+#include "timeline_write.h"
 #include "tool.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,6 @@
 #define THREADS	 32768 /* powers of two */
 #define REQUESTS 131072
 #define LANES	 4096
-#define SEQUENCE 1
 
 struct thread {
 	uint32_t tid, pid; /* tid 0: a free place */
@@ -39,113 +38,19 @@ struct request {
 	uint64_t track;
 	uint32_t lane;
 	uint8_t op;
+	bool awaited; /* by a coroutine, where its flow ends */
 };
 
 struct timeline {
-	FILE *f;
-	int64_t size; /* bytes; -1: writing failed */
-	uint64_t last_ns, next_flow, no_place;
+	struct timeline_file out;
+	struct coro_timeline *coro;
+	uint64_t last_ns, no_place;
 	struct thread thread[THREADS];
 	struct request request[REQUESTS];
 	uint32_t lane_pid[LANES]; /* whose request is in it; 0: nobody's */
 	bool lane_named[LANES];
 	uint32_t lane_owner[LANES]; /* whose it is, once named */
 };
-
-/* ---- packets ---- */
-
-static void write_packet(struct timeline *t, Urt__TracePacket *p)
-{
-	static uint8_t buf[4096];
-	size_t n = urt__trace_packet__get_packed_size(p), head = 0;
-	uint8_t prefix[8];
-
-	if (n > sizeof(buf) || t->size < 0)
-		return;
-	urt__trace_packet__pack(p, buf);
-	prefix[head++] = 0x0a; /* field 1 of the trace: a packet */
-	for (size_t left = n; head < 7; left >>= 7) {
-		prefix[head++] = (left & 0x7f) | (left > 0x7f ? 0x80 : 0);
-		if (left <= 0x7f)
-			break;
-	}
-	if (fwrite(prefix, 1, head, t->f) != head ||
-	    fwrite(buf, 1, n, t->f) != n)
-		t->size = -1;
-	else
-		t->size += head + n;
-}
-
-struct note {
-	const char *name;
-	uint64_t value;
-	const char *text; /* NULL: the value */
-};
-
-struct mark {
-	Urt__TrackEvent__Type type;
-	uint64_t ns, track;
-	const char *name, *category;
-	uint64_t flow, flow_end; /* 0: none */
-	struct note note[3];
-	unsigned notes;
-};
-
-static void write_mark(struct timeline *t, const struct mark *m)
-{
-	Urt__TracePacket p = URT__TRACE_PACKET__INIT;
-	Urt__TrackEvent e = URT__TRACK_EVENT__INIT;
-	Urt__DebugAnnotation note[3], *notes[3];
-	uint64_t flow = m->flow, flow_end = m->flow_end;
-	char *category = (char *)m->category;
-
-	for (unsigned i = 0; i < m->notes; i++) {
-		urt__debug_annotation__init(&note[i]);
-		note[i].name = (char *)m->note[i].name;
-		note[i].string_value = (char *)m->note[i].text;
-		note[i].has_uint_value = !m->note[i].text;
-		note[i].uint_value = m->note[i].value;
-		notes[i] = &note[i];
-	}
-	e.debug_annotations = notes;
-	e.n_debug_annotations = m->notes;
-	e.has_type = e.has_track_uuid = true;
-	e.type = m->type;
-	e.track_uuid = m->track;
-	e.name = (char *)m->name;
-	e.categories = &category;
-	e.n_categories = category != NULL;
-	e.flow_ids = &flow;
-	e.n_flow_ids = flow != 0;
-	e.terminating_flow_ids = &flow_end;
-	e.n_terminating_flow_ids = flow_end != 0;
-	p.has_timestamp = p.has_trusted_packet_sequence_id = true;
-	p.timestamp = m->ns;
-	p.trusted_packet_sequence_id = SEQUENCE;
-	p.track_event = &e;
-	write_packet(t, &p);
-}
-
-static uint64_t thread_track(uint32_t tid)
-{
-	return UINT64_C(1) << 40 | tid;
-}
-
-static uint64_t process_track(uint32_t pid)
-{
-	return UINT64_C(2) << 40 | pid;
-}
-
-static void write_descriptor(struct timeline *t, Urt__TrackDescriptor *d)
-{
-	Urt__TracePacket p = URT__TRACE_PACKET__INIT;
-
-	d->has_uuid = true;
-	p.has_trusted_packet_sequence_id = true;
-	p.trusted_packet_sequence_id = SEQUENCE;
-	p.track_descriptor = d;
-	write_packet(t, &p);
-}
 
 static void name_thread(struct timeline *t, const struct urt_event *e)
 {
@@ -156,23 +61,23 @@ static void name_thread(struct timeline *t, const struct urt_event *e)
 
 	memcpy(name, e->comm, sizeof(e->comm));
 	if (e->pid == e->tid) {
-		d.uuid = process_track(e->pid);
+		d.uuid = timeline_process(e->pid);
 		d.process = &process;
 		process.has_pid = true;
 		process.pid = e->pid;
 		process.process_name = name;
-		write_descriptor(t, &d);
+		timeline_describe(&t->out, &d);
 		d.process = NULL;
 	}
-	d.uuid = thread_track(e->tid);
+	d.uuid = timeline_thread(e->tid);
 	d.has_parent_uuid = true;
-	d.parent_uuid = process_track(e->pid);
+	d.parent_uuid = timeline_process(e->pid);
 	d.thread = &thread;
 	thread.has_pid = thread.has_tid = true;
 	thread.pid = e->pid;
 	thread.tid = e->tid;
 	thread.thread_name = name;
-	write_descriptor(t, &d);
+	timeline_describe(&t->out, &d);
 }
 
 /* ---- threads ---- */
@@ -202,12 +107,12 @@ static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 
 static void end_slice(struct timeline *t, struct thread *th, uint64_t ns)
 {
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
-			  .ns = ns,
-			  .track = thread_track(th->tid) };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = ns,
+				   .track = timeline_thread(th->tid) };
 
 	if (th->open)
-		write_mark(t, &m);
+		timeline_mark(&t->out, &m);
 	th->open = false;
 }
 
@@ -215,11 +120,11 @@ static void leaves(struct timeline *t, struct thread *th,
 		   const struct urt_event *e)
 {
 	char name[64], buf[32];
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
-			  .ns = e->ns,
-			  .track = thread_track(e->tid),
-			  .name = name,
-			  .category = "wait" };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = name,
+				   .category = "wait" };
 
 	end_slice(t, th, e->ns);
 	if (e->b & URT_EV_DEAD)
@@ -235,7 +140,7 @@ static void leaves(struct timeline *t, struct thread *th,
 		snprintf(name, sizeof(name), "wait: %s",
 			 syscall_name(e->a, buf));
 	}
-	write_mark(t, &m);
+	timeline_mark(&t->out, &m);
 	th->open = true;
 }
 
@@ -243,10 +148,10 @@ static void woken(struct timeline *t, struct thread *th,
 		  const struct urt_event *e)
 {
 	struct thread *by = NULL;
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
-			  .ns = e->ns,
-			  .name = "wakes",
-			  .category = "wake" };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .name = "wakes",
+				   .category = "wake" };
 
 	th->woken_ns = e->ns;
 	th->woken_by = e->a;
@@ -262,32 +167,34 @@ static void woken(struct timeline *t, struct thread *th,
 	}
 	if (!by)
 		return;
-	th->flow = m.flow = ++t->next_flow;
-	m.track = thread_track(by->tid);
-	write_mark(t, &m);
+	th->flow = m.flow = ++t->out.flows;
+	m.track = timeline_thread(by->tid);
+	timeline_mark(&t->out, &m);
 }
 
 static void runs(struct timeline *t, struct thread *th,
 		 const struct urt_event *e)
 {
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
-			  .ns = e->ns,
-			  .track = thread_track(e->tid),
-			  .name = TIMELINE_RUNNING,
-			  .category = "run",
-			  .flow_end = th->flow };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = TIMELINE_RUNNING,
+				   .category = "run",
+				   .flow_end = th->flow };
 	char by[48];
 
 	end_slice(t, th, e->ns);
-	m.note[m.notes++] = (struct note){ "cpu", e->cpu, NULL };
+	m.note[m.notes++] = (struct timeline_note){ "cpu", e->cpu, NULL };
 	if (th->woken_ns)
-		m.note[m.notes++] = (struct note){ TIMELINE_LATENCY,
-						   e->ns - th->woken_ns, NULL };
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_LATENCY,
+						e->ns - th->woken_ns, NULL };
 	if (th->woken_ns && th->woken_by) {
 		snprintf(by, sizeof(by), "%s (%u)", th->waker, th->woken_by);
-		m.note[m.notes++] = (struct note){ TIMELINE_WOKEN_BY, 0, by };
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_WOKEN_BY, 0, by };
 	}
-	write_mark(t, &m);
+	timeline_mark(&t->out, &m);
 	th->open = true;
 	th->woken_ns = th->flow = 0;
 }
@@ -335,8 +242,8 @@ static uint32_t lane_take(struct timeline *t, uint32_t pid)
 		d.uuid = lane_track(i);
 		d.name = "io_uring";
 		d.has_parent_uuid = true;
-		d.parent_uuid = process_track(pid);
-		write_descriptor(t, &d);
+		d.parent_uuid = timeline_process(pid);
+		timeline_describe(&t->out, &d);
 		return i;
 	}
 	return LANES;
@@ -346,23 +253,23 @@ static void complete(struct timeline *t, const struct urt_event *e, bool known)
 {
 	struct request *r = request_of(t, e->a, false);
 	char name[64], buf[32];
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
-			  .ns = e->ns };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = e->ns };
 
 	if (!r)
 		return;
 	m.track = lane_track(r->lane);
-	write_mark(t, &m);
+	timeline_mark(&t->out, &m);
 	t->lane_pid[r->lane] = 0;
 	if (known) {
 		m.type = URT__TRACK_EVENT__TYPE__INSTANT;
-		m.track = thread_track(e->tid);
+		m.track = timeline_thread(e->tid);
 		m.category = "io_uring";
 		m.name = name;
-		m.flow_end = r->flow;
+		*(r->awaited ? &m.flow : &m.flow_end) = r->flow;
 		snprintf(name, sizeof(name), "complete %s",
 			 uring_op_name(r->op, buf));
-		write_mark(t, &m);
+		timeline_mark(&t->out, &m);
 	}
 	r->key = 1;
 }
@@ -371,11 +278,11 @@ static void submit(struct timeline *t, const struct urt_event *e)
 {
 	struct request *r;
 	char name[64], buf[32];
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
-			  .ns = e->ns,
-			  .track = thread_track(e->tid),
-			  .name = name,
-			  .category = "io_uring" };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = name,
+				   .category = "io_uring" };
 	uint32_t lane;
 
 	complete(t, e, false); /* its end was dropped: the memory is new */
@@ -388,39 +295,56 @@ static void submit(struct timeline *t, const struct urt_event *e)
 		return;
 	}
 	r->lane = lane;
-	r->op = e->b;
-	r->flow = m.flow = ++t->next_flow;
-	snprintf(name, sizeof(name), "submit %s", uring_op_name(e->b, buf));
-	write_mark(t, &m);
+	r->op = e->op;
+	r->flow = coro_timeline_flow(t->coro, e->pid, e->b);
+	r->awaited = r->flow;
+	if (!r->flow)
+		r->flow = ++t->out.flows;
+	m.flow = r->flow;
+	snprintf(name, sizeof(name), "submit %s", uring_op_name(e->op, buf));
+	timeline_mark(&t->out, &m);
 	m.type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN;
 	m.track = lane_track(lane);
-	m.name = uring_op_name(e->b, buf);
-	write_mark(t, &m);
+	m.name = uring_op_name(e->op, buf);
+	timeline_mark(&t->out, &m);
 }
 
 static void punted(struct timeline *t, const struct urt_event *e)
 {
 	struct request *r = request_of(t, e->a, false);
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
-			  .ns = e->ns,
-			  .name = "to a worker thread",
-			  .category = "io_uring" };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .name = "to a worker thread",
+				   .category = "io_uring" };
 
 	if (!r)
 		return;
 	m.track = lane_track(r->lane);
-	write_mark(t, &m);
+	timeline_mark(&t->out, &m);
 }
 
 /* ---- the whole ---- */
 
-struct timeline *timeline_new(FILE *f)
+struct timeline *timeline_new(FILE *f, unsigned coroutines)
 {
 	struct timeline *t = calloc(1, sizeof(*t));
 
-	if (t)
-		t->f = f;
-	return t;
+	if (!t)
+		return NULL;
+	t->out.f = f;
+	t->coro = coro_timeline_new(&t->out, coroutines);
+	if (t->coro)
+		return t;
+	free(t);
+	return NULL;
+}
+
+void timeline_coroutine(struct timeline *t, const struct trace_seen *s,
+			int64_t ns)
+{
+	if ((uint64_t)ns > t->last_ns)
+		t->last_ns = ns;
+	coro_timeline_event(t->coro, s, ns);
 }
 
 void timeline_event(struct timeline *t, const struct urt_event *e)
@@ -457,27 +381,33 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 
 int64_t timeline_size(const struct timeline *t)
 {
-	return t->size;
+	return t->out.size;
 }
 
-int64_t timeline_finish(struct timeline *t, uint64_t dropped)
+int64_t timeline_finish(struct timeline *t, const struct timeline_lost *lost)
 {
-	struct mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
-			  .ns = t->last_ns,
-			  .track = process_track(0),
-			  .name = "urt record",
-			  .notes = 1 };
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = t->last_ns,
+				   .track = timeline_process(0),
+				   .name = "urt record",
+				   .notes = 3 };
 	int64_t size;
 
-	m.note[0] =
-		(struct note){ TIMELINE_DROPPED, dropped + t->no_place, NULL };
+	m.note[0] = (struct timeline_note){ TIMELINE_DROPPED,
+					    lost->events + t->no_place, NULL };
+	m.note[1] = (struct timeline_note){ TIMELINE_OVERWRITTEN,
+					    lost->coroutine_events, NULL };
+	m.note[2] = (struct timeline_note){ TIMELINE_UNTRACKED,
+					    coro_timeline_untracked(t->coro),
+					    NULL };
 	for (unsigned i = 0; i < THREADS; i++)
 		if (t->thread[i].open)
 			end_slice(t, &t->thread[i], t->last_ns);
-	write_mark(t, &m);
-	if (fflush(t->f))
-		t->size = -1;
-	size = t->size;
+	coro_timeline_free(t->coro, t->last_ns);
+	timeline_mark(&t->out, &m);
+	if (fflush(t->out.f))
+		t->out.size = -1;
+	size = t->out.size;
 	free(t);
 	return size;
 }

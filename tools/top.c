@@ -8,58 +8,27 @@
  * and not those over time. What finds no slot is the line "others".
  */
 #define _GNU_SOURCE
-#include "counter.h"
+#include "top.h"
 #include "tool.h"
 #include "user_stats.h"
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/signalfd.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define SLOTS 32768
 
-enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
-
-static const char *const column_names[COLUMNS] = { "switches", "syscalls",
-						   "uring", "user", "cpu" };
-
-struct row {
-	uint32_t pid, tid; /* tid 0: a whole process */
-	char name[17];
-	double per_s[COLUMNS]; /* USER: < 0, n/a; CPU: percent of one */
-};
-
-/* User switches of a process as of the last refresh. */
-struct user_seen {
-	uint32_t pid;
-	uint64_t switches;
-};
-
-struct top {
-	struct counter *counter;
-	struct urt_thread *slot;   /* shared with the kernel */
-	struct urt_thread *before; /* as of the last refresh */
-	struct row *row;
-	struct user_seen seen[64];
-	unsigned slots, rows, nr_seen;
-	int64_t last_ns;
-	enum column sort;
-	bool threads, batch;
-	long delay_ms, rounds; /* rounds 0: until it is quit */
-};
+const char *const top_column_names[COLUMNS] = { "switches", "syscalls", "uring",
+						"user", "cpu" };
 
 static const char usage_text[] =
 	"usage: urt top [OPTIONS]\n"
 	"\n"
 	"Kernel switches, system calls, io_uring operations, user switches and\n"
 	"CPU time per second, by process. Keys: s, c, u, w, p sort by switches,\n"
-	"calls, io_uring, user switches, CPU; t threads or processes; q quits.\n"
+	"calls, io_uring, user switches, CPU; t threads or processes; space\n"
+	"refreshes; q or Ctrl-C quits.\n"
 	"\n"
 	"  -d, --delay MS    between refreshes; default 1000\n"
 	"  -n, --rounds N    so many refreshes, then end\n"
@@ -163,8 +132,15 @@ static int most_first(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-static void refresh(struct top *t)
+void top_sort(struct top *t)
 {
+	sort_by = t->sort;
+	qsort(t->row, t->rows, sizeof(*t->row), most_first);
+}
+
+void top_refresh(struct top *t)
+{
+	static struct counts counts;
 	int64_t now = now_ns();
 	double s = (now - t->last_ns) / 1e9;
 
@@ -176,129 +152,9 @@ static void refresh(struct top *t)
 	for (unsigned i = 0; i < t->rows && !t->threads; i++)
 		if (t->row[i].pid)
 			add_user(t, &t->row[i], s);
-	sort_by = t->sort;
-	qsort(t->row, t->rows, sizeof(*t->row), most_first);
-}
-
-/* ---- the screen ---- */
-
-static void print_row(const struct top *t, const struct row *r, const char *end)
-{
-	char user[32] = "n/a";
-
-	if (r->per_s[USER] >= 0)
-		snprintf(user, sizeof(user), "%.0f", r->per_s[USER]);
-	printf("%8u", r->pid);
-	if (t->threads)
-		printf(" %8u", r->tid);
-	printf(" %-16s %11.0f %11.0f %11.0f %11s %7.1f%s\n", r->name,
-	       r->per_s[SWITCHES], r->per_s[SYSCALLS], r->per_s[URING], user,
-	       r->per_s[CPU], end);
-}
-
-static void print_table(const struct top *t)
-{
-	struct winsize w = { 0 };
-	const char *end = t->batch ? "" : "\033[K";
-	static struct counts counts;
-	unsigned lines = t->rows;
-
-	if (!t->batch) {
-		printf("\033[H");
-		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) && w.ws_row > 3 &&
-		    lines > w.ws_row - 3u)
-			lines = w.ws_row - 3;
-	}
-	printf("%8s", "pid");
-	if (t->threads)
-		printf(" %8s", "tid");
-	printf(" %-16s %11s %11s %11s %11s %7s%s\n", "name", "switches/s",
-	       "syscalls/s", "uring/s", "user sw/s", "CPU %", end);
-	for (unsigned i = 0; i < lines; i++)
-		print_row(t, &t->row[i], end);
 	counter_read(t->counter, &counts);
-	if (counts.lost)
-		printf("LOST: %llu events%s\n", (unsigned long long)counts.lost,
-		       end);
-	printf(t->batch ? "\n" : "\033[J");
-	fflush(stdout);
-}
-
-/* False: quit. */
-static bool key(struct top *t)
-{
-	static const char keys[] = "scuwp";
-	const char *at;
-	char c;
-
-	if (read(STDIN_FILENO, &c, 1) != 1 || c == 'q')
-		return false;
-	at = strchr(keys, c);
-	if (at && *at)
-		t->sort = at - keys;
-	if (c == 't')
-		t->threads = !t->threads;
-	return true;
-}
-
-static void run(struct top *t, int signals)
-{
-	struct pollfd fds[] = { { signals, POLLIN, 0 },
-				{ t->batch ? -1 : STDIN_FILENO, POLLIN, 0 } };
-	struct signalfd_siginfo info;
-	int64_t next = now_ns();
-
-	for (long round = 0; !t->rounds || round < t->rounds; round++) {
-		next += t->delay_ms * NS_PER_MS;
-		for (int64_t left; (left = next - now_ns()) > 0;) {
-			poll(fds, 2, left / NS_PER_MS + 1);
-			if (fds[1].revents && !key(t))
-				return;
-			if (fds[0].revents &&
-			    read(signals, &info, sizeof(info)) ==
-				    sizeof(info) &&
-			    info.ssi_signo != SIGWINCH)
-				return;
-			if (fds[0].revents || fds[1].revents)
-				break;
-		}
-		refresh(t);
-		print_table(t);
-	}
-}
-
-static int signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
-static void with_screen(struct top *t)
-{
-	struct termios old, raw;
-	int signals = signals_open();
-
-	if (!t->batch) {
-		tcgetattr(STDIN_FILENO, &old);
-		raw = old;
-		raw.c_lflag &= ~(ICANON | ECHO);
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-		printf("\033[?1049h\033[?25l");
-	}
-	run(t, signals);
-	if (!t->batch) {
-		printf("\033[?25h\033[?1049l");
-		fflush(stdout);
-		tcsetattr(STDIN_FILENO, TCSANOW, &old);
-	}
-	close(signals);
+	t->lost = counts.lost;
+	top_sort(t);
 }
 
 /* ---- the command ---- */
@@ -306,7 +162,7 @@ static void with_screen(struct top *t)
 static bool parse_sort(const char *text, enum column *sort)
 {
 	for (int i = 0; i < COLUMNS; i++)
-		if (!strcmp(text, column_names[i])) {
+		if (!strcmp(text, top_column_names[i])) {
 			*sort = i;
 			return true;
 		}
@@ -385,7 +241,7 @@ int cmd_top(int argc, char **argv)
 		t.batch = true;
 	code = start(&t);
 	if (!code)
-		with_screen(&t);
+		top_show(&t);
 	counter_close(t.counter);
 	free(t.before);
 	free(t.row);

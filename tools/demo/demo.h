@@ -84,6 +84,9 @@ struct demo_row {
 	struct counts counts;
 	bool has_user; /* it is a program on uring_rt */
 	struct user_stats user;
+	/* What a runtime of another language told, and the requests meanwhile;
+	 * 0: nothing. */
+	double told, told_requests;
 	/* Without BPF: the kernel's counters of the threads alive at the end. */
 	uint64_t nvcsw, nivcsw;
 	int64_t cpu_ns; /* of the server process */
@@ -323,6 +326,10 @@ struct demo_per_request {
 		user_switches, cpu_ns;
 };
 struct demo_per_request demo_per_request(const struct demo_row *);
+
+/* What the user switches of a row are, or why there are none. */
+const char *demo_user_switches(const struct demo_row *);
+extern const char demo_user_note[]; /* the same for below the tables */
 
 /* ---- the unit of scheduling: one table for all outputs ---- */
 

@@ -24,7 +24,6 @@
 #include "stage.h"
 #include "../net.h"
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,15 +100,11 @@ struct told {
 static struct told ask_memory(struct stage *s)
 {
 	struct told t = { NAN, NAN };
-	struct pollfd p = { .fd = s->out, .events = POLLIN };
 	char text[128], *at;
-	ssize_t n;
 
-	if (!s->model->peer || kill(s->server.pid, SIGUSR2) ||
-	    poll(&p, 1, TELL_MS) != 1)
+	if (!s->model->peer ||
+	    !stage_ask(s, SIGUSR2, TELL_MS, text, sizeof(text)))
 		return t;
-	n = read(s->out, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
 	if ((at = strstr(text, "heap=")))
 		sscanf(at, "heap=%lf", &t.heap);
 	if ((at = strstr(text, "outside="))) {

@@ -253,10 +253,11 @@ static void rows(FILE *f, const struct demo *d)
 	}
 	if (last) {
 		end_table(f);
-		fputs("<p class=soft>From kernel switches on: per request. "
-		      "&gt;: the load generator was the limit, the server can "
-		      "do more.</p>\n",
-		      f);
+		fprintf(f,
+			"<p class=soft>From kernel switches on: per request. "
+			"&gt;: the load generator was the limit, the server can "
+			"do more. User switches: %s.</p>\n",
+			demo_user_note);
 	}
 }
 

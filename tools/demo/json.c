@@ -112,6 +112,7 @@ static void per_request(struct json *j, const struct demo_row *r)
 	json_double(j, "syscalls", p.syscalls);
 	json_double(j, "uring_ops", p.uring_ops);
 	json_double(j, "user_switches", p.user_switches);
+	json_string(j, "user_switches_are", demo_user_switches(r));
 	json_double(j, "cpu_ns", p.cpu_ns);
 	json_end_object(j);
 }

@@ -98,9 +98,10 @@ static void rows(FILE *f, const struct demo *d)
 		last = r;
 	}
 	if (last)
-		fputs("\nFrom *kernel switches* on: per request. &gt;: the load "
-		      "generator was the limit.\n",
-		      f);
+		fprintf(f,
+			"\nFrom *kernel switches* on: per request. &gt;: the "
+			"load generator was the limit. *User switches*: %s.\n",
+			demo_user_note);
 }
 
 static void holds(FILE *f, const struct demo *d)

@@ -114,9 +114,25 @@ static void print_row(FILE *f, const struct demo_row *r)
 	fputc('\n', f);
 }
 
+/* In lines of at most 95 characters, two spaces in. */
+static void print_wrapped(FILE *f, const char *text)
+{
+	while (*text) {
+		size_t n = strlen(text);
+
+		if (n > 93)
+			for (n = 93; n && text[n] != ' ';)
+				n--;
+		fprintf(f, "  %.*s\n", (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+	}
+}
+
 static void print_rows(FILE *f, const struct demo *d)
 {
 	const struct demo_row *last = NULL;
+	char notes[1024];
 
 	for (unsigned i = 0; i < d->nr_rows; i++) {
 		const struct demo_row *r = &d->row[i];
@@ -129,14 +145,17 @@ static void print_rows(FILE *f, const struct demo *d)
 		print_row(f, r);
 		last = r;
 	}
-	if (last)
-		fputs("\n  switches: of threads, by the kernel. uring op: "
-		      "requests to io_uring, which batching hides\n  from the "
-		      "system calls. user sw: switches of coroutines, in user "
-		      "space. +-: the furthest\n  round from the median. >: the load "
-		      "generator was the limit, the server can do more; CPU "
-		      "us\n  compares servers then, too.\n",
-		      f);
+	if (!last)
+		return;
+	snprintf(notes, sizeof(notes),
+		 "switches: of threads, by the kernel. uring op: requests to "
+		 "io_uring, which batching hides from the system calls. user "
+		 "sw: %s. +-: the furthest round from the median. >: the load "
+		 "generator was the limit, the server can do more; CPU us "
+		 "compares servers then, too.",
+		 demo_user_note);
+	fputc('\n', f);
+	print_wrapped(f, notes);
 }
 
 /* ---- the other measurements ---- */

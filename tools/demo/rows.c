@@ -9,11 +9,13 @@
  */
 #include "stage.h"
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 #define WARM_UP_NS	 (400 * NS_PER_MS)
 #define WARM_UP_QUICK_NS (200 * NS_PER_MS)
 #define PATIENCE	 100 /* times 20 ms */
+#define TELL_MS		 1000
 
 /* All that is read at one moment. */
 struct moment {
@@ -23,7 +25,29 @@ struct moment {
 	struct user_stats user;
 	uint64_t nvcsw, nivcsw;
 	int64_t cpu_ns, load_cpu_ns;
+	double told, told_at; /* by Node or Go, at so many requests; NaN */
 };
+
+/*
+ * The user switches that Node or Go counts itself. It is asked before the first
+ * look and after the last, so that its answer is in no other figure; under load
+ * it takes a while, so requests are counted on both sides of it.
+ */
+static void ask(struct stage *s, struct moment *m)
+{
+	uint64_t before =
+		__atomic_load_n(&s->shared->completed, __ATOMIC_RELAXED);
+	char text[128];
+
+	m->told = NAN;
+	if (!s->model->peer ||
+	    !stage_ask(s, SIGHUP, TELL_MS, text, sizeof(text)) ||
+	    sscanf(text, "user=%lf", &m->told) != 1)
+		return;
+	m->told_at = (before + __atomic_load_n(&s->shared->completed,
+					       __ATOMIC_RELAXED)) /
+		     2.0;
+}
 
 static void look(const struct stage *s, const struct urt__stats_page *page,
 		 struct moment *m)
@@ -107,6 +131,10 @@ static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
 	row->has_user = has_user;
 	user_stats_subtract(&b->user, &a->user);
 	add_user(&row->user, &b->user);
+	if (!isnan(a->told) && !isnan(b->told)) {
+		row->told += b->told - a->told;
+		row->told_requests += b->told_at - a->told_at;
+	}
 }
 
 /* A machine that stands still for a moment is not a server that is stuck: a
@@ -126,7 +154,7 @@ static bool wait_for_answers(struct stage *s, uint64_t before)
 
 static void measure_under_load(struct stage *s, struct demo_row *row)
 {
-	static struct moment a, b; /* large */
+	static struct moment a, b, asked; /* large */
 	struct urt__stats_page *page;
 	bool quick = s->demo->options.mode == DEMO_QUICK, fine;
 
@@ -134,13 +162,17 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 		return;
 	page = user_stats_map(s->server.pid);
 	__atomic_store_n(&s->shared->recording, 1, __ATOMIC_RELAXED);
+	ask(s, &asked);
 	look(s, page, &a);
+	a.told = asked.told;
+	a.told_at = asked.told_at;
 	fine = wait_for_answers(s, a.completed);
 	if (fine) {
 		look(s, page, &b);
 		__atomic_store_n(&s->shared->recording, 0, __ATOMIC_RELAXED);
 		row->threads = stage_status(s->server.pid, "Threads:");
 		row->rss = stage_status(s->server.pid, "VmRSS:") * 1024;
+		ask(s, &b);
 		add_round(s, row, &a, &b, page);
 	}
 	user_stats_unmap(page);
@@ -238,8 +270,36 @@ struct demo_per_request demo_per_request(const struct demo_row *r)
 		p.uring_ops = counts_submitted(&r->counts) / n;
 	}
 	p.switches = p.voluntary + p.involuntary;
-	p.user_switches =
-		r->has_user ? user_stats_get(&r->user, "switches") / n : NAN;
+	p.user_switches = r->has_user ? user_stats_get(&r->user, "switches") / n
+			  : r->told_requests > 0 ? r->told / r->told_requests
+						 : NAN;
 	p.cpu_ns = r->cpu_ns / n;
 	return p;
+}
+
+const char demo_user_note[] =
+	"in user space, by each runtime's own count: coroutine: switches to "
+	"one; go: times that a goroutine was set running (/sched/latencies, a "
+	"sample of one in 8); node: events that the loop called back for "
+	"(uvMetricsInfo); n/a: threads, which the kernel switches, and loops in "
+	"C, whose callbacks nobody counts";
+
+const char *demo_user_switches(const struct demo_row *r)
+{
+	const char *m = r->model->name;
+	bool go = !strcmp(m, "go");
+
+	if (r->has_user)
+		return "switches to a coroutine, by the runtime's counters";
+	if (r->told_requests > 0)
+		return go ? "times that a goroutine was set running, by Go's "
+			    "/sched/latencies, which samples one in 8"
+			  : "events that the event loop handled, each by a "
+			    "callback, by Node's uvMetricsInfo";
+	if (r->model->peer)
+		return go ? "n/a: Go did not answer"
+			  : "n/a: needs uvMetricsInfo, of Node 20.18";
+	return strcmp(m, "thread") ? "n/a: callbacks of one loop, which nobody "
+				     "counts"
+				   : "n/a: the kernel switches its threads";
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -216,6 +217,18 @@ static void kill_and_wait(pid_t pid, int sig)
 		return;
 	kill(pid, sig);
 	waitpid(pid, NULL, 0);
+}
+
+bool stage_ask(struct stage *s, int sig, int ms, char *answer, size_t size)
+{
+	struct pollfd p = { .fd = s->out, .events = POLLIN };
+	ssize_t n;
+
+	if (kill(s->server.pid, sig) || poll(&p, 1, ms) != 1)
+		return false;
+	n = read(s->out, answer, size - 1);
+	answer[n > 0 ? n : 0] = '\0';
+	return n > 0;
 }
 
 void stage_end(struct stage *s)

@@ -40,6 +40,10 @@ bool stage_connected(struct stage *);
 /* For ns, or until Ctrl-C, or until the server dies: then false. */
 bool stage_wait(struct stage *, int64_t ns);
 
+/* Has the server tell something, by a signal that it answers in a line on its
+ * stdout. False: no answer in so many ms. */
+bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
+
 /* What a process used of a CPU, and a number of its status; 0: gone. */
 int64_t stage_cpu_ns(pid_t);
 long stage_status(pid_t, const char *field);

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -266,6 +267,26 @@ func tellMemory() {
 	}
 }
 
+// How often goroutines were set running so far, when asked: the number of
+// entries in the histogram of scheduling latencies, times 8, since the runtime
+// follows one in 8 of a goroutine's ways to running (gTrackingPeriod, in
+// runtime/proc.go: casgstatus). Going into a system call is none.
+func tellSwitches() {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	sample := []metrics.Sample{{Name: "/sched/latencies:seconds"}}
+	for range asked {
+		var n uint64
+		metrics.Read(sample)
+		if sample[0].Value.Kind() == metrics.KindFloat64Histogram {
+			for _, count := range sample[0].Value.Float64Histogram().Counts {
+				n += count
+			}
+		}
+		fmt.Printf("user=%d\n", 8*n)
+	}
+}
+
 func main() {
 	backendPort = os.Args[2]
 	for _, arg := range os.Args[3:] {
@@ -283,6 +304,7 @@ func main() {
 		os.Exit(1)
 	}
 	go tellMemory()
+	go tellSwitches()
 	for {
 		c, err := l.Accept()
 		if err != nil {

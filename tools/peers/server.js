@@ -7,6 +7,7 @@
 'use strict';
 const net = require('net');
 const os = require('os');
+const { performance } = require('perf_hooks');
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
 
 // The same rounds as in models/http.c, counted once per ms of CPU.
@@ -219,4 +220,11 @@ process.on('SIGUSR2', () => {
   if (global.gc) global.gc();
   const m = process.memoryUsage();
   process.stdout.write(`heap=${m.heapUsed} outside=${m.external}\n`);
+});
+
+// How many events the loop has handled so far, each by a callback; since Node
+// 20.18. Continuations of promises that such a callback runs are not counted.
+process.on('SIGHUP', () => {
+  const m = performance.nodeTiming && performance.nodeTiming.uvMetricsInfo;
+  process.stdout.write(m ? `user=${m.events} loops=${m.loopCount}\n` : 'none\n');
 });

@@ -4,9 +4,6 @@
 #include "stats.h"
 #include "sys.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,23 +23,9 @@ static size_t header_size(void)
 
 static int open_file(void)
 {
-	const char *dir = secure_getenv(URT__STATS_DIR_ENV);
-	char path[512];
-	int fd;
+	int fd = urt__sys_file_in(URT__STATS_DIR_ENV, URT__STATS_NAME);
 
-	if (!dir || !*dir)
-		return urt__sys_memfd(URT__STATS_NAME);
-	/* A second run of one process must not overwrite the first's. */
-	for (unsigned i = 0; i < 10000; i++) {
-		snprintf(path, sizeof(path), "%s/" URT__STATS_NAME ".%d.%u",
-			 dir, getpid(), i);
-		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd >= 0)
-			return fd;
-		if (errno != EEXIST)
-			break;
-	}
-	return urt__sys_memfd(URT__STATS_NAME);
+	return fd < 0 ? urt__sys_memfd(URT__STATS_NAME) : fd;
 }
 
 int urt__stats_open(struct urt__stats_page **out, unsigned slots)

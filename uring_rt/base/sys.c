@@ -4,6 +4,7 @@
 #include "sys.h"
 #include "base.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,27 @@ int urt__sys_memfd(const char *name)
 	int err = fault(URT__SYS_MEMFD);
 
 	return err ? err : result(memfd_create(name, MFD_CLOEXEC));
+}
+
+int urt__sys_file_in(const char *variable, const char *name)
+{
+	const char *dir = secure_getenv(variable);
+	char path[512];
+	int fd;
+
+	if (!dir || !*dir)
+		return -1;
+	/* A second run of one process must not overwrite the first's. */
+	for (unsigned i = 0; i < 10000; i++) {
+		snprintf(path, sizeof(path), "%s/%s.%d.%u", dir, name, getpid(),
+			 i);
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST)
+			break;
+	}
+	return -1;
 }
 
 ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *v, size_t n,

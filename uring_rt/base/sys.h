@@ -89,4 +89,8 @@ void *urt__sys_alloc(size_t size);
 void *urt__sys_zalloc(size_t size);
 void *urt__sys_alloc_lines(size_t size);
 
+/* A new file name.PID.N in the directory that the environment variable names:
+ * what another process is to find. Negative: none is named, or it cannot be. */
+int urt__sys_file_in(const char *variable, const char *name);
+
 #endif

@@ -87,6 +87,9 @@ unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
 /* The same without calling done: for who must look round first. */
 void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
 
+/* Hands over what is queued, as far as there is room; calls no done. */
+void urt__ring_submit(struct urt__ring *);
+
 /*
  * From any thread: a wait in this ring, also the next one if none is going on,
  * ends soon. What the kicker wrote before, the owner sees after its reap.

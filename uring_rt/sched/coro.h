@@ -56,7 +56,9 @@ enum urt__reason {
 #define X(symbol, name, counter) URT__R_##symbol,
 	URT__REASONS(X)
 #undef X
+		URT__R_COUNT,
 };
+extern const char *const urt__reason_names[URT__R_COUNT];
 
 #define URT__BUSY    UINT64_C(0)
 #define URT__WAITING UINT64_C(1)

@@ -341,6 +341,8 @@ static bool hand_over(struct urt__worker *from)
 	urt__lock(&urt__rt.idle_lock);
 	to = urt__rt.spare.tail;
 	if (to) {
+		if (urt__trace_wanted())
+			urt__trace_handoff(from, to);
 		list_remove(&urt__rt.spare, to);
 		from->proc = NULL;
 		set_state(from, URT__W_DETACHED);

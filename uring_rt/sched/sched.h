@@ -8,6 +8,7 @@
 
 #include "../base/lock.h"
 #include "../base/stats.h"
+#include "../base/trace.h"
 #include "../exec/stack.h"
 #include "../ring/ring.h"
 #include "coro.h"
@@ -84,7 +85,8 @@ struct urt__worker {
 	_Atomic uint32_t attention; /* URT__ATT_*; anyone */
 
 	struct urt_coro *parked; /* the one that left: to be made WAITING/IO */
-	uint64_t park_state;	 /* ... which of the two */
+	uint32_t park_state;	 /* ... which of the two */
+	uint32_t tracing;	 /* events are written; see urt__trace_look */
 	uint64_t park_word;	 /* its park as it was made; for the commit */
 	urt__commit_fn *commit;	 /* to be called after the switch; or NULL */
 	void *commit_arg;
@@ -104,6 +106,8 @@ struct urt__worker {
 	_Atomic bool
 		hogging;   /* runs one of them: shorter slices, see monitor */
 	int64_t hogged_ns; /* when it last stopped running one */
+
+	uint64_t trace_left; /* id of who left by the last traced switch */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
 	struct urt__lending *lending;	/* wait/lend.c's; NULL: none yet */
@@ -143,6 +147,8 @@ struct urt__runtime {
 	size_t max_coroutines;
 	struct urt__stats_page *stats_page;
 	int stats_fd;
+	struct urt__trace_page *trace;
+	int trace_fd;	   /* -1: none */
 	unsigned features; /* that rings may use */
 	uint64_t ops;	   /* bit for each opcode that the kernel has */
 	unsigned ring_entries;
@@ -308,6 +314,32 @@ void urt__ready(struct urt_coro *);
 void urt__ready_last(struct urt_coro *);
 /* The same for one that has never run. With a processor. */
 void urt__ready_new(struct urt__worker *, struct urt_coro *);
+
+/* ---- trace.c: what happens here is told, while somebody wants to know ---- */
+
+/* Somebody does; from any thread. */
+static inline bool urt__trace_wanted(void)
+{
+	return __atomic_load_n(&urt__rt.trace->until_ns, __ATOMIC_RELAXED);
+}
+
+/* At each look round, so that switching asks its own cache line only. */
+static inline void urt__trace_look(struct urt__worker *w)
+{
+	w->tracing = urt__trace_wanted();
+}
+
+/* Each only if w->tracing, inside the runtime, before it can be seen. */
+URT__COLD void urt__trace_switch(struct urt__worker *, bool dying,
+				 const struct urt_coro *next);
+URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
+URT__COLD void urt__trace_spawn(struct urt__worker *, const struct urt_coro *);
+URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
+				unsigned from);
+/* By threads that are no workers, if wanted: plain ones, the monitor. */
+URT__COLD void urt__trace_ready_outside(const struct urt_coro *);
+URT__COLD void urt__trace_handoff(const struct urt__worker *from,
+				  const struct urt__worker *to);
 
 /* Timer word for wait number seq of c. */
 #define URT__SEQ_BITS 40

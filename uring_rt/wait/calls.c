@@ -120,7 +120,7 @@ int urt_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
 	if (!urt__has_op(URT__OP_FUTEX_WAIT))
 		return wait_in_slices(word, expected, deadline_ns);
 	urt__set_addr3(&r, MATCH_BITSET);
-	return urt__io_call(&r, false, 0, deadline_ns);
+	return urt__io_call(&r, 0, 0, deadline_ns);
 }
 
 /* ---- epoll ------------------------------------------------------------- */
@@ -135,7 +135,7 @@ int urt_epoll_wait(int epfd, struct epoll_event *events, int max,
 	int ret;
 
 	if (urt__has_op(URT__OP_EPOLL_WAIT))
-		return urt__io_call(&r, true, 0, deadline_ns);
+		return urt__io_call(&r, URT__LISTED, 0, deadline_ns);
 	do {
 		ret = urt_poll(epfd, POLLIN, deadline_ns);
 		if (ret < 0)

@@ -33,6 +33,7 @@
 #define _GNU_SOURCE
 #include "fds.h"
 #include "../base/sys.h"
+#include <fcntl.h>
 #include <sys/mman.h>
 #undef errno
 
@@ -67,6 +68,29 @@ void urt__fds_close(void)
 struct urt__fd *urt__fd(int fd)
 {
 	return (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
+}
+
+static bool is_direct(struct urt__fd *entry, int fd)
+{
+	int known = atomic_load_explicit(&entry->direct, memory_order_relaxed);
+
+	if (urt__unlikely(!known)) {
+		int flags = fcntl(fd, F_GETFL);
+
+		known = 1 + (flags >= 0 && flags & O_DIRECT);
+		atomic_store_explicit(&entry->direct, known,
+				      memory_order_relaxed);
+	}
+	return known == 2;
+}
+
+unsigned urt__fd_how(int fd, uint64_t offset)
+{
+	struct urt__fd *entry = urt__fd(fd);
+
+	if (offset != URT__HERE && entry && is_direct(entry, fd))
+		return URT__LISTED | URT__SOON;
+	return URT__LISTED;
 }
 
 void urt__fd_list(struct urt__io *io)
@@ -119,6 +143,7 @@ void urt__fd_closing(struct urt__fd *fd)
 	struct urt__worker *w = urt__worker();
 
 	atomic_store_explicit(&fd->fixed, 0, memory_order_relaxed);
+	atomic_store_explicit(&fd->direct, 0, memory_order_relaxed);
 	urt__lock(&fd->lock);
 	if (urt__likely(!fd->ios) || fd->closer) {
 		urt__unlock(&fd->lock);

@@ -13,6 +13,7 @@ struct urt__io {
 	int32_t res;
 	uint32_t flags;	      /* of its completion */
 	struct urt__fd *fd;   /* NULL: it is listed nowhere */
+	bool soon;	      /* see urt__fd_how */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
 	struct urt__io **at;  /* where the one before points at it; fd->lock */
 };
@@ -22,7 +23,10 @@ struct urt__fd {
 	uint8_t waited; /* how often receiving had to wait of late: 0 to 3;
 	                    relaxed, a guess */
 	uint16_t fixed; /* its place in every ring's table, from 1; 0: none */
-	struct urt__io *ios;	 /* in flight */
+	_Atomic uint8_t
+		direct;	     /* O_DIRECT: 1 + whether it has it; 0: not asked.
+	                            Relaxed, a guess once the number is reused */
+	struct urt__io *ios; /* in flight */
 	struct urt_coro *closer; /* waits until there are none */
 	uint64_t closer_seq;
 };
@@ -34,6 +38,10 @@ int urt__poll(int fd, short events, int64_t deadline_ns);
 
 /* The entry, or NULL: no descriptor, or one too large to be followed. */
 struct urt__fd *urt__fd(int fd);
+
+/* How to make an operation at that offset (URT__HERE: at none): listed, and
+ * soon if it goes to a disk, past the cache. */
+unsigned urt__fd_how(int fd, uint64_t offset);
 
 /* Lists one that is about to park, which has its fd; unlists one whose
  * completion has come. */

@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "fds.h"
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,15 +36,14 @@ static int64_t make_call(void *arg)
 	return ret < 0 ? -*__errno_location() : ret;
 }
 
-/* By the ring or by the thread pool; `listed`: closing its descriptor ends it;
- * events: what to poll for if the descriptor is non-blocking. */
+/* By the ring, with how and events as for urt__io_call, or by the thread pool. */
 static int make(const struct io_uring_sqe *request, const struct call *call,
-		bool listed, short events, int64_t deadline_ns)
+		unsigned how, short events, int64_t deadline_ns)
 {
 	int ret;
 
 	if (urt__has_op(request->opcode))
-		return urt__io_call(request, listed, events, deadline_ns);
+		return urt__io_call(request, how, events, deadline_ns);
 	if (!urt__current())
 		return -EPERM;
 	while ((ret = urt_blocking(make_call, (void *)call)) == -EAGAIN &&
@@ -58,7 +58,7 @@ static int make(const struct io_uring_sqe *request, const struct call *call,
 static int either(const struct io_uring_sqe *request, const struct call *call,
 		  int64_t deadline_ns)
 {
-	return make(request, call, false, 0, deadline_ns);
+	return make(request, call, 0, 0, deadline_ns);
 }
 
 #define PTR(p) ((uintptr_t)(p))
@@ -100,7 +100,8 @@ ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_preadv2, { fd, PTR(iov), n, offset, 0, flags } };
 
-	return make(&r, &c, true, flags & RWF_NOWAIT ? 0 : POLLIN, deadline_ns);
+	return make(&r, &c, urt__fd_how(fd, offset),
+		    flags & RWF_NOWAIT ? 0 : POLLIN, deadline_ns);
 }
 
 ssize_t urt_readv(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
@@ -119,8 +120,8 @@ ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_pwritev2, { fd, PTR(iov), n, offset, 0, flags } };
 
-	return make(&r, &c, true, flags & RWF_NOWAIT ? 0 : POLLOUT,
-		    deadline_ns);
+	return make(&r, &c, urt__fd_how(fd, offset),
+		    flags & RWF_NOWAIT ? 0 : POLLOUT, deadline_ns);
 }
 
 ssize_t urt_writev(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
@@ -353,7 +354,7 @@ ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 				  .splice_flags = flags };
 	struct call c = { SYS_tee, { in, out, len, flags } };
 
-	return make(&r, &c, true, 0, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_shutdown(int fd, int how, int64_t deadline_ns)
@@ -383,7 +384,7 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 			  { in, PTR(in_offset), out, PTR(out_offset), len,
 			    flags } };
 	bool by_ring = urt__has_op(URT__OP_SPLICE);
-	ssize_t n = make(&r, &c, true, 0, deadline_ns);
+	ssize_t n = make(&r, &c, URT__LISTED, 0, deadline_ns);
 
 	if (n > 0 && by_ring && in_offset)
 		*in_offset += n;

@@ -30,12 +30,6 @@
 #define REPORT_MAX	  100
 #define VISIT_NEEDS	  6144 /* bytes of stack, for the unwinder */
 
-static const char *const reason_names[] = {
-#define X(symbol, name, counter) name,
-	URT__REASONS(X)
-#undef X
-};
-
 static struct sigaction old_segv, old_quit;
 static pid_t run_pid; /* whose run it is */
 
@@ -186,7 +180,7 @@ static void print_coroutine(struct urt_coro *c, void *arg)
 		print_interrupted(on);
 		return;
 	}
-	urt__print("%s [%s]\n", name, reason_names[reason]);
+	urt__print("%s [%s]\n", name, urt__reason_names[reason]);
 	if (l->w && can_visit(c))
 		urt__visit(l->w, c, backtrace_visited, NULL);
 }

@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../net/signal.h"
 #include "watch.h"
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -371,6 +372,7 @@ static void coro_ended(struct urt_coro *c)
 static void forget_in_child(void)
 {
 	if (atomic_exchange(&running, false)) {
+		urt__signals_forget();
 		urt__report_close();
 		urt__preempt_close();
 	}
@@ -412,7 +414,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	struct urt__runtime *rt = &urt__rt;
 
 	memset(rt, 0, sizeof(*rt));
-	rt->stats_fd = -1;
+	rt->stats_fd = rt->trace_fd = -1;
 	rt->other_threads = urt__report_other_threads;
 	rt->deadlock = urt__report_deadlock;
 	rt->coro_ended = coro_ended;
@@ -513,6 +515,30 @@ out_procs:
 	return err;
 }
 
+/* What other processes read. */
+static int pages_open(const struct urt_options *o)
+{
+	struct urt__runtime *rt = &urt__rt;
+	unsigned workers = o->workers + URT__SPARES_MAX;
+	int err;
+
+	rt->stats_fd = urt__stats_open(&rt->stats_page, workers);
+	if (rt->stats_fd < 0)
+		return because(rt->stats_fd, "no memory for the counters page");
+	err = urt__trace_open(&rt->trace, &rt->trace_fd, 1 + workers,
+			      urt__reason_names, URT__R_COUNT);
+	if (!err)
+		return 0;
+	urt__stats_close(rt->stats_page, rt->stats_fd);
+	return because(err, "no address space for the trace rings");
+}
+
+static void pages_close(void)
+{
+	urt__trace_close(urt__rt.trace, urt__rt.trace_fd);
+	urt__stats_close(urt__rt.stats_page, urt__rt.stats_fd);
+}
+
 static int run(const struct urt__spawn *first, const struct urt_options *o)
 {
 	struct urt__runtime *rt = &urt__rt;
@@ -522,16 +548,15 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	if (err || (err = debug_wanted()))
 		return err;
 	runtime_init(o, f);
-	rt->stats_fd =
-		urt__stats_open(&rt->stats_page, o->workers + URT__SPARES_MAX);
-	if (rt->stats_fd < 0)
-		return because(rt->stats_fd, "no memory for the counters page");
+	err = pages_open(o);
+	if (err)
+		return err;
 	err = urt__stacks_init(&rt->stacks[0], o->stack_size, o->max_coroutines,
 			       f & URT__F_GUARD_INSTALL);
 	if (err) {
 		because(err, "no address space for the stacks (ulimit -v, or "
 			     "urt_options.max_coroutines)");
-		goto out_stats;
+		goto out_pages;
 	}
 	err = urt__fds_open(o->files, o->nr_files);
 	if (err) {
@@ -545,6 +570,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	urt__preempt_open();
 	urt__report_open();
 	err = run_workers(first, o);
+	urt__signals_close();
 	urt__report_close();
 	urt__preempt_close();
 out_fds:
@@ -554,8 +580,8 @@ out_fds:
 out_stacks:
 	for (unsigned i = 0; i < URT__CLASSES; i++)
 		urt__stacks_destroy(&rt->stacks[i]);
-out_stats:
-	urt__stats_close(rt->stats_page, rt->stats_fd);
+out_pages:
+	pages_close();
 	return err;
 }
 

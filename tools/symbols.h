@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of a program's functions, from its file. */
+#ifndef URT_SYMBOLS_H
+#define URT_SYMBOLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct symbols;
+
+/*
+ * Those of the program that has its entry point at `entry`: by /proc/PID/exe
+ * or, once it has ended, by its path. NULL: cannot be read.
+ */
+struct symbols *symbols_open(pid_t pid, const char *path, uint64_t entry);
+void symbols_close(struct symbols *);
+
+/* Into buf, e.g. "handle", or "0x1234" as addr2line takes it. NULL symbols: the
+ * address itself. */
+void symbols_name(const struct symbols *, uint64_t address, char *buf,
+		  size_t size);
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The tracks lie in an array of fixed size: found by a hash of run and
+ * coroutine, chained; those that are free are a stack, so that the one used last
+ * is used next and few tracks are drawn. A free one that was another process's
+ * becomes a new track, since a track stays below its process.
+ *
+ * Time never goes back on a track: last_ns.
+ */
+#define _GNU_SOURCE
+#include "timeline_lane.h"
+#include "timeline.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
+
+bool lanes_init(struct lanes *t, struct timeline_file *out, unsigned n)
+{
+	*t = (struct lanes){ .out = out, .free = NONE };
+	if (!n)
+		return true;
+	for (t->buckets = 1; t->buckets < n;)
+		t->buckets *= 2;
+	t->lane = calloc(n, sizeof(*t->lane));
+	t->bucket = malloc(t->buckets * sizeof(*t->bucket));
+	if (!t->lane || !t->bucket) {
+		lanes_destroy(t);
+		return false;
+	}
+	memset(t->bucket, 0xff, t->buckets * sizeof(*t->bucket));
+	for (t->n = n; n--; t->free = n)
+		t->lane[n].next = t->free;
+	return true;
+}
+
+void lanes_destroy(struct lanes *t)
+{
+	free(t->lane);
+	free(t->bucket);
+}
+
+static uint32_t *bucket_of(const struct lanes *t, unsigned run, uint64_t coro)
+{
+	uint64_t h =
+		(coro + ((uint64_t)run << 32)) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &t->bucket[(h >> 32) & (t->buckets - 1)];
+}
+
+struct lane *lane_find(const struct lanes *t, unsigned run, uint64_t coro)
+{
+	uint32_t i = t->n ? *bucket_of(t, run, coro) : NONE;
+
+	while (i != NONE && (t->lane[i].coro != coro || t->lane[i].run != run))
+		i = t->lane[i].next;
+	return i == NONE ? NULL : &t->lane[i];
+}
+
+static void name_track(struct lanes *t, struct lane *l, pid_t pid)
+{
+	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
+
+	l->uuid = timeline_uuid(TIMELINE_COROUTINE, ++t->uuids);
+	l->last_ns = 0;
+	d.uuid = l->uuid;
+	d.name = "coroutines";
+	d.has_parent_uuid = true;
+	d.parent_uuid = timeline_process(pid);
+	timeline_describe(t->out, &d);
+}
+
+struct lane *lane_begin(struct lanes *t, unsigned run, pid_t pid, uint64_t coro,
+			const char *name, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .category = TIMELINE_LIFE };
+	uint32_t *bucket;
+	struct lane *l;
+
+	if (t->free == NONE) {
+		t->missed += t->n > 0;
+		return NULL;
+	}
+	l = &t->lane[t->free];
+	t->free = l->next;
+	if (!l->uuid || l->run != run)
+		name_track(t, l, pid);
+	*l = (struct lane){ .coro = coro,
+			    .run = run,
+			    .uuid = l->uuid,
+			    .last_ns = ns > l->last_ns ? ns : l->last_ns };
+	bucket = bucket_of(t, run, coro);
+	l->next = *bucket;
+	*bucket = l - t->lane;
+	snprintf(l->name, LANE_NAME_LEN, "%s", name);
+	m.ns = l->last_ns;
+	m.track = l->uuid;
+	m.name = l->name;
+	timeline_mark(t->out, &m);
+	return l;
+}
+
+static void end_on(struct lanes *t, struct lane *l, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .track = l->uuid };
+
+	if (ns > l->last_ns)
+		l->last_ns = ns;
+	m.ns = l->last_ns;
+	timeline_mark(t->out, &m);
+}
+
+void lane_end(struct lanes *t, struct lane *l, uint64_t ns)
+{
+	uint32_t *at = bucket_of(t, l->run, l->coro);
+
+	if (l->open)
+		end_on(t, l, ns);
+	end_on(t, l, ns);
+	while (*at != l - t->lane)
+		at = &t->lane[*at].next;
+	*at = l->next;
+	l->coro = 0;
+	l->next = t->free;
+	t->free = l - t->lane;
+}
+
+void lanes_end(struct lanes *t, unsigned run, uint64_t ns)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->lane[i].coro && t->lane[i].run == run)
+			lane_end(t, &t->lane[i], ns);
+}
+
+void lane_slice(struct lanes *t, struct lane *l, struct timeline_mark *m)
+{
+	if (l->open)
+		end_on(t, l, m->ns);
+	if (m->ns > l->last_ns)
+		l->last_ns = m->ns;
+	m->type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN;
+	m->ns = l->last_ns;
+	m->track = l->uuid;
+	timeline_mark(t->out, m);
+	l->open = true;
+}

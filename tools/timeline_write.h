@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Packets of Perfetto's format: what the parts of a timeline are written by. */
+#ifndef URT_TIMELINE_WRITE_H
+#define URT_TIMELINE_WRITE_H
+
+#include "perfetto.pb-c.h"
+#include <stdint.h>
+#include <stdio.h>
+
+#define TIMELINE_NOTES 3
+
+struct timeline_file {
+	FILE *f;
+	int64_t size;	/* bytes; -1: writing failed */
+	uint64_t flows; /* numbers of flows that were given */
+};
+
+struct timeline_note {
+	const char *name;
+	uint64_t value;
+	const char *text; /* NULL: the value */
+};
+
+/* A slice's begin or end, or an instant. */
+struct timeline_mark {
+	Urt__TrackEvent__Type type;
+	uint64_t ns, track;
+	const char *name, *category;
+	uint64_t flow, flow_end; /* 0: none */
+	struct timeline_note note[TIMELINE_NOTES];
+	unsigned notes;
+};
+
+void timeline_mark(struct timeline_file *, const struct timeline_mark *);
+/* Sets has_uuid. */
+void timeline_describe(struct timeline_file *, Urt__TrackDescriptor *);
+
+/* Tracks by their numbers: of threads and processes; of lanes of requests,
+ * workers and coroutines by a number of the caller's. */
+enum timeline_track {
+	TIMELINE_THREAD = 1,
+	TIMELINE_PROCESS,
+	TIMELINE_REQUESTS,
+	TIMELINE_WORKER,
+	TIMELINE_COROUTINE,
+};
+
+static inline uint64_t timeline_uuid(enum timeline_track kind, uint64_t number)
+{
+	return (uint64_t)kind << 40 | number;
+}
+
+static inline uint64_t timeline_thread(uint32_t tid)
+{
+	return timeline_uuid(TIMELINE_THREAD, tid);
+}
+
+static inline uint64_t timeline_process(uint32_t pid)
+{
+	return timeline_uuid(TIMELINE_PROCESS, pid);
+}
+
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/* Making the trace rings; their layout and protocol: trace.h. */
+#define _GNU_SOURCE
+#include "trace.h"
+#include "sys.h"
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+
+static size_t header_size(unsigned rings)
+{
+	size_t n = sizeof(struct urt__trace_page) +
+		   rings * sizeof(struct urt__trace_ring);
+
+	return (n + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+size_t urt__trace_size(unsigned rings, uint32_t events)
+{
+	return header_size(rings) +
+	       (size_t)rings * events * sizeof(struct urt__trace_event);
+}
+
+void urt__trace_init(struct urt__trace_page *p, unsigned rings, uint32_t events)
+{
+	p->rings = rings;
+	p->events = events;
+	p->event_size = sizeof(struct urt__trace_event);
+	p->events_offset = header_size(rings);
+	p->pid = getpid();
+	p->entry = getauxval(AT_ENTRY);
+	if (readlink("/proc/self/exe", p->exe, sizeof(p->exe) - 1) < 0)
+		p->exe[0] = '\0';
+}
+
+/* *on: somebody is waiting for the events. -1: a file is not to be had. */
+static int open_file(size_t size, bool *on)
+{
+	struct rlimit limit;
+	int fd;
+
+	/* Else it is SIGXFSZ. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
+		return -1;
+	fd = urt__sys_file_in(URT__TRACE_DIR_ENV, URT__TRACE_NAME);
+	*on = fd >= 0;
+	if (fd < 0)
+		fd = urt__sys_memfd(URT__TRACE_NAME);
+	if (fd >= 0 && ftruncate(fd, size)) {
+		close(fd);
+		return -1;
+	}
+	return fd < 0 ? -1 : fd;
+}
+
+int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
+		    const char *const *reasons, unsigned nr_reasons)
+{
+	size_t size = urt__trace_size(rings, URT__TRACE_EVENTS);
+	struct urt__trace_page *p;
+	bool on = false;
+	void *map;
+	int err;
+
+	*fd = open_file(size, &on);
+	err = urt__sys_mmap(
+		&map, size, PROT_READ | PROT_WRITE,
+		MAP_NORESERVE |
+			(*fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
+		*fd, 0);
+	if (err) {
+		if (*fd >= 0)
+			close(*fd);
+		return err;
+	}
+	p = map;
+	urt__trace_init(p, rings, URT__TRACE_EVENTS);
+	for (unsigned i = 0; i < nr_reasons && i < URT__TRACE_REASONS; i++)
+		strncpy(p->reason[i], reasons[i], URT__TRACE_REASON_LEN - 1);
+	if (on)
+		p->until_ns = urt__clock_ns() + 5 * URT__TRACE_LEASE;
+	__atomic_store_n(&p->magic, URT__TRACE_MAGIC, __ATOMIC_RELEASE);
+	*out = p;
+	return 0;
+}
+
+void urt__trace_close(struct urt__trace_page *p, int fd)
+{
+	munmap(p, urt__trace_size(p->rings, p->events));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Of n copied from number tail on, how many at the start are not to be trusted;
+ * more than n: others after them are lost, too. */
+static uint64_t torn(const struct urt__trace_page *p, unsigned i, uint64_t tail)
+{
+	uint64_t head, whole;
+
+	urt__trace_fence(memory_order_acquire);
+	head = __atomic_load_n(&p->ring[i].head, __ATOMIC_RELAXED);
+	whole = head >= p->events ? head - p->events + 1 : 0;
+	return whole > tail ? whole - tail : 0;
+}
+
+unsigned urt__trace_read(const struct urt__trace_page *p, unsigned i,
+			 uint64_t *tail, struct urt__trace_event *out,
+			 unsigned max, uint64_t *lost)
+{
+	uint64_t head = __atomic_load_n(&p->ring[i].head, __ATOMIC_ACQUIRE);
+	uint64_t first = *tail, gone;
+	unsigned n;
+
+	if (head - first > p->events)
+		first = head - p->events;
+	n = head - first < max ? (unsigned)(head - first) : max;
+	for (unsigned k = 0; k < n; k++) {
+		const uint64_t *from = urt__trace_slot(p, i, first + k);
+		uint64_t word[URT__TRACE_WORDS];
+
+		for (unsigned j = 0; j < URT__TRACE_WORDS; j++)
+			word[j] = __atomic_load_n(&from[j], __ATOMIC_RELAXED);
+		memcpy(&out[k], word, sizeof(word));
+	}
+	gone = torn(p, i, first);
+	*lost += first - *tail + gone;
+	if (gone >= n) {
+		*tail = first + gone;
+		return 0;
+	}
+	memmove(out, out + gone, (n - gone) * sizeof(*out));
+	*tail = first + n;
+	return n - gone;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the scheduler writes into the trace rings (base/trace.h) while somebody
+ * reads them. One event tells both who left and who came, since a coroutine
+ * switches straight to the next; who left is known from the event before.
+ *
+ * The opcode of the operation that a coroutine parks for is read back from the
+ * submission queue, where it is the last entry: so untraced programs do not pay
+ * for keeping it.
+ */
+#define _GNU_SOURCE
+#include "sched.h"
+#include <unistd.h>
+
+const char *const urt__reason_names[] = {
+#define X(symbol, name, counter) name,
+	URT__REASONS(X)
+#undef X
+};
+
+/* The rest of the event is set; adds when. False: nobody reads any more. */
+static bool write_event(unsigned ring, struct urt__trace_event *e)
+{
+	struct urt__trace_page *p = urt__rt.trace;
+	int64_t until_ns = __atomic_load_n(&p->until_ns, __ATOMIC_RELAXED);
+
+	e->ns = urt__clock_ns();
+	if (e->ns < until_ns) {
+		urt__trace_write(p, ring, e);
+		return true;
+	}
+	/* Unless a reader comes back this moment. */
+	__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void write_own(struct urt__worker *w, struct urt__trace_event *e)
+{
+	unsigned ring = 1 + w->index;
+
+	__atomic_store_n(&urt__rt.trace->ring[ring].tid, w->tid,
+			 __ATOMIC_RELAXED);
+	w->tracing = write_event(ring, e);
+}
+
+/* On ring 0, whose writers take turns. */
+static void write_outside(struct urt__trace_event *e)
+{
+	static uint32_t lock;
+
+	urt__lock(&lock);
+	write_event(0, e);
+	urt__unlock(&lock);
+}
+
+static uint64_t entry_of(const struct urt_coro *c)
+{
+	return c->scope ? (uintptr_t)c->scope_fn : (uintptr_t)c->fn;
+}
+
+static uint64_t id_of(const struct urt_coro *c)
+{
+	return c ? c->id : 0;
+}
+
+/* Who does what the worker's thread does now: in a commit, the one that left. */
+static uint64_t doer(const struct urt__worker *w)
+{
+	return w->parked || w->commit ? w->trace_left : id_of(w->current);
+}
+
+static void describe_operation(const struct urt__worker *w,
+			       const struct urt_coro *c,
+			       struct urt__trace_event *e)
+{
+	const struct urt__ring *r = &w->ring;
+	const struct io_uring_sqe *last =
+		&r->sqes[(r->sq_tail - 1) & r->sq_mask];
+
+	e->arg = (uintptr_t)c->op;
+	e->opcode =
+		last->user_data == e->arg ? last->opcode : URT__TRACE_NO_OPCODE;
+}
+
+static void describe_leaving(const struct urt__worker *w,
+			     const struct urt_coro *c, bool dying,
+			     struct urt__trace_event *e)
+{
+	e->reason = atomic_load_explicit(&c->reason, memory_order_relaxed);
+	if (dying)
+		e->how = URT__TRACE_ENDED;
+	else if (w->parked == c)
+		e->how = URT__TRACE_PARKED;
+	else if (e->reason == URT__R_PREEMPTED)
+		e->how = URT__TRACE_PREEMPTED;
+	else
+		e->how = URT__TRACE_YIELDED;
+	if (e->how == URT__TRACE_PARKED && w->park_state == URT__IO)
+		describe_operation(w, c, e);
+}
+
+void urt__trace_switch(struct urt__worker *w, bool dying,
+		       const struct urt_coro *next)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_SWITCH,
+				      .how = URT__TRACE_LOOP,
+				      .opcode = URT__TRACE_NO_OPCODE,
+				      .coro = id_of(next),
+				      .fn = next ? entry_of(next) : 0 };
+
+	if (w->current)
+		describe_leaving(w, w->current, dying, &e);
+	w->trace_left = id_of(w->current);
+	write_own(w, &e);
+}
+
+void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_READY,
+				      .coro = c->id,
+				      .arg = doer(w) };
+
+	write_own(w, &e);
+}
+
+void urt__trace_spawn(struct urt__worker *w, const struct urt_coro *c)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_SPAWN,
+				      .coro = c->id,
+				      .fn = entry_of(c),
+				      .arg = doer(w) };
+
+	write_own(w, &e);
+}
+
+void urt__trace_steal(struct urt__worker *w, unsigned n, unsigned from)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_STEAL,
+				      .coro = n,
+				      .arg = from };
+
+	write_own(w, &e);
+}
+
+void urt__trace_ready_outside(const struct urt_coro *c)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_READY,
+				      .coro = c->id,
+				      .arg = gettid() };
+
+	write_outside(&e);
+}
+
+void urt__trace_handoff(const struct urt__worker *from,
+			const struct urt__worker *to)
+{
+	struct urt__trace_event e = { .kind = URT__TRACE_HANDOFF,
+				      .coro = from->index,
+				      .arg = to->index };
+
+	write_outside(&e);
+}
