@@ -18,6 +18,7 @@
  * then look (sequentially consistent), so one sees the other.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "signal.h"
 #include "../wait/wait.h"
 #include <errno.h>
@@ -136,8 +137,9 @@ static int open_collector(uint64_t set)
 		i++;
 	if (i == COLLECTORS_MAX)
 		return -EMFILE;
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-		return -*__errno_location();
+	err = urt__sys_pipe(ends, O_CLOEXEC | O_NONBLOCK);
+	if (err)
+		return err;
 	collectors[i].read_fd = ends[0];
 	atomic_store(&collectors[i].write_fd, ends[1]);
 	atomic_store(&collectors[i].set, set);
