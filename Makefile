@@ -46,7 +46,8 @@ ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) -fvisibility=hidden \
             $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
-LIB_SRC  := $(wildcard uring_rt/*/*.c) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+LIB_SRC  := $(filter-out uring_rt/examples/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
 TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
@@ -74,6 +75,8 @@ HAVE_BTF := $(wildcard $(BTF))
 
 ##@ Building
 all: $(LIB_A) $(LIB_SO) $(URT) ## the libraries and the command urt
+
+examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 
 deps: ## install what is needed (as root), or say what is missing
 	$(Q)sh tools/deps.sh
@@ -103,7 +106,7 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
 
 ##@ Checking
-test: all $(TESTS) check-floors ## the test suites; TEST=name runs one
+test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
 fuzz: ## the request parser under any bytes, with ASan; SECONDS=10
@@ -192,6 +195,12 @@ $(LIB_SO): $(PIC_OBJ)
 	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 -o $@ $^ \
 	  -ldl -lpthread
 
+$(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Iuring_rt -o $@ $< $(LIB_A) \
+	  -lpthread -ldl
+
 $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -luring -lbpf -lelf -lz \
@@ -261,6 +270,6 @@ $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps peers demo bench test fuzz format check-format \
+.PHONY: all examples deps peers demo bench test fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:
