@@ -53,6 +53,14 @@ TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
+# What each fuzz target is made with.
+FUZZ         := http answer address stream
+FUZZ_http    := tools/models/http.c
+FUZZ_answer  := tools/load_http.c
+FUZZ_address := uring_rt/net/address.c
+FUZZ_stream  := uring_rt/net/stream.c
+FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
+
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
 TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o
@@ -109,12 +117,9 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
-fuzz: ## the request parser under any bytes, with ASan; SECONDS=10
-	$(Q)mkdir -p build/fuzz
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
-	  -fno-sanitize-recover=all -o build/fuzz/http_fuzz \
-	  tests/fuzz/http_fuzz.c tools/models/http.c
-	$(Q)build/fuzz/http_fuzz tests/fuzz/corpus $(or $(SECONDS),10)
+fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each
+	$(Q)for t in $(FUZZ); do \
+	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) || exit 1; done
 
 format: ## format the sources with clang-format
 	$(Q)clang-format -i $(FORMAT_SRC)
@@ -239,6 +244,12 @@ $(G)/syscall_names_32.h: | $(G)/.deps
 	$(Q)echo '#include <asm/unistd_32.h>' | $(CC) -E -dM - 2>/dev/null | \
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
 	  sort >$@
+
+build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
+	  -fno-sanitize-recover=all -o $@ $< $(FUZZ_$*)
 
 # Encoding and decoding of timelines.
 $(G)/perfetto.pb-c.c: tools/perfetto.proto | $(G)/.deps
