@@ -17,6 +17,16 @@
  * kernel's slow path of entry: such programs can be preempted, and while one
  * is, those of all others on that CPU are skipped.
  *
+ * Nor by perf events of the traced tasks alone (raw_syscalls:sys_enter opened
+ * per task, and a program at perf_tp_event, which only those reach, with
+ * preemption off). Measured, medians of 7 rounds: a task that is not traced
+ * pays 9 ns for a system call instead of 33; but a traced one 33 before it has
+ * counted anything by name, instead of 41, and 268 ns for each switch, which
+ * then takes its events off the CPU, instead of 115. A program attached to such
+ * an event by PERF_EVENT_IOC_SET_BPF runs for all tasks: the kernel keeps it
+ * with the tracepoint. Of those 33, the way to a program is most: an empty one
+ * takes 35.
+ *
  * Voluntary or not is not guessed from the state of the task: the kernel has
  * just added to one of the task's own counters, nvcsw or nivcsw, before the
  * tracepoint; we look which (kernel/sched/core.c, __schedule). The growth of

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Where the listener is to be dialled. */
@@ -276,6 +277,107 @@ RUN_TEST(of_many_winners_one_descriptor_is_left)
 	urt_close(listener);
 }
 
+/* ---- serve ---- */
+
+static void echo_one(int fd, void *arg)
+{
+	char c;
+
+	atomic_fetch_add((_Atomic int *)arg, 1);
+	while (urt_recv(fd, &c, 1, 0, never) == 1)
+		urt_send(fd, &c, 1, MSG_NOSIGNAL, never);
+}
+
+static char ask_echo(int fd)
+{
+	char c = 0;
+
+	ck_assert_int_eq(urt_send(fd, "x", 1, 0, never), 1);
+	ck_assert_int_eq(urt_recv(fd, &c, 1, 0, never), 1);
+	return c;
+}
+
+/* First without new ones, then without any. */
+static void check_serving(const char *address)
+{
+	_Atomic int served = 0;
+	char text[URT_ADDR_TEXT];
+	struct urt_scope scope;
+	int listener = urt_listen(address, never), fd[20];
+
+	text_of(listener, text);
+	urt_scope_open(&scope, never);
+	ck_assert_int_eq(urt_serve(&scope, listener, echo_one, &served), 0);
+	for (int i = 0; i < 20; i++) {
+		fd[i] = urt_dial(text, never);
+		ck_assert_int_ge(fd[i], 0);
+	}
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(ask_echo(fd[i]), 'x');
+	ck_assert_int_eq(served, 20);
+	ck_assert_int_eq(urt_shutdown(listener, SHUT_RD, never), 0);
+	ck_assert_int_eq(urt_dial(text, never), -ECONNREFUSED);
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(ask_echo(fd[i]), 'x');
+	urt_scope_cancel(&scope);
+	ck_assert_int_eq(urt_scope_close(&scope), 0);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(urt_recv(fd[i], text, 1, 0, never), 0);
+		urt_close(fd[i]);
+	}
+	urt_close(listener);
+}
+
+RUN_TEST(serving_ends_by_shutdown_or_with_its_scope)
+{
+	check_serving("127.0.0.1:0");
+	check_serving("[::1]:0");
+	check_serving("unix:@urt-serve-test");
+}
+
+/* With no descriptor left it waits, and goes on when there is one again. */
+RUN_TEST(serving_survives_a_shortage_of_descriptors)
+{
+	struct rlimit before, tight;
+	_Atomic int served = 0;
+	struct urt_scope scope;
+	struct urt_addr a;
+	int listener = urt_listen("127.0.0.1:0", never), fd[2], lowest;
+
+	urt_scope_open(&scope, never);
+	urt_serve(&scope, listener, echo_one, &served);
+	for (int i = 0; i < 2; i++)
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(urt_addr_local(listener, &a), 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	tight = before;
+	lowest = dup(fd[0]);
+	close(lowest);
+	tight.rlim_cur = lowest + 1; /* room for one */
+	setrlimit(RLIMIT_NOFILE, &tight);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(urt_connect(fd[i], &a.sa, a.len, never), 0);
+	ck_assert_int_eq(ask_echo(fd[0]), 'x');
+	urt_sleep(30 * MS);
+	ck_assert_int_eq(served, 1);
+	urt_close(fd[0]);
+	ck_assert_int_eq(ask_echo(fd[1]), 'x');
+	setrlimit(RLIMIT_NOFILE, &before);
+	urt_close(fd[1]);
+	urt_scope_cancel(&scope);
+	ck_assert_int_eq(urt_scope_close(&scope), 0);
+	urt_close(listener);
+}
+
+RUN_TEST(what_does_not_listen_is_an_error_of_the_scope)
+{
+	struct urt_scope scope;
+
+	urt_scope_open(&scope, never);
+	ck_assert_int_eq(urt_serve(&scope, 0x7fffffff, echo_one, NULL), 0);
+	ck_assert_int_eq(urt_scope_close(&scope), -EBADF);
+}
+
 Suite *dial_suite(void)
 {
 	Suite *s = suite_create("dial");
@@ -292,6 +394,12 @@ Suite *dial_suite(void)
 	tcase_add_test(t, a_race_ends_at_its_deadline);
 	tcase_add_test(t, a_race_can_be_cancelled_at_any_time);
 	tcase_add_test(t, of_many_winners_one_descriptor_is_left);
+	suite_add_tcase(s, t);
+	t = tcase_create("serve");
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, serving_ends_by_shutdown_or_with_its_scope);
+	tcase_add_test(t, serving_survives_a_shortage_of_descriptors);
+	tcase_add_test(t, what_does_not_listen_is_an_error_of_the_scope);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -39,6 +39,7 @@ int main(void)
 	srunner_add_suite(runner, copy_suite());
 	srunner_add_suite(runner, process_suite());
 	srunner_add_suite(runner, signal_suite());
+	srunner_add_suite(runner, examples_suite());
 	srunner_add_suite(runner, workers_suite());
 	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());

@@ -25,6 +25,7 @@ Suite *stream_suite(void);
 Suite *copy_suite(void);
 Suite *process_suite(void);
 Suite *signal_suite(void);
+Suite *examples_suite(void);
 Suite *workers_suite(void);
 Suite *faults_suite(void);
 Suite *stress_suite(void);

@@ -753,6 +753,19 @@ URT_API int urt_dial(const char *address, int64_t deadline_ns);
  */
 URT_API int urt_listen(const char *address, int64_t deadline_ns);
 
+/*
+ * Starts to accept connections, in a coroutine in the scope, and calls
+ * serve(fd, arg) for each, in a coroutine of its own in the same scope; when
+ * serve returns, fd is closed. Where descriptors, memory or coroutines are
+ * short, it waits a little. Accepting ends when the scope is cancelled, which
+ * cancels the connections, too, or by urt_shutdown(listener, SHUT_RD, ...),
+ * which leaves them alone; any other error of accept(2) is that of a member.
+ * The listener stays the caller's and must stay open until the scope is closed.
+ * 0; -ENOMEM and the errors of urt_scope_go. Does not suspend.
+ */
+URT_API int urt_serve(struct urt_scope *, int listener,
+		      void (*serve)(int fd, void *arg), void *arg);
+
 /* ---- comfort: buffered streams ----------------------------------------- */
 
 /*

@@ -183,7 +183,7 @@ static void close_pipes(struct urt_process *p)
 
 	for (int i = 0; i < 3; i++) {
 		if (*ours[i] >= 0)
-			close(*ours[i]);
+			urt_close(*ours[i]);
 		*ours[i] = -1;
 	}
 }
@@ -250,8 +250,8 @@ int urt_process_signal(const struct urt_process *p, int signal)
 	return kill(p->group ? -p->pid : p->pid, signal) ? last_error() : 0;
 }
 
-/* The wait for its end that nothing ends; on a plain thread, or if the ring
- * should fail, waitpid does the waiting. */
+/* The wait for its end that nothing ends; should the ring fail, waitpid does
+ * the waiting. */
 static void wait_firm(int pidfd)
 {
 	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = pidfd };
@@ -261,8 +261,7 @@ static void wait_firm(int pidfd)
 	mask <<= 16;
 #endif
 	r.poll32_events = mask;
-	if (!urt__enter(true))
-		return;
+	urt__enter(true);
 	urt__io(&r, URT__FIRM, URT_NEVER);
 	urt__leave();
 }
@@ -273,6 +272,8 @@ int urt_process_close(struct urt_process *p)
 
 	if (p->pidfd < 0)
 		return -ESRCH;
+	if (!urt__current())
+		return -EPERM;
 	close_pipes(p);
 	urt_process_signal(p, SIGKILL);
 	wait_firm(p->pidfd);
