@@ -990,12 +990,14 @@ START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
 	const struct program *p = &programs[_i];
 	const char *only = getenv("URT_FAULT"), *s = getenv("URT_FAULT_STEP");
 	long step = s ? atol(s) : SANITIZED ? 16 : 1;
+	uint64_t state = seed();
 
 	setenv("URT_FEATURES", p->features, 1);
 	ck_assert_int_eq(run_program(p), 0);
 	ring_threads_end = no_ring_threads();
 	for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
-		long n = 1;
+		/* By chance, so that in time all calls have their turn. */
+		long n = 1 + rnd(&state) % step;
 
 		if (only && strcmp(only, k->name))
 			continue;
