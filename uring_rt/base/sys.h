@@ -10,6 +10,7 @@
 #include "base.h"
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,9 @@ enum urt__sys_kind {
 	URT__SYS_SIGALTSTACK,
 	URT__SYS_THREAD,
 	URT__SYS_MEMORY,
+	URT__SYS_SOCKET,
+	URT__SYS_PIPE,
+	URT__SYS_SPAWN,
 	URT__SYS_KINDS,
 };
 
@@ -79,6 +83,15 @@ int urt__sys_eventfd(void);
 int urt__sys_pidfd(pid_t);
 int urt__sys_membarrier(int command);
 int urt__sys_sigaltstack(const stack_t *, stack_t *old);
+
+int urt__sys_socket(int domain, int type); /* close-on-exec */
+int urt__sys_pipe(int fds[2], int flags);  /* close-on-exec, too */
+
+/* posix_spawnp(3). */
+int urt__sys_spawn(pid_t *, const char *file,
+		   const posix_spawn_file_actions_t *,
+		   const posix_spawnattr_t *, char *const argv[],
+		   char *const env[]);
 
 /* pthread_create(3), with all signals blocked in the new thread. */
 int urt__sys_thread(pthread_t *, const pthread_attr_t *, void *(*fn)(void *),

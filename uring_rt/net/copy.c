@@ -19,6 +19,7 @@
  * the file's offset counts what was sent, so nothing is lost.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fd.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -97,7 +98,7 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 	off_t from = s->offset;
 	ssize_t n, in_pipe;
 
-	if (s->pipe[0] < 0 && pipe2(s->pipe, O_CLOEXEC)) {
+	if (s->pipe[0] < 0 && urt__sys_pipe(s->pipe, 0)) {
 		s->pipe[0] = s->pipe[1] = -1;
 		return NOT_SPLICE;
 	}
@@ -134,7 +135,7 @@ static int send_all(struct sending *s, size_t len, int64_t deadline_ns)
 	off_t begin = s->offset;
 	ssize_t n = 1;
 
-	s->buf = malloc(CHUNK);
+	s->buf = urt__sys_alloc(CHUNK);
 	if (!s->buf)
 		return -ENOMEM;
 	while (n > 0 && (size_t)(s->offset - begin) < len)
@@ -174,7 +175,7 @@ static int copy_by_buffer(int in, int out, size_t len, uint64_t *copied,
 			  int64_t deadline_ns)
 {
 	bool from_socket = urt__is_socket(in), to_socket = urt__is_socket(out);
-	char *buf = malloc(CHUNK);
+	char *buf = urt__sys_alloc(CHUNK);
 	int err = buf ? 0 : -ENOMEM;
 
 	while (!err && *copied < len) {
