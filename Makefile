@@ -117,6 +117,9 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
+test-kernel: all $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
+	$(Q)sh tests/kernel/run.sh $(B)
+
 fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each
 	$(Q)for t in $(FUZZ); do \
 	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) || exit 1; done
@@ -283,6 +286,6 @@ $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all examples deps peers demo bench test fuzz format check-format \
+.PHONY: all examples deps peers demo bench test test-kernel fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:

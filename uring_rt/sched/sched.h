@@ -69,6 +69,9 @@ enum urt__worker_state {
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
 
+/* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
+enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
+
 /* A thread and its ring: Go's M. */
 struct urt__worker {
 	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
@@ -118,7 +121,7 @@ struct urt__worker {
 	int tid;	      /* of its thread; 0 before it runs */
 	_Atomic bool preempt; /* the next signal should also preempt */
 	_Atomic bool stalled; /* ... and print a backtrace */
-	_Atomic uint32_t parked_signal; /* stop the world: see watch/dump.c */
+	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;
 	struct urt__ring ring;
@@ -178,6 +181,8 @@ struct urt__runtime {
 	struct urt_coro *pool[URT__CLASSES];
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
+
+	_Atomic bool doubt; /* a deadlock, but for threads of the program's */
 
 	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
 
