@@ -57,6 +57,7 @@ static int after_error(int err)
 {
 	switch (err) {
 	case -ECONNABORTED: /* and what accept(2) says to try again after: */
+	case -EPERM:	    /* a firewall's */
 	case -ENETDOWN:
 	case -EPROTO:
 	case -ENOPROTOOPT:
