@@ -46,11 +46,20 @@ ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) -fvisibility=hidden \
             $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
-LIB_SRC  := $(wildcard uring_rt/*/*.c) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+LIB_SRC  := $(filter-out uring_rt/examples/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
 TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+
+# What each fuzz target is made with.
+FUZZ         := http answer address stream
+FUZZ_http    := tools/models/http.c
+FUZZ_answer  := tools/load_http.c
+FUZZ_address := uring_rt/net/address.c
+FUZZ_stream  := uring_rt/net/stream.c
+FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
@@ -74,6 +83,8 @@ HAVE_BTF := $(wildcard $(BTF))
 
 ##@ Building
 all: $(LIB_A) $(LIB_SO) $(URT) ## the libraries and the command urt
+
+examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 
 deps: ## install what is needed (as root), or say what is missing
 	$(Q)sh tools/deps.sh
@@ -103,15 +114,15 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
 
 ##@ Checking
-test: all $(TESTS) check-floors ## the test suites; TEST=name runs one
+test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
-fuzz: ## the request parser under any bytes, with ASan; SECONDS=10
-	$(Q)mkdir -p build/fuzz
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
-	  -fno-sanitize-recover=all -o build/fuzz/http_fuzz \
-	  tests/fuzz/http_fuzz.c tools/models/http.c
-	$(Q)build/fuzz/http_fuzz tests/fuzz/corpus $(or $(SECONDS),10)
+test-kernel: all $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
+	$(Q)sh tests/kernel/run.sh $(B)
+
+fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each
+	$(Q)for t in $(FUZZ); do \
+	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) || exit 1; done
 
 format: ## format the sources with clang-format
 	$(Q)clang-format -i $(FORMAT_SRC)
@@ -192,6 +203,12 @@ $(LIB_SO): $(PIC_OBJ)
 	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 -o $@ $^ \
 	  -ldl -lpthread
 
+$(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Iuring_rt -o $@ $< $(LIB_A) \
+	  -lpthread -ldl
+
 $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -luring -lbpf -lelf -lz \
@@ -231,6 +248,12 @@ $(G)/syscall_names_32.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
 	  sort >$@
 
+build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
+	  -fno-sanitize-recover=all -o $@ $< $(FUZZ_$*)
+
 # Encoding and decoding of timelines.
 $(G)/perfetto.pb-c.c: tools/perfetto.proto | $(G)/.deps
 	$(Q)protoc-c --c_out=$(G) -Itools $<
@@ -263,6 +286,6 @@ $(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps peers demo bench test fuzz format check-format \
+.PHONY: all examples deps peers demo bench test test-kernel fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:

@@ -32,7 +32,16 @@ int main(void)
 	srunner_add_suite(runner, sync_suite());
 	srunner_add_suite(runner, together_suite());
 	srunner_add_suite(runner, files_suite());
+	srunner_add_suite(runner, io_suite());
+	srunner_add_suite(runner, net_suite());
+	srunner_add_suite(runner, dial_suite());
+	srunner_add_suite(runner, stream_suite());
+	srunner_add_suite(runner, copy_suite());
+	srunner_add_suite(runner, process_suite());
+	srunner_add_suite(runner, signal_suite());
+	srunner_add_suite(runner, examples_suite());
 	srunner_add_suite(runner, workers_suite());
+	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());
 	srunner_add_suite(runner, http_suite());
 	srunner_add_suite(runner, tool_suite());

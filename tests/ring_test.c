@@ -68,10 +68,12 @@ static void finish(struct counted *c, unsigned n)
 START_TEST(a_request_completes_once)
 {
 	struct counted c = { .res = 99 };
+	unsigned before;
 
 	open_ring(8);
+	before = urt__ring_queued(&ring); /* one, if it polls for kicks */
 	queue_nop(&c);
-	ck_assert_uint_eq(urt__ring_queued(&ring), 1);
+	ck_assert_uint_eq(urt__ring_queued(&ring), before + 1);
 	finish(&c, 1);
 }
 END_TEST
@@ -178,7 +180,7 @@ START_TEST(a_refused_enter_is_asked_again)
 
 		c = calloc(40, sizeof(*c));
 		open_ring(8);
-		*f = (struct urt__sys_fault){ nth, errors[_i] };
+		*f = (struct urt__sys_fault){ nth, errors[_i], 0, 0 };
 		for (int i = 0; i < 40; i++)
 			queue_nop(&c[i]);
 		finish(c, 40);
@@ -191,11 +193,11 @@ END_TEST
 START_TEST(set_up_reports_what_the_kernel_says)
 {
 	urt__sys_faults[URT__SYS_RING_SETUP] =
-		(struct urt__sys_fault){ 1, EPERM };
+		(struct urt__sys_fault){ 1, EPERM, 0, 0 };
 	ck_assert_int_eq(urt__ring_init(&ring, 8, features, &stats), -EPERM);
 	for (int nth = 1; nth <= 2; nth++) {
 		urt__sys_faults[URT__SYS_MMAP] =
-			(struct urt__sys_fault){ nth, ENOMEM };
+			(struct urt__sys_fault){ nth, ENOMEM, 0, 0 };
 		ck_assert_int_eq(urt__ring_init(&ring, 8, features, &stats),
 				 -ENOMEM);
 	}

@@ -285,13 +285,14 @@ static void set_times(struct session *s)
 
 	s->begin_ns = now;
 	s->interval_at = o->interval_ns ? now + o->interval_ns : NEVER;
-	s->timeout_at = o->timeout_ns ? now + o->timeout_ns : NEVER;
 	s->delay_at = o->delay_ns > 0 ? now + o->delay_ns : NEVER;
 	s->look_at =
 		(!s->counter && o->pids) || o->cgroup ? now + LOOK_NS : NEVER;
 	cost_toggle(s, now);
 	if (!o->delay_ns)
 		enable(s);
+	/* A slow machine takes some ms to begin, which do not count. */
+	s->timeout_at = o->timeout_ns ? now_ns() + o->timeout_ns : NEVER;
 }
 
 static int shell_code(int status)

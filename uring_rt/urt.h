@@ -96,6 +96,20 @@ struct urt_options {
 	                          as the address space allows */
 	unsigned ring_entries; /* submission queue of each ring: 256 */
 	unsigned max_blocking; /* threads for urt_blocking: 64 */
+
+	/*
+	 * Registered with every ring, so that the kernel need not look up or
+	 * pin them at each operation; used wherever a call is given one of
+	 * these descriptors, or a buffer within one of these regions. They must
+	 * stay open, and mapped, until the run has ended. At most 1024 each;
+	 * the regions at most 1 GiB each, and within the limit of locked memory
+	 * (ulimit -l). The arrays are the caller's again when the run has
+	 * begun. NULL, 0: none.
+	 */
+	const int *files;
+	unsigned nr_files;
+	const struct iovec *buffers;
+	unsigned nr_buffers;
 };
 
 /*
@@ -301,6 +315,16 @@ URT_API int urt_accept(int fd, struct sockaddr *, socklen_t *, int flags,
 URT_API int urt_connect(int fd, const struct sockaddr *, socklen_t,
 			int64_t deadline_ns);
 
+/*
+ * Of urt_send's flags MSG_ZEROCOPY means something else than in send(2): the
+ * kernel sends from the caller's memory instead of a copy, and the call returns
+ * only when it has let go of that, for TCP when the other side has acknowledged
+ * it. Nothing is read from the socket's error queue. Worth it for large sends
+ * over a network card (10 KB or more: the kernel's Documentation/networking/
+ * msg_zerocopy.rst); below that, and before Linux 6.0, it is copied. To the
+ * same machine the kernel always copies.
+ */
+
 /* As recvmsg(2) and sendmsg(2); what the msghdr names is lent, too. */
 URT_API ssize_t urt_recvmsg(int fd, struct msghdr *, int flags,
 			    int64_t deadline_ns);
@@ -314,11 +338,26 @@ URT_API ssize_t urt_sendto(int fd, const void *buf, size_t len, int flags,
 			   int64_t deadline_ns);
 
 /*
+ * Receives from a stream socket into a buffer of the runtime's, which the
+ * kernel takes when data comes: a connection that waits holds none. Returns how
+ * many bytes there are at *data (never more than 64 KiB), 0 at the end of the
+ * stream, or as urt_recv. The memory is lent to the caller until
+ * urt_lent_return, from any coroutine or thread of the run and in any order; it
+ * is gone when the run ends. Each worker lends up to 4 MiB, beyond that it
+ * comes from malloc.
+ */
+URT_API ssize_t urt_recv_lent(int fd, void **data, int flags,
+			      int64_t deadline_ns);
+/* data as it came from urt_recv_lent, or NULL. Does not suspend. */
+URT_API void urt_lent_return(void *data);
+
+/*
  * Files and the rest, as the system calls of the same name (renameat is
  * renameat2, with its flags). offset -1: the current position. What the running
- * kernel's io_uring does not have goes to the thread pool with the same
- * meaning, but for that neither a deadline nor a cancellation ends it there.
- * statx(2) and open_how need their own headers.
+ * kernel's io_uring does not have is done by other means with the same meaning
+ * (`urt doctor` says how). Where that is the thread pool, neither a deadline
+ * nor a cancellation ends it there. statx(2) and open_how need their own
+ * headers.
  */
 struct statx;
 struct open_how;
@@ -330,6 +369,10 @@ URT_API ssize_t urt_preadv2(int fd, const struct iovec *iov, int n,
 			    off_t offset, int flags, int64_t deadline_ns);
 URT_API ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n,
 			     off_t offset, int flags, int64_t deadline_ns);
+URT_API ssize_t urt_readv(int fd, const struct iovec *iov, int n,
+			  int64_t deadline_ns);
+URT_API ssize_t urt_writev(int fd, const struct iovec *iov, int n,
+			   int64_t deadline_ns);
 URT_API int urt_fsync(int fd, int64_t deadline_ns);
 URT_API int urt_fdatasync(int fd, int64_t deadline_ns);
 URT_API int urt_sync_file_range(int fd, off_t offset, size_t len,
@@ -372,7 +415,39 @@ URT_API int urt_waitid(idtype_t, id_t, siginfo_t *, int options,
 /* Waits for POLLIN, POLLOUT, ...; returns the events that came. */
 URT_API int urt_poll(int fd, short events, int64_t deadline_ns);
 
-/* Always closes, also in a cancelled coroutine. */
+/* Waits for events of an epoll instance, at most max; how many came. */
+struct epoll_event;
+URT_API int urt_epoll_wait(int epfd, struct epoll_event *, int max,
+			   int64_t deadline_ns);
+
+/*
+ * Sleeps while *word is `expected`, until a wake; as futex(2) with FUTEX_WAIT
+ * and FUTEX_WAKE, without FUTEX_PRIVATE_FLAG: also between processes, and a
+ * private one is another futex. wait: 0, or -EAGAIN: *word was another value. A
+ * wait may also end without a wake. wake: how many of at most n it woke.
+ */
+URT_API int urt_futex_wait(uint32_t *word, uint32_t expected,
+			   int64_t deadline_ns);
+URT_API int urt_futex_wake(uint32_t *word, int n);
+
+/* As their namesakes, but -errno. They never wait; urt_listen_on is listen(2),
+ * and urt_pipe is pipe2(2). */
+URT_API int urt_socket(int domain, int type, int protocol);
+URT_API int urt_bind(int fd, const struct sockaddr *, socklen_t);
+URT_API int urt_listen_on(int fd, int backlog);
+URT_API int urt_getsockopt(int fd, int level, int name, void *value,
+			   socklen_t *len);
+URT_API int urt_setsockopt(int fd, int level, int name, const void *value,
+			   socklen_t len);
+URT_API int urt_pipe(int fds[2], int flags);
+
+/*
+ * Always closes, also in a cancelled coroutine. Other coroutines that wait for
+ * the descriptor in a call on it return -ECANCELED first, where POSIX leaves
+ * open what becomes of them; plain close(2) leaves them waiting. Not ended are
+ * calls of the thread pool, the `in` of splice and tee, and epoll_wait on
+ * another descriptor; what a disk has begun is waited for. May suspend.
+ */
 URT_API int urt_close(int fd);
 
 /* ---- channels ---------------------------------------------------------- */
@@ -598,6 +673,322 @@ URT_API void urt_waitgroup_add(struct urt_waitgroup *, int64_t n);
 URT_API void urt_waitgroup_done(struct urt_waitgroup *);
 /* 0; -ETIME; -ECANCELED. May suspend. */
 URT_API int urt_waitgroup_wait(struct urt_waitgroup *, int64_t deadline_ns);
+
+/* ---- comfort: addresses ------------------------------------------------ */
+
+/*
+ * An address is written as one string, [NETWORK:]WHERE:
+ *
+ *	example.org:80   127.0.0.1:80   [::1]:80   [fe80::1%eth0]:80   :80
+ *	tcp:...          the same: TCP is what is meant without a network
+ *	udp:host:port    datagrams
+ *	unix:/path       a stream socket in the file system; unix:@name an
+ *	                 abstract one. unixgram: the same with datagrams
+ *
+ * A port is a decimal number without leading zeros (names such as "http" are
+ * not looked up). Without a host, dialling means this machine's loopback, and
+ * listening means all its addresses of both families. Names have the characters
+ * of host names and do not end in a label of digits only: "127.1" is a mistake,
+ * not an address. -EINVAL for whatever else; -ENAMETOOLONG: host over 253
+ * bytes, or path over 107.
+ */
+struct urt_addr {
+	int type;      /* SOCK_STREAM or SOCK_DGRAM */
+	socklen_t len; /* of what follows, as bind and connect take it */
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage storage;
+	};
+};
+
+/* Bytes, the 0 included, that any address as text has room in. */
+#define URT_ADDR_TEXT 160
+
+/* In the form above. The text's length; -ENOSPC: it is more than size - 1, and
+ * buf is empty; -EAFNOSUPPORT. From any thread, does not suspend. */
+URT_API int urt_addr_text(const struct urt_addr *, char *buf, size_t size);
+
+/* Of a socket's own end and of the other: getsockname(2), getpeername(2).
+ * 0 or -errno. From any thread, does not suspend. */
+URT_API int urt_addr_local(int fd, struct urt_addr *);
+URT_API int urt_addr_peer(int fd, struct urt_addr *);
+
+/*
+ * What an address string stands for: at most n addresses, best first, in the
+ * order of RFC 6724 with the families taking turns (RFC 8305, section 4). How
+ * many there are, at least 1. Names are looked up by getaddrinfo(3) on the
+ * thread pool; everything else does not suspend. At the deadline or when
+ * cancelled the call returns, and the look-up ends on its own later (the end
+ * of the run waits for it). Errors: -ENOENT: no such host (EAI_NONAME,
+ * EAI_NODATA, EAI_ADDRFAMILY); -EAGAIN: no answer, perhaps later (EAI_AGAIN);
+ * -EIO: the name server failed (EAI_FAIL); -ENOMEM; errno's of EAI_SYSTEM;
+ * -EINVAL (all others, and bad strings).
+ */
+URT_API int urt_resolve(const char *address, struct urt_addr *, size_t n,
+			int64_t deadline_ns);
+
+/* ---- comfort: dial and listen ------------------------------------------ */
+
+/*
+ * A socket connected to an address; it is blocking and close-on-exec, and TCP's
+ * has TCP_NODELAY (as Go's: small writes are not held back; gather them in a
+ * stream instead). If a name has several addresses they race as RFC 8305 has
+ * it: the next one is tried when the one before failed or 250 ms after it was
+ * begun; the first to connect wins, the others are cancelled and closed.
+ * Errors: of urt_resolve; the first address's error if none connects; -ETIME;
+ * -ECANCELED. A datagram socket is connected, too: send and recv need no
+ * address. May suspend.
+ */
+URT_API int urt_dial(const char *address, int64_t deadline_ns);
+
+/*
+ * A listening socket (of datagrams: a bound one), blocking and close-on-exec.
+ * Port 0 takes any; urt_addr_local says which. TCP: SO_REUSEADDR, so that a
+ * server can start again at once; TCP_NODELAY, which accepted sockets inherit;
+ * without a host one socket for both families, or of IPv4 where there is no
+ * IPv6; a name that has several addresses listens at the first. The backlog is
+ * the most that the system allows (net.core.somaxconn, 4096). A path must not
+ * exist: -EADDRINUSE, unlink it first. Errors: of urt_resolve, socket(2),
+ * bind(2), listen(2). May suspend, to look up a name.
+ */
+URT_API int urt_listen(const char *address, int64_t deadline_ns);
+
+/*
+ * Starts to accept connections, in a coroutine in the scope, and calls
+ * serve(fd, arg) for each, in a coroutine of its own in the same scope; when
+ * serve returns, fd is closed. Where descriptors, memory or coroutines are
+ * short, it waits a little. Accepting ends when the scope is cancelled, which
+ * cancels the connections, too, or by urt_shutdown(listener, SHUT_RD, ...),
+ * which leaves them alone; any other error of accept(2) is that of a member.
+ * The listener stays the caller's and must stay open until the scope is closed.
+ * 0; -ENOMEM and the errors of urt_scope_go. Does not suspend.
+ */
+URT_API int urt_serve(struct urt_scope *, int listener,
+		      void (*serve)(int fd, void *arg), void *arg);
+
+/* ---- comfort: buffered streams ----------------------------------------- */
+
+/*
+ * Reading and writing with a buffer each way. One coroutine may read while
+ * another writes; two that read, or two that write, need a lock. All may
+ * suspend but new, free and buffered. A deadline, a cancellation or an error
+ * loses nothing: what had come is still there to be read, what was accepted is
+ * still there to be flushed, and the call can be made again.
+ */
+struct urt_stream;
+
+/*
+ * Over a descriptor, with buffers of `size` bytes: the longest line and the
+ * longest peek (0: 8192; at least 16, at most 2^30). NULL: no memory. The
+ * descriptor stays the caller's, unless urt_stream_close is used.
+ */
+URT_API struct urt_stream *urt_stream_new(int fd, size_t size);
+
+/* Gives back the memory; what was not flushed is dropped. NULL is fine. */
+URT_API void urt_stream_free(struct urt_stream *);
+
+/* Flushes, closes the descriptor and frees, these two whatever happens. 0, or
+ * why the flush failed. NULL is fine. */
+URT_API int urt_stream_close(struct urt_stream *, int64_t deadline_ns);
+
+/* What there is, as read(2): at least a byte; 0: the end. */
+URT_API ssize_t urt_stream_read(struct urt_stream *, void *buf, size_t len,
+				int64_t deadline_ns);
+
+/*
+ * All len bytes. Fewer: after these the stream ended or an error came, which
+ * the next call returns; 0: the end; an error only if no byte came.
+ */
+URT_API ssize_t urt_stream_read_full(struct urt_stream *, void *buf, size_t len,
+				     int64_t deadline_ns);
+
+/*
+ * Waits for n bytes and shows them without taking them: *data is in the buffer
+ * and valid until the next call that reads. How many are there, which may be
+ * more; fewer than n: the stream ends with them. -EMSGSIZE: n is more than the
+ * buffer's size.
+ */
+URT_API ssize_t urt_stream_peek(struct urt_stream *, size_t n,
+				const char **data, int64_t deadline_ns);
+
+/* Bytes that can be read without waiting. */
+URT_API size_t urt_stream_buffered(const struct urt_stream *);
+
+/*
+ * Takes everything up to and including the delimiter; *data as for peek. How
+ * many bytes; 0: the end, and nothing before it. -EMSGSIZE: the buffer is full
+ * and has no delimiter in it; -ENODATA: the stream ends without one. After both,
+ * the bytes can still be read otherwise. -EINVAL: an empty delimiter.
+ */
+URT_API ssize_t urt_stream_read_until(struct urt_stream *,
+				      const char *delimiter, const char **data,
+				      int64_t deadline_ns);
+
+/*
+ * Takes a line: *line is it as a string, without its "\n" or "\r\n" (valid as
+ * for peek, and the caller's to change), *len its length, if len is not NULL.
+ * What stands after the last "\n" counts as a line. 1; 0: the end; -EMSGSIZE:
+ * it is longer than the buffer, and nothing was taken.
+ */
+URT_API int urt_stream_read_line(struct urt_stream *, char **line, size_t *len,
+				 int64_t deadline_ns);
+
+/*
+ * Accepts all len bytes, into the buffer and, when that is full, to the
+ * descriptor. Fewer: an error came after these; an error only if none was
+ * accepted. A broken connection is -EPIPE, without SIGPIPE if it is a socket.
+ */
+URT_API ssize_t urt_stream_write(struct urt_stream *, const void *buf,
+				 size_t len, int64_t deadline_ns);
+
+/* As printf(3). The length; -EMSGSIZE: more than the buffer's size; on an error
+ * nothing of it was accepted. */
+URT_API int urt_stream_printf(struct urt_stream *, int64_t deadline_ns,
+			      const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Writes out what was accepted. 0 or -errno. */
+URT_API int urt_stream_flush(struct urt_stream *, int64_t deadline_ns);
+
+/* ---- comfort: files and copies: all may suspend ------------------------ */
+
+/*
+ * A whole file, of at most max bytes, into memory that the caller frees with
+ * free(3); one byte more is 0. Also those of /proc, whose size is not known.
+ * The length; -EFBIG: it has more than max bytes; -ENOMEM; of open and read.
+ */
+URT_API ssize_t urt_read_file(const char *path, char **data, size_t max,
+			      int64_t deadline_ns);
+
+/*
+ * Replaces a file, or makes it, with all of data or, whatever happens, not at
+ * all: writes to a new file beside it, syncs that, renames it over path and
+ * syncs the directory. What is at path is replaced, not written to: other names
+ * of the file keep the old contents, a symbolic link is replaced itself, owner
+ * and mode are new (mode, less the umask). 0 or -errno; an error of the last
+ * step can come after the rename.
+ */
+URT_API int urt_write_file(const char *path, const void *data, size_t len,
+			   mode_t mode, int64_t deadline_ns);
+
+/*
+ * Copies from one descriptor to another until the end of `in`, or, if it comes
+ * first, `len` bytes (SIZE_MAX: no limit). How many in *copied, which is right
+ * after an error, too (but what was read and could not be written is lost). 0
+ * or -errno; -EPIPE comes without SIGPIPE from sockets.
+ */
+URT_API int urt_copy(int in, int out, size_t len, uint64_t *copied,
+		     int64_t deadline_ns);
+
+/*
+ * As sendfile(2): from a file, at *offset, which moves by what was sent, or at
+ * its own position, which then moves. Sends all of len, or up to the end of the
+ * file. The bytes sent; an error only if none were.
+ */
+URT_API ssize_t urt_sendfile(int out, int in, off_t *offset, size_t len,
+			     int64_t deadline_ns);
+
+/* ---- comfort: processes ------------------------------------------------ */
+
+/* In place of a descriptor for a command's in, out or err. */
+enum {
+	URT_INHERIT = 0,    /* the caller's own: 0, 1 or 2 */
+	URT_NULL = -1,	    /* /dev/null */
+	URT_PIPE = -2,	    /* a pipe, whose other end urt_process has */
+	URT_TO_STDOUT = -3, /* err only: where out goes, as 2>&1 */
+};
+
+/* What to run. Initialise with `{ .argv = ... }`: zero is a good default. */
+struct urt_command {
+	const char *const *argv; /* ends with NULL; argv[0] is looked up in
+	                            PATH unless it has a slash */
+	const char *const *env;	 /* "NAME=value", ends with NULL. NULL: the
+	                            caller's */
+	const char *cwd;	 /* NULL: the caller's */
+	int in, out, err; /* a descriptor above 0 (it stays the caller's), or
+	                     one of the above */
+	bool group; /* leads a process group of its own, and signals go to all
+	               of it: for shells, and what else has children */
+};
+
+/*
+ * A running process: one variable per process, from start to close. in, out and
+ * err are the caller's ends of pipes (blocking, close-on-exec), else -1; close
+ * closes them, and who closes one before sets it to -1.
+ */
+struct urt_process {
+	pid_t pid;
+	int pidfd; /* readable when it has ended */
+	int in, out, err;
+	bool group;
+};
+
+/*
+ * Starts it. It has no signal blocked, those that the caller handles are at
+ * their default, and so is SIGPIPE; others that are ignored stay so (nohup).
+ * Descriptors that are not close-on-exec are inherited, as always. 0; what
+ * went wrong in the child, of chdir(2) and execve(2), is the result, too
+ * (-ENOENT: no such program); -ECHILD: SIGCHLD is ignored, so that nothing could
+ * be waited for; -EINVAL. Runs on the thread pool. May suspend.
+ */
+URT_API int urt_process_start(struct urt_process *, const struct urt_command *);
+
+/*
+ * Waits until it has ended: its status as of waitpid(2), for WIFEXITED and so
+ * on; 0 is success. -ETIME and -ECANCELED: it still runs. May be called again
+ * and by several coroutines, since it is close that reaps it: its pid
+ * stays its own until then. May suspend.
+ */
+URT_API int urt_process_wait(const struct urt_process *, int64_t deadline_ns);
+
+/* Sends a signal, to the whole group if it has one. 0, also if it has ended
+ * already; -EINVAL; -EPERM. Does not suspend. */
+URT_API int urt_process_signal(const struct urt_process *, int signal);
+
+/*
+ * Closes the pipes, kills it (its group, too, where that has members left) if
+ * it still runs, waits for that and reaps it: its status. So what is left in a
+ * cancelled coroutine is killed on its way out. -ESRCH: it never started, or is
+ * closed. Not cancellable. May suspend.
+ */
+URT_API int urt_process_close(struct urt_process *);
+
+/*
+ * Runs it to its end and returns its status; *output (unless NULL; then `out`
+ * says where it goes) is what it wrote to its standard output, a string of
+ * *len bytes that the caller frees with free(3). At the deadline, when
+ * cancelled, and if it writes more than max bytes (-EMSGSIZE), it is killed.
+ * -EINVAL: in or err is URT_PIPE. May suspend.
+ */
+URT_API int urt_process_run(const struct urt_command *, char **output,
+			    size_t *len, size_t max, int64_t deadline_ns);
+
+/* ---- comfort: signals -------------------------------------------------- */
+
+/*
+ * Begins to collect signals, given as a list that ends with 0:
+ *
+ *	int signals = urt_signal_open(SIGINT, SIGTERM, 0);
+ *	int signal = urt_signal_wait(signals, NULL, URT_NEVER);
+ *
+ * From now on they do not do what they did, until close or the end of the run;
+ * if several collect the same signal, each gets it. Works whatever threads
+ * there are: nothing must be blocked (a thread that blocks the signal does not
+ * get it, as always), and processes that are started inherit nothing of it.
+ * Other threads' blocking calls are restarted where SA_RESTART does that, else
+ * end with EINTR. A descriptor for the three calls below and for urt_poll.
+ * -EINVAL: not one that can be caught, or SIGURG, SIGSEGV and its like;
+ * -EMFILE: 16 are open; -ENFILE; -EPERM: no run. Does not suspend.
+ */
+URT_API int urt_signal_open(int signal, ...);
+
+/* The number of the next one that came, in the order they came; info may be
+ * NULL. Like those of sigwaitinfo(2), signals that are sent faster than
+ * they are taken may be lost (more than some hundred). May suspend. */
+URT_API int urt_signal_wait(int fd, siginfo_t *info, int64_t deadline_ns);
+
+/* Ends it, and the signals do what they did before. Does not suspend. */
+URT_API int urt_signal_close(int fd);
 
 #ifdef __cplusplus
 }

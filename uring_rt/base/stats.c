@@ -38,7 +38,7 @@ int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 	fd = open_file();
 	if (fd < 0)
 		return fd;
-	err = ftruncate(fd, size) ? -errno : 0;
+	err = urt__sys_ftruncate(fd, size);
 	if (!err)
 		err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE,
 				    MAP_SHARED, fd, 0);

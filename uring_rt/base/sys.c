@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,13 +18,30 @@
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
 
-static int fault(enum urt__sys_kind kind)
+/* countdown goes from N to 1, by the first failure to 1 - times, and to 0. */
+bool urt__sys_fails(enum urt__sys_kind kind)
 {
 	struct urt__sys_fault *f = &urt__sys_faults[kind];
+	long now = atomic_load(&f->countdown), next;
 
-	if (urt__likely(!f->countdown) || --f->countdown)
+	do {
+		if (!now)
+			return false;
+		next = now > 1 ? now - 1 : now + 1;
+		if (now == 1)
+			next = f->times > 1 ? 1 - f->times : 0;
+	} while (!atomic_compare_exchange_weak(&f->countdown, &now, next));
+	if (now > 1)
+		return false;
+	atomic_fetch_add(&f->hits, 1);
+	return true;
+}
+
+static int fault(enum urt__sys_kind kind)
+{
+	if (!urt__sys_armed(kind) || !urt__sys_fails(kind))
 		return 0;
-	return -f->err;
+	return -urt__sys_faults[kind].err;
 }
 
 static int result(long ret)
@@ -41,8 +59,16 @@ int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
 int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
 			unsigned flags, const void *arg, size_t arg_size)
 {
-	int err = fault(URT__SYS_RING_ENTER);
+	int err = 0;
 
+	if (urt__sys_armed(URT__SYS_RING_ENTER) &&
+	    urt__sys_fails(URT__SYS_RING_ENTER)) {
+		err = -urt__sys_faults[URT__SYS_RING_ENTER].err;
+		if (!err && to_submit > 1) { /* then it does not wait, too */
+			to_submit /= 2;
+			min_complete = 0;
+		}
+	}
 	return err ? err
 		   : result(syscall(__NR_io_uring_enter, fd, to_submit,
 				    min_complete, flags, arg, arg_size));
@@ -113,6 +139,85 @@ int urt__sys_file_in(const char *variable, const char *name)
 			break;
 	}
 	return -1;
+}
+
+ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *v, size_t n,
+				 int advice)
+{
+	int err = fault(URT__SYS_PROCESS_MADVISE);
+	ssize_t done;
+
+	if (err)
+		return err;
+	done = syscall(__NR_process_madvise, pidfd, v, n, advice, 0);
+	return done < 0 ? -errno : done;
+}
+
+int urt__sys_ftruncate(int fd, off_t size)
+{
+	int err = fault(URT__SYS_FTRUNCATE);
+
+	return err ? err : result(ftruncate(fd, size));
+}
+
+int urt__sys_eventfd(void)
+{
+	int err = fault(URT__SYS_EVENTFD);
+
+	return err ? err : result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int urt__sys_pidfd(pid_t pid)
+{
+	int err = fault(URT__SYS_PIDFD);
+
+	return err ? err : result(syscall(__NR_pidfd_open, pid, 0));
+}
+
+int urt__sys_membarrier(int command)
+{
+	int err = fault(URT__SYS_MEMBARRIER);
+
+	return err ? err : result(syscall(__NR_membarrier, command, 0, 0));
+}
+
+int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
+{
+	int err = fault(URT__SYS_SIGALTSTACK);
+
+	return err ? err : result(sigaltstack(new, old));
+}
+
+int urt__sys_thread(pthread_t *t, const pthread_attr_t *attr,
+		    void *(*fn)(void *), void *arg)
+{
+	int err = fault(URT__SYS_THREAD);
+	sigset_t all, old;
+
+	if (err)
+		return err;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(t, attr, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -err;
+}
+
+void *urt__sys_alloc(size_t size)
+{
+	return fault(URT__SYS_MEMORY) ? NULL : malloc(size);
+}
+
+void *urt__sys_zalloc(size_t size)
+{
+	return fault(URT__SYS_MEMORY) ? NULL : calloc(1, size);
+}
+
+void *urt__sys_alloc_lines(size_t size)
+{
+	size = (size + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
+	return fault(URT__SYS_MEMORY) ? NULL
+				      : aligned_alloc(URT__CACHELINE, size);
 }
 
 int64_t urt__clock_ns(void)

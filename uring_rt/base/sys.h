@@ -1,38 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system-call seam: every system call by which the runtime itself can
- * fail goes through here, so that this is the one place where a test makes
- * the Nth call of a kind fail. All return >= 0 or -errno.
+ * The system-call seam: every call by which the runtime itself can fail goes
+ * through here, so that this is the one place where a test makes the Nth call
+ * of a kind fail. All return >= 0 or -errno, but those that return memory.
  */
 #ifndef URT_BASE_SYS_H
 #define URT_BASE_SYS_H
 
+#include "base.h"
+#include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct io_uring_params;
 
 enum urt__sys_kind {
 	URT__SYS_RING_SETUP,
-	URT__SYS_RING_ENTER,
+	URT__SYS_RING_ENTER, /* err 0: half of the requests are taken */
 	URT__SYS_RING_REGISTER,
+	URT__SYS_OPERATION, /* a request on a ring; err 0: a short result */
 	URT__SYS_MMAP,
 	URT__SYS_MADVISE,
+	URT__SYS_PROCESS_MADVISE,
 	URT__SYS_MPROTECT,
 	URT__SYS_MEMFD,
+	URT__SYS_FTRUNCATE,
+	URT__SYS_EVENTFD,
+	URT__SYS_PIDFD,
+	URT__SYS_MEMBARRIER,
+	URT__SYS_SIGALTSTACK,
+	URT__SYS_THREAD,
+	URT__SYS_MEMORY,
 	URT__SYS_KINDS,
 };
 
 /*
- * For tests: the next call of a kind for which countdown reaches 0 returns
- * -err instead of being made. Plain variables: one thread, before the run.
+ * For tests: of the calls of a kind, that which takes countdown to 0 returns
+ * -err instead of being made, and so do those after it, `times` in all. To be
+ * set before the run; any thread counts.
  */
 struct urt__sys_fault {
-	long countdown; /* 0: never */
+	_Atomic long countdown; /* 0: never; < 0: so many more fail */
 	int err;
+	int times;	   /* 0 is as 1 */
+	_Atomic long hits; /* calls that failed */
 };
 extern struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
+
+/* Whether any call of a kind shall yet fail. */
+static inline bool urt__sys_armed(enum urt__sys_kind kind)
+{
+	return urt__unlikely(atomic_load_explicit(
+		&urt__sys_faults[kind].countdown, memory_order_relaxed));
+}
+
+/* Counts a call; whether it shall fail. */
+bool urt__sys_fails(enum urt__sys_kind);
 
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *);
 int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
@@ -44,7 +70,24 @@ int urt__sys_mmap(void **out, size_t size, int prot, int flags, int fd,
 		  off_t offset);
 int urt__sys_madvise(void *addr, size_t size, int advice);
 int urt__sys_mprotect(void *addr, size_t size, int prot);
+/* process_madvise(2) on ourselves, through our own pidfd. */
+ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *, size_t n,
+				 int advice);
 int urt__sys_memfd(const char *name);
+int urt__sys_ftruncate(int fd, off_t size);
+int urt__sys_eventfd(void);
+int urt__sys_pidfd(pid_t);
+int urt__sys_membarrier(int command);
+int urt__sys_sigaltstack(const stack_t *, stack_t *old);
+
+/* pthread_create(3), with all signals blocked in the new thread. */
+int urt__sys_thread(pthread_t *, const pthread_attr_t *, void *(*fn)(void *),
+		    void *arg);
+
+/* malloc; zeroed memory; whole cache lines. To be freed by free. NULL. */
+void *urt__sys_alloc(size_t size);
+void *urt__sys_zalloc(size_t size);
+void *urt__sys_alloc_lines(size_t size);
 
 /* A new file name.PID.N in the directory that the environment variable names:
  * what another process is to find. Negative: none is named, or it cannot be. */

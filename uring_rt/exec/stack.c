@@ -91,7 +91,7 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 	/* A huge page under a stack would cost 2 MiB for a few bytes. */
 	urt__sys_madvise(map, max * s->stride, MADV_NOHUGEPAGE);
 	s->guard_madvise = guard_madvise;
-	s->pidfd = guard_madvise ? syscall(SYS_pidfd_open, getpid(), 0) : -1;
+	s->pidfd = guard_madvise ? urt__sys_pidfd(getpid()) : -1;
 	s->guard_budget = max_map_count() / 4;
 	return 0;
 }
@@ -150,8 +150,8 @@ static bool guard_many(struct urt__stacks *s)
 		n = AHEAD;
 	for (size_t i = 0; i < n; i++)
 		v[i] = (struct iovec){ slot_at(s, s->guarded + i), s->guard };
-	if (syscall(SYS_process_madvise, s->pidfd, v, n, MADV_GUARD_INSTALL,
-		    0) != (long)(n * s->guard)) {
+	if (urt__sys_process_madvise(s->pidfd, v, n, MADV_GUARD_INSTALL) !=
+	    (ssize_t)(n * s->guard)) {
 		close(s->pidfd);
 		s->pidfd = -1;
 		return false;

@@ -8,6 +8,7 @@
 #define URT_RING_ABI_H
 
 #include <liburing.h>
+#include <stdint.h>
 
 #ifndef IORING_SETUP_SUBMIT_ALL
 #define IORING_SETUP_SUBMIT_ALL (1U << 7)
@@ -40,6 +41,19 @@
 #define IORING_FEAT_NO_IOWAIT (1U << 17)
 #endif
 
+#ifndef IORING_RECVSEND_POLL_FIRST
+#define IORING_RECVSEND_POLL_FIRST (1U << 0)
+#endif
+#ifndef IORING_CQE_F_SOCK_NONEMPTY
+#define IORING_CQE_F_SOCK_NONEMPTY (1U << 2)
+#endif
+#ifndef IORING_CQE_F_NOTIF
+#define IORING_CQE_F_NOTIF (1U << 3)
+#endif
+#ifndef IORING_CQE_F_BUF_MORE
+#define IORING_CQE_F_BUF_MORE (1U << 4)
+#endif
+
 #ifndef IORING_ASYNC_CANCEL_ALL
 #define IORING_ASYNC_CANCEL_ALL (1U << 0)
 #endif
@@ -51,9 +65,27 @@
 #define URT__REGISTER_RING_FDS	 20
 #define URT__UNREGISTER_RING_FDS 21
 
+#define URT__REGISTER_PBUF_RING	    22
 #define URT__REGISTER_SEND_MSG_RING 31
 
-#define URT__OP_MSG_RING 40
-#define URT__OP_SOCKET	 45
+#define URT__PBUF_RING_INC 2 /* consumed in pieces, 6.12 */
+
+/* struct io_uring_buf_reg and io_uring_buf, which liburing 2.1 lacks. */
+struct urt__buf_reg {
+	uint64_t ring_addr;
+	uint32_t entries;
+	uint16_t group, flags;
+	uint64_t unused[3];
+};
+
+struct urt__buf {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t bid;
+	uint16_t tail; /* of the whole ring, in its first entry */
+};
+
+#define URT__OPCODE_MSG_RING 40
+#define URT__OPCODE_SOCKET   45
 
 #endif

@@ -25,6 +25,8 @@
 	  "an idle worker does not count as waiting for a disk")               \
 	X(MSG_RING, "msg_ring", "6.13",                                        \
 	  "any thread can wake a worker without an eventfd")                   \
+	X(BUFFER_PIECES, "buffer_pieces", "6.12",                              \
+	  "what urt_recv_lent lends takes as much memory as came")             \
 	X(FILE_OPS, "file_ops", "5.6",                                         \
 	  "files without the thread pool (the newest, ftruncate: 6.9)")        \
 	X(MEMBARRIER, "membarrier", "4.14",                                    \

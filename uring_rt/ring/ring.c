@@ -48,7 +48,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -140,20 +139,22 @@ static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
  * Linux 5.19: without ASYNC_CANCEL_ANY a run could not be ended. It has no
  * flag of its own; IORING_OP_SOCKET came with it.
  */
-static bool has_cancel_any(const struct urt__ring *r)
+static int probe_cancel_any(const struct urt__ring *r)
 {
 	struct io_uring_probe probe = { 0 };
+	int err =
+		urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe, 0);
 
-	return !urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, &probe,
-				       0) &&
-	       probe.last_op >= URT__OP_SOCKET;
+	if (err && err != -EINVAL) /* that is Linux before 5.6 */
+		return err;
+	return !err && probe.last_op >= URT__OPCODE_SOCKET ? 0 : -ENOSYS;
 }
 
 uint64_t urt__ring_ops(const struct urt__ring *r)
 {
 	size_t size = sizeof(struct io_uring_probe) +
 		      64 * sizeof(struct io_uring_probe_op);
-	struct io_uring_probe *p = calloc(1, size);
+	struct io_uring_probe *p = urt__sys_zalloc(size);
 	uint64_t ops = 0;
 
 	if (p && urt__sys_ring_register(r->fd, IORING_REGISTER_PROBE, p, 64))
@@ -183,7 +184,7 @@ static void ring_register_self(struct urt__ring *r)
 static int send_message(const struct urt__ring *r)
 {
 	struct io_uring_sqe sqe = {
-		.opcode = URT__OP_MSG_RING,
+		.opcode = URT__OPCODE_MSG_RING,
 		.fd = r->fd,
 		.off = URT__RING_KICK,
 	};
@@ -216,9 +217,9 @@ static int ring_init_kick(struct urt__ring *r)
 		return 0;
 	}
 	r->features &= ~URT__F_MSG_RING;
-	r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->event_fd = urt__sys_eventfd();
 	if (r->event_fd < 0)
-		return -errno;
+		return r->event_fd;
 	arm_event(r);
 	return 0;
 }
@@ -262,12 +263,12 @@ int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 	r->fd = ring_setup(r, entries, &p);
 	if (r->fd < 0)
 		return r->fd;
+	err = probe_cancel_any(r);
 	if ((p.features & (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP)) !=
-		    (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP) ||
-	    !has_cancel_any(r)) {
+	    (IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP))
 		err = -ENOSYS;
+	if (err)
 		goto out_close;
-	}
 	err = ring_map(r, &p);
 	if (err)
 		goto out_close;
@@ -287,12 +288,38 @@ out_close:
 	return err;
 }
 
-void urt__ring_destroy(struct urt__ring *r)
+int urt__ring_register(struct urt__ring *r, const int *files, unsigned nr_files,
+		       const struct iovec *buffers, unsigned nr_buffers)
+{
+	int err = 0;
+
+	if (nr_files)
+		err = urt__sys_ring_register(r->fd, IORING_REGISTER_FILES,
+					     files, nr_files);
+	if (!err && nr_buffers)
+		err = urt__sys_ring_register(r->fd, IORING_REGISTER_BUFFERS,
+					     buffers, nr_buffers);
+	return err;
+}
+
+/* Else the ring, and the kernel's threads for it, would live as long as the
+ * calling thread. */
+static void ring_unregister_self(struct urt__ring *r)
 {
 	struct io_uring_rsrc_update u = { .offset = r->enter_fd };
+	int err;
 
-	if (r->enter_flags & IORING_ENTER_REGISTERED_RING)
-		urt__sys_ring_register(r->fd, URT__UNREGISTER_RING_FDS, &u, 1);
+	if (!(r->enter_flags & IORING_ENTER_REGISTERED_RING))
+		return;
+	do
+		err = urt__sys_ring_register(r->fd, URT__UNREGISTER_RING_FDS,
+					     &u, 1);
+	while (err == -ENOMEM || err == -EAGAIN || err == -EINTR);
+}
+
+void urt__ring_destroy(struct urt__ring *r)
+{
+	ring_unregister_self(r);
 	if (r->event_fd >= 0)
 		close(r->event_fd);
 	munmap(r->sqes_map, r->sqes_size);
@@ -300,16 +327,22 @@ void urt__ring_destroy(struct urt__ring *r)
 	close(r->fd);
 }
 
-static void complete(struct urt__ring *r, const struct io_uring_cqe *cqe)
+static void complete(struct urt__ring *r, struct io_uring_cqe *cqe)
 {
-	struct urt__op *op = (void *)(uintptr_t)cqe->user_data;
+	struct urt__op *op;
 
-	if (cqe->user_data == URT__RING_KICK) {
-		r->event_armed &= !!(cqe->flags & IORING_CQE_F_MORE);
-		return;
+	if (urt__unlikely(cqe->user_data &
+			  (URT__RING_KICK | URT__RING_SPOILED))) {
+		if (cqe->user_data == URT__RING_KICK) {
+			r->event_armed &= !!(cqe->flags & IORING_CQE_F_MORE);
+			return;
+		}
+		cqe->user_data &= ~URT__RING_SPOILED;
+		cqe->res = -urt__sys_faults[URT__SYS_OPERATION].err;
 	}
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		r->inflight--;
+	op = (void *)(uintptr_t)cqe->user_data;
 	if (cqe->user_data != URT__RING_IGNORE)
 		op->done(op, cqe->res, cqe->flags);
 }
@@ -345,6 +378,8 @@ static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
 	unsigned queued = urt__ring_queued(r);
 	int ret;
 
+	if (urt__sys_armed(URT__SYS_OPERATION))
+		urt__ring_spoil(r);
 	io_uring_smp_store_release(r->sq_ktail, r->sq_tail);
 	urt__count(r->stats, URT__STAT_ENTERS);
 	ret = urt__sys_ring_enter(r->enter_fd, queued, wait_nr,
@@ -389,6 +424,11 @@ void urt__ring_wait(struct urt__ring *r, int64_t timeout_ns)
 		r->no_room_tries = 0;
 	else if (++r->no_room_tries > 16)
 		sched_yield(); /* give the kernel's threads the CPU */
+}
+
+void urt__ring_submit(struct urt__ring *r)
+{
+	enter(r, 0, 0, NULL, 0);
 }
 
 unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)

@@ -19,6 +19,8 @@ struct urt__op {
 #define URT__RING_IGNORE UINT64_C(0)
 /* ... and one that only wakes, and belongs to no request of this ring. */
 #define URT__RING_KICK UINT64_C(1)
+/* Beside an op's address, for tests: its result is replaced; fault.c. */
+#define URT__RING_SPOILED UINT64_C(2)
 
 struct urt__ring {
 	/* submission queue; the kernel reads tail and writes head */
@@ -57,6 +59,13 @@ int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
 void urt__ring_destroy(struct urt__ring *);
 
+/*
+ * Files and memory that operations may name by their index: IOSQE_FIXED_FILE
+ * and READ_FIXED. On the ring's thread. -errno of io_uring_register(2).
+ */
+int urt__ring_register(struct urt__ring *, const int *files, unsigned nr_files,
+		       const struct iovec *buffers, unsigned nr_buffers);
+
 /* Bit for each opcode that the running kernel has. */
 uint64_t urt__ring_ops(const struct urt__ring *);
 
@@ -78,6 +87,9 @@ unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
 /* The same without calling done: for who must look round first. */
 void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
 
+/* Hands over what is queued, as far as there is room; calls no done. */
+void urt__ring_submit(struct urt__ring *);
+
 /*
  * From any thread: a wait in this ring, also the next one if none is going on,
  * ends soon. What the kicker wrote before, the owner sees after its reap.
@@ -98,6 +110,9 @@ unsigned urt__ring_reap(struct urt__ring *);
  * come: after that the kernel writes nowhere. Calls done as usual.
  */
 void urt__ring_drain(struct urt__ring *);
+
+/* For tests: makes queued requests fail, as urt__sys_faults wants it. */
+void urt__ring_spoil(struct urt__ring *);
 
 /* Entries that the kernel has not been given yet. */
 static inline unsigned urt__ring_queued(const struct urt__ring *r)

@@ -99,6 +99,7 @@ struct urt_coro {
 	struct urt__op *op;
 	struct urt__worker *_Atomic op_worker;
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
+	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
 	bool cancel_sent;	    /* op_worker's thread only */
 
 	/* In op_worker's inbox: link, and whether it is there. */

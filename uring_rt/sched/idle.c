@@ -129,14 +129,17 @@ static bool look_again(const struct urt__worker *w)
 /*
  * All were hopeless at the given epoch. A plain thread may yet bring something;
  * and one that did, and is gone by the time that threads are counted, has
- * changed the epoch.
+ * changed the epoch. Nobody is told when one ends: the monitor has a worker
+ * look again.
  */
 static void deadlock(uint64_t epoch)
 {
 	bool same;
 
-	if (urt__rt.other_threads())
+	if (urt__rt.other_threads()) {
+		atomic_store(&urt__rt.doubt, true);
 		return;
+	}
 	urt__lock(&urt__rt.idle_lock);
 	same = urt__rt.epoch == epoch && all_hopeless();
 	urt__unlock(&urt__rt.idle_lock);

@@ -46,12 +46,12 @@
  * empty.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "sched.h"
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TICKS	    64u	   /* power of two */
@@ -345,23 +345,12 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 	sqe->user_data = URT__RING_IGNORE;
 }
 
-/*
- * The request must go to the ring that has the operation, and only its owner
- * may use that: another worker is told by its inbox. Whether the operation is
- * still on is for the owner to see, who alone reaps its completion; a
- * coroutine that has gone on since, or ended, is left alone.
- */
-void urt__op_cancel(struct urt_coro *c)
+static void inbox_push(struct urt_coro *c)
 {
-	struct urt__worker *w = urt__worker();
 	struct urt__worker *to =
 		atomic_load_explicit(&c->op_worker, memory_order_acquire);
 	struct urt_coro *head;
 
-	if (to == w) {
-		cancel_request(w, c);
-		return;
-	}
 	if (atomic_exchange(&c->in_inbox, true))
 		return;
 	head = atomic_load_explicit(&to->inbox, memory_order_relaxed);
@@ -370,7 +359,40 @@ void urt__op_cancel(struct urt_coro *c)
 	while (!atomic_compare_exchange_weak_explicit(&to->inbox, &head, c,
 						      memory_order_acq_rel,
 						      memory_order_relaxed));
-	urt__ring_kick(&to->ring);
+	if (to != urt__worker())
+		urt__ring_kick(&to->ring);
+}
+
+/*
+ * The request must go to the ring that has the operation, and only its owner
+ * may use that: another worker is told by its inbox. Whether the operation is
+ * still on is for the owner to see, who alone reaps its completion; a
+ * coroutine that has gone on since, or ended, is left alone.
+ */
+void urt__op_cancel(struct urt_coro *c)
+{
+	if (atomic_load_explicit(&c->op_worker, memory_order_acquire) ==
+	    urt__worker())
+		cancel_request(urt__worker(), c);
+	else
+		inbox_push(c);
+}
+
+void urt__op_close(struct urt_coro *c, uint64_t seq)
+{
+	atomic_store(&c->closed, seq);
+	inbox_push(c);
+}
+
+/* Whether somebody wants the wait that park tells of to end. */
+static bool end_wanted(struct urt_coro *c, uint64_t park)
+{
+	uint64_t seq = urt__park_seq(park);
+
+	return atomic_load(&c->closed) == seq ||
+	       (urt__park_state(park) == URT__IO &&
+		(atomic_load(&c->cancelled) ||
+		 atomic_load(&c->timed_out) == seq));
 }
 
 static void inbox_run(struct urt__worker *w)
@@ -382,27 +404,29 @@ static void inbox_run(struct urt__worker *w)
 		struct urt_coro *next = c->inbox_link;
 		uint64_t park;
 
-		/* Partner: the exchange in urt__op_cancel; who finds it true
-		 * has made its wish known before, and we look after. */
+		/* Partner: the exchange in inbox_push; who finds it true has
+		 * made its wish known before, and we look after. */
 		atomic_exchange(&c->in_inbox, false);
 		park = atomic_load(&c->park);
-		if (urt__park_state(park) == URT__IO &&
-		    (atomic_load(&c->cancelled) ||
-		     atomic_load(&c->timed_out) == urt__park_seq(park))) {
-			/* If it has gone on to another ring since, who wanted
-			 * that one's operation to end left it to us. */
+		/* If it has gone on to another ring since, who wanted that
+		 * one's operation to end left it to us. */
+		if (end_wanted(c, park)) {
 			if (atomic_load(&c->op_worker) != w)
-				urt__op_cancel(c);
-			else if (!c->firm)
+				inbox_push(c);
+			else if (urt__park_state(park) == URT__IO && !c->firm)
 				cancel_request(w, c);
 		}
 		c = next;
 	}
 }
 
+/* Others rely on it: out of memory, the kernel is asked again. */
 void urt__membarrier(void)
 {
-	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	int err;
+
+	while ((err = urt__sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)))
+		URT_BUG_ON(err != -ENOMEM && err != -EAGAIN && err != -EINTR);
 }
 
 void urt__cancel_fence(void)
@@ -1194,7 +1218,7 @@ void urt__worker_loop(struct urt__worker *w)
 
 struct urt__proc *urt__proc_new(unsigned index)
 {
-	struct urt__proc *p = aligned_alloc(URT__CACHELINE, sizeof(*p));
+	struct urt__proc *p = urt__sys_alloc_lines(sizeof(*p));
 
 	if (!p)
 		return NULL;
@@ -1213,6 +1237,8 @@ void urt__proc_free(struct urt__proc *p)
 
 int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 {
+	int err;
+
 	memset(w, 0, sizeof(*w));
 	w->index = index;
 	w->proc = p;
@@ -1223,8 +1249,15 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 	urt__trace_look(w);
 	w->tid = gettid();
 	urt__san_thread(&w->loop_san);
-	return urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,
-			      w->stats);
+	err = urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,
+			     w->stats);
+	if (err)
+		return err;
+	err = urt__ring_register(&w->ring, urt__rt.files, urt__rt.nr_files,
+				 urt__rt.buffers, urt__rt.nr_buffers);
+	if (err)
+		urt__ring_destroy(&w->ring);
+	return err;
 }
 
 void urt__worker_destroy(struct urt__worker *w)

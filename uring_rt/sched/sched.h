@@ -69,6 +69,9 @@ enum urt__worker_state {
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
 
+/* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
+enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
+
 /* A thread and its ring: Go's M. */
 struct urt__worker {
 	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
@@ -107,6 +110,7 @@ struct urt__worker {
 	uint64_t trace_left; /* id of who left by the last traced switch */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
+	struct urt__lending *lending;	/* wait/lend.c's; NULL: none yet */
 
 	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
 	_Atomic uint8_t state;		    /* enum urt__worker_state */
@@ -117,7 +121,7 @@ struct urt__worker {
 	int tid;	      /* of its thread; 0 before it runs */
 	_Atomic bool preempt; /* the next signal should also preempt */
 	_Atomic bool stalled; /* ... and print a backtrace */
-	_Atomic uint32_t parked_signal; /* stop the world: see watch/dump.c */
+	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;
 	struct urt__ring ring;
@@ -148,6 +152,11 @@ struct urt__runtime {
 	unsigned features; /* that rings may use */
 	uint64_t ops;	   /* bit for each opcode that the kernel has */
 	unsigned ring_entries;
+	/* Registered with every ring; copies of the options'. */
+	int *files;
+	unsigned nr_files;
+	struct iovec *buffers;
+	unsigned nr_buffers;
 
 	struct urt__proc *proc[URT__PROCS_MAX];
 	unsigned nr_procs;
@@ -172,6 +181,8 @@ struct urt__runtime {
 	struct urt_coro *pool[URT__CLASSES];
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
+
+	_Atomic bool doubt; /* a deadlock, but for threads of the program's */
 
 	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
 
@@ -347,6 +358,9 @@ void urt__cancel_marked(struct urt_coro *);
 
 /* The operation of c, in state IO, shall end soon. */
 void urt__op_cancel(struct urt_coro *c);
+/* The same for wait number seq, which may be about to park; does not touch the
+ * ring, so a lock may be held that completions take. */
+void urt__op_close(struct urt_coro *c, uint64_t seq);
 
 /* Lets others go first. */
 void urt__yield(struct urt__worker *);

@@ -21,6 +21,7 @@
  * children are 4i - 2 .. 4i + 1, four in one cache line); len is their sum.
  */
 #include "timers.h"
+#include "../base/sys.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static inline struct urt__timer *lane_at(const struct urt__lane *l, uint32_t i)
 static int lane_grow(struct urt__lane *l)
 {
 	uint32_t room = l->room ? l->room * 2 : 64;
-	struct urt__timer *ring = malloc(room * sizeof(*ring));
+	struct urt__timer *ring = urt__sys_alloc(room * sizeof(*ring));
 
 	if (!ring)
 		return -ENOMEM;
@@ -142,9 +143,7 @@ static int heap_grow(struct urt__timers *t)
 	uint32_t room = t->heap_room ? t->heap_room * 2 : 64;
 	size_t lead = URT__CACHELINE - 2 * sizeof(struct urt__timer);
 	size_t size = lead + (room + 4) * sizeof(struct urt__timer);
-	char *memory = aligned_alloc(URT__CACHELINE,
-				     (size + URT__CACHELINE - 1) &
-					     ~(size_t)(URT__CACHELINE - 1));
+	char *memory = urt__sys_alloc_lines(size);
 
 	if (!memory)
 		return -ENOMEM;

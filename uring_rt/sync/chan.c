@@ -19,6 +19,7 @@
  * A waiter is claimed before its element is copied: an element given to a
  * receiver whose deadline passed would be lost.
  */
+#include "../base/sys.h"
 #include "chan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ struct urt_chan *urt_chan_new(size_t elem_size, size_t capacity)
 	if (__builtin_mul_overflow(elem_size, capacity, &size) ||
 	    __builtin_add_overflow(size, sizeof(*ch), &size))
 		return NULL;
-	ch = calloc(1, size);
+	ch = urt__sys_zalloc(size);
 	if (!ch)
 		return NULL;
 	ch->elem_size = elem_size;

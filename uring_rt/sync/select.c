@@ -12,6 +12,7 @@
  *
  * A channel may be named by several cases; it is locked once.
  */
+#include "../base/sys.h"
 #include "chan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +183,8 @@ int urt_select(struct urt_case *cases, size_t n, int64_t deadline_ns)
 	if (n > ON_STACK) {
 		if (n > SIZE_MAX / 2 / sizeof(*s.waiter))
 			return -EINVAL;
-		memory = malloc(n * (sizeof(*s.waiter) + sizeof(*s.order)));
+		memory = urt__sys_alloc(n *
+					(sizeof(*s.waiter) + sizeof(*s.order)));
 		if (!memory)
 			return -ENOMEM;
 		s.waiter = memory;

@@ -6,7 +6,8 @@
  * A job lies on its coroutine's stack. The coroutine parks; a pool thread takes
  * the job, runs it and readies the coroutine by the global queue. The kernel or
  * a library may use the coroutine's memory while it runs, so the wait is firm:
- * no deadline and no cancellation ends it.
+ * no deadline and no cancellation ends it. Detached jobs are on the heap, and
+ * nobody waits for them here.
  *
  * The pool grows by one thread when there are as many jobs as idle threads, up
  * to the bound; beyond that jobs queue. A thread that has been idle for IDLE_NS ends. All
@@ -16,9 +17,11 @@
  * runs next.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "wait.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #undef errno
 
@@ -29,8 +32,9 @@ struct job {
 	int64_t (*fn)(void *);
 	void *arg;
 	int64_t result;
-	struct urt_coro *coro;
+	struct urt_coro *coro; /* NULL: detached, and these two unused */
 	uint64_t seq;
+	void (*dropped)(void *arg); /* of a detached one; see wait.h */
 };
 
 static struct {
@@ -49,6 +53,10 @@ static void finish(struct job *job, int64_t result)
 {
 	struct urt_coro *c = job->coro;
 
+	if (!c) {
+		free(job);
+		return;
+	}
 	job->result = result;
 	URT_BUG_ON(!urt__claim(c, job->seq));
 	urt__ready(c);
@@ -108,25 +116,19 @@ static void grow(void)
 {
 	pthread_attr_t attr;
 	pthread_t t;
-	sigset_t all, old;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (!pthread_create(&t, &attr, thread_main, NULL))
+	if (!urt__sys_thread(&t, &attr, thread_main, NULL))
 		pool.threads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 }
 
-/* The coroutine is parked by now. */
-static void commit_job(struct urt__worker *w, void *arg)
+/* False: there is no thread, not even one. */
+static bool enqueue(struct job *job)
 {
-	struct job *job = arg;
 	bool queued;
 
-	(void)w;
 	pthread_mutex_lock(&pool.lock);
 	if (pool.queued >= pool.idle && pool.threads < pool.max)
 		grow();
@@ -142,8 +144,15 @@ static void commit_job(struct urt__worker *w, void *arg)
 		pthread_cond_signal(&pool.work);
 	}
 	pthread_mutex_unlock(&pool.lock);
-	if (!queued)
-		finish(job, -EAGAIN);
+	return queued;
+}
+
+/* The coroutine is parked by now. */
+static void commit_job(struct urt__worker *w, void *arg)
+{
+	(void)w;
+	if (!enqueue(arg))
+		finish(arg, -EAGAIN);
 }
 
 int64_t urt_blocking(int64_t (*fn)(void *), void *arg)
@@ -160,6 +169,28 @@ int64_t urt_blocking(int64_t (*fn)(void *), void *arg)
 	urt__park(w, URT__R_BLOCKING, URT__WAITING, commit_job, &job);
 	urt__leave();
 	return job.result;
+}
+
+int urt__blocking_start(int64_t (*fn)(void *), void *arg,
+			void (*dropped)(void *))
+{
+	struct urt__worker *w = urt__enter(false);
+	struct job *job;
+	int err = 0;
+
+	if (!w)
+		return -EPERM;
+	job = malloc(sizeof(*job));
+	if (job) {
+		*job = (struct job){ .fn = fn, .arg = arg, .dropped = dropped };
+		urt__count(w->stats, URT__STAT_BLOCKING);
+	}
+	if (!job || !enqueue(job)) {
+		err = job ? -EAGAIN : -ENOMEM;
+		free(job);
+	}
+	urt__leave();
+	return err;
 }
 
 void urt__blocking_open(unsigned max)
@@ -179,9 +210,15 @@ void urt__blocking_open(unsigned max)
  * that are running are waited for, since they use their coroutine's stack. */
 void urt__blocking_close(void)
 {
+	struct job *job;
+
 	pthread_mutex_lock(&pool.lock);
-	pool.head = pool.tail = NULL;
-	pool.queued = 0;
+	while ((job = take())) {
+		if (job->coro)
+			continue;
+		job->dropped(job->arg);
+		free(job);
+	}
 	pool.closing = true;
 	pthread_cond_broadcast(&pool.work);
 	while (pool.threads)

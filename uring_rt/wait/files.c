@@ -8,6 +8,8 @@
  * the system call is made on the thread pool.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
+#include "fds.h"
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -34,31 +36,32 @@ static int64_t make_call(void *arg)
 	return ret < 0 ? -*__errno_location() : ret;
 }
 
-static int either(const struct io_uring_sqe *request, const struct call *call,
-		  int64_t deadline_ns)
+/* By the ring, with how and events as for urt__io_call, or by the thread pool. */
+static int make(const struct io_uring_sqe *request, const struct call *call,
+		unsigned how, short events, int64_t deadline_ns)
 {
 	int ret;
 
-	if (!urt__enter(true))
+	if (urt__has_op(request->opcode))
+		return urt__io_call(request, how, events, deadline_ns);
+	if (!urt__current())
 		return -EPERM;
-	if (urt__rt.ops >> request->opcode & 1) {
-		do
-			ret = urt__io(request, 0, deadline_ns);
-		while (ret == -EINTR);
-		urt__leave();
-		return ret;
+	while ((ret = urt_blocking(make_call, (void *)call)) == -EAGAIN &&
+	       events) {
+		ret = urt_poll(request->fd, events, deadline_ns);
+		if (ret < 0)
+			break;
 	}
-	urt__leave();
-	return urt_blocking(make_call, (void *)call);
+	return ret;
+}
+
+static int either(const struct io_uring_sqe *request, const struct call *call,
+		  int64_t deadline_ns)
+{
+	return make(request, call, 0, 0, deadline_ns);
 }
 
 #define PTR(p) ((uintptr_t)(p))
-
-/* addr3 (bytes 48 to 55), which older headers do not name. */
-static void set_addr3(struct io_uring_sqe *r, const void *p)
-{
-	memcpy((char *)r + 48, &p, sizeof(p));
-}
 
 int urt_openat(int dir, const char *path, int flags, mode_t mode,
 	       int64_t deadline_ns)
@@ -97,7 +100,13 @@ ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_preadv2, { fd, PTR(iov), n, offset, 0, flags } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, urt__fd_how(fd, offset),
+		    flags & RWF_NOWAIT ? 0 : POLLIN, deadline_ns);
+}
+
+ssize_t urt_readv(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
+{
+	return urt_preadv2(fd, iov, n, -1, 0, deadline_ns);
 }
 
 ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
@@ -111,7 +120,13 @@ ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_pwritev2, { fd, PTR(iov), n, offset, 0, flags } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, urt__fd_how(fd, offset),
+		    flags & RWF_NOWAIT ? 0 : POLLOUT, deadline_ns);
+}
+
+ssize_t urt_writev(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
+{
+	return urt_pwritev2(fd, iov, n, -1, 0, deadline_ns);
 }
 
 int urt_fsync(int fd, int64_t deadline_ns)
@@ -298,7 +313,7 @@ int urt_setxattr(const char *path, const char *name, const void *value,
 	struct call c = { SYS_setxattr,
 			  { PTR(path), PTR(name), PTR(value), size, flags } };
 
-	set_addr3(&r, path);
+	urt__set_addr3(&r, PTR(path));
 	return either(&r, &c, deadline_ns);
 }
 
@@ -325,7 +340,7 @@ ssize_t urt_getxattr(const char *path, const char *name, void *value,
 	struct call c = { SYS_getxattr,
 			  { PTR(path), PTR(name), PTR(value), size } };
 
-	set_addr3(&r, path);
+	urt__set_addr3(&r, PTR(path));
 	return either(&r, &c, deadline_ns);
 }
 
@@ -339,7 +354,7 @@ ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 				  .splice_flags = flags };
 	struct call c = { SYS_tee, { in, out, len, flags } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_shutdown(int fd, int how, int64_t deadline_ns)
@@ -368,8 +383,8 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 	struct call c = { SYS_splice,
 			  { in, PTR(in_offset), out, PTR(out_offset), len,
 			    flags } };
-	bool by_ring = urt__rt.ops >> URT__OP_SPLICE & 1;
-	ssize_t n = either(&r, &c, deadline_ns);
+	bool by_ring = urt__has_op(URT__OP_SPLICE);
+	ssize_t n = make(&r, &c, URT__LISTED, 0, deadline_ns);
 
 	if (n > 0 && by_ring && in_offset)
 		*in_offset += n;
@@ -385,10 +400,10 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 static int wait_by_pidfd(pid_t pid, siginfo_t *info, int options,
 			 int64_t deadline_ns)
 {
-	int fd = syscall(SYS_pidfd_open, pid, 0), ret;
+	int fd = urt__sys_pidfd(pid), ret;
 
 	if (fd < 0)
-		return -*__errno_location();
+		return fd;
 	ret = urt_poll(fd, POLLIN, deadline_ns);
 	close(fd);
 	if (ret < 0)
@@ -410,7 +425,7 @@ int urt_waitid(idtype_t type, id_t id, siginfo_t *info, int options,
 	struct call c = { SYS_waitid, { type, id, PTR(info), options } };
 
 	if (type == P_PID && !(options & WNOHANG) &&
-	    !(urt__rt.ops >> URT__OP_WAITID & 1))
+	    !urt__has_op(URT__OP_WAITID))
 		return wait_by_pidfd(id, info, options, deadline_ns);
 	return either(&r, &c, deadline_ns);
 }

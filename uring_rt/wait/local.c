@@ -4,6 +4,7 @@
  * array is made at the first set; keys are the process's and never given back,
  * as few programs need more than a handful.
  */
+#include "../base/sys.h"
 #include "wait.h"
 #include <stdlib.h>
 #undef errno
@@ -36,7 +37,7 @@ int urt_local_set(int key, void *value)
 	if (key < 0 || key >= atomic_load(&nr_keys))
 		return -EINVAL;
 	if (!self->locals) {
-		self->locals = calloc(1, sizeof(*self->locals));
+		self->locals = urt__sys_zalloc(sizeof(*self->locals));
 		if (!self->locals)
 			return -ENOMEM;
 	}

@@ -50,6 +50,14 @@ void urt__blocking_close(void);
 void urt__blocking_forget(void);
 unsigned urt__blocking_threads(void);
 
+/*
+ * Calls fn(arg) on that pool, and nobody waits for it but the end of the run,
+ * which instead calls dropped(arg) if fn has not begun. 0; -EAGAIN: not even
+ * one thread; -ENOMEM; -EPERM: no coroutine. Does not suspend.
+ */
+int urt__blocking_start(int64_t (*fn)(void *), void *arg,
+			void (*dropped)(void *arg));
+
 /* A coroutine has returned: its local values and its scope see to it. */
 void urt__coro_ended(struct urt_coro *);
 void urt__scope_ended(struct urt_coro *);
@@ -59,8 +67,29 @@ void urt__locals_destroy(struct urt_coro *);
 #define URT__HERE UINT64_MAX
 
 /* One operation on the ring, filled in but for user_data; its result, or why
- * it was given up. Between enter and leave. */
+ * it was given up. Between enter and leave. _on: with an io of the caller's,
+ * whose fd is set if closing that is to end it. */
 struct io_uring_sqe;
+struct urt__io;
 int urt__io(const struct io_uring_sqe *, unsigned flags, int64_t deadline_ns);
+int urt__io_on(struct urt__io *, const struct io_uring_sqe *, unsigned flags,
+	       int64_t deadline_ns);
+#define URT__LISTED 1u /* closing its descriptor ends it */
+#define URT__SOON   2u /* handed over at once if there are two such */
+
+/* The same as a whole public call, again if it was interrupted. how: the above;
+ * events: what to poll for where the descriptor is non-blocking, 0: it does not
+ * wait then. */
+int urt__io_call(const struct io_uring_sqe *, unsigned how, short events,
+		 int64_t deadline_ns);
+
+/* A run's table of descriptors, with those that it registers with all rings.
+ * -ENOMEM. */
+int urt__fds_open(const int *fixed, unsigned nr_fixed);
+void urt__fds_close(void);
+
+/* The end of a run: all that is lent is gone. In a forked child: likewise. */
+void urt__lend_close(void);
+void urt__lend_forget(void);
 
 #endif

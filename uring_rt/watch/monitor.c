@@ -25,10 +25,17 @@
  * program makes no system calls; the first worker that wakes wakes it
  * (monitor_asleep; both sides set, fence, look).
  *
+ * Where only the program's own threads could still end a deadlock, nothing
+ * happens when the last of them ends. So the monitor then wakes a worker now and
+ * then, which looks again (idle.c); each time after twice as long, so that a
+ * program that really waits for such a thread uses no CPU, and the report comes
+ * before the deadlock is twice as old as it was when that thread ended.
+ *
  * It also makes the spare threads, prints the scheduler trace, and on SIGQUIT
  * stops the world and reports it.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +53,7 @@
 #define SLICE_NS      10000000
 #define LATE_NS	      100000000 /* the signal should have been handled */
 #define LINGER	      10	/* ticks that all sleep before it sleeps, too */
+#define DOUBT_NS      100000000 /* until it looks again for the first time */
 
 struct urt__debug urt__debug;
 
@@ -259,8 +267,9 @@ static void stop_the_world(void)
 		for (unsigned i = 0; i < n; i++) {
 			struct urt__worker *w = urt__rt.worker[i];
 
-			still += atomic_load(&w->parked_signal) == 2 ||
-				 atomic_load(&w->state) == URT__W_GONE;
+			still +=
+				atomic_load(&w->parked_signal) == URT__FROZEN ||
+				atomic_load(&w->state) == URT__W_GONE;
 		}
 		if (still == n)
 			return;
@@ -308,6 +317,57 @@ static bool need_short_ticks(void)
 	return false;
 }
 
+/* A deadlock, but for threads of the program's: when to look again. */
+static struct {
+	int64_t ns;	   /* how long it waits with that */
+	int64_t until_ns;  /* 0: it does not wait */
+	uint64_t switches; /* of all workers, when the doubt began */
+} doubt;
+
+static uint64_t all_switches(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += __atomic_load_n(
+			&urt__rt.worker[i]->stats->counter[URT__STAT_SWITCHES],
+			__ATOMIC_RELAXED);
+	return sum;
+}
+
+static int64_t long_sleep_ns(void)
+{
+	int64_t ns = urt__debug.sched_ns ? urt__debug.sched_ns : INT64_MAX;
+	int64_t now_ns = urt__clock_ns();
+	uint64_t switches;
+
+	if (!atomic_load(&urt__rt.doubt))
+		return ns;
+	switches = all_switches();
+	if (switches != doubt.switches) { /* it is another one */
+		doubt.switches = switches;
+		doubt.ns = DOUBT_NS;
+		doubt.until_ns = 0;
+	}
+	if (!doubt.until_ns)
+		doubt.until_ns = now_ns + doubt.ns;
+	if (doubt.until_ns - now_ns < ns)
+		ns = doubt.until_ns - now_ns;
+	return ns > 0 ? ns : 0;
+}
+
+/* Who is woken finds nothing, and has the same doubt again or none. */
+static void look_again(int64_t now_ns)
+{
+	if (!doubt.until_ns || now_ns < doubt.until_ns)
+		return;
+	doubt.until_ns = 0;
+	doubt.ns *= 2;
+	if (atomic_exchange(&urt__rt.doubt, false))
+		urt__wake_one();
+}
+
 /* How long to sleep; INT64_MAX: until somebody wakes. */
 static int64_t tick_ns(unsigned *lingered)
 {
@@ -325,7 +385,7 @@ static int64_t tick_ns(unsigned *lingered)
 		atomic_store(&urt__rt.monitor_asleep, 0);
 		return TICK_NS;
 	}
-	return urt__debug.sched_ns ? urt__debug.sched_ns : INT64_MAX;
+	return long_sleep_ns();
 }
 
 static void *monitor_main(void *arg)
@@ -344,6 +404,7 @@ static void *monitor_main(void *arg)
 		sleep_for(rung, ns);
 		atomic_store(&urt__rt.monitor_asleep, 0);
 		look_at_all(urt__clock_ns());
+		look_again(urt__clock_ns());
 		trace(urt__clock_ns());
 	}
 	return NULL;
@@ -356,17 +417,12 @@ void urt__monitor_forget(void)
 
 int urt__monitor_start(void)
 {
-	sigset_t all, old;
-	int err;
 
 	memset(seen, 0, sizeof(seen));
+	memset(&doubt, 0, sizeof(doubt));
 	atomic_store(&stopping, false);
 	urt__rt.monitor_wake = wake;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, monitor_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -err;
+	return urt__sys_thread(&thread, NULL, monitor_main, NULL);
 }
 
 void urt__monitor_stop(void)

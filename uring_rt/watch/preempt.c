@@ -266,12 +266,15 @@ static bool preempt(struct urt__worker *w, ucontext_t *u)
 /* ---- the handler ------------------------------------------------------- */
 
 /* The world is stopped: nothing more is done on this thread. */
-static void freeze(struct urt__worker *w)
+static void freeze(struct urt__worker *w, const void *context)
 {
-	atomic_store(&w->parked_signal, 2);
+	atomic_store(&w->parked_signal, URT__FREEZING);
+	urt__report_interrupted(w, context);
+	atomic_store(&w->parked_signal, URT__FROZEN);
 	for (;;)
 		syscall(SYS_futex, &w->parked_signal,
-			FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 2, NULL, NULL, 0);
+			FUTEX_WAIT | FUTEX_PRIVATE_FLAG, URT__FROZEN, NULL,
+			NULL, 0);
 }
 
 static void on_urg(int sig, siginfo_t *info, void *context)
@@ -287,8 +290,8 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 			old_urg.sa_handler(sig);
 		return;
 	}
-	if (atomic_load(&w->parked_signal) == 1)
-		freeze(w);
+	if (atomic_load(&w->parked_signal) == URT__FREEZE)
+		freeze(w, context);
 	if (atomic_load_explicit(&w->in_rt, memory_order_relaxed))
 		return;
 	/* Keeps out the taker of the processor, which looks at in_rt under
@@ -317,7 +320,7 @@ void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
 
 void urt__preempt_freeze(struct urt__worker *w)
 {
-	atomic_store(&w->parked_signal, 1);
+	atomic_store(&w->parked_signal, URT__FREEZE);
 	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 }
 

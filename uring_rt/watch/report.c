@@ -6,7 +6,8 @@
  * runs backtrace(3) in the commit that every resumed coroutine runs first, and
  * switches back (urt__visit). So the unwinder sees an ordinary stack, and no
  * second way of walking stacks is needed. Only for coroutines that are parked
- * while nothing else runs.
+ * while nothing else runs; those that run are stopped by a signal, in whose
+ * handler their thread does it.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 #undef errno
 
@@ -29,6 +31,7 @@
 #define VISIT_NEEDS	  6144 /* bytes of stack, for the unwinder */
 
 static struct sigaction old_segv, old_quit;
+static pid_t run_pid; /* whose run it is */
 
 /* ---- names and backtraces ---------------------------------------------- */
 
@@ -84,6 +87,48 @@ void urt__report_backtrace(void)
 		print_frame(i - 1, pc[i]);
 }
 
+/*
+ * Of a coroutine that is running when the world is stopped, only its own thread
+ * can take a backtrace: in the signal handler that then keeps it there. Frames
+ * of the handler lie above the interrupted program counter.
+ */
+static struct {
+	void *pc[FRAMES_MAX];
+	int first, n;
+} interrupted[URT__WORKERS_MAX];
+
+static void *interrupted_pc(const ucontext_t *u)
+{
+#if defined(__x86_64__)
+	return (void *)(uintptr_t)u->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+	return (void *)(uintptr_t)u->uc_mcontext.pc;
+#else
+	return (void)u, NULL;
+#endif
+}
+
+void urt__report_interrupted(const struct urt__worker *w, const void *context)
+{
+	void **pc = interrupted[w->index].pc;
+	int n = backtrace(pc, FRAMES_MAX), first = 0;
+
+	while (first < n && pc[first] != interrupted_pc(context))
+		first++;
+	interrupted[w->index].first = first < n ? first : 0;
+	interrupted[w->index].n = n;
+}
+
+static void print_interrupted(const struct urt__worker *w)
+{
+	int first = interrupted[w->index].first;
+
+	if (atomic_load(&w->parked_signal) != URT__FROZEN)
+		return; /* it could not be reached */
+	for (int i = first; i < interrupted[w->index].n; i++)
+		print_frame(i - first, interrupted[w->index].pc[i]);
+}
+
 static void backtrace_visited(void *arg)
 {
 	(void)arg;
@@ -132,6 +177,7 @@ static void print_coroutine(struct urt_coro *c, void *arg)
 	on = l->leaks ? NULL : runs_on(c);
 	if (on) {
 		urt__print("%s [running on worker %u]\n", name, on->index);
+		print_interrupted(on);
 		return;
 	}
 	urt__print("%s [%s]\n", name, urt__reason_names[reason]);
@@ -267,8 +313,13 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 
 static void on_quit(int sig)
 {
-	(void)sig;
-	urt__monitor_quit();
+	if (getpid() == run_pid) {
+		urt__monitor_quit();
+		return;
+	}
+	/* A forked child that has not come to forget the run. */
+	sigaction(sig, &old_quit, NULL);
+	raise(sig);
 }
 
 void urt__report_open(void)
@@ -279,6 +330,7 @@ void urt__report_open(void)
 				  .sa_flags = SA_ONSTACK | SA_RESTART };
 	void *pc[1];
 
+	run_pid = getpid();
 	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
 	sigaction(SIGSEGV, &segv, &old_segv);
 	sigaction(SIGQUIT, NULL, &old_quit);
@@ -303,7 +355,7 @@ void urt__signal_stack_enter(struct urt__worker *w)
 			  -1, 0))
 		return;
 	ss.ss_sp = w->signal_stack;
-	sigaltstack(&ss, &w->old_signal_stack);
+	urt__sys_sigaltstack(&ss, &w->old_signal_stack);
 }
 
 void urt__signal_stack_leave(struct urt__worker *w)

@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../net/signal.h"
 #include "watch.h"
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -26,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #undef errno
 
@@ -36,6 +36,7 @@
 #define RING_ENTRIES_DEFAULT 256
 #define RING_ENTRIES_MAX     4096
 #define BLOCKING_DEFAULT     64
+#define REGISTERED_MAX	     1024
 
 static atomic_bool running;
 static char why[256] = "no run has failed";
@@ -73,6 +74,15 @@ static int because_io_uring(int err)
 			       "container's seccomp profile: with Docker, run "
 			       "with `--security-opt seccomp=unconfined` or a "
 			       "profile that allows io_uring_*");
+	if (err == -EBADF)
+		return because(err, "urt_options.files: not all of them are "
+				    "open descriptors");
+	if (err == -EFAULT)
+		return because(err, "urt_options.buffers: not all of that is "
+				    "memory");
+	if (err == -ENOMEM && urt__rt.nr_buffers)
+		return because(err, "urt_options.buffers: over the limit of "
+				    "locked memory (ulimit -l)");
 	if (err == -ENOMEM)
 		return because(err, "io_uring_setup: out of memory, or over "
 				    "the limit of locked memory (ulimit -l)");
@@ -168,6 +178,9 @@ static int check_options(struct urt_options *o)
 	if (o->max_coroutines > COROUTINES_DEFAULT)
 		return because(-EINVAL,
 			       "urt_options.max_coroutines: at most 2097152");
+	if (o->nr_files > REGISTERED_MAX || o->nr_buffers > REGISTERED_MAX)
+		return because(-EINVAL, "urt_options.nr_files, nr_buffers: at "
+					"most 1024");
 	if (o->ring_entries > RING_ENTRIES_MAX)
 		return because(-EINVAL,
 			       "urt_options.ring_entries: at most 4096");
@@ -255,7 +268,6 @@ static void *worker_main(void *arg)
 	struct birth *b = arg;
 	struct urt__worker *w = b->worker;
 
-	/* The monitor, which makes spares, blocks all signals. */
 	pthread_sigmask(SIG_SETMASK, &callers_mask, NULL);
 	b->err = worker_begin(w, b->index, b->proc);
 	if (b->err) {
@@ -278,11 +290,11 @@ static int worker_add(struct urt__proc *p)
 	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX ||
 	    atomic_load(&urt__rt.stop))
 		return -EAGAIN;
-	b.worker = aligned_alloc(URT__CACHELINE, sizeof(*b.worker));
+	b.worker = urt__sys_alloc_lines(sizeof(*b.worker));
 	if (!b.worker)
 		return -ENOMEM;
 	sem_init(&b.ready, 0, 0);
-	err = -pthread_create(&t, NULL, worker_main, &b);
+	err = urt__sys_thread(&t, NULL, worker_main, &b);
 	if (!err) {
 		while (sem_wait(&b.ready))
 			;
@@ -333,10 +345,11 @@ static void join_threads(void)
 
 static void workers_free(void)
 {
-	for (unsigned i = 0; i < urt__rt.nr_workers; i++) {
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		urt__worker_destroy(urt__rt.worker[i]);
+	urt__lend_close();
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		free(urt__rt.worker[i]);
-	}
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
 		urt__proc_free(urt__rt.proc[i]);
 }
@@ -359,6 +372,7 @@ static void coro_ended(struct urt_coro *c)
 static void forget_in_child(void)
 {
 	if (atomic_exchange(&running, false)) {
+		urt__signals_forget();
 		urt__report_close();
 		urt__preempt_close();
 	}
@@ -367,12 +381,32 @@ static void forget_in_child(void)
 	urt__monitor_forget();
 	urt__behalf_forget();
 	urt__blocking_forget();
+	urt__lend_forget();
 	pthread_mutex_init(&threads_lock, NULL);
 }
 
 static void watch_forks(void)
 {
 	pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+/* What every ring registers, those of later workers, too. */
+static int keep_registered(const struct urt_options *o)
+{
+	size_t files = o->nr_files * sizeof(*o->files);
+	size_t buffers = o->nr_buffers * sizeof(*o->buffers);
+
+	urt__rt.files = urt__sys_alloc(files + !files);
+	urt__rt.buffers = urt__sys_alloc(buffers + !buffers);
+	if (!urt__rt.files || !urt__rt.buffers)
+		return because(-ENOMEM, "out of memory");
+	if (files)
+		memcpy(urt__rt.files, o->files, files);
+	if (buffers)
+		memcpy(urt__rt.buffers, o->buffers, buffers);
+	urt__rt.nr_files = o->nr_files;
+	urt__rt.nr_buffers = o->nr_buffers;
+	return 0;
 }
 
 static void runtime_init(const struct urt_options *o, unsigned f)
@@ -393,8 +427,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 		rt->stack_size[i] = (size_t)STACK_MIN << 2 * (i - 1);
 	rt->membarrier =
 		f & URT__F_MEMBARRIER &&
-		!syscall(SYS_membarrier,
-			 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+		!urt__sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	urt__shared = o->workers > 1;
 	nr_joined = 0;
 	pthread_sigmask(SIG_SETMASK, NULL, &callers_mask);
@@ -413,7 +446,7 @@ static int procs_new(void)
 /* The calling thread's worker, then those of other threads. */
 static int workers_new(void)
 {
-	struct urt__worker *w = aligned_alloc(URT__CACHELINE, sizeof(*w));
+	struct urt__worker *w = urt__sys_alloc_lines(sizeof(*w));
 	int err = w ? worker_begin(w, 0, urt__rt.proc[0]) : -ENOMEM;
 
 	if (err) {
@@ -523,15 +556,31 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	if (err) {
 		because(err, "no address space for the stacks (ulimit -v, or "
 			     "urt_options.max_coroutines)");
-	} else {
-		urt__preempt_open();
-		urt__report_open();
-		err = run_workers(first, o);
-		urt__report_close();
-		urt__preempt_close();
+		goto out_pages;
 	}
+	err = urt__fds_open(o->files, o->nr_files);
+	if (err) {
+		because(err, "no address space for the table of descriptors "
+			     "(ulimit -v)");
+		goto out_stacks;
+	}
+	err = keep_registered(o);
+	if (err)
+		goto out_fds;
+	urt__preempt_open();
+	urt__report_open();
+	err = run_workers(first, o);
+	urt__signals_close();
+	urt__report_close();
+	urt__preempt_close();
+out_fds:
+	free(rt->files);
+	free(rt->buffers);
+	urt__fds_close();
+out_stacks:
 	for (unsigned i = 0; i < URT__CLASSES; i++)
 		urt__stacks_destroy(&rt->stacks[i]);
+out_pages:
 	pages_close();
 	return err;
 }

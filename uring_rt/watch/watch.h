@@ -40,6 +40,9 @@ bool urt__report_other_threads(void);
 void urt__report_deadlock(void);
 /* Of the calling thread, in a signal handler or not. */
 void urt__report_backtrace(void);
+/* Keeps that of the calling thread, which a signal with this context
+ * interrupted, for urt__report_all. */
+void urt__report_interrupted(const struct urt__worker *, const void *context);
 /* Every coroutine, where the world is stopped; w: the caller's. */
 void urt__report_all(struct urt__worker *w);
 void urt__report_leaks(void);

@@ -1,0 +1,838 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Whole programs on a system that fails.
+ *
+ * Each program runs again and again in a child of its own, and each time the
+ * next call of a kind fails (base/sys.h), until one run has come to its end
+ * before that call. Whatever fails, a run ends with success, and then with all
+ * data in place, or with an error that one of the program's own calls returned;
+ * not by a hang, a crash, or with anything left behind: descriptors, threads,
+ * mappings, and under AddressSanitizer memory.
+ *
+ * URT_FAULT="OPERATION EINTR" is for one kind, URT_FAULT_STEP=8 for every eighth
+ * call; URT_VERBOSE says how many calls there were.
+ */
+#define _GNU_SOURCE
+#include "../uring_rt/base/sys.h"
+#include "../uring_rt/urt.h"
+#include "test.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_S 20
+#define MANY	   40 /* failures in a row */
+
+static const int64_t never = URT_NEVER;
+static atomic_int errors; /* that the program's calls have returned */
+static atomic_int why_not;
+
+/* The program's own way with errors: it gives up with the first. */
+#define TRY(call)                                     \
+	({                                            \
+		int64_t try_ret = (call);             \
+                                                      \
+		if (try_ret < 0) {                    \
+			atomic_fetch_add(&errors, 1); \
+			return try_ret;               \
+		}                                     \
+		try_ret;                              \
+	})
+
+/* What must not be, whatever failed. */
+#define NEVER(what)                                                     \
+	do {                                                            \
+		if (what) {                                             \
+			fprintf(stderr, "%s:%d: " #what "\n", __func__, \
+				__LINE__);                              \
+			abort();                                        \
+		}                                                       \
+	} while (0)
+
+static int write_all(int fd, const char *buf, size_t len)
+{
+	for (size_t done = 0; done < len;)
+		done += TRY(urt_write(fd, buf + done, len - done, never));
+	return 0;
+}
+
+/* ---- echo -------------------------------------------------------------- */
+
+#define CLIENTS 3
+#define MESSAGE 5000
+
+static struct sockaddr_in echo_at;
+static int listener;
+
+/* Else each small rest waits 40 ms for an acknowledgement. */
+static void at_once(int fd)
+{
+	NEVER(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 },
+			 sizeof(int)));
+}
+
+static int echo_on(int fd)
+{
+	char buf[2000];
+	ssize_t n;
+
+	while ((n = TRY(urt_recv(fd, buf, sizeof(buf), 0, never))))
+		for (ssize_t i = 0; i < n;)
+			i += TRY(urt_send(fd, buf + i, n - i, MSG_NOSIGNAL,
+					  never));
+	return 0;
+}
+
+static int echo_lent_on(int fd)
+{
+	void *data;
+	ssize_t n;
+
+	while ((n = TRY(urt_recv_lent(fd, &data, 0, never)))) {
+		int ret = write_all(fd, data, n);
+
+		urt_lent_return(data);
+		TRY(ret);
+	}
+	return 0;
+}
+
+static bool lent;
+
+static int echo_one(void *arg)
+{
+	int fd = (intptr_t)arg, ret;
+
+	at_once(fd);
+	ret = lent ? echo_lent_on(fd) : echo_on(fd);
+	urt_close(fd);
+	return ret;
+}
+
+static int echo_server(void *arg)
+{
+	struct urt_scope *s = arg;
+
+	for (int i = 0; i < CLIENTS; i++) {
+		int fd = TRY(
+			urt_accept(listener, NULL, NULL, SOCK_CLOEXEC, never));
+		int err = urt_scope_go(s, echo_one, (void *)(intptr_t)fd);
+
+		if (err)
+			close(fd);
+		TRY(err);
+	}
+	return 0;
+}
+
+/* Writing and reading in turns. */
+static int echo_talk(int fd)
+{
+	char out[MESSAGE], in[MESSAGE];
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = i * 7 + fd;
+	TRY(urt_connect(fd, (void *)&echo_at, sizeof(echo_at), never));
+	for (int round = 0; round < 2; round++) {
+		TRY(write_all(fd, out, sizeof(out)));
+		for (size_t n, done = 0; done < sizeof(in); done += n) {
+			n = TRY(urt_recv(fd, in + done, sizeof(in) - done, 0,
+					 urt_after(20000 * MS)));
+			NEVER(!n && !atomic_load(&errors));
+			if (!n)
+				return -EPIPE;
+		}
+		NEVER(memcmp(in, out, sizeof(in)));
+	}
+	return 0;
+}
+
+static int echo_client(void *arg)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
+
+	at_once(fd);
+	ret = echo_talk(fd);
+	urt_close(fd);
+	return ret;
+}
+
+static int echo(void)
+{
+	socklen_t len = sizeof(echo_at);
+	struct urt_scope s;
+	int err = 0;
+
+	echo_at = (struct sockaddr_in){ .sin_family = AF_INET };
+	echo_at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	NEVER(bind(listener, (void *)&echo_at, len));
+	NEVER(getsockname(listener, (void *)&echo_at, &len));
+	NEVER(listen(listener, CLIENTS));
+	NEVER(urt_scope_open(&s, never));
+	err = urt_scope_go(&s, echo_server, &s);
+	for (int i = 0; i < CLIENTS && !err; i++)
+		err = urt_scope_go(&s, echo_client, NULL);
+	if (err)
+		urt_scope_cancel(&s);
+	if (err)
+		atomic_fetch_add(&errors, 1);
+	err = urt_scope_close(&s) ?: err;
+	close(listener);
+	return err;
+}
+
+static int echo_lent(void)
+{
+	lent = true;
+	return echo();
+}
+
+/* ---- copying a file ---------------------------------------------------- */
+
+#define FILE_SIZE 20000
+
+static char dir[] = "/dev/shm/urt-faults.XXXXXX"; /* fsync costs nothing */
+static int dir_fd;
+
+static void check_copy(const char *name)
+{
+	static char a[FILE_SIZE + 1], b[FILE_SIZE + 1];
+	int from = openat(dir_fd, "from", O_RDONLY | O_CLOEXEC);
+	int to = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+
+	NEVER(read(from, a, sizeof(a)) != FILE_SIZE);
+	NEVER(read(to, b, sizeof(b)) != FILE_SIZE);
+	NEVER(memcmp(a, b, FILE_SIZE));
+	close(from);
+	close(to);
+}
+
+static int copy_by_buffer(int from, int to)
+{
+	char buf[8192];
+	ssize_t n;
+
+	while ((n = TRY(urt_read(from, buf, sizeof(buf), never))))
+		TRY(write_all(to, buf, n));
+	TRY(urt_fsync(to, never));
+	return 0;
+}
+
+static int copy_through(int from, int to, const int *pipe)
+{
+	ssize_t n;
+
+	while ((n = TRY(urt_splice(from, NULL, pipe[1], NULL, 8192, 0, never))))
+		while (n)
+			n -= TRY(urt_splice(pipe[0], NULL, to, NULL, n, 0,
+					    never));
+	return 0;
+}
+
+static int copy_by_pipe(int from, int to)
+{
+	int pipe[2], ret;
+
+	NEVER(pipe2(pipe, O_CLOEXEC));
+	ret = copy_through(from, to, pipe);
+	close(pipe[0]);
+	close(pipe[1]);
+	return ret;
+}
+
+static int copy_with(const char *name, int (*how)(int from, int to))
+{
+	int from =
+		TRY(urt_openat(dir_fd, "from", O_RDONLY | O_CLOEXEC, 0, never));
+	int to = urt_openat(dir_fd, name,
+			    O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600,
+			    never);
+	int ret = to < 0 ? to : how(from, to);
+
+	urt_close(from);
+	if (to < 0)
+		TRY(to);
+	urt_close(to);
+	TRY(ret);
+	check_copy(name);
+	return 0;
+}
+
+static int copy(void)
+{
+	TRY(copy_with("a", copy_by_buffer));
+	TRY(copy_with("b", copy_by_pipe));
+	return 0;
+}
+
+/* ---- resolving a name -------------------------------------------------- */
+
+static int64_t look_up(void *arg)
+{
+	struct addrinfo hints = { .ai_family = AF_INET,
+				  .ai_socktype = SOCK_STREAM };
+
+	return getaddrinfo("127.0.0.1", "80", &hints, arg) ? -ENOENT : 0;
+}
+
+static int resolve(void)
+{
+	struct addrinfo *a = NULL;
+
+	TRY(urt_blocking(look_up, &a));
+	NEVER(ntohs(((struct sockaddr_in *)a->ai_addr)->sin_port) != 80);
+	freeaddrinfo(a);
+	return 0;
+}
+
+/* ---- running a process ------------------------------------------------- */
+
+extern char **environ;
+
+/* What it prints, until it has closed its end. */
+static int read_hello(int fd)
+{
+	char buf[16] = { 0 };
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = TRY(urt_read(fd, buf + len, sizeof(buf) - 1 - len, never))))
+		len += n;
+	NEVER(strcmp(buf, "hello\n"));
+	return 0;
+}
+
+static int run_process(void)
+{
+	char *argv[] = { "sh", "-c", "echo hello; exit 3", NULL };
+	posix_spawn_file_actions_t actions;
+	siginfo_t info = { 0 };
+	int fds[2], ret, wait;
+	pid_t pid;
+
+	NEVER(pipe2(fds, O_CLOEXEC));
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+	NEVER(posix_spawn(&pid, "/bin/sh", &actions, NULL, argv, environ));
+	posix_spawn_file_actions_destroy(&actions);
+	close(fds[1]);
+	ret = read_hello(fds[0]);
+	close(fds[0]);
+	wait = urt_waitid(P_PID, pid, &info, WEXITED, never);
+	if (wait < 0)
+		waitpid(pid, NULL, 0);
+	TRY(ret);
+	TRY(wait);
+	NEVER(info.si_pid != pid || info.si_status != 3);
+	return 0;
+}
+
+/* ---- all that coordinates ---------------------------------------------- */
+
+static struct urt_chan *chan;
+
+static int produce(void *arg)
+{
+	for (int i = 0; i < 20; i++)
+		TRY(urt_chan_send(chan, &i, urt_after(20000 * MS)));
+	urt_chan_close(chan);
+	return 0;
+}
+
+/* More cases than a select keeps on its stack. */
+static int consume(void *arg)
+{
+	struct urt_case cases[20] = { 0 };
+	int sum = 0, got;
+
+	cases[19] = (struct urt_case){ chan, URT_RECV, &got, 0 };
+	for (;;) {
+		TRY(urt_select(cases, ARRAY_LEN(cases), urt_after(20000 * MS)));
+		if (cases[19].result == -EPIPE)
+			break;
+		sum += got;
+	}
+	NEVER(sum != 190 && !atomic_load(&errors));
+	return 0;
+}
+
+static int sleep_some(void *arg)
+{
+	struct urt_sem s = URT_SEM_INIT(0);
+	int ret;
+
+	TRY(urt_sleep(MS));
+	ret = urt_sem_wait(&s, urt_after(MS));
+	if (ret != -ETIME)
+		TRY(ret);
+	return 0;
+}
+
+static void set_local(void *arg)
+{
+	int err = urt_local_set(*(int *)arg, &errors);
+
+	NEVER(err && err != -ENOMEM);
+	NEVER(!err && urt_local_get(*(int *)arg) != &errors);
+}
+
+/* From a plain thread, on a stack of another size. */
+static void *plain(void *arg)
+{
+	struct urt_coro *c = urt_spawn_with(
+		set_local, arg, &(struct urt_spawn_options){ 200000 });
+
+	if (!c)
+		atomic_fetch_add(&errors, 1);
+	else
+		NEVER(urt_join(c));
+	return NULL;
+}
+
+static int64_t join_plain(void *arg)
+{
+	return -pthread_join(*(pthread_t *)arg, NULL);
+}
+
+static int coordinate(void)
+{
+	static int key = -1;
+	struct urt_scope s;
+	pthread_t t;
+	int err = 0;
+
+	if (key < 0)
+		key = urt_local_key(NULL);
+	chan = urt_chan_new(sizeof(int), 4);
+	if (!chan)
+		return atomic_fetch_add(&errors, 1), -ENOMEM;
+	NEVER(pthread_create(&t, NULL, plain, &key));
+	NEVER(urt_scope_open(&s, never));
+	err = urt_scope_go(&s, produce, NULL);
+	err = err ?: urt_scope_go(&s, consume, NULL);
+	for (int i = 0; i < 3; i++)
+		err = err ?: urt_scope_go(&s, sleep_some, NULL);
+	if (err) {
+		atomic_fetch_add(&errors, 1);
+		urt_scope_cancel(&s);
+	}
+	err = urt_scope_close(&s) ?: err;
+	if (urt_blocking(join_plain, &t) == -EAGAIN) /* not even one thread */
+		pthread_join(t, NULL);
+	urt_chan_free(chan);
+	return err;
+}
+
+/* ---- waits that are given up ------------------------------------------- */
+
+static int idle[2]; /* a pipe that nobody writes to */
+
+/* Cancelled, late, or with an error of its own; but never with data. */
+static int read_idle(void *arg)
+{
+	int64_t deadline_ns = *(int64_t *)arg;
+	char c;
+	int ret = urt_read(idle[0], &c, 1, deadline_ns);
+
+	NEVER(ret >= 0);
+	NEVER(ret == -ETIME && urt_now() < deadline_ns);
+	if (ret != -ETIME && ret != -ECANCELED)
+		TRY(ret);
+	return 0;
+}
+
+static void read_on(void *arg)
+{
+	read_idle(arg);
+}
+
+static int cancel_one(void)
+{
+	struct urt_coro *c = urt_spawn(read_on, (void *)&never);
+
+	if (!c)
+		TRY(-ENOMEM);
+	urt_sleep(MS);
+	NEVER(urt_cancel(c));
+	NEVER(urt_join(c));
+	return 0;
+}
+
+static int give_up(void)
+{
+	int64_t soon_ns = urt_after(2 * MS);
+	struct urt_scope s;
+	int err, ret;
+
+	NEVER(pipe2(idle, O_CLOEXEC));
+	NEVER(urt_scope_open(&s, never));
+	err = urt_scope_go(&s, read_idle, &soon_ns);
+	err = err ?: urt_scope_go(&s, read_idle, (void *)&never);
+	err = err ?: cancel_one();
+	if (err)
+		atomic_fetch_add(&errors, 1);
+	urt_scope_cancel(&s);
+	ret = urt_scope_close(&s);
+	/* One that is still reading when the run ends. */
+	err = err ?: urt_go(read_on, (void *)&never);
+	urt_yield();
+	close(idle[0]);
+	close(idle[1]);
+	if (err)
+		atomic_fetch_add(&errors, 1);
+	return err ?: ret == -ECANCELED ? 0 : ret;
+}
+
+/* ---- what is left behind ----------------------------------------------- */
+
+struct left {
+	int descriptors, threads;
+	int ring_threads; /* the kernel's, for requests that wait */
+	long mapped;	  /* bytes; not the heap, nor stacks kept for threads */
+};
+
+static int count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void count_threads(struct left *l)
+{
+	DIR *d = opendir("/proc/self/task");
+	char path[300], comm[16] = "";
+	struct dirent *e;
+
+	while ((e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+			 e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(comm, sizeof(comm), f) && !strncmp(comm, "iou-", 4))
+			l->ring_threads++;
+		else
+			l->threads++;
+		fclose(f);
+	}
+	closedir(d);
+}
+
+static long mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[512];
+	long sum = 0;
+
+	while (fgets(line, sizeof(line), f))
+		if (!strstr(line, "[heap]") && !strstr(line, "[stack]") &&
+		    sscanf(line, "%lx-%lx", &start, &end) == 2)
+			sum += end - start;
+	fclose(f);
+	return sum;
+}
+
+static struct left look(void)
+{
+	struct left l = { .descriptors = count_descriptors(),
+			  .mapped = SANITIZED ? 0 : mapped() };
+
+	count_threads(&l);
+	return l;
+}
+
+/* libc keeps the stacks of some threads that have ended, with their guards. */
+static bool only_thread_stacks(long bytes)
+{
+	pthread_attr_t attr;
+	size_t stack, guard;
+	long n;
+
+	pthread_attr_init(&attr);
+	pthread_attr_getstacksize(&attr, &stack);
+	pthread_attr_getguardsize(&attr, &guard);
+	pthread_attr_destroy(&attr);
+	n = bytes / (long)stack;
+	return bytes == n * (long)stack || bytes == n * (long)(stack + guard);
+}
+
+static bool same(const struct left *a, const struct left *b, bool rings)
+{
+	return a->descriptors == b->descriptors && a->threads == b->threads &&
+	       only_thread_stacks(b->mapped - a->mapped) &&
+	       (!rings || a->ring_threads == b->ring_threads);
+}
+
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+/* Threads that were told to end are gone a little later. */
+static bool anything_left(const struct left *before, bool rings)
+{
+	struct left now = look();
+
+	for (int i = 0; i < 5000 && !same(before, &now, rings); i++) {
+		usleep(1000);
+		now = look();
+	}
+	if (!same(before, &now, rings)) {
+		fprintf(stderr,
+			"left: %d descriptors, %d threads, %d of rings, "
+			"%ld bytes\n",
+			now.descriptors - before->descriptors,
+			now.threads - before->threads,
+			now.ring_threads - before->ring_threads,
+			now.mapped - before->mapped);
+		return true;
+	}
+	return __lsan_do_recoverable_leak_check &&
+	       __lsan_do_recoverable_leak_check();
+}
+
+/* ---- running them ------------------------------------------------------ */
+
+struct program {
+	const char *name;
+	int (*run)(void);
+	const char *features;
+};
+
+static const struct program programs[] = {
+#define OLD "-msg_ring,-defer_taskrun,-membarrier,-guard_install,-file_ops"
+	{ "echo", echo, "" },
+	{ "echo, old kernel", echo, OLD },
+	{ "echo, lent", echo_lent, "" },
+	{ "echo, lent, old kernel", echo_lent, OLD ",-buffer_pieces" },
+	{ "copy", copy, "" },
+	{ "copy, old kernel", copy, OLD },
+	{ "resolve", resolve, "" },
+	{ "process", run_process, "" },
+	{ "process, old kernel", run_process, OLD },
+	{ "coordinate", coordinate, "" },
+	{ "coordinate, old kernel", coordinate, OLD },
+	{ "give up", give_up, "" },
+	{ "give up, old kernel", give_up, OLD },
+#undef OLD
+};
+
+struct kind {
+	const char *name;
+	enum urt__sys_kind kind;
+	int err, times;
+};
+
+#define KIND(kind, err)                                 \
+	{                                               \
+#kind " " #err, URT__SYS_##kind, err, 1 \
+	}
+#define KINDS(kind, err, times)                                          \
+	{                                                                \
+#kind " " #err " x " #times, URT__SYS_##kind, err, times \
+	}
+
+static const struct kind kinds[] = {
+	KIND(RING_SETUP, ENOMEM),
+	KIND(RING_SETUP, EPERM),
+	KIND(RING_ENTER, EINTR),
+	KIND(RING_ENTER, EAGAIN),
+	KIND(RING_ENTER, EBUSY),
+	KIND(RING_ENTER, ENOMEM),
+	KIND(RING_ENTER, 0),
+	KINDS(RING_ENTER, EINTR, MANY),
+	KINDS(RING_ENTER, EBUSY, MANY),
+	KIND(RING_REGISTER, ENOMEM),
+	KIND(RING_REGISTER, EINTR),
+	KINDS(RING_REGISTER, EAGAIN, 3),
+	KIND(OPERATION, EINTR),
+	KIND(OPERATION, EAGAIN),
+	KIND(OPERATION, ENOMEM),
+	KIND(OPERATION, 0),
+	KINDS(OPERATION, EINTR, 3),
+	KINDS(OPERATION, EAGAIN, 3),
+	KINDS(OPERATION, 0, MANY),
+	KIND(MMAP, ENOMEM),
+	KINDS(MMAP, ENOMEM, MANY),
+	KIND(MADVISE, EINVAL),
+	KIND(MADVISE, ENOMEM),
+	KIND(PROCESS_MADVISE, EPERM),
+	KIND(MPROTECT, ENOMEM),
+	KIND(MEMFD, EMFILE),
+	KIND(FTRUNCATE, ENOSPC),
+	KIND(EVENTFD, EMFILE),
+	KIND(PIDFD, EMFILE),
+	KIND(MEMBARRIER, ENOMEM),
+	KINDS(MEMBARRIER, ENOMEM, 3),
+	KIND(SIGALTSTACK, ENOMEM),
+	KIND(THREAD, EAGAIN),
+	KINDS(THREAD, EAGAIN, MANY),
+	KIND(MEMORY, ENOMEM),
+	KINDS(MEMORY, ENOMEM, MANY),
+};
+
+static void first(void *arg)
+{
+	const struct program *p = arg;
+
+	atomic_store(&why_not, p->run());
+}
+
+/* 0, or why not: then a call has said so. */
+static int run_program(const struct program *p)
+{
+	struct urt_options o = { .workers = 2, .ring_entries = 16 };
+	int err;
+
+	atomic_store(&errors, 0);
+	err = urt_run_with(first, (void *)p, &o);
+	if (err) {
+		NEVER(strstr(urt_why(), "no run has failed"));
+		NEVER(strstr(urt_why(), "no io_uring"));
+		return err;
+	}
+	err = atomic_load(&why_not);
+	NEVER(err > 0);
+	NEVER(err < 0 && !atomic_load(&errors));
+	return err;
+}
+
+/*
+ * Whether the kernel's threads end 50 ms after the last ring is gone. Linux 6.1
+ * keeps one for the process.
+ */
+static bool ring_threads_end;
+
+static bool no_ring_threads(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		if (!look().ring_threads)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+enum { NOT_REACHED = 10, ENDED_WELL, ENDED_WITH_ERROR, LEFT_SOMETHING };
+
+static int child(const struct program *p, const struct kind *k, long nth)
+{
+	struct left before = look();
+	struct urt__sys_fault *f = &urt__sys_faults[k->kind];
+	int err;
+
+	alarm(PATIENCE_S);
+	f->err = k->err;
+	f->times = k->times;
+	atomic_store(&f->countdown, nth);
+	err = run_program(p);
+	atomic_store(&f->countdown, 0);
+	if (anything_left(&before, ring_threads_end &&
+					   (k->kind == URT__SYS_RING_REGISTER ||
+					    nth == 1)))
+		return LEFT_SOMETHING;
+	if (!atomic_load(&f->hits)) {
+		NEVER(err);
+		return NOT_REACHED;
+	}
+	return err ? ENDED_WITH_ERROR : ENDED_WELL;
+}
+
+/* Whether the program came as far as that call. */
+static bool run_with(const struct program *p, const struct kind *k, long nth)
+{
+	int status, said = memfd_create("said", 0);
+	pid_t pid = fork();
+	char text[4096] = "";
+
+	if (!pid) {
+		dup2(said, 2);
+		close(said);
+		_exit(child(p, k, nth));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) < NOT_REACHED ||
+	    WEXITSTATUS(status) > ENDED_WITH_ERROR)
+		if (pread(said, text, sizeof(text) - 1, 0) >= 0)
+			ck_abort_msg("%s, %s at call %ld: status %#x: %s",
+				     p->name, k->name, nth, status, text);
+	close(said);
+	return WEXITSTATUS(status) != NOT_REACHED;
+}
+
+static void setup(void)
+{
+	static char data[FILE_SIZE];
+	uint64_t state = 1;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 1); /* no mappings but those of the test */
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = rnd(&state);
+	fd = openat(dir_fd, "from", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(fd, data, sizeof(data)), sizeof(data));
+	close(fd);
+}
+
+static void teardown(void)
+{
+	unlinkat(dir_fd, "from", 0);
+	unlinkat(dir_fd, "a", 0);
+	unlinkat(dir_fd, "b", 0);
+	rmdir(dir);
+}
+
+START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
+{
+	const struct program *p = &programs[_i];
+	const char *only = getenv("URT_FAULT"), *s = getenv("URT_FAULT_STEP");
+	long step = s ? atol(s) : SANITIZED ? 8 : 1;
+
+	setenv("URT_FEATURES", p->features, 1);
+	ck_assert_int_eq(run_program(p), 0);
+	ring_threads_end = no_ring_threads();
+	for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
+		long n = 1;
+
+		if (only && strcmp(only, k->name))
+			continue;
+		while (run_with(p, k, n))
+			n += step;
+		if (getenv("URT_VERBOSE"))
+			fprintf(stderr, "%s, %s: %ld\n", p->name, k->name,
+				n - 1);
+	}
+}
+END_TEST
+
+Suite *faults_suite(void)
+{
+	Suite *s = suite_create("faults");
+	TCase *t = tcase_create("whole programs");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(
+		t, whatever_call_fails_a_program_ends_well_or_with_an_error, 0,
+		ARRAY_LEN(programs));
+	suite_add_tcase(s, t);
+	return s;
+}

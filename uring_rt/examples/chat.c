@@ -1,0 +1,99 @@
+/*
+ * A chat room. Its list of members belongs to one coroutine, to which the
+ * others send events: no lock, since what is shared has one owner.
+ *	./chat :7778          and several times: nc localhost 7778
+ */
+#include <err.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <urt.h>
+
+#define LINE 256
+struct member {
+	struct urt_chan *lines; /* to be shown to it: char[LINE] */
+	struct urt_stream *stream;
+	struct member *next;
+};
+struct event {
+	struct member *who;
+	bool leaves;
+	char line[LINE];
+};
+static struct urt_chan *events;
+
+static void room(void *arg)
+{
+	struct member *members = arg, **p;
+	struct event e;
+
+	while (!urt_chan_recv(events, &e, URT_NEVER)) {
+		for (p = &members; *p && *p != e.who; p = &(*p)->next)
+			;
+		*p = e.leaves ? e.who->next : e.who; /* also a new one */
+		if (e.leaves)
+			urt_chan_close(e.who->lines); /* not used here again */
+		for (struct member *m = members; m; m = m->next)
+			urt_chan_send(m->lines, e.line, 0); /* or skip it */
+	}
+}
+
+static int show(void *arg)
+{
+	struct member *m = arg;
+	char line[LINE];
+
+	while (!urt_chan_recv(m->lines, line, URT_NEVER) &&
+	       urt_stream_printf(m->stream, URT_NEVER, "%s\n", line) > 0)
+		urt_stream_flush(m->stream, URT_NEVER);
+	return 0;
+}
+
+static void attend(int fd, void *arg)
+{
+	struct member m = { .lines = urt_chan_new(LINE, 16),
+			    .stream = urt_stream_new(fd, 512) };
+	struct event e = { .who = &m, .line = "(one more)" };
+	struct urt_scope mine;
+	char *line;
+
+	urt_scope_open(&mine, URT_NEVER);
+	urt_scope_go(&mine, show, &m); /* one writes, one reads */
+	urt_chan_send(events, &e, URT_NEVER);
+	while (urt_stream_read_line(m.stream, &line, NULL, URT_NEVER) == 1) {
+		snprintf(e.line, LINE, "%s", line);
+		urt_chan_send(events, &e, URT_NEVER);
+	}
+	e.leaves = true;
+	strcpy(e.line, "(one less)");
+	if (urt_chan_send(events, &e, URT_NEVER)) /* the room has gone? */
+		urt_scope_cancel(&mine);
+	urt_scope_close(&mine); /* `show` uses our stack */
+	urt_stream_free(m.stream);
+	urt_chan_free(m.lines);
+}
+
+static void first(void *arg)
+{
+	int signals = urt_signal_open(SIGINT, SIGTERM, 0);
+	int listener = urt_listen(arg, URT_NEVER);
+	struct urt_coro *owner = urt_spawn(room, NULL);
+	struct urt_scope people;
+
+	if (listener < 0)
+		errx(1, "%s: %s", (char *)arg, strerror(-listener));
+	urt_scope_open(&people, URT_NEVER);
+	urt_serve(&people, listener, attend, NULL);
+	urt_signal_wait(signals, NULL, URT_NEVER);
+	urt_chan_close(events); /* so the room ends before its members do */
+	urt_join(owner);
+	urt_scope_cancel(&people);
+	urt_scope_close(&people);
+	urt_close(listener);
+}
+
+int main(int argc, char **argv)
+{
+	events = urt_chan_new(sizeof(struct event), 0);
+	return urt_run(first, argc > 1 ? argv[1] : ":7778");
+}

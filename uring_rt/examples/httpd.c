@@ -1,0 +1,99 @@
+/*
+ * A static-file HTTP server that ends gracefully: on SIGINT or SIGTERM it takes
+ * no new connections, finishes the answers that have begun, and is gone.
+ *
+ *	cc httpd.c $(pkg-config --cflags --libs uring_rt) -o httpd
+ *	./httpd :8080 public/
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <urt.h>
+#define SECONDS(n) ((n)*INT64_C(1000000000))
+
+static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
+static int root;
+
+/* The path of a GET request, without its first slash. False: there is none. */
+static bool read_request(struct urt_stream *s, char path[1000])
+{
+	int64_t deadline_ns = urt_after(SECONDS(30));
+	char *line;
+
+	if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1 ||
+	    strncmp(line, "GET /", 5))
+		return false;
+	strcpy(path, "index.html");
+	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
+	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1)
+		if (!*line)
+			return true;
+	return false;
+}
+
+/* False: the connection is of no more use. */
+static bool answer(struct urt_stream *s, int fd, const char *path)
+{
+	/* RESOLVE_BENEATH: the kernel refuses what leaves the root. */
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+				.resolve = RESOLVE_BENEATH };
+	int64_t deadline_ns = urt_after(SECONDS(60));
+	struct stat st = { 0 };
+	int file = urt_openat2(root, path, &how, sizeof(how), deadline_ns);
+	bool found = file >= 0 && !fstat(file, &st) && S_ISREG(st.st_mode);
+	off_t sent = 0;
+
+	if (!found)
+		st.st_size = 0;
+	urt_stream_printf(
+		s, deadline_ns, "HTTP/1.1 %s\r\nContent-Length: %jd\r\n\r\n",
+		found ? "200 OK" : "404 Not Found", (intmax_t)st.st_size);
+	if (!urt_stream_flush(s, deadline_ns) && found)
+		urt_sendfile(fd, file, &sent, st.st_size, deadline_ns);
+	urt_close(file); /* does nothing if it is none */
+	return sent == st.st_size;
+}
+
+static void serve(int fd, void *arg)
+{
+	struct urt_stream *s = urt_stream_new(fd, 0);
+	char path[1000];
+	bool more = s;
+
+	while (more && read_request(s, path)) {
+		urt_waitgroup_add(&busy, 1);
+		more = answer(s, fd, path);
+		urt_waitgroup_done(&busy);
+	}
+	urt_stream_free(s);
+}
+
+static void first(void *arg)
+{
+	int signals = urt_signal_open(SIGINT, SIGTERM, 0);
+	int listener = urt_listen(arg, URT_NEVER);
+	struct urt_scope serving;
+
+	if (listener < 0)
+		errx(1, "%s: %s", (char *)arg, strerror(-listener));
+	urt_scope_open(&serving, URT_NEVER);
+	urt_serve(&serving, listener, serve, NULL);
+	urt_signal_wait(signals, NULL, URT_NEVER);
+	urt_shutdown(listener, SHUT_RD, URT_NEVER); /* no new ones */
+	urt_waitgroup_wait(&busy, urt_after(SECONDS(10)));
+	urt_scope_cancel(&serving); /* idle connections, and the very slow */
+	urt_scope_close(&serving);
+	urt_close(listener);
+}
+
+int main(int argc, char **argv)
+{
+	root = open(argc > 2 ? argv[2] : ".", O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || urt_run(first, argc > 1 ? argv[1] : ":8080"))
+		errx(1, "%s", root < 0 ? "no such directory" : urt_why());
+	return 0;
+}

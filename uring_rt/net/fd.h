@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What several files of this floor do with descriptors. */
+#ifndef URT_NET_FD_H
+#define URT_NET_FD_H
+
+#include "../wait/wait.h"
+
+static inline bool urt__is_socket(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+}
+
+/* Before something that cannot be ended: whether to begin it. 0; -ETIME;
+ * -ECANCELED; -EPERM. */
+static inline int urt__given_up(int64_t deadline_ns)
+{
+	const struct urt_coro *self = urt__current();
+
+	if (!self)
+		return -EPERM;
+	if (atomic_load_explicit(&self->cancelled, memory_order_relaxed))
+		return -ECANCELED;
+	if (self->deadline_ns < deadline_ns)
+		deadline_ns = self->deadline_ns;
+	return deadline_ns == URT_NEVER || urt_now() < deadline_ns ? 0 : -ETIME;
+}
+
+/* Of a descriptor, as urt_read_file. */
+ssize_t urt__read_to_end(int fd, char **data, size_t max, int64_t deadline_ns);
+
+#endif

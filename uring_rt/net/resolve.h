@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Names to addresses; what the dialler needs of it, and a seam for tests. */
+#ifndef URT_NET_RESOLVE_H
+#define URT_NET_RESOLVE_H
+
+#include "address.h"
+
+struct addrinfo;
+
+/* getaddrinfo(3) and freeaddrinfo(3), or a test's. */
+struct urt__resolver {
+	int (*get)(const char *host, const char *service,
+		   const struct addrinfo *hints, struct addrinfo **out);
+	void (*free)(struct addrinfo *);
+};
+extern struct urt__resolver urt__resolver;
+
+/* Addresses that are tried, of one name. */
+#define URT__ADDRS_MAX 16
+
+/* The same as urt_resolve, of what has been parsed. */
+int urt__resolve(const struct urt__address *, struct urt_addr *, size_t n,
+		 int64_t deadline_ns);
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests that fail, for tests (base/sys.h, URT__SYS_OPERATION).
+ *
+ * To replace only the result of a request that was carried out would lose data
+ * that a failing kernel does not lose. So a request that shall fail becomes a
+ * NOP before the kernel sees it, and one that shall be short asks for half as
+ * much. The exception is close, which Linux carries out also when it fails.
+ *
+ * A mark in user_data has the result replaced when it comes; the reap looks at
+ * it together with the mark of kicks, in one branch.
+ */
+#include "../base/sys.h"
+#include "ring.h"
+#include <string.h>
+
+static void shorten(struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_READ:
+	case IORING_OP_WRITE:
+	case IORING_OP_READ_FIXED:
+	case IORING_OP_WRITE_FIXED:
+	case IORING_OP_RECV:
+	case IORING_OP_SEND:
+	case IORING_OP_SPLICE:
+	case IORING_OP_TEE:
+		sqe->len = (sqe->len + 1) / 2;
+	}
+}
+
+static void fail(struct io_uring_sqe *sqe)
+{
+	uint64_t user_data = sqe->user_data | URT__RING_SPOILED;
+
+	if (sqe->opcode != IORING_OP_CLOSE) {
+		memset(sqe, 0, sizeof(*sqe));
+		sqe->opcode = IORING_OP_NOP;
+	}
+	sqe->user_data = user_data;
+}
+
+URT__COLD void urt__ring_spoil(struct urt__ring *r)
+{
+	for (unsigned i = *r->sq_ktail; i != r->sq_tail; i++) {
+		struct io_uring_sqe *sqe = &r->sqes[i & r->sq_mask];
+
+		if (sqe->user_data <= URT__RING_KICK ||
+		    !urt__sys_fails(URT__SYS_OPERATION))
+			continue;
+		if (urt__sys_faults[URT__SYS_OPERATION].err)
+			fail(sqe);
+		else
+			shorten(sqe);
+	}
+}

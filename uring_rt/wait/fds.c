@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is in flight on each descriptor.
+ *
+ * The kernel holds on to the file of an operation in flight, so a close does
+ * not end it: a coroutine that receives from a socket which another one closes
+ * would wait for ever. Worse, an operation that is still in some worker's queue
+ * would be carried out on whatever file has the number by then. So close ends
+ * all operations on the descriptor first, and waits for their completions. To
+ * find them there is a list for each descriptor, in a table as large as
+ * descriptors can become (the default of fs.nr_open), of which only those parts
+ * have memory that are in use.
+ *
+ * Invariants:
+ *  - An operation is listed before its coroutine parks, and unlisted by its
+ *    completion, before anyone may let the coroutine go on. So who holds the
+ *    lock may use what is listed.
+ *  - It is cancelled by its worker's inbox, which that thread looks at only
+ *    when the coroutine has parked: there is no moment between in which the
+ *    wish could be lost (sched.c). Under the lock the ring must not be touched,
+ *    since that may reap, which unlists.
+ *  - Whoever unlists the last one wakes the closer. One that is listed while a
+ *    closer waits is cancelled at once.
+ *  - The lock is a leaf, and is held across the closer's switch.
+ *
+ * Completions may be reaped by a thread without a processor, so the lock is
+ * taken in a run of one processor, too.
+ *
+ * Rejected: IORING_ASYNC_CANCEL_FD, which knows one ring only and not what is
+ * still queued; looking through all coroutines, which makes closing 100,000
+ * connections quadratic.
+ */
+#define _GNU_SOURCE
+#include "fds.h"
+#include "../base/sys.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#undef errno
+
+#define FDS_MAX (1u << 20)
+
+static struct urt__fd *table;
+
+int urt__fds_open(const int *fixed, unsigned nr_fixed)
+{
+	size_t size = FDS_MAX * sizeof(*table);
+	void *map;
+	int err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+				0);
+
+	if (err)
+		return err;
+	urt__sys_madvise(map, size, MADV_NOHUGEPAGE);
+	table = map;
+	for (unsigned i = 0; i < nr_fixed; i++)
+		if (urt__fd(fixed[i]))
+			urt__fd(fixed[i])->fixed = i + 1;
+	return 0;
+}
+
+void urt__fds_close(void)
+{
+	munmap(table, FDS_MAX * sizeof(*table));
+	table = NULL;
+}
+
+struct urt__fd *urt__fd(int fd)
+{
+	return (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
+}
+
+static bool is_direct(struct urt__fd *entry, int fd)
+{
+	int known = atomic_load_explicit(&entry->direct, memory_order_relaxed);
+
+	if (urt__unlikely(!known)) {
+		int flags = fcntl(fd, F_GETFL);
+
+		known = 1 + (flags >= 0 && flags & O_DIRECT);
+		atomic_store_explicit(&entry->direct, known,
+				      memory_order_relaxed);
+	}
+	return known == 2;
+}
+
+unsigned urt__fd_how(int fd, uint64_t offset)
+{
+	struct urt__fd *entry = urt__fd(fd);
+
+	if (offset != URT__HERE && entry && is_direct(entry, fd))
+		return URT__LISTED | URT__SOON;
+	return URT__LISTED;
+}
+
+void urt__fd_list(struct urt__io *io)
+{
+	struct urt__fd *fd = io->fd;
+
+	urt__lock(&fd->lock);
+	io->next = fd->ios;
+	io->at = &fd->ios;
+	if (io->next)
+		io->next->at = &io->next;
+	fd->ios = io;
+	if (urt__unlikely(fd->closer))
+		urt__op_close(io->coro, io->seq);
+	urt__unlock(&fd->lock);
+}
+
+void urt__fd_unlist(struct urt__io *io)
+{
+	struct urt__fd *fd = io->fd;
+	struct urt_coro *closer = NULL;
+	uint64_t seq = 0;
+
+	urt__lock(&fd->lock);
+	*io->at = io->next;
+	if (io->next)
+		io->next->at = io->at;
+	if (!fd->ios && urt__unlikely(fd->closer)) {
+		closer = fd->closer;
+		seq = fd->closer_seq;
+		fd->closer = NULL;
+	}
+	urt__unlock(&fd->lock);
+	if (urt__unlikely(closer)) {
+		URT_BUG_ON(!urt__claim(closer, seq));
+		urt__ready_last(closer);
+	}
+}
+
+static void commit_unlock(struct urt__worker *w, void *arg)
+{
+	struct urt__fd *fd = arg;
+
+	(void)w;
+	urt__unlock(&fd->lock);
+}
+
+void urt__fd_closing(struct urt__fd *fd)
+{
+	struct urt__worker *w = urt__worker();
+
+	atomic_store_explicit(&fd->fixed, 0, memory_order_relaxed);
+	atomic_store_explicit(&fd->direct, 0, memory_order_relaxed);
+	urt__lock(&fd->lock);
+	if (urt__likely(!fd->ios) || fd->closer) {
+		urt__unlock(&fd->lock);
+		return;
+	}
+	urt__wait_begin(w, URT__FIRM, URT_NEVER, &fd->closer_seq);
+	fd->closer = w->current;
+	for (struct urt__io *io = fd->ios; io; io = io->next)
+		urt__op_close(io->coro, io->seq);
+	urt__park(w, URT__R_IO, URT__WAITING, commit_unlock, fd);
+}
