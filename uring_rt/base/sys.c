@@ -189,6 +189,30 @@ int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
 	return err ? err : result(sigaltstack(new, old));
 }
 
+int urt__sys_socket(int domain, int type, int protocol)
+{
+	int err = fault(URT__SYS_SOCKET);
+
+	return err ? err : result(socket(domain, type, protocol));
+}
+
+int urt__sys_pipe(int fds[2], int flags)
+{
+	int err = fault(URT__SYS_PIPE);
+
+	return err ? err : result(pipe2(fds, flags));
+}
+
+int urt__sys_spawn(pid_t *pid, const char *file,
+		   const posix_spawn_file_actions_t *actions,
+		   const posix_spawnattr_t *attr, char *const argv[],
+		   char *const env[])
+{
+	int err = fault(URT__SYS_SPAWN);
+
+	return err ? err : -posix_spawnp(pid, file, actions, attr, argv, env);
+}
+
 int urt__sys_thread(pthread_t *t, const pthread_attr_t *attr,
 		    void *(*fn)(void *), void *arg)
 {
@@ -202,30 +226,6 @@ int urt__sys_thread(pthread_t *t, const pthread_attr_t *attr,
 	err = pthread_create(t, attr, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -err;
-}
-
-int urt__sys_pipe(int fds[2], int flags)
-{
-	int err = fault(URT__SYS_PIPE);
-
-	return err ? err : result(pipe2(fds, flags));
-}
-
-int urt__sys_socket(int domain, int type, int protocol)
-{
-	int err = fault(URT__SYS_SOCKET);
-
-	return err ? err : result(socket(domain, type, protocol));
-}
-
-int urt__sys_spawn(pid_t *pid, const char *file,
-		   const posix_spawn_file_actions_t *actions,
-		   const posix_spawnattr_t *attr, char *const argv[],
-		   char *const env[])
-{
-	int err = fault(URT__SYS_SPAWN);
-
-	return err ? err : -posix_spawnp(pid, file, actions, attr, argv, env);
 }
 
 void *urt__sys_alloc(size_t size)

@@ -230,6 +230,18 @@ static bool copy_by_range(int in, int out, size_t len, uint64_t *copied,
 	return true;
 }
 
+/* An error after some bytes comes with the next call. */
+static int copy_to_socket(int in, int out, size_t len, uint64_t *copied,
+			  int64_t deadline_ns)
+{
+	ssize_t n = 0;
+
+	while (*copied < len && (n = urt_sendfile(out, in, NULL, len - *copied,
+						  deadline_ns)) > 0)
+		*copied += n;
+	return n < 0 ? n : 0;
+}
+
 static mode_t type_of(int fd)
 {
 	struct stat st;
@@ -248,11 +260,7 @@ int urt_copy(int in, int out, size_t len, uint64_t *copied, int64_t deadline_ns)
 	if (type_of(in) == S_IFREG && type_of(out) == S_IFREG &&
 	    copy_by_range(in, out, len, copied, deadline_ns, &err))
 		return err;
-	if (type_of(in) == S_IFREG && type_of(out) == S_IFSOCK) {
-		ssize_t n = urt_sendfile(out, in, NULL, len, deadline_ns);
-
-		*copied = n > 0 ? n : 0;
-		return n < 0 ? n : 0;
-	}
+	if (type_of(in) == S_IFREG && type_of(out) == S_IFSOCK)
+		return copy_to_socket(in, out, len, copied, deadline_ns);
 	return copy_by_buffer(in, out, len, copied, deadline_ns);
 }

@@ -40,9 +40,8 @@ static int open_socket(const struct urt_addr *a)
 {
 	int fd = urt__sys_socket(a->sa.sa_family, a->type | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return fd;
-	no_delay(fd, a);
+	if (fd >= 0)
+		no_delay(fd, a);
 	return fd;
 }
 

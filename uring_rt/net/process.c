@@ -237,7 +237,8 @@ int urt_process_wait(const struct urt_process *p, int64_t deadline_ns)
 			return last_error();
 		if (info.si_pid)
 			return status_of(&info);
-		err = urt_sleep(1000000); /* a debugger has it first */
+		/* A debugger has it first. */
+		err = urt_now() < deadline_ns ? urt_sleep(1000000) : -ETIME;
 		if (err)
 			return err;
 	}

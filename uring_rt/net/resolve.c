@@ -17,8 +17,8 @@
  * one. Hence no cache either: the machine has one, or wants none.
  */
 #define _GNU_SOURCE
-#include "../base/sys.h"
 #include "resolve.h"
+#include "../base/sys.h"
 #include "fd.h"
 #include <netdb.h>
 #include <netinet/in.h>

@@ -18,8 +18,8 @@
  * then look (sequentially consistent), so one sees the other.
  */
 #define _GNU_SOURCE
-#include "../base/sys.h"
 #include "signal.h"
+#include "../base/sys.h"
 #include "../wait/wait.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -137,7 +137,7 @@ static int open_collector(uint64_t set)
 		i++;
 	if (i == COLLECTORS_MAX)
 		return -EMFILE;
-	err = urt__sys_pipe(ends, O_CLOEXEC | O_NONBLOCK);
+	err = urt__sys_pipe(ends, O_NONBLOCK | O_CLOEXEC);
 	if (err)
 		return err;
 	collectors[i].read_fd = ends[0];
