@@ -22,6 +22,7 @@
 #include "ops.h"
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 #undef errno
 
 /* Linux cuts reads and writes at this (MAX_RW_COUNT in fs/read_write.c). */
@@ -57,6 +58,11 @@ void urt__io_done(struct urt__op *op, int32_t res, uint32_t flags)
 	urt__ready_last(io->coro);
 }
 
+/*
+ * -EINTR: it is to be asked again. Linux cancels a request that nobody wanted
+ * cancelled when it cannot start a thread for it: a pending signal is enough
+ * (io_uring/io-wq.c, WORKER_INIT_LIMIT; seen on 6.1). Nothing was begun then.
+ */
 static int io_result(const struct urt__io *io)
 {
 	struct urt_coro *c = io->coro;
@@ -70,7 +76,7 @@ static int io_result(const struct urt__io *io)
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;
-	return io->res;
+	return -EINTR;
 }
 
 static inline void name_fixed(struct io_uring_sqe *sqe, struct urt__fd *fd)
@@ -127,12 +133,16 @@ int urt__poll(int fd, short events, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = fd };
 	struct urt__io io = { .op.done = urt__io_done, .fd = urt__fd(fd) };
 	unsigned mask = (unsigned short)events;
+	int ret;
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	mask <<= 16;
 #endif
 	r.poll32_events = mask;
-	return urt__io_on(&io, &r, 0, deadline_ns);
+	do
+		ret = urt__io_on(&io, &r, 0, deadline_ns);
+	while (urt__unlikely(ret == -EINTR));
+	return ret;
 }
 
 /*
@@ -378,6 +388,7 @@ int urt_poll(int fd, short events, int64_t deadline_ns)
 int urt_close(int fd)
 {
 	struct io_uring_sqe r = { .opcode = IORING_OP_CLOSE, .fd = fd };
+	struct urt__io io = { .op.done = urt__io_done };
 	struct urt__fd *entry = urt__fd(fd);
 	int ret;
 
@@ -385,7 +396,9 @@ int urt_close(int fd)
 		return -EPERM;
 	if (entry)
 		urt__fd_closing(entry);
-	ret = urt__io(&r, URT__FIRM, URT_NEVER);
+	ret = urt__io_on(&io, &r, URT__FIRM, URT_NEVER);
+	if (urt__unlikely(io.res == -ECANCELED)) /* it was not even begun */
+		ret = close(fd) ? -*__errno_location() : 0;
 	urt__leave();
-	return ret;
+	return ret == -EINTR ? 0 : ret; /* Linux has closed it then */
 }
