@@ -755,9 +755,9 @@ static bool only_thread_stacks(long bytes)
 
 static bool same(const struct left *a, const struct left *b, bool rings)
 {
-	return a->descriptors == b->descriptors && a->threads == b->threads &&
+	return a->descriptors == b->descriptors && b->threads <= a->threads &&
 	       only_thread_stacks(b->mapped - a->mapped) &&
-	       (!rings || a->ring_threads == b->ring_threads);
+	       (!rings || b->ring_threads <= a->ring_threads);
 }
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
