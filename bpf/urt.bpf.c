@@ -38,6 +38,12 @@
  * that entered. So nothing has to be remembered at sys_enter. Whether it then
  * waited for a page is asked of its kernel stack, in the rare case only.
  *
+ * Times need the other side, too: when a thread is switched to. That is told by
+ * who leaves for it, and there are kernels on which the event is missing for
+ * some who leave: on one machine, the idle task of the second CPU and the
+ * threads of its init, for perf as for us. Nothing else tells; so where a burst
+ * has no beginning it is not in the histogram, and the tool says how many.
+ *
  * Threads that io_uring creates (PF_IO_WORKER) are not announced by the fork
  * tracepoint. They belong to the thread group of a traced leader, and are
  * looked up there; what is known of them is kept by pid in `io_threads`, which

@@ -63,7 +63,7 @@ static const struct way {
 	  "perf stat -o /dev/null -e context-switches,raw_syscalls:sys_enter sh -c",
 	  1 },
 	{ "beside perf stat", BESIDE_COMMAND, "perf",
-	  "exec perf stat -o /dev/null -e "
+	  "exec perf stat -i -o /dev/null -e "
 	  "context-switches,raw_syscalls:sys_enter -p ",
 	  1 },
 	{ "perf trace -s", BY_COMMAND, "perf",

@@ -189,18 +189,18 @@ int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
 	return err ? err : result(sigaltstack(new, old));
 }
 
-int urt__sys_socket(int domain, int type)
+int urt__sys_socket(int domain, int type, int protocol)
 {
 	int err = fault(URT__SYS_SOCKET);
 
-	return err ? err : result(socket(domain, type | SOCK_CLOEXEC, 0));
+	return err ? err : result(socket(domain, type, protocol));
 }
 
 int urt__sys_pipe(int fds[2], int flags)
 {
 	int err = fault(URT__SYS_PIPE);
 
-	return err ? err : result(pipe2(fds, flags | O_CLOEXEC));
+	return err ? err : result(pipe2(fds, flags));
 }
 
 int urt__sys_spawn(pid_t *pid, const char *file,
@@ -236,6 +236,11 @@ void *urt__sys_alloc(size_t size)
 void *urt__sys_zalloc(size_t size)
 {
 	return fault(URT__SYS_MEMORY) ? NULL : calloc(1, size);
+}
+
+void *urt__sys_realloc(void *p, size_t size)
+{
+	return fault(URT__SYS_MEMORY) ? NULL : realloc(p, size);
 }
 
 void *urt__sys_alloc_lines(size_t size)

@@ -84,8 +84,8 @@ int urt__sys_pidfd(pid_t);
 int urt__sys_membarrier(int command);
 int urt__sys_sigaltstack(const stack_t *, stack_t *old);
 
-int urt__sys_socket(int domain, int type); /* close-on-exec */
-int urt__sys_pipe(int fds[2], int flags);  /* close-on-exec, too */
+int urt__sys_socket(int domain, int type, int protocol);
+int urt__sys_pipe(int fds[2], int flags);
 
 /* posix_spawnp(3). */
 int urt__sys_spawn(pid_t *, const char *file,
@@ -97,9 +97,10 @@ int urt__sys_spawn(pid_t *, const char *file,
 int urt__sys_thread(pthread_t *, const pthread_attr_t *, void *(*fn)(void *),
 		    void *arg);
 
-/* malloc; zeroed memory; whole cache lines. To be freed by free. NULL. */
+/* malloc; calloc; realloc; in whole cache lines. To be freed by free. NULL. */
 void *urt__sys_alloc(size_t size);
 void *urt__sys_zalloc(size_t size);
+void *urt__sys_realloc(void *, size_t size);
 void *urt__sys_alloc_lines(size_t size);
 
 /* A new file name.PID.N in the directory that the environment variable names:

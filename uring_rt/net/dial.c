@@ -38,7 +38,7 @@ static void no_delay(int fd, const struct urt_addr *a)
 
 static int open_socket(const struct urt_addr *a)
 {
-	int fd = urt__sys_socket(a->sa.sa_family, a->type);
+	int fd = urt__sys_socket(a->sa.sa_family, a->type | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0)
 		no_delay(fd, a);

@@ -65,7 +65,7 @@ static ssize_t read_all(int fd, char **data, size_t max, int64_t deadline_ns)
 		if (len < (size_t)room)
 			continue;
 		room = room < (ssize_t)(max / 2) ? room * 2 : (ssize_t)max + 1;
-		more = realloc(*data, room);
+		more = urt__sys_realloc(*data, room);
 		if (!more)
 			return -ENOMEM;
 		*data = more;
