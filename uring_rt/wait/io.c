@@ -70,7 +70,10 @@ static int io_result(const struct urt__io *io)
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;
-	return io->res;
+	/* Nobody wished it: the kernel had no thread for what it cannot do
+	 * without waiting (io_wq_create_worker fails a few times while signals
+	 * or task work are pending), and gives such requests up unbegun. */
+	return -EINTR;
 }
 
 static inline void name_fixed(struct io_uring_sqe *sqe, struct urt__fd *fd)
@@ -127,12 +130,16 @@ int urt__poll(int fd, short events, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = fd };
 	struct urt__io io = { .op.done = urt__io_done, .fd = urt__fd(fd) };
 	unsigned mask = (unsigned short)events;
+	int ret;
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	mask <<= 16;
 #endif
 	r.poll32_events = mask;
-	return urt__io_on(&io, &r, 0, deadline_ns);
+	do
+		ret = urt__io_on(&io, &r, 0, deadline_ns);
+	while (urt__unlikely(ret == -EINTR));
+	return ret;
 }
 
 /*
@@ -378,6 +385,7 @@ int urt_poll(int fd, short events, int64_t deadline_ns)
 int urt_close(int fd)
 {
 	struct io_uring_sqe r = { .opcode = IORING_OP_CLOSE, .fd = fd };
+	struct urt__io io = { .op.done = urt__io_done };
 	struct urt__fd *entry = urt__fd(fd);
 	int ret;
 
@@ -385,7 +393,10 @@ int urt_close(int fd)
 		return -EPERM;
 	if (entry)
 		urt__fd_closing(entry);
-	ret = urt__io(&r, URT__FIRM, URT_NEVER);
+	/* Not tried again after EINTR, when it is closed already. */
+	do
+		ret = urt__io_on(&io, &r, URT__FIRM, URT_NEVER);
+	while (urt__unlikely(io.res == -ECANCELED));
 	urt__leave();
 	return ret;
 }
