@@ -168,7 +168,7 @@ ssize_t urt_sendfile(int out, int in, off_t *offset, size_t len,
 	int err;
 
 	if (begin < 0)
-		return offset ? -EINVAL : -*__errno_location();
+		return offset ? -EINVAL : -*urt_errno_location();
 	err = send_all(&s, len, deadline_ns);
 	if (offset)
 		*offset = s.offset;
@@ -212,7 +212,7 @@ static int64_t copy_range(void *arg)
 	struct range *r = arg;
 	ssize_t n = copy_file_range(r->in, NULL, r->out, NULL, r->len, 0);
 
-	return n < 0 ? -*__errno_location() : n;
+	return n < 0 ? -*urt_errno_location() : n;
 }
 
 /*
