@@ -27,8 +27,8 @@
 set -eu
 
 build=${1:?usage: tests/kernel/run.sh BUILD_DIR}
-suites=${SUITES:-exec sched_parts ring sched wait sync together files workers
-	stress faults stat}
+suites=${SUITES:-exec sched_parts ring sched wait sync together files net dial
+	stream copy process signal workers stress faults stat}
 package=${PACKAGE:-linux-image-cloud-amd64}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(dirname "$build")/kernel

@@ -5,13 +5,15 @@
  * To replace only the result of a request that was carried out would lose data
  * that a failing kernel does not lose. So a request that shall fail becomes a
  * NOP before the kernel sees it, and one that shall be short asks for half as
- * much. The exception is close, which Linux carries out also when it fails.
+ * much. The exception is close, which Linux carries out also when it fails, but
+ * for -ECANCELED, when nothing was begun.
  *
  * A mark in user_data has the result replaced when it comes; the reap looks at
  * it together with the mark of kicks, in one branch.
  */
 #include "../base/sys.h"
 #include "ring.h"
+#include <errno.h>
 #include <string.h>
 
 static void shorten(struct io_uring_sqe *sqe)
@@ -33,7 +35,8 @@ static void fail(struct io_uring_sqe *sqe)
 {
 	uint64_t user_data = sqe->user_data | URT__RING_SPOILED;
 
-	if (sqe->opcode != IORING_OP_CLOSE) {
+	if (sqe->opcode != IORING_OP_CLOSE ||
+	    urt__sys_faults[URT__SYS_OPERATION].err == ECANCELED) {
 		memset(sqe, 0, sizeof(*sqe));
 		sqe->opcode = IORING_OP_NOP;
 	}

@@ -67,7 +67,10 @@ static int io_result(const struct urt__io *io)
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;
-	return io->res;
+	/* Nobody wished it: the kernel had no thread for what it cannot do
+	 * without waiting (io_wq_create_worker fails a few times while signals
+	 * or task work are pending), and gives such requests up unbegun. */
+	return -EINTR;
 }
 
 /* Files and memory that the ring knows; a spare worker's may have none. A
@@ -152,12 +155,16 @@ int urt__poll(int fd, short events, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = fd };
 	struct urt__io io = { .op.done = urt__io_done, .fd = urt__fd(fd) };
 	unsigned mask = (unsigned short)events;
+	int ret;
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	mask <<= 16;
 #endif
 	r.poll32_events = mask;
-	return urt__io_on(&io, &r, 0, deadline_ns);
+	do
+		ret = urt__io_on(&io, &r, 0, deadline_ns);
+	while (urt__unlikely(ret == -EINTR));
+	return ret;
 }
 
 /* Parks until the deadline, or 1 ms if that is earlier: 0. */
@@ -239,6 +246,7 @@ int urt_poll(int fd, short events, int64_t deadline_ns)
 int urt_close(int fd)
 {
 	struct io_uring_sqe r = { .opcode = IORING_OP_CLOSE, .fd = fd };
+	struct urt__io io = { .op.done = urt__io_done };
 	struct urt__fd *entry;
 	int ret;
 
@@ -247,7 +255,10 @@ int urt_close(int fd)
 	entry = urt__fd(fd);
 	if (entry)
 		urt__fd_closing(entry);
-	ret = urt__io(&r, URT__FIRM, URT_NEVER);
+	/* Not tried again after EINTR, when it is closed already. */
+	do
+		ret = urt__io_on(&io, &r, URT__FIRM, URT_NEVER);
+	while (urt__unlikely(io.res == -ECANCELED));
 	if (entry)
 		urt__fd_closed(entry);
 	urt__leave();
