@@ -174,10 +174,16 @@ static void pair(int type, int fds[2])
 	struct urt_addr a;
 	int listener;
 
-	if (type == 'u')
+	if (type == 'u' || type == 'n')
 		ck_assert_int_eq(
 			socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
 			0);
+	if (type == 'n') { /* the writing end does not block, and is small */
+		int size = 20000;
+
+		ck_assert_int_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+		setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	}
 	if (type == 'p')
 		ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	if (type != 't')
@@ -194,7 +200,7 @@ RUN_TEST(sendfile_sends_all_to_anything)
 {
 	int in = big_file(), fds[2];
 
-	for (const char *type = "utp"; *type; type++) {
+	for (const char *type = "utpn"; *type; type++) {
 		off_t offset = 1000;
 		struct urt_coro *c;
 

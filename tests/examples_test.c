@@ -35,16 +35,31 @@ static void start(const char *name, const char *arg, const char *more)
 	ck_abort_msg("%s does not listen", name);
 }
 
-/* By SIGTERM: it must end by itself, and well. */
-static void end(void)
+/* TSan keeps a signal back until the thread calls something that TSan knows,
+ * which io_uring_enter is not: so there it is sent again. */
+static void await_end(void)
 {
 	int status;
+	pid_t ended;
 
-	ck_assert_int_eq(kill(server, SIGTERM), 0);
-	ck_assert_int_eq(waitpid(server, &status, 0), server);
+	for (int ms = 1;
+	     !(ended = waitpid(server, &status, TSANITIZED ? WNOHANG : 0));
+	     ms++) {
+		usleep(1000);
+		if (ms % 1000 == 0)
+			kill(server, SIGTERM);
+	}
+	ck_assert_int_eq(ended, server);
 	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status %x",
 		      status);
 	server = 0;
+}
+
+/* By SIGTERM: it must end by itself, and well. */
+static void end(void)
+{
+	ck_assert_int_eq(kill(server, SIGTERM), 0);
+	await_end();
 }
 
 static void say(int fd, const char *s)
@@ -270,7 +285,7 @@ START_TEST(httpd_ends_gracefully)
 {
 	static const char head[] =
 		"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n";
-	int busy, idle, fd, status;
+	int busy, idle, fd;
 
 	make_site();
 	start("httpd", dir, NULL);
@@ -280,18 +295,17 @@ START_TEST(httpd_ends_gracefully)
 	busy = server_connect();
 	say(busy, "GET /big HTTP/1.1\r\n\r\n");
 	hear(busy, head);
-	ck_assert_int_eq(kill(server, SIGTERM), 0);
-	while ((fd = server_connect()) >= 0) {
-		close(fd);
+	do {
+		ck_assert_int_eq(kill(server, SIGTERM), 0);
 		usleep(1000);
-	}
-	ck_assert_int_eq(waitpid(server, &status, WNOHANG), 0);
+		fd = server_connect();
+		close(fd);
+	} while (fd >= 0);
+	ck_assert_int_eq(waitpid(server, NULL, WNOHANG), 0);
 	read_big(busy, 0, BIG);
 	hear_end(busy);
 	hear_end(idle);
-	ck_assert_int_eq(waitpid(server, &status, 0), server);
-	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
-	server = 0;
+	await_end();
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Floor 4: sleep, deadlines, cancellation, operations on the ring. */
 #define _GNU_SOURCE
+#include "../uring_rt/base/sys.h"
 #include "../uring_rt/urt.h"
 #include "test.h"
 #include <fcntl.h>
@@ -380,6 +381,30 @@ CORO_TEST(errno_is_this_threads_own)
 	ck_assert_int_eq(urt_close(-1), -EBADF);
 }
 
+/* As it does without anybody's wish where it cannot make a thread (6.1, 100
+ * reads of pipes at once beside children that start). */
+CORO_TEST(what_the_kernel_gives_up_is_asked_for_again)
+{
+	struct urt__sys_fault *f = &urt__sys_faults[URT__SYS_OPERATION];
+	char c = 0;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	f->err = ECANCELED;
+	f->times = 3;
+	f->countdown = 1;
+	ck_assert_int_eq(urt_write(fds[1], "x", 1, URT_NEVER), 1);
+	f->countdown = 1;
+	ck_assert_int_eq(urt_read(fds[0], &c, 1, URT_NEVER), 1);
+	ck_assert_int_eq(c, 'x');
+	f->countdown = 1;
+	ck_assert_int_eq(urt_poll(fds[1], POLLOUT, URT_NEVER), POLLOUT);
+	f->countdown = 1;
+	ck_assert_int_eq(urt_close(fds[0]), 0);
+	ck_assert_int_eq(f->hits, 12);
+	ck_assert_int_eq(close(fds[0]), -1);
+	urt_close(fds[1]);
+}
+
 Suite *wait_suite(void)
 {
 	Suite *s = suite_create("wait");
@@ -410,6 +435,7 @@ Suite *wait_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("operations");
 	tcase_set_timeout(t, 30);
+	tcase_add_test(t, what_the_kernel_gives_up_is_asked_for_again);
 	tcase_add_test(t, files_are_written_and_read_at_offsets);
 	tcase_add_test(t, a_non_blocking_descriptor_waits_like_others);
 	tcase_add_test(t, a_receive_that_must_not_wait_does_not);

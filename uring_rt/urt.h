@@ -977,7 +977,8 @@ URT_API int urt_process_run(const struct urt_command *, char **output,
  * there are: nothing must be blocked (a thread that blocks the signal does not
  * get it, as always), and processes that are started inherit nothing of it.
  * Other threads' blocking calls are restarted where SA_RESTART does that, else
- * end with EINTR. A descriptor for the three calls below and for urt_poll.
+ * end with EINTR. A descriptor for the two calls below and for urt_poll; to be
+ * closed by urt_signal_close only, or the next signal finds a broken pipe.
  * -EINVAL: not one that can be caught, or SIGURG, SIGSEGV and its like;
  * -EMFILE: 16 are open; -ENFILE; -EPERM: no run. Does not suspend.
  */

@@ -108,6 +108,11 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 		ssize_t sent = urt_splice(s->pipe[0], NULL, s->out, NULL,
 					  in_pipe, 0, deadline_ns);
 
+		if (sent == -EAGAIN) { /* non-blocking, and full */
+			sent = urt_poll(s->out, POLLOUT, deadline_ns);
+			if (sent >= 0)
+				continue;
+		}
 		if (sent <= 0)
 			return sent ? sent : -EIO;
 		in_pipe -= sent;
@@ -116,12 +121,13 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 	return n;
 }
 
-static ssize_t send_chunk(struct sending *s, size_t len, bool first,
+/* more: the chunk before was a full one. */
+static ssize_t send_chunk(struct sending *s, size_t len, bool more,
 			  int64_t deadline_ns)
 {
 	ssize_t n = NOT_SPLICE;
 
-	if (!first && !s->no_splice && s->to_socket && takes_now(s->out)) {
+	if (more && !s->no_splice && s->to_socket && takes_now(s->out)) {
 		n = send_pipe(s, len, deadline_ns);
 		s->no_splice = n == NOT_SPLICE;
 	}
@@ -133,14 +139,16 @@ static ssize_t send_chunk(struct sending *s, size_t len, bool first,
 static int send_all(struct sending *s, size_t len, int64_t deadline_ns)
 {
 	off_t begin = s->offset;
+	bool more = false;
 	ssize_t n = 1;
 
 	s->buf = urt__sys_alloc(CHUNK);
 	if (!s->buf)
 		return -ENOMEM;
-	while (n > 0 && (size_t)(s->offset - begin) < len)
-		n = send_chunk(s, len - (s->offset - begin), s->offset == begin,
-			       deadline_ns);
+	while (n > 0 && (size_t)(s->offset - begin) < len) {
+		n = send_chunk(s, len - (s->offset - begin), more, deadline_ns);
+		more = n == CHUNK;
+	}
 	for (int i = 0; i < 2; i++)
 		if (s->pipe[i] >= 0)
 			close(s->pipe[i]);
@@ -160,7 +168,7 @@ ssize_t urt_sendfile(int out, int in, off_t *offset, size_t len,
 	int err;
 
 	if (begin < 0)
-		return offset ? -EINVAL : -*__errno_location();
+		return offset ? -EINVAL : -*urt_errno_location();
 	err = send_all(&s, len, deadline_ns);
 	if (offset)
 		*offset = s.offset;
@@ -204,7 +212,7 @@ static int64_t copy_range(void *arg)
 	struct range *r = arg;
 	ssize_t n = copy_file_range(r->in, NULL, r->out, NULL, r->len, 0);
 
-	return n < 0 ? -*__errno_location() : n;
+	return n < 0 ? -*urt_errno_location() : n;
 }
 
 /*

@@ -163,7 +163,7 @@ static int listen_at(const struct urt_addr *a)
 	if (!bind(fd, &a->sa, a->len) &&
 	    (a->type != SOCK_STREAM || !listen(fd, BACKLOG)))
 		return fd;
-	err = -*__errno_location();
+	err = -*urt_errno_location();
 	close(fd);
 	return err;
 }
@@ -207,7 +207,7 @@ static int name_of(name_fn *name, int fd, struct urt_addr *a)
 
 	if (name(fd, &a->sa, &len) ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &a->type, &type_len))
-		return -*__errno_location();
+		return -*urt_errno_location();
 	a->len = len;
 	return 0;
 }

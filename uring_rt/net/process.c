@@ -42,7 +42,7 @@ struct start {
 
 static int last_error(void)
 {
-	return -*__errno_location();
+	return -*urt_errno_location();
 }
 
 static int check(const struct urt_command *c)

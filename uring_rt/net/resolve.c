@@ -86,7 +86,7 @@ static int64_t look_up(void *arg)
 
 	if (atomic_load(&r->holders) > 1) { /* else nobody wants it any more */
 		eai = urt__resolver.get(r->host, NULL, &hints, &r->list);
-		r->error = error_of(eai, *__errno_location());
+		r->error = error_of(eai, *urt_errno_location());
 		atomic_store(&r->done, true);
 		eventfd_write(r->done_fd, 1);
 	}

@@ -97,7 +97,7 @@ static int install(uint64_t set)
 		if (!(set & ~installed & bit_of(n)))
 			continue;
 		if (sigaction(n, &sa, &old[n]))
-			return -*__errno_location();
+			return -*urt_errno_location();
 		installed |= bit_of(n);
 	}
 	return 0;

@@ -36,7 +36,7 @@ static ssize_t first_room(int fd, size_t max)
 	size_t size = SIZE_UNKNOWN;
 
 	if (fstat(fd, &st))
-		return -*__errno_location();
+		return -*urt_errno_location();
 	if (S_ISREG(st.st_mode) && st.st_size > 0) {
 		if ((uint64_t)st.st_size > max)
 			return -EFBIG;

@@ -247,6 +247,8 @@ bool urt__ring_stranded(const struct urt__ring *r)
 {
 	return __atomic_load_n(&r->sq_tail, __ATOMIC_RELAXED) !=
 		       __atomic_load_n(&r->sq_taken, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(r->cq_ktail, __ATOMIC_RELAXED) !=
+		       __atomic_load_n(r->cq_khead, __ATOMIC_RELAXED) ||
 	       __atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
 		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
@@ -315,6 +317,12 @@ static void ring_unregister_self(struct urt__ring *r)
 		err = urt__sys_ring_register(r->fd, URT__UNREGISTER_RING_FDS,
 					     &u, 1);
 	while (err == -ENOMEM || err == -EAGAIN || err == -EINTR);
+}
+
+void urt__ring_unregister(struct urt__ring *r)
+{
+	urt__sys_ring_register(r->fd, IORING_UNREGISTER_FILES, NULL, 0);
+	urt__sys_ring_register(r->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
 }
 
 void urt__ring_destroy(struct urt__ring *r)

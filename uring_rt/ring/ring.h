@@ -65,6 +65,8 @@ void urt__ring_destroy(struct urt__ring *);
  */
 int urt__ring_register(struct urt__ring *, const int *files, unsigned nr_files,
 		       const struct iovec *buffers, unsigned nr_buffers);
+/* ... and lets go of them at once: the kernel frees a closed ring later. */
+void urt__ring_unregister(struct urt__ring *);
 
 /* Bit for each opcode that the running kernel has. */
 uint64_t urt__ring_ops(const struct urt__ring *);

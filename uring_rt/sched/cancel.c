@@ -24,6 +24,9 @@
 
 /* ---- cancellation ------------------------------------------------------ */
 
+static void cancel_answered(struct urt__op *, int32_t res, uint32_t flags);
+
+/* To the ring of w, the calling thread's, which has the operation. */
 static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 {
 	struct io_uring_sqe *sqe;
@@ -31,11 +34,33 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 	if (c->cancel_sent)
 		return;
 	c->cancel_sent = true;
+	c->cancel_op.done = cancel_answered;
 	sqe = urt__ring_sqe(&w->ring);
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;
 	sqe->addr = (uintptr_t)c->op;
-	sqe->user_data = URT__RING_IGNORE;
+	sqe->user_data = (uintptr_t)&c->cancel_op;
+}
+
+/*
+ * The kernel does not find an operation that is just then between waiting and
+ * being tried again, which may make it wait once more. So as long as it has not
+ * completed it is asked for again; EALREADY says that it is being carried out,
+ * and will end by itself. The state and the ring tell whether it is still on:
+ * this thread alone would reap its completion.
+ */
+static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
+{
+	struct urt_coro *c = urt__container_of(op, struct urt_coro, cancel_op);
+	struct urt__worker *w = urt__worker();
+
+	(void)flags;
+	if (res >= 0 || res == -EALREADY ||
+	    urt__park_state(atomic_load(&c->park)) != URT__IO ||
+	    atomic_load(&c->op_worker) != w || !c->cancel_sent)
+		return;
+	c->cancel_sent = false;
+	cancel_request(w, c);
 }
 
 static void inbox_push(struct urt_coro *c)

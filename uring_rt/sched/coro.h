@@ -28,6 +28,7 @@
 #include "../base/lock.h"
 #include "../base/san.h"
 #include "../exec/context.h"
+#include "../ring/ring.h"
 #include "../urt.h"
 
 /* What a coroutine is doing. X(symbol, name in reports, counter) */
@@ -65,7 +66,6 @@ extern const char *const urt__reason_names[URT__R_COUNT];
 #define URT__IO	     UINT64_C(2)
 
 struct urt__worker;
-struct urt__op;
 struct urt_scope;
 
 struct urt_coro {
@@ -101,6 +101,7 @@ struct urt_coro {
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
 	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
 	bool cancel_sent;	    /* op_worker's thread only */
+	struct urt__op cancel_op;   /* the request to cancel it */
 
 	/* In op_worker's inbox: link, and whether it is there. */
 	struct urt_coro *inbox_link;

@@ -1084,8 +1084,10 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 		return err;
 	err = urt__ring_register(&w->ring, urt__rt.files, urt__rt.nr_files,
 				 urt__rt.buffers, urt__rt.nr_buffers);
-	if (err)
-		urt__ring_destroy(&w->ring);
+	w->registered = !err;
+	if (!err || !p)
+		return 0; /* a spare can do without */
+	urt__ring_destroy(&w->ring);
 	return err;
 }
 

@@ -110,7 +110,8 @@ struct urt__worker {
 	uint64_t trace_left; /* id of who left by the last traced switch */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
-	struct urt__lending *lending;	/* wait/lend.c's; NULL: none yet */
+	bool registered; /* its ring has the run's files and buffers */
+	struct urt__lending *lending; /* wait/lend.c's; NULL: none yet */
 
 	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
 	_Atomic uint8_t state;		    /* enum urt__worker_state */

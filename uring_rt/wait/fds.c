@@ -19,8 +19,10 @@
  *    when the coroutine has parked: there is no moment between in which the
  *    wish could be lost (sched.c). Under the lock the ring must not be touched,
  *    since that may reap, which unlists.
- *  - Whoever unlists the last one wakes the closer. One that is listed while a
- *    closer waits is cancelled at once.
+ *  - Whoever unlists the last one wakes the closer.
+ *  - From when a close begins until it has been carried out none is listed: who
+ *    comes meanwhile yields, and meets EBADF or the number's next file, as if
+ *    it had come after the close.
  *  - The lock is a leaf, and is held across the closer's switch.
  *
  * Completions may be reaped by a thread without a processor, so the lock is
@@ -67,10 +69,10 @@ void urt__fds_close(void)
 
 struct urt__fd *urt__fd(int fd)
 {
-	return (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
+	return table && (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
 }
 
-static bool is_direct(struct urt__fd *entry, int fd)
+bool urt__fd_direct(struct urt__fd *entry, int fd)
 {
 	int known = atomic_load_explicit(&entry->direct, memory_order_relaxed);
 
@@ -84,28 +86,22 @@ static bool is_direct(struct urt__fd *entry, int fd)
 	return known == 2;
 }
 
-unsigned urt__fd_how(int fd, uint64_t offset)
-{
-	struct urt__fd *entry = urt__fd(fd);
-
-	if (offset != URT__HERE && entry && is_direct(entry, fd))
-		return URT__LISTED | URT__SOON;
-	return URT__LISTED;
-}
-
-void urt__fd_list(struct urt__io *io)
+bool urt__fd_list(struct urt__io *io)
 {
 	struct urt__fd *fd = io->fd;
+	bool closing;
 
 	urt__lock(&fd->lock);
-	io->next = fd->ios;
-	io->at = &fd->ios;
-	if (io->next)
-		io->next->at = &io->next;
-	fd->ios = io;
-	if (urt__unlikely(fd->closer))
-		urt__op_close(io->coro, io->seq);
+	closing = fd->closing;
+	if (urt__likely(!closing)) {
+		io->next = fd->ios;
+		io->at = &fd->ios;
+		if (io->next)
+			io->next->at = &io->next;
+		fd->ios = io;
+	}
 	urt__unlock(&fd->lock);
+	return !closing;
 }
 
 void urt__fd_unlist(struct urt__io *io)
@@ -142,10 +138,8 @@ void urt__fd_closing(struct urt__fd *fd)
 {
 	struct urt__worker *w = urt__worker();
 
-	atomic_store_explicit(&fd->fixed, 0, memory_order_relaxed);
-	atomic_store_explicit(&fd->direct, 0, memory_order_relaxed);
 	urt__lock(&fd->lock);
-	if (urt__likely(!fd->ios) || fd->closer) {
+	if (fd->closing++ || urt__likely(!fd->ios)) {
 		urt__unlock(&fd->lock);
 		return;
 	}
@@ -154,4 +148,13 @@ void urt__fd_closing(struct urt__fd *fd)
 	for (struct urt__io *io = fd->ios; io; io = io->next)
 		urt__op_close(io->coro, io->seq);
 	urt__park(w, URT__R_IO, URT__WAITING, commit_unlock, fd);
+}
+
+void urt__fd_closed(struct urt__fd *fd)
+{
+	atomic_store_explicit(&fd->fixed, 0, memory_order_relaxed);
+	atomic_store_explicit(&fd->direct, 0, memory_order_relaxed);
+	urt__lock(&fd->lock);
+	fd->closing--;
+	urt__unlock(&fd->lock);
 }

@@ -13,20 +13,24 @@ struct urt__io {
 	int32_t res;
 	uint32_t flags;	      /* of its completion */
 	struct urt__fd *fd;   /* NULL: it is listed nowhere */
-	bool soon;	      /* see urt__fd_how */
+	bool soon;	      /* handed over at once if there are two such */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
 	struct urt__io **at;  /* where the one before points at it; fd->lock */
 };
 
 struct urt__fd {
 	uint32_t lock;
-	uint8_t waited; /* how often receiving had to wait of late: 0 to 3;
-	                    relaxed, a guess */
-	uint16_t fixed; /* its place in every ring's table, from 1; 0: none */
-	_Atomic uint8_t
-		direct;	     /* O_DIRECT: 1 + whether it has it; 0: not asked.
-	                            Relaxed, a guess once the number is reused */
-	struct urt__io *ios; /* in flight */
+	uint16_t closing; /* closes that are under way: the number's next
+	                     bearer can be closed before the last one's
+	                     closer has gone on */
+
+	/* Relaxed. fixed: its place in every ring's table, from 1; 0: none.
+	 * direct: 1 + whether it has O_DIRECT, 0: not asked; a guess once the
+	 * number is used again after a plain close. */
+	_Atomic uint16_t fixed;
+	_Atomic uint8_t direct;
+
+	struct urt__io *ios;	 /* in flight */
 	struct urt_coro *closer; /* waits until there are none */
 	uint64_t closer_seq;
 };
@@ -39,16 +43,31 @@ int urt__poll(int fd, short events, int64_t deadline_ns);
 /* The entry, or NULL: no descriptor, or one too large to be followed. */
 struct urt__fd *urt__fd(int fd);
 
-/* How to make an operation at that offset (URT__HERE: at none): listed, and
- * soon if it goes to a disk, past the cache. */
-unsigned urt__fd_how(int fd, uint64_t offset);
+/* Whether it was opened with O_DIRECT. */
+bool urt__fd_direct(struct urt__fd *, int fd);
 
-/* Lists one that is about to park, which has its fd; unlists one whose
- * completion has come. */
-void urt__fd_list(struct urt__io *);
+/* Lists one that is about to park, which has its fd; false: it is just being
+ * closed. Unlists one whose completion has come. */
+bool urt__fd_list(struct urt__io *);
 void urt__fd_unlist(struct urt__io *);
-/* It is about to be closed: ends the operations that are in flight, with
- * -ECANCELED, and returns when none is. May suspend. */
+
+/*
+ * It is about to be closed: ends the operations that are in flight, with
+ * -ECANCELED, and returns when none is. May suspend. From then on none is
+ * listed, until it has been closed.
+ */
 void urt__fd_closing(struct urt__fd *);
+void urt__fd_closed(struct urt__fd *);
+
+/* Whether to make an operation on a descriptor again, which ended with *ret,
+ * having waited for what it needs; events and the rest as for urt__io_call;
+ * tries: 0 at first. Between enter and leave. */
+bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
+		   unsigned *tries);
+
+/* What is left of a vector after `done` bytes, by urt_write, or by urt_send with
+ * flags from 0 up. All that was written in the end. */
+ssize_t urt__send_rest(int fd, const struct iovec *, size_t n, size_t done,
+		       int flags, int64_t deadline_ns);
 
 #endif

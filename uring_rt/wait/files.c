@@ -36,6 +36,27 @@ static int64_t make_call(void *arg)
 	return ret < 0 ? -*__errno_location() : ret;
 }
 
+#define PTR(p) ((uintptr_t)(p))
+
+/* The ring's lengths have 32 bits; what moves data may move less. */
+#define LEN_MAX	    0x7ffff000u
+#define TOO_LONG(n) ((size_t)(n) > UINT32_MAX)
+
+static uint32_t cut(size_t len)
+{
+	return len < LEN_MAX ? len : LEN_MAX;
+}
+
+/* On the thread pool, whatever the ring knows. */
+static int by_call(const struct call *call)
+{
+	if (!urt__current())
+		return -EPERM;
+	if (atomic_load(&urt__current()->cancelled))
+		return -ECANCELED;
+	return urt_blocking(make_call, (void *)call);
+}
+
 /* By the ring, with how and events as for urt__io_call, or by the thread pool. */
 static int make(const struct io_uring_sqe *request, const struct call *call,
 		unsigned how, short events, int64_t deadline_ns)
@@ -44,10 +65,7 @@ static int make(const struct io_uring_sqe *request, const struct call *call,
 
 	if (urt__has_op(request->opcode))
 		return urt__io_call(request, how, events, deadline_ns);
-	if (!urt__current())
-		return -EPERM;
-	while ((ret = urt_blocking(make_call, (void *)call)) == -EAGAIN &&
-	       events) {
+	while ((ret = by_call(call)) == -EAGAIN && events) {
 		ret = urt_poll(request->fd, events, deadline_ns);
 		if (ret < 0)
 			break;
@@ -55,13 +73,16 @@ static int make(const struct io_uring_sqe *request, const struct call *call,
 	return ret;
 }
 
+static unsigned how_at(off_t offset)
+{
+	return offset < 0 ? URT__LISTED : URT__LISTED | URT__AT_OFFSET;
+}
+
 static int either(const struct io_uring_sqe *request, const struct call *call,
 		  int64_t deadline_ns)
 {
 	return make(request, call, 0, 0, deadline_ns);
 }
-
-#define PTR(p) ((uintptr_t)(p))
 
 int urt_openat(int dir, const char *path, int flags, mode_t mode,
 	       int64_t deadline_ns)
@@ -100,8 +121,8 @@ ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_preadv2, { fd, PTR(iov), n, offset, 0, flags } };
 
-	return make(&r, &c, urt__fd_how(fd, offset),
-		    flags & RWF_NOWAIT ? 0 : POLLIN, deadline_ns);
+	return make(&r, &c, how_at(offset), flags & RWF_NOWAIT ? 0 : POLLIN,
+		    deadline_ns);
 }
 
 ssize_t urt_readv(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
@@ -119,9 +140,12 @@ ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .off = offset,
 				  .rw_flags = flags };
 	struct call c = { SYS_pwritev2, { fd, PTR(iov), n, offset, 0, flags } };
+	short events = flags & RWF_NOWAIT ? 0 : POLLOUT;
+	ssize_t done = make(&r, &c, how_at(offset), events, deadline_ns);
 
-	return make(&r, &c, urt__fd_how(fd, offset),
-		    flags & RWF_NOWAIT ? 0 : POLLOUT, deadline_ns);
+	if (done <= 0 || offset >= 0 || !events)
+		return done;
+	return urt__send_rest(fd, iov, n, done, -1, deadline_ns);
 }
 
 ssize_t urt_writev(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
@@ -134,7 +158,7 @@ int urt_fsync(int fd, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = URT__OP_FSYNC, .fd = fd };
 	struct call c = { SYS_fsync, { fd } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fdatasync(int fd, int64_t deadline_ns)
@@ -144,7 +168,7 @@ int urt_fdatasync(int fd, int64_t deadline_ns)
 				  .fsync_flags = IORING_FSYNC_DATASYNC };
 	struct call c = { SYS_fdatasync, { fd } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
@@ -158,7 +182,8 @@ int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
 	struct call c = { SYS_sync_file_range,
 			  { fd, offset, (long)len, flags } };
 
-	return either(&r, &c, deadline_ns);
+	return TOO_LONG(len) ? by_call(&c)
+			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fallocate(int fd, int mode, off_t offset, off_t len,
@@ -171,7 +196,7 @@ int urt_fallocate(int fd, int mode, off_t offset, off_t len,
 				  .len = mode };
 	struct call c = { SYS_fallocate, { fd, mode, offset, len } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_ftruncate(int fd, off_t size, int64_t deadline_ns)
@@ -181,7 +206,7 @@ int urt_ftruncate(int fd, off_t size, int64_t deadline_ns)
 				  .off = size };
 	struct call c = { SYS_ftruncate, { fd, size } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fadvise(int fd, off_t offset, size_t len, int advice,
@@ -194,7 +219,8 @@ int urt_fadvise(int fd, off_t offset, size_t len, int advice,
 				  .fadvise_advice = advice };
 	struct call c = { SYS_fadvise64, { fd, offset, (long)len, advice } };
 
-	return either(&r, &c, deadline_ns);
+	return TOO_LONG(len) ? by_call(&c)
+			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
@@ -206,7 +232,7 @@ int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
 				  .fadvise_advice = advice };
 	struct call c = { SYS_madvise, { PTR(address), (long)len, advice } };
 
-	return either(&r, &c, deadline_ns);
+	return TOO_LONG(len) ? by_call(&c) : either(&r, &c, deadline_ns);
 }
 
 int urt_statx(int dir, const char *path, int flags, unsigned mask,
@@ -294,12 +320,12 @@ int urt_fsetxattr(int fd, const char *name, const void *value, size_t size,
 				  .fd = fd,
 				  .addr = PTR(name),
 				  .off = PTR(value),
-				  .len = size,
+				  .len = cut(size),
 				  .rw_flags = flags };
 	struct call c = { SYS_fsetxattr,
 			  { fd, PTR(name), PTR(value), size, flags } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_setxattr(const char *path, const char *name, const void *value,
@@ -308,7 +334,7 @@ int urt_setxattr(const char *path, const char *name, const void *value,
 	struct io_uring_sqe r = { .opcode = URT__OP_SETXATTR,
 				  .addr = PTR(name),
 				  .off = PTR(value),
-				  .len = size,
+				  .len = cut(size),
 				  .rw_flags = flags };
 	struct call c = { SYS_setxattr,
 			  { PTR(path), PTR(name), PTR(value), size, flags } };
@@ -324,10 +350,10 @@ ssize_t urt_fgetxattr(int fd, const char *name, void *value, size_t size,
 				  .fd = fd,
 				  .addr = PTR(name),
 				  .off = PTR(value),
-				  .len = size };
+				  .len = cut(size) };
 	struct call c = { SYS_fgetxattr, { fd, PTR(name), PTR(value), size } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 ssize_t urt_getxattr(const char *path, const char *name, void *value,
@@ -336,7 +362,7 @@ ssize_t urt_getxattr(const char *path, const char *name, void *value,
 	struct io_uring_sqe r = { .opcode = URT__OP_GETXATTR,
 				  .addr = PTR(name),
 				  .off = PTR(value),
-				  .len = size };
+				  .len = cut(size) };
 	struct call c = { SYS_getxattr,
 			  { PTR(path), PTR(name), PTR(value), size } };
 
@@ -349,7 +375,7 @@ ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 {
 	struct io_uring_sqe r = { .opcode = URT__OP_TEE,
 				  .fd = out,
-				  .len = len,
+				  .len = cut(len),
 				  .splice_fd_in = in,
 				  .splice_flags = flags };
 	struct call c = { SYS_tee, { in, out, len, flags } };
@@ -364,7 +390,7 @@ int urt_shutdown(int fd, int how, int64_t deadline_ns)
 				  .len = how };
 	struct call c = { SYS_shutdown, { fd, how } };
 
-	return either(&r, &c, deadline_ns);
+	return make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 /* The ring takes offsets by value and does not move them. */
@@ -374,7 +400,7 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 	struct io_uring_sqe r = {
 		.opcode = URT__OP_SPLICE,
 		.fd = out,
-		.len = len,
+		.len = cut(len),
 		.off = out_offset ? (uint64_t)*out_offset : URT__HERE,
 		.splice_fd_in = in,
 		.splice_off_in = in_offset ? (uint64_t)*in_offset : URT__HERE,
@@ -395,23 +421,32 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 
 /*
  * Where the ring cannot wait for a child, a descriptor of it can be polled. That
- * works for one process; for groups of them the thread pool waits.
+ * works for the end of one process; for all else the thread pool waits.
  */
 static int wait_by_pidfd(pid_t pid, siginfo_t *info, int options,
 			 int64_t deadline_ns)
 {
-	int fd = urt__sys_pidfd(pid), ret;
+	siginfo_t seen;
+	int fd, ret;
 
-	if (fd < 0)
-		return fd;
-	ret = urt_poll(fd, POLLIN, deadline_ns);
-	close(fd);
-	if (ret < 0)
-		return ret;
-	info->si_pid = 0;
-	return waitid(P_PID, pid, info, options | WNOHANG)
-		       ? -*__errno_location()
-		       : 0;
+	for (;;) {
+		seen.si_pid = 0;
+		ret = waitid(P_PID, pid, &seen, options | WNOHANG);
+		if (ret || seen.si_pid)
+			break;
+		fd = urt__sys_pidfd(pid);
+		if (fd < 0)
+			return fd;
+		ret = urt_poll(fd, POLLIN, deadline_ns);
+		close(fd);
+		if (ret < 0)
+			return ret;
+	}
+	if (ret)
+		return -*__errno_location();
+	if (info)
+		*info = seen;
+	return 0;
 }
 
 int urt_waitid(idtype_t type, id_t id, siginfo_t *info, int options,
@@ -424,7 +459,7 @@ int urt_waitid(idtype_t type, id_t id, siginfo_t *info, int options,
 				  .splice_fd_in = options };
 	struct call c = { SYS_waitid, { type, id, PTR(info), options } };
 
-	if (type == P_PID && !(options & WNOHANG) &&
+	if (type == P_PID && !(options & (WNOHANG | WSTOPPED | WCONTINUED)) &&
 	    !urt__has_op(URT__OP_WAITID))
 		return wait_by_pidfd(id, info, options, deadline_ns);
 	return either(&r, &c, deadline_ns);

@@ -37,8 +37,11 @@
 #define GROUP_SIZE  (4u << 20) /* bytes lent by a worker at most */
 #define PIECE_SIZE  4096u      /* a buffer, if each serves once */
 #define BUFFER_SIZE 65536u     /* a buffer that is consumed in pieces */
-#define RING_SIZE   (GROUP_SIZE / PIECE_SIZE * sizeof(struct urt__buf))
+#define RING_SIZE   65536u     /* at least a struct urt__buf for each piece */
 #define STRIDE	    (GROUP_SIZE + RING_SIZE)
+
+static_assert(GROUP_SIZE / PIECE_SIZE * sizeof(struct urt__buf) <= RING_SIZE,
+	      "and mappable with any size of page");
 
 struct buffer {
 	_Atomic uint32_t refs; /* pieces that are lent, and the kernel's own */
@@ -56,7 +59,6 @@ struct urt__lending {
 
 struct lent {
 	struct urt__io io;
-	struct urt__lending *group;
 	void *data; /* the piece; NULL: none */
 };
 
@@ -146,7 +148,7 @@ static void lent_done(struct urt__op *op, int32_t res, uint32_t flags)
 	unsigned i = flags >> IORING_CQE_BUFFER_SHIFT;
 
 	if (flags & IORING_CQE_F_BUFFER) {
-		struct urt__lending *g = l->group;
+		struct urt__lending *g = urt__worker()->lending;
 		struct buffer *b = &g->buffer[i];
 
 		if (res > 0) {
@@ -169,8 +171,7 @@ static int receive(int fd, struct lent *l, int flags, int64_t deadline_ns)
 				  .msg_flags = flags };
 	struct urt__worker *w = urt__worker();
 
-	l->group = w->lending ? w->lending : group_open(w);
-	if (!l->group)
+	if (!w->lending && !group_open(w))
 		return -ENOBUFS;
 	l->io = (struct urt__io){ .op.done = lent_done, .fd = urt__fd(fd) };
 	return urt__io_on(&l->io, &r, 0, deadline_ns);
@@ -193,18 +194,18 @@ static ssize_t receive_copied(int fd, void **data, int flags,
 ssize_t urt_recv_lent(int fd, void **data, int flags, int64_t deadline_ns)
 {
 	struct lent l = { .data = NULL };
+	unsigned tries = 0;
 	int ret;
 
 	*data = NULL;
+	if (flags & (MSG_WAITALL | MSG_TRUNC))
+		return -EINVAL; /* more than one piece, or none */
 	if (!urt__enter(true))
 		return -EPERM;
-	do {
+	do
 		ret = receive(fd, &l, flags, deadline_ns);
-		if (ret == -EAGAIN && !(flags & MSG_DONTWAIT)) {
-			ret = urt__poll(fd, POLLIN, deadline_ns);
-			ret = ret < 0 ? ret : -EINTR;
-		}
-	} while (ret == -EINTR);
+	while (urt__io_again(&ret, fd, flags & MSG_DONTWAIT ? 0 : POLLIN,
+			     deadline_ns, &tries));
 	urt__leave();
 	if (ret == -ENOBUFS)
 		return receive_copied(fd, data, flags, deadline_ns);

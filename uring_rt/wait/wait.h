@@ -74,8 +74,8 @@ struct urt__io;
 int urt__io(const struct io_uring_sqe *, unsigned flags, int64_t deadline_ns);
 int urt__io_on(struct urt__io *, const struct io_uring_sqe *, unsigned flags,
 	       int64_t deadline_ns);
-#define URT__LISTED 1u /* closing its descriptor ends it */
-#define URT__SOON   2u /* handed over at once if there are two such */
+#define URT__LISTED    1u /* closing its descriptor ends it */
+#define URT__AT_OFFSET 2u /* it may go to a disk, past the cache */
 
 /* The same as a whole public call, again if it was interrupted. how: the above;
  * events: what to poll for where the descriptor is non-blocking, 0: it does not

@@ -258,6 +258,8 @@ static int worker_begin(struct urt__worker *w, unsigned index,
 static void worker_end(struct urt__worker *w)
 {
 	urt__ring_drain(&w->ring);
+	if (w->registered)
+		urt__ring_unregister(&w->ring);
 	atomic_store(&w->state, URT__W_GONE);
 	urt__signal_stack_leave(w);
 	urt__tls_worker = NULL;

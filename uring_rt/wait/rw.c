@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reading and writing, receiving and sending.
+ *
+ * As the POSIX calls, and where the ring's operations differ from these, made
+ * alike: a blocking write that was cut short goes on; a non-blocking descriptor
+ * is waited for. A buffer in registered memory is named to the kernel by its
+ * number, and MSG_ZEROCOPY becomes another operation, or nothing.
+ */
+#define _GNU_SOURCE
+#include "fds.h"
+#include "ops.h"
+#include <poll.h>
+#include <string.h>
+#undef errno
+
+/* Linux cuts reads and writes at this (MAX_RW_COUNT in fs/read_write.c). */
+#define MAX_LEN ((size_t)0x7ffff000)
+
+/* Below this, bytes, pinning costs more than copying (the kernel's
+ * Documentation/networking/msg_zerocopy.rst). */
+#define ZERO_COPY_MIN 10240
+
+/* What all operations on one buffer have in common. */
+struct rw {
+	uint8_t opcode;
+	short events; /* to poll for where the descriptor is non-blocking */
+	int fd;
+	const void *buf;
+	size_t len;
+	uint64_t offset;
+	int msg_flags;
+};
+
+/* Which of the registered regions the buffer lies in, from 1; 0: none. */
+static int registered(const struct rw *rw)
+{
+	for (unsigned i = 0; i < urt__rt.nr_buffers; i++) {
+		const struct iovec *b = &urt__rt.buffers[i];
+		size_t at = (uintptr_t)rw->buf - (uintptr_t)b->iov_base;
+
+		if (at < b->iov_len && rw->len <= b->iov_len - at)
+			return i + 1;
+	}
+	return 0;
+}
+
+static struct io_uring_sqe entry_of(const struct rw *rw)
+{
+	return (struct io_uring_sqe){
+		.opcode = rw->opcode,
+		.fd = rw->fd,
+		.addr = (uintptr_t)rw->buf,
+		.len = rw->len < MAX_LEN ? rw->len : MAX_LEN,
+		.off = rw->offset,
+		.msg_flags = rw->msg_flags,
+	};
+}
+
+static ssize_t file_wait(const struct rw *rw, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = entry_of(rw);
+	unsigned how = URT__LISTED;
+
+	if (urt__unlikely(urt__rt.nr_buffers))
+		r.buf_index = registered(rw);
+	if (rw->offset != URT__HERE)
+		how |= URT__AT_OFFSET;
+	return urt__io_call(&r, how, rw->events, deadline_ns);
+}
+
+static ssize_t message_wait(const struct rw *rw, int64_t deadline_ns)
+{
+	struct io_uring_sqe r = entry_of(rw);
+
+	return urt__io_call(&r, URT__LISTED,
+			    rw->msg_flags & MSG_DONTWAIT ? 0 : rw->events,
+			    deadline_ns);
+}
+
+ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns)
+{
+	return file_wait(&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len,
+				       URT__HERE, 0 },
+			 deadline_ns);
+}
+
+/*
+ * A blocking write(2) or send(2) returns when all is written; the ring's return
+ * when some is. An error after the first byte is the next call's.
+ */
+static ssize_t write_all(struct rw rw,
+			 ssize_t (*part)(const struct rw *, int64_t),
+			 int64_t deadline_ns)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	rw.len = rw.len < MAX_LEN ? rw.len : MAX_LEN;
+	for (;;) {
+		n = part(&rw, deadline_ns);
+		if (n <= 0)
+			return done ? (ssize_t)done : n;
+		done += n;
+		if (urt__likely((size_t)n == rw.len))
+			return done;
+		rw.buf = (const char *)rw.buf + n;
+		rw.len -= n;
+	}
+}
+
+ssize_t urt__send_rest(int fd, const struct iovec *iov, size_t n, size_t done,
+		       int flags, int64_t deadline_ns)
+{
+	size_t skip = done;
+
+	for (size_t i = 0; i < n; skip -= iov[i++].iov_len) {
+		const char *rest = (const char *)iov[i].iov_base + skip;
+		ssize_t len = iov[i].iov_len - skip, sent;
+
+		if (skip >= iov[i].iov_len)
+			continue;
+		sent = flags < 0 ? urt_write(fd, rest, len, deadline_ns)
+				 : urt_send(fd, rest, len, flags, deadline_ns);
+		done += sent > 0 ? sent : 0;
+		if (sent < len)
+			break;
+		skip = iov[i].iov_len;
+	}
+	return done;
+}
+
+ssize_t urt_write(int fd, const void *buf, size_t len, int64_t deadline_ns)
+{
+	return write_all((struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
+				      URT__HERE, 0 },
+			 file_wait, deadline_ns);
+}
+
+ssize_t urt_pread(int fd, void *buf, size_t len, off_t offset,
+		  int64_t deadline_ns)
+{
+	if (offset < 0)
+		return -EINVAL;
+	return file_wait(
+		&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len, offset, 0 },
+		deadline_ns);
+}
+
+ssize_t urt_pwrite(int fd, const void *buf, size_t len, off_t offset,
+		   int64_t deadline_ns)
+{
+	if (offset < 0)
+		return -EINVAL;
+	return file_wait(&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
+				       offset, 0 },
+			 deadline_ns);
+}
+
+ssize_t urt_recv(int fd, void *buf, size_t len, int flags, int64_t deadline_ns)
+{
+	return message_wait(
+		&(struct rw){ IORING_OP_RECV, POLLIN, fd, buf, len, 0, flags },
+		deadline_ns);
+}
+
+/* Not all sockets can do it (AF_UNIX), and not with all of the memory (ulimit
+ * -l). */
+static ssize_t send_zero_copy(const struct rw *rw, int64_t deadline_ns)
+{
+	struct rw zc = *rw;
+	ssize_t n;
+
+	zc.opcode = URT__OP_SEND_ZC;
+	n = message_wait(&zc, deadline_ns);
+	return n == -EOPNOTSUPP || n == -ENOMEM || n == -ENOBUFS
+		       ? message_wait(rw, deadline_ns)
+		       : n;
+}
+
+ssize_t urt_send(int fd, const void *buf, size_t len, int flags,
+		 int64_t deadline_ns)
+{
+	struct rw rw = { IORING_OP_SEND,       POLLOUT, fd, buf, len, 0,
+			 flags & ~MSG_ZEROCOPY };
+
+	if (urt__unlikely(flags & MSG_ZEROCOPY) && len >= ZERO_COPY_MIN &&
+	    urt__has_op(URT__OP_SEND_ZC))
+		return write_all(rw, send_zero_copy, deadline_ns);
+	if (urt__unlikely(flags & MSG_DONTWAIT))
+		return message_wait(&rw, deadline_ns);
+	return write_all(rw, message_wait, deadline_ns);
+}
+
+ssize_t urt_recvmsg(int fd, struct msghdr *msg, int flags, int64_t deadline_ns)
+{
+	return message_wait(
+		&(struct rw){ IORING_OP_RECVMSG, POLLIN, fd, msg, 1, 0, flags },
+		deadline_ns);
+}
+
+ssize_t urt_sendmsg(int fd, const struct msghdr *msg, int flags,
+		    int64_t deadline_ns)
+{
+	struct rw rw = { IORING_OP_SENDMSG, POLLOUT, fd, msg, 1, 0, flags };
+	ssize_t n = message_wait(&rw, deadline_ns);
+
+	if (n <= 0 || flags & MSG_DONTWAIT)
+		return n;
+	return urt__send_rest(fd, msg->msg_iov, msg->msg_iovlen, n, flags,
+			      deadline_ns);
+}
+
+ssize_t urt_recvfrom(int fd, void *buf, size_t len, int flags,
+		     struct sockaddr *addr, socklen_t *addr_len,
+		     int64_t deadline_ns)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_name = addr,
+			      .msg_namelen = addr_len ? *addr_len : 0,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+	ssize_t n = urt_recvmsg(fd, &msg, flags, deadline_ns);
+
+	if (n >= 0 && addr_len)
+		*addr_len = msg.msg_namelen;
+	return n;
+}
+
+ssize_t urt_sendto(int fd, const void *buf, size_t len, int flags,
+		   const struct sockaddr *addr, socklen_t addr_len,
+		   int64_t deadline_ns)
+{
+	struct iovec iov = { (void *)buf, len };
+	struct msghdr msg = { .msg_name = (void *)addr,
+			      .msg_namelen = addr_len,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+
+	return urt_sendmsg(fd, &msg, flags, deadline_ns);
+}
+
+int urt_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
+	       int64_t deadline_ns)
+{
+	struct io_uring_sqe r = {
+		.opcode = IORING_OP_ACCEPT,
+		.fd = fd,
+		.addr = (uintptr_t)addr,
+		.addr2 = (uintptr_t)len,
+		.accept_flags = flags,
+	};
+
+	return urt__io_call(&r, URT__LISTED, POLLIN, deadline_ns);
+}
+
+int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,
+		int64_t deadline_ns)
+{
+	struct io_uring_sqe r = {
+		.opcode = IORING_OP_CONNECT,
+		.fd = fd,
+		.addr = (uintptr_t)addr,
+		.off = len,
+	};
+
+	return urt__io_call(&r, URT__LISTED, 0, deadline_ns);
+}
