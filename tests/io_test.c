@@ -5,6 +5,7 @@
  * instances, zero copy. By the ring, and where it does not know the operation.
  */
 #define _GNU_SOURCE
+#include "../uring_rt/sched/sched.h"
 #include "../uring_rt/urt.h"
 #include "test.h"
 #include <fcntl.h>
@@ -112,21 +113,36 @@ static void waits_to_accept(void *arg)
 	count_end(urt_accept(listening, NULL, NULL, 0, never));
 }
 
+/* How often coroutines have waited for an operation. */
+static uint64_t waits(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
+		n += __atomic_load_n(&urt__stats_slot(urt__rt.stats_page, i)
+					      ->counter[URT__STAT_PARKS_IO],
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
 static void close_under_them(void *arg)
 {
 	urt_fn *kinds[] = { waits_to_receive, waits_to_read, waits_to_poll,
 			    waits_for_a_piece, waits_to_accept };
 	enum { EACH = 20, N = 5 * EACH };
 	struct urt_coro *c[N];
+	uint64_t before;
 	int t[3];
 
 	ended = 0;
 	pair();
 	tcp_pair(t);
 	listening = t[0];
+	before = waits();
 	for (int i = 0; i < N; i++)
 		c[i] = urt_spawn(kinds[i % 5], NULL);
-	urt_sleep(2 * MS);
+	while (waits() - before < N)
+		urt_sleep(MS);
 	ck_assert_int_eq(urt_close(fds[0]), 0);
 	ck_assert_int_eq(urt_close(listening), 0);
 	for (int i = 0; i < N; i++)
