@@ -58,7 +58,7 @@ FUZZ         := http answer address stream
 FUZZ_http    := tools/models/http.c
 FUZZ_answer  := tools/load_http.c
 FUZZ_address := uring_rt/net/address.c
-FUZZ_stream  := uring_rt/net/stream.c
+FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))

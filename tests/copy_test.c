@@ -225,22 +225,25 @@ RUN_TEST(sendfile_sends_all_to_anything)
 RUN_TEST(sendfile_counts_what_was_sent_until_the_deadline)
 {
 	int in = big_file(), fds[2];
-	off_t offset = 0;
+	off_t offset = 0, begin;
 	struct urt_coro *c;
 	ssize_t n;
 
-	pair('t', fds);
+	pair('u', fds); /* takes some 200 KB */
 	n = urt_sendfile(fds[1], in, &offset, SIZE_MAX, urt_after(20 * MS));
 	ck_assert_int_gt(n, 0);
+	ck_assert_int_lt(n, BIG);
 	ck_assert_int_eq(offset, n);
-	if (n == BIG) /* the socket's buffers took all */
-		n = urt_sendfile(fds[1], in, &(off_t){ 0 }, SIZE_MAX,
-				 urt_after(20 * MS));
+	ck_assert_int_eq(
+		urt_sendfile(fds[1], in, &offset, SIZE_MAX, urt_after(MS)),
+		-ETIME);
+	begin = offset;
 	c = begin_collecting(fds[0]);
 	ck_assert_int_eq(urt_sendfile(fds[1], in, &offset, SIZE_MAX, never),
-			 BIG - offset + (offset == BIG ? 0 : 0));
+			 BIG - begin);
 	urt_close(fds[1]);
 	urt_join(c);
+	ck_assert_uint_eq(nr_come, BIG);
 	ck_assert_mem_eq(come, big, BIG);
 	urt_close(fds[0]);
 	urt_close(in);
@@ -325,6 +328,43 @@ RUN_TEST(a_copy_to_a_broken_connection_ends)
 	free(big);
 }
 
+static void read_some_and_close(void *arg)
+{
+	char buf[1000];
+
+	ck_assert_int_gt(urt_recv(other_end, buf, 1000, 0, never), 0);
+	urt_close(other_end);
+}
+
+/* In the middle: an error, and as many bytes as the file has moved by. */
+RUN_TEST(a_connection_that_breaks_in_the_middle_is_an_error)
+{
+	int in = big_file(), fds[2];
+	uint64_t copied;
+
+	for (const char *type = "ut"; *type; type++) {
+		struct urt_coro *c;
+		int err;
+
+		pair(*type, fds);
+		lseek(in, 0, SEEK_SET);
+		other_end = fds[0];
+		c = urt_spawn(read_some_and_close, NULL);
+		do { /* until more was sent than the buffers of TCP take */
+			err = urt_copy(in, fds[1], SIZE_MAX, &copied, never);
+			ck_assert(err || copied == BIG);
+			ck_assert_int_eq(lseek(in, 0, SEEK_CUR), copied);
+			lseek(in, 0, SEEK_SET);
+		} while (!err);
+		ck_assert(err == -EPIPE || err == -ECONNRESET);
+		ck_assert_uint_lt(copied, BIG);
+		urt_join(c);
+		close(fds[1]);
+	}
+	close(in);
+	free(big);
+}
+
 Suite *copy_suite(void)
 {
 	Suite *s = suite_create("copy");
@@ -341,6 +381,7 @@ Suite *copy_suite(void)
 	tcase_add_test(t, copy_copies_between_all_kinds);
 	tcase_add_test(t, copy_copies_files_that_have_no_size);
 	tcase_add_test(t, a_copy_to_a_broken_connection_ends);
+	tcase_add_test(t, a_connection_that_breaks_in_the_middle_is_an_error);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -4,6 +4,7 @@
  * test in this process for a debugger; URT_SEED=n repeats what chance chose.
  */
 #include "test.h"
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,11 @@ int main(void)
 	const char *only = getenv("CK_RUN_SUITE");
 	SRunner *runner = srunner_create(exec_suite());
 	int failed;
+
+	/* A shell ignores them for what it runs in the background. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 
 	if (only && !*only)
 		unsetenv("CK_RUN_SUITE");

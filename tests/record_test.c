@@ -144,7 +144,7 @@ START_TEST(a_running_program_is_told_to_trace_and_to_stop)
 		SKIP("no io_uring here");
 	ck_assert_int_eq(
 		sh("rm -f spin1; URT_WORKERS=1 tests/probe spins 20000 >spin1 &"
-		   "pid=$!; until grep -q spinning spin1; do :; done\n"
+		   "pid=$!; until grep -qs spinning spin1; do :; done\n"
 		   "./urt record -p $pid --duration 10 -o rec.pftrace 2>&1\n"
 		   "code=$?; kill $pid; exit $code"),
 		0);
@@ -167,7 +167,7 @@ START_TEST(events_that_were_overwritten_are_counted)
 		sh("rm -f rec.pftrace spin1\n"
 		   "./urt record -o rec.pftrace -- tests/probe spins 200 "
 		   ">spin1 2>rec.err & t=$!\n"
-		   "until grep -q spinning spin1; do :; done\n"
+		   "until grep -qs spinning spin1; do :; done\n"
 		   "kill -STOP $t; sleep 0.3; kill -CONT $t; wait $t; code=$?\n"
 		   "cat rec.err; exit $code"),
 		0);

@@ -718,8 +718,9 @@ URT_API int urt_addr_peer(int fd, struct urt_addr *);
  * order of RFC 6724 with the families taking turns (RFC 8305, section 4). How
  * many there are, at least 1. Names are looked up by getaddrinfo(3) on the
  * thread pool; everything else does not suspend. At the deadline or when
- * cancelled the call returns, and the look-up ends on its own later (the end
- * of the run waits for it). Errors: -ENOENT: no such host (EAI_NONAME,
+ * cancelled the call returns, and the look-up ends on its own later: until then
+ * it holds one of urt_options.max_blocking threads, and the end of the run
+ * waits for it. Errors: -ENOENT: no such host (EAI_NONAME,
  * EAI_NODATA, EAI_ADDRFAMILY); -EAGAIN: no answer, perhaps later (EAI_AGAIN);
  * -EIO: the name server failed (EAI_FAIL); -ENOMEM; errno's of EAI_SYSTEM;
  * -EINVAL (all others, and bad strings).
@@ -987,7 +988,8 @@ URT_API int urt_signal_open(int signal, ...);
  * they are taken may be lost (more than some hundred). May suspend. */
 URT_API int urt_signal_wait(int fd, siginfo_t *info, int64_t deadline_ns);
 
-/* Ends it, and the signals do what they did before. Does not suspend. */
+/* Ends it, and the signals do what they did before. 0; -EBADF: it is none. May
+ * suspend. */
 URT_API int urt_signal_close(int fd);
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -188,6 +189,30 @@ int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
 	return err ? err : result(sigaltstack(new, old));
 }
 
+int urt__sys_socket(int domain, int type, int protocol)
+{
+	int err = fault(URT__SYS_SOCKET);
+
+	return err ? err : result(socket(domain, type, protocol));
+}
+
+int urt__sys_pipe(int fds[2], int flags)
+{
+	int err = fault(URT__SYS_PIPE);
+
+	return err ? err : result(pipe2(fds, flags));
+}
+
+int urt__sys_spawn(pid_t *pid, const char *file,
+		   const posix_spawn_file_actions_t *actions,
+		   const posix_spawnattr_t *attr, char *const argv[],
+		   char *const env[])
+{
+	int err = fault(URT__SYS_SPAWN);
+
+	return err ? err : -posix_spawnp(pid, file, actions, attr, argv, env);
+}
+
 int urt__sys_thread(pthread_t *t, const pthread_attr_t *attr,
 		    void *(*fn)(void *), void *arg)
 {
@@ -211,6 +236,11 @@ void *urt__sys_alloc(size_t size)
 void *urt__sys_zalloc(size_t size)
 {
 	return fault(URT__SYS_MEMORY) ? NULL : calloc(1, size);
+}
+
+void *urt__sys_realloc(void *p, size_t size)
+{
+	return fault(URT__SYS_MEMORY) ? NULL : realloc(p, size);
 }
 
 void *urt__sys_alloc_lines(size_t size)

@@ -10,6 +10,7 @@
 #include "base.h"
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,9 @@ enum urt__sys_kind {
 	URT__SYS_SIGALTSTACK,
 	URT__SYS_THREAD,
 	URT__SYS_MEMORY,
+	URT__SYS_SOCKET,
+	URT__SYS_PIPE,
+	URT__SYS_SPAWN,
 	URT__SYS_KINDS,
 };
 
@@ -80,13 +84,23 @@ int urt__sys_pidfd(pid_t);
 int urt__sys_membarrier(int command);
 int urt__sys_sigaltstack(const stack_t *, stack_t *old);
 
+int urt__sys_socket(int domain, int type, int protocol);
+int urt__sys_pipe(int fds[2], int flags);
+
+/* posix_spawnp(3). */
+int urt__sys_spawn(pid_t *, const char *file,
+		   const posix_spawn_file_actions_t *,
+		   const posix_spawnattr_t *, char *const argv[],
+		   char *const env[]);
+
 /* pthread_create(3), with all signals blocked in the new thread. */
 int urt__sys_thread(pthread_t *, const pthread_attr_t *, void *(*fn)(void *),
 		    void *arg);
 
-/* malloc; zeroed memory; whole cache lines. To be freed by free. NULL. */
+/* malloc; calloc; realloc; in whole cache lines. To be freed by free. NULL. */
 void *urt__sys_alloc(size_t size);
 void *urt__sys_zalloc(size_t size);
+void *urt__sys_realloc(void *, size_t size);
 void *urt__sys_alloc_lines(size_t size);
 
 /* A new file name.PID.N in the directory that the environment variable names:

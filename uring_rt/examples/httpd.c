@@ -17,6 +17,7 @@
 
 static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
 static int root;
+static _Atomic bool stopping;
 
 /* The path of a GET request, without its first slash. False: there is none. */
 static bool read_request(struct urt_stream *s, char path[1000])
@@ -45,17 +46,15 @@ static bool answer(struct urt_stream *s, int fd, const char *path)
 	struct stat st = { 0 };
 	int file = urt_openat2(root, path, &how, sizeof(how), deadline_ns);
 	bool found = file >= 0 && !fstat(file, &st) && S_ISREG(st.st_mode);
-	off_t sent = 0;
+	off_t sent = 0, size = found ? st.st_size : 0;
 
-	if (!found)
-		st.st_size = 0;
-	urt_stream_printf(
-		s, deadline_ns, "HTTP/1.1 %s\r\nContent-Length: %jd\r\n\r\n",
-		found ? "200 OK" : "404 Not Found", (intmax_t)st.st_size);
+	urt_stream_printf(s, deadline_ns,
+			  "HTTP/1.1 %s\r\nContent-Length: %jd\r\n\r\n",
+			  found ? "200 OK" : "404 Not Found", (intmax_t)size);
 	if (!urt_stream_flush(s, deadline_ns) && found)
-		urt_sendfile(fd, file, &sent, st.st_size, deadline_ns);
+		urt_sendfile(fd, file, &sent, size, deadline_ns);
 	urt_close(file); /* does nothing if it is none */
-	return sent == st.st_size;
+	return sent == size;
 }
 
 static void serve(int fd, void *arg)
@@ -66,7 +65,7 @@ static void serve(int fd, void *arg)
 
 	while (more && read_request(s, path)) {
 		urt_waitgroup_add(&busy, 1);
-		more = answer(s, fd, path);
+		more = answer(s, fd, path) && !stopping;
 		urt_waitgroup_done(&busy);
 	}
 	urt_stream_free(s);
@@ -83,6 +82,7 @@ static void first(void *arg)
 	urt_scope_open(&serving, URT_NEVER);
 	urt_serve(&serving, listener, serve, NULL);
 	urt_signal_wait(signals, NULL, URT_NEVER);
+	stopping = true;
 	urt_shutdown(listener, SHUT_RD, URT_NEVER); /* no new ones */
 	urt_waitgroup_wait(&busy, urt_after(SECONDS(10)));
 	urt_scope_cancel(&serving); /* idle connections, and the very slow */

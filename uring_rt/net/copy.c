@@ -19,6 +19,7 @@
  * the file's offset counts what was sent, so nothing is lost.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fd.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -97,7 +98,7 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 	off_t from = s->offset;
 	ssize_t n, in_pipe;
 
-	if (s->pipe[0] < 0 && pipe2(s->pipe, O_CLOEXEC)) {
+	if (s->pipe[0] < 0 && urt__sys_pipe(s->pipe, O_CLOEXEC)) {
 		s->pipe[0] = s->pipe[1] = -1;
 		return NOT_SPLICE;
 	}
@@ -134,7 +135,7 @@ static int send_all(struct sending *s, size_t len, int64_t deadline_ns)
 	off_t begin = s->offset;
 	ssize_t n = 1;
 
-	s->buf = malloc(CHUNK);
+	s->buf = urt__sys_alloc(CHUNK);
 	if (!s->buf)
 		return -ENOMEM;
 	while (n > 0 && (size_t)(s->offset - begin) < len)
@@ -174,7 +175,7 @@ static int copy_by_buffer(int in, int out, size_t len, uint64_t *copied,
 			  int64_t deadline_ns)
 {
 	bool from_socket = urt__is_socket(in), to_socket = urt__is_socket(out);
-	char *buf = malloc(CHUNK);
+	char *buf = urt__sys_alloc(CHUNK);
 	int err = buf ? 0 : -ENOMEM;
 
 	while (!err && *copied < len) {
@@ -229,6 +230,18 @@ static bool copy_by_range(int in, int out, size_t len, uint64_t *copied,
 	return true;
 }
 
+/* An error after some bytes comes with the next call. */
+static int copy_to_socket(int in, int out, size_t len, uint64_t *copied,
+			  int64_t deadline_ns)
+{
+	ssize_t n = 0;
+
+	while (*copied < len && (n = urt_sendfile(out, in, NULL, len - *copied,
+						  deadline_ns)) > 0)
+		*copied += n;
+	return n < 0 ? n : 0;
+}
+
 static mode_t type_of(int fd)
 {
 	struct stat st;
@@ -247,11 +260,7 @@ int urt_copy(int in, int out, size_t len, uint64_t *copied, int64_t deadline_ns)
 	if (type_of(in) == S_IFREG && type_of(out) == S_IFREG &&
 	    copy_by_range(in, out, len, copied, deadline_ns, &err))
 		return err;
-	if (type_of(in) == S_IFREG && type_of(out) == S_IFSOCK) {
-		ssize_t n = urt_sendfile(out, in, NULL, len, deadline_ns);
-
-		*copied = n > 0 ? n : 0;
-		return n < 0 ? n : 0;
-	}
+	if (type_of(in) == S_IFREG && type_of(out) == S_IFSOCK)
+		return copy_to_socket(in, out, len, copied, deadline_ns);
 	return copy_by_buffer(in, out, len, copied, deadline_ns);
 }

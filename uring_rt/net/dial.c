@@ -15,6 +15,7 @@
  * remembering what worked.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "dial.h"
 #include "resolve.h"
 #include <errno.h>
@@ -37,11 +38,10 @@ static void no_delay(int fd, const struct urt_addr *a)
 
 static int open_socket(const struct urt_addr *a)
 {
-	int fd = socket(a->sa.sa_family, a->type | SOCK_CLOEXEC, 0);
+	int fd = urt__sys_socket(a->sa.sa_family, a->type | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return -*__errno_location();
-	no_delay(fd, a);
+	if (fd >= 0)
+		no_delay(fd, a);
 	return fd;
 }
 

@@ -19,6 +19,7 @@
  * SIGCHLD (the program's own to use).
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fd.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #undef errno
 
@@ -61,10 +61,10 @@ static int check(const struct urt_command *c)
 /* A pipe's two ends; the child's index tells which is whose. */
 static int add_pipe(struct start *s, int i, int *ours)
 {
-	int ends[2];
+	int ends[2], err = urt__sys_pipe(ends, O_CLOEXEC);
 
-	if (pipe2(ends, O_CLOEXEC))
-		return last_error();
+	if (err)
+		return err;
 	*ours = ends[i == 0];
 	s->child[i] = s->to_close[i] = ends[i != 0];
 	return 0;
@@ -139,15 +139,12 @@ static int attributes(const struct start *s, posix_spawnattr_t *a)
 
 static int open_pidfd(struct urt_process *p)
 {
-	int err;
-
-	p->pidfd = syscall(SYS_pidfd_open, p->pid, 0);
+	p->pidfd = urt__sys_pidfd(p->pid);
 	if (p->pidfd >= 0)
 		return 0;
-	err = last_error();
 	kill(p->pid, SIGKILL);
 	waitpid(p->pid, NULL, 0);
-	return err;
+	return p->pidfd;
 }
 
 /* On a thread of the pool. */
@@ -169,9 +166,9 @@ static int64_t spawn(void *arg)
 	if (!err)
 		err = attributes(s, &attr);
 	if (!err)
-		err = -posix_spawnp(&s->process->pid, c->argv[0], &actions,
-				    &attr, (char **)c->argv,
-				    c->env ? (char **)c->env : environ);
+		err = urt__sys_spawn(&s->process->pid, c->argv[0], &actions,
+				     &attr, (char **)c->argv,
+				     c->env ? (char **)c->env : environ);
 	if (!err)
 		err = open_pidfd(s->process);
 	posix_spawnattr_destroy(&attr);
@@ -240,7 +237,8 @@ int urt_process_wait(const struct urt_process *p, int64_t deadline_ns)
 			return last_error();
 		if (info.si_pid)
 			return status_of(&info);
-		err = urt_sleep(1000000); /* a debugger has it first */
+		/* A debugger has it first. */
+		err = urt_now() < deadline_ns ? urt_sleep(1000000) : -ETIME;
 		if (err)
 			return err;
 	}

@@ -18,6 +18,7 @@
  */
 #define _GNU_SOURCE
 #include "resolve.h"
+#include "../base/sys.h"
 #include "fd.h"
 #include <netdb.h>
 #include <netinet/in.h>
@@ -130,9 +131,9 @@ static int start(struct request *r, const struct urt__address *a)
 	strcpy(r->host, a->host);
 	r->type = a->addr.type;
 	r->holders = 1;
-	r->done_fd = eventfd(0, EFD_CLOEXEC);
+	r->done_fd = urt__sys_eventfd();
 	if (r->done_fd < 0)
-		return -*__errno_location();
+		return r->done_fd;
 	r->holders = 2;
 	err = urt__blocking_start(look_up, r, let_go);
 	if (err)
@@ -149,7 +150,7 @@ static int by_name(const struct urt__address *a, struct urt_addr *out, size_t n,
 
 	if (ret)
 		return ret;
-	r = calloc(1, sizeof(*r));
+	r = urt__sys_zalloc(sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	ret = start(r, a);

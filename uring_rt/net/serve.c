@@ -6,6 +6,7 @@
  * to wait, not to spin (the connection is still there).
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fd.h"
 #include <stdlib.h>
 #undef errno
@@ -37,7 +38,7 @@ static int serve_one(void *arg)
 
 static int begin(const struct server *s, int fd)
 {
-	struct connection *c = malloc(sizeof(*c));
+	struct connection *c = urt__sys_alloc(sizeof(*c));
 	int err = -ENOMEM;
 
 	if (c) {
@@ -56,6 +57,7 @@ static int after_error(int err)
 {
 	switch (err) {
 	case -ECONNABORTED: /* and what accept(2) says to try again after: */
+	case -EPERM:	    /* a firewall's */
 	case -ENETDOWN:
 	case -EPROTO:
 	case -ENOPROTOOPT:
@@ -94,7 +96,7 @@ static int accept_all(void *arg)
 int urt_serve(struct urt_scope *scope, int listener,
 	      void (*serve)(int fd, void *arg), void *arg)
 {
-	struct server *s = malloc(sizeof(*s));
+	struct server *s = urt__sys_alloc(sizeof(*s));
 	int err;
 
 	if (!s)

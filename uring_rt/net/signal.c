@@ -19,6 +19,7 @@
  */
 #define _GNU_SOURCE
 #include "signal.h"
+#include "../base/sys.h"
 #include "../wait/wait.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -136,8 +137,9 @@ static int open_collector(uint64_t set)
 		i++;
 	if (i == COLLECTORS_MAX)
 		return -EMFILE;
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-		return -*__errno_location();
+	err = urt__sys_pipe(ends, O_NONBLOCK | O_CLOEXEC);
+	if (err)
+		return err;
 	collectors[i].read_fd = ends[0];
 	atomic_store(&collectors[i].write_fd, ends[1]);
 	atomic_store(&collectors[i].set, set);

@@ -19,6 +19,7 @@
  * of a line (getline's way: what is shown in place costs nothing).
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "stream.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ struct urt_stream *urt__stream_new(const struct urt__stream_io *io, int fd,
 		size = URT__STREAM_SIZE_MIN;
 	if (size > URT__STREAM_SIZE_MAX)
 		return NULL;
-	s = malloc(sizeof(*s) + 2 * (size + 1));
+	s = urt__sys_alloc(sizeof(*s) + 2 * (size + 1));
 	if (!s)
 		return NULL;
 	*s = (struct urt_stream){ .io = io, .fd = fd, .size = size };

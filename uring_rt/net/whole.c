@@ -11,6 +11,7 @@
  * coroutine return before they have begun.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fd.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,7 @@ static ssize_t read_all(int fd, char **data, size_t max, int64_t deadline_ns)
 
 	if (room < 0)
 		return room;
-	*data = malloc(room);
+	*data = urt__sys_alloc(room);
 	if (!*data)
 		return -ENOMEM;
 	while ((n = urt_read(fd, *data + len, room - len, deadline_ns)) > 0) {
@@ -64,7 +65,7 @@ static ssize_t read_all(int fd, char **data, size_t max, int64_t deadline_ns)
 		if (len < (size_t)room)
 			continue;
 		room = room < (ssize_t)(max / 2) ? room * 2 : (ssize_t)max + 1;
-		more = realloc(*data, room);
+		more = urt__sys_realloc(*data, room);
 		if (!more)
 			return -ENOMEM;
 		*data = more;

@@ -20,12 +20,6 @@
  * (after_switch): its park word is set to WAITING or IO (coro.h), and the lock
  * under which it was put on a list, held across the switch, is released.
  *
- * Cancellation against parking. The parker sets its state and then looks at
- * `cancelled`; the canceller sets `cancelled` and then looks at the state. One
- * of them must see the other, which needs a full fence on both sides. Parking
- * is what happens all the time, so the canceller pays for both, by
- * membarrier(2) (urt__cancel_fence); where that is missing, both fence.
- *
  * Invariants:
  *   I1  a coroutine is in exactly one place: running, in one queue, or parked;
  *   I2  urt__ready is called once for each park, by who won its claim or
@@ -49,7 +43,6 @@
 #include "../base/sys.h"
 #include "sched.h"
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -329,171 +322,6 @@ bool urt__proc_expose(struct urt__worker *from)
 	return n || urt__runq_len(&p->runq);
 }
 
-/* ---- cancellation ------------------------------------------------------ */
-
-static void cancel_request(struct urt__worker *w, struct urt_coro *c)
-{
-	struct io_uring_sqe *sqe;
-
-	if (c->cancel_sent)
-		return;
-	c->cancel_sent = true;
-	sqe = urt__ring_sqe(&w->ring);
-	sqe->opcode = IORING_OP_ASYNC_CANCEL;
-	sqe->fd = -1;
-	sqe->addr = (uintptr_t)c->op;
-	sqe->user_data = URT__RING_IGNORE;
-}
-
-static void inbox_push(struct urt_coro *c)
-{
-	struct urt__worker *to =
-		atomic_load_explicit(&c->op_worker, memory_order_acquire);
-	struct urt_coro *head;
-
-	if (atomic_exchange(&c->in_inbox, true))
-		return;
-	head = atomic_load_explicit(&to->inbox, memory_order_relaxed);
-	do
-		c->inbox_link = head;
-	while (!atomic_compare_exchange_weak_explicit(&to->inbox, &head, c,
-						      memory_order_acq_rel,
-						      memory_order_relaxed));
-	if (to != urt__worker())
-		urt__ring_kick(&to->ring);
-}
-
-/*
- * The request must go to the ring that has the operation, and only its owner
- * may use that: another worker is told by its inbox. Whether the operation is
- * still on is for the owner to see, who alone reaps its completion; a
- * coroutine that has gone on since, or ended, is left alone.
- */
-void urt__op_cancel(struct urt_coro *c)
-{
-	if (atomic_load_explicit(&c->op_worker, memory_order_acquire) ==
-	    urt__worker())
-		cancel_request(urt__worker(), c);
-	else
-		inbox_push(c);
-}
-
-void urt__op_close(struct urt_coro *c, uint64_t seq)
-{
-	atomic_store(&c->closed, seq);
-	inbox_push(c);
-}
-
-/* Whether somebody wants the wait that park tells of to end. */
-static bool end_wanted(struct urt_coro *c, uint64_t park)
-{
-	uint64_t seq = urt__park_seq(park);
-
-	return atomic_load(&c->closed) == seq ||
-	       (urt__park_state(park) == URT__IO &&
-		(atomic_load(&c->cancelled) ||
-		 atomic_load(&c->timed_out) == seq));
-}
-
-static void inbox_run(struct urt__worker *w)
-{
-	struct urt_coro *c =
-		atomic_exchange_explicit(&w->inbox, NULL, memory_order_acq_rel);
-
-	while (c) {
-		struct urt_coro *next = c->inbox_link;
-		uint64_t park;
-
-		/* Partner: the exchange in inbox_push; who finds it true has
-		 * made its wish known before, and we look after. */
-		atomic_exchange(&c->in_inbox, false);
-		park = atomic_load(&c->park);
-		/* If it has gone on to another ring since, who wanted that
-		 * one's operation to end left it to us. */
-		if (end_wanted(c, park)) {
-			if (atomic_load(&c->op_worker) != w)
-				inbox_push(c);
-			else if (urt__park_state(park) == URT__IO && !c->firm)
-				cancel_request(w, c);
-		}
-		c = next;
-	}
-}
-
-/* Others rely on it: out of memory, the kernel is asked again. */
-void urt__membarrier(void)
-{
-	int err;
-
-	while ((err = urt__sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)))
-		URT_BUG_ON(err != -ENOMEM && err != -EAGAIN && err != -EINTR);
-}
-
-void urt__cancel_fence(void)
-{
-	if (urt__shared && urt__rt.membarrier)
-		urt__membarrier();
-	else
-		urt__fence();
-}
-
-/* Ends the wait that park, its word as it was seen, tells of, unless that has
- * ended already. */
-static void give_up_wait(struct urt_coro *c, uint64_t park, int err)
-{
-	if (urt__park_state(park) == URT__IO) {
-		urt__op_cancel(c);
-	} else if (urt__park_state(park) == URT__WAITING &&
-		   urt__claim(c, urt__park_seq(park))) {
-		c->result = err;
-		c->woken_by = NULL;
-		urt__ready_last(c);
-	}
-}
-
-/* firm is read between: it does not change within a wait, and if the wait is
- * another by now the claim fails. */
-void urt__cancel_marked(struct urt_coro *c)
-{
-	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
-
-	if (urt__park_state(park) != URT__BUSY && !c->firm)
-		give_up_wait(c, park, -ECANCELED);
-}
-
-/* ---- timers ------------------------------------------------------------ */
-
-static uint64_t word_seq(uint64_t park)
-{
-	return urt__park_seq(park) & ((UINT64_C(1) << URT__SEQ_BITS) - 1);
-}
-
-static bool timer_live(uint64_t what)
-{
-	struct urt_coro *c = urt__coro_at(what >> URT__SEQ_BITS);
-	uint64_t park = atomic_load_explicit(&c->park, memory_order_relaxed);
-
-	return urt__park_state(park) != URT__BUSY &&
-	       urt__timer_word(c, word_seq(park)) == what;
-}
-
-static void timer_soon(uint64_t what)
-{
-	__builtin_prefetch(urt__coro_at(what >> URT__SEQ_BITS), 1);
-}
-
-static void timer_fire(uint64_t what)
-{
-	struct urt_coro *c = urt__coro_at(what >> URT__SEQ_BITS);
-	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
-
-	if (urt__timer_word(c, word_seq(park)) != what)
-		return;
-	if (urt__park_state(park) == URT__IO)
-		atomic_store(&c->timed_out, urt__park_seq(park));
-	give_up_wait(c, park, -ETIME);
-}
-
 /* ---- the switch -------------------------------------------------------- */
 
 /* The registers of the one that left are saved: now it can be woken. */
@@ -514,7 +342,7 @@ static inline void publish(struct urt__worker *w)
 	if (urt__unlikely(atomic_load_explicit(&c->cancelled,
 					       memory_order_relaxed)) &&
 	    !firm)
-		give_up_wait(c, park, -ECANCELED);
+		urt__wait_end(c, park, -ECANCELED);
 }
 
 /* First thing on the side that was switched to. */
@@ -1036,7 +864,7 @@ struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 void urt__worker_drain(struct urt__worker *w)
 {
 	if (atomic_load_explicit(&w->inbox, memory_order_relaxed))
-		inbox_run(w);
+		urt__inbox_run(w);
 	if (urt__ring_queued(&w->ring) || urt__ring_has_work(&w->ring))
 		urt__ring_enter(&w->ring, 0);
 }
@@ -1054,7 +882,7 @@ static void look_round(struct urt__worker *w)
 		atomic_fetch_and(&w->attention, ~URT__ATT_YIELD);
 	if (urt__unlikely(
 		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
-		inbox_run(w);
+		urt__inbox_run(w);
 	if (p->timers.len || ring) {
 		w->now_ns = urt__clock_ns();
 		urt__count_add(w->stats, URT__STAT_TIMERS,
@@ -1223,7 +1051,8 @@ struct urt__proc *urt__proc_new(unsigned index)
 	if (!p)
 		return NULL;
 	memset(p, 0, sizeof(*p));
-	urt__timers_init(&p->timers, timer_live, timer_fire, timer_soon);
+	urt__timers_init(&p->timers, urt__timer_live, urt__timer_fire,
+			 urt__timer_soon);
 	p->last_id = (uint64_t)index << 48;
 	return p;
 }

@@ -362,6 +362,18 @@ void urt__op_cancel(struct urt_coro *c);
  * ring, so a lock may be held that completions take. */
 void urt__op_close(struct urt_coro *c, uint64_t seq);
 
+/* Ends the wait that park, c's word as it was seen, tells of, with err, unless
+ * that has ended already. */
+void urt__wait_end(struct urt_coro *c, uint64_t park, int err);
+
+/* Asks for the end of operations on the caller's ring, as others wished. */
+void urt__inbox_run(struct urt__worker *);
+
+/* What timers call with their word; see timers.h. */
+bool urt__timer_live(uint64_t what);
+void urt__timer_fire(uint64_t what);
+void urt__timer_soon(uint64_t what);
+
 /* Lets others go first. */
 void urt__yield(struct urt__worker *);
 

@@ -180,7 +180,7 @@ int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 
 	if (!w)
 		return -EPERM;
-	job = malloc(sizeof(*job));
+	job = urt__sys_alloc(sizeof(*job));
 	if (job) {
 		*job = (struct job){ .fn = fn, .arg = arg, .dropped = dropped };
 		urt__count(w->stats, URT__STAT_BLOCKING);

@@ -8,6 +8,7 @@
  * besides: socket and close took 1.12 to 1.17 times as long by the ring.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "fds.h"
 #include "ops.h"
 #include <fcntl.h>
@@ -29,7 +30,7 @@ static int result(long ret)
 
 int urt_socket(int domain, int type, int protocol)
 {
-	return result(socket(domain, type, protocol));
+	return urt__sys_socket(domain, type, protocol);
 }
 
 int urt_bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -55,7 +56,7 @@ int urt_setsockopt(int fd, int level, int name, const void *value,
 
 int urt_pipe(int fds[2], int flags)
 {
-	return result(pipe2(fds, flags));
+	return urt__sys_pipe(fds, flags);
 }
 
 int urt_futex_wake(uint32_t *word, int n)

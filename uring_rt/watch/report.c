@@ -332,6 +332,7 @@ void urt__report_open(void)
 
 	run_pid = getpid();
 	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
+	sigfillset(&quit.sa_mask); /* SIGURG shall meet the coroutine, not it */
 	sigaction(SIGSEGV, &segv, &old_segv);
 	sigaction(SIGQUIT, NULL, &old_quit);
 	if (old_quit.sa_handler == SIG_DFL)
