@@ -119,6 +119,7 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
 				      .coro = c->id,
+				      .fn = entry_of(c),
 				      .arg = doer(w) };
 
 	write_own(w, &e);
@@ -147,6 +148,7 @@ void urt__trace_ready_outside(const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
 				      .coro = c->id,
+				      .fn = entry_of(c),
 				      .arg = gettid() };
 
 	write_outside(&e);
