@@ -117,7 +117,7 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
-test-kernel: all $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
+test-kernel: all examples $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
 	$(Q)sh tests/kernel/run.sh $(B)
 
 fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each

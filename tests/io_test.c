@@ -667,10 +667,13 @@ static void vectors(void *arg)
 {
 	char a[6], b[16];
 	struct iovec v[2] = { { a, 6 }, { b, 16 } };
+	ssize_t plain;
 
 	ck_assert_int_eq(urt_pipe(fds, O_NONBLOCK | O_CLOEXEC), 0);
+	/* Linux 6.1 does not know it for pipes. */
+	plain = preadv2(fds[0], v, 2, -1, RWF_NOWAIT);
 	ck_assert_int_eq(urt_preadv2(fds[0], v, 2, -1, RWF_NOWAIT, never),
-			 -EAGAIN);
+			 plain < 0 ? -errno : plain);
 	urt_go(writes_vector, NULL);
 	ck_assert_int_eq(urt_readv(fds[0], v, 2, never), 11);
 	ck_assert_int_eq(memcmp(a, "hello ", 6) || memcmp(b, "world", 5), 0);

@@ -78,6 +78,14 @@ uint64_t seed(void);
 #define TSANITIZED 0
 #endif
 
+/* How much slower than usual the machine is said to be: an emulator. */
+static inline int slower(void)
+{
+	const char *s = getenv("CK_TIMEOUT_MULTIPLIER");
+
+	return s ? atoi(s) : 1;
+}
+
 /* n, or less of it where everything takes ten times as long. */
 #define FEWER(n) (SANITIZED ? (n) / 10 : (n))
 

@@ -27,12 +27,14 @@
 set -eu
 
 build=${1:?usage: tests/kernel/run.sh BUILD_DIR}
-suites=${SUITES:-exec sched_parts ring sched wait sync together files net dial
-	stream copy process signal workers stress faults stat}
+suites=${SUITES:-exec sched_parts ring sched wait sync together files io net
+	dial stream copy process signal examples workers faults stress trace
+	stat}
 package=${PACKAGE:-linux-image-cloud-amd64}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(dirname "$build")/kernel
-root=$work/root
+run=$work/run.$$
+root=$run/root
 
 missing() {
 	echo "test-kernel: $1" >&2
@@ -56,8 +58,8 @@ fetch_kernel() {
 	mkdir -p "$work/$name"
 	(cd "$work/$name" && apt-get download -qq "$name" &&
 		dpkg-deb -x ./*.deb . && mv boot/vmlinuz-* vmlinuz &&
-		rm -rf ./*.deb boot lib usr etc) 2>"$work/download" || {
-		cat "$work/download" >&2
+		rm -rf ./*.deb boot lib usr etc) 2>"$run/download" || {
+		cat "$run/download" >&2
 		rm -rf "${work:?}/$name"
 		missing "no package $package here (Debian 12 has it); as root, \
 run apt-get update, or give KERNEL=vmlinuz, or PACKAGE=linux-image-..."
@@ -80,12 +82,12 @@ copy_program() {
 }
 
 make_initramfs() {
-	rm -rf "$root"
 	mkdir -p "$root/bin" "$root/etc" "$root/urt"
 	busybox=$(command -v busybox)
 	cp "$busybox" "$root/bin/busybox"
-	for program in tests/urt_test tests/probe urt; do
-		copy_program $program
+	for program in urt tests/urt_test tests/probe \
+		$(cd "$build" && ls examples/* | grep -v '\.'); do
+		copy_program "$program"
 	done
 	for f in passwd group nsswitch.conf services protocols; do
 		cp "/etc/$f" "$root/etc/" 2>/dev/null || :
@@ -95,39 +97,43 @@ make_initramfs() {
 	chmod 755 "$root/init"
 	echo "$suites" >"$root/suites"
 	[ -z "${COMMAND-}" ] || echo "$COMMAND" >"$root/command"
-	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$work/initramfs"
+	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$run/initramfs"
 }
 
 # Its console on our stdout; the last line that init wrote is the result.
 boot() {
-	rm -f "$work/console"
-	mkfifo "$work/console"
+	mkfifo "$run/console"
 	timeout -k 5 "${TIMEOUT:-1800}" qemu-system-x86_64 \
 		-accel "${ACCEL:-tcg,thread=single}" -cpu max -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
 		-no-reboot -display none -serial stdio -kernel "$kernel" \
-		-initrd "$work/initramfs" \
+		-initrd "$run/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic \
 			softlockup_panic=1 watchdog_thresh=20 ${APPEND-}" \
-		</dev/null >"$work/console" &
+		</dev/null >"$run/console" &
 	qemu=$!
-	trap 'kill $qemu 2>/dev/null; wait $qemu || :' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	sed -u 's/\r$//' <"$work/console" | tee "$work/log" &
+	sed -u 's/\r$//' <"$run/console" | tee "$run/log" &
 	wait $qemu && code=0 || code=$?
 	wait
-	trap - EXIT
+	qemu=
 	[ $code != 124 ] || echo "test-kernel: time-out" >&2
 }
 
 need qemu-system-x86_64
 need busybox
 need cpio
-mkdir -p "$work"
+qemu=
+cleanup() {
+	[ -z "$qemu" ] || { kill $qemu && wait $qemu || :; }
+	rm -rf "$run"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir -p "$run"
 kernel=${KERNEL-}
 [ -n "$kernel" ] || fetch_kernel
 make_initramfs
 boot
-result=$(sed -n 's/^urt-kernel: exit //p' "$work/log" | tail -1)
+result=$(sed -n 's/^urt-kernel: exit //p' "$run/log" | tail -1)
 [ -n "$result" ] || echo "test-kernel: the guest did not get to its end" >&2
 [ "$result" = 0 ] || exit 1

@@ -266,7 +266,8 @@ static void wait_firm(int pidfd)
 #endif
 	r.poll32_events = mask;
 	urt__enter(true);
-	urt__io(&r, URT__FIRM, URT_NEVER);
+	while (urt__io(&r, URT__FIRM, URT_NEVER) == -EINTR)
+		;
 	urt__leave();
 }
 

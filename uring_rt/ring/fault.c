@@ -5,8 +5,10 @@
  * To replace only the result of a request that was carried out would lose data
  * that a failing kernel does not lose. So a request that shall fail becomes a
  * NOP before the kernel sees it, and one that shall be short asks for half as
- * much. The exception is close, which Linux carries out also when it fails, but
- * for -ECANCELED, when nothing was begun.
+ * much. The exception is close, which Linux carries out also when it fails;
+ * unless it was cancelled, which says that nothing was begun.
+ *
+ * What fits into RECORD comes whole: a siginfo_t through a pipe.
  *
  * A mark in user_data has the result replaced when it comes; the reap looks at
  * it together with the mark of kicks, in one branch.
@@ -16,8 +18,12 @@
 #include <errno.h>
 #include <string.h>
 
+#define RECORD 128
+
 static void shorten(struct io_uring_sqe *sqe)
 {
+	if (sqe->len <= RECORD)
+		return;
 	switch (sqe->opcode) {
 	case IORING_OP_READ:
 	case IORING_OP_WRITE:
