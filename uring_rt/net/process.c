@@ -303,6 +303,8 @@ int urt_process_run(const struct urt_command *command, char **output,
 		*output = NULL;
 		c.out = URT_PIPE;
 	}
+	if (output && len)
+		*len = 0;
 	if (c.in == URT_PIPE || (!output && c.out == URT_PIPE) ||
 	    c.err == URT_PIPE)
 		return -EINVAL;

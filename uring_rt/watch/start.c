@@ -188,6 +188,7 @@ static void forget_in_child(void)
 	urt__behalf_forget();
 	urt__blocking_forget();
 	urt__lend_forget();
+	urt__trace_forget();
 	pthread_mutex_init(&threads_lock, NULL);
 }
 
