@@ -14,6 +14,7 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "record_bpf.h"
+#include "urt_ns.h"
 
 /*
  * Bytes waiting in the buffer from which on the tool is woken; else it looks
@@ -83,8 +84,8 @@ static __always_inline void emit_op(struct task_struct *t,
 	e->type = type;
 	e->op = op;
 	e->cpu = bpf_get_smp_processor_id();
-	e->pid = t->tgid;
-	e->tid = t->pid;
+	e->pid = tgid_of(t);
+	e->tid = pid_of(t);
 	e->a = a;
 	e->b = b;
 	bpf_probe_read_kernel(e->comm, sizeof(e->comm), named->comm);
@@ -155,7 +156,7 @@ int BPF_PROG(rec_waking, struct task_struct *t)
 	struct task_struct *by = bpf_get_current_task_btf();
 
 	if (traced(t))
-		emit(t, by, URT_EV_WAKE, by->pid, 0);
+		emit(t, by, URT_EV_WAKE, pid_of(by), 0);
 	return 0;
 }
 
@@ -163,7 +164,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(rec_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (attach_all || task_find(parent) ||
-	    (attach_tgid && parent->tgid == attach_tgid))
+	    (attach_tgid && tgid_of(parent) == attach_tgid))
 		task_add(child);
 	return 0;
 }
@@ -172,7 +173,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(rec_exec, struct task_struct *p, int old_pid,
 	     struct linux_binprm *bprm)
 {
-	if (start_tgid && p->tgid == start_tgid) {
+	if (start_tgid && tgid_of(p) == start_tgid) {
 		start_tgid = 0;
 		task_add(p);
 		emit(p, p, URT_EV_IN, 0, 0);
@@ -188,7 +189,7 @@ int rec_find(struct bpf_iter__task *ctx)
 	struct task_struct *t = ctx->task;
 
 	if (t && !(t->flags & PF_IO_WORKER) &&
-	    (attach_all || t->tgid == attach_tgid))
+	    (attach_all || tgid_of(t) == attach_tgid))
 		task_add(t);
 	return 0;
 }

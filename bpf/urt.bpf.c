@@ -70,6 +70,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define STACK_DEPTH  64
 #define CGROUP_DEPTH 32
 
+#include "urt_ns.h"
 #include "urt_track.h"
 
 #if defined(__TARGET_ARCH_x86)
@@ -327,7 +328,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (attach_all || task_find(parent) ||
-	    (attach_tgid && parent->tgid == attach_tgid))
+	    (attach_tgid && tgid_of(parent) == attach_tgid))
 		task_add(child, false);
 	return 0;
 }
@@ -348,7 +349,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 			bpf_probe_read_kernel(th->comm, sizeof(th->comm),
 					      p->comm);
 	}
-	if (!start_tgid || p->tgid != start_tgid || !c)
+	if (!start_tgid || tgid_of(p) != start_tgid || !c)
 		return 0;
 	start_tgid = 0;
 	task_add(p, false);
@@ -406,7 +407,7 @@ static __always_inline bool wanted(struct task_struct *t)
 		return true;
 	if (cgroup_id)
 		return in_cgroup(BPF_CORE_READ(t, cgroups, dfl_cgrp));
-	return t->tgid == attach_tgid;
+	return tgid_of(t) == attach_tgid;
 }
 
 /*

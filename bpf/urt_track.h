@@ -127,8 +127,8 @@ static __always_inline u32 thread_take(struct task_struct *t, u32 class)
 						URT_THREAD_TAKEN) !=
 			    URT_THREAD_FREE)
 			continue;
-		th->pid = t->pid;
-		th->tgid = t->tgid;
+		th->pid = pid_of(t);
+		th->tgid = tgid_of(t);
 		th->class = class;
 		th->voluntary = th->involuntary = th->syscalls = 0;
 		th->submitted = th->completed = 0;

@@ -81,6 +81,28 @@ struct css_set {
 
 struct bpf_local_storage;
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct signal_struct {
+	struct pid *pids[4];
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct css_set *cgroups;
@@ -90,6 +112,8 @@ struct task_struct {
 	pid_t pid;
 	pid_t tgid;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct signal_struct *signal;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	char comm[16];

@@ -55,10 +55,12 @@ int main(void)
 	srunner_add_suite(runner, load_suite());
 	srunner_add_suite(runner, demo_suite());
 	srunner_add_suite(runner, stat_suite());
+	srunner_add_suite(runner, stat_options_suite());
 	srunner_add_suite(runner, measure_suite());
 	srunner_add_suite(runner, record_suite());
 	srunner_add_suite(runner, trace_suite());
 	srunner_add_suite(runner, top_suite());
+	srunner_add_suite(runner, doctor_suite());
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

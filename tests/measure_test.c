@@ -94,6 +94,32 @@ START_TEST(every_command_has_help_a_page_and_completions)
 }
 END_TEST
 
+/* As in a container: numbers of processes there are not the kernel's. */
+START_TEST(a_pid_namespace_has_pids_of_its_own)
+{
+	NEED_BPF();
+	if (sh("unshare -pf --mount-proc true 2>&1"))
+		SKIP("no PID namespaces here");
+	ck_assert_int_eq(sh("unshare -pf --mount-proc ./urt stat --json "
+			    "--per-thread -- tests/probe calls 100 2>&1"),
+			 0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 100);
+	ck_assert_int_ge(number("threads", "app"), 1);
+	ck_assert_int_eq(
+		sh("rm -f hang2; unshare -pf --mount-proc sh -c '"
+		   "tests/probe hang >hang2 & pid=$!\n"
+		   "until grep -q hanging hang2; do :; done\n"
+		   "./urt stat --json --timeout 300 -p $pid; kill $pid' 2>&1"),
+		0);
+	ck_assert_int_ge(number("threads", "app"), 1);
+	ck_assert_int_eq(sh("unshare -pf --mount-proc ./urt record -o "
+			    "ns.pftrace -- tests/probe punts 10 2>&1"),
+			 0);
+	ck_assert_int_eq(sh("./urt report --json ns.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"what\":\"READ\",\"times\":10,"));
+}
+END_TEST
+
 Suite *measure_suite(void)
 {
 	Suite *s = suite_create("measure");
@@ -104,6 +130,7 @@ Suite *measure_suite(void)
 	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
 	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
 	tcase_add_test(t, every_command_has_help_a_page_and_completions);
+	tcase_add_test(t, a_pid_namespace_has_pids_of_its_own);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -23,8 +23,8 @@
  *	probe coros N        N coroutines on uring_rt, each: receives from a
  *	                     channel, sleeps 1 ms, reads from a pipe; all of
  *	                     them are waiting before any goes on
- *	probe spins N        two coroutines on uring_rt that yield to each other
- *	                     for N ms
+ *	probe spins N [US]   two coroutines on uring_rt that yield to each other
+ *	                     for N ms, sleeping US microseconds now and then
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
@@ -336,6 +336,8 @@ static void coros(void *arg)
 	free(c);
 }
 
+static long pause_us;
+
 static void spin(void *arg)
 {
 	struct timespec ts;
@@ -344,6 +346,8 @@ static void spin(void *arg)
 	do {
 		for (int i = 0; i < 100; i++)
 			urt_yield();
+		if (pause_us)
+			urt_sleep(pause_us * 1000);
 		clock_gettime(CLOCK_MONOTONIC, &ts);
 	} while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < *end_ms);
 }
@@ -403,6 +407,7 @@ int main(int argc, char **argv)
 		return urt_run(yields, NULL) ? 1 : 0;
 	if (!strcmp(what, "coros"))
 		return urt_run(coros, NULL) ? 1 : 0;
+	pause_us = argc > 3 ? atol(argv[3]) : 0;
 	if (!strcmp(what, "spins"))
 		return urt_run(spins, NULL) ? 1 : 0;
 	signal(SIGUSR1, on_usr1);

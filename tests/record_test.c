@@ -143,9 +143,9 @@ START_TEST(a_running_program_is_told_to_trace_and_to_stop)
 	if (sh("tests/probe nops 1") == 77)
 		SKIP("no io_uring here");
 	ck_assert_int_eq(
-		sh("rm -f spin1; URT_WORKERS=1 tests/probe spins 20000 >spin1 &"
+		sh("rm -f spin1; URT_WORKERS=1 tests/probe spins 20000 1000 >spin1 &"
 		   "pid=$!; until grep -qs spinning spin1; do :; done\n"
-		   "./urt record -p $pid --duration 10 -o rec.pftrace 2>&1\n"
+		   "./urt record -p $pid --duration 50 -o rec.pftrace 2>&1\n"
 		   "code=$?; kill $pid; exit $code"),
 		0);
 	f = decode("rec.pftrace");

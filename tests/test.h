@@ -35,10 +35,12 @@ Suite *conformance_suite(void);
 Suite *load_suite(void);
 Suite *demo_suite(void);
 Suite *stat_suite(void);
+Suite *stat_options_suite(void);
 Suite *measure_suite(void);
 Suite *record_suite(void);
 Suite *trace_suite(void);
 Suite *top_suite(void);
+Suite *doctor_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)

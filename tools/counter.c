@@ -149,6 +149,7 @@ static void configure(struct counter *c, const struct counter_options *o)
 	choose_programs(bpf);
 	if (o->no_syscalls)
 		bpf_program__set_autoload(bpf->progs.on_syscall, false);
+	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
 	bpf->rodata->want_threads = o->threads;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "../uring_rt/ring/ring.h"
 #include "counter.h"
+#include "doctor.h"
 #include "peers/peers.h"
 #include "tool.h"
 #include <getopt.h>
@@ -17,16 +18,13 @@
 struct finding {
 	const char *name;
 	bool ok;
-	char text[320];
+	char text[1536];
 };
 
-static struct finding findings[40];
+static struct finding findings[64];
 static unsigned nr_findings;
 
-static void found(const char *name, bool ok, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void found(const char *name, bool ok, const char *format, ...)
+void doctor_found(const char *name, bool ok, const char *format, ...)
 {
 	struct finding *f = &findings[nr_findings++];
 	va_list ap;
@@ -38,7 +36,7 @@ static void found(const char *name, bool ok, const char *format, ...)
 	va_end(ap);
 }
 
-static long proc_number(const char *path, long otherwise)
+long doctor_number(const char *path, long otherwise)
 {
 	FILE *f = fopen(path, "re");
 	long n = otherwise;
@@ -57,19 +55,21 @@ static void look_at_ring(void)
 	struct urt__ring ring;
 	char have[200] = "", lack[200] = "";
 	int err = urt__ring_init(&ring, 64, URT__FEATURES_ALL, &stats);
-	long off = proc_number("/proc/sys/kernel/io_uring_disabled", 0);
+	long off = doctor_number("/proc/sys/kernel/io_uring_disabled", 0);
 
 	if (err == -EPERM && off)
-		found("io_uring", false,
-		      "switched off: as root, sysctl "
-		      "kernel.io_uring_disabled=0");
+		doctor_found("io_uring", false,
+			     "switched off: as root, sysctl "
+			     "kernel.io_uring_disabled=0");
 	else if (err == -EPERM || err == -EACCES)
-		found("io_uring", false,
-		      "forbidden, probably by a container's seccomp profile: "
-		      "docker run --security-opt seccomp=unconfined");
+		doctor_found(
+			"io_uring", false,
+			"forbidden, probably by a container's seccomp profile: "
+			"docker run --security-opt seccomp=unconfined");
 	else if (err)
-		found("io_uring", false, "%s: Linux 6.1 or later is needed",
-		      strerror(-err));
+		doctor_found("io_uring", false,
+			     "%s: Linux 6.1 or later is needed",
+			     strerror(-err));
 	if (err)
 		return;
 	for (unsigned i = 0; i < URT__FEATURE_COUNT; i++) {
@@ -83,9 +83,11 @@ static void look_at_ring(void)
 		snprintf(list + strlen(list), 200 - strlen(list), " %s",
 			 urt__feature_info[i].name);
 	}
+	doctor_found("io_uring", true, "works, with%s%s%s",
+		     *have ? have : " nothing",
+		     *lack ? "; this kernel lacks" : "", lack);
+	doctor_look_at_operations(urt__ring_ops(&ring));
 	urt__ring_destroy(&ring);
-	found("io_uring", true, "works, with%s%s%s", *have ? have : " nothing",
-	      *lack ? "; this kernel lacks" : "", lack);
 }
 
 static void look_at_bpf(void)
@@ -93,35 +95,37 @@ static void look_at_bpf(void)
 	char why[256];
 	struct counter *c = counter_open(why, sizeof(why));
 
-	found("eBPF", c, "%s", c ? "the counting programs load" : why);
+	doctor_found("eBPF", c, "%s", c ? "the counting programs load" : why);
 	counter_close(c);
 }
 
 static void look_at_limits(void)
 {
 	struct rlimit r;
-	long maps = proc_number("/proc/sys/vm/max_map_count", 0);
-	long pids = proc_number("/proc/sys/kernel/pid_max", 0);
+	long maps = doctor_number("/proc/sys/vm/max_map_count", 0);
+	long pids = doctor_number("/proc/sys/kernel/pid_max", 0);
 
 	getrlimit(RLIMIT_MEMLOCK, &r);
 	if (r.rlim_cur == RLIM_INFINITY)
-		found("memlock", true, "no limit");
+		doctor_found("memlock", true, "no limit");
 	else
-		found("memlock", r.rlim_cur >= 8 << 20 || !geteuid(),
-		      "%ld KiB: matters to io_uring's registered buffers, and "
-		      "to BPF before Linux 5.11 (ulimit -l)",
-		      (long)(r.rlim_cur >> 10));
+		doctor_found(
+			"memlock", r.rlim_cur >= 8 << 20 || !geteuid(),
+			"%ld KiB: matters to io_uring's registered buffers, and "
+			"to BPF before Linux 5.11 (ulimit -l)",
+			(long)(r.rlim_cur >> 10));
 	getrlimit(RLIMIT_NOFILE, &r);
-	found("descriptors", r.rlim_max >= 4096,
-	      "%ld open files now, %ld at most%s", (long)r.rlim_cur,
-	      (long)r.rlim_max,
-	      r.rlim_max >= 4096 ? "" : ": raise it (ulimit -Hn 65536)");
-	found("threads", pids >= 1024,
-	      "pid_max is %ld: the thread model ends there", pids);
-	found("mappings", maps >= 65530,
-	      "max_map_count is %ld: matters to kernels before 6.13, where a "
-	      "stack guard is a mapping",
-	      maps);
+	doctor_found("descriptors", r.rlim_max >= 4096,
+		     "%ld open files now, %ld at most%s", (long)r.rlim_cur,
+		     (long)r.rlim_max,
+		     r.rlim_max >= 4096 ? "" : ": raise it (ulimit -Hn 65536)");
+	doctor_found("threads", pids >= 1024,
+		     "pid_max is %ld: the thread model ends there", pids);
+	doctor_found(
+		"mappings", maps >= 65530,
+		"max_map_count is %ld: matters to kernels before 6.13, where a "
+		"stack guard is a mapping",
+		maps);
 }
 
 /* What BPF stands on, each by itself: one of them is what is missing. */
@@ -129,11 +133,12 @@ static void look_at_btf(void)
 {
 	bool ok = !access("/sys/kernel/btf/vmlinux", R_OK);
 
-	found("BTF", ok, "%s",
-	      ok ? "/sys/kernel/btf/vmlinux can be read"
-		 : "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
-		   "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
-		   "events");
+	doctor_found(
+		"BTF", ok, "%s",
+		ok ? "/sys/kernel/btf/vmlinux can be read"
+		   : "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
+		     "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
+		     "events");
 }
 
 /* A line of /proc/self/status, as a hexadecimal number. */
@@ -162,32 +167,38 @@ static void look_at_privileges(void)
 	bool ok = admin || (caps >> CAP_BPF_ & 1 && caps >> CAP_PERFMON_ & 1);
 	bool filtered = status_hex("Seccomp:") == 2;
 
-	found("privileges", ok, "%s",
-	      ok ? "BPF is allowed to this process"
-		 : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
-		   "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
-	found("seccomp", !filtered, "%s",
-	      filtered ? "system calls are filtered, as in a container: docker "
-			 "run --security-opt seccomp=unconfined"
-		       : "no system calls are filtered");
+	doctor_found(
+		"privileges", ok, "%s",
+		ok ? "BPF is allowed to this process"
+		   : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
+		     "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
+	doctor_found(
+		"seccomp", !filtered, "%s",
+		filtered
+			? "system calls are filtered, as in a container: docker "
+			  "run --security-opt seccomp=unconfined"
+			: "no system calls are filtered");
 }
 
 static void look_at_perf(void)
 {
-	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
+	long paranoid =
+		doctor_number("/proc/sys/kernel/perf_event_paranoid", 4);
 	bool root = !geteuid();
 	bool tracefs = !access("/sys/kernel/tracing/events", R_OK) ||
 		       !access("/sys/kernel/debug/tracing/events", R_OK);
 
-	found("perf events", root || paranoid <= 1,
-	      "the rung below BPF; perf_event_paranoid is %ld%s", paranoid,
-	      root || paranoid <= 1
-		      ? ""
-		      : ": as root, sysctl kernel.perf_event_paranoid=1");
-	found("tracefs", tracefs, "%s",
-	      tracefs ? "mounted: perf events count system calls and io_uring"
-		      : "not mounted: only perf events without BPF need it; "
-			"mount -t tracefs tracefs /sys/kernel/tracing");
+	doctor_found(
+		"perf events", root || paranoid <= 1,
+		"the rung below BPF; perf_event_paranoid is %ld%s", paranoid,
+		root || paranoid <= 1
+			? ""
+			: ": as root, sysctl kernel.perf_event_paranoid=1");
+	doctor_found(
+		"tracefs", tracefs, "%s",
+		tracefs ? "mounted: perf events count system calls and io_uring"
+			: "not mounted: only perf events without BPF need it; "
+			  "mount -t tracefs tracefs /sys/kernel/tracing");
 }
 
 static void look_at_cgroups(void)
@@ -195,10 +206,11 @@ static void look_at_cgroups(void)
 	bool ok = !access("/sys/fs/cgroup/cgroup.procs", R_OK) ||
 		  !access("/sys/fs/cgroup/unified/cgroup.procs", R_OK);
 
-	found("cgroups", ok, "%s",
-	      ok ? "a cgroup2 mount is there: urt stat -G"
-		 : "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
-		   "/sys/fs/cgroup/unified");
+	doctor_found(
+		"cgroups", ok, "%s",
+		ok ? "a cgroup2 mount is there: urt stat -G"
+		   : "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
+		     "/sys/fs/cgroup/unified");
 }
 
 static void look_at_tools(void)
@@ -216,10 +228,11 @@ static void look_at_tools(void)
 
 	for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
 		peer_version(tools[i].command, version, sizeof(version));
-		found(tools[i].name, *version, "%s",
-		      *version ? version
-			       : "not installed; only to build or to compare "
-				 "with: `make deps`");
+		doctor_found(
+			tools[i].name, *version, "%s",
+			*version ? version
+				 : "not installed; only to build or to compare "
+				   "with: `make deps`");
 	}
 }
 
@@ -228,11 +241,11 @@ static void look_at_peers(void)
 	char version[64];
 
 	peer_version("node --version 2>/dev/null", version, sizeof(version));
-	found("Node", *version, "%s",
-	      *version ? version : "not installed: `make peers`");
+	doctor_found("Node", *version, "%s",
+		     *version ? version : "not installed: `make peers`");
 	peer_version("go version 2>/dev/null", version, sizeof(version));
-	found("Go", *version, "%s",
-	      *version ? version : "not installed: `make peers`");
+	doctor_found("Go", *version, "%s",
+		     *version ? version : "not installed: `make peers`");
 }
 
 static void print_json(void)
@@ -251,6 +264,15 @@ static void print_json(void)
 	}
 	json_end_array(&j);
 	json_end_object(&j);
+}
+
+/* Nothing of that name was found wanting. */
+static bool fine(const char *name)
+{
+	for (unsigned i = 0; i < nr_findings; i++)
+		if (!strcmp(findings[i].name, name) && !findings[i].ok)
+			return false;
+	return true;
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -272,15 +294,16 @@ int cmd_doctor(int argc, char **argv)
 	}
 	uname(&u);
 	sscanf(u.release, "%d.%d", &major, &minor);
-	found("kernel", major > 6 || (major == 6 && minor >= 1), "Linux %s%s",
-	      u.release,
-	      major > 6 || (major == 6 && minor >= 1)
-		      ? ""
-		      : ": 6.1 or later is what this is made for");
+	doctor_found("kernel", major > 6 || (major == 6 && minor >= 1),
+		     "Linux %s%s", u.release,
+		     major > 6 || (major == 6 && minor >= 1)
+			     ? ""
+			     : ": 6.1 or later is what this is made for");
 	look_at_ring();
 	look_at_bpf();
 	look_at_btf();
 	look_at_privileges();
+	doctor_look_at_container();
 	look_at_perf();
 	look_at_cgroups();
 	look_at_limits();
@@ -293,5 +316,5 @@ int cmd_doctor(int argc, char **argv)
 			printf("%-3s  %-12s %s\n", findings[i].ok ? "ok" : "NO",
 			       findings[i].name, findings[i].text);
 	}
-	return findings[1].ok && findings[2].ok ? 0 : EXIT_BAD;
+	return fine("io_uring") && fine("eBPF") ? 0 : EXIT_BAD;
 }

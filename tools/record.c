@@ -181,6 +181,7 @@ static void choose(struct record_bpf *bpf, const struct options *o)
 		bytes *= 2; /* the kernel wants a power of two */
 	bpf_map__set_max_entries(bpf->maps.events, bytes);
 	bpf->rodata->wake_at = bytes / 4;
+	bpf->rodata->ns_inum = pid_namespace();
 }
 
 static bool make_room(struct recording *r)

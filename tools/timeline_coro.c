@@ -37,6 +37,7 @@ struct function_name {
 
 struct worker {
 	uint64_t current; /* coroutine; 0: none, or unknown */
+	uint64_t fn;	  /* its entry */
 	uint64_t last_ns;
 	uint64_t lost; /* since its last event */
 	bool named, open;
@@ -88,8 +89,7 @@ static const char *function(struct run *r, uint64_t address)
 static const char *coroutine(struct run *r, uint64_t coro, uint64_t fn,
 			     char buf[LANE_NAME_LEN])
 {
-	snprintf(buf, LANE_NAME_LEN, "%.24s #%" PRIu64,
-		 fn ? function(r, fn) : "coroutine", coro);
+	snprintf(buf, LANE_NAME_LEN, "%.24s #%" PRIu64, function(r, fn), coro);
 	return buf;
 }
 
@@ -247,9 +247,9 @@ static void runnable(struct coro_timeline *t, struct lane *l, const char *name,
 }
 
 static void leaves(struct coro_timeline *t, struct run *r, uint64_t coro,
-		   const struct urt__trace_event *e, uint64_t ns)
+		   uint64_t fn, const struct urt__trace_event *e, uint64_t ns)
 {
-	struct lane *l = lane_of(t, r, coro, 0, ns);
+	struct lane *l = lane_of(t, r, coro, fn, ns);
 
 	if (!l)
 		return;
@@ -295,13 +295,14 @@ static void switches(struct coro_timeline *t, struct run *r,
 
 	end_stay(t, r, s->ring, ns);
 	if (left && e->how != URT__TRACE_LOOP)
-		leaves(t, r, left, e, ns);
+		leaves(t, r, left, w->fn, e, ns);
 	if (!e->coro)
 		return;
 	m.name = coroutine(r, e->coro, e->fn, name);
 	timeline_mark(t->out, &m);
 	w->open = true;
 	w->current = e->coro;
+	w->fn = e->fn;
 	l = lane_of(t, r, e->coro, e->fn, ns);
 	if (l)
 		runs(t, l, s->ring - 1, ns);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 int fail(const char *format, ...)
@@ -50,6 +51,16 @@ void sleep_ns(int64_t ns)
 
 	if (ns > 0)
 		nanosleep(&ts, NULL);
+}
+
+unsigned pid_namespace(void)
+{
+	const unsigned first = 0xEFFFFFFC; /* PROC_PID_INIT_INO */
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == first)
+		return 0;
+	return st.st_ino;
 }
 
 static int ascending(const void *a, const void *b)

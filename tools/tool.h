@@ -43,6 +43,9 @@ bool parse_number(const char *name, const char *text, long min, long max,
 int64_t now_ns(void);
 void sleep_ns(int64_t ns);
 
+/* Of this process, by inode; 0: the first one, or not to be known. */
+unsigned pid_namespace(void);
+
 /* Least first. */
 void sort_doubles(double *, size_t n);
 

@@ -52,9 +52,9 @@
 #define URT__TRACE_NO_OPCODE  255
 
 enum urt__trace_kind {
-	URT__TRACE_SWITCH,  /* to coro, entry fn, or 0: the loop; the one that
+	URT__TRACE_SWITCH, /* to coro, entry fn, or 0: the loop; the one that
 	                       ran until now left as `how` says */
-	URT__TRACE_READY,   /* coro, by coroutine arg; 0: by a completion or a
+	URT__TRACE_READY, /* coro, entry fn, by coroutine arg; 0: by a completion or a
 	                       timer; on ring 0, by the thread arg */
 	URT__TRACE_SPAWN,   /* coro, entry fn, by coroutine arg or 0 */
 	URT__TRACE_STEAL,   /* so many as coro says, from processor arg */

@@ -248,7 +248,10 @@ int urt_process_signal(const struct urt_process *p, int signal)
 {
 	if (p->pidfd < 0)
 		return -ESRCH;
-	return kill(p->group ? -p->pid : p->pid, signal) ? last_error() : 0;
+	if (p->group && !kill(-p->pid, signal))
+		return 0;
+	/* Or it has left its group. */
+	return kill(p->pid, signal) ? last_error() : 0;
 }
 
 /* The wait for its end that nothing ends; should the ring fail, waitpid does
@@ -300,6 +303,8 @@ int urt_process_run(const struct urt_command *command, char **output,
 		*output = NULL;
 		c.out = URT_PIPE;
 	}
+	if (output && len)
+		*len = 0;
 	if (c.in == URT_PIPE || (!output && c.out == URT_PIPE) ||
 	    c.err == URT_PIPE)
 		return -EINVAL;

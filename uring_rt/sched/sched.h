@@ -339,6 +339,7 @@ URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
 /* By threads that are no workers, if wanted: plain ones, the monitor. */
 URT__COLD void urt__trace_ready_outside(const struct urt_coro *);
+void urt__trace_forget(void);
 URT__COLD void urt__trace_handoff(const struct urt__worker *from,
 				  const struct urt__worker *to);
 

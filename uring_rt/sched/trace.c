@@ -45,13 +45,13 @@ static void write_own(struct urt__worker *w, struct urt__trace_event *e)
 }
 
 /* On ring 0, whose writers take turns. */
+static uint32_t outside_lock;
+
 static void write_outside(struct urt__trace_event *e)
 {
-	static uint32_t lock;
-
-	urt__lock(&lock);
+	urt__lock(&outside_lock);
 	write_event(0, e);
-	urt__unlock(&lock);
+	urt__unlock(&outside_lock);
 }
 
 static uint64_t entry_of(const struct urt_coro *c)
@@ -119,6 +119,7 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
 				      .coro = c->id,
+				      .fn = entry_of(c),
 				      .arg = doer(w) };
 
 	write_own(w, &e);
@@ -147,6 +148,7 @@ void urt__trace_ready_outside(const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
 				      .coro = c->id,
+				      .fn = entry_of(c),
 				      .arg = gettid() };
 
 	write_outside(&e);
@@ -160,4 +162,10 @@ void urt__trace_handoff(const struct urt__worker *from,
 				      .arg = to->index };
 
 	write_outside(&e);
+}
+
+/* Who held the lock is not in the child. */
+void urt__trace_forget(void)
+{
+	outside_lock = 0;
 }

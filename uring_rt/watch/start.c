@@ -22,208 +22,12 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #undef errno
 
-#define STACK_DEFAULT	     (128 * 1024)
-#define STACK_MIN	     (16 * 1024)
-#define COROUTINES_DEFAULT   (2u << 20) /* urt_coro.number has 21 bits */
-#define RING_ENTRIES_DEFAULT 256
-#define RING_ENTRIES_MAX     4096
-#define BLOCKING_DEFAULT     64
-#define REGISTERED_MAX	     1024
-
 static atomic_bool running;
-static char why[256] = "no run has failed";
-
-const char *urt_why(void)
-{
-	return why;
-}
-
-static int because(int err, const char *text)
-{
-	snprintf(why, sizeof(why), "%s", text);
-	return err;
-}
-
-static int because_io_uring(int err)
-{
-	int disabled = 0;
-	FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-
-	if (f) {
-		if (fscanf(f, "%d", &disabled) != 1)
-			disabled = 0;
-		fclose(f);
-	}
-	if (err == -ENOSYS)
-		return because(err, "this kernel has no io_uring (Linux 6.1 or "
-				    "later is needed)");
-	if (err == -EPERM && disabled)
-		return because(err, "io_uring is switched off: as root, run "
-				    "`sysctl kernel.io_uring_disabled=0`");
-	if (err == -EPERM || err == -EACCES)
-		return because(err,
-			       "io_uring is forbidden here, probably by a "
-			       "container's seccomp profile: with Docker, run "
-			       "with `--security-opt seccomp=unconfined` or a "
-			       "profile that allows io_uring_*");
-	if (err == -EBADF)
-		return because(err, "urt_options.files: not all of them are "
-				    "open descriptors");
-	if (err == -EFAULT)
-		return because(err, "urt_options.buffers: not all of that is "
-				    "memory");
-	if (err == -ENOMEM && urt__rt.nr_buffers)
-		return because(err, "urt_options.buffers: over the limit of "
-				    "locked memory (ulimit -l)");
-	if (err == -ENOMEM)
-		return because(err, "io_uring_setup: out of memory, or over "
-				    "the limit of locked memory (ulimit -l)");
-	snprintf(why, sizeof(why), "io_uring_setup: %s", strerror(-err));
-	return err;
-}
-
-/* ---- options ----------------------------------------------------------- */
-
-/* CPUs' worth of time that the cgroup or one above it allows; 0: no limit. */
-static unsigned cgroup_cpus(void)
-{
-	char line[4096], path[4200], *slash;
-	long quota, period;
-	unsigned least = 0;
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = !strncmp(line, "0::", 3);
-	if (f)
-		fclose(f);
-	if (!found)
-		return 0;
-	line[strcspn(line, "\n")] = '\0';
-	while ((slash = strrchr(line + 3, '/'))) {
-		snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max",
-			 line + 3);
-		f = fopen(path, "re");
-		if (f && fscanf(f, "%ld %ld", &quota, &period) == 2 &&
-		    quota > 0 && period > 0) {
-			unsigned n = (quota + period - 1) / period;
-
-			least = !least || n < least ? n : least;
-		}
-		if (f)
-			fclose(f);
-		*slash = '\0';
-	}
-	return least;
-}
-
-static unsigned usable_cpus(void)
-{
-	cpu_set_t set;
-	unsigned n = 1, limit = cgroup_cpus();
-
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		n = CPU_COUNT(&set);
-	if (limit && n > limit)
-		n = limit;
-	return n < URT__PROCS_MAX ? n : URT__PROCS_MAX;
-}
-
-static int workers_wanted(unsigned *n)
-{
-	const char *s = getenv("URT_WORKERS");
-	char *end;
-	long v;
-
-	if (*n)
-		return 0;
-	if (!s || !*s) {
-		*n = usable_cpus();
-		return 0;
-	}
-	v = strtol(s, &end, 10);
-	if (*end || v < 1 || v > URT__PROCS_MAX)
-		return because(-EINVAL, "URT_WORKERS: a number from 1 to 256");
-	*n = v;
-	return 0;
-}
-
-static int check_options(struct urt_options *o)
-{
-	int err = workers_wanted(&o->workers);
-
-	if (err)
-		return err;
-	if (!o->stack_size)
-		o->stack_size = STACK_DEFAULT;
-	if (!o->max_coroutines)
-		o->max_coroutines = COROUTINES_DEFAULT;
-	if (!o->ring_entries)
-		o->ring_entries = RING_ENTRIES_DEFAULT;
-	if (!o->max_blocking)
-		o->max_blocking = BLOCKING_DEFAULT;
-	if (o->workers > URT__PROCS_MAX)
-		return because(-EINVAL, "urt_options.workers: at most 256");
-	if (o->stack_size < STACK_MIN)
-		return because(-EINVAL,
-			       "urt_options.stack_size: at least 16384 bytes");
-	if (o->max_coroutines > COROUTINES_DEFAULT)
-		return because(-EINVAL,
-			       "urt_options.max_coroutines: at most 2097152");
-	if (o->nr_files > REGISTERED_MAX || o->nr_buffers > REGISTERED_MAX)
-		return because(-EINVAL, "urt_options.nr_files, nr_buffers: at "
-					"most 1024");
-	if (o->ring_entries > RING_ENTRIES_MAX)
-		return because(-EINVAL,
-			       "urt_options.ring_entries: at most 4096");
-	return 0;
-}
-
-static int features(unsigned *f)
-{
-	const char *bad;
-
-	if (!urt__features_wanted(f, &bad))
-		return 0;
-	snprintf(why, sizeof(why),
-		 "URT_FEATURES: no such feature at \"%s\"; write "
-		 "-name,-name with names from `urt doctor`",
-		 bad);
-	return -EINVAL;
-}
-
-/* "sched=1000,stall=100,leak", times in ms. */
-static int debug_wanted(void)
-{
-	const char *s = getenv("URT_DEBUG");
-	struct urt__debug d = { 0 };
-
-	while (s && *s) {
-		size_t len = strcspn(s, ",");
-		long long ms = 0;
-
-		if (len == 4 && !strncmp(s, "leak", 4))
-			d.leak = true;
-		else if (sscanf(s, "sched=%lld", &ms) == 1 && ms > 0)
-			d.sched_ns = ms * 1000000;
-		else if (sscanf(s, "stall=%lld", &ms) == 1 && ms > 0)
-			d.stall_ns = ms * 1000000;
-		else
-			return because(-EINVAL, "URT_DEBUG: a list of "
-						"sched=MS, stall=MS, leak");
-		s += len + (s[len] == ',');
-	}
-	urt__debug = d;
-	return 0;
-}
 
 /* ---- workers ----------------------------------------------------------- */
 
@@ -384,6 +188,7 @@ static void forget_in_child(void)
 	urt__behalf_forget();
 	urt__blocking_forget();
 	urt__lend_forget();
+	urt__trace_forget();
 	pthread_mutex_init(&threads_lock, NULL);
 }
 
@@ -401,7 +206,7 @@ static int keep_registered(const struct urt_options *o)
 	urt__rt.files = urt__sys_alloc(files + !files);
 	urt__rt.buffers = urt__sys_alloc(buffers + !buffers);
 	if (!urt__rt.files || !urt__rt.buffers)
-		return because(-ENOMEM, "out of memory");
+		return urt__because(-ENOMEM, "out of memory");
 	if (files)
 		memcpy(urt__rt.files, o->files, files);
 	if (buffers)
@@ -426,7 +231,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	rt->nr_procs = o->workers;
 	rt->stack_size[0] = o->stack_size;
 	for (unsigned i = 1; i < URT__CLASSES; i++)
-		rt->stack_size[i] = (size_t)STACK_MIN << 2 * (i - 1);
+		rt->stack_size[i] = (size_t)URT__STACK_MIN << 2 * (i - 1);
 	rt->membarrier =
 		f & URT__F_MEMBARRIER &&
 		!urt__sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
@@ -440,7 +245,7 @@ static int procs_new(void)
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++) {
 		urt__rt.proc[i] = urt__proc_new(i);
 		if (!urt__rt.proc[i])
-			return because(-ENOMEM, "out of memory");
+			return urt__because(-ENOMEM, "out of memory");
 	}
 	return 0;
 }
@@ -453,7 +258,7 @@ static int workers_new(void)
 
 	if (err) {
 		free(w);
-		return because_io_uring(err);
+		return urt__because_ring(err);
 	}
 	pthread_mutex_lock(&threads_lock);
 	if (urt__rt.features & URT__F_FILE_OPS)
@@ -461,7 +266,7 @@ static int workers_new(void)
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);
 	pthread_mutex_unlock(&threads_lock);
-	return err ? because_io_uring(err) : 0;
+	return err ? urt__because_ring(err) : 0;
 }
 
 /* Runs the first coroutine until it returns. */
@@ -471,7 +276,8 @@ static int run_first(const struct urt__spawn *s)
 	struct urt_coro *c = urt__spawn(w, s);
 
 	if (!c)
-		return because(-ENOMEM, "no memory for the first coroutine");
+		return urt__because(-ENOMEM,
+				    "no memory for the first coroutine");
 	c->ends_run = true;
 	urt__ready_new(w, c);
 	urt__worker_loop(w);
@@ -491,7 +297,7 @@ static int run_workers(const struct urt__spawn *first,
 		goto out_workers;
 	err = urt__monitor_start();
 	if (err) {
-		because(err, "no memory for the monitor thread");
+		urt__because(err, "no memory for the monitor thread");
 		goto out_workers;
 	}
 	urt__report_know_threads();
@@ -526,13 +332,14 @@ static int pages_open(const struct urt_options *o)
 
 	rt->stats_fd = urt__stats_open(&rt->stats_page, workers);
 	if (rt->stats_fd < 0)
-		return because(rt->stats_fd, "no memory for the counters page");
+		return urt__because(rt->stats_fd,
+				    "no memory for the counters page");
 	err = urt__trace_open(&rt->trace, &rt->trace_fd, 1 + workers,
 			      urt__reason_names, URT__R_COUNT);
 	if (!err)
 		return 0;
 	urt__stats_close(rt->stats_page, rt->stats_fd);
-	return because(err, "no address space for the trace rings");
+	return urt__because(err, "no address space for the trace rings");
 }
 
 static void pages_close(void)
@@ -545,9 +352,9 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 {
 	struct urt__runtime *rt = &urt__rt;
 	unsigned f;
-	int err = features(&f);
+	int err = urt__options_features(&f);
 
-	if (err || (err = debug_wanted()))
+	if (err || (err = urt__options_debug()))
 		return err;
 	runtime_init(o, f);
 	err = pages_open(o);
@@ -556,13 +363,15 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	err = urt__stacks_init(&rt->stacks[0], o->stack_size, o->max_coroutines,
 			       f & URT__F_GUARD_INSTALL);
 	if (err) {
-		because(err, "no address space for the stacks (ulimit -v, or "
+		urt__because(err,
+			     "no address space for the stacks (ulimit -v, or "
 			     "urt_options.max_coroutines)");
 		goto out_pages;
 	}
 	err = urt__fds_open(o->files, o->nr_files);
 	if (err) {
-		because(err, "no address space for the table of descriptors "
+		urt__because(err,
+			     "no address space for the table of descriptors "
 			     "(ulimit -v)");
 		goto out_stacks;
 	}
@@ -594,13 +403,14 @@ int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 	struct urt__spawn first = {
 		.fn = fn, .arg = arg, .deadline_ns = URT_NEVER, .detached = true
 	};
-	int err = check_options(&o);
+	int err = urt__options_check(&o);
 
 	if (err)
 		return err;
 	pthread_once(&once, watch_forks);
 	if (atomic_exchange(&running, true))
-		return because(-EBUSY, "a run is going on in this process");
+		return urt__because(-EBUSY,
+				    "a run is going on in this process");
 	err = run(&first, &o);
 	urt__shared = false;
 	atomic_store(&running, false);

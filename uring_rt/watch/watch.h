@@ -14,6 +14,19 @@ struct urt__debug {
 };
 extern struct urt__debug urt__debug;
 
+/* ---- options.c ---- */
+
+#define URT__STACK_MIN (16 * 1024) /* bytes */
+
+/* Fills in what is 0; -EINVAL, and urt_why() says what. */
+int urt__options_check(struct urt_options *);
+/* What URT_FEATURES leaves; what URT_DEBUG asks for. Likewise. */
+int urt__options_features(unsigned *features);
+int urt__options_debug(void);
+/* Sets urt_why() and returns err; _ring: for an error of a ring's set-up. */
+int urt__because(int err, const char *text);
+int urt__because_ring(int err);
+
 /* ---- preempt.c ---- */
 
 /* Installs and removes SIGURG's handler; finds the program's own text. */

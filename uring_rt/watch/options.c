@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a run was asked for, by its options and the environment, checked and
+ * filled in; and why it does not start, for people.
+ */
+#define _GNU_SOURCE
+#include "watch.h"
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#undef errno
+
+#define STACK_DEFAULT	     (128 * 1024)
+#define COROUTINES_DEFAULT   (2u << 20) /* urt_coro.number has 21 bits */
+#define RING_ENTRIES_DEFAULT 256
+#define RING_ENTRIES_MAX     4096
+#define BLOCKING_DEFAULT     64
+#define REGISTERED_MAX	     1024
+
+static char why[256] = "no run has failed";
+
+const char *urt_why(void)
+{
+	return why;
+}
+
+int urt__because(int err, const char *text)
+{
+	snprintf(why, sizeof(why), "%s", text);
+	return err;
+}
+
+int urt__because_ring(int err)
+{
+	int disabled = 0;
+	FILE *f = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+
+	if (f) {
+		if (fscanf(f, "%d", &disabled) != 1)
+			disabled = 0;
+		fclose(f);
+	}
+	if (err == -ENOSYS)
+		return urt__because(err,
+				    "this kernel has no io_uring (Linux 6.1 or "
+				    "later is needed)");
+	if (err == -EPERM && disabled)
+		return urt__because(err,
+				    "io_uring is switched off: as root, run "
+				    "`sysctl kernel.io_uring_disabled=0`");
+	if (err == -EPERM || err == -EACCES)
+		return urt__because(
+			err, "io_uring is forbidden here, probably by a "
+			     "container's seccomp profile: with Docker, run "
+			     "with `--security-opt seccomp=unconfined` or a "
+			     "profile that allows io_uring_*");
+	if (err == -EBADF)
+		return urt__because(err,
+				    "urt_options.files: not all of them are "
+				    "open descriptors");
+	if (err == -EFAULT)
+		return urt__because(err,
+				    "urt_options.buffers: not all of that is "
+				    "memory");
+	if (err == -ENOMEM && urt__rt.nr_buffers)
+		return urt__because(err,
+				    "urt_options.buffers: over the limit of "
+				    "locked memory (ulimit -l)");
+	if (err == -ENOMEM)
+		return urt__because(err,
+				    "io_uring_setup: out of memory, or over "
+				    "the limit of locked memory (ulimit -l)");
+	snprintf(why, sizeof(why), "io_uring_setup: %s", strerror(-err));
+	return err;
+}
+
+/* ---- options ----------------------------------------------------------- */
+
+/* CPUs' worth of time that the cgroup or one above it allows; 0: no limit. */
+static unsigned cgroup_cpus(void)
+{
+	char line[4096], path[4200], *slash;
+	long quota, period;
+	unsigned least = 0;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "0::", 3);
+	if (f)
+		fclose(f);
+	if (!found)
+		return 0;
+	line[strcspn(line, "\n")] = '\0';
+	while ((slash = strrchr(line + 3, '/'))) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max",
+			 line + 3);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%ld %ld", &quota, &period) == 2 &&
+		    quota > 0 && period > 0) {
+			unsigned n = (quota + period - 1) / period;
+
+			least = !least || n < least ? n : least;
+		}
+		if (f)
+			fclose(f);
+		*slash = '\0';
+	}
+	return least;
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+	unsigned n = 1, limit = cgroup_cpus();
+
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		n = CPU_COUNT(&set);
+	if (limit && n > limit)
+		n = limit;
+	return n < URT__PROCS_MAX ? n : URT__PROCS_MAX;
+}
+
+static int workers_wanted(unsigned *n)
+{
+	const char *s = getenv("URT_WORKERS");
+	char *end;
+	long v;
+
+	if (*n)
+		return 0;
+	if (!s || !*s) {
+		*n = usable_cpus();
+		return 0;
+	}
+	v = strtol(s, &end, 10);
+	if (*end || v < 1 || v > URT__PROCS_MAX)
+		return urt__because(-EINVAL,
+				    "URT_WORKERS: a number from 1 to 256");
+	*n = v;
+	return 0;
+}
+
+int urt__options_check(struct urt_options *o)
+{
+	int err = workers_wanted(&o->workers);
+
+	if (err)
+		return err;
+	if (!o->stack_size)
+		o->stack_size = STACK_DEFAULT;
+	if (!o->max_coroutines)
+		o->max_coroutines = COROUTINES_DEFAULT;
+	if (!o->ring_entries)
+		o->ring_entries = RING_ENTRIES_DEFAULT;
+	if (!o->max_blocking)
+		o->max_blocking = BLOCKING_DEFAULT;
+	if (o->workers > URT__PROCS_MAX)
+		return urt__because(-EINVAL,
+				    "urt_options.workers: at most 256");
+	if (o->stack_size < URT__STACK_MIN)
+		return urt__because(
+			-EINVAL,
+			"urt_options.stack_size: at least 16384 bytes");
+	if (o->max_coroutines > COROUTINES_DEFAULT)
+		return urt__because(
+			-EINVAL, "urt_options.max_coroutines: at most 2097152");
+	if (o->nr_files > REGISTERED_MAX || o->nr_buffers > REGISTERED_MAX)
+		return urt__because(-EINVAL,
+				    "urt_options.nr_files, nr_buffers: at "
+				    "most 1024");
+	if (o->ring_entries > RING_ENTRIES_MAX)
+		return urt__because(-EINVAL,
+				    "urt_options.ring_entries: at most 4096");
+	return 0;
+}
+
+int urt__options_features(unsigned *f)
+{
+	const char *bad;
+
+	if (!urt__features_wanted(f, &bad))
+		return 0;
+	snprintf(why, sizeof(why),
+		 "URT_FEATURES: no such feature at \"%s\"; write "
+		 "-name,-name with names from `urt doctor`",
+		 bad);
+	return -EINVAL;
+}
+
+/* "sched=1000,stall=100,leak", times in ms. */
+int urt__options_debug(void)
+{
+	const char *s = getenv("URT_DEBUG");
+	struct urt__debug d = { 0 };
+
+	while (s && *s) {
+		size_t len = strcspn(s, ",");
+		long long ms = 0;
+
+		if (len == 4 && !strncmp(s, "leak", 4))
+			d.leak = true;
+		else if (sscanf(s, "sched=%lld", &ms) == 1 && ms > 0)
+			d.sched_ns = ms * 1000000;
+		else if (sscanf(s, "stall=%lld", &ms) == 1 && ms > 0)
+			d.stall_ns = ms * 1000000;
+		else
+			return urt__because(-EINVAL,
+					    "URT_DEBUG: a list of "
+					    "sched=MS, stall=MS, leak");
+		s += len + (s[len] == ',');
+	}
+	urt__debug = d;
+	return 0;
+}
