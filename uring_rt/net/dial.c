@@ -132,7 +132,8 @@ int urt__dial_race(const struct urt_addr *addrs, size_t n, int64_t deadline_ns)
 	err = urt_scope_open(&r.scope, deadline_ns);
 	if (err)
 		return err;
-	err = run_race(&r, n, deadline_ns);
+	/* Its own is the earliest of all that hold here. */
+	err = run_race(&r, n, r.scope.deadline_ns);
 	urt_scope_cancel(&r.scope);
 	urt_scope_close(&r.scope);
 	if (r.winner >= 0)
