@@ -11,7 +11,8 @@
 #if TSANITIZED
 /* TSan does not see descriptors that the ring opens and closes, and takes a new
  * one, which is mapped, for a race with the last of that number. */
-const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *
+__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
 	return "race:urt__sys_mmap\n";
