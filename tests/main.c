@@ -10,12 +10,17 @@
 
 #if TSANITIZED
 /* TSan does not see descriptors that the ring opens and closes, and takes a new
- * one, which is mapped, for a race with the last of that number. */
+ * one for a race with the last of that number. */
 __attribute__((visibility("default"))) const char *
 __tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:urt__sys_mmap\n";
+	return "race:urt__sys_mmap\n"
+	       "race:^__interceptor_socket$\n"
+	       "race:^__interceptor_socketpair$\n"
+	       "race:^__interceptor_pipe2$\n"
+	       "race:^__interceptor_open64$\n"
+	       "race:^__interceptor_open$\n";
 }
 #endif
 
