@@ -438,13 +438,17 @@ static int line_server(void *arg)
 {
 	int fd = TRY(urt_accept(*(int *)arg, NULL, NULL, SOCK_CLOEXEC, never));
 	struct urt_stream *s = urt_stream_new(fd, 300);
-	int ret = s ? serve_lines(s) : -ENOMEM;
+	int ret;
 
-	if (!s)
+	if (!s) {
+		/* Counted before the client can see the end of it. */
+		atomic_fetch_add(&errors, 1);
 		urt_close(fd);
-	else
-		urt_stream_close(s, never);
-	return TRY(ret);
+		return -ENOMEM;
+	}
+	ret = serve_lines(s);
+	urt_stream_close(s, never);
+	return ret;
 }
 
 static int ask_lines(struct urt_stream *s)
