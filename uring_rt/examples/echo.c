@@ -20,10 +20,9 @@ static void echo(int fd, void *arg)
 	ssize_t n;
 
 	/* Parks while there is nothing to read, and while nobody takes what is
-	 * sent. MSG_WAITALL: all of it is sent before send returns. */
+	 * sent: send returns when all of it is. */
 	while ((n = urt_recv(fd, buf, sizeof(buf), 0, URT_NEVER)) > 0)
-		if (urt_send(fd, buf, n, MSG_NOSIGNAL | MSG_WAITALL,
-			     URT_NEVER) != n)
+		if (urt_send(fd, buf, n, MSG_NOSIGNAL, URT_NEVER) != n)
 			break;
 	/* fd is closed when we return. */
 }

@@ -258,13 +258,11 @@ int urt_process_signal(const struct urt_process *p, int signal)
  * the waiting. */
 static void wait_firm(int pidfd)
 {
-	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = pidfd };
-	unsigned mask = POLLIN;
+	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD,
+				  .fd = pidfd,
+				  .poll32_events =
+					  urt__ring_poll_mask(POLLIN) };
 
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	mask <<= 16;
-#endif
-	r.poll32_events = mask;
 	urt__enter(true);
 	while (urt__io(&r, URT__FIRM, URT_NEVER) == -EINTR)
 		;

@@ -199,11 +199,7 @@ static void arm_event(struct urt__ring *r)
 	r->inflight--; /* it never ends, and nobody waits for it */
 	sqe->opcode = IORING_OP_POLL_ADD;
 	sqe->fd = r->event_fd;
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	sqe->poll32_events = POLLIN << 16;
-#else
-	sqe->poll32_events = POLLIN;
-#endif
+	sqe->poll32_events = urt__ring_poll_mask(POLLIN);
 	sqe->len = IORING_POLL_ADD_MULTI;
 	sqe->user_data = URT__RING_KICK;
 	r->event_armed = true;

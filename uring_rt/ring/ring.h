@@ -116,6 +116,15 @@ void urt__ring_drain(struct urt__ring *);
 /* For tests: makes queued requests fail, as urt__sys_faults wants it. */
 void urt__ring_spoil(struct urt__ring *);
 
+/* What poll(2) calls events, as a POLL_ADD's poll32_events: its halves are in
+ * the other order on big-endian machines. */
+static inline uint32_t urt__ring_poll_mask(short events)
+{
+	uint32_t mask = (unsigned short)events;
+
+	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? mask << 16 : mask;
+}
+
 /* Entries that the kernel has not been given yet. */
 static inline unsigned urt__ring_queued(const struct urt__ring *r)
 {

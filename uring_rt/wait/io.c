@@ -152,15 +152,13 @@ int urt__io(const struct io_uring_sqe *request, unsigned flags,
 
 int urt__poll(int fd, short events, int64_t deadline_ns)
 {
-	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD, .fd = fd };
+	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD,
+				  .fd = fd,
+				  .poll32_events =
+					  urt__ring_poll_mask(events) };
 	struct urt__io io = { .op.done = urt__io_done, .fd = urt__fd(fd) };
-	unsigned mask = (unsigned short)events;
 	int ret;
 
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	mask <<= 16;
-#endif
-	r.poll32_events = mask;
 	do
 		ret = urt__io_on(&io, &r, 0, deadline_ns);
 	while (urt__unlikely(ret == -EINTR));
