@@ -23,16 +23,7 @@ static void start(const char *name, const char *arg, const char *more)
 		execl(path, path, address, arg, more, NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 3000; i++) {
-		int fd = server_connect();
-
-		if (fd >= 0) {
-			close(fd);
-			return;
-		}
-		usleep(10000);
-	}
-	ck_abort_msg("%s does not listen", name);
+	ck_assert_msg(server_listens(), "%s does not listen", name);
 }
 
 /* TSan keeps a signal back until the thread calls something that TSan knows,

@@ -89,6 +89,21 @@ static UNUSED void server_stop(void)
 	server = 0;
 }
 
+/* Waits, for 30 s at most, until a connection is taken. */
+static UNUSED bool server_listens(void)
+{
+	for (int i = 0; i < 3000; i++) {
+		int fd = server_connect();
+
+		if (fd >= 0) {
+			close(fd);
+			return true;
+		}
+		usleep(10000);
+	}
+	return false;
+}
+
 /* Of a model; further options for `urt serve`, or NULL. */
 static UNUSED void server_start(const char *model, const char *option,
 				const char *value)
@@ -108,15 +123,8 @@ static UNUSED void server_start(const char *model, const char *option,
 		      value, NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 3000; i++) {
-		int fd = server_connect();
-
-		if (fd >= 0) {
-			close(fd);
-			return;
-		}
-		usleep(10000);
-	}
+	if (server_listens())
+		return;
 	server_stop();
 	ck_abort_msg("%s does not listen", model);
 }
