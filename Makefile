@@ -274,7 +274,7 @@ $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
 $(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o \
-                     $(B)/tools/trace_pages.o $(B)/tools/tool.o \
+                     $(B)/tools/trace_pages.o $(B)/tools/user_stats.o $(B)/tools/tool.o \
                      $(B)/tools/doctor_place.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \

@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include "trace_pages.h"
 #include "tool.h"
+#include "user_stats.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -169,31 +170,25 @@ static bool add_file(struct trace_pages *t, const char *path, pid_t pid,
 
 /* ---- finding ---- */
 
+struct owner {
+	struct trace_pages *pages;
+	pid_t pid;
+};
+
+/* There may be several: one for each run. */
+static bool add_found(const char *path, void *arg)
+{
+	const struct owner *o = arg;
+
+	add_file(o->pages, path, o->pid, false);
+	return false;
+}
+
 void trace_pages_find(struct trace_pages *t, pid_t pid)
 {
-	char path[64], target[300];
-	struct dirent *e;
-	DIR *d;
+	struct owner o = { t, pid };
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	d = opendir(path);
-	while (d && (e = readdir(d))) {
-		const char *at;
-		ssize_t n;
-
-		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid,
-			 e->d_name);
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0)
-			continue;
-		target[n] = '\0';
-		/* /memfd:urt-trace (deleted), or DIR/urt-trace.PID.N */
-		at = strstr(target, URT__TRACE_NAME);
-		if (at && at > target && (at[-1] == ':' || at[-1] == '/'))
-			add_file(t, path, pid, false);
-	}
-	if (d)
-		closedir(d);
+	user_stats_each_file(pid, URT__TRACE_NAME, add_found, &o);
 }
 
 /* Each process twice, as a run may begin a while after its process; then only

@@ -57,17 +57,18 @@ struct urt__stats_page *user_stats_map_file(const char *path)
 	return map_fd(open(path, O_RDONLY | O_CLOEXEC));
 }
 
-struct urt__stats_page *user_stats_map(pid_t pid)
+void user_stats_each_file(pid_t pid, const char *name,
+			  bool (*found)(const char *path, void *arg), void *arg)
 {
-	char path[300], target[300];
-	struct urt__stats_page *page = NULL;
+	char path[64], target[300];
+	bool enough = false;
 	struct dirent *e;
 	DIR *d;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	d = opendir(path);
-	while (d && !page && (e = readdir(d))) {
-		const char *base;
+	while (d && !enough && (e = readdir(d))) {
+		const char *at;
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid,
@@ -76,15 +77,28 @@ struct urt__stats_page *user_stats_map(pid_t pid)
 		if (n < 0)
 			continue;
 		target[n] = '\0';
-		/* /memfd:urt-stats (deleted), or DIR/urt-stats.PID.N */
-		base = strpbrk(target, ":") ? strrchr(target, ':')
-					    : strrchr(target, '/');
-		if (base && !strncmp(base + 1, URT__STATS_NAME,
-				     strlen(URT__STATS_NAME)))
-			page = user_stats_map_file(path);
+		/* /memfd:NAME (deleted), or DIR/NAME.PID.N */
+		at = strstr(target, name);
+		if (at && at > target && (at[-1] == ':' || at[-1] == '/'))
+			enough = found(path, arg);
 	}
 	if (d)
 		closedir(d);
+}
+
+static bool map_found(const char *path, void *arg)
+{
+	struct urt__stats_page **page = arg;
+
+	*page = user_stats_map_file(path);
+	return *page;
+}
+
+struct urt__stats_page *user_stats_map(pid_t pid)
+{
+	struct urt__stats_page *page = NULL;
+
+	user_stats_each_file(pid, URT__STATS_NAME, map_found, &page);
 	return page;
 }
 

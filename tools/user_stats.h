@@ -20,6 +20,15 @@ struct user_stats {
 	struct user_counter counter[USER_STATS_MAX];
 };
 
+/*
+ * Calls found(path, arg) for each descriptor of the process whose file is of
+ * that name (a memfd, or NAME.PID.N in a directory), until it returns true.
+ * path: in /proc, valid during the call.
+ */
+void user_stats_each_file(pid_t pid, const char *name,
+			  bool (*found)(const char *path, void *arg),
+			  void *arg);
+
 /* A page, mapped; NULL: that process has none, or none that is ours to see. */
 struct urt__stats_page *user_stats_map(pid_t pid);
 struct urt__stats_page *user_stats_map_file(const char *path);
