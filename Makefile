@@ -48,15 +48,17 @@ ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 LIB_SRC  := $(filter-out uring_rt/examples/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
-TOOL_SRC := $(wildcard tools/*.c tools/*/*.c)
-TEST_SRC := tests/main.c $(wildcard tests/*_test.c)
+TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
+# Programs that the tests run, and all else in its rooms.
+PROBE    := tests/tools/probe.c
+TEST_SRC := $(filter-out $(PROBE),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
-            bpf/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+            bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
 
 # What each fuzz target is made with.
 FUZZ         := http answer address stream
-FUZZ_http    := tools/models/http.c
-FUZZ_answer  := tools/load_http.c
+FUZZ_http    := tools/service/http.c
+FUZZ_answer  := tools/load/http.c
 FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
@@ -64,7 +66,7 @@ FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
 TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o
-PEER_OBJ := $(B)/tools/peers/embed.o
+PEER_OBJ := $(B)/tools/service/peers/embed.o
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 TESTS    := $(B)/tests/urt_test $(B)/tests/probe
 
@@ -131,7 +133,7 @@ check-format: ## fail where the sources are not formatted
 	$(Q)clang-format --dry-run -Werror $(FORMAT_SRC)
 
 check-floors: ## fail where a floor of uring_rt includes one above it
-	$(Q)sh tests/check_floors.sh
+	$(Q)sh tests/lib/check_floors.sh
 
 ##@ Installing
 install: all ## into $(DESTDIR)$(PREFIX)
@@ -215,10 +217,9 @@ $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 	  -lprotobuf-c -lpthread -ldl -lm
 
 # The servers in other languages, carried inside the command.
-$(PEER_OBJ): tools/peers/embed.S tools/peers/server.js tools/peers/server.go \
-             tools/peers/units.js tools/peers/units.go tools/peers/bench.go
+$(PEER_OBJ): tools/service/peers/embed.S $(wildcard tools/service/peers/*.js tools/service/peers/*.go)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itools/peers -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -Itools/service/peers -c -o $@ $<
 
 $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)
@@ -255,8 +256,8 @@ build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC)
 	  -fno-sanitize-recover=all -o $@ $< $(FUZZ_$*)
 
 # Encoding and decoding of timelines.
-$(G)/perfetto.pb-c.c: tools/perfetto.proto | $(G)/.deps
-	$(Q)protoc-c --c_out=$(G) -Itools $<
+$(G)/perfetto.pb-c.c: tools/record/perfetto.proto | $(G)/.deps
+	$(Q)protoc-c --c_out=$(G) -Itools/record $<
 
 $(G)/perfetto.pb-c.h: $(G)/perfetto.pb-c.c ;
 
@@ -264,24 +265,23 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/tools/counter.o: $(G)/urt.skel.h
-$(B)/tools/record.o: $(G)/record.skel.h
-$(patsubst %.c,$(B)/%.o,$(wildcard tools/timeline*.c tools/report*.c)): \
+$(B)/tools/measure/counter.o: $(G)/urt.skel.h
+$(B)/tools/record/record.o: $(G)/record.skel.h
+$(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
-$(B)/tools/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
+$(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
-$(B)/tests/urt_test: $(TEST_OBJ) $(B)/tools/models/http.o \
-                     $(B)/tools/trace_pages.o $(B)/tools/user_stats.o $(B)/tools/tool.o \
-                     $(B)/tools/doctor_place.o $(LIB_A)
+$(B)/tests/urt_test: $(TEST_OBJ) $(patsubst %,$(B)/tools/%.o,service/http \
+                     measure/trace_pages measure/user_stats lib/tool doctor/place) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
 	  -luring -lpthread -ldl -lm
 
-$(B)/tests/probe: $(B)/tests/probe.o $(LIB_A)
+$(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lpthread -ldl
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* urt: finds the subcommand. */
 #include "demo/demo.h"
-#include "tool.h"
+#include "lib/tool.h"
 #include <string.h>
 
 static const struct {

@@ -4,7 +4,7 @@
  * than what came, nothing behind it is read, and it stays what it is when more
  * follows it.
  */
-#include "../../tools/load_http.h"
+#include "../../tools/load/http.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -6,7 +6,7 @@
  * (each input is copied to a block of its own size, whose end ASan watches);
  * a whole head stays what it is when more follows it.
  */
-#include "../../tools/models/http.h"
+#include "../../tools/service/http.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,9 +5,9 @@
  */
 #define _GNU_SOURCE
 #include "demo.h"
-#include "../backend.h"
-#include "../launch.h"
-#include "../net.h"
+#include "../service/backend.h"
+#include "../lib/launch.h"
+#include "../lib/net.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>

@@ -10,11 +10,11 @@
 #ifndef URT_DEMO_H
 #define URT_DEMO_H
 
-#include "../counter.h"
-#include "../histogram.h"
-#include "../load.h"
-#include "../models/model.h"
-#include "../user_stats.h"
+#include "../measure/counter.h"
+#include "../lib/histogram.h"
+#include "../load/load.h"
+#include "../service/models/model.h"
+#include "../measure/user_stats.h"
 
 #define DEMO_MODELS_MAX	 8
 #define DEMO_CLAIMS	 9

@@ -2,8 +2,8 @@
 /* The options of `urt demo`, and what each mode means where none is given. */
 #define _GNU_SOURCE
 #include "demo.h"
-#include "../net.h"
-#include "../tool.h"
+#include "../lib/net.h"
+#include "../lib/tool.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "demo.h"
-#include "../tool.h"
+#include "../lib/tool.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

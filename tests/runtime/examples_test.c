@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+/* The programs in uring_rt/examples, as their users run them. */
+#define _GNU_SOURCE
+#include "../lib/service.h"
+#include <poll.h>
+#include <sys/stat.h>
+
+#define PRIMES_10 "2\n3\n5\n7\n11\n13\n17\n19\n23\n29\n"
+
+static char dir[] = "/tmp/urt-examples.XXXXXX";
+
+/* Starts one that listens at server_port. */
+static void start(const char *name, const char *arg, const char *more)
+{
+	char path[64], address[32];
+
+	snprintf(path, sizeof(path), "examples/%s", name);
+	server_port = free_port();
+	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
+	server = fork();
+	if (!server) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(path, path, address, arg, more, NULL);
+		_exit(127);
+	}
+	ck_assert_msg(server_listens(), "%s does not listen", name);
+}
+
+/* TSan keeps a signal back until the thread calls something that TSan knows,
+ * which io_uring_enter is not: so there it is sent again. */
+static void await_end(void)
+{
+	int status;
+	pid_t ended;
+
+	for (int ms = 1;
+	     !(ended = waitpid(server, &status, TSANITIZED ? WNOHANG : 0));
+	     ms++) {
+		usleep(1000);
+		if (ms % 1000 == 0)
+			kill(server, SIGTERM);
+	}
+	ck_assert_int_eq(ended, server);
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status %x",
+		      status);
+	server = 0;
+}
+
+/* By SIGTERM: it must end by itself, and well. */
+static void end(void)
+{
+	ck_assert_int_eq(kill(server, SIGTERM), 0);
+	await_end();
+}
+
+static void say(int fd, const char *s)
+{
+	ck_assert_int_eq(send(fd, s, strlen(s), MSG_NOSIGNAL), strlen(s));
+}
+
+/* What comes next must be that. */
+static void hear(int fd, const char *expected)
+{
+	size_t len = strlen(expected), n = 0;
+	char buf[4096];
+
+	while (n < len) {
+		ssize_t got = recv(fd, buf + n, len - n, 0);
+
+		ck_assert_msg(got > 0, "after \"%.*s\", not \"%s\"", (int)n,
+			      buf, expected);
+		n += got;
+	}
+	ck_assert_mem_eq(buf, expected, len);
+}
+
+static void hear_end(int fd)
+{
+	char c;
+
+	ck_assert_int_le(recv(fd, &c, 1, 0), 0);
+	close(fd);
+}
+
+START_TEST(echo_gives_back_what_it_gets)
+{
+	int fd[10];
+
+	start("echo", NULL, NULL);
+	for (int i = 0; i < 10; i++)
+		fd[i] = server_connect();
+	for (int i = 0; i < 10; i++)
+		say(fd[i], "hello");
+	for (int i = 0; i < 10; i++)
+		hear(fd[i], "hello");
+	shutdown(fd[0], SHUT_WR);
+	hear_end(fd[0]);
+	end();
+	for (int i = 1; i < 10; i++)
+		hear_end(fd[i]);
+	ck_assert_int_eq(server_connect(), -1);
+}
+END_TEST
+
+START_TEST(the_proxy_forwards_both_ways)
+{
+	char target[64];
+	pid_t echo;
+	int fd;
+
+	start("echo", NULL, NULL);
+	echo = server;
+	snprintf(target, sizeof(target), "localhost:%d", server_port);
+	start("proxy", target, NULL);
+	fd = server_connect();
+	say(fd, "through ");
+	hear(fd, "through ");
+	say(fd, "and back");
+	shutdown(fd, SHUT_WR);
+	hear(fd, "and back");
+	hear_end(fd);
+	fd = server_connect();
+	say(fd, "x");
+	hear(fd, "x");
+	end();
+	hear_end(fd);
+	server = echo;
+	end();
+}
+END_TEST
+
+/* The next line but "(one less)", which the one that looked whether somebody
+ * listens leaves behind at some time. */
+static void hear_line(int fd, const char *expected)
+{
+	char line[256];
+	size_t n;
+
+	do {
+		for (n = 0; !n || line[n - 1] != '\n'; n++)
+			ck_assert_int_eq(recv(fd, &line[n], 1, 0), 1);
+		line[n] = '\0';
+	} while (!strcmp(line, "(one less)\n") && strcmp(line, expected));
+	ck_assert_str_eq(line, expected);
+}
+
+START_TEST(in_the_chat_room_all_hear_all)
+{
+	int a, b;
+
+	start("chat", NULL, NULL);
+	a = server_connect();
+	hear_line(a, "(one more)\n");
+	b = server_connect();
+	hear_line(a, "(one more)\n");
+	hear_line(b, "(one more)\n");
+	say(a, "hi\r\nho");
+	hear_line(a, "hi\n");
+	hear_line(b, "hi\n");
+	say(a, "!\n");
+	hear_line(a, "ho!\n");
+	hear_line(b, "ho!\n");
+	close(a);
+	hear_line(b, "(one less)\n");
+	end();
+	hear_end(b);
+}
+END_TEST
+
+START_TEST(the_sieve_finds_the_primes)
+{
+	ck_assert_int_eq(sh("examples/sieve 10"), 0);
+	ck_assert_str_eq(text, PRIMES_10);
+	ck_assert_int_eq(sh("examples/sieve 100 | tail -1"), 0);
+	ck_assert_str_eq(text, "541\n");
+}
+END_TEST
+
+START_TEST(the_scanner_finds_the_port_that_is_open)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port;
+	char line[16];
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+	listen(fd, 1);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	port = ntohs(addr.sin_port);
+	ck_assert_int_eq(
+		sh("examples/scan 127.0.0.1 %d %d", port - 500, port + 20), 0);
+	snprintf(line, sizeof(line), "%d\n", port);
+	ck_assert_ptr_nonnull(strstr(text, line));
+	close(fd);
+	ck_assert_int_eq(sh("examples/scan 127.0.0.1 %d %d", port, port), 0);
+	ck_assert_str_eq(text, "");
+	ck_assert_int_eq(sh("examples/scan no/name 1 2 2>&1"), 1);
+}
+END_TEST
+
+/* The published vectors of FNV-1a, 64 bits. */
+START_TEST(files_are_hashed)
+{
+	sh("cd %s && printf '' >e && printf a >a && printf foobar >f", dir);
+	ck_assert_int_eq(sh("examples/hash %s/e %s/a %s/f", dir, dir, dir), 0);
+	ck_assert_int_eq(strncmp(text, "cbf29ce484222325", 16), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\naf63dc4c8601ec8c"));
+	ck_assert_ptr_nonnull(strstr(text, "\n85944171f73967e8"));
+	ck_assert_int_eq(sh("examples/hash %s/no 2>&1", dir), 1);
+	ck_assert_ptr_nonnull(strstr(text, "No such file"));
+	/* More than it opens at a time. */
+	sh("cd %s && for i in $(seq 40); do echo $i >n$i; done", dir);
+	ck_assert_int_eq(sh("examples/hash %s/n* | wc -l", dir), 0);
+	ck_assert_int_eq(atoi(text), 40);
+}
+END_TEST
+
+/* ---- httpd ---- */
+
+#define BIG (16 << 20)
+
+static void make_site(void)
+{
+	sh("cd %s && echo '<p>home' >index.html && head -c %d /dev/urandom >big "
+	   "&& : >empty && mkdir sub",
+	   dir, BIG);
+}
+
+START_TEST(httpd_serves_files_to_curl)
+{
+	if (sh("command -v curl"))
+		SKIP("no curl");
+	make_site();
+	start("httpd", dir, NULL);
+#define CURL(path) \
+	sh("curl -sS --path-as-is -w '%%{http_code}' " path, server_port)
+	CURL("http://127.0.0.1:%d/");
+	ck_assert_str_eq(text, "<p>home\n200");
+	CURL("http://127.0.0.1:%d/index.html?x=1");
+	ck_assert_str_eq(text, "<p>home\n200");
+	CURL("http://127.0.0.1:%d/empty");
+	ck_assert_str_eq(text, "200");
+	for (int i = 0; i < 4; i++) {
+		CURL("http://127.0.0.1:%d/../../../../etc/passwd");
+		ck_assert_str_eq(text, "404");
+	}
+	CURL("http://127.0.0.1:%d/sub");
+	ck_assert_str_eq(text, "404");
+	/* Three on one connection. */
+	sh("cd %s && curl -sS http://127.0.0.1:%d/big -o 1 "
+	   "http://127.0.0.1:%d/big -o 2 http://127.0.0.1:%d/ -o 3 && "
+	   "cmp 1 big && cmp 2 big && cat 3",
+	   dir, server_port, server_port, server_port);
+	ck_assert_str_eq(text, "<p>home\n");
+	end();
+}
+END_TEST
+
+static void read_big(int fd, size_t from, size_t to)
+{
+	char buf[65536];
+
+	while (from < to) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		ck_assert_int_gt(n, 0);
+		from += n;
+	}
+	ck_assert_uint_eq(from, to);
+}
+
+/* An answer that has begun is finished; an idle connection is closed, and a new
+ * one refused. */
+START_TEST(httpd_ends_gracefully)
+{
+	static const char head[] =
+		"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n";
+	int busy, idle, fd;
+
+	make_site();
+	start("httpd", dir, NULL);
+	idle = server_connect();
+	say(idle, "GET /empty HTTP/1.1\r\n\r\n");
+	hear(idle, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	busy = server_connect();
+	say(busy, "GET /big HTTP/1.1\r\n\r\n");
+	hear(busy, head);
+	do {
+		ck_assert_int_eq(kill(server, SIGTERM), 0);
+		usleep(1000);
+		fd = server_connect();
+		close(fd);
+	} while (fd >= 0);
+	ck_assert_int_eq(waitpid(server, NULL, WNOHANG), 0);
+	read_big(busy, 0, BIG);
+	hear_end(busy);
+	hear_end(idle);
+	await_end();
+}
+END_TEST
+
+/* ---- as a user builds them ---- */
+
+START_TEST(an_example_builds_with_pkg_config)
+{
+	if (SANITIZED)
+		SKIP("the library needs the sanitizer's");
+	if (sh("command -v pkg-config"))
+		SKIP("no pkg-config");
+	ck_assert_int_eq(
+		sh("cp ../../uring_rt/urt.h ../../uring_rt/examples/*.c %s && "
+		   "cp liburing_rt.so %s/liburing_rt.so.0 && cd %s && "
+		   "ln -s liburing_rt.so.0 liburing_rt.so",
+		   dir, dir, dir),
+		0);
+	ck_assert_int_eq(sh("sed -e 's|@PREFIX@|%s|; s|@LIBDIR@|%s|; "
+			    "s|@VERSION@|0|; s|/include$||' "
+			    "../../uring_rt/uring_rt.pc.in >%s/uring_rt.pc",
+			    dir, dir, dir),
+			 0);
+	ck_assert_int_eq(
+		sh("cd %s && export PKG_CONFIG_PATH=. && for x in *.c; do "
+		   "cc -Wall $x $(pkg-config --cflags --libs uring_rt) -o x "
+		   "2>&1 || exit 1; done; LD_LIBRARY_PATH=. ./x 10",
+		   dir),
+		0);
+	ck_assert_str_eq(text, PRIMES_10); /* the last one is the sieve */
+}
+END_TEST
+
+static void setup(void)
+{
+	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+	server_stop();
+	sh("rm -rf %s", dir);
+}
+
+Suite *examples_suite(void)
+{
+	Suite *s = suite_create("examples");
+	TCase *t = tcase_create("examples");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, echo_gives_back_what_it_gets);
+	tcase_add_test(t, the_proxy_forwards_both_ways);
+	tcase_add_test(t, in_the_chat_room_all_hear_all);
+	tcase_add_test(t, the_sieve_finds_the_primes);
+	tcase_add_test(t, the_scanner_finds_the_port_that_is_open);
+	tcase_add_test(t, files_are_hashed);
+	tcase_add_test(t, httpd_serves_files_to_curl);
+	tcase_add_test(t, httpd_ends_gracefully);
+	tcase_add_test(t, an_example_builds_with_pkg_config);
+	suite_add_tcase(s, t);
+	return s;
+}

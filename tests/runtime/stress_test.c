@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The whole runtime at random, on 1, 2, 4 and 8 workers: coroutines that send,
+ * receive, select, lock, sleep, read and write with deadlines, call blocking
+ * functions, open scopes, and are cancelled at any moment; plain threads that
+ * send and receive beside them. What must be true at the end whatever happened:
+ * everything sent was received exactly once or is still queued, no lock is left
+ * taken or was held twice, every coroutine ended, every byte written to a
+ * socket was read.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include "../lib/test.h"
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CORO = 40, CHANS = 5, PAIRS = 4, STEPS = 400, THREADS = 2 };
+
+static struct urt_chan *chan[CHANS];
+static struct urt_mutex mutex[2] = { URT_MUTEX_INIT, URT_MUTEX_INIT };
+static struct urt_rwlock rwlock = URT_RWLOCK_INIT;
+static struct urt_sem sem = URT_SEM_INIT(2);
+static struct urt_cond cond = URT_COND_INIT;
+static int sock[PAIRS][2];
+static _Atomic long held[2], writing, reading, inside;
+static _Atomic uint64_t sent_sum, received_sum;
+static _Atomic long sent, received, bytes_out, bytes_in, cancelled, timed_out;
+static _Atomic long blocked, members;
+
+static void tally(int ret)
+{
+	cancelled += ret == -ECANCELED;
+	timed_out += ret == -ETIME;
+	ck_assert_msg(ret >= 0 || ret == -ECANCELED || ret == -ETIME,
+		      "error %d", ret);
+}
+
+static int64_t some_deadline(uint64_t *r)
+{
+	switch (rnd(r) % 4) {
+	case 0:
+		return 0;
+	case 1:
+		return urt_after(rnd(r) % 50000);
+	default:
+		return urt_after(rnd(r) % (2 * MS));
+	}
+}
+
+static void count_sent(uint64_t v)
+{
+	sent++;
+	sent_sum += v;
+}
+
+static void count_received(uint64_t v)
+{
+	received++;
+	received_sum += v;
+}
+
+static void step_send(uint64_t *r)
+{
+	uint64_t v = rnd(r);
+	int ret = urt_chan_send(chan[rnd(r) % CHANS], &v, some_deadline(r));
+
+	tally(ret);
+	if (!ret)
+		count_sent(v);
+}
+
+static void step_recv(uint64_t *r)
+{
+	uint64_t v;
+	int ret = urt_chan_recv(chan[rnd(r) % CHANS], &v, some_deadline(r));
+
+	tally(ret);
+	if (!ret)
+		count_received(v);
+}
+
+static void step_select(uint64_t *r)
+{
+	struct urt_case c[6];
+	uint64_t v[6];
+	size_t n = 1 + rnd(r) % 6;
+	int i;
+
+	for (size_t k = 0; k < n; k++) {
+		v[k] = rnd(r);
+		c[k] = (struct urt_case){ chan[rnd(r) % CHANS],
+					  rnd(r) % 2 ? URT_SEND : URT_RECV,
+					  &v[k], 0 };
+	}
+	i = urt_select(c, n, some_deadline(r));
+	tally(i);
+	if (i < 0)
+		return;
+	ck_assert_int_eq(c[i].result, 0);
+	if (c[i].op == URT_SEND)
+		count_sent(v[i]);
+	else
+		count_received(v[i]);
+}
+
+static void dawdle(uint64_t *r)
+{
+	if (rnd(r) % 2)
+		urt_yield();
+	if (rnd(r) % 8 == 0)
+		tally(urt_sleep(rnd(r) % 20000));
+}
+
+static void step_lock(uint64_t *r)
+{
+	int i = rnd(r) % 2;
+	int ret = urt_mutex_lock(&mutex[i], some_deadline(r));
+
+	tally(ret);
+	if (ret)
+		return;
+	ck_assert_int_eq(held[i]++, 0);
+	dawdle(r);
+	if (i == 0 && rnd(r) % 4 == 0) {
+		held[0]--;
+		tally(urt_cond_wait(&cond, &mutex[0], some_deadline(r)));
+		ck_assert_int_eq(held[0]++, 0);
+	}
+	if (rnd(r) % 4 == 0)
+		urt_cond_broadcast(&cond);
+	held[i]--;
+	urt_mutex_unlock(&mutex[i]);
+}
+
+static void step_rwlock(uint64_t *r)
+{
+	bool write = rnd(r) % 4 == 0;
+	int ret = write ? urt_rwlock_wrlock(&rwlock, some_deadline(r))
+			: urt_rwlock_rdlock(&rwlock, some_deadline(r));
+
+	tally(ret);
+	if (ret)
+		return;
+	if (write)
+		ck_assert_int_eq(writing++, 0);
+	else
+		reading++;
+	ck_assert(!writing || (write && !reading));
+	dawdle(r);
+	ck_assert(!writing || (write && !reading));
+	if (write)
+		writing--;
+	else
+		reading--;
+	urt_rwlock_unlock(&rwlock);
+}
+
+static void step_sem(uint64_t *r)
+{
+	int ret = urt_sem_wait(&sem, some_deadline(r));
+
+	tally(ret);
+	if (ret)
+		return;
+	ck_assert_int_lt(inside++, 2);
+	dawdle(r);
+	inside--;
+	urt_sem_post(&sem);
+}
+
+static void step_socket(uint64_t *r)
+{
+	int *s = sock[rnd(r) % PAIRS];
+	char buf[64] = { 0 };
+	size_t len = 1 + rnd(r) % sizeof(buf);
+	ssize_t n;
+
+	if (rnd(r) % 2) {
+		n = urt_send(s[1], buf, len, 0, some_deadline(r));
+		bytes_out += n > 0 ? n : 0;
+	} else {
+		n = urt_recv(s[0], buf, len, 0, some_deadline(r));
+		bytes_in += n > 0 ? n : 0;
+	}
+	tally(n);
+}
+
+static int64_t block(void *arg)
+{
+	usleep(*(int *)arg);
+	return 42;
+}
+
+static void step_blocking(uint64_t *r)
+{
+	int us = rnd(r) % 200;
+
+	ck_assert_int_eq(urt_blocking(block, &us), 42);
+	blocked++;
+}
+
+static int scope_member(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg;
+	int ret = urt_sleep(rnd(&r) % (2 * MS));
+
+	members++;
+	return rnd(&r) % 4 ? 0 : ret;
+}
+
+static void step_scope(uint64_t *r)
+{
+	struct urt_scope s;
+	uint64_t seeds[4];
+	int n = rnd(r) % 5, ret;
+
+	ck_assert_int_eq(urt_scope_open(&s, some_deadline(r)), 0);
+	for (int i = 0; i < n; i++) {
+		seeds[i] = rnd(r) | 1;
+		ret = urt_scope_go(&s, scope_member, &seeds[i]);
+		ck_assert(!ret || ret == -ECANCELED);
+		if (rnd(r) % 4 == 0)
+			urt_yield();
+	}
+	if (rnd(r) % 4 == 0)
+		urt_scope_cancel(&s);
+	tally(urt_scope_close(&s));
+}
+
+static void (*const steps[])(uint64_t *) = {
+	step_send,   step_recv,	  step_select, step_lock,
+	step_rwlock, step_socket, step_sem,    step_blocking,
+	step_scope,  step_send,	  step_recv,   step_select,
+};
+
+static void member(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg;
+
+	for (int i = 0; i < STEPS; i++) {
+		switch (rnd(&r) % 8) {
+		case 0:
+			tally(urt_sleep(rnd(&r) % 100000));
+			break;
+		case 1:
+			urt_yield();
+			break;
+		default:
+			steps[rnd(&r) % ARRAY_LEN(steps)](&r);
+		}
+	}
+}
+
+/* A plain thread beside the coroutines. */
+static void *outsider(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg;
+
+	for (int i = 0; i < STEPS / 4; i++) {
+		if (rnd(&r) % 2)
+			step_send(&r);
+		else if (rnd(&r) % 2)
+			step_recv(&r);
+		else
+			step_select(&r);
+	}
+	return NULL;
+}
+
+static void drain(void)
+{
+	char buf[4096];
+	uint64_t v;
+	ssize_t n;
+
+	for (int i = 0; i < CHANS; i++) {
+		while (!urt_chan_recv(chan[i], &v, 0))
+			count_received(v);
+		urt_chan_free(chan[i]);
+	}
+	for (int i = 0; i < PAIRS; i++) {
+		while ((n = recv(sock[i][0], buf, sizeof(buf), MSG_DONTWAIT)) >
+		       0)
+			bytes_in += n;
+		close(sock[i][0]);
+		close(sock[i][1]);
+	}
+}
+
+static int64_t join_thread(void *arg)
+{
+	return pthread_join(*(pthread_t *)arg, NULL);
+}
+
+static void whole(void *arg)
+{
+	uint64_t r = *(uint64_t *)arg, seeds[CORO + THREADS];
+	struct urt_coro *c[CORO];
+	pthread_t t[THREADS];
+
+	for (int i = 0; i < CHANS; i++)
+		chan[i] = urt_chan_new(8, i);
+	for (int i = 0; i < PAIRS; i++)
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sock[i]),
+				 0);
+	for (int i = 0; i < CORO + THREADS; i++)
+		seeds[i] = rnd(&r) | 1;
+	for (int i = 0; i < CORO; i++)
+		c[i] = urt_spawn(member, &seeds[i]);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&t[i], NULL, outsider, &seeds[CORO + i]);
+	for (int i = 0; i < CORO; i += 3) {
+		urt_sleep(rnd(&r) % (5 * MS));
+		urt_cancel(c[i]);
+	}
+	for (int i = 0; i < CORO; i++)
+		ck_assert_int_eq(urt_join(c[i]), 0);
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(urt_blocking(join_thread, &t[i]), 0);
+	drain();
+	ck_assert_int_eq(sent, received);
+	ck_assert_uint_eq(sent_sum, received_sum);
+	ck_assert_int_eq(bytes_out, bytes_in);
+	ck_assert(urt_mutex_trylock(&mutex[0]));
+	ck_assert(urt_mutex_trylock(&mutex[1]));
+	ck_assert(urt_rwlock_trywrlock(&rwlock));
+	ck_assert(urt_sem_trywait(&sem) && urt_sem_trywait(&sem));
+	ck_assert_int_gt(cancelled, 0);
+	ck_assert_int_gt(timed_out, 0);
+	ck_assert_int_gt(blocked, 0);
+	ck_assert_int_gt(members, 0);
+}
+
+START_TEST(whatever_happens_nothing_is_lost)
+{
+	static const unsigned workers[] = { 1, 2, 4, 8 };
+	uint64_t r = seed() + _i * 7919;
+	struct urt_options o = { .ring_entries = _i % 2 ? 4 : 256,
+				 .workers = workers[_i % 4] };
+
+	if (!r)
+		r = 1;
+	ck_assert_int_eq(urt_run_with(whole, &r, &o), 0);
+}
+END_TEST
+
+Suite *stress_suite(void)
+{
+	Suite *s = suite_create("stress");
+	TCase *t = tcase_create("random");
+	const char *rounds = getenv("URT_STRESS_ROUNDS");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, whatever_happens_nothing_is_lost, 0,
+			    rounds ? atoi(rounds) : 8);
+	suite_add_tcase(s, t);
+	return s;
+}

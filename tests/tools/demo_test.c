@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The experiment, small: each claim alone with the models of C, so that its
+ * figures and its verdict are checked against what must be so on any machine;
+ * the manners of the command. What a claim's verdict is on this machine is not
+ * for a test to say, but that it follows from its figures is.
+ */
+#include "../lib/service.h"
+#include <math.h>
+
+/* The models that are always there. */
+#define C_MODELS "-m thread,epoll,uring-loop,coroutine "
+
+/* What the verdict of claim n is, in text. */
+static bool verdict(int n, const char *is)
+{
+	char key[32];
+	const char *p;
+
+	snprintf(key, sizeof(key), "{\"id\":%d,", n);
+	p = strstr(text, key);
+	p = p ? strstr(p, "\"verdict\":\"") : NULL;
+	return p && !strncmp(p + 11, is, strlen(is));
+}
+
+START_TEST(demo_counts_the_kernel_entries_of_user_switches)
+{
+	bool bpf = have_bpf();
+
+	ck_assert_int_eq(sh("./urt demo --quick --only 1 --json"), 0);
+	if (!bpf) {
+		ck_assert(verdict(1, "not measured"));
+		SKIP("no BPF here: `urt doctor` says why");
+	}
+	ck_assert(figure("measured", "user_switches") > 19e6);
+	ck_assert(figure("measured", "entries_per_switch") > 0);
+	ck_assert(verdict(1, figure("measured", "entries_per_switch") < 0.001
+				     ? "holds"
+				     : "does not hold"));
+	ck_assert(verdict(2, "not measured"));
+	ck_assert(has("not asked for (--only)"));
+}
+END_TEST
+
+START_TEST(demo_times_switches_of_all_kinds)
+{
+	ck_assert_int_eq(sh("./urt demo --quick --only 2 --json"), 0);
+	ck_assert(figure("measured", "call_ns") > 0);
+	ck_assert(figure("measured", "coroutine_ns") >
+		  figure("measured", "call_ns"));
+	if (!SANITIZED)
+		ck_assert(figure("measured", "thread_ns") >
+			  figure("measured", "coroutine_ns"));
+	ck_assert(verdict(
+		2, figure("measured", "thread_ns") >=
+				   10 * figure("measured", "coroutine_ns")
+			   ? "holds"
+			   : "does not hold"));
+}
+END_TEST
+
+START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
+{
+	/* Claim 5 needs more coroutines than TSan allows. */
+	ck_assert_int_eq(sh("./urt demo --quick --only 3,4%s "
+			    "--waiting 20,100 --json " C_MODELS,
+			    SANITIZED ? "" : ",5"),
+			 0);
+	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
+	ck_assert(figure("measured", "waiting_100_thread") == 100);
+	ck_assert(figure("measured", "waiting_100_coroutine") == 100);
+	/* TSan may add a thread of its own to each. */
+	ck_assert(figure("measured", "threads_thread") >= 21);
+	ck_assert(figure("measured", "threads_thread") <= 21 + TSANITIZED);
+	ck_assert(figure("measured", "threads_epoll") <= 1 + TSANITIZED);
+	ck_assert(verdict(3, "not measured")); /* 20 are too few to tell */
+	ck_assert(verdict(4, "not measured")); /* 100 are not 40,000 */
+	if (!SANITIZED)
+		ck_assert(figure("measured", "state_machine_bytes") > 50);
+	ck_assert(has("\"answered\":100"));
+}
+END_TEST
+
+/* Memory is checked against what the source says: a thread's stack cannot be
+ * less than its read buffer, a connection of the loop is its struct. */
+START_TEST(demo_measures_memory_that_fits_the_source)
+{
+	if (SANITIZED)
+		SKIP("sanitizers have memory of their own");
+	ck_assert_int_eq(sh("./urt demo --quick --only 4 --waiting 500 "
+			    "--json -m thread,epoll"),
+			 0);
+	ck_assert(figure("waiting", "process_bytes") / 500 > 4096);
+	ck_assert(figure("waiting", "process_bytes") / 500 < 40960);
+}
+END_TEST
+
+START_TEST(demo_measures_light_requests_beside_a_burst)
+{
+	ck_assert_int_eq(sh("./urt demo --quick --only 6 --json "
+			    "-m epoll,thread,coroutine"),
+			 0);
+	/* A burst of 200 ms stops the loop for as long. */
+	ck_assert(figure("measured", "max_ns_epoll") > 100e6);
+	ck_assert(figure("measured", "p50_ns_epoll") <
+		  figure("measured", "max_ns_epoll"));
+	ck_assert(figure("measured", "p99_ns_thread") > 0);
+	if (!SANITIZED)
+		ck_assert(figure("measured", "p99_ns_thread") <
+			  figure("measured", "p99_ns_epoll"));
+	ck_assert(verdict(6, figure("measured", "p99_ns_coroutine") < 50e6
+				     ? "holds"
+				     : "does not hold"));
+}
+END_TEST
+
+START_TEST(demo_measures_speed_up_on_all_cpus)
+{
+	ck_assert_int_eq(sh("./urt demo --quick --only 7 --json "
+			    "-m epoll,coroutine"),
+			 0);
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		ck_assert(verdict(7, "not measured"));
+		SKIP("there is only one CPU");
+	}
+	/* How fast each is depends on what else runs: the verdict does not. */
+	ck_assert(figure("measured", "speedup_epoll") > 0);
+	ck_assert(figure("measured", "speedup_coroutine") > 0);
+	ck_assert(verdict(
+		7, figure("measured", "speedup_epoll") < 1.25 &&
+				   figure("measured", "speedup_coroutine") >=
+					   0.75 * figure("measured", "cpus")
+			   ? "holds"
+			   : "does not hold"));
+}
+END_TEST
+
+START_TEST(demo_counts_the_kernel_per_request)
+{
+	bool bpf = have_bpf();
+
+	ck_assert_int_eq(sh("./urt demo --quick --only 8 -c 16 -w 2 --rounds 2 "
+			    "-d 0.1 --json -m thread,epoll,coroutine"),
+			 0);
+	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure("models", "rps_spread") >= 0);
+	if (!bpf) {
+		ck_assert(verdict(8, "not measured"));
+		SKIP("no BPF here: `urt doctor` says why");
+	}
+	/* A blocking receive and a send: two calls, whatever the machine. */
+	ck_assert(figure("measured", "syscalls_thread_16") > 1.9);
+	if (!SANITIZED)
+		ck_assert(figure("measured", "syscalls_thread_16") < 2.3);
+	ck_assert(figure("measured", "syscalls_coroutine_16") > 0);
+}
+END_TEST
+
+START_TEST(demo_starts_very_many_sleepers)
+{
+	if (SANITIZED)
+		SKIP("sanitizers multiply the memory of a stack");
+	ck_assert_int_eq(sh("./urt demo --quick --only 9 --json -m coroutine"),
+			 0);
+	ck_assert(figure("measured", "coroutines") == 200000);
+	ck_assert(figure("measured", "coroutine_bytes") > 1000);
+	ck_assert(figure("measured", "coroutine_bytes") < 20000);
+	ck_assert(verdict(9, "holds"));
+}
+END_TEST
+
+/* One model that waits: as little as there is to assert of. */
+#define LITTLE "./urt demo --quick --only 3 --waiting 20 -m epoll --json "
+
+START_TEST(demo_assert_decides_the_exit_code)
+{
+	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll<3' "
+				   "--assert '3.threads_epoll>=1'"),
+			 0);
+	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll>1000' 2>&1"), 3);
+	ck_assert(has("assert failed: 3.threads_epoll>1000: it is "));
+	/* What was not measured is not what was asserted. */
+	ck_assert_int_eq(sh(LITTLE "--assert 1=holds 2>&1"), 3);
+	ck_assert_int_eq(sh(LITTLE "--assert 1.entries_per_switch'<'1 2>&1"),
+			 3);
+	ck_assert(has("not asked for"));
+	ck_assert_int_eq(sh(LITTLE "--assert nonsense 2>&1"), 1);
+}
+END_TEST
+
+START_TEST(demo_interrupted_prints_what_it_has)
+{
+	/* The first model would run for an hour. */
+	ck_assert_int_eq(
+		sh("setsid -w timeout -s INT --preserve-status %d "
+		   "./urt demo --only 2,8 -c 8 -d 3600 -m epoll,thread "
+		   "2>&1",
+		   SANITIZED ? 15 : 3),
+		0);
+	ck_assert_msg(has("Interrupted"), "%.3000s", text);
+	ck_assert_msg(has("\n  epoll "), "%.3000s", text);
+	ck_assert_msg(has("interrupted before it was measured"), "%.3000s",
+		      text);
+}
+END_TEST
+
+START_TEST(demo_writes_a_report)
+{
+	ck_assert_int_eq(sh("rm -rf report; ./urt demo --quick --only 2,3 "
+			    "--waiting 100 -m epoll,coroutine "
+			    "--report report >/dev/null"),
+			 0);
+	ck_assert_int_eq(sh("cat report/report.json"), 0);
+	ck_assert(has("\"schema\":\"urt.demo.v1\""));
+	ck_assert_int_eq(sh("cat report/report.md"), 0);
+	ck_assert(has("| 2 | It costs about a function call"));
+	ck_assert_int_eq(
+		sh("./urt demo --quick --only 3 -m epoll "
+		   "--waiting 20 --report /no/such/place 2>&1 >/dev/null"),
+		1);
+	ck_assert(has("cannot make /no/such/place"));
+}
+END_TEST
+
+START_TEST(demo_refuses_bad_options_with_advice)
+{
+	static const struct {
+		const char *options, *says;
+	} bad[] = {
+		{ "--only 10", "not a number from 1 to 9" },
+		{ "--models thread,nonsense", "no such model" },
+		{ "--connections 0", "not a number" },
+		{ "--waiting x", "not a number" },
+		{ "--rounds 100", "not a number" },
+		{ "--seconds 0", "not a number" },
+		{ "--backend redis://192.0.2.1", "is not redis://127.0.0.1" },
+		{ "part nonsense 3", "no such part" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		ck_assert_int_eq(sh("./urt demo %s 2>&1", bad[i].options), 1);
+		ck_assert_msg(has(bad[i].says), "%s: %s", bad[i].options, text);
+	}
+}
+END_TEST
+
+/* Each request needs one event or one start of a goroutine, at least: the
+ * client waits for its answer before it sends the next. */
+static void tells_user_switches(const char *model, const char *what)
+{
+	if (model_missing(model))
+		SKIP("%s is not installed", model);
+	ck_assert_int_eq(sh("./urt demo --quick --only 8 -m %s --json", model),
+			 0);
+	if (has("n/a: needs uvMetricsInfo"))
+		SKIP("this Node does not count its events");
+	ck_assert(has(what));
+	ck_assert(figure("per_request", "user_switches") > 0.8);
+	ck_assert(figure("per_request", "user_switches") < 8);
+}
+
+START_TEST(demo_asks_node_and_go_for_their_user_switches)
+{
+	tells_user_switches("node", "events that the event loop handled");
+	tells_user_switches("go", "a goroutine was set running");
+	ck_assert_int_eq(
+		sh("./urt demo --quick --only 8 -m epoll,thread --json"), 0);
+	ck_assert(isnan(figure("per_request", "user_switches")));
+	ck_assert(has("n/a: the kernel switches its threads"));
+	ck_assert(has("n/a: callbacks of one loop"));
+}
+END_TEST
+
+Suite *demo_suite(void)
+{
+	Suite *s = suite_create("demo");
+	TCase *t = tcase_create("demo");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, demo_counts_the_kernel_entries_of_user_switches);
+	tcase_add_test(t, demo_times_switches_of_all_kinds);
+	tcase_add_test(t, demo_asks_node_and_go_for_their_user_switches);
+	tcase_add_test(
+		t, demo_holds_waiting_requests_and_reads_threads_and_memory);
+	tcase_add_test(t, demo_measures_memory_that_fits_the_source);
+	tcase_add_test(t, demo_measures_light_requests_beside_a_burst);
+	tcase_add_test(t, demo_measures_speed_up_on_all_cpus);
+	tcase_add_test(t, demo_counts_the_kernel_per_request);
+	tcase_add_test(t, demo_starts_very_many_sleepers);
+	tcase_add_test(t, demo_assert_decides_the_exit_code);
+	tcase_add_test(t, demo_interrupted_prints_what_it_has);
+	tcase_add_test(t, demo_writes_a_report);
+	tcase_add_test(t, demo_refuses_bad_options_with_advice);
+	suite_add_tcase(s, t);
+	return s;
+}

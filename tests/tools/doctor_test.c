@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt doctor` where something is taken away: by a seccomp filter, namespaces,
+ * mounts, and, without the command, operations of io_uring. Runs in the build
+ * directory.
+ */
+#define _GNU_SOURCE
+#include "../../tools/doctor/doctor.h"
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Whether text, which is JSON, says that `name` is so. */
+static bool finding(const char *name, const char *ok)
+{
+	char key[80];
+
+	snprintf(key, sizeof(key), "{\"name\":\"%s\",\"ok\":\"%s\"", name, ok);
+	return strstr(text, key);
+}
+
+START_TEST(doctor_sees_a_seccomp_filter)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_LEN(filter), filter };
+
+	/* Each test is a process of its own. */
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		SKIP("no seccomp here");
+	ck_assert_int_eq(sh("./urt doctor --json"), 1);
+	ck_assert(finding("seccomp", "no"));
+	ck_assert(finding("io_uring", "no"));
+	ck_assert_ptr_nonnull(strstr(text, "seccomp profile"));
+}
+END_TEST
+
+START_TEST(doctor_sees_namespaces)
+{
+	if (sh("unshare -Upf --mount-proc true 2>&1"))
+		SKIP("no user namespaces here");
+	sh("unshare -Upf --mount-proc ./urt doctor --json");
+	ck_assert(finding("user ids", "no"));
+	ck_assert(finding("eBPF", "no"));
+	ck_assert_ptr_nonnull(strstr(text, "in a PID namespace"));
+}
+END_TEST
+
+START_TEST(doctor_sees_what_is_not_mounted)
+{
+	if (sh("unshare -m true 2>&1"))
+		SKIP("no mount namespaces here");
+	sh("unshare -m sh -c 'mount -t tmpfs none /sys && exec ./urt doctor "
+	   "--json'");
+	ck_assert(finding("sysfs", "no"));
+	ck_assert(finding("BTF", "no"));
+	ck_assert(finding("cgroups", "no"));
+	sh("unshare -m sh -c 'mount -t tmpfs none /proc/sys && exec ./urt "
+	   "doctor --json'");
+	ck_assert(finding("procfs", "no"));
+}
+END_TEST
+
+/* ---- operations: what the command would say ---- */
+
+static char said[16][1600];
+static bool said_ok[16];
+static unsigned nr_said;
+
+void doctor_found(const char *name, bool ok, const char *format, ...)
+{
+	va_list ap;
+
+	ck_assert_str_eq(name, "operations");
+	said_ok[nr_said] = ok;
+	va_start(ap, format);
+	vsnprintf(said[nr_said++], sizeof(said[0]), format, ap);
+	va_end(ap);
+}
+
+START_TEST(doctor_tells_what_is_done_without_an_operation)
+{
+	doctor_look_at_operations(UINT64_MAX);
+	ck_assert_uint_eq(nr_said, 1);
+	ck_assert(said_ok[0]);
+	/* As on Linux 6.8: no FTRUNCATE (55) yet. */
+	nr_said = 0;
+	doctor_look_at_operations(~(UINT64_C(1) << 55));
+	ck_assert_uint_eq(nr_said, 1);
+	ck_assert(said_ok[0]);
+	ck_assert_str_eq(said[0],
+			 "this kernel's io_uring lacks FTRUNCATE (Linux 6.9; "
+			 "ftruncate). Instead: the system call, on the thread "
+			 "pool");
+	/* None at all: runs do not start. */
+	nr_said = 0;
+	doctor_look_at_operations(0);
+	ck_assert_uint_gt(nr_said, 2);
+	ck_assert(!said_ok[0]);
+	ck_assert_ptr_nonnull(strstr(said[0], "READ (Linux 5.6; read)"));
+	ck_assert_ptr_nonnull(strstr(said[0], "runs do not start"));
+}
+END_TEST
+
+Suite *doctor_suite(void)
+{
+	Suite *s = suite_create("doctor");
+	TCase *t = tcase_create("doctor");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, doctor_sees_a_seccomp_filter);
+	tcase_add_test(t, doctor_sees_namespaces);
+	tcase_add_test(t, doctor_sees_what_is_not_mounted);
+	tcase_add_test(t, doctor_tells_what_is_done_without_an_operation);
+	suite_add_tcase(s, t);
+	return s;
+}

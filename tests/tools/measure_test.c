@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The commands around `urt stat`: compare, top, help, and what is installed.
+ * Runs in the build directory.
+ */
+#define _GNU_SOURCE
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+
+/* ---- compare ---- */
+
+START_TEST(compare_tells_a_difference_from_chance)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 300 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(strstr(p,
+				     "\"a\":100,\"b\":300,\"difference\":200,"
+				     "\"low\":200,\"high\":200,"
+				     "\"significant\":\"yes\""));
+	ck_assert_int_eq(
+		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
+		   "-- tests/probe calls 100 2>&1"),
+		0);
+	p = strstr(text, "\"syscalls\":{");
+	ck_assert_ptr_nonnull(p);
+	p = strstr(p, "\"significant\":");
+	ck_assert(!strncmp(p, "\"significant\":\"no\"", 18));
+}
+END_TEST
+
+START_TEST(compare_refuses_what_it_cannot_compare)
+{
+	refuses("./urt compare -- true", "two commands");
+	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
+	refuses("./urt compare -r 1 -- true -- /no/such", "cannot run");
+	refuses("./urt compare -r x -- true -- true", "not a number");
+}
+END_TEST
+
+/* ---- top, help and what is installed ---- */
+
+START_TEST(top_shows_who_calls_and_ends_by_itself)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("tests/probe preempted 3000 & pid=$!\n"
+			    "./urt top -b -n 2 -d 300 -s syscalls; code=$?\n"
+			    "kill $pid; exit $code"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "syscalls/s"));
+	ck_assert_ptr_nonnull(strstr(text, "probe"));
+	refuses("./urt top -s nonsense", "none of");
+	refuses("./urt top -d 1", "not a number from");
+}
+END_TEST
+
+START_TEST(every_command_has_help_a_page_and_completions)
+{
+	static const char *const all[] = {
+		"stat",	 "top",	 "compare", "doctor",
+		"bench", "demo", "load",    "serve"
+	};
+	int zsh = sh("zsh --version >/dev/null 2>&1");
+
+	ck_assert_int_eq(
+		sh("rm -rf man && mkdir man && sh ../../tools/man.sh ./urt man "
+		   "man && sh ../../tools/man.sh ./urt bash >man/b && "
+		   "sh ../../tools/man.sh ./urt zsh >man/z && "
+		   "sh ../../tools/man.sh ./urt fish >man/f && bash -n man/b"),
+		0);
+	if (!zsh)
+		ck_assert_int_eq(sh("zsh -n man/z"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+		ck_assert_int_eq(sh("./urt help %s", all[i]), 0);
+		ck_assert_ptr_nonnull(strstr(text, "usage:"));
+		ck_assert_int_eq(sh("cat man/urt-%s.1", all[i]), 0);
+		ck_assert_ptr_nonnull(strstr(text, ".SH DESCRIPTION"));
+	}
+	ck_assert_int_eq(sh("grep -q -e --per-thread man/b && "
+			    "grep -q -e --per-thread man/z && "
+			    "grep -q -e 'per-thread' man/f"),
+			 0);
+	ck_assert_int_eq(sh("bash -c '. ./man/b; COMP_WORDS=(urt sta); "
+			    "COMP_CWORD=1; _urt; echo $COMPREPLY'"),
+			 0);
+	ck_assert_str_eq(text, "stat\n");
+	refuses("./urt help nonsense", "no such command");
+}
+END_TEST
+
+/* As in a container: numbers of processes there are not the kernel's. */
+START_TEST(a_pid_namespace_has_pids_of_its_own)
+{
+	NEED_BPF();
+	if (sh("unshare -pf --mount-proc true 2>&1"))
+		SKIP("no PID namespaces here");
+	ck_assert_int_eq(sh("unshare -pf --mount-proc ./urt stat --json "
+			    "--per-thread -- tests/probe calls 100 2>&1"),
+			 0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 100);
+	ck_assert_int_ge(number("threads", "app"), 1);
+	ck_assert_int_eq(
+		sh("rm -f hang2; unshare -pf --mount-proc sh -c '"
+		   "tests/probe hang >hang2 & pid=$!\n"
+		   "until grep -q hanging hang2; do :; done\n"
+		   "./urt stat --json --timeout 300 -p $pid; kill $pid' 2>&1"),
+		0);
+	ck_assert_int_ge(number("threads", "app"), 1);
+	ck_assert_int_eq(sh("unshare -pf --mount-proc ./urt record -o "
+			    "ns.pftrace -- tests/probe punts 10 2>&1"),
+			 0);
+	ck_assert_int_eq(sh("./urt report --json ns.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"what\":\"READ\",\"times\":10,"));
+}
+END_TEST
+
+Suite *measure_suite(void)
+{
+	Suite *s = suite_create("measure");
+	TCase *t = tcase_create("measure");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, compare_tells_a_difference_from_chance);
+	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
+	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
+	tcase_add_test(t, every_command_has_help_a_page_and_completions);
+	tcase_add_test(t, a_pid_namespace_has_pids_of_its_own);
+	suite_add_tcase(s, t);
+	return s;
+}

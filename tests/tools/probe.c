@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A program whose demands on the kernel are known, to be counted by the tool:
+ *
+ *	probe exit N         ends with status N
+ *	probe signal         kills itself by SIGTERM
+ *	probe sleeps N       N times nanosleep; prints the kernel's own counts of
+ *	                     its switches, before and after, as "nvcsw nivcsw"
+ *	probe calls N        N times sched_get_priority_max, which nobody else calls
+ *	probe nops N         N io_uring NOPs, in batches of 8
+ *	probe children N     N children, each 10 times sched_get_priority_max
+ *	probe threads N      N threads, each 10 times sched_get_priority_max
+ *	probe rounds T N     T threads at once, each N times nanosleep; each
+ *	                     prints "tid switches" by the kernel's own counters
+ *	probe storm N        N children, each with two of their own, all at once
+ *	probe execs N        executes itself N times
+ *	probe calls32 N      N times getppid by the 32-bit table; 77: none here
+ *	probe polls N        N io_uring reads of a pipe that is empty at first
+ *	probe punts N        N io_uring reads that a worker thread has to do
+ *	probe faults FILE    touches the pages of a file that is not in memory
+ *	probe preempted N    computes N ms beside a child that does so too
+ *	probe yields N       N yields of two coroutines on uring_rt
+ *	probe coros N        N coroutines on uring_rt, each: receives from a
+ *	                     channel, sleeps 1 ms, reads from a pipe; all of
+ *	                     them are waiting before any goes on
+ *	probe spins N [US]   two coroutines on uring_rt that yield to each other
+ *	                     for N ms, sleeping US microseconds now and then
+ *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include <fcntl.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long n;
+
+static void print_own_switches(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	printf("%ld %ld\n", ru.ru_nvcsw, ru.ru_nivcsw);
+}
+
+static int sleeps(void)
+{
+	struct timespec ts = { 0, 100000 };
+
+	print_own_switches();
+	for (long i = 0; i < n; i++)
+		nanosleep(&ts, NULL);
+	print_own_switches();
+	return 0;
+}
+
+static void *calls(void *arg)
+{
+	for (long i = 0; i < (arg ? 10 : n); i++)
+		syscall(SYS_sched_get_priority_max, 0);
+	return NULL;
+}
+
+static int nops(void)
+{
+	struct io_uring ring;
+	struct io_uring_cqe *cqe;
+
+	if (io_uring_queue_init(8, &ring, 0))
+		return 77;
+	for (long done = 0; done < n;) {
+		long batch = n - done < 8 ? n - done : 8;
+
+		for (long i = 0; i < batch; i++)
+			io_uring_prep_nop(io_uring_get_sqe(&ring));
+		io_uring_submit(&ring);
+		for (long i = 0; i < batch; i++) {
+			io_uring_wait_cqe(&ring, &cqe);
+			io_uring_cqe_seen(&ring, cqe);
+		}
+		done += batch;
+	}
+	return 0;
+}
+
+static int children(void)
+{
+	sigset_t chld;
+
+	/* Else a fork may be interrupted by the end of an earlier child, and
+	 * be made twice: how often depends on the day. */
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	for (long i = 0; i < n; i++) {
+		if (!fork()) {
+			calls("ten");
+			_exit(0);
+		}
+	}
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static int threads(void)
+{
+	pthread_t t;
+
+	for (long i = 0; i < n; i++) {
+		if (pthread_create(&t, NULL, calls, "ten"))
+			return 1;
+		pthread_join(t, NULL);
+	}
+	return 0;
+}
+
+static void *round_thread(void *arg)
+{
+	struct timespec ts = { 0, 50000 };
+	struct rusage ru;
+
+	for (long i = 0; i < *(long *)arg; i++)
+		nanosleep(&ts, NULL);
+	getrusage(RUSAGE_THREAD, &ru);
+	printf("%ld %ld\n", syscall(SYS_gettid), ru.ru_nvcsw + ru.ru_nivcsw);
+	return NULL;
+}
+
+static int rounds(long each)
+{
+	pthread_t *t = calloc(n, sizeof(*t));
+	pthread_attr_t small;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 256 << 10);
+	for (long i = 0; i < n; i++)
+		if (pthread_create(&t[i], &small, round_thread, &each))
+			return 1;
+	for (long i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
+	free(t);
+	return 0;
+}
+
+static void storm_child(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (!fork()) {
+			calls("ten");
+			_exit(0);
+		}
+	calls("ten");
+	while (wait(NULL) > 0)
+		;
+	_exit(0);
+}
+
+static int storm(void)
+{
+	for (long i = 0; i < n; i++)
+		if (!fork())
+			storm_child();
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static int execs(char *self)
+{
+	char left[32];
+
+	snprintf(left, sizeof(left), "%ld", n - 1);
+	if (n > 0)
+		execl("/proc/self/exe", self, "execs", left, NULL);
+	return 0;
+}
+
+/* getppid is 64 in the 32-bit table. */
+static int calls32(void)
+{
+#if defined(__x86_64__)
+	int status;
+
+	/* Without the table, it is a fault. */
+	if (!fork()) {
+		long r = 64;
+
+		__asm__ volatile("int $0x80" : "+a"(r) : : "memory");
+		_exit(r <= 0);
+	}
+	if (wait(&status) < 0 || status)
+		return 77;
+	for (long i = 0; i < n; i++) {
+		long r = 64;
+
+		__asm__ volatile("int $0x80" : "+a"(r) : : "memory");
+	}
+	return 0;
+#else
+	return 77;
+#endif
+}
+
+/* Reads of a pipe, which are submitted before there is anything to read. */
+static int slow_reads(unsigned flags)
+{
+	struct io_uring ring;
+	struct io_uring_cqe *cqe;
+	int fds[2];
+	char c;
+
+	if (io_uring_queue_init(8, &ring, 0))
+		return 77;
+	if (pipe(fds))
+		return 1;
+	for (long i = 0; i < n; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_read(sqe, fds[0], &c, 1, 0);
+		io_uring_sqe_set_flags(sqe, flags);
+		io_uring_submit(&ring);
+		if (write(fds[1], "x", 1) != 1)
+			return 1;
+		io_uring_wait_cqe(&ring, &cqe);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	return 0;
+}
+
+static int faults(const char *path)
+{
+	int fd = open(path, O_RDONLY), sum = 0;
+	struct rusage before, after;
+	struct stat st;
+	char *p;
+
+	if (fd < 0 || fstat(fd, &st))
+		return 1;
+	fsync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	p = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return 1;
+	madvise(p, st.st_size, MADV_RANDOM);
+	getrusage(RUSAGE_SELF, &before);
+	for (off_t i = 0; i < st.st_size; i += 4096)
+		sum += p[i];
+	getrusage(RUSAGE_SELF, &after);
+	printf("%ld\n", after.ru_majflt - before.ru_majflt);
+	return sum == -1;
+}
+
+static void compute_ms(long ms)
+{
+	struct timespec ts;
+
+	do
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < ms);
+}
+
+static int preempted(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	if (!fork()) {
+		compute_ms(n);
+		_exit(0);
+	}
+	compute_ms(n);
+	wait(NULL);
+	return 0;
+}
+
+static void yield_half(void *arg)
+{
+	for (long i = 0; i < n / 2; i++)
+		urt_yield();
+}
+
+static void yields(void *arg)
+{
+	struct urt_coro *a = urt_spawn(yield_half, NULL);
+	struct urt_coro *b = urt_spawn(yield_half, NULL);
+
+	urt_join(a);
+	urt_join(b);
+}
+
+static struct urt_chan *gate;
+static int gate_pipe[2];
+
+static void coro(void *arg)
+{
+	char c;
+
+	if (urt_chan_recv(gate, &c, URT_NEVER) || urt_sleep(1000000) ||
+	    urt_read(gate_pipe[0], &c, 1, URT_NEVER) != 1)
+		exit(1);
+}
+
+static void coros(void *arg)
+{
+	struct urt_coro **c = calloc(n, sizeof(*c));
+
+	gate = urt_chan_new(1, 0);
+	if (!c || !gate || pipe(gate_pipe))
+		exit(1);
+	for (long i = 0; i < n; i++)
+		c[i] = urt_spawn(coro, NULL);
+	urt_sleep(5000000);
+	for (long i = 0; i < n; i++)
+		urt_chan_send(gate, "x", URT_NEVER);
+	urt_sleep(5000000);
+	for (long i = 0; i < n; i++)
+		urt_write(gate_pipe[1], "x", 1, URT_NEVER);
+	for (long i = 0; i < n; i++)
+		urt_join(c[i]);
+	urt_chan_free(gate);
+	free(c);
+}
+
+static long pause_us;
+
+static void spin(void *arg)
+{
+	struct timespec ts;
+	int64_t *end_ms = arg;
+
+	do {
+		for (int i = 0; i < 100; i++)
+			urt_yield();
+		if (pause_us)
+			urt_sleep(pause_us * 1000);
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+	} while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < *end_ms);
+}
+
+static void spins(void *arg)
+{
+	int64_t end_ms = urt_now() / 1000000 + n;
+	struct urt_coro *other = urt_spawn(spin, &end_ms);
+
+	puts("spinning");
+	fflush(stdout);
+	spin(&end_ms);
+	urt_join(other);
+}
+
+static void on_usr1(int sig)
+{
+	_exit(7);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	n = argc > 2 ? atol(argv[2]) : 0;
+	if (!strcmp(what, "exit"))
+		return n;
+	if (!strcmp(what, "signal"))
+		return kill(getpid(), SIGTERM);
+	if (!strcmp(what, "sleeps"))
+		return sleeps();
+	if (!strcmp(what, "calls"))
+		return calls(NULL) != NULL;
+	if (!strcmp(what, "nops"))
+		return nops();
+	if (!strcmp(what, "children"))
+		return children();
+	if (!strcmp(what, "threads"))
+		return threads();
+	if (!strcmp(what, "rounds"))
+		return rounds(argc > 3 ? atol(argv[3]) : 1);
+	if (!strcmp(what, "storm"))
+		return storm();
+	if (!strcmp(what, "execs"))
+		return execs(argv[0]);
+	if (!strcmp(what, "calls32"))
+		return calls32();
+	if (!strcmp(what, "polls"))
+		return slow_reads(0);
+	if (!strcmp(what, "punts"))
+		return slow_reads(IOSQE_ASYNC);
+	if (!strcmp(what, "faults"))
+		return faults(argc > 2 ? argv[2] : "");
+	if (!strcmp(what, "preempted"))
+		return preempted();
+	if (!strcmp(what, "yields"))
+		return urt_run(yields, NULL) ? 1 : 0;
+	if (!strcmp(what, "coros"))
+		return urt_run(coros, NULL) ? 1 : 0;
+	pause_us = argc > 3 ? atol(argv[3]) : 0;
+	if (!strcmp(what, "spins"))
+		return urt_run(spins, NULL) ? 1 : 0;
+	signal(SIGUSR1, on_usr1);
+	puts("hanging");
+	fflush(stdout);
+	for (;;)
+		pause();
+}

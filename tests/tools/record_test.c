@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt record` and `urt report`: the file is read back by a decoder of our own
+ * (timeline_decode.h) and by the command. Runs in the build directory.
+ */
+#define _GNU_SOURCE
+#include "../lib/test.h"
+#include "../lib/timeline_decode.h"
+#include "../lib/tool_run.h"
+#include <signal.h>
+#include <unistd.h>
+
+static void record(const char *args)
+{
+	ck_assert_int_eq(sh("./urt record -o rec.pftrace -- tests/probe %s "
+			    "2>&1 >/dev/null",
+			    args),
+			 0);
+	ck_assert_msg(strstr(text, " 0 events dropped"), "%s", text);
+}
+
+START_TEST(a_timeline_has_each_request_from_start_to_end)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("punts 100");
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "submit READ"), 100);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "complete READ"), 100);
+	ck_assert_int_ge(f.flows, 100);
+	ck_assert_int_ge(f.flow_ends, 100);
+	ck_assert_int_ge(f.tracks, 3);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"what\":\"READ\",\"times\":100,"));
+	ck_assert_int_eq(number(NULL, "dropped"), 0);
+}
+END_TEST
+
+START_TEST(a_report_says_who_waited_on_what)
+{
+	NEED_BPF();
+	record("sleeps 100");
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"wait: clock_nanosleep\""));
+	ck_assert_int_ge(number("wake_latency_ns", "count"), 90);
+	/* 100 sleeps of 0.1 ms and more. */
+	ck_assert_int_ge(number(NULL, "total_ns"), 100 * MS / 10);
+	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "Who waited on what"));
+	ck_assert_ptr_nonnull(strstr(text, "From being woken to running"));
+}
+END_TEST
+
+/* Of probe coros N: N times for each reason, and twice for the first one. */
+static void has_coroutines(long n)
+{
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io WRITE"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
+}
+
+START_TEST(a_timeline_has_each_wait_of_each_coroutine)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	setenv("URT_WORKERS", "1", 1);
+	record("coros 100");
+	unsetenv("URT_WORKERS");
+	ck_assert_ptr_nonnull(strstr(text, " 0 of coroutines overwritten"));
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	has_coroutines(100);
+	/* 100 by the function that they run, and the first one. */
+	ck_assert_int_eq(count_pieces(1, "coroutine", "coro #"), 100);
+	ck_assert_int_eq(count_pieces(1, "coroutine", NULL), 101);
+	/* From the wait by way of the kernel: one flow each. */
+	for (long i = 0; i < nr_pieces; i++)
+		if (!strcmp(pieces[i].name, "submit READ"))
+			ck_assert(flow_begun(pieces[i].flow, false));
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"io READ\",\"times\":100,"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"sleep\",\"times\":102,"));
+	ck_assert_int_ge(number("coroutines", "count"), 501);
+	ck_assert_int_eq(number("coroutines", "overwritten"), 0);
+	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "Coroutines: the longest waits"));
+}
+END_TEST
+
+/* Decimal places: how often each step of a flow was taken; 10000: others. */
+static int step(const struct piece *p, uint64_t flow)
+{
+	if (p->flow_end == flow)
+		return strcmp(p->category, "coroutine-run") ? 10000 : 1000;
+	if (p->flow != flow)
+		return 0;
+	return !strcmp(p->name, "submit READ")	   ? 1
+	       : !strcmp(p->name, "READ")	   ? 10
+	       : !strcmp(p->name, "complete READ") ? 100
+						   : 10000;
+}
+
+START_TEST(a_request_flows_from_a_wait_by_way_of_the_kernel)
+{
+	long waits = 0;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("coros 20");
+	decode("rec.pftrace");
+	for (long i = 0; i < nr_pieces; i++) {
+		int steps = 0;
+
+		if (strcmp(pieces[i].name, "io READ"))
+			continue;
+		ck_assert_uint_ne(pieces[i].flow, 0);
+		for (long j = i + 1; j < nr_pieces; j++)
+			steps += step(&pieces[j], pieces[i].flow);
+		ck_assert_int_eq(steps, 1111);
+		waits++;
+	}
+	ck_assert_int_eq(waits, 20);
+}
+END_TEST
+
+START_TEST(a_running_program_is_told_to_trace_and_to_stop)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(
+		sh("rm -f spin1; URT_WORKERS=1 tests/probe spins 20000 1000 >spin1 &"
+		   "pid=$!; until grep -qs spinning spin1; do :; done\n"
+		   "./urt record -p $pid --duration 50 -o rec.pftrace 2>&1\n"
+		   "code=$?; kill $pid; exit $code"),
+		0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_gt(count_pieces(1, "coroutine-run", "spin"), 100);
+	ck_assert_int_gt(count_pieces(1, "coroutine", NULL), 0);
+}
+END_TEST
+
+START_TEST(events_that_were_overwritten_are_counted)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	/* A stopped recorder reads nothing; the program goes on. */
+	ck_assert_int_eq(
+		sh("rm -f rec.pftrace spin1\n"
+		   "./urt record -o rec.pftrace -- tests/probe spins 200 "
+		   ">spin1 2>rec.err & t=$!\n"
+		   "until grep -qs spinning spin1; do :; done\n"
+		   "kill -STOP $t; sleep 0.3; kill -CONT $t; wait $t; code=$?\n"
+		   "cat rec.err; exit $code"),
+		0);
+	ck_assert_ptr_null(strstr(text, " 0 of coroutines overwritten"));
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_gt(number("coroutines", "overwritten"), 0);
+}
+END_TEST
+
+START_TEST(tracks_are_bounded_and_the_rest_is_counted)
+{
+	struct found f;
+	long tracks = 0;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("coros 0"); /* no coroutine but the first */
+	ck_assert_int_eq(sh("./urt record --coroutines 10 -o rec.pftrace -- "
+			    "tests/probe coros 100 2>&1"),
+			 0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	for (long i = 0; i < nr_pieces; i++)
+		if (!strcmp(pieces[i].category, "coroutine"))
+			tracks += !known_of(pieces[i].track)->marked,
+				known_of(pieces[i].track)->marked = true;
+	ck_assert_int_eq(tracks, 10);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_gt(number("coroutines", "untracked"), 100);
+	ck_assert_int_eq(sh("./urt record --coroutines 0 -o rec.pftrace -- "
+			    "tests/probe coros 10 2>&1"),
+			 0);
+	ck_assert_ptr_null(strstr(text, "of coroutines"));
+}
+END_TEST
+
+START_TEST(a_full_buffer_drops_and_says_how_many)
+{
+	const char *dropped;
+
+	NEED_BPF();
+	/* A stopped recorder reads nothing; the program goes on all the same. */
+	ck_assert_int_eq(
+		sh("rm -f rec.pftrace; tests/probe hang >hang1 & pid=$!\n"
+		   "until grep -q hanging hang1; do :; done\n"
+		   "./urt record -a --buffer 1 -o rec.pftrace 2>rec.err & t=$!\n"
+		   "until test -s rec.pftrace; do sleep 0.05; done\n"
+		   "kill -STOP $t; tests/probe rounds 4 5000 >/dev/null\n"
+		   "kill -CONT $t; kill -INT $t; wait $t; code=$?\n"
+		   "kill $pid; cat rec.err; exit $code"),
+		0);
+	dropped = strstr(text, "MiB, ");
+	ck_assert_ptr_nonnull(dropped);
+	ck_assert_int_gt(atol(dropped + 5), 0);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_gt(number(NULL, "dropped"), 0);
+}
+END_TEST
+
+START_TEST(a_recording_ends_by_time_by_size_and_by_a_signal)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt record -a --duration 200 -o rec.pftrace 2>&1"), 0);
+	ck_assert(decode("rec.pftrace").whole);
+	ck_assert_int_eq(sh("./urt record -o rec.pftrace --duration 200 -- "
+			    "tests/probe hang 2>&1 >/dev/null"),
+			 0);
+	sh("timeout 20 ./urt record --max-size 1 -o rec.pftrace -- "
+	   "tests/probe rounds 8 100000 2>&1 >/dev/null");
+	ck_assert_ptr_nonnull(strstr(text, "--max-size"));
+	ck_assert(decode("rec.pftrace").whole);
+}
+END_TEST
+
+START_TEST(a_file_that_was_cut_is_read_to_there)
+{
+	NEED_BPF();
+	record("sleeps 100");
+	ck_assert_int_eq(sh("head -c 1001 rec.pftrace >cut.pftrace && "
+			    "./urt report --json cut.pftrace"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"cut\":\"yes\""));
+	ck_assert_int_gt(number(NULL, "packets"), 5);
+}
+END_TEST
+
+START_TEST(what_cannot_be_recorded_is_said)
+{
+	refuses("./urt record", "give a command");
+	refuses("./urt record -o /no/such -- true", "cannot write");
+	refuses("./urt record -p 4194300", "no process");
+	refuses("./urt record --coroutines many -- true", "--coroutines");
+	refuses("./urt record --coroutines 100001 -- true", "--coroutines");
+	refuses("./urt report /no/such", "cannot read");
+	refuses("./urt report ./urt", "no timeline");
+	if (have_bpf())
+		refuses("./urt record -o rec.pftrace -- /no/such",
+			"cannot run");
+	if (!access("/dev/full", W_OK) && have_bpf()) {
+		ck_assert_int_eq(sh("./urt record -o /dev/full -- true 2>&1"),
+				 1);
+		ck_assert_ptr_nonnull(strstr(text, "cannot write all of"));
+	}
+}
+END_TEST
+
+Suite *record_suite(void)
+{
+	Suite *s = suite_create("record");
+	TCase *t = tcase_create("record");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
+	tcase_add_test(t, a_report_says_who_waited_on_what);
+	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
+	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
+	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);
+	tcase_add_test(t, events_that_were_overwritten_are_counted);
+	tcase_add_test(t, tracks_are_bounded_and_the_rest_is_counted);
+	tcase_add_test(t, a_full_buffer_drops_and_says_how_many);
+	tcase_add_test(t, a_recording_ends_by_time_by_size_and_by_a_signal);
+	tcase_add_test(t, a_file_that_was_cut_is_read_to_there);
+	tcase_add_test(t, what_cannot_be_recorded_is_said);
+	suite_add_tcase(s, t);
+	return s;
+}

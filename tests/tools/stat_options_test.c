@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+/* The options of `urt stat` one by one. Runs in the build directory. */
+#define _GNU_SOURCE
+#include "../lib/test.h"
+#include "../lib/stat_run.h"
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what is measured ---- */
+
+START_TEST(several_processes_are_counted_together)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo\n"
+		   "tests/probe hang >hang1 & a=$!\n"
+		   "tests/probe hang >hang2 & b=$!\n"
+		   "until grep -q hanging hang1 && grep -q hanging hang2; "
+		   "do :; done\n"
+		   "./urt stat --json -p $a,$b -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
+		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
+		   "kill -USR1 $a $b; wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo hang1 hang2; cat stat2.json\n"
+		   "exit $code"),
+		0);
+	ck_assert_int_eq(number("by_name", "exit_group"), 2);
+	ck_assert_int_eq(number("by_cause", "exit"), 2);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(all_processes_are_counted_while_a_command_runs)
+{
+	long long calls;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -a --json -o stat2.json -- "
+			    "tests/probe calls 3000 && cat stat2.json"),
+			 0);
+	calls = number("by_name", "sched_get_priority_max");
+	ck_assert_int_eq(calls, 3000);
+	ck_assert_int_gt(number("threads", "kernel"), 5);
+}
+END_TEST
+
+/* A new cgroup (v2), or NULL: none can be made here. */
+static const char *cgroup_new(void)
+{
+	static char path[128];
+	static const char *const mounts[] = { "/sys/fs/cgroup",
+					      "/sys/fs/cgroup/unified" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(mounts); i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", mounts[i]);
+		if (access(path, W_OK))
+			continue;
+		snprintf(path, sizeof(path), "%s/urt-test-%d", mounts[i],
+			 getpid());
+		if (!mkdir(path, 0755))
+			return path;
+	}
+	return NULL;
+}
+
+START_TEST(a_cgroup_is_counted_until_it_vanishes)
+{
+	const char *group;
+
+	NEED_BPF();
+	group = cgroup_new();
+	if (!group)
+		SKIP("no cgroup (v2) can be made here");
+	/* Goes in, makes its calls, and ends; then the group is removed. */
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo; mkdir %s/below\n"
+		   "./urt stat -G %s --json -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo 2>stat2.err & tool=$!\n"
+		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
+		   "sh -c 'echo $$ >%s/below/cgroup.procs; "
+		   "exec tests/probe calls 700'\n"
+		   "tests/probe calls 900\n"
+		   "until rmdir %s/below %s 2>/dev/null; do :; done\n"
+		   "wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo; cat stat2.json stat2.err\n"
+		   "exit $code",
+		   group, group, group, group, group),
+		0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 700);
+	ck_assert_ptr_nonnull(strstr(text, "is gone"));
+}
+END_TEST
+
+START_TEST(only_what_is_between_enable_and_disable_counts)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo\n"
+		   "./urt stat -a -D -1 --json -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
+		   "say() { echo $1 >ctl.fifo; read answer <ack.fifo; }\n"
+		   "say ping; tests/probe calls 100\n"
+		   "say enable; tests/probe calls 1000; say disable\n"
+		   "tests/probe calls 100\n"
+		   "say enable; tests/probe calls 1000; say disable\n"
+		   "echo stop >ctl.fifo; wait $tool; code=$?\n"
+		   "rm -f ctl.fifo ack.fifo; cat stat2.json; exit $code"),
+		0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 2000);
+}
+END_TEST
+
+START_TEST(a_timeout_ends_the_command_and_prints)
+{
+	/* Ended as it was asked to: that is no failure. */
+	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 0);
+	ck_assert_int_eq(number(NULL, "exit_code"), 128 + SIGTERM);
+	ck_assert_int_ge(number(NULL, "wall_ns"), 200 * MS);
+	ck_assert_int_lt(number(NULL, "wall_ns"), 20000 * MS);
+}
+END_TEST
+
+START_TEST(intervals_add_up_to_the_whole)
+{
+	long long sum = 0;
+	int lines = 0;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -I 20 --json -o stat2.json -- "
+			    "tests/probe sleeps 1000 >probe2.out; "
+			    "cat stat2.json"),
+			 0);
+	for (char *p = text; (p = strstr(p, "\"clock_nanosleep\":")); p++) {
+		/* Once by switches, once by calls. */
+		char *calls = strstr(p + 1, "\"clock_nanosleep\":");
+
+		ck_assert_ptr_nonnull(calls);
+		sum += atoll(calls + strlen("\"clock_nanosleep\":"));
+		p = calls;
+		lines++;
+	}
+	ck_assert_int_ge(lines, 3);
+	ck_assert_int_eq(sum, 1000);
+}
+END_TEST
+
+START_TEST(repeated_runs_give_mean_and_spread)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -r 3 --json -- tests/probe calls 500 "
+			    "2>&1"),
+			 0);
+	ck_assert_int_eq(number(NULL, "runs"), 3);
+	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_ptr_nonnull(strstr(p, "\"mean\":500,\"deviation\":0,"));
+}
+END_TEST
+
+START_TEST(values_are_separated_as_wished)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -x ';' --ops 10 -- tests/probe "
+			    "calls 500 2>&1"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(
+		text, "\n500;;syscalls:sched_get_priority_max;bpf;50\n"));
+	ck_assert_ptr_nonnull(strstr(text, "<not counted>;;user-switches;;"));
+}
+END_TEST
+
+START_TEST(operations_may_come_from_a_figure_or_a_file)
+{
+	NEED_BPF();
+	stat_ok("--ops-from syscalls:sched_get_priority_max", "calls 250");
+	ck_assert_int_eq(number(NULL, "ops"), 250);
+	ck_assert_int_eq(sh("echo 42 >ops.txt"), 0);
+	stat_ok("--ops-from file:ops.txt", "calls 250");
+	ck_assert_int_eq(number(NULL, "ops"), 42);
+	ck_assert_int_eq(sh("./urt stat --ops-from file:/no/such -- true 2>&1"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "nothing is said per operation"));
+}
+END_TEST
+
+/* ---- rungs ---- */
+
+START_TEST(perf_events_are_the_second_rung)
+{
+	long v[2], n[2];
+
+	if (stat_json("--no-bpf", "sleeps 100") ||
+	    !strstr(text, "\"source\":\"perf\""))
+		SKIP("no perf events here");
+	ck_assert_int_ge(number("switches", "total"), 90);
+	ck_assert_ptr_nonnull(strstr(text, "\"switches\":\"perf\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"voluntary\":\"rusage\""));
+	if (strstr(text, "\"syscalls\":null"))
+		ck_assert_ptr_nonnull(strstr(text, "tracefs"));
+	v[0] = number("switches", "total");
+	ck_assert_int_eq(sh("cat probe2.out"), 0);
+	ck_assert_int_eq(
+		sscanf(text, "%ld %ld %ld %ld", &v[1], &n[0], &v[1], &n[1]), 4);
+	ck_assert_int_le(v[0], v[1] + n[1] + 10);
+}
+END_TEST
+
+/* ---- assertions ---- */
+
+static void assert_code(const char *expression, int code, const char *says)
+{
+	int got = sh("./urt stat -o stat2.txt --ops 100 --assert '%s' -- "
+		     "tests/probe calls 500 2>&1",
+		     expression);
+
+	ck_assert_msg(got == code, "%s: %d: %s", expression, got, text);
+	ck_assert_msg(strstr(text, says), "%s: %s", expression, text);
+}
+
+START_TEST(budgets_that_hold_are_silent)
+{
+	NEED_BPF();
+	assert_code("syscalls:sched_get_priority_max == 500", 0, "");
+	assert_code("syscalls:sched_get_priority_max/op == 5", 0, "");
+	assert_code("syscalls/op <= 50", 0, "");
+	assert_code("syscalls:sched_get_priority_max/syscalls > 10 %", 0, "");
+	assert_code("wall < 60s", 0, "");
+	assert_code("threads >= 1", 0, "");
+	assert_code("lost == 0", 0, "");
+	assert_code("punted/op < 0.001k", 0, "");
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(budgets_that_are_broken_exit_with_3)
+{
+	NEED_BPF();
+	assert_code("syscalls:sched_get_priority_max < 500", 3, "it is 500");
+	assert_code("syscalls:sched_get_priority_max/op != 5", 3, "it is 5");
+	assert_code("user-switches == 0", 3, "not measured");
+	assert_code("off-cpu.p99 < 1ms", 3, "--times");
+	ck_assert_int_eq(sh("./urt stat --no-bpf -o stat2.txt "
+			    "--assert 'syscalls:read < 1' -- true 2>&1"),
+			 3);
+	ck_assert_ptr_nonnull(strstr(text, "not wanted (--no-bpf)"));
+	/* The program's own failure says more. */
+	ck_assert_int_eq(sh("./urt stat -o stat2.txt --assert 'wall < 1ns' -- "
+			    "tests/probe exit 42 2>&1"),
+			 42);
+}
+END_TEST
+
+START_TEST(what_is_no_budget_is_refused_before_anything_runs)
+{
+	refuses("./urt stat --assert 'nonsense < 1' -- true", "no figure");
+	refuses("./urt stat --assert 'switches' -- true", "comes one of <");
+	refuses("./urt stat --assert 'switches < x' -- true", "a number");
+	refuses("./urt stat --assert 'switches < 1 parsec' -- true", "unit");
+	refuses("./urt stat --assert 'switches/day < 1' -- true", "after /");
+	refuses("./urt stat --assert 'switches =< 1' -- true", "comes one of");
+	refuses("./urt stat --assert 'off-cpu.q < 1' -- true", "no figure");
+}
+END_TEST
+
+/* ---- manners ---- */
+
+START_TEST(bad_options_are_refused_with_advice)
+{
+	refuses("./urt stat -a -p 1", "give one of");
+	refuses("./urt stat -D -1 -- true", "waits for --control");
+	refuses("./urt stat -r 2 -p 1", "-r takes a command");
+	refuses("./urt stat -I 0 -- true", "not a number from 1");
+	refuses("./urt stat -p 1,x", "not a number");
+	refuses("./urt stat --control fd:99 -- true", "open descriptors");
+	refuses("./urt stat --control nonsense -- true", "fifo:COMMANDS");
+	refuses("./urt stat --ops-from nonsense -- true", "--list");
+	refuses("./urt stat --cost nonsense -- true", "none of");
+	refuses("./urt stat --ops 1 --ops-from wall -- true", "give one of");
+	if (have_bpf()) {
+		refuses("./urt stat -G /no/such", "cannot count cgroup");
+		refuses("./urt stat -G /tmp", "cgroup2");
+	}
+}
+END_TEST
+
+START_TEST(a_full_disk_is_said)
+{
+	if (access("/dev/full", W_OK))
+		SKIP("no /dev/full here");
+	ck_assert_int_eq(sh("./urt stat -o /dev/full -- true 2>&1"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "cannot write the result"));
+}
+END_TEST
+
+START_TEST(ctrl_c_prints_what_was_measured)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("mkfifo ctl.fifo ack.fifo\n"
+			    "./urt stat -a -o stat2.txt --control "
+			    "fifo:ctl.fifo,ack.fifo & tool=$!\n"
+			    "echo ping >ctl.fifo; read answer <ack.fifo\n"
+			    "kill -INT $tool; wait $tool; code=$?\n"
+			    "rm -f ctl.fifo ack.fifo\n"
+			    "cat stat2.txt; exit $code"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "kernel switches"));
+	ck_assert_ptr_nonnull(strstr(text, "s elapsed"));
+}
+END_TEST
+
+START_TEST(what_counting_cost_is_told)
+{
+	NEED_BPF();
+	stat_ok("--cost always", "calls 100000");
+	ck_assert_int_ge(number("cost", "bpf_runs"), 100000);
+	ck_assert_int_gt(number("cost", "bpf_ns"), 100000);
+	stat_ok("--cost off", "calls 1");
+	ck_assert_ptr_nonnull(strstr(text, "\"cost\":null"));
+}
+END_TEST
+
+Suite *stat_options_suite(void)
+{
+	Suite *s = suite_create("stat_options");
+	TCase *t = tcase_create("options");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, several_processes_are_counted_together);
+	tcase_add_test(t, all_processes_are_counted_while_a_command_runs);
+	tcase_add_test(t, a_cgroup_is_counted_until_it_vanishes);
+	tcase_add_test(t, only_what_is_between_enable_and_disable_counts);
+	tcase_add_test(t, a_timeout_ends_the_command_and_prints);
+	tcase_add_test(t, intervals_add_up_to_the_whole);
+	tcase_add_test(t, repeated_runs_give_mean_and_spread);
+	tcase_add_test(t, values_are_separated_as_wished);
+	tcase_add_test(t, operations_may_come_from_a_figure_or_a_file);
+	tcase_add_test(t, perf_events_are_the_second_rung);
+	tcase_add_test(t, budgets_that_hold_are_silent);
+	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
+	tcase_add_test(t, what_is_no_budget_is_refused_before_anything_runs);
+	tcase_add_test(t, bad_options_are_refused_with_advice);
+	tcase_add_test(t, a_full_disk_is_said);
+	tcase_add_test(t, ctrl_c_prints_what_was_measured);
+	tcase_add_test(t, what_counting_cost_is_told);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt top` on a terminal of our own: a pseudo-terminal whose other end is here,
+ * so that keys, sizes and what is left behind can be seen. Runs in the build
+ * directory.
+ */
+#define _GNU_SOURCE
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ENTER "\033[?1049h"
+#define LEAVE "\033[?25h\033[?1049l"
+
+static int terminal;
+static pid_t top;
+static struct termios old;
+static char out[1 << 20]; /* since the last forget() */
+static size_t out_len;
+
+static void resize(int columns, int rows)
+{
+	struct winsize w = { .ws_col = columns, .ws_row = rows };
+
+	ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &w), 0);
+}
+
+static void start(void)
+{
+	struct winsize w = { .ws_col = 100, .ws_row = 24 };
+
+	out_len = 0;
+	top = forkpty(&terminal, NULL, NULL, &w);
+	if (!top) {
+		execl("./urt", "./urt", "top", "-d", "100", NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(tcgetattr(terminal, &old), 0);
+}
+
+/* What comes within 100 ms at most. False: it is closed. */
+static bool take(void)
+{
+	struct pollfd p = { terminal, POLLIN, 0 };
+	ssize_t n;
+
+	if (poll(&p, 1, 100) != 1)
+		return true;
+	n = read(terminal, out + out_len, sizeof(out) - 1 - out_len);
+	if (n <= 0)
+		return false;
+	out_len += n;
+	out[out_len] = '\0';
+	return true;
+}
+
+static void until(const char *what)
+{
+	for (int i = 0; i < 300; i++) {
+		out[out_len] = '\0';
+		if (strstr(out, what))
+			return;
+		take();
+	}
+	ck_abort_msg("no \"%s\" in:\n%s", what, out);
+}
+
+static void forget(void)
+{
+	out_len = 0;
+}
+
+static void press(const char *keys)
+{
+	ck_assert_int_eq(write(terminal, keys, strlen(keys)), strlen(keys));
+}
+
+/* Ends by itself, and leaves the terminal as it was. */
+static void ends(int code)
+{
+	struct termios now;
+	int status;
+
+	until(LEAVE);
+	ck_assert_int_eq(tcgetattr(terminal, &now), 0);
+	while (take())
+		;
+	ck_assert_int_eq(waitpid(top, &status, 0), top);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), code);
+	ck_assert_msg(now.c_lflag == old.c_lflag, "flags %x, before %x",
+		      now.c_lflag, old.c_lflag);
+	ck_assert_ptr_null(strstr(strstr(out, LEAVE) + 1, ENTER));
+	close(terminal);
+}
+
+/* The last whole frame: its lines, and the longest one's columns. */
+static void measure(int *lines, int *columns)
+{
+	char *end, *begin = NULL;
+	int column = 0;
+
+	for (end = out; (end = strstr(end, "\033[J")); end++) {
+		begin = end;
+		*end = '\0';
+	}
+	ck_assert_ptr_nonnull(begin);
+	for (end = begin; begin > out && strncmp(begin, "\033[H", 3);)
+		begin--;
+	*lines = 1;
+	*columns = 0;
+	for (const char *c = begin; c < end; c++) {
+		if (*c == '\033') {
+			c += strcspn(c, "HmKJhl");
+			continue;
+		}
+		column = *c == '\r' || *c == '\n' ? 0 : column + 1;
+		*lines += *c == '\n';
+		if (column > *columns)
+			*columns = column;
+	}
+}
+
+START_TEST(keys_sort_and_q_quits)
+{
+	NEED_BPF();
+	start();
+	until(ENTER);
+	until("sorted by switches");
+	press("c");
+	until("sorted by syscalls");
+	press("u");
+	until("sorted by uring");
+	press("p");
+	until("sorted by cpu");
+	ck_assert_ptr_null(strstr(out, "threads (t)"));
+	press("t");
+	until("threads (t)");
+	until("     tid");
+	press("\033[A?x"); /* what it does not know does nothing */
+	press("q");
+	ends(0);
+}
+END_TEST
+
+START_TEST(it_fits_the_terminal_whatever_its_size)
+{
+	static const int sizes[][2] = {
+		{ 40, 10 }, { 20, 3 }, { 9, 1 }, { 120, 30 }
+	};
+	int lines, columns;
+
+	NEED_BPF();
+	start();
+	until("pid");
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+		resize(sizes[i][0], sizes[i][1]);
+		/* A frame that was begun before may have the old size. */
+		for (int frames = 0; frames < 2; frames++) {
+			forget();
+			until("\033[J");
+		}
+		measure(&lines, &columns);
+		forget();
+		ck_assert_int_le(lines, sizes[i][1]);
+		ck_assert_int_le(columns, sizes[i][0]);
+	}
+	ck_assert_int_gt(columns, 70);
+	ck_assert_int_gt(lines, 2);
+	press("q");
+	ends(0);
+}
+END_TEST
+
+START_TEST(signals_leave_the_terminal_as_it_was)
+{
+	static const int signals[] = { SIGTERM, SIGHUP, SIGQUIT };
+
+	NEED_BPF();
+	start();
+	until("pid");
+	press("\003"); /* Ctrl-C */
+	ends(0);
+	for (unsigned i = 0; i < ARRAY_LEN(signals); i++) {
+		start();
+		until("pid");
+		kill(top, signals[i]);
+		ends(0);
+	}
+}
+END_TEST
+
+START_TEST(stopped_it_gives_the_terminal_back)
+{
+	struct termios now;
+	int status;
+
+	NEED_BPF();
+	start();
+	until("pid");
+	press("\032"); /* Ctrl-Z */
+	until(LEAVE);
+	ck_assert_int_eq(waitpid(top, &status, WUNTRACED), top);
+	ck_assert(WIFSTOPPED(status));
+	ck_assert_int_eq(tcgetattr(terminal, &now), 0);
+	ck_assert_int_eq(now.c_lflag, old.c_lflag);
+	forget();
+	kill(top, SIGCONT);
+	until(ENTER);
+	until("pid");
+	press("q");
+	ends(0);
+}
+END_TEST
+
+START_TEST(an_error_leaves_the_terminal_alone)
+{
+	int status;
+
+	out_len = 0;
+	top = forkpty(&terminal, NULL, NULL, NULL);
+	if (!top) {
+		/* Without privileges there is no BPF. */
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		execl("./urt", "./urt", "top", NULL);
+		_exit(127);
+	}
+	while (take())
+		;
+	ck_assert_int_eq(waitpid(top, &status, 0), top);
+	ck_assert_int_eq(WEXITSTATUS(status), 1);
+	ck_assert_ptr_null(strstr(out, ENTER));
+	close(terminal);
+}
+END_TEST
+
+Suite *top_suite(void)
+{
+	Suite *s = suite_create("top");
+	TCase *t = tcase_create("top");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, keys_sort_and_q_quits);
+	tcase_add_test(t, it_fits_the_terminal_whatever_its_size);
+	tcase_add_test(t, signals_leave_the_terminal_as_it_was);
+	tcase_add_test(t, stopped_it_gives_the_terminal_back);
+	tcase_add_test(t, an_error_leaves_the_terminal_alone);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt compare: two commands, run in turn and measured by `urt stat`'s means,
+ * so that what drifts on a machine drifts under both.
+ *
+ * The difference is the Hodges-Lehmann shift: the median of all differences
+ * between a run of B and one of A. Its confidence interval comes from the
+ * ranks of the Mann-Whitney test (Lehmann, Nonparametrics, 1975), so no shape
+ * of the spread is assumed and a run that was disturbed does not matter. Where
+ * the interval holds 0, the difference may be chance, and is marked so.
+ */
+#define _GNU_SOURCE
+#include "../stat/stat.h"
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUNS_MAX  200
+#define NAMES_MAX 600
+
+struct side {
+	struct stat_options options; /* with its command */
+};
+
+struct comparison {
+	const char *name;
+	double a, b;	  /* medians */
+	double shift;	  /* from A to B */
+	double low, high; /* of it, at 95 % */
+	bool sure;	  /* 0 lies outside */
+};
+
+struct runs {
+	long n;
+	char name[NAMES_MAX][64];
+	unsigned names;
+	double *value[2]; /* [name * RUNS_MAX + run]; NAN: could not be had */
+	int side;	  /* being added */
+	const struct stat_result *result;
+};
+
+static const char usage_text[] =
+	"usage: urt compare [OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...]\n"
+	"\n"
+	"Runs A and B in turn and prints the medians of what they ask of the\n"
+	"kernel, with the difference and its 95 % confidence interval.\n"
+	"\n"
+	"  -r, --runs N       of each; default 10\n"
+	"      --all          also each system call and operation\n"
+	"      --no-syscalls  do not count them\n"
+	"      --no-bpf       only perf events, /proc and getrusage\n"
+	"      --json         one JSON document (schema urt.compare.v1)\n"
+	"  -o, --output FILE  the result goes there; default: stderr\n"
+	"\n"
+	"What the commands print to stdout stays theirs. Exit status 1 if one\n"
+	"of them fails.\n";
+
+/* ---- collecting ---- */
+
+static int name_index(struct runs *r, const char *name)
+{
+	for (unsigned i = 0; i < r->names; i++)
+		if (!strcmp(r->name[i], name))
+			return i;
+	if (r->names == NAMES_MAX)
+		return -1;
+	snprintf(r->name[r->names], sizeof(*r->name), "%s", name);
+	return r->names++;
+}
+
+static void add_figure(const char *name, void *arg)
+{
+	struct runs *r = arg;
+	int i = name_index(r, name);
+	char why[256];
+	double v;
+
+	if (i >= 0 && stat_figure(r->result, name, &v, why))
+		r->value[r->side][i * RUNS_MAX + r->n] = v;
+}
+
+/* A system call that one run did not make was made 0 times. */
+static void fill_in(struct runs *r, int side, const struct stat_result *result)
+{
+	char why[256];
+	double *v;
+
+	for (unsigned i = 0; i < r->names; i++) {
+		v = &r->value[side][i * RUNS_MAX + r->n];
+		if (isnan(*v) && !stat_figure(result, r->name[i], v, why))
+			*v = NAN;
+	}
+}
+
+static bool run_once(struct runs *r, struct side *side, int which,
+		     bool *stopped)
+{
+	static struct stat_result result;
+
+	if (stat_measure(&side->options, &result, NULL, NULL, stopped))
+		return false;
+	if (result.exit_code && !*stopped)
+		fail("\"%s\" ended with exit status %d: nothing to compare",
+		     side->options.command[0], result.exit_code);
+	r->side = which;
+	r->result = &result;
+	stat_each_figure(&result, add_figure, r);
+	fill_in(r, which, &result);
+	stat_result_free(&result);
+	return !result.exit_code && !*stopped;
+}
+
+/* False: a run failed. Interrupted, the runs so far are what there is. */
+static bool run_all(struct runs *r, struct side side[2], long runs)
+{
+	bool stopped = false;
+
+	for (r->n = 0; r->n < runs; r->n++) {
+		int first = r->n & 1; /* who begins, in turn */
+
+		if (!run_once(r, &side[first], first, &stopped) ||
+		    !run_once(r, &side[!first], !first, &stopped))
+			return stopped && r->n;
+	}
+	return true;
+}
+
+/* ---- comparing ---- */
+
+static double median(const double *v, long n)
+{
+	double sorted[RUNS_MAX];
+
+	memcpy(sorted, v, n * sizeof(*v));
+	sort_doubles(sorted, n);
+	return n & 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+static bool whole(const double *v, long n)
+{
+	for (long i = 0; i < n; i++)
+		if (isnan(v[i]))
+			return false;
+	return true;
+}
+
+/* False: one side has no such figure. */
+static bool compare_figure(const struct runs *r, unsigned i,
+			   struct comparison *c)
+{
+	static double d[RUNS_MAX * RUNS_MAX];
+	const double *a = &r->value[0][i * RUNS_MAX];
+	const double *b = &r->value[1][i * RUNS_MAX];
+	long n = r->n, all = n * n, k;
+
+	if (!whole(a, n) || !whole(b, n))
+		return false;
+	for (long x = 0; x < n; x++)
+		for (long y = 0; y < n; y++)
+			d[x * n + y] = b[y] - a[x];
+	sort_doubles(d, all);
+	k = floor(all / 2.0 - 1.96 * sqrt(all * (2.0 * n + 1) / 12));
+	*c = (struct comparison){ .name = r->name[i],
+				  .a = median(a, n),
+				  .b = median(b, n) };
+	c->shift = all & 1 ? d[all / 2] : (d[all / 2 - 1] + d[all / 2]) / 2;
+	c->low = k >= 1 ? d[k - 1] : -INFINITY;
+	c->high = k >= 1 ? d[all - k] : INFINITY;
+	c->sure = c->low > 0 || c->high < 0;
+	return true;
+}
+
+/* ---- printing ---- */
+
+static const char *number(double v, bool time, char buf[32])
+{
+	if (isinf(v))
+		snprintf(buf, 32, "%s", v < 0 ? "-any" : "any");
+	else
+		snprintf(buf, 32, time ? "%.3f" : "%.6g", time ? v / 1e6 : v);
+	return buf;
+}
+
+static void print_one(FILE *f, const struct comparison *c)
+{
+	bool time = !strcmp(stat_figure_unit(c->name), "ns");
+	char a[32], b[32], percent[32] = "", interval[80];
+
+	if (c->a)
+		snprintf(percent, sizeof(percent), "%+.1f %%",
+			 100 * c->shift / c->a);
+	snprintf(interval, sizeof(interval), "[%s .. %s]",
+		 number(c->low, time, a), number(c->high, time, b));
+	fprintf(f, "%13s%13s", number(c->a, time, a), number(c->b, time, b));
+	fprintf(f, "%13s %10s  %-22s  %s%s%s\n", number(c->shift, time, a),
+		percent, interval, c->name, time ? ", ms" : "",
+		c->sure			    ? ""
+		: c->a == c->b && !c->shift ? "  (no difference)"
+					    : "  (not significant)");
+}
+
+static void print_command(FILE *f, const char *which, char **command)
+{
+	fprintf(f, " %s:", which);
+	for (; *command; command++)
+		fprintf(f, " %s", *command);
+	fputc('\n', f);
+}
+
+static bool shown(const char *name, bool all)
+{
+	return all || !strchr(name, ':');
+}
+
+static void print_text(FILE *f, const struct runs *r, struct side side[2],
+		       bool all)
+{
+	struct comparison c;
+
+	fputc('\n', f);
+	print_command(f, "A", side[0].options.command);
+	print_command(f, "B", side[1].options.command);
+	fprintf(f,
+		" medians of %ld runs of each, in turn; the difference from A "
+		"to B, at 95 %%\n\n%13s%13s%13s\n",
+		r->n, "A", "B", "difference");
+	for (unsigned i = 0; i < r->names; i++)
+		if (shown(r->name[i], all) && compare_figure(r, i, &c) &&
+		    (c.a || c.b || c.shift))
+			print_one(f, &c);
+	if (r->n < 4)
+		fprintf(f,
+			"\n With %ld runs nothing can be significant: -r 10\n",
+			r->n);
+	fputc('\n', f);
+}
+
+static void json_command(struct json *j, const char *name, char **command)
+{
+	json_array(j, name);
+	for (; *command; command++)
+		json_string(j, NULL, *command);
+	json_end_array(j);
+}
+
+static void print_json(FILE *f, const struct runs *r, struct side side[2])
+{
+	struct json j = { .out = f };
+	struct comparison c;
+
+	json_object(&j, NULL);
+	json_string(&j, "schema", "urt.compare.v1");
+	json_command(&j, "a", side[0].options.command);
+	json_command(&j, "b", side[1].options.command);
+	json_int(&j, "runs", r->n);
+	json_object(&j, "figures");
+	for (unsigned i = 0; i < r->names; i++) {
+		if (!compare_figure(r, i, &c)) {
+			json_null(&j, r->name[i]);
+			continue;
+		}
+		json_object(&j, c.name);
+		json_double(&j, "a", c.a);
+		json_double(&j, "b", c.b);
+		json_double(&j, "difference", c.shift);
+		json_double(&j, "low", c.low);
+		json_double(&j, "high", c.high);
+		json_string(&j, "significant", c.sure ? "yes" : "no");
+		json_end_object(&j);
+	}
+	json_end_object(&j);
+	json_end_object(&j);
+}
+
+/* ---- the command ---- */
+
+static bool split(char **argv, int first, int argc, struct side side[2])
+{
+	for (int i = first; i < argc; i++) {
+		if (strcmp(argv[i], "--"))
+			continue;
+		argv[i] = NULL;
+		side[0].options.command = argv + first;
+		side[1].options.command = argv + i + 1;
+		return i > first && i + 1 < argc;
+	}
+	return false;
+}
+
+static struct runs *runs_new(void)
+{
+	static struct runs r;
+	size_t n = (size_t)NAMES_MAX * RUNS_MAX;
+
+	for (int side = 0; side < 2; side++) {
+		r.value[side] = malloc(n * sizeof(double));
+		for (size_t i = 0; r.value[side] && i < n; i++)
+			r.value[side][i] = NAN;
+	}
+	return r.value[0] && r.value[1] ? &r : NULL;
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "runs", required_argument, NULL, 'r' },
+		{ "all", no_argument, NULL, 'A' },
+		{ "no-syscalls", no_argument, NULL, 'S' },
+		{ "no-bpf", no_argument, NULL, 'B' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
+	struct side side[2];
+	struct runs *r;
+	bool json = false, all = false, ok;
+	FILE *out = stderr;
+	long runs = 10;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "+r:o:h", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'r':
+			if (!parse_number("-r", optarg, 1, RUNS_MAX, &runs))
+				return EXIT_BAD;
+			break;
+		case 'A':
+			all = true;
+			break;
+		case 'S':
+			o.no_syscalls = true;
+			break;
+		case 'B':
+			o.no_bpf = true;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'o':
+			o.out = optarg;
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return 0;
+		default:
+			return fail("`urt compare --help` lists the options");
+		}
+	}
+	side[0].options = side[1].options = o;
+	if (!split(argv, optind, argc, side))
+		return fail("compare: give two commands: -- A ... -- B ...");
+	if (o.out && !(out = fopen(o.out, "we")))
+		return fail("cannot write %s: %s", o.out, strerror(errno));
+	r = runs_new();
+	if (!r)
+		return fail("out of memory");
+	ok = run_all(r, side, runs);
+	if (ok && json)
+		print_json(out, r, side);
+	else if (ok)
+		print_text(out, r, side, all);
+	if (fflush(out) || ferror(out))
+		return fail("cannot write the result: %s", strerror(errno));
+	free(r->value[0]);
+	free(r->value[1]);
+	return ok ? 0 : EXIT_BAD;
+}

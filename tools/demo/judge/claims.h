@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What the judges of the claims share. Each fills in one claim. */
+#ifndef URT_DEMO_CLAIMS_H
+#define URT_DEMO_CLAIMS_H
+
+#include "../demo.h"
+
+/* A figure by a printf-formatted name. */
+void claim_figure(struct demo_claim *, double value, const char *name, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Appends to what is told of it. */
+void claim_say(struct demo_claim *, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+void claim_not_measured(struct demo_claim *, const char *reason, ...)
+	__attribute__((format(printf, 2, 3)));
+void claim_judge(struct demo_claim *, bool holds);
+
+void judge_switch_enters_no_kernel(const struct demo *, struct demo_claim *);
+void judge_switch_is_cheap(const struct demo *, struct demo_claim *);
+void judge_waiting_holds_no_thread(const struct demo *, struct demo_claim *);
+void judge_threads_collapse(const struct demo *, struct demo_claim *);
+void judge_captured_bytes(const struct demo *, struct demo_claim *);
+void judge_cpu_freezes_loops(const struct demo *, struct demo_claim *);
+void judge_uses_all_cpus(const struct demo *, struct demo_claim *);
+void judge_kernel_per_request(const struct demo *, struct demo_claim *);
+void judge_many_sleepers(const struct demo *, struct demo_claim *);
+
+/* Bytes of one unit alone; NaN: not measured. */
+double unit_bytes(const struct demo *, enum demo_unit_kind);
+
+#endif

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: MIT
+/*
+ * N requests that wait at the same time (claims 3, 4 and 5): each connection
+ * sends one `/wait`, the backend keeps all of them until it is told to let go.
+ * While they wait, the server's threads and memory are read; then it must
+ * answer every one.
+ *
+ * Memory is what has come since the server had served a few requests: of its
+ * process (VmRSS), and, since a thread or an operation in flight costs memory
+ * that no process is charged with, of the kernel as a whole. The latter holds
+ * the sockets of server, generator and backend, too: the same for every model,
+ * so that differences between models are the models'.
+ *
+ * A process may not have as many descriptors as it would need, two for each
+ * request, where the limit cannot be raised. Then several servers, generators
+ * and backends share the requests: a limit on one process is not what is asked
+ * about here. Threads and memory are those of all of them.
+ *
+ * Where a model takes in less than N, the limit that it ran into is looked for
+ * while it stands there, since nothing tells a program which of the many it
+ * was.
+ */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "../../lib/net.h"
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WARM_UP_CONNECTIONS 20
+#define SETTLE_NS	    (100 * NS_PER_MS)
+#define STUCK_NS	    (3 * NS_PER_S) /* without progress: no more comes */
+#define PER_REQUEST	    (64 * 1024)	   /* bytes, by caution */
+#define TELL_MS		    20000
+#define SPARE		    256 /* descriptors beside those of requests */
+
+/* The servers that share the requests. */
+struct fleet {
+	struct demo *demo;
+	struct demo_hold *hold;
+	struct stage stage[DEMO_FLEET_MAX];
+	unsigned n;	/* of them */
+	unsigned begun; /* of those */
+	long each;	/* requests for one */
+};
+
+/* ---- before ---- */
+
+/* In how many processes; false: in none, and why. */
+static bool deal(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	double memory = stage_meminfo("MemAvailable:");
+	long allowed, needed = 2 * h->wanted + SPARE;
+
+	f->n = 1;
+	if (!net_need_descriptors(needed, &allowed)) {
+		net_need_descriptors(allowed, &allowed);
+		f->n = 2 * h->wanted / (allowed - SPARE) + 1;
+	}
+	f->each = (h->wanted + f->n - 1) / f->n;
+	h->processes = f->n;
+	if (f->n > DEMO_FLEET_MAX) {
+		stage_failed(&h->outcome,
+			     "%ld open descriptors are allowed and %ld needed "
+			     "(ulimit -n)",
+			     allowed, needed);
+		return false;
+	}
+	if (memory < (double)PER_REQUEST * h->wanted) {
+		stage_failed(&h->outcome,
+			     "%.1f GB of memory are free, and %.1f may be "
+			     "needed",
+			     memory / 1e9,
+			     (double)PER_REQUEST * h->wanted / 1e9);
+		return false;
+	}
+	return true;
+}
+
+static bool warm_up(struct stage *s)
+{
+	struct load_options o = { .path = "/wait?ms=1",
+				  .connections = WARM_UP_CONNECTIONS };
+	bool fine;
+
+	stage_load(s, &o);
+	fine = stage_connected(s) && stage_wait(s, SETTLE_NS);
+	stage_load_stop(s);
+	return fine && stage_wait(s, SETTLE_NS);
+}
+
+/* ---- what Node and Go tell of their memory ---- */
+
+struct told {
+	double heap, stack; /* bytes; NaN: not told */
+};
+
+static struct told ask_memory(struct stage *s)
+{
+	struct told t = { NAN, NAN };
+	char text[128], *at;
+
+	if (!s->model->peer ||
+	    !stage_ask(s, SIGUSR2, TELL_MS, text, sizeof(text)))
+		return t;
+	if ((at = strstr(text, "heap=")))
+		sscanf(at, "heap=%lf", &t.heap);
+	if ((at = strstr(text, "outside="))) {
+		double outside = 0;
+
+		sscanf(at, "outside=%lf", &outside);
+		t.heap += outside;
+	}
+	if ((at = strstr(text, "stack=")))
+		sscanf(at, "stack=%lf", &t.stack);
+	return t;
+}
+
+/* ---- which limit it was ---- */
+
+/* pids.max and pids.current of the process's group, the nearest limit. */
+static bool pids_limit(pid_t pid, long *max, long *current)
+{
+	char path[64], line[512], file[700], *group;
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		bool v2 = !strncmp(line, "0::", 3);
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!v2 && !strstr(line, ":pids:"))
+			continue;
+		group = strchr(strchr(line, ':') + 1, ':') + 1;
+		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.max",
+			 v2 ? "" : "/pids", group);
+		*max = stage_number_in(file);
+		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.current",
+			 v2 ? "" : "/pids", group);
+		*current = stage_number_in(file);
+		found = *max > 0 && *current > 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static long lines_of(pid_t pid, const char *name)
+{
+	char path[64];
+	long n = 0;
+	FILE *f;
+	int c;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	f = fopen(path, "re");
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static long tasks_in_all(void)
+{
+	FILE *f = fopen("/proc/loadavg", "re");
+	long n = 0;
+
+	if (f && fscanf(f, "%*f %*f %*f %*d/%ld", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Used up to the last percent: that one it was. */
+static bool reached(long used, long limit)
+{
+	return limit > 0 && used >= limit - limit / 100;
+}
+
+static void explain(pid_t pid, char *to, size_t size)
+{
+	long tasks = tasks_in_all(), maps = lines_of(pid, "maps");
+	long pid_max = stage_number_in("/proc/sys/kernel/pid_max");
+	long threads_max = stage_number_in("/proc/sys/kernel/threads-max");
+	long map_max = stage_number_in("/proc/sys/vm/max_map_count");
+	long max, current;
+
+	if (reached(tasks, pid_max))
+		snprintf(to, size, "%ld tasks in all, kernel.pid_max is %ld",
+			 tasks, pid_max);
+	else if (reached(maps, map_max))
+		snprintf(to, size, "%ld mappings, vm.max_map_count is %ld",
+			 maps, map_max);
+	else if (reached(tasks, threads_max))
+		snprintf(to, size,
+			 "%ld tasks in all, kernel.threads-max is %ld", tasks,
+			 threads_max);
+	else if (pids_limit(pid, &max, &current) && reached(current, max))
+		snprintf(to, size, "%ld tasks in its cgroup, pids.max is %ld",
+			 current, max);
+	else if (stage_meminfo("MemAvailable:") < 256L << 20)
+		snprintf(to, size, "memory is used up");
+	else
+		snprintf(to, size, "no limit was found that explains it");
+}
+
+/* ---- holding ---- */
+
+static long waiting(const struct fleet *f)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->demo->backend[i].pid > 0)
+			n += __atomic_load_n(f->demo->backend[i].waiting,
+					     __ATOMIC_RELAXED);
+	return n;
+}
+
+/* Connections that were refused or broken. */
+static long refused(const struct fleet *f)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += __atomic_load_n(&f->stage[i].shared->broken,
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
+static long completed(const struct fleet *f)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += __atomic_load_n(&f->stage[i].shared->completed,
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
+static long status_of_all(const struct fleet *f, const char *field)
+{
+	long n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		n += stage_status(f->stage[i].server.pid, field);
+	return n;
+}
+
+static struct told ask_all(struct fleet *f)
+{
+	struct told sum = { 0, 0 };
+
+	for (unsigned i = 0; i < f->n; i++) {
+		struct told one = ask_memory(&f->stage[i]);
+
+		sum.heap += one.heap;
+		sum.stack += one.stack;
+	}
+	return sum;
+}
+
+static bool all_wait(struct fleet *f, int64_t ns)
+{
+	for (unsigned i = 1; i < f->n; i++)
+		if (!stage_wait(&f->stage[i], 0))
+			return false;
+	return stage_wait(&f->stage[0], ns) && !demo_stop;
+}
+
+/* What is left for the last one may be less. */
+static long share(const struct fleet *f, unsigned i)
+{
+	long left = f->hold->wanted - f->each * i;
+
+	return left < f->each ? left : f->each;
+}
+
+static bool load_all(struct fleet *f)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/wait?ms=%d", HTTP_MAX_MS);
+	for (unsigned i = 0; i < f->n; i++) {
+		struct load_options o = {
+			.path = path,
+			.connections = share(f, i),
+			.hold = true,
+			.waiting = f->stage[i].backend->waiting
+		};
+
+		stage_load(&f->stage[i], &o);
+		if (!f->stage[i].shared)
+			return false;
+	}
+	return true;
+}
+
+/* Until all wait, or are refused, or nothing moves any more. */
+static bool gather(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	int64_t begin = now_ns(), moved = begin;
+
+	while (h->waiting + refused(f) < h->wanted &&
+	       now_ns() - moved < STUCK_NS) {
+		if (!all_wait(f, NS_PER_MS))
+			return false;
+		if (waiting(f) > h->waiting) {
+			h->waiting = waiting(f);
+			moved = now_ns();
+		}
+	}
+	h->connect_ns = moved - begin;
+	return true;
+}
+
+/* Lets go, and counts the answers. */
+static void release(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	int64_t begin = now_ns(), moved = begin;
+
+	for (unsigned i = 0; i < f->n; i++)
+		kill(f->stage[i].backend->pid, SIGUSR1);
+	while (h->answered < h->waiting && now_ns() - moved < STUCK_NS) {
+		if (!all_wait(f, NS_PER_MS))
+			break;
+		if (completed(f) > h->answered) {
+			h->answered = completed(f);
+			moved = now_ns();
+		}
+	}
+	h->answer_ns = moved - begin;
+}
+
+static void find_limit(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	int len = snprintf(h->limit, sizeof(h->limit),
+			   "refused after %ld waited, with %ld threads: ",
+			   h->waiting, h->threads);
+
+	explain(f->stage[0].server.pid, h->limit + len, sizeof(h->limit) - len);
+}
+
+static void hold(struct fleet *f)
+{
+	struct demo_hold *h = f->hold;
+	struct told before = ask_all(f), after;
+	long rss = status_of_all(f, "VmRSS:") * 1024;
+	long kernel = stage_kernel_bytes();
+
+	if (!load_all(f) || !gather(f) || !all_wait(f, SETTLE_NS))
+		return;
+	h->threads = status_of_all(f, "Threads:");
+	h->process_bytes = status_of_all(f, "VmRSS:") * 1024 - rss;
+	h->kernel_bytes = stage_kernel_bytes() - kernel;
+	if (h->waiting < h->wanted)
+		find_limit(f);
+	after = ask_all(f);
+	h->heap_bytes = after.heap - before.heap;
+	h->stack_bytes = after.stack - before.stack;
+	release(f);
+}
+
+static bool begin_all(struct fleet *f)
+{
+	while (f->begun < f->n) {
+		unsigned i = f->begun++;
+
+		if (!stage_begin_nth(&f->stage[i], f->demo, &f->hold->outcome,
+				     f->hold->model, f->demo->server_cpu, i) ||
+		    !warm_up(&f->stage[i]))
+			return false;
+	}
+	return !demo_stop;
+}
+
+void demo_measure_hold(struct demo *d, struct demo_hold *h)
+{
+	struct fleet f = { .demo = d, .hold = h };
+
+	h->outcome.status = DEMO_OK;
+	h->heap_bytes = h->stack_bytes = NAN;
+	if (deal(&f)) {
+		if (begin_all(&f))
+			hold(&f);
+		while (f.begun)
+			stage_end(&f.stage[--f.begun]);
+	}
+	if (demo_ok(&h->outcome) && !h->waiting)
+		stage_failed(&h->outcome, "no request reached the backend");
+	/* What is left at the backends goes before the next one begins. */
+	for (int i = 0; i < 2000 && waiting(&f) && !demo_stop; i++)
+		sleep_ns(NS_PER_MS);
+	sleep_ns(SETTLE_NS);
+	if (demo_stop)
+		h->outcome.status = DEMO_NOT_RUN;
+}
+
+const struct demo_hold *demo_hold(const struct demo *d, const char *model,
+				  long wanted)
+{
+	const struct demo_hold *best = NULL;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (!demo_ok(&h->outcome) || strcmp(h->model->name, model))
+			continue;
+		if (wanted ? h->wanted == wanted
+			   : !best || h->wanted > best->wanted)
+			best = h;
+	}
+	return best;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/* The machine that the figures are from: all that could explain them. */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "../../service/peers/peers.h"
+#include <gnu/libc-version.h>
+#include <sched.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+static void cpu_field(const char *field, char *buf, size_t size)
+{
+	char line[4096];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+
+	snprintf(buf, size, "unknown");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *value = strchr(line, ':');
+
+		if (strncmp(line, field, strlen(field)) || !value)
+			continue;
+		value[strcspn(value, "\n")] = '\0';
+		snprintf(buf, size, "%s", value + 1 + (value[1] == ' '));
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+/* x86 says so in the CPU's flags; elsewhere nothing simple does. */
+static const char *hardware(void)
+{
+	char flags[4096];
+
+	cpu_field("flags", flags, sizeof(flags));
+	if (!strcmp(flags, "unknown"))
+		return "virtual or not: unknown";
+	return strstr(flags, " hypervisor") ? "virtual machine"
+					    : "real hardware";
+}
+
+static bool first_line(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool got = f && fgets(buf, size, f);
+
+	if (f)
+		fclose(f);
+	if (got)
+		buf[strcspn(buf, "\n")] = '\0';
+	return got;
+}
+
+/* Of each vulnerability that the CPU has, what the kernel does about it. */
+static void mitigations(char *buf, size_t size)
+{
+	const char *dir = "/sys/devices/system/cpu/vulnerabilities";
+	char path[400], line[200];
+	struct dirent *e;
+	DIR *d = opendir(dir);
+	size_t len = 0;
+
+	snprintf(buf, size, d ? "none needed" : "unknown");
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (e->d_name[0] == '.' ||
+		    !first_line(path, line, sizeof(line)) ||
+		    !strcmp(line, "Not affected"))
+			continue;
+		line[strcspn(line, ",;(")] = '\0';
+		len += snprintf(buf + len, size - len, "%s%s: %s",
+				len ? "; " : "", e->d_name, line);
+		if (len >= size)
+			break;
+	}
+	if (d)
+		closedir(d);
+}
+
+/* The nearest limit of a cgroup controller on this process. */
+static void cgroup_limit(const char *v1, const char *v1_file,
+			 const char *v2_file, char *buf, size_t size)
+{
+	char line[300], path[700];
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	snprintf(buf, size, "none");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *group = strrchr(line, ':') + 1;
+		char *controllers = strchr(line, ':') + 1;
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "0::", 3)) {
+			snprintf(path, sizeof(path), "/sys/fs/cgroup%s/%s",
+				 group, v2_file);
+		} else {
+			group[-1] = '\0';
+			if (!strstr(controllers, v1))
+				continue;
+			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s%s/%s",
+				 v1, group, v1_file);
+		}
+		if (first_line(path, buf, size))
+			break;
+	}
+	if (f)
+		fclose(f);
+	/* How the older controllers say that there is none. */
+	if (!strcmp(buf, "-1") || !strncmp(buf, "92233720368547", 14))
+		snprintf(buf, size, "none");
+	if (!strncmp(buf, "max", 3))
+		snprintf(buf, size, "none");
+}
+
+static long may_use_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return sysconf(_SC_NPROCESSORS_ONLN);
+	return CPU_COUNT(&set);
+}
+
+static void limits(struct demo_host *h)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	h->nofile = r.rlim_max;
+	h->pid_max = stage_number_in("/proc/sys/kernel/pid_max");
+	h->threads_max = stage_number_in("/proc/sys/kernel/threads-max");
+	h->max_map_count = stage_number_in("/proc/sys/vm/max_map_count");
+	h->somaxconn = stage_number_in("/proc/sys/net/core/somaxconn");
+	cgroup_limit("cpu", "cpu.cfs_quota_us", "cpu.max", h->cgroup_cpu,
+		     sizeof(h->cgroup_cpu));
+	cgroup_limit("memory", "memory.limit_in_bytes", "memory.max",
+		     h->cgroup_memory, sizeof(h->cgroup_memory));
+	cgroup_limit("pids", "pids.max", "pids.max", h->cgroup_pids,
+		     sizeof(h->cgroup_pids));
+}
+
+void demo_look_at_host(struct demo_host *h)
+{
+	time_t now = time(NULL);
+	struct utsname u;
+
+	uname(&u);
+	snprintf(h->kernel, sizeof(h->kernel), "%s %s", u.sysname, u.release);
+	snprintf(h->machine, sizeof(h->machine), "%s", u.machine);
+	cpu_field("model name", h->cpu_model, sizeof(h->cpu_model));
+	snprintf(h->hardware, sizeof(h->hardware), "%s", hardware());
+	snprintf(h->libc, sizeof(h->libc), "glibc %s", gnu_get_libc_version());
+	snprintf(h->compiler, sizeof(h->compiler), "%s", __VERSION__);
+	if (!first_line("/sys/devices/system/clocksource/clocksource0/"
+			"current_clocksource",
+			h->clocksource, sizeof(h->clocksource)))
+		snprintf(h->clocksource, sizeof(h->clocksource), "unknown");
+	mitigations(h->mitigations, sizeof(h->mitigations));
+	peer_version("node --version 2>/dev/null", h->node, sizeof(h->node));
+	peer_version("go version 2>/dev/null", h->go, sizeof(h->go));
+	peer_version("redis-server --version 2>/dev/null", h->redis,
+		     sizeof(h->redis));
+	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));
+	h->cpus = may_use_cpus();
+	h->memory = stage_meminfo("MemTotal:");
+	limits(h);
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the demo measures without a server, each in a process of its own, so
+ * that it can be counted like any program and dies alone:
+ *
+ *	urt demo part yield N       N switches between two coroutines
+ *	urt demo part switch CPU    what a switch costs; CPU: another one, or -1
+ *	urt demo part sleep N       N coroutines that sleep at a time
+ *	urt demo part threads N     N threads that wait at a time
+ *
+ * Each prints numbers as "name=value ...". The programs in peers/ print the
+ * same of goroutines and promises.
+ */
+#define _GNU_SOURCE
+#include "../../../uring_rt/urt.h"
+#include "stage.h"
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ROUNDS	      5
+#define CALLS	      10000000L
+#define YIELDS	      2000000L
+#define THREAD_YIELDS 50000L
+#define HANDOVERS     4000L
+
+/* ---- a function call ---- */
+
+static __attribute__((noinline)) void empty_function(void)
+{
+	__asm__ volatile("");
+}
+
+static double call_ns(void)
+{
+	int64_t begin = now_ns();
+
+	for (long i = 0; i < CALLS; i++)
+		empty_function();
+	return (double)(now_ns() - begin) / CALLS;
+}
+
+/* ---- a switch between coroutines ---- */
+
+static void yield_n(void *arg)
+{
+	for (long n = (long)(intptr_t)arg; n; n--)
+		urt_yield();
+}
+
+static void yield_pair(void *arg)
+{
+	long each = *(long *)arg / 2;
+	struct urt_coro *c = urt_spawn(yield_n, (void *)(intptr_t)each);
+	int64_t begin = now_ns();
+
+	yield_n((void *)(intptr_t)each);
+	if (c)
+		urt_join(c);
+	*(double *)arg = (double)(now_ns() - begin) / (2 * each);
+}
+
+/* On one worker: two that yield on two would not switch at all. */
+static double coroutine_ns(long n)
+{
+	struct urt_options one = { .workers = 1 };
+	union {
+		long n;
+		double ns;
+	} u = { .n = n };
+
+	if (urt_run_with(yield_pair, &u, &one)) {
+		fail("%s", urt_why());
+		return 0;
+	}
+	return u.ns;
+}
+
+/* ---- a switch between threads ---- */
+
+static void *yield_thread(void *arg)
+{
+	for (long i = 0; i < THREAD_YIELDS / 2; i++)
+		sched_yield();
+	return NULL;
+}
+
+static long kernel_switches(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_nvcsw + ru.ru_nivcsw;
+}
+
+/* Two threads on one CPU yield to each other, as the coroutines do. Divided by
+ * the switches that the kernel made, since it need not make one at each. */
+static double thread_ns(void)
+{
+	long before = kernel_switches();
+	int64_t begin = now_ns();
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, yield_thread, NULL))
+		return 0;
+	yield_thread(NULL);
+	pthread_join(t, NULL);
+	return (double)(now_ns() - begin) / (kernel_switches() - before + 1);
+}
+
+/* Two threads that wake each other in turns. */
+struct handover {
+	sem_t to, back;
+	int cpu; /* of the second one; -1: the same */
+};
+
+static void *echo(void *arg)
+{
+	struct handover *h = arg;
+
+	if (h->cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(h->cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set);
+	}
+	for (long i = 0; i < HANDOVERS / 2; i++) {
+		sem_wait(&h->to);
+		sem_post(&h->back);
+	}
+	return NULL;
+}
+
+static double handover_ns(int cpu)
+{
+	struct handover h = { .cpu = cpu };
+	int64_t begin = now_ns();
+	pthread_t t;
+
+	sem_init(&h.to, 0, 0);
+	sem_init(&h.back, 0, 0);
+	if (pthread_create(&t, NULL, echo, &h))
+		return 0;
+	for (long i = 0; i < HANDOVERS / 2; i++) {
+		sem_post(&h.to);
+		sem_wait(&h.back);
+	}
+	pthread_join(t, NULL);
+	return (double)(now_ns() - begin) / HANDOVERS;
+}
+
+static double median(double v[ROUNDS])
+{
+	sort_doubles(v, ROUNDS);
+	return v[ROUNDS / 2];
+}
+
+/* Medians of interleaved rounds. */
+static int part_switch(long cpu)
+{
+	double call[ROUNDS], coroutine[ROUNDS], thread[ROUNDS];
+	double same[ROUNDS], across[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		call[i] = call_ns();
+		coroutine[i] = coroutine_ns(YIELDS);
+		thread[i] = thread_ns();
+		same[i] = handover_ns(-1);
+		across[i] = cpu < 0 ? 0 : handover_ns(cpu);
+	}
+	printf("call=%.3f coroutine=%.3f thread=%.3f handover=%.3f "
+	       "across=%.3f\n",
+	       median(call), median(coroutine), median(thread), median(same),
+	       median(across));
+	return 0;
+}
+
+/* Does so many switches and nothing else. */
+static int part_yield(long n)
+{
+	return coroutine_ns(n < 2 ? 2 : n) > 0 ? 0 : EXIT_BAD;
+}
+
+/* ---- so many that sleep ---- */
+
+struct sleepers {
+	long wanted;
+	struct urt_coro **all;
+	uint64_t asleep, woken; /* atomic */
+};
+
+static void sleeper(void *arg)
+{
+	struct sleepers *s = arg;
+
+	__atomic_fetch_add(&s->asleep, 1, __ATOMIC_RELAXED);
+	urt_sleep(3600 * NS_PER_S); /* longer than the measurement */
+	__atomic_fetch_add(&s->woken, 1, __ATOMIC_RELAXED);
+}
+
+/* Starts them, and lets them go to sleep as they come. How many there are. */
+static long start_sleepers(struct sleepers *s)
+{
+	long n;
+
+	for (n = 0; n < s->wanted; n++) {
+		s->all[n] = urt_spawn(sleeper, s);
+		if (!s->all[n])
+			break;
+		if (n % 64 == 63)
+			urt_yield();
+	}
+	while (__atomic_load_n(&s->asleep, __ATOMIC_RELAXED) < (uint64_t)n)
+		urt_yield();
+	return n;
+}
+
+/* That all of them can go on is shown by cancelling each. */
+static void put_to_sleep(void *arg)
+{
+	struct sleepers *s = arg;
+	long rss = stage_status(getpid(), "VmRSS:"), threads, count;
+	int64_t begin = now_ns(), took;
+
+	count = start_sleepers(s);
+	took = now_ns() - begin;
+	rss = stage_status(getpid(), "VmRSS:") - rss;
+	threads = stage_status(getpid(), "Threads:");
+	for (long i = 0; i < count; i++)
+		urt_cancel(s->all[i]);
+	for (long i = 0; i < count; i++)
+		urt_join(s->all[i]);
+	printf("count=%ld create_ns=%lld rss=%lld threads=%ld woken=%lld\n",
+	       count, (long long)took, (long long)rss * 1024, threads,
+	       (long long)s->woken);
+}
+
+static int part_sleep(long n)
+{
+	struct urt_options o = { .max_coroutines = n + 64,
+				 .stack_size = 16384 };
+	struct sleepers s = { .wanted = n };
+	int ret = 0;
+
+	s.all = calloc(n > 0 ? n : 1, sizeof(*s.all));
+	if (!s.all)
+		return fail("out of memory");
+	if (urt_run_with(put_to_sleep, &s, &o))
+		ret = fail("%s", urt_why());
+	free(s.all);
+	return ret;
+}
+
+/* ---- so many threads that wait ---- */
+
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int part_threads(long n)
+{
+	long rss = stage_status(getpid(), "VmRSS:");
+	long kernel = stage_kernel_bytes(), i;
+	int64_t begin = now_ns();
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 128 * 1024);
+	for (i = 0; i < n; i++)
+		if (pthread_create(&t, &attr, wait_for_ever, NULL))
+			break;
+	sleep_ns(50 * NS_PER_MS); /* they have all touched their stacks */
+	printf("count=%ld create_ns=%lld rss=%ld kernel=%ld threads=%ld\n", i,
+	       (long long)(now_ns() - begin - 50 * NS_PER_MS),
+	       (stage_status(getpid(), "VmRSS:") - rss) * 1024,
+	       stage_kernel_bytes() - kernel,
+	       stage_status(getpid(), "Threads:"));
+	fflush(stdout);
+	_exit(0);
+}
+
+int demo_part(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(long n);
+	} parts[] = {
+		{ "yield", part_yield },
+		{ "switch", part_switch },
+		{ "sleep", part_sleep },
+		{ "threads", part_threads },
+	};
+	long n;
+
+	if (argc != 4 || !parse_number("N", argv[3], -1, 1000000000, &n))
+		return EXIT_BAD;
+	for (unsigned i = 0; i < ARRAY_LEN(parts); i++)
+		if (!strcmp(argv[2], parts[i].name))
+			return parts[i].run(n);
+	return fail("demo: no such part: \"%s\"", argv[2]);
+}
+
+int cmd_cost_yield(int argc, char **argv)
+{
+	long n;
+
+	if (argc != 2 || !parse_number("N", argv[1], 2, 1000000000, &n))
+		return EXIT_BAD;
+	return part_yield(n);
+}
+
+int cmd_cost_switch(int argc, char **argv)
+{
+	return part_switch(-1);
+}

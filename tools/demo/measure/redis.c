@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A real Redis behind GET /wait. One that runs already is used and left alone
+ * but for the keys urt:N; else one is started, without a file of its own, on
+ * the load generator's CPU, as the built-in backend is, and ended with us.
+ */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "../../lib/net.h"
+#include "../../service/peers/peers.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_MS 5000
+
+/* Whether what listens there is a Redis that we may use. */
+static bool answers(int port)
+{
+	struct sockaddr_in addr = net_loopback(port);
+	struct timeval patience = { 2, 0 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char in[64] = "";
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
+	    send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
+	    recv(fd, in, sizeof(in) - 1, 0) < 0)
+		in[0] = '\0';
+	close(fd);
+	return !strncmp(in, "+PONG", 5);
+}
+
+static bool start(struct demo *d)
+{
+	char port[16];
+	char *argv[] = { "redis-server", "--port", port, "--bind",
+			 "127.0.0.1",	 "--save", "",	 "--appendonly",
+			 "no",		 NULL };
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), err;
+	struct launch l;
+
+	snprintf(port, sizeof(port), "%d", d->options.redis_port);
+	err = launch(&l, argv, NULL, d->load_cpu, null);
+	close(null);
+	if (!err) {
+		setpgid(l.pid, 0);
+		err = launch_go(&l);
+	}
+	if (err)
+		return false;
+	d->redis = l.pid;
+	d->redis_ours = true;
+	return true;
+}
+
+bool demo_redis(struct demo *d)
+{
+	int port = d->options.redis_port;
+
+	if (!port || answers(port))
+		return true;
+	if (net_wait_listening(port, 5))
+		return !fail("what listens on port %d is no Redis that answers "
+			     "PING: choose another port",
+			     port);
+	if (!peer_has("redis-server"))
+		return !fail("no Redis answers on port %d, and redis-server is "
+			     "not installed: install it, or leave out "
+			     "--backend",
+			     port);
+	if (start(d) && net_wait_listening(port, START_MS) && answers(port))
+		return true;
+	demo_redis_stop(d);
+	return !fail("redis-server could not be started on port %d", port);
+}
+
+void demo_redis_stop(struct demo *d)
+{
+	if (d->redis <= 0)
+		return;
+	kill(d->redis, SIGTERM);
+	waitpid(d->redis, NULL, 0);
+	d->redis = 0;
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A server in a process of its own, started for one measurement and killed
+ * after it, and a load generator in another on another CPU. Rejected: servers
+ * that live for the whole demo: their memory would carry the one experiment
+ * into the next.
+ */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "../../../uring_rt/ring/ring.h"
+#include "../../lib/net.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define START_MS   10000
+#define CONNECT_NS (20 * NS_PER_S)
+
+void stage_failed(struct demo_outcome *o, const char *format, ...)
+{
+	va_list ap;
+
+	o->status = DEMO_FAILED;
+	va_start(ap, format);
+	vsnprintf(o->reason, sizeof(o->reason), format, ap);
+	va_end(ap);
+}
+
+/* ---- looking at processes ---- */
+
+int64_t stage_cpu_ns(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static long number_after(const char *path, const char *field)
+{
+	char line[256];
+	long value = 0;
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)))
+			value = strtol(line + strlen(field), NULL, 10);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+long stage_status(pid_t pid, const char *field)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return number_after(path, field);
+}
+
+long stage_meminfo(const char *field)
+{
+	return number_after("/proc/meminfo", field) * 1024;
+}
+
+long stage_kernel_bytes(void)
+{
+	return stage_meminfo("Slab:") + stage_meminfo("KernelStack:") +
+	       stage_meminfo("PageTables:");
+}
+
+long stage_number_in(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long value = -1;
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+static bool ended(pid_t pid)
+{
+	return waitpid(pid, NULL, WNOHANG) == pid;
+}
+
+/* ---- the server ---- */
+
+/* Why a model cannot run here, or NULL. */
+static const char *cannot_run(const struct model *m)
+{
+	static struct urt__stats_slot stats;
+	struct urt__ring ring;
+
+	if (strcmp(m->waits_in, "io_uring"))
+		return peer_missing(m);
+	if (urt__ring_init(&ring, 8, URT__FEATURES_ALL, &stats))
+		return "io_uring cannot be used here: `urt doctor` says why "
+		       "and what to do";
+	urt__ring_destroy(&ring);
+	return NULL;
+}
+
+static int backend_port(const struct stage *s)
+{
+	return s->demo->use_redis ? s->demo->options.redis_port
+				  : s->backend->port;
+}
+
+static char **server_command(const struct stage *s)
+{
+	static char port[16], backend[40];
+	static char *argv[8];
+	char **p = argv;
+
+	if (s->model->peer)
+		return peer_command(s->model, s->port, backend_port(s),
+				    s->demo->use_redis);
+	snprintf(port, sizeof(port), "%d", s->port);
+	snprintf(backend, sizeof(backend),
+		 s->demo->use_redis ? "redis://127.0.0.1:%d" : "%d",
+		 backend_port(s));
+	*p++ = "/proc/self/exe";
+	*p++ = "serve";
+	*p++ = (char *)s->model->name;
+	*p++ = "--port";
+	*p++ = port;
+	*p++ = "--backend";
+	*p++ = backend;
+	*p = NULL;
+	return argv;
+}
+
+static int launch_server(struct stage *s, char **argv, int cpu)
+{
+	int fds[2], err;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	err = launch(&s->server, argv, NULL, cpu, fds[1]);
+	close(fds[1]);
+	if (err) {
+		close(fds[0]);
+		s->server.pid = 0;
+		return err;
+	}
+	s->out = fds[0];
+	/* Ctrl-C is for us: we stop it when it has been looked at. */
+	setpgid(s->server.pid, 0);
+	if (s->demo->counter)
+		counter_start_at_exec(s->demo->counter, s->server.pid);
+	err = launch_go(&s->server);
+	if (err)
+		s->server.pid = 0;
+	return err;
+}
+
+bool stage_begin(struct stage *s, struct demo *d, struct demo_outcome *o,
+		 const struct model *m, int cpu)
+{
+	return stage_begin_nth(s, d, o, m, cpu, 0);
+}
+
+bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
+		     const struct model *m, int cpu, unsigned nth)
+{
+	const char *missing = cannot_run(m);
+	char **argv;
+	int err;
+
+	*s = (struct stage){ .demo = d, .outcome = o, .model = m, .out = -1 };
+	o->status = DEMO_OK;
+	if (missing) {
+		o->status = DEMO_SKIPPED;
+		snprintf(o->reason, sizeof(o->reason), "%s", missing);
+		return false;
+	}
+	s->backend = demo_backend(d, nth);
+	if (!s->backend) {
+		stage_failed(o, "its backend could not be started");
+		return false;
+	}
+	s->port = net_free_port();
+	argv = s->port < 0 ? NULL : server_command(s);
+	if (!argv) {
+		stage_failed(o, "it could not be built");
+		return false;
+	}
+	err = launch_server(s, argv, cpu);
+	if (err)
+		stage_failed(o, "%s: %s", argv[0], strerror(-err));
+	else if (net_wait_listening(s->port, START_MS))
+		return true;
+	else if (ended(s->server.pid))
+		stage_failed(o, "the server ended at once (see above)");
+	else
+		stage_failed(o, "the server did not listen within 10 s");
+	return false;
+}
+
+static void kill_and_wait(pid_t pid, int sig)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, sig);
+	waitpid(pid, NULL, 0);
+}
+
+bool stage_ask(struct stage *s, int sig, int ms, char *answer, size_t size)
+{
+	struct pollfd p = { .fd = s->out, .events = POLLIN };
+	ssize_t n;
+
+	if (kill(s->server.pid, sig) || poll(&p, 1, ms) != 1)
+		return false;
+	n = read(s->out, answer, size - 1);
+	answer[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+void stage_end(struct stage *s)
+{
+	stage_load_stop(s);
+	kill_and_wait(s->server.pid, SIGKILL);
+	if (s->out >= 0)
+		close(s->out);
+	if (demo_stop && s->outcome->status == DEMO_FAILED)
+		s->outcome->status = DEMO_NOT_RUN;
+}
+
+/* ---- the load ---- */
+
+static void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+void stage_load(struct stage *s, struct load_options *o)
+{
+	pid_t parent = getpid();
+
+	o->server = net_loopback(s->port);
+	s->shared = load_shared_new();
+	if (!s->shared)
+		return;
+	s->load = fork();
+	if (s->load)
+		return;
+	launch_die_with(parent);
+	signal(SIGINT, SIG_IGN);
+	pin_to(s->demo->load_cpu);
+	_exit(load_run(o, s->shared) ? 1 : 0);
+}
+
+void stage_load_stop(struct stage *s)
+{
+	if (!s->shared)
+		return;
+	__atomic_store_n(&s->shared->stop, 1, __ATOMIC_RELAXED);
+	kill_and_wait(s->load, SIGTERM);
+	load_shared_free(s->shared);
+	s->shared = NULL;
+	s->load = 0;
+}
+
+bool stage_connected(struct stage *s)
+{
+	int64_t until = now_ns() + CONNECT_NS;
+
+	if (!s->shared || s->load < 0) {
+		stage_failed(s->outcome, "out of memory");
+		return false;
+	}
+	while (!__atomic_load_n(&s->shared->connected_ns, __ATOMIC_ACQUIRE)) {
+		if (ended(s->load)) {
+			s->load = 0;
+			stage_failed(s->outcome, "connecting failed: %s",
+				     strerror(s->shared->failed_errno));
+			return false;
+		}
+		if (now_ns() > until || demo_stop) {
+			stage_failed(s->outcome,
+				     demo_stop ? "interrupted"
+					       : "connecting took too long");
+			return false;
+		}
+		sleep_ns(NS_PER_MS);
+	}
+	return true;
+}
+
+bool stage_wait(struct stage *s, int64_t ns)
+{
+	int64_t until = now_ns() + ns, left;
+
+	while ((left = until - now_ns()) > 0 && !demo_stop) {
+		sleep_ns(left < 10 * NS_PER_MS ? left : 10 * NS_PER_MS);
+		if (!ended(s->server.pid))
+			continue;
+		s->server.pid = 0;
+		stage_failed(s->outcome, "the server died");
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What the measurements share: a server, a load generator, looks at /proc. */
+#ifndef URT_DEMO_STAGE_H
+#define URT_DEMO_STAGE_H
+
+#include "../../lib/launch.h"
+#include "../demo.h"
+
+struct stage {
+	struct demo *demo;
+	struct demo_outcome *outcome; /* of what is measured */
+	const struct model *model;
+	const struct demo_backend *backend;
+	struct launch server;
+	int port;   /* of the server */
+	int out;    /* what the server prints; -1: not kept */
+	pid_t load; /* the generator; 0: none */
+	struct load_shared *shared;
+};
+
+/*
+ * Starts the server on a CPU (-1: on all), counted if the demo counts. False:
+ * it does not run, and the outcome says why. Always to be ended. The second
+ * one: with the nth backend instead of the first.
+ */
+bool stage_begin(struct stage *, struct demo *, struct demo_outcome *,
+		 const struct model *, int cpu);
+bool stage_begin_nth(struct stage *, struct demo *, struct demo_outcome *,
+		     const struct model *, int cpu, unsigned nth);
+void stage_end(struct stage *);
+
+/* Starts a generator; its server is filled in. stage_load_stop before the
+ * next one. */
+void stage_load(struct stage *, struct load_options *);
+void stage_load_stop(struct stage *);
+
+/* Until all connections stand. False: they do not; the outcome says why. */
+bool stage_connected(struct stage *);
+
+/* For ns, or until Ctrl-C, or until the server dies: then false. */
+bool stage_wait(struct stage *, int64_t ns);
+
+/* Has the server tell something, by a signal that it answers in a line on its
+ * stdout. False: no answer in so many ms. */
+bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
+
+/* What a process used of a CPU, and a number of its status; 0: gone. */
+int64_t stage_cpu_ns(pid_t);
+long stage_status(pid_t, const char *field);
+
+/* A field of /proc/meminfo in bytes; what the kernel holds for itself. */
+long stage_meminfo(const char *field);
+long stage_kernel_bytes(void);
+
+/* A number in a file of one line; -1: none. */
+long stage_number_in(const char *path);
+
+void stage_failed(struct demo_outcome *, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Runs what is measured without a server (parts.c, peers/units.*) and takes in
+ * the numbers: what a switch costs (claims 1, 2), what a suspended unit holds
+ * (claim 5), how many there can be (claim 9).
+ */
+#define _GNU_SOURCE
+#include "stage.h"
+#include "../../service/peers/peers.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COUNTED_YIELDS "20000000"
+#define GO_YIELDS      "2000000"
+
+const char *const demo_unit_names[] = { "thread", "coroutine", "promise",
+					"timer promise", "goroutine" };
+
+/* What a part printed; false: it failed, and it was said. */
+static bool run(struct demo *d, char *const argv[], char *text, size_t size,
+		bool counted)
+{
+	struct launch l;
+	int out;
+
+	if (launch_piped(&l, argv, d->server_cpu, &out))
+		return false;
+	if (counted)
+		counter_start_at_exec(d->counter, l.pid);
+	return !launch_read(&l, out, text, size);
+}
+
+/* The number behind "name=" in it; NaN: not there. */
+static double number(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = text; p; p = strchr(p, ' ')) {
+		p += *p == ' ';
+		if (!strncmp(p, name, len) && p[len] == '=')
+			return atof(p + len + 1);
+	}
+	return NAN;
+}
+
+/* ---- claims 1 and 2 ---- */
+
+static void count_yields(struct demo *d)
+{
+	struct demo_costs *costs = &d->costs;
+	char *argv[] = { "/proc/self/exe", "demo",	   "part",
+			 "yield",	   COUNTED_YIELDS, NULL };
+	char out[64];
+	static struct counts a, b;
+	struct user_stats user = { 0 };
+	char *dir = user_stats_dir_new();
+	int64_t begin;
+
+	counter_read(d->counter, &a);
+	begin = now_ns();
+	if (dir && run(d, argv, out, sizeof(out), true) &&
+	    user_stats_dir_read(dir, &user)) {
+		costs->counted_s = (now_ns() - begin) / 1e9;
+		counter_read(d->counter, &b);
+		counts_subtract(&b, &a);
+		costs->has_switch_counts = true;
+		costs->user_switches = user_stats_get(&user, "switches");
+		for (int i = 0; i < URT_CLASSES; i++)
+			costs->kernel_switches += counts_switches(&b, i);
+		costs->syscalls = counts_syscalls(&b);
+	} else {
+		snprintf(costs->why_not, sizeof(costs->why_not),
+			 "the run of uring_rt failed (see above)");
+	}
+	unsetenv(URT__STATS_DIR_ENV);
+	user_stats_dir_free(dir);
+}
+
+void demo_count_switches(struct demo *d)
+{
+	if (d->counter)
+		count_yields(d);
+	else
+		snprintf(d->costs.why_not, sizeof(d->costs.why_not), "%s",
+			 d->why_no_bpf);
+}
+
+static double go_switch(struct demo *d)
+{
+	char *program, out[128] = "";
+
+	if (!*d->host.go)
+		return 0;
+	program = peer_go_program("units.go", peer_units_go, peer_units_go_end);
+	if (program) {
+		char *argv[] = { program, "yield", GO_YIELDS, NULL };
+
+		run(d, argv, out, sizeof(out), false);
+	}
+	free(program);
+	return *out ? number(out, "switch_ns") : 0;
+}
+
+void demo_time_switches(struct demo *d)
+{
+	struct demo_costs *c = &d->costs;
+	char cpu[16], out[256];
+	char *argv[] = {
+		"/proc/self/exe", "demo", "part", "switch", cpu, NULL
+	};
+
+	snprintf(cpu, sizeof(cpu), "%d", d->load_cpu);
+	if (!run(d, argv, out, sizeof(out), false))
+		return;
+	c->call = number(out, "call");
+	c->coroutine = number(out, "coroutine");
+	c->thread = number(out, "thread");
+	c->handover = number(out, "handover");
+	c->handover_across = number(out, "across");
+	c->goroutine = go_switch(d);
+}
+
+/* ---- claims 5 and 9 ---- */
+
+static char **unit_command(enum demo_unit_kind kind, char *count)
+{
+	static char *argv[6], *file; /* ours until the next call */
+	char **p = argv;
+
+	free(file);
+	file = NULL;
+
+	if (kind == UNIT_THREAD || kind == UNIT_COROUTINE) {
+		*p++ = "/proc/self/exe";
+		*p++ = "demo";
+		*p++ = "part";
+		*p++ = kind == UNIT_THREAD ? "threads" : "sleep";
+	} else if (kind == UNIT_GOROUTINE) {
+		file = peer_go_program("units.go", peer_units_go,
+				       peer_units_go_end);
+		*p++ = file;
+		*p++ = "sleep";
+	} else {
+		*p++ = "node";
+		*p++ = "--expose-gc";
+		file = peer_file("units.js", peer_units_js, peer_units_js_end);
+		*p++ = file;
+		*p++ = kind == UNIT_TIMER ? "sleep" : "suspended";
+	}
+	*p++ = count;
+	*p = NULL;
+	return argv;
+}
+
+static const char *unit_missing(const struct demo *d, enum demo_unit_kind kind)
+{
+	if (kind == UNIT_GOROUTINE && !*d->host.go)
+		return "Go is not installed: `make peers` installs it";
+	if ((kind == UNIT_PROMISE || kind == UNIT_TIMER) && !*d->host.node)
+		return "Node is not installed: `make peers` installs it";
+	return NULL;
+}
+
+/* The number, and 0 for one that was not printed. */
+static double number_or_0(const char *text, const char *name)
+{
+	double v = number(text, name);
+
+	return isnan(v) ? 0 : v;
+}
+
+void demo_measure_unit(struct demo *d, enum demo_unit_kind kind, long n)
+{
+	struct demo_unit *u = &d->unit[kind];
+	const char *missing = unit_missing(d, kind);
+	char count[24], out[256], **argv;
+
+	u->wanted = n;
+	u->outcome.status = DEMO_SKIPPED;
+	if (missing) {
+		snprintf(u->outcome.reason, sizeof(u->outcome.reason), "%s",
+			 missing);
+		return;
+	}
+	u->outcome.status = DEMO_OK;
+	snprintf(count, sizeof(count), "%ld", n);
+	argv = unit_command(kind, count);
+	if (!argv[0] || !run(d, argv, out, sizeof(out), false)) {
+		stage_failed(&u->outcome, "its program failed (see above)");
+		if (demo_stop)
+			u->outcome.status = DEMO_NOT_RUN;
+		return;
+	}
+	u->count = number_or_0(out, "count");
+	u->threads = number_or_0(out, "threads");
+	u->create_ns = number(out, "create_ns");
+	u->process_bytes = number(out, "rss");
+	u->kernel_bytes = number(out, "kernel");
+	u->heap_bytes = number(out, "heap");
+	u->woken = number(out, "woken");
+	if (u->count < 1)
+		stage_failed(&u->outcome, "none of them could be started");
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the page that are pictures: charts.c. */
+#ifndef URT_DEMO_HTML_H
+#define URT_DEMO_HTML_H
+
+#include "../demo.h"
+#include "svg.h"
+
+/* Charts of what was measured; those without figures are left out. */
+void html_charts(FILE *, const struct demo *);
+
+/* A picture of each model, with its figures in it. */
+void html_anatomy(FILE *, const struct demo *);
+
+#endif

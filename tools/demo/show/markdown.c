@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/* The result as Markdown, as for $GITHUB_STEP_SUMMARY. */
+#define _GNU_SOURCE
+#include "../demo.h"
+#include "../judge/warn.h"
+#include <math.h>
+#include <string.h>
+
+static const char *cell(char buf[24], const char *format, double v)
+{
+	if (isnan(v))
+		return "n/a";
+	snprintf(buf, 24, format, v);
+	return buf;
+}
+
+static void host(FILE *f, const struct demo *d)
+{
+	const struct demo_host *h = &d->host;
+
+	fprintf(f,
+		"%s, %ld CPUs (%s), %s, %.1f GB, %s. Node %s; Go %s. "
+		"Mitigations: %s. pid_max %ld, threads-max %ld, max_map_count "
+		"%ld; cgroup: cpu %s, memory %s, pids %s.\n",
+		h->kernel, h->cpus, h->cpu_model, h->hardware, h->memory / 1e9,
+		h->time, *h->node ? h->node : "not installed",
+		*h->go ? h->go : "not installed", h->mitigations, h->pid_max,
+		h->threads_max, h->max_map_count, h->cgroup_cpu,
+		h->cgroup_memory, h->cgroup_pids);
+	if (!d->counted)
+		fprintf(f, "\nCounted by /proc only: %s\n", d->why_no_bpf);
+}
+
+static void claims(FILE *f, const struct demo *d)
+{
+	fputs("\n## Claims\n\n| | claim | verdict |\n|---|---|---|\n", f);
+	for (int i = 0; i < DEMO_CLAIMS; i++) {
+		const struct demo_claim *c = &d->claim[i];
+
+		fprintf(f, "| %d | %s | **%s** |\n", c->id, c->text,
+			demo_verdict_names[c->verdict]);
+	}
+	for (int i = 0; i < DEMO_CLAIMS; i++) {
+		const struct demo_claim *c = &d->claim[i];
+
+		fprintf(f, "\n**%d.** %s%s%s\n", c->id,
+			c->verdict == CLAIM_NOT_MEASURED ? c->reason : "",
+			c->verdict == CLAIM_NOT_MEASURED && *c->measured ? ". "
+									 : "",
+			c->measured);
+	}
+}
+
+static void row(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p;
+	char b[7][24];
+
+	if (!demo_ok(&r->outcome)) {
+		fprintf(f, "| %s | %s: %s | | | | | | | | |\n", r->model->name,
+			demo_status_names[r->outcome.status],
+			r->outcome.reason);
+		return;
+	}
+	p = demo_per_request(r);
+	fprintf(f,
+		"| %s | %s%.0f | %s | %.2f | %.2f | %s | %s | %s | %s | %.1f "
+		"|\n",
+		r->model->name, demo_load_was_limit(r) ? "&gt;" : "",
+		ROW_MEDIAN(r, rps),
+		cell(b[0], "%.0f %%", ROW_SPREAD(r, rps) * 100),
+		ROW_MEDIAN(r, p50_ns) / 1e6, ROW_MEDIAN(r, p99_ns) / 1e6,
+		cell(b[1], "%.4f", p.switches), cell(b[2], "%.3f", p.syscalls),
+		cell(b[3], "%.2f", p.uring_ops),
+		cell(b[4], "%.2f", p.user_switches),
+		ROW_MEDIAN(r, cpu_ns) / 1e3);
+}
+
+static void rows(FILE *f, const struct demo *d)
+{
+	const struct demo_row *last = NULL;
+
+	for (unsigned i = 0; i < d->nr_rows; i++) {
+		const struct demo_row *r = &d->row[i];
+
+		if (r->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!last || strcmp(last->path, r->path) ||
+		    last->connections != r->connections)
+			fprintf(f,
+				"\n## GET %s, %ld connections\n\n"
+				"| model | requests/s | +- | p50 ms | p99 ms | "
+				"kernel switches | system calls | uring "
+				"operations | user switches | CPU us |\n"
+				"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+				r->path, r->connections);
+		row(f, r);
+		last = r;
+	}
+	if (last)
+		fprintf(f,
+			"\nFrom *kernel switches* on: per request. &gt;: the "
+			"load generator was the limit. *User switches*: %s.\n",
+			demo_user_note);
+}
+
+static void holds(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fputs("\n## Requests that wait at the same time\n\n"
+			      "| model | wanted | waiting | answered | threads "
+			      "| connect s | process KB each | kernel KB each "
+			      "| |\n"
+			      "|---|--:|--:|--:|--:|--:|--:|--:|---|\n",
+			      f);
+		head = true;
+		if (!demo_ok(&h->outcome)) {
+			fprintf(f, "| %s | %ld | | | | | | | %s: %s |\n",
+				h->model->name, h->wanted,
+				demo_status_names[h->outcome.status],
+				h->outcome.reason);
+			continue;
+		}
+		fprintf(f,
+			"| %s | %ld | %ld | %ld | %ld | %.2f | %.2f | %.2f | "
+			"%s |\n",
+			h->model->name, h->wanted, h->waiting, h->answered,
+			h->threads, h->connect_ns / 1e9,
+			h->process_bytes / h->waiting / 1e3,
+			h->kernel_bytes / h->waiting / 1e3, h->limit);
+	}
+}
+
+static void bursts(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_bursts; i++) {
+		const struct demo_burst *b = &d->burst[i];
+		const struct histogram *l = &b->latency;
+		const struct demo_scale *m = demo_scale(d, b->model->name);
+		char up[24];
+
+		if (!demo_ok(&b->outcome))
+			continue;
+		if (!head)
+			fputs("\n## CPU work\n\n"
+			      "Light requests, 1000/s due, beside 200 ms of CPU "
+			      "each second on one CPU; and how many times as "
+			      "fast CPU-bound requests are on all CPUs.\n\n"
+			      "| model | p50 ms | p99 ms | max ms | speed-up "
+			      "|\n|---|--:|--:|--:|--:|\n",
+			      f);
+		head = true;
+		fprintf(f, "| %s | %.2f | %.2f | %.1f | %s |\n", b->model->name,
+			histogram_percentile(l, 0.5) / 1e6,
+			histogram_percentile(l, 0.99) / 1e6, l->max / 1e6,
+			cell(up, "%.2f", demo_speedup(m)));
+	}
+}
+
+static void table(FILE *f, const struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+	char text[64];
+
+	fputs("\n## Unit of scheduling\n\n| |", f);
+	for (unsigned i = 0; i < o->nr_models; i++)
+		fprintf(f, " %s |", o->model[i]->name);
+	fputs("\n|---|", f);
+	for (unsigned i = 0; i < o->nr_models; i++)
+		fputs("--:|", f);
+	for (unsigned row = 0; row < TABLE_ROWS; row++) {
+		fprintf(f, "\n| %s |", demo_table_names[row]);
+		for (unsigned i = 0; i < o->nr_models; i++) {
+			demo_table_cell(d, row, o->model[i]->name, text,
+					sizeof(text));
+			fprintf(f, " %s |", *text == '<' ? "&lt;.001" : text);
+		}
+	}
+	fputc('\n', f);
+}
+
+void demo_print_markdown(FILE *f, const struct demo *d)
+{
+	char text[1500];
+
+	fputs("# One HTTP service in several models of concurrency\n\n", f);
+	host(f, d);
+	claims(f, d);
+	table(f, d);
+	rows(f, d);
+	holds(f, d);
+	bursts(f, d);
+	fputs("\n## When to pick which, by these figures\n", f);
+	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
+		demo_advice(d, i, text, sizeof(text));
+		fprintf(f, "\n**%s.** %s\n", demo_advice_names[i], text);
+	}
+	fputc('\n', f);
+	demo_warnings(f, d, "- warning: ", "\n");
+	if (d->interrupted)
+		fputs("\nInterrupted: this is what was measured until then.\n",
+		      f);
+}

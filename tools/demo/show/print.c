@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+/* The result of `urt demo` for people, on a terminal of 100 columns. */
+#define _GNU_SOURCE
+#include "../demo.h"
+#include "../judge/warn.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number in six columns, or n/a. */
+static const char *cell(char buf[16], double v)
+{
+	if (isnan(v))
+		return "n/a";
+	if (v == 0)
+		return "0";
+	if (v < 0.001)
+		snprintf(buf, 16, "<.001");
+	else if (v < 9.9995)
+		snprintf(buf, 16, "%.3f", v);
+	else if (v < 99.95)
+		snprintf(buf, 16, "%.1f", v);
+	else
+		snprintf(buf, 16, "%.0f", v);
+	return buf;
+}
+
+static void print_host(FILE *f, const struct demo *d)
+{
+	const struct demo_host *h = &d->host;
+
+	fprintf(f, "\nuring_rt: one HTTP service in %u models of concurrency\n",
+		d->options.nr_models);
+	fprintf(f, "%s, %ld CPUs (%s), %s, %.1f GB; %s\n", h->kernel, h->cpus,
+		h->cpu_model, h->hardware, h->memory / 1e9, h->time);
+	fprintf(f, "Node: %s; Go: %s; %s\n",
+		*h->node ? h->node : "not installed",
+		*h->go ? h->go : "not installed", h->libc);
+	fprintf(f, "Mitigations: %s\n", h->mitigations);
+	fprintf(f,
+		"Limits: pid_max %ld, threads-max %ld, max_map_count %ld; "
+		"cgroup: cpu %s, memory %s, pids %s\n",
+		h->pid_max, h->threads_max, h->max_map_count, h->cgroup_cpu,
+		h->cgroup_memory, h->cgroup_pids);
+	if (d->server_cpu >= 0)
+		fprintf(f,
+			"Servers run on CPU %d, the load generator and the "
+			"backend on CPU %d; keep-alive, the same socket\n"
+			"options and 4096 bytes of read buffer for all.\n",
+			d->server_cpu, d->load_cpu);
+	else
+		fprintf(f, "One CPU: servers and load share it.\n");
+	fputs("All models parse the same minimal HTTP/1.1 on plain TCP "
+	      "sockets: models are compared, not HTTP libraries.\n",
+	      f);
+	if (d->options.redis_port)
+		fprintf(f,
+			"GET /wait asks Redis on port %d (%s): SET and GET of "
+			"a key, over %d connections\nthat all clients of a "
+			"server share.\n",
+			d->options.redis_port,
+			d->redis_ours ? "started by the demo"
+				      : "it was running",
+			BACKEND_POOL);
+	if (d->counted)
+		fputs("Counting by BPF slows each system call and switch a "
+		      "little; the figures of GET include it, no others do.\n",
+		      f);
+	else
+		fprintf(f, "Counted by /proc only: %s\n", d->why_no_bpf);
+}
+
+/* ---- under load ---- */
+
+static void print_row_head(FILE *f, const struct demo *d,
+			   const struct demo_row *r)
+{
+	fprintf(f,
+		"\nGET %s, %ld connections, closed loop, %ld round%s of %g s\n"
+		"  %-11s %8s %5s %7s %7s | %44s | %6s\n"
+		"  %-11s %8s %5s %7s %7s | %8s %8s %8s %8s %8s |\n",
+		r->path, r->connections, d->options.rounds,
+		d->options.rounds == 1 ? "" : "s", d->options.seconds, "",
+		"requests", "", "p50", "p99", "per request          ",
+		"threads", "model", "/s", "+-%", "ms", "ms", "switches",
+		"syscalls", "uring op", "user sw", "CPU us");
+}
+
+static void print_row(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p;
+	char b[6][16], spread[16] = "", rps[24];
+
+	if (!demo_ok(&r->outcome)) {
+		fprintf(f, "  %-11s %s: %s\n", r->model->name,
+			demo_status_names[r->outcome.status],
+			r->outcome.reason);
+		return;
+	}
+	p = demo_per_request(r);
+	if (r->nr_rounds > 1)
+		snprintf(spread, sizeof(spread), "%.0f",
+			 ROW_SPREAD(r, rps) * 100);
+	snprintf(rps, sizeof(rps), "%s%.0f", demo_load_was_limit(r) ? ">" : "",
+		 ROW_MEDIAN(r, rps));
+	fprintf(f, "  %-11s %8s %5s %7.2f %7.2f | %8s %8s %8s %8s %8s | %6ld",
+		r->model->name, rps, spread, ROW_MEDIAN(r, p50_ns) / 1e6,
+		ROW_MEDIAN(r, p99_ns) / 1e6, cell(b[0], p.switches),
+		cell(b[1], p.syscalls), cell(b[2], p.uring_ops),
+		cell(b[3], p.user_switches),
+		cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3), r->threads);
+	if (r->errors)
+		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
+	fputc('\n', f);
+}
+
+/* In lines of at most 95 characters, two spaces in. */
+static void print_wrapped(FILE *f, const char *text)
+{
+	while (*text) {
+		size_t n = strlen(text);
+
+		if (n > 93)
+			for (n = 93; n && text[n] != ' ';)
+				n--;
+		fprintf(f, "  %.*s\n", (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+	}
+}
+
+static void print_rows(FILE *f, const struct demo *d)
+{
+	const struct demo_row *last = NULL;
+	char notes[1024];
+
+	for (unsigned i = 0; i < d->nr_rows; i++) {
+		const struct demo_row *r = &d->row[i];
+
+		if (r->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!last || strcmp(last->path, r->path) ||
+		    last->connections != r->connections)
+			print_row_head(f, d, r);
+		print_row(f, r);
+		last = r;
+	}
+	if (!last)
+		return;
+	snprintf(notes, sizeof(notes),
+		 "switches: of threads, by the kernel. uring op: requests to "
+		 "io_uring, which batching hides from the system calls. user "
+		 "sw: %s. +-: the furthest round from the median. >: the load "
+		 "generator was the limit, the server can do more; CPU us "
+		 "compares servers then, too.",
+		 demo_user_note);
+	fputc('\n', f);
+	print_wrapped(f, notes);
+}
+
+/* ---- the other measurements ---- */
+
+static void print_hold(FILE *f, const struct demo_hold *h)
+{
+	if (!demo_ok(&h->outcome)) {
+		fprintf(f, "  %-11s %s: %s\n", h->model->name,
+			demo_status_names[h->outcome.status],
+			h->outcome.reason);
+		return;
+	}
+	fprintf(f, "  %-11s %8ld %8ld %8ld %8.2f %8.2f %9.2f %9.2f %9.1f\n",
+		h->model->name, h->waiting, h->answered, h->threads,
+		h->connect_ns / 1e9, h->answer_ns / 1e9,
+		h->process_bytes / h->waiting / 1e3,
+		h->kernel_bytes / h->waiting / 1e3,
+		(h->process_bytes + h->kernel_bytes) / 1e6);
+	if (*h->limit)
+		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
+}
+
+/* How many shared so many requests: those that were not tried do not say. */
+static unsigned processes(const struct demo *d, long wanted)
+{
+	unsigned most = 1;
+
+	for (unsigned i = 0; i < d->nr_holds; i++)
+		if (d->hold[i].wanted == wanted && d->hold[i].processes > most)
+			most = d->hold[i].processes;
+	return most;
+}
+
+static void print_holds(FILE *f, const struct demo *d)
+{
+	long last = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (h->wanted != last)
+			fprintf(f,
+				"\n%ld requests that wait at the same time, "
+				"in %u process%s\n"
+				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n"
+				"  %-11s %8s %8s %8s %8s %8s %9s %9s %9s\n",
+				h->wanted, processes(d, h->wanted),
+				processes(d, h->wanted) > 1
+					? "es (as many as the limit "
+					  "of open descriptors makes "
+					  "necessary)"
+					: "",
+				"", "", "", "", "connect", "answer", "process",
+				"kernel", "both", "model", "waiting",
+				"answered", "threads", "s", "s", "KB each",
+				"KB each", "MB in all");
+		last = h->wanted;
+		print_hold(f, h);
+	}
+	if (last)
+		fputs("\n  kernel: slab, stacks and page tables of the whole "
+		      "kernel, with both ends of all sockets,\n  which are the "
+		      "same for each model.\n",
+		      f);
+}
+
+static void print_bursts(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_bursts; i++) {
+		const struct demo_burst *b = &d->burst[i];
+		const struct histogram *l = &b->latency;
+
+		if (b->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nLight requests, 1000/s due (open loop), "
+				"beside 200 ms of CPU each second, one CPU\n"
+				"  %-12s %8s %8s %8s %8s %10s\n",
+				"model", "p50 ms", "p90 ms", "p99 ms", "max ms",
+				"burst ms");
+		head = true;
+		if (demo_ok(&b->outcome))
+			fprintf(f, "  %-12s %8.2f %8.2f %8.2f %8.1f %10.0f\n",
+				b->model->name,
+				histogram_percentile(l, 0.5) / 1e6,
+				histogram_percentile(l, 0.9) / 1e6,
+				histogram_percentile(l, 0.99) / 1e6,
+				l->max / 1e6, b->burst_ns / 1e6);
+		else
+			fprintf(f, "  %-12s %s: %s\n", b->model->name,
+				demo_status_names[b->outcome.status],
+				b->outcome.reason);
+	}
+}
+
+static void print_scales(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_scales; i++) {
+		const struct demo_scale *m = &d->scale[i];
+
+		if (m->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nRequests that burn 5 ms of CPU, requests/s\n"
+				"  %-12s %8s %8s %8s\n",
+				"model", "1 CPU", "all", "speed-up");
+		head = true;
+		if (demo_ok(&m->outcome))
+			fprintf(f, "  %-12s %8.0f %8.0f %8.2f\n",
+				m->model->name, demo_scale_median(m, false),
+				demo_scale_median(m, true), demo_speedup(m));
+		else
+			fprintf(f, "  %-12s %s: %s\n", m->model->name,
+				demo_status_names[m->outcome.status],
+				m->outcome.reason);
+	}
+}
+
+static void print_table(FILE *f, const struct demo *d)
+{
+	char text[64];
+
+	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (!d->options.model[i]->for_cpu)
+			fprintf(f, " %14s", d->options.model[i]->name);
+	fputc('\n', f);
+	for (unsigned row = 0; row < TABLE_ROWS; row++) {
+		fprintf(f, "  %-36s", demo_table_names[row]);
+		for (unsigned i = 0; i < d->options.nr_models; i++) {
+			const struct model *m = d->options.model[i];
+
+			if (m->for_cpu)
+				continue;
+			demo_table_cell(d, row, m->name, text, sizeof(text));
+			fprintf(f, " %14s", text);
+		}
+		fputc('\n', f);
+	}
+}
+
+/* ---- conclusions ---- */
+
+/* Breaks at blanks, so that lines have at most 100 columns. */
+static void print_folded(FILE *f, const char *indent, const char *text)
+{
+	size_t room = 100 - strlen(indent);
+
+	while (*text) {
+		size_t len = strlen(text);
+
+		if (len > room) {
+			len = room;
+			while (len && text[len] != ' ')
+				len--;
+			if (!len)
+				len = room;
+		}
+		fprintf(f, "%s%.*s\n", indent, (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
+}
+
+static void print_claims(FILE *f, const struct demo *d)
+{
+	fputs("\nClaims\n", f);
+	for (int i = 0; i < DEMO_CLAIMS; i++) {
+		const struct demo_claim *c = &d->claim[i];
+
+		if (!demo_wants(d, i + 1))
+			continue;
+		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
+			demo_verdict_names[c->verdict]);
+		if (c->verdict == CLAIM_NOT_MEASURED)
+			print_folded(f, "     ", c->reason);
+		print_folded(f, "     ", c->measured);
+	}
+}
+
+static void print_advice(FILE *f, const struct demo *d)
+{
+	char text[1500];
+
+	fputs("\nWhen to pick which, by these figures\n", f);
+	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
+		fprintf(f, "  %s\n", demo_advice_names[i]);
+		demo_advice(d, i, text, sizeof(text));
+		print_folded(f, "     ", text);
+	}
+}
+
+void demo_print_text(FILE *f, const struct demo *d)
+{
+	print_host(f, d);
+	print_rows(f, d);
+	print_holds(f, d);
+	print_bursts(f, d);
+	print_scales(f, d);
+	if (!d->options.only)
+		print_table(f, d);
+	print_claims(f, d);
+	if (!d->options.only)
+		print_advice(f, d);
+	fputc('\n', f);
+	if (!isnan(demo_load_cpu(d)))
+		fprintf(f,
+			"The load generator took at most %.0f %% of its "
+			"CPU.\n",
+			demo_load_cpu(d) * 100);
+	demo_warnings(f, d, "warning: ", "\n");
+	if (d->interrupted)
+		fputs("Interrupted: this is what was measured until then.\n",
+		      f);
+	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/* The report: the same result as a page, as Markdown and as JSON. */
+#define _GNU_SOURCE
+#include "../demo.h"
+#include "../../lib/tool.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int write_one(const struct demo *d, const char *dir, const char *name,
+		     void (*print)(FILE *, const struct demo *))
+{
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "we");
+	if (f) {
+		print(f, d);
+		if (!ferror(f) && !fclose(f))
+			return 0;
+	}
+	return fail("cannot write %s: %s", path, strerror(errno));
+}
+
+int demo_write_report(const struct demo *d, const char *dir)
+{
+	if (mkdir(dir, 0777) && errno != EEXIST)
+		return fail("cannot make %s: %s", dir, strerror(errno));
+	return write_one(d, dir, "index.html", demo_print_html) ||
+	       write_one(d, dir, "report.md", demo_print_markdown) ||
+	       write_one(d, dir, "report.json", demo_print_json);
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+/* urt doctor: what this machine can do, and the command that mends the rest. */
+#define _GNU_SOURCE
+#include "../../uring_rt/ring/ring.h"
+#include "../measure/counter.h"
+#include "doctor.h"
+#include "../service/peers/peers.h"
+#include "../lib/tool.h"
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <errno.h>
+
+struct finding {
+	const char *name;
+	bool ok;
+	char text[1536];
+};
+
+static struct finding findings[64];
+static unsigned nr_findings;
+
+void doctor_found(const char *name, bool ok, const char *format, ...)
+{
+	struct finding *f = &findings[nr_findings++];
+	va_list ap;
+
+	f->name = name;
+	f->ok = ok;
+	va_start(ap, format);
+	vsnprintf(f->text, sizeof(f->text), format, ap);
+	va_end(ap);
+}
+
+long doctor_number(const char *path, long otherwise)
+{
+	FILE *f = fopen(path, "re");
+	long n = otherwise;
+
+	if (f) {
+		if (fscanf(f, "%ld", &n) != 1)
+			n = otherwise;
+		fclose(f);
+	}
+	return n;
+}
+
+static void look_at_ring(void)
+{
+	static struct urt__stats_slot stats;
+	struct urt__ring ring;
+	char have[200] = "", lack[200] = "";
+	int err = urt__ring_init(&ring, 64, URT__FEATURES_ALL, &stats);
+	long off = doctor_number("/proc/sys/kernel/io_uring_disabled", 0);
+
+	if (err == -EPERM && off)
+		doctor_found("io_uring", false,
+			     "switched off: as root, sysctl "
+			     "kernel.io_uring_disabled=0");
+	else if (err == -EPERM || err == -EACCES)
+		doctor_found(
+			"io_uring", false,
+			"forbidden, probably by a container's seccomp profile: "
+			"docker run --security-opt seccomp=unconfined");
+	else if (err)
+		doctor_found("io_uring", false,
+			     "%s: Linux 6.1 or later is needed",
+			     strerror(-err));
+	if (err)
+		return;
+	for (unsigned i = 0; i < URT__FEATURE_COUNT; i++) {
+		bool has = ring.features & (1u << i);
+		char *list = has ? have : lack;
+
+		/* Of the ring; the others are found out when they are used. */
+		if (i > URT__FEATURE_BIT_REG_RING &&
+		    i != URT__FEATURE_BIT_NO_IOWAIT)
+			continue;
+		snprintf(list + strlen(list), 200 - strlen(list), " %s",
+			 urt__feature_info[i].name);
+	}
+	doctor_found("io_uring", true, "works, with%s%s%s",
+		     *have ? have : " nothing",
+		     *lack ? "; this kernel lacks" : "", lack);
+	doctor_look_at_operations(urt__ring_ops(&ring));
+	urt__ring_destroy(&ring);
+}
+
+static void look_at_bpf(void)
+{
+	char why[256];
+	struct counter *c = counter_open(why, sizeof(why));
+
+	doctor_found("eBPF", c, "%s", c ? "the counting programs load" : why);
+	counter_close(c);
+}
+
+static void look_at_limits(void)
+{
+	struct rlimit r;
+	long maps = doctor_number("/proc/sys/vm/max_map_count", 0);
+	long pids = doctor_number("/proc/sys/kernel/pid_max", 0);
+
+	getrlimit(RLIMIT_MEMLOCK, &r);
+	if (r.rlim_cur == RLIM_INFINITY)
+		doctor_found("memlock", true, "no limit");
+	else
+		doctor_found(
+			"memlock", r.rlim_cur >= 8 << 20 || !geteuid(),
+			"%ld KiB: matters to io_uring's registered buffers, and "
+			"to BPF before Linux 5.11 (ulimit -l)",
+			(long)(r.rlim_cur >> 10));
+	getrlimit(RLIMIT_NOFILE, &r);
+	doctor_found("descriptors", r.rlim_max >= 4096,
+		     "%ld open files now, %ld at most%s", (long)r.rlim_cur,
+		     (long)r.rlim_max,
+		     r.rlim_max >= 4096 ? "" : ": raise it (ulimit -Hn 65536)");
+	doctor_found("threads", pids >= 1024,
+		     "pid_max is %ld: the thread model ends there", pids);
+	doctor_found(
+		"mappings", maps >= 65530,
+		"max_map_count is %ld: matters to kernels before 6.13, where a "
+		"stack guard is a mapping",
+		maps);
+}
+
+/* What BPF stands on, each by itself: one of them is what is missing. */
+static void look_at_btf(void)
+{
+	bool ok = !access("/sys/kernel/btf/vmlinux", R_OK);
+
+	doctor_found(
+		"BTF", ok, "%s",
+		ok ? "/sys/kernel/btf/vmlinux can be read"
+		   : "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
+		     "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
+		     "events");
+}
+
+/* A line of /proc/self/status, as a hexadecimal number. */
+static unsigned long long status_hex(const char *name)
+{
+	unsigned long long n = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			n = strtoull(line + strlen(name), NULL, 16);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+#define CAP_SYS_ADMIN_ 21
+#define CAP_PERFMON_   38
+#define CAP_BPF_       39
+
+static void look_at_privileges(void)
+{
+	unsigned long long caps = status_hex("CapEff:");
+	bool admin = caps >> CAP_SYS_ADMIN_ & 1;
+	bool ok = admin || (caps >> CAP_BPF_ & 1 && caps >> CAP_PERFMON_ & 1);
+	bool filtered = status_hex("Seccomp:") == 2;
+
+	doctor_found(
+		"privileges", ok, "%s",
+		ok ? "BPF is allowed to this process"
+		   : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
+		     "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
+	doctor_found(
+		"seccomp", !filtered, "%s",
+		filtered
+			? "system calls are filtered, as in a container: docker "
+			  "run --security-opt seccomp=unconfined"
+			: "no system calls are filtered");
+}
+
+static void look_at_perf(void)
+{
+	long paranoid =
+		doctor_number("/proc/sys/kernel/perf_event_paranoid", 4);
+	bool root = !geteuid();
+	bool tracefs = !access("/sys/kernel/tracing/events", R_OK) ||
+		       !access("/sys/kernel/debug/tracing/events", R_OK);
+
+	doctor_found(
+		"perf events", root || paranoid <= 1,
+		"the rung below BPF; perf_event_paranoid is %ld%s", paranoid,
+		root || paranoid <= 1
+			? ""
+			: ": as root, sysctl kernel.perf_event_paranoid=1");
+	doctor_found(
+		"tracefs", tracefs, "%s",
+		tracefs ? "mounted: perf events count system calls and io_uring"
+			: "not mounted: only perf events without BPF need it; "
+			  "mount -t tracefs tracefs /sys/kernel/tracing");
+}
+
+static void look_at_cgroups(void)
+{
+	bool ok = !access("/sys/fs/cgroup/cgroup.procs", R_OK) ||
+		  !access("/sys/fs/cgroup/unified/cgroup.procs", R_OK);
+
+	doctor_found(
+		"cgroups", ok, "%s",
+		ok ? "a cgroup2 mount is there: urt stat -G"
+		   : "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
+		     "/sys/fs/cgroup/unified");
+}
+
+static void look_at_tools(void)
+{
+	static const struct {
+		const char *name, *command;
+	} tools[] = {
+		{ "strace", "strace -V 2>/dev/null" },
+		{ "perf", "perf version 2>/dev/null" },
+		{ "bpftool", "{ bpftool version || /usr/sbin/bpftool version; "
+			     "} 2>/dev/null" },
+		{ "clang", "clang --version 2>/dev/null" },
+	};
+	char version[64];
+
+	for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
+		peer_version(tools[i].command, version, sizeof(version));
+		doctor_found(
+			tools[i].name, *version, "%s",
+			*version ? version
+				 : "not installed; only to build or to compare "
+				   "with: `make deps`");
+	}
+}
+
+static void look_at_peers(void)
+{
+	char version[64];
+
+	peer_version("node --version 2>/dev/null", version, sizeof(version));
+	doctor_found("Node", *version, "%s",
+		     *version ? version : "not installed: `make peers`");
+	peer_version("go version 2>/dev/null", version, sizeof(version));
+	doctor_found("Go", *version, "%s",
+		     *version ? version : "not installed: `make peers`");
+}
+
+static void print_json(void)
+{
+	struct json j = { .out = stdout };
+
+	json_object(&j, NULL);
+	json_string(&j, "schema", "urt.doctor.v1");
+	json_array(&j, "findings");
+	for (unsigned i = 0; i < nr_findings; i++) {
+		json_object(&j, NULL);
+		json_string(&j, "name", findings[i].name);
+		json_string(&j, "ok", findings[i].ok ? "yes" : "no");
+		json_string(&j, "text", findings[i].text);
+		json_end_object(&j);
+	}
+	json_end_array(&j);
+	json_end_object(&j);
+}
+
+/* Nothing of that name was found wanting. */
+static bool fine(const char *name)
+{
+	for (unsigned i = 0; i < nr_findings; i++)
+		if (!strcmp(findings[i].name, name) && !findings[i].ok)
+			return false;
+	return true;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct utsname u;
+	int major = 0, minor = 0;
+	bool json = argc == 2 && !strcmp(argv[1], "--json");
+
+	if (argc > 1 && !json) {
+		fputs("usage: urt doctor [--json]\n"
+		      "\n"
+		      "What this machine can do, and the command that mends "
+		      "what it cannot.\n"
+		      "Exit status 1 if io_uring or eBPF cannot be used.\n"
+		      "\n"
+		      "  --json   one JSON document (schema urt.doctor.v1)\n",
+		      strcmp(argv[1], "--help") ? stderr : stdout);
+		return strcmp(argv[1], "--help") ? EXIT_BAD : 0;
+	}
+	uname(&u);
+	sscanf(u.release, "%d.%d", &major, &minor);
+	doctor_found("kernel", major > 6 || (major == 6 && minor >= 1),
+		     "Linux %s%s", u.release,
+		     major > 6 || (major == 6 && minor >= 1)
+			     ? ""
+			     : ": 6.1 or later is what this is made for");
+	look_at_ring();
+	look_at_bpf();
+	look_at_btf();
+	look_at_privileges();
+	doctor_look_at_container();
+	look_at_perf();
+	look_at_cgroups();
+	look_at_limits();
+	look_at_tools();
+	look_at_peers();
+	if (json) {
+		print_json();
+	} else {
+		for (unsigned i = 0; i < nr_findings; i++)
+			printf("%-3s  %-12s %s\n", findings[i].ok ? "ok" : "NO",
+			       findings[i].name, findings[i].text);
+	}
+	return fine("io_uring") && fine("eBPF") ? 0 : EXIT_BAD;
+}

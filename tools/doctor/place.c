@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What surrounds the program: a container takes away in many small ways what
+ * the machine has, and each shows up as another error. And what is done for
+ * operations of io_uring that the running kernel lacks.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/wait/ops.h"
+#include "doctor.h"
+#include "../lib/tool.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- operations ---- */
+
+enum { NEED, POOL, PLAIN, POLL, SLICES, COPY };
+
+static const char *const instead[] = {
+	[NEED] = "nothing else does: runs do not start",
+	[POOL] = "the system call, on the thread pool",
+	[PLAIN] = "the system call, which does not wait",
+	[POLL] = "the descriptor is polled, then the system call made",
+	[SLICES] = "the system call on the thread pool, 50 ms at a time",
+	[COPY] = "the operation that copies",
+};
+
+static const struct op {
+	const char *name, *kernel, *call;
+	uint8_t opcode, fallback;
+} table[] = {
+#define X(symbol, opcode, kernel, fallback, call) \
+	{ #symbol, kernel, #call, opcode, fallback },
+	URT__OPS(X)
+#undef X
+};
+
+/* One line for each fallback, with the operations that take it. */
+void doctor_look_at_operations(uint64_t ops)
+{
+	bool all = true;
+
+	for (unsigned f = 0; f < ARRAY_LEN(instead); f++) {
+		char list[1024] = "";
+		unsigned n = 0;
+
+		for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+			const struct op *op = &table[i];
+
+			if (op->fallback != f || ops >> op->opcode & 1)
+				continue;
+			snprintf(list + strlen(list),
+				 sizeof(list) - strlen(list),
+				 "%s%s (Linux %s; %s)", n++ ? ", " : "",
+				 op->name, op->kernel, op->call);
+		}
+		if (n)
+			doctor_found("operations", f != NEED,
+				     "this kernel's io_uring lacks %s. "
+				     "Instead: %s",
+				     list, instead[f]);
+		all &= !n;
+	}
+	if (all)
+		doctor_found("operations", true,
+			     "all %zu that the runtime uses are there",
+			     ARRAY_LEN(table));
+}
+
+/* ---- container ---- */
+
+static bool file_has(const char *path, const char *what)
+{
+	char line[1024];
+	bool has = false;
+	FILE *f = fopen(path, "re");
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = strstr(line, what);
+	if (f)
+		fclose(f);
+	return has;
+}
+
+static void look_at_runtime(void)
+{
+	static const struct {
+		const char *path, *what, *name;
+	} signs[] = {
+		{ "/.dockerenv", NULL, "Docker" },
+		{ "/run/.containerenv", NULL, "Podman" },
+		{ "/proc/1/cgroup", "kubepods", "Kubernetes" },
+		{ "/proc/1/cgroup", "docker", "Docker" },
+		{ "/proc/1/cgroup", "lxc", "LXC" },
+		{ "/proc/1/environ", "container=", "a container" },
+	};
+	const char *name = NULL;
+
+	for (unsigned i = 0; i < ARRAY_LEN(signs) && !name; i++)
+		if (signs[i].what ? file_has(signs[i].path, signs[i].what)
+				  : !access(signs[i].path, F_OK))
+			name = signs[i].name;
+	if (name)
+		doctor_found("container", true,
+			     "%s: what it forbids or hides is below", name);
+	else
+		doctor_found("container", true, "none that is known here");
+}
+
+static void look_at_namespaces(void)
+{
+	unsigned inside, outside, n;
+	bool whole = true;
+	FILE *f = fopen("/proc/self/uid_map", "re");
+
+	if (f) {
+		whole = fscanf(f, "%u %u %u", &inside, &outside, &n) == 3 &&
+			!inside && !outside && n == UINT32_MAX;
+		fclose(f);
+	}
+	doctor_found("user ids", whole, "%s",
+		     whole ? "no user namespace: root is root"
+			   : "in a user namespace, where no capability allows "
+			     "BPF: run it outside (docker run "
+			     "--userns=host; podman: as root)");
+	doctor_found("PIDs", true, "%s",
+		     pid_namespace()
+			     ? "in a PID namespace: PIDs are those in here, "
+			       "and processes outside cannot be named "
+			       "(docker run --pid=host)"
+			     : "of the whole machine");
+}
+
+static void look_at_mounts(void)
+{
+	bool sys = !access("/sys/kernel", R_OK);
+	bool hidden = file_has("/proc/self/mountinfo", "hidepid=") ||
+		      file_has("/proc/self/mountinfo", "subset=pid");
+	bool proc = !access("/proc/1/stat", R_OK) &&
+		    !access("/proc/sys/kernel/pid_max", R_OK);
+
+	doctor_found(
+		"sysfs", sys, "%s",
+		sys ? "mounted"
+		    : "no /sys/kernel, and so no BTF and no cgroups: mount "
+		      "-t sysfs sysfs /sys");
+	doctor_found("procfs", proc && !hidden, "%s",
+		     proc && !hidden ? "all processes can be looked at"
+		     : proc	     ? "mounted with hidepid or subset: other "
+				       "users' processes are not to be seen; mount "
+				       "-o remount,hidepid=0 /proc"
+			    : "parts of /proc are hidden: -p and the limits "
+			      "need them (docker run --security-opt "
+			      "systempaths=unconfined)");
+}
+
+static void look_at_lockdown(void)
+{
+	const char *path = "/sys/kernel/security/lockdown";
+	bool locked = file_has(path, "[confidentiality]");
+
+	doctor_found("lockdown", !locked, "%s",
+		     locked ? "the kernel lets nobody read its memory, which "
+			      "BPF does here: boot with lockdown=integrity, or "
+			      "without Secure Boot"
+		     : access(path, R_OK) ? "none that is to be seen"
+					  : "does not forbid BPF");
+}
+
+void doctor_look_at_container(void)
+{
+	look_at_runtime();
+	look_at_namespaces();
+	look_at_mounts();
+	look_at_lockdown();
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The load generator: many connections of HTTP/1.1 with keep-alive, one thread.
+ *
+ * Closed loop: each connection sends a request when it has read the answer to
+ * the one before, so the rate adapts to the server, and the latencies are those
+ * of a server loaded to its limit. Open loop: requests are due at a given rate
+ * whatever the server does, and a latency counts from the moment at which the
+ * request was due, not from when a connection was free to send it: a server
+ * that stalls is charged with all that it made wait (the coordinated omission
+ * that a closed loop commits is not committed).
+ */
+#ifndef URT_LOAD_H
+#define URT_LOAD_H
+
+#include "../lib/histogram.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct load_options {
+	struct sockaddr_in server; /* whom to load */
+	const char *path;	   /* "/..." */
+	long connections;	   /* at a time */
+	double rate; /* requests per second of the open loop; 0: closed loop */
+	bool hold;   /* each connection asks once, and then waits */
+	/* While connections are opened: requests that wait behind the server,
+	 * so that no more are opened than it takes in; NULL: not known. */
+	const uint64_t *waiting;
+	const char *burst_path; /* asked beside, on its own connection; NULL:
+				     no */
+	int64_t burst_every_ns; /* how often */
+};
+
+/* Latencies of the open loop by the time since the last burst was due. */
+#define LOAD_PHASES 50
+
+struct load_phase {
+	uint64_t count;	 /* requests that were due in it */
+	uint64_t sum_ns; /* of their latencies */
+	uint64_t max_ns; /* the longest of them */
+};
+
+/*
+ * Shared between the generator and whoever watches it. Written by the
+ * generator, but for those that say so. Latencies are kept while recording is
+ * set.
+ */
+struct load_shared {
+	uint64_t completed;	/* answers with status 200 */
+	uint64_t errors;	/* other answers, and connections that broke */
+	uint64_t opened;	/* connections that stood at one time */
+	uint64_t broken;	/* of errors: connections that broke */
+	uint64_t no_length;	/* of errors: answers without Content-Length */
+	uint64_t unanswered;	/* open loop: due and not answered at the end */
+	int64_t connected_ns;	/* when all stood and had answered once (or,
+				   holding, stood); 0: not yet */
+	int64_t last_answer_ns; /* when the last answer came */
+	int recording;		/* by the watcher */
+	int stop;		/* by the watcher */
+	int failed_errno;	/* connecting failed; the generator has ended */
+	struct histogram latency; /* ns */
+	uint64_t bursts;	  /* answered while recording */
+	uint64_t burst_sum_ns;	  /* of their latencies */
+	struct load_phase phase[LOAD_PHASES];
+};
+
+/* Zeroed memory that a forked generator shares. NULL: none. */
+struct load_shared *load_shared_new(void);
+void load_shared_free(struct load_shared *);
+
+/* Runs until shared->stop. 0, or -errno if it could not connect. */
+int load_run(const struct load_options *, struct load_shared *);
+
+#endif

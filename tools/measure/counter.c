@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT
+/* Loading, attaching and reading the BPF programs; see counter.h. */
+#define _GNU_SOURCE
+#include "counter.h"
+#include "../lib/tool.h"
+#include "urt.skel.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Where a map's entries are in this process; the kernel adds to them. */
+struct mapped {
+	void *base;
+	size_t size;   /* of all, bytes */
+	size_t stride; /* from one entry to the next, bytes */
+};
+
+struct counter {
+	struct urt_bpf *bpf;
+	struct bpf_link *link[12];
+	unsigned nr_links;
+	bool has_uring; /* the kernel has the tracepoints of io_uring */
+	int stats_fd;	/* keeps the kernel's run-time statistics on; or < 0 */
+	int nr_cpus;
+	struct mapped counts, calls, threads;
+	unsigned max_threads;
+};
+
+static int silent(enum libbpf_print_level level, const char *format,
+		  va_list args)
+{
+	if (getenv("URT_BPF_LOG"))
+		return vfprintf(stderr, format, args);
+	return 0;
+}
+
+static bool has_tracepoint(const char *name)
+{
+	return libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0;
+}
+
+/* Tracepoints that a kernel may lack: io_uring not built in, or renamed. */
+static void choose_programs(struct urt_bpf *bpf)
+{
+	struct {
+		struct bpf_program *program;
+		const char *tracepoint;
+	} optional[] = {
+		{ bpf->progs.on_submit_req, "io_uring_submit_req" },
+		{ bpf->progs.on_submit_sqe, "io_uring_submit_sqe" },
+		{ bpf->progs.on_punt, "io_uring_queue_async_work" },
+		{ bpf->progs.on_poll_arm, "io_uring_poll_arm" },
+		{ bpf->progs.on_move, "cgroup_attach_task" },
+		{ bpf->progs.on_complete, "io_uring_complete" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(optional); i++)
+		bpf_program__set_autoload(
+			optional[i].program,
+			has_tracepoint(optional[i].tracepoint));
+}
+
+static int attach_all(struct counter *c)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, c->bpf->obj)
+	{
+		struct bpf_link *link;
+
+		if (p == c->bpf->progs.find_threads || bpf_program__fd(p) < 0)
+			continue;
+		link = bpf_program__attach(p);
+		if (libbpf_get_error(link))
+			return (int)libbpf_get_error(link);
+		c->link[c->nr_links++] = link;
+	}
+	return 0;
+}
+
+static void explain(int err, char *why, size_t size)
+{
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		snprintf(why, size,
+			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "
+			 "it has to be built with CONFIG_DEBUG_INFO_BTF");
+	else if (err == EPERM || err == EACCES)
+		snprintf(why, size,
+			 "no privilege for BPF: run as root (sudo), or with "
+			 "CAP_BPF and CAP_PERFMON; in a container, "
+			 "--privileged");
+	else
+		snprintf(why, size,
+			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
+			 "shows the log)",
+			 strerror(err));
+}
+
+/*
+ * From where to where the code is that a page fault passes through. Without
+ * the right to see addresses: nothing, and such waits count as "other".
+ */
+static void find_fault_code(struct urt_bpf *bpf)
+{
+	static const char name[] =
+#if defined(__x86_64__)
+		"asm_exc_page_fault";
+#else
+		"do_mem_abort";
+#endif
+	uint64_t from = 0, to = UINT64_MAX, at;
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], symbol[256];
+
+	for (int pass = 0; f && pass < 2; pass++) {
+		rewind(f);
+		while (fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "%" SCNx64 " %*c %255s", &at,
+				   symbol) != 2)
+				continue;
+			if (!pass && !strcmp(symbol, name))
+				from = at;
+			else if (pass && at > from && at < to)
+				to = at;
+		}
+		if (!from)
+			break;
+	}
+	if (f)
+		fclose(f);
+	bpf->rodata->fault_from = from;
+	bpf->rodata->fault_to = to;
+}
+
+static void configure(struct counter *c, const struct counter_options *o)
+{
+	struct urt_bpf *bpf = c->bpf;
+
+	choose_programs(bpf);
+	if (o->no_syscalls)
+		bpf_program__set_autoload(bpf->progs.on_syscall, false);
+	bpf->rodata->ns_inum = pid_namespace();
+	bpf->rodata->nr_execve = __NR_execve;
+	bpf->rodata->want_times = o->times;
+	bpf->rodata->want_threads = o->threads;
+	c->max_threads = o->threads ? o->threads + 2 : 2;
+	bpf->rodata->max_threads = c->max_threads;
+	find_fault_code(bpf);
+	bpf_map__set_max_entries(bpf->maps.counts, c->nr_cpus * URT_CLASSES);
+	bpf_map__set_max_entries(bpf->maps.calls, c->nr_cpus);
+	bpf_map__set_max_entries(bpf->maps.threads, c->max_threads);
+}
+
+static int map_entries(struct mapped *m, struct bpf_map *map, size_t size,
+		       unsigned n)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	m->stride = (size + 7) & ~(size_t)7;
+	m->size = (m->stride * n + page - 1) & ~(page - 1);
+	m->base = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       bpf_map__fd(map), 0);
+	if (m->base != MAP_FAILED)
+		return 0;
+	m->base = NULL;
+	return -errno;
+}
+
+static int load(struct counter *c)
+{
+	int err = urt_bpf__load(c->bpf);
+
+	if (!err)
+		err = map_entries(&c->counts, c->bpf->maps.counts,
+				  sizeof(struct urt_counts),
+				  c->nr_cpus * URT_CLASSES);
+	if (!err)
+		err = map_entries(&c->calls, c->bpf->maps.calls,
+				  sizeof(struct urt_calls), c->nr_cpus);
+	if (!err)
+		err = map_entries(&c->threads, c->bpf->maps.threads,
+				  sizeof(struct urt_thread), c->max_threads);
+	return err ? err : attach_all(c);
+}
+
+struct counter *counter_open_with(const struct counter_options *options,
+				  char *why, size_t why_size)
+{
+	static const struct counter_options defaults;
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct counter *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c) {
+		snprintf(why, why_size, "out of memory");
+		return NULL;
+	}
+	c->stats_fd = -1;
+	c->nr_cpus = libbpf_num_possible_cpus();
+	libbpf_set_print(silent);
+#if LIBBPF_MAJOR_VERSION == 0
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+#endif
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 */
+	c->bpf = urt_bpf__open();
+	if (!c->bpf) {
+		explain(errno, why, why_size);
+		free(c);
+		return NULL;
+	}
+	configure(c, options ? options : &defaults);
+	err = load(c);
+	if (err) {
+		explain(-err, why, why_size);
+		counter_close(c);
+		return NULL;
+	}
+	c->has_uring = bpf_program__fd(c->bpf->progs.on_complete) >= 0;
+	return c;
+}
+
+struct counter *counter_open(char *why, size_t why_size)
+{
+	return counter_open_with(NULL, why, why_size);
+}
+
+static void unmap(struct mapped *m)
+{
+	if (m->base)
+		munmap(m->base, m->size);
+}
+
+void counter_close(struct counter *c)
+{
+	if (!c)
+		return;
+	for (unsigned i = 0; i < c->nr_links; i++)
+		bpf_link__destroy(c->link[i]);
+	unmap(&c->counts);
+	unmap(&c->calls);
+	unmap(&c->threads);
+	urt_bpf__destroy(c->bpf);
+	counter_measure_cost(c, false);
+	free(c);
+}
+
+void counter_start_at_exec(struct counter *c, pid_t pid)
+{
+	__atomic_store_n(&c->bpf->bss->start_tgid, pid, __ATOMIC_SEQ_CST);
+}
+
+static int run_iterator(struct counter *c)
+{
+	struct bpf_link *link =
+		bpf_program__attach_iter(c->bpf->progs.find_threads, NULL);
+	int fd, err = (int)libbpf_get_error(link);
+	char buf[64];
+	ssize_t n;
+
+	if (err)
+		return err;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		bpf_link__destroy(link);
+		return -errno;
+	}
+	while ((n = read(fd, buf, sizeof(buf))) > 0 ||
+	       (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		;
+	err = n < 0 ? -errno : 0;
+	close(fd);
+	bpf_link__destroy(link);
+	return err;
+}
+
+/* First the threads of io_uring's, then the others. */
+static int find_threads(struct counter *c)
+{
+	int err;
+
+	__atomic_store_n(&c->bpf->bss->attach_io_threads, 1, __ATOMIC_SEQ_CST);
+	err = run_iterator(c);
+	__atomic_store_n(&c->bpf->bss->attach_io_threads, 0, __ATOMIC_SEQ_CST);
+	return err ? err : run_iterator(c);
+}
+
+int counter_attach(struct counter *c, pid_t pid)
+{
+	__atomic_store_n(&c->bpf->bss->attach_tgid, pid, __ATOMIC_SEQ_CST);
+	return find_threads(c);
+}
+
+int counter_attach_all(struct counter *c)
+{
+	__atomic_store_n(&c->bpf->bss->attach_all, true, __ATOMIC_SEQ_CST);
+	return find_threads(c);
+}
+
+/* A cgroup's id is the number of its directory. */
+int counter_attach_cgroup(struct counter *c, const char *directory)
+{
+	struct stat st;
+	struct statfs fs;
+
+	if (statfs(directory, &fs) || stat(directory, &st))
+		return -errno;
+	if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		return -EMEDIUMTYPE;
+	__atomic_store_n(&c->bpf->bss->cgroup_id, st.st_ino, __ATOMIC_SEQ_CST);
+	return find_threads(c);
+}
+
+static void add(void *to, const void *from, size_t size, int sign)
+{
+	uint64_t *t = to;
+	const uint64_t *f = from;
+
+	for (size_t i = 0; i < size / sizeof(*t); i++)
+		t[i] += sign * f[i];
+}
+
+static void *entry(const struct mapped *m, unsigned i)
+{
+	return (char *)m->base + m->stride * i;
+}
+
+/*
+ * How often the kernel did not run a program, because it was running already
+ * on that CPU. Each is an event that was not counted.
+ */
+static uint64_t missed(struct counter *c)
+{
+	struct bpf_program *p;
+	uint64_t n = 0;
+
+	bpf_object__for_each_program(p, c->bpf->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			n += info.recursion_misses;
+	}
+	return n;
+}
+
+int counter_read(struct counter *c, struct counts *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (int cpu = 0; cpu < c->nr_cpus; cpu++) {
+		for (int i = 0; i < URT_CLASSES; i++)
+			add(&out->class[i],
+			    entry(&c->counts, cpu * URT_CLASSES + i),
+			    sizeof(out->class[i]), 1);
+		add(&out->calls, entry(&c->calls, cpu), sizeof(out->calls), 1);
+	}
+	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
+		    missed(c);
+	return 0;
+}
+
+struct urt_thread *counter_threads(struct counter *c, unsigned *n)
+{
+	*n = c->max_threads;
+	return c->max_threads > 2 ? c->threads.base : NULL;
+}
+
+void counts_add(struct counts *a, const struct counts *b)
+{
+	add(a, b, sizeof(*a), 1);
+}
+
+void counts_subtract(struct counts *a, const struct counts *b)
+{
+	add(a, b, sizeof(*a), -1);
+}
+
+bool counter_has_uring(const struct counter *c)
+{
+	return c->has_uring;
+}
+
+void counter_measure_cost(struct counter *c, bool on)
+{
+	if (on && c->stats_fd < 0)
+		c->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (!on && c->stats_fd >= 0) {
+		close(c->stats_fd);
+		c->stats_fd = -1;
+	}
+}
+
+void counter_cost(struct counter *c, uint64_t *runs, uint64_t *ns)
+{
+	struct bpf_program *p;
+
+	*runs = *ns = 0;
+	bpf_object__for_each_program(p, c->bpf->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) < 0 ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		*runs += info.run_cnt;
+		*ns += info.run_time_ns;
+	}
+}
+
+uint64_t counts_switches(const struct counts *c, enum urt_class class)
+{
+	return c->class[class].voluntary + c->class[class].involuntary;
+}
+
+static uint64_t sum(const __u64 *a, size_t n)
+{
+	uint64_t total = 0;
+
+	while (n--)
+		total += *a++;
+	return total;
+}
+
+uint64_t counts_syscalls(const struct counts *c)
+{
+	return sum(c->calls.made, URT_SYSCALL_SLOTS) +
+	       sum(c->calls.made_32, URT_SYSCALLS_32);
+}
+
+uint64_t counts_submitted(const struct counts *c)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		n += sum(c->class[i].submitted, URT_URING_OPS);
+	return n;
+}
+
+uint64_t counts_punted(const struct counts *c)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		n += sum(c->class[i].punted, URT_URING_OPS);
+	return n;
+}
+
+bool counts_all_ended(const struct counts *c)
+{
+	const struct urt_counts *app = &c->class[URT_CLASS_APP];
+
+	return app->ended >= app->tasks;
+}
+
+uint64_t counts_completed(const struct counts *c)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		n += c->class[i].completed;
+	return n;
+}

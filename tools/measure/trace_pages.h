@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The trace rings of programs on uring_rt (base/trace.h): finding them,
+ * switching them on, and reading them as one sequence of events.
+ */
+#ifndef URT_TRACE_PAGES_H
+#define URT_TRACE_PAGES_H
+
+#include "../../uring_rt/base/trace.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define TRACE_PAGES_MAX 64
+
+struct trace_pages;
+
+enum trace_seen_kind {
+	TRACE_EVENT,
+	TRACE_LOST, /* events of that ring, between the last one and the next */
+	TRACE_OVER, /* nothing more comes of this run */
+};
+
+/* What a ring told, or what became of it. */
+struct trace_seen {
+	enum trace_seen_kind kind;
+	int64_t ns;   /* CLOCK_MONOTONIC; of the last one before what is lost */
+	unsigned run; /* which one: a number of our own */
+	unsigned ring; /* 0: threads that are no workers */
+	pid_t pid;
+	uint64_t lost; /* so many */
+	struct urt__trace_event event;
+	const struct urt__trace_page *page; /* but with TRACE_OVER */
+};
+
+/* NULL: out of memory. */
+struct trace_pages *trace_pages_new(void);
+/* Switches off what it had switched on. */
+void trace_pages_free(struct trace_pages *);
+
+/*
+ * A directory for programs that are started from now on, which the environment
+ * tells them: they trace from their first event. False: could not be made.
+ */
+bool trace_pages_launching(struct trace_pages *);
+
+/* Rings of a running process, of all, of those launched; again as they come. */
+void trace_pages_find(struct trace_pages *, pid_t);
+void trace_pages_find_all(struct trace_pages *);
+void trace_pages_find_launched(struct trace_pages *);
+
+/* Takes over a page, e.g. one in this process. */
+bool trace_pages_add(struct trace_pages *, struct urt__trace_page *);
+
+/*
+ * Reads what is there; until the next call, trace_pages_next gives what
+ * happened before this moment. False: rings were so full that it should be
+ * called again at once.
+ */
+bool trace_pages_read(struct trace_pages *);
+/* That moment, ns. */
+int64_t trace_pages_moment(const struct trace_pages *);
+
+/*
+ * The next event in the order of time, if it happened before before_ns. One
+ * coroutine's events are in their order whatever the workers' clocks say.
+ */
+bool trace_pages_next(struct trace_pages *, int64_t before_ns,
+		      struct trace_seen *);
+
+uint64_t trace_pages_lost(const struct trace_pages *);
+/* How many runs were ever found, and those for which there was no place. */
+unsigned trace_pages_runs(const struct trace_pages *);
+unsigned trace_pages_missed(const struct trace_pages *);
+
+#endif

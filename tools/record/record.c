@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt record: a timeline of a command, of running processes or of all, for
+ * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c; what it puts into the
+ * ring buffer is turned into the file at once (timeline.c), so neither side
+ * holds more than its fixed size.
+ */
+#define _GNU_SOURCE
+#include "../lib/launch.h"
+#include "record.skel.h"
+#include "timeline.h"
+#include "../lib/tool.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct options {
+	char **command;
+	const char *out;
+	long pid, duration_ms, buffer_mb, max_mb, coroutines;
+	bool all;
+};
+
+struct recording {
+	struct record_bpf *bpf;
+	struct bpf_link *link[10];
+	unsigned links;
+	struct ring_buffer *ring;
+	struct urt_event *event; /* taken out of the ring, not written yet */
+	unsigned events, events_max;
+	struct timeline *timeline;
+	struct trace_pages *pages; /* NULL: coroutines are not recorded */
+	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
+	int64_t find_ns;  /* when to look for runs next */
+	bool began;	  /* there was something to record */
+};
+
+static const char usage_text[] =
+	"usage: urt record [OPTIONS] [-- COMMAND [ARGUMENT ...]]\n"
+	"\n"
+	"Records switches, wake-ups and io_uring requests of a command and what\n"
+	"it starts, of a running process (-p) or of all (-a), until it ends or\n"
+	"Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`.\n"
+	"Of programs on uring_rt also what workers and coroutines do: they are\n"
+	"told to trace while this runs.\n"
+	"\n"
+	"  -o, --output FILE   default: urt.pftrace\n"
+	"  -p, --pid PID       a running process\n"
+	"  -a, --all-cpus      all processes\n"
+	"      --duration MS   stop after that\n"
+	"      --buffer MIB    between kernel and tool; default 8. What finds\n"
+	"                      it full is dropped, counted and said\n"
+	"      --coroutines N  tracks for so many at a time; default 1000. 0:\n"
+	"                      programs on uring_rt are not told to trace\n"
+	"      --max-size MIB  of the file; default 512. Then it stops\n";
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+	stop = 1;
+}
+
+static int silent(enum libbpf_print_level level, const char *format,
+		  va_list args)
+{
+	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, args) : 0;
+}
+
+/* ---- coroutines ---- */
+
+/* The kernel's programs stamp events by CLOCK_BOOTTIME, runs by _MONOTONIC. */
+static int64_t boot_ahead_ns(void)
+{
+	int64_t best = INT64_MAX, ahead = 0;
+
+	for (int i = 0; i < 9; i++) {
+		int64_t before = now_ns(), boot, after;
+		struct timespec ts;
+
+		clock_gettime(CLOCK_BOOTTIME, &ts);
+		boot = ts.tv_sec * NS_PER_S + ts.tv_nsec;
+		after = now_ns();
+		if (after - before < best) {
+			best = after - before;
+			ahead = boot - before - best / 2;
+		}
+	}
+	return ahead;
+}
+
+/*
+ * What the rings have by now. Runs that began are found by looking; those that
+ * we launched trace from their first event on, and cannot be missed.
+ */
+static bool coroutines_read(struct recording *r, const struct options *o)
+{
+	int64_t now = now_ns();
+
+	if (!r->pages)
+		return true;
+	trace_pages_find_launched(r->pages);
+	if (now >= r->find_ns && o->all)
+		trace_pages_find_all(r->pages);
+	else if (now >= r->find_ns && o->pid)
+		trace_pages_find(r->pages, o->pid);
+	if (now >= r->find_ns)
+		r->find_ns = now + NS_PER_S / 2;
+	return trace_pages_read(r->pages);
+}
+
+/* Non-zero: there is no room for more. */
+static int on_event(void *arg, void *data, size_t size)
+{
+	struct recording *r = arg;
+
+	memcpy(&r->event[r->events++], data, sizeof(*r->event));
+	return r->events == r->events_max ? -EAGAIN : 0;
+}
+
+/* Those of the rings that happened before ns, which is the timeline's. */
+static void coroutines_until(struct recording *r, int64_t ns)
+{
+	struct trace_seen s;
+
+	while (trace_pages_next(r->pages, ns - r->ahead_ns, &s))
+		timeline_coroutine(r->timeline, &s, s.ns + r->ahead_ns);
+}
+
+/*
+ * Writes what the kernel and the rings tell, in one order. The rings are read
+ * first, so of the kernel's events those wait that are younger than that.
+ */
+static void write_events(struct recording *r)
+{
+	int64_t until = INT64_MAX;
+	unsigned i = 0;
+
+	if (r->pages)
+		until = trace_pages_moment(r->pages) + r->ahead_ns;
+	for (; i < r->events && (int64_t)r->event[i].ns <= until; i++) {
+		if (r->pages)
+			coroutines_until(r, r->event[i].ns);
+		timeline_event(r->timeline, &r->event[i]);
+	}
+	if (r->pages)
+		coroutines_until(r, INT64_MAX);
+	r->events -= i;
+	memmove(r->event, r->event + i, r->events * sizeof(*r->event));
+}
+
+/* ---- the kernel's side ---- */
+
+static void choose(struct record_bpf *bpf, const struct options *o)
+{
+	struct bpf_program *const optional[] = { bpf->progs.rec_submit_req,
+						 bpf->progs.rec_submit_sqe,
+						 bpf->progs.rec_punt,
+						 bpf->progs.rec_complete };
+	static const char *const tracepoint[] = { "io_uring_submit_req",
+						  "io_uring_submit_sqe",
+						  "io_uring_queue_async_work",
+						  "io_uring_complete" };
+	size_t bytes = 1 << 20;
+
+	for (unsigned i = 0; i < ARRAY_LEN(optional); i++)
+		bpf_program__set_autoload(
+			optional[i],
+			libbpf_find_vmlinux_btf_id(tracepoint[i],
+						   BPF_TRACE_RAW_TP) > 0);
+	while (bytes < (size_t)o->buffer_mb << 20)
+		bytes *= 2; /* the kernel wants a power of two */
+	bpf_map__set_max_entries(bpf->maps.events, bytes);
+	bpf->rodata->wake_at = bytes / 4;
+	bpf->rodata->ns_inum = pid_namespace();
+}
+
+static bool make_room(struct recording *r)
+{
+	r->events_max =
+		bpf_map__max_entries(r->bpf->maps.events) / sizeof(*r->event);
+	r->event = calloc(r->events_max, sizeof(*r->event));
+	return r->event;
+}
+
+static int attach(struct recording *r)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, r->bpf->obj)
+	{
+		struct bpf_link *link;
+
+		if (p == r->bpf->progs.rec_find || bpf_program__fd(p) < 0)
+			continue;
+		link = bpf_program__attach(p);
+		if (libbpf_get_error(link))
+			return (int)libbpf_get_error(link);
+		r->link[r->links++] = link;
+	}
+	return 0;
+}
+
+static int find_running(struct recording *r, const struct options *o)
+{
+	struct bpf_link *link;
+	char buf[64];
+	int fd;
+
+	r->bpf->bss->attach_tgid = o->pid;
+	r->bpf->bss->attach_all = o->all;
+	link = bpf_program__attach_iter(r->bpf->progs.rec_find, NULL);
+	if (libbpf_get_error(link))
+		return (int)libbpf_get_error(link);
+	fd = bpf_iter_create(bpf_link__fd(link));
+	while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
+		;
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return fd < 0 ? -errno : 0;
+}
+
+static int recording_open(struct recording *r, const struct options *o)
+{
+	int err;
+
+	libbpf_set_print(silent);
+#if LIBBPF_MAJOR_VERSION == 0
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+#endif
+	r->bpf = record_bpf__open();
+	if (!r->bpf)
+		return -errno;
+	choose(r->bpf, o);
+	err = record_bpf__load(r->bpf);
+	if (err)
+		return err;
+	if (!make_room(r))
+		return -ENOMEM;
+	r->ring = ring_buffer__new(bpf_map__fd(r->bpf->maps.events), on_event,
+				   r, NULL);
+	if (!r->ring)
+		return -errno;
+	return attach(r);
+}
+
+static void recording_close(struct recording *r)
+{
+	for (unsigned i = 0; i < r->links; i++)
+		bpf_link__destroy(r->link[i]);
+	ring_buffer__free(r->ring);
+	record_bpf__destroy(r->bpf);
+	trace_pages_free(r->pages);
+	free(r->event);
+}
+
+/* ---- recording ---- */
+
+static bool room(const struct recording *r, const struct options *o)
+{
+	int64_t size = timeline_size(r->timeline);
+
+	if (size >= 0 && size < (int64_t)o->max_mb << 20)
+		return true;
+	if (size >= 0)
+		fprintf(stderr,
+			"urt: the file has %ld MiB (--max-size): stopped\n",
+			o->max_mb);
+	return false;
+}
+
+/* All there is by now; false: there may be more already. */
+static bool take(struct recording *r, const struct options *o)
+{
+	bool calm = coroutines_read(r, o);
+
+	if (r->events < r->events_max)
+		ring_buffer__consume(r->ring);
+	write_events(r);
+	return calm && r->events < r->events_max / 2;
+}
+
+/* Until the command ends, the time is over, or we are told to stop. */
+static int follow(struct recording *r, const struct options *o, pid_t child)
+{
+	struct pollfd events = { ring_buffer__epoll_fd(r->ring), POLLIN, 0 };
+	int64_t end = o->duration_ms ? now_ns() + o->duration_ms * NS_PER_MS
+				     : INT64_MAX;
+	int status = 0;
+	bool ended = false, calm = true;
+
+	r->began = true;
+	while (!stop && !ended && now_ns() < end && room(r, o)) {
+		poll(&events, 1, calm ? 20 : 1);
+		calm = take(r, o);
+		if (child)
+			ended = waitpid(child, &status, WNOHANG) == child;
+		else if (o->pid)
+			ended = kill(o->pid, 0) && errno == ESRCH;
+	}
+	if (child && !ended) {
+		kill(child, SIGTERM);
+		waitpid(child, &status, 0);
+		status = 0;
+	}
+	for (int i = 0; i < 2 && room(r, o); i++)
+		take(r, o);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
+}
+
+static int run(struct recording *r, const struct options *o)
+{
+	struct launch l = { 0 };
+	int err;
+
+	if (r->pages)
+		coroutines_read(r, o);
+	if (!o->command) {
+		err = find_running(r, o);
+		return err ? fail("cannot record what is running: %s",
+				  strerror(-err))
+			   : follow(r, o, 0);
+	}
+	if (r->pages && !trace_pages_launching(r->pages))
+		return fail("cannot make a directory for trace rings: %s",
+			    strerror(errno));
+	err = launch(&l, o->command, NULL, -1, -1);
+	if (err)
+		return fail("cannot start a process: %s", strerror(-err));
+	if (o->all || o->pid)
+		err = find_running(r, o);
+	else
+		r->bpf->bss->start_tgid = l.pid;
+	if (!err)
+		err = launch_go(&l);
+	return err ? fail("cannot run \"%s\": %s", o->command[0],
+			  strerror(-err))
+		   : follow(r, o, l.pid);
+}
+
+static bool recording_begin(struct recording *r, FILE *f,
+			    const struct options *o)
+{
+	r->timeline = timeline_new(f, o->coroutines);
+	r->ahead_ns = boot_ahead_ns();
+	if (o->coroutines)
+		r->pages = trace_pages_new();
+	return r->timeline && (r->pages || !o->coroutines);
+}
+
+/* Says what the file has, and what it lacks. */
+static int recording_end(struct recording *r, FILE *f, const struct options *o,
+			 int code)
+{
+	struct timeline_lost lost = { r->bpf ? r->bpf->bss->dropped : 0, 0 };
+	unsigned runs = 0, missed = 0;
+	int64_t size;
+
+	if (r->pages) {
+		lost.coroutine_events = trace_pages_lost(r->pages);
+		runs = trace_pages_runs(r->pages);
+		missed = trace_pages_missed(r->pages);
+	}
+	recording_close(r);
+	size = timeline_finish(r->timeline, &lost);
+	if (fclose(f) || size < 0)
+		return fail("cannot write all of %s: %s; what fits is there",
+			    o->out, strerror(errno));
+	if (!r->began)
+		return code;
+	fprintf(stderr, "urt: %s: %.1f MiB, %" PRIu64 " events dropped", o->out,
+		size / 1048576.0, lost.events);
+	if (runs)
+		fprintf(stderr,
+			", %" PRIu64 " of coroutines overwritten in %u run%s",
+			lost.coroutine_events, runs, runs > 1 ? "s" : "");
+	if (missed)
+		fprintf(stderr, ", %u more not traced", missed);
+	fputc('\n', stderr);
+	return code;
+}
+
+static int record(const struct options *o)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct recording r = { 0 };
+	FILE *f = fopen(o->out, "we");
+	int code, err;
+
+	if (!f)
+		return fail("cannot write %s: %s", o->out, strerror(errno));
+	if (!recording_begin(&r, f, o))
+		return fail("out of memory");
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	err = recording_open(&r, o);
+	if (err)
+		code = fail("recording needs BPF: %s (`urt doctor` says how to "
+			    "get it)",
+			    strerror(-err));
+	else
+		code = run(&r, o);
+	return recording_end(&r, f, o, code);
+}
+
+int cmd_record(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "all-cpus", no_argument, NULL, 'a' },
+		{ "duration", required_argument, NULL, 'd' },
+		{ "buffer", required_argument, NULL, 'b' },
+		{ "max-size", required_argument, NULL, 'm' },
+		{ "coroutines", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct options o = { .out = "urt.pftrace",
+			     .buffer_mb = 8,
+			     .max_mb = 512,
+			     .coroutines = 1000 };
+	bool ok = true;
+	int opt;
+
+	while (ok &&
+	       (opt = getopt_long(argc, argv, "+o:p:ah", longs, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(usage_text, stdout);
+			return 0;
+		}
+		if (opt == 'o')
+			o.out = optarg;
+		else if (opt == 'a')
+			o.all = true;
+		else if (opt == 'p')
+			ok = parse_number("-p", optarg, 1, 1 << 22, &o.pid);
+		else if (opt == 'd')
+			ok = parse_number("--duration", optarg, 1, 1 << 30,
+					  &o.duration_ms);
+		else if (opt == 'b')
+			ok = parse_number("--buffer", optarg, 1, 1024,
+					  &o.buffer_mb);
+		else if (opt == 'c')
+			ok = parse_number("--coroutines", optarg, 0, 100000,
+					  &o.coroutines);
+		else if (opt == 'm')
+			ok = parse_number("--max-size", optarg, 1, 1 << 20,
+					  &o.max_mb);
+		else
+			return fail("`urt record --help` lists the options");
+	}
+	if (!ok)
+		return EXIT_BAD;
+	if (optind < argc)
+		o.command = argv + optind;
+	if (!o.command && !o.pid && !o.all)
+		return fail("record: give a command after --, -p PID or -a");
+	if (o.pid && kill(o.pid, 0) && errno == ESRCH)
+		return fail("no process has the PID %ld", o.pid);
+	return record(&o);
+}

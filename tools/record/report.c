@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt report: what a timeline of `urt record` says, as text: who waited on
+ * what, the longest stalls, how long threads waited for a CPU once they were
+ * woken, how long io_uring requests took, and the same of coroutines. It reads
+ * the file as any reader of Perfetto's format would, packet by packet, and
+ * holds sums only; a file that ends in the middle of a packet is read up to
+ * there, and that is said.
+ */
+#define _GNU_SOURCE
+#include "report.h"
+#include "perfetto.pb-c.h"
+#include "timeline.h"
+#include "../lib/tool.h"
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PACKET (1 << 20) /* larger ones are no packet of ours */
+
+static const char usage_text[] =
+	"usage: urt report [OPTIONS] [FILE]\n"
+	"\n"
+	"What a timeline of `urt record` says; FILE: default urt.pftrace.\n"
+	"\n"
+	"  -n, --lines N   of each table; default 20\n"
+	"      --json      one JSON document (schema urt.report.v1)\n";
+
+/* ---- tables ---- */
+
+static struct report_track *track_of(struct report *r, uint64_t uuid)
+{
+	uint64_t at = uuid * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+
+	for (unsigned i = 0; i < REPORT_TRACKS; i++) {
+		struct report_track *t = &r->track[(at + i) % REPORT_TRACKS];
+
+		if (!t->uuid)
+			t->uuid = uuid;
+		if (t->uuid == uuid)
+			return t;
+	}
+	r->left_out++;
+	return NULL;
+}
+
+static struct report_sum *sum_of(struct report *r, const struct report_track *t)
+{
+	const struct report_track *own = t->kind == REPORT_THREAD ? t : NULL;
+	uint64_t at = own ? own->uuid : t->kind;
+
+	for (const char *c = t->open; *c; c++)
+		at = at * 31 + *c;
+	for (unsigned i = 0; i < REPORT_SUMS; i++) {
+		struct report_sum *s = &r->sum[(at + i) % REPORT_SUMS];
+
+		if (!*s->what) {
+			s->kind = t->kind;
+			s->track = own;
+			snprintf(s->what, REPORT_NAME, "%s", t->open);
+		}
+		if (s->kind == t->kind && s->track == own &&
+		    !strcmp(s->what, t->open))
+			return s;
+	}
+	r->left_out++;
+	return NULL;
+}
+
+/* ---- reading ---- */
+
+static void describe(struct report *r, const Urt__TrackDescriptor *d)
+{
+	struct report_track *t = track_of(r, d->uuid);
+
+	if (!t)
+		return;
+	t->thread = d->thread != NULL;
+	if (d->thread)
+		snprintf(t->name, REPORT_NAME, "%.40s (%" PRId64 ")",
+			 d->thread->thread_name ? d->thread->thread_name : "",
+			 d->thread->tid);
+	else if (d->name)
+		snprintf(t->name, REPORT_NAME, "%s", d->name);
+}
+
+static const Urt__DebugAnnotation *note(const Urt__TrackEvent *e,
+					const char *name)
+{
+	for (size_t i = 0; i < e->n_debug_annotations; i++)
+		if (e->debug_annotations[i]->name &&
+		    !strcmp(e->debug_annotations[i]->name, name))
+			return e->debug_annotations[i];
+	return NULL;
+}
+
+static uint64_t value(const Urt__TrackEvent *e, const char *name)
+{
+	const Urt__DebugAnnotation *n = note(e, name);
+
+	return n ? n->uint_value : 0;
+}
+
+static bool is(const Urt__TrackEvent *e, const char *category)
+{
+	return e->n_categories && !strcmp(e->categories[0], category);
+}
+
+static void keep_stall(struct report_stall *list, const struct report_stall *s)
+{
+	int at = REPORT_STALLS;
+
+	while (at && list[at - 1].ns < s->ns)
+		at--;
+	if (at == REPORT_STALLS)
+		return;
+	memmove(&list[at + 1], &list[at],
+		(REPORT_STALLS - 1 - at) * sizeof(*s));
+	list[at] = *s;
+}
+
+/* by: who ended it, or NULL. */
+static void keep_wait(struct report *r, const struct report_track *t,
+		      uint64_t ns, const char *by)
+{
+	struct report_stall s = { .at_ns = t->since_ns,
+				  .ns = ns - t->since_ns };
+
+	if (!strcmp(t->open, TIMELINE_RUNNING))
+		return;
+	snprintf(s.who, REPORT_NAME, "%s", t->name);
+	snprintf(s.what, REPORT_NAME, "%s", t->open);
+	snprintf(s.by, REPORT_NAME, "%s", by ? by : "");
+	keep_stall(t->kind == REPORT_THREAD ? r->stall : r->coro_stall, &s);
+}
+
+/* next: the slice that begins as this one ends, or NULL. */
+static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
+		      const Urt__TrackEvent *next)
+{
+	const Urt__DebugAnnotation *by =
+		next ? note(next, TIMELINE_WOKEN_BY) : NULL;
+	struct report_sum *s;
+
+	if (!*t->open || ns < t->since_ns)
+		return;
+	if (t->kind == REPORT_THREAD || t->kind == REPORT_CORO)
+		keep_wait(r, t, ns, by ? by->string_value : NULL);
+	s = t->kind == REPORT_OTHER ? NULL : sum_of(r, t);
+	*t->open = '\0';
+	if (!s)
+		return;
+	s->n++;
+	s->ns += ns - t->since_ns;
+	if (ns - t->since_ns > s->most_ns) {
+		s->most_ns = ns - t->since_ns;
+		snprintf(s->most_of, REPORT_NAME, "%s", t->name);
+	}
+}
+
+static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
+			const Urt__TrackEvent *e)
+{
+	const char *name = e->name ? e->name : "?";
+	bool runs = is(e, TIMELINE_CORO_RUN);
+
+	if (is(e, TIMELINE_LIFE)) {
+		snprintf(t->name, REPORT_NAME, "%s", name);
+		return;
+	}
+	snprintf(t->open, REPORT_NAME, "%s", name);
+	t->since_ns = ns;
+	if (is(e, TIMELINE_CORO_WAIT))
+		t->kind = REPORT_CORO;
+	else if (runs || is(e, TIMELINE_RUNNABLE))
+		t->kind = REPORT_OTHER;
+	else
+		t->kind = t->thread ? REPORT_THREAD : REPORT_REQUEST;
+	if (note(e, TIMELINE_LATENCY))
+		histogram_add(runs ? &r->coro_latency : &r->latency,
+			      value(e, TIMELINE_LATENCY));
+}
+
+static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
+		  const Urt__TrackEvent *next)
+{
+	struct report_track *t = track_of(r, e->track_uuid);
+
+	if (!r->first_ns || ns < r->first_ns)
+		r->first_ns = ns;
+	if (ns > r->last_ns)
+		r->last_ns = ns;
+	r->dropped += value(e, TIMELINE_DROPPED);
+	r->overwritten += value(e, TIMELINE_OVERWRITTEN);
+	r->untracked += value(e, TIMELINE_UNTRACKED);
+	if (!t)
+		return;
+	if (e->type == URT__TRACK_EVENT__TYPE__SLICE_END)
+		end_slice(r, t, ns, next);
+	else if (e->type == URT__TRACK_EVENT__TYPE__SLICE_BEGIN)
+		begin_slice(r, t, ns, e);
+}
+
+/* The next packet, or NULL: the end. */
+static Urt__TracePacket *next_packet(struct report *r, FILE *f)
+{
+	static uint8_t buf[PACKET];
+	Urt__TracePacket *p;
+	size_t size = 0;
+	int c = getc(f), shift = 0;
+
+	if (c == EOF)
+		return NULL;
+	r->cut = true;
+	if (c != 0x0a)
+		return NULL;
+	do {
+		c = getc(f);
+		if (c == EOF || shift > 28)
+			return NULL;
+		size |= (size_t)(c & 0x7f) << shift;
+		shift += 7;
+	} while (c & 0x80);
+	if (size > PACKET || fread(buf, 1, size, f) != size)
+		return NULL;
+	p = urt__trace_packet__unpack(NULL, size, buf);
+	if (p)
+		r->cut = false;
+	return p;
+}
+
+/* A thread's slice ends where its next begins: one packet is looked ahead. */
+static void read_all(struct report *r, FILE *f)
+{
+	Urt__TracePacket *p = next_packet(r, f), *next;
+
+	for (; p; p = next) {
+		const Urt__TrackEvent *then = NULL;
+
+		next = next_packet(r, f);
+		r->packets++;
+		if (next && next->track_event && p->track_event &&
+		    next->track_event->track_uuid == p->track_event->track_uuid)
+			then = next->track_event;
+		if (p->track_descriptor)
+			describe(r, p->track_descriptor);
+		if (p->track_event)
+			event(r, p->timestamp, p->track_event, then);
+		urt__trace_packet__free_unpacked(p, NULL);
+	}
+}
+
+/* ---- the command ---- */
+
+static int longest_first(const void *a, const void *b)
+{
+	const struct report_sum *x = a, *y = b;
+
+	return (x->ns < y->ns) - (x->ns > y->ns);
+}
+
+int cmd_report(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "lines", required_argument, NULL, 'n' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	static struct report r;
+	const char *path = "urt.pftrace";
+	bool json = false;
+	long lines = 20;
+	FILE *f;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "n:h", longs, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(usage_text, stdout);
+			return 0;
+		}
+		if (opt == 'j')
+			json = true;
+		else if (opt != 'n')
+			return fail("`urt report --help` lists the options");
+		else if (!parse_number("-n", optarg, 1, REPORT_SUMS, &lines))
+			return EXIT_BAD;
+	}
+	if (optind < argc)
+		path = argv[optind++];
+	if (optind < argc)
+		return fail("report: \"%s\" is too much", argv[optind]);
+	f = fopen(path, "re");
+	if (!f)
+		return fail("cannot read %s: %s", path, strerror(errno));
+	read_all(&r, f);
+	fclose(f);
+	if (!r.packets)
+		return fail("%s is no timeline of urt record", path);
+	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
+	if (json)
+		report_print_json(&r);
+	else
+		report_print(&r, path, lines);
+	return 0;
+}

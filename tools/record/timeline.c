@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From events to a timeline. A thread's track is a row of slices: running, or
+ * waiting in what it waits in; when it runs again, the slice tells who woke it
+ * and how long it then had to wait for a CPU. A request of io_uring is a slice
+ * in a lane of its process (as many lanes as there are requests at a time),
+ * tied by a flow to where it was submitted and to who completed it.
+ *
+ * Memory is bounded: tables of fixed size, open addressing; what finds no
+ * place is counted with the dropped events. Encoding: timeline_write.c; what
+ * coroutines do: timeline_coro.c.
+ */
+#define _GNU_SOURCE
+#include "timeline.h"
+#include "timeline_coro.h"
+#include "timeline_write.h"
+#include "../lib/tool.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define THREADS	 32768 /* powers of two */
+#define REQUESTS 131072
+#define LANES	 4096
+
+struct thread {
+	uint32_t tid, pid; /* tid 0: a free place */
+	char comm[16];	   /* the name that was written */
+	bool open;	   /* a slice is */
+	uint64_t woken_ns; /* since when it waits for a CPU; 0: it does not */
+	uint32_t woken_by;
+	char waker[17];
+	uint64_t flow; /* of the waking; 0: its waker is not traced */
+};
+
+struct request {
+	uint64_t key; /* its address; 0: a free place, 1: a used one */
+	uint64_t flow;
+	uint64_t track;
+	uint32_t lane;
+	uint8_t op;
+	bool awaited; /* by a coroutine, where its flow ends */
+};
+
+struct timeline {
+	struct timeline_file out;
+	struct coro_timeline *coro;
+	uint64_t last_ns, no_place;
+	struct thread thread[THREADS];
+	struct request request[REQUESTS];
+	uint32_t lane_pid[LANES]; /* whose request is in it; 0: nobody's */
+	bool lane_named[LANES];
+	uint32_t lane_owner[LANES]; /* whose it is, once named */
+};
+
+static void name_thread(struct timeline *t, const struct urt_event *e)
+{
+	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
+	Urt__ThreadDescriptor thread = URT__THREAD_DESCRIPTOR__INIT;
+	Urt__ProcessDescriptor process = URT__PROCESS_DESCRIPTOR__INIT;
+	char name[17] = "";
+
+	memcpy(name, e->comm, sizeof(e->comm));
+	if (e->pid == e->tid) {
+		d.uuid = timeline_process(e->pid);
+		d.process = &process;
+		process.has_pid = true;
+		process.pid = e->pid;
+		process.process_name = name;
+		timeline_describe(&t->out, &d);
+		d.process = NULL;
+	}
+	d.uuid = timeline_thread(e->tid);
+	d.has_parent_uuid = true;
+	d.parent_uuid = timeline_process(e->pid);
+	d.thread = &thread;
+	thread.has_pid = thread.has_tid = true;
+	thread.pid = e->pid;
+	thread.tid = e->tid;
+	thread.thread_name = name;
+	timeline_describe(&t->out, &d);
+}
+
+/* ---- threads ---- */
+
+/* Its place, which is its own from then on; NULL: the table is full. */
+static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
+{
+	for (uint32_t i = 0; i < 64; i++) {
+		struct thread *th = &t->thread[(e->tid + i) % THREADS];
+
+		if (th->tid && th->tid != e->tid)
+			continue;
+		/* The name in a waking is not its own. */
+		if (e->type == URT_EV_WAKE)
+			return th->tid ? th : NULL;
+		if (!th->tid)
+			*th = (struct thread){ .tid = e->tid, .pid = e->pid };
+		if (memcmp(th->comm, e->comm, sizeof(th->comm))) {
+			memcpy(th->comm, e->comm, sizeof(th->comm));
+			name_thread(t, e);
+		}
+		return th;
+	}
+	t->no_place++;
+	return NULL;
+}
+
+static void end_slice(struct timeline *t, struct thread *th, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = ns,
+				   .track = timeline_thread(th->tid) };
+
+	if (th->open)
+		timeline_mark(&t->out, &m);
+	th->open = false;
+}
+
+static void leaves(struct timeline *t, struct thread *th,
+		   const struct urt_event *e)
+{
+	char name[64], buf[32];
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = name,
+				   .category = "wait" };
+
+	end_slice(t, th, e->ns);
+	if (e->b & URT_EV_DEAD)
+		return;
+	th->woken_ns = 0;
+	if (!(e->b & URT_EV_VOLUNTARY)) {
+		snprintf(name, sizeof(name), "preempted");
+		th->woken_ns = e->ns; /* it could have gone on */
+		th->woken_by = 0;
+	} else if (e->a == URT_EV_NO_SYSCALL) {
+		snprintf(name, sizeof(name), "wait: page or stop");
+	} else {
+		snprintf(name, sizeof(name), "wait: %s",
+			 syscall_name(e->a, buf));
+	}
+	timeline_mark(&t->out, &m);
+	th->open = true;
+}
+
+static void woken(struct timeline *t, struct thread *th,
+		  const struct urt_event *e)
+{
+	struct thread *by = NULL;
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .name = "wakes",
+				   .category = "wake" };
+
+	th->woken_ns = e->ns;
+	th->woken_by = e->a;
+	th->flow = 0;
+	memcpy(th->waker, e->comm, sizeof(e->comm));
+	for (uint32_t i = 0; i < 64 && !by; i++) {
+		struct thread *x = &t->thread[((uint32_t)e->a + i) % THREADS];
+
+		if (!x->tid)
+			break;
+		if (x->tid == e->a)
+			by = x;
+	}
+	if (!by)
+		return;
+	th->flow = m.flow = ++t->out.flows;
+	m.track = timeline_thread(by->tid);
+	timeline_mark(&t->out, &m);
+}
+
+static void runs(struct timeline *t, struct thread *th,
+		 const struct urt_event *e)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = TIMELINE_RUNNING,
+				   .category = "run",
+				   .flow_end = th->flow };
+	char by[48];
+
+	end_slice(t, th, e->ns);
+	m.note[m.notes++] = (struct timeline_note){ "cpu", e->cpu, NULL };
+	if (th->woken_ns)
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_LATENCY,
+						e->ns - th->woken_ns, NULL };
+	if (th->woken_ns && th->woken_by) {
+		snprintf(by, sizeof(by), "%s (%u)", th->waker, th->woken_by);
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_WOKEN_BY, 0, by };
+	}
+	timeline_mark(&t->out, &m);
+	th->open = true;
+	th->woken_ns = th->flow = 0;
+}
+
+/* ---- requests ---- */
+
+static struct request *request_of(struct timeline *t, uint64_t key, bool make)
+{
+	uint64_t at = (key >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+	struct request *free_place = NULL;
+
+	for (unsigned i = 0; i < 64; i++) {
+		struct request *r = &t->request[(at + i) % REQUESTS];
+
+		if (r->key == key)
+			return r;
+		if (r->key <= 1 && !free_place)
+			free_place = r;
+		if (!r->key)
+			break;
+	}
+	if (make && free_place)
+		free_place->key = key;
+	return make ? free_place : NULL;
+}
+
+static uint64_t lane_track(uint32_t lane)
+{
+	return UINT64_C(3) << 40 | lane;
+}
+
+/* A lane of that process which nobody is in; LANES: none. */
+static uint32_t lane_take(struct timeline *t, uint32_t pid)
+{
+	for (uint32_t i = 0; i < LANES; i++) {
+		Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
+
+		if (t->lane_pid[i] ||
+		    (t->lane_named[i] && t->lane_owner[i] != pid))
+			continue;
+		t->lane_pid[i] = t->lane_owner[i] = pid;
+		if (t->lane_named[i])
+			return i;
+		t->lane_named[i] = true;
+		d.uuid = lane_track(i);
+		d.name = "io_uring";
+		d.has_parent_uuid = true;
+		d.parent_uuid = timeline_process(pid);
+		timeline_describe(&t->out, &d);
+		return i;
+	}
+	return LANES;
+}
+
+static void complete(struct timeline *t, const struct urt_event *e, bool known)
+{
+	struct request *r = request_of(t, e->a, false);
+	char name[64], buf[32];
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = e->ns };
+
+	if (!r)
+		return;
+	m.track = lane_track(r->lane);
+	timeline_mark(&t->out, &m);
+	t->lane_pid[r->lane] = 0;
+	if (known) {
+		m.type = URT__TRACK_EVENT__TYPE__INSTANT;
+		m.track = timeline_thread(e->tid);
+		m.category = "io_uring";
+		m.name = name;
+		*(r->awaited ? &m.flow : &m.flow_end) = r->flow;
+		snprintf(name, sizeof(name), "complete %s",
+			 uring_op_name(r->op, buf));
+		timeline_mark(&t->out, &m);
+	}
+	r->key = 1;
+}
+
+static void submit(struct timeline *t, const struct urt_event *e)
+{
+	struct request *r;
+	char name[64], buf[32];
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = name,
+				   .category = "io_uring" };
+	uint32_t lane;
+
+	complete(t, e, false); /* its end was dropped: the memory is new */
+	lane = lane_take(t, e->pid);
+	r = lane < LANES ? request_of(t, e->a, true) : NULL;
+	if (!r) {
+		t->no_place++;
+		if (lane < LANES)
+			t->lane_pid[lane] = 0;
+		return;
+	}
+	r->lane = lane;
+	r->op = e->op;
+	r->flow = coro_timeline_flow(t->coro, e->pid, e->b);
+	r->awaited = r->flow;
+	if (!r->flow)
+		r->flow = ++t->out.flows;
+	m.flow = r->flow;
+	snprintf(name, sizeof(name), "submit %s", uring_op_name(e->op, buf));
+	timeline_mark(&t->out, &m);
+	m.type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN;
+	m.track = lane_track(lane);
+	m.name = uring_op_name(e->op, buf);
+	timeline_mark(&t->out, &m);
+}
+
+static void punted(struct timeline *t, const struct urt_event *e)
+{
+	struct request *r = request_of(t, e->a, false);
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .name = "to a worker thread",
+				   .category = "io_uring" };
+
+	if (!r)
+		return;
+	m.track = lane_track(r->lane);
+	timeline_mark(&t->out, &m);
+}
+
+/* ---- the whole ---- */
+
+struct timeline *timeline_new(FILE *f, unsigned coroutines)
+{
+	struct timeline *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->out.f = f;
+	t->coro = coro_timeline_new(&t->out, coroutines);
+	if (t->coro)
+		return t;
+	free(t);
+	return NULL;
+}
+
+void timeline_coroutine(struct timeline *t, const struct trace_seen *s,
+			int64_t ns)
+{
+	if ((uint64_t)ns > t->last_ns)
+		t->last_ns = ns;
+	coro_timeline_event(t->coro, s, ns);
+}
+
+void timeline_event(struct timeline *t, const struct urt_event *e)
+{
+	struct thread *th = thread_of(t, e);
+
+	if (e->ns > t->last_ns)
+		t->last_ns = e->ns;
+	if (!th)
+		return;
+	switch (e->type) {
+	case URT_EV_THREAD: /* its name is all it tells */
+		break;
+	case URT_EV_OUT:
+		leaves(t, th, e);
+		break;
+	case URT_EV_IN:
+		runs(t, th, e);
+		break;
+	case URT_EV_WAKE:
+		woken(t, th, e);
+		break;
+	case URT_EV_SUBMIT:
+		submit(t, e);
+		break;
+	case URT_EV_PUNT:
+		punted(t, e);
+		break;
+	case URT_EV_COMPLETE:
+		complete(t, e, true);
+		break;
+	}
+}
+
+int64_t timeline_size(const struct timeline *t)
+{
+	return t->out.size;
+}
+
+int64_t timeline_finish(struct timeline *t, const struct timeline_lost *lost)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = t->last_ns,
+				   .track = timeline_process(0),
+				   .name = "urt record",
+				   .notes = 3 };
+	int64_t size;
+
+	m.note[0] = (struct timeline_note){ TIMELINE_DROPPED,
+					    lost->events + t->no_place, NULL };
+	m.note[1] = (struct timeline_note){ TIMELINE_OVERWRITTEN,
+					    lost->coroutine_events, NULL };
+	m.note[2] = (struct timeline_note){ TIMELINE_UNTRACKED,
+					    coro_timeline_untracked(t->coro),
+					    NULL };
+	for (unsigned i = 0; i < THREADS; i++)
+		if (t->thread[i].open)
+			end_slice(t, &t->thread[i], t->last_ns);
+	coro_timeline_free(t->coro, t->last_ns);
+	timeline_mark(&t->out, &m);
+	if (fflush(t->out.f))
+		t->out.size = -1;
+	size = t->out.size;
+	free(t);
+	return size;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A timeline in Perfetto's format: events go in, packets of track events come
+ * out (timeline.c); and reading such a file back (report.c).
+ */
+#ifndef URT_TIMELINE_H
+#define URT_TIMELINE_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "record_bpf.h"
+#include "../measure/trace_pages.h"
+
+struct timeline;
+
+/* What a timeline lacks. */
+struct timeline_lost {
+	uint64_t events;	   /* the buffer was full */
+	uint64_t coroutine_events; /* overwritten in their rings */
+};
+
+/* Writes to f from now on, with tracks for so many coroutines at a time. NULL:
+ * out of memory. */
+struct timeline *timeline_new(FILE *f, unsigned coroutines);
+
+/* One event, in the order of the buffer. */
+void timeline_event(struct timeline *, const struct urt_event *);
+
+/* One of a run's trace rings, that happened at ns, in the order of time. */
+void timeline_coroutine(struct timeline *, const struct trace_seen *,
+			int64_t ns);
+
+/*
+ * Ends what is still open, at the time of the last event, and writes what is
+ * lost. Frees it; bytes written so far, or -1: writing failed.
+ */
+int64_t timeline_finish(struct timeline *, const struct timeline_lost *);
+
+/* Bytes written so far, or -1: writing failed. */
+int64_t timeline_size(const struct timeline *);
+
+/* What is written into a slice or an instant, and read back. */
+#define TIMELINE_RUNNING     "running"
+#define TIMELINE_LATENCY     "wake_latency_ns"
+#define TIMELINE_WOKEN_BY    "woken_by"
+#define TIMELINE_DROPPED     "dropped_events"
+#define TIMELINE_OVERWRITTEN "overwritten_coroutine_events"
+#define TIMELINE_UNTRACKED   "coroutine_events_without_a_track"
+
+/* Categories: a coroutine's life, and within it what it does. */
+#define TIMELINE_LIFE	   "coroutine"
+#define TIMELINE_CORO_RUN  "coroutine-run"
+#define TIMELINE_CORO_WAIT "coroutine-wait"
+#define TIMELINE_RUNNABLE  "coroutine-runnable"
+
+#endif

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tracks of workers and coroutines, from what the trace rings told.
+ *
+ * A worker's track has a slice for each stay of a coroutine on it. A coroutine
+ * has a track while it lives (timeline_lane.c): it runs, waits for something,
+ * or is runnable and waits for a worker. Coroutines beyond the number of tracks
+ * are counted.
+ *
+ * Flows: from who made it runnable to where it runs; and, where it waits for an
+ * operation, from the wait over the request's submission and completion by the
+ * kernel (timeline.c, which asks by the request's user_data) to where it runs.
+ *
+ * Where events were overwritten, nothing is known of the run's coroutines from
+ * the last event before on: their slices end there, and begin anew with what
+ * is heard of them after the next event of the same ring. Until then the run is
+ * blind: what other rings tell is drawn on their workers' tracks only. So no
+ * slice spans what was lost.
+ */
+#define _GNU_SOURCE
+#include "timeline_coro.h"
+#include "../measure/symbols.h"
+#include "timeline.h"
+#include "timeline_lane.h"
+#include "../lib/tool.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLOWS 65536 /* powers of two */
+#define NAMES 256
+
+struct function_name {
+	uint64_t address; /* 0: a free place */
+	char name[32];
+};
+
+struct worker {
+	uint64_t current; /* coroutine; 0: none, or unknown */
+	uint64_t fn;	  /* its entry */
+	uint64_t last_ns;
+	uint64_t lost; /* since its last event */
+	bool named, open;
+};
+
+/* One that is going on. */
+struct run {
+	unsigned number; /* its own + 1; 0: a free place */
+	unsigned blind;	 /* rings of which the next event is waited for */
+	pid_t pid;
+	struct symbols *symbols;
+	struct function_name name[NAMES];
+	struct worker *worker; /* by ring */
+	unsigned rings;
+	const struct urt__trace_page *page;
+};
+
+/* By a hash of pid and user_data; a later one takes the place. */
+struct op_flow {
+	uint64_t user_data, flow;
+	uint32_t pid;
+};
+
+struct coro_timeline {
+	struct timeline_file *out;
+	struct lanes lanes;
+	struct run run[TRACE_PAGES_MAX];
+	struct op_flow op[FLOWS];
+};
+
+/* ---- runs ---- */
+
+static const char *function(struct run *r, uint64_t address)
+{
+	struct function_name *n = NULL;
+
+	for (unsigned i = 0; i < 8; i++) {
+		n = &r->name[(address / 16 + i) % NAMES];
+		if (n->address == address)
+			return n->name;
+		if (!n->address)
+			break;
+	}
+	n->address = address;
+	symbols_name(r->symbols, address, n->name, sizeof(n->name));
+	return n->name;
+}
+
+static const char *coroutine(struct run *r, uint64_t coro, uint64_t fn,
+			     char buf[LANE_NAME_LEN])
+{
+	snprintf(buf, LANE_NAME_LEN, "%.24s #%" PRIu64, function(r, fn), coro);
+	return buf;
+}
+
+static struct run *run_begin(struct run *r, const struct trace_seen *s)
+{
+	memset(r, 0, sizeof(*r));
+	r->worker = calloc(s->page->rings, sizeof(*r->worker));
+	if (!r->worker)
+		return NULL;
+	r->number = s->run + 1;
+	r->pid = s->pid;
+	r->page = s->page;
+	r->rings = s->page->rings;
+	r->symbols = symbols_open(s->pid, s->page->exe, s->page->entry);
+	return r;
+}
+
+static struct run *run_of(struct coro_timeline *t, const struct trace_seen *s)
+{
+	struct run *free_place = NULL;
+
+	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+		if (t->run[i].number == s->run + 1)
+			return &t->run[i];
+		if (!t->run[i].number)
+			free_place = &t->run[i];
+	}
+	if (s->kind == TRACE_OVER || !free_place)
+		return NULL;
+	return run_begin(free_place, s);
+}
+
+/* ---- workers ---- */
+
+static uint64_t worker_track(struct coro_timeline *t, struct run *r,
+			     unsigned ring)
+{
+	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
+	char name[48] = "runtime: other threads";
+
+	d.uuid = timeline_uuid(TIMELINE_WORKER,
+			       (uint64_t)r->number << 12 | ring);
+	if (r->worker[ring].named)
+		return d.uuid;
+	r->worker[ring].named = true;
+	if (ring)
+		snprintf(name, sizeof(name), "worker %u (thread %u)", ring - 1,
+			 r->page->ring[ring].tid);
+	d.name = name;
+	d.has_parent_uuid = true;
+	d.parent_uuid = timeline_process(r->pid);
+	timeline_describe(t->out, &d);
+	return d.uuid;
+}
+
+static void end_stay(struct coro_timeline *t, struct run *r, unsigned ring,
+		     uint64_t ns)
+{
+	struct worker *w = &r->worker[ring];
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = ns };
+
+	if (w->open) {
+		m.track = worker_track(t, r, ring);
+		timeline_mark(t->out, &m);
+	}
+	w->open = false;
+	w->current = 0;
+}
+
+static void instant(struct coro_timeline *t, struct run *r, unsigned ring,
+		    uint64_t ns, const char *name, uint64_t flow)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = ns,
+				   .track = worker_track(t, r, ring),
+				   .name = name,
+				   .category = TIMELINE_RUNNABLE,
+				   .flow = flow };
+
+	timeline_mark(t->out, &m);
+}
+
+/* ---- operations ---- */
+
+static struct op_flow *op_flow_of(const struct coro_timeline *t, uint32_t pid,
+				  uint64_t user_data)
+{
+	uint64_t h = (user_data ^ pid) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (struct op_flow *)&t->op[(h >> 40) % FLOWS];
+}
+
+uint64_t coro_timeline_flow(const struct coro_timeline *t, uint32_t pid,
+			    uint64_t user_data)
+{
+	const struct op_flow *f = op_flow_of(t, pid, user_data);
+
+	return user_data && f->user_data == user_data && f->pid == pid ? f->flow
+								       : 0;
+}
+
+/* ---- events ---- */
+
+/* NULL: it has no track. */
+static struct lane *lane_of(struct coro_timeline *t, struct run *r,
+			    uint64_t coro, uint64_t fn, uint64_t ns)
+{
+	struct lane *l;
+	char name[LANE_NAME_LEN];
+
+	if (r->blind)
+		return NULL;
+	l = lane_find(&t->lanes, r->number, coro);
+	return l ? l
+		 : lane_begin(&t->lanes, r->number, r->pid, coro,
+			      coroutine(r, coro, fn, name), ns);
+}
+
+static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
+		  const struct urt__trace_event *e, uint64_t ns)
+{
+	char name[64], buf[32];
+	struct timeline_mark m = { .ns = ns,
+				   .name = name,
+				   .category = TIMELINE_CORO_WAIT };
+
+	snprintf(name, sizeof(name), "%.23s",
+		 r->page->reason[e->reason % URT__TRACE_REASONS]);
+	if (e->arg && e->opcode != URT__TRACE_NO_OPCODE)
+		snprintf(name, sizeof(name), "io %s",
+			 uring_op_name(e->opcode, buf));
+	l->runnable_ns = l->op_flow = 0;
+	if (e->arg) {
+		l->op_flow = m.flow = ++t->out->flows;
+		*op_flow_of(t, r->pid, e->arg) = (struct op_flow){
+			.user_data = e->arg, .flow = m.flow, .pid = r->pid
+		};
+	}
+	lane_slice(&t->lanes, l, &m);
+}
+
+static void runnable(struct coro_timeline *t, struct lane *l, const char *name,
+		     const char *by, uint64_t ns)
+{
+	struct timeline_mark m = { .ns = ns,
+				   .name = name,
+				   .category = TIMELINE_RUNNABLE };
+
+	if (by)
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_WOKEN_BY, 0, by };
+	lane_slice(&t->lanes, l, &m);
+	l->runnable_ns = l->last_ns;
+}
+
+static void leaves(struct coro_timeline *t, struct run *r, uint64_t coro,
+		   uint64_t fn, const struct urt__trace_event *e, uint64_t ns)
+{
+	struct lane *l = lane_of(t, r, coro, fn, ns);
+
+	if (!l)
+		return;
+	if (e->how == URT__TRACE_ENDED)
+		lane_end(&t->lanes, l, ns);
+	else if (e->how == URT__TRACE_PARKED)
+		waits(t, r, l, e, ns);
+	else if (e->how == URT__TRACE_PREEMPTED)
+		runnable(t, l, "preempted", NULL, ns);
+	else
+		runnable(t, l, "runnable", NULL, ns);
+}
+
+static void runs(struct coro_timeline *t, struct lane *l, unsigned worker,
+		 uint64_t ns)
+{
+	struct timeline_mark m = { .ns = ns,
+				   .name = TIMELINE_RUNNING,
+				   .category = TIMELINE_CORO_RUN };
+
+	m.note[m.notes++] = (struct timeline_note){ "worker", worker, NULL };
+	if (l->runnable_ns && l->runnable_ns <= ns)
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_LATENCY,
+						ns - l->runnable_ns, NULL };
+	m.flow_end = l->op_flow ? l->op_flow : l->flow;
+	l->runnable_ns = l->flow = l->op_flow = 0;
+	lane_slice(&t->lanes, l, &m);
+}
+
+static void switches(struct coro_timeline *t, struct run *r,
+		     const struct trace_seen *s, uint64_t ns)
+{
+	const struct urt__trace_event *e = &s->event;
+	struct worker *w = &r->worker[s->ring];
+	uint64_t left = w->current;
+	char name[LANE_NAME_LEN];
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .ns = ns,
+				   .track = worker_track(t, r, s->ring),
+				   .category = TIMELINE_CORO_RUN };
+	struct lane *l;
+
+	end_stay(t, r, s->ring, ns);
+	if (left && e->how != URT__TRACE_LOOP)
+		leaves(t, r, left, w->fn, e, ns);
+	if (!e->coro)
+		return;
+	m.name = coroutine(r, e->coro, e->fn, name);
+	timeline_mark(t->out, &m);
+	w->open = true;
+	w->current = e->coro;
+	w->fn = e->fn;
+	l = lane_of(t, r, e->coro, e->fn, ns);
+	if (l)
+		runs(t, l, s->ring - 1, ns);
+}
+
+/* verb: what the worker's coroutine, or another thread, did to it. */
+static void readied(struct coro_timeline *t, struct run *r, const char *verb,
+		    const struct trace_seen *s, uint64_t ns)
+{
+	const struct urt__trace_event *e = &s->event;
+	struct lane *l = lane_of(t, r, e->coro, e->fn, ns);
+	struct lane *doer = lane_find(&t->lanes, r->number, e->arg);
+	char by[48] = "a completion or a timer", what[80];
+
+	if (!l)
+		return;
+	if (!s->ring)
+		snprintf(by, sizeof(by), "thread %" PRIu64, e->arg);
+	else if (doer)
+		snprintf(by, sizeof(by), "%s", doer->name);
+	else if (e->arg)
+		snprintf(by, sizeof(by), "coroutine #%" PRIu64, e->arg);
+	if ((e->arg || !s->ring) && !l->op_flow) {
+		l->flow = ++t->out->flows;
+		snprintf(what, sizeof(what), "%s %s", verb, l->name);
+		instant(t, r, s->ring, ns, what, l->flow);
+	}
+	runnable(t, l, "runnable", by, ns);
+}
+
+static void event(struct coro_timeline *t, struct run *r,
+		  const struct trace_seen *s, uint64_t ns)
+{
+	const struct urt__trace_event *e = &s->event;
+	char what[80];
+
+	if (e->kind == URT__TRACE_SWITCH) {
+		switches(t, r, s, ns);
+	} else if (e->kind == URT__TRACE_READY) {
+		readied(t, r, "readies", s, ns);
+	} else if (e->kind == URT__TRACE_SPAWN) {
+		readied(t, r, "starts", s, ns);
+	} else {
+		snprintf(what, sizeof(what),
+			 e->kind == URT__TRACE_STEAL
+				 ? "steals %" PRIu64 " from processor %" PRIu64
+				 : "processor of worker %" PRIu64
+				   " to worker %" PRIu64,
+			 e->coro, e->arg);
+		instant(t, r, s->ring, ns, what, 0);
+	}
+}
+
+/* What is known of the run's coroutines was known at ns, and no longer. */
+static void lost(struct coro_timeline *t, struct run *r,
+		 const struct trace_seen *s, uint64_t ns)
+{
+	struct worker *w = &r->worker[s->ring];
+
+	end_stay(t, r, s->ring, w->last_ns);
+	lanes_end(&t->lanes, r->number, ns);
+	r->blind += !w->lost;
+	w->lost += s->lost;
+}
+
+/* After what is lost, the first. */
+static void sees_again(struct coro_timeline *t, struct run *r, unsigned ring,
+		       uint64_t ns)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "%" PRIu64 " events overwritten",
+		 r->worker[ring].lost);
+	instant(t, r, ring, ns, what, 0);
+	r->worker[ring].lost = 0;
+	r->blind--;
+}
+
+static void run_ends(struct coro_timeline *t, struct run *r, uint64_t ns)
+{
+	for (unsigned i = 0; i < r->rings; i++)
+		end_stay(t, r, i, ns);
+	lanes_end(&t->lanes, r->number, ns);
+	symbols_close(r->symbols);
+	free(r->worker);
+	r->number = 0;
+}
+
+/* Its last event: it is over some time before that is known. */
+static uint64_t run_last(const struct run *r)
+{
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < r->rings; i++)
+		if (r->worker[i].last_ns > ns)
+			ns = r->worker[i].last_ns;
+	return ns;
+}
+
+void coro_timeline_event(struct coro_timeline *t, const struct trace_seen *s,
+			 int64_t ns)
+{
+	struct run *r = run_of(t, s);
+
+	if (!r)
+		return;
+	if (s->kind == TRACE_OVER) {
+		run_ends(t, r, run_last(r));
+	} else if (s->kind == TRACE_LOST) {
+		lost(t, r, s, s->ns ? ns : 0);
+	} else {
+		if (r->worker[s->ring].lost)
+			sees_again(t, r, s->ring, ns);
+		event(t, r, s, ns);
+		r->worker[s->ring].last_ns = ns;
+	}
+}
+
+uint64_t coro_timeline_untracked(const struct coro_timeline *t)
+{
+	return t->lanes.missed;
+}
+
+/* ---- the whole ---- */
+
+struct coro_timeline *coro_timeline_new(struct timeline_file *out,
+					unsigned tracks)
+{
+	struct coro_timeline *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->out = out;
+	if (lanes_init(&t->lanes, out, tracks))
+		return t;
+	free(t);
+	return NULL;
+}
+
+void coro_timeline_free(struct coro_timeline *t, uint64_t ns)
+{
+	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
+		if (t->run[i].number)
+			run_ends(t, &t->run[i], ns);
+	lanes_destroy(&t->lanes);
+	free(t);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What workers and coroutines did, as tracks of a timeline. */
+#ifndef URT_TIMELINE_CORO_H
+#define URT_TIMELINE_CORO_H
+
+#include "timeline_write.h"
+#include "../measure/trace_pages.h"
+
+struct coro_timeline;
+
+/* tracks: for so many coroutines at a time; 0: workers only. NULL: no memory. */
+struct coro_timeline *coro_timeline_new(struct timeline_file *,
+					unsigned tracks);
+/* Ends all slices at ns. */
+void coro_timeline_free(struct coro_timeline *, uint64_t ns);
+
+/* In the order of time; ns: when, by the timeline's clock. */
+void coro_timeline_event(struct coro_timeline *, const struct trace_seen *,
+			 int64_t ns);
+
+/* The flow that ends at the coroutine which waits for that request of io_uring;
+ * 0: none does. */
+uint64_t coro_timeline_flow(const struct coro_timeline *, uint32_t pid,
+			    uint64_t user_data);
+
+/* Events of coroutines for which there was no track. */
+uint64_t coro_timeline_untracked(const struct coro_timeline *);
+
+#endif

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Model `uring-loop`: the event loop of epoll.c over one io_uring, with
+ * liburing: no coroutines, no library of ours. Beside `coroutine` it isolates
+ * the unit of scheduling, beside `epoll` the interface to the kernel.
+ *
+ * Where a suspended request lives: in its struct conn, on the heap. Exactly one
+ * operation of a connection is in flight, and the state says which; its
+ * completion is the continuation.
+ */
+#define _GNU_SOURCE
+#include "../../../uring_rt/ring/abi.h"
+#include "model.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Since liburing 2.2; without it, entering the ring looks up a descriptor. */
+int io_uring_register_ring_fd(struct io_uring *ring) __attribute__((weak));
+
+enum state { READING, CONNECTING, ASKING, LISTENING, ANSWERING };
+
+struct conn {
+	int fd, backend; /* backend -1: not open */
+	enum state state;
+	struct http_request req;
+	struct backend_ask ask;
+	char reply[BACKEND_REPLY_MAX];
+	struct conn *next_in_line; /* for a connection to Redis */
+	const char *out;
+	size_t out_len;
+	bool close;
+	size_t got; /* of the backend's reply */
+	size_t len; /* in buf */
+	char buf[HTTP_MAX];
+	struct sockaddr_in addr; /* the kernel reads it while it connects */
+};
+
+const size_t model_uring_loop_captured = sizeof(struct conn);
+
+static struct io_uring ring;
+static const struct server *server;
+
+static struct io_uring_sqe *get_sqe(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	while (!sqe) {
+		io_uring_submit(&ring);
+		sqe = io_uring_get_sqe(&ring);
+	}
+	return sqe;
+}
+
+/* Connections to Redis for all clients, those that are free (-1: not open),
+ * and the clients that wait for one. */
+static int pool[BACKEND_POOL];
+static unsigned pool_n;
+static struct conn *line, **line_end = &line;
+
+static void ask_now(struct conn *c);
+
+static void pool_give(int fd)
+{
+	struct conn *next = line;
+
+	if (!next) {
+		pool[pool_n++] = fd;
+		return;
+	}
+	line = next->next_in_line;
+	if (!line)
+		line_end = &line;
+	next->backend = fd;
+	ask_now(next);
+}
+
+/* False: it waits in line. */
+static bool pool_take(struct conn *c)
+{
+	if (pool_n) {
+		c->backend = pool[--pool_n];
+		return true;
+	}
+	c->next_in_line = NULL;
+	*line_end = c;
+	line_end = &c->next_in_line;
+	return false;
+}
+
+static bool asking(const struct conn *c)
+{
+	return c->state == CONNECTING || c->state == ASKING ||
+	       c->state == LISTENING;
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->backend >= 0)
+		close(c->backend);
+	if (server->redis && asking(c))
+		pool_give(-1);
+	close(c->fd);
+	free(c);
+}
+
+static void op_recv(struct conn *c, enum state state, int fd, void *buf,
+		    size_t len)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_recv(sqe, fd, buf, len, 0);
+	io_uring_sqe_set_data(sqe, c);
+	c->state = state;
+}
+
+static void op_send(struct conn *c, enum state state, int fd)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_send(sqe, fd, c->out, c->out_len, MSG_NOSIGNAL);
+	io_uring_sqe_set_data(sqe, c);
+	c->state = state;
+}
+
+static void op_connect(struct conn *c)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	c->backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->addr = backend_address(server);
+	io_uring_prep_connect(sqe, c->backend,
+			      (const struct sockaddr *)&c->addr,
+			      sizeof(c->addr));
+	io_uring_sqe_set_data(sqe, c);
+	c->state = CONNECTING;
+}
+
+static void op_accept(void)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_accept(sqe, server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+static void ask_now(struct conn *c)
+{
+	backend_ask(&c->ask, server->redis, c->req.ms);
+	c->out = c->ask.text;
+	c->out_len = c->ask.len;
+	c->got = 0;
+	if (c->backend < 0)
+		op_connect(c);
+	else
+		op_send(c, ASKING, c->backend);
+}
+
+static void ask_backend(struct conn *c)
+{
+	if (!server->redis || pool_take(c))
+		ask_now(c);
+}
+
+static void answer(struct conn *c)
+{
+	struct http_response resp = http_respond(&c->req);
+
+	c->out = resp.text;
+	c->out_len = resp.len;
+	c->close = resp.close;
+	op_send(c, ANSWERING, c->fd);
+}
+
+static void next_request(struct conn *c)
+{
+	size_t used = http_parse(c->buf, c->len, &c->req);
+
+	if (!used) {
+		op_recv(c, READING, c->fd, c->buf + c->len,
+			sizeof(c->buf) - c->len);
+		return;
+	}
+	c->len -= used;
+	memmove(c->buf, c->buf + used, c->len);
+	if (c->req.route == HTTP_WAIT)
+		ask_backend(c);
+	else
+		answer(c);
+}
+
+/* Some of out went to fd. True: all of it has. */
+static bool sent(struct conn *c, int fd, int n)
+{
+	c->out += n;
+	c->out_len -= n;
+	if (c->out_len)
+		op_send(c, c->state, fd);
+	return !c->out_len;
+}
+
+static void replied(struct conn *c, int n)
+{
+	int fd = c->backend;
+
+	c->got += n;
+	if (backend_refused(c->reply)) {
+		conn_close(c);
+	} else if (c->got < c->ask.reply_len) {
+		op_recv(c, LISTENING, fd, c->reply, sizeof(c->reply));
+	} else {
+		if (server->redis) {
+			c->backend = -1;
+			pool_give(fd);
+		}
+		answer(c);
+	}
+}
+
+static void completed(struct conn *c, int res)
+{
+	if (res < 0 || (res == 0 && c->state != CONNECTING)) {
+		conn_close(c);
+		return;
+	}
+	switch (c->state) {
+	case READING:
+		c->len += res;
+		next_request(c);
+		break;
+	case CONNECTING:
+		op_send(c, ASKING, c->backend);
+		break;
+	case ASKING:
+		if (sent(c, c->backend, res))
+			op_recv(c, LISTENING, c->backend, c->reply,
+				sizeof(c->reply));
+		break;
+	case LISTENING:
+		replied(c, res);
+		break;
+	case ANSWERING:
+		if (!sent(c, c->fd, res))
+			break;
+		if (c->close)
+			conn_close(c);
+		else
+			next_request(c);
+		break;
+	}
+}
+
+static void accepted(int fd)
+{
+	struct conn *c = fd < 0 ? NULL : malloc(sizeof(*c));
+
+	op_accept();
+	if (!c) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->backend = -1;
+	c->state = READING;
+	c->len = 0;
+	op_recv(c, READING, fd, c->buf, sizeof(c->buf));
+}
+
+static int ring_open(void)
+{
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_SUBMIT_ALL,
+		.cq_entries = 4096,
+	};
+	int err = io_uring_queue_init_params(256, &ring, &p);
+
+	if (err == -EINVAL) {
+		p = (struct io_uring_params){ .flags = IORING_SETUP_CQSIZE,
+					      .cq_entries = 4096 };
+		err = io_uring_queue_init_params(256, &ring, &p);
+	}
+	if (!err && io_uring_register_ring_fd)
+		io_uring_register_ring_fd(&ring);
+	return err;
+}
+
+int model_uring_loop(const struct server *s)
+{
+	int err = ring_open();
+
+	if (err)
+		return fail("uring-loop: io_uring: %s", strerror(-err));
+	server = s;
+	for (int i = 0; i < BACKEND_POOL; i++)
+		pool_give(-1);
+	op_accept();
+	for (;;) {
+		struct io_uring_cqe *cqe;
+		unsigned head, n = 0;
+
+		io_uring_submit_and_wait(&ring, 1);
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
+			struct conn *c = io_uring_cqe_get_data(cqe);
+
+			n++;
+			if (c)
+				completed(c, cqe->res);
+			else
+				accepted(cqe->res);
+		}
+		io_uring_cq_advance(&ring, n);
+	}
+}

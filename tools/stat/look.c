@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Looking at all that is counted at one time, and the difference of two looks:
+ * the counts of the kernel's programs, pages of programs on uring_rt, perf
+ * events, /proc. Nothing is stopped for a look, so a switch on another CPU may
+ * be half counted: then it looks again, a few times.
+ */
+#define _GNU_SOURCE
+#include "session.h"
+#include <string.h>
+
+static void look_at_user(struct session *s, struct user_stats *u)
+{
+	u->n = 0;
+	if (s->user_dir && user_stats_dir_read(s->user_dir, u))
+		s->r->has_user = true;
+	for (unsigned i = 0; i < s->o->pids; i++)
+		if (s->page[i]) {
+			user_stats_add(u, s->page[i]);
+			s->r->has_user = true;
+		}
+}
+
+void session_look_at_proc(struct session *s, struct look *l)
+{
+	l->nvcsw = l->nivcsw = 0;
+	for (unsigned i = 0; i < s->o->pids; i++) {
+		proc_switches(s->o->pid[i], &s->proc_nvcsw[i],
+			      &s->proc_nivcsw[i]);
+		l->nvcsw += s->proc_nvcsw[i];
+		l->nivcsw += s->proc_nivcsw[i];
+	}
+}
+
+static void look_at_cpu(struct session *s, struct look *l)
+{
+	l->user_ns = l->system_ns = -1;
+	if (s->o->cgroup) {
+		cgroup_cpu(s->o->cgroup, &l->user_ns, &l->system_ns);
+		return;
+	}
+	for (unsigned i = 0; i < s->o->pids; i++) {
+		int64_t user, system;
+
+		if (!proc_cpu(s->o->pid[i], &user, &system)) {
+			l->user_ns = -1;
+			return;
+		}
+		l->user_ns = (i ? l->user_ns : 0) + user;
+		l->system_ns = (i ? l->system_ns : 0) + system;
+	}
+}
+
+static bool agrees(const struct counts *c)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		n += c->class[i].voluntary + c->class[i].involuntary -
+		     c->class[i].nvcsw - c->class[i].nivcsw;
+	return !n;
+}
+
+void session_look(struct session *s, struct look *l)
+{
+	l->at_ns = now_ns();
+	if (s->counter)
+		counter_read(s->counter, &l->counts);
+	/* A switch on another CPU may be half counted. */
+	for (int i = 0; s->counter && i < 20 && !agrees(&l->counts); i++)
+		counter_read(s->counter, &l->counts);
+	if (s->perf)
+		perf_read(s->perf, &l->perf);
+	look_at_user(s, &l->user);
+	if (!s->counter)
+		session_look_at_proc(s, l);
+	look_at_cpu(s, l);
+}
+
+static void add_perf(int64_t *to, int64_t a, int64_t b)
+{
+	*to = a < 0 ? -1 : *to + a - b;
+}
+
+/* Adds what came from one look to the next. */
+void session_add(struct session *s, struct stat_result *r,
+		 const struct look *from, const struct look *to)
+{
+	static struct look d;
+
+	d = *to;
+	counts_subtract(&d.counts, &from->counts);
+	counts_add(&r->counts, &d.counts);
+	r->counts.lost = to->counts.lost;
+	/* Of these, those that were there at the beginning are ours too. */
+	for (int i = 0; i < URT_CLASSES; i++)
+		r->counts.class[i].tasks = to->counts.class[i].tasks;
+	user_stats_subtract(&d.user, &from->user);
+	user_stats_sum(&r->user, &d.user);
+	add_perf(&r->perf.switches, to->perf.switches, from->perf.switches);
+	add_perf(&r->perf.migrations, to->perf.migrations,
+		 from->perf.migrations);
+	add_perf(&r->perf.faults, to->perf.faults, from->perf.faults);
+	add_perf(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
+	add_perf(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
+	add_perf(&r->perf.completed, to->perf.completed, from->perf.completed);
+	r->wall_ns += to->at_ns - from->at_ns;
+	r->nvcsw = r->counts.class[0].nvcsw;
+	r->nivcsw = r->counts.class[0].nivcsw;
+	for (int i = 1; i < URT_CLASSES; i++) {
+		r->nvcsw += r->counts.class[i].nvcsw;
+		r->nivcsw += r->counts.class[i].nivcsw;
+	}
+	if (!s->counter) {
+		r->nvcsw += to->nvcsw - from->nvcsw;
+		r->nivcsw += to->nivcsw - from->nivcsw;
+	}
+	if (to->user_ns >= 0 && from->user_ns >= 0 && r->user_ns >= 0) {
+		r->user_ns += to->user_ns - from->user_ns;
+		r->system_ns += to->system_ns - from->system_ns;
+	} else {
+		r->user_ns = r->system_ns = -1;
+	}
+}

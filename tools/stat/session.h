@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of one measurement of `urt stat` to each other; see stat_run.c. */
+#ifndef URT_STAT_SESSION_H
+#define URT_STAT_SESSION_H
+
+#include "../lib/launch.h"
+#include "stat.h"
+#include "proc.h"
+#include <signal.h>
+#include <sys/resource.h>
+
+/* All there is to read at one time. */
+struct look {
+	int64_t at_ns;
+	struct counts counts;
+	struct user_stats user;
+	struct stat_perf perf;
+	uint64_t nvcsw, nivcsw;
+	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
+};
+
+struct session {
+	const struct stat_options *o;
+	struct stat_result *r;
+	stat_tell *tell;
+	void *arg;
+	struct counter *counter; /* NULL: on a lower rung */
+	struct perf_counts *perf;
+	struct launch child; /* the command */
+	pid_t child_pid;     /* 0: there is none */
+	int status;	     /* of its end */
+	struct rusage usage; /* of its whole life */
+	bool child_ended;
+	bool ending;	/* we have asked it to end */
+	char *user_dir; /* pages of what we start */
+	struct urt__stats_page *page[STAT_PIDS_MAX];
+	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
+	unsigned alive;		      /* of the processes given */
+	int signal_fd;
+	sigset_t old_mask;
+	bool enabled, was_enabled; /* now; at any time */
+	bool stop, *stopped;
+	int control_fd;		/* or -1: closed by the other side */
+	struct look base, last; /* of this window; of this interval */
+	struct urt_thread *thread_base;
+	uint64_t proc_nvcsw[STAT_PIDS_MAX]; /* when last seen */
+	uint64_t proc_nivcsw[STAT_PIDS_MAX];
+	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
+	bool costing;	     /* the kernel measures the cost now */
+	int64_t cost_since;  /* ... since */
+	uint64_t runs0, ns0; /* when we began */
+};
+
+/* ---- looking at the counts (stat_look.c) ---- */
+
+void session_look(struct session *, struct look *);
+/* Only at /proc, so that a process that ends is not missed. */
+void session_look_at_proc(struct session *, struct look *);
+/* Adds what came from one look to the next. */
+void session_add(struct session *, struct stat_result *,
+		 const struct look *from, const struct look *to);
+
+/* ---- what is measured, and on which rung (stat_target.c) ---- */
+
+/* False of all: not possible, and it was said. */
+bool session_find_processes(struct session *);
+void session_choose_rung(struct session *);
+bool session_prepare_command(struct session *);
+void session_choose_perf(struct session *); /* the second rung */
+bool session_attach(struct session *);
+bool session_start_command(struct session *);
+int session_pidfd_open(pid_t pid);
+
+#endif

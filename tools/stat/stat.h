@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `urt stat` was asked, what it has measured, and printing it. Also used
+ * by `urt compare`, which measures several commands the same way.
+ */
+#ifndef URT_STAT_H
+#define URT_STAT_H
+
+#include "../measure/counter.h"
+#include "../lib/tool.h"
+#include "../measure/user_stats.h"
+
+#define STAT_PIDS_MAX	 64
+#define STAT_ASSERTS_MAX 32
+#define STAT_RUNS_MAX	 1000
+#define STAT_THREADS_MAX 32768
+
+enum stat_format { STAT_TEXT, STAT_CSV, STAT_JSON };
+enum stat_cost { STAT_COST_SAMPLED, STAT_COST_ALWAYS, STAT_COST_OFF };
+
+struct stat_options {
+	char **command; /* NULL: none */
+	pid_t pid[STAT_PIDS_MAX];
+	unsigned pids;
+	bool all;	    /* every process */
+	const char *cgroup; /* its directory; NULL: none */
+
+	int64_t interval_ns; /* print that often; 0: only at the end */
+	int64_t timeout_ns;  /* stop after; 0: never */
+	int64_t delay_ns;    /* begin after; < 0: when told to */
+	int control_fd;	     /* commands come here; or -1 */
+	int ack_fd;	     /* answers go there; or -1 */
+	long repeat;
+
+	long ops;	      /* to divide by; 0: not given */
+	const char *ops_from; /* a figure to divide by; NULL: none */
+	const char *asserts[STAT_ASSERTS_MAX];
+	unsigned nr_asserts;
+
+	bool no_bpf, no_perf;
+	bool no_syscalls;
+	bool per_thread;
+	bool times; /* histograms */
+	enum stat_cost cost;
+
+	enum stat_format format;
+	const char *separator; /* with STAT_CSV */
+	const char *out;       /* file; NULL: stderr */
+};
+
+/* What counting cost, as far as it was measured. */
+struct stat_costs {
+	uint64_t runs, ns;  /* of BPF programs, by all on all CPUs */
+	int64_t sampled_ns; /* for how long it was measured */
+};
+
+/* By perf events, where BPF cannot be had; -1: not this one either. */
+struct stat_perf {
+	int64_t switches, migrations, faults, syscalls, submitted, completed;
+};
+
+struct stat_result {
+	const struct stat_options *options;
+	int exit_code;	  /* of the command, as a shell gives it */
+	bool ended_by_us; /* --timeout, or told to stop it */
+	int64_t start_ns; /* since the beginning, for an interval */
+	int64_t wall_ns;
+	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
+	const char *why_no_cpu;
+
+	const char *source; /* "bpf", "perf" or "proc" */
+	char why_no_bpf[256], why_no_perf[256];
+	struct counts counts;	/* with "bpf" */
+	struct stat_perf perf;	/* with "perf" */
+	uint64_t nvcsw, nivcsw; /* the kernel's own counters */
+	bool has_uring;		/* io_uring was counted */
+	bool live;		/* read while it ran: two counts may differ */
+	struct stat_costs cost;
+
+	bool has_user; /* it runs on uring_rt */
+	struct user_stats user;
+	double ops; /* to divide by; 0: none */
+
+	struct urt_thread *thread; /* by thread; NULL: not wanted */
+	unsigned threads;
+};
+
+/* ---- measuring (stat_run.c) ---- */
+
+/* Tells of an interval that has ended; the result is that interval's. */
+typedef void stat_tell(const struct stat_result *, void *arg);
+
+/*
+ * Measures once. 0: the result is filled in, to be freed; else EXIT_BAD, and
+ * what is wrong was said. *stopped: by a signal to us.
+ */
+int stat_measure(const struct stat_options *, struct stat_result *,
+		 stat_tell *tell, void *arg, bool *stopped);
+void stat_result_free(struct stat_result *);
+
+/* ---- figures: everything that has a name and a number (stat_figures.c) ---- */
+
+/*
+ * The figure of that name ("switches", "syscalls:read", "off-cpu.p99", ...).
+ * False: it is not known, and why says so.
+ */
+bool stat_figure(const struct stat_result *, const char *name, double *value,
+		 char why[256]);
+
+/* Whether there is a figure of that name at all. */
+bool stat_figure_exists(const char *name);
+
+/* The unit of it: "" for a number of events, "ns" for times. */
+const char *stat_figure_unit(const char *name);
+
+/* On which rung it stands: "bpf", "perf", "proc", "rusage", "page", "clock". */
+const char *stat_figure_rung(const struct stat_result *, const char *name);
+
+/*
+ * Calls f for the name of each figure that always is, and of each system call
+ * and operation that occurred.
+ */
+void stat_each_figure(const struct stat_result *,
+		      void (*f)(const char *name, void *arg), void *arg);
+
+/* Times that the histograms lack: of which the beginning was not seen. */
+uint64_t stat_times_missing(const struct stat_result *);
+
+/* ---- asserting (stat_assert.c) ---- */
+
+/* False: it is none, and it was said why. */
+bool stat_assert_valid(const char *text);
+
+/* Whether it holds; if not, says so to out, with what was measured. */
+bool stat_assert_holds(const struct stat_result *, const char *text, FILE *out);
+
+/* ---- printing ---- */
+
+void stat_print_text(FILE *, const struct stat_result *);
+void stat_print_interval(FILE *, const struct stat_result *, bool heading);
+void stat_print_csv(FILE *, const struct stat_result *, bool interval);
+void stat_print_json(FILE *, const struct stat_result *, bool interval);
+/* Mean and spread of several. */
+void stat_print_repeated(FILE *, struct stat_result *const *, long n);
+void stat_print_repeated_json(FILE *, struct stat_result *const *, long n);
+
+extern const char *const stat_class_names[URT_CLASSES];
+extern const char *const stat_cause_names[URT_CAUSES];
+extern const char stat_no_uring[];
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What `urt stat` measures, from the options to something that counts: on the
+ * highest rung that can be had, BPF, then perf events, then /proc. A command is
+ * forked first and held at a gate, so that all is in place at its exec.
+ */
+#define _GNU_SOURCE
+#include "session.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- the rung ---- */
+
+void session_choose_rung(struct session *s)
+{
+	struct counter_options co = {
+		.no_syscalls = s->o->no_syscalls,
+		.times = s->o->times,
+		.threads = s->o->per_thread ? STAT_THREADS_MAX : 0,
+	};
+	struct stat_result *r = s->r;
+
+	r->source = "proc";
+	if (s->o->no_bpf)
+		strcpy(r->why_no_bpf, "not wanted (--no-bpf)");
+	else
+		s->counter = counter_open_with(&co, r->why_no_bpf,
+					       sizeof(r->why_no_bpf));
+	if (!s->counter) {
+		if (s->o->no_perf)
+			strcpy(r->why_no_perf, "not wanted (--no-perf)");
+		return;
+	}
+	r->source = "bpf";
+	r->has_uring = counter_has_uring(s->counter);
+	counter_cost(s->counter, &s->runs0, &s->ns0);
+}
+
+/* On the second rung, if it can be had. */
+void session_choose_perf(struct session *s)
+{
+	struct stat_result *r = s->r;
+	const struct stat_options *o = s->o;
+	bool ok = true;
+
+	if (s->counter || o->no_perf)
+		return;
+	if (o->cgroup) {
+		strcpy(r->why_no_perf, "a cgroup is counted by BPF only");
+		return;
+	}
+	if (o->all)
+		ok = perf_open(&s->perf, 0, false, r->why_no_perf,
+			       sizeof(r->why_no_perf));
+	else if (!o->pids)
+		ok = perf_open(&s->perf, s->child_pid, true, r->why_no_perf,
+			       sizeof(r->why_no_perf));
+	for (unsigned i = 0; ok && i < o->pids; i++)
+		ok = perf_open(&s->perf, o->pid[i], false, r->why_no_perf,
+			       sizeof(r->why_no_perf));
+	if (s->perf)
+		r->source = "perf";
+}
+
+/* ---- what is measured ---- */
+
+int session_pidfd_open(pid_t pid)
+{
+	return syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* A descriptor of the process, if it is one and has not ended; else says so. */
+static int running_process(pid_t pid)
+{
+	struct pollfd p = { session_pidfd_open(pid), POLLIN, 0 };
+
+	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+		return p.fd;
+	if (p.fd < 0 && errno == EINVAL)
+		fail("%d is a thread: give the PID of its process", pid);
+	else if (p.fd < 0)
+		fail("no process has the PID %d", pid);
+	else
+		fail("the process %d has ended", pid);
+	if (p.fd >= 0)
+		close(p.fd);
+	return -1;
+}
+
+bool session_find_processes(struct session *s)
+{
+	for (unsigned i = 0; i < s->o->pids; i++) {
+		s->pidfd[i] = running_process(s->o->pid[i]);
+		if (s->pidfd[i] < 0)
+			return false;
+		s->page[i] = user_stats_map(s->o->pid[i]);
+		s->alive++;
+	}
+	return true;
+}
+
+bool session_attach(struct session *s)
+{
+	int err = 0;
+
+	if (s->o->cgroup && !s->counter) {
+		fail("a cgroup is counted by BPF only: %s", s->r->why_no_bpf);
+		return false;
+	}
+	if (s->o->all && !s->counter && !s->perf) {
+		fail("-a needs BPF or perf events: %s; %s", s->r->why_no_bpf,
+		     s->r->why_no_perf);
+		return false;
+	}
+	if (!s->counter)
+		return true;
+	for (unsigned i = 0; !err && i < s->o->pids; i++)
+		err = counter_attach(s->counter, s->o->pid[i]);
+	if (!err && s->o->all)
+		err = counter_attach_all(s->counter);
+	if (!err && s->o->cgroup)
+		err = counter_attach_cgroup(s->counter, s->o->cgroup);
+	if (err == -EMEDIUMTYPE)
+		fail("%s is no directory of a cgroup2 mount (see `mount -t "
+		     "cgroup2`)",
+		     s->o->cgroup);
+	else if (err && s->o->cgroup)
+		fail("cannot count cgroup %s: %s", s->o->cgroup,
+		     strerror(-err));
+	else if (err)
+		fail("cannot count what is running: %s", strerror(-err));
+	return !err;
+}
+
+bool session_prepare_command(struct session *s)
+{
+	int err;
+
+	if (!s->o->command)
+		return true;
+	s->user_dir = user_stats_dir_new();
+	err = launch(&s->child, s->o->command, &s->old_mask, -1, -1);
+	if (err) {
+		fail("cannot start a process: %s", strerror(-err));
+		return false;
+	}
+	s->child_pid = s->child.pid;
+	s->pidfd[STAT_PIDS_MAX] = session_pidfd_open(s->child_pid);
+	return true;
+}
+
+bool session_start_command(struct session *s)
+{
+	int err;
+
+	if (!s->child_pid)
+		return true;
+	if (s->counter && !s->o->pids && !s->o->all && !s->o->cgroup)
+		counter_start_at_exec(s->counter, s->child_pid);
+	err = launch_go(&s->child);
+	if (!err)
+		return true;
+	s->child_pid = 0;
+	fail("cannot run \"%s\": %s", s->o->command[0], strerror(-err));
+	return false;
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The screen of `urt top`: full, on the terminal's other page, and drawn in one
+ * write. Lines are cut at the terminal's width, since one that wraps moves all
+ * below it. A key or a new size redraws what was counted; only the clock (and
+ * space) counts anew, for rates over a moment say nothing.
+ *
+ * However it ends (q, Ctrl-C, a signal, the terminal is gone) the terminal is
+ * as before; so it is while stopped by Ctrl-Z.
+ */
+#define _GNU_SOURCE
+#include "../lib/tool.h"
+#include "top.h"
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WIDTH_MAX 256
+
+static struct termios before;
+
+/* ---- lines ---- */
+
+struct frame {
+	unsigned width, height, lines;
+	bool batch;
+};
+
+static void line(struct frame *f, const char *look, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* look: an escape sequence, or "". */
+static void line(struct frame *f, const char *look, const char *format, ...)
+{
+	char text[WIDTH_MAX + 1];
+	va_list ap;
+
+	if (f->lines == f->height)
+		return;
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	for (char *c = text; *c; c++) /* a process may call itself anything */
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	if (f->batch)
+		puts(text);
+	else
+		printf("%s%s%.*s\033[m\033[K", f->lines ? "\r\n" : "", look,
+		       (int)f->width, text);
+	f->lines++;
+}
+
+static void row_line(struct frame *f, const struct top *t, const struct row *r)
+{
+	char user[32] = "n/a", tid[16] = "";
+
+	if (r->per_s[USER] >= 0)
+		snprintf(user, sizeof(user), "%.0f", r->per_s[USER]);
+	if (t->threads)
+		snprintf(tid, sizeof(tid), " %8u", r->tid);
+	line(f, "", "%8u%s %-16s %11.0f %11.0f %11.0f %11s %7.1f", r->pid, tid,
+	     r->name, r->per_s[SWITCHES], r->per_s[SYSCALLS], r->per_s[URING],
+	     user, r->per_s[CPU]);
+}
+
+static void title_line(struct frame *f, const struct top *t)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char clock[16];
+
+	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &tm));
+	line(f, "",
+	     "urt top %s, sorted by %s (s c u w p), %s (t), %ld ms, q quits",
+	     clock, top_column_names[t->sort],
+	     t->threads ? "threads" : "processes", t->delay_ms);
+}
+
+static void draw(const struct top *t)
+{
+	struct frame f = { .height = -1, .batch = t->batch };
+	struct winsize w;
+
+	if (!t->batch) {
+		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_row)
+			w = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+		f.height = w.ws_row;
+		f.width = w.ws_col;
+		fputs("\033[H", stdout);
+		title_line(&f, t);
+	}
+	line(&f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %7s", "pid",
+	     t->threads ? "      tid" : "", "name", "switches/s", "syscalls/s",
+	     "uring/s", "user sw/s", "CPU %");
+	if (t->lost)
+		line(&f, "", "LOST: %llu events", (unsigned long long)t->lost);
+	for (unsigned i = 0; i < t->rows; i++)
+		row_line(&f, t, &t->row[i]);
+	fputs(t->batch ? "\n" : "\033[J", stdout);
+	fflush(stdout);
+}
+
+/* ---- the terminal ---- */
+
+static void screen_enter(void)
+{
+	struct termios raw;
+
+	tcgetattr(STDIN_FILENO, &before);
+	raw = before;
+	raw.c_lflag &= ~(ICANON | ECHO);
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	fputs("\033[?1049h\033[?25l\033[H\033[J", stdout);
+}
+
+static void screen_leave(void)
+{
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	fputs("\033[m\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+}
+
+/* ---- keys and signals ---- */
+
+enum action { NOTHING, REDRAW, RECOUNT, QUIT };
+
+static enum action key(struct top *t)
+{
+	static const char keys[] = "scuwp";
+	const char *at;
+	char c;
+
+	if (read(STDIN_FILENO, &c, 1) != 1 || c == 'q')
+		return QUIT;
+	at = strchr(keys, c);
+	if (at && *at) {
+		t->sort = at - keys;
+		top_sort(t);
+		return REDRAW;
+	}
+	if (c == 't')
+		t->threads = !t->threads;
+	return c == 't' || c == ' ' ? RECOUNT : NOTHING;
+}
+
+static enum action signalled(int fd, bool batch)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info) ||
+	    (info.ssi_signo != SIGWINCH && info.ssi_signo != SIGTSTP))
+		return QUIT;
+	if (info.ssi_signo == SIGTSTP) {
+		if (!batch)
+			screen_leave();
+		kill(getpid(), SIGSTOP);
+		if (!batch)
+			screen_enter();
+	}
+	return REDRAW;
+}
+
+/* Until something happens; NOTHING: the time has come. */
+static enum action wait_until(struct top *t, int signals, int64_t when_ns)
+{
+	struct pollfd fds[] = { { signals, POLLIN, 0 },
+				{ t->batch ? -1 : STDIN_FILENO, POLLIN, 0 } };
+	enum action a = NOTHING;
+	int64_t left;
+
+	while (!a && (left = when_ns - now_ns()) > 0) {
+		if (poll(fds, 2, left / NS_PER_MS + 1) <= 0)
+			continue;
+		if (fds[0].revents)
+			a = signalled(signals, t->batch);
+		else if (fds[1].revents)
+			a = key(t);
+	}
+	return a;
+}
+
+static void run(struct top *t, int signals)
+{
+	int64_t next = now_ns() + t->delay_ms * NS_PER_MS;
+
+	for (long round = 0; !t->rounds || round < t->rounds;) {
+		enum action a = wait_until(t, signals, next);
+
+		if (a == QUIT)
+			return;
+		if (a != REDRAW)
+			top_refresh(t);
+		draw(t);
+		if (a != NOTHING)
+			continue;
+		round++;
+		next += t->delay_ms * NS_PER_MS;
+		if (next < now_ns()) /* it was stopped, or the machine slept */
+			next = now_ns() + t->delay_ms * NS_PER_MS;
+	}
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTSTP);
+	sigaddset(&set, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+void top_show(struct top *t)
+{
+	static char buf[1 << 16];
+	int signals = signals_open();
+
+	setvbuf(stdout, buf, _IOFBF, sizeof(buf));
+	if (!t->batch) {
+		screen_enter();
+		draw(t);
+	}
+	run(t, signals);
+	if (!t->batch)
+		screen_leave();
+	close(signals);
+}

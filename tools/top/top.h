@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What `urt top` counts (top.c) and how it is shown (top_screen.c). */
+#ifndef URT_TOP_H
+#define URT_TOP_H
+
+#include "../measure/counter.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
+
+extern const char *const top_column_names[COLUMNS];
+
+struct row {
+	uint32_t pid, tid; /* tid 0: a whole process */
+	char name[17];
+	double per_s[COLUMNS]; /* USER: < 0, n/a; CPU: percent of one */
+};
+
+/* User switches of a process as of the last refresh. */
+struct user_seen {
+	uint32_t pid;
+	uint64_t switches;
+};
+
+struct top {
+	struct counter *counter;
+	struct urt_thread *slot;   /* shared with the kernel */
+	struct urt_thread *before; /* as of the last refresh */
+	struct row *row;
+	struct user_seen seen[64];
+	unsigned slots, rows, nr_seen;
+	uint64_t lost; /* events */
+	int64_t last_ns;
+	enum column sort;
+	bool threads, batch;
+	long delay_ms, rounds; /* rounds 0: until it is quit */
+};
+
+/* Counts since the last call, and sorts. */
+void top_refresh(struct top *);
+void top_sort(struct top *);
+
+/* Until it is quit, with the terminal as it was before in the end. */
+void top_show(struct top *);
+
+#endif
