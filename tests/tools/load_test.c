@@ -98,7 +98,7 @@ START_TEST(load_refuses_what_it_cannot_do)
 	ck_assert_int_eq(sh("./urt load http://127.0.0.1:1/ 2>&1"), 1);
 	ck_assert(has("cannot connect"));
 	ck_assert_int_eq(sh("./urt load ftp://x 2>&1"), 1);
-	ck_assert(has("no URL"));
+	ck_assert(has("invalid URL"));
 	ck_assert_int_eq(sh("./urt load -R 0 http://127.0.0.1:1/ 2>&1"), 1);
 	ck_assert(has("not a number"));
 	ck_assert_int_eq(sh("./urt load 2>&1"), 1);
@@ -115,6 +115,143 @@ START_TEST(load_interrupted_prints_what_it_has)
 			 0);
 	ck_assert(has("interrupted"));
 	ck_assert(has("requests/s"));
+	server_stop();
+}
+END_TEST
+
+START_TEST(load_sends_exactly_the_requests_it_is_told)
+{
+	static const long numbers[] = { 1, 7, 1000, 4321 };
+
+	server_start("epoll", NULL, NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+		for (int threads = 1; threads <= 3; threads++) {
+			ck_assert_int_eq(
+				sh("./urt load --json -c 10 -n %ld -t %d "
+				   "--ops-file ops http://127.0.0.1:%d/",
+				   numbers[i], threads, server_port),
+				0);
+			ck_assert(figure(NULL, "requests") == numbers[i]);
+			ck_assert(figure(NULL, "answered") == numbers[i]);
+			ck_assert(figure(NULL, "errors") == 0);
+			ck_assert_int_eq(sh("cat ops"), 0);
+			ck_assert_int_eq(atol(text), numbers[i]);
+		}
+	}
+	server_stop();
+}
+END_TEST
+
+/* A blocking receive and a send for each request, one more receive for each
+ * connection: the number of requests is known to the last one. */
+START_TEST(load_tells_stat_how_many_requests_there_were)
+{
+	double calls;
+
+	if (!have_bpf())
+		SKIP("no BPF here: `urt doctor` says why");
+	server_start("thread", NULL, NULL);
+	ck_assert_int_eq(
+		sh("./urt load -n 4 -c 4 http://127.0.0.1:%d/ && "
+		   "./urt stat --json -o stat.json -p %d --ops-from "
+		   "file:ops -- ./urt load -n 3000 -c 4 --ops-file ops "
+		   "http://127.0.0.1:%d/ && cat stat.json",
+		   server_port, server, server_port),
+		0);
+	ck_assert(figure(NULL, "ops") == 3000);
+	calls = figure("by_name", "sendto");
+	ck_assert_msg(calls == 3000, "%g calls of sendto", calls);
+	server_stop();
+}
+END_TEST
+
+START_TEST(load_opens_a_connection_for_so_many_requests)
+{
+	server_start("epoll", NULL, NULL);
+	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.5 --per-connection 1 "
+			    "http://127.0.0.1:%d/",
+			    server_port),
+			 0);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure(NULL, "requests") > 50);
+	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.5 --per-connection 3 "
+			    "-R 300 http://127.0.0.1:%d/",
+			    server_port),
+			 0);
+	ck_assert(figure(NULL, "errors") == 0);
+	ck_assert(figure(NULL, "rps") > 200);
+	server_stop();
+}
+END_TEST
+
+/* A server that accepts, by its backlog, and says nothing. */
+START_TEST(load_ends_where_the_server_says_nothing)
+{
+	struct sockaddr_in addr;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	server_port = free_port();
+	addr = server_address();
+	ck_assert(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
+		  !listen(fd, 64));
+	ck_assert_int_eq(sh("timeout 30 ./urt load -c 4 --timeout 0.3 "
+			    "http://127.0.0.1:%d/ 2>&1",
+			    server_port),
+			 1);
+	ck_assert_msg(has("does not answer: 4 opened"), "%s", text);
+	ck_assert_int_eq(sh("timeout 30 ./urt load -c 4 -n 9 --timeout 0.3 "
+			    "http://127.0.0.1:%d/ 2>&1",
+			    server_port),
+			 1);
+	ck_assert(has("does not answer"));
+	ck_assert_int_eq(sh("timeout 30 ./urt load --wait 0.3 "
+			    "http://127.0.0.1:%d/ 2>&1",
+			    server_port),
+			 1);
+	ck_assert(has("no answer from port"));
+	close(fd);
+}
+END_TEST
+
+/* The server comes later than its client. */
+START_TEST(load_waits_until_the_server_answers)
+{
+	server_port = free_port();
+	ck_assert_int_eq(sh("(./urt load --wait 30 -n 10 http://127.0.0.1:%d/; "
+			    "echo code $?) >out.txt 2>&1 & "
+			    "timeout -s KILL 20 ./urt serve epoll --port %d & "
+			    "wait %%1; cat out.txt; kill %%2",
+			    server_port, server_port),
+			 0);
+	ck_assert_msg(has("10 requests, 0 errors") && has("code 0"), "%s",
+		      text);
+}
+END_TEST
+
+START_TEST(load_writes_percentiles_as_hdrhistogram_does)
+{
+	double value = -1, share = -1, last_value, last_share;
+	unsigned lines = 0;
+	char *line, *save;
+
+	server_start("epoll", NULL, NULL);
+	ck_assert_int_eq(sh("./urt load -n 2000 --hdr hdr http://127.0.0.1:%d/ "
+			    ">/dev/null && cat hdr",
+			    server_port),
+			 0);
+	ck_assert(has("       Value     Percentile TotalCount "
+		      "1/(1-Percentile)\n\n"));
+	ck_assert(has("Total count    =         2000]"));
+	strtok_r(text, "\n", &save);
+	while ((line = strtok_r(NULL, "\n", &save)) && *line != '#') {
+		last_value = value;
+		last_share = share;
+		ck_assert_int_eq(sscanf(line, "%lf %lf", &value, &share), 2);
+		ck_assert(value >= last_value && share > last_share);
+		lines++;
+	}
+	ck_assert(share == 1);
+	ck_assert_uint_gt(lines, 20);
 	server_stop();
 }
 END_TEST
@@ -162,6 +299,12 @@ Suite *load_suite(void)
 	tcase_add_test(t, load_opens_many_connections);
 	tcase_add_test(t, load_refuses_what_it_cannot_do);
 	tcase_add_test(t, load_interrupted_prints_what_it_has);
+	tcase_add_test(t, load_sends_exactly_the_requests_it_is_told);
+	tcase_add_test(t, load_tells_stat_how_many_requests_there_were);
+	tcase_add_test(t, load_opens_a_connection_for_so_many_requests);
+	tcase_add_test(t, load_ends_where_the_server_says_nothing);
+	tcase_add_test(t, load_waits_until_the_server_answers);
+	tcase_add_test(t, load_writes_percentiles_as_hdrhistogram_does);
 	tcase_add_test(t, histogram_keeps_values_to_within_a_sixtyfourth);
 	tcase_add_test(t, histogram_percentiles_are_those_of_the_values);
 	suite_add_tcase(s, t);

@@ -53,6 +53,17 @@ static inline void histogram_add(struct histogram *h, uint64_t v)
 		h->max = v;
 }
 
+static inline void histogram_merge(struct histogram *to,
+				   const struct histogram *from)
+{
+	to->count += from->count;
+	to->sum += from->sum;
+	if (from->max > to->max)
+		to->max = from->max;
+	for (unsigned i = 0; i < HISTOGRAM_ROWS * HISTOGRAM_PARTS; i++)
+		to->part[i] += from->part[i];
+}
+
 /* The value that a share p (0 to 1) of all do not exceed; 0 if empty. */
 static inline uint64_t histogram_percentile(const struct histogram *h, double p)
 {

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@
 #define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
 #define PER_SOURCE 25000	     /* connections from one source address */
 
-enum conn_state { CLOSED, CONNECTING, IDLE, BUSY };
+/* FRESH: free, and opened by its next request (per_connection). */
+enum conn_state { CLOSED, FRESH, CONNECTING, IDLE, BUSY };
 
 struct conn {
 	int fd;
@@ -42,6 +44,8 @@ struct conn {
 	bool answered;	   /* at least once */
 	bool burst;	   /* the connection of the bursts */
 	bool queued;	   /* in the ring of those that are free */
+	bool pending;	   /* a request waits until it stands */
+	uint32_t answers;  /* since it was opened */
 	uint16_t head_len; /* bytes in head */
 	long body_left;	   /* of the answer being read; -1: its head is */
 	int64_t since_ns;  /* from when the latency counts */
@@ -59,6 +63,9 @@ struct load {
 	long taken;	 /* connections answered at least once, or broken */
 	long closed;	 /* connections to be reopened */
 	long connecting; /* connections that do not stand yet */
+	uint64_t sent;	 /* requests */
+	long busy;	 /* of those, not answered yet */
+	bool had_idle;	 /* when it last went to sleep, one was free */
 	int64_t moved_ns, retry_ns; /* last progress in opening; next retry */
 	long window;		    /* see WINDOW */
 	/* Open loop: connections that are free, oldest first, and what is due. */
@@ -104,7 +111,8 @@ static int conn_open(struct load *l, struct conn *c)
 	if (c->fd < 0)
 		return -errno;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	net_use_source(c->fd, &l->options->server, (c - l->conns) / PER_SOURCE);
+	net_use_source(c->fd, &l->options->server,
+		       (l->options->first + (c - l->conns)) / PER_SOURCE);
 	if ((connect(c->fd, (const struct sockaddr *)&l->options->server,
 		     sizeof(l->options->server)) &&
 	     errno != EINPROGRESS) ||
@@ -117,6 +125,7 @@ static int conn_open(struct load *l, struct conn *c)
 	l->connecting++;
 	c->head_len = 0;
 	c->body_left = -1;
+	c->answers = 0;
 	return 0;
 }
 
@@ -134,7 +143,10 @@ static void conn_broken(struct load *l, struct conn *c, bool error)
 		count(&l->shared->broken);
 	}
 	conn_taken(l, c);
-	close(c->fd);
+	l->busy -= c->state == BUSY;
+	c->pending = false;
+	if (c->state > FRESH)
+		close(c->fd);
 	c->state = CLOSED;
 	if (!l->options->hold)
 		l->closed++;
@@ -142,13 +154,32 @@ static void conn_broken(struct load *l, struct conn *c, bool error)
 
 /* ---- sending ---- */
 
+static bool all_sent(const struct load *l)
+{
+	return l->options->requests && l->sent >= l->options->requests;
+}
+
 static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
 {
 	const char *text = c->burst ? l->burst_request : l->request;
 	size_t len = c->burst ? l->burst_len : l->request_len;
 
-	c->state = BUSY;
 	c->since_ns = since_ns;
+	if (!c->burst && all_sent(l)) {
+		if (c->state != FRESH)
+			c->state = IDLE;
+		return;
+	}
+	if (c->state == FRESH) {
+		c->pending = !conn_open(l, c);
+		if (!c->pending)
+			conn_broken(l, c, true);
+		return;
+	}
+	l->sent += !c->burst;
+	l->busy++;
+	c->pending = false;
+	c->state = BUSY;
 	/* A whole request always fits an empty socket buffer; if the peer has
 	 * closed, the next event says so. */
 	if (send(c->fd, text, len, MSG_NOSIGNAL) < 0)
@@ -158,7 +189,8 @@ static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
 /* When the next request of the open loop is due. */
 static int64_t due_ns(const struct load *l)
 {
-	return l->start_ns + (int64_t)(l->next_due / l->options->rate * 1e9);
+	return l->start_ns + (int64_t)((l->next_due + l->options->rate_offset) /
+				       l->options->rate * 1e9);
 }
 
 static void conn_free(struct load *l, struct conn *c)
@@ -166,6 +198,11 @@ static void conn_free(struct load *l, struct conn *c)
 	c->state = IDLE;
 	if (c->burst)
 		return;
+	if (l->options->per_connection && l->start_ns &&
+	    c->answers >= l->options->per_connection) {
+		close(c->fd);
+		c->state = FRESH;
+	}
 	if (!l->options->rate) {
 		if (l->start_ns)
 			conn_send(l, c, now_ns());
@@ -177,17 +214,33 @@ static void conn_free(struct load *l, struct conn *c)
 	l->idle[(l->idle_head + l->idle_len++) % l->options->connections] = c;
 }
 
+/* How late the generator itself is, after a sleep with a free connection. */
+static void count_late(struct load *l, int64_t now)
+{
+	struct load_shared *s = l->shared;
+	int64_t late = now - due_ns(l);
+
+	if (!l->had_idle || late < 0 || !recording(l))
+		return;
+	s->late_count++;
+	s->late_sum_ns += late;
+	if ((uint64_t)late > s->late_max_ns)
+		s->late_max_ns = late;
+}
+
 /* Sends what is due, as long as there are connections for it. */
 static void send_due(struct load *l, int64_t now)
 {
+	if (l->start_ns && l->idle_len)
+		count_late(l, now);
 	while (l->start_ns && l->idle_len && due_ns(l) <= now) {
 		struct conn *c = l->idle[l->idle_head];
 
 		l->idle_head = (l->idle_head + 1) % l->options->connections;
 		l->idle_len--;
 		c->queued = false;
-		if (c->state != IDLE) /* has been closed since */
-			continue;
+		if (c->state != IDLE && c->state != FRESH)
+			continue; /* has been closed since */
 		conn_send(l, c, due_ns(l));
 		l->next_due++;
 	}
@@ -228,6 +281,8 @@ static void answered(struct load *l, struct conn *c, int status)
 	uint64_t latency = now - c->since_ns;
 
 	conn_taken(l, c);
+	l->busy--;
+	c->answers++;
 	l->shared->last_answer_ns = now;
 	c->body_left = -1;
 	if (c->burst) {
@@ -321,7 +376,9 @@ static void conn_connected(struct load *l, struct conn *c)
 	if (!c->burst)
 		count(&l->shared->opened);
 	/* One request before all begin, so that the server has taken it in. */
-	if (l->options->hold || (!l->start_ns && !c->burst))
+	if (c->pending)
+		conn_send(l, c, c->since_ns);
+	else if (l->options->hold || (!l->start_ns && !c->burst))
 		conn_send(l, c, now_ns());
 	else
 		conn_free(l, c);
@@ -332,7 +389,7 @@ static void handle(struct load *l, struct conn *c, uint32_t events)
 	if (c->state == CONNECTING) {
 		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 			conn_connected(l, c);
-	} else if (c->state != CLOSED) {
+	} else if (c->state == IDLE || c->state == BUSY) {
 		conn_readable(l, c);
 	}
 }
@@ -408,17 +465,24 @@ static int64_t patience(const struct load *l, int64_t now)
 	return ns > 0 ? ns : 0;
 }
 
+static bool ended(const struct load *l)
+{
+	return __atomic_load_n(&l->shared->stop, __ATOMIC_RELAXED) ||
+	       (all_sent(l) && !l->busy);
+}
+
 static int loop(struct load *l)
 {
 	struct epoll_event events[256];
 	int64_t now = now_ns();
 
 	l->moved_ns = now;
-	while (!__atomic_load_n(&l->shared->stop, __ATOMIC_RELAXED)) {
+	while (!ended(l)) {
 		struct timespec ts = { 0, patience(l, now) };
-		int n = epoll_pwait2(l->epfd, events, ARRAY_LEN(events), &ts,
-				     NULL);
+		int n;
 
+		l->had_idle = l->idle_len && ts.tv_nsec;
+		n = epoll_pwait2(l->epfd, events, ARRAY_LEN(events), &ts, NULL);
 		for (int i = 0; i < n; i++)
 			handle(l, events[i].data.ptr, events[i].events);
 		now = now_ns();
@@ -439,24 +503,31 @@ static int loop(struct load *l)
 	return 0;
 }
 
-/* What was due and has not been answered, which no latency tells. */
+/* One that was due then and has no answer: it has waited for so long already,
+ * and a latency that leaves it out would flatter the server. */
+static void charge(struct load *l, int64_t due, int64_t now)
+{
+	l->shared->unanswered++;
+	if (!l->shared->recording_ns || due < l->shared->recording_ns)
+		return;
+	histogram_add(&l->shared->latency, now - due);
+	l->shared->charged++;
+}
+
 static void count_unanswered(struct load *l, int64_t now)
 {
-	uint64_t due = 0;
-
 	for (long i = 0; i < l->options->connections; i++)
-		l->shared->unanswered += l->conns[i].state == BUSY;
-	if (l->start_ns)
-		due = (now - l->start_ns) / 1e9 * l->options->rate;
-	if (due > l->next_due)
-		l->shared->unanswered += due - l->next_due;
+		if (l->conns[i].state == BUSY || l->conns[i].pending)
+			charge(l, l->conns[i].since_ns, now);
+	for (; l->start_ns && !all_sent(l) && due_ns(l) < now; l->next_due++)
+		charge(l, due_ns(l), now);
 }
 
 static void load_free(struct load *l)
 {
 	for (long i = 0; l->conns && i <= l->options->connections; i++) {
 		free(l->conns[i].head);
-		if (l->conns[i].state != CLOSED)
+		if (l->conns[i].state > FRESH)
 			close(l->conns[i].fd);
 	}
 	free(l->conns);
@@ -495,6 +566,9 @@ int load_run(const struct load_options *o, struct load_shared *shared)
 
 	if (!l)
 		return -ENOMEM;
+	/* Timers to the ns: late requests would come in heaps, which are
+	 * cheaper for a server than what was asked for. */
+	prctl(PR_SET_TIMERSLACK, 1);
 	l->options = o;
 	l->shared = shared;
 	l->epfd = epoll_create1(EPOLL_CLOEXEC);

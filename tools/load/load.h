@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The load generator: many connections of HTTP/1.1 with keep-alive, one thread.
+ * The load generator: many connections of HTTP/1.1, one thread. `urt load`
+ * runs several of them, each in a process of its own.
  *
  * Closed loop: each connection sends a request when it has read the answer to
  * the one before, so the rate adapts to the server, and the latencies are those
@@ -23,7 +24,15 @@ struct load_options {
 	const char *path;	   /* "/..." */
 	long connections;	   /* at a time */
 	double rate; /* requests per second of the open loop; 0: closed loop */
-	bool hold;   /* each connection asks once, and then waits */
+	/* By how much of the distance between two requests the schedule of the
+	 * open loop begins late, so that several generators take turns. */
+	double rate_offset;
+	uint64_t requests; /* sent in all, the first ones included; 0: no end */
+	/* After so many answers a connection is closed, and the next request
+	 * opens a new one, which its latency includes; 0: never. */
+	long per_connection;
+	bool hold;  /* each connection asks once, and then waits */
+	long first; /* connections of the generators before this one */
 	/* While connections are opened: requests that wait behind the server,
 	 * so that no more are opened than it takes in; NULL: not known. */
 	const uint64_t *waiting;
@@ -47,16 +56,23 @@ struct load_phase {
  * set.
  */
 struct load_shared {
-	uint64_t completed;	/* answers with status 200 */
-	uint64_t errors;	/* other answers, and connections that broke */
-	uint64_t opened;	/* connections that stood at one time */
-	uint64_t broken;	/* of errors: connections that broke */
-	uint64_t no_length;	/* of errors: answers without Content-Length */
-	uint64_t unanswered;	/* open loop: due and not answered at the end */
+	uint64_t completed;  /* answers with status 200 */
+	uint64_t errors;     /* other answers, and connections that broke */
+	uint64_t opened;     /* connections that stood at one time */
+	uint64_t broken;     /* of errors: connections that broke */
+	uint64_t no_length;  /* of errors: answers without Content-Length */
+	uint64_t unanswered; /* open loop: due and not answered at the end;
+				   those due while recording are in latency,
+				   with the time that they had waited */
+	uint64_t charged;    /* of latency: those */
+	/* Open loop: how late requests were sent although a connection was
+	 * free, which is the generator's own doing. */
+	uint64_t late_count, late_sum_ns, late_max_ns;
 	int64_t connected_ns;	/* when all stood and had answered once (or,
 				   holding, stood); 0: not yet */
 	int64_t last_answer_ns; /* when the last answer came */
 	int recording;		/* by the watcher */
+	int64_t recording_ns;	/* since when; by the watcher, or 0 */
 	int stop;		/* by the watcher */
 	int failed_errno;	/* connecting failed; the generator has ended */
 	struct histogram latency; /* ns */

@@ -1,53 +1,74 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt load: the generator in a process of its own, whose CPU time tells whether
- * it, and not the server, was the limit; here the options, the watch over it
- * and what is printed. Nothing is recorded until all connections stand.
+ * urt load: each generator is a process of its own, whose CPU time tells
+ * whether it, and not the server, was the limit. Here are the options and the
+ * watch over the generators. Nothing is recorded until all connections stand,
+ * except with --requests, where each request counts.
+ *
+ * It always ends: where no connection is opened and no request is answered for
+ * the time of --timeout, the generators are stopped.
  */
 #define _GNU_SOURCE
 #include "../lib/launch.h"
-#include "load.h"
 #include "../lib/net.h"
 #include "../lib/tool.h"
+#include "load.h"
+#include "report.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-/* From here on the generator's one CPU counts as the limit. */
-#define BUSY 0.95
+#define THREADS_MAX 64
+#define OPS_NS	    (100 * NS_PER_MS) /* how often the file is written */
 
 static const char usage_text[] =
 	"usage: urt load [OPTIONS] URL\n"
 	"\n"
-	"Loads an HTTP/1.1 server with keep-alive connections.\n"
+	"Load an HTTP/1.1 server over many connections.\n"
 	"\n"
 	"  URL                   http://ADDRESS:PORT/PATH (127.0.0.1 if\n"
 	"                        localhost; answers must have Content-Length)\n"
 	"  -c, --connections N   default 64; above 25,000 they come from several\n"
 	"                        loopback addresses\n"
-	"  -d, --seconds N       default 10, after all connections stand\n"
+	"  -d, --seconds S       default 10, after all connections stand\n"
+	"  -n, --requests N      send exactly N requests in all instead, and\n"
+	"                        measure each\n"
 	"  -R, --rate N          open loop: N requests per second are due, whatever\n"
 	"                        the server does, and latencies count from then\n"
 	"                        (coordinated omission corrected). Without it a\n"
 	"                        closed loop: each connection sends its next\n"
 	"                        request when it has read the last answer\n"
-	"      --json            one JSON document (schema urt.load.v1)\n";
+	"  -t, --threads N       generators; default 1\n"
+	"      --per-connection N\n"
+	"                        close a connection after N answers; opening the\n"
+	"                        next one is part of its first latency\n"
+	"      --wait S          wait up to S seconds for a first answer\n"
+	"      --timeout S       give up after S seconds without any; default 10\n"
+	"      --ops-file FILE   keep the number of answers in FILE, for\n"
+	"                        `urt stat --ops-from file:FILE`\n"
+	"      --hdr FILE        write percentiles in HdrHistogram's format\n"
+	"      --json            print one JSON document (schema urt.load.v1)\n";
 
-/* What `urt load` was told, and found out. */
+/* What `urt load` was told, and its generators. */
 struct run {
-	struct load_options load;
-	long seconds;	    /* to measure */
-	bool json;	    /* instead of text */
-	double wall;	    /* seconds measured */
-	double cpu;	    /* share of a CPU that the generator took */
-	int64_t connect_ns; /* that opening all connections took */
-	bool interrupted;
+	struct load_result result;
+	double seconds, wait_s, timeout_s;
+	bool json;
+	const char *ops_file, *hdr; /* NULL: none */
+	struct load_shared *shared[THREADS_MAX];
+	pid_t pid[THREADS_MAX]; /* 0: has ended */
+	uint64_t progress;	/* connections and answers seen so far */
+	int64_t progress_ns;	/* when that was more than before */
+	int64_t ops_ns;		/* when the file was written */
 };
 
 /* path points into the URL. */
@@ -68,126 +89,11 @@ static bool parse_url(const char *url, struct load_options *o)
 	    inet_pton(AF_INET, host, &o->server.sin_addr) == 1)
 		return true;
 bad:
-	fail("\"%s\" is no URL for this: write http://ADDRESS:PORT/PATH", url);
+	fail("invalid URL \"%s\": expected http://ADDRESS:PORT/PATH", url);
 	return false;
 }
 
-/* ---- results ---- */
-
-static const struct {
-	const char *name; /* in JSON */
-	double share;	  /* of the requests */
-} percentiles[] = {
-	{ "p50", 0.5 },	   { "p90", 0.9 },	{ "p99", 0.99 },
-	{ "p999", 0.999 }, { "p9999", 0.9999 },
-};
-
-/* One bar per row of the histogram, which is a power of two. */
-static void print_histogram(const struct histogram *h)
-{
-	for (unsigned row = 6; row < HISTOGRAM_ROWS; row++) {
-		uint64_t n = 0;
-		int width;
-
-		for (unsigned i = 0; i < HISTOGRAM_PARTS; i++)
-			n += h->part[row * HISTOGRAM_PARTS + i];
-		if (!n)
-			continue;
-		width = n * 40 / h->count;
-		printf("%12.1f us to %10.1f us %10llu %.*s\n",
-		       (64ull << (row - 1)) / 1e3, (64ull << row) / 1e3,
-		       (unsigned long long)n, width ? width : 1,
-		       "########################################");
-	}
-}
-
-static void print_text(const struct run *r, const struct load_shared *s)
-{
-	if (r->load.rate)
-		printf("open loop, %.0f requests/s due; latencies from when a "
-		       "request was due\n(coordinated omission corrected)\n",
-		       r->load.rate);
-	else
-		puts("closed loop: latencies of a server loaded to its limit; "
-		     "stalls hold the load back");
-	printf("%12.0f requests/s\n", s->latency.count / r->wall);
-	printf("%12llu requests, %llu errors, in %.2f s, %ld connections\n",
-	       (unsigned long long)s->latency.count,
-	       (unsigned long long)s->errors, r->wall, r->load.connections);
-	for (unsigned i = 0; i < ARRAY_LEN(percentiles); i++)
-		printf("%12.1f us at %g %%\n",
-		       histogram_percentile(&s->latency, percentiles[i].share) /
-			       1e3,
-		       percentiles[i].share * 100);
-	printf("%12.1f us at most\n", s->latency.max / 1e3);
-	print_histogram(&s->latency);
-	printf("%11.0f%% of a CPU for the generator\n", r->cpu * 100);
-	if (r->interrupted)
-		puts("interrupted: this is what was measured until then");
-}
-
-static void warn(const struct run *r, const struct load_shared *s)
-{
-	if (r->cpu > BUSY)
-		fprintf(stderr, "urt: warning: the generator had no CPU to "
-				"spare: the server may be faster than this\n");
-	if (s->unanswered > s->latency.count / 100 + 1)
-		fprintf(stderr,
-			"urt: warning: %llu requests were due and not answered "
-			"at the end: the server is slower than the rate, and "
-			"their latencies are missing\n",
-			(unsigned long long)s->unanswered);
-	if (s->no_length)
-		fprintf(stderr, "urt: warning: answers without Content-Length "
-				"cannot be read\n");
-}
-
-static void json_latency(struct json *j, const struct histogram *h)
-{
-	json_object(j, "latency_ns");
-	for (unsigned i = 0; i < ARRAY_LEN(percentiles); i++)
-		json_int(j, percentiles[i].name,
-			 histogram_percentile(h, percentiles[i].share));
-	json_int(j, "max", h->max);
-	json_double(j, "mean", h->count ? (double)h->sum / h->count : 0);
-	json_end_object(j);
-	json_array(j, "histogram");
-	for (unsigned i = 0; i < HISTOGRAM_ROWS * HISTOGRAM_PARTS; i++) {
-		if (!h->part[i])
-			continue;
-		json_object(j, NULL);
-		json_int(j, "up_to_ns", histogram_upper(i));
-		json_int(j, "count", h->part[i]);
-		json_end_object(j);
-	}
-	json_end_array(j);
-}
-
-static void print_json(const struct run *r, const struct load_shared *s)
-{
-	struct json j = { .out = stdout };
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.load.v1");
-	json_int(&j, "requests", s->latency.count);
-	json_int(&j, "errors", s->errors);
-	json_int(&j, "wall_ns", r->wall * 1e9);
-	json_double(&j, "rps", s->latency.count / r->wall);
-	json_string(&j, "loop", r->load.rate ? "open" : "closed");
-	if (r->load.rate)
-		json_double(&j, "rate", r->load.rate);
-	else
-		json_null(&j, "rate");
-	json_int(&j, "connections", r->load.connections);
-	json_int(&j, "connect_ns", r->connect_ns);
-	json_int(&j, "unanswered", s->unanswered);
-	json_double(&j, "generator_cpu", r->cpu);
-	json_string(&j, "interrupted", r->interrupted ? "yes" : "no");
-	json_latency(&j, &s->latency);
-	json_end_object(&j);
-}
-
-/* ---- running ---- */
+/* ---- the watch ---- */
 
 static volatile sig_atomic_t interrupted;
 
@@ -196,81 +102,391 @@ static void on_interrupt(int sig)
 	interrupted = 1;
 }
 
-/* Until then, or Ctrl-C, or the generator has ended. */
-static bool watch(pid_t pid, struct load_shared *s, int64_t until,
-		  bool for_connections, int *status)
+static uint64_t sum_of(const struct run *r, size_t offset)
 {
-	while (now_ns() < until && !interrupted) {
-		if (waitpid(pid, status, WNOHANG) == pid)
+	uint64_t sum = 0;
+
+	for (long i = 0; i < r->result.threads; i++)
+		sum += __atomic_load_n(
+			(uint64_t *)((char *)r->shared[i] + offset),
+			__ATOMIC_RELAXED);
+	return sum;
+}
+#define SUM_OF(r, field) sum_of(r, offsetof(struct load_shared, field))
+
+/* A new file renamed over the old one: a reader never sees half a number. */
+static void write_ops(struct run *r)
+{
+	char tmp[4096];
+	FILE *f;
+
+	if (!r->ops_file)
+		return;
+	r->ops_ns = now_ns();
+	snprintf(tmp, sizeof(tmp), "%s.%d", r->ops_file, getpid());
+	f = fopen(tmp, "wxe");
+	if (f)
+		fprintf(f, "%llu\n", (unsigned long long)SUM_OF(r, completed));
+	if (!f || fclose(f) || rename(tmp, r->ops_file)) {
+		fail("--ops-file: cannot write %s: %s", r->ops_file,
+		     strerror(errno));
+		r->ops_file = NULL;
+	}
+}
+
+/* Whether the server still does something. */
+static bool goes_on(struct run *r, int64_t now)
+{
+	uint64_t progress =
+		SUM_OF(r, opened) + SUM_OF(r, completed) + SUM_OF(r, errors);
+
+	if (progress != r->progress) {
+		r->progress = progress;
+		r->progress_ns = now;
+	}
+	return now - r->progress_ns < r->timeout_s * 1e9;
+}
+
+static bool all_connected(const struct run *r)
+{
+	for (long i = 0; i < r->result.threads; i++)
+		if (!__atomic_load_n(&r->shared[i]->connected_ns,
+				     __ATOMIC_ACQUIRE))
 			return false;
-		if (for_connections &&
-		    __atomic_load_n(&s->connected_ns, __ATOMIC_ACQUIRE))
+	return true;
+}
+
+/* The generators that have not ended. */
+static long reap(struct run *r)
+{
+	long left = 0;
+
+	for (long i = 0; i < r->result.threads; i++) {
+		if (r->pid[i] && waitpid(r->pid[i], NULL, WNOHANG) == r->pid[i])
+			r->pid[i] = 0;
+		left += r->pid[i] != 0;
+	}
+	return left;
+}
+
+/*
+ * Until then, Ctrl-C, no progress, or, if asked for, until all connections
+ * stand. False: a generator has ended.
+ */
+static bool watch(struct run *r, int64_t until, bool for_connections)
+{
+	int64_t now;
+
+	while ((now = now_ns()) < until && !interrupted) {
+		if (reap(r) < r->result.threads)
+			return false;
+		if (for_connections && all_connected(r))
 			break;
+		if (for_connections && !goes_on(r, now)) {
+			r->result.gave_up = true;
+			break;
+		}
+		if (now - r->ops_ns > OPS_NS)
+			write_ops(r);
 		sleep_ns(NS_PER_MS);
 	}
 	return true;
 }
 
-static double cpu_seconds(void)
+static void set_all(struct run *r, bool recording, bool stop)
 {
-	struct rusage ru;
+	int64_t now = now_ns();
 
-	getrusage(RUSAGE_CHILDREN, &ru);
-	return ru.ru_utime.tv_sec + ru.ru_stime.tv_sec +
-	       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	for (long i = 0; i < r->result.threads; i++) {
+		struct load_shared *s = r->shared[i];
+
+		if (recording && !s->recording_ns)
+			s->recording_ns = now;
+		__atomic_store_n(&s->recording, recording, __ATOMIC_RELEASE);
+		__atomic_store_n(&s->stop, stop, __ATOMIC_RELEASE);
+	}
 }
 
-static bool measure(struct run *r, struct load_shared *s, pid_t pid)
+/* CPU seconds of each generator so far: of the busiest one. */
+static double cpu_seconds(const struct run *r)
+{
+	double most = 0;
+
+	for (long i = 0; i < r->result.threads; i++) {
+		struct timespec ts;
+		clockid_t clock;
+
+		if (!r->pid[i] || clock_getcpuclockid(r->pid[i], &clock) ||
+		    clock_gettime(clock, &ts))
+			continue;
+		most = fmax(most, ts.tv_sec + ts.tv_nsec / 1e9);
+	}
+	return most;
+}
+
+/* ---- generators ---- */
+
+static long share_of(long all, long n, long i)
+{
+	return all / n + (i < all % n);
+}
+
+static struct load_options options_of(const struct run *r, long i)
+{
+	struct load_options o = r->result.load;
+	long n = r->result.threads;
+
+	o.connections = share_of(r->result.load.connections, n, i);
+	o.requests = share_of(r->result.load.requests, n, i);
+	o.first = i * (r->result.load.connections / n + 1);
+	o.rate /= n;
+	o.rate_offset = (double)i / n;
+	return o;
+}
+
+static bool start_all(struct run *r)
+{
+	pid_t parent = getpid();
+
+	r->progress_ns = now_ns();
+	for (long i = 0; i < r->result.threads; i++) {
+		struct load_options o = options_of(r, i);
+
+		r->shared[i] = load_shared_new();
+		if (!r->shared[i])
+			return !fail("out of memory");
+		if (o.requests) {
+			r->shared[i]->recording = 1;
+			r->shared[i]->recording_ns = now_ns();
+		}
+		r->pid[i] = fork();
+		if (!r->pid[i]) {
+			launch_die_with(parent);
+			signal(SIGINT, SIG_IGN);
+			_exit(load_run(&o, r->shared[i]) ? 1 : 0);
+		}
+		if (r->pid[i] < 0)
+			return !fail("cannot start a generator: %s",
+				     strerror(errno));
+	}
+	return true;
+}
+
+static void stop_all(struct run *r)
+{
+	set_all(r, false, true);
+	for (long i = 0; i < r->result.threads; i++)
+		if (r->pid[i])
+			waitpid(r->pid[i], NULL, 0);
+}
+
+static void add_up(struct run *r)
+{
+	struct load_shared *sum = &r->result.sum;
+
+	for (long i = 0; i < r->result.threads; i++) {
+		const struct load_shared *s = r->shared[i];
+
+		sum->completed += s->completed;
+		sum->errors += s->errors;
+		sum->broken += s->broken;
+		sum->no_length += s->no_length;
+		sum->unanswered += s->unanswered;
+		sum->charged += s->charged;
+		sum->late_count += s->late_count;
+		sum->late_sum_ns += s->late_sum_ns;
+		if (s->late_max_ns > sum->late_max_ns)
+			sum->late_max_ns = s->late_max_ns;
+		if (s->failed_errno)
+			sum->failed_errno = s->failed_errno;
+		histogram_merge(&sum->latency, &s->latency);
+	}
+}
+
+/* ---- measuring ---- */
+
+static int no_connection(const struct run *r)
+{
+	int port = ntohs(r->result.load.server.sin_port);
+
+	for (long i = 0; i < r->result.threads; i++)
+		if (r->shared[i]->failed_errno)
+			return fail("cannot connect to port %d: %s (is the "
+				    "server running? `urt serve`)",
+				    port, strerror(r->shared[i]->failed_errno));
+	if (SUM_OF(r, completed) + SUM_OF(r, errors))
+		return fail("the server on port %d stopped answering after "
+			    "%llu answers (--timeout)",
+			    port, (unsigned long long)SUM_OF(r, completed));
+	return fail("the server on port %d accepts connections and does not "
+		    "answer: %llu opened, none answered in %g s (--timeout)",
+		    port, (unsigned long long)SUM_OF(r, opened), r->timeout_s);
+}
+
+/* A time: from when all stand, for so long. False: it could not; said. */
+static bool measure_time(struct run *r)
 {
 	int64_t begin = now_ns();
-	int status;
+	double before;
+	bool fine = watch(r, INT64_MAX, true);
 
-	if (!watch(pid, s, begin + 3600 * NS_PER_S, true, &status))
-		return false;
-	r->connect_ns = now_ns() - begin;
+	if (!fine || r->result.gave_up) {
+		stop_all(r);
+		return !no_connection(r);
+	}
+	r->result.connect_ns = now_ns() - begin;
 	begin = now_ns();
-	__atomic_store_n(&s->recording, 1, __ATOMIC_RELAXED);
-	if (!watch(pid, s, begin + r->seconds * NS_PER_S, false, &status))
-		return false;
-	__atomic_store_n(&s->recording, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
-	r->wall = (now_ns() - begin) / 1e9;
-	waitpid(pid, &status, 0);
-	r->cpu = cpu_seconds() / (r->wall + r->connect_ns / 1e9);
-	r->interrupted = interrupted;
+	before = cpu_seconds(r);
+	set_all(r, true, false);
+	fine = watch(r, begin + (int64_t)(r->seconds * 1e9), false);
+	r->result.wall = (now_ns() - begin) / 1e9;
+	r->result.cpu = (cpu_seconds(r) - before) / r->result.wall;
+	stop_all(r);
+	return fine || !no_connection(r);
+}
+
+/* A number of requests: from the first one until all are answered. */
+static bool measure_requests(struct run *r)
+{
+	int64_t begin = now_ns(), last = begin;
+	double cpu = 0;
+
+	while (reap(r) && !interrupted && !r->result.gave_up) {
+		cpu = fmax(cpu, cpu_seconds(r));
+		r->result.gave_up = !goes_on(r, now_ns());
+		if (now_ns() - r->ops_ns > OPS_NS)
+			write_ops(r);
+		sleep_ns(NS_PER_MS);
+	}
+	stop_all(r);
+	for (long i = 0; i < r->result.threads; i++)
+		if (r->shared[i]->last_answer_ns > last)
+			last = r->shared[i]->last_answer_ns;
+	r->result.wall = (last - begin) / 1e9;
+	r->result.cpu = r->result.wall > 0 ? cpu / r->result.wall : 0;
+	return SUM_OF(r, completed) + SUM_OF(r, errors) || interrupted ||
+	       !no_connection(r);
+}
+
+/* One request, as anybody's client sends it; whether it was answered. */
+static bool answers(const struct load_options *o)
+{
+	struct timeval limit = { 0, 200000 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[600], in[16];
+	bool fine;
+
+	snprintf(text, sizeof(text),
+		 "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		 o->path);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	fine = !connect(fd, (const struct sockaddr *)&o->server,
+			sizeof(o->server)) &&
+	       send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 &&
+	       recv(fd, in, sizeof(in), 0) > 0;
+	close(fd);
+	return fine;
+}
+
+static bool wait_for_server(const struct run *r)
+{
+	int64_t until = now_ns() + (int64_t)(r->wait_s * 1e9);
+
+	while (r->wait_s && !answers(&r->result.load)) {
+		if (now_ns() > until)
+			return !fail("no answer from port %d within %g s "
+				     "(--wait)",
+				     ntohs(r->result.load.server.sin_port),
+				     r->wait_s);
+		if (interrupted)
+			return false;
+		sleep_ns(10 * NS_PER_MS);
+	}
 	return true;
 }
 
 static int load_for(struct run *r)
 {
-	struct load_shared *s = load_shared_new();
-	pid_t parent = getpid(), pid;
+	struct load_result *result = &r->result;
+	int err = 0;
 
-	if (!s)
-		return fail("out of memory");
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
-	pid = fork();
-	if (!pid) {
-		launch_die_with(parent);
-		signal(SIGINT, SIG_IGN);
-		_exit(load_run(&r->load, s) ? 1 : 0);
-	}
-	if (pid < 0)
-		return fail("cannot start the generator: %s", strerror(errno));
-	if (!measure(r, s, pid))
-		return fail("cannot connect to port %d: %s (is the server "
-			    "running? `urt serve`)",
-			    ntohs(r->load.server.sin_port),
-			    s->failed_errno ? strerror(s->failed_errno)
-					    : "the generator died");
+	if (!wait_for_server(r) || !start_all(r) ||
+	    !(result->load.requests ? measure_requests(r) : measure_time(r)))
+		return EXIT_BAD;
+	result->interrupted = interrupted;
+	add_up(r);
+	write_ops(r);
 	if (r->json)
-		print_json(r, s);
+		load_print_json(result);
 	else
-		print_text(r, s);
+		load_print_text(result);
 	fflush(stdout);
-	warn(r, s);
-	return s->latency.count ? 0 : EXIT_BAD;
+	load_warn(result);
+	if (r->hdr)
+		err = load_write_hdr(r->hdr, &result->sum.latency);
+	return err || result->gave_up || !result->sum.latency.count ? EXIT_BAD
+								    : 0;
+}
+
+/* ---- options ---- */
+
+static bool parse_seconds(const char *name, const char *text, double *out)
+{
+	char *end;
+
+	*out = strtod(text, &end);
+	return (end != text && !*end && *out >= 0.01 && *out <= 86400) ||
+	       !fail("%s: \"%s\" is not a number from 0.01 to 86400", name,
+		     text);
+}
+
+enum { OPT_PER_CONNECTION = 256, OPT_WAIT, OPT_TIMEOUT, OPT_OPS_FILE, OPT_HDR };
+
+static bool take(struct run *r, int opt, const char *arg)
+{
+	struct load_options *o = &r->result.load;
+	long n;
+
+	switch (opt) {
+	case 'j':
+		r->json = true;
+		return true;
+	case 'c':
+		return parse_number("--connections", arg, 1, 1000000,
+				    &o->connections);
+	case 'd':
+		return parse_seconds("--seconds", arg, &r->seconds);
+	case 'n':
+		if (!parse_number("--requests", arg, 1, 1000000000000, &n))
+			return false;
+		o->requests = n;
+		return true;
+	case 'R':
+		if (!parse_number("--rate", arg, 1, 100000000, &n))
+			return false;
+		o->rate = n;
+		return true;
+	case 't':
+		return parse_number("--threads", arg, 1, THREADS_MAX,
+				    &r->result.threads);
+	case OPT_PER_CONNECTION:
+		return parse_number("--per-connection", arg, 1, 1000000,
+				    &o->per_connection);
+	case OPT_WAIT:
+		return parse_seconds("--wait", arg, &r->wait_s);
+	case OPT_TIMEOUT:
+		return parse_seconds("--timeout", arg, &r->timeout_s);
+	case OPT_OPS_FILE:
+		r->ops_file = arg;
+		return true;
+	case OPT_HDR:
+		r->hdr = arg;
+		return true;
+	}
+	return !fail("`urt load --help` lists the options");
 }
 
 static bool parse(int argc, char **argv, struct run *r)
@@ -278,51 +494,59 @@ static bool parse(int argc, char **argv, struct run *r)
 	static const struct option longs[] = {
 		{ "connections", required_argument, NULL, 'c' },
 		{ "seconds", required_argument, NULL, 'd' },
+		{ "requests", required_argument, NULL, 'n' },
 		{ "rate", required_argument, NULL, 'R' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "per-connection", required_argument, NULL,
+		  OPT_PER_CONNECTION },
+		{ "wait", required_argument, NULL, OPT_WAIT },
+		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+		{ "ops-file", required_argument, NULL, OPT_OPS_FILE },
+		{ "hdr", required_argument, NULL, OPT_HDR },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	bool ok = true;
-	long rate;
 	int opt;
 
-	while (ok &&
-	       (opt = getopt_long(argc, argv, "c:d:R:h", longs, NULL)) != -1) {
+	while (ok && (opt = getopt_long(argc, argv, "c:d:n:R:t:h", longs,
+					NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(usage_text, stdout);
 			exit(0);
-		} else if (opt == 'j') {
-			r->json = true;
-		} else if (opt == 'c') {
-			ok = parse_number("--connections", optarg, 1, 1000000,
-					  &r->load.connections);
-		} else if (opt == 'd') {
-			ok = parse_number("--seconds", optarg, 1, 86400,
-					  &r->seconds);
-		} else if (opt == 'R') {
-			ok = parse_number("--rate", optarg, 1, 100000000,
-					  &rate);
-			r->load.rate = rate;
-		} else {
-			ok = !fail("`urt load --help` lists the options");
 		}
+		ok = take(r, opt, optarg);
 	}
 	if (ok && optind != argc - 1)
 		ok = !fail("load: give one URL (`urt load --help`)");
-	return ok && parse_url(argv[optind], &r->load);
+	return ok && parse_url(argv[optind], &r->result.load);
+}
+
+/* No generator without a connection, no connection without a request. */
+static void clamp(struct load_result *r)
+{
+	if (r->load.requests &&
+	    r->load.requests < (uint64_t)r->load.connections)
+		r->load.connections = r->load.requests;
+	if (r->threads > r->load.connections)
+		r->threads = r->load.connections;
 }
 
 int cmd_load(int argc, char **argv)
 {
-	struct run r = { .load.connections = 64, .seconds = 10 };
+	static struct run r = { .result = { .load.connections = 64,
+					    .threads = 1 },
+				.seconds = 10,
+				.timeout_s = 10 };
 	long allowed;
 
 	if (!parse(argc, argv, &r))
 		return EXIT_BAD;
-	if (!net_need_descriptors(r.load.connections + 32, &allowed))
+	clamp(&r.result);
+	if (!net_need_descriptors(r.result.load.connections + 32, &allowed))
 		return fail("%ld connections need more open descriptors than "
 			    "are allowed: at most %ld fit (ulimit -n)",
-			    r.load.connections, allowed - 32);
+			    r.result.load.connections, allowed - 32);
 	return load_for(&r);
 }

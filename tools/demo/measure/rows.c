@@ -85,16 +85,6 @@ static void add_user(struct user_stats *to, const struct user_stats *from)
 	}
 }
 
-static void add_latency(struct histogram *to, const struct histogram *from)
-{
-	to->count += from->count;
-	to->sum += from->sum;
-	if (from->max > to->max)
-		to->max = from->max;
-	for (unsigned i = 0; i < HISTOGRAM_ROWS * HISTOGRAM_PARTS; i++)
-		to->part[i] += from->part[i];
-}
-
 static void add_sample(struct demo_row *row, const struct moment *a,
 		       const struct moment *b, const struct histogram *latency)
 {
@@ -114,7 +104,7 @@ static void add_sample(struct demo_row *row, const struct moment *a,
 	row->cpu_ns += b->cpu_ns - a->cpu_ns;
 	row->nvcsw += b->nvcsw - a->nvcsw;
 	row->nivcsw += b->nivcsw - a->nivcsw;
-	add_latency(&row->latency, latency);
+	histogram_merge(&row->latency, latency);
 }
 
 static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
