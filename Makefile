@@ -42,6 +42,7 @@ OPT      := $(if $(SAN),-O1,-O2) -g
 CFLAGS   ?=
 ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) -fvisibility=hidden \
             -fno-omit-frame-pointer -D_FILE_OFFSET_BITS=64 \
+            -ffile-prefix-map=$(CURDIR)=. \
             $(if $(filter x86_64,$(ARCH)),-fcf-protection=none) \
             $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
@@ -167,6 +168,20 @@ uninstall: ## what install put there
 	  $(DESTDIR)$(FISHDIR)/urt.fish
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/uring_rt
 
+##@ Packages
+version: ## the version, which stands nowhere else
+	@echo $(VERSION)
+
+deb: ## Debian packages, in build/packages/deb
+	$(Q)sh tools/packaging/build.sh deb $(VERSION)
+
+rpm: ## RPM packages, in build/packages/rpm
+	$(Q)sh tools/packaging/build.sh rpm $(VERSION)
+
+static: ## urt as one file that needs no libraries: build/static/urt
+	$(Q)$(MAKE) B=build/static BTF=/nonexistent G=build/gen-nobtf \
+	  LDFLAGS='-static $(LDFLAGS)' build/static/urt
+
 clean: ## all that was built
 	$(Q)rm -rf build
 
@@ -229,7 +244,7 @@ $(G)/vmlinux.h: | $(G)/.deps
 $(G)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) \
               $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
 	$(call say,BPF,$<)
-	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
+	$(Q)$(CLANG) -g -O2 -ffile-prefix-map=$(CURDIR)=. -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
 	  -Wno-unknown-warning-option -Wno-missing-declarations \
 	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) -c -o $@ $<
 
@@ -270,7 +285,7 @@ $(B)/tools/record/record.o: $(G)/record.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
 $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
-$(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf
+$(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"'
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
@@ -287,6 +302,6 @@ $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all examples deps peers demo bench test test-kernel fuzz format check-format \
+.PHONY: all examples deps peers demo deb rpm static version bench test test-kernel fuzz format check-format \
         check-floors install uninstall clean help
 .SECONDARY:

@@ -36,6 +36,25 @@ static int usage(FILE *out)
 	return out == stdout ? 0 : EXIT_BAD;
 }
 
+/* At most two slips of the finger away from a command. */
+static int unknown(const char *name)
+{
+	const char *nearest = NULL;
+	unsigned distance, least = 3;
+
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		distance = edit_distance(name, commands[i].name);
+		if (!commands[i].what || distance >= least)
+			continue;
+		least = distance;
+		nearest = commands[i].name;
+	}
+	if (nearest)
+		return fail("no such command: \"%s\"; did you mean \"%s\"?",
+			    name, nearest);
+	return fail("no such command: \"%s\" (`urt help` lists them)", name);
+}
+
 /* urt help COMMAND */
 static int help(char *name)
 {
@@ -44,7 +63,12 @@ static int help(char *name)
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
 		if (commands[i].what && !strcmp(name, commands[i].name))
 			return commands[i].run(2, argv);
-	return fail("no such command: \"%s\" (`urt help` lists them)", name);
+	return unknown(name);
+}
+
+static bool is(const char *word, const char *a, const char *b, const char *c)
+{
+	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
 }
 
 int main(int argc, char **argv)
@@ -53,14 +77,14 @@ int main(int argc, char **argv)
 		return usage(stderr);
 	if (argc > 2 && !strcmp(argv[1], "help"))
 		return help(argv[2]);
-	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help"))
+	if (is(argv[1], "help", "--help", "-h"))
 		return usage(stdout);
-	if (!strcmp(argv[1], "--version")) {
-		puts("urt 0.1.0");
+	if (is(argv[1], "version", "--version", "-v")) {
+		puts("urt " URT_VERSION);
 		return 0;
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
-	return fail("no such command: \"%s\" (`urt help` lists them)", argv[1]);
+	return unknown(argv[1]);
 }

@@ -63,6 +63,30 @@ unsigned pid_namespace(void)
 	return st.st_ino;
 }
 
+static unsigned min(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+unsigned edit_distance(const char *a, const char *b)
+{
+	unsigned d[32][32], n = min(strlen(a), 31), m = min(strlen(b), 31);
+
+	for (unsigned i = 0; i <= n; i++)
+		for (unsigned j = 0; j <= m; j++) {
+			if (!i || !j) {
+				d[i][j] = i + j;
+				continue;
+			}
+			d[i][j] = min(min(d[i - 1][j], d[i][j - 1]) + 1,
+				      d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1])
+				d[i][j] = min(d[i][j], d[i - 2][j - 2] + 1);
+		}
+	return d[n][m];
+}
+
 static int ascending(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;

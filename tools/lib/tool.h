@@ -46,6 +46,12 @@ void sleep_ns(int64_t ns);
 /* Of this process, by inode; 0: the first one, or not to be known. */
 unsigned pid_namespace(void);
 
+/*
+ * Letters to insert, delete, replace or swap with their neighbour to make one
+ * word of the other (optimal string alignment); of the first 31 letters.
+ */
+unsigned edit_distance(const char *a, const char *b);
+
 /* Least first. */
 void sort_doubles(double *, size_t n);
 

@@ -59,7 +59,7 @@ static void host(struct json *j, const struct demo_host *h)
 	json_string(j, "cgroup_pids", h->cgroup_pids);
 	json_end_object(j);
 	json_object(j, "versions");
-	json_string(j, "urt", "0.1.0");
+	json_string(j, "urt", URT_VERSION);
 	json_string(j, "libc", h->libc);
 	json_string(j, "compiler", h->compiler);
 	string_or_null(j, "node", h->node);
