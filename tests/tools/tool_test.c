@@ -247,7 +247,7 @@ START_TEST(bad_input_is_refused_with_advice)
 	refuses("./urt demo --seconds x", "not a number");
 	refuses("./urt demo surplus", "too much");
 	refuses("./urt load http://127.0.0.1:1/", "cannot connect");
-	refuses("./urt load ftp://x", "no URL");
+	refuses("./urt load ftp://x", "invalid URL");
 	refuses("./urt bench nonsense", "no such benchmark");
 	refuses("ulimit -n 100; setpriv --bounding-set=-sys_resource "
 		"--inh-caps=-sys_resource ./urt demo -c 500",
