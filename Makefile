@@ -290,7 +290,7 @@ $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"'
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
 $(B)/tests/urt_test: $(TEST_OBJ) $(patsubst %,$(B)/tools/%.o,service/http \
-                     measure/trace_pages measure/user_stats lib/tool doctor/place) $(LIB_A)
+                     measure/trace_pages measure/user_stats lib/tool lib/privileges doctor/place) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \

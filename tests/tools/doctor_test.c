@@ -24,25 +24,64 @@ static bool finding(const char *name, const char *ok)
 	return strstr(text, key);
 }
 
-START_TEST(doctor_sees_a_seccomp_filter)
+/* As a container's profile; false: no seccomp here. The process of a test is
+ * its own. */
+static bool forbid(unsigned call)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = { ARRAY_LEN(filter), filter };
 
-	/* Each test is a process of its own. */
 	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+	return !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+START_TEST(doctor_sees_a_seccomp_filter)
+{
+	if (!forbid(SYS_io_uring_setup))
 		SKIP("no seccomp here");
 	ck_assert_int_eq(sh("./urt doctor --json"), 1);
 	ck_assert(finding("seccomp", "no"));
 	ck_assert(finding("io_uring", "no"));
 	ck_assert_ptr_nonnull(strstr(text, "seccomp profile"));
+}
+END_TEST
+
+START_TEST(doctor_blames_the_filter_that_forbids_bpf)
+{
+	NEED_BPF();
+	if (!forbid(SYS_bpf))
+		SKIP("no seccomp here");
+	ck_assert_int_eq(sh("./urt doctor --json"), 1);
+	ck_assert(finding("privileges", "yes"));
+	ck_assert(finding("eBPF", "no"));
+	ck_assert_ptr_nonnull(strstr(text, "a seccomp filter forbids bpf(2)"));
+	ck_assert_int_eq(sh("./urt stat --json -- true 2>&1"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "a seccomp filter forbids bpf(2)"));
+}
+END_TEST
+
+START_TEST(doctor_tells_a_closed_tracefs_from_none)
+{
+	const char *in = "unshare -m sh -c 'mount -t tracefs none "
+			 "/sys/kernel/tracing && chmod 700 /sys/kernel/tracing";
+
+	if (sh("%s' 2>&1", in))
+		SKIP("no tracefs can be mounted here");
+	if (sh("cp urt /tmp/urt-doctor && setpriv --reuid 65534 "
+	       "/tmp/urt-doctor version 2>&1"))
+		SKIP("no other user to run as");
+	sh("%s && setpriv --reuid 65534 --regid 65534 --clear-groups "
+	   "/tmp/urt-doctor doctor --json'; rm -f /tmp/urt-doctor",
+	   in);
+	ck_assert(finding("tracefs", "no"));
+	ck_assert_ptr_nonnull(strstr(text, "closed to this user"));
+	ck_assert(finding("privileges", "no"));
 }
 END_TEST
 
@@ -120,6 +159,8 @@ Suite *doctor_suite(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, doctor_sees_a_seccomp_filter);
+	tcase_add_test(t, doctor_blames_the_filter_that_forbids_bpf);
+	tcase_add_test(t, doctor_tells_a_closed_tracefs_from_none);
 	tcase_add_test(t, doctor_sees_namespaces);
 	tcase_add_test(t, doctor_sees_what_is_not_mounted);
 	tcase_add_test(t, doctor_tells_what_is_done_without_an_operation);

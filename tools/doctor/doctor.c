@@ -5,6 +5,7 @@
 #include "../measure/counter.h"
 #include "doctor.h"
 #include "../service/peers/peers.h"
+#include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <getopt.h>
 #include <stdarg.h>
@@ -141,31 +142,9 @@ static void look_at_btf(void)
 		     "events");
 }
 
-/* A line of /proc/self/status, as a hexadecimal number. */
-static unsigned long long status_hex(const char *name)
-{
-	unsigned long long n = 0;
-	char line[256];
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, strlen(name)))
-			n = strtoull(line + strlen(name), NULL, 16);
-	if (f)
-		fclose(f);
-	return n;
-}
-
-#define CAP_SYS_ADMIN_ 21
-#define CAP_PERFMON_   38
-#define CAP_BPF_       39
-
 static void look_at_privileges(void)
 {
-	unsigned long long caps = status_hex("CapEff:");
-	bool admin = caps >> CAP_SYS_ADMIN_ & 1;
-	bool ok = admin || (caps >> CAP_BPF_ & 1 && caps >> CAP_PERFMON_ & 1);
-	bool filtered = status_hex("Seccomp:") == 2;
+	bool ok = may_use_bpf(), filtered = seccomp_is_filtering();
 
 	doctor_found(
 		"privileges", ok, "%s",
@@ -180,13 +159,37 @@ static void look_at_privileges(void)
 			: "no system calls are filtered");
 }
 
+/* perf events find system calls and io_uring there. */
+static void look_at_tracefs(void)
+{
+	static const char *const at[] = { "/sys/kernel/tracing",
+					  "/sys/kernel/debug/tracing" };
+	bool there = false;
+	char path[64];
+
+	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+		snprintf(path, sizeof(path), "%s/events", at[i]);
+		if (!access(path, R_OK | X_OK)) {
+			doctor_found("tracefs", true,
+				     "mounted: perf events count system calls "
+				     "and io_uring");
+			return;
+		}
+		there |= doctor_file_has("/proc/self/mountinfo", at[i]);
+	}
+	doctor_found(
+		"tracefs", false, "%s; only perf events without BPF need it",
+		there ? "mounted, but closed to this user: as root, mount -o "
+			"remount,mode=755 /sys/kernel/tracing"
+		      : "not mounted: as root, mount -t tracefs tracefs "
+			"/sys/kernel/tracing");
+}
+
 static void look_at_perf(void)
 {
 	long paranoid =
 		doctor_number("/proc/sys/kernel/perf_event_paranoid", 4);
 	bool root = !geteuid();
-	bool tracefs = !access("/sys/kernel/tracing/events", R_OK) ||
-		       !access("/sys/kernel/debug/tracing/events", R_OK);
 
 	doctor_found(
 		"perf events", root || paranoid <= 1,
@@ -194,11 +197,6 @@ static void look_at_perf(void)
 		root || paranoid <= 1
 			? ""
 			: ": as root, sysctl kernel.perf_event_paranoid=1");
-	doctor_found(
-		"tracefs", tracefs, "%s",
-		tracefs ? "mounted: perf events count system calls and io_uring"
-			: "not mounted: only perf events without BPF need it; "
-			  "mount -t tracefs tracefs /sys/kernel/tracing");
 }
 
 static void look_at_cgroups(void)
@@ -305,6 +303,7 @@ int cmd_doctor(int argc, char **argv)
 	look_at_privileges();
 	doctor_look_at_container();
 	look_at_perf();
+	look_at_tracefs();
 	look_at_cgroups();
 	look_at_limits();
 	look_at_tools();

@@ -13,6 +13,9 @@ void doctor_found(const char *name, bool ok, const char *format, ...)
 /* The number in a file; `otherwise`: none. */
 long doctor_number(const char *path, long otherwise);
 
+/* Whether a line of the file holds the words. */
+bool doctor_file_has(const char *path, const char *what);
+
 /* Where this runs: container, namespaces, what is mounted. */
 void doctor_look_at_container(void);
 

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/wait/ops.h"
 #include "doctor.h"
+#include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +70,7 @@ void doctor_look_at_operations(uint64_t ops)
 
 /* ---- container ---- */
 
-static bool file_has(const char *path, const char *what)
+bool doctor_file_has(const char *path, const char *what)
 {
 	char line[1024];
 	bool has = false;
@@ -97,8 +98,9 @@ static void look_at_runtime(void)
 	const char *name = NULL;
 
 	for (unsigned i = 0; i < ARRAY_LEN(signs) && !name; i++)
-		if (signs[i].what ? file_has(signs[i].path, signs[i].what)
-				  : !access(signs[i].path, F_OK))
+		if (signs[i].what
+			    ? doctor_file_has(signs[i].path, signs[i].what)
+			    : !access(signs[i].path, F_OK))
 			name = signs[i].name;
 	if (name)
 		doctor_found("container", true,
@@ -109,15 +111,8 @@ static void look_at_runtime(void)
 
 static void look_at_namespaces(void)
 {
-	unsigned inside, outside, n;
-	bool whole = true;
-	FILE *f = fopen("/proc/self/uid_map", "re");
+	bool whole = !in_user_namespace();
 
-	if (f) {
-		whole = fscanf(f, "%u %u %u", &inside, &outside, &n) == 3 &&
-			!inside && !outside && n == UINT32_MAX;
-		fclose(f);
-	}
 	doctor_found("user ids", whole, "%s",
 		     whole ? "no user namespace: root is root"
 			   : "in a user namespace, where no capability allows "
@@ -134,8 +129,8 @@ static void look_at_namespaces(void)
 static void look_at_mounts(void)
 {
 	bool sys = !access("/sys/kernel", R_OK);
-	bool hidden = file_has("/proc/self/mountinfo", "hidepid=") ||
-		      file_has("/proc/self/mountinfo", "subset=pid");
+	bool hidden = doctor_file_has("/proc/self/mountinfo", "hidepid=") ||
+		      doctor_file_has("/proc/self/mountinfo", "subset=pid");
 	bool proc = !access("/proc/1/stat", R_OK) &&
 		    !access("/proc/sys/kernel/pid_max", R_OK);
 
@@ -157,7 +152,7 @@ static void look_at_mounts(void)
 static void look_at_lockdown(void)
 {
 	const char *path = "/sys/kernel/security/lockdown";
-	bool locked = file_has(path, "[confidentiality]");
+	bool locked = kernel_is_locked_down();
 
 	doctor_found("lockdown", !locked, "%s",
 		     locked ? "the kernel lets nobody read its memory, which "
