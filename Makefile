@@ -46,6 +46,8 @@ ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) -fvisibility=hidden \
             $(if $(filter x86_64,$(ARCH)),-fcf-protection=none) \
             $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+# For programs with the static library: what profilers look for.
+EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 
 LIB_SRC  := $(filter-out uring_rt/examples/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
@@ -206,6 +208,12 @@ $(B)/pic/%.o: %.c | $(G)/.deps
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 
+# Thread-local variables that others read, by TLS descriptors where there are.
+ifeq ($(ARCH),x86_64)
+$(B)/pic/uring_rt/sched/context.o: ALL_CFLAGS += $(shell echo 'int x;' | \
+  $(CC) -mtls-dialect=gnu2 -c -x c - -o /dev/null 2>/dev/null && echo -mtls-dialect=gnu2)
+endif
+
 $(B)/pic/%.o: %.S | $(G)/.deps
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -224,7 +232,7 @@ $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Iuring_rt -o $@ $< $(LIB_A) \
-	  -lpthread -ldl
+	  $(EXPORT) -lpthread -ldl
 
 $(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
 	$(call say,LD,$@)

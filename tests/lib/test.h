@@ -16,6 +16,7 @@ Suite *ring_suite(void);
 Suite *sched_suite(void);
 Suite *wait_suite(void);
 Suite *sync_suite(void);
+Suite *context_suite(void);
 Suite *together_suite(void);
 Suite *files_suite(void);
 Suite *io_suite(void);

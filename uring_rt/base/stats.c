@@ -16,7 +16,8 @@ static const char *const names[] = {
 
 static size_t header_size(void)
 {
-	size_t size = sizeof(struct urt__stats_page);
+	size_t size = urt__stats_outside_at(URT__STAT_COUNT) +
+		      sizeof(struct urt__outside);
 
 	return (size + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
 }

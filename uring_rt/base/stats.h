@@ -20,6 +20,7 @@
 #define URT_BASE_STATS_H
 
 #include "base.h"
+#include "outside.h"
 
 #define URT__STATS_MAGIC   UINT64_C(0x31737461742d7275) /* "ur-stat1" */
 #define URT__STATS_NAME	   "urt-stats"
@@ -75,6 +76,22 @@ struct urt__stats_page {
 	uint32_t pid;
 	char name[URT__STAT_COUNT][URT__STATS_NAME_LEN];
 };
+
+/* How to read the coroutines (outside.h): behind the names, and nowhere if
+ * header_size does not leave room for it. */
+static inline size_t urt__stats_outside_at(size_t counters)
+{
+	size_t end = offsetof(struct urt__stats_page, name) +
+		     counters * URT__STATS_NAME_LEN;
+
+	return (end + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
+}
+
+static inline struct urt__outside *urt__stats_outside(struct urt__stats_page *p)
+{
+	return (struct urt__outside *)((char *)p +
+				       urt__stats_outside_at(p->counters));
+}
 
 /*
  * A new page of `slots` zeroed slots. The descriptor, which has to stay open

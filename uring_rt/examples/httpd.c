@@ -16,13 +16,14 @@
 #define SECONDS(n) ((n)*INT64_C(1000000000))
 
 static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
-static int root;
+static int root, path_key;
 static _Atomic bool stopping;
 
 /* The path of a GET request, without its first slash. False: there is none. */
 static bool read_request(struct urt_stream *s, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));
+	struct urt_context ctx = { 0 };
 	char *line;
 
 	if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1 ||
@@ -30,9 +31,13 @@ static bool read_request(struct urt_stream *s, char path[1000])
 		return false;
 	strcpy(path, "index.html");
 	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
-	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1)
+	urt_context_add(&ctx, path_key, path);
+	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1) {
+		if (!strncasecmp(line, "traceparent: ", 13))
+			urt_context_from_traceparent(&ctx, line + 13);
 		if (!*line)
-			return true;
+			return !urt_context_set(&ctx);
+	}
 	return false;
 }
 
@@ -67,6 +72,7 @@ static void serve(int fd, void *arg)
 		urt_waitgroup_add(&busy, 1);
 		more = answer(s, fd, path) && !stopping;
 		urt_waitgroup_done(&busy);
+		urt_context_set(NULL); /* the next request is not known yet */
 	}
 	urt_stream_free(s);
 }
@@ -92,6 +98,7 @@ static void first(void *arg)
 
 int main(int argc, char **argv)
 {
+	path_key = urt_context_key("url.path"); /* for urt stat --by context */
 	root = open(argc > 2 ? argv[2] : ".", O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || urt_run(first, argc > 1 ? argv[1] : ":8080"))
 		errx(1, "%s", root < 0 ? "no such directory" : urt_why());

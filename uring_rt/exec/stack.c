@@ -46,10 +46,8 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define AHEAD	    64
-#define GUARD_SIZE  (16 * 1024)
-#define COLOURS	    16
-#define COLOUR_STEP 128
+#define AHEAD	   64
+#define GUARD_SIZE (16 * 1024)
 
 static size_t max_map_count(void)
 {
@@ -108,7 +106,8 @@ void urt__stacks_destroy(struct urt__stacks *s)
 
 void *urt__stack_top(const struct urt__stacks *s, size_t i)
 {
-	return s->base + (i + 1) * s->stride - i % COLOURS * COLOUR_STEP;
+	return s->base + (i + 1) * s->stride -
+	       i % URT__STACK_COLOURS * URT__STACK_COLOUR_STEP;
 }
 
 static char *slot_at(const struct urt__stacks *s, size_t i)

@@ -5,6 +5,10 @@
 
 #include "../base/base.h"
 
+/* The tops of stacks with successive numbers; see stack.c. */
+#define URT__STACK_COLOURS     16
+#define URT__STACK_COLOUR_STEP 128 /* bytes */
+
 struct urt__stacks {
 	char *base;    /* of the mapping; NULL: not reserved yet */
 	size_t stride; /* bytes from one stack to the next, guard included */

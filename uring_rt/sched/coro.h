@@ -61,6 +61,12 @@ enum urt__reason {
 };
 extern const char *const urt__reason_names[URT__R_COUNT];
 
+/* Bits of urt_coro.at_end. */
+#define URT__END_RUN	 1u /* it is the first one: the run ends with it */
+#define URT__END_LOCALS	 2u /* it has local values */
+#define URT__END_SCOPE	 4u /* it was started in a scope */
+#define URT__END_CONTEXT 8u /* it has had a context */
+
 #define URT__BUSY    UINT64_C(0)
 #define URT__WAITING UINT64_C(1)
 #define URT__IO	     UINT64_C(2)
@@ -83,6 +89,14 @@ struct urt_coro {
 	void *arg;
 	int64_t deadline_ns; /* of its scope; every wait ends by then */
 	uint64_t id;
+
+	/* For tools outside (base/outside.h). The context is also the switch's:
+	 * the record that the thread shows while it runs; NULL: none, as in all
+	 * blocks that are free. */
+	struct urt_context *context;
+	uint64_t parent;  /* id of who started it; 0: a plain thread */
+	int64_t since_ns; /* its last wait began, as its worker knew the time */
+	void *object;	  /* of its last wait: what its commit was given */
 
 	/*
 	 * Who waits for the end: NULL, a parked coroutine, or URT__DONE once
@@ -117,7 +131,7 @@ struct urt_coro {
 	uint32_t number;     /* index and size class of its stack */
 	uint16_t no_preempt; /* depth of urt_preempt_disable */
 	bool deep;	     /* was seen deeper than URT__STACK_KEEP */
-	bool ends_run;	     /* the first one: the run ends with it */
+	uint8_t at_end;	     /* URT__END_*: what its end has to see to */
 	struct urt__san san;
 };
 

@@ -41,6 +41,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "context.h"
 #include "sched.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@
 #include <unistd.h>
 
 #define TICKS	    64u	   /* power of two */
+#define CLOCK_TICKS 1024u  /* the clock is read at least so often */
 #define AHEAD	    8u	   /* coroutines between the prefetch and the run */
 #define FRAME_LINES 7	   /* cache lines of frames fetched below the block */
 #define STREAK	    128u   /* runs of `next` in a row */
@@ -157,10 +159,12 @@ static void posts_start(struct urt__worker *w, struct urt__post *p)
 					.detached = true };
 		struct urt_coro *c = urt__spawn(w, &s);
 
-		if (c)
+		if (c) {
+			c->parent = 0;
 			urt__ready_new(w, c);
-		else
+		} else {
 			p->failed(p);
+		}
 		p = next;
 	}
 }
@@ -258,17 +262,16 @@ static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 		fresh_share(p);
 }
 
-static URT__COLD void ready_new_traced(struct urt__worker *w,
-				       struct urt_coro *c)
+static URT__COLD void ready_new_told(struct urt__worker *w, struct urt_coro *c)
 {
-	urt__trace_spawn(w, c);
+	urt__tell_spawn(w, c);
 	ready_new(w, c);
 }
 
 void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
 {
-	if (urt__unlikely(w->tracing))
-		ready_new_traced(w, c);
+	if (urt__unlikely(urt__telling(w)))
+		ready_new_told(w, c);
 	else
 		ready_new(w, c);
 }
@@ -365,8 +368,8 @@ static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
 				  struct urt__san *from_san, bool dying,
 				  struct urt_coro *c)
 {
-	if (urt__unlikely(w->tracing))
-		urt__trace_switch(w, dying, c);
+	if (urt__unlikely(urt__telling(w)))
+		urt__tell_switch(w, dying, c);
 	__atomic_store_n(&w->current, c, __ATOMIC_RELAXED);
 	w->left = from_san;
 	urt__count(w->stats, URT__STAT_SWITCHES);
@@ -377,8 +380,8 @@ static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
 static inline void switch_to_loop(struct urt__worker *w, struct urt_coro *from,
 				  bool dying)
 {
-	if (urt__unlikely(w->tracing))
-		urt__trace_switch(w, dying, NULL);
+	if (urt__unlikely(urt__telling(w)))
+		urt__tell_switch(w, dying, NULL);
 	__atomic_store_n(&w->current, NULL, __ATOMIC_RELAXED);
 	w->left = &from->san;
 	urt__san_leave(&from->san, &w->loop_san, dying);
@@ -428,6 +431,8 @@ int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 	if (urt__unlikely(sp < (char *)self - URT__STACK_KEEP))
 		self->deep = true;
 	set_reason(self, reason);
+	self->since_ns = w->now_ns;
+	self->object = arg;
 	urt__count(w->stats, URT__STAT_PARKS);
 	urt__count(w->stats, reason_counter[reason]);
 	w->parked = self;
@@ -482,7 +487,7 @@ void urt__ready(struct urt_coro *c)
 
 	if (urt__unlikely(!w))
 		ready_outside(c);
-	else if (urt__unlikely(w->tracing))
+	else if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 		ready_traced(w, c);
 	else
 		ready(w, c);
@@ -514,7 +519,7 @@ void urt__ready_last(struct urt_coro *c)
 
 	if (urt__unlikely(!w))
 		ready_outside(c);
-	else if (urt__unlikely(w->tracing))
+	else if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 		ready_last_traced(w, c);
 	else
 		ready_last(w, c);
@@ -680,7 +685,7 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 					       memory_order_relaxed))) {
 		urt__count(w->stats, URT__STAT_EXITS);
 		w->commit = NULL;
-		if (urt__unlikely(w->tracing))
+		if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 			urt__trace_ready(w, c);
 		set_reason(self, URT__R_DEAD);
 		set_reason(c, URT__R_RUNNABLE);
@@ -708,7 +713,7 @@ static void coro_main(void *arg)
 	w = urt__enter(false);
 	if (urt__unlikely(!w))
 		exit(0); /* in a forked child, whose only thread this is */
-	if (urt__unlikely(self->locals || self->scope || self->ends_run)) {
+	if (urt__unlikely(self->at_end)) {
 		urt__rt.coro_ended(self);
 		w = urt__worker();
 	}
@@ -848,7 +853,8 @@ struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 	atomic_store_explicit(&c->cancelled, false, memory_order_relaxed);
 	c->id = ++w->proc->last_id;
 	c->detached = s->detached;
-	c->deep = c->ends_run = false;
+	c->deep = false;
+	c->at_end = 0;
 	c->no_preempt = 0;
 	c->scope = c->inner = NULL;
 	c->locals = NULL;
@@ -883,7 +889,8 @@ static void look_round(struct urt__worker *w)
 	if (urt__unlikely(
 		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
 		urt__inbox_run(w);
-	if (p->timers.len || ring) {
+	if (p->timers.len || ring || !w->next_enter_ns ||
+	    !(p->tick % CLOCK_TICKS)) {
 		w->now_ns = urt__clock_ns();
 		urt__count_add(w->stats, URT__STAT_TIMERS,
 			       urt__timers_run(&p->timers, w->now_ns));
@@ -921,7 +928,7 @@ static struct urt_coro *steal(struct urt__worker *w)
 		if (!k)
 			continue;
 		urt__count_add(w->stats, URT__STAT_STEALS, k);
-		if (urt__unlikely(w->tracing))
+		if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 			urt__trace_steal(w, k, (first + i) % n);
 		for (uint32_t j = 1; j < k; j++)
 			runq_put(w->proc, got[j]);
@@ -1076,6 +1083,7 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 	w->random = 2463534242u + index * 668265263u;
 	w->stats = urt__stats_slot(urt__rt.stats_page, index);
 	urt__trace_look(w);
+	w->context = urt__context_slot();
 	w->tid = gettid();
 	urt__san_thread(&w->loop_san);
 	err = urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,

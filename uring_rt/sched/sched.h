@@ -69,6 +69,10 @@ enum urt__worker_state {
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
 
+/* What a worker has to tell, and so what the switch has to see to. */
+#define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
+#define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
+
 /* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
 
@@ -86,7 +90,7 @@ struct urt__worker {
 
 	struct urt_coro *parked; /* the one that left: to be made WAITING/IO */
 	uint32_t park_state;	 /* ... which of the two */
-	uint32_t tracing;	 /* events are written; see urt__trace_look */
+	uint32_t tracing;	 /* URT__TELL_*; by atomic changes of a bit */
 	uint64_t park_word;	 /* its park as it was made; for the commit */
 	urt__commit_fn *commit;	 /* to be called after the switch; or NULL */
 	void *commit_arg;
@@ -108,6 +112,7 @@ struct urt__worker {
 	int64_t hogged_ns; /* when it last stopped running one */
 
 	uint64_t trace_left; /* id of who left by the last traced switch */
+	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
 	bool registered; /* its ring has the run's files and buffers */
@@ -182,6 +187,8 @@ struct urt__runtime {
 	struct urt_coro *pool[URT__CLASSES];
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
+
+	_Atomic bool contexts; /* a coroutine has had one; see context.c */
 
 	_Atomic bool doubt; /* a deadlock, but for threads of the program's */
 
@@ -324,17 +331,29 @@ static inline bool urt__trace_wanted(void)
 	return __atomic_load_n(&urt__rt.trace->until_ns, __ATOMIC_RELAXED);
 }
 
+/* URT__TELL_*: what the worker has to tell. */
+static inline uint32_t urt__telling(const struct urt__worker *w)
+{
+	return __atomic_load_n(&w->tracing, __ATOMIC_RELAXED);
+}
+
 /* At each look round, so that switching asks its own cache line only. */
 static inline void urt__trace_look(struct urt__worker *w)
 {
-	w->tracing = urt__trace_wanted();
+	bool wanted = urt__trace_wanted();
+
+	if (urt__unlikely(wanted != (urt__telling(w) & URT__TELL_EVENTS)))
+		__atomic_fetch_xor(&w->tracing, URT__TELL_EVENTS,
+				   __ATOMIC_RELAXED);
 }
 
-/* Each only if w->tracing, inside the runtime, before it can be seen. */
-URT__COLD void urt__trace_switch(struct urt__worker *, bool dying,
-				 const struct urt_coro *next);
+/* If urt__telling: does what its bits say for a switch, or for a new one, by
+ * w->current, that is to be readied. */
+URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
+				const struct urt_coro *next);
+URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
+/* Each only if events are told, inside the runtime, before it can be seen. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
-URT__COLD void urt__trace_spawn(struct urt__worker *, const struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
 /* By threads that are no workers, if wanted: plain ones, the monitor. */

@@ -9,6 +9,7 @@
  * for keeping it.
  */
 #define _GNU_SOURCE
+#include "context.h"
 #include "sched.h"
 #include <unistd.h>
 
@@ -41,7 +42,9 @@ static void write_own(struct urt__worker *w, struct urt__trace_event *e)
 
 	__atomic_store_n(&urt__rt.trace->ring[ring].tid, w->tid,
 			 __ATOMIC_RELAXED);
-	w->tracing = write_event(ring, e);
+	if (!write_event(ring, e))
+		__atomic_fetch_and(&w->tracing, ~URT__TELL_EVENTS,
+				   __ATOMIC_RELAXED);
 }
 
 /* On ring 0, whose writers take turns. */
@@ -100,8 +103,8 @@ static void describe_leaving(const struct urt__worker *w,
 		describe_operation(w, c, e);
 }
 
-void urt__trace_switch(struct urt__worker *w, bool dying,
-		       const struct urt_coro *next)
+static void trace_switch(struct urt__worker *w, bool dying,
+			 const struct urt_coro *next)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_SWITCH,
 				      .how = URT__TRACE_LOOP,
@@ -115,6 +118,19 @@ void urt__trace_switch(struct urt__worker *w, bool dying,
 	write_own(w, &e);
 }
 
+/* Volatile, as the reader is whoever interrupts this thread. */
+void urt__tell_switch(struct urt__worker *w, bool dying,
+		      const struct urt_coro *next)
+{
+	uint32_t bits = urt__telling(w);
+
+	if (bits & URT__TELL_CONTEXT)
+		*(struct urt_context *volatile *)w->context =
+			next ? next->context : NULL;
+	if (bits & URT__TELL_EVENTS)
+		trace_switch(w, dying, next);
+}
+
 void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
@@ -125,14 +141,18 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 	write_own(w, &e);
 }
 
-void urt__trace_spawn(struct urt__worker *w, const struct urt_coro *c)
+void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_SPAWN,
 				      .coro = c->id,
 				      .fn = entry_of(c),
 				      .arg = doer(w) };
+	uint32_t bits = urt__telling(w);
 
-	write_own(w, &e);
+	if (bits & URT__TELL_CONTEXT)
+		urt__context_inherit(c, w->current);
+	if (bits & URT__TELL_EVENTS)
+		write_own(w, &e);
 }
 
 void urt__trace_steal(struct urt__worker *w, unsigned n, unsigned from)

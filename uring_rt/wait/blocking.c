@@ -18,6 +18,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../sched/context.h"
 #include "wait.h"
 #include <pthread.h>
 #include <signal.h>
@@ -91,16 +92,22 @@ static bool wait_for_work(void)
 	return pool.head;
 }
 
+/* The coroutine, and with it its context, stays where it is meanwhile. */
 static void *thread_main(void *arg)
 {
+	struct urt_context *volatile *context = urt__context_slot();
 	struct job *job;
+	int64_t result;
 
 	(void)arg;
 	pthread_mutex_lock(&pool.lock);
 	do {
 		while ((job = take())) {
 			pthread_mutex_unlock(&pool.lock);
-			finish(job, job->fn(job->arg));
+			*context = job->coro ? job->coro->context : NULL;
+			result = job->fn(job->arg);
+			*context = NULL;
+			finish(job, result);
 			pthread_mutex_lock(&pool.lock);
 		}
 	} while (wait_for_work());

@@ -13,6 +13,7 @@ struct urt__io {
 	int32_t res;
 	uint32_t flags;	      /* of its completion */
 	struct urt__fd *fd;   /* NULL: it is listed nowhere */
+	uint64_t what;	      /* its request's first 8 bytes, for outside.h */
 	bool soon;	      /* handed over at once if there are two such */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
 	struct urt__io **at;  /* where the one before points at it; fd->lock */

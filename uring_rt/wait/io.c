@@ -132,6 +132,7 @@ int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
 	sqe = urt__ring_sqe(&w->ring);
 	*sqe = *request;
 	sqe->user_data = (uintptr_t)&io->op;
+	memcpy(&io->what, request, sizeof(io->what));
 	if (io->fd)
 		name_registered(w, sqe, io->fd);
 	__atomic_store_n(&stats->op[sqe->opcode], stats->op[sqe->opcode] + 1,

@@ -5,6 +5,7 @@
  * as few programs need more than a handful.
  */
 #include "../base/sys.h"
+#include "../sched/context.h"
 #include "wait.h"
 #include <stdlib.h>
 #undef errno
@@ -40,6 +41,7 @@ int urt_local_set(int key, void *value)
 		self->locals = urt__sys_zalloc(sizeof(*self->locals));
 		if (!self->locals)
 			return -ENOMEM;
+		self->at_end |= URT__END_LOCALS;
 	}
 	self->locals->value[key] = value;
 	return 0;
@@ -77,4 +79,6 @@ void urt__coro_ended(struct urt_coro *c)
 	}
 	if (c->scope)
 		urt__scope_ended(c);
+	if (c->context)
+		urt__context_drop(c);
 }

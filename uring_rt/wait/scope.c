@@ -121,6 +121,7 @@ static void member_main(void *arg)
 static void link_member(struct urt_scope *s, struct urt_coro *c)
 {
 	c->scope = s;
+	c->at_end |= URT__END_SCOPE;
 	c->scope_prev = NULL;
 	c->scope_next = s->members;
 	if (c->scope_next)
@@ -145,6 +146,7 @@ int urt_scope_go(struct urt_scope *s, int (*fn)(void *arg), void *arg)
 		urt__leave();
 		return -EAGAIN;
 	}
+	c->parent = w->current->id;
 	c->scope_fn = fn;
 	urt__obj_lock(&s->lock);
 	cancelled = s->cancelled;

@@ -32,8 +32,10 @@ static int64_t spawn_here(void *arg)
 	struct urt__worker *w = urt__enter(false);
 	struct urt_coro *c = urt__spawn(w, arg);
 
-	if (c)
+	if (c) {
+		c->parent = w->current->id;
 		urt__ready_new(w, c);
+	}
 	urt__leave();
 	return (intptr_t)c;
 }

@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include "../base/sys.h"
 #include "../net/signal.h"
+#include "../sched/context.h"
 #include "watch.h"
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -56,6 +57,9 @@ static int worker_begin(struct urt__worker *w, unsigned index,
 	urt__tls_worker = w;
 	atomic_store(&urt__rt.worker[index], w);
 	atomic_store(&urt__rt.nr_workers, index + 1);
+	if (atomic_load(&urt__rt.contexts)) /* listed before: see context.c */
+		__atomic_fetch_or(&w->tracing, URT__TELL_CONTEXT,
+				  __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -165,7 +169,7 @@ static void workers_free(void)
 static void coro_ended(struct urt_coro *c)
 {
 	urt__coro_ended(c);
-	if (!c->ends_run)
+	if (!(c->at_end & URT__END_RUN))
 		return;
 	urt__stop();
 	urt__abandon(urt__worker());
@@ -189,6 +193,7 @@ static void forget_in_child(void)
 	urt__blocking_forget();
 	urt__lend_forget();
 	urt__trace_forget();
+	urt__context_forget();
 	pthread_mutex_init(&threads_lock, NULL);
 }
 
@@ -278,7 +283,8 @@ static int run_first(const struct urt__spawn *s)
 	if (!c)
 		return urt__because(-ENOMEM,
 				    "no memory for the first coroutine");
-	c->ends_run = true;
+	c->parent = 0;
+	c->at_end |= URT__END_RUN;
 	urt__ready_new(w, c);
 	urt__worker_loop(w);
 	return 0;
@@ -336,6 +342,7 @@ static int pages_open(const struct urt_options *o)
 				    "no memory for the counters page");
 	err = urt__trace_open(&rt->trace, &rt->trace_fd, 1 + workers,
 			      urt__reason_names, URT__R_COUNT);
+	urt__outside_fill(urt__stats_outside(rt->stats_page));
 	if (!err)
 		return 0;
 	urt__stats_close(rt->stats_page, rt->stats_fd);
@@ -346,6 +353,14 @@ static void pages_close(void)
 {
 	urt__trace_close(urt__rt.trace, urt__rt.trace_fd);
 	urt__stats_close(urt__rt.stats_page, urt__rt.stats_fd);
+}
+
+/* Of one that did not come to its end. */
+static void drop_context(struct urt_coro *c, void *arg)
+{
+	(void)arg;
+	if (c->context)
+		urt__context_drop(c);
 }
 
 static int run(const struct urt__spawn *first, const struct urt_options *o)
@@ -381,6 +396,8 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	urt__preempt_open();
 	urt__report_open();
 	err = run_workers(first, o);
+	if (rt->contexts)
+		urt__coro_each(drop_context, NULL);
 	urt__signals_close();
 	urt__report_close();
 	urt__preempt_close();

@@ -78,6 +78,11 @@ void urt__monitor_forget(void);
 /* From a signal handler: report everything and die of SIGQUIT. */
 void urt__monitor_quit(void);
 
+/* ---- outside.c ---- */
+
+struct urt__outside;
+void urt__outside_fill(struct urt__outside *);
+
 /* ---- start.c ---- */
 
 /* One more worker thread, without a processor. */
