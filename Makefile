@@ -68,10 +68,13 @@ FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
-TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o
-PEER_OBJ := $(B)/tools/service/peers/embed.o
+TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embedded.o
+# Files that the command carries inside itself (tools/lib/embed.h).
+EMBED    := $(wildcard $(foreach x,js go py css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 TESTS    := $(B)/tests/urt_test $(B)/tests/probe
+
+TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 
 LIB_A  := $(B)/liburing_rt.a
 LIB_SO := $(B)/liburing_rt.so
@@ -94,7 +97,7 @@ examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 deps: ## install what is needed (as root), or say what is missing
 	$(Q)sh tools/deps.sh
 
-peers: ## install the distribution's Node and Go, to compare with
+peers: ## install the languages of the other models, from the distribution
 	$(Q)sh tools/deps.sh peers
 
 # Said once, before the compiler says it a hundred times.
@@ -234,15 +237,28 @@ $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Iuring_rt -o $@ $< $(LIB_A) \
 	  $(EXPORT) -lpthread -ldl
 
-$(URT): $(TOOL_OBJ) $(PEER_OBJ) $(LIB_A)
+$(URT): $(TOOL_OBJ) $(LIB_A)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ -luring -lbpf -lelf -lz \
-	  -lprotobuf-c -lpthread -ldl -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ $(TOOL_LIBS)
 
-# The servers in other languages, carried inside the command.
-$(PEER_OBJ): tools/service/peers/embed.S $(wildcard tools/service/peers/*.js tools/service/peers/*.go)
+# The list as a prerequisite: a file that goes leaves the table, too.
+$(G)/embedded.list: FORCE | $(G)/.deps
+	$(Q)echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
+
+$(G)/embedded.c: $(G)/embedded.list
+	$(Q){ echo '#include "../../tools/lib/embed.h"'; n=0; for f in $(EMBED); do \
+	  printf 'extern const char f%d[], f%d_end[];\n' $$n $$n; \
+	  printf '__asm__(".section .rodata\\nf%d: .incbin \"%s\"\\nf%d_end: .byte 0\\n.previous");\n' \
+	    $$n $$f $$n; n=$$((n + 1)); done; \
+	  echo 'const struct embedded embedded_files[] = {'; n=0; for f in $(EMBED); do \
+	  printf '\t{ "%s", f%d, f%d_end },\n' $${f#tools/} $$n $$n; n=$$((n + 1)); done; \
+	  echo '	{ 0 },'; echo '};'; } >$@
+
+$(B)/embedded.o: $(G)/embedded.c $(EMBED)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itools/service/peers -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+FORCE:
 
 $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)
@@ -297,12 +313,12 @@ $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"'
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
-$(B)/tests/urt_test: $(TEST_OBJ) $(patsubst %,$(B)/tools/%.o,service/http \
-                     measure/trace_pages measure/user_stats lib/tool lib/privileges doctor/place) $(LIB_A)
+# The tests may call anything of the command but main() and doctor, which they replace.
+$(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o $(B)/tools/doctor/doctor.o,$(TOOL_OBJ)) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
-	  -luring -lpthread -ldl -lm
+	  $(TOOL_LIBS)
 
 $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(call say,LD,$@)

@@ -4,8 +4,15 @@
 # package manager. As another user than root, prints the command instead.
 #
 #   tools/deps.sh          what is needed
-#   tools/deps.sh peers    also Node and Go, to be compared with in the demo
+#   tools/deps.sh peers    also the languages of the other models of the demo
 set -eu
+
+# What a package manager calls them, from the table of languages.
+languages() {
+	sed -n 's/.*\.packages = "\(.*\)".*/\1/p' \
+		"$(dirname "$0")/service/language.c" | tr ' ' '\n' |
+		sed -n "s/^$1://p"
+}
 
 if command -v apt-get >/dev/null; then
 	install="apt-get install -y --no-install-recommends"
@@ -19,7 +26,7 @@ if command -v apt-get >/dev/null; then
 	else
 		packages="$packages bpftool"
 	fi
-	[ "${1-}" = peers ] && packages="$packages nodejs golang-go"
+	[ "${1-}" = peers ] && packages="$packages $(languages apt)"
 	present() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null |
 		grep -q 'ok installed'; }
 elif command -v dnf >/dev/null; then
@@ -29,14 +36,14 @@ elif command -v dnf >/dev/null; then
 		liburing-devel libbpf-devel bpftool check-devel
 		elfutils-libelf-devel zlib-devel protobuf-c-devel
 		protobuf-c-compiler"
-	[ "${1-}" = peers ] && packages="$packages nodejs golang"
+	[ "${1-}" = peers ] && packages="$packages $(languages dnf)"
 	present() { rpm -q "$1" >/dev/null 2>&1; }
 elif command -v pacman >/dev/null; then
 	install="pacman -S --needed --noconfirm"
 	refresh=true
 	packages="make gcc clang pkgconf strace liburing libbpf bpf check
 		libelf zlib protobuf-c"
-	[ "${1-}" = peers ] && packages="$packages nodejs go"
+	[ "${1-}" = peers ] && packages="$packages $(languages pacman)"
 	present() { pacman -Q "$1" >/dev/null 2>&1; }
 else
 	echo "deps: no apt-get, dnf or pacman here; install by hand: make, gcc," \

@@ -7,6 +7,7 @@
 #ifndef URT_TEST_SERVICE_H
 #define URT_TEST_SERVICE_H
 
+#include "../../tools/service/model.h"
 #include "tool_run.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,9 +133,7 @@ static UNUSED void server_start(const char *model, const char *option,
 /* Whether the program that a model needs is there; else the test skips. */
 static UNUSED bool model_missing(const char *model)
 {
-	if (!strncmp(model, "node", 4))
-		return sh("command -v node >/dev/null");
-	return !strcmp(model, "go") && sh("command -v go >/dev/null");
+	return language_missing(model_find(model)->language);
 }
 
 #endif

@@ -11,10 +11,6 @@
 #include <poll.h>
 #include <time.h>
 
-static const char *const models[] = { "thread",	   "epoll", "uring-loop",
-				      "coroutine", "node",  "node-workers",
-				      "go" };
-
 #define OK_ANSWER  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 #define BAD_ANSWER "HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\nbad\n"
 #define NONE_ANSWER \
@@ -134,7 +130,7 @@ static const struct {
 
 START_TEST(every_model_gives_the_same_answers)
 {
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
 		size_t want = strlen(cases[i].answer);
@@ -149,13 +145,13 @@ START_TEST(every_model_gives_the_same_answers)
 		want = get(fd, in, fine ? want : sizeof(in) - 1, &closed);
 		in[want] = '\0';
 		ck_assert_msg(!strcmp(in, cases[i].answer),
-			      "%s: \"%s\" is answered \"%s\"", models[_i],
+			      "%s: \"%s\" is answered \"%s\"", models[_i].name,
 			      cases[i].request, in);
-		ck_assert_msg(closed == !fine, "%s: \"%s\": closed", models[_i],
-			      cases[i].request);
+		ck_assert_msg(closed == !fine, "%s: \"%s\": closed",
+			      models[_i].name, cases[i].request);
 		close(fd);
 	}
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -186,7 +182,7 @@ START_TEST(every_model_limits_the_head)
 		{ 8192, true, LARGE_ANSWER }, { 100000, false, LARGE_ANSWER },
 	};
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (unsigned i = 0; i < ARRAY_LEN(heads); i++) {
 		char in[512], *head = large(heads[i].len, heads[i].ends);
@@ -197,12 +193,12 @@ START_TEST(every_model_limits_the_head)
 		put(fd, head, heads[i].len);
 		in[get(fd, in, want, &closed)] = '\0';
 		ck_assert_msg(!strcmp(in, heads[i].answer),
-			      "%s: %zu bytes are answered \"%s\"", models[_i],
-			      heads[i].len, in);
+			      "%s: %zu bytes are answered \"%s\"",
+			      models[_i].name, heads[i].len, in);
 		close(fd);
 		free(head);
 	}
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -215,7 +211,7 @@ START_TEST(every_model_puts_split_requests_together)
 	char in[512];
 	int fd;
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	fd = server_connect();
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -227,7 +223,7 @@ START_TEST(every_model_puts_split_requests_together)
 	in[get(fd, in, strlen(OK_ANSWER), &closed)] = '\0';
 	ck_assert_str_eq(in, OK_ANSWER);
 	close(fd);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -240,7 +236,7 @@ START_TEST(every_model_answers_pipelined_requests_in_order)
 	bool closed;
 	int fd;
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	fd = server_connect();
 	put(fd, requests, strlen(requests));
@@ -248,7 +244,7 @@ START_TEST(every_model_answers_pipelined_requests_in_order)
 	ck_assert_str_eq(in, answers);
 	ck_assert(closed);
 	close(fd);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -264,7 +260,7 @@ START_TEST(every_model_waits_for_a_client_that_does_not_read)
 	pid_t sender;
 	int fd;
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	fd = server_connect();
 	sender = fork();
@@ -281,7 +277,7 @@ START_TEST(every_model_waits_for_a_client_that_does_not_read)
 	waitpid(sender, NULL, 0);
 	close(fd);
 	free(in);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -300,7 +296,7 @@ START_TEST(every_model_answers_a_client_that_has_said_all)
 		{ "", "" },
 	};
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (unsigned i = 0; i < ARRAY_LEN(halves); i++) {
 		char in[512];
@@ -311,12 +307,12 @@ START_TEST(every_model_answers_a_client_that_has_said_all)
 		shutdown(fd, SHUT_WR);
 		in[get(fd, in, sizeof(in) - 1, &closed)] = '\0';
 		ck_assert_msg(!strcmp(in, halves[i].answers),
-			      "%s: \"%s\" is answered \"%s\"", models[_i],
+			      "%s: \"%s\" is answered \"%s\"", models[_i].name,
 			      halves[i].request, in);
 		ck_assert(closed);
 		close(fd);
 	}
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -383,7 +379,7 @@ START_TEST(every_model_forgets_clients_that_leave)
 	int before;
 	long kb, grown = 0;
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	leave(2); /* what is made once and kept */
 	usleep(50000);
@@ -394,15 +390,15 @@ START_TEST(every_model_forgets_clients_that_leave)
 		kb = resident_kb();
 		for (unsigned i = 0; i < 1000; i++)
 			leave(i);
-		has_closed_all(models[_i], before);
+		has_closed_all(models[_i].name, before);
 		grown = resident_kb() - kb;
 		if (!in_c || SANITIZED || grown < 2000)
 			break;
 	}
 	if (in_c && !SANITIZED)
-		ck_assert_msg(grown < 2000, "%s grows by %ld KB", models[_i],
-			      grown);
-	stops_well(models[_i]);
+		ck_assert_msg(grown < 2000, "%s grows by %ld KB",
+			      models[_i].name, grown);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -410,7 +406,7 @@ START_TEST(every_model_outlives_any_bytes)
 {
 	uint64_t r = seed();
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (int i = 0; i < 200; i++) {
 		char buf[300], in[4096];
@@ -428,7 +424,7 @@ START_TEST(every_model_outlives_any_bytes)
 		ck_assert(closed);
 		close(fd);
 	}
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -489,14 +485,14 @@ START_TEST(every_model_shares_its_connections_to_redis)
 	int fd;
 
 	if (sh("command -v redis-server >/dev/null") ||
-	    model_missing(models[_i])) {
+	    model_missing(models[_i].name)) {
 		fprintf(stderr, "SKIP %s with Redis: not installed\n",
-			models[_i]);
+			models[_i].name);
 		return;
 	}
 	redis_start();
 	snprintf(url, sizeof(url), "redis://127.0.0.1:%d", redis_port);
-	server_start(models[_i], "--backend", url);
+	server_start(models[_i].name, "--backend", url);
 	ck_assert_int_eq(sh("./urt load --json -c 150 -d 1 "
 			    "'http://127.0.0.1:%d/wait?ms=512' 2>/dev/null",
 			    server_port),
@@ -517,7 +513,7 @@ START_TEST(every_model_shares_its_connections_to_redis)
 	put(fd, GET("/wait?ms=1") END, strlen(GET("/wait?ms=1") END));
 	ck_assert_int_le(recv(fd, in, sizeof(in), 0), 0);
 	close(fd);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -537,7 +533,7 @@ START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 {
 	double least = 1e9;
 
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (int i = 0; i < 5; i++) {
 		struct timespec begin;
@@ -552,11 +548,11 @@ START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 			least = ms_since(&begin);
 		close(fd);
 	}
-	ck_assert_msg(least > 20, "%s: %.1f ms instead of 40", models[_i],
+	ck_assert_msg(least > 20, "%s: %.1f ms instead of 40", models[_i].name,
 		      least);
-	ck_assert_msg(least < 200, "%s: %.1f ms instead of 40", models[_i],
+	ck_assert_msg(least < 200, "%s: %.1f ms instead of 40", models[_i].name,
 		      least);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 
@@ -564,7 +560,7 @@ Suite *conformance_suite(void)
 {
 	Suite *s = suite_create("conformance");
 	TCase *t = tcase_create("models");
-	int n = ARRAY_LEN(models);
+	int n = nr_models;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, every_model_gives_the_same_answers, 0, n);

@@ -11,7 +11,7 @@
 #include "../../uring_rt/urt.h"
 #include "tracing.h"
 #include "../lib/launch.h"
-#include "../service/peers/peers.h"
+#include "../service/language.h"
 #include "../lib/tool.h"
 #include <getopt.h>
 #include <math.h>
@@ -330,9 +330,13 @@ int cmd_bench(int argc, char **argv)
 	if (p.only && !bench_find(p.only))
 		return fail("no such benchmark: \"%s\" (`urt bench --help`)",
 			    p.only);
-	if (peer_has("go"))
-		go_program = peer_go_program("bench.go", peer_bench_go,
-					     peer_bench_go_end);
+	if (!language_missing(LANGUAGE_GO)) {
+		static const char *const none[] = { NULL };
+		static char **go; /* until the process ends */
+
+		go = language_command(LANGUAGE_GO, "bench/bench.go", none);
+		go_program = go ? go[0] : NULL;
+	}
 	run_all(&p);
 	if (json)
 		print_json();

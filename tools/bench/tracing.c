@@ -18,7 +18,7 @@
 #include "tracing.h"
 #include "../measure/counter.h"
 #include "../lib/launch.h"
-#include "../service/peers/peers.h"
+#include "../service/language.h"
 #include "../lib/tool.h"
 #include <getopt.h>
 #include <math.h>
@@ -244,9 +244,9 @@ static double run_way(const struct way *w, enum event e, int cpu)
 	double ns;
 
 	if (w->how == BY_COMMAND)
-		return peer_has(w->needs) ? run_by(w, e, cpu) : NAN;
+		return command_exists(w->needs) ? run_by(w, e, cpu) : NAN;
 	if (w->how == BESIDE_COMMAND)
-		return peer_has(w->needs) ? run_beside(w, e, cpu) : NAN;
+		return command_exists(w->needs) ? run_beside(w, e, cpu) : NAN;
 	if (w->how == ALONE)
 		return run_here(e, NULL, false, cpu);
 	c = counter_open_with(&o, why, sizeof(why));
@@ -288,7 +288,7 @@ static void print_text(long rounds)
 				printf("%11.1f %+10.1f", ns,
 				       ns - median(ALONE, e, rounds));
 		}
-		if (ways[w].needs && !peer_has(ways[w].needs))
+		if (ways[w].needs && !command_exists(ways[w].needs))
 			printf("  (%s is not installed)", ways[w].needs);
 		putchar('\n');
 	}

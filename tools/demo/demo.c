@@ -121,7 +121,8 @@ static void stop_backends(struct demo *d)
 
 static bool anything_measured(const struct demo *d)
 {
-	bool any = d->costs.coroutine > 0 || d->costs.has_switch_counts;
+	bool any =
+		d->costs.unit[UNIT_COROUTINE] > 0 || d->costs.has_switch_counts;
 
 	for (unsigned i = 0; i < d->nr_rows; i++)
 		any |= demo_ok(&d->row[i].outcome);

@@ -13,14 +13,13 @@
 #include "../measure/counter.h"
 #include "../lib/histogram.h"
 #include "../load/load.h"
-#include "../service/models/model.h"
+#include "../lib/tool.h"
+#include "../service/model.h"
 #include "../measure/user_stats.h"
 
-#define DEMO_MODELS_MAX	 8
 #define DEMO_CLAIMS	 9
 #define DEMO_COUNTS_MAX	 8
 #define DEMO_ROUNDS_MAX	 9
-#define DEMO_ROWS_MAX	 ((DEMO_COUNTS_MAX + 1) * DEMO_MODELS_MAX)
 #define DEMO_ASSERTS_MAX 16
 #define DEMO_FLEET_MAX	 16 /* servers at a time, see hold.c */
 
@@ -33,7 +32,7 @@ struct demo_counts {
 };
 
 struct demo_options {
-	const struct model *model[DEMO_MODELS_MAX]; /* to be measured */
+	const struct model **model; /* to be measured */
 	unsigned nr_models;
 	enum demo_mode mode;
 	unsigned only;			/* bit n: claim n is asked for */
@@ -135,15 +134,6 @@ struct demo_scale {
 };
 
 /* Units of scheduling that are suspended, without a server (claims 5, 9). */
-enum demo_unit_kind {
-	UNIT_THREAD,
-	UNIT_COROUTINE,
-	UNIT_PROMISE,
-	UNIT_TIMER, /* a promise that sleeps */
-	UNIT_GOROUTINE,
-	UNIT_KINDS,
-};
-
 struct demo_unit {
 	struct demo_outcome outcome;
 	long wanted, count;   /* how many there were at a time */
@@ -163,7 +153,8 @@ struct demo_costs {
 	uint64_t kernel_switches, syscalls; /* during them */
 	double counted_s;		    /* that they took */
 	/* ns, medians; 0: not measured */
-	double call, coroutine, thread, handover, handover_across, goroutine;
+	double call, handover, handover_across;
+	double unit[UNIT_KINDS]; /* a switch of such units */
 };
 
 enum demo_verdict { CLAIM_HOLDS, CLAIM_FAILS, CLAIM_NOT_MEASURED };
@@ -173,15 +164,13 @@ struct demo_figure {
 	double value; /* NaN: could not be had */
 };
 
-#define DEMO_FIGURES_MAX 64
-
 struct demo_claim {
 	int id; /* from 1 */
 	const char *text;
 	enum demo_verdict verdict;
-	char measured[2000]; /* for people */
-	char reason[300];    /* why not measured */
-	struct demo_figure figure[DEMO_FIGURES_MAX];
+	char *measured;	  /* for people */
+	char reason[300]; /* why not measured */
+	struct demo_figure *figure;
 	unsigned nr_figures;
 };
 
@@ -198,7 +187,8 @@ struct demo_backend {
 struct demo_host {
 	char kernel[HOST_TEXT], machine[HOST_TEXT], cpu_model[HOST_TEXT];
 	char hardware[HOST_TEXT], clocksource[HOST_TEXT], libc[HOST_TEXT];
-	char node[HOST_TEXT], go[HOST_TEXT], redis[HOST_TEXT]; /* "": none */
+	char (*language)[HOST_TEXT]; /* versions, by enum language; "": none */
+	char redis[HOST_TEXT];
 	char compiler[HOST_TEXT], mitigations[1024];
 	char cgroup_cpu[HOST_TEXT], cgroup_memory[HOST_TEXT],
 		cgroup_pids[HOST_TEXT]; /* "max", or "none" */
@@ -216,13 +206,13 @@ struct demo {
 	char why_no_bpf[256];
 	int server_cpu, load_cpu;		     /* -1: only one CPU */
 	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
-	struct demo_row row[DEMO_ROWS_MAX];
+	struct demo_row *row;
 	unsigned nr_rows;
-	struct demo_hold hold[DEMO_ROWS_MAX];
+	struct demo_hold *hold;
 	unsigned nr_holds;
-	struct demo_burst burst[DEMO_MODELS_MAX];
+	struct demo_burst *burst;
 	unsigned nr_bursts;
-	struct demo_scale scale[DEMO_MODELS_MAX];
+	struct demo_scale *scale;
 	unsigned nr_scales;
 	struct demo_unit unit[UNIT_KINDS];
 	struct demo_costs costs;
@@ -260,7 +250,7 @@ void demo_measure_row(struct demo *, struct demo_row *);
 void demo_measure_hold(struct demo *, struct demo_hold *);
 void demo_measure_burst(struct demo *, struct demo_burst *);
 void demo_measure_scale(struct demo *, struct demo_scale *);
-void demo_measure_unit(struct demo *, enum demo_unit_kind, long n);
+void demo_measure_unit(struct demo *, enum unit_kind, long n);
 
 /*
  * Fill in costs: the counts of claim 1; and the times of claim 2, to be called
@@ -289,7 +279,7 @@ int demo_write_report(const struct demo *, const char *dir);
 /* ---- looking at results ---- */
 
 extern const char *const demo_status_names[], *const demo_verdict_names[];
-extern const char *const demo_unit_names[];
+const char *demo_unit_name(enum unit_kind);
 
 static inline bool demo_ok(const struct demo_outcome *o)
 {
@@ -299,12 +289,12 @@ static inline bool demo_ok(const struct demo_outcome *o)
 /* The one of a model, if it was measured: the row of a kind of path ("/" or
  * "/wait") with so many connections, or 0: with the most; the hold of so many,
  * or 0: of the most. NULL: there is none. */
-const struct demo_row *demo_row(const struct demo *, const char *model,
+const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
-const struct demo_hold *demo_hold(const struct demo *, const char *model,
+const struct demo_hold *demo_hold(const struct demo *, const struct model *,
 				  long wanted);
-const struct demo_burst *demo_burst(const struct demo *, const char *model);
-const struct demo_scale *demo_scale(const struct demo *, const char *model);
+const struct demo_burst *demo_burst(const struct demo *, const struct model *);
+const struct demo_scale *demo_scale(const struct demo *, const struct model *);
 
 /* Median over the rounds of a field of their samples, and how far the rounds
  * lie from it at most, as a share of it; NaN with less than two. */
@@ -329,14 +319,18 @@ struct demo_per_request demo_per_request(const struct demo_row *);
 
 /* What the user switches of a row are, or why there are none. */
 const char *demo_user_switches(const struct demo_row *);
-extern const char demo_user_note[]; /* the same for below the tables */
+/* "Node v20.18; Go not installed"; the buffer. */
+const char *demo_versions(const struct demo_host *, char *buf, size_t size);
+
+/* The same of all models, for below the tables; to be freed. */
+char *demo_user_note(const struct demo *);
 
 /* ---- the unit of scheduling: one table for all outputs ---- */
 
 #define TABLE_ROWS 12
 
 /* A cell as text, "n/a" where nothing was measured. */
-void demo_table_cell(const struct demo *, unsigned row, const char *model,
+void demo_table_cell(const struct demo *, unsigned row, const struct model *,
 		     char *buf, size_t size);
 extern const char *const demo_table_names[TABLE_ROWS];
 

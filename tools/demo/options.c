@@ -19,8 +19,7 @@ static const char usage_text[] =
 	"      --full             everything, up to 40,000 and 100,000 requests that\n"
 	"                         wait; some ten minutes (default: under 2 min)\n"
 	"      --only LIST        of claims, 1 to 9\n"
-	"  -m, --models LIST      of thread, epoll, uring-loop, coroutine, node,\n"
-	"                         node-workers, go (default: all)\n"
+	"  -m, --models LIST      default: all that `urt serve --list` prints\n"
 	"  -c, --connections LIST under load; default 16,256\n"
 	"      --waiting LIST     requests that wait at a time (claims 3, 4, 5);\n"
 	"                         default 1000,10000\n"
@@ -37,6 +36,14 @@ static const char usage_text[] =
 
 /* ---- lists ---- */
 
+static void add_model(struct demo_options *o, const struct model *m)
+{
+	o->model = realloc(o->model, (o->nr_models + 1) * sizeof(*o->model));
+	if (!o->model)
+		abort();
+	o->model[o->nr_models++] = m;
+}
+
 static bool parse_models(struct demo_options *o, char *list)
 {
 	char *save, *name;
@@ -47,13 +54,9 @@ static bool parse_models(struct demo_options *o, char *list)
 		const struct model *m = model_find(name);
 
 		if (!m)
-			return !fail("no such model: \"%s\"; there are thread, "
-				     "epoll, uring-loop, coroutine, node, "
-				     "node-workers and go",
-				     name);
-		if (o->nr_models == DEMO_MODELS_MAX)
-			return !fail("--models: at most %d", DEMO_MODELS_MAX);
-		o->model[o->nr_models++] = m;
+			return !fail("no such model: \"%s\"; there are %s",
+				     name, model_names());
+		add_model(o, m);
 	}
 	return o->nr_models || !fail("--models: name at least one");
 }
@@ -140,10 +143,9 @@ static const struct {
 
 static void fill_in(struct demo_options *o)
 {
-	for (unsigned i = 0; !o->nr_models && i < nr_models; i++)
-		o->model[i] = &models[i];
 	if (!o->nr_models)
-		o->nr_models = nr_models;
+		for (unsigned i = 0; i < nr_models; i++)
+			add_model(o, &models[i]);
 	if (!o->connections.len)
 		o->connections = modes[o->mode].connections;
 	if (!o->waiting.len)

@@ -16,27 +16,37 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STEPS_MAX 1024
-
 /* One measurement. */
 struct step {
 	void (*run)(struct demo *, struct step *);
 	double estimate_s;
-	unsigned index;		  /* of its row, hold, burst or scale */
-	enum demo_unit_kind unit; /* or that */
-	long n;			  /* of units */
-	char what[96];		  /* for people */
+	unsigned index;	     /* of its row, hold, burst or scale */
+	enum unit_kind unit; /* or that */
+	long n;		     /* of units */
+	char what[96];	     /* for people */
 };
 
-static struct step steps[STEPS_MAX];
+static struct step *steps;
 static unsigned nr_steps;
 
+/* Room for one more element behind n of them, zeroed. */
+static void *more(void *p, unsigned n, size_t size)
+{
+	p = realloc(p, (n + 1) * size);
+	if (!p)
+		abort();
+	memset((char *)p + n * size, 0, size);
+	return p;
+}
+
+/* The step is valid until the next one is added. */
 static struct step *add(void (*run)(struct demo *, struct step *),
 			double estimate_s, unsigned index)
 {
-	struct step *s =
-		&steps[nr_steps < STEPS_MAX - 1 ? nr_steps++ : nr_steps];
+	struct step *s;
 
+	steps = more(steps, nr_steps, sizeof(*steps));
+	s = &steps[nr_steps++];
 	*s = (struct step){ .run = run,
 			    .estimate_s = estimate_s,
 			    .index = index };
@@ -119,8 +129,9 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 {
 	struct demo_row *r;
 
-	if (m->for_cpu || d->nr_rows == DEMO_ROWS_MAX)
+	if (model_is(m, MODEL_CPU_VARIANT))
 		return;
+	d->row = more(d->row, d->nr_rows, sizeof(*d->row));
 	r = &d->row[d->nr_rows++];
 	r->model = m;
 	r->connections = connections;
@@ -156,7 +167,7 @@ static void plan_units(struct demo *d)
 {
 	long many = d->options.sleepers;
 	struct {
-		enum demo_unit_kind kind;
+		enum unit_kind kind;
 		bool wanted;
 		long n;
 		double ns_each;
@@ -180,7 +191,7 @@ static void plan_units(struct demo *d)
 		s->unit = kinds[i].kind;
 		s->n = kinds[i].n;
 		snprintf(s->what, sizeof(s->what), "%ld of the unit %s", s->n,
-			 demo_unit_names[s->unit]);
+			 demo_unit_name(s->unit));
 	}
 }
 
@@ -192,11 +203,13 @@ static void plan_holds(struct demo *d)
 
 	for (unsigned i = 0; i < counts; i++) {
 		for (unsigned m = 0; m < o->nr_models; m++) {
-			struct demo_hold *h = &d->hold[d->nr_holds];
+			struct demo_hold *h;
 			struct step *s;
 
-			if (o->model[m]->for_cpu)
+			if (model_is(o->model[m], MODEL_CPU_VARIANT))
 				continue;
+			d->hold = more(d->hold, d->nr_holds, sizeof(*h));
+			h = &d->hold[d->nr_holds];
 			h->model = o->model[m];
 			h->wanted = o->waiting.n[i];
 			h->outcome.status = DEMO_NOT_RUN;
@@ -212,9 +225,11 @@ static void plan_holds(struct demo *d)
 static void plan_bursts(struct demo *d)
 {
 	for (unsigned m = 0; m < d->options.nr_models; m++) {
-		struct demo_burst *b = &d->burst[d->nr_bursts];
+		struct demo_burst *b;
 		struct step *s;
 
+		d->burst = more(d->burst, d->nr_bursts, sizeof(*b));
+		b = &d->burst[d->nr_bursts];
 		b->model = d->options.model[m];
 		b->outcome.status = DEMO_NOT_RUN;
 		s = add(run_burst, d->options.bursts + 0.6, d->nr_bursts++);
@@ -226,8 +241,8 @@ static void plan_bursts(struct demo *d)
 
 static void plan_scales(struct demo *d)
 {
-	d->nr_scales = d->options.nr_models;
-	for (unsigned m = 0; m < d->nr_scales; m++) {
+	for (unsigned m = 0; m < d->options.nr_models; m++) {
+		d->scale = more(d->scale, d->nr_scales++, sizeof(*d->scale));
 		d->scale[m].model = d->options.model[m];
 		d->scale[m].outcome.status = DEMO_NOT_RUN;
 	}

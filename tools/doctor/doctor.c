@@ -4,8 +4,8 @@
 #include "../../uring_rt/ring/ring.h"
 #include "../measure/counter.h"
 #include "doctor.h"
-#include "../service/peers/peers.h"
 #include "../lib/privileges.h"
+#include "../service/language.h"
 #include "../lib/tool.h"
 #include <getopt.h>
 #include <stdarg.h>
@@ -225,7 +225,7 @@ static void look_at_tools(void)
 	char version[64];
 
 	for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
-		peer_version(tools[i].command, version, sizeof(version));
+		command_first_line(tools[i].command, version, sizeof(version));
 		doctor_found(
 			tools[i].name, *version, "%s",
 			*version ? version
@@ -238,12 +238,14 @@ static void look_at_peers(void)
 {
 	char version[64];
 
-	peer_version("node --version 2>/dev/null", version, sizeof(version));
-	doctor_found("Node", *version, "%s",
-		     *version ? version : "not installed: `make peers`");
-	peer_version("go version 2>/dev/null", version, sizeof(version));
-	doctor_found("Go", *version, "%s",
-		     *version ? version : "not installed: `make peers`");
+	for (unsigned i = 0; i < nr_languages; i++) {
+		if (!languages[i].version)
+			continue;
+		language_version(i, version, sizeof(version));
+		doctor_found(languages[i].name, *version, "%s",
+			     *version ? version
+				      : "not installed: `make peers`");
+	}
 }
 
 static void print_json(void)

@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "backend.h"
 #include "../../uring_rt/sched/timers.h"
-#include "http.h"
+#include "server.h"
 #include "../lib/net.h"
 #include "../lib/tool.h"
 #include <errno.h>
@@ -147,6 +147,19 @@ static void listen_to(int epfd, struct conn *c, int fd)
 	c->fd = -1;
 	c->listen_fd = fd;
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+struct sockaddr_in backend_address(const struct server *s)
+{
+	static unsigned opened;
+	struct sockaddr_in addr = s->backend;
+	unsigned n = __atomic_fetch_add(&opened, 1, __ATOMIC_RELAXED);
+
+	if (s->redis)
+		return addr;
+	addr.sin_addr.s_addr =
+		htonl(ntohl(addr.sin_addr.s_addr) + n % BACKEND_ADDRESSES);
+	return addr;
 }
 
 bool backend_listen(int *port, int fds[BACKEND_ADDRESSES])

@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "backend.h"
 #include "../lib/launch.h"
-#include "models/model.h"
+#include "model.h"
 #include "../lib/net.h"
+#include "../lib/tool.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +19,10 @@ static const char usage_text[] =
 	"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip\n"
 	"to a backend, /cpu?ms=N after burning CPU.\n"
 	"\n"
-	"  MODEL               thread, epoll, uring-loop, coroutine, node,\n"
-	"                      node-workers or go;\n"
-	"                      backend: only what /wait waits for\n"
+	"  MODEL               one of those that --list prints, or backend: only\n"
+	"                      what /wait waits for\n"
+	"      --list          print the models: unit of scheduling, what it waits\n"
+	"                      in, language\n"
 	"      --port N        default 8080\n"
 	"      --backend N     port of a backend that runs already; by default\n"
 	"                      one is started with the server\n"
@@ -45,10 +48,16 @@ static int start_backend(void)
 
 static int unknown_model(const char *name)
 {
-	fail("no such model: \"%s\"; there are thread, epoll, uring-loop, "
-	     "coroutine, node, node-workers, go and backend",
-	     name);
+	fail("no such model: \"%s\"; there are %s; and backend", name,
+	     model_names());
 	return EXIT_BAD;
+}
+
+static void list_models(void)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		printf("%-14s %-14s %-12s %s\n", models[i].name, models[i].unit,
+		       models[i].waits_in, languages[models[i].language].name);
 }
 
 /* What `urt serve` was told. */
@@ -74,6 +83,7 @@ static bool parse(int argc, char **argv, struct choice *c)
 	static const struct option longs[] = {
 		{ "port", required_argument, NULL, 'p' },
 		{ "backend", required_argument, NULL, 'b' },
+		{ "list", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -83,6 +93,9 @@ static bool parse(int argc, char **argv, struct choice *c)
 	while (ok && (opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		if (opt == 'h') {
 			fputs(usage_text, stdout);
+			exit(0);
+		} else if (opt == 'l') {
+			list_models();
 			exit(0);
 		} else if (opt == 'p') {
 			ok = parse_number("--port", optarg, 0, 65535, &c->port);
@@ -111,6 +124,22 @@ static int serve_backend(long port)
 	backend_serve(fds, NULL);
 }
 
+/* It takes this process over; our socket only kept the port until now. */
+static int exec_program(const struct model *m, const struct server *s)
+{
+	const char *missing = language_missing(m->language);
+	char **argv;
+
+	if (missing)
+		return fail("%s", missing);
+	close(s->listen_fd);
+	argv = model_command(m, s->port, ntohs(s->backend.sin_port), s->redis);
+	if (!argv)
+		return EXIT_BAD;
+	execvp(argv[0], argv);
+	return fail("cannot run %s: %s", argv[0], strerror(errno));
+}
+
 int cmd_serve(int argc, char **argv)
 {
 	struct choice c = { .port = 8080 };
@@ -129,17 +158,18 @@ int cmd_serve(int argc, char **argv)
 	if (!c.backend)
 		c.backend = start_backend();
 	s.port = c.port;
-	/* A peer listens by itself; bound, we only see whether it can. */
-	s.listen_fd = c.backend < 0   ? -1
-		      : c.model->peer ? net_bind(&s.port)
-				      : net_listen(&s.port);
+	/* A program listens by itself; bound, we only see whether it can. */
+	s.listen_fd = c.backend < 0		  ? -1
+		      : model_is_program(c.model) ? net_bind(&s.port)
+						  : net_listen(&s.port);
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
 	s.backend = net_loopback(c.backend);
 	s.redis = c.redis;
-	if (!c.model->peer)
+	if (!model_is_program(c.model))
 		http_calibrate();
 	printf("%s on http://127.0.0.1:%d\n", c.model->name, s.port);
 	fflush(stdout);
-	return c.model->run(&s);
+	return model_is_program(c.model) ? exec_program(c.model, &s)
+					 : c.model->run(&s);
 }

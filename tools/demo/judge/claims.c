@@ -5,9 +5,11 @@
  * that a measurement did not decide: the thresholds stand beside the texts, and
  * a claim whose measurement is missing is not measured, and says why.
  */
+#define _GNU_SOURCE
 #include "claims.h"
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Kernel entries per user switch below this count as none: the rest is the
@@ -51,12 +53,13 @@ static const struct {
 
 void claim_figure(struct demo_claim *c, double value, const char *name, ...)
 {
-	struct demo_figure *f = &c->figure[c->nr_figures];
+	struct demo_figure *f;
 	va_list ap;
 
-	if (c->nr_figures == DEMO_FIGURES_MAX)
-		return;
-	c->nr_figures++;
+	c->figure = realloc(c->figure, (c->nr_figures + 1) * sizeof(*f));
+	if (!c->figure)
+		abort();
+	f = &c->figure[c->nr_figures++];
 	f->value = value;
 	va_start(ap, name);
 	vsnprintf(f->name, sizeof(f->name), name, ap);
@@ -68,12 +71,17 @@ void claim_figure(struct demo_claim *c, double value, const char *name, ...)
 
 void claim_say(struct demo_claim *c, const char *format, ...)
 {
-	size_t len = strlen(c->measured);
+	char *more, *all;
 	va_list ap;
 
 	va_start(ap, format);
-	vsnprintf(c->measured + len, sizeof(c->measured) - len, format, ap);
+	if (vasprintf(&more, format, ap) < 0 ||
+	    asprintf(&all, "%s%s", c->measured, more) < 0)
+		abort();
 	va_end(ap);
+	free(more);
+	free(c->measured);
+	c->measured = all;
 }
 
 void claim_not_measured(struct demo_claim *c, const char *reason, ...)
@@ -97,6 +105,7 @@ void demo_judge(struct demo *d)
 		struct demo_claim *c = &d->claim[i];
 
 		c->id = i + 1;
+		c->measured = strdup("");
 		c->text = claims[i].text;
 		if (demo_wants(d, i + 1))
 			claims[i].judge(d, c);
@@ -143,31 +152,37 @@ void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_costs *m = &d->costs;
 
-	if (!(m->call > 0 && m->coroutine > 0 && m->thread > 0)) {
+	if (!(m->call > 0 && m->unit[UNIT_COROUTINE] > 0 &&
+	      m->unit[UNIT_THREAD] > 0)) {
 		claim_not_measured(c, "the run of uring_rt failed (see above)");
 		return;
 	}
 	claim_figure(c, m->call, "call_ns");
-	claim_figure(c, m->coroutine, "coroutine_ns");
-	claim_figure(c, m->thread, "thread_ns");
+	claim_figure(c, m->unit[UNIT_COROUTINE], "coroutine_ns");
+	claim_figure(c, m->unit[UNIT_THREAD], "thread_ns");
 	claim_figure(c, m->handover, "thread_handover_ns");
 	claim_figure(c, m->handover_across > 0 ? m->handover_across : NAN,
 		     "thread_handover_across_cpus_ns");
-	claim_figure(c, m->goroutine > 0 ? m->goroutine : NAN, "goroutine_ns");
+	claim_figure(
+		c, m->unit[UNIT_GOROUTINE] > 0 ? m->unit[UNIT_GOROUTINE] : NAN,
+		"goroutine_ns");
 	claim_say(c,
 		  "function call %.1f ns; coroutine switch %.1f ns; thread "
 		  "switch on one CPU %.0f ns by yielding, %.0f ns by waking "
 		  "each other",
-		  m->call, m->coroutine, m->thread, m->handover);
+		  m->call, m->unit[UNIT_COROUTINE], m->unit[UNIT_THREAD],
+		  m->handover);
 	if (m->handover_across > 0)
 		claim_say(c, ", %.0f ns across CPUs", m->handover_across);
-	if (m->goroutine > 0)
-		claim_say(c, "; goroutine switch %.0f ns", m->goroutine);
+	if (m->unit[UNIT_GOROUTINE] > 0)
+		claim_say(c, "; goroutine switch %.0f ns",
+			  m->unit[UNIT_GOROUTINE]);
 	claim_say(c,
 		  ". A coroutine's is %.0f times cheaper than a thread's "
 		  "(%.0f are asked)",
-		  m->thread / m->coroutine, MUCH_CHEAPER);
-	claim_judge(c, m->thread / m->coroutine >= MUCH_CHEAPER);
+		  m->unit[UNIT_THREAD] / m->unit[UNIT_COROUTINE], MUCH_CHEAPER);
+	claim_judge(c, m->unit[UNIT_THREAD] / m->unit[UNIT_COROUTINE] >=
+			       MUCH_CHEAPER);
 }
 
 /* ---- 3: threads while requests wait ---- */
@@ -175,7 +190,8 @@ void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
 void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 {
 	long n = d->options.waiting.n[0];
-	const struct demo_hold *own = demo_hold(d, "coroutine", n);
+	const struct demo_hold *own =
+		demo_hold(d, model_of(ROLE_COROUTINES), n);
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
@@ -240,7 +256,7 @@ static bool others_held(const struct demo *d, long wanted)
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
 
-		if (h->wanted != wanted || !strcmp(h->model->name, "thread") ||
+		if (h->wanted != wanted || h->model->role == ROLE_THREADS ||
 		    h->outcome.status == DEMO_SKIPPED)
 			continue;
 		if (!held(h))
@@ -259,7 +275,7 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 		const struct demo_hold *h = &d->hold[i];
 
 		say_hold(h, c);
-		if (!strcmp(h->model->name, "thread") && demo_ok(&h->outcome)) {
+		if (h->model->role == ROLE_THREADS && demo_ok(&h->outcome)) {
 			thread = h;
 			most = h->wanted;
 		}
@@ -284,7 +300,7 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 
 /* ---- 5: bytes ---- */
 
-double unit_bytes(const struct demo *d, enum demo_unit_kind kind)
+double unit_bytes(const struct demo *d, enum unit_kind kind)
 {
 	const struct demo_unit *u = &d->unit[kind];
 	double bytes = u->process_bytes;
@@ -303,8 +319,9 @@ static void say_service(const struct demo *d, struct demo_claim *c)
 	bool first = true;
 
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		const char *name = d->options.model[i]->name;
-		const struct demo_hold *h = demo_hold(d, name, 0);
+		const struct model *m = d->options.model[i];
+		const struct demo_hold *h = demo_hold(d, m, 0);
+		const char *name = m->name;
 
 		if (!h)
 			continue;
@@ -332,7 +349,7 @@ static void say_service(const struct demo *d, struct demo_claim *c)
 
 void judge_captured_bytes(const struct demo *d, struct demo_claim *c)
 {
-	double in_c = model_epoll_captured - HTTP_MAX;
+	double in_c = *model_of(ROLE_CALLBACKS)->captured - HTTP_MAX;
 	double promise = unit_bytes(d, UNIT_PROMISE);
 	double coroutine = unit_bytes(d, UNIT_COROUTINE);
 	double goroutine = unit_bytes(d, UNIT_GOROUTINE);

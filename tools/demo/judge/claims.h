@@ -28,6 +28,6 @@ void judge_kernel_per_request(const struct demo *, struct demo_claim *);
 void judge_many_sleepers(const struct demo *, struct demo_claim *);
 
 /* Bytes of one unit alone; NaN: not measured. */
-double unit_bytes(const struct demo *, enum demo_unit_kind);
+double unit_bytes(const struct demo *, enum unit_kind);
 
 #endif

@@ -16,12 +16,6 @@
 /* Connections that are worth a word there. */
 #define MANY_CONNECTIONS 100000
 
-static bool is_loop(const char *name)
-{
-	return !strcmp(name, "epoll") || !strcmp(name, "uring-loop") ||
-	       !strcmp(name, "node");
-}
-
 /* ---- 6: beside a burst ---- */
 
 static double p99_beside_burst(const struct demo_burst *b)
@@ -31,7 +25,7 @@ static double p99_beside_burst(const struct demo_burst *b)
 
 void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 {
-	const struct demo_burst *own = demo_burst(d, "coroutine");
+	const struct demo_burst *own = demo_burst(d, model_of(ROLE_COROUTINES));
 	unsigned loops = 0, frozen = 0;
 
 	for (unsigned i = 0; i < d->nr_bursts; i++) {
@@ -48,8 +42,9 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 			  *c->measured ? ", " : "", name,
 			  histogram_percentile(&b->latency, 0.5) / 1e6,
 			  p99_beside_burst(b) / 1e6, b->latency.max / 1e6);
-		loops += is_loop(name);
-		frozen += is_loop(name) && p99_beside_burst(b) >= FROZEN_NS;
+		loops += model_is(b->model, MODEL_EVENT_LOOP);
+		frozen += model_is(b->model, MODEL_EVENT_LOOP) &&
+			  p99_beside_burst(b) >= FROZEN_NS;
 	}
 	if (*c->measured)
 		claim_say(c,
@@ -69,19 +64,20 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 
 void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 {
-	double own = demo_speedup(demo_scale(d, "coroutine"));
+	double own = demo_speedup(demo_scale(d, model_of(ROLE_COROUTINES)));
 	unsigned loops = 0, single = 0;
 
 	for (unsigned i = 0; i < d->nr_scales; i++) {
-		const char *name = d->scale[i].model->name;
-		double up = demo_speedup(demo_scale(d, name));
+		const struct model *m = d->scale[i].model;
+		double up = demo_speedup(demo_scale(d, m));
 
 		if (isnan(up))
 			continue;
-		claim_figure(c, up, "speedup_%s", name);
-		claim_say(c, "%s%s %.2f", *c->measured ? ", " : "", name, up);
-		loops += is_loop(name);
-		single += is_loop(name) && up < ONE_CPU;
+		claim_figure(c, up, "speedup_%s", m->name);
+		claim_say(c, "%s%s %.2f", *c->measured ? ", " : "", m->name,
+			  up);
+		loops += model_is(m, MODEL_EVENT_LOOP);
+		single += model_is(m, MODEL_EVENT_LOOP) && up < ONE_CPU;
 	}
 	claim_figure(c, d->host.cpus, "cpus");
 	if (*c->measured)
@@ -105,8 +101,9 @@ static void say_kernel(const struct demo *d, struct demo_claim *c, long n)
 {
 	claim_say(c, "%s%ld connections: ", *c->measured ? "; " : "", n);
 	for (unsigned i = 0, said = 0; i < d->options.nr_models; i++) {
-		const char *name = d->options.model[i]->name;
-		const struct demo_row *r = demo_row(d, name, "/", n);
+		const struct model *m = d->options.model[i];
+		const struct demo_row *r = demo_row(d, m, "/", n);
+		const char *name = m->name;
 		struct demo_per_request p;
 
 		if (!r)
@@ -133,11 +130,13 @@ static void say_kernel(const struct demo *d, struct demo_claim *c, long n)
  */
 static bool needs_less(const struct demo *d, long n, bool *complete)
 {
-	static const char *const names[] = { "coroutine", "thread", "epoll" };
+	static const enum model_role roles[] = { ROLE_COROUTINES, ROLE_THREADS,
+						 ROLE_CALLBACKS };
 	struct demo_per_request p[3];
 
 	for (int i = 0; i < 3; i++) {
-		const struct demo_row *r = demo_row(d, names[i], "/", n);
+		const struct demo_row *r =
+			demo_row(d, model_of(roles[i]), "/", n);
 
 		if (!r) {
 			*complete = false;
@@ -152,7 +151,8 @@ static bool needs_less(const struct demo *d, long n, bool *complete)
 void judge_kernel_per_request(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_counts *counts = &d->options.connections;
-	const struct demo_row *own = demo_row(d, "coroutine", "/", 0);
+	const struct demo_row *own =
+		demo_row(d, model_of(ROLE_COROUTINES), "/", 0);
 	bool less = true, complete = true;
 
 	if (!d->counted) {

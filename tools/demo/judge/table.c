@@ -8,6 +8,7 @@
 #include "claims.h"
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -40,29 +41,6 @@ const char *const demo_table_names[TABLE_ROWS] = {
 	[MOST] = "most requests waiting at a time",
 };
 
-/* What is known of a model without measuring. */
-static const struct fact {
-	const char *model, *unit, *lives;
-	int kind;	    /* of demo_unit; -1: a struct of C */
-	bool straight_line; /* code reads from top to bottom */
-} facts[] = {
-	{ "thread", "OS thread", "a kernel stack", UNIT_THREAD, true },
-	{ "epoll", "callback", "a C struct", -1, false },
-	{ "uring-loop", "callback", "a C struct", -1, false },
-	{ "coroutine", "coroutine", "its stack", UNIT_COROUTINE, true },
-	{ "node", "continuation", "a closure", UNIT_PROMISE, false },
-	{ "node-workers", "continuation", "a closure", UNIT_PROMISE, false },
-	{ "go", "goroutine", "its stack", UNIT_GOROUTINE, true },
-};
-
-static const struct fact *fact(const char *model)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(facts); i++)
-		if (!strcmp(facts[i].model, model))
-			return &facts[i];
-	return &facts[0];
-}
-
 /* ---- the table ---- */
 
 static void cell(char *buf, size_t size, double v)
@@ -81,40 +59,34 @@ static void cell(char *buf, size_t size, double v)
 		snprintf(buf, size, "%.0f", v);
 }
 
-static double alone(const struct demo *d, const struct fact *f)
+static double alone(const struct demo *d, const struct model *m)
 {
-	if (f->kind >= 0)
-		return unit_bytes(d, f->kind);
-	return (!strcmp(f->model, "epoll") ? model_epoll_captured
-					   : model_uring_loop_captured) -
-	       HTTP_MAX;
+	if (m->alone < UNIT_KINDS)
+		return unit_bytes(d, m->alone);
+	return m->captured ? *m->captured - HTTP_MAX : NAN;
 }
 
-static double switch_ns(const struct demo *d, const char *model)
+static double switch_ns(const struct demo *d, const struct model *m)
 {
-	const struct demo_costs *c = &d->costs;
-	double ns = !strcmp(model, "thread")	  ? c->thread
-		    : !strcmp(model, "coroutine") ? c->coroutine
-		    : !strcmp(model, "go")	  ? c->goroutine
-						  : 0;
+	double ns = m->alone < UNIT_KINDS ? d->costs.unit[m->alone] : 0;
 
 	return ns > 0 ? ns : NAN;
 }
 
 /* The most that waited, whatever was wanted; 0: none. */
-static double most_waiting(const struct demo *d, const char *model)
+static double most_waiting(const struct demo *d, const struct model *model)
 {
 	long most = 0;
 
 	for (unsigned i = 0; i < d->nr_holds; i++)
-		if (demo_ok(&d->hold[i].outcome) &&
-		    !strcmp(d->hold[i].model->name, model) &&
+		if (demo_ok(&d->hold[i].outcome) && d->hold[i].model == model &&
 		    d->hold[i].waiting > most)
 			most = d->hold[i].waiting;
 	return most ? most : NAN;
 }
 
-static double value(const struct demo *d, unsigned row, const char *model)
+static double value(const struct demo *d, unsigned row,
+		    const struct model *model)
 {
 	const struct demo_hold *h = demo_hold(d, model, 0);
 	const struct demo_row *r = demo_row(d, model, "/", 0);
@@ -122,7 +94,7 @@ static double value(const struct demo *d, unsigned row, const char *model)
 
 	switch (row) {
 	case ALONE:
-		return alone(d, fact(model));
+		return alone(d, model);
 	case PROCESS:
 		return h ? h->process_bytes / h->waiting : NAN;
 	case KERNEL:
@@ -143,14 +115,14 @@ static double value(const struct demo *d, unsigned row, const char *model)
 	return most_waiting(d, model);
 }
 
-void demo_table_cell(const struct demo *d, unsigned row, const char *model,
-		     char *buf, size_t size)
+void demo_table_cell(const struct demo *d, unsigned row,
+		     const struct model *model, char *buf, size_t size)
 {
 	double v;
 
 	if (row == UNIT || row == LIVES) {
 		snprintf(buf, size, "%s",
-			 row == UNIT ? fact(model)->unit : fact(model)->lives);
+			 row == UNIT ? model->unit : model->lives);
 		return;
 	}
 	v = value(d, row, model);
@@ -170,7 +142,7 @@ const char *const demo_advice_names[ADVICE_PARTS] = {
 
 /* A model and the figure that it is ranked by. */
 struct rank {
-	const char *model;
+	const struct model *model;
 	double value;
 };
 
@@ -189,12 +161,13 @@ static void append(char *buf, size_t size, const char *format, ...)
 
 /* Ranks the models that were measured, the least value first. */
 static unsigned ranking(const struct demo *d, struct rank *r,
-			double (*figure)(const struct demo *, const char *))
+			double (*figure)(const struct demo *,
+					 const struct model *))
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		struct rank new = { d->options.model[i]->name, 0 };
+		struct rank new = { d->options.model[i], 0 };
 		unsigned at = n;
 
 		new.value = figure(d, new.model);
@@ -208,14 +181,14 @@ static unsigned ranking(const struct demo *d, struct rank *r,
 	return n;
 }
 
-static double wait_cpu_us(const struct demo *d, const char *model)
+static double wait_cpu_us(const struct demo *d, const struct model *model)
 {
 	const struct demo_row *r = demo_row(d, model, "/wait", 0);
 
 	return r ? ROW_MEDIAN(r, cpu_ns) / 1e3 : NAN;
 }
 
-static double waiting_kb(const struct demo *d, const char *model)
+static double waiting_kb(const struct demo *d, const struct model *model)
 {
 	const struct demo_hold *h = demo_hold(d, model, 0);
 
@@ -231,7 +204,8 @@ static void list(const struct rank *r, unsigned n, const char *format,
 		char number[32];
 
 		snprintf(number, sizeof(number), format, r[i].value);
-		append(buf, size, "%s%s %s", i ? ", " : "", r[i].model, number);
+		append(buf, size, "%s%s %s", i ? ", " : "", r[i].model->name,
+		       number);
 	}
 }
 
@@ -240,21 +214,22 @@ static const char *first_straight(const struct rank *r, unsigned n,
 {
 	for (unsigned i = 0; i < n; i++) {
 		*value = r[i].value;
-		if (fact(r[i].model)->straight_line)
-			return r[i].model;
+		if (model_is(r[i].model, MODEL_STRAIGHT_LINE))
+			return r[i].model->name;
 	}
 	return NULL;
 }
 
 static void advise_fan_out(const struct demo *d, char *buf, size_t size)
 {
-	struct rank r[DEMO_MODELS_MAX];
+	struct rank *r = calloc(d->options.nr_models, sizeof(*r));
 	unsigned n = ranking(d, r, wait_cpu_us);
 	const char *straight;
 	double v;
 
 	if (n < 2) {
 		append(buf, size, "Not measured (claim 8).");
+		free(r);
 		return;
 	}
 	append(buf, size, "CPU per request that waits, in us: ");
@@ -266,16 +241,18 @@ static void advise_fan_out(const struct demo *d, char *buf, size_t size)
 		       "Of those whose code reads from top to bottom, %s is "
 		       "the cheapest, at %.2f times the cheapest of all.",
 		       straight, v / r[0].value);
+	free(r);
 }
 
 static void advise_long_lived(const struct demo *d, char *buf, size_t size)
 {
-	struct rank r[DEMO_MODELS_MAX];
+	struct rank *r = calloc(d->options.nr_models, sizeof(*r));
 	unsigned n = ranking(d, r, waiting_kb);
 	bool stopped = false;
 
 	if (n < 2) {
 		append(buf, size, "Not measured (claims 3 to 5).");
+		free(r);
 		return;
 	}
 	append(buf, size, "KB per connection that waits, process and kernel: ");
@@ -293,7 +270,9 @@ static void advise_long_lived(const struct demo *d, char *buf, size_t size)
 	if (!stopped)
 		append(buf, size, "None came to its end in this run. ");
 	append(buf, size, "%s needs the least, %s %.1f times as much.",
-	       r[0].model, r[n - 1].model, r[n - 1].value / r[0].value);
+	       r[0].model->name, r[n - 1].model->name,
+	       r[n - 1].value / r[0].value);
+	free(r);
 }
 
 static void advise_mixed(const struct demo *d, char *buf, size_t size)
@@ -301,9 +280,9 @@ static void advise_mixed(const struct demo *d, char *buf, size_t size)
 	unsigned fit = 0, measured = 0;
 
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		const char *name = d->options.model[i]->name;
-		const struct demo_burst *b = demo_burst(d, name);
-		double up = demo_speedup(demo_scale(d, name));
+		const struct model *m = d->options.model[i];
+		const struct demo_burst *b = demo_burst(d, m);
+		double up = demo_speedup(demo_scale(d, m));
 
 		if (!b || isnan(up))
 			continue;
@@ -311,7 +290,7 @@ static void advise_mixed(const struct demo *d, char *buf, size_t size)
 		if (histogram_percentile(&b->latency, 0.99) >= 50e6 ||
 		    up < 0.75 * d->host.cpus)
 			continue;
-		append(buf, size, "%s%s", fit ? ", " : "", name);
+		append(buf, size, "%s%s", fit ? ", " : "", m->name);
 		fit++;
 	}
 	if (!measured) {

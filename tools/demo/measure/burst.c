@@ -55,11 +55,11 @@ void demo_measure_burst(struct demo *d, struct demo_burst *b)
 		b->outcome.status = DEMO_NOT_RUN;
 }
 
-const struct demo_burst *demo_burst(const struct demo *d, const char *model)
+const struct demo_burst *demo_burst(const struct demo *d,
+				    const struct model *model)
 {
 	for (unsigned i = 0; i < d->nr_bursts; i++)
-		if (demo_ok(&d->burst[i].outcome) &&
-		    !strcmp(d->burst[i].model->name, model))
+		if (demo_ok(&d->burst[i].outcome) && d->burst[i].model == model)
 			return &d->burst[i];
 	return NULL;
 }

@@ -91,7 +91,7 @@ static bool warm_up(struct stage *s)
 	return fine && stage_wait(s, SETTLE_NS);
 }
 
-/* ---- what Node and Go tell of their memory ---- */
+/* ---- what a server tells of its memory ---- */
 
 struct told {
 	double heap, stack; /* bytes; NaN: not told */
@@ -102,7 +102,7 @@ static struct told ask_memory(struct stage *s)
 	struct told t = { NAN, NAN };
 	char text[128], *at;
 
-	if (!s->model->peer ||
+	if (!model_is(s->model, MODEL_TELLS_MEMORY) ||
 	    !stage_ask(s, SIGUSR2, TELL_MS, text, sizeof(text)))
 		return t;
 	if ((at = strstr(text, "heap=")))
@@ -405,15 +405,15 @@ void demo_measure_hold(struct demo *d, struct demo_hold *h)
 		h->outcome.status = DEMO_NOT_RUN;
 }
 
-const struct demo_hold *demo_hold(const struct demo *d, const char *model,
-				  long wanted)
+const struct demo_hold *demo_hold(const struct demo *d,
+				  const struct model *model, long wanted)
 {
 	const struct demo_hold *best = NULL;
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
 
-		if (!demo_ok(&h->outcome) || strcmp(h->model->name, model))
+		if (!demo_ok(&h->outcome) || h->model != model)
 			continue;
 		if (wanted ? h->wanted == wanted
 			   : !best || h->wanted > best->wanted)

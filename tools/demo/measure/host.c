@@ -2,7 +2,7 @@
 /* The machine that the figures are from: all that could explain them. */
 #define _GNU_SOURCE
 #include "stage.h"
-#include "../../service/peers/peers.h"
+#include "../../service/language.h"
 #include <gnu/libc-version.h>
 #include <sched.h>
 #include <dirent.h>
@@ -144,6 +144,20 @@ static void limits(struct demo_host *h)
 		     sizeof(h->cgroup_pids));
 }
 
+const char *demo_versions(const struct demo_host *h, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < nr_languages && len < size; i++)
+		if (languages[i].version)
+			len += snprintf(buf + len, size - len, "%s%s %s",
+					len ? "; " : "", languages[i].name,
+					*h->language[i] ? h->language[i]
+							: "not installed");
+	return buf;
+}
+
 void demo_look_at_host(struct demo_host *h)
 {
 	time_t now = time(NULL);
@@ -161,10 +175,11 @@ void demo_look_at_host(struct demo_host *h)
 			h->clocksource, sizeof(h->clocksource)))
 		snprintf(h->clocksource, sizeof(h->clocksource), "unknown");
 	mitigations(h->mitigations, sizeof(h->mitigations));
-	peer_version("node --version 2>/dev/null", h->node, sizeof(h->node));
-	peer_version("go version 2>/dev/null", h->go, sizeof(h->go));
-	peer_version("redis-server --version 2>/dev/null", h->redis,
-		     sizeof(h->redis));
+	h->language = calloc(nr_languages, sizeof(*h->language));
+	for (unsigned i = 0; i < nr_languages; i++)
+		language_version(i, h->language[i], sizeof(h->language[i]));
+	command_first_line("redis-server --version 2>/dev/null", h->redis,
+			   sizeof(h->redis));
 	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));
 	h->cpus = may_use_cpus();
 	h->memory = stage_meminfo("MemTotal:");

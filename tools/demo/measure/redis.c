@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include "stage.h"
 #include "../../lib/net.h"
-#include "../../service/peers/peers.h"
+#include "../../service/language.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -67,7 +67,7 @@ bool demo_redis(struct demo *d)
 		return !fail("what listens on port %d is no Redis that answers "
 			     "PING: choose another port",
 			     port);
-	if (!peer_has("redis-server"))
+	if (!command_exists("redis-server"))
 		return !fail("no Redis answers on port %d, and redis-server is "
 			     "not installed: install it, or leave out "
 			     "--backend",

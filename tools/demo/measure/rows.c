@@ -7,9 +7,11 @@
  * the cost of one. Rounds are interleaved with those of the other models, so
  * that a slow minute of the machine strikes all of them.
  */
+#define _GNU_SOURCE
 #include "stage.h"
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WARM_UP_NS	 (400 * NS_PER_MS)
@@ -25,11 +27,11 @@ struct moment {
 	struct user_stats user;
 	uint64_t nvcsw, nivcsw;
 	int64_t cpu_ns, load_cpu_ns;
-	double told, told_at; /* by Node or Go, at so many requests; NaN */
+	double told, told_at; /* by the server, at so many requests; NaN */
 };
 
 /*
- * The user switches that Node or Go counts itself. It is asked before the first
+ * The user switches that the server counts itself. It is asked before the first
  * look and after the last, so that its answer is in no other figure; under load
  * it takes a while, so requests are counted on both sides of it.
  */
@@ -40,7 +42,7 @@ static void ask(struct stage *s, struct moment *m)
 	char text[128];
 
 	m->told = NAN;
-	if (!s->model->peer ||
+	if (s->model->switches != SWITCHES_SIGNAL ||
 	    !stage_ask(s, SIGHUP, TELL_MS, text, sizeof(text)) ||
 	    sscanf(text, "user=%lf", &m->told) != 1)
 		return;
@@ -188,7 +190,7 @@ void demo_measure_row(struct demo *d, struct demo_row *row)
 
 /* ---- looking at rows ---- */
 
-const struct demo_row *demo_row(const struct demo *d, const char *model,
+const struct demo_row *demo_row(const struct demo *d, const struct model *model,
 				const char *path, long connections)
 {
 	const struct demo_row *best = NULL;
@@ -198,7 +200,7 @@ const struct demo_row *demo_row(const struct demo *d, const char *model,
 		size_t len = strcspn(r->path, "?");
 
 		if (!demo_ok(&r->outcome) || !r->nr_rounds ||
-		    strcmp(r->model->name, model) || strlen(path) != len ||
+		    r->model != model || strlen(path) != len ||
 		    strncmp(r->path, path, len))
 			continue;
 		if (connections ? r->connections == connections
@@ -267,29 +269,27 @@ struct demo_per_request demo_per_request(const struct demo_row *r)
 	return p;
 }
 
-const char demo_user_note[] =
-	"in user space, by each runtime's own count: coroutine: switches to "
-	"one; go: times that a goroutine was set running (/sched/latencies, a "
-	"sample of one in 8); node: events that the loop called back for "
-	"(uvMetricsInfo); n/a: threads, which the kernel switches, and loops in "
-	"C, whose callbacks nobody counts";
+char *demo_user_note(const struct demo *d)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		abort();
+	fputs("in user space, by each runtime's own count", f);
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (d->options.model[i]->switches_are)
+			fprintf(f, "; %s: %s", d->options.model[i]->name,
+				d->options.model[i]->switches_are);
+	fclose(f);
+	return text;
+}
 
 const char *demo_user_switches(const struct demo_row *r)
 {
-	const char *m = r->model->name;
-	bool go = !strcmp(m, "go");
+	const struct model *m = r->model;
+	bool got = r->has_user || r->told_requests > 0;
 
-	if (r->has_user)
-		return "switches to a coroutine, by the runtime's counters";
-	if (r->told_requests > 0)
-		return go ? "times that a goroutine was set running, by Go's "
-			    "/sched/latencies, which samples one in 8"
-			  : "events that the event loop handled, each by a "
-			    "callback, by Node's uvMetricsInfo";
-	if (r->model->peer)
-		return go ? "n/a: Go did not answer"
-			  : "n/a: needs uvMetricsInfo, of Node 20.18";
-	return strcmp(m, "thread") ? "n/a: callbacks of one loop, which nobody "
-				     "counts"
-				   : "n/a: the kernel switches its threads";
+	return got && m->switches_are ? m->switches_are : m->no_switches;
 }

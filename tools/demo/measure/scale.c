@@ -63,11 +63,12 @@ void demo_measure_scale(struct demo *d, struct demo_scale *m)
 		m->outcome.status = m->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
 }
 
-const struct demo_scale *demo_scale(const struct demo *d, const char *model)
+const struct demo_scale *demo_scale(const struct demo *d,
+				    const struct model *model)
 {
 	for (unsigned i = 0; i < d->nr_scales; i++)
 		if (demo_ok(&d->scale[i].outcome) && d->scale[i].nr_rounds &&
-		    !strcmp(d->scale[i].model->name, model))
+		    d->scale[i].model == model)
 			return &d->scale[i];
 	return NULL;
 }

@@ -105,8 +105,8 @@ static const char *cannot_run(const struct model *m)
 	static struct urt__stats_slot stats;
 	struct urt__ring ring;
 
-	if (strcmp(m->waits_in, "io_uring"))
-		return peer_missing(m);
+	if (!model_is(m, MODEL_NEEDS_RING))
+		return language_missing(m->language);
 	if (urt__ring_init(&ring, 8, URT__FEATURES_ALL, &stats))
 		return "io_uring cannot be used here: `urt doctor` says why "
 		       "and what to do";
@@ -118,30 +118,6 @@ static int backend_port(const struct stage *s)
 {
 	return s->demo->use_redis ? s->demo->options.redis_port
 				  : s->backend->port;
-}
-
-static char **server_command(const struct stage *s)
-{
-	static char port[16], backend[40];
-	static char *argv[8];
-	char **p = argv;
-
-	if (s->model->peer)
-		return peer_command(s->model, s->port, backend_port(s),
-				    s->demo->use_redis);
-	snprintf(port, sizeof(port), "%d", s->port);
-	snprintf(backend, sizeof(backend),
-		 s->demo->use_redis ? "redis://127.0.0.1:%d" : "%d",
-		 backend_port(s));
-	*p++ = "/proc/self/exe";
-	*p++ = "serve";
-	*p++ = (char *)s->model->name;
-	*p++ = "--port";
-	*p++ = port;
-	*p++ = "--backend";
-	*p++ = backend;
-	*p = NULL;
-	return argv;
 }
 
 static int launch_server(struct stage *s, char **argv, int cpu)
@@ -194,7 +170,9 @@ bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
 		return false;
 	}
 	s->port = net_free_port();
-	argv = s->port < 0 ? NULL : server_command(s);
+	argv = s->port < 0 ? NULL
+			   : model_command(m, s->port, backend_port(s),
+					   d->use_redis);
 	if (!argv) {
 		stage_failed(o, "it could not be built");
 		return false;
@@ -202,9 +180,12 @@ bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
 	err = launch_server(s, argv, cpu);
 	if (err)
 		stage_failed(o, "%s: %s", argv[0], strerror(-err));
-	else if (net_wait_listening(s->port, START_MS))
+	command_free(argv);
+	if (err)
+		return false;
+	if (net_wait_listening(s->port, START_MS))
 		return true;
-	else if (ended(s->server.pid))
+	if (ended(s->server.pid))
 		stage_failed(o, "the server ended at once (see above)");
 	else
 		stage_failed(o, "the server did not listen within 10 s");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Runs what is measured without a server (parts.c, peers/units.*) and takes in
+ * Runs what is measured without a server (parts.c, units.go, units.js) and takes in
  * the numbers: what a switch costs (claims 1, 2), what a suspended unit holds
  * (claim 5), how many there can be (claim 9).
  */
 #define _GNU_SOURCE
 #include "stage.h"
-#include "../../service/peers/peers.h"
+#include "../../service/language.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,27 @@
 #define COUNTED_YIELDS "20000000"
 #define GO_YIELDS      "2000000"
 
-const char *const demo_unit_names[] = { "thread", "coroutine", "promise",
-					"timer promise", "goroutine" };
+/* How so many units are made; in C by this program itself. */
+static const struct {
+	const char *name;
+	enum language language;
+	const char *source; /* of a program in another language */
+	const char *part;   /* which of its parts */
+} units[UNIT_KINDS] = {
+	[UNIT_THREAD] = { "thread", LANGUAGE_C, NULL, "threads" },
+	[UNIT_COROUTINE] = { "coroutine", LANGUAGE_C, NULL, "sleep" },
+	[UNIT_PROMISE] = { "promise", LANGUAGE_NODE, "demo/measure/units.js",
+			   "suspended" },
+	[UNIT_TIMER] = { "timer promise", LANGUAGE_NODE,
+			 "demo/measure/units.js", "sleep" },
+	[UNIT_GOROUTINE] = { "goroutine", LANGUAGE_GO, "demo/measure/units.go",
+			     "sleep" },
+};
+
+const char *demo_unit_name(enum unit_kind kind)
+{
+	return units[kind].name;
+}
 
 /* What a part printed; false: it failed, and it was said. */
 static bool run(struct demo *d, char *const argv[], char *text, size_t size,
@@ -90,17 +109,15 @@ void demo_count_switches(struct demo *d)
 
 static double go_switch(struct demo *d)
 {
-	char *program, out[128] = "";
+	static const char *const args[] = { "yield", GO_YIELDS, NULL };
+	char out[128] = "", **argv = NULL;
 
-	if (!*d->host.go)
-		return 0;
-	program = peer_go_program("units.go", peer_units_go, peer_units_go_end);
-	if (program) {
-		char *argv[] = { program, "yield", GO_YIELDS, NULL };
-
+	if (*d->host.language[LANGUAGE_GO])
+		argv = language_command(LANGUAGE_GO, "demo/measure/units.go",
+					args);
+	if (argv)
 		run(d, argv, out, sizeof(out), false);
-	}
-	free(program);
+	command_free(argv);
 	return *out ? number(out, "switch_ns") : 0;
 }
 
@@ -116,52 +133,30 @@ void demo_time_switches(struct demo *d)
 	if (!run(d, argv, out, sizeof(out), false))
 		return;
 	c->call = number(out, "call");
-	c->coroutine = number(out, "coroutine");
-	c->thread = number(out, "thread");
+	c->unit[UNIT_COROUTINE] = number(out, "coroutine");
+	c->unit[UNIT_THREAD] = number(out, "thread");
 	c->handover = number(out, "handover");
 	c->handover_across = number(out, "across");
-	c->goroutine = go_switch(d);
+	c->unit[UNIT_GOROUTINE] = go_switch(d);
 }
 
 /* ---- claims 5 and 9 ---- */
 
-static char **unit_command(enum demo_unit_kind kind, char *count)
+/* For command_free. */
+static char **unit_command(enum unit_kind kind, const char *count)
 {
-	static char *argv[6], *file; /* ours until the next call */
-	char **p = argv;
+	const char *own[] = { "/proc/self/exe", "demo", "part",
+			      units[kind].part, count };
+	const char *args[] = { units[kind].part, count, NULL };
+	char **argv;
 
-	free(file);
-	file = NULL;
-
-	if (kind == UNIT_THREAD || kind == UNIT_COROUTINE) {
-		*p++ = "/proc/self/exe";
-		*p++ = "demo";
-		*p++ = "part";
-		*p++ = kind == UNIT_THREAD ? "threads" : "sleep";
-	} else if (kind == UNIT_GOROUTINE) {
-		file = peer_go_program("units.go", peer_units_go,
-				       peer_units_go_end);
-		*p++ = file;
-		*p++ = "sleep";
-	} else {
-		*p++ = "node";
-		*p++ = "--expose-gc";
-		file = peer_file("units.js", peer_units_js, peer_units_js_end);
-		*p++ = file;
-		*p++ = kind == UNIT_TIMER ? "sleep" : "suspended";
-	}
-	*p++ = count;
-	*p = NULL;
+	if (units[kind].source)
+		return language_command(units[kind].language,
+					units[kind].source, args);
+	argv = calloc(ARRAY_LEN(own) + 1, sizeof(*argv));
+	for (unsigned i = 0; i < ARRAY_LEN(own); i++)
+		argv[i] = strdup(own[i]);
 	return argv;
-}
-
-static const char *unit_missing(const struct demo *d, enum demo_unit_kind kind)
-{
-	if (kind == UNIT_GOROUTINE && !*d->host.go)
-		return "Go is not installed: `make peers` installs it";
-	if ((kind == UNIT_PROMISE || kind == UNIT_TIMER) && !*d->host.node)
-		return "Node is not installed: `make peers` installs it";
-	return NULL;
 }
 
 /* The number, and 0 for one that was not printed. */
@@ -172,11 +167,12 @@ static double number_or_0(const char *text, const char *name)
 	return isnan(v) ? 0 : v;
 }
 
-void demo_measure_unit(struct demo *d, enum demo_unit_kind kind, long n)
+void demo_measure_unit(struct demo *d, enum unit_kind kind, long n)
 {
 	struct demo_unit *u = &d->unit[kind];
-	const char *missing = unit_missing(d, kind);
+	const char *missing = language_missing(units[kind].language);
 	char count[24], out[256], **argv;
+	bool ran;
 
 	u->wanted = n;
 	u->outcome.status = DEMO_SKIPPED;
@@ -188,7 +184,9 @@ void demo_measure_unit(struct demo *d, enum demo_unit_kind kind, long n)
 	u->outcome.status = DEMO_OK;
 	snprintf(count, sizeof(count), "%ld", n);
 	argv = unit_command(kind, count);
-	if (!argv[0] || !run(d, argv, out, sizeof(out), false)) {
+	ran = argv && run(d, argv, out, sizeof(out), false);
+	command_free(argv);
+	if (!ran) {
 		stage_failed(&u->outcome, "its program failed (see above)");
 		if (demo_stop)
 			u->outcome.status = DEMO_NOT_RUN;

@@ -5,15 +5,21 @@
  */
 #include "html.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a chart shows of a row or a hold. */
 typedef double row_figure(const struct demo_row *);
 
+/* The series is valid until the next one is added. */
 static struct series *add_series(struct chart *c, const char *name)
 {
-	struct series *s = &c->series[c->n++];
+	struct series *s;
 
+	c->series = realloc(c->series, (c->n + 1) * sizeof(*s));
+	if (!c->series)
+		abort();
+	s = &c->series[c->n++];
 	s->name = name;
 	s->n = 0;
 	return s;
@@ -97,11 +103,12 @@ static void by_connections(FILE *f, const struct demo *d, row_figure *figure,
 			   .log_x = true };
 
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		struct series *s = add_series(&c, d->options.model[i]->name);
+		const struct model *m = d->options.model[i];
+		struct series *s = add_series(&c, m->name);
 
 		for (unsigned k = 0; k < d->options.connections.len; k++) {
 			long n = d->options.connections.n[k];
-			const struct demo_row *r = demo_row(d, s->name, "/", n);
+			const struct demo_row *r = demo_row(d, m, "/", n);
 
 			if (r)
 				add_point(s, n, figure(r));
@@ -110,6 +117,7 @@ static void by_connections(FILE *f, const struct demo *d, row_figure *figure,
 	drop_empty(&c);
 	if (c.n)
 		card(f, &c, title, note);
+	free(c.series);
 }
 
 static void kernel(FILE *f, const struct demo *d)
@@ -119,9 +127,9 @@ static void kernel(FILE *f, const struct demo *d)
 	struct chart c = { .log_y = true };
 
 	for (unsigned i = 0; i < d->options.nr_models && d->counted; i++) {
-		const char *name = d->options.model[i]->name;
-		const struct demo_row *r = demo_row(d, name, "/", 0);
-		struct series *s = add_series(&c, name);
+		const struct model *m = d->options.model[i];
+		const struct demo_row *r = demo_row(d, m, "/", 0);
+		struct series *s = add_series(&c, m->name);
 		struct demo_per_request p;
 
 		if (!r)
@@ -131,14 +139,15 @@ static void kernel(FILE *f, const struct demo *d)
 		add_point(s, 1, p.switches);
 	}
 	drop_empty(&c);
-	if (!c.n)
-		return;
-	fputs("<div class=card><h3>The kernel, per request</h3>"
-	      "<p class=soft>GET /, most connections; a bar is a factor, not a "
-	      "difference: the scale is logarithmic</p>",
-	      f);
-	svg_bars(f, &c, points);
-	fputs("</div>\n", f);
+	if (c.n) {
+		fputs("<div class=card><h3>The kernel, per request</h3>"
+		      "<p class=soft>GET /, most connections; a bar is a "
+		      "factor, not a difference: the scale is logarithmic</p>",
+		      f);
+		svg_bars(f, &c, points);
+		fputs("</div>\n", f);
+	}
+	free(c.series);
 }
 
 /* ---- requests that wait ---- */
@@ -151,13 +160,13 @@ static void memory(FILE *f, const struct demo *d)
 			   .log_y = true };
 
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		struct series *s = add_series(&c, d->options.model[i]->name);
+		const struct model *m = d->options.model[i];
+		struct series *s = add_series(&c, m->name);
 
 		for (unsigned k = 0; k < d->nr_holds; k++) {
 			const struct demo_hold *h = &d->hold[k];
 
-			if (demo_ok(&h->outcome) &&
-			    !strcmp(h->model->name, s->name))
+			if (demo_ok(&h->outcome) && h->model == m)
 				add_point(s, h->waiting,
 					  (h->process_bytes + h->kernel_bytes) /
 						  1e6);
@@ -170,6 +179,7 @@ static void memory(FILE *f, const struct demo *d)
 		card(f, &c, "Memory by requests that wait",
 		     "MB of the server and of the kernel, both ends of all "
 		     "sockets included; a line ends where the model does");
+	free(c.series);
 }
 
 /* ---- CPU work ---- */
@@ -197,6 +207,7 @@ static void burst(FILE *f, const struct demo *d)
 		card(f, &c, "Light requests around a CPU burst",
 		     "1000 a second are due; at 0 one asks for 200 ms of CPU; "
 		     "the server has one CPU");
+	free(c.series);
 }
 
 static void scale(FILE *f, const struct demo *d)
@@ -210,38 +221,38 @@ static void scale(FILE *f, const struct demo *d)
 			add_point(s, 0, demo_speedup(&d->scale[i]));
 	}
 	drop_empty(&c);
-	if (!c.n)
-		return;
-	fprintf(f,
-		"<div class=card><h3>CPU work on all %ld CPUs, times one</h3>"
-		"<p class=soft>Requests that burn 5 ms each, by the same "
-		"program</p>",
-		d->host.cpus);
-	svg_bars(f, &c, NULL);
-	fputs("</div>\n", f);
+	if (c.n) {
+		fprintf(f,
+			"<div class=card><h3>CPU work on all %ld CPUs, times "
+			"one</h3><p class=soft>Requests that burn 5 ms each, "
+			"by the same program</p>",
+			d->host.cpus);
+		svg_bars(f, &c, NULL);
+		fputs("</div>\n", f);
+	}
+	free(c.series);
 }
 
 static void switches(FILE *f, const struct demo *d)
 {
 	const struct demo_costs *k = &d->costs;
 	struct chart c = { .log_y = true };
-	struct series *s;
 
-	if (!(k->coroutine > 0))
-		return;
-	s = add_series(&c, "thread");
-	add_point(s, 0, k->thread);
-	if (k->goroutine > 0)
-		add_point(add_series(&c, "go"), 0, k->goroutine);
-	s = add_series(&c, "coroutine");
-	add_point(s, 0, k->coroutine);
-	fprintf(f,
-		"<div class=card><h3>A switch, ns</h3><p class=soft>On one "
-		"CPU, by yielding; a function call is %.1f ns, a thread woken "
-		"on another CPU %.0f. Logarithmic</p>",
-		k->call, k->handover_across);
-	svg_bars(f, &c, NULL);
-	fputs("</div>\n", f);
+	for (unsigned i = 0; i < nr_models; i++)
+		if (models[i].alone < UNIT_KINDS && !models[i].argument &&
+		    k->unit[models[i].alone] > 0)
+			add_point(add_series(&c, models[i].name), 0,
+				  k->unit[models[i].alone]);
+	if (k->unit[UNIT_COROUTINE] > 0) {
+		fprintf(f,
+			"<div class=card><h3>A switch, ns</h3><p class=soft>On "
+			"one CPU, by yielding; a function call is %.1f ns, a "
+			"thread woken on another CPU %.0f. Logarithmic</p>",
+			k->call, k->handover_across);
+		svg_bars(f, &c, NULL);
+		fputs("</div>\n", f);
+	}
+	free(c.series);
 }
 
 void html_charts(FILE *f, const struct demo *d)
@@ -299,8 +310,8 @@ static void boxes(FILE *f, const char *model, double n, double y, double size)
 			model, x + i * step, y, size, size);
 }
 
-static void kernel_line(const struct demo *d, const char *model, char *buf,
-			size_t size)
+static void kernel_line(const struct demo *d, const struct model *model,
+			char *buf, size_t size)
 {
 	const struct demo_row *r = demo_row(d, model, "/", 0);
 	struct demo_per_request p;
@@ -317,12 +328,12 @@ static void kernel_line(const struct demo *d, const char *model, char *buf,
 
 static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 {
-	const struct demo_hold *h = demo_hold(d, m->name, 0);
+	const struct demo_hold *h = demo_hold(d, m, 0);
 	char text[128], unit[64], lives[64], size[32];
 	double threads;
 
-	demo_table_cell(d, 0, m->name, unit, sizeof(unit));
-	demo_table_cell(d, 1, m->name, lives, sizeof(lives));
+	demo_table_cell(d, 0, m, unit, sizeof(unit));
+	demo_table_cell(d, 1, m, lives, sizeof(lives));
 	fprintf(f,
 		"<div class=card><h3>%s</h3><svg viewBox='0 0 300 212' role=img>"
 		"<path class=box d='M0 126H300'/>",
@@ -343,7 +354,7 @@ static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 	say(f, 84, "strong", text);
 	boxes(f, m->name, threads, 95, 18);
 	say(f, 144, "", "the kernel");
-	kernel_line(d, m->name, text, sizeof(text));
+	kernel_line(d, m, text, sizeof(text));
 	say(f, 164, "strong", text);
 	snprintf(text, sizeof(text), "%s for each, sockets included",
 		 size_text(size, h ? h->kernel_bytes / h->waiting : NAN));
@@ -358,7 +369,7 @@ void html_anatomy(FILE *f, const struct demo *d)
 {
 	fputs("<h2>Anatomy of a waiting request</h2><div class=grid3>\n", f);
 	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!d->options.model[i]->for_cpu)
+		if (!model_is(d->options.model[i], MODEL_CPU_VARIANT))
 			anatomy(f, d, d->options.model[i]);
 	fputs("</div>\n", f);
 }

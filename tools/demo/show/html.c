@@ -7,77 +7,10 @@
 #define _GNU_SOURCE
 #include "html.h"
 #include "../judge/warn.h"
+#include "../../lib/embed.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-
-static const char style[] =
-	":root{color-scheme:light dark;--bg:#fbfbf9;--card:#fff;--ink:#1d2125;"
-	"--soft:#5d666f;--line:#dfe2e0;--good:#0b7a4b;--bad:#b3261e;"
-	"--open:#6b7076;--thread:#c8500a;--epoll:#1f62b0;--uring:#4aa7e0;"
-	"--coroutine:#0b8f63;--node:#b0549b;--workers:#7a5bc9;--go:#c99600}\n"
-	"@media(prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;"
-	"--ink:#e8eaec;--soft:#a2abb3;--line:#32383e;--good:#4fcf98;"
-	"--bad:#ff8a80;--open:#a2abb3;--thread:#ff9552;--epoll:#5fa0f0;"
-	"--uring:#8fd0ff;--coroutine:#3fd6a0;--node:#e58fd2;--workers:#b49cff;"
-	"--go:#ffd04d}}\n"
-	"*{box-sizing:border-box}"
-	"body{margin:0;background:var(--bg);color:var(--ink);"
-	"font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',"
-	"sans-serif}"
-	"main{max-width:1120px;margin:0 auto;padding:24px 16px 64px}"
-	"h1{font-size:clamp(1.5rem,4.5vw,2.3rem);line-height:1.15;"
-	"margin:.4em 0 .3em;letter-spacing:-.01em}"
-	"h2{font-size:1.3rem;margin:2.2em 0 .6em}"
-	"h3{font-size:1rem;margin:0 0 .2em}"
-	"p{margin:.4em 0}"
-	".soft{color:var(--soft);font-size:.9rem}"
-	".grid{display:grid;gap:16px;"
-	"grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}"
-	".grid3{display:grid;gap:16px;"
-	"grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr))}"
-	".card{background:var(--card);border:1px solid var(--line);"
-	"border-radius:10px;padding:14px 16px;min-width:0}"
-	".claim{border-left:5px solid var(--open)}"
-	".claim.good{border-left-color:var(--good)}"
-	".claim.bad{border-left-color:var(--bad)}"
-	".claim h3{display:flex;gap:10px;align-items:baseline;"
-	"justify-content:space-between;line-height:1.35}"
-	".claim p,.claim ul{font-size:.87rem;color:var(--soft);"
-	"overflow-wrap:anywhere}"
-	".v{font-size:.8rem;font-weight:700;white-space:nowrap;"
-	"color:var(--open)}"
-	".good .v{color:var(--good)}.bad .v{color:var(--bad)}"
-	"svg{width:100%;height:auto;display:block;max-width:640px;margin:0 auto}"
-	"svg text{font-size:12px;fill:var(--soft)}"
-	"svg text.name,svg text.strong{fill:var(--ink)}"
-	"svg text.strong{font-weight:700}"
-	"svg text.label{font-size:12px}"
-	".grid-line,path.grid{stroke:var(--line);fill:none}"
-	".line{fill:none;stroke-width:2.2;stroke-linejoin:round}"
-	".dot{stroke:none}.pale{opacity:.45}"
-	".box{fill:none;stroke:var(--line);stroke-width:1.2}"
-	".m-thread{--c:var(--thread)}.m-epoll{--c:var(--epoll)}"
-	".m-uring-loop{--c:var(--uring)}.m-coroutine{--c:var(--coroutine)}"
-	".m-node{--c:var(--node)}.m-node-workers{--c:var(--workers)}"
-	".m-go{--c:var(--go)}"
-	".line{stroke:var(--c)}.dot,.bar,.fill{fill:var(--c)}"
-	".line.m-uring-loop,.line.m-node-workers{stroke-dasharray:6 4}"
-	".line.m-coroutine{stroke-width:3.4}"
-	".legend{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:.85rem;"
-	"margin-top:6px}"
-	".legend i{display:inline-block;width:12px;height:12px;"
-	"border-radius:3px;background:var(--c);margin-right:5px;"
-	"vertical-align:-1px}"
-	".scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}"
-	"table{border-collapse:collapse;font-size:.87rem;width:100%;"
-	"font-variant-numeric:tabular-nums}"
-	"th,td{padding:5px 9px;text-align:right;white-space:nowrap;"
-	"border-bottom:1px solid var(--line)}"
-	"th:first-child,td:first-child{text-align:left;white-space:normal;"
-	"min-width:9em}"
-	"td.wrap{white-space:normal;text-align:left;min-width:15em}"
-	"th{color:var(--soft);font-weight:600}"
-	"summary{cursor:pointer;padding:6px 0;font-weight:600}";
 
 /* ---- small things ---- */
 
@@ -124,13 +57,11 @@ static void outcome_row(FILE *f, const char *name, const struct demo_outcome *o)
 static void host(FILE *f, const struct demo *d)
 {
 	const struct demo_host *h = &d->host;
-	char text[2400];
+	char text[2400], versions[600];
 
-	snprintf(text, sizeof(text),
-		 "%s, %ld CPUs (%s), %s, %.1f GB; %s. Node %s; %s.", h->kernel,
-		 h->cpus, h->cpu_model, h->hardware, h->memory / 1e9, h->time,
-		 *h->node ? h->node : "not installed",
-		 *h->go ? h->go : "Go not installed");
+	snprintf(text, sizeof(text), "%s, %ld CPUs (%s), %s, %.1f GB; %s. %s.",
+		 h->kernel, h->cpus, h->cpu_model, h->hardware, h->memory / 1e9,
+		 h->time, demo_versions(h, versions, sizeof(versions)));
 	paragraph(f, "soft", text);
 	snprintf(
 		text, sizeof(text),
@@ -190,7 +121,7 @@ static void unit_table(FILE *f, const struct demo *d)
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
 		fprintf(f, "</tr>\n<tr><td>%s</td>", demo_table_names[row]);
 		for (unsigned i = 0; i < o->nr_models; i++) {
-			demo_table_cell(d, row, o->model[i]->name, text,
+			demo_table_cell(d, row, o->model[i], text,
 					sizeof(text));
 			fputs("<td>", f);
 			svg_text(f, text);
@@ -252,12 +183,15 @@ static void rows(FILE *f, const struct demo *d)
 			outcome_row(f, r->model->name, &r->outcome);
 	}
 	if (last) {
+		char *note = demo_user_note(d);
+
 		end_table(f);
 		fprintf(f,
 			"<p class=soft>From kernel switches on: per request. "
 			"&gt;: the load generator was the limit, the server can "
 			"do more. User switches: %s.</p>\n",
-			demo_user_note);
+			note);
+		free(note);
 	}
 }
 
@@ -321,18 +255,43 @@ static void advice(FILE *f, const struct demo *d)
 	fputs("</div>\n", f);
 }
 
+/* The sheet, and each model's colour: as .m-NAME, light and dark. */
+static void style(FILE *f, const struct demo *d)
+{
+	static const char *const lines[] = {
+		[LINE_PLAIN] = NULL,
+		[LINE_DASHED] = "stroke-dasharray:6 4",
+		[LINE_BOLD] = "stroke-width:3.4",
+	};
+
+	fputs(embedded("demo/show/page.css")->text, f);
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		const struct model *m = d->options.model[i];
+
+		fprintf(f,
+			".m-%s{--c:%s}@media(prefers-color-scheme:dark)"
+			"{.m-%s{--c:%s}}\n",
+			m->name, m->light, m->name, m->dark);
+		if (lines[m->line])
+			fprintf(f, ".line.m-%s{%s}\n", m->name, lines[m->line]);
+	}
+}
+
 void demo_print_html(FILE *f, const struct demo *d)
 {
+	fputs("<!doctype html>\n<html lang=en><head><meta charset=utf-8>\n"
+	      "<meta name=viewport content='width=device-width,"
+	      "initial-scale=1'>\n<title>urt demo</title>\n"
+	      "<style>",
+	      f);
+	style(f, d);
 	fprintf(f,
-		"<!doctype html>\n<html lang=en><head><meta charset=utf-8>\n"
-		"<meta name=viewport content='width=device-width,"
-		"initial-scale=1'>\n<title>urt demo</title>\n"
-		"<style>%s</style></head><body><main>\n"
+		"</style></head><body><main>\n"
 		"<h1>What a waiting request costs, and who switches</h1>\n"
 		"<p>One HTTP service in %u models of concurrency, measured on "
 		"this machine: threads, event loops, coroutines on io_uring, "
 		"Node and Go.</p>\n",
-		style, d->options.nr_models);
+		d->options.nr_models);
 	host(f, d);
 	if (d->interrupted)
 		paragraph(f, "soft",

@@ -62,8 +62,9 @@ static void host(struct json *j, const struct demo_host *h)
 	json_string(j, "urt", URT_VERSION);
 	json_string(j, "libc", h->libc);
 	json_string(j, "compiler", h->compiler);
-	string_or_null(j, "node", h->node);
-	string_or_null(j, "go", h->go);
+	for (unsigned i = 0; i < nr_languages; i++)
+		if (languages[i].command)
+			string_or_null(j, languages[i].command, h->language[i]);
 	string_or_null(j, "redis", h->redis);
 	json_end_object(j);
 	json_end_object(j);
@@ -134,7 +135,7 @@ static void rounds(struct json *j, const struct demo_row *r)
 
 static void row(struct json *j, const struct demo *d, const struct demo_row *r)
 {
-	const struct demo_hold *h = demo_hold(d, r->model->name, 0);
+	const struct demo_hold *h = demo_hold(d, r->model, 0);
 
 	json_object(j, NULL);
 	json_string(j, "model", r->model->name);
@@ -268,10 +269,10 @@ static void units_table(struct json *j, const struct demo *d)
 		json_object(j, NULL);
 		json_string(j, "row", demo_table_names[row]);
 		for (unsigned i = 0; i < d->options.nr_models; i++) {
-			const char *model = d->options.model[i]->name;
+			const struct model *m = d->options.model[i];
 
-			demo_table_cell(d, row, model, text, sizeof(text));
-			json_string(j, model, text);
+			demo_table_cell(d, row, m, text, sizeof(text));
+			json_string(j, m->name, text);
 		}
 		json_end_object(j);
 	}
@@ -298,7 +299,7 @@ static void measurements(struct json *j, const struct demo *d)
 	json_end_array(j);
 	json_array(j, "units");
 	for (unsigned i = 0; i < UNIT_KINDS; i++)
-		unit(j, demo_unit_names[i], &d->unit[i]);
+		unit(j, demo_unit_name(i), &d->unit[i]);
 	json_end_array(j);
 }
 

@@ -4,6 +4,7 @@
 #include "../demo.h"
 #include "../judge/warn.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *cell(char buf[24], const char *format, double v)
@@ -17,16 +18,16 @@ static const char *cell(char buf[24], const char *format, double v)
 static void host(FILE *f, const struct demo *d)
 {
 	const struct demo_host *h = &d->host;
+	char versions[600];
 
 	fprintf(f,
-		"%s, %ld CPUs (%s), %s, %.1f GB, %s. Node %s; Go %s. "
+		"%s, %ld CPUs (%s), %s, %.1f GB, %s. %s. "
 		"Mitigations: %s. pid_max %ld, threads-max %ld, max_map_count "
 		"%ld; cgroup: cpu %s, memory %s, pids %s.\n",
 		h->kernel, h->cpus, h->cpu_model, h->hardware, h->memory / 1e9,
-		h->time, *h->node ? h->node : "not installed",
-		*h->go ? h->go : "not installed", h->mitigations, h->pid_max,
-		h->threads_max, h->max_map_count, h->cgroup_cpu,
-		h->cgroup_memory, h->cgroup_pids);
+		h->time, demo_versions(h, versions, sizeof(versions)),
+		h->mitigations, h->pid_max, h->threads_max, h->max_map_count,
+		h->cgroup_cpu, h->cgroup_memory, h->cgroup_pids);
 	if (!d->counted)
 		fprintf(f, "\nCounted by /proc only: %s\n", d->why_no_bpf);
 }
@@ -97,11 +98,15 @@ static void rows(FILE *f, const struct demo *d)
 		row(f, r);
 		last = r;
 	}
-	if (last)
+	if (last) {
+		char *note = demo_user_note(d);
+
 		fprintf(f,
 			"\nFrom *kernel switches* on: per request. &gt;: the "
 			"load generator was the limit. *User switches*: %s.\n",
-			demo_user_note);
+			note);
+		free(note);
+	}
 }
 
 static void holds(FILE *f, const struct demo *d)
@@ -145,7 +150,7 @@ static void bursts(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_bursts; i++) {
 		const struct demo_burst *b = &d->burst[i];
 		const struct histogram *l = &b->latency;
-		const struct demo_scale *m = demo_scale(d, b->model->name);
+		const struct demo_scale *m = demo_scale(d, b->model);
 		char up[24];
 
 		if (!demo_ok(&b->outcome))
@@ -180,7 +185,7 @@ static void table(FILE *f, const struct demo *d)
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
 		fprintf(f, "\n| %s |", demo_table_names[row]);
 		for (unsigned i = 0; i < o->nr_models; i++) {
-			demo_table_cell(d, row, o->model[i]->name, text,
+			demo_table_cell(d, row, o->model[i], text,
 					sizeof(text));
 			fprintf(f, " %s |", *text == '<' ? "&lt;.001" : text);
 		}

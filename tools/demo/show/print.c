@@ -28,14 +28,14 @@ static const char *cell(char buf[16], double v)
 static void print_host(FILE *f, const struct demo *d)
 {
 	const struct demo_host *h = &d->host;
+	char versions[600];
 
 	fprintf(f, "\nuring_rt: one HTTP service in %u models of concurrency\n",
 		d->options.nr_models);
 	fprintf(f, "%s, %ld CPUs (%s), %s, %.1f GB; %s\n", h->kernel, h->cpus,
 		h->cpu_model, h->hardware, h->memory / 1e9, h->time);
-	fprintf(f, "Node: %s; Go: %s; %s\n",
-		*h->node ? h->node : "not installed",
-		*h->go ? h->go : "not installed", h->libc);
+	fprintf(f, "%s; %s\n", demo_versions(h, versions, sizeof(versions)),
+		h->libc);
 	fprintf(f, "Mitigations: %s\n", h->mitigations);
 	fprintf(f,
 		"Limits: pid_max %ld, threads-max %ld, max_map_count %ld; "
@@ -132,7 +132,7 @@ static void print_wrapped(FILE *f, const char *text)
 static void print_rows(FILE *f, const struct demo *d)
 {
 	const struct demo_row *last = NULL;
-	char notes[1024];
+	char *note, *notes;
 
 	for (unsigned i = 0; i < d->nr_rows; i++) {
 		const struct demo_row *r = &d->row[i];
@@ -147,15 +147,19 @@ static void print_rows(FILE *f, const struct demo *d)
 	}
 	if (!last)
 		return;
-	snprintf(notes, sizeof(notes),
-		 "switches: of threads, by the kernel. uring op: requests to "
-		 "io_uring, which batching hides from the system calls. user "
-		 "sw: %s. +-: the furthest round from the median. >: the load "
-		 "generator was the limit, the server can do more; CPU us "
-		 "compares servers then, too.",
-		 demo_user_note);
+	note = demo_user_note(d);
+	if (asprintf(&notes,
+		     "switches: of threads, by the kernel. uring op: requests "
+		     "to io_uring, which batching hides from the system calls. "
+		     "user sw: %s. +-: the furthest round from the median. >: "
+		     "the load generator was the limit: the server can do "
+		     "more, and CPU us still compares the servers.",
+		     note) < 0)
+		abort();
 	fputc('\n', f);
 	print_wrapped(f, notes);
+	free(notes);
+	free(note);
 }
 
 /* ---- the other measurements ---- */
@@ -288,7 +292,7 @@ static void print_table(FILE *f, const struct demo *d)
 
 	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
 	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!d->options.model[i]->for_cpu)
+		if (!model_is(d->options.model[i], MODEL_CPU_VARIANT))
 			fprintf(f, " %14s", d->options.model[i]->name);
 	fputc('\n', f);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
@@ -296,9 +300,9 @@ static void print_table(FILE *f, const struct demo *d)
 		for (unsigned i = 0; i < d->options.nr_models; i++) {
 			const struct model *m = d->options.model[i];
 
-			if (m->for_cpu)
+			if (model_is(m, MODEL_CPU_VARIANT))
 				continue;
-			demo_table_cell(d, row, m->name, text, sizeof(text));
+			demo_table_cell(d, row, m, text, sizeof(text));
 			fprintf(f, " %14s", text);
 		}
 		fputc('\n', f);

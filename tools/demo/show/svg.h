@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define SERIES_MAX 8
 #define POINTS_MAX 64
 
 struct series {
@@ -22,7 +21,7 @@ struct chart {
 	const char *x_label, *y_label;
 	bool log_x, log_y;
 	bool no_dots; /* points are too many to be marked */
-	struct series series[SERIES_MAX];
+	struct series *series;
 	unsigned n; /* series */
 };
 

@@ -7,7 +7,8 @@
  * pages that it has touched, and a control block at their top.
  */
 #define _GNU_SOURCE
-#include "model.h"
+#include "../server.h"
+#include "../../lib/tool.h"
 #include "../../../uring_rt/urt.h"
 #include <string.h>
 #include <unistd.h>

@@ -7,7 +7,8 @@
  * says which callback continues it. Nothing of it is on a stack.
  */
 #define _GNU_SOURCE
-#include "model.h"
+#include "../server.h"
+#include "../../lib/tool.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

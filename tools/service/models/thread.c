@@ -6,7 +6,8 @@
  * a kernel stack, a task_struct, and as much of the user stack as was touched.
  */
 #define _GNU_SOURCE
-#include "model.h"
+#include "../server.h"
+#include "../../lib/tool.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

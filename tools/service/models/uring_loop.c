@@ -10,7 +10,8 @@
  */
 #define _GNU_SOURCE
 #include "../../../uring_rt/ring/abi.h"
-#include "model.h"
+#include "../server.h"
+#include "../../lib/tool.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Model `node`: Node's net module; a promise continuation per suspended
 // request, on the heap, continued by the event loop. The same handling as
-// models/http.c. With a third argument, /cpu is handed to worker threads:
+// service/http.c. With a third argument, /cpu is handed to worker threads:
 // Node's way out for CPU work; with "redis", the backend is Redis, to which all
 // clients share some connections.
 'use strict';
@@ -10,7 +10,7 @@ const os = require('os');
 const { performance } = require('perf_hooks');
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
 
-// The same rounds as in models/http.c, counted once per ms of CPU.
+// The same rounds as in service/http.c, counted once per ms of CPU.
 let sink = 1;
 function spin(rounds) {
   let x = sink | 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // Model `go`: Go's net package; a goroutine per connection, whose stack holds
-// the suspended request. The same handling as models/http.c.
+// the suspended request. The same handling as service/http.c.
 package main
 
 import (
@@ -131,7 +131,7 @@ func parse(head []byte) (kind byte, ms int, bad []byte) {
 	return
 }
 
-// The same rounds as in models/http.c, counted once per ms of CPU.
+// The same rounds as in service/http.c, counted once per ms of CPU.
 func spin(x uint32, rounds int) uint32 {
 	for ; rounds > 0; rounds-- {
 		x ^= x << 13

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that the command carries inside itself: programs in other languages,
+ * style sheets, texts. Every file under tools/ whose name ends as one of EMBED
+ * in the Makefile is embedded, by its path below tools/.
+ */
+#ifndef URT_EMBED_H
+#define URT_EMBED_H
+
+struct embedded {
+	const char *path; /* "service/models/node.js" */
+	const char *text; /* its bytes, then a NUL that is not one of them */
+	const char *end;  /* behind its last byte */
+};
+
+/* The end of the table has no path. */
+extern const struct embedded embedded_files[];
+
+/* Aborts if there is no such file: the path is the program's own. */
+const struct embedded *embedded(const char *path);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/* The table of languages, and how their programs are unpacked and built. */
+#define _GNU_SOURCE
+#include "language.h"
+#include "../lib/embed.h"
+#include "../lib/tool.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const struct language_info languages[] = {
+	[LANGUAGE_C] = { .name = "C" },
+	[LANGUAGE_NODE] = {
+		.name = "Node",
+		.command = "node",
+		.version = "node --version 2>/dev/null",
+		.packages = "apt:nodejs dnf:nodejs pacman:nodejs",
+		/* gc: so that it can tell its memory. */
+		.run = { "node", "--expose-gc" },
+	},
+	[LANGUAGE_GO] = {
+		.name = "Go",
+		.command = "go",
+		.version = "go version 2>/dev/null",
+		.packages = "apt:golang-go dnf:golang pacman:go",
+		.build = "cd /tmp && GO111MODULE=off GOFLAGS= "
+			 "GOTOOLCHAIN=local HOME=${HOME:-/tmp} "
+			 "go build -o '%s' '%s' >&2",
+	},
+	[LANGUAGE_PYTHON] = {
+		.name = "Python",
+		.command = "python3",
+		.version = "python3 --version 2>/dev/null | cut -d ' ' -f 2",
+		.packages = "apt:python3 dnf:python3 pacman:python",
+		.run = { "python3", "-I" },
+	},
+};
+const unsigned nr_languages = ARRAY_LEN(languages);
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo). */
+static uint64_t hash(const char *p, const char *end)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	while (p < end)
+		h = (h ^ (unsigned char)*p++) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* $XDG_CACHE_HOME/urt or ~/.cache/urt, made if need be. */
+static bool cache_dir(char *buf, size_t size)
+{
+	const char *base = getenv("XDG_CACHE_HOME");
+	const char *home = getenv("HOME");
+	struct stat st;
+
+	if (base && *base)
+		snprintf(buf, size, "%s", base);
+	else
+		snprintf(buf, size, "%s/.cache", home && *home ? home : "/tmp");
+	mkdir(buf, 0700);
+	strncat(buf, "/urt", size - strlen(buf) - 1);
+	if (!mkdir(buf, 0700))
+		return true;
+	/* What lies there will be run: nobody else may have put it there. */
+	return errno == EEXIST && !lstat(buf, &st) && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
+/* The path of the embedded text in the cache, written if it is not there yet:
+ * its name holds a hash of the text, so an old one is never taken for it. */
+static char *unpack(const char *source)
+{
+	const struct embedded *e = embedded(source);
+	const char *name = strrchr(source, '/') + 1;
+	char dir[512], tmp[600], *path;
+	FILE *f;
+
+	if (!cache_dir(dir, sizeof(dir))) {
+		fail("cannot use the directory %s, or others may write to it: "
+		     "remove it, or set XDG_CACHE_HOME",
+		     dir);
+		return NULL;
+	}
+	if (asprintf(&path, "%s/%016llx-%s", dir,
+		     (unsigned long long)hash(e->text, e->end), name) < 0)
+		return NULL;
+	if (!access(path, R_OK))
+		return path;
+	snprintf(tmp, sizeof(tmp), "%s.%d", path, getpid());
+	f = fopen(tmp, "we");
+	if (!f ||
+	    fwrite(e->text, 1, e->end - e->text, f) !=
+		    (size_t)(e->end - e->text) ||
+	    fclose(f) || rename(tmp, path)) {
+		fail("cannot write %s: %s", tmp, strerror(errno));
+		free(path);
+		return NULL;
+	}
+	return path;
+}
+
+/* The program that is built from the source; takes the source's path. */
+static char *build(const struct language_info *l, char *source)
+{
+	char *program = NULL, *tmp = NULL, *command = NULL;
+	bool built = false;
+
+	if (asprintf(&program, "%.*s", (int)(strrchr(source, '.') - source),
+		     source) < 0 ||
+	    asprintf(&tmp, "%s.%d", program, getpid()) < 0 ||
+	    asprintf(&command, l->build, tmp, source) < 0)
+		fail("out of memory");
+	else if (!access(program, X_OK))
+		built = true;
+	else {
+		if (isatty(STDERR_FILENO))
+			fprintf(stderr, "building %s (once) ...\r", source);
+		built = !system(command) && !rename(tmp, program);
+		if (!built)
+			fail("%s could not build %s", l->name, source);
+	}
+	free(command);
+	free(tmp);
+	free(source);
+	if (built)
+		return program;
+	free(program);
+	return NULL;
+}
+
+char **language_command(enum language language, const char *source,
+			const char *const *args)
+{
+	const struct language_info *l = &languages[language];
+	char *file = unpack(source), **argv;
+	size_t n = 0, i = 0;
+
+	if (file && l->build)
+		file = build(l, file);
+	if (!file)
+		return NULL;
+	while (args[n])
+		n++;
+	argv = calloc(LANGUAGE_ARGS + 1 + n + 1, sizeof(*argv));
+	while (l->run[i]) {
+		argv[i] = strdup(l->run[i]);
+		i++;
+	}
+	argv[i++] = file;
+	for (size_t k = 0; k < n; k++)
+		argv[i++] = strdup(args[k]);
+	return argv;
+}
+
+void command_free(char **argv)
+{
+	for (char **p = argv; p && *p; p++)
+		free(*p);
+	free(argv);
+}
+
+const char *language_missing(enum language language)
+{
+	static char text[80];
+	const struct language_info *l = &languages[language];
+
+	if (!l->command || command_exists(l->command))
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "%s is not installed: `make peers` installs it", l->name);
+	return text;
+}
+
+void language_version(enum language language, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (languages[language].version)
+		command_first_line(languages[language].version, buf, size);
+}
+
+bool command_exists(const char *command)
+{
+	char buf[128];
+
+	snprintf(buf, sizeof(buf), "command -v %s >/dev/null 2>&1", command);
+	return !system(buf);
+}
+
+void command_first_line(const char *command, char *buf, size_t size)
+{
+	FILE *f = popen(command, "re");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(buf, size, f))
+		buf[0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	pclose(f);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The models of concurrency: one row each. Whatever is told, shown or decided
+ * about a model is in its row; everything else iterates. tools/README.md has
+ * the recipe for a new one.
+ */
+#ifndef URT_MODEL_H
+#define URT_MODEL_H
+
+#include "language.h"
+#include "server.h"
+
+/* Units of scheduling that are also measured alone, without a server. */
+enum unit_kind {
+	UNIT_THREAD,
+	UNIT_COROUTINE,
+	UNIT_PROMISE,
+	UNIT_TIMER, /* a promise that sleeps */
+	UNIT_GOROUTINE,
+	UNIT_KINDS,
+	UNIT_STRUCT, /* a struct of C: its size is known (captured) */
+	UNIT_OTHER,  /* not measured alone */
+};
+
+/* The part that a model plays in the claims. */
+enum model_role {
+	ROLE_NONE,
+	ROLE_THREADS,	 /* a thread for each connection */
+	ROLE_CALLBACKS,	 /* an event loop over epoll */
+	ROLE_COROUTINES, /* uring_rt */
+};
+
+enum model_flags {
+	MODEL_EVENT_LOOP = 1,	 /* all requests share one thread's callbacks */
+	MODEL_STRAIGHT_LINE = 2, /* its code reads from top to bottom */
+	MODEL_CPU_VARIANT = 4,	 /* differs only where CPU is burnt */
+	MODEL_NEEDS_RING = 8,	 /* cannot run where io_uring is forbidden */
+	MODEL_TELLS_MEMORY = 16, /* prints its heap after SIGUSR2 */
+};
+
+/* Where the number of its user switches comes from. */
+enum model_switches {
+	SWITCHES_NONE,	 /* nobody counts them */
+	SWITCHES_PAGE,	 /* the counters page of uring_rt */
+	SWITCHES_SIGNAL, /* it prints "user=N" after SIGHUP */
+};
+
+enum model_line { LINE_PLAIN, LINE_DASHED, LINE_BOLD };
+
+struct model {
+	const char *name;
+	const char *unit;     /* of scheduling */
+	const char *lives;    /* what a request is while it waits */
+	const char *waits_in; /* the interface that it waits in */
+	unsigned flags;	      /* of enum model_flags */
+	enum model_role role;
+	enum unit_kind alone;	/* the unit as it is measured alone */
+	const size_t *captured; /* UNIT_STRUCT: its size, with read buffer */
+
+	/* How it is served: by a function, or by an embedded program that is
+	 * called with PORT BACKEND_PORT [argument] [redis]. */
+	int (*run)(const struct server *);
+	enum language language;
+	const char *source;
+	const char *argument;
+
+	enum model_switches switches;
+	const char *switches_are; /* what is counted as one, by what */
+	const char *no_switches;  /* why there may be no number */
+
+	/* Of its lines and bars: light and dark background. */
+	const char *light, *dark;
+	enum model_line line;
+};
+
+extern const struct model models[];
+extern const unsigned nr_models;
+
+const struct model *model_find(const char *name);
+/* The one that plays this part. */
+const struct model *model_of(enum model_role);
+
+/* "thread, epoll, ... and go", for messages; static. */
+const char *model_names(void);
+
+static inline bool model_is(const struct model *m, enum model_flags flag)
+{
+	return m->flags & flag;
+}
+
+/* Served by a program of another language. */
+static inline bool model_is_program(const struct model *m)
+{
+	return m->source;
+}
+
+/*
+ * The command that serves as the model on `port`. NULL: its program could not
+ * be built, which was printed. For command_free.
+ */
+char **model_command(const struct model *, int port, int backend_port,
+		     bool redis);
+
+#endif

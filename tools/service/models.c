@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/* The table of models. */
+#define _GNU_SOURCE
+#include "model.h"
+#include "../lib/tool.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ONE_LOOP "n/a: callbacks of one loop, which nobody counts"
+
+const struct model models[] = {
+	{
+		.name = "thread",
+		.unit = "OS thread",
+		.lives = "a kernel stack",
+		.waits_in = "the kernel",
+		.flags = MODEL_STRAIGHT_LINE,
+		.role = ROLE_THREADS,
+		.alone = UNIT_THREAD,
+		.run = model_thread,
+		.no_switches = "n/a: the kernel switches its threads",
+		.light = "#c8500a",
+		.dark = "#ff9552",
+	},
+	{
+		.name = "epoll",
+		.unit = "callback",
+		.lives = "a C struct",
+		.waits_in = "epoll",
+		.flags = MODEL_EVENT_LOOP,
+		.role = ROLE_CALLBACKS,
+		.alone = UNIT_STRUCT,
+		.captured = &model_epoll_captured,
+		.run = model_epoll,
+		.no_switches = ONE_LOOP,
+		.light = "#1f62b0",
+		.dark = "#5fa0f0",
+	},
+	{
+		.name = "uring-loop",
+		.unit = "callback",
+		.lives = "a C struct",
+		.waits_in = "io_uring",
+		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING,
+		.alone = UNIT_STRUCT,
+		.captured = &model_uring_loop_captured,
+		.run = model_uring_loop,
+		.no_switches = ONE_LOOP,
+		.light = "#4aa7e0",
+		.dark = "#8fd0ff",
+		.line = LINE_DASHED,
+	},
+	{
+		.name = "coroutine",
+		.unit = "coroutine",
+		.lives = "its stack",
+		.waits_in = "io_uring",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING,
+		.role = ROLE_COROUTINES,
+		.alone = UNIT_COROUTINE,
+		.run = model_coroutine,
+		.switches = SWITCHES_PAGE,
+		.switches_are = "switches to a coroutine, by the runtime's "
+				"counters",
+		.no_switches = "n/a: its counters could not be read",
+		.light = "#0b8f63",
+		.dark = "#3fd6a0",
+		.line = LINE_BOLD,
+	},
+	{
+		.name = "node",
+		.unit = "continuation",
+		.lives = "a closure",
+		.waits_in = "libuv",
+		.flags = MODEL_EVENT_LOOP | MODEL_TELLS_MEMORY,
+		.alone = UNIT_PROMISE,
+		.language = LANGUAGE_NODE,
+		.source = "service/models/node.js",
+		.switches = SWITCHES_SIGNAL,
+		.switches_are = "events that the event loop handled, each by a "
+				"callback, by Node's uvMetricsInfo",
+		.no_switches = "n/a: needs uvMetricsInfo, of Node 20.18",
+		.light = "#b0549b",
+		.dark = "#e58fd2",
+	},
+	{
+		.name = "node-workers",
+		.unit = "continuation",
+		.lives = "a closure",
+		.waits_in = "libuv",
+		.flags = MODEL_CPU_VARIANT,
+		.alone = UNIT_PROMISE,
+		.language = LANGUAGE_NODE,
+		.source = "service/models/node.js",
+		.argument = "workers",
+		.light = "#7a5bc9",
+		.dark = "#b49cff",
+		.line = LINE_DASHED,
+	},
+	{
+		.name = "go",
+		.unit = "goroutine",
+		.lives = "its stack",
+		.waits_in = "netpoller",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_TELLS_MEMORY,
+		.alone = UNIT_GOROUTINE,
+		.language = LANGUAGE_GO,
+		.source = "service/models/go.go",
+		.switches = SWITCHES_SIGNAL,
+		.switches_are = "times that a goroutine was set running, by "
+				"Go's /sched/latencies, which samples one in 8",
+		.no_switches = "n/a: Go did not answer",
+		.light = "#c99600",
+		.dark = "#ffd04d",
+	},
+	{
+		.name = "asyncio",
+		.unit = "task",
+		.lives = "a generator frame",
+		.waits_in = "epoll",
+		.flags = MODEL_EVENT_LOOP | MODEL_STRAIGHT_LINE,
+		.alone = UNIT_OTHER,
+		.language = LANGUAGE_PYTHON,
+		.source = "service/models/asyncio.py",
+		.no_switches = "n/a: asyncio does not count the steps of its "
+			       "tasks",
+		.light = "#7a4b2a",
+		.dark = "#d3a27c",
+	},
+};
+const unsigned nr_models = ARRAY_LEN(models);
+
+const struct model *model_find(const char *name)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		if (!strcmp(models[i].name, name))
+			return &models[i];
+	return NULL;
+}
+
+const struct model *model_of(enum model_role role)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		if (models[i].role == role)
+			return &models[i];
+	return NULL;
+}
+
+const char *model_names(void)
+{
+	static char *text;
+	size_t len;
+	FILE *f;
+
+	if (text || !(f = open_memstream(&text, &len)))
+		return text ? text : "";
+	for (unsigned i = 0; i < nr_models; i++)
+		fprintf(f, "%s%s",
+			!i		     ? ""
+			: i == nr_models - 1 ? " and "
+					     : ", ",
+			models[i].name);
+	fclose(f);
+	return text;
+}
+
+/* The servers in C are this very program. */
+static char **own_command(const struct model *m, int port, int backend_port,
+			  bool redis)
+{
+	const char *words[] = { "/proc/self/exe", "serve", m->name,
+				"--port",	  NULL,	   "--backend" };
+	char **argv = calloc(ARRAY_LEN(words) + 2, sizeof(*argv));
+
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+		argv[i] = words[i] ? strdup(words[i]) : NULL;
+	if (asprintf(&argv[4], "%d", port) < 0 ||
+	    asprintf(&argv[6], redis ? "redis://127.0.0.1:%d" : "%d",
+		     backend_port) < 0)
+		abort();
+	return argv;
+}
+
+char **model_command(const struct model *m, int port, int backend_port,
+		     bool redis)
+{
+	const char *args[5] = { 0 };
+	char ports[2][16];
+	unsigned n = 2;
+
+	if (!model_is_program(m))
+		return own_command(m, port, backend_port, redis);
+	snprintf(ports[0], sizeof(ports[0]), "%d", port);
+	snprintf(ports[1], sizeof(ports[1]), "%d", backend_port);
+	args[0] = ports[0];
+	args[1] = ports[1];
+	if (m->argument)
+		args[n++] = m->argument;
+	if (redis)
+		args[n++] = "redis";
+	return language_command(m->language, m->source, args);
+}

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Model `asyncio`: Python's own event loop; a task for each connection.
+
+Where a suspended request lives: in the frames of its coroutine objects, on the
+heap, resumed by the event loop. The same handling as service/http.c. With
+"redis", the backend is Redis, to which all clients share some connections.
+
+    asyncio.py PORT BACKEND_PORT [redis]
+"""
+import asyncio
+import gc
+import itertools
+import re
+import sys
+import time
+
+HTTP_MAX = 4096
+HTTP_MAX_MS = 60000
+BACKENDS = 4  # loopback addresses that the built-in backend listens on
+POOL = 64  # connections to Redis
+
+
+def response(status, body):
+    return (f'HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}').encode()
+
+
+OK = response('200 OK', 'ok\n')
+BAD = response('400 Bad Request', 'bad\n')
+NOT_FOUND = response('404 Not Found', 'no such\n')
+TOO_LARGE = response('431 Request Header Fields Too Large', 'big\n')
+
+HEAD = re.compile(
+    rb"GET (/[\x21-\x7e]*) HTTP/1\.1\r\n"
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+BODY = re.compile(rb'\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))', re.I)
+PATH = re.compile(rb'/(wait|cpu)\?ms=(.*)')
+
+redis = 'redis' in sys.argv[3:]
+backend_port = int(sys.argv[2])
+
+
+# The same rounds as in service/http.c, counted once per ms of CPU.
+def spin(rounds):
+    x = 1
+    for _ in range(rounds):
+        x ^= (x << 13) & 0xffffffff
+        x ^= x >> 17
+        x ^= (x << 5) & 0xffffffff
+
+
+def calibrate():
+    rounds, best = 5000, float('inf')
+    for _ in range(12):
+        begin = time.process_time()
+        spin(rounds)
+        best = min(best, time.process_time() - begin)
+    return rounds / (best * 1000)
+
+
+def parse(head):
+    """The answer to refuse with, or None, and which route with how many ms."""
+    m = HEAD.fullmatch(head)
+    if not m or BODY.search(head):
+        return BAD, None, 0
+    if m[1] == b'/':
+        return None, None, 0
+    p = PATH.fullmatch(m[1])
+    if not p:
+        return NOT_FOUND, None, 0
+    if not re.fullmatch(rb'[0-9]+', p[2]) or int(p[2]) > HTTP_MAX_MS:
+        return BAD, None, 0
+    return None, p[1], int(p[2])
+
+
+class Backend:
+    """A connection to the backend: one request at a time."""
+
+    nth = itertools.count()
+
+    def __init__(self):
+        self.reader = self.writer = None
+
+    async def ask(self, ms):
+        if not self.writer:
+            host = '127.0.0.1' if redis else f'127.0.0.{1 + next(self.nth) % BACKENDS}'
+            self.reader, self.writer = await asyncio.open_connection(host, backend_port)
+        if redis:
+            value, key = str(ms), f'urt:{ms}'
+            self.writer.write(
+                (f'*3\r\n$3\r\nSET\r\n${len(key)}\r\n{key}\r\n${len(value)}\r\n{value}\r\n'
+                 f'*2\r\n$3\r\nGET\r\n${len(key)}\r\n{key}\r\n').encode())
+            expected = 5 + 4 + len(value) + 2
+        else:
+            self.writer.write(b'%d\n' % ms)
+            expected = 3
+        if (await self.reader.readexactly(expected))[:1] == b'-':
+            raise ConnectionError('Redis refused')
+
+    def close(self):
+        if self.writer:
+            self.writer.close()
+        self.writer = None
+
+
+class Server:
+    def __init__(self):
+        self.rounds_per_ms = calibrate()
+        self.tasks = set()  # the loop itself holds only weak references
+        self.pool = asyncio.Queue()
+        for _ in range(POOL):
+            self.pool.put_nowait(Backend())
+
+    async def ask_pooled(self, ms):
+        backend = await self.pool.get()
+        try:
+            await backend.ask(ms)
+        except BaseException:
+            backend.close()
+            raise
+        finally:
+            self.pool.put_nowait(backend)
+
+    async def requests(self, reader, writer, backend):
+        buf = b''
+        while True:
+            end = buf.find(b'\r\n\r\n')
+            if len(buf) >= HTTP_MAX if end < 0 else end + 4 > HTTP_MAX:
+                return TOO_LARGE
+            if end < 0:
+                more = await reader.read(HTTP_MAX - len(buf))
+                if not more:
+                    return None
+                buf += more
+                continue
+            refused, route, ms = parse(buf[:end + 4])
+            if refused:
+                return refused
+            buf = buf[end + 4:]
+            if route == b'wait':
+                await (self.ask_pooled(ms) if redis else backend.ask(ms))
+            elif route == b'cpu':
+                spin(round(self.rounds_per_ms * ms))
+            writer.write(OK)
+            await writer.drain()
+
+    async def connection(self, reader, writer):
+        backend = Backend()
+        task = asyncio.current_task()
+        self.tasks.add(task)
+        try:
+            refused = await self.requests(reader, writer, backend)
+            if refused:
+                writer.write(refused)
+                await writer.drain()
+        except (OSError, EOFError):
+            writer.transport.abort()
+        finally:
+            backend.close()
+            writer.close()
+            self.tasks.discard(task)
+
+
+async def main():
+    server = Server()
+    gc.freeze()
+    listening = await asyncio.start_server(
+        server.connection, '127.0.0.1', int(sys.argv[1]), limit=HTTP_MAX, backlog=4096)
+    await listening.serve_forever()
+
+
+asyncio.run(main())
