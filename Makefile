@@ -2,6 +2,7 @@
 # uring_rt and urt. `make help` lists the targets.
 
 CC      ?= cc
+CXX     ?= c++
 CLANG   ?= clang
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -17,6 +18,9 @@ BTF     ?= /sys/kernel/btf/vmlinux
 
 ifeq ($(origin CC),default)
 CC := cc
+endif
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),clang++,c++)
 endif
 
 # One directory per variant, so that they do not rebuild each other.
@@ -72,7 +76,10 @@ TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embed
 # Files that the command carries inside itself (tools/lib/embed.h).
 EMBED    := $(wildcard $(foreach x,js go py css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
-TESTS    := $(B)/tests/urt_test $(B)/tests/probe
+# The program in C++ is left out, and its tests are skipped, where nothing
+# compiles it.
+TESTS    := $(B)/tests/urt_test $(B)/tests/probe \
+            $(if $(shell command -v $(CXX)),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 
@@ -323,6 +330,12 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o $(B)/tools/docto
 $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lpthread -ldl
+
+$(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 $(OPT) -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) \
+	  $(if $(SAN),-fsanitize=$(SAN)) -o $@ $< $(LIB_A) $(ALL_LDFLAGS) -lpthread -ldl
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

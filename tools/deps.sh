@@ -17,7 +17,7 @@ languages() {
 if command -v apt-get >/dev/null; then
 	install="apt-get install -y --no-install-recommends"
 	refresh="apt-get update"
-	packages="make gcc libc6-dev clang clang-format pkg-config strace
+	packages="make gcc g++ libc6-dev clang clang-format pkg-config strace
 		liburing-dev libbpf-dev check libelf-dev zlib1g-dev
 		libprotobuf-c-dev protobuf-c-compiler"
 	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
@@ -32,7 +32,7 @@ if command -v apt-get >/dev/null; then
 elif command -v dnf >/dev/null; then
 	install="dnf install -y"
 	refresh=true
-	packages="make gcc clang clang-tools-extra pkgconf-pkg-config strace
+	packages="make gcc gcc-c++ clang clang-tools-extra pkgconf-pkg-config strace
 		liburing-devel libbpf-devel bpftool check-devel
 		elfutils-libelf-devel zlib-devel protobuf-c-devel
 		protobuf-c-compiler"

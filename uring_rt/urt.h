@@ -37,6 +37,15 @@
  *  - hold a pthread lock across one, or lock it on one side and unlock it on
  *    the other.
  *
+ * C++: a coroutine may suspend in a catch block, and in a destructor while an
+ * exception unwinds; each has its own exceptions in flight, provided that the
+ * C++ library was there when the run began (not first loaded by dlopen(3)). An
+ * exception that leaves the function of a coroutine ends the program, by
+ * std::terminate; one must not leave a function that a call of this library
+ * calls (urt_once_do, urt_blocking, ...). Coroutines that are left at the end of
+ * a run are not unwound: their destructors do not run. thread_local variables
+ * are the thread's, as in C.
+ *
  * A coroutine that computes is preempted after 10 ms, where that is safe, or
  * its thread goes on beside another one: see "preemption".
  */

@@ -63,6 +63,7 @@ int main(void)
 	srunner_add_suite(runner, process_suite());
 	srunner_add_suite(runner, signal_suite());
 	srunner_add_suite(runner, examples_suite());
+	srunner_add_suite(runner, guest_suite());
 	srunner_add_suite(runner, workers_suite());
 	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());

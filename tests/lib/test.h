@@ -27,6 +27,7 @@ Suite *copy_suite(void);
 Suite *process_suite(void);
 Suite *signal_suite(void);
 Suite *examples_suite(void);
+Suite *guest_suite(void);
 Suite *workers_suite(void);
 Suite *faults_suite(void);
 Suite *stress_suite(void);

@@ -74,6 +74,15 @@ extern const char *const urt__reason_names[URT__R_COUNT];
 struct urt__worker;
 struct urt_scope;
 
+/*
+ * What a C++ library keeps for each thread about exceptions: struct
+ * __cxa_eh_globals of the Itanium C++ ABI, section 2.2.2. See exceptions.c.
+ */
+struct urt__exceptions {
+	void *caught;	   /* the stack of those that catch blocks handle */
+	unsigned uncaught; /* those that unwind */
+};
+
 struct urt_coro {
 	URT__ALIGNED struct urt__ctx ctx; /* where it goes on, unless running */
 	struct urt_coro *link;	/* in the queue or free list it is in */
@@ -132,6 +141,7 @@ struct urt_coro {
 	uint16_t no_preempt; /* depth of urt_preempt_disable */
 	bool deep;	     /* was seen deeper than URT__STACK_KEEP */
 	uint8_t at_end;	     /* URT__END_*: what its end has to see to */
+	struct urt__exceptions exceptions; /* while it does not run */
 	struct urt__san san;
 };
 

@@ -1084,6 +1084,7 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 	w->stats = urt__stats_slot(urt__rt.stats_page, index);
 	urt__trace_look(w);
 	w->context = urt__context_slot();
+	urt__exceptions_enter(w);
 	w->tid = gettid();
 	urt__san_thread(&w->loop_san);
 	err = urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,

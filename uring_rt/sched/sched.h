@@ -72,6 +72,7 @@ enum urt__worker_state {
 /* What a worker has to tell, and so what the switch has to see to. */
 #define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
 #define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
+#define URT__TELL_CXX	  4u /* a C++ library, its exceptions; exceptions.c */
 
 /* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
@@ -95,6 +96,9 @@ struct urt__worker {
 	urt__commit_fn *commit;	 /* to be called after the switch; or NULL */
 	void *commit_arg;
 	struct urt__san *left; /* of the context left by the last switch */
+
+	struct urt__exceptions *exceptions; /* C++'s, of the thread; or NULL */
+	struct urt__exceptions loop_exceptions; /* what the loop left there */
 
 	struct urt__ctx loop; /* the loop, on the thread's own stack */
 	struct urt__san loop_san;
@@ -400,6 +404,16 @@ void urt__yield(struct urt__worker *);
 
 /* A preempted coroutine: goes on on this worker only. */
 void urt__park_pinned(struct urt__worker *);
+
+/* ---- exceptions.c ---- */
+
+/* Finds the C++ library, if there is one; at the start of a run. */
+void urt__exceptions_open(void);
+/* On the worker's thread, when it begins. */
+void urt__exceptions_enter(struct urt__worker *);
+/* Those of what runs now are put away, and next's take their place. */
+URT__COLD void urt__exceptions_switch(struct urt__worker *, bool dying,
+				      const struct urt_coro *next);
 
 /* ---- coroutines ---- */
 

@@ -127,6 +127,8 @@ void urt__tell_switch(struct urt__worker *w, bool dying,
 	if (bits & URT__TELL_CONTEXT)
 		*(struct urt_context *volatile *)w->context =
 			next ? next->context : NULL;
+	if (bits & URT__TELL_CXX)
+		urt__exceptions_switch(w, dying, next);
 	if (bits & URT__TELL_EVENTS)
 		trace_switch(w, dying, next);
 }

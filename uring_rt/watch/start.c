@@ -241,6 +241,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 		f & URT__F_MEMBARRIER &&
 		!urt__sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	urt__shared = o->workers > 1;
+	urt__exceptions_open();
 	nr_joined = 0;
 	pthread_sigmask(SIG_SETMASK, NULL, &callers_mask);
 }
