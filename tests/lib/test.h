@@ -44,6 +44,7 @@ Suite *trace_suite(void);
 Suite *top_suite(void);
 Suite *doctor_suite(void);
 Suite *packages_suite(void);
+Suite *bench_suite(void);
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)

@@ -1,294 +1,423 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt bench: the runtime's micro-benchmarks, beside the same in Go and, where
- * that makes sense, in POSIX threads, on one worker and on two. Every figure
- * comes from a process of its own, for one worker pinned to one CPU; the
- * runtimes take turns, so that a machine whose speed drifts is no advantage to
- * any; medians are printed, with the spread.
+ * urt bench: the runtime's micro-benchmarks, how long one waits for others
+ * (`latency`), and messages with busy loops (`stall`), beside the same in Go and
+ * in POSIX threads or event loops. Every figure comes from a process of its
+ * own, for one worker pinned to one CPU; the runtimes take turns, so that a
+ * machine whose speed drifts is no advantage to any; medians are printed, with
+ * the spread, each row when it is complete.
+ *
+ * A micro-benchmark looks first how many operations fill RUN_NS on this
+ * machine and in this runtime. A fixed number is either too few for a fast
+ * runtime or minutes of a slow one.
  */
 #define _GNU_SOURCE
 #include "bench.h"
 #include "../../uring_rt/urt.h"
-#include "tracing.h"
 #include "../lib/launch.h"
-#include "../service/language.h"
 #include "../lib/tool.h"
+#include "../service/language.h"
+#include "../service/messages.h"
+#include "tracing.h"
+#include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNS_MAX    51
-#define BENCHES_MAX 32
-
-enum runtime { URING_RT, GO, THREAD, RUNTIMES };
-static const char *const runtime_names[] = { "uring_rt", "go", "thread" };
+#define RUN_NS	     (250 * NS_PER_MS)
+#define TRY_NS	     (10 * NS_PER_MS)
+#define RUNS_DEFAULT 5
+#define RUNS_WAITING 3 /* default of `latency` and `stall` */
 
 static const int worker_counts[] = { 1, 2, 4 };
-#define COUNTS ARRAY_LEN(worker_counts)
 
-struct result {
-	unsigned runs;
-	double run[RUNS_MAX]; /* sorted before they are printed */
+static const struct set {
+	const char *name;
+	const struct bench *benches;
+	int runs;
+} sets[] = {
+	{ "micro", bench_micro, RUNS_DEFAULT },
+	{ "latency", bench_latency, RUNS_WAITING },
+	{ "stall", bench_stall, RUNS_WAITING },
 };
-
-static struct result results[BENCHES_MAX][COUNTS][RUNTIMES];
 
 /* ---- one run, in a process of its own ---- */
 
 struct one {
 	const struct bench *bench;
 	double (*work)(long n);
-	long n;
-	double result;
+	double figures[FIGURES_MAX];
 };
 
 static void run_one(void *arg)
 {
 	struct one *one = arg;
-	int64_t begin;
+	long n = one->bench->n;
+	int64_t begin, spent;
 	double done;
 
-	if (one->bench->figure_scale) {
-		one->result = one->work(one->n) * one->bench->figure_scale;
+	if (!one->work) {
+		one->bench->measure(n, one->figures);
 		return;
 	}
-	one->work(one->n / 10); /* warm-up */
-	begin = now_ns();
-	done = one->work(one->n);
-	one->result = (double)(now_ns() - begin) / done;
+	one->work(n); /* warm-up */
+	for (;;) {
+		begin = now_ns();
+		done = one->work(n);
+		spent = now_ns() - begin;
+		if (spent >= RUN_NS / 2)
+			break;
+		n *= spent < TRY_NS ? 4 : (double)RUN_NS / spent;
+	}
+	one->figures[0] = spent / done;
 }
 
-static int child(const struct bench *b, enum runtime runtime)
+static int child(const struct bench *b, bool thread)
 {
-	struct one one = { b, b->coroutine, b->n, NAN };
+	struct one one = { b, thread ? b->thread : b->coroutine, { 0 } };
 
-	if (runtime == THREAD) {
-		one.work = b->thread;
-		one.n = b->thread_n;
+	for (int i = 0; i < FIGURES_MAX; i++)
+		one.figures[i] = NAN;
+	if (thread)
 		run_one(&one);
-	} else if (urt_run(run_one, &one)) {
+	else if (urt_run(run_one, &one))
 		return fail("%s", urt_why());
-	}
-	printf("%.4f\n", one.result);
+	for (int i = 0; b->figures[i].unit; i++)
+		printf("%.4f\n", one.figures[i]);
 	return 0;
+}
+
+static const struct bench *bench_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(sets); i++)
+		for (const struct bench *b = sets[i].benches; b->name; b++)
+			if (!strcmp(b->name, name))
+				return b;
+	return NULL;
+}
+
+/* urt bench --child NAME RUNTIME | --child serve RUNTIME */
+static int child_main(char **argv)
+{
+	const char *workers = getenv("URT_WORKERS");
+	const struct bench *b = bench_find(argv[2]);
+
+	if (b && !b->client)
+		return child(b, !strcmp(argv[3], "thread"));
+	if (!strcmp(argv[3], "epoll"))
+		return messages_serve_epoll(workers ? atoi(workers) : 1);
+	return messages_serve_coroutine();
 }
 
 /* ---- running them ---- */
 
-static const char *go_program; /* NULL: no Go */
+static struct {
+	volatile sig_atomic_t stop;   /* a signal has come */
+	volatile sig_atomic_t child;  /* that works for us, or 0 */
+	char *go_micro, *go_messages; /* programs; NULL: no Go */
+	int cpu;		      /* for one worker */
+	bool terminal;		      /* progress is shown */
+} state;
+
+/* The child goes too, so that nobody waits for it. */
+static void on_signal(int sig)
+{
+	state.stop = sig;
+	if (state.child)
+		kill(state.child, SIGKILL);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal,
+				.sa_flags = SA_RESETHAND };
+	const int all[] = { SIGINT, SIGTERM, SIGHUP };
+
+	for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+		sigaction(all[i], &sa, NULL);
+}
 
 /* The command that runs it, or NULL where there is none. */
-static char **command(const struct bench *b, enum runtime runtime)
+static char **command(const struct bench *b, enum runtime rt)
 {
-	static char n[24], name[32];
+	static char n[24];
 	static char *argv[6];
 
-	snprintf(name, sizeof(name), "%s", b->name);
-	snprintf(n, sizeof(n), "%ld", b->n);
-	if (runtime == GO) {
-		if (!go_program)
-			return NULL;
-		argv[0] = (char *)go_program;
-		argv[1] = name;
+	if (rt == GO) {
+		char *program = b->client ? state.go_messages : state.go_micro;
+
+		snprintf(n, sizeof(n), "%ld", b->n);
+		argv[0] = program;
+		argv[1] = (char *)b->name;
 		argv[2] = n;
 		argv[3] = NULL;
-		return argv;
+		return program ? argv : NULL;
 	}
-	if (runtime == THREAD && !b->thread)
+	if ((rt == THREAD && !b->thread) || (rt == EPOLL && !b->epoll))
 		return NULL;
 	argv[0] = "/proc/self/exe";
 	argv[1] = "bench";
 	argv[2] = "--child";
-	argv[3] = name;
-	argv[4] = (char *)runtime_names[runtime];
+	argv[3] = b->client ? "serve" : (char *)b->name;
+	argv[4] = (char *)runtime_names[rt];
 	argv[5] = NULL;
 	return argv;
 }
 
-/* cpu: for one worker; more may run where they like. */
-static double measure(const struct bench *b, enum runtime runtime, int workers,
-		      int cpu)
+/* Starts it; what it prints comes from the result. NULL: it did not start. */
+static FILE *start(const struct bench *b, enum runtime rt, int workers,
+		   struct launch *l)
 {
-	char **argv = command(b, runtime), number[12], text[64];
-	struct launch l;
+	char number[12];
 	int out;
 
-	if (!argv)
-		return NAN;
 	snprintf(number, sizeof(number), "%d", workers);
 	setenv("URT_WORKERS", number, 1);
 	setenv("GOMAXPROCS", number, 1);
-	if (launch_piped(&l, argv, workers == 1 ? cpu : -1, &out) ||
-	    launch_read(&l, out, text, sizeof(text)) || !*text)
-		return NAN;
-	return strtod(text, NULL) *
-	       (runtime == GO && b->figure_scale ? b->figure_scale : 1);
+	if (launch_piped(l, command(b, rt), workers == 1 ? state.cpu : -1,
+			 &out))
+		return NULL;
+	state.child = l->pid;
+	if (state.stop)
+		kill(l->pid, SIGKILL);
+	if (!launch_go(l))
+		return fdopen(out, "r");
+	state.child = 0;
+	close(out);
+	return NULL;
 }
 
+static void finish(struct launch *l, FILE *out)
+{
+	fclose(out);
+	state.child = 0;
+	while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* NULL or why not. */
+static const char *ask_server(const struct bench *b, FILE *out, int workers,
+			      double *figures)
+{
+	struct target t = { .workers = workers,
+			    .cpu = workers == 1 ? state.cpu : -1,
+			    .stop = &state.stop };
+	char line[64];
+	int err;
+
+	if (!fgets(line, sizeof(line), out) ||
+	    sscanf(line, "port %d", &t.port) != 1)
+		return "its server did not start";
+	err = b->client(&t, b, figures);
+	return err == -ETIME ? "no answer within 10 s"
+	       : err	     ? strerror(-err)
+			     : NULL;
+}
+
+static const char *read_figures(const struct bench *b, FILE *out,
+				double *figures)
+{
+	char line[64];
+
+	for (int i = 0; b->figures[i].unit; i++) {
+		if (!fgets(line, sizeof(line), out))
+			return "it failed";
+		figures[i] = strtod(line, NULL);
+	}
+	return NULL;
+}
+
+/* One run; NULL or why not. */
+static const char *measure(const struct bench *b, enum runtime rt, int workers,
+			   double *figures)
+{
+	struct launch l;
+	const char *why;
+	FILE *out;
+
+	why = b->cold_file ? cold_file() : NULL;
+	if (why)
+		return why;
+	out = start(b, rt, workers, &l);
+	if (!out)
+		return "it could not be started";
+	why = b->client ? ask_server(b, out, workers, figures)
+			: read_figures(b, out, figures);
+	kill(l.pid, SIGKILL); /* a server runs until then */
+	finish(&l, out);
+	return why;
+}
+
+/* ---- all of them ---- */
+
 struct plan {
-	long runs;
-	const char *only; /* one benchmark; NULL: all */
-	long workers;	  /* so many only; 0: all counts */
-	int cpu;
+	long runs;    /* 0: each set's own */
+	char **names; /* of sets or benchmarks, with * and ?; NULL: `micro` */
+	long workers; /* so many only; 0: all counts */
+	struct sheet sheet;
 };
 
-static bool wanted(const struct plan *p, const struct bench *b, unsigned count)
+static void progress(const struct bench *b, int workers, long run, long runs)
 {
-	int workers = worker_counts[count];
+	if (!state.terminal)
+		return;
+	if (b)
+		fprintf(stderr, "\r\033[K%s on %d, run %ld of %ld\r", b->name,
+			workers, run + 1, runs);
+	else
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
 
-	if (p->only && strcmp(p->only, b->name))
-		return false;
+static void run_once(struct row *row, enum runtime rt)
+{
+	double figures[FIGURES_MAX];
+	const char *why;
+
+	if (rt == GO
+		    ? !(row->bench->client ? state.go_messages : state.go_micro)
+		    : !command(row->bench, rt))
+		return;
+	why = measure(row->bench, rt, row->workers, figures);
+	if (why && !state.stop)
+		row->why[rt] = why;
+	for (int f = 0; !why && row->bench->figures[f].unit; f++) {
+		struct runs *r = &row->runs[rt][f];
+
+		if (!isnan(figures[f]))
+			r->run[r->n++] =
+				figures[f] * row->bench->figures[f].scale;
+	}
+}
+
+static void run_bench(struct plan *p, const struct bench *b, int workers,
+		      long runs)
+{
+	static struct row row;
+	bool had = false;
+
+	row = (struct row){ .bench = b, .workers = workers };
+	if (b->runs_max && runs > b->runs_max && !p->runs)
+		runs = b->runs_max;
+	for (long run = 0; run < runs && !state.stop; run++)
+		for (int rt = 0; rt < RUNTIMES && !state.stop; rt++) {
+			progress(b, workers, run, runs);
+			run_once(&row, rt);
+		}
+	progress(NULL, 0, 0, 0);
+	for (int rt = 0; rt < RUNTIMES; rt++)
+		had = had || row.runs[rt][0].n || row.why[rt];
+	if (had)
+		sheet_row(&p->sheet, &row);
+}
+
+static bool has_name(const struct set *s, const struct bench *b,
+		     const char *name)
+{
+	if (!strcmp(name, s->name) || !strcmp(name, "all") ||
+	    !fnmatch(name, b->name, 0))
+		return true;
+	for (int f = 0; b->figures[f].unit; f++)
+		if (b->figures[f].row && !strcmp(b->figures[f].row, name))
+			return true;
+	return false;
+}
+
+static bool wanted(const struct plan *p, const struct set *s,
+		   const struct bench *b)
+{
+	for (char **name = p->names; *name; name++)
+		if (has_name(s, b, *name))
+			return true;
+	return !*p->names && s == &sets[0];
+}
+
+static bool wanted_on(const struct plan *p, const struct bench *b, int workers)
+{
 	if (p->workers)
 		return p->workers == workers;
 	return workers <= 2 || b->more_workers;
 }
 
-static void progress(const struct plan *p, const struct bench *b, int workers,
-		     long round)
+static void run_all(struct plan *p)
 {
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r\033[K%s on %d, run %ld of %ld", b->name,
-			workers, round + 1, p->runs);
-}
+	for (unsigned i = 0; i < ARRAY_LEN(sets); i++) {
+		const struct set *s = &sets[i];
 
-static void run_bench(const struct plan *p, unsigned i, unsigned count)
-{
-	for (long round = 0; round < p->runs; round++) {
-		progress(p, &benches[i], worker_counts[count], round);
-		for (int rt = 0; rt < RUNTIMES; rt++) {
-			struct result *r = &results[i][count][rt];
-			double v = measure(&benches[i], rt,
-					   worker_counts[count], p->cpu);
-
-			if (!isnan(v))
-				r->run[r->runs++] = v;
-		}
+		for (const struct bench *b = s->benches; b->name; b++)
+			for (unsigned c = 0; c < ARRAY_LEN(worker_counts); c++)
+				if (wanted(p, s, b) &&
+				    wanted_on(p, b, worker_counts[c]) &&
+				    !state.stop)
+					run_bench(p, b, worker_counts[c],
+						  p->runs ? p->runs : s->runs);
 	}
-	for (int rt = 0; rt < RUNTIMES; rt++)
-		sort_doubles(results[i][count][rt].run,
-			     results[i][count][rt].runs);
 }
 
-static void run_all(const struct plan *p)
+static bool known(const char *name)
 {
-	for (unsigned i = 0; i < nr_benches; i++)
-		for (unsigned count = 0; count < COUNTS; count++)
-			if (wanted(p, &benches[i], count))
-				run_bench(p, i, count);
-	if (isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
+	for (unsigned i = 0; i < ARRAY_LEN(sets); i++)
+		for (const struct bench *b = sets[i].benches; b->name; b++)
+			if (has_name(&sets[i], b, name))
+				return true;
+	return false;
 }
 
-static double median(const struct result *r)
+/* Built if need be; NULL: it could not be, which was printed. */
+static char *go_program(const char *source)
 {
-	return r->runs ? r->run[r->runs / 2] : NAN;
+	static const char *const none[] = { NULL };
+	char **argv = language_command(LANGUAGE_GO, source, none);
+
+	return argv ? argv[0] : NULL; /* until the process ends */
 }
 
-/* ---- the table ---- */
-
-static void cell(const struct result *r)
+static void need_go(const struct plan *p)
 {
-	char spread[40] = "";
+	bool micro = false, messages = false;
 
-	if (r->runs)
-		snprintf(spread, sizeof(spread), "(%.1f-%.1f)", r->run[0],
-			 r->run[r->runs - 1]);
-	if (r->runs)
-		printf(" %9.1f %-17s", median(r), spread);
-	else
-		printf(" %9s %-17s", "n/a", "");
-}
-
-static void print_row(const struct bench *b, unsigned count)
-{
-	const struct result *r = results[b - benches][count];
-
-	if (!r[URING_RT].runs)
+	for (unsigned i = 0; i < ARRAY_LEN(sets); i++)
+		for (const struct bench *b = sets[i].benches; b->name; b++)
+			if (wanted(p, &sets[i], b))
+				*(b->client ? &messages : &micro) = true;
+	if (language_missing(LANGUAGE_GO))
 		return;
-	printf("%-15s %-5s %d", b->name, b->unit, worker_counts[count]);
-	for (int rt = 0; rt < RUNTIMES; rt++)
-		cell(&r[rt]);
-	if (r[GO].runs)
-		printf(" %5.2f", median(&r[GO]) / median(&r[URING_RT]));
-	putchar('\n');
-}
-
-static void print_text(void)
-{
-	printf("Workers: threads that run coroutines (1: pinned to one CPU). "
-	       "Median (least-most). Ratio: above 1, uring_rt is better.\n"
-	       "%-15s %-5s %s %-27s %-27s %-27s %s\n",
-	       "", "unit", "W", "  uring_rt", "  go", "  thread",
-	       "go/uring_rt");
-	for (unsigned i = 0; i < nr_benches; i++)
-		for (unsigned count = 0; count < COUNTS; count++)
-			print_row(&benches[i], count);
-}
-
-static void json_result(struct json *j, const struct bench *b, unsigned count,
-			enum runtime rt)
-{
-	const struct result *r = &results[b - benches][count][rt];
-
-	if (!r->runs)
-		return;
-	json_object(j, NULL);
-	json_string(j, "name", b->name);
-	json_string(j, "runtime", runtime_names[rt]);
-	json_int(j, "workers", worker_counts[count]);
-	json_double(j, "ns", median(r));
-	json_array(j, "runs");
-	for (unsigned k = 0; k < r->runs; k++)
-		json_double(j, NULL, r->run[k]);
-	json_end_array(j);
-	json_string(j, "unit", b->unit);
-	json_end_object(j);
-}
-
-static void print_json(void)
-{
-	struct json j = { .out = stdout };
-	struct utsname u;
-
-	uname(&u);
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.bench.v1");
-	json_object(&j, "host");
-	json_string(&j, "kernel", u.release);
-	json_int(&j, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
-	json_end_object(&j);
-	json_array(&j, "results");
-	for (unsigned i = 0; i < nr_benches; i++)
-		for (unsigned count = 0; count < COUNTS; count++)
-			for (int rt = 0; rt < RUNTIMES; rt++)
-				json_result(&j, &benches[i], count, rt);
-	json_end_array(&j);
-	json_end_object(&j);
-}
-
-static const struct bench *bench_find(const char *name)
-{
-	for (unsigned i = 0; i < nr_benches; i++)
-		if (!strcmp(benches[i].name, name))
-			return &benches[i];
-	return NULL;
+	if (micro)
+		state.go_micro = go_program("bench/bench.go");
+	if (messages)
+		state.go_messages = go_program("service/messages.go");
 }
 
 static const char usage_text[] =
-	"usage: urt bench [OPTIONS] [NAME]\n"
+	"usage: urt bench [OPTIONS] [NAME...]\n"
 	"       urt bench --tracing [OPTIONS]   what counting costs\n"
 	"\n"
-	"  -r, --runs N     of each, interleaved; default 5\n"
+	"  -r, --runs N     of each, interleaved; default 5 (3 where one is long)\n"
 	"  -w, --workers N  1, 2 or 4 only; default 1 and 2 (echo-hog: also 4)\n"
 	"      --json       one JSON document (schema urt.bench.v1)\n"
-	"  NAME             yield, chan-pingpong, spawn-join, spawn-batch,\n"
-	"                   chan-buffered, mutex-contended, sleep, skynet,\n"
-	"                   memory, start, stop (of 10^6 parked coroutines),\n"
-	"                   echo-hog (p99 of 1000 connections beside a loop)\n";
+	"  NAME             benchmarks (* and ? match several), or sets of them:\n"
+	"    micro          the default: yield, chan-pingpong, spawn-join,\n"
+	"                   spawn-batch, chan-buffered, mutex-contended, sleep,\n"
+	"                   skynet, memory, start, stop (of 10^6 parked coroutines),\n"
+	"                   echo-hog (p99 of 1000 connections beside a loop)\n"
+	"    latency        how long one waits for others: blocked-N (coroutines\n"
+	"                   in libc), echo-64-blocked, reads-N (1000 in a row beside\n"
+	"                   N connections), burst-1000 (connections at once),\n"
+	"                   in-turn and in-turn-busy (one after another; beside a\n"
+	"                   busy program), echo-N, faults-4 (on a cold mapped\n"
+	"                   file), new-20 (coroutines that compute)\n"
+	"    stall          messages with busy loops at random moments:\n"
+	"                   stall-LOAD-LENGTH, the loops' share of the CPUs in\n"
+	"                   per cent and the length of one\n"
+	"    all            all of these\n"
+	"\n"
+	"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP)\n"
+	"ends it with what was measured until then.\n";
 
 int cmd_bench(int argc, char **argv)
 {
@@ -299,13 +428,11 @@ int cmd_bench(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	struct plan p = { .runs = 5, .cpu = sched_getcpu() };
-	bool json = false;
+	struct plan p = { 0 };
 	int opt;
 
-	if (argc == 4 && !strcmp(argv[1], "--child") && bench_find(argv[2]))
-		return child(bench_find(argv[2]),
-			     strcmp(argv[3], "thread") ? URING_RT : THREAD);
+	if (argc == 4 && !strcmp(argv[1], "--child"))
+		return child_main(argv);
 	if (argc > 3 && !strcmp(argv[1], "--tracing-loop"))
 		return bench_tracing_loop(argv[2], argv[3],
 					  argc > 4 ? atoi(argv[4]) : 1);
@@ -317,7 +444,7 @@ int cmd_bench(int argc, char **argv)
 			return 0;
 		}
 		if (opt == 'j')
-			json = true;
+			p.sheet.as_json = true;
 		else if (opt == 'r' &&
 			 parse_number("--runs", optarg, 1, RUNS_MAX, &p.runs))
 			continue;
@@ -326,21 +453,20 @@ int cmd_bench(int argc, char **argv)
 			 p.workers == 3)
 			return fail("`urt bench --help` lists the options");
 	}
-	p.only = optind < argc ? argv[optind] : NULL;
-	if (p.only && !bench_find(p.only))
-		return fail("no such benchmark: \"%s\" (`urt bench --help`)",
-			    p.only);
-	if (!language_missing(LANGUAGE_GO)) {
-		static const char *const none[] = { NULL };
-		static char **go; /* until the process ends */
-
-		go = language_command(LANGUAGE_GO, "bench/bench.go", none);
-		go_program = go ? go[0] : NULL;
-	}
+	p.names = argv + optind;
+	for (char **name = p.names; *name; name++)
+		if (!known(*name))
+			return fail("no such benchmark: \"%s\" "
+				    "(`urt bench --help` lists them)",
+				    *name);
+	state.cpu = sched_getcpu();
+	state.terminal = isatty(STDERR_FILENO);
+	need_go(&p);
+	catch_signals();
+	sheet_begin(&p.sheet);
 	run_all(&p);
-	if (json)
-		print_json();
-	else
-		print_text();
-	return 0;
+	sheet_end(&p.sheet, state.stop);
+	if (!state.stop)
+		return 0;
+	return fail("ended by a signal; what was measured is above");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The benchmarks of `urt bench` in Go: bench.go NAME N prints the ns of one
-// operation. GOMAXPROCS sets the processors.
+// The micro-benchmarks of `urt bench` in Go: bench.go NAME N prints the ns of
+// one operation, or a line for each figure; N: how many to try first. GOMAXPROCS sets the processors.
 package main
 
 import (
@@ -191,7 +191,7 @@ func echoClient(addr string, index int, out chan []time.Duration) {
 	buf := make([]byte, 64)
 	var latency []time.Duration
 	time.Sleep(time.Duration(index%1000) * 200 * time.Microsecond)
-	for i := 0; i < 15; i++ {
+	for i := 0; i < 5; i++ {
 		begin := time.Now()
 		c.Write(buf)
 		io.ReadFull(c, buf)
@@ -245,29 +245,25 @@ func echoHog(n int) float64 {
 }
 
 // Those that measure by themselves.
-func figure(name string, n int) (float64, bool) {
+func figures(name string, n int) []float64 {
 	switch name {
 	case "skynet":
-		return skynetAll(n), true
-	case "memory":
-		bytes, _, _ := parkMany(n)
-		return bytes, true
-	case "start":
-		_, start, _ := parkMany(n)
-		return start, true
-	case "stop":
-		_, _, stop := parkMany(n)
-		return stop, true
+		return []float64{skynetAll(n)}
+	case "parked":
+		bytes, start, stop := parkMany(n)
+		return []float64{bytes, start, stop}
 	case "echo-hog":
-		return echoHog(n), true
+		return []float64{echoHog(n)}
 	}
-	return 0, false
+	return nil
 }
 
 func main() {
 	n, _ := strconv.Atoi(os.Args[2])
-	if v, ok := figure(os.Args[1], n); ok {
-		fmt.Println(v)
+	if all := figures(os.Args[1], n); all != nil {
+		for _, v := range all {
+			fmt.Println(v)
+		}
 		return
 	}
 	run := map[string]func(int) int{
@@ -278,8 +274,21 @@ func main() {
 	if run == nil {
 		os.Exit(1)
 	}
-	run(n / 10) // warm-up
-	begin := time.Now()
-	n = run(n)
-	fmt.Println(float64(time.Since(begin).Nanoseconds()) / float64(n))
+	// So many that they take some time; see bench.c.
+	const full = 250 * time.Millisecond
+	run(n) // warm-up
+	for {
+		begin := time.Now()
+		done := run(n)
+		spent := time.Since(begin)
+		if spent >= full/2 {
+			fmt.Println(float64(spent.Nanoseconds()) / float64(done))
+			return
+		}
+		if spent < 10*time.Millisecond {
+			n *= 4
+		} else {
+			n = int(float64(n) * float64(full) / float64(spent))
+		}
+	}
 }

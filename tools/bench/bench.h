@@ -1,26 +1,105 @@
 /* SPDX-License-Identifier: MIT */
-/* The workloads of `urt bench`, in coroutines and in threads. */
+/*
+ * The benchmarks of `urt bench`: rows of three tables (micro.c, latency.c,
+ * stall.c). A benchmark gives one or more figures for each runtime that can
+ * run it, in a process of that runtime's own.
+ */
 #ifndef URT_BENCH_H
 #define URT_BENCH_H
 
-#include <stdbool.h>
+#include "../lib/tool.h"
+#include <signal.h>
 
-/*
- * One benchmark. A workload does n operations, as near as it can, and returns
- * how many; or, if `figure`, it measures by itself and returns the figure.
- */
-struct bench {
-	const char *name;
-	double (*coroutine)(long n);
-	double (*thread)(long n); /* NULL: not feasible in threads */
-	long n, thread_n;
-	double figure_scale; /* 0: ns per operation are measured; else the
-	                          workload's own figure, times this */
-	const char *unit;    /* of what is printed */
-	bool more_workers;   /* also on 4 */
+#define RUNS_MAX    51
+#define FIGURES_MAX 10 /* and the end */
+
+enum runtime { URING_RT, GO, THREAD, EPOLL, RUNTIMES };
+extern const char *const runtime_names[];
+
+struct figure {
+	const char *name; /* "": the benchmark's only one */
+	const char *unit;
+	double scale;	 /* what is measured times this is in the unit */
+	bool more;	 /* more is better */
+	const char *row; /* a name that it has of its own; NULL: the bench's */
 };
 
-extern const struct bench benches[];
-extern const unsigned nr_benches;
+/* A server of messages that is to be asked. */
+struct target {
+	int port;
+	int workers;
+	int cpu; /* to which it is pinned, or -1 */
+	const volatile sig_atomic_t *stop;
+};
+
+struct bench {
+	const char *name;
+	struct figure figures[FIGURES_MAX]; /* ends with one without a unit */
+	/*
+	 * Either a workload, run in the runtime: of n operations, as near as it
+	 * can, returns how many, and its figure is ns of one; `measure` gives
+	 * its own figures. Go has them under the same name.
+	 */
+	double (*coroutine)(long n);
+	double (*thread)(long n); /* NULL: not feasible in threads */
+	void (*measure)(long n, double *figures);
+	long n; /* of `measure`; of the others the first try */
+	/*
+	 * Or a client that asks a server: 0 or -errno. `with` and `loop` are its
+	 * own.
+	 */
+	int (*client)(const struct target *, const struct bench *,
+		      double *figures);
+	long with;
+	struct { /* busy loops in messages */
+		uint32_t ns;
+		double hz; /* a connection */
+	} loop;
+	bool epoll;	   /* also asked of event loops */
+	bool cold_file;	   /* needs one: $URT_BENCH_FILE */
+	bool more_workers; /* also on 4 */
+	int runs_max;	   /* it takes long: not more; 0: any */
+};
+
+/* Ends with one without a name. */
+extern const struct bench bench_micro[], bench_latency[], bench_stall[];
+
+/*
+ * A file of which nothing is in memory: who is started now finds its name in
+ * $URT_BENCH_FILE. NULL, or why there is none.
+ */
+const char *cold_file(void);
+
+/* The micro-benchmarks that are feasible in threads: n operations, or so. */
+double thread_yield(long n);
+double thread_spawn_join(long n);
+double thread_pingpong(long n);
+double thread_mutex(long n);
+
+/* ---- results ---- */
+
+struct runs {
+	unsigned n;
+	double run[RUNS_MAX]; /* sorted before they are printed */
+};
+
+/* Of one benchmark on so many workers. */
+struct row {
+	const struct bench *bench;
+	int workers;
+	struct runs runs[RUNTIMES][FIGURES_MAX];
+	const char *why[RUNTIMES]; /* it could not be had, or NULL */
+};
+
+/* Where rows go, each as soon as it is complete. */
+struct sheet {
+	bool as_json;
+	int headed; /* text: 1 + the third runtime of the columns' names */
+	struct json json;
+};
+
+void sheet_begin(struct sheet *);
+void sheet_row(struct sheet *, struct row *);
+void sheet_end(struct sheet *, bool interrupted);
 
 #endif

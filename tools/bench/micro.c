@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The workloads of `urt bench`: the same few things that every runtime must do,
- * in coroutines of uring_rt, in POSIX threads where that is feasible, and in Go
- * (peers/bench.go). One question each; the loops are kept alike, so that what
+ * in coroutines of uring_rt, in POSIX threads where that is feasible (threads.c),
+ * and in Go (bench.go). One question each; the loops are kept alike, so that what
  * differs is the runtime.
  */
 #define _GNU_SOURCE
@@ -13,8 +13,6 @@
 #include <arpa/inet.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -204,7 +202,7 @@ static void skynet(void *arg)
 	urt_chan_send(self->up, &sum, URT_NEVER);
 }
 
-static double bench_skynet(long n)
+static void bench_skynet(long n, double *figures)
 {
 	struct node root = { urt_chan_new(8, 0), 0, n };
 	int64_t sum = 0, begin = now_ns(), spent;
@@ -213,7 +211,7 @@ static double bench_skynet(long n)
 	urt_chan_recv(root.up, &sum, URT_NEVER);
 	spent = now_ns() - begin;
 	urt_chan_free(root.up);
-	return sum == (int64_t)n * (n - 1) / 2 ? (double)spent : NAN;
+	figures[0] = sum == (int64_t)n * (n - 1) / 2 ? (double)spent : NAN;
 }
 
 /* ---- many parked coroutines: memory, and time to start and stop ---- */
@@ -243,47 +241,27 @@ static void parked(void *arg)
 	urt_waitgroup_done(t->wg + 1);
 }
 
-enum parked_figure { BYTES, START_NS, STOP_NS };
-
-static double park_many(long n, enum parked_figure which)
+/* Bytes, ns to start and ns to stop each of n parked coroutines. */
+static void bench_parked(long n, double *figures)
 {
 	struct urt_waitgroup wg[2] = { URT_WAITGROUP_INIT, URT_WAITGROUP_INIT };
 	struct task t = { .in = urt_chan_new(8, 0), .wg = wg };
-	long before = memory_used(), bytes;
-	int64_t begin = now_ns(), started, stopping;
+	long before = memory_used();
+	int64_t begin = now_ns(), stopping;
 
 	urt_waitgroup_add(&wg[0], n);
 	urt_waitgroup_add(&wg[1], n);
 	for (long i = 0; i < n; i++)
 		if (urt_go(parked, &t))
-			return NAN;
+			return;
 	urt_waitgroup_wait(&wg[0], URT_NEVER);
-	started = now_ns();
+	figures[1] = (double)(now_ns() - begin) / n;
 	urt_sleep(10 * NS_PER_MS); /* the last ones have parked */
-	bytes = memory_used() - before;
+	figures[0] = (double)(memory_used() - before) / n;
 	stopping = now_ns();
 	urt_chan_close(t.in);
 	urt_waitgroup_wait(&wg[1], URT_NEVER);
-	if (which == BYTES)
-		return (double)bytes / n;
-	if (which == START_NS)
-		return (double)(started - begin) / n;
-	return (double)(now_ns() - stopping) / n;
-}
-
-static double bench_memory(long n)
-{
-	return park_many(n, BYTES);
-}
-
-static double bench_start(long n)
-{
-	return park_many(n, START_NS);
-}
-
-static double bench_stop(long n)
-{
-	return park_many(n, STOP_NS);
+	figures[2] = (double)(now_ns() - stopping) / n;
 }
 
 /*
@@ -294,7 +272,7 @@ static double bench_stop(long n)
  */
 
 #define ASK_EVERY_NS (200 * NS_PER_MS)
-#define ASKS	     15
+#define ASKS	     5
 
 static volatile bool echo_over;
 static struct histogram echo_latency;
@@ -358,7 +336,7 @@ static void echo_client(void *arg)
 	urt_waitgroup_done(c->wg);
 }
 
-static double bench_echo_hog(long n)
+static void bench_echo_hog(long n, double *figures)
 {
 	struct urt_waitgroup wg = URT_WAITGROUP_INIT;
 	struct echo_client *c = calloc(n, sizeof(*c));
@@ -373,7 +351,7 @@ static double bench_echo_hog(long n)
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (!c || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
 	    listen(fd, 4096) || getsockname(fd, (struct sockaddr *)&a, &len))
-		return NAN;
+		return;
 	urt_go(echo_accept, (void *)(intptr_t)fd);
 	urt_waitgroup_add(&wg, n);
 	for (long i = 0; i < n; i++) {
@@ -383,117 +361,59 @@ static double bench_echo_hog(long n)
 	urt_go(tight_loop, NULL);
 	urt_waitgroup_wait(&wg, URT_NEVER);
 	echo_over = true;
-	return histogram_percentile(&echo_latency, 0.99);
-}
-
-/* ---- threads ---- */
-
-static void *thread_yielder(void *arg)
-{
-	for (long i = 0; i < *(long *)arg; i++)
-		sched_yield();
-	return NULL;
-}
-
-static double thread_yield(long n)
-{
-	long each = n / 2;
-	pthread_t t;
-
-	pthread_create(&t, NULL, thread_yielder, &each);
-	thread_yielder(&each);
-	pthread_join(t, NULL);
-	return 2 * each;
-}
-
-static void *thread_nothing(void *arg)
-{
-	return arg;
-}
-
-static double thread_spawn_join(long n)
-{
-	for (long i = 0; i < n; i++) {
-		pthread_t t;
-
-		pthread_create(&t, NULL, thread_nothing, NULL);
-		pthread_join(t, NULL);
-	}
-	return n;
-}
-
-struct pipes {
-	int to[2], from[2];
-};
-
-static void *thread_ponger(void *arg)
-{
-	struct pipes *p = arg;
-	int64_t v;
-
-	while (read(p->to[0], &v, 8) == 8 && write(p->from[1], &v, 8) == 8)
-		;
-	return NULL;
-}
-
-static double thread_pingpong(long n)
-{
-	struct pipes p;
-	pthread_t t;
-	int64_t v = 0;
-
-	if (pipe(p.to) || pipe(p.from))
-		return 0;
-	pthread_create(&t, NULL, thread_ponger, &p);
-	for (long i = 0; i < n; i++)
-		if (write(p.to[1], &v, 8) != 8 || read(p.from[0], &v, 8) != 8)
-			break;
-	close(p.to[1]);
-	pthread_join(t, NULL);
-	return n;
-}
-
-static void *thread_locker(void *arg)
-{
-	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-
-	for (long i = 0; i < *(long *)arg; i++) {
-		pthread_mutex_lock(&mutex);
-		pthread_mutex_unlock(&mutex);
-	}
-	return NULL;
-}
-
-static double thread_mutex(long n)
-{
-	long each = n / 64;
-	pthread_t t[64];
-
-	for (int i = 0; i < 64; i++)
-		pthread_create(&t[i], NULL, thread_locker, &each);
-	for (int i = 0; i < 64; i++)
-		pthread_join(t[i], NULL);
-	return each * 64;
+	figures[0] = histogram_percentile(&echo_latency, 0.99);
 }
 
 /* ---- all of them ---- */
 
-const struct bench benches[] = {
-	{ "yield", bench_yield, thread_yield, 20000000, 1000000, 0, "ns",
-	  false },
-	{ "chan-pingpong", bench_pingpong, thread_pingpong, 5000000, 100000, 0,
-	  "ns", false },
-	{ "spawn-join", bench_spawn_join, thread_spawn_join, 5000000, 20000, 0,
-	  "ns", false },
-	{ "spawn-batch", bench_spawn_batch, NULL, 5000000, 0, 0, "ns", false },
-	{ "chan-buffered", bench_buffered, NULL, 20000000, 0, 0, "ns", false },
-	{ "mutex-contended", bench_mutex, thread_mutex, 50000000, 20000000, 0,
-	  "ns", false },
-	{ "sleep", bench_sleep, NULL, 2000000, 0, 0, "ns", false },
-	{ "skynet", bench_skynet, NULL, 1000000, 0, 1e-6, "ms", false },
-	{ "memory", bench_memory, NULL, 1000000, 0, 1, "bytes", false },
-	{ "start", bench_start, NULL, 1000000, 0, 1, "ns", false },
-	{ "stop", bench_stop, NULL, 1000000, 0, 1, "ns", false },
-	{ "echo-hog", bench_echo_hog, NULL, 1000, 0, 1e-3, "us", true },
+#define ONE(u) .figures = { { "", u, 1, false } }
+
+const struct bench bench_micro[] = {
+	{ .name = "yield",
+	  ONE("ns"),
+	  .coroutine = bench_yield,
+	  .thread = thread_yield,
+	  .n = 10000 },
+	{ .name = "chan-pingpong",
+	  ONE("ns"),
+	  .coroutine = bench_pingpong,
+	  .thread = thread_pingpong,
+	  .n = 1000 },
+	{ .name = "spawn-join",
+	  ONE("ns"),
+	  .coroutine = bench_spawn_join,
+	  .thread = thread_spawn_join,
+	  .n = 1000 },
+	{ .name = "spawn-batch",
+	  ONE("ns"),
+	  .coroutine = bench_spawn_batch,
+	  .n = 10000 },
+	{ .name = "chan-buffered",
+	  ONE("ns"),
+	  .coroutine = bench_buffered,
+	  .n = 10000 },
+	{ .name = "mutex-contended",
+	  ONE("ns"),
+	  .coroutine = bench_mutex,
+	  .thread = thread_mutex,
+	  .n = 100000 },
+	{ .name = "sleep", ONE("ns"), .coroutine = bench_sleep, .n = SLEEPERS },
+	{ .name = "skynet",
+	  .figures = { { "", "ms", 1e-6, false } },
+	  .measure = bench_skynet,
+	  .n = 1000000 },
+	{ .name = "parked",
+	  .figures = { { "", "bytes", 1, false, "memory" },
+		       { "", "ns", 1, false, "start" },
+		       { "", "ns", 1, false, "stop" } },
+	  .measure = bench_parked,
+	  .n = 1000000,
+	  .runs_max = 3 },
+	{ .name = "echo-hog",
+	  .figures = { { "p99", "us", 1e-3, false } },
+	  .measure = bench_echo_hog,
+	  .n = 1000,
+	  .more_workers = true,
+	  .runs_max = 3 },
+	{ 0 },
 };
-const unsigned nr_benches = ARRAY_LEN(benches);

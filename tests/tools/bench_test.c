@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/* urt bench: each set gives its figures, and nothing that was measured is lost. */
+#define _GNU_SOURCE
+#include "../lib/tool_run.h"
+#include <signal.h>
+#include <unistd.h>
+
+/* Whatever ends it: the row that is complete is there, and the rest is whole. */
+static void ends_with_what_it_has(int sig)
+{
+	char row[256] = "";
+	int fds[2], status;
+	FILE *out;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(fds[1], STDOUT_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(1);
+		execl("./urt", "urt", "bench", "-r", "1", "-w", "1", "yield",
+		      "memory", NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	out = fdopen(fds[0], "r");
+	ck_assert_ptr_nonnull(out);
+	/* Into a pipe, rows come while it still runs. */
+	while (strncmp(row, "yield", 5))
+		ck_assert_ptr_nonnull(fgets(row, sizeof(row), out));
+	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+	kill(pid, sig);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	fclose(out);
+}
+
+START_TEST(bench_keeps_what_it_has_when_a_signal_ends_it)
+{
+	ends_with_what_it_has(SIGTERM);
+	ends_with_what_it_has(SIGINT);
+	ends_with_what_it_has(SIGHUP);
+}
+END_TEST
+
+START_TEST(bench_writes_a_whole_document_when_a_signal_ends_it)
+{
+	sh("timeout -s TERM 1.5 ./urt bench --json -r 51 -w 1 "
+	   "yield 2>/dev/null; echo END");
+
+	ck_assert_ptr_nonnull(strstr(text, "\"schema\":\"urt.bench.v1\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"yield\""));
+	ck_assert_ptr_nonnull(
+		strstr(text, "],\"interrupted\":\"ended by a signal\"}\nEND"));
+}
+END_TEST
+
+START_TEST(bench_latency_asks_a_server_in_each_runtime)
+{
+	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 reads-0 burst-1000"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"figure\":\"first 1000\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"figure\":\"last first answer\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"runtime\":\"epoll\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"runtime\":\"uring_rt\""));
+	ck_assert_ptr_null(strstr(text, "unavailable"));
+}
+END_TEST
+
+START_TEST(bench_stall_tells_messages_with_a_loop_from_those_without)
+{
+	const char *p, *plain, *loop;
+
+	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 stall-64-1ms"), 0);
+	p = strstr(text, "\"figure\":\"answers\"");
+	ck_assert_ptr_nonnull(p);
+	plain = strstr(text, "\"figure\":\"without: max\"");
+	loop = strstr(text, "\"figure\":\"with a loop: p50\"");
+	ck_assert(plain && loop);
+	/* A loop of 1 ms was asked for: no answer is sooner. */
+	p = strstr(loop, "\"ns\":");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_msg(atof(p + 5) > 900, "%.40s", p);
+}
+END_TEST
+
+START_TEST(bench_takes_names_and_sets_of_them)
+{
+	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 'chan-*'"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"chan-buffered\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"chan-pingpong\""));
+	ck_assert_ptr_null(strstr(text, "\"name\":\"yield\""));
+	refuses("./urt bench yield nonsense", "no such benchmark");
+	refuses("./urt bench -w 3 yield", "urt bench --help");
+}
+END_TEST
+
+Suite *bench_suite(void)
+{
+	Suite *s = suite_create("bench");
+	TCase *t = tcase_create("bench");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, bench_keeps_what_it_has_when_a_signal_ends_it);
+	tcase_add_test(t, bench_writes_a_whole_document_when_a_signal_ends_it);
+	tcase_add_test(t, bench_latency_asks_a_server_in_each_runtime);
+	tcase_add_test(
+		t, bench_stall_tells_messages_with_a_loop_from_those_without);
+	tcase_add_test(t, bench_takes_names_and_sets_of_them);
+	suite_add_tcase(s, t);
+	return s;
+}

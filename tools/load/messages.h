@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Load for the servers of messages (lib/message.h): connections that ask again
+ * as soon as they are answered, some of whose messages ask for a busy loop;
+ * many connections at once; connections one after another.
+ */
+#ifndef URT_LOAD_MESSAGES_H
+#define URT_LOAD_MESSAGES_H
+
+#include "../lib/histogram.h"
+#include "../lib/message.h"
+#include <signal.h>
+#include <stdbool.h>
+
+struct messages_plan {
+	int port;
+	long connections;
+	int threads;	 /* of the load, each with its share of connections */
+	int not_on_cpu;	 /* the server's; -1: anywhere */
+	int64_t warm_ns; /* before anything counts */
+	int64_t ns;	 /* for how long it counts */
+	/* Busy loops: each connection has moments, a Poisson process of so many
+	 * a second; the first message after one asks for a loop of so long.
+	 * Moments that pass during a message are one, or a server that has too
+	 * much to do would soon get nothing but loops. 0: none. */
+	double loop_hz;
+	uint32_t loop_ns;
+	const volatile sig_atomic_t *stop; /* set: end early, -EINTR */
+};
+
+struct messages_result {
+	double rate;		/* answers a second, with and without a loop */
+	struct histogram plain; /* latencies in ns of messages without one */
+	struct histogram loop;	/* of those with one */
+};
+
+/* 0 or -errno: what it is, was not said. */
+int messages_load(const struct messages_plan *, struct messages_result *);
+
+/*
+ * n connections stand, and then all ask at once, and again after each answer.
+ * ns from a connection's first message to its answer: the median's and the
+ * last's. 0 or -errno.
+ */
+int messages_burst(const struct messages_plan *, double *median, double *last);
+
+/* One connection after another, each asked once, reset after: how many a s. */
+int messages_in_turn(const struct messages_plan *, double *rate);
+
+/* A connection, blocking, that gives up after 10 s; or -errno. */
+int messages_connect(int port);
+
+/* Asks that and waits for the answer. 0 or -errno. */
+int messages_ask(int fd, enum message_ask ask, uint32_t n, struct message *);
+
+#endif
