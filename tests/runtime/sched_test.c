@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Floors 3 and 7: coroutines, and the beginning and end of a run. */
 #define _GNU_SOURCE
+#include "../../tools/measure/pages.h"
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/child.h"
@@ -452,7 +453,7 @@ START_TEST(a_forbidden_io_uring_is_explained)
 	if (!pid) {
 		struct rlimit r = { 0, 0 };
 
-		setenv(URT__STATS_DIR_ENV, "", 1);
+		setenv(URT__STATS_TO_ENV, "", 1);
 		setrlimit(RLIMIT_NOFILE, &r);
 		_exit(urt_run(bump, NULL) == -EMFILE && *urt_why() ? 0 : 1);
 	}
@@ -582,28 +583,43 @@ static void look_at_page(void *arg)
 
 START_TEST(the_counters_page_can_be_found_and_counts)
 {
-	unsetenv(URT__STATS_DIR_ENV);
+	unsetenv(URT__STATS_TO_ENV);
 	run(look_at_page, NULL);
 }
 END_TEST
 
-START_TEST(the_counters_page_stays_where_the_environment_wants_it)
+START_TEST(the_counters_page_is_sent_where_the_environment_wants_it)
 {
-	char dir[] = "/tmp/urt-test.XXXXXX", path[128];
-	struct urt__stats_page p;
+	struct page_inbox *inbox = page_inbox_open(URT__STATS_TO_ENV);
+	struct urt__stats_page *p;
+	struct page_map map;
+	pid_t from;
 	int fd;
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	setenv(URT__STATS_DIR_ENV, dir, 1);
+	ck_assert_ptr_nonnull(inbox);
 	run(bump, NULL);
-	snprintf(path, sizeof(path), "%s/urt-stats.%d.0", dir, getpid());
-	fd = open(path, O_RDONLY);
+	fd = page_inbox_next(inbox, &from);
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(read(fd, &p, sizeof(p)), sizeof(p));
-	ck_assert_uint_eq(p.magic, URT__STATS_MAGIC);
+	ck_assert_int_eq(from, getpid());
+	/* Also when the run has ended: nothing can cut it. */
+	ck_assert_int_eq(ftruncate(fd, 0), -1);
+	ck_assert_msg(!page_map(fd, 1 << 20, false, &map), "not readable");
+	p = map.at;
+	ck_assert_uint_eq(p->magic, URT__STATS_MAGIC);
+	ck_assert_uint_eq(p->pid, getpid());
+	page_unmap(&map);
 	close(fd);
-	unlink(path);
-	rmdir(dir);
+	page_inbox_close(inbox);
+}
+END_TEST
+
+START_TEST(a_socket_that_nobody_reads_stops_no_run)
+{
+	setenv(URT__STATS_TO_ENV, "@urt-nobody-listens-here/x", 1);
+	run(bump, NULL);
+	setenv(URT__STATS_TO_ENV, "nonsense", 1);
+	run(bump, NULL);
+	unsetenv(URT__STATS_TO_ENV);
 }
 END_TEST
 
@@ -640,8 +656,9 @@ Suite *sched_suite(void)
 	tcase_add_test(t, sigquit_kills_a_forked_child);
 	tcase_add_test(t, a_stack_overflow_is_named_and_fatal);
 	tcase_add_test(t, the_counters_page_can_be_found_and_counts);
-	tcase_add_test(t,
-		       the_counters_page_stays_where_the_environment_wants_it);
+	tcase_add_test(
+		t, the_counters_page_is_sent_where_the_environment_wants_it);
+	tcase_add_test(t, a_socket_that_nobody_reads_stops_no_run);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -4,6 +4,7 @@
  * in the order in which it did, and off they are silent.
  */
 #define _GNU_SOURCE
+#include "../../tools/measure/pages.h"
 #include "../../tools/measure/trace_pages.h"
 #include "../../uring_rt/sched/sched.h"
 #include "../lib/test.h"
@@ -41,11 +42,13 @@ static struct urt__trace_page *small_page(uint32_t events)
 /* How many were read; the rest of n was lost. */
 static uint64_t read_all(struct urt__trace_page *p, uint64_t n)
 {
+	struct urt__trace_shape shape = urt__trace_shape(p);
 	struct urt__trace_event out[256];
 	uint64_t tail = 0, lost = 0, got = 0;
 
 	while (tail < n) {
-		unsigned k = urt__trace_read(p, 0, &tail, out, 256, &lost);
+		unsigned k =
+			urt__trace_read(p, &shape, 0, &tail, out, 256, &lost);
 
 		for (unsigned i = 0; i < k; i++) {
 			struct urt__trace_event e = nth(tail - k + i);
@@ -103,9 +106,10 @@ static void trace_on(void)
 /* Those of the first worker, from its first one on. */
 static void take_events(void)
 {
+	struct urt__trace_shape shape = urt__trace_shape(urt__rt.trace);
 	uint64_t tail = 0, lost = 0;
 
-	nr_seen = urt__trace_read(urt__rt.trace, 1, &tail, seen,
+	nr_seen = urt__trace_read(urt__rt.trace, &shape, 1, &tail, seen,
 				  ARRAY_LEN(seen), &lost);
 	ck_assert_uint_eq(lost, 0);
 }
@@ -319,17 +323,14 @@ START_TEST(what_workers_tell_is_in_order)
 {
 	struct urt_options two = { .workers = 2 };
 	struct trace_pages *t = trace_pages_new();
-	char dir[] = "/tmp/urt-order.XXXXXX", path[64];
+	struct page_inbox *inbox = page_inbox_open(URT__TRACE_TO_ENV);
 
 	ck_assert_ptr_nonnull(t);
 	/* All workers trace from their first step: one that begins later makes
 	 * others' coroutines runnable untold. */
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	setenv(URT__TRACE_DIR_ENV, dir, 1);
+	ck_assert_ptr_nonnull(inbox);
 	ck_assert_msg(!urt_run_with(many, t, &two), "%s", urt_why());
-	snprintf(path, sizeof(path), "%s/" URT__TRACE_NAME ".%d.0", dir,
-		 getpid());
-	ck_assert_int_eq(unlink(path) || rmdir(dir), 0);
+	page_inbox_close(inbox);
 	ck_assert_uint_gt(switches, COROUTINES * ROUNDS / 2);
 	ck_assert_uint_eq(out_of_order, 0);
 }

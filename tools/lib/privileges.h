@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What this process may do, and what surrounds it, as /proc/self tells. */
+/*
+ * What this process may do, and what surrounds it, as /proc/self tells; and
+ * giving up what it may do (give_up.c). A command loads and attaches what needs
+ * privileges first; then, before it reads what a measured program wrote, it
+ * keeps only what reading needs. A parser of other programs' files keeps
+ * nothing.
+ */
 #ifndef URT_PRIVILEGES_H
 #define URT_PRIVILEGES_H
 
@@ -16,5 +22,15 @@ bool in_user_namespace(void);
 
 /* Secure Boot's strictest mode: nobody may read the kernel's memory. */
 bool kernel_is_locked_down(void);
+
+/*
+ * Keeps the right to look into other users' processes in /proc and to send them
+ * signals; nothing can be gained again by an exec, of which there are no more.
+ * For this thread and those that it makes.
+ */
+void privileges_reduce(void);
+
+/* Keeps nothing: only open descriptors can be read and written. */
+void privileges_none(void);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Errors, numbers, time and JSON; see tool.h. */
 #include "tool.h"
+#include "text.h"
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -11,14 +12,14 @@
 
 int fail(const char *format, ...)
 {
+	char text[4096];
 	va_list ap;
 
 	fflush(stdout);
-	fputs("urt: ", stderr);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "urt: %s\n", text_clean(text));
 	return EXIT_BAD;
 }
 
@@ -101,18 +102,23 @@ void sort_doubles(double *v, size_t n)
 
 /* ---- JSON ---- */
 
+/* Always UTF-8, whatever the text is (RFC 8259, 8.1). */
 static void json_quote(FILE *out, const char *s)
 {
 	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = *s;
+	while (*s) {
+		uint32_t c;
+		size_t n = text_next(s, &c);
 
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 0x20)
+		if (c == TEXT_INVALID)
+			fputs("\\ufffd", out);
+		else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
 			fprintf(out, "\\u%04x", c);
+		else if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", (int)c);
 		else
-			fputc(c, out);
+			fwrite(s, 1, n, out);
+		s += n;
 	}
 	fputc('"', out);
 }

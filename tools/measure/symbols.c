@@ -3,46 +3,59 @@
  * Names of functions: the symbol tables of the program's file, sorted. Only
  * the program itself is looked at: coroutines that begin in a shared library
  * are named by address. A stripped program has its exported functions at most.
+ *
+ * The file is another program's: it may be a FIFO, lie on a file system whose
+ * daemon never answers, or be made to confuse an ELF reader. So a child of ours
+ * opens and reads it, without privileges and within limits, and sends what it
+ * finds through a pipe, which is read for a bounded time. Whatever becomes of
+ * the child, the worst is that functions have no names.
  */
 #define _GNU_SOURCE
 #include "symbols.h"
+#include "../lib/privileges.h"
+#include "../lib/text.h"
+#include "../lib/tool.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#define FUNCTIONS_MAX (1u << 20)
+#define WAIT_NS	      (3 * NS_PER_S)
+#define MEMORY_MAX    (UINT64_C(2) << 30)
+
 struct function {
-	uint64_t at, size;
-	char *name;
+	uint64_t at, size; /* in the file */
+	char name[SYMBOL_NAME];
 };
 
 struct symbols {
+	bool any;
 	uint64_t bias; /* added to addresses in the file */
 	size_t n, room;
 	struct function *function; /* by address */
 };
 
-static void add(struct symbols *s, const GElf_Sym *sym, const char *name)
-{
-	if (s->n == s->room) {
-		size_t room = s->room ? 2 * s->room : 1024;
-		void *more = realloc(s->function, room * sizeof(*s->function));
+/* ---- the child ---- */
 
-		if (!more)
-			return;
-		s->function = more;
-		s->room = room;
-	}
-	s->function[s->n] =
-		(struct function){ sym->st_value, sym->st_size, strdup(name) };
-	s->n += s->function[s->n].name != NULL;
+static void tell(FILE *out, const GElf_Sym *sym, const char *name)
+{
+	struct function f = { .at = sym->st_value, .size = sym->st_size };
+
+	text_copy(f.name, sizeof(f.name), name, sizeof(f.name));
+	fwrite(&f, sizeof(f), 1, out);
 }
 
-static void read_table(struct symbols *s, Elf *elf, Elf_Scn *scn,
-		       const GElf_Shdr *head)
+static void read_table(FILE *out, Elf *elf, Elf_Scn *scn, const GElf_Shdr *head)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 	GElf_Sym sym;
@@ -52,7 +65,116 @@ static void read_table(struct symbols *s, Elf *elf, Elf_Scn *scn,
 
 		if (GELF_ST_TYPE(sym.st_info) == STT_FUNC && sym.st_value &&
 		    name && *name)
-			add(s, &sym, name);
+			tell(out, &sym, name);
+	}
+}
+
+static void read_file(FILE *out, Elf *elf, uint64_t entry)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Ehdr ehdr;
+	GElf_Shdr head;
+	struct function bias = { 0 };
+
+	if (!gelf_getehdr(elf, &ehdr))
+		return;
+	bias.at = entry - ehdr.e_entry;
+	if (bias.at & 0xfff)
+		return; /* another program, by exec */
+	fwrite(&bias, sizeof(bias), 1, out);
+	while ((scn = elf_nextscn(elf, scn)))
+		if (gelf_getshdr(scn, &head) &&
+		    (head.sh_type == SHT_SYMTAB || head.sh_type == SHT_DYNSYM))
+			read_table(out, elf, scn, &head);
+}
+
+static void limit(int what, rlim_t n)
+{
+	struct rlimit l = { n, n };
+
+	setrlimit(what, &l);
+}
+
+/* By O_PATH first: opening a device or a FIFO would already do something. */
+static int open_file(int exe, const char *path)
+{
+	int at = exe >= 0 ? exe : open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+	char own[64];
+
+	if (at < 0 || fstat(at, &st) || !S_ISREG(st.st_mode))
+		return -1;
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", at);
+	return open(own, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static void child(int out_fd, int exe, const char *path, uint64_t entry)
+{
+	FILE *out = fdopen(out_fd, "w");
+	int fd = open_file(exe, path);
+	Elf *elf;
+
+	privileges_none();
+	limit(RLIMIT_CPU, 3);
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger than any limit */
+	limit(RLIMIT_AS, MEMORY_MAX);
+#endif
+	elf_version(EV_CURRENT);
+	elf = fd < 0 || !out ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (elf)
+		read_file(out, elf, entry);
+	if (out)
+		fflush(out);
+	_exit(0);
+}
+
+/* ---- its reader ---- */
+
+static bool add(struct symbols *s, const struct function *f)
+{
+	if (!s->any) { /* the first one tells the bias */
+		s->any = true;
+		s->bias = f->at;
+		return true;
+	}
+	if (s->n == FUNCTIONS_MAX)
+		return false;
+	if (s->n == s->room) {
+		size_t room = s->room ? 2 * s->room : 1024;
+		void *more = realloc(s->function, room * sizeof(*f));
+
+		if (!more)
+			return false;
+		s->function = more;
+		s->room = room;
+	}
+	s->function[s->n++] = *f;
+	return true;
+}
+
+static void read_functions(struct symbols *s, int fd)
+{
+	static struct function buf[512];
+	int64_t end = now_ns() + WAIT_NS, left;
+	size_t have = 0;
+	bool room = true;
+
+	while (room && (left = end - now_ns()) > 0) {
+		struct pollfd p = { fd, POLLIN, 0 };
+		ssize_t got;
+		size_t n;
+
+		if (poll(&p, 1, left / NS_PER_MS + 1) <= 0)
+			continue;
+		got = read(fd, (char *)buf + have, sizeof(buf) - have);
+		if (got <= 0 && errno != EINTR)
+			break;
+		have += got > 0 ? got : 0;
+		n = have / sizeof(*buf);
+		for (size_t i = 0; i < n && room; i++)
+			room = add(s, &buf[i]);
+		have -= n * sizeof(*buf);
+		memmove(buf, buf + n, have);
 	}
 }
 
@@ -63,44 +185,29 @@ static int by_address(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
-static void read_file(struct symbols *s, Elf *elf, uint64_t entry)
-{
-	Elf_Scn *scn = NULL;
-	GElf_Ehdr ehdr;
-	GElf_Shdr head;
-
-	if (!gelf_getehdr(elf, &ehdr))
-		return;
-	s->bias = entry - ehdr.e_entry;
-	if (s->bias & 0xfff)
-		return; /* another program, by exec */
-	while ((scn = elf_nextscn(elf, scn)))
-		if (gelf_getshdr(scn, &head) &&
-		    (head.sh_type == SHT_SYMTAB || head.sh_type == SHT_DYNSYM))
-			read_table(s, elf, scn, &head);
-	qsort(s->function, s->n, sizeof(*s->function), by_address);
-}
-
-struct symbols *symbols_open(pid_t pid, const char *path, uint64_t entry)
+struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 {
 	struct symbols *s = calloc(1, sizeof(*s));
-	char exe[64];
-	Elf *elf;
-	int fd;
+	int fds[2];
+	pid_t pid;
 
-	if (!s)
+	if (!s || pipe2(fds, O_CLOEXEC)) {
+		free(s);
 		return NULL;
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
-	fd = open(exe, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-	elf_version(EV_CURRENT);
-	elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ, NULL);
-	if (elf)
-		read_file(s, elf, entry);
-	elf_end(elf);
-	if (fd >= 0)
-		close(fd);
+	}
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		child(fds[1], exe, path, entry);
+	}
+	close(fds[1]);
+	if (pid > 0) {
+		read_functions(s, fds[0]);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, WNOHANG); /* it may hang in the kernel */
+	}
+	close(fds[0]);
+	qsort(s->function, s->n, sizeof(*s->function), by_address);
 	if (s->n)
 		return s;
 	symbols_close(s);
@@ -111,8 +218,6 @@ void symbols_close(struct symbols *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n; i++)
-		free(s->function[i].name);
 	free(s->function);
 	free(s);
 }
@@ -131,7 +236,7 @@ void symbols_name(const struct symbols *s, uint64_t address, char *buf,
 		else
 			high = mid;
 	}
-	if (low && at < s->function[low - 1].at + s->function[low - 1].size)
+	if (low && at - s->function[low - 1].at < s->function[low - 1].size)
 		snprintf(buf, size, "%s", s->function[low - 1].name);
 	else
 		snprintf(buf, size, "%#" PRIx64, at);

@@ -7,13 +7,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define SYMBOL_NAME 64 /* longer names are cut */
+
 struct symbols;
 
 /*
- * Those of the program that has its entry point at `entry`: by /proc/PID/exe
- * or, once it has ended, by its path. NULL: cannot be read.
+ * Those of the program that has its entry point at `entry`. exe: a descriptor
+ * of its file, perhaps by O_PATH, which stays the caller's; or -1: path names
+ * it. The file may be anybody's. NULL: cannot be read.
  */
-struct symbols *symbols_open(pid_t pid, const char *path, uint64_t entry);
+struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
 void symbols_close(struct symbols *);
 
 /* Into buf, e.g. "handle", or "0x1234" as addr2line takes it. NULL symbols: the

@@ -9,12 +9,16 @@
  * before it could be readied, so it is in the copies if the other event is, or
  * the other event is later than the time taken and waits for the next round.
  *
- * Memory: a buffer of two rings' size for each worker that has written.
+ * Pages are other programs' (pages.h): what a header says is copied and checked
+ * once; times are made to fit what is possible; a ring whose numbers cannot be
+ * ends its page. Memory: a buffer of two rings' size for each worker that has
+ * written, within bounds for each process and for all.
  */
 #define _GNU_SOURCE
 #include "trace_pages.h"
+#include "../lib/text.h"
 #include "../lib/tool.h"
-#include "user_stats.h"
+#include "pages.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,26 +29,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIDS (1 << 22)
+#define PIDS	    (1 << 22)
+#define RINGS_MAX   4096
+#define EVENTS_MAX  65536
+#define OF_ONE_MAX  4		 /* pages of one process, at a time */
+#define BYTES_MAX   (256u << 20) /* of buffers, for one process */
+#define BYTES_ALL   (768u << 20)
+#define RATE_MAX    2000 /* events a ring can be written in a us, and more */
+#define REFUSED_MAX 64
+#define FIND_ALL_NS (100 * NS_PER_MS)
 
 struct reading {
-	uint64_t tail; /* number of the next event */
-	uint64_t lost; /* before the next one in buf */
-	int64_t last_ns;
+	uint64_t tail;		      /* number of the next event */
+	uint64_t lost;		      /* before the next one in buf */
+	int64_t last_ns;	      /* of the last one given out */
+	int64_t copied_ns;	      /* of the last one in buf */
 	struct urt__trace_event *buf; /* NULL: it never had any */
 	unsigned n, pos, cap;
 };
 
 struct run {
 	struct urt__trace_page *page; /* NULL: a free place */
-	size_t size;
+	struct page_map map;	      /* not of ours */
+	struct trace_head *head;
 	unsigned number;
-	pid_t pid;
-	unsigned used; /* rings below this one may have events */
-	char *path;    /* to be removed at the end; or NULL */
-	dev_t dev;
-	ino_t ino;
+	pid_t pid;	  /* 0: not known */
+	unsigned used;	  /* rings below this one may have events */
+	uint64_t bytes;	  /* of buffers */
 	int64_t until_ns; /* as we last set it */
+	int64_t from_ns;  /* nothing of it can be older */
+	int64_t read_ns;  /* last time */
 	bool ours;	  /* mapped by us */
 	bool ended;	  /* its process has; read once more, then given up */
 	struct reading *ring;
@@ -53,64 +67,121 @@ struct run {
 struct trace_pages {
 	struct run run[TRACE_PAGES_MAX];
 	unsigned runs, missed;
-	uint64_t lost;
+	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
+	const char *why;
+	uint64_t lost, bytes;
 	bool any_lost; /* which was not given out yet */
-	int64_t moment_ns;
-	char *dir;
+	int64_t moment_ns, begun_ns;
+	struct page_inbox *inbox;
 	uint8_t *looked_at; /* by PID: how often, for finding all */
 };
 
-/* A file of another version, or half made: believe nothing. */
-static bool plausible(const struct urt__trace_page *p, size_t size)
+static bool plausible(const struct urt__trace_page *h, uint64_t size)
 {
-	return size > sizeof(*p) &&
-	       __atomic_load_n(&p->magic, __ATOMIC_ACQUIRE) ==
-		       URT__TRACE_MAGIC &&
-	       p->event_size == sizeof(struct urt__trace_event) && p->events &&
-	       !(p->events & (p->events - 1)) && p->events <= 1 << 20 &&
-	       p->rings && p->rings <= 4096 &&
-	       urt__trace_size(p->rings, p->events) <= size &&
-	       p->events_offset <= size &&
-	       (size_t)p->rings * p->events * p->event_size <=
-		       size - p->events_offset;
+	uint64_t heads = sizeof(*h) +
+			 (uint64_t)h->rings * sizeof(struct urt__trace_ring);
+
+	return h->event_size == sizeof(struct urt__trace_event) && h->events &&
+	       !(h->events & (h->events - 1)) && h->events <= EVENTS_MAX &&
+	       h->rings && h->rings <= RINGS_MAX &&
+	       h->events_offset % sizeof(uint64_t) == 0 &&
+	       h->events_offset >= heads && h->events_offset <= size &&
+	       (uint64_t)h->rings * h->events * h->event_size <=
+		       size - h->events_offset;
 }
 
-static bool add(struct trace_pages *t, const struct run *found)
+/* A copy of what it says of itself; NULL: it is not to be believed. */
+static struct trace_head *head_of(const struct urt__trace_page *p,
+				  uint64_t size, uint32_t *own_pid)
 {
+	struct trace_head *h = NULL;
+	struct urt__trace_page copy;
+
+	if (size < sizeof(copy) ||
+	    __atomic_load_n(&p->magic, __ATOMIC_ACQUIRE) != URT__TRACE_MAGIC)
+		return NULL;
+	memcpy(&copy, p, sizeof(copy));
+	if (!plausible(&copy, size) || !(h = calloc(1, sizeof(*h))))
+		return NULL;
+	h->shape = urt__trace_shape(&copy);
+	h->entry = copy.entry;
+	h->exe_fd = -1;
+	memcpy(h->exe, copy.exe, sizeof(h->exe) - 1);
+	for (unsigned i = 0; i < URT__TRACE_REASONS; i++)
+		text_copy(h->reason[i], sizeof(h->reason[i]), copy.reason[i],
+			  sizeof(copy.reason[i]));
+	*own_pid = copy.pid;
+	return h;
+}
+
+/* Each page is counted once, however often it is found. */
+static void refuse(struct trace_pages *t, ino_t page, const char *why)
+{
+	t->why = why;
+	for (unsigned i = 0; i < REFUSED_MAX; i++)
+		if (t->refused[i] == page)
+			return;
+	t->refused[t->missed++ % REFUSED_MAX] = page;
+}
+
+static unsigned pages_of(const struct trace_pages *t, pid_t pid)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
+		n += t->run[i].page && t->run[i].ours && t->run[i].pid == pid;
+	return n;
+}
+
+static bool add(struct trace_pages *t, const struct run *found, bool from_start)
+{
+	if (found->ours && pages_of(t, found->pid) >= OF_ONE_MAX) {
+		refuse(t, found->map.ino,
+		       "one process has more pages than runs it can have");
+		return false;
+	}
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
 		struct run *r = &t->run[i];
 
 		if (r->page)
 			continue;
 		*r = *found;
-		r->ring = calloc(r->page->rings, sizeof(*r->ring));
-		if (!r->ring)
+		r->ring = calloc(r->head->shape.rings, sizeof(*r->ring));
+		if (!r->ring) {
+			r->page = NULL;
 			break;
+		}
 		/* A ring that was written before we came is not lost. */
-		for (unsigned k = 0; !r->path && k < r->page->rings; k++)
+		for (unsigned k = 0; !from_start && k < r->head->shape.rings;
+		     k++)
 			r->ring[k].tail = __atomic_load_n(
 				&r->page->ring[k].head, __ATOMIC_ACQUIRE);
+		r->from_ns = from_start ? t->begun_ns : now_ns();
+		r->read_ns = r->from_ns;
 		r->number = t->runs++;
 		return true;
 	}
-	t->missed++;
+	refuse(t, found->map.ino, "too many programs at a time");
 	return false;
 }
 
 bool trace_pages_add(struct trace_pages *t, struct urt__trace_page *p)
 {
-	struct run r = { .page = p,
-			 .pid = p->pid,
-			 .size = urt__trace_size(p->rings, p->events) };
+	uint32_t own;
+	struct run r = {
+		.page = p,
+		.pid = p->pid,
+		.head = head_of(p, urt__trace_size(p->rings, p->events), &own)
+	};
 
-	return add(t, &r);
+	return r.head && add(t, &r, false);
 }
 
-static bool known(const struct trace_pages *t, const struct stat *st)
+static bool known(const struct trace_pages *t, ino_t ino)
 {
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
 		if (t->run[i].page && t->run[i].ours &&
-		    t->run[i].dev == st->st_dev && t->run[i].ino == st->st_ino)
+		    t->run[i].map.ino == ino)
 			return true;
 	return false;
 }
@@ -134,38 +205,40 @@ static uint32_t own_pid(pid_t pid)
 	return own;
 }
 
-/* pid: whose it must be, or 0. True: it is a page that is known now. */
-static bool add_file(struct trace_pages *t, const char *path, pid_t pid,
-		     bool remove)
+static int open_exe(pid_t pid)
 {
-	struct run r = { .ours = true };
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct stat st;
+	char path[64];
 
-	if (fd < 0 || fstat(fd, &st) || !st.st_size || known(t, &st)) {
-		if (fd >= 0)
-			close(fd);
-		return fd >= 0;
-	}
-	r.size = st.st_size;
-	r.dev = st.st_dev;
-	r.ino = st.st_ino;
-	r.page = mmap(NULL, r.size, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_NORESERVE, fd, 0);
-	close(fd);
-	if (r.page == MAP_FAILED)
-		return false;
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return pid ? open(path, O_PATH | O_CLOEXEC) : -1;
+}
+
+/* sent: by a process that we started; else found in pid, whose it must be. */
+static void add_fd(struct trace_pages *t, int fd, pid_t pid, bool sent)
+{
+	struct run r = { .ours = true, .pid = pid };
+	struct stat st;
+	uint32_t own = 0;
+	const char *bad = NULL;
+
+	if (fstat(fd, &st) || known(t, st.st_ino))
+		return;
+	bad = page_map(fd, SIZE_MAX / 2, true, &r.map);
+	r.page = r.map.at;
+	if (!bad && !(r.head = head_of(r.page, r.map.size, &own)))
+		bad = "its trace page is not plausible";
 	/* A forked child has its parent's open. */
-	if (plausible(r.page, r.size) &&
-	    (!pid || r.page->pid == own_pid(pid))) {
-		r.pid = pid ? pid : (pid_t)r.page->pid;
-		r.path = remove ? strdup(path) : NULL;
-		if (add(t, &r))
-			return true;
-		free(r.path);
+	if (!bad && (sent || own == own_pid(pid))) {
+		r.head->exe_fd = open_exe(pid);
+		if (add(t, &r, sent))
+			return;
 	}
-	munmap(r.page, r.size);
-	return false;
+	if (bad)
+		refuse(t, st.st_ino, bad);
+	if (r.head && r.head->exe_fd >= 0)
+		close(r.head->exe_fd);
+	free(r.head);
+	page_unmap(&r.map);
 }
 
 /* ---- finding ---- */
@@ -176,11 +249,11 @@ struct owner {
 };
 
 /* There may be several: one for each run. */
-static bool add_found(const char *path, void *arg)
+static bool add_found(int fd, void *arg)
 {
 	const struct owner *o = arg;
 
-	add_file(o->pages, path, o->pid, false);
+	add_fd(o->pages, fd, o->pid, false);
 	return false;
 }
 
@@ -188,19 +261,20 @@ void trace_pages_find(struct trace_pages *t, pid_t pid)
 {
 	struct owner o = { t, pid };
 
-	user_stats_each_file(pid, URT__TRACE_NAME, add_found, &o);
+	pages_each(pid, URT__TRACE_NAME, add_found, &o, NULL);
 }
 
 /* Each process twice, as a run may begin a while after its process; then only
  * new ones: a process may have many descriptors. */
 void trace_pages_find_all(struct trace_pages *t)
 {
+	int64_t end = now_ns() + FIND_ALL_NS;
 	DIR *d = opendir("/proc");
 	struct dirent *e;
 
 	if (!t->looked_at)
 		t->looked_at = calloc(PIDS, 1);
-	while (d && t->looked_at && (e = readdir(d))) {
+	while (d && t->looked_at && now_ns() < end && (e = readdir(d))) {
 		long pid = atol(e->d_name);
 
 		if (pid <= 0 || pid >= PIDS || t->looked_at[pid] >= 2)
@@ -214,33 +288,19 @@ void trace_pages_find_all(struct trace_pages *t)
 
 bool trace_pages_launching(struct trace_pages *t)
 {
-	/* In memory, if possible: a disk's writing back would stop writers. */
-	t->dir = strdup("/dev/shm/urt-trace.XXXXXX");
-	if (t->dir && !mkdtemp(t->dir)) {
-		free(t->dir);
-		t->dir = strdup("/tmp/urt-trace.XXXXXX");
-		if (t->dir && !mkdtemp(t->dir)) {
-			free(t->dir);
-			t->dir = NULL;
-		}
-	}
-	return t->dir && !setenv(URT__TRACE_DIR_ENV, t->dir, 1);
+	t->inbox = page_inbox_open(URT__TRACE_TO_ENV);
+	return t->inbox;
 }
 
 void trace_pages_find_launched(struct trace_pages *t)
 {
-	DIR *d = t->dir ? opendir(t->dir) : NULL;
-	char path[600];
-	struct dirent *e;
+	pid_t pid;
+	int fd;
 
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", t->dir, e->d_name);
-		add_file(t, path, 0, true);
+	while (t->inbox && (fd = page_inbox_next(t->inbox, &pid)) >= 0) {
+		add_fd(t, fd, pid, true);
+		close(fd);
 	}
-	if (d)
-		closedir(d);
 }
 
 /* ---- reading ---- */
@@ -258,29 +318,72 @@ static void renew(struct run *r, int64_t now_ns_)
 		;
 }
 
+static bool make_buffer(struct trace_pages *t, struct run *r, unsigned i)
+{
+	struct reading *g = &r->ring[i];
+	uint64_t bytes;
+
+	if (g->buf)
+		return true;
+	g->cap = 2 * r->head->shape.events;
+	bytes = g->cap * sizeof(*g->buf);
+	if (r->bytes + bytes > BYTES_MAX || t->bytes + bytes > BYTES_ALL) {
+		t->why = "its rings need too much memory";
+		return false;
+	}
+	g->buf = malloc(bytes);
+	if (!g->buf)
+		return false; /* overwritten, and counted then */
+	r->bytes += bytes;
+	t->bytes += bytes;
+	if (i >= r->used)
+		r->used = i + 1;
+	return true;
+}
+
+/* Times that cannot be are made to fit: a timeline must not reach to the boot,
+ * nor events wait for a time that never comes. */
+static void fit_times(struct run *r, struct reading *g,
+		      struct urt__trace_event *e, unsigned n, int64_t now)
+{
+	int64_t least = g->copied_ns > r->from_ns ? g->copied_ns : r->from_ns;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (e[i].ns > now)
+			e[i].ns = now;
+		if (e[i].ns < least)
+			e[i].ns = least;
+		least = e[i].ns;
+	}
+	g->copied_ns = least;
+}
+
 /* False: more than half of the ring was new. */
 static bool read_ring(struct trace_pages *t, struct run *r, unsigned i)
 {
 	struct urt__trace_page *p = r->page;
+	const struct urt__trace_shape *shape = &r->head->shape;
 	struct reading *g = &r->ring[i];
-	uint64_t lost = 0;
+	uint64_t lost = 0, before = g->tail;
+	int64_t now;
 	unsigned n;
 
-	if (__atomic_load_n(&p->ring[i].head, __ATOMIC_RELAXED) == g->tail)
+	if (__atomic_load_n(&p->ring[i].head, __ATOMIC_RELAXED) == g->tail ||
+	    !make_buffer(t, r, i))
 		return true;
-	if (!g->buf) {
-		g->cap = 2 * p->events;
-		g->buf = malloc(g->cap * sizeof(*g->buf));
-		if (!g->buf)
-			return true; /* overwritten, and counted then */
-		if (i >= r->used)
-			r->used = i + 1;
-	}
 	memmove(g->buf, g->buf + g->pos, (g->n - g->pos) * sizeof(*g->buf));
 	g->n -= g->pos;
 	g->pos = 0;
-	n = urt__trace_read(p, i, &g->tail, g->buf + g->n, g->cap - g->n,
+	n = urt__trace_read(p, shape, i, &g->tail, g->buf + g->n, g->cap - g->n,
 			    &lost);
+	now = now_ns();
+	if (r->ours && (g->tail - before) / RATE_MAX >
+			       (uint64_t)(now - r->read_ns + NS_PER_S) / 1000) {
+		t->why = "more events than a thread can write: not believed";
+		r->ended = true;
+		return true;
+	}
+	fit_times(r, g, g->buf + g->n, n, now);
 	if (lost && g->n) { /* in the middle: what came before is given up */
 		g->lost += g->n;
 		memmove(g->buf, g->buf + g->n, n * sizeof(*g->buf));
@@ -289,12 +392,12 @@ static bool read_ring(struct trace_pages *t, struct run *r, unsigned i)
 	g->lost += lost;
 	t->any_lost |= lost;
 	g->n += n;
-	return n < p->events / 2;
+	return n < shape->events / 2;
 }
 
 static bool is_over(const struct run *r)
 {
-	return r->ours && kill(r->pid, 0) && errno == ESRCH;
+	return r->ours && r->pid && kill(r->pid, 0) && errno == ESRCH;
 }
 
 bool trace_pages_read(struct trace_pages *t)
@@ -305,13 +408,14 @@ bool trace_pages_read(struct trace_pages *t)
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
 		struct run *r = &t->run[i];
 
-		if (!r->page)
+		if (!r->page || r->ended)
 			continue;
 		ended = is_over(r); /* before its last events are read */
 		renew(r, t->moment_ns);
-		for (unsigned k = 0; k < r->page->rings; k++)
+		for (unsigned k = 0; k < r->head->shape.rings && !r->ended; k++)
 			calm &= read_ring(t, r, k);
-		r->ended = ended;
+		r->ended |= ended;
+		r->read_ns = now_ns();
 	}
 	return calm;
 }
@@ -321,20 +425,20 @@ int64_t trace_pages_moment(const struct trace_pages *t)
 	return t->moment_ns;
 }
 
-static void give_up(struct run *r)
+static void give_up(struct trace_pages *t, struct run *r)
 {
 	if (r->until_ns)
 		__atomic_compare_exchange_n(&r->page->until_ns, &r->until_ns, 0,
 					    false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < r->page->rings; i++)
+	for (unsigned i = 0; i < r->head->shape.rings; i++)
 		free(r->ring[i].buf);
+	t->bytes -= r->bytes;
 	free(r->ring);
-	if (r->path)
-		unlink(r->path);
-	free(r->path);
-	if (r->ours)
-		munmap(r->page, r->size);
+	if (r->head->exe_fd >= 0)
+		close(r->head->exe_fd);
+	free(r->head);
+	page_unmap(&r->map);
 	r->page = NULL;
 }
 
@@ -378,7 +482,7 @@ static bool next_over(struct trace_pages *t, struct trace_seen *s)
 		*s = (struct trace_seen){ .kind = TRACE_OVER,
 					  .run = r->number,
 					  .ns = t->moment_ns };
-		give_up(r);
+		give_up(t, r);
 		return true;
 	}
 	return false;
@@ -400,7 +504,7 @@ static bool next_lost(struct trace_pages *t, struct trace_seen *s)
 						  .run = r->number,
 						  .ring = k,
 						  .pid = r->pid,
-						  .page = r->page,
+						  .head = r->head,
 						  .ns = g->last_ns,
 						  .lost = g->lost };
 			t->lost += g->lost;
@@ -428,7 +532,10 @@ bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 	*s = (struct trace_seen){ .run = r->number,
 				  .ring = g - r->ring,
 				  .pid = r->pid,
-				  .page = r->page,
+				  .head = r->head,
+				  .tid = __atomic_load_n(
+					  &r->page->ring[g - r->ring].tid,
+					  __ATOMIC_RELAXED),
 				  .ns = g->buf[g->pos].ns,
 				  .event = g->buf[g->pos] };
 	g->last_ns = s->ns;
@@ -440,7 +547,11 @@ bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 
 struct trace_pages *trace_pages_new(void)
 {
-	return calloc(1, sizeof(struct trace_pages));
+	struct trace_pages *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->begun_ns = now_ns();
+	return t;
 }
 
 uint64_t trace_pages_lost(const struct trace_pages *t)
@@ -458,17 +569,19 @@ unsigned trace_pages_missed(const struct trace_pages *t)
 	return t->missed;
 }
 
+const char *trace_pages_why(const struct trace_pages *t)
+{
+	return t->why;
+}
+
 void trace_pages_free(struct trace_pages *t)
 {
 	if (!t)
 		return;
-	trace_pages_find_launched(t); /* and so removes them, too */
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
 		if (t->run[i].page)
-			give_up(&t->run[i]);
-	if (t->dir)
-		rmdir(t->dir);
-	free(t->dir);
+			give_up(t, &t->run[i]);
+	page_inbox_close(t->inbox);
 	free(t->looked_at);
 	free(t);
 }

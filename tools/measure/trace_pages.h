@@ -14,6 +14,15 @@
 
 struct trace_pages;
 
+/* What a page said of itself when it was found, checked and made printable. */
+struct trace_head {
+	struct urt__trace_shape shape;
+	uint64_t entry;		   /* where the program's entry point is */
+	char exe[URT__TRACE_PATH]; /* its file, as it says */
+	int exe_fd; /* its file, by O_PATH, as the kernel says; or -1 */
+	char reason[URT__TRACE_REASONS][URT__TRACE_REASON_LEN];
+};
+
 enum trace_seen_kind {
 	TRACE_EVENT,
 	TRACE_LOST, /* events of that ring, between the last one and the next */
@@ -29,7 +38,8 @@ struct trace_seen {
 	pid_t pid;
 	uint64_t lost; /* so many */
 	struct urt__trace_event event;
-	const struct urt__trace_page *page; /* but with TRACE_OVER */
+	const struct trace_head *head; /* but with TRACE_OVER */
+	uint32_t tid;		       /* of the ring's worker */
 };
 
 /* NULL: out of memory. */
@@ -38,8 +48,8 @@ struct trace_pages *trace_pages_new(void);
 void trace_pages_free(struct trace_pages *);
 
 /*
- * A directory for programs that are started from now on, which the environment
- * tells them: they trace from their first event. False: could not be made.
+ * Programs that are started from now on send their pages (pages.h): they trace
+ * from their first event. False: not possible.
  */
 bool trace_pages_launching(struct trace_pages *);
 
@@ -71,5 +81,7 @@ uint64_t trace_pages_lost(const struct trace_pages *);
 /* How many runs were ever found, and those for which there was no place. */
 unsigned trace_pages_runs(const struct trace_pages *);
 unsigned trace_pages_missed(const struct trace_pages *);
+/* Why the last one was not read, or not to its end; NULL: all were. */
+const char *trace_pages_why(const struct trace_pages *);
 
 #endif

@@ -1,111 +1,129 @@
 // SPDX-License-Identifier: MIT
-/* Finding, mapping and adding up counters pages; see user_stats.h. */
+/*
+ * Reading counters pages; see user_stats.h. A page is another program's, which
+ * may be of another version, half written, or lie (pages.h): its header is
+ * copied and checked once; and counters only ever grow, so a page of which one
+ * goes back is believed no more.
+ */
 #define _GNU_SOURCE
 #include "user_stats.h"
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include "../lib/text.h"
+#include "pages.h"
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* A page may be another version's, or half written: believe nothing. */
-static bool plausible(const struct urt__stats_page *p, size_t size)
+/* More than any run of ours has; what claims more is not read. */
+#define PAGE_MAX_BYTES (64u << 20)
+#define SLOTS_MAX      16384
+#define PAGES_MAX      4096 /* of programs that we started, at a time */
+#define SWEEP_AT       64
+
+struct user_page {
+	struct page_map map;
+	pid_t pid; /* whose it is; 0: not known */
+	uint32_t header_size, slot_size;
+	uint32_t room; /* for so many slots; how many are used may grow */
+	unsigned n;    /* counters */
+	char name[USER_STATS_MAX][URT__STATS_NAME_LEN];
+	uint64_t last[USER_STATS_MAX];
+	const char *bad;
+};
+
+/* The header without the names, of which there may be more or less than ours. */
+#define FIXED offsetof(struct urt__stats_page, name)
+
+static bool plausible(const struct urt__stats_page *h, uint64_t size)
 {
-	return size >= sizeof(*p) - sizeof(p->name) &&
-	       __atomic_load_n(&p->magic, __ATOMIC_ACQUIRE) ==
-		       URT__STATS_MAGIC &&
-	       p->header_size <= size &&
-	       sizeof(*p) - sizeof(p->name) +
-			       (size_t)p->counters * URT__STATS_NAME_LEN <=
-		       p->header_size &&
-	       (size_t)(p->counters + p->ops) * sizeof(uint64_t) <=
-		       p->slot_size &&
-	       (size_t)p->slots * p->slot_size <= size - p->header_size;
+	uint64_t header = h->header_size, slot = h->slot_size;
+	uint64_t cells = (uint64_t)h->counters + h->ops;
+
+	return header <= size && header % sizeof(uint64_t) == 0 &&
+	       FIXED + (uint64_t)h->counters * URT__STATS_NAME_LEN <= header &&
+	       slot % sizeof(uint64_t) == 0 && slot >= sizeof(uint64_t) &&
+	       cells * sizeof(uint64_t) <= slot && h->slots &&
+	       h->slots * slot <= size - header;
 }
 
-static size_t page_size(const struct urt__stats_page *p)
+static const char *page_check(struct user_page *u)
 {
-	return p->header_size + (size_t)p->slots * p->slot_size;
-}
+	const struct urt__stats_page *p = u->map.at;
+	struct urt__stats_page head;
 
-static struct urt__stats_page *map_fd(int fd)
-{
-	struct stat st;
-	void *p;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) || !st.st_size) {
-		close(fd);
-		return NULL;
-	}
-	p = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (p == MAP_FAILED)
-		return NULL;
-	if (plausible(p, st.st_size))
-		return p;
-	munmap(p, st.st_size);
+	if (u->map.size < sizeof(head))
+		return "its counters page is too small";
+	if (__atomic_load_n(&p->magic, __ATOMIC_ACQUIRE) != URT__STATS_MAGIC)
+		return "its counters page is of another version";
+	memcpy(&head, p, sizeof(head));
+	if (!plausible(&head, u->map.size))
+		return "its counters page is not plausible";
+	u->header_size = head.header_size;
+	u->slot_size = head.slot_size;
+	u->room = (u->map.size - u->header_size) / u->slot_size;
+	if (u->room > SLOTS_MAX)
+		u->room = SLOTS_MAX;
+	u->n = head.counters < USER_STATS_MAX ? head.counters : USER_STATS_MAX;
+	for (unsigned i = 0; i < u->n; i++)
+		text_copy(u->name[i], sizeof(u->name[i]),
+			  (const char *)p + FIXED + i * URT__STATS_NAME_LEN,
+			  URT__STATS_NAME_LEN);
 	return NULL;
 }
 
-struct urt__stats_page *user_stats_map_file(const char *path)
+static struct user_page *page_of_fd(int fd, pid_t pid, const char **why)
 {
-	return map_fd(open(path, O_RDONLY | O_CLOEXEC));
+	struct user_page *u = calloc(1, sizeof(*u));
+	const char *bad;
+
+	if (!u)
+		return NULL;
+	u->pid = pid;
+	bad = page_map(fd, PAGE_MAX_BYTES, false, &u->map);
+	if (!bad)
+		bad = page_check(u);
+	if (!bad)
+		return u;
+	if (why)
+		*why = bad;
+	user_page_free(u);
+	return NULL;
 }
 
-void user_stats_each_file(pid_t pid, const char *name,
-			  bool (*found)(const char *path, void *arg), void *arg)
+void user_page_free(struct user_page *u)
 {
-	char path[64], target[300];
-	bool enough = false;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	d = opendir(path);
-	while (d && !enough && (e = readdir(d))) {
-		const char *at;
-		ssize_t n;
-
-		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid,
-			 e->d_name);
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0)
-			continue;
-		target[n] = '\0';
-		/* /memfd:NAME (deleted), or DIR/NAME.PID.N */
-		at = strstr(target, name);
-		if (at && at > target && (at[-1] == ':' || at[-1] == '/'))
-			enough = found(path, arg);
-	}
-	if (d)
-		closedir(d);
+	if (!u)
+		return;
+	page_unmap(&u->map);
+	free(u);
 }
 
-static bool map_found(const char *path, void *arg)
+ino_t user_page_id(const struct user_page *u)
 {
-	struct urt__stats_page **page = arg;
-
-	*page = user_stats_map_file(path);
-	return *page;
+	return u->map.ino;
 }
 
-struct urt__stats_page *user_stats_map(pid_t pid)
-{
-	struct urt__stats_page *page = NULL;
+struct finding {
+	pid_t pid;
+	struct user_page *page;
+	const char **why;
+};
 
-	user_stats_each_file(pid, URT__STATS_NAME, map_found, &page);
-	return page;
+static bool map_found(int fd, void *arg)
+{
+	struct finding *f = arg;
+
+	f->page = page_of_fd(fd, f->pid, f->why);
+	return f->page;
 }
 
-void user_stats_unmap(struct urt__stats_page *p)
+struct user_page *user_page_of(pid_t pid, const char **why)
 {
-	if (p)
-		munmap(p, page_size(p));
+	struct finding f = { pid, NULL, why };
+
+	pages_each(pid, URT__STATS_NAME, map_found, &f, why);
+	return f.page;
 }
 
 static struct user_counter *find(struct user_stats *s, const char *name)
@@ -120,16 +138,36 @@ static struct user_counter *find(struct user_stats *s, const char *name)
 	return &s->counter[s->n++];
 }
 
-void user_stats_add(struct user_stats *s, const struct urt__stats_page *p)
+static uint64_t sum_of(const struct user_page *u, unsigned c)
 {
-	for (unsigned c = 0; c < p->counters; c++) {
-		struct user_counter *counter = find(s, p->name[c]);
+	const struct urt__stats_page *p = u->map.at;
+	const char *slot = (const char *)p + u->header_size;
+	uint32_t slots = __atomic_load_n(&p->slots, __ATOMIC_ACQUIRE);
+	uint64_t n = 0;
 
-		for (unsigned i = 0; counter && i < p->slots; i++)
-			counter->value += __atomic_load_n(
-				&urt__stats_slot(p, i)->counter[c],
-				__ATOMIC_RELAXED);
+	if (slots > u->room)
+		slots = u->room;
+	for (unsigned i = 0; i < slots; i++, slot += u->slot_size)
+		n += __atomic_load_n((const uint64_t *)slot + c,
+				     __ATOMIC_RELAXED);
+	return n;
+}
+
+void user_stats_add(struct user_stats *s, struct user_page *u)
+{
+	for (unsigned c = 0; c < u->n && !u->bad; c++) {
+		struct user_counter *counter = find(s, u->name[c]);
+		uint64_t n = sum_of(u, c);
+
+		if (n < u->last[c])
+			u->bad =
+				"a counter of its page went back: not believed";
+		else if (counter)
+			counter->value += n;
+		u->last[c] = n;
 	}
+	if (u->bad)
+		s->bad = u->bad;
 }
 
 uint64_t user_stats_get(const struct user_stats *s, const char *name)
@@ -148,6 +186,8 @@ void user_stats_sum(struct user_stats *a, const struct user_stats *b)
 		if (c)
 			c->value += b->counter[i].value;
 	}
+	if (b->bad)
+		a->bad = b->bad;
 }
 
 void user_stats_subtract(struct user_stats *a, const struct user_stats *b)
@@ -156,60 +196,92 @@ void user_stats_subtract(struct user_stats *a, const struct user_stats *b)
 		a->counter[i].value -= user_stats_get(b, a->counter[i].name);
 }
 
-/* ---- the directory ---- */
+/* ---- of programs that we start ---- */
 
-char *user_stats_dir_new(void)
+struct user_pages {
+	struct page_inbox *inbox;
+	struct user_page *page[PAGES_MAX];
+	unsigned n, sweep_at;
+	struct user_stats ended; /* of processes that are gone */
+	bool any;
+	const char *bad;
+};
+
+struct user_pages *user_pages_open(void)
 {
-	char *dir = strdup("/tmp/urt-stats.XXXXXX");
+	struct user_pages *p = calloc(1, sizeof(*p));
 
-	if (!dir || !mkdtemp(dir)) {
-		free(dir);
-		return NULL;
+	if (p && (p->inbox = page_inbox_open(URT__STATS_TO_ENV))) {
+		p->sweep_at = SWEEP_AT;
+		return p;
 	}
-	setenv(URT__STATS_DIR_ENV, dir, 1);
-	return dir;
+	free(p);
+	return NULL;
 }
 
-static unsigned each_page(const char *dir, struct user_stats *s, bool remove)
+int user_pages_fd(const struct user_pages *p)
 {
-	char path[600];
-	struct dirent *e;
-	DIR *d = opendir(dir);
-	unsigned n = 0;
+	return p ? page_inbox_fd(p->inbox) : -1;
+}
 
-	while (d && (e = readdir(d))) {
-		struct urt__stats_page *p;
+/* What processes that have ended counted is final: their pages are not kept. */
+static void sweep(struct user_pages *p)
+{
+	unsigned kept = 0;
 
-		if (strncmp(e->d_name, URT__STATS_NAME,
-			    strlen(URT__STATS_NAME)))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (remove) {
-			unlink(path);
+	for (unsigned i = 0; i < p->n; i++) {
+		struct user_page *u = p->page[i];
+
+		if (!u->pid || !kill(u->pid, 0) || errno != ESRCH) {
+			p->page[kept++] = u;
 			continue;
 		}
-		p = user_stats_map_file(path);
-		if (!p)
-			continue;
-		user_stats_add(s, p);
-		user_stats_unmap(p);
-		n++;
+		user_stats_add(&p->ended, u);
+		user_page_free(u);
 	}
-	if (d)
-		closedir(d);
-	return n;
+	p->n = kept;
+	p->sweep_at = kept + SWEEP_AT;
 }
 
-bool user_stats_dir_read(const char *dir, struct user_stats *s)
+void user_pages_take(struct user_pages *p)
 {
-	return each_page(dir, s, false) > 0;
+	pid_t pid;
+	int fd;
+
+	while ((fd = page_inbox_next(p->inbox, &pid)) >= 0) {
+		struct user_page *u = NULL;
+
+		if (p->n >= p->sweep_at || p->n == PAGES_MAX)
+			sweep(p);
+		if (p->n < PAGES_MAX)
+			u = page_of_fd(fd, pid, &p->bad);
+		else
+			p->bad = "too many programs on uring_rt at a time";
+		close(fd);
+		if (!u)
+			continue;
+		p->page[p->n++] = u;
+		p->any = true;
+	}
 }
 
-void user_stats_dir_free(char *dir)
+bool user_pages_read(struct user_pages *p, struct user_stats *s)
 {
-	if (!dir)
+	user_pages_take(p);
+	user_stats_sum(s, &p->ended);
+	for (unsigned i = 0; i < p->n; i++)
+		user_stats_add(s, p->page[i]);
+	if (p->bad)
+		s->bad = p->bad;
+	return p->any || s->bad;
+}
+
+void user_pages_close(struct user_pages *p)
+{
+	if (!p)
 		return;
-	each_page(dir, NULL, true);
-	rmdir(dir);
-	free(dir);
+	for (unsigned i = 0; i < p->n; i++)
+		user_page_free(p->page[i]);
+	page_inbox_close(p->inbox);
+	free(p);
 }

@@ -18,34 +18,36 @@ struct user_counter {
 struct user_stats {
 	unsigned n;
 	struct user_counter counter[USER_STATS_MAX];
+	const char *bad; /* why a page is not in them; NULL: all are */
 };
 
-/*
- * Calls found(path, arg) for each descriptor of the process whose file is of
- * that name (a memfd, or NAME.PID.N in a directory), until it returns true.
- * path: in /proc, valid during the call.
- */
-void user_stats_each_file(pid_t pid, const char *name,
-			  bool (*found)(const char *path, void *arg),
-			  void *arg);
-
-/* A page, mapped; NULL: that process has none, or none that is ours to see. */
-struct urt__stats_page *user_stats_map(pid_t pid);
-struct urt__stats_page *user_stats_map_file(const char *path);
-void user_stats_unmap(struct urt__stats_page *);
-
-/* Adds what the page says now. */
-void user_stats_add(struct user_stats *, const struct urt__stats_page *);
+/* One page, mapped, as it was when its header was checked. */
+struct user_page;
 
 /*
- * A directory for the pages of the programs that are started from now on; the
- * environment tells them. NULL: could not be made.
+ * The page of a process. NULL: it has none, or none that is ours to see; where
+ * it has one that cannot be believed, *why says so.
  */
-char *user_stats_dir_new(void);
+struct user_page *user_page_of(pid_t, const char **why);
+void user_page_free(struct user_page *);
+/* The same page of the same run? */
+ino_t user_page_id(const struct user_page *);
 
-/* Adds all pages in it. False: there is none. */
-bool user_stats_dir_read(const char *dir, struct user_stats *);
-void user_stats_dir_free(char *dir);
+/* Adds what the page says now; or, if it lies, says so in `bad`. */
+void user_stats_add(struct user_stats *, struct user_page *);
+
+/*
+ * The pages of programs that are started from now on: the environment tells
+ * them where to send them. NULL: not possible.
+ */
+struct user_pages;
+struct user_pages *user_pages_open(void);
+/* To be polled, and user_pages_take to be called then; -1: not now. */
+int user_pages_fd(const struct user_pages *);
+void user_pages_take(struct user_pages *);
+/* Adds all of them. False: there is none. */
+bool user_pages_read(struct user_pages *, struct user_stats *);
+void user_pages_close(struct user_pages *);
 
 uint64_t user_stats_get(const struct user_stats *, const char *name);
 /* a + b, a - b, into a. */

@@ -365,12 +365,14 @@ static int recording_end(struct recording *r, FILE *f, const struct options *o,
 {
 	struct timeline_lost lost = { r->bpf ? r->bpf->bss->dropped : 0, 0 };
 	unsigned runs = 0, missed = 0;
+	const char *why = NULL;
 	int64_t size;
 
 	if (r->pages) {
 		lost.coroutine_events = trace_pages_lost(r->pages);
 		runs = trace_pages_runs(r->pages);
 		missed = trace_pages_missed(r->pages);
+		why = trace_pages_why(r->pages);
 	}
 	recording_close(r);
 	size = timeline_finish(r->timeline, &lost);
@@ -387,6 +389,8 @@ static int recording_end(struct recording *r, FILE *f, const struct options *o,
 			lost.coroutine_events, runs, runs > 1 ? "s" : "");
 	if (missed)
 		fprintf(stderr, ", %u more not traced", missed);
+	if (why)
+		fprintf(stderr, " (%s)", why);
 	fputc('\n', stderr);
 	return code;
 }

@@ -40,6 +40,7 @@ struct worker {
 	uint64_t fn;	  /* its entry */
 	uint64_t last_ns;
 	uint64_t lost; /* since its last event */
+	uint32_t tid;
 	bool named, open;
 };
 
@@ -52,7 +53,7 @@ struct run {
 	struct function_name name[NAMES];
 	struct worker *worker; /* by ring */
 	unsigned rings;
-	const struct urt__trace_page *page;
+	const struct trace_head *head;
 };
 
 /* By a hash of pid and user_data; a later one takes the place. */
@@ -96,14 +97,15 @@ static const char *coroutine(struct run *r, uint64_t coro, uint64_t fn,
 static struct run *run_begin(struct run *r, const struct trace_seen *s)
 {
 	memset(r, 0, sizeof(*r));
-	r->worker = calloc(s->page->rings, sizeof(*r->worker));
+	r->worker = calloc(s->head->shape.rings, sizeof(*r->worker));
 	if (!r->worker)
 		return NULL;
 	r->number = s->run + 1;
 	r->pid = s->pid;
-	r->page = s->page;
-	r->rings = s->page->rings;
-	r->symbols = symbols_open(s->pid, s->page->exe, s->page->entry);
+	r->head = s->head;
+	r->rings = s->head->shape.rings;
+	r->symbols =
+		symbols_open(s->head->exe_fd, s->head->exe, s->head->entry);
 	return r;
 }
 
@@ -137,7 +139,7 @@ static uint64_t worker_track(struct coro_timeline *t, struct run *r,
 	r->worker[ring].named = true;
 	if (ring)
 		snprintf(name, sizeof(name), "worker %u (thread %u)", ring - 1,
-			 r->page->ring[ring].tid);
+			 r->worker[ring].tid);
 	d.name = name;
 	d.has_parent_uuid = true;
 	d.parent_uuid = timeline_process(r->pid);
@@ -218,7 +220,7 @@ static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
 				   .category = TIMELINE_CORO_WAIT };
 
 	snprintf(name, sizeof(name), "%.23s",
-		 r->page->reason[e->reason % URT__TRACE_REASONS]);
+		 r->head->reason[e->reason % URT__TRACE_REASONS]);
 	if (e->arg && e->opcode != URT__TRACE_NO_OPCODE)
 		snprintf(name, sizeof(name), "io %s",
 			 uring_op_name(e->opcode, buf));
@@ -414,6 +416,7 @@ void coro_timeline_event(struct coro_timeline *t, const struct trace_seen *s,
 	} else if (s->kind == TRACE_LOST) {
 		lost(t, r, s, s->ns ? ns : 0);
 	} else {
+		r->worker[s->ring].tid = s->tid;
 		if (r->worker[s->ring].lost)
 			sees_again(t, r, s->ring, ns);
 		event(t, r, s, ns);

@@ -360,12 +360,19 @@ static const char *lacks_detail(const struct stat_result *r, enum needs needs)
 	return why ? why : by(r, "bpf") ? NULL : r->why_no_bpf;
 }
 
+const char *stat_why_no_user(const struct stat_result *r)
+{
+	if (r->user.bad)
+		return r->user.bad;
+	return r->has_user ? NULL
+			   : "no counters page: it does not run on uring_rt";
+}
+
 static const char *why_not(const struct stat_result *r, const char *name,
 			   const struct named *f)
 {
-	if (!strcmp(name, "user-switches") && !r->has_user)
-		return "it does not run on uring_rt, or could not write to "
-		       "/tmp";
+	if (!strcmp(name, "user-switches") && stat_why_no_user(r))
+		return stat_why_no_user(r);
 	if ((f->get == f_user || f->get == f_system || f->get == f_cpu) &&
 	    r->user_ns < 0)
 		return r->why_no_cpu;
@@ -421,7 +428,7 @@ static const char *of_one(const struct stat_result *r, const char *name,
 		*value = r->counts.calls.switches_in[named_in(of, syscall_name,
 							      URT_SYSCALLS)];
 	} else if ((of = part(name, "user"))) {
-		why = r->has_user ? NULL : "it does not run on uring_rt";
+		why = stat_why_no_user(r);
 		*value = user_stats_get(&r->user, of);
 	} else if (is_time(name, &on, &p)) {
 		why = lacks(r, TIMES);
@@ -499,7 +506,7 @@ void stat_each_figure(const struct stat_result *r,
 					    i * sizeof(__u64)))
 			f(name, arg);
 	}
-	for (unsigned i = 0; r->has_user && i < r->user.n; i++) {
+	for (unsigned i = 0; !stat_why_no_user(r) && i < r->user.n; i++) {
 		snprintf(name, sizeof(name), "user:%s",
 			 r->user.counter[i].name);
 		f(name, arg);

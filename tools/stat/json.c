@@ -200,7 +200,7 @@ static void json_thread_list(struct json *j, const struct stat_result *r)
 
 static void json_user(struct json *j, const struct stat_result *r)
 {
-	if (!r->has_user) {
+	if (stat_why_no_user(r)) {
 		json_null(j, "user");
 		return;
 	}
@@ -270,10 +270,8 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 	reason(&x, "switches.voluntary", "voluntary");
 	reason(&x, "syscalls", "syscalls");
 	reason(&x, "io_uring", "uring");
-	if (!r->has_user)
-		json_string(j, "user",
-			    "no counters page: it does not run on uring_rt, or "
-			    "could not write to /tmp");
+	if (stat_why_no_user(r))
+		json_string(j, "user", stat_why_no_user(r));
 	if (r->user_ns < 0)
 		json_string(j, "cpu_ns", r->why_no_cpu);
 	if (!r->ops)

@@ -12,7 +12,8 @@
 static void look_at_user(struct session *s, struct user_stats *u)
 {
 	u->n = 0;
-	if (s->user_dir && user_stats_dir_read(s->user_dir, u))
+	u->bad = s->why_no_page;
+	if (s->user_pages && user_pages_read(s->user_pages, u))
 		s->r->has_user = true;
 	for (unsigned i = 0; i < s->o->pids; i++)
 		if (s->page[i]) {

@@ -235,7 +235,9 @@ static void print_user(FILE *f, const struct stat_result *r)
 		"switches", "parks", "yields", "spawns", "steals", "preemptions"
 	};
 
-	if (!r->has_user)
+	if (r->user.bad)
+		fprintf(f, "%16s  in user space: %s\n", "n/a", r->user.bad);
+	if (stat_why_no_user(r))
 		return;
 	fputs("     in user space (uring_rt)\n", f);
 	for (unsigned i = 0; i < ARRAY_LEN(shown); i++)

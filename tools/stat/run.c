@@ -400,10 +400,9 @@ static void session_close(struct session *s)
 		if (s->pidfd[i] >= 0)
 			close(s->pidfd[i]);
 	for (unsigned i = 0; i < s->o->pids; i++)
-		user_stats_unmap(s->page[i]);
+		user_page_free(s->page[i]);
 	close(s->signal_fd);
-	unsetenv(URT__STATS_DIR_ENV);
-	user_stats_dir_free(s->user_dir);
+	user_pages_close(s->user_pages);
 	free(s->thread_base);
 	perf_close(s->perf);
 	counter_close(s->counter);

@@ -31,9 +31,10 @@ struct session {
 	int status;	     /* of its end */
 	struct rusage usage; /* of its whole life */
 	bool child_ended;
-	bool ending;	/* we have asked it to end */
-	char *user_dir; /* pages of what we start */
-	struct urt__stats_page *page[STAT_PIDS_MAX];
+	bool ending;		       /* we have asked it to end */
+	struct user_pages *user_pages; /* of what we start */
+	struct user_page *page[STAT_PIDS_MAX];
+	const char *why_no_page;      /* one of them is not to be believed */
 	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
 	unsigned alive;		      /* of the processes given */
 	int signal_fd;

@@ -77,7 +77,7 @@ struct stat_result {
 	bool live;		/* read while it ran: two counts may differ */
 	struct stat_costs cost;
 
-	bool has_user; /* it runs on uring_rt */
+	bool has_user; /* it runs on uring_rt; see stat_why_no_user */
 	struct user_stats user;
 	double ops; /* to divide by; 0: none */
 
@@ -106,6 +106,9 @@ void stat_result_free(struct stat_result *);
  */
 bool stat_figure(const struct stat_result *, const char *name, double *value,
 		 char why[256]);
+
+/* Why the counters of its runtime cannot be had; NULL: they can. */
+const char *stat_why_no_user(const struct stat_result *);
 
 /* Whether there is a figure of that name at all. */
 bool stat_figure_exists(const char *name);

@@ -97,7 +97,7 @@ bool session_find_processes(struct session *s)
 		s->pidfd[i] = running_process(s->o->pid[i]);
 		if (s->pidfd[i] < 0)
 			return false;
-		s->page[i] = user_stats_map(s->o->pid[i]);
+		s->page[i] = user_page_of(s->o->pid[i], &s->why_no_page);
 		s->alive++;
 	}
 	return true;
@@ -142,7 +142,7 @@ bool session_prepare_command(struct session *s)
 
 	if (!s->o->command)
 		return true;
-	s->user_dir = user_stats_dir_new();
+	s->user_pages = user_pages_open();
 	err = launch(&s->child, s->o->command, &s->old_mask, -1, -1);
 	if (err) {
 		fail("cannot start a process: %s", strerror(-err));

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOTS 32768
+#define SLOTS	32768
+#define LOOK_NS (200 * NS_PER_MS) /* at counters pages, in one refresh */
 
 const char *const top_column_names[COLUMNS] = { "switches", "syscalls", "uring",
 						"user", "cpu" };
@@ -99,9 +100,10 @@ static void add_slot(struct top *t, unsigned i, double s)
 	r->per_s[CPU] += on_cpu / s / 1e7;
 }
 
+/* A page that lies, or a run that is new: nothing is known of this time. */
 static void add_user(struct top *t, struct row *r, double s)
 {
-	struct urt__stats_page *page = user_stats_map(r->pid);
+	struct user_page *page = user_page_of(r->pid, NULL);
 	struct user_stats stats = { 0 };
 	struct user_seen *seen = NULL;
 	uint64_t n;
@@ -109,17 +111,18 @@ static void add_user(struct top *t, struct row *r, double s)
 	if (!page)
 		return;
 	user_stats_add(&stats, page);
-	user_stats_unmap(page);
 	n = user_stats_get(&stats, "switches");
 	for (unsigned i = 0; i < t->nr_seen; i++)
 		if (t->seen[i].pid == r->pid)
 			seen = &t->seen[i];
-	if (seen)
+	if (seen && seen->page == user_page_id(page) && n >= seen->switches)
 		r->per_s[USER] = (n - seen->switches) / s;
-	else if (t->nr_seen < ARRAY_LEN(t->seen))
-		(seen = &t->seen[t->nr_seen++])->pid = r->pid;
-	if (seen)
-		seen->switches = n;
+	if (!seen && t->nr_seen < ARRAY_LEN(t->seen))
+		seen = &t->seen[t->nr_seen++];
+	if (!seen) /* the one not heard of for longest gives way */
+		seen = &t->seen[t->next_seen++ % ARRAY_LEN(t->seen)];
+	*seen = (struct user_seen){ r->pid, user_page_id(page), n };
+	user_page_free(page);
 }
 
 static enum column sort_by;
@@ -150,7 +153,7 @@ void top_refresh(struct top *t)
 		if (!i || t->slot[i].state != URT_THREAD_FREE)
 			add_slot(t, i, s);
 	for (unsigned i = 0; i < t->rows && !t->threads; i++)
-		if (t->row[i].pid)
+		if (t->row[i].pid && now_ns() < now + LOOK_NS)
 			add_user(t, &t->row[i], s);
 	counter_read(t->counter, &counts);
 	t->lost = counts.lost;

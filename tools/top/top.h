@@ -6,6 +6,7 @@
 #include "../measure/counter.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
 
@@ -20,6 +21,7 @@ struct row {
 /* User switches of a process as of the last refresh. */
 struct user_seen {
 	uint32_t pid;
+	ino_t page;
 	uint64_t switches;
 };
 
@@ -29,7 +31,7 @@ struct top {
 	struct urt_thread *before; /* as of the last refresh */
 	struct row *row;
 	struct user_seen seen[64];
-	unsigned slots, rows, nr_seen;
+	unsigned slots, rows, nr_seen, next_seen;
 	uint64_t lost; /* events */
 	int64_t last_ns;
 	enum column sort;

@@ -2,8 +2,8 @@
 /* Making the counters page; its layout and who reads it: stats.h. */
 #define _GNU_SOURCE
 #include "stats.h"
+#include "share.h"
 #include "sys.h"
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,13 +22,6 @@ static size_t header_size(void)
 	return (size + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
 }
 
-static int open_file(void)
-{
-	int fd = urt__sys_file_in(URT__STATS_DIR_ENV, URT__STATS_NAME);
-
-	return fd < 0 ? urt__sys_memfd(URT__STATS_NAME) : fd;
-}
-
 int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 {
 	size_t size = header_size() + slots * sizeof(struct urt__stats_slot);
@@ -36,13 +29,11 @@ int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 	void *map;
 	int fd, err;
 
-	fd = open_file();
+	fd = urt__share_new(URT__STATS_NAME, size);
 	if (fd < 0)
 		return fd;
-	err = urt__sys_ftruncate(fd, size);
-	if (!err)
-		err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE,
-				    MAP_SHARED, fd, 0);
+	err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			    0);
 	if (err) {
 		close(fd);
 		return err;
@@ -57,6 +48,7 @@ int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 		strncpy(p->name[i], names[i], URT__STATS_NAME_LEN - 1);
 	p->pid = getpid();
 	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
+	urt__share_send(fd, URT__STATS_TO_ENV);
 	*out = p;
 	return fd;
 }

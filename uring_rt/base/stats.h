@@ -3,15 +3,15 @@
  * The counters page: how a tool sees the user switches of a running program
  * without stopping or tracing it.
  *
- * A file of fixed layout, mapped shared: a header, then one slot per worker.
+ * Shared memory of fixed layout (share.h): a header, then one slot per worker.
  * Each counter is written by one thread only, by a plain store, and read by
  * anyone at any time; a reader adds up the slots. Slots are cache-line
  * aligned, so counting costs no traffic between CPUs.
  *
  * Where it is: a memfd named "urt-stats", to be found through /proc/PID/fd;
- * or, where the environment names a directory in URT_STATS_DIR, the file
- * urt-stats.PID in it, which outlives the process (`urt stat` does this, so
- * that not even a program of a millisecond is missed).
+ * and it is sent to the socket that the environment names in URT_STATS_TO
+ * (`urt stat` does this, so that not even a program of a millisecond is
+ * missed).
  *
  * The header names the counters, so that a tool of another version can still
  * print what it finds. Counters are only ever added at the end.
@@ -22,9 +22,9 @@
 #include "base.h"
 #include "outside.h"
 
-#define URT__STATS_MAGIC   UINT64_C(0x31737461742d7275) /* "ur-stat1" */
-#define URT__STATS_NAME	   "urt-stats"
-#define URT__STATS_DIR_ENV "URT_STATS_DIR"
+#define URT__STATS_MAGIC  UINT64_C(0x31737461742d7275) /* "ur-stat1" */
+#define URT__STATS_NAME	  "urt-stats"
+#define URT__STATS_TO_ENV "URT_STATS_TO"
 
 /* X(symbol, name) */
 #define URT__STATS(X)                                                     \

@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
 
@@ -116,30 +120,15 @@ int urt__sys_mprotect(void *addr, size_t size, int prot)
 
 int urt__sys_memfd(const char *name)
 {
-	int err = fault(URT__SYS_MEMFD);
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int err = fault(URT__SYS_MEMFD), fd;
 
-	return err ? err : result(memfd_create(name, MFD_CLOEXEC));
-}
-
-int urt__sys_file_in(const char *variable, const char *name)
-{
-	const char *dir = secure_getenv(variable);
-	char path[512];
-	int fd;
-
-	if (!dir || !*dir)
-		return -1;
-	/* A second run of one process must not overwrite the first's. */
-	for (unsigned i = 0; i < 10000; i++) {
-		snprintf(path, sizeof(path), "%s/%s.%d.%u", dir, name, getpid(),
-			 i);
-		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd >= 0)
-			return fd;
-		if (errno != EEXIST)
-			break;
-	}
-	return -1;
+	if (err)
+		return err;
+	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create(name, flags);
+	return result(fd);
 }
 
 ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *v, size_t n,

@@ -77,6 +77,7 @@ int urt__sys_mprotect(void *addr, size_t size, int prot);
 /* process_madvise(2) on ourselves, through our own pidfd. */
 ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *, size_t n,
 				 int advice);
+/* One that can be sealed, and never executed. */
 int urt__sys_memfd(const char *name);
 int urt__sys_ftruncate(int fd, off_t size);
 int urt__sys_eventfd(void);
@@ -102,9 +103,5 @@ void *urt__sys_alloc(size_t size);
 void *urt__sys_zalloc(size_t size);
 void *urt__sys_realloc(void *, size_t size);
 void *urt__sys_alloc_lines(size_t size);
-
-/* A new file name.PID.N in the directory that the environment variable names:
- * what another process is to find. Negative: none is named, or it cannot be. */
-int urt__sys_file_in(const char *variable, const char *name);
 
 #endif

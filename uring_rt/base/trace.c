@@ -2,6 +2,7 @@
 /* Making the trace rings; their layout and protocol: trace.h. */
 #define _GNU_SOURCE
 #include "trace.h"
+#include "share.h"
 #include "sys.h"
 #include <elf.h>
 #include <fcntl.h>
@@ -41,8 +42,8 @@ void urt__trace_init(struct urt__trace_page *p, unsigned rings, uint32_t events)
 		p->exe[0] = '\0';
 }
 
-/* *on: somebody is waiting for the events. -1: a file is not to be had. */
-static int open_file(size_t size, bool *on)
+/* -1: shared memory is not to be had. */
+static int open_shared(size_t size)
 {
 	struct rlimit limit;
 	int fd;
@@ -50,14 +51,7 @@ static int open_file(size_t size, bool *on)
 	/* Else it is SIGXFSZ. */
 	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
 		return -1;
-	fd = urt__sys_file_in(URT__TRACE_DIR_ENV, URT__TRACE_NAME);
-	*on = fd >= 0;
-	if (fd < 0)
-		fd = urt__sys_memfd(URT__TRACE_NAME);
-	if (fd >= 0 && ftruncate(fd, size)) {
-		close(fd);
-		return -1;
-	}
+	fd = urt__share_new(URT__TRACE_NAME, size);
 	return fd < 0 ? -1 : fd;
 }
 
@@ -66,11 +60,10 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 {
 	size_t size = urt__trace_size(rings, URT__TRACE_EVENTS);
 	struct urt__trace_page *p;
-	bool on = false;
 	void *map;
 	int err;
 
-	*fd = open_file(size, &on);
+	*fd = open_shared(size);
 	err = urt__sys_mmap(
 		&map, size, PROT_READ | PROT_WRITE,
 		MAP_NORESERVE |
@@ -85,9 +78,10 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 	urt__trace_init(p, rings, URT__TRACE_EVENTS);
 	for (unsigned i = 0; i < nr_reasons && i < URT__TRACE_REASONS; i++)
 		strncpy(p->reason[i], reasons[i], URT__TRACE_REASON_LEN - 1);
-	if (on)
-		p->until_ns = urt__clock_ns() + 5 * URT__TRACE_LEASE;
 	__atomic_store_n(&p->magic, URT__TRACE_MAGIC, __ATOMIC_RELEASE);
+	/* Somebody is waiting for the events: from the first one on. */
+	if (*fd >= 0 && !urt__share_send(*fd, URT__TRACE_TO_ENV))
+		p->until_ns = urt__clock_ns() + 5 * URT__TRACE_LEASE;
 	*out = p;
 	return 0;
 }
@@ -99,19 +93,39 @@ void urt__trace_close(struct urt__trace_page *p, int fd)
 		close(fd);
 }
 
+struct urt__trace_shape urt__trace_shape(const struct urt__trace_page *p)
+{
+	return (struct urt__trace_shape){ p->rings, p->events,
+					  p->events_offset };
+}
+
+/* The words of event number n of ring i. */
+static const uint64_t *event_words(const struct urt__trace_page *p,
+				   const struct urt__trace_shape *s, unsigned i,
+				   uint64_t n)
+{
+	size_t at = (size_t)i * s->events + (n & (s->events - 1));
+
+	return (const uint64_t *)((const char *)p + s->events_offset) +
+	       at * URT__TRACE_WORDS;
+}
+
 /* Of n copied from number tail on, how many at the start are not to be trusted;
  * more than n: others after them are lost, too. */
-static uint64_t torn(const struct urt__trace_page *p, unsigned i, uint64_t tail)
+static uint64_t torn(const struct urt__trace_page *p,
+		     const struct urt__trace_shape *s, unsigned i,
+		     uint64_t tail)
 {
 	uint64_t head, whole;
 
 	urt__trace_fence(memory_order_acquire);
 	head = __atomic_load_n(&p->ring[i].head, __ATOMIC_RELAXED);
-	whole = head >= p->events ? head - p->events + 1 : 0;
+	whole = head >= s->events ? head - s->events + 1 : 0;
 	return whole > tail ? whole - tail : 0;
 }
 
-unsigned urt__trace_read(const struct urt__trace_page *p, unsigned i,
+unsigned urt__trace_read(const struct urt__trace_page *p,
+			 const struct urt__trace_shape *s, unsigned i,
 			 uint64_t *tail, struct urt__trace_event *out,
 			 unsigned max, uint64_t *lost)
 {
@@ -119,18 +133,18 @@ unsigned urt__trace_read(const struct urt__trace_page *p, unsigned i,
 	uint64_t first = *tail, gone;
 	unsigned n;
 
-	if (head - first > p->events)
-		first = head - p->events;
+	if (head - first > s->events)
+		first = head - s->events;
 	n = head - first < max ? (unsigned)(head - first) : max;
 	for (unsigned k = 0; k < n; k++) {
-		const uint64_t *from = urt__trace_slot(p, i, first + k);
+		const uint64_t *from = event_words(p, s, i, first + k);
 		uint64_t word[URT__TRACE_WORDS];
 
 		for (unsigned j = 0; j < URT__TRACE_WORDS; j++)
 			word[j] = __atomic_load_n(&from[j], __ATOMIC_RELAXED);
 		memcpy(&out[k], word, sizeof(word));
 	}
-	gone = torn(p, i, first);
+	gone = torn(p, s, i, first);
 	*lost += first - *tail + gone;
 	if (gone >= n) {
 		*tail = first + gone;

@@ -3,11 +3,12 @@
  * The trace rings: what every worker did with its coroutines, for a timeline
  * that another process draws (`urt record`). Off, it costs a predicted branch.
  *
- * A file of fixed layout, mapped shared: a header, then a ring of events for
+ * Shared memory of fixed layout (share.h): a header, then a ring of events for
  * each worker and, as number 0, one for all threads that are no workers. A
- * ring's memory is only touched once there are events. Where it is: as the counters
- * page (stats.h), as a memfd named "urt-trace", or in the directory that
- * URT_TRACE_DIR names: then tracing is on from the start.
+ * ring's memory is only touched once there are events. Where it is: as the
+ * counters page (stats.h), as a memfd named "urt-trace"; and where the
+ * environment names a socket in URT_TRACE_TO that takes it, tracing is on from
+ * the start.
  *
  * On and off. A reader writes into until_ns the time until which it wants to
  * have events, and renews that while it reads; 0 is off. The first writer that
@@ -40,11 +41,11 @@
 #include "base.h"
 #include "san.h"
 
-#define URT__TRACE_MAGIC   UINT64_C(0x3165636172747275) /* "urtrace1" */
-#define URT__TRACE_NAME	   "urt-trace"
-#define URT__TRACE_DIR_ENV "URT_TRACE_DIR"
-#define URT__TRACE_EVENTS  32768u	       /* per ring; power of two */
-#define URT__TRACE_LEASE   INT64_C(2000000000) /* ns that until_ns is ahead */
+#define URT__TRACE_MAGIC  UINT64_C(0x3165636172747275) /* "urtrace1" */
+#define URT__TRACE_NAME	  "urt-trace"
+#define URT__TRACE_TO_ENV "URT_TRACE_TO"
+#define URT__TRACE_EVENTS 32768u	      /* per ring; power of two */
+#define URT__TRACE_LEASE  INT64_C(2000000000) /* ns that until_ns is ahead */
 
 #define URT__TRACE_REASONS    32
 #define URT__TRACE_REASON_LEN 24
@@ -145,12 +146,22 @@ static inline void urt__trace_write(struct urt__trace_page *p, unsigned i,
 	__atomic_store_n(&r->head, head + 1, __ATOMIC_RELEASE);
 }
 
+/* Where things are in a page, as a reader has checked and copied it once: what
+ * the page itself says may change at any time. */
+struct urt__trace_shape {
+	uint32_t rings, events;
+	uint64_t events_offset; /* bytes */
+};
+
+struct urt__trace_shape urt__trace_shape(const struct urt__trace_page *);
+
 /*
  * A reader's: copies the events of ring i from number *tail on into out, at
  * most max, and returns how many; *tail is the next one's number then. Those
  * that were overwritten are added to *lost: they come before all in out.
  */
-unsigned urt__trace_read(const struct urt__trace_page *, unsigned i,
+unsigned urt__trace_read(const struct urt__trace_page *,
+			 const struct urt__trace_shape *, unsigned i,
 			 uint64_t *tail, struct urt__trace_event *out,
 			 unsigned max, uint64_t *lost);
 

@@ -51,7 +51,7 @@ static void ask(struct stage *s, struct moment *m)
 		     2.0;
 }
 
-static void look(const struct stage *s, const struct urt__stats_page *page,
+static void look(const struct stage *s, struct user_page *page,
 		 struct moment *m)
 {
 	memset(m, 0, sizeof(*m));
@@ -147,12 +147,12 @@ static bool wait_for_answers(struct stage *s, uint64_t before)
 static void measure_under_load(struct stage *s, struct demo_row *row)
 {
 	static struct moment a, b, asked; /* large */
-	struct urt__stats_page *page;
+	struct user_page *page;
 	bool quick = s->demo->options.mode == DEMO_QUICK, fine;
 
 	if (!stage_wait(s, quick ? WARM_UP_QUICK_NS : WARM_UP_NS) || demo_stop)
 		return;
-	page = user_stats_map(s->server.pid);
+	page = user_page_of(s->server.pid, NULL);
 	__atomic_store_n(&s->shared->recording, 1, __ATOMIC_RELAXED);
 	ask(s, &asked);
 	look(s, page, &a);
@@ -167,7 +167,7 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 		ask(s, &b);
 		add_round(s, row, &a, &b, page);
 	}
-	user_stats_unmap(page);
+	user_page_free(page);
 }
 
 void demo_measure_row(struct demo *d, struct demo_row *row)

@@ -75,13 +75,13 @@ static void count_yields(struct demo *d)
 	char out[64];
 	static struct counts a, b;
 	struct user_stats user = { 0 };
-	char *dir = user_stats_dir_new();
+	struct user_pages *pages = user_pages_open();
 	int64_t begin;
 
 	counter_read(d->counter, &a);
 	begin = now_ns();
-	if (dir && run(d, argv, out, sizeof(out), true) &&
-	    user_stats_dir_read(dir, &user)) {
+	if (pages && run(d, argv, out, sizeof(out), true) &&
+	    user_pages_read(pages, &user)) {
 		costs->counted_s = (now_ns() - begin) / 1e9;
 		counter_read(d->counter, &b);
 		counts_subtract(&b, &a);
@@ -94,8 +94,7 @@ static void count_yields(struct demo *d)
 		snprintf(costs->why_not, sizeof(costs->why_not),
 			 "the run of uring_rt failed (see above)");
 	}
-	unsetenv(URT__STATS_DIR_ENV);
-	user_stats_dir_free(dir);
+	user_pages_close(pages);
 }
 
 void demo_count_switches(struct demo *d)
