@@ -209,9 +209,9 @@ START_TEST(features_can_be_masked_by_the_environment)
 	const char *bad = NULL;
 	unsigned f;
 
-	setenv("URT_FEATURES", "-defer_taskrun,-reg_ring", 1);
+	setenv("URT_FEATURES", "-coop_taskrun,-reg_ring", 1);
 	ck_assert_int_eq(urt__features_wanted(&f, &bad), 0);
-	ck_assert_uint_eq(f, URT__FEATURES_ALL & ~URT__F_DEFER_TASKRUN &
+	ck_assert_uint_eq(f, URT__FEATURES_ALL & ~URT__F_COOP_TASKRUN &
 				     ~URT__F_REG_RING);
 	setenv("URT_FEATURES", "-reg_ring,-nonsense", 1);
 	ck_assert_int_eq(urt__features_wanted(&f, &bad), -EINVAL);

@@ -14,7 +14,9 @@
  * missed).
  *
  * The header names the counters, so that a tool of another version can still
- * print what it finds. Counters are only ever added at the end.
+ * print what it finds. Counters are only ever added at the end. A program that makes
+ * very many threads has one slot for all beyond a number (sched/idle.c): these add
+ * to it what they have counted when they go to sleep.
  */
 #ifndef URT_BASE_STATS_H
 #define URT_BASE_STATS_H
@@ -27,29 +29,34 @@
 #define URT__STATS_TO_ENV "URT_STATS_TO"
 
 /* X(symbol, name) */
-#define URT__STATS(X)                                                     \
-	X(SWITCHES, "switches")	      /* to a coroutine, in user space */ \
-	X(PARKS, "parks")	      /* waits of any kind */             \
-	X(PARKS_IO, "parks_io")	      /* ... for an operation */          \
-	X(PARKS_SLEEP, "parks_sleep") /* ... for a time */                \
-	X(PARKS_CHAN, "parks_chan")   /* ... for a channel */             \
-	X(PARKS_LOCK, "parks_lock")   /* ... for a mutex, group, ... */   \
-	X(PARKS_JOIN, "parks_join")   /* ... for a coroutine's end */     \
-	X(YIELDS, "yields")                                               \
-	X(SPAWNS, "spawns")                                               \
-	X(EXITS, "exits")                                                 \
-	X(STEALS, "steals") /* coroutines taken from another */           \
-	X(WAKES, "wakes")   /* sleeping workers woken */                  \
-	X(PREEMPTIONS, "preemptions")                                     \
-	X(ENTERS, "enters")	  /* io_uring_enter calls */              \
-	X(SUBMITTED, "submitted") /* operations handed to the kernel */   \
-	X(COMPLETED, "completed") /* completions reaped */                \
-	X(SLEEPS, "sleeps")	  /* enters that were ready to block */   \
-	X(TIMERS, "timers")	  /* timers that fired */                 \
-	X(OVERFLOWS, "overflows") /* completion queue was full */         \
-	X(HANDOFFS, "handoffs")	  /* processors taken from the stuck */   \
-	X(DRAINS, "drains")	  /* rings drained by a signal */         \
-	X(BLOCKING, "blocking")	  /* calls on the thread pool */
+#define URT__STATS(X)                                                       \
+	X(SWITCHES, "switches")	      /* to a coroutine, in user space */   \
+	X(PARKS, "parks")	      /* waits of any kind */               \
+	X(PARKS_IO, "parks_io")	      /* ... for an operation */            \
+	X(PARKS_SLEEP, "parks_sleep") /* ... for a time */                  \
+	X(PARKS_CHAN, "parks_chan")   /* ... for a channel */               \
+	X(PARKS_LOCK, "parks_lock")   /* ... for a mutex, group, ... */     \
+	X(PARKS_JOIN, "parks_join")   /* ... for a coroutine's end */       \
+	X(YIELDS, "yields")                                                 \
+	X(SPAWNS, "spawns")                                                 \
+	X(EXITS, "exits")                                                   \
+	X(STEALS, "steals") /* coroutines taken from another */             \
+	X(WAKES, "wakes")   /* sleeping workers woken */                    \
+	X(PREEMPTIONS, "preemptions")                                       \
+	X(ENTERS, "enters")	  /* io_uring_enter calls */                \
+	X(SUBMITTED, "submitted") /* operations handed to the kernel */     \
+	X(COMPLETED, "completed") /* completions reaped */                  \
+	X(SLEEPS, "sleeps")	  /* enters that were ready to block */     \
+	X(TIMERS, "timers")	  /* timers that fired */                   \
+	X(OVERFLOWS, "overflows") /* completion queue was full */           \
+	X(HANDOFFS, "handoffs")	  /* processors taken from the stuck */     \
+	X(DRAINS, "drains")	  /* 0: rings are not drained by signals */ \
+	X(BLOCKING, "blocking")	  /* calls on the thread pool */            \
+	X(HANDOFFS_TOLD,                                                    \
+	  "handoffs_told")    /* ... handoffs, as the kernel told */        \
+	X(RESCUES, "rescues") /* another thread saw to the worker's ring */ \
+	X(TRIES, "tries")     /* calls that were made at once ... */        \
+	X(TRIES_DONE, "tries_done") /* ... and completed at once */
 
 enum urt__stat {
 #define X(symbol, name) URT__STAT_##symbol,
@@ -64,7 +71,36 @@ enum urt__stat {
 struct urt__stats_slot {
 	URT__ALIGNED uint64_t counter[URT__STAT_COUNT];
 	uint64_t op[URT__STATS_OPS];
+	/* How to find the worker's word in its process; see below. */
+	uint64_t word;	  /* its address there */
+	int64_t word_tls; /* where, from the thread pointer on, that is kept */
+	uint32_t tid;	  /* of its thread now; 0: none */
+	uint32_t unused;
 };
+
+/*
+ * Where a worker's thread is, for whoever looks from outside: the monitor, and a
+ * BPF program on sched_switch. Of a thread that goes to sleep in OUT or KERNEL, and
+ * whose attention has not URT__ATT_REVOKE, the processor should go to another one.
+ * The first member of struct urt__worker.
+ */
+struct urt__word {
+	_Atomic uint32_t where;	    /* enum urt__where; its thread writes */
+	_Atomic uint32_t attention; /* URT__ATT_*; anyone */
+	uint32_t index;		    /* of the worker */
+	uint32_t unused;
+};
+
+enum urt__where {
+	URT__OUT,    /* of the runtime: in a coroutine's own code */
+	URT__IN,     /* the runtime: keeps the processor, and does not block */
+	URT__KERNEL, /* in io_uring_enter, to hand over requests */
+	URT__ASLEEP, /* in io_uring_enter, to hand over and to wait */
+};
+
+/* What urt__enter has to see to. */
+#define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
+#define URT__ATT_YIELD	2u /* the time slice is over */
 
 struct urt__stats_page {
 	uint64_t magic;

@@ -14,10 +14,8 @@
 #define URT__FEATURES(X)                                                       \
 	X(SUBMIT_ALL, "submit_all", "5.18",                                    \
 	  "a bad request does not stop the batch behind it")                   \
-	X(SINGLE_ISSUER, "single_issuer", "6.0",                               \
-	  "the kernel skips locking for a ring of one thread")                 \
-	X(DEFER_TASKRUN, "defer_taskrun", "6.1",                               \
-	  "completions are run in batches when the worker asks")               \
+	X(COOP_TASKRUN, "coop_taskrun", "5.19",                                \
+	  "completions wait for the worker's next system call")                \
 	X(NO_SQARRAY, "no_sqarray", "6.6", "one indirection less per request") \
 	X(REG_RING, "reg_ring", "5.18",                                        \
 	  "entering the ring needs no descriptor look-up")                     \

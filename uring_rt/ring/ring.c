@@ -16,9 +16,16 @@
  *   before done is called, and head published before the callbacks of a full
  *   queue could need room.
  *
- * With DEFER_TASKRUN the kernel posts completions only inside our enter: the
- * queue is filled in batches and the worker is never interrupted. SQ_TASKRUN
- * in the ring's flags then says that an enter would find something.
+ * With COOP_TASKRUN the kernel posts completions when the thread enters it, for
+ * whatever reason, or sleeps in it: the queue is filled in batches and the worker
+ * is never interrupted while it computes. SQ_TASKRUN in the ring's flags then says
+ * that an enter would find something. DEFER_TASKRUN, which posts them in our own
+ * enter only, was as fast (HACKING.md), and a thread that blocks in libc would
+ * keep the completions of everybody whose operations it has submitted.
+ *
+ * A ring has one user at a time: its own thread, or, while that is kept out
+ * (sched/handoff.c), another one in its place (urt__ring_serve). So it is not
+ * bound to one thread by SINGLE_ISSUER, which gains nothing without DEFER_TASKRUN.
  *
  * Nothing is lost:
  *  - A full submission queue is handed over before the next entry is given
@@ -56,9 +63,8 @@ static const struct {
 	unsigned feature, flags;
 } setup_flags[] = {
 	{ URT__F_NO_SQARRAY, IORING_SETUP_NO_SQARRAY },
-	{ URT__F_DEFER_TASKRUN,
-	  IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
-	{ URT__F_SINGLE_ISSUER, IORING_SETUP_SINGLE_ISSUER },
+	{ URT__F_COOP_TASKRUN,
+	  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
 	{ URT__F_SUBMIT_ALL, IORING_SETUP_SUBMIT_ALL },
 };
 
@@ -71,8 +77,6 @@ static int ring_setup(struct urt__ring *r, unsigned entries,
 	unsigned n = URT__ARRAY_LEN(setup_flags);
 	int fd;
 
-	if (!(r->features & URT__F_SINGLE_ISSUER))
-		r->features &= ~URT__F_DEFER_TASKRUN;
 	for (unsigned given_up = 0;; given_up++) {
 		memset(p, 0, sizeof(*p));
 		p->flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
@@ -249,6 +253,12 @@ bool urt__ring_stranded(const struct urt__ring *r)
 		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+bool urt__ring_submitting(const struct urt__ring *r)
+{
+	return __atomic_load_n(r->sq_ktail, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(r->sq_khead, __ATOMIC_RELAXED);
+}
+
 int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 		   struct urt__stats_slot *stats)
 {
@@ -321,9 +331,22 @@ void urt__ring_unregister(struct urt__ring *r)
 	urt__sys_ring_register(r->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
 }
 
-void urt__ring_destroy(struct urt__ring *r)
+void urt__ring_settle(struct urt__ring *r)
+{
+	ring_register_self(r);
+	r->event_armed = false; /* the poll was the last thread's */
+}
+
+void urt__ring_leave(struct urt__ring *r)
 {
 	ring_unregister_self(r);
+	r->enter_fd = r->fd;
+	r->enter_flags &= ~IORING_ENTER_REGISTERED_RING;
+}
+
+void urt__ring_destroy(struct urt__ring *r)
+{
+	urt__ring_leave(r);
 	if (r->event_fd >= 0)
 		close(r->event_fd);
 	munmap(r->sqes_map, r->sqes_size);
@@ -433,6 +456,52 @@ void urt__ring_wait(struct urt__ring *r, int64_t timeout_ns)
 void urt__ring_submit(struct urt__ring *r)
 {
 	enter(r, 0, 0, NULL, 0);
+}
+
+/* Requests that the kernel tries at once, and then, if they would block, waits
+ * for by polling; all others may block whoever submits them. */
+static bool never_blocks(uint8_t opcode)
+{
+	switch (opcode) {
+	case IORING_OP_POLL_ADD:
+	case IORING_OP_ASYNC_CANCEL:
+	case IORING_OP_ACCEPT:
+	case IORING_OP_CONNECT:
+	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
+	case IORING_OP_SEND:
+	case IORING_OP_SENDMSG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+struct urt__ring_loan urt__ring_borrow(struct urt__ring *r)
+{
+	struct urt__ring_loan own = { r->enter_fd, r->enter_flags };
+
+	r->enter_fd = r->fd;
+	r->enter_flags &= ~IORING_ENTER_REGISTERED_RING;
+	return own;
+}
+
+void urt__ring_return(struct urt__ring *r, struct urt__ring_loan own)
+{
+	r->enter_fd = own.enter_fd;
+	r->enter_flags = own.enter_flags;
+}
+
+void urt__ring_serve(struct urt__ring *r)
+{
+	for (unsigned i = r->sq_taken; i != r->sq_tail; i++)
+		if (!never_blocks(r->sqes[i & r->sq_mask].opcode))
+			r->sqes[i & r->sq_mask].flags |= IOSQE_ASYNC;
+	if (urt__ring_queued(r) ||
+	    __atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
+		    IORING_SQ_CQ_OVERFLOW)
+		enter(r, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+	urt__ring_reap(r);
 }
 
 unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)

@@ -51,9 +51,8 @@ struct urt__ring {
 };
 
 /*
- * Makes the ring for the calling thread: only it may use the ring. features:
- * those that may be used; the ring's own word tells which it got. -errno of
- * io_uring_setup(2).
+ * Makes the ring for the calling thread. features: those that may be used; the
+ * ring's own word tells which it got. -errno of io_uring_setup(2).
  */
 int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
@@ -77,6 +76,12 @@ uint64_t urt__ring_ops(const struct urt__ring *);
  * user_data (an op, or URT__RING_IGNORE) before the next call on the ring.
  */
 struct io_uring_sqe *urt__ring_sqe(struct urt__ring *);
+
+/* Whether the next urt__ring_sqe will hand over what is queued. */
+static inline bool urt__ring_full(const struct urt__ring *r)
+{
+	return r->sq_tail - r->sq_taken == r->sq_entries;
+}
 
 /*
  * One io_uring_enter for all: hands over what is queued, and waits until
@@ -104,8 +109,30 @@ void urt__ring_kick(struct urt__ring *);
  */
 bool urt__ring_stranded(const struct urt__ring *);
 
+/* From any thread: the kernel is at work on what it was handed. A guess, likewise. */
+bool urt__ring_submitting(const struct urt__ring *);
+
 /* Calls done for the completions that are there, without a system call. */
 unsigned urt__ring_reap(struct urt__ring *);
+
+/*
+ * By another thread than the ring's own, while that is kept out, between _borrow and
+ * _return: hands over what is queued, in a way that cannot block, and calls done for
+ * the completions. The requests are then the calling thread's, which must outlive
+ * them.
+ */
+struct urt__ring_loan {
+	int enter_fd; /* the owner's: a registered index is one thread's */
+	unsigned enter_flags;
+};
+struct urt__ring_loan urt__ring_borrow(struct urt__ring *);
+void urt__ring_return(struct urt__ring *, struct urt__ring_loan);
+void urt__ring_serve(struct urt__ring *);
+
+/* On a thread that is to be the ring's own from now on; on that thread's last
+ * moments, when nothing is in flight. */
+void urt__ring_settle(struct urt__ring *);
+void urt__ring_leave(struct urt__ring *);
 
 /*
  * Cancels all that is in flight and returns when the last completion has

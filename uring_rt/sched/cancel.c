@@ -52,7 +52,7 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 {
 	struct urt_coro *c = urt__container_of(op, struct urt_coro, cancel_op);
-	struct urt__worker *w = urt__worker();
+	struct urt__worker *w = urt__serving ? urt__serving : urt__worker();
 
 	(void)flags;
 	if (res >= 0 || res == -EALREADY ||

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who runs: workers asleep and awake, and processors that change hands.
+ * Who runs: workers asleep and awake.
  *
  * A worker is in one state and, but for RUNNING and DETACHED, on one list:
  *
  *	          found nothing            woken, or own completion
  *	RUNNING -----------------> SLEEPING -----------------------> RUNNING
- *	   |  ^                    (keeps its processor, timers too)
- *	   |  |
- *	   |  +--- gets one --- WAITING <--- enters the runtime --- DETACHED
- *	   |                       ^                                    ^
- *	   |                       | preempted coroutines left          |
- *	   +--- gives it away --- SPARE       handoff, while it runs ---+
+ *	 | ^ |                     (keeps its processor, timers too)
+ *	 | | |
+ *	 | | +--- hand-off: blocked or computing outside ---> DETACHED
+ *	 | |                                                     |
+ *	 | +---- gets one ---- WAITING <---- enters the runtime -+
+ *	 | |                                                     |
+ *	 | +---- its turn ---- PREEMPTED <--- swap (RUNNING)     | in the loop
+ *	 |                                                       v
+ *	 +--- gives it away ------------------------> SPARE ---> GONE
+ *	                                              |   retires
+ *	                 hand-off, from another <-----+
  *
- * All of them sleep in their own ring and nowhere else, so that completions
- * are reaped whoever waits for them; who is sent for is kicked (ring/).
+ * How processors change hands: handoff.c. Workers that have none sleep in their own
+ * ring as those that have, so that completions are reaped whoever waits for them;
+ * who is sent for is kicked (ring/).
  *
  * No wake-up is lost. A worker that goes to sleep is listed first, then looks
  * once more at everything it could have been woken for (look_again), then
@@ -24,32 +30,20 @@
  * a local queue has an owner who does not sleep while it is there, so waking
  * another for it is only a matter of speed: urt__wake_hint uses no fence, and
  * the monitor looks every millisecond whether a busy worker's queue waits
- * beside a sleeping worker.
+ * while another worker sleeps.
  *
- * Taking a processor away (urt__proc_handoff). The owner uses it with plain
- * stores whenever it is inside the runtime. The taker, under the worker's
- * handoff_lock, sets URT__ATT_REVOKE, makes the whole process fence by
- * membarrier(2), and looks at in_rt. The owner sets in_rt and then looks at
- * attention. So either the taker sees in_rt and gives up, or the owner sees
- * REVOKE, goes to urt__enter_slow and waits there for the lock. The fence costs
- * the taker some microseconds, once a stuck coroutine, and the owner nothing:
- * that is why entering the runtime is two plain instructions.
- *
- * A coroutine that lost its processor goes on on its thread as an ordinary
- * thread (it sits in a computation, or in a system call) and takes a processor
- * again when it enters the runtime: one of a sleeping worker, or it waits to be
- * given one. It stays on its thread all the time, since in a call like
- * urt_mutex_unlock it may hold pthread locks.
+ * A sleep also hands over requests, and that may block the thread for long (an open
+ * on a file system that does not answer). Then nobody can wake it, but its processor
+ * can be taken as any other that is held in the kernel.
  *
  * Lock order: handoff_lock, then idle_lock. Neither is held while sleeping.
  */
-#include "sched.h"
-#include <errno.h>
-#undef errno
+#include "idle.h"
+#include <string.h>
 
 /* ---- lists, under idle_lock -------------------------------------------- */
 
-static void list_add(struct urt__worker_list *l, struct urt__worker *w)
+void urt__list_add(struct urt__worker_list *l, struct urt__worker *w)
 {
 	w->list_next = NULL;
 	w->list_prev = l->tail;
@@ -61,7 +55,7 @@ static void list_add(struct urt__worker_list *l, struct urt__worker *w)
 	atomic_fetch_add(&l->len, 1);
 }
 
-static void list_remove(struct urt__worker_list *l, struct urt__worker *w)
+void urt__list_remove(struct urt__worker_list *l, struct urt__worker *w)
 {
 	if (w->list_prev)
 		w->list_prev->list_next = w->list_next;
@@ -74,24 +68,35 @@ static void list_remove(struct urt__worker_list *l, struct urt__worker *w)
 	atomic_fetch_sub(&l->len, 1);
 }
 
-static enum urt__worker_state state(const struct urt__worker *w)
-{
-	return atomic_load_explicit(&w->state, memory_order_acquire);
-}
-
-static void set_state(struct urt__worker *w, enum urt__worker_state s)
-{
-	atomic_store_explicit(&w->state, s, memory_order_release);
-}
-
-/* With idle_lock held: it may bring something now. */
-static void awake(struct urt__worker *w)
+/* It may bring something now. */
+void urt__worker_awake(struct urt__worker *w)
 {
 	w->hopeless = false;
 	urt__rt.epoch++;
 }
 
-/* ---- sleeping ---------------------------------------------------------- */
+/* What a worker without a slot in the page has counted goes to the last slot. */
+static void tell_counts(struct urt__worker *w)
+{
+	const uint64_t *own;
+	uint64_t *told, *to;
+
+	if (urt__likely(!w->own_stats))
+		return;
+	own = w->own_stats[0].counter;
+	told = w->own_stats[1].counter;
+	to = urt__stats_slot(urt__rt.stats_page, urt__rt.stats_page->slots - 1)
+		     ->counter;
+	for (unsigned i = 0; i < URT__STAT_COUNT + URT__STATS_OPS; i++) {
+		uint64_t now = __atomic_load_n(&own[i], __ATOMIC_RELAXED);
+
+		__atomic_store_n(&to[i], to[i] + now - told[i],
+				 __ATOMIC_RELAXED);
+		told[i] = now;
+	}
+}
+
+/* ---- a program in which nothing can happen any more -------------------- */
 
 /*
  * Whether every worker sleeps with nothing to come and nothing else will bring
@@ -107,23 +112,10 @@ static bool all_hopeless(void)
 	for (unsigned i = 0; i < n; i++) {
 		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
 
-		if (state(w) != URT__W_GONE && !w->hopeless)
+		if (urt__state(w) != URT__W_GONE && !w->hopeless)
 			return false;
 	}
 	return true;
-}
-
-/* What a worker that is listed as asleep would have been woken for. Its
- * processor may be gone by now. */
-static bool look_again(const struct urt__worker *w)
-{
-	if (atomic_load(&urt__rt.global_len) || atomic_load(&urt__rt.stop) ||
-	    atomic_load(&w->inbox) || atomic_load(&urt__rt.waiting.len))
-		return true;
-	for (unsigned i = 0; urt__shared && i < urt__rt.nr_procs; i++)
-		if (urt__runq_len(&urt__rt.proc[i]->runq))
-			return true;
-	return false;
 }
 
 /*
@@ -147,71 +139,90 @@ static void deadlock(uint64_t epoch)
 		urt__rt.deadlock();
 }
 
-/* With idle_lock held: that of a worker that sleeps with one, which becomes a
- * spare without noticing. */
-static bool take_from_sleeper(struct urt__worker *w)
-{
-	struct urt__worker *from = urt__rt.idle.head;
+/* ---- sleeping ---------------------------------------------------------- */
 
-	if (!from)
-		return false;
-	list_remove(&urt__rt.idle, from);
-	w->proc = from->proc;
-	from->proc = NULL;
-	set_state(from, URT__W_SPARE);
-	list_add(&urt__rt.spare, from);
-	from->hopeless = !from->ring.inflight && !from->pinned_head;
-	return true;
+/* What a worker that is listed as asleep would have been woken for. Its
+ * processor may be gone by now. */
+static bool look_again(const struct urt__worker *w)
+{
+	if (atomic_load(&urt__rt.global_len) || atomic_load(&urt__rt.stop) ||
+	    atomic_load(&w->inbox) || atomic_load(&urt__rt.waiting.len) ||
+	    atomic_load(&urt__rt.preempted.len))
+		return true;
+	for (unsigned i = 0; urt__shared && i < urt__rt.nr_procs; i++)
+		if (urt__runq_len(&urt__rt.proc[i]->runq))
+			return true;
+	return false;
 }
 
-static void wake_monitor(void);
+/* The monitor sleeps while everybody does; see watch/monitor.c. */
+static void wake_monitor(void)
+{
+	urt__fence();
+	if (urt__unlikely(atomic_load(&urt__rt.monitor_asleep)))
+		urt__rt.monitor_wake();
+}
 
 /*
- * Lists w in state s, waits in the ring unless there is something after all,
- * and takes w off the list if nobody else did. Who waits for a processor looks
- * for a sleeper's under the lock under which it is listed: a worker that falls
- * asleep later sees it on the list. Completions are reaped only when w is off
- * the list: until then another may be taking its processor.
+ * Lists w in state s; where it wants a processor, and one sleeps with one, it has
+ * that instead: false. Who waits for a processor looks for a sleeper's under the
+ * lock under which it is listed, so a worker that falls asleep later sees it on the
+ * list.
  */
-static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
-			 enum urt__worker_state s, int64_t timeout_ns)
+static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
+			enum urt__worker_state s, int64_t timeout_ns)
 {
-	bool hopeless;
+	bool wants = s == URT__W_WAITING || s == URT__W_PREEMPTED, hopeless;
 	uint64_t epoch;
 
 	urt__lock(&urt__rt.idle_lock);
-	if (s == URT__W_WAITING && take_from_sleeper(w)) {
-		set_state(w, URT__W_RUNNING);
+	if (wants && urt__take_from_sleeper(w)) {
+		urt__set_state(w, URT__W_RUNNING);
 		urt__unlock(&urt__rt.idle_lock);
-		return;
+		return false;
 	}
-	set_state(w, s);
-	w->hopeless = !w->ring.inflight && timeout_ns == INT64_MAX &&
-		      !w->pinned_head && s != URT__W_WAITING;
-	list_add(l, w);
+	urt__set_state(w, s);
+	w->hopeless = !w->ring.inflight && timeout_ns == INT64_MAX && !wants;
+	urt__list_add(l, w);
+	tell_counts(w);
 	hopeless = w->hopeless && all_hopeless();
 	epoch = urt__rt.epoch;
 	urt__unlock(&urt__rt.idle_lock);
 	if (hopeless)
 		deadlock(epoch);
-	/* Partner: who adds work, then reads idle.len. */
-	urt__fence();
-	if (s == URT__W_SLEEPING && look_again(w))
-		timeout_ns = 0;
-	if (!atomic_load(&urt__rt.stop))
-		urt__ring_wait(&w->ring, timeout_ns);
-	urt__lock(&urt__rt.idle_lock);
-	if (state(w) == s) {
-		list_remove(l, w);
-		if (s == URT__W_SLEEPING)
-			set_state(w, URT__W_RUNNING);
-	} else if (s == URT__W_SLEEPING && state(w) == URT__W_SPARE) {
-		/* Its processor was taken while it slept. */
-		list_remove(&urt__rt.spare, w);
-		set_state(w, URT__W_DETACHED);
+	return true;
+}
+
+/*
+ * Lists w, waits in the ring unless there is something after all, and takes w off
+ * the list if nobody else did. Completions are reaped only when w is off the list:
+ * until then another may be taking its processor.
+ */
+static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
+			 enum urt__worker_state s, int64_t timeout_ns)
+{
+	if (list_asleep(w, l, s, timeout_ns)) {
+		/* Partner: who adds work, then reads idle.len. */
+		urt__fence();
+		if (s == URT__W_SLEEPING && look_again(w))
+			timeout_ns = 0;
+		if (!atomic_load(&urt__rt.stop))
+			urt__worker_wait(w, timeout_ns);
+		urt__lock(&urt__rt.idle_lock);
+		if (urt__state(w) == s) {
+			urt__list_remove(l, w);
+			urt__set_state(w, s == URT__W_SLEEPING
+						  ? URT__W_RUNNING
+						  : URT__W_DETACHED);
+		} else if (s == URT__W_SLEEPING &&
+			   urt__state(w) == URT__W_SPARE) {
+			/* Its processor was taken while it slept. */
+			urt__list_remove(&urt__rt.spare, w);
+			urt__set_state(w, URT__W_DETACHED);
+		}
+		urt__worker_awake(w);
+		urt__unlock(&urt__rt.idle_lock);
 	}
-	awake(w);
-	urt__unlock(&urt__rt.idle_lock);
 	wake_monitor();
 	if (atomic_load(&w->inbox))
 		urt__worker_drain(w);
@@ -235,13 +246,29 @@ void urt__spare_sleep(struct urt__worker *w)
 	sleep_listed(w, &urt__rt.spare, URT__W_SPARE, INT64_MAX);
 }
 
-/* The monitor sleeps while everybody does; see watch/monitor.c. */
-static void wake_monitor(void)
+static void acquire(struct urt__worker *w, struct urt__worker_list *l,
+		    enum urt__worker_state s)
 {
-	urt__fence();
-	if (urt__unlikely(atomic_load(&urt__rt.monitor_asleep)))
-		urt__rt.monitor_wake();
+	while (!atomic_load(&urt__rt.stop)) {
+		sleep_listed(w, l, s, INT64_MAX);
+		if (w->proc)
+			return;
+	}
+	if (w->current)
+		urt__abandon(w);
 }
+
+void urt__proc_acquire(struct urt__worker *w)
+{
+	acquire(w, &urt__rt.waiting, URT__W_WAITING);
+}
+
+void urt__proc_acquire_turn(struct urt__worker *w)
+{
+	acquire(w, &urt__rt.preempted, URT__W_PREEMPTED);
+}
+
+/* ---- waking ------------------------------------------------------------ */
 
 void urt__wake_one(void)
 {
@@ -252,9 +279,9 @@ void urt__wake_one(void)
 	urt__lock(&urt__rt.idle_lock);
 	w = urt__rt.idle.tail; /* the warmest */
 	if (w) {
-		list_remove(&urt__rt.idle, w);
-		set_state(w, URT__W_RUNNING);
-		awake(w);
+		urt__list_remove(&urt__rt.idle, w);
+		urt__set_state(w, URT__W_RUNNING);
+		urt__worker_awake(w);
 	}
 	urt__unlock(&urt__rt.idle_lock);
 	if (!w)
@@ -264,120 +291,53 @@ void urt__wake_one(void)
 	urt__ring_kick(&w->ring);
 }
 
-/* ---- processors that change hands -------------------------------------- */
+/* ---- threads that come and go ------------------------------------------ */
 
-void urt__proc_acquire(struct urt__worker *w)
+struct urt__worker *urt__vacant_take(void)
 {
-	while (!atomic_load(&urt__rt.stop)) {
-		sleep_listed(w, &urt__rt.waiting, URT__W_WAITING, INT64_MAX);
-		if (state(w) == URT__W_RUNNING)
-			return;
-	}
-	if (w->current)
-		urt__abandon(w);
-}
-
-static void give(struct urt__worker *to, struct urt__proc *p)
-{
-	to->proc = p;
-	awake(to);
-	set_state(to, URT__W_RUNNING);
-}
-
-void urt__proc_give(struct urt__worker *w)
-{
-	struct urt__worker *to;
+	struct urt__worker *w;
 
 	urt__lock(&urt__rt.idle_lock);
-	to = urt__rt.waiting.head;
-	if (to) {
-		list_remove(&urt__rt.waiting, to);
-		give(to, w->proc);
-		w->proc = NULL;
-		set_state(w, URT__W_DETACHED);
-	}
+	w = urt__rt.vacant.tail;
+	if (w)
+		urt__list_remove(&urt__rt.vacant, w);
 	urt__unlock(&urt__rt.idle_lock);
-	if (to)
-		urt__ring_kick(&to->ring);
+	return w;
 }
 
-/*
- * Runs fn(from) with the worker kept out of the runtime, if it is out of it and
- * has a processor; what fn returns, or false. REVOKE stays where fn took the
- * processor away, so that the owner notices.
- */
-static bool while_out(struct urt__worker *from,
-		      bool (*fn)(struct urt__worker *))
+bool urt__spare_retire(void)
 {
-	bool done = false, gone = false;
+	struct urt__worker *w;
 
-	if (!urt__rt.membarrier)
-		return false;
-	urt__lock(&from->handoff_lock);
-	if (state(from) == URT__W_RUNNING) {
-		atomic_fetch_or(&from->attention, URT__ATT_REVOKE);
-		urt__membarrier();
-		/* Acquire; partner: the release in urt__leave. */
-		if (!atomic_load_explicit(&from->in_rt, memory_order_acquire)) {
-			done = fn(from);
-			gone = !from->proc;
-		}
-		if (!gone)
-			atomic_fetch_and(&from->attention, ~URT__ATT_REVOKE);
-	}
-	urt__unlock(&from->handoff_lock);
-	return done;
-}
-
-static bool hand_over(struct urt__worker *from)
-{
-	struct urt__proc *p = from->proc;
-	struct urt__worker *to;
-
-	if (!p->next && p->batch_pos == p->batch_len && !p->fresh_len &&
-	    !urt__runq_len(&p->runq) && !p->timers.len &&
-	    !atomic_load(&urt__rt.global_len))
-		return false; /* nobody waits for it */
 	urt__lock(&urt__rt.idle_lock);
-	to = urt__rt.spare.tail;
-	if (to) {
-		if (urt__trace_wanted())
-			urt__trace_handoff(from, to);
-		list_remove(&urt__rt.spare, to);
-		from->proc = NULL;
-		set_state(from, URT__W_DETACHED);
-		give(to, p);
+	w = urt__rt.spare.head; /* the coldest that is nobody's but its own */
+	while (w && (!w->index || w->ring.inflight || atomic_load(&w->inbox)))
+		w = w->list_next;
+	if (w) {
+		urt__list_remove(&urt__rt.spare, w);
+		urt__set_state(w, URT__W_DETACHED);
+		urt__worker_awake(w);
+		atomic_store(&w->retire, true);
 	}
 	urt__unlock(&urt__rt.idle_lock);
-	if (to)
-		urt__ring_kick(&to->ring);
-	return to;
+	if (w)
+		urt__ring_kick(&w->ring);
+	return w;
 }
 
-bool urt__proc_handoff(struct urt__worker *from)
+void urt__worker_vacate(struct urt__worker *w)
 {
-	return while_out(from, hand_over);
-}
+	uint64_t epoch;
+	bool hopeless;
 
-bool urt__worker_expose(struct urt__worker *from)
-{
-	return while_out(from, urt__proc_expose);
-}
-
-void urt__enter_slow(struct urt__worker *w, bool may_suspend)
-{
-	uint32_t attention;
-
-	urt__lock(&w->handoff_lock);
-	attention = atomic_fetch_and(&w->attention, ~URT__ATT_REVOKE);
-	urt__unlock(&w->handoff_lock);
-	if (!w->proc)
-		urt__proc_acquire(w);
-	if (!may_suspend || !(attention & URT__ATT_YIELD) ||
-	    w->current->no_preempt)
-		return;
-	if (atomic_load(&urt__rt.stop))
-		urt__abandon(w);
-	atomic_fetch_and(&w->attention, ~URT__ATT_YIELD);
-	urt__yield(w);
+	urt__lock(&urt__rt.idle_lock);
+	urt__set_state(w, URT__W_GONE);
+	atomic_store(&w->retire, false);
+	urt__list_add(&urt__rt.vacant, w);
+	tell_counts(w);
+	hopeless = all_hopeless();
+	epoch = urt__rt.epoch;
+	urt__unlock(&urt__rt.idle_lock);
+	if (hopeless)
+		deadlock(epoch);
 }

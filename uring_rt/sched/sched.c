@@ -5,7 +5,8 @@
  * Words as in Go's proc.c: a coroutine (G) is what is scheduled, a worker (M)
  * is a thread with a ring, a processor (P) is the right to run coroutines and
  * holds the queue, the timers and the caches. A worker needs a processor to
- * run coroutines. Who runs, sleeps and is woken: idle.c.
+ * run coroutines. Who runs, sleeps and is woken: idle.c; how a processor leaves a
+ * thread that is stuck: handoff.c.
  *
  * A coroutine that parks or yields picks its successor itself and switches
  * straight to it: one switch, no scheduler in between. Only when there is
@@ -35,9 +36,10 @@
  * starve its own waits. The clock is read in the loop only.
  *
  * Order of choice: next, the newest that has never run, the batch, the local
- * queue, the global queue; a preempted coroutine when the others have had as
- * long as it, or there is nothing else; others' queues when all of these are
- * empty.
+ * queue, the global queue; others' queues when all of these are empty. The loop, at
+ * every second look round, begins with the batch and the queue, so that neither the new
+ * ones nor the others wait for all of the others' slices, nor for all who block. A preempted coroutine has its turn
+ * when the others have had theirs for URT__HOG_TURN_NS, or there is nothing else.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -60,6 +62,7 @@
 
 struct urt__runtime urt__rt;
 __thread struct urt__worker *urt__tls_worker;
+__thread struct urt__worker *urt__serving;
 
 URT__NOINLINE struct urt__worker *urt__worker_noinline(void)
 {
@@ -250,14 +253,19 @@ static void fresh_share(struct urt__proc *p)
 	urt__wake_hint();
 }
 
+static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
+{
+	if (urt__unlikely(p->fresh_len == URT__FRESH))
+		fresh_to_runq(p, URT__FRESH / 2);
+	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
+}
+
 static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__proc *p = w->proc;
 
 	set_reason(c, URT__R_RUNNABLE);
-	if (urt__unlikely(p->fresh_len == URT__FRESH))
-		fresh_to_runq(p, URT__FRESH / 2);
-	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
+	fresh_put(p, c);
 	if (urt__shared)
 		fresh_share(p);
 }
@@ -276,6 +284,21 @@ void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
 		ready_new(w, c);
 }
 
+/* The oldest in the batch or the local queue. */
+static inline struct urt_coro *take_queued(struct urt__proc *p)
+{
+	if (!urt__shared) {
+		struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
+
+		if (later)
+			prefetch(later);
+		return urt__runq_pop_alone(&p->runq);
+	}
+	if (p->batch_pos < p->batch_len)
+		return p->batch[p->batch_pos++];
+	return batch_refill(p);
+}
+
 /* The next one to run here, without looking beyond the local queue. */
 static struct urt_coro *take_local(struct urt__proc *p)
 {
@@ -291,22 +314,19 @@ static struct urt_coro *take_local(struct urt__proc *p)
 		return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 	}
 	p->next_streak = 0;
-	if (!urt__shared) {
-		struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
-
-		if (later)
-			prefetch(later);
-		c = urt__runq_pop_alone(&p->runq);
-	} else if (p->batch_pos < p->batch_len)
-		c = p->batch[p->batch_pos++];
-	else
-		c = batch_refill(p);
+	c = take_queued(p);
 	if (urt__unlikely(!c && p->fresh_len))
 		return take_local(p);
 	return c;
 }
 
-bool urt__proc_expose(struct urt__worker *from)
+bool urt__proc_has_queue(const struct urt__proc *p)
+{
+	return p->next || p->batch_pos < p->batch_len || p->fresh_len ||
+	       urt__runq_len(&p->runq);
+}
+
+void urt__proc_expose(struct urt__worker *from)
 {
 	struct urt__proc *p = from->proc;
 	unsigned n = p->batch_len - p->batch_pos;
@@ -322,7 +342,6 @@ bool urt__proc_expose(struct urt__worker *from)
 		c[i]->link = c[i + 1];
 	if (n)
 		global_append(c[0], c[n - 1], n);
-	return n || urt__runq_len(&p->runq);
 }
 
 /* ---- the switch -------------------------------------------------------- */
@@ -449,6 +468,10 @@ static URT__COLD void ready_outside(struct urt_coro *c)
 	if (urt__trace_wanted())
 		urt__trace_ready_outside(c);
 	set_reason(c, URT__R_RUNNABLE);
+	if (urt__serving && urt__serving->due) {
+		fresh_put(urt__serving->proc, c);
+		return;
+	}
 	ready_global(c);
 }
 
@@ -501,6 +524,10 @@ static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 		ready_global(c);
 		return;
 	}
+	if (urt__unlikely(w->due)) {
+		fresh_put(w->proc, c);
+		return;
+	}
 	runq_put(w->proc, c);
 	if (w->current)
 		urt__wake_hint();
@@ -549,43 +576,6 @@ void urt__yield(struct urt__worker *w)
 	w->commit = commit_requeue;
 	w->commit_arg = self;
 	leave_for(w, self, c);
-}
-
-static void commit_pin(struct urt__worker *w, void *arg)
-{
-	struct urt_coro *c = arg;
-
-	c->link = NULL;
-	if (w->pinned_tail)
-		w->pinned_tail->link = c;
-	else
-		w->pinned_head = c;
-	w->pinned_tail = c;
-}
-
-void urt__park_pinned(struct urt__worker *w)
-{
-	struct urt_coro *self = w->current;
-
-	set_reason(self, URT__R_PREEMPTED);
-	urt__count(w->stats, URT__STAT_PREEMPTIONS);
-	w->commit = commit_pin;
-	w->commit_arg = self;
-	leave_for(w, self, successor(w));
-}
-
-static struct urt_coro *pinned_take(struct urt__worker *w)
-{
-	struct urt_coro *c = w->pinned_head;
-
-	if (!c)
-		return NULL;
-	atomic_store_explicit(&w->hogging, true, memory_order_relaxed);
-	w->pinned_head = c->link;
-	if (!w->pinned_head)
-		w->pinned_tail = NULL;
-	set_reason(c, URT__R_RUNNABLE);
-	return c;
 }
 
 struct visit {
@@ -875,41 +865,84 @@ void urt__worker_drain(struct urt__worker *w)
 		urt__ring_enter(&w->ring, 0);
 }
 
-/* Timers, ring, inbox and global queue, while there may be coroutines to run;
- * and a worker that waits for a processor, which then gets this one. */
+/* Enters the ring without waiting, and reaps; false: the processor was lost. */
+static bool enter_ring(struct urt__worker *w)
+{
+	bool lost = urt__worker_submit(w);
+
+	urt__ring_reap(&w->ring);
+	return !lost;
+}
+
+/*
+ * Whether a worker that waits for a processor is to have this one: those that come
+ * back from a blocking call at once; those whose coroutine was preempted when the
+ * others have run for URT__HOG_TURN_NS. They had used up a time slice; that they now
+ * wait for as long is fair, and keeps light work beside heavy work quick.
+ */
+static void give_turns(struct urt__worker *w)
+{
+	struct urt__proc *p = w->proc;
+
+	if (urt__unlikely(
+		    atomic_load_explicit(&w->hogging, memory_order_relaxed))) {
+		atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
+		p->hogged_ns = urt__clock_ns();
+	}
+	if (urt__unlikely(atomic_load_explicit(&urt__rt.waiting.len,
+					       memory_order_relaxed)))
+		urt__proc_give(w);
+	else if (urt__unlikely(atomic_load_explicit(&urt__rt.preempted.len,
+						    memory_order_relaxed)) &&
+		 urt__clock_ns() - p->hogged_ns > URT__HOG_TURN_NS)
+		urt__proc_give_turn(w);
+}
+
+/*
+ * Who slept goes before whatever is queued, and the last of them first: what is
+ * queued may block, or compute, each for its slice.
+ */
+static void run_timers(struct urt__worker *w)
+{
+	w->due = urt__proc_has_queue(w->proc);
+	urt__count_add(w->stats, URT__STAT_TIMERS,
+		       urt__timers_run(&w->proc->timers, w->now_ns));
+	w->due = false;
+}
+
+/* Timers, ring, inbox and global queue, while there may be coroutines to run. The
+ * processor may be gone after it. */
 static void look_round(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
 	bool ring = urt__ring_queued(&w->ring) || urt__ring_has_work(&w->ring);
 
 	urt__trace_look(w);
-	if (urt__unlikely(
-		    atomic_load_explicit(&w->attention, memory_order_relaxed)))
-		atomic_fetch_and(&w->attention, ~URT__ATT_YIELD);
+	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
+					       memory_order_relaxed)))
+		atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
 	if (urt__unlikely(
 		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
 		urt__inbox_run(w);
 	if (p->timers.len || ring || !w->next_enter_ns ||
 	    !(p->tick % CLOCK_TICKS)) {
 		w->now_ns = urt__clock_ns();
-		urt__count_add(w->stats, URT__STAT_TIMERS,
-			       urt__timers_run(&p->timers, w->now_ns));
+		run_timers(w);
 		if (w->next_enter_ns == 0)
 			w->next_enter_ns = w->now_ns + ENTER_NS;
 		if (ring && w->now_ns >= w->next_enter_ns) {
 			w->next_enter_ns = w->now_ns + ENTER_NS;
-			urt__ring_enter(&w->ring, 0);
+			if (!enter_ring(w))
+				return;
 		}
 	}
 	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
 		global_take(w);
-	if (p->fresh_len) { /* the oldest must not wait for ever */
+	if (p->fresh_len > 1) { /* the oldest must not wait for ever */
 		fresh_to_runq(p, 1);
 		fresh_share(p);
 	}
-	if (urt__unlikely(atomic_load_explicit(&urt__rt.waiting.len,
-					       memory_order_relaxed)))
-		urt__proc_give(w);
+	give_turns(w);
 }
 
 /* Half of another's queue, from a random one on; one of them to run now. */
@@ -937,43 +970,32 @@ static struct urt_coro *steal(struct urt__worker *w)
 	return NULL;
 }
 
-/*
- * Whether it is the turn of those that were preempted: the others have had
- * URT__HOG_SLICE_NS since. They had used up a time slice; that others now wait for as long
- * as they do is fair, and keeps light work beside heavy work quick.
- */
-static bool pinned_turn(struct urt__worker *w)
-{
-	int64_t now_ns;
-
-	if (urt__likely(!w->pinned_head))
-		return false;
-	now_ns = urt__clock_ns();
-	if (atomic_load_explicit(&w->hogging, memory_order_relaxed)) {
-		atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
-		w->hogged_ns = now_ns;
-		return false;
-	}
-	return now_ns - w->hogged_ns > URT__HOG_SLICE_NS;
-}
-
 /* Something to run, in the order of choice. */
 static struct urt_coro *choose(struct urt__worker *w)
 {
 	struct urt_coro *c = NULL;
 
-	if (pinned_turn(w))
-		c = pinned_take(w);
+	if (!w->proc->next && w->proc->looks++ % 2)
+		c = take_queued(w->proc);
 	if (!c)
 		c = take_local(w->proc);
-	if (!c && w->pinned_head) { /* it will run for long: all else first */
-		urt__worker_drain(w);
-		c = take_local(w->proc);
-	}
-	if (!c)
-		c = pinned_take(w);
 	if (!c && urt__shared)
 		c = steal(w);
+	return c;
+}
+
+/* There is nothing but preempted coroutines. They will run for long: all else
+ * first. NULL, without a processor: one of these has it. */
+static struct urt_coro *choose_preempted(struct urt__worker *w)
+{
+	struct urt_coro *c = NULL;
+
+	if (!atomic_load_explicit(&urt__rt.preempted.len, memory_order_relaxed))
+		return NULL;
+	if (enter_ring(w))
+		c = take_local(w->proc);
+	if (!c && w->proc)
+		urt__proc_give_turn(w);
 	return c;
 }
 
@@ -1016,6 +1038,10 @@ static struct urt_coro *find_work(struct urt__worker *w)
 			return NULL;
 		c = choose(w);
 		if (!c)
+			c = choose_preempted(w);
+		if (!w->proc)
+			return NULL;
+		if (!c)
 			c = spin(w);
 		if (c) {
 			if (urt__runq_len(&w->proc->runq) ||
@@ -1033,14 +1059,14 @@ static struct urt_coro *find_work(struct urt__worker *w)
 
 void urt__worker_loop(struct urt__worker *w)
 {
-	atomic_store(&w->in_rt, 1);
+	atomic_store(&w->word.where, URT__IN);
 	while (!atomic_load_explicit(&urt__rt.stop, memory_order_relaxed)) {
 		struct urt_coro *c;
 
-		if (!w->proc && w->pinned_head)
-			urt__proc_acquire(w);
-		else if (!w->proc)
+		if (!w->proc)
 			urt__spare_sleep(w);
+		if (atomic_load_explicit(&w->retire, memory_order_relaxed))
+			return;
 		if (!w->proc)
 			continue;
 		c = find_work(w);
@@ -1071,38 +1097,92 @@ void urt__proc_free(struct urt__proc *p)
 	free(p);
 }
 
+/* Its counters; -ENOMEM. See tell_counts in idle.c. */
+static int slot_init(struct urt__worker *w)
+{
+	if (w->index + 1 < urt__rt.stats_page->slots) {
+		w->stats = urt__stats_slot(urt__rt.stats_page, w->index);
+		return 0;
+	}
+	w->own_stats = urt__sys_alloc_lines(2 * sizeof(*w->own_stats));
+	if (!w->own_stats)
+		return -ENOMEM;
+	memset(w->own_stats, 0, 2 * sizeof(*w->own_stats));
+	w->stats = w->own_stats;
+	return 0;
+}
+
+static void thread_is(struct urt__worker *w, int tid)
+{
+	w->tid = tid;
+	w->cpu_clock = (clockid_t)(~(unsigned)tid << 3 | 6); /* of CPU time */
+	__atomic_store_n(&w->stats->tid, tid, __ATOMIC_RELAXED);
+}
+
+/* For a BPF program; see struct urt__word. */
+static void tell_word(struct urt__worker *w)
+{
+	w->stats->word = (uintptr_t)&w->word;
+	w->stats->word_tls =
+		(char *)&urt__tls_worker - (char *)__builtin_thread_pointer();
+}
+
+void urt__worker_settle(struct urt__worker *w)
+{
+	w->context = urt__context_slot();
+	urt__exceptions_enter(w);
+	thread_is(w, gettid());
+	tell_word(w);
+	urt__san_thread(&w->loop_san);
+	urt__ring_settle(&w->ring);
+}
+
+void urt__worker_leave(struct urt__worker *w)
+{
+	thread_is(w, 0);
+	urt__ring_leave(&w->ring);
+}
+
 int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 {
+	unsigned entries = urt__rt.ring_entries;
 	int err;
 
 	memset(w, 0, sizeof(*w));
-	w->index = index;
+	w->index = w->word.index = index;
 	w->proc = p;
-	w->state = p ? URT__W_RUNNING : URT__W_SPARE;
-	w->in_rt = 1;
+	w->state = p ? URT__W_RUNNING : URT__W_DETACHED;
+	w->word.where = URT__IN;
 	w->random = 2463534242u + index * 668265263u;
-	w->stats = urt__stats_slot(urt__rt.stats_page, index);
+	err = slot_init(w);
+	if (err)
+		return err;
 	urt__trace_look(w);
 	w->context = urt__context_slot();
 	urt__exceptions_enter(w);
-	w->tid = gettid();
+	thread_is(w, gettid());
+	tell_word(w);
 	urt__san_thread(&w->loop_san);
-	err = urt__ring_init(&w->ring, urt__rt.ring_entries, urt__rt.features,
-			     w->stats);
-	if (err)
+	if (!p && entries > URT__SPARE_RING)
+		entries = URT__SPARE_RING;
+	err = urt__ring_init(&w->ring, entries, urt__rt.features, w->stats);
+	if (err) {
+		free(w->own_stats);
 		return err;
+	}
 	err = urt__ring_register(&w->ring, urt__rt.files, urt__rt.nr_files,
 				 urt__rt.buffers, urt__rt.nr_buffers);
 	w->registered = !err;
 	if (!err || !p)
 		return 0; /* a spare can do without */
-	urt__ring_destroy(&w->ring);
+	urt__worker_destroy(w);
 	return err;
 }
 
 void urt__worker_destroy(struct urt__worker *w)
 {
 	urt__ring_destroy(&w->ring);
+	free(w->own_stats);
 }
 
 void urt__stop(void)
@@ -1114,9 +1194,11 @@ void urt__stop(void)
 	for (unsigned i = 0; i < n; i++) {
 		struct urt__worker *w = atomic_load(&urt__rt.worker[i]);
 
-		atomic_fetch_or(&w->attention, URT__ATT_YIELD);
+		atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 		urt__ring_kick(&w->ring);
 	}
+	if (atomic_load(&urt__rt.monitor_asleep))
+		urt__rt.monitor_wake();
 }
 
 void urt__abandon(struct urt__worker *w)

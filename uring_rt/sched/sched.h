@@ -16,13 +16,16 @@
 #include "timers.h"
 #include <signal.h>
 
-#define URT__BATCH	  16
-#define URT__FRESH	  64 /* power of two */
-#define URT__PROCS_MAX	  256
-#define URT__SPARES_MAX	  64 /* threads beyond one for each processor */
-#define URT__WORKERS_MAX  (URT__PROCS_MAX + URT__SPARES_MAX)
-#define URT__HOG_SLICE_NS 2000000 /* of a coroutine that was preempted */
-#define URT__CLASSES	  8	  /* of stack sizes; 0 is the run's own size */
+#define URT__BATCH	 16
+#define URT__FRESH	 64 /* power of two */
+#define URT__PROCS_MAX	 256
+#define URT__SPARES_MAX	 10000 /* threads beyond; as many as Go's */
+#define URT__SLOTS_MAX	 64 /* ... with a slot and a trace ring of their own */
+#define URT__SPARE_RING	 32 /* entries of their rings, unless fewer */
+#define URT__WORKERS_MAX (URT__PROCS_MAX + URT__SPARES_MAX)
+#define URT__HOG_TURN_NS \
+	2000000	       /* others run between a preempted one's turns */
+#define URT__CLASSES 8 /* of stack sizes; 0 is the run's own size */
 
 /* Runs on the context that was switched to; see urt__park. */
 typedef void urt__commit_fn(struct urt__worker *, void *arg);
@@ -33,6 +36,9 @@ struct urt__proc {
 	                          by a peer, which finds its data in cache */
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
+	unsigned looks;	       /* by the loop for something to run */
+	int64_t hogged_ns;     /* when a preempted one last ran here */
+	int64_t waited_ns; /* since when work has waited here; 0: none did */
 
 	/* Coroutines that have never run: the newest goes first, so that a
 	 * tree of them is walked depth first and few stacks are in use. A
@@ -57,17 +63,17 @@ struct urt__proc {
 
 /* Who holds what, and where the worker is in idle.c's lists. */
 enum urt__worker_state {
-	URT__W_RUNNING,	 /* has a processor */
-	URT__W_SLEEPING, /* has a processor, asleep in its ring; idle list */
-	URT__W_SPARE,	 /* has none, asleep in its ring; spare list */
-	URT__W_WAITING,	 /* has none, wants one; waiting list */
-	URT__W_DETACHED, /* lost it while it runs a coroutine */
-	URT__W_GONE,	 /* its thread has left the loop */
+	URT__W_RUNNING,	  /* has a processor */
+	URT__W_SLEEPING,  /* has a processor, asleep in its ring; idle list */
+	URT__W_SPARE,	  /* has none, asleep in its ring; spare list */
+	URT__W_WAITING,	  /* has none, wants one; waiting list */
+	URT__W_PREEMPTED, /* the same, but others go first; preempted list */
+	URT__W_DETACHED,  /* lost it, outside the runtime or in the kernel */
+	URT__W_GONE,	  /* has no thread; vacant list, until the run stops */
 };
 
-/* What urt__enter has to see to. */
-#define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
-#define URT__ATT_YIELD	2u /* the time slice is over */
+/* Who asks for a hand-off. */
+enum urt__asked { URT__BY_MONITOR, URT__BY_KERNEL };
 
 /* What a worker has to tell, and so what the switch has to see to. */
 #define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
@@ -79,15 +85,13 @@ enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
 
 /* A thread and its ring: Go's M. */
 struct urt__worker {
+	URT__ALIGNED struct urt__word word;
 	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
 	                             atomically for the monitor */
 	struct urt__proc *proc;	  /* NULL: none. Its own thread; others only
-	                             under handoff_lock with in_rt 0 (monitor)
-	                             or under idle_lock while it is listed */
-	struct urt__stats_slot *stats;
-
-	_Atomic uint32_t in_rt;	    /* inside the runtime; its thread writes */
-	_Atomic uint32_t attention; /* URT__ATT_*; anyone */
+	                             while they keep it out (handoff.c), or
+	                             under idle_lock while it is listed */
+	struct urt__stats_slot *stats; /* in the page, or own_stats */
 
 	struct urt_coro *parked; /* the one that left: to be made WAITING/IO */
 	uint32_t park_state;	 /* ... which of the two */
@@ -107,13 +111,9 @@ struct urt__worker {
 	                          0: not decided since the last sleep */
 	uint32_t random;       /* xorshift: where stealing begins */
 	bool spinning;	       /* counted in urt__rt.spinning */
+	bool due;	       /* timers are firing: who waited goes first */
 
-	/* Preempted coroutines: they hold this thread's addresses in their
-	 * registers and go on here and nowhere else. */
-	struct urt_coro *pinned_head, *pinned_tail;
-	_Atomic bool
-		hogging;   /* runs one of them: shorter slices, see monitor */
-	int64_t hogged_ns; /* when it last stopped running one */
+	_Atomic bool hogging; /* runs a coroutine that was preempted */
 
 	uint64_t trace_left; /* id of who left by the last traced switch */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
@@ -126,9 +126,15 @@ struct urt__worker {
 	_Atomic uint8_t state;		    /* enum urt__worker_state */
 	bool hopeless; /* asleep with no operation and no timer; idle_lock */
 	struct urt__worker *list_next, *list_prev; /* idle_lock */
+	_Atomic bool retire; /* a spare that is not needed: its thread ends */
+
+	/* Without a slot in the page, two: what it has counted, and what of
+	 * that it has added to the last slot, which idle_lock guards. */
+	struct urt__stats_slot *own_stats;
 
 	unsigned index;	      /* in urt__rt.worker */
 	int tid;	      /* of its thread; 0 before it runs */
+	clockid_t cpu_clock;  /* of its thread's CPU time */
 	_Atomic bool preempt; /* the next signal should also preempt */
 	_Atomic bool stalled; /* ... and print a backtrace */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
@@ -182,7 +188,7 @@ struct urt__runtime {
 	struct urt__post *post_head, *post_tail;
 
 	uint32_t idle_lock; /* over the lists, and state and proc of listed */
-	struct urt__worker_list idle, spare, waiting;
+	struct urt__worker_list idle, spare, waiting, preempted, vacant;
 	uint64_t epoch; /* wakings so far; idle_lock */
 
 	/* Ended coroutines: full magazines of class 0, linked by scope_next;
@@ -258,11 +264,11 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 
 	if (urt__unlikely(!w || !w->current))
 		return NULL;
-	atomic_store_explicit(&w->in_rt, 1, memory_order_relaxed);
-	/* Partner: the membarrier of whoever sets attention (idle.c). Acquire:
-	 * who cleared it may have changed the processor's queues. */
+	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
+	/* Partner: the membarrier of whoever sets attention (handoff.c).
+	 * Acquire: who cleared it may have changed the processor's queues. */
 	atomic_signal_fence(memory_order_seq_cst);
-	if (urt__unlikely(atomic_load_explicit(&w->attention,
+	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_acquire))) {
 		urt__enter_slow(w, may_suspend);
 		w = urt__worker();
@@ -273,7 +279,8 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 /* Release: who then takes the processor away sees all that was done with it. */
 static inline void urt__leave(void)
 {
-	atomic_store_explicit(&urt__worker()->in_rt, 0, memory_order_release);
+	atomic_store_explicit(&urt__worker()->word.where, URT__OUT,
+			      memory_order_release);
 }
 
 /* xorshift32 (Marsaglia, 2003): fair choices, not secrets. */
@@ -344,7 +351,8 @@ static inline uint32_t urt__telling(const struct urt__worker *w)
 /* At each look round, so that switching asks its own cache line only. */
 static inline void urt__trace_look(struct urt__worker *w)
 {
-	bool wanted = urt__trace_wanted();
+	bool wanted =
+		urt__trace_wanted() && w->index + 1 < urt__rt.trace->rings;
 
 	if (urt__unlikely(wanted != (urt__telling(w) & URT__TELL_EVENTS)))
 		__atomic_fetch_xor(&w->tracing, URT__TELL_EVENTS,
@@ -401,9 +409,6 @@ void urt__timer_soon(uint64_t what);
 
 /* Lets others go first. */
 void urt__yield(struct urt__worker *);
-
-/* A preempted coroutine: goes on on this worker only. */
-void urt__park_pinned(struct urt__worker *);
 
 /* ---- exceptions.c ---- */
 
@@ -463,29 +468,73 @@ static inline void urt__wake_hint(void)
 void urt__idle_sleep(struct urt__worker *);
 /* Sleeps without one. */
 void urt__spare_sleep(struct urt__worker *);
-/* Blocks the thread until it has a processor, or the run stops. */
+/* Blocks the thread until it has a processor, or the run stops. _turn: until it
+ * is its turn again, after a preemption. */
 void urt__proc_acquire(struct urt__worker *);
-/* Gives the processor to a worker that waits for one, if any does. */
+void urt__proc_acquire_turn(struct urt__worker *);
+
+/* ---- handoff.c ---- */
+
+/* Gives the processor to a worker that waits for one, if any does; _turn: to one
+ * whose coroutine was preempted. */
 void urt__proc_give(struct urt__worker *);
+bool urt__proc_give_turn(struct urt__worker *);
+/* The calling coroutine stops where it is, thread and all, until its turn comes
+ * again; unless there is no other worker to go on meanwhile. */
+void urt__proc_swap(struct urt__worker *);
+
 /*
- * The monitor's, for a worker that is outside the runtime: gives its processor
- * to a spare worker; false: it came back, nobody waits for the processor, or
- * there is no spare. _expose: moves what only the owner could run to the global
- * queue; whether there is anything to be stolen now.
+ * From any thread that holds no lock: the worker's thread sleeps, or is stuck,
+ * outside the runtime, so its processor goes to another one. False: it came
+ * back, or has none, or there is no other worker.
  */
-bool urt__proc_handoff(struct urt__worker *from);
-bool urt__worker_expose(struct urt__worker *from);
-/* ... and its inner part, once the worker is held. */
-bool urt__proc_expose(struct urt__worker *from);
+bool urt__handoff(unsigned index, enum urt__asked);
+
+/*
+ * By the monitor, for a worker outside the runtime. _relieve: has its due timers,
+ * its completions and what only it could run found by others; whether anything
+ * waits for its processor then. _rescue: sees to its requests and completions, if it
+ * has lost its processor; whether any are in flight yet.
+ */
+bool urt__worker_relieve(struct urt__worker *);
+bool urt__worker_rescue(struct urt__worker *);
+/* The part of _relieve that moves coroutines to the global queue. */
+void urt__proc_expose(struct urt__worker *from);
+/* In whose place the calling thread reaps; NULL: its own, if it is a worker. */
+extern __thread struct urt__worker *urt__serving
+	__attribute__((visibility("hidden")));
+/* Whether any are queued at a processor that is kept from its worker. */
+bool urt__proc_has_queue(const struct urt__proc *);
+
+/*
+ * Enters the ring as somebody who may block there and lose the processor: hands
+ * over what is queued, and waits. True: it was lost.
+ */
+bool urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
+/* The same without waiting. Completions are not reaped. */
+bool urt__worker_submit(struct urt__worker *);
+
+/* ---- threads that come and go: idle.c ---- */
+
+/* A worker whose thread has ended, to be given another; NULL: there is none. */
+struct urt__worker *urt__vacant_take(void);
+/* A spare with nothing in flight ends its loop, if there is one. */
+bool urt__spare_retire(void);
+/* By the thread of such a one, at its end. */
+void urt__worker_vacate(struct urt__worker *);
 
 /* ---- for start-up ---- */
 
 struct urt__proc *urt__proc_new(unsigned index);
 void urt__proc_free(struct urt__proc *);
 int urt__worker_init(struct urt__worker *, unsigned index, struct urt__proc *);
+/* On a thread that is to be its own from now on; _leave: is so no longer. */
+void urt__worker_settle(struct urt__worker *);
+void urt__worker_leave(struct urt__worker *);
 void urt__worker_destroy(struct urt__worker *);
 
-/* Runs coroutines on the calling thread until urt__rt.stop. */
+/* Runs coroutines on the calling thread until urt__rt.stop, or until it is a
+ * spare that shall retire. */
 void urt__worker_loop(struct urt__worker *);
 
 /* All loops return instead of running another coroutine. */

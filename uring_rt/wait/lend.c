@@ -39,6 +39,7 @@
 #define BUFFER_SIZE 65536u     /* a buffer that is consumed in pieces */
 #define RING_SIZE   65536u     /* at least a struct urt__buf for each piece */
 #define STRIDE	    (GROUP_SIZE + RING_SIZE)
+#define LENDERS_MAX (2 * URT__PROCS_MAX) /* workers beyond copy */
 
 static_assert(GROUP_SIZE / PIECE_SIZE * sizeof(struct urt__buf) <= RING_SIZE,
 	      "and mappable with any size of page");
@@ -93,12 +94,11 @@ static char *region_open(void)
 
 	urt__lock(&region_lock);
 	if (!region &&
-	    !urt__sys_mmap(
-		    &map, STRIDE * URT__WORKERS_MAX, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
-		urt__sys_madvise(map, STRIDE * URT__WORKERS_MAX,
-				 MADV_NOHUGEPAGE);
-		urt__sys_madvise(map, STRIDE * URT__WORKERS_MAX, MADV_DONTFORK);
+	    !urt__sys_mmap(&map, STRIDE * LENDERS_MAX, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			   0)) {
+		urt__sys_madvise(map, STRIDE * LENDERS_MAX, MADV_NOHUGEPAGE);
+		urt__sys_madvise(map, STRIDE * LENDERS_MAX, MADV_DONTFORK);
 		region = map;
 	}
 	urt__unlock(&region_lock);
@@ -142,13 +142,20 @@ out_free:
 	return NULL;
 }
 
+/* Whose ring has it: another thread may reap in that one's place. */
+static struct urt__worker *lender(const struct lent *l)
+{
+	return atomic_load_explicit(&l->io.coro->op_worker,
+				    memory_order_relaxed);
+}
+
 static void lent_done(struct urt__op *op, int32_t res, uint32_t flags)
 {
 	struct lent *l = urt__container_of(op, struct lent, io.op);
 	unsigned i = flags >> IORING_CQE_BUFFER_SHIFT;
 
 	if (flags & IORING_CQE_F_BUFFER) {
-		struct urt__lending *g = urt__worker()->lending;
+		struct urt__lending *g = lender(l)->lending;
 		struct buffer *b = &g->buffer[i];
 
 		if (res > 0) {
@@ -171,7 +178,7 @@ static int receive(int fd, struct lent *l, int flags, int64_t deadline_ns)
 				  .msg_flags = flags };
 	struct urt__worker *w = urt__worker();
 
-	if (!w->lending && !group_open(w))
+	if (w->index >= LENDERS_MAX || (!w->lending && !group_open(w)))
 		return -ENOBUFS;
 	l->io = (struct urt__io){ .op.done = lent_done, .fd = urt__fd(fd) };
 	return urt__io_on(&l->io, &r, 0, deadline_ns);
@@ -219,7 +226,7 @@ void urt_lent_return(void *data)
 	struct urt__worker *w, *caller;
 
 	if (!region || (char *)data < region ||
-	    offset >= STRIDE * URT__WORKERS_MAX) {
+	    offset >= STRIDE * LENDERS_MAX) {
 		free(data);
 		return;
 	}
@@ -236,7 +243,7 @@ void urt__lend_close(void)
 	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		free(urt__rt.worker[i]->lending);
 	if (region)
-		munmap(region, STRIDE * URT__WORKERS_MAX);
+		munmap(region, STRIDE * LENDERS_MAX);
 	urt__lend_forget();
 }
 

@@ -2,28 +2,29 @@
 /*
  * The monitor: a thread that watches over the workers (Go's sysmon).
  *
- * It never runs coroutines. Each TICK it looks whether a worker has been in
- * one coroutine since the last look, by the count of its switches, and if so,
- * the longer it is stuck the more it does:
+ * It never runs coroutines. At each look it sees whether a worker has got no further
+ * since the last one, by its counts of switches and enters, and is outside the runtime:
  *
- *   a tick, and another worker sleeps   what waits where only the stuck worker
- *                                       would look is exposed to the sleeper
- *   a time slice                        the coroutine shall yield at its next
- *                                       call, and a signal drains the ring and
- *                                       preempts it where that is safe; if the
- *                                       thread is blocked in a system call, its
- *                                       processor goes to a spare worker
- *   the signal was handled in vain      so it does if it could not be preempted
+ *   its thread sleeps    it blocks in libc, in a page fault, or in io_uring_enter: its
+ *                        processor goes to another thread at once (sched/handoff.c)
+ *   its thread computes  due timers, completions and what only it could run are found by
+ *                        others. If something still waits for the processor, and the
+ *                        coroutine has used up its slice of CPU time, it shall yield at
+ *                        its next call, and a signal stops it where that is safe; else
+ *                        its processor goes to another thread
  *
- * A worker without a processor, in a long call, is only sent signals while its
- * ring has something for it.
+ * So a coroutine that blocks keeps others waiting for one to two looks, and one that
+ * computes for its slice and as long. A thread without a CPU computes no slice.
  *
- * A time slice is 10 ms, and 2 ms for a coroutine that was preempted before:
- * light work beside it is then late by 2 ms and not by 10. A tick is 1 ms while
- * there is such a one, or a sleeper to give work to, else 10 ms. When all
- * workers have slept for a while the monitor sleeps without end, so an idle
- * program makes no system calls; the first worker that wakes wakes it
- * (monitor_asleep; both sides set, fence, look).
+ * A slice is 2 ms, and 1 ms for a coroutine that was preempted before; nobody is
+ * preempted while nobody waits. A look comes every 1 ms while a worker is awake; every
+ * 0.5 ms while there are preempted coroutines; every 50 us shortly after a hand-off,
+ * since coroutines that block come in crowds. When all sleep, looks become rarer, up
+ * to 4 ms, and end after some: an idle program makes no system calls. The first worker
+ * that wakes wakes the monitor (monitor_asleep; both sides set, fence, look).
+ *
+ * A thread that has lost its processor needs no looks: what is in flight in its ring
+ * is waited for by polling that, in an epoll instance.
  *
  * Where only the program's own threads could still end a deadlock, nothing
  * happens when the last of them ends. So the monitor then wakes a worker now and
@@ -31,7 +32,7 @@
  * program that really waits for such a thread uses no CPU, and the report comes
  * before the deadlock is twice as old as it was when that thread ended.
  *
- * It also makes the spare threads, prints the scheduler trace, and on SIGQUIT
+ * It also keeps spare threads (spares.c), prints the scheduler trace, and on SIGQUIT
  * stops the world and reports it.
  */
 #define _GNU_SOURCE
@@ -39,41 +40,52 @@
 #include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 #undef errno
 
-#define TICK_NS	      10000000
-#define SHORT_TICK_NS 1000000
-#define SLICE_NS      10000000
-#define LATE_NS	      100000000 /* the signal should have been handled */
-#define LINGER	      10	/* ticks that all sleep before it sleeps, too */
-#define DOUBT_NS      100000000 /* until it looks again for the first time */
+#define TICK_NS		   1000000
+#define HOG_TICK_NS	   500000
+#define CROWD_TICK_NS	   50000
+#define CROWD_NS	   2000000   /* after a hand-off */
+#define SLICE_NS	   2000000   /* of CPU time, while somebody waits */
+#define HOG_SLICE_NS	   1000000   /* ... if it was preempted before */
+#define LATE_NS		   100000000 /* the signal should have been handled */
+#define LINGER		   12 /* looks while all sleep, before it sleeps, too */
+#define LINGER_TICK_MAX_NS 4000000
+#define DOUBT_NS	   100000000 /* until it looks again for the first time */
 
 struct urt__debug urt__debug;
 
 /* What was seen of a worker. */
 struct seen {
-	uint64_t switches;
-	int64_t since_ns; /* when they last changed */
-	bool exposed, signalled, stall_said;
+	uint64_t progress; /* its switches and enters */
+	int64_t since_ns;  /* when that last changed */
+	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not asked */
+	bool signalled, stall_said;
+	bool polled; /* its ring is in the epoll instance */
 };
 
 static struct seen seen[URT__WORKERS_MAX];
 static pthread_t thread;
-static _Atomic uint32_t bell; /* futex; rung to end a sleep */
+static int bell = -1;	  /* eventfd; rung to end a sleep */
+static int detached = -1; /* epoll: rings of workers without a processor */
 static atomic_bool stopping, quitting;
+static int64_t handed_ns; /* when the last hand-off was */
 
 static void ring_bell(void)
 {
-	atomic_fetch_add(&bell, 1);
-	syscall(SYS_futex, &bell, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL,
-		NULL, 0);
+	uint64_t one = 1;
+
+	if (write(bell, &one, sizeof(one)) < 0)
+		return; /* full: it rings already */
 }
 
 static void wake(void)
@@ -82,13 +94,40 @@ static void wake(void)
 		ring_bell();
 }
 
-/* Until the bell has rung since `rung`, or for ns. */
-static void sleep_for(uint32_t rung, int64_t ns)
+/* Until the bell rings, a detached ring has something, or for ns. */
+static void sleep_for(int64_t ns)
 {
 	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
+	struct pollfd p[2] = { { .fd = bell, .events = POLLIN },
+			       { .fd = detached, .events = POLLIN } };
+	struct epoll_event e[16];
+	uint64_t rung;
+	int n;
 
-	syscall(SYS_futex, &bell, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, rung,
-		ns == INT64_MAX ? NULL : &ts, NULL, 0);
+	if (ppoll(p, 2, ns == INT64_MAX ? NULL : &ts, NULL) <= 0)
+		return;
+	if (p[0].revents && read(bell, &rung, sizeof(rung)) < 0)
+		return;
+	if (!p[1].revents)
+		return;
+	/* Each once: what it has is seen to by the look that follows. */
+	n = epoll_wait(detached, e, URT__ARRAY_LEN(e), 0);
+	for (int i = 0; i < n; i++)
+		seen[e[i].data.u32].polled = false;
+}
+
+/* ... which is told of the worker's ring. EPOLLONESHOT: it stays, disarmed. */
+static void poll_detached(unsigned i, const struct urt__worker *w)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT,
+				 .data.u32 = i };
+
+	if (seen[i].polled)
+		return;
+	if (epoll_ctl(detached, EPOLL_CTL_MOD, w->ring.fd, &e) &&
+	    epoll_ctl(detached, EPOLL_CTL_ADD, w->ring.fd, &e))
+		return;
+	seen[i].polled = true;
 }
 
 /* ---- one worker -------------------------------------------------------- */
@@ -111,13 +150,22 @@ static bool is_blocked(const struct urt__worker *w)
 	return p && (p[2] == 'S' || p[2] == 'D');
 }
 
-static void hand_off(struct urt__worker *w)
+static int64_t cpu_time_ns(const struct urt__worker *w)
 {
-	if (!atomic_load(&urt__rt.spare.len))
-		urt__worker_add(NULL);
-	else if (urt__proc_handoff(w))
-		__atomic_add_fetch(&w->stats->counter[URT__STAT_HANDOFFS], 1,
-				   __ATOMIC_RELAXED);
+	struct timespec ts;
+
+	if (clock_gettime(w->cpu_clock, &ts))
+		return 0;
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void hand_off(struct urt__worker *w, int64_t now_ns)
+{
+	if (!atomic_load(&urt__rt.spare.len) &&
+	    !atomic_load(&urt__rt.waiting.len))
+		urt__spares_look(now_ns);
+	if (urt__handoff(w->index, URT__BY_MONITOR))
+		handed_ns = now_ns;
 }
 
 static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
@@ -137,51 +185,96 @@ static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
 	urt__preempt_signal(w, false);
 }
 
-static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t ns)
+/* Its thread computes, or has no CPU. */
+static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
-	bool blocked;
+	bool hog = atomic_load(&w->hogging);
+	int64_t cpu_ns, slice_ns;
 
-	if (!s->exposed && atomic_load(&urt__rt.idle.len)) {
-		s->exposed = true;
-		if (urt__worker_expose(w))
-			urt__wake_one();
-	}
-	if (ns < (atomic_load(&w->hogging) ? URT__HOG_SLICE_NS : SLICE_NS))
+	if (now_ns - s->since_ns < HOG_TICK_NS)
 		return;
-	atomic_fetch_or(&w->attention, URT__ATT_YIELD);
-	if (atomic_load(&w->in_rt))
+	if (atomic_load(&urt__rt.stop)) { /* it shall leave for ever */
+		urt__preempt_signal(w, true);
 		return;
-	blocked = is_blocked(w);
-	if (blocked || (s->signalled && !atomic_load(&w->preempt)) ||
-	    ns > LATE_NS)
-		hand_off(w);
-	if (!blocked || urt__ring_stranded(&w->ring) ||
-	    atomic_load(&w->inbox)) {
-		urt__preempt_signal(w, !blocked);
-		s->signalled = true;
 	}
+	cpu_ns = cpu_time_ns(w);
+	if (!s->cpu_ns)
+		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
+	if (!urt__worker_relieve(w)) {
+		s->cpu_ns = cpu_ns; /* nobody waits: its slice begins anew */
+		return;
+	}
+	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
+	if (cpu_ns - s->cpu_ns < slice_ns)
+		return;
+	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+	if (atomic_load(&w->word.where) != URT__OUT)
+		return;
+	if (s->signalled &&
+	    (!atomic_load(&w->preempt) || now_ns - s->since_ns > LATE_NS)) {
+		hand_off(w, now_ns);
+		return;
+	}
+	urt__preempt_signal(w, true);
+	s->signalled = true;
 }
 
-static void look_at(struct urt__worker *w, struct seen *s, int64_t now_ns)
+static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
-	uint64_t switches = __atomic_load_n(
-		&w->stats->counter[URT__STAT_SWITCHES], __ATOMIC_RELAXED);
-	enum urt__worker_state state = atomic_load(&w->state);
+	if (atomic_load(&w->word.where) == URT__IN)
+		return;
+	if (is_blocked(w))
+		hand_off(w, now_ns);
+	else
+		see_to_busy(w, s, now_ns);
+}
 
-	if (state == URT__W_DETACHED && !atomic_load(&w->in_rt)) {
-		say_stall(w, s, now_ns - s->since_ns);
-		if (atomic_load(&urt__rt.stop)) /* it shall leave for ever */
-			urt__preempt_signal(w, true);
-		else if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
-			urt__preempt_signal(w, false);
+static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
+{
+	say_stall(w, &seen[i], now_ns - seen[i].since_ns);
+	if (atomic_load(&urt__rt.stop)) /* it shall leave for ever */
+		urt__preempt_signal(w, true);
+	if (urt__worker_rescue(w))
+		poll_detached(i, w);
+}
+
+static uint64_t progress_of(const struct urt__worker *w)
+{
+	const struct urt__stats_slot *s = w->stats;
+
+	return __atomic_load_n(&s->counter[URT__STAT_SWITCHES],
+			       __ATOMIC_RELAXED) +
+	       __atomic_load_n(&s->counter[URT__STAT_ENTERS], __ATOMIC_RELAXED);
+}
+
+/* A sleeping worker is none that has to get on, unless it has been asleep over
+ * handing over its requests. */
+static bool has_to_get_on(const struct urt__worker *w,
+			  enum urt__worker_state state)
+{
+	return state == URT__W_RUNNING ||
+	       (state == URT__W_SLEEPING && urt__ring_submitting(&w->ring));
+}
+
+static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
+{
+	enum urt__worker_state state = atomic_load(&w->state);
+	struct seen *s = &seen[i];
+	uint64_t progress;
+
+	if (state == URT__W_DETACHED) {
+		look_at_detached(i, w, now_ns);
 		return;
 	}
-	if (state != URT__W_RUNNING || switches != s->switches) {
-		*s = (struct seen){ switches, now_ns, false, false, false };
+	progress = progress_of(w);
+	if (!has_to_get_on(w, state) || progress != s->progress) {
+		*s = (struct seen){ .progress = progress,
+				    .since_ns = now_ns,
+				    .polled = s->polled };
 		return;
 	}
 	say_stall(w, s, now_ns - s->since_ns);
-	see_to_stuck(w, s, now_ns - s->since_ns);
+	see_to_stuck(w, s, now_ns);
 }
 
 /* ---- all of them ------------------------------------------------------- */
@@ -190,9 +283,14 @@ static bool is_asleep(struct urt__worker *w)
 {
 	switch (atomic_load(&w->state)) {
 	case URT__W_SLEEPING:
+		return !urt__ring_submitting(&w->ring);
 	case URT__W_SPARE:
 	case URT__W_GONE:
+	case URT__W_WAITING:
+	case URT__W_PREEMPTED:
 		return true;
+	case URT__W_DETACHED: /* its ring is polled */
+		return !urt__debug.stall_ns;
 	default:
 		return false;
 	}
@@ -202,6 +300,8 @@ static bool all_asleep(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
+	if (atomic_load(&urt__rt.stop))
+		return false;
 	for (unsigned i = 0; i < n; i++)
 		if (!is_asleep(atomic_load(&urt__rt.worker[i])))
 			return false;
@@ -213,7 +313,8 @@ static void look_at_all(int64_t now_ns)
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
 	for (unsigned i = 0; i < n; i++)
-		look_at(atomic_load(&urt__rt.worker[i]), &seen[i], now_ns);
+		look_at(i, atomic_load(&urt__rt.worker[i]), now_ns);
+	urt__spares_look(now_ns);
 	/* What came while nobody could be woken. */
 	if (atomic_load(&urt__rt.global_len) && atomic_load(&urt__rt.idle.len))
 		urt__wake_one();
@@ -304,19 +405,6 @@ static void quit(void)
 
 /* ---- the thread -------------------------------------------------------- */
 
-/* A worker to give work to, or a coroutine to be preempted again soon. */
-static bool need_short_ticks(void)
-{
-	unsigned n = atomic_load(&urt__rt.nr_workers);
-
-	if (atomic_load(&urt__rt.idle.len))
-		return true;
-	for (unsigned i = 0; i < n; i++)
-		if (atomic_load(&urt__rt.worker[i]->hogging))
-			return true;
-	return false;
-}
-
 /* A deadlock, but for threads of the program's: when to look again. */
 static struct {
 	int64_t ns;	   /* how long it waits with that */
@@ -371,12 +459,19 @@ static void look_again(int64_t now_ns)
 /* How long to sleep; INT64_MAX: until somebody wakes. */
 static int64_t tick_ns(unsigned *lingered)
 {
+	int64_t ns;
+
+	if (urt__clock_ns() - handed_ns < CROWD_NS)
+		return CROWD_TICK_NS;
 	if (!all_asleep()) {
 		*lingered = 0;
-		return need_short_ticks() ? SHORT_TICK_NS : TICK_NS;
+		return atomic_load(&urt__rt.preempted.len) ? HOG_TICK_NS
+							   : TICK_NS;
 	}
-	if (++*lingered < LINGER)
-		return TICK_NS;
+	if (++*lingered < LINGER) {
+		ns = (int64_t)TICK_NS << (*lingered - 1);
+		return ns < LINGER_TICK_MAX_NS ? ns : LINGER_TICK_MAX_NS;
+	}
 	/* Partner: a worker that wakes changes its state, fences, and looks at
 	 * monitor_asleep. */
 	atomic_store(&urt__rt.monitor_asleep, 1);
@@ -385,7 +480,8 @@ static int64_t tick_ns(unsigned *lingered)
 		atomic_store(&urt__rt.monitor_asleep, 0);
 		return TICK_NS;
 	}
-	return long_sleep_ns();
+	ns = long_sleep_ns();
+	return ns < urt__spares_linger_ns() ? ns : urt__spares_linger_ns();
 }
 
 static void *monitor_main(void *arg)
@@ -393,15 +489,15 @@ static void *monitor_main(void *arg)
 	unsigned lingered = 0;
 
 	(void)arg;
+	prctl(PR_SET_TIMERSLACK, 1); /* else each look is 50 us late */
 	while (!atomic_load(&stopping)) {
-		uint32_t rung = atomic_load(&bell);
 		int64_t ns = tick_ns(&lingered);
 
 		if (atomic_load(&stopping))
 			break;
 		if (atomic_load(&quitting))
 			quit();
-		sleep_for(rung, ns);
+		sleep_for(ns);
 		atomic_store(&urt__rt.monitor_asleep, 0);
 		look_at_all(urt__clock_ns());
 		look_again(urt__clock_ns());
@@ -410,19 +506,40 @@ static void *monitor_main(void *arg)
 	return NULL;
 }
 
+static void close_descriptors(void)
+{
+	if (bell >= 0)
+		close(bell);
+	if (detached >= 0)
+		close(detached);
+	bell = detached = -1;
+}
+
 void urt__monitor_forget(void)
 {
+	close_descriptors();
 	atomic_store(&quitting, false);
 }
 
 int urt__monitor_start(void)
 {
+	int err;
 
 	memset(seen, 0, sizeof(seen));
 	memset(&doubt, 0, sizeof(doubt));
+	handed_ns = 0;
 	atomic_store(&stopping, false);
 	urt__rt.monitor_wake = wake;
-	return urt__sys_thread(&thread, NULL, monitor_main, NULL);
+	bell = urt__sys_eventfd();
+	if (bell < 0)
+		return bell;
+	detached = epoll_create1(EPOLL_CLOEXEC);
+	err = detached < 0 ? -*__errno_location() : 0;
+	if (!err)
+		err = urt__sys_thread(&thread, NULL, monitor_main, NULL);
+	if (err)
+		close_descriptors();
+	return err;
 }
 
 void urt__monitor_stop(void)
@@ -430,4 +547,5 @@ void urt__monitor_stop(void)
 	atomic_store(&stopping, true);
 	ring_bell();
 	pthread_join(thread, NULL);
+	close_descriptors();
 }

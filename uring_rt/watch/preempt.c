@@ -3,21 +3,16 @@
  * The signal to a worker that has run one coroutine for too long.
  *
  * The monitor sends SIGURG (ignored by default, and Go's choice) to the
- * worker's thread. The handler runs on the thread's signal stack and does two
- * things, if the thread is outside the runtime (in_rt, which only this thread
- * writes):
+ * worker's thread. The handler runs on the thread's signal stack. If the thread is
+ * outside the runtime (`where`, which only this thread writes), and it is safe, it
+ * makes the interrupted code appear to have called urt__preempt_entry (exec/arch),
+ * which saves all registers and stops the coroutine, together with its thread
+ * (sched/handoff.c). That the kernel is entered for the signal also has it post the
+ * completions that were waiting for this thread.
  *
- *   drain    it enters the ring on the coroutine's behalf, as only the owner of
- *            a DEFER_TASKRUN ring can: requests are handed over, completions
- *            reaped, and the coroutines that they ready can be stolen;
- *
- *   preempt  if it is safe, it makes the interrupted code appear to have called
- *            urt__preempt_entry (exec/arch), which saves all registers and
- *            parks the coroutine. It stays with its worker, since its
- *            registers may hold addresses of thread-local variables.
- *
- * It is safe to switch away where no other coroutine of this thread can need
- * what the interrupted one holds:
+ * It is safe to stop a coroutine where no other can need what it holds. Where one
+ * does, its thread blocks, and its processor goes on to others; so this is not about
+ * deadlocks, but about not having everybody wait for a coroutine that does not run:
  *
  *   - the program counter is in the program's own text, or that of a library
  *     that was registered;
@@ -29,7 +24,7 @@
  *   - its stack has room for the registers and the way to the scheduler.
  *
  * Otherwise nothing happens, and the monitor has another thread take over the
- * processor, which is always safe.
+ * processor, while this one goes on as an ordinary thread.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. Where it is missing, where malloc is part
@@ -66,11 +61,11 @@ void urt__preempted(void) __attribute__((visibility("hidden")));
 void urt__preempted(void)
 {
 	struct urt__worker *w = urt__enter(false);
-	int saved = *__errno_location(); /* others run on this thread now */
+	int saved = *__errno_location();
 
 	if (urt__rt.stop)
 		urt__abandon(w);
-	urt__park_pinned(w);
+	urt__proc_swap(w);
 	*__errno_location() = saved;
 	urt__leave();
 }
@@ -292,29 +287,22 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	}
 	if (atomic_load(&w->parked_signal) == URT__FREEZE)
 		freeze(w, context);
-	if (atomic_load_explicit(&w->in_rt, memory_order_relaxed))
+	if (atomic_load_explicit(&w->word.where, memory_order_relaxed) !=
+	    URT__OUT)
 		return;
-	/* Keeps out the taker of the processor, which looks at in_rt under
-	 * this lock (sched/idle.c). */
-	urt__lock(&w->handoff_lock);
-	atomic_store_explicit(&w->in_rt, 1, memory_order_relaxed);
-	urt__unlock(&w->handoff_lock);
-	urt__count(w->stats, URT__STAT_DRAINS);
-	urt__worker_drain(w);
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
-	if (atomic_exchange(&w->preempt, false) &&
-	    (w->proc || atomic_load(&urt__rt.stop)))
+	/* Whether it has a processor to give away is seen when it enters the
+	 * runtime for that. */
+	if (atomic_exchange(&w->preempt, false))
 		preempt(w, context);
-	if (w->proc && urt__runq_len(&w->proc->runq))
-		urt__wake_hint();
-	atomic_store_explicit(&w->in_rt, 0, memory_order_release);
 	*urt_errno_location() = saved;
 }
 
 void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
 {
-	atomic_store(&w->preempt, also_preempt);
+	if (also_preempt)
+		atomic_store(&w->preempt, true);
 	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 }
 

@@ -3,10 +3,11 @@
  * Start and stop of a run.
  *
  * The calling thread is the first worker; the others are threads of their own,
- * one for each further processor, and later spares that the monitor asks for.
- * A worker's ring belongs to its thread, so each makes and drains its own; it
- * is destroyed, with the control blocks of the workers, only when all threads
- * have ended, since until then any of them may kick any other.
+ * one for each further processor, one spare, and later spares that the monitor asks
+ * for. A thread that is no longer needed ends; its worker, ring and all, is vacant
+ * then until another thread is needed. Rings are destroyed, with the control blocks
+ * of the workers, only when all threads have ended, since until then any of them may
+ * kick any other.
  *
  * The end: urt__rt.stop is set and all are kicked. Loops return at their next
  * look, coroutines that enter the runtime leave for ever, the monitor goes on
@@ -34,12 +35,15 @@ static atomic_bool running;
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
+static bool joined[URT__WORKERS_MAX];	    /* it has ended, and no more */
 static unsigned nr_joined;
-static sigset_t callers_mask; /* of urt_run's caller; all workers have it */
+static sigset_t callers_mask; /* of urt_run's caller */
+static sigset_t workers_mask; /* the same, less the runtime's own signal */
 
 struct birth {
 	struct urt__worker *worker;
 	unsigned index;
+	bool again; /* the worker has had a thread before */
 	struct urt__proc *proc;
 	sem_t ready;
 	int err;
@@ -63,14 +67,27 @@ static int worker_begin(struct urt__worker *w, unsigned index,
 	return 0;
 }
 
+/* On a thread that takes the place of one that has ended. */
+static void worker_begin_again(struct urt__worker *w)
+{
+	urt__worker_settle(w);
+	urt__signal_stack_enter(w);
+	urt__tls_worker = w;
+	atomic_store(&w->state, URT__W_DETACHED);
+}
+
 static void worker_end(struct urt__worker *w)
 {
-	urt__ring_drain(&w->ring);
-	if (w->registered)
+	bool retires = !atomic_load(&urt__rt.stop);
+
+	if (!retires)
+		urt__ring_drain(&w->ring);
+	if (!retires && w->registered)
 		urt__ring_unregister(&w->ring);
-	atomic_store(&w->state, URT__W_GONE);
+	urt__worker_leave(w);
 	urt__signal_stack_leave(w);
 	urt__tls_worker = NULL;
+	urt__worker_vacate(w);
 }
 
 static void *worker_main(void *arg)
@@ -78,8 +95,11 @@ static void *worker_main(void *arg)
 	struct birth *b = arg;
 	struct urt__worker *w = b->worker;
 
-	pthread_sigmask(SIG_SETMASK, &callers_mask, NULL);
-	b->err = worker_begin(w, b->index, b->proc);
+	pthread_sigmask(SIG_SETMASK, &workers_mask, NULL);
+	if (b->again)
+		worker_begin_again(w);
+	else
+		b->err = worker_begin(w, b->index, b->proc);
 	if (b->err) {
 		sem_post(&b->ready);
 		return NULL;
@@ -90,6 +110,24 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* Makes the thread and waits until it has begun. */
+static int birth(struct birth *b, pthread_t *t)
+{
+	int err;
+
+	sem_init(&b->ready, 0, 0);
+	err = urt__sys_thread(t, NULL, worker_main, b);
+	if (!err) {
+		while (sem_wait(&b->ready))
+			;
+		err = b->err;
+		if (err)
+			pthread_join(*t, NULL);
+	}
+	sem_destroy(&b->ready);
+	return err;
+}
+
 static int worker_add(struct urt__proc *p)
 {
 	struct birth b = { .index = atomic_load(&urt__rt.nr_workers),
@@ -97,37 +135,49 @@ static int worker_add(struct urt__proc *p)
 	pthread_t t;
 	int err;
 
-	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX ||
-	    atomic_load(&urt__rt.stop))
-		return -EAGAIN;
+	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX)
+		return -EUSERS;
 	b.worker = urt__sys_alloc_lines(sizeof(*b.worker));
 	if (!b.worker)
 		return -ENOMEM;
-	sem_init(&b.ready, 0, 0);
-	err = urt__sys_thread(&t, NULL, worker_main, &b);
-	if (!err) {
-		while (sem_wait(&b.ready))
-			;
-		err = b.err;
-		if (err)
-			pthread_join(t, NULL);
-	}
+	err = birth(&b, &t);
 	if (!err)
 		threads[b.index] = t;
 	else
 		free(b.worker);
-	sem_destroy(&b.ready);
 	return err;
 }
 
-bool urt__worker_add(struct urt__proc *p)
+/* For a worker whose thread has ended; it is vacant again if there is none. */
+static int worker_add_again(struct urt__worker *w)
 {
+	struct birth b = { .worker = w, .index = w->index, .again = true };
+	pthread_t t;
 	int err;
 
+	if (!joined[w->index])
+		pthread_join(threads[w->index], NULL);
+	err = birth(&b, &t);
+	joined[w->index] = err;
+	if (err)
+		urt__worker_vacate(w);
+	else
+		threads[w->index] = t;
+	return err;
+}
+
+int urt__worker_add(void)
+{
+	struct urt__worker *w;
+	int err = -ECANCELED;
+
 	pthread_mutex_lock(&threads_lock);
-	err = worker_add(p);
+	if (!atomic_load(&urt__rt.stop)) {
+		w = urt__vacant_take();
+		err = w ? worker_add_again(w) : worker_add(NULL);
+	}
 	pthread_mutex_unlock(&threads_lock);
-	return !err;
+	return err;
 }
 
 /* The next one that is not joined yet; the first is the calling thread. */
@@ -138,6 +188,8 @@ static bool next_thread(pthread_t *t)
 	pthread_mutex_lock(&threads_lock);
 	if (!nr_joined)
 		nr_joined = 1;
+	while (joined[nr_joined])
+		joined[nr_joined++] = false;
 	more = nr_joined < atomic_load(&urt__rt.nr_workers);
 	if (more)
 		*t = threads[nr_joined++];
@@ -155,8 +207,11 @@ static void join_threads(void)
 
 static void workers_free(void)
 {
-	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++) {
+		if (urt__rt.worker[i]->registered)
+			urt__ring_unregister(&urt__rt.worker[i]->ring);
 		urt__worker_destroy(urt__rt.worker[i]);
+	}
 	urt__lend_close();
 	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
 		free(urt__rt.worker[i]);
@@ -243,7 +298,29 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	urt__shared = o->workers > 1;
 	urt__exceptions_open();
 	nr_joined = 0;
-	pthread_sigmask(SIG_SETMASK, NULL, &callers_mask);
+	urt__spares_reset();
+}
+
+/* The program may have blocked all signals, to wait for them in a thread. */
+static void unblock_signals(void)
+{
+	sigset_t own;
+
+	sigemptyset(&own);
+	sigaddset(&own, SIGURG);
+	pthread_sigmask(SIG_UNBLOCK, &own, &callers_mask);
+	workers_mask = callers_mask;
+	sigdelset(&workers_mask, SIGURG);
+}
+
+static void restore_signals(void)
+{
+	sigset_t own;
+
+	sigemptyset(&own);
+	sigaddset(&own, SIGURG);
+	if (sigismember(&callers_mask, SIGURG))
+		pthread_sigmask(SIG_BLOCK, &own, NULL);
 }
 
 static int procs_new(void)
@@ -272,7 +349,10 @@ static int workers_new(void)
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);
 	pthread_mutex_unlock(&threads_lock);
-	return err ? urt__because_ring(err) : 0;
+	if (err)
+		return urt__because_ring(err);
+	urt__spare_add();
+	return 0;
 }
 
 /* Runs the first coroutine until it returns. */
@@ -334,7 +414,7 @@ out_procs:
 static int pages_open(const struct urt_options *o)
 {
 	struct urt__runtime *rt = &urt__rt;
-	unsigned workers = o->workers + URT__SPARES_MAX;
+	unsigned workers = o->workers + URT__SLOTS_MAX;
 	int err;
 
 	rt->stats_fd = urt__stats_open(&rt->stats_page, workers);
@@ -395,6 +475,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	if (err)
 		goto out_fds;
 	urt__preempt_open();
+	unblock_signals();
 	urt__report_open();
 	err = run_workers(first, o);
 	if (rt->contexts)
@@ -402,6 +483,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	urt__signals_close();
 	urt__report_close();
 	urt__preempt_close();
+	restore_signals();
 out_fds:
 	free(rt->files);
 	free(rt->buffers);

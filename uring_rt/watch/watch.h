@@ -33,8 +33,8 @@ int urt__because_ring(int err);
 void urt__preempt_open(void);
 void urt__preempt_close(void);
 
-/* Has the worker's thread look at its ring, and if `preempt` at whether its
- * coroutine can be switched away from. */
+/* Has the worker's thread print its backtrace, if it is stalled, and if `preempt`
+ * stop its coroutine where that is safe. */
 void urt__preempt_signal(struct urt__worker *, bool preempt);
 
 /* The same, and the thread stops there for good: for the last report. */
@@ -85,7 +85,19 @@ void urt__outside_fill(struct urt__outside *);
 
 /* ---- start.c ---- */
 
-/* One more worker thread, without a processor. */
-bool urt__worker_add(struct urt__proc *);
+/* One more worker thread, without a processor. 0 or -errno; -EUSERS: there are
+ * URT__SPARES_MAX; -ECANCELED: the run stops. */
+int urt__worker_add(void);
+
+/* ---- spares.c ---- */
+
+/* One more spare; says so, once, if there can be none, and by what limit. */
+bool urt__spare_add(void);
+/* At each look of the monitor's: keeps as many spares as are needed. _linger_ns: it
+ * must look again by then; INT64_MAX: it need not. */
+void urt__spares_look(int64_t now_ns);
+int64_t urt__spares_linger_ns(void);
+/* A run begins. */
+void urt__spares_reset(void);
 
 #endif

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Processors that change hands, and workers that others stand in for.
+ *
+ * A thread that runs a coroutine can stop to be of use at any moment: it blocks in
+ * libc, faults on a page, sits in io_uring_enter because a file system does not
+ * answer, computes, or has no CPU. What it holds then is needed by others: the
+ * processor with its queue and its timers, requests that are queued in its ring,
+ * completions that lie there. All of it can be had without the thread.
+ *
+ * Keeping a worker out. The owner uses all that with plain stores whenever it is
+ * inside the runtime. Another thread, the taker, under the worker's handoff_lock,
+ * sets URT__ATT_REVOKE, makes the whole process fence by membarrier(2), and looks at
+ * `where`. The owner, on its way into the runtime, sets `where` to IN and then looks
+ * at attention; on its way out it sets `where` (release) last. So either the taker
+ * sees IN and gives up, or the owner sees REVOKE and waits for the lock before it
+ * touches anything. Under the lock, with REVOKE set and `where` not IN, all of the
+ * worker is the taker's. The fence costs the taker some microseconds, once a stuck
+ * coroutine, and the owner nothing: that is why entering the runtime is two plain
+ * instructions. Entering the kernel is leaving the runtime: around io_uring_enter
+ * `where` is KERNEL or ASLEEP, and the owner comes back as it does from a coroutine.
+ *
+ * When the processor was taken, REVOKE stays set, and the lock alone keeps the owner
+ * out from then on: rescuing its ring needs no fence.
+ *
+ * What is taken: the processor (urt__handoff: for a blocked thread, or one that computes
+ * and cannot be preempted). What is done in its place: requests are handed over,
+ * completions reaped, cancellations asked for, timers fired (urt__worker_relieve while
+ * it has its processor, urt__worker_rescue when it has none). What cannot be done: the
+ * kernel completes requests in flight in the task that submitted them. It does so
+ * while that thread sleeps, or at its next tick, so completions appear in the ring's
+ * memory; but not while it sleeps uninterruptibly (state D), which ends by itself.
+ *
+ * A worker that has lost its processor goes on as an ordinary thread with the coroutine
+ * that it runs. When that enters the runtime, the worker takes the processor of a
+ * sleeping worker, or waits to be given one (look_round gives; the waiting ones go
+ * first). The coroutine stays on its thread all the time, since in a call like
+ * urt_mutex_unlock it may hold pthread locks.
+ *
+ * Preemption is a hand-off, too (urt__proc_swap). A preempted coroutine has addresses of
+ * its thread's variables in its registers. It stays on its thread, and the thread runs
+ * nothing else: it stops, gives its processor to a spare, and waits until its turn comes.
+ * So nobody can block the thread in front of it, and no state of the thread needs to be
+ * saved. Rejected: letting others run on that thread meanwhile (one that blocks there
+ * stops the preempted one, for ever if it waits for it; C++'s guards of static objects
+ * take it for a recursion); migrating it with a thread-local block of its own (private
+ * to glibc). It costs two kernel switches a preemption, and a thread for each coroutine
+ * that is preempted.
+ */
+#include "idle.h"
+#include <errno.h>
+#undef errno
+
+/* ---- giving and taking ------------------------------------------------- */
+
+/* With idle_lock held. */
+static void give(struct urt__worker *to, struct urt__proc *p)
+{
+	to->proc = p;
+	urt__worker_awake(to);
+	urt__set_state(to, URT__W_RUNNING);
+}
+
+/* With idle_lock held: the worker becomes a spare without noticing. */
+bool urt__take_from_sleeper(struct urt__worker *w)
+{
+	struct urt__worker *from = urt__rt.idle.head;
+
+	if (!from)
+		return false;
+	urt__list_remove(&urt__rt.idle, from);
+	w->proc = from->proc;
+	from->proc = NULL;
+	urt__set_state(from, URT__W_SPARE);
+	urt__list_add(&urt__rt.spare, from);
+	from->hopeless = !from->ring.inflight;
+	return true;
+}
+
+/* To the first on the list, by the calling thread, which has one. */
+static bool give_first(struct urt__worker *w, struct urt__worker_list *l)
+{
+	struct urt__worker *to;
+
+	urt__lock(&urt__rt.idle_lock);
+	to = l->head;
+	if (to) {
+		urt__list_remove(l, to);
+		give(to, w->proc);
+		w->proc = NULL;
+		urt__set_state(w, URT__W_DETACHED);
+	}
+	urt__unlock(&urt__rt.idle_lock);
+	if (to)
+		urt__ring_kick(&to->ring);
+	return to;
+}
+
+void urt__proc_give(struct urt__worker *w)
+{
+	give_first(w, &urt__rt.waiting);
+}
+
+bool urt__proc_give_turn(struct urt__worker *w)
+{
+	return give_first(w, &urt__rt.preempted);
+}
+
+/* Who goes on with a processor that was taken; with idle_lock held. */
+static struct urt__worker *successor(void)
+{
+	struct urt__worker_list *l = &urt__rt.waiting;
+	struct urt__worker *to = l->head;
+
+	if (!to) {
+		l = &urt__rt.spare;
+		to = l->tail; /* the warmest */
+	}
+	if (to)
+		urt__list_remove(l, to);
+	return to;
+}
+
+/* The timeline shows that the calling coroutine does not run until it goes on. */
+static URT__COLD void trace_stop(struct urt__worker *w)
+{
+	atomic_store_explicit(&w->current->reason, URT__R_PREEMPTED,
+			      memory_order_relaxed);
+	urt__tell_switch(w, false, NULL);
+}
+
+static URT__COLD void trace_go_on(struct urt__worker *w)
+{
+	struct urt_coro *self = w->current;
+
+	__atomic_store_n(&w->current, NULL, __ATOMIC_RELAXED);
+	urt__tell_switch(w, false, self);
+	__atomic_store_n(&w->current, self, __ATOMIC_RELAXED);
+}
+
+void urt__proc_swap(struct urt__worker *w)
+{
+	struct urt__worker *to;
+
+	urt__lock(&urt__rt.idle_lock);
+	to = successor();
+	if (to) {
+		w->proc->hogged_ns = urt__clock_ns();
+		give(to, w->proc);
+		w->proc = NULL;
+		urt__set_state(w, URT__W_DETACHED);
+	}
+	urt__unlock(&urt__rt.idle_lock);
+	if (!to)
+		return;
+	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
+	if (urt__telling(w))
+		trace_stop(w);
+	atomic_store_explicit(&w->current->reason, URT__R_PREEMPTED,
+			      memory_order_relaxed);
+	urt__count(w->stats, URT__STAT_PREEMPTIONS);
+	urt__ring_kick(&to->ring);
+	urt__proc_acquire_turn(w);
+	atomic_store_explicit(&w->current->reason, URT__R_RUNNABLE,
+			      memory_order_relaxed);
+	atomic_store_explicit(&w->hogging, true, memory_order_relaxed);
+	if (urt__telling(w))
+		trace_go_on(w);
+}
+
+/* ---- keeping a worker out ---------------------------------------------- */
+
+static enum urt__where where(const struct urt__worker *w)
+{
+	/* Acquire; partner: the release on the way out of the runtime. */
+	return atomic_load_explicit(&w->word.where, memory_order_acquire);
+}
+
+/* Whether it has a processor that can be taken. */
+static bool is_takeable(const struct urt__worker *w)
+{
+	enum urt__worker_state s = urt__state(w);
+
+	return s == URT__W_RUNNING ||
+	       (s == URT__W_SLEEPING && urt__ring_submitting(&w->ring));
+}
+
+/*
+ * Runs fn(from) with the worker kept out of the runtime, if it is out of it and
+ * has a processor; what fn returns, or false. REVOKE stays where fn took the
+ * processor away, so that the owner notices.
+ */
+static bool while_out(struct urt__worker *from,
+		      bool (*fn)(struct urt__worker *))
+{
+	bool done = false, gone = false;
+
+	if (!urt__rt.membarrier)
+		return false;
+	urt__lock(&from->handoff_lock);
+	if (is_takeable(from)) {
+		atomic_fetch_or(&from->word.attention, URT__ATT_REVOKE);
+		urt__membarrier();
+		if (where(from) != URT__IN) {
+			done = fn(from);
+			gone = urt__state(from) == URT__W_DETACHED;
+		}
+		if (!gone)
+			atomic_fetch_and(&from->word.attention,
+					 ~URT__ATT_REVOKE);
+	}
+	urt__unlock(&from->handoff_lock);
+	return done;
+}
+
+static bool hand_over(struct urt__worker *from)
+{
+	enum urt__worker_state s;
+	struct urt__worker *to = NULL;
+
+	urt__lock(&urt__rt.idle_lock);
+	s = urt__state(from); /* it may have been woken, or robbed, by now */
+	if (s == URT__W_RUNNING || s == URT__W_SLEEPING)
+		to = successor();
+	if (to) {
+		if (urt__trace_wanted())
+			urt__trace_handoff(from, to);
+		if (s == URT__W_SLEEPING)
+			urt__list_remove(&urt__rt.idle, from);
+		give(to, from->proc);
+		from->proc = NULL;
+		from->hopeless = false;
+		urt__set_state(from, URT__W_DETACHED);
+	}
+	urt__unlock(&urt__rt.idle_lock);
+	if (to)
+		urt__ring_kick(&to->ring);
+	return to;
+}
+
+bool urt__handoff(unsigned index, enum urt__asked by)
+{
+	struct urt__worker *from;
+
+	if (index >= atomic_load(&urt__rt.nr_workers))
+		return false;
+	from = atomic_load(&urt__rt.worker[index]);
+	if (!while_out(from, hand_over))
+		return false;
+	__atomic_add_fetch(&from->stats->counter[URT__STAT_HANDOFFS], 1,
+			   __ATOMIC_RELAXED);
+	if (by == URT__BY_KERNEL)
+		__atomic_add_fetch(
+			&from->stats->counter[URT__STAT_HANDOFFS_TOLD], 1,
+			__ATOMIC_RELAXED);
+	return true;
+}
+
+/* ---- standing in for a worker ------------------------------------------ */
+
+/* With the worker kept out. While it is in the kernel it may hold the ring's lock
+ * there: then its completions are all that can be had without waiting for it. */
+static void serve_ring(struct urt__worker *w)
+{
+	urt__serving = w;
+	if (where(w) == URT__OUT) {
+		struct urt__ring_loan loan = urt__ring_borrow(&w->ring);
+
+		if (atomic_load(&w->inbox))
+			urt__inbox_run(w);
+		urt__ring_serve(&w->ring);
+		urt__ring_return(&w->ring, loan);
+	} else {
+		urt__ring_reap(&w->ring);
+	}
+	urt__serving = NULL;
+	__atomic_add_fetch(&w->stats->counter[URT__STAT_RESCUES], 1,
+			   __ATOMIC_RELAXED);
+}
+
+static bool relieve(struct urt__worker *w)
+{
+	struct urt__proc *p = w->proc;
+
+	if (urt__state(w) != URT__W_RUNNING)
+		return false;
+	urt__serving = w;
+	w->due = true;
+	urt__timers_run(&p->timers, urt__clock_ns());
+	w->due = false;
+	urt__serving = NULL;
+	if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
+		serve_ring(w);
+	if (atomic_load(&urt__rt.idle.len) && urt__proc_has_queue(p)) {
+		urt__proc_expose(w);
+		urt__wake_one();
+	}
+	return urt__proc_has_queue(p) || atomic_load(&urt__rt.global_len) ||
+	       atomic_load(&urt__rt.waiting.len) ||
+	       atomic_load(&urt__rt.preempted.len);
+}
+
+bool urt__worker_relieve(struct urt__worker *w)
+{
+	return while_out(w, relieve);
+}
+
+bool urt__worker_rescue(struct urt__worker *w)
+{
+	bool more = false;
+
+	urt__lock(&w->handoff_lock);
+	if (urt__state(w) == URT__W_DETACHED && where(w) != URT__IN &&
+	    atomic_load(&w->word.attention) & URT__ATT_REVOKE) {
+		if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
+			serve_ring(w);
+		more = w->ring.inflight;
+	}
+	urt__unlock(&w->handoff_lock);
+	return more;
+}
+
+/* ---- the owner's side -------------------------------------------------- */
+
+/* Back in the runtime; whether the processor is gone. */
+static bool come_back(struct urt__worker *w)
+{
+	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
+					       memory_order_acquire) &
+			  URT__ATT_REVOKE)) {
+		urt__lock(&w->handoff_lock);
+		atomic_fetch_and(&w->word.attention, ~URT__ATT_REVOKE);
+		urt__unlock(&w->handoff_lock);
+	}
+	return !w->proc;
+}
+
+bool urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
+{
+	atomic_store_explicit(&w->word.where, URT__ASLEEP,
+			      memory_order_release);
+	urt__ring_wait(&w->ring, timeout_ns);
+	return come_back(w);
+}
+
+bool urt__worker_submit(struct urt__worker *w)
+{
+	atomic_store_explicit(&w->word.where, URT__KERNEL,
+			      memory_order_release);
+	urt__ring_wait(&w->ring, 0);
+	return come_back(w);
+}
+
+void urt__enter_slow(struct urt__worker *w, bool may_suspend)
+{
+	uint32_t attention = atomic_load(&w->word.attention);
+
+	come_back(w);
+	if (!w->proc)
+		urt__proc_acquire(w);
+	if (!may_suspend || !(attention & URT__ATT_YIELD) ||
+	    w->current->no_preempt)
+		return;
+	if (atomic_load(&urt__rt.stop))
+		urt__abandon(w);
+	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
+	urt__yield(w);
+}

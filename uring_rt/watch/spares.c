@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Spare threads: those that go on with a processor that was taken from another.
+ *
+ * There is one from the start, so that the first coroutine that blocks need not wait
+ * for a thread to be made. When the last one is used another is made; where coroutines
+ * block by the dozen, several at a time, since a thread takes 50 us to make. Spares
+ * that nobody has needed for a second end.
+ *
+ * Running into a limit is no error: the program goes on as well as it can, which is
+ * that what blocks stops others. It is said once, by the name of the limit.
+ */
+#define _GNU_SOURCE
+#include "../base/sys.h"
+#include "watch.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#undef errno
+
+#define KEEP_NS	     1000000000 /* unneeded, until one ends */
+#define STOCK_MAX    8		/* spares that wait */
+#define TRY_AGAIN_NS 100000000	/* after none could be made */
+
+static bool said;
+static int64_t unneeded_since_ns, failed_ns;
+static uint64_t handoffs_seen;
+
+/* The cgroup's limit, if it is reached: its directory into path. */
+static bool pids_max_reached(char *path, size_t size)
+{
+	char line[256], max[32] = "", now[32] = "";
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	bool found = false;
+	size_t len;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "0::", 3);
+	if (f)
+		fclose(f);
+	if (!found)
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(path, size, "/sys/fs/cgroup%s", line + 3);
+	len = strlen(path);
+	snprintf(path + len, size - len, "/pids.max");
+	f = fopen(path, "re");
+	if (f && !fgets(max, sizeof(max), f))
+		max[0] = '\0';
+	if (f)
+		fclose(f);
+	snprintf(path + len, size - len, "/pids.current");
+	f = fopen(path, "re");
+	if (f && !fgets(now, sizeof(now), f))
+		now[0] = '\0';
+	if (f)
+		fclose(f);
+	path[len] = '\0';
+	return max[0] && max[0] != 'm' && atol(now) >= atol(max);
+}
+
+static void say_limit(int err)
+{
+	char limit[400], path[320];
+	struct rlimit r;
+
+	if (err == -EUSERS)
+		snprintf(limit, sizeof(limit), "%u are the runtime's limit",
+			 URT__SPARES_MAX);
+	else if (err == -EAGAIN && pids_max_reached(path, sizeof(path)))
+		snprintf(limit, sizeof(limit), "pids.max of %s is reached",
+			 path);
+	else if (err == -EAGAIN && !getrlimit(RLIMIT_NPROC, &r) &&
+		 r.rlim_cur != RLIM_INFINITY)
+		snprintf(limit, sizeof(limit),
+			 "RLIMIT_NPROC is reached (ulimit -u: %llu)",
+			 (unsigned long long)r.rlim_cur);
+	else if (err == -EAGAIN)
+		snprintf(limit, sizeof(limit),
+			 "kernel.threads-max or kernel.pid_max is reached");
+	else if (err == -ENOMEM && !getrlimit(RLIMIT_MEMLOCK, &r) &&
+		 r.rlim_cur != RLIM_INFINITY)
+		snprintf(limit, sizeof(limit),
+			 "no memory for its ring (ulimit -l: %llu KiB)",
+			 (unsigned long long)r.rlim_cur / 1024);
+	else if (err == -EMFILE || err == -ENFILE)
+		snprintf(limit, sizeof(limit),
+			 "no descriptor for its ring (ulimit -n)");
+	else
+		snprintf(limit, sizeof(limit), "%s", strerror(-err));
+	urt__print(
+		"uring_rt: coroutines that block will stop others: no further "
+		"thread can be made beside %u: %s\n",
+		atomic_load(&urt__rt.nr_workers), limit);
+}
+
+bool urt__spare_add(void)
+{
+	int err = urt__worker_add();
+
+	if (!err || err == -ECANCELED)
+		return !err;
+	if (!said)
+		say_limit(err);
+	said = true;
+	return false;
+}
+
+static uint64_t handoffs(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct urt__stats_slot *s = urt__rt.worker[i]->stats;
+
+		sum += __atomic_load_n(&s->counter[URT__STAT_HANDOFFS],
+				       __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
+void urt__spares_look(int64_t now_ns)
+{
+	unsigned have = atomic_load(&urt__rt.spare.len), want = 1;
+	uint64_t seen = handoffs_seen;
+
+	if (have > want && unneeded_since_ns) {
+		while (now_ns - unneeded_since_ns > KEEP_NS && have-- > want &&
+		       urt__spare_retire())
+			;
+		return;
+	}
+	unneeded_since_ns = have > want ? now_ns : 0;
+	if (have || now_ns - failed_ns < TRY_AGAIN_NS)
+		return;
+	handoffs_seen = handoffs();
+	want += handoffs_seen - seen < STOCK_MAX ? handoffs_seen - seen
+						 : STOCK_MAX - 1;
+	for (; have < want; have++)
+		if (!urt__spare_add()) {
+			failed_ns = now_ns;
+			return;
+		}
+}
+
+int64_t urt__spares_linger_ns(void)
+{
+	return unneeded_since_ns ? KEEP_NS : INT64_MAX;
+}
+
+void urt__spares_reset(void)
+{
+	said = false;
+	unneeded_since_ns = failed_ns = 0;
+	handoffs_seen = 0;
+}
