@@ -21,11 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	used = http_parse(exact, len, &r);
 	REQUIRE(used <= len);
 	REQUIRE(len < HTTP_MAX || used);
+	REQUIRE(!used || r.route < HTTP_BAD || r.after == HTTP_CLOSE);
 	if (used && r.route != HTTP_TOO_LARGE) {
 		REQUIRE(used >= 4 && !memcmp(exact + used - 4, "\r\n\r\n", 4));
 		REQUIRE(r.ms <= HTTP_MAX_MS || r.route == HTTP_BAD);
 		again = http_parse(longer, len + 8, &more);
-		REQUIRE(again == used && more.route == r.route);
+		REQUIRE(again == used && more.route == r.route &&
+			more.after == r.after);
 	}
 	free(exact);
 	free(longer);

@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ static UNUSED bool has(const char *what)
 
 static UNUSED pid_t server;
 static UNUSED int server_port;
+static UNUSED unsigned server_descriptors; /* that it may open; 0: any number */
 
 static UNUSED struct sockaddr_in server_address(void)
 {
@@ -120,6 +122,10 @@ static UNUSED void server_start(const char *model, const char *option,
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		setpgid(0, 0);
 		dup2(null, 1);
+		if (server_descriptors)
+			setrlimit(RLIMIT_NOFILE,
+				  &(struct rlimit){ server_descriptors,
+						    server_descriptors });
 		execl("./urt", "./urt", "serve", model, "--port", port, option,
 		      value, NULL);
 		_exit(127);

@@ -38,7 +38,8 @@ START_TEST(http_refuses_what_is_malformed)
 		"GET  /" END,
 		"POST /" END,
 		"GET x" END,
-		"GET / HTTP/1.0\r\n\r\n",
+		"GET / HTTP/1.2\r\n\r\n",
+		"GET / HTTP/2.0\r\n\r\n",
 		"GET / x" END,
 		"GET /wait?ms=" END,
 		"GET /wait?ms=-1" END,
@@ -80,11 +81,12 @@ START_TEST(http_limits_the_head)
 }
 END_TEST
 
-/* Every answer carries as many bytes as it announces. */
+/* Every answer carries as many bytes as it announces, and says that it is the
+ * last one. */
 START_TEST(http_answers_are_well_formed)
 {
-	for (int route = HTTP_OK; route <= HTTP_TOO_LARGE; route++) {
-		struct http_request r = { route, 0 };
+	for (int i = 0; i <= HTTP_TOO_LARGE * 3 + HTTP_CLOSE; i++) {
+		struct http_request r = { i / 3, i % 3, 0 };
 		struct http_response resp = http_respond(&r);
 		const char *length = strstr(resp.text, "Content-Length: ");
 		const char *body = strstr(resp.text, "\r\n\r\n");
@@ -92,8 +94,43 @@ START_TEST(http_answers_are_well_formed)
 		ck_assert_ptr_nonnull(length);
 		ck_assert_uint_eq(strlen(resp.text), resp.len);
 		ck_assert_int_eq(atoi(length + 16), strlen(body + 4));
-		ck_assert_int_eq(resp.close, route >= HTTP_BAD);
+		ck_assert_int_eq(resp.close, r.after == HTTP_CLOSE);
+		ck_assert_int_eq(resp.close,
+				 !!strstr(resp.text, "Connection: close\r\n"));
 	}
+}
+END_TEST
+
+START_TEST(http_keeps_or_closes_a_connection_as_the_request_asks)
+{
+	static const struct {
+		const char *request;
+		enum http_after after;
+	} cases[] = {
+		{ "GET / HTTP/1.1\r\n\r\n", HTTP_KEEP },
+		{ "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", HTTP_CLOSE },
+		{ "GET / HTTP/1.1\r\nConnection:CLOSE \r\n\r\n", HTTP_CLOSE },
+		{ "GET / HTTP/1.1\r\nconnection: x,\tclose ,y\r\n\r\n",
+		  HTTP_CLOSE },
+		{ "GET / HTTP/1.1\r\nConnection: keep-alive\r\n"
+		  "Connection: close\r\n\r\n",
+		  HTTP_CLOSE },
+		{ "GET / HTTP/1.1\r\nConnection: closed\r\n\r\n", HTTP_KEEP },
+		{ "GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
+		  HTTP_KEEP },
+		{ "GET / HTTP/1.1\r\nX: close\r\n\r\n", HTTP_KEEP },
+		{ "GET / HTTP/1.0\r\n\r\n", HTTP_CLOSE },
+		{ "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+		  HTTP_TELL_KEEP },
+		{ "GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n",
+		  HTTP_CLOSE },
+		{ "GET /none HTTP/1.1\r\n\r\n", HTTP_CLOSE },
+		{ "GET / HTTP/1.1\r\nbad\r\n\r\n", HTTP_CLOSE },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
+		ck_assert_msg(parsed(cases[i].request).after == cases[i].after,
+			      "%s", cases[i].request);
 }
 END_TEST
 
@@ -124,6 +161,8 @@ Suite *http_suite(void)
 	tcase_add_test(t, http_waits_for_a_whole_head_and_takes_one_at_a_time);
 	tcase_add_test(t, http_limits_the_head);
 	tcase_add_test(t, http_answers_are_well_formed);
+	tcase_add_test(t,
+		       http_keeps_or_closes_a_connection_as_the_request_asks);
 	tcase_add_test(t, http_parser_survives_any_bytes);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);

@@ -93,12 +93,15 @@ static void readable(struct conn *c)
 	c->len = 0;
 }
 
+static bool full; /* no descriptor was free for a connection */
+
 static void accept_one(int epfd, int listen_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	struct conn *c = fd < 0 ? NULL : calloc(1, sizeof(*c));
 	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
 
+	full |= fd < 0 && (errno == EMFILE || errno == ENFILE);
 	if (!c) {
 		if (fd >= 0)
 			close(fd);
@@ -194,8 +197,13 @@ _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 	for (;;) {
 		int n = wait_for(epfd, events, ARRAY_LEN(events));
 
+		full = false;
 		for (int i = 0; i < n; i++)
 			handle(epfd, events[i].data.ptr);
 		urt__timers_run(&timers, now_ns());
+		/* The listening socket stays readable: without a pause, the
+		 * loop would spin. */
+		if (full)
+			sleep_ns(NS_PER_MS);
 	}
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define VERSION " HTTP/1.1"
+#define VERSION " HTTP/1." /* and one more character, 0 or 1 */
 
 /* "N" up to the end as a number of ms, or HTTP_BAD. */
 static void parse_ms(const char *s, const char *end, struct http_request *r)
@@ -54,12 +54,16 @@ static bool is_value(unsigned char c)
 
 static void parse_line(const char *s, const char *end, struct http_request *r)
 {
-	size_t version = sizeof(VERSION) - 1;
+	size_t version = sizeof(VERSION);
 
 	r->route = HTTP_BAD;
+	r->after = HTTP_CLOSE;
 	if (!begins(s, end, "GET /") || (size_t)(end - s) < 5 + version ||
-	    memcmp(end - version, VERSION, version))
+	    memcmp(end - version, VERSION, version - 1) ||
+	    (end[-1] != '0' && end[-1] != '1'))
 		return;
+	if (end[-1] == '1')
+		r->after = HTTP_KEEP;
 	s += 4;
 	end -= version;
 	for (const char *p = s; p < end; p++)
@@ -93,9 +97,45 @@ static bool has_body(const char *name, const char *colon, const char *end)
 	return p != end || p[-1] != '0';
 }
 
-/* The fields between the request line and the empty line. */
-static bool fields_are_good(const char *s, const char *end)
+/* Whether a list of words, separated by commas, has the word. */
+static bool lists(const char *s, const char *end, const char *word)
 {
+	size_t len = strlen(word);
+
+	while (s < end) {
+		const char *comma = memchr(s, ',', end - s);
+		const char *item_end = comma ? comma : end;
+
+		while (s < item_end && (*s == ' ' || *s == '\t'))
+			s++;
+		while (item_end > s &&
+		       (item_end[-1] == ' ' || item_end[-1] == '\t'))
+			item_end--;
+		if ((size_t)(item_end - s) == len && !strncasecmp(s, word, len))
+			return true;
+		s = comma ? comma + 1 : end;
+	}
+	return false;
+}
+
+/* RFC 9112, 9.3. "close" wins, wherever it stands. */
+static void connection_field(const char *name, const char *colon,
+			     const char *end, enum http_after *after,
+			     bool *close)
+{
+	if (colon - name != 10 || strncasecmp(name, "connection", 10))
+		return;
+	*close |= lists(colon + 1, end, "close");
+	if (*after == HTTP_CLOSE && lists(colon + 1, end, "keep-alive"))
+		*after = HTTP_TELL_KEEP;
+}
+
+/* The fields between the request line and the empty line. */
+static bool fields_are_good(const char *s, const char *end,
+			    enum http_after *after)
+{
+	bool close = false;
+
 	while (s < end) {
 		const char *line = memmem(s, end - s, "\r\n", 2), *p = s;
 
@@ -103,11 +143,14 @@ static bool fields_are_good(const char *s, const char *end)
 			p++;
 		if (p == s || p == line || *p != ':' || has_body(s, p, line))
 			return false;
+		connection_field(s, p, line, after, &close);
 		for (p++; p < line; p++)
 			if (!is_value(*p))
 				return false;
 		s = line + 2;
 	}
+	if (close)
+		*after = HTTP_CLOSE;
 	return true;
 }
 
@@ -118,12 +161,16 @@ size_t http_parse(const char *buf, size_t len, struct http_request *r)
 
 	if (!end) {
 		r->route = HTTP_TOO_LARGE;
+		r->after = HTTP_CLOSE;
 		return len < HTTP_MAX ? 0 : len;
 	}
 	line = memmem(buf, len, "\r\n", 2);
 	parse_line(buf, line, r);
-	if (r->route != HTTP_BAD && !fields_are_good(line + 2, end + 2))
+	if (r->route != HTTP_BAD &&
+	    !fields_are_good(line + 2, end + 2, &r->after))
 		r->route = HTTP_BAD;
+	if (r->route >= HTTP_BAD)
+		r->after = HTTP_CLOSE;
 	return end + 4 - buf;
 }
 
@@ -183,33 +230,39 @@ static void burn(unsigned ms)
 			 __ATOMIC_RELAXED);
 }
 
-#define RESPONSE(status, body, close)                           \
-	{                                                       \
-		"HTTP/1.1 " status "\r\nContent-Length: " body, \
-			sizeof("HTTP/1.1 " status               \
-			       "\r\nContent-Length: " body) -   \
-				1,                              \
-			close                                   \
+#define TEXT(text, close)                     \
+	{                                     \
+		text, sizeof(text) - 1, close \
+	}
+/* For each way to go on. */
+#define RESPONSES(status, length, body)                                       \
+	{                                                                     \
+		TEXT("HTTP/1.1 " status "\r\nContent-Length: " length         \
+		     "\r\n\r\n" body,                                         \
+		     false),                                                  \
+			TEXT("HTTP/1.1 " status "\r\nContent-Length: " length \
+			     "\r\nConnection: keep-alive\r\n\r\n" body,       \
+			     false),                                          \
+			TEXT("HTTP/1.1 " status "\r\nContent-Length: " length \
+			     "\r\nConnection: close\r\n\r\n" body,            \
+			     true),                                           \
 	}
 
 struct http_response http_respond(const struct http_request *r)
 {
-	static const struct http_response responses[] = {
-		[HTTP_OK] = RESPONSE("200 OK", "3\r\n\r\nok\n", false),
-		[HTTP_WAIT] = RESPONSE("200 OK", "3\r\n\r\nok\n", false),
-		[HTTP_CPU] = RESPONSE("200 OK", "3\r\n\r\nok\n", false),
-		[HTTP_BAD] =
-			RESPONSE("400 Bad Request", "4\r\n\r\nbad\n", true),
-		[HTTP_NOT_FOUND] =
-			RESPONSE("404 Not Found", "8\r\n\r\nno such\n", true),
-		[HTTP_TOO_LARGE] =
-			RESPONSE("431 Request Header Fields Too Large",
-				 "4\r\n\r\nbig\n", true),
+	static const struct http_response responses[][HTTP_CLOSE + 1] = {
+		[HTTP_OK] = RESPONSES("200 OK", "3", "ok\n"),
+		[HTTP_WAIT] = RESPONSES("200 OK", "3", "ok\n"),
+		[HTTP_CPU] = RESPONSES("200 OK", "3", "ok\n"),
+		[HTTP_BAD] = RESPONSES("400 Bad Request", "4", "bad\n"),
+		[HTTP_NOT_FOUND] = RESPONSES("404 Not Found", "8", "no such\n"),
+		[HTTP_TOO_LARGE] = RESPONSES(
+			"431 Request Header Fields Too Large", "4", "big\n"),
 	};
 
 	if (r->route == HTTP_CPU)
 		burn(r->ms);
-	return responses[r->route];
+	return responses[r->route][r->after];
 }
 
 void backend_ask(struct backend_ask *ask, bool redis, unsigned ms)

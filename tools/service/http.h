@@ -12,8 +12,8 @@
  * 404, a head that does not fit HTTP_MAX 431, and then the connection is
  * closed. Requests may be pipelined, and come in any number of parts; a client
  * that has sent its last request may shut down its side and still gets the
- * answers. Fields are checked and not interpreted: "Connection: close" is not
- * obeyed, the client closes.
+ * answers. Of the fields only Connection is interpreted: a request with "close",
+ * and one of HTTP/1.0 without "keep-alive", is the last of its connection.
  */
 #ifndef URT_HTTP_H
 #define URT_HTTP_H
@@ -33,8 +33,16 @@ enum http_route {
 	HTTP_TOO_LARGE,
 };
 
+/* What becomes of the connection after the answer. */
+enum http_after {
+	HTTP_KEEP,
+	HTTP_TELL_KEEP, /* kept, and the answer says so: HTTP/1.0 */
+	HTTP_CLOSE,	/* closed, and the answer says so */
+};
+
 struct http_request {
 	enum http_route route;
+	enum http_after after;
 	unsigned ms;
 };
 

@@ -20,19 +20,25 @@ BACKENDS = 4  # loopback addresses that the built-in backend listens on
 POOL = 64  # connections to Redis
 
 
-def response(status, body):
-    return (f'HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}').encode()
+CLOSING = 'Connection: close\r\n'
 
 
-OK = response('200 OK', 'ok\n')
+def response(status, body, field=CLOSING):
+    return (f'HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{field}\r\n{body}').encode()
+
+
+OK = response('200 OK', 'ok\n', '')
+OK_TELL = response('200 OK', 'ok\n', 'Connection: keep-alive\r\n')  # HTTP/1.0
+OK_CLOSE = response('200 OK', 'ok\n')
 BAD = response('400 Bad Request', 'bad\n')
 NOT_FOUND = response('404 Not Found', 'no such\n')
 TOO_LARGE = response('431 Request Header Fields Too Large', 'big\n')
 
 HEAD = re.compile(
-    rb"GET (/[\x21-\x7e]*) HTTP/1\.1\r\n"
+    rb"GET (/[\x21-\x7e]*) HTTP/1\.([01])\r\n"
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 BODY = re.compile(rb'\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))', re.I)
+CONNECTION = re.compile(rb'\r\nconnection:(.*)', re.I)
 PATH = re.compile(rb'/(wait|cpu)\?ms=(.*)')
 
 redis = 'redis' in sys.argv[3:]
@@ -57,19 +63,31 @@ def calibrate():
     return rounds / (best * 1000)
 
 
+def answer(head, old):
+    """The answer, which says what becomes of the connection: "close" wins."""
+    words = {word.strip().lower() for field in CONNECTION.findall(head)
+             for word in field.split(b',')}
+    if b'close' in words:
+        return OK_CLOSE
+    if not old:
+        return OK
+    return OK_TELL if b'keep-alive' in words else OK_CLOSE
+
+
 def parse(head):
-    """The answer to refuse with, or None, and which route with how many ms."""
+    """The answer, and which route with how many ms; None: at once."""
     m = HEAD.fullmatch(head)
     if not m or BODY.search(head):
         return BAD, None, 0
+    ok = answer(head, m[2] == b'0')
     if m[1] == b'/':
-        return None, None, 0
+        return ok, None, 0
     p = PATH.fullmatch(m[1])
     if not p:
         return NOT_FOUND, None, 0
     if not re.fullmatch(rb'[0-9]+', p[2]) or int(p[2]) > HTTP_MAX_MS:
         return BAD, None, 0
-    return None, p[1], int(p[2])
+    return ok, p[1], int(p[2])
 
 
 class Backend:
@@ -132,15 +150,15 @@ class Server:
                     return None
                 buf += more
                 continue
-            refused, route, ms = parse(buf[:end + 4])
-            if refused:
-                return refused
+            text, route, ms = parse(buf[:end + 4])
             buf = buf[end + 4:]
             if route == b'wait':
                 await (self.ask_pooled(ms) if redis else backend.ask(ms))
             elif route == b'cpu':
                 spin(round(self.rounds_per_ms * ms))
-            writer.write(OK)
+            if text is not OK and text is not OK_TELL:
+                return text
+            writer.write(text)
             await writer.drain()
 
     async def connection(self, reader, writer):
@@ -148,9 +166,9 @@ class Server:
         task = asyncio.current_task()
         self.tasks.add(task)
         try:
-            refused = await self.requests(reader, writer, backend)
-            if refused:
-                writer.write(refused)
+            last = await self.requests(reader, writer, backend)
+            if last:
+                writer.write(last)
                 await writer.drain()
         except (OSError, EOFError):
             writer.transport.abort()

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FULL_MS 5 /* between attempts to accept */
+
 struct conn;
 
 /* What an event is about. */
@@ -312,12 +314,20 @@ static void backend_event(struct conn *c, struct source *s)
 		replied(c);
 }
 
+/* No descriptor was free: the listening socket stays readable, so asking for
+ * it again would spin. It is left alone for a while. */
+static bool full;
+
 static void accept_some(struct source *listener)
 {
 	int fd =
 		accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct conn *c;
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		full = true;
+		want(listener, 0);
+	}
 	if (fd < 0)
 		return;
 	c = malloc(sizeof(*c));
@@ -361,8 +371,11 @@ int model_epoll(const struct server *s)
 		pool_give(&pool[i]);
 	}
 	for (;;) {
-		int n = epoll_wait(epfd, events, ARRAY_LEN(events), -1);
+		int n = epoll_wait(epfd, events, ARRAY_LEN(events),
+				   full ? FULL_MS : -1);
 
+		full = false;
+		want(&listener, EPOLLIN);
 		for (int i = 0; i < n; i++)
 			handle(events[i].data.ptr, events[i].events);
 		while (dead) {

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -31,16 +32,29 @@ var (
 	backendPort string
 	pool        chan net.Conn // connections to Redis that are free; nil: not open
 	opened      uint32        // connections to the backend so far
-	okText      = response("200 OK", "ok\n")
-	badText     = response("400 Bad Request", "bad\n")
-	missingText = response("404 Not Found", "no such\n")
-	largeText   = response("431 Request Header Fields Too Large", "big\n")
+	okText      = response("200 OK", "", "ok\n")
+	okTellText  = response("200 OK", "Connection: keep-alive\r\n", "ok\n") // HTTP/1.0
+	okCloseText = response("200 OK", closing, "ok\n")
+	badText     = response("400 Bad Request", closing, "bad\n")
+	missingText = response("404 Not Found", closing, "no such\n")
+	largeText   = response("431 Request Header Fields Too Large", closing, "big\n")
 )
 
-func response(status, body string) []byte {
-	return []byte(fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s",
-		status, len(body), body))
+var okTexts = [...][]byte{keep: okText, tellKeep: okTellText, closeIt: okCloseText}
+
+const closing = "Connection: close\r\n"
+
+func response(status, field, body string) []byte {
+	return []byte(fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s",
+		status, len(body), field, body))
 }
+
+// What becomes of the connection after the answer.
+const (
+	keep     = iota
+	tellKeep // HTTP/1.0
+	closeIt
+)
 
 func parseMs(s []byte) (int, bool) {
 	for _, c := range s {
@@ -53,34 +67,38 @@ func parseMs(s []byte) (int, bool) {
 }
 
 // kind is 0 for /, 'w' for /wait, 'c' for /cpu; bad is the answer to an error.
-func parseLine(line []byte) (kind byte, ms int, bad []byte) {
-	const method, version = "GET ", " HTTP/1.1"
-	if len(line) <= len(method)+len(version) || !bytes.HasPrefix(line, []byte(method)) ||
-		!bytes.HasSuffix(line, []byte(version)) {
-		return 0, 0, badText
+func parseLine(line []byte) (kind byte, ms, after int, bad []byte) {
+	const method, version = "GET ", " HTTP/1.x"
+	if len(line) <= len(method)+len(version) || !bytes.HasPrefix(line, []byte(method)) {
+		return 0, 0, 0, badText
+	}
+	if bytes.HasSuffix(line, []byte(" HTTP/1.0")) {
+		after = closeIt
+	} else if !bytes.HasSuffix(line, []byte(" HTTP/1.1")) {
+		return 0, 0, 0, badText
 	}
 	path := line[len(method) : len(line)-len(version)]
 	if path[0] != '/' {
-		return 0, 0, badText
+		return 0, 0, 0, badText
 	}
 	for _, c := range path {
 		if c <= 0x20 || c >= 0x7f {
-			return 0, 0, badText
+			return 0, 0, 0, badText
 		}
 	}
 	if len(path) == 1 {
-		return 0, 0, nil
+		return 0, 0, after, nil
 	}
 	for _, p := range []string{"/wait?ms=", "/cpu?ms="} {
 		if bytes.HasPrefix(path, []byte(p)) {
 			ms, ok := parseMs(path[len(p):])
 			if !ok {
-				return 0, 0, badText
+				return 0, 0, 0, badText
 			}
-			return p[1], ms, nil
+			return p[1], ms, after, nil
 		}
 	}
-	return 0, 0, missingText
+	return 0, 0, 0, missingText
 }
 
 func isToken(c byte) bool {
@@ -100,7 +118,18 @@ func hasBody(name, value []byte) bool {
 	return len(value) == 0 || len(bytes.TrimLeft(value, "0")) > 0
 }
 
-func fieldsAreGood(s []byte) bool {
+func lists(list []byte, word string) bool {
+	for _, item := range bytes.Split(list, []byte(",")) {
+		if bytes.EqualFold(bytes.Trim(item, " \t"), []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// The fields between the request line and the empty line. "close" wins.
+func fieldsAreGood(s []byte, after *int) bool {
+	mustClose := false
 	for len(s) > 0 {
 		end := bytes.Index(s, []byte("\r\n"))
 		line := s[:end]
@@ -116,16 +145,25 @@ func fieldsAreGood(s []byte) bool {
 				return false
 			}
 		}
+		if bytes.EqualFold(line[:n], []byte("connection")) {
+			mustClose = mustClose || lists(line[n+1:], "close")
+			if *after == closeIt && lists(line[n+1:], "keep-alive") {
+				*after = tellKeep
+			}
+		}
 		s = s[end+2:]
+	}
+	if mustClose {
+		*after = closeIt
 	}
 	return true
 }
 
 // head is a whole head, with its empty line.
-func parse(head []byte) (kind byte, ms int, bad []byte) {
+func parse(head []byte) (kind byte, ms, after int, bad []byte) {
 	line := bytes.Index(head, []byte("\r\n"))
-	kind, ms, bad = parseLine(head[:line])
-	if (bad == nil || bytes.Equal(bad, missingText)) && !fieldsAreGood(head[line+2:len(head)-2]) {
+	kind, ms, after, bad = parseLine(head[:line])
+	if (bad == nil || bytes.Equal(bad, missingText)) && !fieldsAreGood(head[line+2:len(head)-2], &after) {
 		bad = badText
 	}
 	return
@@ -236,7 +274,7 @@ func serve(c net.Conn) {
 				}
 				break
 			}
-			kind, ms, bad := parse(buf[:end+4])
+			kind, ms, after, bad := parse(buf[:end+4])
 			if bad != nil {
 				c.Write(bad)
 				return
@@ -247,7 +285,7 @@ func serve(c net.Conn) {
 			if kind == 'c' {
 				burn(ms)
 			}
-			if _, err = c.Write(okText); err != nil {
+			if _, err = c.Write(okTexts[after]); err != nil || after == closeIt {
 				return
 			}
 			n = copy(buf[:], buf[end+4:n])
@@ -308,7 +346,7 @@ func main() {
 	for {
 		c, err := l.Accept()
 		if err != nil {
-			if ne, ok := err.(*net.OpError); ok && (ne.Err == syscall.EMFILE) {
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				time.Sleep(time.Millisecond)
 			}
 			continue

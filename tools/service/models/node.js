@@ -53,24 +53,42 @@ const HTTP_MAX_MS = 60000;
 const BACKENDS = 4; // loopback addresses that the built-in backend listens on
 const POOL = 64; // connections to Redis
 
-const response = (status, body) =>
-  Buffer.from(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-const OK = response('200 OK', 'ok\n');
+const CLOSING = 'Connection: close\r\n';
+const response = (status, body, field = CLOSING) =>
+  Buffer.from(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n${field}\r\n${body}`);
+const OK = response('200 OK', 'ok\n', '');
+const OK_TELL = response('200 OK', 'ok\n', 'Connection: keep-alive\r\n'); // HTTP/1.0
+const OK_CLOSE = response('200 OK', 'ok\n');
 const BAD = response('400 Bad Request', 'bad\n');
 const NOT_FOUND = response('404 Not Found', 'no such\n');
 const TOO_LARGE = response('431 Request Header Fields Too Large', 'big\n');
 
-const HEAD = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/;
+const HEAD = /^GET (\/[\x21-\x7e]*) HTTP\/1\.([01])\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/;
 const BODY = /\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))/i;
+
+const CONNECTION = /\r\nconnection:(.*)\r\n/i;
+
+// The answer, which says what becomes of the connection: "close" wins.
+function answer(head, old) {
+  const m = CONNECTION.exec(head);
+  if (!m) return old ? OK_CLOSE : OK;
+  const words = [];
+  for (const one of head.matchAll(/\r\nconnection:(.*)(?=\r\n)/gi))
+    words.push(...one[1].split(',').map((word) => word.trim().toLowerCase()));
+  if (words.includes('close')) return OK_CLOSE;
+  if (!old) return OK;
+  return words.includes('keep-alive') ? OK_TELL : OK_CLOSE;
+}
 
 function parse(head) {
   const m = HEAD.exec(head);
   if (!m || BODY.test(head)) return { error: BAD };
-  if (m[1] === '/') return {};
+  const ok = answer(head, m[2] === '0');
+  if (m[1] === '/') return { ok };
   const p = /^\/(wait|cpu)\?ms=(.*)$/.exec(m[1]);
   if (!p) return { error: NOT_FOUND };
   if (!/^[0-9]+$/.test(p[2]) || Number(p[2]) > HTTP_MAX_MS) return { error: BAD };
-  return { [p[1]]: Number(p[2]) };
+  return { ok, [p[1]]: Number(p[2]) };
 }
 
 // Worker threads, each with the requests that it has not answered yet.
@@ -81,6 +99,8 @@ class Workers {
       w.thread.on('message', () => w.waiting.shift()());
       return w;
     });
+    this.ready = Promise.all(this.all.map((w) =>
+      new Promise((resolve) => w.thread.once('online', resolve))));
   }
 
   burn(ms) {
@@ -165,7 +185,7 @@ async function askPooled(ms) {
 calibrate();
 const workers = useWorkers ? new Workers(os.availableParallelism ? os.availableParallelism() : os.cpus().length) : null;
 
-net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
   socket.setNoDelay(true); // older ones do not know it as an option
   let buf = null;
   let busy = false;
@@ -194,7 +214,8 @@ net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
       }
       if (req.cpu && workers) await workers.burn(req.cpu);
       else if (req.cpu) burn(req.cpu);
-      if (!socket.write(OK)) await new Promise((resolve) => socket.once('drain', resolve));
+      if (req.ok === OK_CLOSE) return refuse(OK_CLOSE);
+      if (!socket.write(req.ok)) await new Promise((resolve) => socket.once('drain', resolve));
     }
     busy = false;
     if (ended) socket.end();
@@ -213,7 +234,11 @@ net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
   });
   socket.on('error', () => {});
   socket.on('close', () => backend && backend.socket.destroy());
-}).listen({ port, host: '127.0.0.1', backlog: 4096 });
+});
+
+// Not before the workers run: what they open to start could not be had later.
+(workers ? workers.ready : Promise.resolve()).then(() =>
+  server.listen({ port, host: '127.0.0.1', backlog: 4096 }));
 
 // How much memory the requests hold that are suspended now.
 process.on('SIGUSR2', () => {

@@ -253,11 +253,25 @@ static void completed(struct conn *c, int res)
 	}
 }
 
+/* No descriptor is free: the next accept would fail at once, too. */
+static void op_pause(void)
+{
+	static struct __kernel_timespec wait = { 0, 5 * NS_PER_MS };
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_timeout(sqe, &wait, 0, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+}
+
+/* Or the pause is over. */
 static void accepted(int fd)
 {
 	struct conn *c = fd < 0 ? NULL : malloc(sizeof(*c));
 
-	op_accept();
+	if (fd == -EMFILE || fd == -ENFILE)
+		op_pause();
+	else
+		op_accept();
 	if (!c) {
 		if (fd >= 0)
 			close(fd);
