@@ -458,7 +458,7 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 	char in[64];
 
 	server_descriptors = FEW;
-	if (!serving(models[_i]))
+	if (!serving(models[_i].name))
 		return;
 	for (int i = 0; i < 2 * FEW; i++)
 		fds[i] = server_connect();
@@ -469,7 +469,7 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 		usleep(10000);
 	cpu = cpu_s(server) - cpu;
 	ck_assert_msg(SANITIZED || cpu < 0.15, "%s uses %.2f s of CPU in 0.3 s",
-		      models[_i], cpu);
+		      models[_i].name, cpu);
 	for (int i = 0; i < 2 * FEW; i++)
 		close(fds[i]);
 	for (int i = 0; i < 3000; i++) {
@@ -482,7 +482,7 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 	}
 	ck_assert(!closed);
 	close(fds[0]);
-	stops_well(models[_i]);
+	stops_well(models[_i].name);
 }
 END_TEST
 

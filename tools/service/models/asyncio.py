@@ -11,6 +11,7 @@ import asyncio
 import gc
 import itertools
 import re
+import socket
 import sys
 import time
 
@@ -38,7 +39,7 @@ HEAD = re.compile(
     rb"GET (/[\x21-\x7e]*) HTTP/1\.([01])\r\n"
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 BODY = re.compile(rb'\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))', re.I)
-CONNECTION = re.compile(rb'\r\nconnection:(.*)', re.I)
+CONNECTION = re.compile(rb'\r\nconnection:([^\r]*)', re.I)
 PATH = re.compile(rb'/(wait|cpu)\?ms=(.*)')
 
 redis = 'redis' in sys.argv[3:]
@@ -181,8 +182,12 @@ class Server:
 async def main():
     server = Server()
     gc.freeze()
+    sock = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+    # The loop tries as many accepts at a time as its backlog says, also when
+    # no descriptor is left.
     listening = await asyncio.start_server(
-        server.connection, '127.0.0.1', int(sys.argv[1]), limit=HTTP_MAX, backlog=4096)
+        server.connection, sock=sock, limit=HTTP_MAX, backlog=16)
+    sock.listen(4096)
     await listening.serve_forever()
 
 
