@@ -148,6 +148,11 @@ check-format: ## fail where the sources are not formatted
 check-floors: ## fail where a floor of uring_rt includes one above it
 	$(Q)sh tests/lib/check_floors.sh
 
+explore: build/explore/explore ## every interleaving of the runtime's protocols; EXPLORE="--list"
+	$(Q)build/explore/explore $(EXPLORE)
+
+include tests/explore/explore.mk
+
 ##@ Installing
 install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig \
@@ -340,5 +345,5 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 .PHONY: all examples deps peers demo deb rpm static version bench test test-kernel fuzz format check-format \
-        check-floors install uninstall clean help
+        check-floors explore install uninstall clean help
 .SECONDARY:

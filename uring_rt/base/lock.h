@@ -20,9 +20,15 @@
 #include "san.h"
 #include <sched.h>
 
+#ifdef URT__EXPLORE
+void explore_relax(void);
+#endif
+
 static inline void urt__cpu_relax(void)
 {
-#if defined(__x86_64__)
+#if defined(URT__EXPLORE) /* tests/explore: another thread's turn */
+	explore_relax();
+#elif defined(__x86_64__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ volatile("isb");

@@ -95,6 +95,9 @@ static inline void urt__san_leave(struct urt__san *from, struct urt__san *to,
 #ifdef URT__TSAN
 	__tsan_switch_to_fiber(to->fiber, 0);
 #endif
+#ifdef URT__EXPLORE /* as the switch writes and reads the registers */
+	from->unused = to->unused = 0;
+#endif
 }
 
 /*

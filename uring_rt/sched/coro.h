@@ -159,9 +159,11 @@ static inline uint64_t urt__park_state(uint64_t park)
 }
 
 /*
- * Wins the right to wake c from its wait number seq. acq_rel: what the parker
- * wrote is seen by the claimer; what the claimer writes travels with the queue
- * that it puts c into.
+ * Wins the right to wake c from its wait number seq. What the parker wrote is
+ * seen by the claimer; what the claimer writes travels with the queue that it
+ * puts c into. seq_cst also where it fails: a joiner says WAITING, fences and
+ * looks whether its target has ended; the end says so and then tries to claim
+ * (sched.c), and C11 lets a weaker failure see a word from before both.
  */
 static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
 {
@@ -169,8 +171,8 @@ static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
 
 	if (urt__shared)
 		return atomic_compare_exchange_strong_explicit(
-			&c->park, &want, seq << 2, memory_order_acq_rel,
-			memory_order_relaxed);
+			&c->park, &want, seq << 2, memory_order_seq_cst,
+			memory_order_seq_cst);
 	if (atomic_load_explicit(&c->park, memory_order_acquire) != want)
 		return false;
 	atomic_store_explicit(&c->park, seq << 2, memory_order_relaxed);

@@ -22,7 +22,9 @@
 
 #include "../base/base.h"
 
+#ifndef URT__RUNQ_SIZE
 #define URT__RUNQ_SIZE 1024u /* power of two */
+#endif
 
 struct urt_coro;
 

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Orders: which thread makes the next step.
+ *
+ * The threads of a scenario are contexts of one thread. Each stops before every
+ * step that others can see (an atomic operation, a fence, a call of the kernel),
+ * and the engine chooses who goes on. Plain accesses are no steps: that no two
+ * of them race is checked (memory.c), and then their order makes no difference.
+ *
+ * Not every order is tried, only those that can make a difference (dynamic
+ * partial-order reduction, Flanagan and Godefroid 2005): when a step touches
+ * what a step of another thread touched before, one of them to write, and
+ * nothing else orders the two, then the other order is noted as an alternative
+ * at the choice before the earlier step. What orders steps is kept in vector
+ * clocks (x_thread.dpor).
+ *
+ * To leave a thread that could go on is a preemption, and an execution has at
+ * most `bound` of them. The choice before a race may have none left, while the
+ * same order is reached by an earlier switch; so the alternative is noted at the
+ * beginning of the run of steps that the earlier step is in, too (Coons,
+ * Musuvathi and McKinley 2013; as loom does). Sleep sets would be wrong with a
+ * bound, and are not used.
+ *
+ * A thread that spins says so (urt__cpu_relax, sched_yield): it is chosen again
+ * when another one has made a step, or no other can. So does one that has made
+ * FAIR steps in a row: it may be waiting in a loop that says nothing.
+ */
+#include "explore_in.h"
+#include "../../uring_rt/exec/context.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STACK_SIZE (256u * 1024)
+#define FAIR	   400
+
+struct x_thread *x_self;
+struct x_thread x_threads[EXPLORE_THREADS];
+unsigned x_nr_threads;
+uint32_t x_gen;
+int64_t x_now_ns;
+unsigned x_bound, x_stale;
+
+static struct x_step steps[X_STEPS];
+static unsigned nr_steps;
+static unsigned preempts, stale; /* in this execution */
+static unsigned in_a_row;	 /* steps of one thread */
+static int32_t chosen_at;	 /* where the next step's thread was chosen */
+static struct explore_scenario scenario;
+static struct urt__ctx main_ctx;
+static char failure[512];
+
+extern __thread struct urt__worker *urt__tls_worker
+	__attribute__((visibility("hidden")));
+
+/* ---- contexts ---------------------------------------------------------- */
+
+static void switch_to(struct x_thread *to)
+{
+	struct x_thread *from = x_self;
+
+	if (from == to)
+		return;
+	from->tls_worker = urt__tls_worker;
+	urt__tls_worker = to->tls_worker;
+	x_self = to;
+	urt__ctx_swap(&from->ctx, &to->ctx);
+}
+
+/* To the search, for good. */
+static _Noreturn void leave(void)
+{
+	static struct urt__ctx nowhere;
+
+	x_self = NULL;
+	urt__tls_worker = NULL;
+	urt__ctx_swap(&nowhere, &main_ctx);
+	__builtin_unreachable();
+}
+
+_Noreturn void explore_fail(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(failure, sizeof(failure), format, ap);
+	va_end(ap);
+	if (x_options.trap)
+		__builtin_trap();
+	if (main_ctx.sp)
+		leave();
+	fprintf(stderr, "explore: %s\n", failure);
+	exit(1);
+}
+
+static bool enabled(struct x_thread *t)
+{
+	if (t->state == X_BLOCKED)
+		return t->timed_out || t->may_go(t->may_go_arg);
+	return t->state == X_READY;
+}
+
+static unsigned enabled_set(void)
+{
+	unsigned set = 0;
+
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (enabled(&x_threads[i]))
+			set |= 1u << i;
+	return set;
+}
+
+/* Nobody can go on: the clock goes to the next deadline. */
+static bool pass_time(void)
+{
+	struct x_thread *next = NULL;
+
+	for (unsigned i = 0; i < x_nr_threads; i++) {
+		struct x_thread *t = &x_threads[i];
+
+		if (t->state == X_BLOCKED && t->until_ns != INT64_MAX &&
+		    (!next || t->until_ns < next->until_ns))
+			next = t;
+	}
+	if (!next)
+		return false;
+	if (x_now_ns < next->until_ns)
+		x_now_ns = next->until_ns;
+	next->timed_out = true;
+	return true;
+}
+
+static _Noreturn void no_one(void)
+{
+	char who[256] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (x_threads[i].state != X_DONE)
+			len += snprintf(who + len, sizeof(who) - len, " %u", i);
+	if (len && !scenario.may_block)
+		explore_fail("no thread can go on; blocked for ever:%s", who);
+	leave();
+}
+
+/* Those that are not waiting for another to go on; all, if that is nobody. */
+static unsigned eager_set(unsigned set)
+{
+	unsigned eager = set;
+
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (x_threads[i].relaxed)
+			eager &= ~(1u << i);
+	if (eager)
+		return eager;
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		x_threads[i].relaxed = false;
+	return 0;
+}
+
+static struct x_thread *next_thread(unsigned from)
+{
+	unsigned set, eager;
+	struct x_branch *b;
+	bool goes_on;
+
+	while (!(set = enabled_set()))
+		if (!pass_time())
+			no_one();
+	chosen_at = -1;
+	eager = eager_set(set);
+	if (!eager) /* all spin: in turn */
+		return &x_threads[x_first_of(set, (from + 1) % x_nr_threads)];
+	goes_on = eager & 1u << from;
+	if (!(eager & (eager - 1)) || (goes_on && preempts >= x_bound))
+		return &x_threads[goes_on ? from : x_first_of(eager, 0)];
+	b = x_choose_thread(eager, from, goes_on);
+	chosen_at = x_branch_number(b);
+	preempts += goes_on && b->chosen != from;
+	return &x_threads[b->chosen];
+}
+
+/* ---- steps ------------------------------------------------------------- */
+
+static struct x_step *step(enum x_kind kind, const void *pc, uintptr_t addr)
+{
+	struct x_thread *t = x_self;
+	struct x_step *s = &steps[nr_steps++];
+
+	if (nr_steps == X_STEPS)
+		explore_fail("no end after %u steps", nr_steps);
+	in_a_row =
+		nr_steps > 1 && s[-1].thread == x_index(t) ? in_a_row + 1 : 0;
+	if (in_a_row >= FAIR)
+		t->relaxed = true;
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (i != x_index(t))
+			x_threads[i].relaxed = false;
+	*s = (struct x_step){ .thread = x_index(t),
+			      .kind = kind,
+			      .branch = chosen_at,
+			      .nth = ++t->dpor.at[x_index(t)],
+			      .pc = pc,
+			      .addr = addr };
+	return s;
+}
+
+struct x_step *x_point(enum x_kind kind, const void *pc, uintptr_t addr)
+{
+	switch_to(next_thread(x_index(x_self)));
+	return step(kind, pc, addr);
+}
+
+bool x_block(const void *pc, uintptr_t addr, bool (*may_go)(void *), void *arg,
+	     int64_t until_ns, const char *what)
+{
+	struct x_thread *t = x_self;
+
+	t->state = X_BLOCKED;
+	t->may_go = may_go;
+	t->may_go_arg = arg;
+	t->until_ns = until_ns;
+	t->timed_out = false;
+	x_point(X_CALL, pc, addr)->note = what;
+	t->state = X_READY;
+	return !t->timed_out;
+}
+
+bool x_stale_left(void)
+{
+	return stale < x_stale;
+}
+
+void x_stale_used(void)
+{
+	stale++;
+}
+
+void explore_relax(void)
+{
+	if (!x_self)
+		return;
+	x_self->relaxed = true;
+	x_self->fresh = true;
+}
+
+unsigned explore_self(void)
+{
+	return x_index(x_self);
+}
+
+/* ---- partial-order reduction ------------------------------------------- */
+
+/* Thread t shall also be tried before steps[earlier]. */
+static void try_before(unsigned earlier, unsigned t)
+{
+	const struct x_step *s = &steps[earlier];
+	int32_t branch = s->branch, first = s->branch;
+
+	if (branch >= 0)
+		x_note(branch, t);
+	/* Where this run of steps began, a switch was no preemption. */
+	for (unsigned i = earlier; i > 0 && steps[i - 1].thread == s->thread;)
+		if (steps[--i].branch >= 0)
+			first = steps[i].branch;
+	if (first >= 0 && first != branch)
+		x_note(first, t);
+}
+
+static void race(uint32_t number, const struct x_thread *t)
+{
+	const struct x_step *s = &steps[number - 1];
+
+	if (number && s->thread != x_index(t) && t->dpor.at[s->thread] < s->nth)
+		try_before(number - 1, x_index(t));
+}
+
+void x_touch(struct x_object *o, bool write)
+{
+	struct x_thread *t = x_self;
+	unsigned me = x_index(t);
+
+	if (o->gen != x_gen)
+		*o = (struct x_object){ .gen = x_gen };
+	race(o->wstep, t);
+	for (unsigned i = 0; write && i < x_nr_threads; i++)
+		race(o->rstep[i], t);
+	x_join(&t->dpor, &o->wclock);
+	if (!write) {
+		o->rstep[me] = nr_steps;
+		x_join(&o->rclock, &t->dpor);
+		return;
+	}
+	x_join(&t->dpor, &o->rclock);
+	o->wstep = nr_steps;
+	o->wclock = t->dpor;
+	memset(o->rstep, 0, sizeof(o->rstep));
+	o->rclock = (struct x_clock){ 0 };
+}
+
+/* ---- an execution ------------------------------------------------------ */
+
+static void thread_main(void *arg)
+{
+	struct x_thread *t = arg;
+
+	step(X_START, NULL, 0);
+	scenario.thread[x_index(t)]();
+	x_point(X_END, NULL, 0);
+	x_release_held();
+	t->state = X_DONE;
+	switch_to(next_thread(x_index(t)));
+	__builtin_unreachable();
+}
+
+static void threads_begin(void)
+{
+	for (unsigned i = 0; i < x_nr_threads; i++) {
+		struct x_thread *t = &x_threads[i];
+		char *stack = t->stack;
+
+		*t = (struct x_thread){ .stack = stack, .until_ns = INT64_MAX };
+		urt__ctx_init(&t->ctx, stack + STACK_SIZE, thread_main, t);
+		x_thread_begin(t);
+	}
+}
+
+static void check_main(void *arg)
+{
+	(void)arg;
+	scenario.check();
+	leave();
+}
+
+/* On a stack of its own, since it may fail and so leave. */
+static void check(void)
+{
+	static struct urt__ctx ctx;
+
+	urt__ctx_init(&ctx, x_threads[0].stack + STACK_SIZE, check_main, NULL);
+	urt__ctx_swap(&main_ctx, &ctx);
+}
+
+bool x_execute(char *message, size_t size, uint64_t *total_steps)
+{
+	x_arena_restore();
+	x_gen++;
+	nr_steps = preempts = stale = in_a_row = 0;
+	x_now_ns = 1000000000;
+	failure[0] = '\0';
+	x_kernel_begin();
+	threads_begin();
+	x_memory_begin();
+	x_self = next_thread(x_nr_threads - 1);
+	urt__tls_worker = x_self->tls_worker;
+	urt__ctx_swap(&main_ctx, &x_self->ctx);
+	*total_steps += nr_steps;
+	if (!failure[0] && scenario.check)
+		check();
+	snprintf(message, size, "%s", failure);
+	return !failure[0];
+}
+
+void x_scenario_begin(const struct explore_scenario *s)
+{
+	scenario = *s;
+	x_arena_open();
+	for (x_nr_threads = 0;
+	     x_nr_threads < EXPLORE_THREADS && scenario.thread[x_nr_threads];)
+		x_threads[x_nr_threads++].stack =
+			x_arena_stacks(STACK_SIZE, STACK_SIZE, 0);
+	main_ctx.sp = NULL;
+	if (scenario.setup)
+		scenario.setup();
+	x_arena_keep();
+}
+
+void x_trace(const char *message, const char *replay)
+{
+	x_report(scenario.name, message, steps, nr_steps, replay);
+}

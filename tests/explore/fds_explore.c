@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/* Operations on descriptors: close, cancellation, completion (wait/fds.c, io.c,
+ * sched/cancel.c, ring/ring.c). */
+#include "kernel.h"
+#include "world.h"
+#include <errno.h>
+#undef errno
+
+#define FD 3
+
+static int got, cancelled, bad;
+static struct urt_coro *reader;
+
+static void reads(void *arg)
+{
+	static char buf[8];
+	ssize_t n = urt_read(FD, buf, sizeof(buf), URT_NEVER);
+
+	(void)arg;
+	CHECK(n == 4 || n == -ECANCELED || n == -EBADF);
+	*(n > 0 ? &got : n == -EBADF ? &bad : &cancelled) += 1;
+	CHECK(n != -ECANCELED || !k_in_kernel(FD));
+	world_done(2);
+}
+
+static void closes(void *arg)
+{
+	(void)arg;
+	CHECK(!urt_close(FD));
+	CHECK(!k_in_kernel(FD));
+	world_done(2);
+}
+
+static void close_against_begin(void)
+{
+	world(2, 0);
+	world_coro(0, closes, NULL);
+	world_coro(1, reads, NULL);
+}
+
+static void it_ended(void)
+{
+	CHECK(got + bad + cancelled == 1);
+}
+
+SCENARIO(
+	close_against_begin,
+	"A read that begins during the close ends, and not on a closed number.",
+	.setup = close_against_begin,
+	.thread = { world_worker_0, world_worker_1 }, .check = it_ended,
+	.bound = 2, .stale = 1);
+
+static void bytes_come(void)
+{
+	k_bytes_come(FD, 4);
+}
+
+SCENARIO(close_against_completion,
+	 "A read that completes while its descriptor is closed ends once.",
+	 .setup = close_against_begin,
+	 .thread = { world_worker_0, world_worker_1, bytes_come },
+	 .check = it_ended, .bound = 2, .stale = 1);
+
+static void cancels(void *arg)
+{
+	(void)arg;
+	urt_cancel(reader);
+	world_done(2);
+}
+
+static void cancel_against_read(void)
+{
+	world(2, 0);
+	world_coro(0, cancels, NULL);
+	reader = world_coro(1, reads, NULL);
+}
+
+SCENARIO(cancel_against_read,
+	 "A read that is cancelled from another worker ends, whenever it is.",
+	 .setup = cancel_against_read,
+	 .thread = { world_worker_0, world_worker_1 }, .check = it_ended);
+
+static void one_worker(void)
+{
+	world(1, 0);
+	world_coro(0, closes, NULL);
+	world_coro(0, reads, NULL);
+}
+
+SCENARIO(close_against_read_on_one, "A worker's own close ends its own read.",
+	 .setup = one_worker, .thread = { world_worker_0 }, .check = it_ended);

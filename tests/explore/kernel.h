@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The model of the system; kernel.c and kring.c. */
+#ifndef EXPLORE_KERNEL_H
+#define EXPLORE_KERNEL_H
+
+#include "explore_in.h"
+#include <sys/types.h>
+
+extern size_t
+	k_stack_stride; /* of the coroutines' stacks, before they are made */
+extern bool k_no_membarrier;
+
+/* The memory of a ring, if fd is one. */
+bool k_ring_mmap(void **out, size_t size, int fd, off_t offset);
+
+/* A thread body: the next thread that the runtime makes. _no_more: those that
+ * still wait end. */
+void k_new_thread(void);
+void k_no_more_threads(void);
+
+/* A signal to a thread; see world.c. */
+long k_signal(long tid, const void *pc);
+
+/* Descriptors of the model are 3 to 3 + K_FILES - 1: each a stream of bytes. */
+#define K_FILES 4
+/* Bytes come: reads that wait are completed. From any thread. */
+void k_bytes_come(int fd, unsigned n);
+/* How many operations are in the kernel; closed: the number was closed. */
+unsigned k_in_kernel(int fd);
+bool k_is_closed(int fd);
+
+#endif

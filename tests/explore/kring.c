@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/*
+ * io_uring, as far as the runtime can tell: rings with DEFER_TASKRUN, so that
+ * completions are posted by the ring's own thread inside its enter, and until
+ * then only a flag says that they are there. What can happen at any time (bytes
+ * that come, messages of other threads) puts a completion on the ring's list;
+ * that and the list's end are steps on one object of the kernel's.
+ */
+#define _GNU_SOURCE
+#include "kernel.h"
+#include "../../uring_rt/base/sys.h"
+#include "../../uring_rt/ring/abi.h"
+#include <errno.h>
+#include <string.h>
+
+#define PC	__builtin_return_address(0)
+#define RINGS	4
+#define RING_FD 50
+#define ENTRIES 8u
+#define CQES	64u
+#define PENDING 32
+#define OPS	16
+
+struct layout {
+	unsigned sq_head, sq_tail, sq_flags, cq_head, cq_tail;
+	struct io_uring_cqe cqe[CQES];
+};
+
+struct done {
+	uint64_t user_data;
+	int32_t res;
+	uint32_t flags;
+};
+
+struct kring {
+	struct layout *map;
+	struct io_uring_sqe *sqes;
+	struct done pending[PENDING];
+	unsigned nr_pending;
+};
+
+/* A read that waits for bytes. */
+struct waiting {
+	struct kring *ring; /* NULL: free */
+	uint64_t user_data;
+	int fd;
+	unsigned len;
+};
+
+static struct kring ring[RINGS];
+static unsigned nr_rings;
+static struct waiting waiting[OPS];
+static unsigned bytes[K_FILES];
+static bool closed[K_FILES];
+
+int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
+{
+	if (nr_rings == RINGS)
+		return -ENFILE;
+	(void)entries;
+	p->sq_entries = ENTRIES;
+	p->cq_entries = CQES;
+	p->features = IORING_FEAT_EXT_ARG | IORING_FEAT_SINGLE_MMAP |
+		      IORING_FEAT_NODROP | IORING_FEAT_NO_IOWAIT;
+	p->sq_off.head = offsetof(struct layout, sq_head);
+	p->sq_off.tail = offsetof(struct layout, sq_tail);
+	p->sq_off.flags = offsetof(struct layout, sq_flags);
+	p->sq_off.array = sizeof(struct layout);
+	p->cq_off.head = offsetof(struct layout, cq_head);
+	p->cq_off.tail = offsetof(struct layout, cq_tail);
+	p->cq_off.cqes = offsetof(struct layout, cqe);
+	return RING_FD + nr_rings++;
+}
+
+bool k_ring_mmap(void **out, size_t size, int fd, off_t offset)
+{
+	struct kring *r;
+
+	if (fd < RING_FD || fd >= RING_FD + RINGS)
+		return false;
+	r = &ring[fd - RING_FD];
+	*out = x_arena_alloc(size, 64);
+	if (offset == IORING_OFF_SQES) {
+		r->sqes = *out;
+	} else {
+		r->map = *out;
+		explore_name(r->map, sizeof(*r->map), "ring %d", fd - RING_FD);
+	}
+	return true;
+}
+
+/* ---- completions ------------------------------------------------------- */
+
+static uintptr_t id(const struct kring *r)
+{
+	return (uintptr_t)r->map + 1; /* of the list of what is to be posted */
+}
+
+static void set_taskrun(struct kring *r, bool on)
+{
+	unsigned flags = r->map->sq_flags & ~IORING_SQ_TASKRUN;
+
+	x_store((uintptr_t)&r->map->sq_flags, 4,
+		flags | (on ? IORING_SQ_TASKRUN : 0), __ATOMIC_RELAXED, NULL);
+}
+
+/* In a step of the calling thread. */
+static void complete(struct kring *r, uint64_t user_data, int32_t res,
+		     uint32_t flags)
+{
+	x_sync(id(r), true);
+	if (r->nr_pending == PENDING)
+		explore_fail("too many completions wait in the model's ring");
+	r->pending[r->nr_pending++] = (struct done){ user_data, res, flags };
+}
+
+/* On the ring's thread. */
+static void post(struct kring *r)
+{
+	unsigned tail = r->map->cq_tail;
+
+	x_sync(id(r), true);
+	for (unsigned i = 0; i < r->nr_pending; i++) {
+		struct io_uring_cqe *c = &r->map->cqe[tail++ % CQES];
+
+		c->user_data = r->pending[i].user_data;
+		c->res = r->pending[i].res;
+		c->flags = r->pending[i].flags;
+	}
+	if (!r->nr_pending)
+		return;
+	r->nr_pending = 0;
+	x_store((uintptr_t)&r->map->cq_tail, 4, tail, __ATOMIC_RELEASE, NULL);
+	set_taskrun(r, false);
+}
+
+static bool has_pending(void *arg)
+{
+	struct kring *r = arg;
+
+	return r->nr_pending || r->map->cq_tail != r->map->cq_head;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static int take_bytes(int fd, unsigned len)
+{
+	unsigned n = bytes[fd - 3] < len ? bytes[fd - 3] : len;
+
+	bytes[fd - 3] -= n;
+	return n;
+}
+
+static void wait_for_bytes(struct kring *r, const struct io_uring_sqe *sqe)
+{
+	for (struct waiting *w = waiting; w < waiting + OPS; w++)
+		if (!w->ring) {
+			*w = (struct waiting){ r, sqe->user_data, sqe->fd,
+					       sqe->len };
+			return;
+		}
+	explore_fail("too many reads wait in the model");
+}
+
+/* ASYNC_CANCEL by user_data, or of all. */
+static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
+{
+	bool all = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;
+	int n = 0;
+
+	for (struct waiting *w = waiting; w < waiting + OPS; w++)
+		if (w->ring == r && (all || w->user_data == sqe->addr)) {
+			w->ring = NULL;
+			complete(r, w->user_data, -ECANCELED, 0);
+			n++;
+		}
+	return n ? (all ? n : 0) : -ENOENT;
+}
+
+static bool is_file(int fd)
+{
+	return fd >= 3 && fd < 3 + K_FILES && !closed[fd - 3];
+}
+
+static void request(struct kring *r, const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_NOP:
+		complete(r, sqe->user_data, 0, 0);
+		break;
+	case IORING_OP_ASYNC_CANCEL:
+		complete(r, sqe->user_data, cancel(r, sqe), 0);
+		break;
+	case IORING_OP_READ:
+	case IORING_OP_RECV:
+		if (!is_file(sqe->fd))
+			complete(r, sqe->user_data, -EBADF, 0);
+		else if (bytes[sqe->fd - 3])
+			complete(r, sqe->user_data,
+				 take_bytes(sqe->fd, sqe->len), 0);
+		else
+			wait_for_bytes(r, sqe);
+		break;
+	case IORING_OP_CLOSE:
+		complete(r, sqe->user_data, is_file(sqe->fd) ? 0 : -EBADF, 0);
+		if (is_file(sqe->fd))
+			closed[sqe->fd - 3] = true;
+		break;
+	default:
+		explore_fail("operation %u is not simulated", sqe->opcode);
+	}
+}
+
+int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
+			unsigned flags, const void *arg, size_t arg_size)
+{
+	struct kring *r = &ring[fd - RING_FD];
+	const struct io_uring_getevents_arg *ext = arg;
+	const struct __kernel_timespec *ts;
+	int64_t until_ns = INT64_MAX;
+	unsigned head;
+
+	(void)arg_size;
+	if (!x_self)
+		return 0;
+	x_point(X_CALL, PC, id(r))->note = "enters its ring";
+	x_sync(id(r), true);
+	head = r->map->sq_head;
+	for (unsigned i = 0; i < to_submit; i++)
+		request(r, &r->sqes[head++ % ENTRIES]);
+	if (to_submit)
+		x_store((uintptr_t)&r->map->sq_head, 4, head, __ATOMIC_RELEASE,
+			NULL);
+	ts = ext && ext->ts ? (void *)(uintptr_t)ext->ts : NULL;
+	if (ts)
+		until_ns = x_now_ns + ts->tv_sec * 1000000000ll + ts->tv_nsec;
+	if (min_complete)
+		x_block(PC, id(r), has_pending, r, until_ns,
+			"waits in its ring");
+	if (flags & IORING_ENTER_GETEVENTS)
+		post(r);
+	return to_submit;
+}
+
+static int send_message(const struct io_uring_sqe *sqe, const void *pc)
+{
+	struct kring *to = &ring[sqe->fd - RING_FD];
+
+	if (!x_self)
+		return 0;
+	x_point(X_CALL, pc, id(to))->note = "kicks";
+	complete(to, sqe->off, 0, 0);
+	set_taskrun(to, true);
+	return 0;
+}
+
+int urt__sys_ring_register(int fd, unsigned opcode, const void *arg,
+			   unsigned nr_args)
+{
+	struct io_uring_probe *probe = (void *)arg;
+
+	(void)fd, (void)nr_args;
+	switch (opcode) {
+	case IORING_REGISTER_PROBE:
+		probe->last_op = 60;
+		return 0;
+	case URT__REGISTER_SEND_MSG_RING:
+		return send_message(arg, PC);
+	case IORING_UNREGISTER_FILES:
+	case IORING_UNREGISTER_BUFFERS:
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* ---- files ------------------------------------------------------------- */
+
+void k_bytes_come(int fd, unsigned n)
+{
+	x_point(X_CALL, PC, (uintptr_t)&bytes[fd - 3])->note = "bytes come";
+	x_sync((uintptr_t)&bytes[fd - 3], true);
+	bytes[fd - 3] += n;
+	for (struct waiting *w = waiting; w < waiting + OPS; w++) {
+		struct kring *r = w->ring;
+
+		if (!r || w->fd != fd || !bytes[fd - 3])
+			continue;
+		w->ring = NULL;
+		complete(r, w->user_data, take_bytes(fd, w->len), 0);
+		set_taskrun(r, true);
+	}
+}
+
+unsigned k_in_kernel(int fd)
+{
+	unsigned n = 0;
+
+	for (struct waiting *w = waiting; w < waiting + OPS; w++)
+		n += w->ring && w->fd == fd;
+	return n;
+}
+
+bool k_is_closed(int fd)
+{
+	return closed[fd - 3];
+}

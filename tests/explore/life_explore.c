@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+/* Ends of coroutines: join, scopes, cancellation (sched.c, wait.c, scope.c). */
+#include "world.h"
+#include <errno.h>
+#undef errno
+
+static struct urt_coro *child, *joiner;
+static int plain, joined, cancelled, members;
+
+static void ends(void *arg)
+{
+	(void)arg;
+	plain = 1;
+	world_done(2);
+}
+
+static void joins(void *arg)
+{
+	int err = urt_join(child);
+
+	(void)arg;
+	CHECK(!err || err == -ECANCELED);
+	if (!err) {
+		CHECK(plain == 1);
+		joined++;
+	} else {
+		cancelled++;
+	}
+	world_done(2);
+}
+
+static void join_against_end(void)
+{
+	world(2, 0);
+	child = world_coro(0, ends, NULL);
+	world_coro(1, joins, NULL);
+}
+
+static void it_was_joined(void)
+{
+	CHECK(joined == 1);
+}
+
+SCENARIO(join_against_end,
+	 "Who joins a coroutine that just ends goes on, and sees what it did.",
+	 .setup = join_against_end,
+	 .thread = { world_worker_0, world_worker_1 }, .check = it_was_joined);
+
+static void cancels_joiner(void *arg)
+{
+	(void)arg;
+	urt_cancel(joiner);
+	plain = 1;
+	world_done(2);
+}
+
+static void join_given_up(void)
+{
+	world(2, 0);
+	child = world_coro(0, cancels_joiner, NULL);
+	joiner = world_coro(1, joins, NULL);
+}
+
+static void one_of_both(void)
+{
+	CHECK(joined + cancelled == 1);
+	CHECK(joined || child->joiner == URT__DONE); /* another may join it */
+}
+
+SCENARIO(join_given_up,
+	 "A joiner that is cancelled while its child ends goes on once.",
+	 .setup = join_given_up, .thread = { world_worker_0, world_worker_1 },
+	 .check = one_of_both);
+
+/* ---- scopes ------------------------------------------------------------ */
+
+static struct urt_scope *scope;
+
+static int member(void *arg)
+{
+	(void)arg;
+	__atomic_fetch_add(&members, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void opens(void *arg)
+{
+	struct urt_scope s;
+
+	(void)arg;
+	CHECK(!urt_scope_open(&s, URT_NEVER));
+	CHECK(!urt_scope_go(&s, member, NULL));
+	CHECK(!urt_scope_go(&s, member, NULL));
+	CHECK(!urt_scope_close(&s));
+	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == 2);
+	world_done(1);
+}
+
+static void scope_of_two(void)
+{
+	world(2, 0);
+	world_coro(0, opens, NULL);
+}
+
+SCENARIO(scope_close_against_end,
+	 "Close waits for all members, and not for ever.",
+	 .setup = scope_of_two, .thread = { world_worker_0, world_worker_1 },
+	 .stale = 1);
+
+static int sleeps_for_ever(void *arg)
+{
+	int err = urt_sleep_until(URT_NEVER);
+
+	(void)arg;
+	CHECK(err == -ECANCELED);
+	__atomic_fetch_add(&members, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static _Atomic bool is_open;
+
+static void opens_and_closes(void *arg)
+{
+	struct urt_scope s;
+	int err;
+
+	(void)arg;
+	CHECK(!urt_scope_open(&s, URT_NEVER));
+	scope = &s;
+	atomic_store(&is_open, true);
+	err = urt_scope_go(&s, sleeps_for_ever, NULL);
+	CHECK(!err || err == -ECANCELED);
+	urt_scope_close(&s);
+	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == !err);
+	/* The canceller uses the scope, so it must be over. */
+	while (atomic_load(&is_open)) {
+		urt_yield();
+		explore_relax();
+	}
+	world_done(2);
+}
+
+static void cancels_scope(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&is_open)) {
+		urt_yield();
+		explore_relax();
+	}
+	urt_scope_cancel(scope);
+	atomic_store(&is_open, false);
+	world_done(2);
+}
+
+static void scope_is_cancelled(void)
+{
+	world(2, 0);
+	world_coro(0, opens_and_closes, NULL);
+	world_coro(1, cancels_scope, NULL);
+}
+
+SCENARIO(scope_cancel_against_go,
+	 "A member that is started while its scope is cancelled ends, too.",
+	 .setup = scope_is_cancelled,
+	 .thread = { world_worker_0, world_worker_1 }, .stale = 1, .bound = 2);
