@@ -13,6 +13,7 @@ static const struct {
 	{ "stat", cmd_stat, "count what a program asks of the kernel" },
 	{ "record", cmd_record, "a timeline for ui.perfetto.dev" },
 	{ "report", cmd_report, "what a timeline says, as text" },
+	{ "dump", cmd_dump, "the coroutines of a running program" },
 	{ "top", cmd_top, "the same of all processes, live" },
 	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
 	{ "bench", cmd_bench,

@@ -78,6 +78,7 @@ int main(void)
 	srunner_add_suite(runner, record_suite());
 	srunner_add_suite(runner, trace_suite());
 	srunner_add_suite(runner, top_suite());
+	srunner_add_suite(runner, dump_suite());
 	srunner_add_suite(runner, doctor_suite());
 	srunner_add_suite(runner, packages_suite());
 	srunner_add_suite(runner, bench_suite());

@@ -42,6 +42,7 @@ Suite *measure_suite(void);
 Suite *record_suite(void);
 Suite *trace_suite(void);
 Suite *top_suite(void);
+Suite *dump_suite(void);
 Suite *doctor_suite(void);
 Suite *packages_suite(void);
 Suite *bench_suite(void);

@@ -18,7 +18,8 @@
  *
  * The park word is a sequence lock over all of a parked coroutine: its stack,
  * its registers, what it waits for, its context. It is sequence << 2 | state,
- * where 1 and 2 are parked and 0 is not, and each wait has the next sequence. A
+ * where 0 is not parked and all others are (2: on an operation), and each wait has
+ * the next sequence. A
  * reader takes the word, then all else, and then the word again: if it is the
  * same and says parked, what was read belongs to that wait. A stack or a context
  * that it read of a coroutine which was not parked may be torn.

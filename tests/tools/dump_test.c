@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt dump` against what is known of the program: a child of ours, whose
+ * coroutines are counted and which wait where it says. And programs that lie.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/base/stats.h"
+#include "../../uring_rt/urt.h"
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#undef errno
+
+#define NEVER_NS INT64_C(1000000000000)
+
+static pid_t program;
+static int told; /* the pipe's end, there */
+
+static void say_ready(void)
+{
+	ck_assert_int_eq(write(told, "", 1), 1);
+}
+
+/* Runs fn in a child until it says that it is ready. */
+static void start(urt_fn *fn, unsigned workers)
+{
+	struct urt_options o = { .workers = workers };
+	int fds[2];
+	char c;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	program = fork();
+	if (!program) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(fds[0]);
+		told = fds[1];
+		_exit(urt_run_with(fn, NULL, &o) ? 1 : 0);
+	}
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	close(fds[0]);
+}
+
+static void stop(void)
+{
+	kill(program, SIGKILL);
+	waitpid(program, NULL, 0);
+}
+
+static unsigned count(const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *p = text; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+/* ---- a known population ---- */
+
+static struct urt_chan *chan;
+static struct urt_mutex mutex = URT_MUTEX_INIT;
+static int pipe_ends[2];
+
+/* Without frame pointers, and with a frame of a size of its own. */
+#if defined(__clang__)
+#define NO_FRAME_POINTER
+#else
+#define NO_FRAME_POINTER __attribute__((optimize("omit-frame-pointer")))
+#endif
+
+static __attribute__((noinline)) NO_FRAME_POINTER void inner_sleep(int deeper)
+{
+	volatile char room[200] = { 0 };
+
+	room[deeper] = room[0];
+	if (deeper)
+		inner_sleep(deeper - 1);
+	else
+		urt_sleep(NEVER_NS);
+	room[deeper] = room[0]; /* so it is no tail call */
+}
+
+static void sleeps(void *arg)
+{
+	inner_sleep(3);
+}
+
+static void receives(void *arg)
+{
+	long v;
+
+	urt_chan_recv(chan, &v, URT_NEVER);
+}
+
+static void reads(void *arg)
+{
+	char c;
+
+	urt_read(pipe_ends[0], &c, 1, URT_NEVER);
+}
+
+static void locks(void *arg)
+{
+	urt_mutex_lock(&mutex, URT_NEVER);
+}
+
+static void works_for_a_route(void *arg)
+{
+	struct urt_context ctx = { .trace_id = { 0xab, 0xcd },
+				   .span_id = { 1 } };
+
+	urt_context_add(&ctx, urt_context_key("http.route"), arg);
+	urt_context_set(&ctx);
+	urt_sleep(NEVER_NS);
+	urt_context_set(NULL);
+}
+
+static void nothing(void *arg)
+{
+}
+
+static void populate(void *arg)
+{
+	chan = urt_chan_new(sizeof(long), 0);
+	ck_assert_int_eq(urt_pipe(pipe_ends, 0), 0);
+	urt_mutex_lock(&mutex, URT_NEVER);
+	for (int i = 0; i < 300; i++)
+		urt_go(sleeps, NULL);
+	for (int i = 0; i < 20; i++)
+		urt_go(receives, NULL);
+	for (int i = 0; i < 7; i++)
+		urt_go(reads, NULL);
+	for (int i = 0; i < 3; i++)
+		urt_go(locks, NULL);
+	for (int i = 0; i < 5; i++)
+		urt_go(works_for_a_route, i % 2 ? "/a" : "/b");
+	urt_spawn(nothing, NULL);
+	urt_sleep(100 * MS);
+	say_ready();
+	urt_sleep(NEVER_NS);
+	urt_mutex_unlock(&mutex);
+}
+
+START_TEST(dump_tells_each_coroutine_what_it_waits_for_and_where)
+{
+	unsigned workers = 1 + _i * 2;
+
+	start(populate, workers);
+	ck_assert_int_eq(sh("./urt dump -p %d --json 2>&1", program), 0);
+	/* 300 + 20 + 7 + 3 + 5, the first one; and one that ended. */
+	ck_assert_int_eq(number(NULL, "total"), 337);
+	ck_assert_int_eq(number("states", "parked"), 336);
+	ck_assert_int_eq(number("states", "ended"), 1);
+	ck_assert_uint_eq(count("\"reason\":\"sleep\""), 306);
+	ck_assert_uint_eq(count("\"reason\":\"chan receive\""), 20);
+	ck_assert_uint_eq(count("\"reason\":\"mutex\""), 3);
+	ck_assert_uint_eq(count("\"operation\":\"READ\""), 7);
+	ck_assert_uint_eq(count("\"function\":\"inner_sleep\""), 1200);
+	ck_assert_uint_eq(count("\"function\":\"urt_chan_recv\""), 20);
+	ck_assert_uint_eq(count("\"http.route\":\"/b\""), 3);
+	ck_assert_uint_eq(count("\"trace_id\":\"abcd00000000"), 5);
+	ck_assert_uint_eq(count("\"stack_is_whole\":1"), 336);
+	ck_assert_int_eq(number(NULL, "unreadable"), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(dump_makes_those_that_wait_alike_one_entry)
+{
+	start(populate, 2);
+	ck_assert_int_eq(sh("./urt dump -p %d 2>&1", program), 0);
+	ck_assert_msg(strstr(text, "\n300 sleep, for ") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "\n7 io READ, for ") != NULL, "%s", text);
+	ck_assert_int_eq(sh("./urt dump -p %d -k http.route 2>&1", program), 0);
+	ck_assert_msg(strstr(text, "\n3 sleep [/b], for ") != NULL, "%s", text);
+	ck_assert_int_eq(sh("./urt dump -p %d --folded 2>&1", program), 0);
+	ck_assert_msg(strstr(text,
+			     ";urt__ctx_entry;coro_main;inner_sleep;"
+			     "inner_sleep;inner_sleep;inner_sleep;urt_sleep") !=
+			      NULL,
+		      "%s", text);
+	ck_assert_int_eq(sh("./urt dump -p %d --longer 3600000 2>&1", program),
+			 0);
+	ck_assert_msg(strstr(text, "337 others do not wait for as"), "%s",
+		      text);
+	stop();
+}
+END_TEST
+
+/* ---- one that does not stand still ---- */
+
+static __attribute__((noinline)) void waits_by_sleep(uint64_t *chance)
+{
+	urt_sleep(rnd(chance) % 50000);
+	__asm__ volatile(""); /* so it is no tail call */
+}
+
+static __attribute__((noinline)) void waits_by_chan(uint64_t *chance)
+{
+	long v = 0;
+
+	if (rnd(chance) % 2)
+		urt_chan_send(chan, &v, urt_after(50000));
+	else
+		urt_chan_recv(chan, &v, urt_after(50000));
+	__asm__ volatile("");
+}
+
+static uint64_t state;
+
+static void moves(void *arg)
+{
+	uint64_t chance = state ^ ((uintptr_t)arg + 1) * 0x9E3779B97F4A7C15;
+
+	for (;;) {
+		if (rnd(&chance) % 2)
+			waits_by_sleep(&chance);
+		else
+			waits_by_chan(&chance);
+	}
+}
+
+static void move(void *arg)
+{
+	chan = urt_chan_new(sizeof(long), 0);
+	for (uintptr_t i = 0; i < 300; i++)
+		urt_go(moves, (void *)i);
+	say_ready();
+	urt_sleep(NEVER_NS);
+}
+
+/* The parts of the JSON that speak of one coroutine. */
+static void check_each(unsigned *whole)
+{
+	char *p = strstr(text, "{\"id\":");
+
+	while (p) {
+		char *next = strstr(p + 1, "{\"id\":");
+		bool sleep, chan_wait;
+
+		if (next)
+			next[-1] = '\0';
+		sleep = strstr(p, "\"reason\":\"sleep\"");
+		chan_wait = strstr(p, "\"reason\":\"chan ");
+		if (strstr(p, "\"stack_is_whole\":1") &&
+		    strstr(p, "\"function\":\"moves\"")) {
+			++*whole;
+			ck_assert_msg(sleep ==
+					      !!strstr(p, "\"waits_by_sleep\""),
+				      "%s", p);
+			ck_assert_msg(chan_wait ==
+					      !!strstr(p, "\"waits_by_chan\""),
+				      "%s", p);
+		}
+		p = next;
+	}
+}
+
+START_TEST(dump_never_mixes_two_waits_of_a_coroutine)
+{
+	unsigned whole = 0;
+
+	state = seed();
+	start(move, 2);
+	for (int i = 0; i < 30; i++) {
+		ck_assert_int_eq(sh("./urt dump -p %d --json 2>&1", program),
+				 0);
+		ck_assert_int_eq(number(NULL, "total"), 301);
+		check_each(&whole);
+	}
+	ck_assert_uint_gt(whole, 300);
+	stop();
+}
+END_TEST
+
+/* ---- programs that lie ---- */
+
+static void scramble(void *at, size_t size, uint64_t *chance, unsigned n)
+{
+	while (n--)
+		((uint8_t *)at)[rnd(chance) % size] = rnd(chance);
+}
+
+/* A page that says nearly what is true, over memory that is nearly such. */
+static _Noreturn void lie(uint64_t chance)
+{
+	struct urt__stats_page *page;
+	size_t size = 1 << 20;
+	uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct urt__outside *o;
+	uint64_t stacks[] = { (uintptr_t)memory, 4096, 200 };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (urt__stats_open(&page, 4) < 0)
+		_exit(1);
+	for (size_t i = 0; i < size; i += 8)
+		*(uint64_t *)(memory + i) =
+			rnd(&chance) % 3
+				? (uintptr_t)memory + rnd(&chance) % size
+				: rnd(&chance) % 20;
+	memcpy(memory, stacks, sizeof(stacks));
+	o = urt__stats_outside(page);
+	*o = (struct urt__outside){
+		.version = URT__OUTSIDE_VERSION,
+		.size = sizeof(*o),
+		.stacks = (uintptr_t)memory,
+		.nr_stacks = 1,
+		.stacks_size = 24,
+		.stacks_stride = 8,
+		.stacks_used = 16,
+		.colours = 1,
+		.block_size = 160,
+		.block_park = 16,
+		.block_reason = 24,
+		.block_id = 32,
+		.block_ctx = 40,
+		.block_context = 64,
+		.block_op = 72,
+		.op_what = 8,
+		.workers = (uintptr_t)memory,
+		.nr_workers = (uintptr_t)memory + 8,
+		.reasons = 20,
+	};
+	if (rnd(&chance) % 4)
+		scramble(o, sizeof(*o), &chance, 1 + rnd(&chance) % 6);
+	say_ready();
+	for (;;)
+		scramble(memory + 24, size - 24, &chance, 1);
+}
+
+START_TEST(dump_survives_programs_that_lie)
+{
+	uint64_t chance = seed();
+	unsigned told_something = 0;
+
+	for (int i = 0; i < 60; i++) {
+		int fds[2], code;
+		char c;
+
+		rnd(&chance);
+		ck_assert_int_eq(pipe(fds), 0);
+		program = fork();
+		if (!program) {
+			told = fds[1];
+			lie(chance);
+		}
+		ck_assert_int_eq(read(fds[0], &c, 1), 1);
+		close(fds[0]);
+		close(fds[1]);
+		code = sh("timeout 20 ./urt dump -p %d 2>&1", program);
+		ck_assert_msg(code == 0 || code == 1, "exit code %d: %s", code,
+			      text);
+		told_something += !code;
+		stop();
+	}
+	ck_assert_uint_gt(told_something, 5);
+}
+END_TEST
+
+START_TEST(dump_says_why_it_cannot)
+{
+	refuses("./urt dump", "-p PID is missing");
+	refuses("./urt dump -p 1", "runs no coroutines of uring_rt");
+	refuses("./urt dump -p 0", "is not a number from 1");
+	refuses("./urt dump -p 1 more", "\"more\" is too much");
+}
+END_TEST
+
+Suite *dump_suite(void)
+{
+	Suite *s = suite_create("dump");
+	TCase *t = tcase_create("dump");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(
+		t, dump_tells_each_coroutine_what_it_waits_for_and_where, 0, 2);
+	tcase_add_test(t, dump_makes_those_that_wait_alike_one_entry);
+	tcase_add_test(t, dump_never_mixes_two_waits_of_a_coroutine);
+	tcase_add_test(t, dump_survives_programs_that_lie);
+	tcase_add_test(t, dump_says_why_it_cannot);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of `urt dump` share. */
+#ifndef URT_DUMP_H
+#define URT_DUMP_H
+
+#include "../lib/tool.h"
+#include "groups.h"
+
+enum dump_form { DUMP_GROUPS, DUMP_EACH, DUMP_FOLDED, DUMP_JSON };
+
+struct dump {
+	pid_t pid;
+	enum dump_form form;
+	bool no_stacks;
+	int64_t longer_ns; /* only those that wait for longer; 0: all */
+	const char *key;   /* of contexts, that groups are made by; or NULL */
+	long limit;	   /* groups or coroutines printed; 0: all */
+	char program[64];  /* its name */
+	FILE *out;
+
+	struct coros *coros;
+	struct context_keys keys;
+	struct groups *groups;
+	struct json json;
+	uint64_t printed, left_out; /* coroutines, with DUMP_EACH */
+	uint64_t shorter;	    /* waited for less than longer_ns */
+};
+
+/* The value of the key in the context of s; "": none. */
+const char *dump_context(const struct dump *, const struct coro_seen *s,
+			 char buf[GROUP_CONTEXT]);
+
+/* print.c */
+void dump_each(struct dump *, const struct coro_seen *);
+void dump_groups(struct dump *, const struct coros_look *);
+void dump_folded(struct dump *);
+
+/* json.c */
+void dump_json_begin(struct dump *);
+void dump_json_each(struct dump *, const struct coro_seen *);
+void dump_json_end(struct dump *, const struct coros_look *);
+
+#endif

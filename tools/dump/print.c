@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/* `urt dump` as text and as folded stacks. */
+#include "dump.h"
+#include <inttypes.h>
+#include <string.h>
+
+static const char *duration(int64_t ns, char buf[32])
+{
+	if (ns < 1000000)
+		snprintf(buf, 32, "%.0f us", ns / 1e3);
+	else if (ns < NS_PER_S)
+		snprintf(buf, 32, "%.1f ms", ns / 1e6);
+	else if (ns < 600 * NS_PER_S)
+		snprintf(buf, 32, "%.1f s", ns / 1e9);
+	else
+		snprintf(buf, 32, "%.0f min", ns / 60e9);
+	return buf;
+}
+
+static void print_name(const struct dump *d, uint64_t pc)
+{
+	char name[320];
+
+	modules_name(coros_modules(d->coros), pc, name, sizeof(name));
+	fputs(name, d->out);
+}
+
+/* Of a caller, the address is that of the return: the call is before it. */
+static void print_stack(const struct dump *d, const uint64_t *pc,
+			unsigned frames, bool whole)
+{
+	for (unsigned i = 0; i < frames; i++) {
+		fprintf(d->out, "    #%-2u ", i);
+		print_name(d, i ? pc[i] - 1 : pc[i]);
+		fputc('\n', d->out);
+	}
+	if (frames && !whole)
+		fputs("    ... the way is lost here\n", d->out);
+}
+
+static void print_reason(const struct dump *d, enum coro_state state,
+			 const char *reason, int opcode)
+{
+	char name[32];
+
+	if (state != CORO_PARKED)
+		fputs(coro_state_names[state], d->out);
+	else
+		fputs(reason, d->out);
+	if (opcode >= 0)
+		fprintf(d->out, " %s", uring_op_name(opcode, name));
+}
+
+static void print_context(const struct dump *d, const struct context_seen *c)
+{
+	char value[256];
+
+	if (!c)
+		return;
+	fputs("    context ", d->out);
+	for (unsigned i = 0; i < 16; i++)
+		fprintf(d->out, "%02x", c->trace_id[i]);
+	fputc('-', d->out);
+	for (unsigned i = 0; i < 8; i++)
+		fprintf(d->out, "%02x", c->span_id[i]);
+	for (unsigned k = 0; k < d->keys.n; k++)
+		if (context_value(c, k, value, sizeof(value)))
+			fprintf(d->out, " %s=%s", d->keys.name[k], value);
+	fputc('\n', d->out);
+}
+
+void dump_each(struct dump *d, const struct coro_seen *s)
+{
+	char text[32];
+
+	if (d->limit && d->printed >= (uint64_t)d->limit) {
+		d->left_out++;
+		return;
+	}
+	d->printed++;
+	fprintf(d->out, "coroutine %" PRIu64 " (", s->id);
+	print_name(d, s->fn);
+	fputs(") [", d->out);
+	print_reason(d, s->state, s->reason, s->opcode);
+	if (s->fd >= 0)
+		fprintf(d->out, " on descriptor %d", s->fd);
+	else if (s->object && s->opcode < 0)
+		fprintf(d->out, " %#" PRIx64, s->object);
+	if (s->tid)
+		fprintf(d->out, " in thread %d", s->tid);
+	if (s->wait_ns >= 0)
+		fprintf(d->out, ", %s", duration(s->wait_ns, text));
+	fputc(']', d->out);
+	if (s->parent)
+		fprintf(d->out, " started by coroutine %" PRIu64, s->parent);
+	fputc('\n', d->out);
+	print_context(d, s->context);
+	if (s->changed)
+		fputs("    went on while it was read\n", d->out);
+	print_stack(d, s->pc, s->frames, s->whole);
+}
+
+static void print_group(const struct dump *d, const struct group *g)
+{
+	char least[32], most[32];
+
+	fprintf(d->out, "\n%" PRIu64 " ", g->n);
+	print_reason(d, g->state, g->reason, g->opcode);
+	if (g->context[0])
+		fprintf(d->out, " [%s]", g->context);
+	if (g->waiting > 1)
+		fprintf(d->out, ", for %s to %s", duration(g->least_ns, least),
+			duration(g->most_ns, most));
+	else if (g->waiting)
+		fprintf(d->out, ", for %s", duration(g->most_ns, most));
+	fputs(g->n == 1 ? ": coroutine " : ": coroutines ", d->out);
+	for (unsigned i = 0; i < GROUP_IDS && i < g->n; i++)
+		fprintf(d->out, "%s%" PRIu64, i ? ", " : "", g->id[i]);
+	fputs(g->n > GROUP_IDS ? ", ...\n" : "\n", d->out);
+	if (g->frames) {
+		print_stack(d, g->pc, g->frames, g->whole);
+		return;
+	}
+	fputs("    ", d->out);
+	print_name(d, g->fn);
+	fputs(" began it\n", d->out);
+}
+
+void dump_groups(struct dump *d, const struct coros_look *look)
+{
+	struct group **g;
+	uint64_t left = groups_other(d->groups);
+	size_t n;
+
+	g = groups_sorted(d->groups, &n);
+	fprintf(d->out, "%" PRIu64 " coroutines of %s (%d):", look->coroutines,
+		d->program, d->pid);
+	for (unsigned i = 0; i < ARRAY_LEN(look->by_state); i++)
+		if (look->by_state[i])
+			fprintf(d->out, " %" PRIu64 " %s", look->by_state[i],
+				coro_state_names[i]);
+	fprintf(d->out, "; read in %.1f ms\n", look->ns / 1e6);
+	if (d->form == DUMP_GROUPS)
+		for (size_t i = 0; i < n; i++) {
+			if (!d->limit || i < (size_t)d->limit)
+				print_group(d, g[i]);
+			else
+				left += g[i]->n;
+		}
+	if (left + d->left_out)
+		fprintf(d->out, "\n... and %" PRIu64 " more (--limit 0)\n",
+			left + d->left_out);
+	if (d->shorter)
+		fprintf(d->out,
+			"\n%" PRIu64 " others do not wait for as long\n",
+			d->shorter);
+	if (look->changed)
+		fprintf(d->out,
+			"\n%" PRIu64 " went on each time they were read, so "
+			"their stacks are missing\n",
+			look->changed);
+	if (look->unreadable)
+		fprintf(d->out, "\n%" PRIu64 " could not be read\n",
+			look->unreadable);
+}
+
+/* name;outermost;...;innermost;[reason] n, as flamegraph.pl takes it. */
+void dump_folded(struct dump *d)
+{
+	struct group **g;
+	size_t n;
+
+	g = groups_sorted(d->groups, &n);
+	for (size_t i = 0; i < n; i++) {
+		fputs(d->program, d->out);
+		if (g[i]->context[0])
+			fprintf(d->out, ";%s", g[i]->context);
+		for (unsigned k = g[i]->frames; k--;) {
+			fputc(';', d->out);
+			print_name(d, k ? g[i]->pc[k] - 1 : g[i]->pc[k]);
+		}
+		if (!g[i]->frames) {
+			fputc(';', d->out);
+			print_name(d, g[i]->fn);
+		}
+		fputs(";[", d->out);
+		print_reason(d, g[i]->state, g[i]->reason, g[i]->opcode);
+		fprintf(d->out, "] %" PRIu64 "\n", g[i]->n);
+	}
+	if (groups_other(d->groups))
+		fprintf(d->out, "%s;[other] %" PRIu64 "\n", d->program,
+			groups_other(d->groups));
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The coroutines of a running program, read from outside without stopping it;
+ * how: coros.c and uring_rt/base/outside.h.
+ */
+#ifndef URT_COROS_H
+#define URT_COROS_H
+
+#include "context.h"
+#include "unwind.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum coro_state {
+	CORO_PARKED,
+	CORO_RUNNABLE, /* or about to be: its wait is over */
+	CORO_RUNNING,  /* on a worker */
+	CORO_ENDED,    /* not joined yet */
+};
+extern const char *const coro_state_names[];
+
+/* One coroutine at one moment. */
+struct coro_seen {
+	uint64_t id, parent; /* parent: 0: none */
+	enum coro_state state;
+	const char *reason; /* of its wait */
+	int64_t wait_ns;    /* so far; -1: it does not wait */
+	uint64_t object;    /* what it waits for, an address; 0: none */
+	int opcode, fd;	    /* of its operation; -1: it has none */
+	uint64_t fn;	    /* where it began */
+	int tid;	    /* of the worker's thread that runs it; or 0 */
+	const struct context_seen *context; /* NULL: none */
+	unsigned frames;		    /* innermost first */
+	uint64_t pc[UNWIND_FRAMES];
+	bool whole;   /* the last frame is the outermost one */
+	bool changed; /* it went on each time it was read: no stack */
+};
+
+struct coros;
+
+/* NULL: it cannot be, and why says so in a line. */
+struct coros *coros_open(pid_t, char *why, size_t size);
+void coros_close(struct coros *);
+
+struct modules *coros_modules(const struct coros *);
+
+/* What a look cost, and found. */
+struct coros_look {
+	uint64_t coroutines;
+	uint64_t by_state[4];
+	uint64_t again;	     /* read again, as they went on meanwhile */
+	uint64_t changed;    /* given up after some tries */
+	uint64_t unreadable; /* their memory was not to be had */
+	int64_t ns;
+};
+
+/*
+ * Calls seen for each coroutine there is; with its stack, if wanted. 0; -ESRCH:
+ * the program, or its run, has ended; -EPERM.
+ */
+int coros_look(struct coros *, bool stacks,
+	       void (*seen)(const struct coro_seen *, void *arg), void *arg,
+	       struct coros_look *);
+
+#endif

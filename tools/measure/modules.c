@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a process has mapped; see modules.h. The ELF header and the program
+ * headers are read from its memory, where the loader put them: they are there
+ * also for a file that was replaced since, for the vDSO, and in a container. All
+ * of it is what any program may have written, so sizes are bounded before use.
+ */
+#define _GNU_SOURCE
+#include "modules.h"
+#include "../lib/text.h"
+#include "remote.h"
+#include "symbols.h"
+#include <elf.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MODULES_MAX 4096
+#define HEADERS_MAX 64
+
+static struct module *add(struct modules *m)
+{
+	struct module *more;
+
+	if (m->n == MODULES_MAX)
+		return NULL;
+	if (!(m->n & (m->n - 1))) { /* 0, 1, 2, 4, ... */
+		more = realloc(m->module,
+			       (m->n ? 2 * m->n : 1) * sizeof(*more));
+		if (!more)
+			return NULL;
+		m->module = more;
+	}
+	m->module[m->n] = (struct module){ 0 };
+	return &m->module[m->n++];
+}
+
+/* One line of maps: a further piece of the last file, or a new one. */
+static void take_line(struct modules *m, const char *line)
+{
+	uint64_t from, to, offset;
+	struct module *last = m->n ? &m->module[m->n - 1] : NULL;
+	int at = 0;
+	char path[256];
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*s %n",
+		   &from, &to, &offset, &at) < 3 ||
+	    !at || (line[at] != '/' && strncmp(line + at, "[vdso]", 6)))
+		return;
+	text_copy(path, sizeof(path), line + at, strcspn(line + at, "\n"));
+	if (last && !strcmp(last->path, path) && offset) {
+		last->to = to;
+		return;
+	}
+	last = offset ? NULL : add(m);
+	if (!last)
+		return;
+	last->from = from;
+	last->to = last->first_to = to;
+	strcpy(last->path, path);
+}
+
+static void read_headers(pid_t pid, struct module *m)
+{
+	Elf64_Phdr ph[HEADERS_MAX];
+	Elf64_Ehdr eh;
+	bool loaded = false;
+
+	if (!remote_read(pid, m->from, &eh, sizeof(eh)) ||
+	    memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
+	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phnum > HEADERS_MAX ||
+	    eh.e_phentsize != sizeof(*ph) ||
+	    !remote_read(pid, m->from + eh.e_phoff, ph,
+			 eh.e_phnum * sizeof(*ph)))
+		return;
+	for (unsigned i = 0; i < eh.e_phnum; i++) {
+		if (ph[i].p_type == PT_LOAD && !loaded) {
+			m->bias = m->from - (ph[i].p_vaddr & ~UINT64_C(0xfff));
+			loaded = true;
+		}
+		if (ph[i].p_type == PT_GNU_EH_FRAME) {
+			m->unwind = ph[i].p_vaddr;
+			m->unwind_size = ph[i].p_memsz;
+		}
+	}
+	if (m->unwind)
+		m->unwind += m->bias;
+}
+
+struct modules *modules_open(pid_t pid)
+{
+	struct modules *m = calloc(1, sizeof(*m));
+	char path[64], line[4400];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = m ? fopen(path, "re") : NULL;
+	if (!f) {
+		free(m);
+		return NULL;
+	}
+	m->pid = pid;
+	while (fgets(line, sizeof(line), f))
+		take_line(m, line);
+	fclose(f);
+	for (size_t i = 0; i < m->n; i++)
+		read_headers(pid, &m->module[i]);
+	return m;
+}
+
+void modules_close(struct modules *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->module[i].table);
+		symbols_close(m->module[i].symbols);
+	}
+	free(m->module);
+	free(m);
+}
+
+struct module *modules_at(const struct modules *m, uint64_t address)
+{
+	size_t low = 0, high = m->n;
+
+	while (low < high) { /* the last one that begins at or before it */
+		size_t mid = (low + high) / 2;
+
+		if (m->module[mid].from <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || address >= m->module[low - 1].to)
+		return NULL;
+	return &m->module[low - 1];
+}
+
+/* By the mapping, which is that file even if the path is another's by now. */
+static void read_symbols(pid_t pid, struct module *m)
+{
+	char path[320];
+	Elf64_Ehdr eh;
+	int fd;
+
+	m->symbols_read = true;
+	if (!remote_read(pid, m->from, &eh, sizeof(eh)))
+		return;
+	/* The kernel makes these links; a program cannot. */
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+		 pid, m->from, m->first_to);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 && m->path[0] == '/') { /* without CAP_SYS_ADMIN */
+		snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
+		fd = open(path, O_PATH | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return;
+	m->symbols = symbols_open(fd, NULL, m->bias + eh.e_entry);
+	close(fd);
+}
+
+void modules_name(const struct modules *m, uint64_t address, char *buf,
+		  size_t size)
+{
+	struct module *in = modules_at(m, address);
+	const char *base;
+
+	if (!in) {
+		snprintf(buf, size, "%#" PRIx64, address);
+		return;
+	}
+	if (!in->symbols_read)
+		read_symbols(m->pid, in);
+	symbols_name(in->symbols, address, buf, size);
+	if (strncmp(buf, "0x", 2))
+		return;
+	base = strrchr(in->path, '/');
+	snprintf(buf, size, "%s+%#" PRIx64, base ? base + 1 : in->path,
+		 address - in->bias);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ELF files that a process has mapped, as its memory shows them: where they
+ * lie, where their unwind tables are, and the names of their functions.
+ */
+#ifndef URT_MODULES_H
+#define URT_MODULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct symbols;
+
+struct module {
+	uint64_t from, to; /* addresses; to: after the last */
+	uint64_t first_to; /* the same of its first mapping only */
+	uint64_t bias;	   /* added to addresses in the file */
+	char path[256];
+	/* Of .eh_frame_hdr; 0: none. Its sorted table, once it was needed. */
+	uint64_t unwind;
+	uint64_t unwind_size; /* bytes */
+	int32_t *table;	      /* pairs: function, description; from `unwind` */
+	size_t entries;
+	bool table_read, symbols_read;
+	struct symbols *symbols;
+};
+
+struct modules {
+	pid_t pid;
+	size_t n;
+	struct module *module; /* by address */
+};
+
+/* NULL: its maps cannot be read. */
+struct modules *modules_open(pid_t);
+void modules_close(struct modules *);
+
+/* That which holds the address; NULL: none. */
+struct module *modules_at(const struct modules *, uint64_t address);
+
+/* "function", or "file+0x12" as addr2line takes it, or the address. */
+void modules_name(const struct modules *, uint64_t address, char *buf,
+		  size_t size);
+
+#endif
