@@ -223,14 +223,18 @@ URT_API int urt_preempt_register(const void *address_in_library);
 
 /*
  * Calls fn(arg) on a pool of threads, for what io_uring has no operation for
- * (getaddrinfo, a library that blocks), and returns what it returned, which had
- * better not look like -EAGAIN: that is the result when not even one thread
- * could be started. Neither a deadline nor a cancellation ends it: what fn uses
- * stays valid. The pool grows to urt_options.max_blocking threads, beyond
- * which calls queue; idle threads end after 5 s. On a plain thread just calls
- * fn. May suspend. fn is on a plain thread.
+ * (getaddrinfo, a library that blocks), and returns what it returned. The pool
+ * grows to urt_options.max_blocking threads, beyond which calls queue; idle
+ * threads end after 5 s. A call that no thread has begun is taken back, and fn
+ * not called, when the coroutine is cancelled (-ECANCELED) or its scope's
+ * deadline, or deadline_ns, passes (-ETIME). Once begun, nothing ends it: what fn
+ * uses stays valid. -EAGAIN: not even one thread could be started. fn had better
+ * return something else than these. On a plain thread just calls fn. May
+ * suspend. fn is on a plain thread.
  */
 URT_API int64_t urt_blocking(int64_t (*fn)(void *), void *arg);
+URT_API int64_t urt_blocking_until(int64_t (*fn)(void *), void *arg,
+				   int64_t deadline_ns);
 
 /* ---- coroutine-local values -------------------------------------------- */
 

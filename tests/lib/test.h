@@ -18,6 +18,7 @@ Suite *wait_suite(void);
 Suite *sync_suite(void);
 Suite *context_suite(void);
 Suite *together_suite(void);
+Suite *blocking_suite(void);
 Suite *files_suite(void);
 Suite *io_suite(void);
 Suite *net_suite(void);

@@ -196,8 +196,11 @@ static void step_blocking(uint64_t *r)
 {
 	int us = rnd(r) % 200;
 
-	ck_assert_int_eq(urt_blocking(block, &us), 42);
-	blocked++;
+	int64_t ret = urt_blocking_until(block, &us, some_deadline(r));
+
+	ck_assert(ret == 42 || ret == -ETIME || ret == -ECANCELED);
+	tally(ret == 42 ? 0 : ret);
+	blocked += ret == 42;
 }
 
 static int scope_member(void *arg)

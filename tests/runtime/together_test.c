@@ -594,7 +594,8 @@ CORO_TEST(a_cancelled_coroutine_still_gets_its_blocking_calls_result)
 {
 	struct urt_coro *c = urt_spawn(call_blocking, (void *)5);
 
-	urt_yield();
+	while (!inside) /* once begun */
+		urt_sleep(MS / 10);
 	urt_cancel(c);
 	urt_join(c);
 	ck_assert_int_eq(ended, 1);

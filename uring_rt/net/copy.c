@@ -230,9 +230,11 @@ static bool copy_by_range(int in, int out, size_t len, uint64_t *copied,
 
 		if (r.len > RANGE)
 			r.len = RANGE;
-		n = urt_blocking(copy_range, &r);
-		if (n <= 0)
+		n = urt_blocking_until(copy_range, &r, deadline_ns);
+		if (n <= 0 && !(*err = urt__given_up(deadline_ns)))
 			return false;
+		if (*err)
+			break;
 		*copied += n;
 	}
 	return true;

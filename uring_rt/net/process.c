@@ -188,7 +188,9 @@ static void close_pipes(struct urt_process *p)
 	}
 }
 
-int urt_process_start(struct urt_process *p, const struct urt_command *c)
+/* Started by then, or not at all. */
+static int start_until(struct urt_process *p, const struct urt_command *c,
+		       int64_t deadline_ns)
 {
 	struct start s = { c, p, { -1, -1, -1 }, { -1, -1, -1 } };
 	int err = check(c);
@@ -205,13 +207,18 @@ int urt_process_start(struct urt_process *p, const struct urt_command *c)
 	if (!err)
 		err = add_stdio(&s, 2, c->err, &p->err);
 	if (!err)
-		err = urt_blocking(spawn, &s);
+		err = urt_blocking_until(spawn, &s, deadline_ns);
 	for (int i = 0; i < 3; i++)
 		if (s.to_close[i] >= 0)
 			close(s.to_close[i]);
 	if (err)
 		close_pipes(p);
 	return err;
+}
+
+int urt_process_start(struct urt_process *p, const struct urt_command *c)
+{
+	return start_until(p, c, URT_NEVER);
 }
 
 /* ---- wait, signal, close ----------------------------------------------- */
@@ -306,7 +313,7 @@ int urt_process_run(const struct urt_command *command, char **output,
 	if (c.in == URT_PIPE || (!output && c.out == URT_PIPE) ||
 	    c.err == URT_PIPE)
 		return -EINVAL;
-	ret = urt_process_start(&p, &c);
+	ret = start_until(&p, &c, deadline_ns);
 	if (ret)
 		return ret;
 	if (output)

@@ -7,11 +7,12 @@
  * which the caller and the thread hold together: who lets go last frees it. The
  * caller waits, as long as it wants, for an eventfd to be written: an operation
  * like any other, with its deadline and its cancellation. If it gives up, a
- * thread is left behind that ends when getaddrinfo does.
+ * job that no thread has begun is taken back; else a thread is left behind that
+ * ends when getaddrinfo does.
  *
- * Rejected: that the thread wakes the coroutine itself. In a run with one
- * processor, claiming a wait is not atomic, so a thread may only end waits that
- * nothing else can end. Also rejected: a resolver of our own over the ring.
+ * Rejected: that the thread wakes the coroutine itself, as in urt_blocking. A
+ * wait for a job that has begun is firm there, and this one must end at its
+ * deadline all the same. Also rejected: a resolver of our own over the ring.
  * nsswitch.conf, /etc/hosts, mDNS, search lists and whatever a distribution adds
  * belong to libc, and names must mean the same as in the programs beside this
  * one. Hence no cache either: the machine has one, or wants none.
@@ -156,6 +157,8 @@ static int by_name(const struct urt__address *a, struct urt_addr *out, size_t n,
 	ret = start(r, a);
 	if (!ret)
 		ret = wait_for(r, deadline_ns);
+	if (ret == -ETIME || ret == -ECANCELED)
+		urt__blocking_stop(r);
 	if (!ret)
 		ret = take(r->list, a->addr.type, a->port, all, URT__ADDRS_MAX);
 	let_go(r);

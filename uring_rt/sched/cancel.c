@@ -159,8 +159,10 @@ void urt__wait_end(struct urt_coro *c, uint64_t park, int err)
 {
 	if (urt__park_state(park) == URT__IO) {
 		urt__op_cancel(c);
-	} else if (urt__park_state(park) == URT__WAITING &&
-		   urt__claim(c, urt__park_seq(park))) {
+	} else if ((urt__park_state(park) == URT__WAITING &&
+		    urt__claim(c, urt__park_seq(park))) ||
+		   (urt__park_state(park) == URT__JOB &&
+		    urt__claim_job(c, urt__park_seq(park)))) {
 		c->result = err;
 		c->woken_by = NULL;
 		urt__ready_last(c);

@@ -19,7 +19,11 @@
  *	         the kernel may write to its buffers; a deadline or cancellation
  *	         asks the kernel to hurry (urt__op_cancel)
  *
- * WAITING and IO are set by the commit after the registers are saved
+ *	JOB	parked on a job of the thread pool that no thread has begun: can
+ *	        be claimed, but by compare-and-swap in any run, since the thread
+ *	        that begins it holds no processor (wait/blocking.c)
+ *
+ * WAITING, IO and JOB are set by the commit after the registers are saved
  * (sched.c), so a claimed coroutine can be run at once.
  */
 #ifndef URT_SCHED_CORO_H
@@ -70,6 +74,7 @@ extern const char *const urt__reason_names[URT__R_COUNT];
 #define URT__BUSY    UINT64_C(0)
 #define URT__WAITING UINT64_C(1)
 #define URT__IO	     UINT64_C(2)
+#define URT__JOB     UINT64_C(3)
 
 struct urt__worker;
 struct urt_scope;
@@ -90,7 +95,7 @@ struct urt_coro {
 	void *woken_by;		/* by the claimer: select's served waiter */
 	int32_t result;		/* of its wait; by the claimer */
 	_Atomic uint8_t reason; /* enum urt__reason; itself and its waker */
-	bool firm;		/* its wait cannot be cancelled */
+	_Atomic bool firm;	/* its wait cannot be cancelled */
 	_Atomic bool cancelled; /* set by anyone, for good */
 	bool detached;		/* freed when it ends; nobody joins it */
 
@@ -176,6 +181,35 @@ static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
 	if (atomic_load_explicit(&c->park, memory_order_acquire) != want)
 		return false;
 	atomic_store_explicit(&c->park, seq << 2, memory_order_relaxed);
+	return true;
+}
+
+/* The same for state JOB. */
+static inline bool urt__claim_job(struct urt_coro *c, uint64_t seq)
+{
+	uint64_t want = seq << 2 | URT__JOB;
+
+	return atomic_compare_exchange_strong_explicit(
+		&c->park, &want, seq << 2, memory_order_acq_rel,
+		memory_order_relaxed);
+}
+
+/*
+ * A wait in state JOB becomes the next one, which is firm and has no deadline:
+ * the caller will claim and ready it. False: it was claimed before. firm is
+ * written while the coroutine cannot go on in either case (J3), and before the
+ * new number can be seen: a canceller that reads the number reads it, too.
+ */
+static inline bool urt__wait_harden(struct urt_coro *c, uint64_t *seq)
+{
+	uint64_t want = *seq << 2 | URT__JOB;
+
+	atomic_store_explicit(&c->firm, true, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong_explicit(
+		    &c->park, &want, (*seq + 1) << 2 | URT__WAITING,
+		    memory_order_acq_rel, memory_order_relaxed))
+		return false;
+	++*seq;
 	return true;
 }
 

@@ -306,7 +306,7 @@ static inline uint64_t urt__park_prepare(struct urt_coro *self, bool firm)
 
 	atomic_store_explicit(&self->park, seq << 2, memory_order_relaxed);
 	self->result = 0;
-	self->firm = firm;
+	atomic_store_explicit(&self->firm, firm, memory_order_relaxed);
 	return seq;
 }
 

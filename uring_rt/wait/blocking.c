@@ -3,50 +3,129 @@
  * Blocking calls that io_uring has no operation for, on a bounded pool of
  * threads (libuv's way, and tokio's).
  *
- * A job lies on its coroutine's stack. The coroutine parks; a pool thread takes
- * the job, runs it and readies the coroutine by the global queue. The kernel or
- * a library may use the coroutine's memory while it runs, so the wait is firm:
- * no deadline and no cancellation ends it. Detached jobs are on the heap, and
- * nobody waits for them here.
+ * A job lies on its coroutine's stack. The coroutine parks; a thread of the
+ * pool takes the job, runs it and readies the coroutine by the global queue.
+ * Detached jobs are on the heap, and nobody waits for them here.
+ *
+ * A job that no thread has begun can be taken back, at the deadline or
+ * cancellation of its coroutine (uv_cancel). One that has begun cannot: the
+ * kernel or a library may use the coroutine's memory. So a coroutine waits in
+ * state JOB, which a timer or a canceller may claim, until a thread takes the
+ * job out of the queue: that turns the wait into the next one, a firm one that
+ * only the thread ends (urt__wait_harden). Both are a compare-and-swap of the
+ * park word, also where the run has one processor and other claims are plain
+ * stores, because the thread holds no processor.
+ *
+ * Invariants:
+ *   J1  a job is in the queue, or being run, or its coroutine goes on: it is
+ *       put into the queue under the lock, which is released when the
+ *       coroutine has parked (the lock is held across the switch, as an
+ *       object's), and taken out under the lock;
+ *   J2  a thread touches a job after it has taken it only if it won it;
+ *   J3  a coroutine whose wait was ended takes the lock before it goes on, so
+ *       that its job is in no queue and in nobody's hands by then.
  *
  * The pool grows by one thread when there are as many jobs as idle threads, up
- * to the bound; beyond that jobs queue. A thread that has been idle for IDLE_NS ends. All
- * under one mutex, which is never held while a job runs.
- *
- * The park is published before the job is: by the commit, on the context that
- * runs next.
+ * to the bound; beyond that jobs queue. A thread is there before its job is
+ * put into the queue, so that a failure to start one is the caller's. A thread
+ * that has been idle for IDLE_NS ends.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
-#include "../sched/context.h"
 #include "wait.h"
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #undef errno
 
-#define IDLE_NS 5000000000
+#define IDLE_S 5
 
 struct job {
-	struct job *next;
+	struct job *next, *prev; /* in the queue */
+	bool queued;		 /* it is there */
 	int64_t (*fn)(void *);
 	void *arg;
 	int64_t result;
 	struct urt_coro *coro; /* NULL: detached, and these two unused */
-	uint64_t seq;
+	uint64_t seq;	       /* of its wait; the firm one's, once begun */
 	void (*dropped)(void *arg); /* of a detached one; see wait.h */
 };
 
+/* All but the futexes under the lock, which is never held while a job runs. */
 static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t work;  /* a job, or the end */
-	pthread_cond_t ended; /* threads became 0 */
+	uint32_t lock;
+	_Atomic uint32_t work; /* futex: a job came, or the end */
+	_Atomic uint32_t gone; /* futex: a thread has ended */
 	struct job *head, *tail;
-	unsigned queued; /* jobs that nobody has begun */
+	unsigned queued; /* jobs that are in the queue, or soon will be */
 	unsigned threads, idle, max;
 	bool closing;
-} pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} pool;
+
+/* False: so long nothing has come. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t seen, time_t seconds)
+{
+	struct timespec ts = { .tv_sec = seconds };
+
+	return !syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen,
+			seconds ? &ts : NULL, NULL, 0) ||
+	       *urt_errno_location() != ETIMEDOUT;
+}
+
+static void futex_wake(_Atomic uint32_t *word, int n)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+/* ---- the queue, with the lock held ---- */
+
+static void push(struct job *job)
+{
+	job->next = NULL;
+	job->prev = pool.tail;
+	if (pool.tail)
+		pool.tail->next = job;
+	else
+		pool.head = job;
+	pool.tail = job;
+	job->queued = true;
+	atomic_fetch_add_explicit(&pool.work, 1, memory_order_relaxed);
+}
+
+static void unlink_job(struct job *job)
+{
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		pool.head = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	else
+		pool.tail = job->prev;
+	job->queued = false;
+	pool.queued--;
+}
+
+/* The oldest whose coroutine still waits for it: it is begun. */
+static struct job *take(void)
+{
+	struct job *job;
+
+	while ((job = pool.head)) {
+		unlink_job(job);
+		if (!job->coro || urt__wait_harden(job->coro, &job->seq))
+			return job;
+	}
+	return NULL;
+}
+
+/* ---- a thread ---- */
 
 /* The coroutine may go on, and job be gone, from urt__ready on. Order:
  * `blocking` keeps the deadlock report away until it is queued. */
@@ -64,151 +143,222 @@ static void finish(struct job *job, int64_t result)
 	atomic_fetch_sub(&urt__rt.blocking, 1);
 }
 
-static struct job *take(void)
-{
-	struct job *job = pool.head;
-
-	if (!job)
-		return NULL;
-	pool.queued--;
-	pool.head = job->next;
-	if (!pool.head)
-		pool.tail = NULL;
-	return job;
-}
-
-/* False: nothing came for so long. With the lock held. */
+/* False: nothing came for so long, or the run ends. */
 static bool wait_for_work(void)
 {
-	struct timespec ts;
-	int err = 0;
+	bool in_time = true;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += IDLE_NS / 1000000000;
-	pool.idle++;
-	while (!pool.head && !pool.closing && !err)
-		err = pthread_cond_timedwait(&pool.work, &pool.lock, &ts);
-	pool.idle--;
+	while (!pool.head && !pool.closing && in_time) {
+		uint32_t seen = atomic_load(&pool.work);
+
+		pool.idle++;
+		urt__unlock(&pool.lock);
+		in_time = futex_wait(&pool.work, seen, IDLE_S);
+		urt__lock(&pool.lock);
+		pool.idle--;
+	}
 	return pool.head;
 }
 
-/* The coroutine, and with it its context, stays where it is meanwhile. */
 static void *thread_main(void *arg)
 {
-	struct urt_context *volatile *context = urt__context_slot();
 	struct job *job;
-	int64_t result;
 
 	(void)arg;
-	pthread_mutex_lock(&pool.lock);
+	urt__lock(&pool.lock);
 	do {
 		while ((job = take())) {
-			pthread_mutex_unlock(&pool.lock);
-			*context = job->coro ? job->coro->context : NULL;
-			result = job->fn(job->arg);
-			*context = NULL;
-			finish(job, result);
-			pthread_mutex_lock(&pool.lock);
+			urt__unlock(&pool.lock);
+			finish(job, job->fn(job->arg));
+			urt__lock(&pool.lock);
 		}
 	} while (wait_for_work());
-	if (!--pool.threads)
-		pthread_cond_broadcast(&pool.ended);
-	pthread_mutex_unlock(&pool.lock);
+	pool.threads--;
+	atomic_fetch_add(&pool.gone, 1);
+	urt__unlock(&pool.lock);
+	futex_wake(&pool.gone, INT_MAX);
 	return NULL;
 }
 
-/* With the lock held. No thread at all is the caller's to handle. Signals are
- * the program's own threads' business. */
-static void grow(void)
+/* Signals are the program's own threads' business. */
+static bool start_thread(void)
 {
 	pthread_attr_t attr;
 	pthread_t t;
+	int err;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (!urt__sys_thread(&t, &attr, thread_main, NULL))
-		pool.threads++;
+	err = urt__sys_thread(&t, &attr, thread_main, NULL);
 	pthread_attr_destroy(&attr);
+	return !err;
 }
 
-/* False: there is no thread, not even one. */
-static bool enqueue(struct job *job)
-{
-	bool queued;
+/* ---- giving it a job ---- */
 
-	pthread_mutex_lock(&pool.lock);
-	if (pool.queued >= pool.idle && pool.threads < pool.max)
-		grow();
-	queued = pool.threads;
-	if (queued) {
-		job->next = NULL;
-		if (pool.tail)
-			pool.tail->next = job;
-		else
-			pool.head = job;
-		pool.tail = job;
-		pool.queued++;
-		pthread_cond_signal(&pool.work);
+/*
+ * Announces a job, and sees to it that there is a thread for it, now or later.
+ * Then push_locked follows, or not_wanted. -EAGAIN: there is not even one.
+ */
+static int want_thread(void)
+{
+	bool grow, none = false;
+
+	urt__lock(&pool.lock);
+	grow = pool.queued >= pool.idle && pool.threads < pool.max;
+	pool.threads += grow;
+	pool.queued++;
+	urt__unlock(&pool.lock);
+	if (!grow || start_thread())
+		return 0;
+	urt__lock(&pool.lock);
+	none = !--pool.threads;
+	pool.queued -= none;
+	urt__unlock(&pool.lock);
+	return none ? -EAGAIN : 0;
+}
+
+static void not_wanted(void)
+{
+	urt__lock(&pool.lock);
+	pool.queued--;
+	urt__unlock(&pool.lock);
+}
+
+/* With the lock, unless it fails: the last thread has just ended. */
+static int push_locked(struct job *job)
+{
+	urt__lock(&pool.lock);
+	if (pool.threads) {
+		push(job);
+		return 0;
 	}
-	pthread_mutex_unlock(&pool.lock);
-	return queued;
+	pool.queued--;
+	urt__unlock(&pool.lock);
+	return -EAGAIN;
+}
+
+static void unlock_and_wake(void)
+{
+	bool wake = pool.idle;
+
+	urt__unlock(&pool.lock);
+	if (wake)
+		futex_wake(&pool.work, 1);
 }
 
 /* The coroutine is parked by now. */
 static void commit_job(struct urt__worker *w, void *arg)
 {
 	(void)w;
-	if (!enqueue(arg))
-		finish(arg, -EAGAIN);
+	(void)arg;
+	unlock_and_wake();
 }
 
-int64_t urt_blocking(int64_t (*fn)(void *), void *arg)
+/* Its wait was ended; a thread may have found that out. */
+static void take_back(struct job *job)
+{
+	urt__lock(&pool.lock);
+	if (job->queued)
+		unlink_job(job);
+	urt__unlock(&pool.lock);
+}
+
+static int64_t run_job(struct urt__worker *w, struct job *job)
+{
+	int err;
+
+	urt__count(w->stats, URT__STAT_BLOCKING);
+	atomic_fetch_add(&urt__rt.blocking, 1);
+	err = push_locked(job);
+	if (!err) {
+		err = urt__park(w, URT__R_BLOCKING, URT__JOB, commit_job, NULL);
+		if (!err)
+			return job->result;
+		take_back(job);
+	}
+	atomic_fetch_sub(&urt__rt.blocking, 1);
+	return err;
+}
+
+int64_t urt_blocking_until(int64_t (*fn)(void *), void *arg,
+			   int64_t deadline_ns)
 {
 	struct job job = { .fn = fn, .arg = arg };
 	struct urt__worker *w = urt__enter(true);
+	int64_t ret;
 
 	if (!w)
 		return fn(arg);
 	job.coro = w->current;
-	urt__wait_begin(w, URT__FIRM, URT_NEVER, &job.seq);
-	urt__count(w->stats, URT__STAT_BLOCKING);
-	atomic_fetch_add(&urt__rt.blocking, 1);
-	urt__park(w, URT__R_BLOCKING, URT__WAITING, commit_job, &job);
+	ret = want_thread();
+	if (!ret) {
+		ret = urt__wait_begin(w, 0, deadline_ns, &job.seq);
+		if (ret)
+			not_wanted();
+		else
+			ret = run_job(w, &job);
+	}
 	urt__leave();
-	return job.result;
+	return ret;
 }
+
+int64_t urt_blocking(int64_t (*fn)(void *), void *arg)
+{
+	return urt_blocking_until(fn, arg, URT_NEVER);
+}
+
+/* ---- detached jobs ---- */
 
 int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 			void (*dropped)(void *))
 {
 	struct urt__worker *w = urt__enter(false);
 	struct job *job;
-	int err = 0;
+	int err;
 
 	if (!w)
 		return -EPERM;
 	job = urt__sys_alloc(sizeof(*job));
-	if (job) {
+	err = job ? want_thread() : -ENOMEM;
+	if (!err) {
 		*job = (struct job){ .fn = fn, .arg = arg, .dropped = dropped };
 		urt__count(w->stats, URT__STAT_BLOCKING);
+		err = push_locked(job);
 	}
-	if (!job || !enqueue(job)) {
-		err = job ? -EAGAIN : -ENOMEM;
+	if (!err)
+		unlock_and_wake();
+	else
 		free(job);
-	}
 	urt__leave();
 	return err;
 }
 
+static void drop(struct job *job)
+{
+	job->dropped(job->arg);
+	free(job);
+}
+
+void urt__blocking_stop(void *arg)
+{
+	struct job *job;
+
+	urt__lock(&pool.lock);
+	for (job = pool.head; job; job = job->next)
+		if (!job->coro && job->arg == arg)
+			break;
+	if (job)
+		unlink_job(job);
+	urt__unlock(&pool.lock);
+	if (job)
+		drop(job);
+}
+
+/* ---- start and end of a run ---- */
+
 void urt__blocking_open(unsigned max)
 {
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool.work, &attr);
-	pthread_cond_init(&pool.ended, &attr);
-	pthread_condattr_destroy(&attr);
 	pool.max = max;
 	pool.closing = false;
 }
@@ -218,36 +368,44 @@ void urt__blocking_open(unsigned max)
 void urt__blocking_close(void)
 {
 	struct job *job;
+	uint32_t seen;
+	bool all;
 
-	pthread_mutex_lock(&pool.lock);
-	while ((job = take())) {
-		if (job->coro)
-			continue;
-		job->dropped(job->arg);
-		free(job);
-	}
+	urt__lock(&pool.lock);
 	pool.closing = true;
-	pthread_cond_broadcast(&pool.work);
-	while (pool.threads)
-		pthread_cond_wait(&pool.ended, &pool.lock);
-	pthread_mutex_unlock(&pool.lock);
-	pthread_cond_destroy(&pool.work);
-	pthread_cond_destroy(&pool.ended);
+	while ((job = take())) {
+		urt__unlock(&pool.lock);
+		if (!job->coro)
+			drop(job);
+		urt__lock(&pool.lock);
+	}
+	pool.queued = 0;
+	atomic_fetch_add(&pool.work, 1);
+	urt__unlock(&pool.lock);
+	futex_wake(&pool.work, INT_MAX);
+	do {
+		seen = atomic_load(&pool.gone);
+		urt__lock(&pool.lock);
+		all = !pool.threads;
+		urt__unlock(&pool.lock);
+		if (!all)
+			futex_wait(&pool.gone, seen, 0);
+	} while (!all);
 }
 
 unsigned urt__blocking_threads(void)
 {
 	unsigned n;
 
-	pthread_mutex_lock(&pool.lock);
+	urt__lock(&pool.lock);
 	n = pool.threads;
-	pthread_mutex_unlock(&pool.lock);
+	urt__unlock(&pool.lock);
 	return n;
 }
 
 void urt__blocking_forget(void)
 {
-	pthread_mutex_init(&pool.lock, NULL);
+	pool.lock = 0;
 	pool.threads = pool.idle = pool.queued = 0;
 	pool.head = pool.tail = NULL;
 }

@@ -104,7 +104,9 @@ static int wait_in_slices(uint32_t *word, uint32_t expected,
 		s.ns = left_ns < 0	    ? 0
 		       : left_ns < SLICE_NS ? left_ns
 					    : SLICE_NS;
-		ret = urt_blocking(wait_slice, &s);
+		ret = left_ns > 0
+			      ? urt_blocking_until(wait_slice, &s, deadline_ns)
+			      : wait_slice(&s); /* only looks */
 	} while (ret == -EINTR || (ret == -ETIMEDOUT && left_ns > SLICE_NS));
 	return ret == -ETIMEDOUT ? -ETIME : ret;
 }

@@ -48,13 +48,11 @@ static uint32_t cut(size_t len)
 }
 
 /* On the thread pool, whatever the ring knows. */
-static int by_call(const struct call *call)
+static int by_call(const struct call *call, int64_t deadline_ns)
 {
 	if (!urt__current())
 		return -EPERM;
-	if (atomic_load(&urt__current()->cancelled))
-		return -ECANCELED;
-	return urt_blocking(make_call, (void *)call);
+	return urt_blocking_until(make_call, (void *)call, deadline_ns);
 }
 
 /* By the ring, with how and events as for urt__io_call, or by the thread pool. */
@@ -65,7 +63,7 @@ static int make(const struct io_uring_sqe *request, const struct call *call,
 
 	if (urt__has_op(request->opcode))
 		return urt__io_call(request, how, events, deadline_ns);
-	while ((ret = by_call(call)) == -EAGAIN && events) {
+	while ((ret = by_call(call, deadline_ns)) == -EAGAIN && events) {
 		ret = urt_poll(request->fd, events, deadline_ns);
 		if (ret < 0)
 			break;
@@ -182,7 +180,7 @@ int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
 	struct call c = { SYS_sync_file_range,
 			  { fd, offset, (long)len, flags } };
 
-	return TOO_LONG(len) ? by_call(&c)
+	return TOO_LONG(len) ? by_call(&c, deadline_ns)
 			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
@@ -219,7 +217,7 @@ int urt_fadvise(int fd, off_t offset, size_t len, int advice,
 				  .fadvise_advice = advice };
 	struct call c = { SYS_fadvise64, { fd, offset, (long)len, advice } };
 
-	return TOO_LONG(len) ? by_call(&c)
+	return TOO_LONG(len) ? by_call(&c, deadline_ns)
 			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
@@ -232,7 +230,8 @@ int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
 				  .fadvise_advice = advice };
 	struct call c = { SYS_madvise, { PTR(address), (long)len, advice } };
 
-	return TOO_LONG(len) ? by_call(&c) : either(&r, &c, deadline_ns);
+	return TOO_LONG(len) ? by_call(&c, deadline_ns)
+			     : either(&r, &c, deadline_ns);
 }
 
 int urt_statx(int dir, const char *path, int flags, unsigned mask,

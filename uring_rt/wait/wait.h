@@ -57,6 +57,8 @@ unsigned urt__blocking_threads(void);
  */
 int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 			void (*dropped)(void *arg));
+/* Takes that job back if no thread has begun it: dropped(arg) is called. */
+void urt__blocking_stop(void *arg);
 
 /* A coroutine has returned: its local values and its scope see to it. */
 void urt__coro_ended(struct urt_coro *);
