@@ -51,7 +51,10 @@ static struct explore_scenario scenario;
 static struct urt__ctx main_ctx;
 static char failure[512];
 
+/* The thread-local variables that a switch between contexts must carry over. */
 extern __thread struct urt__worker *urt__tls_worker
+	__attribute__((visibility("hidden")));
+extern __thread struct urt__worker *urt__serving
 	__attribute__((visibility("hidden")));
 
 /* ---- contexts ---------------------------------------------------------- */
@@ -63,7 +66,9 @@ static void switch_to(struct x_thread *to)
 	if (from == to)
 		return;
 	from->tls_worker = urt__tls_worker;
+	from->tls_serving = urt__serving;
 	urt__tls_worker = to->tls_worker;
+	urt__serving = to->tls_serving;
 	x_self = to;
 	urt__ctx_swap(&from->ctx, &to->ctx);
 }
@@ -74,7 +79,7 @@ static _Noreturn void leave(void)
 	static struct urt__ctx nowhere;
 
 	x_self = NULL;
-	urt__tls_worker = NULL;
+	urt__tls_worker = urt__serving = NULL;
 	urt__ctx_swap(&nowhere, &main_ctx);
 	__builtin_unreachable();
 }

@@ -72,7 +72,7 @@ struct x_thread {
 	bool timed_out;
 	bool relaxed; /* waits for others to go on */
 	bool fresh;   /* its next load returns the newest store */
-	void *tls_worker;
+	void *tls_worker, *tls_serving;
 	unsigned steps;
 	struct x_clock dpor; /* steps that come before its next one in any
 				order that is the same to everyone */
@@ -178,6 +178,8 @@ void x_sync(uintptr_t addr, bool write);
 
 uint64_t x_load(uintptr_t, int size, int order, const void *pc);
 void x_store(uintptr_t, int size, uint64_t value, int order, const void *pc);
+/* In the step that is being made: the kernel's. */
+void x_store_now(uintptr_t, int size, uint64_t value, int order);
 typedef uint64_t x_rmw_fn(uint64_t old, uint64_t arg);
 uint64_t x_rmw(uintptr_t, int size, x_rmw_fn *, uint64_t arg, int order,
 	       const void *pc);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * io_uring, as far as the runtime can tell: rings with DEFER_TASKRUN, so that
- * completions are posted by the ring's own thread inside its enter, and until
- * then only a flag says that they are there. What can happen at any time (bytes
- * that come, messages of other threads) puts a completion on the ring's list;
- * that and the list's end are steps on one object of the kernel's.
+ * io_uring, as far as the runtime can tell: rings with COOP_TASKRUN, whose
+ * completions may appear at any moment. A completion is posted in the step that
+ * brings it about (a submission, bytes that come, a message of another thread), as
+ * the kernel does under the ring's lock.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -18,7 +17,6 @@
 #define RING_FD 50
 #define ENTRIES 8u
 #define CQES	64u
-#define PENDING 32
 #define OPS	16
 
 struct layout {
@@ -26,17 +24,9 @@ struct layout {
 	struct io_uring_cqe cqe[CQES];
 };
 
-struct done {
-	uint64_t user_data;
-	int32_t res;
-	uint32_t flags;
-};
-
 struct kring {
 	struct layout *map;
 	struct io_uring_sqe *sqes;
-	struct done pending[PENDING];
-	unsigned nr_pending;
 };
 
 /* A read that waits for bytes. */
@@ -93,52 +83,30 @@ bool k_ring_mmap(void **out, size_t size, int fd, off_t offset)
 
 static uintptr_t id(const struct kring *r)
 {
-	return (uintptr_t)r->map + 1; /* of the list of what is to be posted */
-}
-
-static void set_taskrun(struct kring *r, bool on)
-{
-	unsigned flags = r->map->sq_flags & ~IORING_SQ_TASKRUN;
-
-	x_store((uintptr_t)&r->map->sq_flags, 4,
-		flags | (on ? IORING_SQ_TASKRUN : 0), __ATOMIC_RELAXED, NULL);
+	return (uintptr_t)r->map + 1; /* of its lock in the kernel */
 }
 
 /* In a step of the calling thread. */
 static void complete(struct kring *r, uint64_t user_data, int32_t res,
 		     uint32_t flags)
 {
-	x_sync(id(r), true);
-	if (r->nr_pending == PENDING)
-		explore_fail("too many completions wait in the model's ring");
-	r->pending[r->nr_pending++] = (struct done){ user_data, res, flags };
-}
-
-/* On the ring's thread. */
-static void post(struct kring *r)
-{
 	unsigned tail = r->map->cq_tail;
+	struct io_uring_cqe *c = &r->map->cqe[tail % CQES];
 
 	x_sync(id(r), true);
-	for (unsigned i = 0; i < r->nr_pending; i++) {
-		struct io_uring_cqe *c = &r->map->cqe[tail++ % CQES];
-
-		c->user_data = r->pending[i].user_data;
-		c->res = r->pending[i].res;
-		c->flags = r->pending[i].flags;
-	}
-	if (!r->nr_pending)
-		return;
-	r->nr_pending = 0;
-	x_store((uintptr_t)&r->map->cq_tail, 4, tail, __ATOMIC_RELEASE, NULL);
-	set_taskrun(r, false);
+	if (tail - r->map->cq_head == CQES)
+		explore_fail("the model's completion queue is full");
+	c->user_data = user_data;
+	c->res = res;
+	c->flags = flags;
+	x_store_now((uintptr_t)&r->map->cq_tail, 4, tail + 1, __ATOMIC_RELEASE);
 }
 
-static bool has_pending(void *arg)
+static bool has_completions(void *arg)
 {
 	struct kring *r = arg;
 
-	return r->nr_pending || r->map->cq_tail != r->map->cq_head;
+	return r->map->cq_tail != r->map->cq_head;
 }
 
 /* ---- requests ---------------------------------------------------------- */
@@ -229,16 +197,15 @@ int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
 	for (unsigned i = 0; i < to_submit; i++)
 		request(r, &r->sqes[head++ % ENTRIES]);
 	if (to_submit)
-		x_store((uintptr_t)&r->map->sq_head, 4, head, __ATOMIC_RELEASE,
-			NULL);
+		x_store_now((uintptr_t)&r->map->sq_head, 4, head,
+			    __ATOMIC_RELEASE);
 	ts = ext && ext->ts ? (void *)(uintptr_t)ext->ts : NULL;
 	if (ts)
 		until_ns = x_now_ns + ts->tv_sec * 1000000000ll + ts->tv_nsec;
 	if (min_complete)
-		x_block(PC, id(r), has_pending, r, until_ns,
+		x_block(PC, id(r), has_completions, r, until_ns,
 			"waits in its ring");
-	if (flags & IORING_ENTER_GETEVENTS)
-		post(r);
+	(void)flags;
 	return to_submit;
 }
 
@@ -250,7 +217,6 @@ static int send_message(const struct io_uring_sqe *sqe, const void *pc)
 		return 0;
 	x_point(X_CALL, pc, id(to))->note = "kicks";
 	complete(to, sqe->off, 0, 0);
-	set_taskrun(to, true);
 	return 0;
 }
 
@@ -287,7 +253,6 @@ void k_bytes_come(int fd, unsigned n)
 			continue;
 		w->ring = NULL;
 		complete(r, w->user_data, take_bytes(fd, w->len), 0);
-		set_taskrun(r, true);
 	}
 }
 

@@ -83,23 +83,44 @@ static int member(void *arg)
 	return 0;
 }
 
+static _Atomic bool is_open, has_started;
+
+static void waits_for(_Atomic bool *flag)
+{
+	while (!atomic_load(flag)) {
+		urt_yield();
+		explore_relax();
+	}
+}
+
 static void opens(void *arg)
 {
 	struct urt_scope s;
 
 	(void)arg;
 	CHECK(!urt_scope_open(&s, URT_NEVER));
-	CHECK(!urt_scope_go(&s, member, NULL));
-	CHECK(!urt_scope_go(&s, member, NULL));
+	scope = &s;
+	atomic_store(&is_open, true);
+	waits_for(&has_started);
 	CHECK(!urt_scope_close(&s));
-	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == 2);
-	world_done(1);
+	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == 1);
+	world_done(2);
+}
+
+static void starts_a_member(void *arg)
+{
+	(void)arg;
+	waits_for(&is_open);
+	CHECK(!urt_scope_go(scope, member, NULL));
+	atomic_store(&has_started, true);
+	world_done(2);
 }
 
 static void scope_of_two(void)
 {
 	world(2, 0);
 	world_coro(0, opens, NULL);
+	world_coro(1, starts_a_member, NULL);
 }
 
 SCENARIO(scope_close_against_end,
@@ -116,8 +137,6 @@ static int sleeps_for_ever(void *arg)
 	__atomic_fetch_add(&members, 1, __ATOMIC_RELAXED);
 	return 0;
 }
-
-static _Atomic bool is_open;
 
 static void opens_and_closes(void *arg)
 {

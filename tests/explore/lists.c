@@ -85,5 +85,13 @@ const struct x_fault x_faults[] = {
 	/* sched/idle.c */
 	{ "post_against_sleep", X_RELAX, "urt__post",
 	  "atomic_fetch_add(&urt__rt.global_len" },
+	/* sched/handoff.c */
+	{ "handoff_against_enter", X_DROP, NULL, "membarrier(2)" },
+	{ "handoff_against_enter", X_DROP, "while_out",
+	  "atomic_fetch_or(&from->word.attention" },
+	{ "handoff_against_enter", X_RELAX, "urt__leave",
+	  "atomic_store_explicit" },
+	{ "handoff_against_enter", X_RELAX, "where", "atomic_load_explicit" },
+	{ "relieve_against_enter", X_DROP, NULL, "membarrier(2)" },
 	{ 0 },
 };

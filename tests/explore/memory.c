@@ -413,6 +413,11 @@ static void store(uintptr_t addr, int size, uint64_t value, int order,
 	append(o, value, order, NULL);
 }
 
+void x_store_now(uintptr_t addr, int size, uint64_t value, int order)
+{
+	append(object_at(addr, size, true, false, NULL), value, order, NULL);
+}
+
 void x_release_held(void)
 {
 	struct x_thread *t = x_self;

@@ -322,8 +322,9 @@ bool urt__worker_rescue(struct urt__worker *w)
 
 /* ---- the owner's side -------------------------------------------------- */
 
-/* Back in the runtime; whether the processor is gone. */
-static bool come_back(struct urt__worker *w)
+/* Back in the runtime, perhaps without the processor. Of a worker that slept that is
+ * known under idle_lock only: it may be being given one just now. */
+static void come_back(struct urt__worker *w)
 {
 	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -334,15 +335,14 @@ static bool come_back(struct urt__worker *w)
 		atomic_fetch_and(&w->word.attention, ~URT__ATT_REVOKE);
 		urt__unlock(&w->handoff_lock);
 	}
-	return !w->proc;
 }
 
-bool urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
+void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 {
 	atomic_store_explicit(&w->word.where, URT__ASLEEP,
 			      memory_order_release);
 	urt__ring_wait(&w->ring, timeout_ns);
-	return come_back(w);
+	come_back(w);
 }
 
 bool urt__worker_submit(struct urt__worker *w)
@@ -350,7 +350,8 @@ bool urt__worker_submit(struct urt__worker *w)
 	atomic_store_explicit(&w->word.where, URT__KERNEL,
 			      memory_order_release);
 	urt__ring_wait(&w->ring, 0);
-	return come_back(w);
+	come_back(w);
+	return !w->proc;
 }
 
 void urt__enter_slow(struct urt__worker *w, bool may_suspend)

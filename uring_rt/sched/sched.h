@@ -508,10 +508,10 @@ bool urt__proc_has_queue(const struct urt__proc *);
 
 /*
  * Enters the ring as somebody who may block there and lose the processor: hands
- * over what is queued, and waits. True: it was lost.
+ * over what is queued, and waits. Completions are not reaped.
  */
-bool urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
-/* The same without waiting. Completions are not reaped. */
+void urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
+/* The same without waiting, by a worker that runs. True: the processor is gone. */
 bool urt__worker_submit(struct urt__worker *);
 
 /* ---- threads that come and go: idle.c ---- */

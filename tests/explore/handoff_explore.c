@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Processors that change hands (sched/handoff.c): one processor, a worker that
+ * runs a coroutine outside the runtime, a spare, and who takes the processor.
+ */
+#include "kernel.h"
+#include "world.h"
+#include <errno.h>
+#undef errno
+
+static int plain;
+
+/* Is outside the runtime for a while, then enters it. */
+static void goes_out_and_in(void *arg)
+{
+	(void)arg;
+	urt_yield();
+	world_done(2);
+}
+
+static void waits_for_its_turn(void *arg)
+{
+	(void)arg;
+	world_done(2);
+}
+
+static void hand_off(void)
+{
+	urt__handoff(0, URT__BY_MONITOR);
+}
+
+static void one_and_a_spare(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, waits_for_its_turn, NULL);
+	world_coro(0, goes_out_and_in, NULL);
+}
+
+SCENARIO(handoff_against_enter,
+	 "A processor is taken from outside the runtime, or not at all.",
+	 .setup = one_and_a_spare,
+	 .thread = { world_worker_0, world_worker_1, hand_off }, .stale = 1);
+
+static void hand_off_by_kernel(void)
+{
+	urt__handoff(0, URT__BY_KERNEL);
+}
+
+SCENARIO(handoff_against_handoff,
+	 "Of two that take a processor at once, one does.",
+	 .setup = one_and_a_spare,
+	 .thread = { world_worker_0, world_worker_1, hand_off,
+		     hand_off_by_kernel },
+	 .stale = 1, .bound = 2);
+
+/* ---- standing in ------------------------------------------------------- */
+
+static void relieve(void)
+{
+	urt__worker_relieve(urt__rt.worker[0]);
+}
+
+static void sleeps(void *arg)
+{
+	(void)arg;
+	CHECK(!urt_sleep(1000));
+	world_done(2);
+}
+
+static void a_sleeper(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, goes_out_and_in, NULL);
+	world_coro(0, sleeps, NULL);
+}
+
+SCENARIO(relieve_against_enter,
+	 "Timers of a worker that computes are fired for it, not beside it.",
+	 .setup = a_sleeper,
+	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1);
+
+#define FD 3
+
+static void reads(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == 4);
+	plain++;
+	world_done(2);
+}
+
+static void take_and_rescue(void)
+{
+	if (!urt__handoff(0, URT__BY_MONITOR))
+		return;
+	urt__worker_rescue(urt__rt.worker[0]);
+	urt__worker_rescue(urt__rt.worker[0]);
+}
+
+static void bytes_come(void)
+{
+	k_bytes_come(FD, 4);
+}
+
+static void a_reader(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, goes_out_and_in, NULL);
+	world_coro(0, reads, NULL);
+}
+
+static void it_was_read(void)
+{
+	CHECK(plain == 1);
+}
+
+SCENARIO(rescue_against_come_back,
+	 "What a blocked worker has queued is handed over by one thread.",
+	 .setup = a_reader, .check = it_was_read,
+	 .thread = { world_worker_0, world_worker_1, take_and_rescue,
+		     bytes_come },
+	 .stale = 1, .bound = 2);
+
+SCENARIO(handoff_against_sleep,
+	 "A processor that is taken while its worker falls asleep is one's.",
+	 .setup = a_reader, .check = it_was_read,
+	 .thread = { world_worker_0, world_worker_1, hand_off, bytes_come },
+	 .stale = 1, .bound = 2);
+
+/* ---- preemption -------------------------------------------------------- */
+
+/* As the signal's entry has it (watch/preempt.c). */
+static void is_preempted(void *arg)
+{
+	(void)arg;
+	urt__proc_swap(urt__enter(false));
+	urt__leave();
+	world_done(2);
+}
+
+static void one_to_preempt(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, waits_for_its_turn, NULL);
+	world_coro(0, is_preempted, NULL);
+}
+
+SCENARIO(preempted_goes_on,
+	 "A preempted coroutine gets its turn, and its processor back.",
+	 .setup = one_to_preempt, .thread = { world_worker_0, world_worker_1 },
+	 .stale = 1);
+
+/* ---- the end of a run -------------------------------------------------- */
+
+static void ends_run(void *arg)
+{
+	(void)arg;
+	world_done(1);
+}
+
+static void one_ends(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, ends_run, NULL);
+	world_coro(0, goes_out_and_in, NULL);
+}
+
+SCENARIO(end_against_handoff, "A run ends while a processor changes hands.",
+	 .setup = one_ends,
+	 .thread = { world_worker_0, world_worker_1, hand_off }, .stale = 1);
