@@ -145,7 +145,7 @@ format: ## format the sources with clang-format
 check-format: ## fail where the sources are not formatted
 	$(Q)clang-format --dry-run -Werror $(FORMAT_SRC)
 
-check-floors: ## fail where a floor of uring_rt includes one above it
+check-floors: ## fail where a file of uring_rt or tools includes one above it
 	$(Q)sh tests/lib/check_floors.sh
 
 explore: build/explore/explore ## every interleaving of the runtime's protocols; EXPLORE="--list"
@@ -325,8 +325,8 @@ $(B)/tools/%.o: ALL_CFLAGS += -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"'
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
-# The tests may call anything of the command but main() and doctor, which they replace.
-$(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o $(B)/tools/doctor/doctor.o,$(TOOL_OBJ)) $(LIB_A)
+# The tests may call anything of the command but its main().
+$(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* urt: finds the subcommand. */
-#include "demo/demo.h"
 #include "lib/tool.h"
 #include <string.h>
 
@@ -22,8 +21,6 @@ static const struct {
 	{ "serve", cmd_serve, "one server of the demo alone" },
 	{ "load", cmd_load, "load generator for HTTP/1.1" },
 	/* Not listed: what the demo measures of itself. */
-	{ "cost-yield", cmd_cost_yield, NULL },
-	{ "cost-switch", cmd_cost_switch, NULL },
 };
 
 static int usage(FILE *out)

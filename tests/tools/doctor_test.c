@@ -113,42 +113,38 @@ END_TEST
 
 /* ---- operations: what the command would say ---- */
 
-static char said[16][1600];
-static bool said_ok[16];
-static unsigned nr_said;
-
-void doctor_found(const char *name, bool ok, const char *format, ...)
+static unsigned nr_found(void)
 {
-	va_list ap;
+	unsigned n = 0;
 
-	ck_assert_str_eq(name, "operations");
-	said_ok[nr_said] = ok;
-	va_start(ap, format);
-	vsnprintf(said[nr_said++], sizeof(said[0]), format, ap);
-	va_end(ap);
+	for (const struct finding *f; (f = doctor_finding(n)); n++)
+		ck_assert_str_eq(f->name, "operations");
+	return n;
 }
 
 START_TEST(doctor_tells_what_is_done_without_an_operation)
 {
 	doctor_look_at_operations(UINT64_MAX);
-	ck_assert_uint_eq(nr_said, 1);
-	ck_assert(said_ok[0]);
+	ck_assert_uint_eq(nr_found(), 1);
+	ck_assert(doctor_finding(0)->ok);
 	/* As on Linux 6.8: no FTRUNCATE (55) yet. */
-	nr_said = 0;
+	doctor_forget();
 	doctor_look_at_operations(~(UINT64_C(1) << 55));
-	ck_assert_uint_eq(nr_said, 1);
-	ck_assert(said_ok[0]);
-	ck_assert_str_eq(said[0],
+	ck_assert_uint_eq(nr_found(), 1);
+	ck_assert(doctor_finding(0)->ok);
+	ck_assert_str_eq(doctor_finding(0)->text,
 			 "this kernel's io_uring lacks FTRUNCATE (Linux 6.9; "
 			 "ftruncate). Instead: the system call, on the thread "
 			 "pool");
 	/* None at all: runs do not start. */
-	nr_said = 0;
+	doctor_forget();
 	doctor_look_at_operations(0);
-	ck_assert_uint_gt(nr_said, 2);
-	ck_assert(!said_ok[0]);
-	ck_assert_ptr_nonnull(strstr(said[0], "READ (Linux 5.6; read)"));
-	ck_assert_ptr_nonnull(strstr(said[0], "runs do not start"));
+	ck_assert_uint_gt(nr_found(), 2);
+	ck_assert(!doctor_finding(0)->ok);
+	ck_assert_ptr_nonnull(
+		strstr(doctor_finding(0)->text, "READ (Linux 5.6; read)"));
+	ck_assert_ptr_nonnull(
+		strstr(doctor_finding(0)->text, "runs do not start"));
 }
 END_TEST
 

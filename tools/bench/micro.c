@@ -9,6 +9,7 @@
 #include "../../uring_rt/urt.h"
 #include "bench.h"
 #include "../lib/histogram.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <arpa/inet.h>
 #include <math.h>
@@ -219,16 +220,9 @@ static void bench_skynet(long n, double *figures)
 /* Resident memory and page tables, which belong to the cost. Bytes. */
 static long memory_used(void)
 {
-	char line[256];
-	long sum = 0;
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "VmRSS:", 6) || !strncmp(line, "VmPTE:", 6))
-			sum += strtol(line + 6, NULL, 10) * 1024;
-	if (f)
-		fclose(f);
-	return sum;
+	return (proc_status(getpid(), "VmRSS:") +
+		proc_status(getpid(), "VmPTE:")) *
+	       1024;
 }
 
 static void parked(void *arg)

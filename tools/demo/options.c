@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The options of `urt demo`, and what each mode means where none is given. */
 #define _GNU_SOURCE
-#include "demo.h"
+#include "options.h"
 #include "../lib/net.h"
 #include "../lib/tool.h"
 #include <errno.h>

@@ -9,7 +9,7 @@
  * round over all models, so that a slow minute strikes all of them.
  */
 #define _GNU_SOURCE
-#include "demo.h"
+#include "plan.h"
 #include "../lib/tool.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 /* One measurement. */
 struct step {
-	void (*run)(struct demo *, struct step *);
+	void (*run)(struct lab *, struct step *);
 	double estimate_s;
 	unsigned index;	     /* of its row, hold, burst or scale */
 	enum unit_kind unit; /* or that */
@@ -40,7 +40,7 @@ static void *more(void *p, unsigned n, size_t size)
 }
 
 /* The step is valid until the next one is added. */
-static struct step *add(void (*run)(struct demo *, struct step *),
+static struct step *add(void (*run)(struct lab *, struct step *),
 			double estimate_s, unsigned index)
 {
 	struct step *s;
@@ -53,50 +53,44 @@ static struct step *add(void (*run)(struct demo *, struct step *),
 	return s;
 }
 
-bool demo_wants(const struct demo *d, int claim)
-{
-	return !d->options.only || d->options.only >> claim & 1;
-}
-
 /* ---- the kinds of step ---- */
 
-static void run_row(struct demo *d, struct step *s)
+static void run_row(struct lab *lab, struct step *s)
 {
-	struct demo_row *row = &d->row[s->index];
+	struct demo_row *row = &lab->demo->row[s->index];
 
 	/* What failed or is missing will be so again. */
 	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
-		demo_measure_row(d, row);
+		demo_measure_row(lab, row);
 }
 
-static void run_yields(struct demo *d, struct step *s)
+static void run_yields(struct lab *lab, struct step *s)
 {
-	demo_count_switches(d);
+	demo_count_switches(lab);
 }
 
-static void stop_counting(struct demo *d, struct step *s)
+static void stop_counting(struct lab *lab, struct step *s)
 {
-	counter_close(d->counter);
-	d->counter = NULL;
+	lab_stop_counting(lab);
 }
 
-static void run_switches(struct demo *d, struct step *s)
+static void run_switches(struct lab *lab, struct step *s)
 {
-	demo_time_switches(d);
+	demo_time_switches(lab);
 }
 
-static void run_unit(struct demo *d, struct step *s)
+static void run_unit(struct lab *lab, struct step *s)
 {
-	demo_measure_unit(d, s->unit, s->n);
+	demo_measure_unit(lab, s->unit, s->n);
 }
 
 /* One that did not reach a number will not reach a larger one. */
-static void run_hold(struct demo *d, struct step *s)
+static void run_hold(struct lab *lab, struct step *s)
 {
-	struct demo_hold *h = &d->hold[s->index];
+	struct demo_hold *h = &lab->demo->hold[s->index];
 
 	for (unsigned i = 0; i < s->index; i++) {
-		const struct demo_hold *less = &d->hold[i];
+		const struct demo_hold *less = &lab->demo->hold[i];
 
 		if (less->model != h->model || less->wanted >= h->wanted ||
 		    !demo_ok(&less->outcome) || less->waiting >= less->wanted)
@@ -106,20 +100,20 @@ static void run_hold(struct demo *d, struct step *s)
 			 "it stopped at %ld already", less->waiting);
 		return;
 	}
-	demo_measure_hold(d, h);
+	demo_measure_hold(lab, h);
 }
 
-static void run_burst(struct demo *d, struct step *s)
+static void run_burst(struct lab *lab, struct step *s)
 {
-	demo_measure_burst(d, &d->burst[s->index]);
+	demo_measure_burst(lab, &lab->demo->burst[s->index]);
 }
 
-static void run_scale(struct demo *d, struct step *s)
+static void run_scale(struct lab *lab, struct step *s)
 {
-	struct demo_scale *m = &d->scale[s->index];
+	struct demo_scale *m = &lab->demo->scale[s->index];
 
 	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
-		demo_measure_scale(d, m);
+		demo_measure_scale(lab, m);
 }
 
 /* ---- the plan ---- */
@@ -191,7 +185,7 @@ static void plan_units(struct demo *d)
 		s->unit = kinds[i].kind;
 		s->n = kinds[i].n;
 		snprintf(s->what, sizeof(s->what), "%ld of the unit %s", s->n,
-			 demo_unit_name(s->unit));
+			 demo_unit_names[s->unit]);
 	}
 }
 
@@ -293,19 +287,18 @@ static void progress(const struct demo *d, unsigned done, double done_s)
 		left * factor, steps[done].what);
 }
 
-void demo_run_plan(struct demo *d)
+void demo_run_plan(struct lab *lab)
 {
+	struct demo *d = lab->demo;
 	double done_s = 0;
 
 	make_plan(d);
 	for (unsigned i = 0; i < nr_steps && !demo_stop; i++) {
 		progress(d, i, done_s);
-		steps[i].run(d, &steps[i]);
+		steps[i].run(lab, &steps[i]);
 		done_s += steps[i].estimate_s;
 	}
 	if (isatty(STDERR_FILENO) && !d->options.json)
 		fputs("\r\033[K", stderr);
-	counter_close(d->counter);
-	d->counter = NULL;
 	d->interrupted = demo_stop;
 }

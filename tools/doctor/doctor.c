@@ -5,10 +5,10 @@
 #include "../measure/counter.h"
 #include "doctor.h"
 #include "../lib/privileges.h"
+#include "../lib/proc.h"
 #include "../service/language.h"
 #include "../lib/tool.h"
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,47 +16,13 @@
 #include <unistd.h>
 #include <errno.h>
 
-struct finding {
-	const char *name;
-	bool ok;
-	char text[1536];
-};
-
-static struct finding findings[64];
-static unsigned nr_findings;
-
-void doctor_found(const char *name, bool ok, const char *format, ...)
-{
-	struct finding *f = &findings[nr_findings++];
-	va_list ap;
-
-	f->name = name;
-	f->ok = ok;
-	va_start(ap, format);
-	vsnprintf(f->text, sizeof(f->text), format, ap);
-	va_end(ap);
-}
-
-long doctor_number(const char *path, long otherwise)
-{
-	FILE *f = fopen(path, "re");
-	long n = otherwise;
-
-	if (f) {
-		if (fscanf(f, "%ld", &n) != 1)
-			n = otherwise;
-		fclose(f);
-	}
-	return n;
-}
-
 static void look_at_ring(void)
 {
 	static struct urt__stats_slot stats;
 	struct urt__ring ring;
 	char have[200] = "", lack[200] = "";
 	int err = urt__ring_init(&ring, 64, URT__FEATURES_ALL, &stats);
-	long off = doctor_number("/proc/sys/kernel/io_uring_disabled", 0);
+	long off = proc_number("/proc/sys/kernel/io_uring_disabled", 0);
 
 	if (err == -EPERM && off)
 		doctor_found("io_uring", false,
@@ -103,8 +69,8 @@ static void look_at_bpf(void)
 static void look_at_limits(void)
 {
 	struct rlimit r;
-	long maps = doctor_number("/proc/sys/vm/max_map_count", 0);
-	long pids = doctor_number("/proc/sys/kernel/pid_max", 0);
+	long maps = proc_number("/proc/sys/vm/max_map_count", 0);
+	long pids = proc_number("/proc/sys/kernel/pid_max", 0);
 
 	getrlimit(RLIMIT_MEMLOCK, &r);
 	if (r.rlim_cur == RLIM_INFINITY)
@@ -175,7 +141,7 @@ static void look_at_tracefs(void)
 				     "and io_uring");
 			return;
 		}
-		there |= doctor_file_has("/proc/self/mountinfo", at[i]);
+		there |= proc_has("/proc/self/mountinfo", at[i]);
 	}
 	doctor_found(
 		"tracefs", false, "%s; only perf events without BPF need it",
@@ -187,8 +153,7 @@ static void look_at_tracefs(void)
 
 static void look_at_perf(void)
 {
-	long paranoid =
-		doctor_number("/proc/sys/kernel/perf_event_paranoid", 4);
+	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
 	bool root = !geteuid();
 
 	doctor_found(
@@ -251,15 +216,16 @@ static void look_at_peers(void)
 static void print_json(void)
 {
 	struct json j = { .out = stdout };
+	const struct finding *f;
 
 	json_object(&j, NULL);
 	json_string(&j, "schema", "urt.doctor.v1");
 	json_array(&j, "findings");
-	for (unsigned i = 0; i < nr_findings; i++) {
+	for (unsigned i = 0; (f = doctor_finding(i)); i++) {
 		json_object(&j, NULL);
-		json_string(&j, "name", findings[i].name);
-		json_string(&j, "ok", findings[i].ok ? "yes" : "no");
-		json_string(&j, "text", findings[i].text);
+		json_string(&j, "name", f->name);
+		json_string(&j, "ok", f->ok ? "yes" : "no");
+		json_string(&j, "text", f->text);
 		json_end_object(&j);
 	}
 	json_end_array(&j);
@@ -269,14 +235,17 @@ static void print_json(void)
 /* Nothing of that name was found wanting. */
 static bool fine(const char *name)
 {
-	for (unsigned i = 0; i < nr_findings; i++)
-		if (!strcmp(findings[i].name, name) && !findings[i].ok)
+	const struct finding *f;
+
+	for (unsigned i = 0; (f = doctor_finding(i)); i++)
+		if (!strcmp(f->name, name) && !f->ok)
 			return false;
 	return true;
 }
 
 int cmd_doctor(int argc, char **argv)
 {
+	const struct finding *f;
 	struct utsname u;
 	int major = 0, minor = 0;
 	bool json = argc == 2 && !strcmp(argv[1], "--json");
@@ -310,12 +279,11 @@ int cmd_doctor(int argc, char **argv)
 	look_at_limits();
 	look_at_tools();
 	look_at_peers();
-	if (json) {
+	if (json)
 		print_json();
-	} else {
-		for (unsigned i = 0; i < nr_findings; i++)
-			printf("%-3s  %-12s %s\n", findings[i].ok ? "ok" : "NO",
-			       findings[i].name, findings[i].text);
-	}
+	else
+		for (unsigned i = 0; (f = doctor_finding(i)); i++)
+			printf("%-3s  %-12s %s\n", f->ok ? "ok" : "NO", f->name,
+			       f->text);
 	return fine("io_uring") && fine("eBPF") ? 0 : EXIT_BAD;
 }

@@ -6,15 +6,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ok: nothing has to be mended. */
+struct finding {
+	const char *name;
+	bool ok; /* nothing has to be mended */
+	char text[1536];
+};
+
 void doctor_found(const char *name, bool ok, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The number in a file; `otherwise`: none. */
-long doctor_number(const char *path, long otherwise);
-
-/* Whether a line of the file holds the words. */
-bool doctor_file_has(const char *path, const char *what);
+/* The nth finding, from 0; NULL: there are fewer. doctor_forget: none is left. */
+const struct finding *doctor_finding(unsigned nth);
+void doctor_forget(void);
 
 /* Where this runs: container, namespaces, what is mounted. */
 void doctor_look_at_container(void);

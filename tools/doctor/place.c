@@ -8,6 +8,7 @@
 #include "../../uring_rt/wait/ops.h"
 #include "doctor.h"
 #include "../lib/privileges.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <stdio.h>
 #include <string.h>
@@ -70,19 +71,6 @@ void doctor_look_at_operations(uint64_t ops)
 
 /* ---- container ---- */
 
-bool doctor_file_has(const char *path, const char *what)
-{
-	char line[1024];
-	bool has = false;
-	FILE *f = fopen(path, "re");
-
-	while (f && !has && fgets(line, sizeof(line), f))
-		has = strstr(line, what);
-	if (f)
-		fclose(f);
-	return has;
-}
-
 static void look_at_runtime(void)
 {
 	static const struct {
@@ -98,9 +86,8 @@ static void look_at_runtime(void)
 	const char *name = NULL;
 
 	for (unsigned i = 0; i < ARRAY_LEN(signs) && !name; i++)
-		if (signs[i].what
-			    ? doctor_file_has(signs[i].path, signs[i].what)
-			    : !access(signs[i].path, F_OK))
+		if (signs[i].what ? proc_has(signs[i].path, signs[i].what)
+				  : !access(signs[i].path, F_OK))
 			name = signs[i].name;
 	if (name)
 		doctor_found("container", true,
@@ -129,8 +116,8 @@ static void look_at_namespaces(void)
 static void look_at_mounts(void)
 {
 	bool sys = !access("/sys/kernel", R_OK);
-	bool hidden = doctor_file_has("/proc/self/mountinfo", "hidepid=") ||
-		      doctor_file_has("/proc/self/mountinfo", "subset=pid");
+	bool hidden = proc_has("/proc/self/mountinfo", "hidepid=") ||
+		      proc_has("/proc/self/mountinfo", "subset=pid");
 	bool proc = !access("/proc/1/stat", R_OK) &&
 		    !access("/proc/sys/kernel/pid_max", R_OK);
 

@@ -1,66 +1,44 @@
 // SPDX-License-Identifier: MIT
 /* Privileges, by what the kernel shows; see privileges.h. */
 #include "privileges.h"
+#include "proc.h"
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 /* Numbers of the kernel's ABI; older headers lack the last two. */
 #define SYS_ADMIN 21
 #define PERFMON	  38
 #define BPF	  39
 
-/* The number behind name in /proc/self/status; 0 where there is none. */
-static unsigned long long status_field(const char *name, int base)
-{
-	unsigned long long n = 0;
-	char line[256];
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, strlen(name)))
-			n = strtoull(line + strlen(name), NULL, base);
-	if (f)
-		fclose(f);
-	return n;
-}
+#define STATUS "/proc/self/status"
 
 bool may_use_bpf(void)
 {
-	unsigned long long caps = status_field("CapEff:", 16);
+	unsigned long caps = proc_field_number(STATUS, "CapEff:", 16, 0);
 
 	return caps >> SYS_ADMIN & 1 || (caps >> BPF & caps >> PERFMON & 1);
 }
 
 bool seccomp_is_filtering(void)
 {
-	return status_field("Seccomp:", 10) == 2;
+	return proc_field_number(STATUS, "Seccomp:", 10, 0) == 2;
 }
 
 bool in_user_namespace(void)
 {
+	const char *map = "/proc/self/uid_map";
 	unsigned inside, outside, n;
-	FILE *f = fopen("/proc/self/uid_map", "re");
-	bool whole = true;
+	char line[64];
 
-	if (f) {
-		whole = fscanf(f, "%u %u %u", &inside, &outside, &n) == 3 &&
-			!inside && !outside && n == UINT32_MAX;
-		fclose(f);
-	}
-	return !whole;
+	if (access(map, R_OK))
+		return false;		    /* a kernel without them */
+	proc_line(map, line, sizeof(line)); /* "": no user is mapped yet */
+	return sscanf(line, "%u %u %u", &inside, &outside, &n) != 3 || inside ||
+	       outside || n != UINT32_MAX;
 }
 
 bool kernel_is_locked_down(void)
 {
-	char line[128] = "";
-	FILE *f = fopen("/sys/kernel/security/lockdown", "re");
-
-	if (f) {
-		if (!fgets(line, sizeof(line), f))
-			*line = '\0';
-		fclose(f);
-	}
-	return strstr(line, "[confidentiality]");
+	return proc_has("/sys/kernel/security/lockdown", "[confidentiality]");
 }

@@ -16,6 +16,7 @@
  */
 #define _GNU_SOURCE
 #include "trace_pages.h"
+#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
 #include "pages.h"
@@ -189,20 +190,14 @@ static bool known(const struct trace_pages *t, ino_t ino)
 /* What a process calls itself, in a container. */
 static uint32_t own_pid(pid_t pid)
 {
-	char path[64], line[256], *last = NULL;
-	uint32_t own = pid;
-	FILE *f;
+	char path[64], line[256];
+	const char *last;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	f = fopen(path, "re");
-	while (f && !last && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "NSpid:", 6))
-			last = strrchr(line, '\t');
-	if (last)
-		own = atol(last);
-	if (f)
-		fclose(f);
-	return own;
+	if (!proc_field(path, "NSpid:", line, sizeof(line)))
+		return pid;
+	last = strrchr(line, '\t');
+	return atol(last ? last + 1 : line);
 }
 
 static int open_exe(pid_t pid)

@@ -66,7 +66,7 @@ static void tell_interval(struct session *s)
 	session_look(s, &now);
 	r = *s->r;
 	memset(&r.counts, 0, sizeof(r.counts));
-	r.perf = (struct stat_perf){ 0 };
+	r.perf = (struct perf_totals){ 0 };
 	r.user.n = 0;
 	r.wall_ns = 0;
 	r.user_ns = r.system_ns = 0;

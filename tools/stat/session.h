@@ -5,7 +5,7 @@
 
 #include "../lib/launch.h"
 #include "stat.h"
-#include "proc.h"
+#include "../lib/proc.h"
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -14,7 +14,7 @@ struct look {
 	int64_t at_ns;
 	struct counts counts;
 	struct user_stats user;
-	struct stat_perf perf;
+	struct perf_totals perf;
 	uint64_t nvcsw, nivcsw;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
 };

@@ -8,6 +8,7 @@
 
 #include "../measure/counter.h"
 #include "../lib/tool.h"
+#include "../measure/perf.h"
 #include "../measure/user_stats.h"
 
 #define STAT_PIDS_MAX	 64
@@ -54,11 +55,6 @@ struct stat_costs {
 	int64_t sampled_ns; /* for how long it was measured */
 };
 
-/* By perf events, where BPF cannot be had; -1: not this one either. */
-struct stat_perf {
-	int64_t switches, migrations, faults, syscalls, submitted, completed;
-};
-
 struct stat_result {
 	const struct stat_options *options;
 	int exit_code;	  /* of the command, as a shell gives it */
@@ -70,11 +66,11 @@ struct stat_result {
 
 	const char *source; /* "bpf", "perf" or "proc" */
 	char why_no_bpf[256], why_no_perf[256];
-	struct counts counts;	/* with "bpf" */
-	struct stat_perf perf;	/* with "perf" */
-	uint64_t nvcsw, nivcsw; /* the kernel's own counters */
-	bool has_uring;		/* io_uring was counted */
-	bool live;		/* read while it ran: two counts may differ */
+	struct counts counts;	 /* with "bpf" */
+	struct perf_totals perf; /* with "perf" */
+	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
+	bool has_uring;		 /* io_uring was counted */
+	bool live;		 /* read while it ran: two counts may differ */
 	struct stat_costs cost;
 
 	bool has_user; /* it runs on uring_rt; see stat_why_no_user */

@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "top.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include "../measure/user_stats.h"
 #include <errno.h>
@@ -41,19 +42,15 @@ static const char usage_text[] =
 
 static void name_of(const struct urt_thread *t, bool process, char name[17])
 {
-	char path[64];
-	FILE *f = NULL;
+	char path[64], comm[17];
 
 	memcpy(name, t->comm, 16);
 	name[16] = '\0';
 	if (!process || t->pid == t->tgid)
 		return;
 	snprintf(path, sizeof(path), "/proc/%u/comm", t->tgid);
-	f = fopen(path, "re");
-	if (f && fgets(name, 17, f))
-		name[strcspn(name, "\n")] = '\0';
-	if (f)
-		fclose(f);
+	if (proc_line(path, comm, sizeof(comm)))
+		strcpy(name, comm);
 }
 
 static struct row *row_of(struct top *t, const struct urt_thread *th)

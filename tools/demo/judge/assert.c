@@ -4,7 +4,7 @@
  * figure of a claim, "3=holds" its verdict. A figure that could not be had is
  * not what was asserted: it fails, and says so.
  */
-#include "../demo.h"
+#include "judge.h"
 #include "../../lib/tool.h"
 #include <math.h>
 #include <stdlib.h>

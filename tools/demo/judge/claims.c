@@ -6,7 +6,8 @@
  * a claim whose measurement is missing is not measured, and says why.
  */
 #define _GNU_SOURCE
-#include "claims.h"
+#include "judge.h"
+#include "../../lib/tool.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -99,7 +100,7 @@ void claim_judge(struct demo_claim *c, bool holds)
 	c->verdict = holds ? CLAIM_HOLDS : CLAIM_FAILS;
 }
 
-void demo_judge(struct demo *d)
+static void judge_claims(struct demo *d)
 {
 	for (int i = 0; i < DEMO_CLAIMS; i++) {
 		struct demo_claim *c = &d->claim[i];
@@ -115,6 +116,14 @@ void demo_judge(struct demo *d)
 			claim_not_measured(c, "interrupted before it was "
 					      "measured");
 	}
+}
+
+void demo_judge(struct demo *d)
+{
+	judge_warnings(d);
+	judge_claims(d);
+	judge_table(d);
+	judge_advice(d);
 }
 
 /* ---- 1: no kernel entry ---- */
@@ -300,20 +309,6 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 
 /* ---- 5: bytes ---- */
 
-double unit_bytes(const struct demo *d, enum unit_kind kind)
-{
-	const struct demo_unit *u = &d->unit[kind];
-	double bytes = u->process_bytes;
-
-	if (!demo_ok(&u->outcome) || !u->count)
-		return NAN;
-	if (!isnan(u->heap_bytes))
-		bytes = u->heap_bytes;
-	if (!isnan(u->kernel_bytes))
-		bytes += u->kernel_bytes;
-	return bytes / u->count;
-}
-
 static void say_service(const struct demo *d, struct demo_claim *c)
 {
 	bool first = true;
@@ -350,10 +345,10 @@ static void say_service(const struct demo *d, struct demo_claim *c)
 void judge_captured_bytes(const struct demo *d, struct demo_claim *c)
 {
 	double in_c = *model_of(ROLE_CALLBACKS)->captured - HTTP_MAX;
-	double promise = unit_bytes(d, UNIT_PROMISE);
-	double coroutine = unit_bytes(d, UNIT_COROUTINE);
-	double goroutine = unit_bytes(d, UNIT_GOROUTINE);
-	double thread = unit_bytes(d, UNIT_THREAD);
+	double promise = demo_unit_bytes(d, UNIT_PROMISE);
+	double coroutine = demo_unit_bytes(d, UNIT_COROUTINE);
+	double goroutine = demo_unit_bytes(d, UNIT_GOROUTINE);
+	double thread = demo_unit_bytes(d, UNIT_THREAD);
 
 	claim_figure(c, in_c, "state_machine_bytes");
 	claim_figure(c, promise, "promise_bytes");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The judges of the claims about behaviour under load: 6 to 9. */
-#include "claims.h"
+#include "judge.h"
 #include <math.h>
 #include <string.h>
 

@@ -5,7 +5,8 @@
  * the same for the terminal, Markdown and HTML.
  */
 #define _GNU_SOURCE
-#include "claims.h"
+#include "judge.h"
+#include "../../lib/tool.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ enum {
 	MOST,
 };
 
-const char *const demo_table_names[TABLE_ROWS] = {
+static const char *const names[TABLE_ROWS] = {
 	[UNIT] = "unit of scheduling",
 	[LIVES] = "a suspended request is",
 	[ALONE] = "the unit alone, bytes",
@@ -62,7 +63,7 @@ static void cell(char *buf, size_t size, double v)
 static double alone(const struct demo *d, const struct model *m)
 {
 	if (m->alone < UNIT_KINDS)
-		return unit_bytes(d, m->alone);
+		return demo_unit_bytes(d, m->alone);
 	return m->captured ? *m->captured - HTTP_MAX : NAN;
 }
 
@@ -115,30 +116,38 @@ static double value(const struct demo *d, unsigned row,
 	return most_waiting(d, model);
 }
 
-void demo_table_cell(const struct demo *d, unsigned row,
-		     const struct model *model, char *buf, size_t size)
+static void fill_cell(const struct demo *d, unsigned row, const struct model *m,
+		      char *buf, size_t size)
 {
 	double v;
 
 	if (row == UNIT || row == LIVES) {
-		snprintf(buf, size, "%s",
-			 row == UNIT ? model->unit : model->lives);
+		snprintf(buf, size, "%s", row == UNIT ? m->unit : m->lives);
 		return;
 	}
-	v = value(d, row, model);
+	v = value(d, row, m);
 	if (row == THREADS || row == MOST || row == ALONE)
 		snprintf(buf, size, isnan(v) ? "n/a" : "%.0f", v);
 	else
 		cell(buf, size, v);
 }
 
-/* ---- when to pick which ---- */
+void judge_table(struct demo *d)
+{
+	for (unsigned row = 0; row < TABLE_ROWS; row++) {
+		struct demo_table_row *r = &d->table[row];
 
-const char *const demo_advice_names[ADVICE_PARTS] = {
-	"Fan-out I/O: many requests that mostly wait for others",
-	"Long-lived infrastructure: many connections that are mostly silent",
-	"Mixed CPU and I/O",
-};
+		r->name = names[row];
+		r->cell = calloc(d->options.nr_models, sizeof(*r->cell));
+		if (!r->cell)
+			abort();
+		for (unsigned i = 0; i < d->options.nr_models; i++)
+			fill_cell(d, row, d->options.model[i], r->cell[i],
+				  sizeof(r->cell[i]));
+	}
+}
+
+/* ---- when to pick which ---- */
 
 /* A model and the figure that it is ranked by. */
 struct rank {
@@ -306,12 +315,24 @@ static void advise_mixed(const struct demo *d, char *buf, size_t size)
 	       d->host.cpus);
 }
 
-void demo_advice(const struct demo *d, unsigned part, char *buf, size_t size)
+void judge_advice(struct demo *d)
 {
-	static void (*const parts[ADVICE_PARTS])(
-		const struct demo *, char *,
-		size_t) = { advise_fan_out, advise_long_lived, advise_mixed };
+	static const struct {
+		const char *name;
+		void (*write)(const struct demo *, char *, size_t);
+	} parts[ADVICE_PARTS] = {
+		{ "Fan-out I/O: many requests that mostly wait for others",
+		  advise_fan_out },
+		{ "Long-lived infrastructure: many connections that are mostly "
+		  "silent",
+		  advise_long_lived },
+		{ "Mixed CPU and I/O", advise_mixed },
+	};
 
-	buf[0] = '\0';
-	parts[part](d, buf, size);
+	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
+		struct demo_advice *a = &d->advice[i];
+
+		a->name = parts[i].name;
+		parts[i].write(d, a->text, sizeof(a->text));
+	}
 }

@@ -16,7 +16,7 @@
 /* The first burst is due a fifth of a period after the connections stand. */
 #define WARM_UP_NS (100 * NS_PER_MS)
 
-void demo_measure_burst(struct demo *d, struct demo_burst *b)
+void demo_measure_burst(struct lab *lab, struct demo_burst *b)
 {
 	struct load_options o = { .path = "/",
 				  .connections = LIGHT_CONNECTIONS,
@@ -26,14 +26,16 @@ void demo_measure_burst(struct demo *d, struct demo_burst *b)
 	int64_t begin, cpu;
 	struct stage s;
 
-	if (stage_begin(&s, d, &b->outcome, b->model, d->server_cpu)) {
+	if (stage_begin(&s, lab, &b->outcome, b->model,
+			lab->demo->server_cpu)) {
 		stage_load(&s, &o);
 		if (stage_connected(&s) && stage_wait(&s, WARM_UP_NS)) {
 			begin = now_ns();
 			cpu = stage_cpu_ns(s.load);
 			__atomic_store_n(&s.shared->recording, 1,
 					 __ATOMIC_RELAXED);
-			stage_wait(&s, d->options.bursts * BURST_EVERY_NS);
+			stage_wait(&s,
+				   lab->demo->options.bursts * BURST_EVERY_NS);
 			__atomic_store_n(&s.shared->recording, 0,
 					 __ATOMIC_RELAXED);
 			b->load_cpu = (double)(stage_cpu_ns(s.load) - cpu) /
@@ -53,13 +55,4 @@ void demo_measure_burst(struct demo *d, struct demo_burst *b)
 	stage_end(&s);
 	if (demo_stop)
 		b->outcome.status = DEMO_NOT_RUN;
-}
-
-const struct demo_burst *demo_burst(const struct demo *d,
-				    const struct model *model)
-{
-	for (unsigned i = 0; i < d->nr_bursts; i++)
-		if (demo_ok(&d->burst[i].outcome) && d->burst[i].model == model)
-			return &d->burst[i];
-	return NULL;
 }

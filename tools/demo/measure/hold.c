@@ -37,7 +37,7 @@
 
 /* The servers that share the requests. */
 struct fleet {
-	struct demo *demo;
+	struct lab *lab;
 	struct demo_hold *hold;
 	struct stage stage[DEMO_FLEET_MAX];
 	unsigned n;	/* of them */
@@ -51,7 +51,7 @@ struct fleet {
 static bool deal(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
-	double memory = stage_meminfo("MemAvailable:");
+	double memory = proc_meminfo("MemAvailable:");
 	long allowed, needed = 2 * h->wanted + SPARE;
 
 	f->n = 1;
@@ -138,10 +138,10 @@ static bool pids_limit(pid_t pid, long *max, long *current)
 		group = strchr(strchr(line, ':') + 1, ':') + 1;
 		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.max",
 			 v2 ? "" : "/pids", group);
-		*max = stage_number_in(file);
+		*max = proc_number(file, -1);
 		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.current",
 			 v2 ? "" : "/pids", group);
-		*current = stage_number_in(file);
+		*current = proc_number(file, -1);
 		found = *max > 0 && *current > 0;
 	}
 	if (f)
@@ -149,32 +149,23 @@ static bool pids_limit(pid_t pid, long *max, long *current)
 	return found;
 }
 
-static long lines_of(pid_t pid, const char *name)
+static long mappings_of(pid_t pid)
 {
 	char path[64];
-	long n = 0;
-	FILE *f;
-	int c;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	f = fopen(path, "re");
-	while (f && (c = getc(f)) != EOF)
-		n += c == '\n';
-	if (f)
-		fclose(f);
-	return n;
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	return proc_lines(path);
 }
 
 static long tasks_in_all(void)
 {
-	FILE *f = fopen("/proc/loadavg", "re");
-	long n = 0;
+	char line[128];
+	long n;
 
-	if (f && fscanf(f, "%*f %*f %*f %*d/%ld", &n) != 1)
-		n = 0;
-	if (f)
-		fclose(f);
-	return n;
+	return proc_line("/proc/loadavg", line, sizeof(line)) &&
+			       sscanf(line, "%*f %*f %*f %*d/%ld", &n) == 1
+		       ? n
+		       : 0;
 }
 
 /* Used up to the last percent: that one it was. */
@@ -185,10 +176,10 @@ static bool reached(long used, long limit)
 
 static void explain(pid_t pid, char *to, size_t size)
 {
-	long tasks = tasks_in_all(), maps = lines_of(pid, "maps");
-	long pid_max = stage_number_in("/proc/sys/kernel/pid_max");
-	long threads_max = stage_number_in("/proc/sys/kernel/threads-max");
-	long map_max = stage_number_in("/proc/sys/vm/max_map_count");
+	long tasks = tasks_in_all(), maps = mappings_of(pid);
+	long pid_max = proc_number("/proc/sys/kernel/pid_max", -1);
+	long threads_max = proc_number("/proc/sys/kernel/threads-max", -1);
+	long map_max = proc_number("/proc/sys/vm/max_map_count", -1);
 	long max, current;
 
 	if (reached(tasks, pid_max))
@@ -204,7 +195,7 @@ static void explain(pid_t pid, char *to, size_t size)
 	else if (pids_limit(pid, &max, &current) && reached(current, max))
 		snprintf(to, size, "%ld tasks in its cgroup, pids.max is %ld",
 			 current, max);
-	else if (stage_meminfo("MemAvailable:") < 256L << 20)
+	else if (proc_meminfo("MemAvailable:") < 256L << 20)
 		snprintf(to, size, "memory is used up");
 	else
 		snprintf(to, size, "no limit was found that explains it");
@@ -217,8 +208,8 @@ static long waiting(const struct fleet *f)
 	long n = 0;
 
 	for (unsigned i = 0; i < f->n; i++)
-		if (f->demo->backend[i].pid > 0)
-			n += __atomic_load_n(f->demo->backend[i].waiting,
+		if (f->lab->backend[i].pid > 0)
+			n += __atomic_load_n(f->lab->backend[i].waiting,
 					     __ATOMIC_RELAXED);
 	return n;
 }
@@ -249,7 +240,7 @@ static long status_of_all(const struct fleet *f, const char *field)
 	long n = 0;
 
 	for (unsigned i = 0; i < f->n; i++)
-		n += stage_status(f->stage[i].server.pid, field);
+		n += proc_status(f->stage[i].server.pid, field);
 	return n;
 }
 
@@ -375,17 +366,18 @@ static bool begin_all(struct fleet *f)
 	while (f->begun < f->n) {
 		unsigned i = f->begun++;
 
-		if (!stage_begin_nth(&f->stage[i], f->demo, &f->hold->outcome,
-				     f->hold->model, f->demo->server_cpu, i) ||
+		if (!stage_begin_nth(&f->stage[i], f->lab, &f->hold->outcome,
+				     f->hold->model, f->lab->demo->server_cpu,
+				     i) ||
 		    !warm_up(&f->stage[i]))
 			return false;
 	}
 	return !demo_stop;
 }
 
-void demo_measure_hold(struct demo *d, struct demo_hold *h)
+void demo_measure_hold(struct lab *lab, struct demo_hold *h)
 {
-	struct fleet f = { .demo = d, .hold = h };
+	struct fleet f = { .lab = lab, .hold = h };
 
 	h->outcome.status = DEMO_OK;
 	h->heap_bytes = h->stack_bytes = NAN;
@@ -403,21 +395,4 @@ void demo_measure_hold(struct demo *d, struct demo_hold *h)
 	sleep_ns(SETTLE_NS);
 	if (demo_stop)
 		h->outcome.status = DEMO_NOT_RUN;
-}
-
-const struct demo_hold *demo_hold(const struct demo *d,
-				  const struct model *model, long wanted)
-{
-	const struct demo_hold *best = NULL;
-
-	for (unsigned i = 0; i < d->nr_holds; i++) {
-		const struct demo_hold *h = &d->hold[i];
-
-		if (!demo_ok(&h->outcome) || h->model != model)
-			continue;
-		if (wanted ? h->wanted == wanted
-			   : !best || h->wanted > best->wanted)
-			best = h;
-	}
-	return best;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The machine that the figures are from: all that could explain them. */
 #define _GNU_SOURCE
-#include "stage.h"
+#include "lab.h"
+#include "../../lib/proc.h"
 #include "../../service/language.h"
 #include <gnu/libc-version.h>
 #include <sched.h>
@@ -15,21 +16,11 @@
 
 static void cpu_field(const char *field, char *buf, size_t size)
 {
-	char line[4096];
-	FILE *f = fopen("/proc/cpuinfo", "re");
+	char value[4096];
 
 	snprintf(buf, size, "unknown");
-	while (f && fgets(line, sizeof(line), f)) {
-		char *value = strchr(line, ':');
-
-		if (strncmp(line, field, strlen(field)) || !value)
-			continue;
-		value[strcspn(value, "\n")] = '\0';
-		snprintf(buf, size, "%s", value + 1 + (value[1] == ' '));
-		break;
-	}
-	if (f)
-		fclose(f);
+	if (proc_field("/proc/cpuinfo", field, value, sizeof(value)))
+		snprintf(buf, size, "%s", value + strspn(value, ": \t"));
 }
 
 /* x86 says so in the CPU's flags; elsewhere nothing simple does. */
@@ -42,18 +33,6 @@ static const char *hardware(void)
 		return "virtual or not: unknown";
 	return strstr(flags, " hypervisor") ? "virtual machine"
 					    : "real hardware";
-}
-
-static bool first_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool got = f && fgets(buf, size, f);
-
-	if (f)
-		fclose(f);
-	if (got)
-		buf[strcspn(buf, "\n")] = '\0';
-	return got;
 }
 
 /* Of each vulnerability that the CPU has, what the kernel does about it. */
@@ -69,7 +48,7 @@ static void mitigations(char *buf, size_t size)
 	while (d && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (e->d_name[0] == '.' ||
-		    !first_line(path, line, sizeof(line)) ||
+		    !proc_line(path, line, sizeof(line)) ||
 		    !strcmp(line, "Not affected"))
 			continue;
 		line[strcspn(line, ",;(")] = '\0';
@@ -105,7 +84,7 @@ static void cgroup_limit(const char *v1, const char *v1_file,
 			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s%s/%s",
 				 v1, group, v1_file);
 		}
-		if (first_line(path, buf, size))
+		if (proc_line(path, buf, size))
 			break;
 	}
 	if (f)
@@ -132,30 +111,16 @@ static void limits(struct demo_host *h)
 
 	getrlimit(RLIMIT_NOFILE, &r);
 	h->nofile = r.rlim_max;
-	h->pid_max = stage_number_in("/proc/sys/kernel/pid_max");
-	h->threads_max = stage_number_in("/proc/sys/kernel/threads-max");
-	h->max_map_count = stage_number_in("/proc/sys/vm/max_map_count");
-	h->somaxconn = stage_number_in("/proc/sys/net/core/somaxconn");
+	h->pid_max = proc_number("/proc/sys/kernel/pid_max", -1);
+	h->threads_max = proc_number("/proc/sys/kernel/threads-max", -1);
+	h->max_map_count = proc_number("/proc/sys/vm/max_map_count", -1);
+	h->somaxconn = proc_number("/proc/sys/net/core/somaxconn", -1);
 	cgroup_limit("cpu", "cpu.cfs_quota_us", "cpu.max", h->cgroup_cpu,
 		     sizeof(h->cgroup_cpu));
 	cgroup_limit("memory", "memory.limit_in_bytes", "memory.max",
 		     h->cgroup_memory, sizeof(h->cgroup_memory));
 	cgroup_limit("pids", "pids.max", "pids.max", h->cgroup_pids,
 		     sizeof(h->cgroup_pids));
-}
-
-const char *demo_versions(const struct demo_host *h, char *buf, size_t size)
-{
-	size_t len = 0;
-
-	buf[0] = '\0';
-	for (unsigned i = 0; i < nr_languages && len < size; i++)
-		if (languages[i].version)
-			len += snprintf(buf + len, size - len, "%s%s %s",
-					len ? "; " : "", languages[i].name,
-					*h->language[i] ? h->language[i]
-							: "not installed");
-	return buf;
 }
 
 void demo_look_at_host(struct demo_host *h)
@@ -170,9 +135,9 @@ void demo_look_at_host(struct demo_host *h)
 	snprintf(h->hardware, sizeof(h->hardware), "%s", hardware());
 	snprintf(h->libc, sizeof(h->libc), "glibc %s", gnu_get_libc_version());
 	snprintf(h->compiler, sizeof(h->compiler), "%s", __VERSION__);
-	if (!first_line("/sys/devices/system/clocksource/clocksource0/"
-			"current_clocksource",
-			h->clocksource, sizeof(h->clocksource)))
+	if (!proc_line("/sys/devices/system/clocksource/clocksource0/"
+		       "current_clocksource",
+		       h->clocksource, sizeof(h->clocksource)))
 		snprintf(h->clocksource, sizeof(h->clocksource), "unknown");
 	mitigations(h->mitigations, sizeof(h->mitigations));
 	h->language = calloc(nr_languages, sizeof(*h->language));
@@ -182,6 +147,6 @@ void demo_look_at_host(struct demo_host *h)
 			   sizeof(h->redis));
 	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));
 	h->cpus = may_use_cpus();
-	h->memory = stage_meminfo("MemTotal:");
+	h->memory = proc_meminfo("MemTotal:");
 	limits(h);
 }

@@ -224,13 +224,13 @@ static long start_sleepers(struct sleepers *s)
 static void put_to_sleep(void *arg)
 {
 	struct sleepers *s = arg;
-	long rss = stage_status(getpid(), "VmRSS:"), threads, count;
+	long rss = proc_status(getpid(), "VmRSS:"), threads, count;
 	int64_t begin = now_ns(), took;
 
 	count = start_sleepers(s);
 	took = now_ns() - begin;
-	rss = stage_status(getpid(), "VmRSS:") - rss;
-	threads = stage_status(getpid(), "Threads:");
+	rss = proc_status(getpid(), "VmRSS:") - rss;
+	threads = proc_status(getpid(), "Threads:");
 	for (long i = 0; i < count; i++)
 		urt_cancel(s->all[i]);
 	for (long i = 0; i < count; i++)
@@ -267,7 +267,7 @@ static void *wait_for_ever(void *arg)
 
 static int part_threads(long n)
 {
-	long rss = stage_status(getpid(), "VmRSS:");
+	long rss = proc_status(getpid(), "VmRSS:");
 	long kernel = stage_kernel_bytes(), i;
 	int64_t begin = now_ns();
 	pthread_attr_t attr;
@@ -281,9 +281,9 @@ static int part_threads(long n)
 	sleep_ns(50 * NS_PER_MS); /* they have all touched their stacks */
 	printf("count=%ld create_ns=%lld rss=%ld kernel=%ld threads=%ld\n", i,
 	       (long long)(now_ns() - begin - 50 * NS_PER_MS),
-	       (stage_status(getpid(), "VmRSS:") - rss) * 1024,
+	       (proc_status(getpid(), "VmRSS:") - rss) * 1024,
 	       stage_kernel_bytes() - kernel,
-	       stage_status(getpid(), "Threads:"));
+	       proc_status(getpid(), "Threads:"));
 	fflush(stdout);
 	_exit(0);
 }
@@ -307,18 +307,4 @@ int demo_part(int argc, char **argv)
 		if (!strcmp(argv[2], parts[i].name))
 			return parts[i].run(n);
 	return fail("demo: no such part: \"%s\"", argv[2]);
-}
-
-int cmd_cost_yield(int argc, char **argv)
-{
-	long n;
-
-	if (argc != 2 || !parse_number("N", argv[1], 2, 1000000000, &n))
-		return EXIT_BAD;
-	return part_yield(n);
-}
-
-int cmd_cost_switch(int argc, char **argv)
-{
-	return part_switch(-1);
 }

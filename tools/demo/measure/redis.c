@@ -34,7 +34,7 @@ static bool answers(int port)
 	return !strncmp(in, "+PONG", 5);
 }
 
-static bool start(struct demo *d)
+static bool start(struct lab *lab)
 {
 	char port[16];
 	char *argv[] = { "redis-server", "--port", port, "--bind",
@@ -43,8 +43,8 @@ static bool start(struct demo *d)
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), err;
 	struct launch l;
 
-	snprintf(port, sizeof(port), "%d", d->options.redis_port);
-	err = launch(&l, argv, NULL, d->load_cpu, null);
+	snprintf(port, sizeof(port), "%d", lab->demo->options.redis_port);
+	err = launch(&l, argv, NULL, lab->demo->load_cpu, null);
 	close(null);
 	if (!err) {
 		setpgid(l.pid, 0);
@@ -52,14 +52,14 @@ static bool start(struct demo *d)
 	}
 	if (err)
 		return false;
-	d->redis = l.pid;
-	d->redis_ours = true;
+	lab->redis = l.pid;
+	lab->demo->redis_ours = true;
 	return true;
 }
 
-bool demo_redis(struct demo *d)
+bool lab_redis(struct lab *lab)
 {
-	int port = d->options.redis_port;
+	int port = lab->demo->options.redis_port;
 
 	if (!port || answers(port))
 		return true;
@@ -72,17 +72,17 @@ bool demo_redis(struct demo *d)
 			     "not installed: install it, or leave out "
 			     "--backend",
 			     port);
-	if (start(d) && net_wait_listening(port, START_MS) && answers(port))
+	if (start(lab) && net_wait_listening(port, START_MS) && answers(port))
 		return true;
-	demo_redis_stop(d);
+	lab_redis_stop(lab);
 	return !fail("redis-server could not be started on port %d", port);
 }
 
-void demo_redis_stop(struct demo *d)
+void lab_redis_stop(struct lab *lab)
 {
-	if (d->redis <= 0)
+	if (lab->redis <= 0)
 		return;
-	kill(d->redis, SIGTERM);
-	waitpid(d->redis, NULL, 0);
-	d->redis = 0;
+	kill(lab->redis, SIGTERM);
+	waitpid(lab->redis, NULL, 0);
+	lab->redis = 0;
 }

@@ -58,14 +58,14 @@ static void look(const struct stage *s, struct user_page *page,
 	m->time_ns = now_ns();
 	m->completed = __atomic_load_n(&s->shared->completed, __ATOMIC_RELAXED);
 	m->errors = __atomic_load_n(&s->shared->errors, __ATOMIC_RELAXED);
-	if (s->demo->counter)
-		counter_read(s->demo->counter, &m->counts);
+	if (s->lab->counter)
+		counter_read(s->lab->counter, &m->counts);
 	if (page)
 		user_stats_add(&m->user, page);
 	m->cpu_ns = stage_cpu_ns(s->server.pid);
 	m->load_cpu_ns = stage_cpu_ns(s->load);
-	m->nvcsw = stage_status(s->server.pid, "voluntary_ctxt_switches:");
-	m->nivcsw = stage_status(s->server.pid, "nonvoluntary_ctxt_switches:");
+	m->nvcsw = proc_status(s->server.pid, "voluntary_ctxt_switches:");
+	m->nivcsw = proc_status(s->server.pid, "nonvoluntary_ctxt_switches:");
 }
 
 static void add_counts(struct counts *to, const struct counts *from)
@@ -117,7 +117,7 @@ static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
 		return;
 	}
 	add_sample(row, a, b, &s->shared->latency);
-	row->has_counts = s->demo->counter;
+	row->has_counts = s->lab->counter;
 	counts_subtract(&b->counts, &a->counts);
 	add_counts(&row->counts, &b->counts);
 	row->has_user = has_user;
@@ -133,7 +133,7 @@ static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
  * round without an answer goes on for a while, and its length is measured. */
 static bool wait_for_answers(struct stage *s, uint64_t before)
 {
-	bool fine = stage_wait(s, s->demo->options.seconds * NS_PER_S);
+	bool fine = stage_wait(s, s->lab->demo->options.seconds * NS_PER_S);
 
 	for (int i = 0; fine && i < PATIENCE && !demo_stop; i++) {
 		if (__atomic_load_n(&s->shared->completed, __ATOMIC_RELAXED) !=
@@ -148,7 +148,7 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 {
 	static struct moment a, b, asked; /* large */
 	struct user_page *page;
-	bool quick = s->demo->options.mode == DEMO_QUICK, fine;
+	bool quick = s->lab->demo->options.mode == DEMO_QUICK, fine;
 
 	if (!stage_wait(s, quick ? WARM_UP_QUICK_NS : WARM_UP_NS) || demo_stop)
 		return;
@@ -162,134 +162,29 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 	if (fine) {
 		look(s, page, &b);
 		__atomic_store_n(&s->shared->recording, 0, __ATOMIC_RELAXED);
-		row->threads = stage_status(s->server.pid, "Threads:");
-		row->rss = stage_status(s->server.pid, "VmRSS:") * 1024;
+		row->threads = proc_status(s->server.pid, "Threads:");
+		row->rss = proc_status(s->server.pid, "VmRSS:") * 1024;
 		ask(s, &b);
 		add_round(s, row, &a, &b, page);
 	}
 	user_page_free(page);
 }
 
-void demo_measure_row(struct demo *d, struct demo_row *row)
+void demo_measure_row(struct lab *lab, struct demo_row *row)
 {
 	struct load_options o = { .path = row->path,
 				  .connections = row->connections };
 	struct stage s;
 
-	d->use_redis = d->options.redis_port && row->path[1];
-	if (stage_begin(&s, d, &row->outcome, row->model, d->server_cpu)) {
+	lab->use_redis = lab->demo->options.redis_port && row->path[1];
+	if (stage_begin(&s, lab, &row->outcome, row->model,
+			lab->demo->server_cpu)) {
 		stage_load(&s, &o);
 		if (stage_connected(&s))
 			measure_under_load(&s, row);
 	}
 	stage_end(&s);
-	d->use_redis = false;
+	lab->use_redis = false;
 	if (demo_stop) /* a round that was cut short tells as much as it can */
 		row->outcome.status = row->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
-}
-
-/* ---- looking at rows ---- */
-
-const struct demo_row *demo_row(const struct demo *d, const struct model *model,
-				const char *path, long connections)
-{
-	const struct demo_row *best = NULL;
-
-	for (unsigned i = 0; i < d->nr_rows; i++) {
-		const struct demo_row *r = &d->row[i];
-		size_t len = strcspn(r->path, "?");
-
-		if (!demo_ok(&r->outcome) || !r->nr_rounds ||
-		    r->model != model || strlen(path) != len ||
-		    strncmp(r->path, path, len))
-			continue;
-		if (connections ? r->connections == connections
-				: !best || r->connections > best->connections)
-			best = r;
-	}
-	return best;
-}
-
-static double sample_field(const struct demo_row *r, unsigned i, size_t offset)
-{
-	return *(const double *)((const char *)&r->round[i] + offset);
-}
-
-double demo_median(const struct demo_row *r, size_t offset)
-{
-	double v[DEMO_ROUNDS_MAX];
-
-	if (!r->nr_rounds)
-		return NAN;
-	for (unsigned i = 0; i < r->nr_rounds; i++)
-		v[i] = sample_field(r, i, offset);
-	sort_doubles(v, r->nr_rounds);
-	return (v[(r->nr_rounds - 1) / 2] + v[r->nr_rounds / 2]) / 2;
-}
-
-double demo_spread(const struct demo_row *r, size_t offset)
-{
-	double middle = demo_median(r, offset), most = 0;
-
-	if (r->nr_rounds < 2)
-		return NAN;
-	for (unsigned i = 0; i < r->nr_rounds; i++)
-		most = fmax(most, fabs(sample_field(r, i, offset) - middle));
-	return most / middle;
-}
-
-struct demo_per_request demo_per_request(const struct demo_row *r)
-{
-	struct demo_per_request p;
-	double n = r->requests;
-	uint64_t voluntary = 0, involuntary = 0;
-
-	for (int i = 0; i < URT_CLASSES; i++) {
-		voluntary += r->counts.class[i].voluntary;
-		involuntary += r->counts.class[i].involuntary;
-	}
-	if (!r->has_counts) {
-		/* /proc knows the main thread's only: right for one thread. */
-		bool whole = r->threads == 1;
-
-		p.voluntary = whole ? r->nvcsw / n : NAN;
-		p.involuntary = whole ? r->nivcsw / n : NAN;
-		p.syscalls = p.uring_ops = NAN;
-	} else {
-		p.voluntary = voluntary / n;
-		p.involuntary = involuntary / n;
-		p.syscalls = counts_syscalls(&r->counts) / n;
-		p.uring_ops = counts_submitted(&r->counts) / n;
-	}
-	p.switches = p.voluntary + p.involuntary;
-	p.user_switches = r->has_user ? user_stats_get(&r->user, "switches") / n
-			  : r->told_requests > 0 ? r->told / r->told_requests
-						 : NAN;
-	p.cpu_ns = r->cpu_ns / n;
-	return p;
-}
-
-char *demo_user_note(const struct demo *d)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		abort();
-	fputs("in user space, by each runtime's own count", f);
-	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (d->options.model[i]->switches_are)
-			fprintf(f, "; %s: %s", d->options.model[i]->name,
-				d->options.model[i]->switches_are);
-	fclose(f);
-	return text;
-}
-
-const char *demo_user_switches(const struct demo_row *r)
-{
-	const struct model *m = r->model;
-	bool got = r->has_user || r->told_requests > 0;
-
-	return got && m->switches_are ? m->switches_are : m->no_switches;
 }

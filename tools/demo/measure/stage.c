@@ -46,50 +46,10 @@ int64_t stage_cpu_ns(pid_t pid)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-static long number_after(const char *path, const char *field)
-{
-	char line[256];
-	long value = 0;
-	FILE *f = fopen(path, "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, strlen(field)))
-			value = strtol(line + strlen(field), NULL, 10);
-	if (f)
-		fclose(f);
-	return value;
-}
-
-long stage_status(pid_t pid, const char *field)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return number_after(path, field);
-}
-
-long stage_meminfo(const char *field)
-{
-	return number_after("/proc/meminfo", field) * 1024;
-}
-
 long stage_kernel_bytes(void)
 {
-	return stage_meminfo("Slab:") + stage_meminfo("KernelStack:") +
-	       stage_meminfo("PageTables:");
-}
-
-long stage_number_in(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long value = -1;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	fclose(f);
-	return value;
+	return proc_meminfo("Slab:") + proc_meminfo("KernelStack:") +
+	       proc_meminfo("PageTables:");
 }
 
 static bool ended(pid_t pid)
@@ -116,8 +76,8 @@ static const char *cannot_run(const struct model *m)
 
 static int backend_port(const struct stage *s)
 {
-	return s->demo->use_redis ? s->demo->options.redis_port
-				  : s->backend->port;
+	return s->lab->use_redis ? s->lab->demo->options.redis_port
+				 : s->backend->port;
 }
 
 static int launch_server(struct stage *s, char **argv, int cpu)
@@ -136,35 +96,35 @@ static int launch_server(struct stage *s, char **argv, int cpu)
 	s->out = fds[0];
 	/* Ctrl-C is for us: we stop it when it has been looked at. */
 	setpgid(s->server.pid, 0);
-	if (s->demo->counter)
-		counter_start_at_exec(s->demo->counter, s->server.pid);
+	if (s->lab->counter)
+		counter_start_at_exec(s->lab->counter, s->server.pid);
 	err = launch_go(&s->server);
 	if (err)
 		s->server.pid = 0;
 	return err;
 }
 
-bool stage_begin(struct stage *s, struct demo *d, struct demo_outcome *o,
+bool stage_begin(struct stage *s, struct lab *lab, struct demo_outcome *o,
 		 const struct model *m, int cpu)
 {
-	return stage_begin_nth(s, d, o, m, cpu, 0);
+	return stage_begin_nth(s, lab, o, m, cpu, 0);
 }
 
-bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
+bool stage_begin_nth(struct stage *s, struct lab *lab, struct demo_outcome *o,
 		     const struct model *m, int cpu, unsigned nth)
 {
 	const char *missing = cannot_run(m);
 	char **argv;
 	int err;
 
-	*s = (struct stage){ .demo = d, .outcome = o, .model = m, .out = -1 };
+	*s = (struct stage){ .lab = lab, .outcome = o, .model = m, .out = -1 };
 	o->status = DEMO_OK;
 	if (missing) {
 		o->status = DEMO_SKIPPED;
 		snprintf(o->reason, sizeof(o->reason), "%s", missing);
 		return false;
 	}
-	s->backend = demo_backend(d, nth);
+	s->backend = lab_backend(lab, nth);
 	if (!s->backend) {
 		stage_failed(o, "its backend could not be started");
 		return false;
@@ -172,7 +132,7 @@ bool stage_begin_nth(struct stage *s, struct demo *d, struct demo_outcome *o,
 	s->port = net_free_port();
 	argv = s->port < 0 ? NULL
 			   : model_command(m, s->port, backend_port(s),
-					   d->use_redis);
+					   lab->use_redis);
 	if (!argv) {
 		stage_failed(o, "it could not be built");
 		return false;
@@ -248,7 +208,7 @@ void stage_load(struct stage *s, struct load_options *o)
 		return;
 	launch_die_with(parent);
 	signal(SIGINT, SIG_IGN);
-	pin_to(s->demo->load_cpu);
+	pin_to(s->lab->demo->load_cpu);
 	_exit(load_run(o, s->shared) ? 1 : 0);
 }
 

@@ -4,10 +4,11 @@
 #define URT_DEMO_STAGE_H
 
 #include "../../lib/launch.h"
-#include "../demo.h"
+#include "../../lib/proc.h"
+#include "lab.h"
 
 struct stage {
-	struct demo *demo;
+	struct lab *lab;
 	struct demo_outcome *outcome; /* of what is measured */
 	const struct model *model;
 	const struct demo_backend *backend;
@@ -23,9 +24,9 @@ struct stage {
  * it does not run, and the outcome says why. Always to be ended. The second
  * one: with the nth backend instead of the first.
  */
-bool stage_begin(struct stage *, struct demo *, struct demo_outcome *,
+bool stage_begin(struct stage *, struct lab *, struct demo_outcome *,
 		 const struct model *, int cpu);
-bool stage_begin_nth(struct stage *, struct demo *, struct demo_outcome *,
+bool stage_begin_nth(struct stage *, struct lab *, struct demo_outcome *,
 		     const struct model *, int cpu, unsigned nth);
 void stage_end(struct stage *);
 
@@ -44,16 +45,11 @@ bool stage_wait(struct stage *, int64_t ns);
  * stdout. False: no answer in so many ms. */
 bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
 
-/* What a process used of a CPU, and a number of its status; 0: gone. */
+/* What a process used of a CPU; 0: gone. */
 int64_t stage_cpu_ns(pid_t);
-long stage_status(pid_t, const char *field);
 
-/* A field of /proc/meminfo in bytes; what the kernel holds for itself. */
-long stage_meminfo(const char *field);
+/* What the kernel holds for itself, bytes. */
 long stage_kernel_bytes(void);
-
-/* A number in a file of one line; -1: none. */
-long stage_number_in(const char *path);
 
 void stage_failed(struct demo_outcome *, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

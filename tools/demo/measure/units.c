@@ -33,22 +33,17 @@ static const struct {
 			     "sleep" },
 };
 
-const char *demo_unit_name(enum unit_kind kind)
-{
-	return units[kind].name;
-}
-
 /* What a part printed; false: it failed, and it was said. */
-static bool run(struct demo *d, char *const argv[], char *text, size_t size,
+static bool run(struct lab *lab, char *const argv[], char *text, size_t size,
 		bool counted)
 {
 	struct launch l;
 	int out;
 
-	if (launch_piped(&l, argv, d->server_cpu, &out))
+	if (launch_piped(&l, argv, lab->demo->server_cpu, &out))
 		return false;
 	if (counted)
-		counter_start_at_exec(d->counter, l.pid);
+		counter_start_at_exec(lab->counter, l.pid);
 	return !launch_read(&l, out, text, size);
 }
 
@@ -67,9 +62,9 @@ static double number(const char *text, const char *name)
 
 /* ---- claims 1 and 2 ---- */
 
-static void count_yields(struct demo *d)
+static void count_yields(struct lab *lab)
 {
-	struct demo_costs *costs = &d->costs;
+	struct demo_costs *costs = &lab->demo->costs;
 	char *argv[] = { "/proc/self/exe", "demo",	   "part",
 			 "yield",	   COUNTED_YIELDS, NULL };
 	char out[64];
@@ -78,12 +73,12 @@ static void count_yields(struct demo *d)
 	struct user_pages *pages = user_pages_open();
 	int64_t begin;
 
-	counter_read(d->counter, &a);
+	counter_read(lab->counter, &a);
 	begin = now_ns();
-	if (pages && run(d, argv, out, sizeof(out), true) &&
+	if (pages && run(lab, argv, out, sizeof(out), true) &&
 	    user_pages_read(pages, &user)) {
 		costs->counted_s = (now_ns() - begin) / 1e9;
-		counter_read(d->counter, &b);
+		counter_read(lab->counter, &b);
 		counts_subtract(&b, &a);
 		costs->has_switch_counts = true;
 		costs->user_switches = user_stats_get(&user, "switches");
@@ -97,46 +92,47 @@ static void count_yields(struct demo *d)
 	user_pages_close(pages);
 }
 
-void demo_count_switches(struct demo *d)
+void demo_count_switches(struct lab *lab)
 {
-	if (d->counter)
-		count_yields(d);
+	if (lab->counter)
+		count_yields(lab);
 	else
-		snprintf(d->costs.why_not, sizeof(d->costs.why_not), "%s",
-			 d->why_no_bpf);
+		snprintf(lab->demo->costs.why_not,
+			 sizeof(lab->demo->costs.why_not), "%s",
+			 lab->demo->why_no_bpf);
 }
 
-static double go_switch(struct demo *d)
+static double go_switch(struct lab *lab)
 {
 	static const char *const args[] = { "yield", GO_YIELDS, NULL };
 	char out[128] = "", **argv = NULL;
 
-	if (*d->host.language[LANGUAGE_GO])
+	if (*lab->demo->host.language[LANGUAGE_GO])
 		argv = language_command(LANGUAGE_GO, "demo/measure/units.go",
 					args);
 	if (argv)
-		run(d, argv, out, sizeof(out), false);
+		run(lab, argv, out, sizeof(out), false);
 	command_free(argv);
 	return *out ? number(out, "switch_ns") : 0;
 }
 
-void demo_time_switches(struct demo *d)
+void demo_time_switches(struct lab *lab)
 {
-	struct demo_costs *c = &d->costs;
+	struct demo_costs *c = &lab->demo->costs;
 	char cpu[16], out[256];
 	char *argv[] = {
 		"/proc/self/exe", "demo", "part", "switch", cpu, NULL
 	};
 
-	snprintf(cpu, sizeof(cpu), "%d", d->load_cpu);
-	if (!run(d, argv, out, sizeof(out), false))
+	snprintf(cpu, sizeof(cpu), "%d", lab->demo->load_cpu);
+	if (!run(lab, argv, out, sizeof(out), false))
 		return;
 	c->call = number(out, "call");
 	c->unit[UNIT_COROUTINE] = number(out, "coroutine");
 	c->unit[UNIT_THREAD] = number(out, "thread");
 	c->handover = number(out, "handover");
 	c->handover_across = number(out, "across");
-	c->unit[UNIT_GOROUTINE] = go_switch(d);
+	c->unit[UNIT_GOROUTINE] = go_switch(lab);
 }
 
 /* ---- claims 5 and 9 ---- */
@@ -166,9 +162,9 @@ static double number_or_0(const char *text, const char *name)
 	return isnan(v) ? 0 : v;
 }
 
-void demo_measure_unit(struct demo *d, enum unit_kind kind, long n)
+void demo_measure_unit(struct lab *lab, enum unit_kind kind, long n)
 {
-	struct demo_unit *u = &d->unit[kind];
+	struct demo_unit *u = &lab->demo->unit[kind];
 	const char *missing = language_missing(units[kind].language);
 	char count[24], out[256], **argv;
 	bool ran;
@@ -183,7 +179,7 @@ void demo_measure_unit(struct demo *d, enum unit_kind kind, long n)
 	u->outcome.status = DEMO_OK;
 	snprintf(count, sizeof(count), "%ld", n);
 	argv = unit_command(kind, count);
-	ran = argv && run(d, argv, out, sizeof(out), false);
+	ran = argv && run(lab, argv, out, sizeof(out), false);
 	command_free(argv);
 	if (!ran) {
 		stage_failed(&u->outcome, "its program failed (see above)");

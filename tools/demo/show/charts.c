@@ -329,17 +329,15 @@ static void kernel_line(const struct demo *d, const struct model *model,
 static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 {
 	const struct demo_hold *h = demo_hold(d, m, 0);
-	char text[128], unit[64], lives[64], size[32];
+	char text[128], size[32];
 	double threads;
 
-	demo_table_cell(d, 0, m, unit, sizeof(unit));
-	demo_table_cell(d, 1, m, lives, sizeof(lives));
 	fprintf(f,
 		"<div class=card><h3>%s</h3><svg viewBox='0 0 300 212' role=img>"
 		"<path class=box d='M0 126H300'/>",
 		m->name);
 	snprintf(text, sizeof(text), "%s requests wait, each is %s",
-		 h ? svg_number(size, h->waiting) : "n", lives);
+		 h ? svg_number(size, h->waiting) : "n", m->lives);
 	say(f, 14, "", text);
 	boxes(f, m->name, h ? h->waiting : 12, 24, 15);
 	snprintf(text, sizeof(text), "%s of the process for each",
@@ -360,7 +358,7 @@ static void anatomy(FILE *f, const struct demo *d, const struct model *m)
 		 size_text(size, h ? h->kernel_bytes / h->waiting : NAN));
 	say(f, 184, "strong", text);
 	snprintf(text, sizeof(text), "scheduled there: threads; here: %s",
-		 unit);
+		 m->unit);
 	say(f, 204, "", text);
 	fputs("</svg></div>\n", f);
 }

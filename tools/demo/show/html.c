@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include "html.h"
-#include "../judge/warn.h"
 #include "../../lib/embed.h"
 #include <math.h>
 #include <stdlib.h>
@@ -75,12 +74,13 @@ static void host(FILE *f, const struct demo *d)
 		h->mitigations);
 	fputs("<details><summary class=soft>Conditions</summary>", f);
 	paragraph(f, "soft", text);
-	demo_warnings(f, d, "<p class=soft>Warning: ", "</p>\n");
-	if (!isnan(demo_load_cpu(d)))
+	for (unsigned i = 0; i < d->nr_warnings; i++)
+		fprintf(f, "<p class=soft>Warning: %s</p>\n", d->warning[i]);
+	if (!isnan(d->most_load_cpu))
 		fprintf(f,
 			"<p class=soft>The load generator took at most %.0f %% "
 			"of its CPU.</p>\n",
-			demo_load_cpu(d) * 100);
+			d->most_load_cpu * 100);
 	fputs("</details>\n", f);
 }
 
@@ -111,20 +111,16 @@ static void claims(FILE *f, const struct demo *d)
 static void unit_table(FILE *f, const struct demo *d)
 {
 	const struct demo_options *o = &d->options;
-	char text[64];
-
 	fputs("<h2>Unit of scheduling, measured</h2>"
 	      "<div class='card scroll'><table><tr><th></th>",
 	      f);
 	for (unsigned i = 0; i < o->nr_models; i++)
 		fprintf(f, "<th>%s</th>", o->model[i]->name);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
-		fprintf(f, "</tr>\n<tr><td>%s</td>", demo_table_names[row]);
+		fprintf(f, "</tr>\n<tr><td>%s</td>", d->table[row].name);
 		for (unsigned i = 0; i < o->nr_models; i++) {
-			demo_table_cell(d, row, o->model[i], text,
-					sizeof(text));
 			fputs("<td>", f);
-			svg_text(f, text);
+			svg_text(f, d->table[row].cell[i]);
 			fputs("</td>", f);
 		}
 	}
@@ -136,7 +132,7 @@ static void row_cells(FILE *f, const struct demo_row *r)
 	struct demo_per_request p = demo_per_request(r);
 
 	fprintf(f, "<tr><td>%s</td><td>%s%.0f</td>", r->model->name,
-		demo_load_was_limit(r) ? "&gt;" : "", ROW_MEDIAN(r, rps));
+		r->load_was_limit ? "&gt;" : "", ROW_MEDIAN(r, rps));
 	cell(f, "%.0f %%", ROW_SPREAD(r, rps) * 100);
 	cell(f, "%.2f", ROW_MEDIAN(r, p50_ns) / 1e6);
 	cell(f, "%.2f", ROW_MEDIAN(r, p99_ns) / 1e6);
@@ -241,15 +237,12 @@ static void tables(FILE *f, const struct demo *d)
 
 static void advice(FILE *f, const struct demo *d)
 {
-	char text[1500];
-
 	fputs("<h2>When to pick which, by these figures</h2>"
 	      "<div class=grid3>\n",
 	      f);
 	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
-		fprintf(f, "<div class=card><h3>%s</h3>", demo_advice_names[i]);
-		demo_advice(d, i, text, sizeof(text));
-		paragraph(f, "soft", text);
+		fprintf(f, "<div class=card><h3>%s</h3>", d->advice[i].name);
+		paragraph(f, "soft", d->advice[i].text);
 		fputs("</div>\n", f);
 	}
 	fputs("</div>\n", f);

@@ -3,7 +3,7 @@
 #ifndef URT_DEMO_HTML_H
 #define URT_DEMO_HTML_H
 
-#include "../demo.h"
+#include "show.h"
 #include "svg.h"
 
 /* Charts of what was measured; those without figures are left out. */

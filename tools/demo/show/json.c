@@ -3,7 +3,8 @@
  * The result as one document, schema urt.demo.v1: fields are only ever added.
  * What could not be had is null, and its reason is beside it.
  */
-#include "../demo.h"
+#include "show.h"
+#include "../../lib/tool.h"
 #include <math.h>
 #include <string.h>
 
@@ -262,17 +263,13 @@ static void claim(struct json *j, const struct demo_claim *c)
 
 static void units_table(struct json *j, const struct demo *d)
 {
-	char text[64];
-
 	json_array(j, "unit_of_scheduling");
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
 		json_object(j, NULL);
-		json_string(j, "row", demo_table_names[row]);
+		json_string(j, "row", d->table[row].name);
 		for (unsigned i = 0; i < d->options.nr_models; i++) {
-			const struct model *m = d->options.model[i];
-
-			demo_table_cell(d, row, m, text, sizeof(text));
-			json_string(j, m->name, text);
+			json_string(j, d->options.model[i]->name,
+				    d->table[row].cell[i]);
 		}
 		json_end_object(j);
 	}
@@ -299,7 +296,7 @@ static void measurements(struct json *j, const struct demo *d)
 	json_end_array(j);
 	json_array(j, "units");
 	for (unsigned i = 0; i < UNIT_KINDS; i++)
-		unit(j, demo_unit_name(i), &d->unit[i]);
+		unit(j, demo_unit_names[i], &d->unit[i]);
 	json_end_array(j);
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The result as Markdown, as for $GITHUB_STEP_SUMMARY. */
 #define _GNU_SOURCE
-#include "../demo.h"
-#include "../judge/warn.h"
+#include "show.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +66,7 @@ static void row(FILE *f, const struct demo_row *r)
 	fprintf(f,
 		"| %s | %s%.0f | %s | %.2f | %.2f | %s | %s | %s | %s | %.1f "
 		"|\n",
-		r->model->name, demo_load_was_limit(r) ? "&gt;" : "",
+		r->model->name, r->load_was_limit ? "&gt;" : "",
 		ROW_MEDIAN(r, rps),
 		cell(b[0], "%.0f %%", ROW_SPREAD(r, rps) * 100),
 		ROW_MEDIAN(r, p50_ns) / 1e6, ROW_MEDIAN(r, p99_ns) / 1e6,
@@ -174,8 +173,6 @@ static void bursts(FILE *f, const struct demo *d)
 static void table(FILE *f, const struct demo *d)
 {
 	const struct demo_options *o = &d->options;
-	char text[64];
-
 	fputs("\n## Unit of scheduling\n\n| |", f);
 	for (unsigned i = 0; i < o->nr_models; i++)
 		fprintf(f, " %s |", o->model[i]->name);
@@ -183,10 +180,10 @@ static void table(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < o->nr_models; i++)
 		fputs("--:|", f);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
-		fprintf(f, "\n| %s |", demo_table_names[row]);
+		fprintf(f, "\n| %s |", d->table[row].name);
 		for (unsigned i = 0; i < o->nr_models; i++) {
-			demo_table_cell(d, row, o->model[i], text,
-					sizeof(text));
+			const char *text = d->table[row].cell[i];
+
 			fprintf(f, " %s |", *text == '<' ? "&lt;.001" : text);
 		}
 	}
@@ -195,8 +192,6 @@ static void table(FILE *f, const struct demo *d)
 
 void demo_print_markdown(FILE *f, const struct demo *d)
 {
-	char text[1500];
-
 	fputs("# One HTTP service in several models of concurrency\n\n", f);
 	host(f, d);
 	claims(f, d);
@@ -206,11 +201,12 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	bursts(f, d);
 	fputs("\n## When to pick which, by these figures\n", f);
 	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
-		demo_advice(d, i, text, sizeof(text));
-		fprintf(f, "\n**%s.** %s\n", demo_advice_names[i], text);
+		fprintf(f, "\n**%s.** %s\n", d->advice[i].name,
+			d->advice[i].text);
 	}
 	fputc('\n', f);
-	demo_warnings(f, d, "- warning: ", "\n");
+	for (unsigned i = 0; i < d->nr_warnings; i++)
+		fprintf(f, "- warning: %s\n", d->warning[i]);
 	if (d->interrupted)
 		fputs("\nInterrupted: this is what was measured until then.\n",
 		      f);

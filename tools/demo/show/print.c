@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The result of `urt demo` for people, on a terminal of 100 columns. */
 #define _GNU_SOURCE
-#include "../demo.h"
-#include "../judge/warn.h"
+#include "show.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +100,7 @@ static void print_row(FILE *f, const struct demo_row *r)
 	if (r->nr_rounds > 1)
 		snprintf(spread, sizeof(spread), "%.0f",
 			 ROW_SPREAD(r, rps) * 100);
-	snprintf(rps, sizeof(rps), "%s%.0f", demo_load_was_limit(r) ? ">" : "",
+	snprintf(rps, sizeof(rps), "%s%.0f", r->load_was_limit ? ">" : "",
 		 ROW_MEDIAN(r, rps));
 	fprintf(f, "  %-11s %8s %5s %7.2f %7.2f | %8s %8s %8s %8s %8s | %6ld",
 		r->model->name, rps, spread, ROW_MEDIAN(r, p50_ns) / 1e6,
@@ -288,22 +287,19 @@ static void print_scales(FILE *f, const struct demo *d)
 
 static void print_table(FILE *f, const struct demo *d)
 {
-	char text[64];
-
 	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
 	for (unsigned i = 0; i < d->options.nr_models; i++)
 		if (!model_is(d->options.model[i], MODEL_CPU_VARIANT))
 			fprintf(f, " %14s", d->options.model[i]->name);
 	fputc('\n', f);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
-		fprintf(f, "  %-36s", demo_table_names[row]);
+		fprintf(f, "  %-36s", d->table[row].name);
 		for (unsigned i = 0; i < d->options.nr_models; i++) {
 			const struct model *m = d->options.model[i];
 
 			if (model_is(m, MODEL_CPU_VARIANT))
 				continue;
-			demo_table_cell(d, row, m, text, sizeof(text));
-			fprintf(f, " %14s", text);
+			fprintf(f, " %14s", d->table[row].cell[i]);
 		}
 		fputc('\n', f);
 	}
@@ -350,13 +346,10 @@ static void print_claims(FILE *f, const struct demo *d)
 
 static void print_advice(FILE *f, const struct demo *d)
 {
-	char text[1500];
-
 	fputs("\nWhen to pick which, by these figures\n", f);
 	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
-		fprintf(f, "  %s\n", demo_advice_names[i]);
-		demo_advice(d, i, text, sizeof(text));
-		print_folded(f, "     ", text);
+		fprintf(f, "  %s\n", d->advice[i].name);
+		print_folded(f, "     ", d->advice[i].text);
 	}
 }
 
@@ -373,12 +366,13 @@ void demo_print_text(FILE *f, const struct demo *d)
 	if (!d->options.only)
 		print_advice(f, d);
 	fputc('\n', f);
-	if (!isnan(demo_load_cpu(d)))
+	if (!isnan(d->most_load_cpu))
 		fprintf(f,
 			"The load generator took at most %.0f %% of its "
 			"CPU.\n",
-			demo_load_cpu(d) * 100);
-	demo_warnings(f, d, "warning: ", "\n");
+			d->most_load_cpu * 100);
+	for (unsigned i = 0; i < d->nr_warnings; i++)
+		fprintf(f, "warning: %s\n", d->warning[i]);
 	if (d->interrupted)
 		fputs("Interrupted: this is what was measured until then.\n",
 		      f);

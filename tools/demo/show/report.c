@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The report: the same result as a page, as Markdown and as JSON. */
 #define _GNU_SOURCE
-#include "../demo.h"
+#include "show.h"
 #include "../../lib/tool.h"
 #include <errno.h>
 #include <string.h>

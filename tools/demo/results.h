@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The experiment: what it is told to do, what is measured, what is concluded.
- *
- * One file for each kind of measurement (rows, hold, burst, scale, units), which
- * fills in its results below and decides nothing; claims.c judges by them;
- * print.c, json.c, markdown.c and report.c show them. plan.c says what is run,
- * in which order, and how long it will take.
+ * What the experiment was told, what it measured and what was concluded: plain
+ * data. measure/ fills in the measurements and decides nothing; judge/ fills in
+ * claims, table, advice and warnings; show/ prints all of it and changes
+ * nothing. These three know each other only by this header.
  */
-#ifndef URT_DEMO_H
-#define URT_DEMO_H
+#ifndef URT_DEMO_RESULTS_H
+#define URT_DEMO_RESULTS_H
 
 #include "../measure/counter.h"
 #include "../lib/histogram.h"
 #include "../load/load.h"
-#include "../lib/tool.h"
 #include "../service/model.h"
 #include "../measure/user_stats.h"
 
@@ -21,7 +18,6 @@
 #define DEMO_COUNTS_MAX	 8
 #define DEMO_ROUNDS_MAX	 9
 #define DEMO_ASSERTS_MAX 16
-#define DEMO_FLEET_MAX	 16 /* servers at a time, see hold.c */
 
 enum demo_mode { DEMO_QUICK, DEMO_DEFAULT, DEMO_FULL };
 
@@ -79,6 +75,7 @@ struct demo_row {
 	uint64_t requests, errors;
 	double seconds;
 	struct histogram latency; /* ns */
+	bool load_was_limit;	  /* judged: the server can do more than rps */
 	bool has_counts;	  /* by BPF */
 	struct counts counts;
 	bool has_user; /* it is a program on uring_rt */
@@ -174,13 +171,6 @@ struct demo_claim {
 	unsigned nr_figures;
 };
 
-/* A process that all waits go to, of one server at a time. */
-struct demo_backend {
-	pid_t pid; /* 0: not running */
-	int port;
-	uint64_t *waiting; /* requests that wait in it; shared with it */
-};
-
 #define HOST_TEXT 160
 
 /* The machine, and what is installed on it. */
@@ -198,14 +188,28 @@ struct demo_host {
 	long pid_max, threads_max, max_map_count, somaxconn, nofile;
 };
 
+/* The table of units of scheduling: one cell of text for each model. */
+#define TABLE_ROWS 12
+
+struct demo_table_row {
+	const char *name;
+	char (*cell)[64]; /* in the order of options.model */
+};
+
+/* "When to pick which": a paragraph from the figures. */
+#define ADVICE_PARTS 3
+
+struct demo_advice {
+	const char *name;
+	char text[1500];
+};
+
 struct demo {
 	struct demo_options options;
 	struct demo_host host;
-	bool counted;		 /* by BPF; if not, why */
-	struct counter *counter; /* while counting; or NULL */
+	bool counted; /* by BPF; if not, why */
 	char why_no_bpf[256];
-	int server_cpu, load_cpu;		     /* -1: only one CPU */
-	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
+	int server_cpu, load_cpu; /* -1: only one CPU */
 	struct demo_row *row;
 	unsigned nr_rows;
 	struct demo_hold *hold;
@@ -217,69 +221,23 @@ struct demo {
 	struct demo_unit unit[UNIT_KINDS];
 	struct demo_costs costs;
 	struct demo_claim claim[DEMO_CLAIMS];
+	struct demo_table_row table[TABLE_ROWS];
+	struct demo_advice advice[ADVICE_PARTS];
+	char **warning; /* what a reader must know before believing a figure */
+	unsigned nr_warnings;
+	double most_load_cpu; /* share of its CPU that the generator took; NaN */
 	int64_t begin_ns, end_ns;
 	bool interrupted;
-	pid_t redis;	 /* started by us; 0: none */
-	bool redis_ours; /* it was, also when it has ended */
-	bool use_redis;	 /* by the server that is started next */
+	bool redis_ours; /* Redis was started by us */
 };
-
-extern volatile int demo_stop; /* set by SIGINT */
-
-/* ---- the parts ---- */
-
-bool demo_parse(int argc, char **argv, struct demo_options *);
-void demo_look_at_host(struct demo_host *);
-
-/* Whether claim n (from 1) is to be measured. */
-bool demo_wants(const struct demo *, int claim);
-
-/* Runs all that is wanted, with progress on a terminal. */
-void demo_run_plan(struct demo *);
-
-/* Redis, if one was asked for: one that runs, or a new one. False: there is
- * none; it was said. demo_redis_stop: it, if it is ours. */
-bool demo_redis(struct demo *);
-void demo_redis_stop(struct demo *);
-
-/* The nth backend, started if it does not run yet. NULL: it cannot; said. */
-const struct demo_backend *demo_backend(struct demo *, unsigned nth);
-
-/* One measurement each; the results are appended to or filled in. */
-void demo_measure_row(struct demo *, struct demo_row *);
-void demo_measure_hold(struct demo *, struct demo_hold *);
-void demo_measure_burst(struct demo *, struct demo_burst *);
-void demo_measure_scale(struct demo *, struct demo_scale *);
-void demo_measure_unit(struct demo *, enum unit_kind, long n);
-
-/*
- * Fill in costs: the counts of claim 1; and the times of claim 2, to be called
- * when no BPF program is attached, which only the kernel's switches would pay.
- */
-void demo_count_switches(struct demo *);
-void demo_time_switches(struct demo *);
-
-/* What is measured in a process of its own: `urt demo part NAME N`. */
-int demo_part(int argc, char **argv);
-/* Older names of two of them, not listed by help. */
-int cmd_cost_yield(int argc, char **argv);
-int cmd_cost_switch(int argc, char **argv);
-
-void demo_judge(struct demo *);
-/* 0, 1 (nonsense, said) or 3: one does not hold, said. */
-int demo_assert(const struct demo *);
-
-void demo_print_text(FILE *, const struct demo *);
-void demo_print_json(FILE *, const struct demo *);
-void demo_print_markdown(FILE *, const struct demo *);
-void demo_print_html(FILE *, const struct demo *);
-/* All three in a directory. 0, or EXIT_BAD; it was said. */
-int demo_write_report(const struct demo *, const char *dir);
 
 /* ---- looking at results ---- */
 
 extern const char *const demo_status_names[], *const demo_verdict_names[];
-const char *demo_unit_name(enum unit_kind);
+extern const char *const demo_unit_names[];
+
+/* Whether claim n (from 1) is to be measured. */
+bool demo_wants(const struct demo *, int claim);
 
 static inline bool demo_ok(const struct demo_outcome *o)
 {
@@ -305,6 +263,9 @@ double demo_spread(const struct demo_row *, size_t offset);
 #define ROW_SPREAD(row, field) \
 	demo_spread(row, offsetof(struct demo_sample, field))
 
+/* Bytes of one unit alone; NaN: not measured. */
+double demo_unit_bytes(const struct demo *, enum unit_kind);
+
 /* Median of the requests per second on one CPU, or on all. */
 double demo_scale_median(const struct demo_scale *, bool all);
 /* Median of the latter by the former; NaN. */
@@ -324,19 +285,5 @@ const char *demo_versions(const struct demo_host *, char *buf, size_t size);
 
 /* The same of all models, for below the tables; to be freed. */
 char *demo_user_note(const struct demo *);
-
-/* ---- the unit of scheduling: one table for all outputs ---- */
-
-#define TABLE_ROWS 12
-
-/* A cell as text, "n/a" where nothing was measured. */
-void demo_table_cell(const struct demo *, unsigned row, const struct model *,
-		     char *buf, size_t size);
-extern const char *const demo_table_names[TABLE_ROWS];
-
-/* "When to pick which": three paragraphs from the figures. */
-#define ADVICE_PARTS 3
-extern const char *const demo_advice_names[ADVICE_PARTS];
-void demo_advice(const struct demo *, unsigned part, char *buf, size_t size);
 
 #endif

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rungs below BPF. Perf events count in the kernel as well, exactly and
- * with what is started later, but know no causes and no names; /proc knows
- * only the threads that are there when one looks.
+ * The rung below BPF: perf events count in the kernel as well, exactly and with
+ * what is started later, but know no causes and no names.
  *
  * The tracepoints among the events need tracefs for their numbers; where it is
  * not mounted or not readable, their figures are missing and the others stay.
  */
 #define _GNU_SOURCE
-#include "proc.h"
+#include "perf.h"
+#include "../lib/proc.h"
+#include "../lib/tool.h"
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -17,100 +18,6 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* ---- /proc ---- */
-
-static bool status_field(const char *line, const char *name, uint64_t *sum)
-{
-	size_t len = strlen(name);
-
-	if (strncmp(line, name, len) || line[len] != ':')
-		return false;
-	*sum += strtoull(line + len + 1, NULL, 10);
-	return true;
-}
-
-static void thread_switches(const char *path, uint64_t *v, uint64_t *n)
-{
-	FILE *f = fopen(path, "re");
-	char line[256];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!status_field(line, "voluntary_ctxt_switches", v))
-			status_field(line, "nonvoluntary_ctxt_switches", n);
-	if (f)
-		fclose(f);
-}
-
-bool proc_switches(pid_t pid, uint64_t *nvcsw, uint64_t *nivcsw)
-{
-	char path[300];
-	uint64_t v = 0, n = 0;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
-	if (!d)
-		return false;
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid,
-			 e->d_name);
-		thread_switches(path, &v, &n);
-	}
-	closedir(d);
-	*nvcsw = v;
-	*nivcsw = n;
-	return true;
-}
-
-bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
-{
-	char path[64], line[1024], *p;
-	unsigned long user, sys;
-	long hz = sysconf(_SC_CLK_TCK);
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	ok = fgets(line, sizeof(line), f) && (p = strrchr(line, ')')) &&
-	     sscanf(p + 1,
-		    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-		    &user, &sys) == 2;
-	fclose(f);
-	if (ok) {
-		*user_ns = user * NS_PER_S / hz;
-		*system_ns = sys * NS_PER_S / hz;
-	}
-	return ok;
-}
-
-bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)
-{
-	char path[4096], name[64];
-	long long us;
-	int found = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/cpu.stat", directory);
-	f = fopen(path, "re");
-	while (f && fscanf(f, "%63s %lld", name, &us) == 2) {
-		if (!strcmp(name, "user_usec"))
-			*user_ns = us * 1000, found++;
-		else if (!strcmp(name, "system_usec"))
-			*system_ns = us * 1000, found++;
-	}
-	if (f)
-		fclose(f);
-	return found == 2;
-}
-
-/* ---- perf events ---- */
 
 enum event {
 	SWITCHES,
@@ -150,15 +57,9 @@ static long tracepoint_id(const char *name)
 	long id = -1;
 
 	for (unsigned i = 0; name && id < 0 && i < ARRAY_LEN(mounts); i++) {
-		FILE *f;
-
 		snprintf(path, sizeof(path), "%s/events/%s/id", mounts[i],
 			 name);
-		f = fopen(path, "re");
-		if (f && fscanf(f, "%ld", &id) != 1)
-			id = -1;
-		if (f)
-			fclose(f);
+		id = proc_number(path, -1);
 	}
 	return id;
 }
@@ -273,7 +174,7 @@ static int64_t sum(const struct perf_counts *p, enum event e)
 	return p->n[e] ? total : -1;
 }
 
-void perf_read(const struct perf_counts *p, struct stat_perf *out)
+void perf_read(const struct perf_counts *p, struct perf_totals *out)
 {
 	out->switches = sum(p, SWITCHES);
 	out->migrations = sum(p, MIGRATIONS);

@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* What the judges of the claims share. Each fills in one claim. */
-#ifndef URT_DEMO_CLAIMS_H
-#define URT_DEMO_CLAIMS_H
+/* What is concluded from the measurements. */
+#ifndef URT_DEMO_JUDGE_H
+#define URT_DEMO_JUDGE_H
 
-#include "../demo.h"
+#include "../results.h"
+
+/* Fills in all that is concluded: claims, table, advice, warnings. */
+void demo_judge(struct demo *);
+/* --assert: 0, EXIT_BAD (nonsense) or EXIT_ASSERT (one does not hold), which
+ * was printed. */
+int demo_assert(const struct demo *);
+
+/* ---- its parts ---- */
+
+void judge_table(struct demo *);
+void judge_advice(struct demo *);
+void judge_warnings(struct demo *);
+
+/* ---- the judges of the claims: each fills in one ---- */
 
 /* A figure by a printf-formatted name. */
 void claim_figure(struct demo_claim *, double value, const char *name, ...)
@@ -26,8 +40,5 @@ void judge_cpu_freezes_loops(const struct demo *, struct demo_claim *);
 void judge_uses_all_cpus(const struct demo *, struct demo_claim *);
 void judge_kernel_per_request(const struct demo *, struct demo_claim *);
 void judge_many_sleepers(const struct demo *, struct demo_claim *);
-
-/* Bytes of one unit alone; NaN: not measured. */
-double unit_bytes(const struct demo *, enum unit_kind);
 
 #endif

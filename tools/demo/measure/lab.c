@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/* Opening and closing the laboratory: CPUs, the counter, backends, Redis. */
+#define _GNU_SOURCE
+#include "lab.h"
+#include "../../lib/launch.h"
+#include "../../lib/net.h"
+#include "../../service/backend.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+volatile int demo_stop;
+
+/* The first two CPUs that we may use; -1 if there is only one. */
+static void choose_cpus(struct demo *d)
+{
+	cpu_set_t set;
+	int found = 0;
+
+	d->server_cpu = d->load_cpu = -1;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return;
+	for (int i = 0; i < CPU_SETSIZE && found < 2; i++) {
+		if (!CPU_ISSET(i, &set))
+			continue;
+		if (found++)
+			d->load_cpu = i;
+		else
+			d->server_cpu = i;
+	}
+	if (found < 2)
+		d->server_cpu = d->load_cpu = -1;
+}
+
+static void backend_process(const struct demo *d, pid_t parent, const int *fds,
+			    uint64_t *waiting)
+{
+	cpu_set_t set;
+	long allowed;
+
+	launch_die_with(parent);
+	signal(SIGINT, SIG_IGN);
+	if (!net_need_descriptors(1 << 20, &allowed))
+		net_need_descriptors(allowed, &allowed);
+	CPU_ZERO(&set);
+	CPU_SET(d->load_cpu, &set);
+	if (d->load_cpu >= 0)
+		sched_setaffinity(0, sizeof(set), &set);
+	backend_serve(fds, waiting);
+}
+
+static bool backend_start(const struct demo *d, struct demo_backend *b)
+{
+	int fds[BACKEND_ADDRESSES];
+	pid_t parent = getpid();
+
+	b->waiting = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (b->waiting == MAP_FAILED)
+		return !fail("out of memory");
+	if (!backend_listen(&b->port, fds))
+		return false;
+	b->pid = fork();
+	if (!b->pid)
+		backend_process(d, parent, fds, b->waiting);
+	for (int i = 0; i < BACKEND_ADDRESSES; i++)
+		close(fds[i]);
+	return b->pid > 0 ||
+	       !fail("cannot start the backend: %s", strerror(errno));
+}
+
+const struct demo_backend *lab_backend(struct lab *lab, unsigned nth)
+{
+	struct demo_backend *b = &lab->backend[nth];
+
+	if (b->pid <= 0 && !backend_start(lab->demo, b))
+		return NULL;
+	return b;
+}
+
+static void stop_backends(struct lab *lab)
+{
+	for (unsigned i = 0; i < DEMO_FLEET_MAX; i++) {
+		if (lab->backend[i].pid <= 0)
+			continue;
+		kill(lab->backend[i].pid, SIGKILL);
+		waitpid(lab->backend[i].pid, NULL, 0);
+	}
+}
+
+void lab_stop_counting(struct lab *lab)
+{
+	counter_close(lab->counter);
+	lab->counter = NULL;
+}
+
+bool lab_open(struct lab *lab, struct demo *d)
+{
+	*lab = (struct lab){ .demo = d };
+	demo_look_at_host(&d->host);
+	choose_cpus(d);
+	lab->counter = counter_open(d->why_no_bpf, sizeof(d->why_no_bpf));
+	d->counted = lab->counter;
+	return lab_backend(lab, 0) && lab_redis(lab);
+}
+
+void lab_close(struct lab *lab)
+{
+	lab_stop_counting(lab);
+	stop_backends(lab);
+	lab_redis_stop(lab);
+}

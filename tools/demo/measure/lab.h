@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The laboratory: what lives while the experiment runs and is no result. The
+ * measurements, one file each, fill in their results and decide nothing.
+ */
+#ifndef URT_DEMO_LAB_H
+#define URT_DEMO_LAB_H
+
+#include "../results.h"
+#include "../../lib/tool.h"
+#include <sys/types.h>
+
+#define DEMO_FLEET_MAX 16 /* servers at a time (hold.c) */
+
+/* A process that all waits of one server at a time go to. */
+struct demo_backend {
+	pid_t pid; /* 0: not running */
+	int port;
+	uint64_t *waiting; /* requests that wait in it; shared with it */
+};
+
+struct lab {
+	struct demo *demo;	 /* the results */
+	struct counter *counter; /* while counting; or NULL */
+	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
+	pid_t redis;	/* started by us; 0: none */
+	bool use_redis; /* by the server that is started next */
+};
+
+extern volatile int demo_stop; /* set by SIGINT and SIGTERM */
+
+/* Looks at the machine, starts the counter, a backend and Redis as the options
+ * say. False: it cannot, which was printed. */
+bool lab_open(struct lab *, struct demo *);
+void lab_close(struct lab *);
+
+/* Takes the BPF programs away, for what they would slow down. */
+void lab_stop_counting(struct lab *);
+
+/* The nth backend, started if it does not run yet. NULL: it cannot, which was
+ * printed. */
+const struct demo_backend *lab_backend(struct lab *, unsigned nth);
+
+/* Redis, if the options ask for it: one that runs, or a new one. False: there
+ * is none, which was printed. lab_redis_stop: ends it if it is ours. */
+bool lab_redis(struct lab *);
+void lab_redis_stop(struct lab *);
+
+void demo_look_at_host(struct demo_host *);
+
+/* One measurement each; the results are appended to or filled in. */
+void demo_measure_row(struct lab *, struct demo_row *);
+void demo_measure_hold(struct lab *, struct demo_hold *);
+void demo_measure_burst(struct lab *, struct demo_burst *);
+void demo_measure_scale(struct lab *, struct demo_scale *);
+void demo_measure_unit(struct lab *, enum unit_kind, long n);
+
+/*
+ * Fill in costs: the counts of claim 1; and the times of claim 2, to be called
+ * when no BPF program is attached, which only the kernel's switches would pay.
+ */
+void demo_count_switches(struct lab *);
+void demo_time_switches(struct lab *);
+
+/* What is measured in a process of its own: `urt demo part NAME N`. */
+int demo_part(int argc, char **argv);
+
+#endif

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef URT_DEMO_OPTIONS_H
+#define URT_DEMO_OPTIONS_H
+
+#include "results.h"
+
+/* False: they are wrong, which was printed. --help ends the program. */
+bool demo_parse(int argc, char **argv, struct demo_options *);
+
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/* Looking at results: which one, medians, figures per request, names. */
+#define _GNU_SOURCE
+#include "results.h"
+#include "../lib/tool.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const demo_status_names[] = { "ok", "skipped", "failed",
+					  "not run" };
+const char *const demo_verdict_names[] = { "holds", "does not hold",
+					   "not measured" };
+
+const char *const demo_unit_names[] = {
+	[UNIT_THREAD] = "thread",	[UNIT_COROUTINE] = "coroutine",
+	[UNIT_PROMISE] = "promise",	[UNIT_TIMER] = "timer promise",
+	[UNIT_GOROUTINE] = "goroutine",
+};
+
+bool demo_wants(const struct demo *d, int claim)
+{
+	return !d->options.only || d->options.only >> claim & 1;
+}
+
+/* ---- one of many ---- */
+
+const struct demo_row *demo_row(const struct demo *d, const struct model *model,
+				const char *path, long connections)
+{
+	const struct demo_row *best = NULL;
+
+	for (unsigned i = 0; i < d->nr_rows; i++) {
+		const struct demo_row *r = &d->row[i];
+		size_t len = strcspn(r->path, "?");
+
+		if (!demo_ok(&r->outcome) || !r->nr_rounds ||
+		    r->model != model || strlen(path) != len ||
+		    strncmp(r->path, path, len))
+			continue;
+		if (connections ? r->connections == connections
+				: !best || r->connections > best->connections)
+			best = r;
+	}
+	return best;
+}
+
+const struct demo_hold *demo_hold(const struct demo *d,
+				  const struct model *model, long wanted)
+{
+	const struct demo_hold *best = NULL;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (!demo_ok(&h->outcome) || h->model != model)
+			continue;
+		if (wanted ? h->wanted == wanted
+			   : !best || h->wanted > best->wanted)
+			best = h;
+	}
+	return best;
+}
+
+const struct demo_burst *demo_burst(const struct demo *d,
+				    const struct model *model)
+{
+	for (unsigned i = 0; i < d->nr_bursts; i++)
+		if (demo_ok(&d->burst[i].outcome) && d->burst[i].model == model)
+			return &d->burst[i];
+	return NULL;
+}
+
+const struct demo_scale *demo_scale(const struct demo *d,
+				    const struct model *model)
+{
+	for (unsigned i = 0; i < d->nr_scales; i++)
+		if (demo_ok(&d->scale[i].outcome) && d->scale[i].nr_rounds &&
+		    d->scale[i].model == model)
+			return &d->scale[i];
+	return NULL;
+}
+
+/* ---- figures ---- */
+
+static double sample_field(const struct demo_row *r, unsigned i, size_t offset)
+{
+	return *(const double *)((const char *)&r->round[i] + offset);
+}
+
+double demo_median(const struct demo_row *r, size_t offset)
+{
+	double v[DEMO_ROUNDS_MAX];
+
+	if (!r->nr_rounds)
+		return NAN;
+	for (unsigned i = 0; i < r->nr_rounds; i++)
+		v[i] = sample_field(r, i, offset);
+	sort_doubles(v, r->nr_rounds);
+	return (v[(r->nr_rounds - 1) / 2] + v[r->nr_rounds / 2]) / 2;
+}
+
+double demo_spread(const struct demo_row *r, size_t offset)
+{
+	double middle = demo_median(r, offset), most = 0;
+
+	if (r->nr_rounds < 2)
+		return NAN;
+	for (unsigned i = 0; i < r->nr_rounds; i++)
+		most = fmax(most, fabs(sample_field(r, i, offset) - middle));
+	return most / middle;
+}
+
+struct demo_per_request demo_per_request(const struct demo_row *r)
+{
+	struct demo_per_request p;
+	double n = r->requests;
+	uint64_t voluntary = 0, involuntary = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++) {
+		voluntary += r->counts.class[i].voluntary;
+		involuntary += r->counts.class[i].involuntary;
+	}
+	if (!r->has_counts) {
+		/* /proc knows the main thread's only: right for one thread. */
+		bool whole = r->threads == 1;
+
+		p.voluntary = whole ? r->nvcsw / n : NAN;
+		p.involuntary = whole ? r->nivcsw / n : NAN;
+		p.syscalls = p.uring_ops = NAN;
+	} else {
+		p.voluntary = voluntary / n;
+		p.involuntary = involuntary / n;
+		p.syscalls = counts_syscalls(&r->counts) / n;
+		p.uring_ops = counts_submitted(&r->counts) / n;
+	}
+	p.switches = p.voluntary + p.involuntary;
+	p.user_switches = r->has_user ? user_stats_get(&r->user, "switches") / n
+			  : r->told_requests > 0 ? r->told / r->told_requests
+						 : NAN;
+	p.cpu_ns = r->cpu_ns / n;
+	return p;
+}
+
+char *demo_user_note(const struct demo *d)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		abort();
+	fputs("in user space, by each runtime's own count", f);
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (d->options.model[i]->switches_are)
+			fprintf(f, "; %s: %s", d->options.model[i]->name,
+				d->options.model[i]->switches_are);
+	fclose(f);
+	return text;
+}
+
+const char *demo_user_switches(const struct demo_row *r)
+{
+	const struct model *m = r->model;
+	bool got = r->has_user || r->told_requests > 0;
+
+	return got && m->switches_are ? m->switches_are : m->no_switches;
+}
+
+static double median(double *v, unsigned n)
+{
+	sort_doubles(v, n);
+	return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+double demo_scale_median(const struct demo_scale *m, bool all)
+{
+	double v[DEMO_ROUNDS_MAX];
+
+	memcpy(v, all ? m->all : m->one, sizeof(v));
+	return m->nr_rounds ? median(v, m->nr_rounds) : NAN;
+}
+
+double demo_speedup(const struct demo_scale *m)
+{
+	double v[DEMO_ROUNDS_MAX];
+
+	if (!m || !m->nr_rounds)
+		return NAN;
+	for (unsigned i = 0; i < m->nr_rounds; i++)
+		v[i] = m->all[i] / m->one[i];
+	return median(v, m->nr_rounds);
+}
+
+double demo_unit_bytes(const struct demo *d, enum unit_kind kind)
+{
+	const struct demo_unit *u = &d->unit[kind];
+	double bytes = u->process_bytes;
+
+	if (!demo_ok(&u->outcome) || !u->count)
+		return NAN;
+	if (!isnan(u->heap_bytes))
+		bytes = u->heap_bytes;
+	if (!isnan(u->kernel_bytes))
+		bytes += u->kernel_bytes;
+	return bytes / u->count;
+}
+
+const char *demo_versions(const struct demo_host *h, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < nr_languages && len < size; i++)
+		if (languages[i].version)
+			len += snprintf(buf + len, size - len, "%s%s %s",
+					len ? "; " : "", languages[i].name,
+					*h->language[i] ? h->language[i]
+							: "not installed");
+	return buf;
+}

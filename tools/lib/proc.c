@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/* Reading the small text files of /proc and /sys; see proc.h for what each
+ * function promises. */
+#define _GNU_SOURCE
+#include "proc.h"
+#include "tool.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE 4096
+
+bool proc_line(const char *path, char *buf, size_t size)
+{
+	return proc_field(path, "", buf, size);
+}
+
+bool proc_field(const char *path, const char *field, char *buf, size_t size)
+{
+	char line[LINE];
+	bool found = false;
+	FILE *f = fopen(path, "re");
+
+	buf[0] = '\0';
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		const char *value = line + strlen(field);
+
+		if (strncmp(line, field, strlen(field)))
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(buf, size, "%s", value + strspn(value, " \t"));
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+long proc_field_number(const char *path, const char *field, int base,
+		       long otherwise)
+{
+	char text[64], *end;
+	long n;
+
+	if (!proc_field(path, field, text, sizeof(text)))
+		return otherwise;
+	n = strtol(text, &end, base);
+	return end == text ? otherwise : n;
+}
+
+long proc_number(const char *path, long otherwise)
+{
+	return proc_field_number(path, "", 10, otherwise);
+}
+
+long proc_status(pid_t pid, const char *field)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return proc_field_number(path, field, 10, 0);
+}
+
+long proc_meminfo(const char *field)
+{
+	return proc_field_number("/proc/meminfo", field, 10, 0) * 1024;
+}
+
+bool proc_has(const char *path, const char *what)
+{
+	char line[LINE];
+	bool has = false;
+	FILE *f = fopen(path, "re");
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = strstr(line, what);
+	if (f)
+		fclose(f);
+	return has;
+}
+
+long proc_lines(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long n = 0;
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void thread_switches(const char *path, uint64_t *v, uint64_t *n)
+{
+	unsigned long count;
+	char line[LINE];
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "voluntary_ctxt_switches: %lu", &count) == 1)
+			*v += count;
+		else if (sscanf(line, "nonvoluntary_ctxt_switches: %lu",
+				&count) == 1)
+			*n += count;
+	}
+	if (f)
+		fclose(f);
+}
+
+bool proc_switches(pid_t pid, uint64_t *voluntary, uint64_t *involuntary)
+{
+	char path[300];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	if (!d)
+		return false;
+	*voluntary = *involuntary = 0;
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid,
+			 e->d_name);
+		thread_switches(path, voluntary, involuntary);
+	}
+	closedir(d);
+	return true;
+}
+
+bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
+{
+	char path[64], line[1024], *p;
+	unsigned long user, sys;
+	long hz = sysconf(_SC_CLK_TCK);
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	/* The name before it may hold anything. */
+	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')) ||
+	    sscanf(p + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+		   &user, &sys) != 2)
+		return false;
+	*user_ns = user * NS_PER_S / hz;
+	*system_ns = sys * NS_PER_S / hz;
+	return true;
+}
+
+bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/cpu.stat", directory);
+	*user_ns = proc_field_number(path, "user_usec", 10, -1) * 1000;
+	*system_ns = proc_field_number(path, "system_usec", 10, -1) * 1000;
+	return *user_ns >= 0 && *system_ns >= 0;
+}

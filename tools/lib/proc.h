@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading the small text files of /proc and /sys: the only place that does. */
+#ifndef URT_PROC_H
+#define URT_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The first line of a file, without its end. False: there is none. */
+bool proc_line(const char *path, char *buf, size_t size);
+
+/*
+ * What stands behind `field` in the first line that begins with it ("VmRSS:"),
+ * without the blanks before it. False: there is no such line, and buf is "".
+ */
+bool proc_field(const char *path, const char *field, char *buf, size_t size);
+
+/* The number that a file begins with, or that stands behind the field, in base
+ * 10 or 16; `otherwise` where there is none. */
+long proc_number(const char *path, long otherwise);
+long proc_field_number(const char *path, const char *field, int base,
+		       long otherwise);
+
+/* The same of /proc/PID/status and /proc/meminfo (in bytes); 0: none. */
+long proc_status(pid_t pid, const char *field);
+long proc_meminfo(const char *field);
+
+/* Whether a line of the file contains the words. */
+bool proc_has(const char *path, const char *what);
+
+/* Lines in the file; 0: it cannot be read. */
+long proc_lines(const char *path);
+
+/* Switches of all threads that the process has now. False: it is gone. */
+bool proc_switches(pid_t, uint64_t *voluntary, uint64_t *involuntary);
+
+/* CPU time of a process, from its beginning. False: it is gone. */
+bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
+
+/* The same of a cgroup, by its directory. */
+bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns);
+
+#endif

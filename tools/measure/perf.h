@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel counts of a process without BPF: perf events. */
+#ifndef URT_PERF_H
+#define URT_PERF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* By perf events, where BPF cannot be had; -1: not this one either. */
+struct perf_totals {
+	int64_t switches, migrations, faults, syscalls, submitted, completed;
+};
+
+struct perf_counts;
+
+/*
+ * Counters of a process's threads and of what they start; pid 0: of all CPUs.
+ * at_exec: from its next exec on. Adds to *p, which begins as NULL; false: not
+ * possible, and why says so.
+ */
+bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
+	       size_t why_size);
+void perf_read(const struct perf_counts *, struct perf_totals *);
+void perf_close(struct perf_counts *);
+
+#endif
