@@ -223,6 +223,8 @@ static __always_inline void last_switch(struct task_struct *t, u32 class,
 	u32 pid = t->pid;
 
 	c->ended++;
+	if (st->command)
+		__sync_fetch_and_sub(&command_threads, 1);
 	if (want_threads && st->thread) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -352,6 +354,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	if (!start_tgid || tgid_of(p) != start_tgid || !c)
 		return 0;
 	start_tgid = 0;
+	command_tgid = p->tgid;
 	task_add(p, false);
 	st = task_find(p);
 	if (st)

@@ -72,7 +72,8 @@ struct urt_task {
 	__u64 nvcsw, nivcsw; /* the kernel's counters when last looked at */
 	__u64 in_ns, out_ns; /* last switched in, out; 0: not known */
 	__u32 thread;	     /* its slot of struct urt_thread; 0: none */
-	__u32 fresh;	     /* found running: the first growth is not ours */
+	__u16 fresh;	     /* found running: the first growth is not ours */
+	__u16 command;	     /* of a process that the tool was given */
 };
 
 enum urt_thread_state {

@@ -85,6 +85,17 @@ unsigned long long cgroup_id = 0; /* all in it and below; 0: none */
 unsigned long long lost = 0;
 unsigned int next_thread = 0;
 
+/* Of the processes that the tool was given (the one it started, or attached
+ * to): threads that have not made their last switch. */
+int command_tgid = 0; /* in the first namespace; 0: none was started */
+int command_threads = 0;
+
+static __always_inline bool is_command(struct task_struct *t)
+{
+	return t->tgid == command_tgid ||
+	       (attach_tgid && tgid_of(t) == attach_tgid);
+}
+
 static __always_inline struct urt_counts *counts_of(u32 class)
 {
 	u32 i = bpf_get_smp_processor_id() * URT_CLASSES + class;
@@ -148,6 +159,7 @@ static __always_inline struct urt_task first_look(struct task_struct *t,
 	first.nvcsw = t->nvcsw;
 	first.nivcsw = t->nivcsw;
 	first.thread = thread_take(t, class);
+	first.command = class == URT_CLASS_APP && is_command(t);
 	return first;
 }
 
@@ -172,6 +184,8 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 		return;
 	}
 	c->tasks++;
+	if (first.command)
+		__sync_fetch_and_add(&command_threads, 1);
 }
 
 /* Of an io_uring thread, by its name: iou-wrk-PID or iou-sqp-PID. */

@@ -69,16 +69,22 @@ static UNUSED bool have_bpf(void)
 			SKIP("no BPF here: `urt doctor` says why"); \
 	} while (0)
 
-/* One line that says what to do, and exit code 1. */
-static UNUSED void refuses(const char *command, const char *says)
+/* One line that says what to do, and that exit code. */
+static UNUSED void refuses_by(int expected, const char *command,
+			      const char *says)
 {
 	int code = sh("%s 2>&1 >/dev/null", command);
 
-	ck_assert_msg(code == 1, "%s: exit code %d", command, code);
+	ck_assert_msg(code == expected, "%s: exit code %d", command, code);
 	ck_assert_msg(strstr(text, says), "%s: %s", command, text);
 	ck_assert_msg(strlen(text) &&
 			      strchr(text, '\n') == text + strlen(text) - 1,
 		      "%s: not one line: %s", command, text);
+}
+
+static UNUSED void refuses(const char *command, const char *says)
+{
+	refuses_by(1, command, says);
 }
 
 #endif

@@ -39,7 +39,7 @@ START_TEST(compare_refuses_what_it_cannot_compare)
 {
 	refuses("./urt compare -- true", "two commands");
 	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
-	refuses("./urt compare -r 1 -- true -- /no/such", "cannot run");
+	refuses_by(127, "./urt compare -r 1 -- true -- /no/such", "cannot run");
 	refuses("./urt compare -r x -- true -- true", "not a number");
 }
 END_TEST

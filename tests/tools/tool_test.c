@@ -237,7 +237,9 @@ START_TEST(bad_input_is_refused_with_advice)
 	refuses("./urt stat -p 99999999 ", "not a number from");
 	refuses("./urt stat -p 4194300", "no process has the PID");
 	refuses("./urt stat -p abc", "not a number");
-	refuses("./urt stat -- /no/such/program", "cannot run");
+	refuses_by(127, "./urt stat -- /no/such/program", "cannot run");
+	refuses_by(126, "./urt stat -- /tmp", "cannot run");
+	refuses("./urt stat --user nobody-at-all -- true", "no user");
 	refuses("./urt stat -o /no/such/file -- true", "cannot write");
 	refuses("./urt serve nonsense", "no such model");
 	refuses("./urt serve", "name one model");

@@ -10,6 +10,7 @@
  * the interval holds 0, the difference may be chance, and is marked so.
  */
 #define _GNU_SOURCE
+#include "../lib/output.h"
 #include "../stat/stat.h"
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,7 @@ struct runs {
 	unsigned names;
 	double *value[2]; /* [name * RUNS_MAX + run]; NAN: could not be had */
 	int side;	  /* being added */
+	int code;	  /* our exit code, where something went wrong */
 	const struct stat_result *result;
 };
 
@@ -99,11 +101,13 @@ static bool run_once(struct runs *r, struct side *side, int which,
 {
 	static struct stat_result result;
 
-	if (stat_measure(&side->options, &result, NULL, NULL, stopped))
+	r->code = stat_measure(&side->options, &result, NULL, NULL, stopped);
+	if (r->code)
 		return false;
 	if (result.exit_code && !*stopped)
-		fail("\"%s\" ended with exit status %d: nothing to compare",
-		     side->options.command[0], result.exit_code);
+		r->code = fail(
+			"\"%s\" ended with exit status %d: nothing to compare",
+			side->options.command[0], result.exit_code);
 	r->side = which;
 	r->result = &result;
 	stat_each_figure(&result, add_figure, r);
@@ -120,6 +124,7 @@ static bool run_all(struct runs *r, struct side side[2], long runs)
 	for (r->n = 0; r->n < runs; r->n++) {
 		int first = r->n & 1; /* who begins, in turn */
 
+		side[!first].options.last = r->n + 1 == runs;
 		if (!run_once(r, &side[first], first, &stopped) ||
 		    !run_once(r, &side[!first], !first, &stopped))
 			return stopped && r->n;
@@ -315,6 +320,7 @@ int cmd_compare(int argc, char **argv)
 		{ 0 },
 	};
 	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
+	static struct launch_user user;
 	struct side side[2];
 	struct runs *r;
 	bool json = false, all = false, ok;
@@ -350,11 +356,13 @@ int cmd_compare(int argc, char **argv)
 			return fail("`urt compare --help` lists the options");
 		}
 	}
+	if (launch_user_find(NULL, &user))
+		o.user = &user;
 	side[0].options = side[1].options = o;
 	if (!split(argv, optind, argc, side))
 		return fail("compare: give two commands: -- A ... -- B ...");
-	if (o.out && !(out = fopen(o.out, "we")))
-		return fail("cannot write %s: %s", o.out, strerror(errno));
+	if (o.out && !(out = output_open(o.out)))
+		return EXIT_BAD;
 	r = runs_new();
 	if (!r)
 		return fail("out of memory");
@@ -367,5 +375,5 @@ int cmd_compare(int argc, char **argv)
 		return fail("cannot write the result: %s", strerror(errno));
 	free(r->value[0]);
 	free(r->value[1]);
-	return ok ? 0 : EXIT_BAD;
+	return ok ? 0 : r->code ? r->code : EXIT_BAD;
 }

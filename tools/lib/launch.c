@@ -2,12 +2,18 @@
 /* The gate before exec; see launch.h. */
 #define _GNU_SOURCE
 #include "launch.h"
+#include "tool.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,38 +24,72 @@ void launch_die_with(pid_t parent)
 		_exit(1);
 }
 
-static void child(pid_t parent, char *const argv[], const sigset_t *mask,
-		  int cpu, int stdout_fd, int gate, int failed)
+/* ---- as somebody else ---- */
+
+bool launch_user_find(const char *name, struct launch_user *u)
+{
+	const char *text = name ? name : secure_getenv("SUDO_UID");
+	struct passwd *p;
+	char *end;
+	long uid;
+
+	if (!text || (!name && geteuid()))
+		return false;
+	uid = strtol(text, &end, 10);
+	p = end > text && !*end ? getpwuid(uid) : name ? getpwnam(name) : NULL;
+	if (!p) {
+		if (name)
+			fail("--user: there is no user \"%s\"", name);
+		return false;
+	}
+	*u = (struct launch_user){ .uid = p->pw_uid, .gid = p->pw_gid };
+	snprintf(u->name, sizeof(u->name), "%s", p->pw_name);
+	snprintf(u->home, sizeof(u->home), "%s", p->pw_dir);
+	snprintf(u->shell, sizeof(u->shell), "%s", p->pw_shell);
+	return true;
+}
+
+/* 0 or errno. */
+static int become(const struct launch_user *u)
+{
+	if (u->uid == getuid() && u->uid == geteuid())
+		return 0;
+	if (initgroups(u->name, u->gid) || setresgid(u->gid, u->gid, u->gid) ||
+	    setresuid(u->uid, u->uid, u->uid))
+		return errno;
+	setenv("HOME", u->home, 1);
+	setenv("USER", u->name, 1);
+	setenv("LOGNAME", u->name, 1);
+	setenv("SHELL", u->shell, 1);
+	return 0;
+}
+
+/* ---- the gate ---- */
+
+static void wait_and_exec(const struct launch *l, char *const argv[], int err)
 {
 	char go;
-	int err;
 
-	launch_die_with(parent);
-	if (mask)
-		sigprocmask(SIG_SETMASK, mask, NULL);
-	if (cpu >= 0) {
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
-		sched_setaffinity(0, sizeof(set), &set);
-	}
-	if (stdout_fd >= 0)
-		dup2(stdout_fd, STDOUT_FILENO);
-	if (read(gate, &go, 1) != 1)
+	if (read(l->gate, &go, 1) != 1)
 		_exit(127);
-	execvp(argv[0], argv);
-	err = errno;
-	if (write(failed, &err, sizeof(err)) < 0)
+	if (!err) {
+		execvp(argv[0], argv);
+		err = errno;
+	}
+	if (write(l->failed, &err, sizeof(err)) < 0)
 		_exit(126);
 	_exit(127);
 }
 
-int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
-	   int stdout_fd)
+int launch_exit_code(int err)
+{
+	return err == -ENOENT || err == -ENOTDIR ? 127 : 126;
+}
+
+/* A fork whose child has its ends of the pipes. 0 in it, < 0: failed. */
+static pid_t fork_at_gate(struct launch *l)
 {
 	int gate[2], failed[2];
-	pid_t parent;
 
 	if (pipe2(gate, O_CLOEXEC))
 		return -errno;
@@ -58,21 +98,51 @@ int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
 		close(gate[1]);
 		return -errno;
 	}
-	parent = getpid();
 	l->pid = fork();
-	if (!l->pid) {
-		close(gate[1]);
-		child(parent, argv, mask, cpu, stdout_fd, gate[0], failed[1]);
-	}
-	close(gate[0]);
-	close(failed[1]);
-	l->gate = gate[1];
-	l->failed = failed[0];
-	if (l->pid > 0)
-		return 0;
+	l->gate = gate[!!l->pid];
+	l->failed = failed[!l->pid];
+	close(gate[!l->pid]);
+	close(failed[!!l->pid]);
+	if (l->pid >= 0)
+		return l->pid;
 	close(l->gate);
 	close(l->failed);
 	return -EAGAIN;
+}
+
+int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
+	   int stdout_fd)
+{
+	pid_t parent = getpid(), pid = fork_at_gate(l);
+	cpu_set_t set;
+
+	if (pid)
+		return pid < 0 ? pid : 0;
+	launch_die_with(parent);
+	if (mask)
+		sigprocmask(SIG_SETMASK, mask, NULL);
+	CPU_ZERO(&set);
+	if (cpu >= 0) {
+		CPU_SET(cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set);
+	}
+	if (stdout_fd >= 0)
+		dup2(stdout_fd, STDOUT_FILENO);
+	wait_and_exec(l, argv, 0);
+	return 0;
+}
+
+int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
+		   const struct launch_user *user)
+{
+	pid_t pid = fork_at_gate(l);
+
+	if (pid)
+		return pid < 0 ? pid : 0;
+	if (mask)
+		sigprocmask(SIG_SETMASK, mask, NULL);
+	wait_and_exec(l, argv, user ? become(user) : 0);
+	return 0;
 }
 
 int launch_go(struct launch *l)
@@ -119,4 +189,21 @@ int launch_read(struct launch *l, int out, char *buf, size_t size)
 	while (waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return status != 0;
+}
+
+int process_open(pid_t pid)
+{
+	struct pollfd p = { syscall(SYS_pidfd_open, pid, 0), POLLIN, 0 };
+
+	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+		return p.fd;
+	if (p.fd < 0 && (errno == EINVAL || errno == ENOENT))
+		fail("%d is a thread: give the PID of its process", pid);
+	else if (p.fd < 0)
+		fail("no process has the PID %d", pid);
+	else
+		fail("the process %d has ended", pid);
+	if (p.fd >= 0)
+		close(p.fd);
+	return -1;
 }

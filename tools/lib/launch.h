@@ -4,6 +4,7 @@
 #define URT_LAUNCH_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -12,6 +13,21 @@ struct launch {
 	int gate;   /* written to let it go */
 	int failed; /* tells why exec failed; closed by a successful exec */
 };
+
+struct launch_user {
+	uid_t uid;
+	gid_t gid;
+	char name[64], home[256], shell[256];
+};
+
+/*
+ * A user by name or number; or, for NULL, the one who called sudo. False: there
+ * is none; of a given one, it was said.
+ */
+bool launch_user_find(const char *name, struct launch_user *);
+
+/* As env(1) has it: 127, there is no such command; 126, it cannot be run. */
+int launch_exit_code(int err);
 
 /*
  * Forks a child that waits at the gate. mask: its blocked signals, or NULL:
@@ -31,6 +47,17 @@ int launch_go(struct launch *);
  */
 int launch_piped(struct launch *, char *const argv[], int cpu, int *out);
 int launch_read(struct launch *, int out, char *buf, size_t size);
+
+/*
+ * The same for a command of the user's: it goes on when this process is killed,
+ * and runs as that user (NULL: as this process).
+ */
+int launch_command(struct launch *, char *const argv[], const sigset_t *mask,
+		   const struct launch_user *);
+
+/* A descriptor of the process, if it is one and has not ended; else -1, and it
+ * was said why. */
+int process_open(pid_t pid);
 
 /* In a child: it dies when parent does, also if that has happened already. */
 void launch_die_with(pid_t parent);

@@ -475,11 +475,27 @@ uint64_t counts_punted(const struct counts *c)
 	return n;
 }
 
-bool counts_all_ended(const struct counts *c)
+uint64_t counts_not_ended(const struct counts *c)
 {
 	const struct urt_counts *app = &c->class[URT_CLASS_APP];
 
-	return app->ended >= app->tasks;
+	return app->ended < app->tasks ? app->tasks - app->ended : 0;
+}
+
+bool counter_all_ended(struct counter *c)
+{
+	static struct counts now;
+
+	if (!c)
+		return true;
+	counter_read(c, &now);
+	return !counts_not_ended(&now);
+}
+
+bool counter_command_ended(struct counter *c)
+{
+	return __atomic_load_n(&c->bpf->bss->command_threads,
+			       __ATOMIC_SEQ_CST) <= 0;
 }
 
 uint64_t counts_completed(const struct counts *c)

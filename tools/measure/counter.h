@@ -72,8 +72,13 @@ void counter_cost(struct counter *, uint64_t *runs, uint64_t *ns);
 void counts_subtract(struct counts *a, const struct counts *b);
 void counts_add(struct counts *a, const struct counts *b);
 
-/* Whether every thread that was counted has made its last switch. */
-bool counts_all_ended(const struct counts *);
+/*
+ * Whether every thread of the program that was started has made its last
+ * switch; whether every thread that was counted has. How many have not.
+ */
+bool counter_command_ended(struct counter *);
+bool counter_all_ended(struct counter *);
+uint64_t counts_not_ended(const struct counts *);
 
 uint64_t counts_switches(const struct counts *, enum urt_class);
 uint64_t counts_syscalls(const struct counts *);

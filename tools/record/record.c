@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE
 #include "../lib/launch.h"
+#include "../lib/output.h"
+#include "../lib/privileges.h"
 #include "record.skel.h"
 #include "timeline.h"
 #include "../lib/tool.h"
@@ -25,6 +27,7 @@
 
 struct options {
 	char **command;
+	const struct launch_user *user; /* whom the command runs as; NULL: us */
 	const char *out;
 	long pid, duration_ms, buffer_mb, max_mb, coroutines;
 	bool all;
@@ -41,6 +44,8 @@ struct recording {
 	struct trace_pages *pages; /* NULL: coroutines are not recorded */
 	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
 	int64_t find_ns;  /* when to look for runs next */
+	int pidfd;	  /* of the process given; or -1 */
+	bool full;	  /* the file has all that it shall have */
 	bool began;	  /* there was something to record */
 };
 
@@ -61,13 +66,20 @@ static const char usage_text[] =
 	"                      it full is dropped, counted and said\n"
 	"      --coroutines N  tracks for so many at a time; default 1000. 0:\n"
 	"                      programs on uring_rt are not told to trace\n"
-	"      --max-size MIB  of the file; default 512. Then it stops\n";
+	"      --max-size MIB  of the file; default 512. Then it stops\n"
+	"      --user NAME     the command runs as that user; by default, under\n"
+	"                      sudo, as the one who called sudo\n"
+	"\n"
+	"The file takes the place of one of that name; a link is not followed. A\n"
+	"second Ctrl-C kills a command that does not end.\n";
 
-static volatile sig_atomic_t stop;
+/* How often we were told to stop: the second time, a command that does not end
+ * is killed. */
+static volatile sig_atomic_t stops;
 
 static void on_signal(int sig)
 {
-	stop = 1;
+	stops++;
 }
 
 static int silent(enum libbpf_print_level level, const char *format,
@@ -266,12 +278,13 @@ static void recording_close(struct recording *r)
 
 /* ---- recording ---- */
 
-static bool room(const struct recording *r, const struct options *o)
+static bool room(struct recording *r, const struct options *o)
 {
 	int64_t size = timeline_size(r->timeline);
 
-	if (size >= 0 && size < (int64_t)o->max_mb << 20)
-		return true;
+	if (r->full || (size >= 0 && size < (int64_t)o->max_mb << 20))
+		return !r->full;
+	r->full = true;
 	if (size >= 0)
 		fprintf(stderr,
 			"urt: the file has %ld MiB (--max-size): stopped\n",
@@ -290,31 +303,47 @@ static bool take(struct recording *r, const struct options *o)
 	return calm && r->events < r->events_max / 2;
 }
 
-/* Until the command ends, the time is over, or we are told to stop. */
+/* Whether what is recorded has ended: the command, or the process given. */
+static bool has_ended(const struct recording *r, pid_t child, int *status)
+{
+	struct pollfd process = { r->pidfd, POLLIN, 0 };
+
+	if (child)
+		return waitpid(child, status, WNOHANG) == child;
+	return r->pidfd >= 0 && poll(&process, 1, 0) > 0;
+}
+
+/*
+ * Until the command ends, the time is over, or we are told to stop. A command
+ * that we ask to end goes on being recorded until it does.
+ */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {
 	struct pollfd events = { ring_buffer__epoll_fd(r->ring), POLLIN, 0 };
 	int64_t end = o->duration_ms ? now_ns() + o->duration_ms * NS_PER_MS
 				     : INT64_MAX;
-	int status = 0;
-	bool ended = false, calm = true;
+	int status = 0, signal_sent = 0;
+	bool calm = true;
 
 	r->began = true;
-	while (!stop && !ended && now_ns() < end && room(r, o)) {
+	while (!has_ended(r, child, &status)) {
+		bool over = stops || now_ns() >= end || !room(r, o);
+		int wanted = stops > 1 ? SIGKILL : SIGTERM;
+
+		if (over && !child)
+			break;
+		if (over && signal_sent != wanted && signal_sent != SIGKILL) {
+			kill(child, wanted);
+			signal_sent = wanted;
+		}
 		poll(&events, 1, calm ? 20 : 1);
-		calm = take(r, o);
-		if (child)
-			ended = waitpid(child, &status, WNOHANG) == child;
-		else if (o->pid)
-			ended = kill(o->pid, 0) && errno == ESRCH;
+		if (!r->full)
+			calm = take(r, o);
 	}
-	if (child && !ended) {
-		kill(child, SIGTERM);
-		waitpid(child, &status, 0);
-		status = 0;
-	}
-	for (int i = 0; i < 2 && room(r, o); i++)
+	for (int i = 0; i < 2 && !r->full; i++)
 		take(r, o);
+	if (signal_sent)
+		return 0;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 				   : WEXITSTATUS(status);
 }
@@ -324,29 +353,31 @@ static int run(struct recording *r, const struct options *o)
 	struct launch l = { 0 };
 	int err;
 
+	if (o->command) {
+		if (r->pages && !trace_pages_launching(r->pages))
+			return fail("cannot make a socket for trace rings: %s",
+				    strerror(errno));
+		err = launch_command(&l, o->command, NULL, o->user);
+		if (err)
+			return fail("cannot start a process: %s",
+				    strerror(-err));
+	}
+	err = o->all || o->pid ? find_running(r, o) : 0;
+	if (err)
+		return fail("cannot record what is running: %s",
+			    strerror(-err));
+	privileges_reduce();
 	if (r->pages)
 		coroutines_read(r, o);
-	if (!o->command) {
-		err = find_running(r, o);
-		return err ? fail("cannot record what is running: %s",
-				  strerror(-err))
-			   : follow(r, o, 0);
-	}
-	if (r->pages && !trace_pages_launching(r->pages))
-		return fail("cannot make a directory for trace rings: %s",
-			    strerror(errno));
-	err = launch(&l, o->command, NULL, -1, -1);
-	if (err)
-		return fail("cannot start a process: %s", strerror(-err));
-	if (o->all || o->pid)
-		err = find_running(r, o);
-	else
+	if (!o->command)
+		return follow(r, o, 0);
+	if (!o->all && !o->pid)
 		r->bpf->bss->start_tgid = l.pid;
+	err = launch_go(&l);
 	if (!err)
-		err = launch_go(&l);
-	return err ? fail("cannot run \"%s\": %s", o->command[0],
-			  strerror(-err))
-		   : follow(r, o, l.pid);
+		return follow(r, o, l.pid);
+	fail("cannot run \"%s\": %s", o->command[0], strerror(-err));
+	return launch_exit_code(err);
 }
 
 static bool recording_begin(struct recording *r, FILE *f,
@@ -398,16 +429,20 @@ static int recording_end(struct recording *r, FILE *f, const struct options *o,
 static int record(const struct options *o)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct recording r = { 0 };
-	FILE *f = fopen(o->out, "we");
+	struct recording r = { .pidfd = -1 };
+	FILE *f;
 	int code, err;
 
+	if (o->pid && (r.pidfd = process_open(o->pid)) < 0)
+		return EXIT_BAD;
+	f = output_open(o->out);
 	if (!f)
-		return fail("cannot write %s: %s", o->out, strerror(errno));
+		return EXIT_BAD;
 	if (!recording_begin(&r, f, o))
 		return fail("out of memory");
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	err = recording_open(&r, o);
 	if (err)
 		code = fail("recording needs BPF: %s (`urt doctor` says how to "
@@ -416,6 +451,16 @@ static int record(const struct options *o)
 	else
 		code = run(&r, o);
 	return recording_end(&r, f, o, code);
+}
+
+/* False: there is no such user, and it was said. */
+static bool ok_user(const char *name, struct options *o)
+{
+	static struct launch_user user;
+
+	if (launch_user_find(name, &user))
+		o->user = &user;
+	return !name || o->user;
 }
 
 int cmd_record(int argc, char **argv)
@@ -428,6 +473,7 @@ int cmd_record(int argc, char **argv)
 		{ "buffer", required_argument, NULL, 'b' },
 		{ "max-size", required_argument, NULL, 'm' },
 		{ "coroutines", required_argument, NULL, 'c' },
+		{ "user", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -435,6 +481,7 @@ int cmd_record(int argc, char **argv)
 			     .buffer_mb = 8,
 			     .max_mb = 512,
 			     .coroutines = 1000 };
+	const char *user = NULL;
 	bool ok = true;
 	int opt;
 
@@ -446,6 +493,8 @@ int cmd_record(int argc, char **argv)
 		}
 		if (opt == 'o')
 			o.out = optarg;
+		else if (opt == 'u')
+			user = optarg;
 		else if (opt == 'a')
 			o.all = true;
 		else if (opt == 'p')
@@ -471,7 +520,7 @@ int cmd_record(int argc, char **argv)
 		o.command = argv + optind;
 	if (!o.command && !o.pid && !o.all)
 		return fail("record: give a command after --, -p PID or -a");
-	if (o.pid && kill(o.pid, 0) && errno == ESRCH)
-		return fail("no process has the PID %ld", o.pid);
+	if (!ok_user(user, &o))
+		return EXIT_BAD;
 	return record(&o);
 }

@@ -11,6 +11,7 @@
 #include "report.h"
 #include "perfetto.pb-c.h"
 #include "timeline.h"
+#include "../lib/text.h"
 #include "../lib/tool.h"
 #include <errno.h>
 #include <getopt.h>
@@ -71,6 +72,12 @@ static struct report_sum *sum_of(struct report *r, const struct report_track *t)
 
 /* ---- reading ---- */
 
+/* A file may be anybody's. */
+static void keep_name(char to[REPORT_NAME], const char *name)
+{
+	text_copy(to, REPORT_NAME, name, REPORT_NAME - 1);
+}
+
 static void describe(struct report *r, const Urt__TrackDescriptor *d)
 {
 	struct report_track *t = track_of(r, d->uuid);
@@ -83,7 +90,8 @@ static void describe(struct report *r, const Urt__TrackDescriptor *d)
 			 d->thread->thread_name ? d->thread->thread_name : "",
 			 d->thread->tid);
 	else if (d->name)
-		snprintf(t->name, REPORT_NAME, "%s", d->name);
+		keep_name(t->name, d->name);
+	text_clean(t->name);
 }
 
 static const Urt__DebugAnnotation *note(const Urt__TrackEvent *e,
@@ -132,7 +140,7 @@ static void keep_wait(struct report *r, const struct report_track *t,
 		return;
 	snprintf(s.who, REPORT_NAME, "%s", t->name);
 	snprintf(s.what, REPORT_NAME, "%s", t->open);
-	snprintf(s.by, REPORT_NAME, "%s", by ? by : "");
+	keep_name(s.by, by ? by : "");
 	keep_stall(t->kind == REPORT_THREAD ? r->stall : r->coro_stall, &s);
 }
 
@@ -167,10 +175,10 @@ static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
 	bool runs = is(e, TIMELINE_CORO_RUN);
 
 	if (is(e, TIMELINE_LIFE)) {
-		snprintf(t->name, REPORT_NAME, "%s", name);
+		keep_name(t->name, name);
 		return;
 	}
-	snprintf(t->open, REPORT_NAME, "%s", name);
+	keep_name(t->open, name);
 	t->since_ns = ns;
 	if (is(e, TIMELINE_CORO_WAIT))
 		t->kind = REPORT_CORO;

@@ -14,6 +14,7 @@
 #include "timeline.h"
 #include "timeline_coro.h"
 #include "timeline_write.h"
+#include "../lib/text.h"
 #include "../lib/tool.h"
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,9 @@ static void name_thread(struct timeline *t, const struct urt_event *e)
 	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
 	Urt__ThreadDescriptor thread = URT__THREAD_DESCRIPTOR__INIT;
 	Urt__ProcessDescriptor process = URT__PROCESS_DESCRIPTOR__INIT;
-	char name[17] = "";
+	char name[17];
 
-	memcpy(name, e->comm, sizeof(e->comm));
+	text_copy(name, sizeof(name), e->comm, sizeof(e->comm));
 	if (e->pid == e->tid) {
 		d.uuid = timeline_process(e->pid);
 		d.process = &process;
@@ -156,7 +157,7 @@ static void woken(struct timeline *t, struct thread *th,
 	th->woken_ns = e->ns;
 	th->woken_by = e->a;
 	th->flow = 0;
-	memcpy(th->waker, e->comm, sizeof(e->comm));
+	text_copy(th->waker, sizeof(th->waker), e->comm, sizeof(e->comm));
 	for (uint32_t i = 0; i < 64 && !by; i++) {
 		struct thread *x = &t->thread[((uint32_t)e->a + i) % THREADS];
 

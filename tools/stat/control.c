@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Commands to a running `urt stat`; see stat_control.h. One command a line. */
+/* Commands to a running `urt stat`; see control.h. One command a line. */
 #define _GNU_SOURCE
 #include "control.h"
 #include "../lib/tool.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,33 +58,74 @@ bool control_open(const char *text, int *control_fd, int *ack_fd)
 	return false;
 }
 
-enum control control_read(int control_fd)
+static enum control command(const char *line)
 {
-	char line[64], c = 0;
-	size_t n = 0;
-	ssize_t got;
+	static const struct {
+		const char *word;
+		enum control command;
+	} words[] = { { "enable", CONTROL_ENABLE },
+		      { "disable", CONTROL_DISABLE },
+		      { "ping", CONTROL_PING },
+		      { "stop", CONTROL_STOP } };
 
-	while ((got = read(control_fd, &c, 1)) == 1 && c != '\n')
-		if (n < sizeof(line) - 1)
-			line[n++] = c;
-	line[n] = '\0';
-	if (!got && !n)
-		return CONTROL_CLOSED;
-	if (!strcmp(line, "enable"))
-		return CONTROL_ENABLE;
-	if (!strcmp(line, "disable"))
-		return CONTROL_DISABLE;
-	if (!strcmp(line, "ping"))
-		return CONTROL_PING;
-	if (!strcmp(line, "stop"))
-		return CONTROL_STOP;
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+		if (!strcmp(line, words[i].word))
+			return words[i].command;
 	fail("--control: \"%s\" is none of enable, disable, ping, stop", line);
-	return CONTROL_NOTHING;
+	return CONTROL_UNKNOWN;
+}
+
+enum control control_add(struct control_line *l, char c)
+{
+	if (c != '\n' && l->n < sizeof(l->text) - 1) {
+		l->text[l->n++] = c;
+		return CONTROL_NONE;
+	}
+	l->too_long |= c != '\n';
+	if (c != '\n')
+		return CONTROL_NONE;
+	if (l->too_long)
+		strcpy(l->text + l->n - 3, "...");
+	else
+		l->text[l->n] = '\0';
+	l->n = 0;
+	l->too_long = false;
+	return command(l->text);
+}
+
+static bool ready(int fd, short what)
+{
+	struct pollfd p = { fd, what, 0 };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Byte by byte, as the descriptor may be shared and must not be made
+ * non-blocking; of a line that is half there, no more is waited for. */
+enum control control_read(int control_fd, struct control_line *l)
+{
+	enum control got = CONTROL_NONE;
+
+	while (got == CONTROL_NONE && ready(control_fd, POLLIN)) {
+		char c;
+		ssize_t n = read(control_fd, &c, 1);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0)
+			return CONTROL_CLOSED;
+		got = control_add(l, c);
+	}
+	return got;
 }
 
 void control_ack(int ack_fd)
 {
-	if (ack_fd >= 0 && write(ack_fd, "ack\n", 4) != 4)
+	if (ack_fd < 0)
+		return;
+	if (!ready(ack_fd, POLLOUT))
+		fail("--control: the answers are not read: one was left out");
+	else if (write(ack_fd, "ack\n", 4) != 4)
 		fail("--control: the answer could not be written: %s",
 		     strerror(errno));
 }

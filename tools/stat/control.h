@@ -4,9 +4,11 @@
 #define URT_STAT_CONTROL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum control {
-	CONTROL_NOTHING, /* a word that is none of ours; it was said */
+	CONTROL_NONE,	 /* no whole line is there yet */
+	CONTROL_UNKNOWN, /* a word that is none of ours; it was said */
 	CONTROL_ENABLE,
 	CONTROL_DISABLE,
 	CONTROL_PING,
@@ -14,14 +16,26 @@ enum control {
 	CONTROL_CLOSED, /* nobody will write any more */
 };
 
+/* A line as far as it has come. */
+struct control_line {
+	char text[64];
+	size_t n;
+	bool too_long;
+};
+
+/* The command that this byte completes, or CONTROL_NONE. */
+enum control control_add(struct control_line *, char c);
+
 /*
  * "fd:N[,M]" or "fifo:COMMANDS[,ANSWERS]": where commands come from and, or
  * -1, where "ack" goes. False: it is neither, and it was said why.
  */
 bool control_open(const char *text, int *control_fd, int *ack_fd);
 
-/* The next command. */
-enum control control_read(int control_fd);
+/* The next command, without waiting for one. */
+enum control control_read(int control_fd, struct control_line *);
+
+/* Answers, if the other side can take it at once. SIGPIPE must be blocked. */
 void control_ack(int ack_fd);
 
 #endif

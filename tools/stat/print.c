@@ -3,6 +3,7 @@
  * The result of `urt stat` for people, and as values for scripts (-x). Where a
  * figure does not stand on the highest rung, its line says on which.
  */
+#include "../lib/text.h"
 #include "stat.h"
 #include <inttypes.h>
 #include <math.h>
@@ -315,17 +316,27 @@ static void print_threads(FILE *f, const struct stat_result *r)
 		"uring ops", "on CPU ms");
 	for (unsigned i = 0; i < r->threads; i++) {
 		const struct urt_thread *t = &r->thread[i];
-		char pid[16];
+		char pid[16], name[64];
 
 		snprintf(pid, sizeof(pid), "%u", t->tgid);
 		fprintf(f,
-			"  %7s %7u %-16.16s %-8s %10llu %10llu %11llu "
+			"  %7s %7u %-16s %-8s %10llu %10llu %11llu "
 			"%10llu %12.3f\n",
-			t->pid ? pid : "others", t->pid, t->comm,
+			t->pid ? pid : "others", t->pid,
+			text_copy(name, sizeof(name), t->comm, sizeof(t->comm)),
 			stat_class_names[t->class], t->voluntary,
 			t->involuntary, t->syscalls, t->submitted,
 			t->on_cpu_ns / 1e6);
 	}
+}
+
+/* What was typed may be what somebody else named. */
+static void print_word(FILE *f, const char *before, const char *word)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%s", word);
+	fprintf(f, "%s%s", before, text_clean(text));
 }
 
 static void print_title(FILE *f, const struct stat_result *r)
@@ -336,13 +347,13 @@ static void print_title(FILE *f, const struct stat_result *r)
 	if (o->all)
 		fputs(" all processes", f);
 	if (o->cgroup)
-		fprintf(f, " cgroup %s", o->cgroup);
+		print_word(f, " cgroup ", o->cgroup);
 	for (unsigned i = 0; i < o->pids; i++)
 		fprintf(f, " %s%d", i ? "" : "process ", o->pid[i]);
 	if (o->command && (o->all || o->cgroup || o->pids))
 		fputs(" while", f);
 	for (char **a = o->command; a && *a; a++)
-		fprintf(f, " %s", *a);
+		print_word(f, " ", *a);
 	fprintf(f, "   (source: %s)\n\n", r->source);
 }
 

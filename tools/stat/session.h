@@ -4,6 +4,8 @@
 #define URT_STAT_SESSION_H
 
 #include "../lib/launch.h"
+#include "aide.h"
+#include "control.h"
 #include "stat.h"
 #include "../lib/proc.h"
 #include <signal.h>
@@ -31,7 +33,9 @@ struct session {
 	int status;	     /* of its end */
 	struct rusage usage; /* of its whole life */
 	bool child_ended;
-	bool ending;		       /* we have asked it to end */
+	bool ending;	   /* we have sent it a signal to end */
+	bool asked_to_end; /* somebody has; the next time, it is killed */
+	struct aide *aide; /* NULL: none */
 	struct user_pages *user_pages; /* of what we start */
 	struct user_page *page[STAT_PIDS_MAX];
 	const char *why_no_page;      /* one of them is not to be believed */
@@ -41,7 +45,8 @@ struct session {
 	sigset_t old_mask;
 	bool enabled, was_enabled; /* now; at any time */
 	bool stop, *stopped;
-	int control_fd;		/* or -1: closed by the other side */
+	int control_fd; /* or -1: closed by the other side */
+	struct control_line control_line;
 	struct look base, last; /* of this window; of this interval */
 	struct urt_thread *thread_base;
 	uint64_t proc_nvcsw[STAT_PIDS_MAX]; /* when last seen */
@@ -51,6 +56,26 @@ struct session {
 	int64_t cost_since;  /* ... since */
 	uint64_t runs0, ns0; /* when we began */
 };
+
+#define SESSION_NEVER INT64_MAX
+
+/* ---- windows, intervals, cost (run.c) ---- */
+
+void session_enable(struct session *);
+/* As of that look; NULL: now. */
+void session_disable(struct session *, const struct look *);
+void session_tell_interval(struct session *);
+void session_cost_toggle(struct session *, int64_t now);
+
+/* ---- waiting (wait.c) ---- */
+
+void session_signals_open(struct session *);
+void session_signals_close(struct session *);
+/* For whatever comes next, and does it. */
+void session_wait(struct session *);
+/* The command has ended, or all processes, or we are told to stop. */
+bool session_over(struct session *);
+void session_reap(struct session *);
 
 /* ---- looking at the counts (stat_look.c) ---- */
 
@@ -69,7 +94,10 @@ void session_choose_rung(struct session *);
 bool session_prepare_command(struct session *);
 void session_choose_perf(struct session *); /* the second rung */
 bool session_attach(struct session *);
-bool session_start_command(struct session *);
+/* Counters pages of processes that run already. */
+void session_find_pages(struct session *);
+/* 0 or the exit code. */
+int session_start_command(struct session *);
 int session_pidfd_open(pid_t pid);
 
 #endif

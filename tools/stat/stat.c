@@ -2,11 +2,12 @@
 /*
  * urt stat: counts what a command, running processes, a cgroup or all
  * processes ask of the kernel. What was wanted is read here; measuring is in
- * stat_run.c, names of figures in stat_figures.c.
+ * run.c, names of figures in figures.c.
  */
 #define _GNU_SOURCE
 #include "stat.h"
 #include "control.h"
+#include "../lib/output.h"
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -29,7 +30,11 @@ static const char usage_text[] =
 	"                         what came in each MS milliseconds\n"
 	"  -r, --repeat N         run the command N times: means and spread\n"
 	"      --timeout MS       stop after that; a command by SIGTERM, which is\n"
-	"                         then no failure of its own\n"
+	"                         then no failure of its own; the next Ctrl-C\n"
+	"                         kills one that goes on\n"
+	"      --wait-all         not only for the command: for all it started\n"
+	"      --user NAME        run the command as that user; by default, under\n"
+	"                         sudo, as the one who called sudo\n"
 	"  -D, --delay MS         begin after that; -1: when told by --control\n"
 	"      --control fd:N[,M] | fifo:COMMANDS[,ANSWERS]\n"
 	"                         enable, disable, ping, stop, a line each\n"
@@ -70,6 +75,8 @@ enum {
 	OPT_ASSERT,
 	OPT_COST,
 	OPT_LIST,
+	OPT_USER,
+	OPT_WAIT_ALL,
 };
 
 static const struct option long_options[] = {
@@ -87,6 +94,8 @@ static const struct option long_options[] = {
 	{ "times", no_argument, NULL, OPT_TIMES },
 	{ "assert", required_argument, NULL, OPT_ASSERT },
 	{ "list", no_argument, NULL, OPT_LIST },
+	{ "user", required_argument, NULL, OPT_USER },
+	{ "wait-all", no_argument, NULL, OPT_WAIT_ALL },
 	{ "field-separator", required_argument, NULL, 'x' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "output", required_argument, NULL, 'o' },
@@ -182,6 +191,17 @@ static int list_figures(void)
 	return 0;
 }
 
+/* name: NULL for the default. */
+static bool run_as(const char *name, struct stat_options *o)
+{
+	static struct launch_user user;
+
+	if (!launch_user_find(name, &user))
+		return !name;
+	o->user = &user;
+	return true;
+}
+
 /* False: wrong, and it was said. */
 static bool option(struct stat_options *o, int opt, char *arg)
 {
@@ -229,6 +249,10 @@ static bool option(struct stat_options *o, int opt, char *arg)
 		return o->no_syscalls = true;
 	case OPT_NO_BPF:
 		return o->no_bpf = true;
+	case OPT_USER:
+		return run_as(arg, o);
+	case OPT_WAIT_ALL:
+		return o->wait_all = true;
 	case OPT_NO_PERF:
 		return o->no_perf = true;
 	default:
@@ -256,6 +280,8 @@ static const char *contradiction(const struct stat_options *o)
 		return "-D -1 waits for --control";
 	if (o->ops && o->ops_from)
 		return "give one of --ops and --ops-from";
+	if (o->wait_all && (!o->command || targets || o->no_bpf))
+		return "--wait-all takes a command alone, and needs BPF";
 	if (o->per_thread && o->no_bpf)
 		return "--per-thread needs BPF";
 	return NULL;
@@ -280,6 +306,8 @@ static int parse(int argc, char **argv, struct stat_options *o)
 	}
 	if (optind < argc)
 		o->command = argv + optind;
+	if (!o->user)
+		run_as(NULL, o);
 	wrong = contradiction(o);
 	return wrong ? 1 + fail("stat: %s", wrong) : 0;
 }
@@ -366,8 +394,8 @@ static int check_asserts(struct stat_result *const *r, long n)
 }
 
 /* The results so far, of at most o->repeat runs; how many. */
-static long measure(const struct stat_options *o, struct stat_result **r,
-		    FILE *out)
+static long measure(struct stat_options *o, struct stat_result **r, FILE *out,
+		    int *code)
 {
 	struct telling t = { out, o, 0 };
 	bool stopped = false;
@@ -375,8 +403,12 @@ static long measure(const struct stat_options *o, struct stat_result **r,
 
 	while (n < o->repeat && !stopped) {
 		r[n] = calloc(1, sizeof(**r));
-		if (!r[n] || stat_measure(o, r[n], o->interval_ns ? tell : NULL,
-					  &t, &stopped)) {
+		o->last = n + 1 == o->repeat;
+		*code = r[n] ? stat_measure(o, r[n],
+					    o->interval_ns ? tell : NULL, &t,
+					    &stopped)
+			     : EXIT_BAD;
+		if (*code) {
 			free(r[n]);
 			break;
 		}
@@ -395,11 +427,11 @@ int cmd_stat(int argc, char **argv)
 
 	if (code)
 		return code - 1;
-	if (o.out && !(out = fopen(o.out, "we")))
-		return fail("cannot write %s: %s", o.out, strerror(errno));
-	n = measure(&o, r, out);
-	if (!n)
+	if (o.out && !(out = output_open(o.out)))
 		return EXIT_BAD;
+	n = measure(&o, r, out, &code);
+	if (!n)
+		return code;
 	if (!o.interval_ns)
 		print(out, r, n);
 	if (fflush(out) || ferror(out))

@@ -7,6 +7,7 @@
 #define URT_STAT_H
 
 #include "../measure/counter.h"
+#include "../lib/launch.h"
 #include "../lib/tool.h"
 #include "../measure/perf.h"
 #include "../measure/user_stats.h"
@@ -23,8 +24,11 @@ struct stat_options {
 	char **command; /* NULL: none */
 	pid_t pid[STAT_PIDS_MAX];
 	unsigned pids;
-	bool all;	    /* every process */
-	const char *cgroup; /* its directory; NULL: none */
+	bool all;			/* every process */
+	const char *cgroup;		/* its directory; NULL: none */
+	const struct launch_user *user; /* whom the command runs as; NULL: us */
+	bool wait_all; /* until all that the command started has ended */
+	bool last;     /* nothing is measured after it: privileges can go */
 
 	int64_t interval_ns; /* print that often; 0: only at the end */
 	int64_t timeout_ns;  /* stop after; 0: never */
@@ -87,7 +91,7 @@ struct stat_result {
 typedef void stat_tell(const struct stat_result *, void *arg);
 
 /*
- * Measures once. 0: the result is filled in, to be freed; else EXIT_BAD, and
+ * Measures once. 0: the result is filled in, to be freed; else the exit code, and
  * what is wrong was said. *stopped: by a signal to us.
  */
 int stat_measure(const struct stat_options *, struct stat_result *,

@@ -73,34 +73,21 @@ int session_pidfd_open(pid_t pid)
 	return syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* A descriptor of the process, if it is one and has not ended; else says so. */
-static int running_process(pid_t pid)
-{
-	struct pollfd p = { session_pidfd_open(pid), POLLIN, 0 };
-
-	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
-		return p.fd;
-	if (p.fd < 0 && errno == EINVAL)
-		fail("%d is a thread: give the PID of its process", pid);
-	else if (p.fd < 0)
-		fail("no process has the PID %d", pid);
-	else
-		fail("the process %d has ended", pid);
-	if (p.fd >= 0)
-		close(p.fd);
-	return -1;
-}
-
 bool session_find_processes(struct session *s)
 {
 	for (unsigned i = 0; i < s->o->pids; i++) {
-		s->pidfd[i] = running_process(s->o->pid[i]);
+		s->pidfd[i] = process_open(s->o->pid[i]);
 		if (s->pidfd[i] < 0)
 			return false;
-		s->page[i] = user_page_of(s->o->pid[i], &s->why_no_page);
 		s->alive++;
 	}
 	return true;
+}
+
+void session_find_pages(struct session *s)
+{
+	for (unsigned i = 0; i < s->o->pids; i++)
+		s->page[i] = user_page_of(s->o->pid[i], &s->why_no_page);
 }
 
 bool session_attach(struct session *s)
@@ -143,7 +130,8 @@ bool session_prepare_command(struct session *s)
 	if (!s->o->command)
 		return true;
 	s->user_pages = user_pages_open();
-	err = launch(&s->child, s->o->command, &s->old_mask, -1, -1);
+	err = launch_command(&s->child, s->o->command, &s->old_mask,
+			     s->o->user);
 	if (err) {
 		fail("cannot start a process: %s", strerror(-err));
 		return false;
@@ -153,18 +141,18 @@ bool session_prepare_command(struct session *s)
 	return true;
 }
 
-bool session_start_command(struct session *s)
+int session_start_command(struct session *s)
 {
 	int err;
 
 	if (!s->child_pid)
-		return true;
+		return 0;
 	if (s->counter && !s->o->pids && !s->o->all && !s->o->cgroup)
 		counter_start_at_exec(s->counter, s->child_pid);
 	err = launch_go(&s->child);
 	if (!err)
-		return true;
+		return 0;
 	s->child_pid = 0;
 	fail("cannot run \"%s\": %s", s->o->command[0], strerror(-err));
-	return false;
+	return launch_exit_code(err);
 }

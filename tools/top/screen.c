@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/tool.h"
+#include "../lib/text.h"
 #include "top.h"
 #include <poll.h>
 #include <signal.h>
@@ -47,9 +48,7 @@ static void line(struct frame *f, const char *look, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	for (char *c = text; *c; c++) /* a process may call itself anything */
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	text_clean(text); /* a process may call itself anything */
 	if (f->batch)
 		puts(text);
 	else

@@ -8,6 +8,8 @@
  * and not those over time. What finds no slot is the line "others".
  */
 #define _GNU_SOURCE
+#include "../lib/privileges.h"
+#include "../lib/text.h"
 #include "top.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
@@ -44,13 +46,12 @@ static void name_of(const struct urt_thread *t, bool process, char name[17])
 {
 	char path[64], comm[17];
 
-	memcpy(name, t->comm, 16);
-	name[16] = '\0';
+	text_copy(name, 17, t->comm, sizeof(t->comm));
 	if (!process || t->pid == t->tgid)
 		return;
 	snprintf(path, sizeof(path), "/proc/%u/comm", t->tgid);
 	if (proc_line(path, comm, sizeof(comm)))
-		strcpy(name, comm);
+		strcpy(name, text_clean(comm));
 }
 
 static struct row *row_of(struct top *t, const struct urt_thread *th)
@@ -209,6 +210,7 @@ static int start(struct top *t)
 		return fail("out of memory");
 	memcpy(t->before, t->slot, t->slots * sizeof(*t->before));
 	t->last_ns = now_ns();
+	privileges_reduce();
 	return 0;
 }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Writing a file safely; see output.h. The file is made under another name,
+ * which nobody can have taken (O_EXCL), and renamed at once: rename(2) replaces
+ * a link instead of following it. From then on only its descriptor is used.
+ */
+#define _GNU_SOURCE
+#include "output.h"
+#include "tool.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Makes the file in the directory; its descriptor or -errno. */
+static int create_in(int dir, const char *name)
+{
+	char other[64];
+	uint64_t chance;
+	int fd;
+
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		return -EIO;
+	snprintf(other, sizeof(other), ".urt-%016llx",
+		 (unsigned long long)chance);
+	fd = openat(dir, other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	if (!renameat(dir, other, dir, name))
+		return fd;
+	fd = (close(fd), -errno);
+	unlinkat(dir, other, 0);
+	return fd;
+}
+
+static int create(const char *path, const char **why)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent = slash ? strndup(path, slash - path + 1) : strdup(".");
+	const char *name = slash ? slash + 1 : path;
+	int dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = -errno;
+	struct stat st;
+
+	free(parent);
+	if (dir < 0)
+		return fd;
+	if (!fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    !S_ISREG(st.st_mode)) {
+		*why = S_ISLNK(st.st_mode)
+			       ? "it is a link, which is not followed: give the "
+				 "file itself"
+			       : "it is there, and no regular file";
+		fd = -EEXIST;
+	} else {
+		fd = create_in(dir, name);
+	}
+	close(dir);
+	return fd;
+}
+
+FILE *output_open(const char *path)
+{
+	const char *why = NULL;
+	int fd;
+	FILE *f;
+
+	if (strncmp(path, "/dev/", 5)) {
+		fd = create(path, &why);
+	} else {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f)
+		fail("cannot write %s: %s", path, why ? why : strerror(-fd));
+	return f;
+}

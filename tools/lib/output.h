@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that a command writes, perhaps as root in somebody else's directory. */
+#ifndef URT_OUTPUT_H
+#define URT_OUTPUT_H
+
+#include <stdio.h>
+
+/*
+ * A new file, which takes the place of one of that name: nothing is written
+ * into a file that is there, and no link is followed. A link, or what is no
+ * regular file, is refused; but for devices and descriptors below /dev.
+ * NULL: it cannot be written, and it was said why.
+ */
+FILE *output_open(const char *path);
+
+#endif
