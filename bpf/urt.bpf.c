@@ -326,12 +326,55 @@ int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 	return 0;
 }
 
+/* Whether g is the cgroup that is counted, or below it. */
+static __always_inline bool in_cgroup(struct cgroup *g)
+{
+	struct cgroup *up = 0;
+	char *ancestors;
+	int level;
+
+	if (!cgroup_id || !g)
+		return false;
+	ancestors = (char *)g + __builtin_preserve_field_info(
+					g->ancestors, BPF_FIELD_BYTE_OFFSET);
+	level = BPF_CORE_READ(g, level);
+	for (int i = 0; i < CGROUP_DEPTH && i <= level; i++) {
+		bpf_probe_read_kernel(&up, sizeof(up),
+				      ancestors + i * sizeof(up));
+		if (up && BPF_CORE_READ(up, kn, id) == cgroup_id)
+			return true;
+	}
+	return false;
+}
+
+/* A child may be born into another cgroup than its parent's (clone3 with
+ * CLONE_INTO_CGROUP), which no move tells; here it is in it already. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (attach_all || task_find(parent) ||
-	    (attach_tgid && tgid_of(parent) == attach_tgid))
+	if (cgroup_id) {
+		if (in_cgroup(BPF_CORE_READ(child, cgroups, dfl_cgrp)))
+			task_add(child, false);
+	} else if (attach_all || task_find(parent) ||
+		   (attach_tgid && tgid_of(parent) == attach_tgid)) {
 		task_add(child, false);
+	}
+	return 0;
+}
+
+static __always_inline void set_name(struct urt_task *st, const char *name)
+{
+	struct urt_thread *th = st ? thread_at(st->thread) : 0;
+
+	if (th && st->thread)
+		bpf_probe_read_kernel_str(th->comm, sizeof(th->comm), name);
+}
+
+/* By itself, or by its process. Only loaded if threads are wanted. */
+SEC("tp_btf/task_rename")
+int BPF_PROG(on_rename, struct task_struct *t, const char *name)
+{
+	set_name(task_find(t), name);
 	return 0;
 }
 
@@ -362,27 +405,6 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	if (nr < URT_SYSCALLS)
 		c->made[nr]++;
 	return 0;
-}
-
-/* Whether g is the cgroup that is counted, or below it. */
-static __always_inline bool in_cgroup(struct cgroup *g)
-{
-	struct cgroup *up = 0;
-	char *ancestors;
-	int level;
-
-	if (!cgroup_id || !g)
-		return false;
-	ancestors = (char *)g + __builtin_preserve_field_info(
-					g->ancestors, BPF_FIELD_BYTE_OFFSET);
-	level = BPF_CORE_READ(g, level);
-	for (int i = 0; i < CGROUP_DEPTH && i <= level; i++) {
-		bpf_probe_read_kernel(&up, sizeof(up),
-				      ancestors + i * sizeof(up));
-		if (up && BPF_CORE_READ(up, kn, id) == cgroup_id)
-			return true;
-	}
-	return false;
 }
 
 /* Into the cgroup: counted from then on; out of it: no more. */
@@ -438,9 +460,46 @@ int find_threads(struct bpf_iter__task *ctx)
 	pid = t->pid;
 	first = first_look(t, io_thread_class(t));
 	first.fresh = 1;
+	since_now(t, &first);
 	if (bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY))
 		__sync_fetch_and_add(&lost, 1);
 	c->tasks++;
+	return 0;
+}
+
+/*
+ * Run at each look by the tool, if times are wanted: of each thread that is
+ * counted, the time on or off the CPU that has not ended yet.
+ */
+SEC("iter/task")
+int sum_open(struct bpf_iter__task *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct urt_task *st;
+	u32 pid, log;
+	u64 ns;
+
+	if (!t)
+		return 0;
+	pid = t->pid;
+	st = t->flags & PF_IO_WORKER ? bpf_map_lookup_elem(&io_threads, &pid)
+				     : task_find(t);
+	if (!st)
+		return 0;
+	ns = bpf_ktime_get_ns();
+	if (st->in_ns && ns > st->in_ns) {
+		ns -= st->in_ns;
+		log = log_of(ns);
+		if (log < URT_TIME_LOGS)
+			open_times.on_cpu[log]++;
+		open_times.on_cpu_ns += ns;
+	} else if (!st->in_ns && st->out_ns && ns > st->out_ns) {
+		ns -= st->out_ns;
+		log = log_of(ns);
+		if (log < URT_TIME_LOGS)
+			open_times.off_cpu[log]++;
+		open_times.off_cpu_ns += ns;
+	}
 	return 0;
 }
 

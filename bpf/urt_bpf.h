@@ -60,6 +60,12 @@ struct urt_counts {
 	__u64 off_cpu_ns;
 };
 
+/* Times that have not ended yet. */
+struct urt_open_times {
+	__u64 on_cpu[URT_TIME_LOGS], off_cpu[URT_TIME_LOGS];
+	__u64 on_cpu_ns, off_cpu_ns;
+};
+
 /* One CPU's counts of system calls, of application threads. */
 struct urt_calls {
 	__u64 made[URT_SYSCALL_SLOTS];	/* by number */

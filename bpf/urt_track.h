@@ -84,6 +84,7 @@ unsigned long long cgroup_id = 0; /* all in it and below; 0: none */
 /* Events that could not be counted: a map was full. */
 unsigned long long lost = 0;
 unsigned int next_thread = 0;
+struct urt_open_times open_times; /* by sum_open */
 
 /* Of the processes that the tool was given (the one it started, or attached
  * to): threads that have not made their last switch. */
@@ -163,6 +164,21 @@ static __always_inline struct urt_task first_look(struct task_struct *t,
 	return first;
 }
 
+/* Found, not born: its time on or off the CPU counts from now. Only it knows
+ * that it just left: asked again, after it can be seen as ours. */
+static __always_inline void since_now(struct task_struct *t,
+				      struct urt_task *st)
+{
+	u64 now = want_times || want_threads ? bpf_ktime_get_ns() : 0;
+	struct urt_thread *th = want_threads ? thread_at(st->thread) : 0;
+	bool runs = t->on_cpu;
+
+	st->in_ns = runs ? now : 0;
+	st->out_ns = runs ? 0 : now;
+	if (th && st->thread)
+		th->in_ns = st->in_ns;
+}
+
 static __always_inline u32 task_class(struct task_struct *t)
 {
 	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
@@ -177,6 +193,8 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 		return;
 	first = first_look(t, task_class(t));
 	first.fresh = fresh;
+	if (fresh)
+		since_now(t, &first);
 	/* Whole from the first moment: t may switch on another CPU. */
 	if (!c || !bpf_task_storage_get(&tasks, t, &first,
 					BPF_LOCAL_STORAGE_GET_F_CREATE)) {

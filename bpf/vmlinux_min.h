@@ -109,6 +109,7 @@ struct task_struct {
 	struct bpf_local_storage *bpf_storage;
 	unsigned int __state;
 	unsigned int flags;
+	int on_cpu;
 	pid_t pid;
 	pid_t tgid;
 	struct task_struct *group_leader;

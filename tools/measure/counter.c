@@ -30,6 +30,7 @@ struct counter {
 	struct urt_bpf *bpf;
 	struct bpf_link *link[12];
 	unsigned nr_links;
+	struct bpf_link *open_link; /* sums up what has not ended; or NULL */
 	bool has_uring; /* the kernel has the tracepoints of io_uring */
 	int stats_fd;	/* keeps the kernel's run-time statistics on; or < 0 */
 	int nr_cpus;
@@ -79,7 +80,8 @@ static int attach_all(struct counter *c)
 	{
 		struct bpf_link *link;
 
-		if (p == c->bpf->progs.find_threads || bpf_program__fd(p) < 0)
+		if (p == c->bpf->progs.find_threads ||
+		    p == c->bpf->progs.sum_open || bpf_program__fd(p) < 0)
 			continue;
 		link = bpf_program__attach(p);
 		if (libbpf_get_error(link))
@@ -167,6 +169,9 @@ static void configure(struct counter *c, const struct counter_options *o)
 	choose_programs(bpf);
 	if (o->no_syscalls)
 		bpf_program__set_autoload(bpf->progs.on_syscall, false);
+	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
+	bpf_program__set_autoload(bpf->progs.on_rename,
+				  o->threads && has_tracepoint("task_rename"));
 	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
@@ -208,6 +213,14 @@ static int load(struct counter *c)
 	if (!err)
 		err = map_entries(&c->threads, c->bpf->maps.threads,
 				  sizeof(struct urt_thread), c->max_threads);
+	if (!err && bpf_program__fd(c->bpf->progs.sum_open) >= 0) {
+		/* Now: later the privileges for it are gone. */
+		c->open_link =
+			bpf_program__attach_iter(c->bpf->progs.sum_open, NULL);
+		err = (int)libbpf_get_error(c->open_link);
+		if (err)
+			c->open_link = NULL;
+	}
 	return err ? err : attach_all(c);
 }
 
@@ -264,6 +277,7 @@ void counter_close(struct counter *c)
 		return;
 	for (unsigned i = 0; i < c->nr_links; i++)
 		bpf_link__destroy(c->link[i]);
+	bpf_link__destroy(c->open_link);
 	unmap(&c->counts);
 	unmap(&c->calls);
 	unmap(&c->threads);
@@ -277,39 +291,39 @@ void counter_start_at_exec(struct counter *c, pid_t pid)
 	__atomic_store_n(&c->bpf->bss->start_tgid, pid, __ATOMIC_SEQ_CST);
 }
 
-static int run_iterator(struct counter *c)
+/* Once through all tasks. */
+static int run_iterator(struct bpf_link *link)
 {
-	struct bpf_link *link =
-		bpf_program__attach_iter(c->bpf->progs.find_threads, NULL);
-	int fd, err = (int)libbpf_get_error(link);
+	int fd = bpf_iter_create(bpf_link__fd(link)), err;
 	char buf[64];
 	ssize_t n;
 
-	if (err)
-		return err;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		bpf_link__destroy(link);
+	if (fd < 0)
 		return -errno;
-	}
 	while ((n = read(fd, buf, sizeof(buf))) > 0 ||
 	       (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		;
 	err = n < 0 ? -errno : 0;
 	close(fd);
-	bpf_link__destroy(link);
 	return err;
 }
 
 /* First the threads of io_uring's, then the others. */
 static int find_threads(struct counter *c)
 {
-	int err;
+	struct bpf_link *link =
+		bpf_program__attach_iter(c->bpf->progs.find_threads, NULL);
+	int err = (int)libbpf_get_error(link);
 
+	if (err)
+		return err;
 	__atomic_store_n(&c->bpf->bss->attach_io_threads, 1, __ATOMIC_SEQ_CST);
-	err = run_iterator(c);
+	err = run_iterator(link);
 	__atomic_store_n(&c->bpf->bss->attach_io_threads, 0, __ATOMIC_SEQ_CST);
-	return err ? err : run_iterator(c);
+	if (!err)
+		err = run_iterator(link);
+	bpf_link__destroy(link);
+	return err;
 }
 
 int counter_attach(struct counter *c, pid_t pid)
@@ -386,6 +400,18 @@ int counter_read(struct counter *c, struct counts *out)
 	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
 		    missed(c);
 	return 0;
+}
+
+bool counter_open_times(struct counter *c, struct urt_open_times *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (!c->open_link)
+		return false;
+	memset(&c->bpf->bss->open_times, 0, sizeof(*out));
+	if (run_iterator(c->open_link))
+		return false;
+	*out = c->bpf->bss->open_times;
+	return true;
 }
 
 struct urt_thread *counter_threads(struct counter *c, unsigned *n)

@@ -53,6 +53,10 @@ int counter_attach_cgroup(struct counter *, const char *directory);
 /* 0 or -errno. */
 int counter_read(struct counter *, struct counts *);
 
+/* Of the threads that are counted, times that have not ended. False: times are
+ * not wanted. */
+bool counter_open_times(struct counter *, struct urt_open_times *);
+
 /* The threads that were seen: n slots, of which slot 0 is those that found
  * none, in shared memory: they change as one reads. NULL: not wanted. */
 struct urt_thread *counter_threads(struct counter *, unsigned *n);

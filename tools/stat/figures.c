@@ -410,6 +410,17 @@ static double time_figure(const struct stat_result *r, bool on, double p)
 	return 0;
 }
 
+static bool any_time(const struct stat_result *r, bool on)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < URT_CLASSES; i++)
+		for (int log = 0; log < URT_TIME_LOGS; log++)
+			n += on ? r->counts.class[i].on_cpu[log]
+				: r->counts.class[i].off_cpu[log];
+	return n;
+}
+
 static const char *of_one(const struct stat_result *r, const char *name,
 			  double *value)
 {
@@ -432,6 +443,9 @@ static const char *of_one(const struct stat_result *r, const char *name,
 		*value = user_stats_get(&r->user, of);
 	} else if (is_time(name, &on, &p)) {
 		why = lacks(r, TIMES);
+		if (!why && !any_time(r, on))
+			why = on ? "no time on a CPU was seen"
+				 : "no time off the CPU was seen";
 		*value = time_figure(r, on, p);
 	} else {
 		why = lacks_detail(r, URING);

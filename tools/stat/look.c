@@ -70,12 +70,29 @@ void session_look(struct session *s, struct look *l)
 	/* A switch on another CPU may be half counted. */
 	for (int i = 0; s->counter && i < 20 && !agrees(&l->counts); i++)
 		counter_read(s->counter, &l->counts);
+	if (s->counter && s->o->times)
+		counter_open_times(s->counter, &l->open);
 	if (s->perf)
 		perf_read(s->perf, &l->perf);
 	look_at_user(s, &l->user);
 	if (!s->counter)
 		session_look_at_proc(s, l);
 	look_at_cpu(s, l);
+}
+
+/* What goes on at the end is in the histogram as far as it has come; the sums
+ * are of this time only. Which class it is of is not told. */
+static void add_open(struct counts *c, const struct urt_open_times *from,
+		     const struct urt_open_times *to)
+{
+	struct urt_counts *app = &c->class[URT_CLASS_APP];
+
+	for (int log = 0; log < URT_TIME_LOGS; log++) {
+		app->on_cpu[log] += to->on_cpu[log];
+		app->off_cpu[log] += to->off_cpu[log];
+	}
+	app->on_cpu_ns += to->on_cpu_ns - from->on_cpu_ns;
+	app->off_cpu_ns += to->off_cpu_ns - from->off_cpu_ns;
 }
 
 static void add_perf(int64_t *to, int64_t a, int64_t b)
@@ -92,6 +109,7 @@ void session_add(struct session *s, struct stat_result *r,
 	d = *to;
 	counts_subtract(&d.counts, &from->counts);
 	counts_add(&r->counts, &d.counts);
+	add_open(&r->counts, &from->open, &to->open);
 	r->counts.lost = to->counts.lost;
 	/* Of these, those that were there at the beginning are ours too. */
 	for (int i = 0; i < URT_CLASSES; i++)

@@ -184,8 +184,15 @@ static void child_figures(struct session *s)
 	r->nivcsw = s->usage.ru_nivcsw;
 }
 
+/* It runs since, and has not left the CPU. */
+static uint64_t running_for(const struct urt_thread *t, int64_t now)
+{
+	return t->in_ns && now > (int64_t)t->in_ns ? now - t->in_ns : 0;
+}
+
 static void thread_figures(struct session *s)
 {
+	int64_t now = now_ns();
 	unsigned n;
 	struct urt_thread *t =
 		s->counter ? counter_threads(s->counter, &n) : NULL;
@@ -198,13 +205,15 @@ static void thread_figures(struct session *s)
 			s->thread_base ? &s->thread_base[i] : NULL;
 
 		*to = t[i];
+		to->on_cpu_ns += running_for(&t[i], now);
 		if (b && b->pid == to->pid && b->state) {
 			to->voluntary -= b->voluntary;
 			to->involuntary -= b->involuntary;
 			to->syscalls -= b->syscalls;
 			to->submitted -= b->submitted;
 			to->completed -= b->completed;
-			to->on_cpu_ns -= b->on_cpu_ns;
+			to->on_cpu_ns -=
+				b->on_cpu_ns + running_for(b, s->base.at_ns);
 		}
 		if (to->state != URT_THREAD_FREE ||
 		    (!i && to->voluntary + to->involuntary + to->syscalls))

@@ -15,6 +15,7 @@
 struct look {
 	int64_t at_ns;
 	struct counts counts;
+	struct urt_open_times open; /* not in counts */
 	struct user_stats user;
 	struct perf_totals perf;
 	uint64_t nvcsw, nivcsw;

@@ -80,10 +80,16 @@ static void add_slot(struct top *t, unsigned i, double s)
 	uint64_t switches, on_cpu;
 	struct row *r;
 
+	/* It runs since then, and has not left the CPU yet. */
+	if (now.in_ns && t->last_ns > (int64_t)now.in_ns)
+		now.on_cpu_ns += t->last_ns - now.in_ns;
+
 	if (b->pid != now.pid || b->state != URT_THREAD_TAKEN)
 		b = i ? &zero : b;
 	switches =
 		now.voluntary + now.involuntary - b->voluntary - b->involuntary;
+	if (now.on_cpu_ns < b->on_cpu_ns && b != &zero) /* read in between */
+		now.on_cpu_ns = b->on_cpu_ns;
 	on_cpu = now.on_cpu_ns - b->on_cpu_ns;
 	t->before[i] = now;
 	if (now.state == URT_THREAD_ENDED)
