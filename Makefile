@@ -11,6 +11,7 @@ MANDIR  ?= $(PREFIX)/share/man
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 SAN     ?=
 V       ?= 0
@@ -167,7 +168,11 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/uring_rt
-	$(Q)install -m 644 uring_rt/gdb.py $(DESTDIR)$(PREFIX)/share/uring_rt/
+	$(Q)install -m 644 uring_rt/gdb.py tools/export/dashboard.json \
+	  $(DESTDIR)$(PREFIX)/share/uring_rt/
+	$(Q)install -d $(DESTDIR)$(UNITDIR)
+	$(Q)sed 's|/usr/bin/urt|$(PREFIX)/bin/urt|' tools/export/urt-export.service \
+	  >$(DESTDIR)$(UNITDIR)/urt-export.service
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
 	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	$(Q)sh tools/man.sh $(URT) man $(DESTDIR)$(MANDIR)/man1
@@ -182,7 +187,7 @@ uninstall: ## what install put there
 	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc \
 	  $(DESTDIR)$(MANDIR)/man1/urt.1 $(DESTDIR)$(MANDIR)/man1/urt-*.1 \
 	  $(DESTDIR)$(BASHDIR)/urt $(DESTDIR)$(ZSHDIR)/_urt \
-	  $(DESTDIR)$(FISHDIR)/urt.fish
+	  $(DESTDIR)$(FISHDIR)/urt.fish $(DESTDIR)$(UNITDIR)/urt-export.service
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/uring_rt
 
 ##@ Packages
@@ -318,6 +323,7 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 
 $(B)/tools/measure/counter.o: $(G)/urt.skel.h
 $(B)/tools/record/record.o: $(G)/record.skel.h
+$(B)/tools/export/collect.o: $(G)/export.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
 $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h

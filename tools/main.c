@@ -17,6 +17,7 @@ static const struct {
 	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
 	{ "bench", cmd_bench,
 	  "micro-benchmarks of the runtime, beside others" },
+	{ "export", cmd_export, "metrics for Prometheus, by cgroup or unit" },
 	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },
 	{ "serve", cmd_serve, "one server of the demo alone" },
 	{ "load", cmd_load, "load generator for HTTP/1.1" },

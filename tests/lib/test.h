@@ -45,6 +45,7 @@ Suite *trace_suite(void);
 Suite *top_suite(void);
 Suite *dump_suite(void);
 Suite *doctor_suite(void);
+Suite *export_suite(void);
 Suite *packages_suite(void);
 Suite *bench_suite(void);
 

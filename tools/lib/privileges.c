@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 /* Numbers of the kernel's ABI; older headers lack the last two. */
-#define SYS_ADMIN 21
-#define PERFMON	  38
-#define BPF	  39
+#define SYS_PTRACE 19
+#define SYS_ADMIN  21
+#define PERFMON	   38
+#define BPF	   39
 
 #define STATUS "/proc/self/status"
 
@@ -18,6 +19,11 @@ bool may_use_bpf(void)
 	unsigned long caps = proc_field_number(STATUS, "CapEff:", 16, 0);
 
 	return caps >> SYS_ADMIN & 1 || (caps >> BPF & caps >> PERFMON & 1);
+}
+
+bool may_trace_others(void)
+{
+	return proc_field_number(STATUS, "CapEff:", 16, 0) >> SYS_PTRACE & 1;
 }
 
 bool seccomp_is_filtering(void)
@@ -41,4 +47,23 @@ bool in_user_namespace(void)
 bool kernel_is_locked_down(void)
 {
 	return proc_has("/sys/kernel/security/lockdown", "[confidentiality]");
+}
+
+const char *bpf_refusal(void)
+{
+	if (!may_use_bpf())
+		return "no privilege for BPF: run as root (sudo), or with "
+		       "CAP_BPF and CAP_PERFMON (docker run --cap-add BPF "
+		       "--cap-add PERFMON)";
+	if (in_user_namespace())
+		return "in a user namespace no capability allows BPF: run "
+		       "outside it (docker run --userns=host; podman: as root)";
+	if (seccomp_is_filtering())
+		return "a seccomp filter forbids bpf(2), as in a container: "
+		       "docker run --security-opt seccomp=unconfined";
+	if (kernel_is_locked_down())
+		return "the kernel is locked down: boot with "
+		       "lockdown=integrity, or without Secure Boot";
+	return "the kernel refuses BPF to this process; a security module "
+	       "may forbid it (dmesg says which)";
 }

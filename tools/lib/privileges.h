@@ -14,6 +14,12 @@
 /* CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON, in the effective set. */
 bool may_use_bpf(void);
 
+/* CAP_SYS_PTRACE: may look into processes of other users. */
+bool may_trace_others(void);
+
+/* Why a call of bpf(2) was refused, in one line, and what allows it. */
+const char *bpf_refusal(void);
+
 /* A seccomp filter is in force, as in most containers. */
 bool seccomp_is_filtering(void);
 

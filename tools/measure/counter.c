@@ -91,30 +91,10 @@ static int attach_all(struct counter *c)
 	return 0;
 }
 
-/* Why a call of bpf(2) was refused, and what allows it. */
-static const char *refusal(void)
-{
-	if (!may_use_bpf())
-		return "no privilege for BPF: run as root (sudo), or with "
-		       "CAP_BPF and CAP_PERFMON (docker run --cap-add BPF "
-		       "--cap-add PERFMON)";
-	if (in_user_namespace())
-		return "in a user namespace no capability allows BPF: run "
-		       "outside it (docker run --userns=host; podman: as root)";
-	if (seccomp_is_filtering())
-		return "a seccomp filter forbids bpf(2), as in a container: "
-		       "docker run --security-opt seccomp=unconfined";
-	if (kernel_is_locked_down())
-		return "the kernel is locked down: boot with "
-		       "lockdown=integrity, or without Secure Boot";
-	return "the kernel refuses BPF to this process; a security module "
-	       "may forbid it (dmesg says which)";
-}
-
 static void explain(int err, char *why, size_t size)
 {
 	if (err == EPERM || err == EACCES)
-		snprintf(why, size, "%s", refusal());
+		snprintf(why, size, "%s", bpf_refusal());
 	else if (access("/sys/kernel/btf/vmlinux", R_OK))
 		snprintf(why, size,
 			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Counts by label. The kernel counts by cgroup (bpf/export.bpf.c); several
+ * cgroups may have one label, and those past the bound are "other".
+ *
+ * A counter must not go back while its label is there. So what a cgroup had
+ * counted when it went stays with its label; and where no cgroup has that
+ * label any more, the series ends, as Prometheus expects. A cgroup that came
+ * and went between two reads never had a name: its counts are "other".
+ *
+ * The order of a read matters: first the counts, then the names. A cgroup that
+ * has counts and then no directory is gone, and not just made.
+ *
+ * Names of system calls are admitted once, the most frequent first, and then
+ * keep their places; the rest of a label's calls is "other".
+ */
+#define _GNU_SOURCE
+#include "metrics.h"
+#include "../lib/privileges.h"
+#include "../lib/tool.h"
+#include "../measure/user_stats.h"
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "export.skel.h"
+
+#define PROCESSES_MAX 4096
+
+/* What was last seen of a process on uring_rt. */
+struct process {
+	ino_t page; /* of its run: pids are used again */
+	uint64_t switches;
+	bool seen;
+};
+
+struct group_read {
+	uint64_t id;
+	struct export_counts counts;
+};
+
+struct call_read {
+	struct export_call key;
+	uint64_t n;
+};
+
+struct collector {
+	struct collector_options o;
+	struct export_bpf *bpf;
+	struct cgroups *groups;
+	int cpus;
+	struct export_counts *per_cpu; /* one entry of each map */
+	uint64_t *per_cpu_calls;
+	struct group_read *group;
+	struct call_read *calls;
+	unsigned nr_groups, nr_calls;
+	struct series *series; /* the first: "other" */
+	unsigned nr_series;
+	uint32_t named[EXPORT_NAMES_MAX]; /* calls that are told apart */
+	char name[EXPORT_NAMES_MAX][32];
+	unsigned nr_named;
+	struct process *process;
+	unsigned nr_processes;
+};
+
+/* ---- opening ---- */
+
+/* Since Linux 6.15 the tracepoint hands over the CQE. */
+static bool completion_is_cqe(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id =
+		btf ? btf__find_by_name_kind(btf, "btf_trace_io_uring_complete",
+					     BTF_KIND_TYPEDEF)
+		    : -1;
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	bool cqe = false;
+
+	if (t)
+		t = btf__type_by_id(btf, t->type); /* pointer */
+	if (t)
+		t = btf__type_by_id(btf, t->type); /* prototype */
+	if (t)
+		cqe = btf_vlen(t) == 4;
+	btf__free(btf);
+	return cqe;
+}
+
+static bool has_tracepoint(const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	char type[64];
+	bool has;
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	has = btf && btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	btf__free(btf);
+	return has;
+}
+
+static int load(struct collector *c)
+{
+	struct export_counts *zero = calloc(c->cpus, sizeof(*zero));
+	uint64_t other = EXPORT_OTHER;
+	int err;
+
+	c->bpf->rodata->want_times = !c->o.no_times;
+	c->bpf->rodata->completion_is_cqe = completion_is_cqe();
+	bpf_program__set_autoload(c->bpf->progs.export_wakeup, !c->o.no_times);
+	bpf_program__set_autoload(c->bpf->progs.export_wakeup_new,
+				  !c->o.no_times);
+	bpf_program__set_autoload(c->bpf->progs.export_submit_req,
+				  has_tracepoint("io_uring_submit_req"));
+	bpf_program__set_autoload(c->bpf->progs.export_submit_sqe,
+				  has_tracepoint("io_uring_submit_sqe"));
+	bpf_program__set_autoload(c->bpf->progs.export_complete,
+				  has_tracepoint("io_uring_complete"));
+	err = export_bpf__load(c->bpf);
+	if (!err && zero)
+		err = bpf_map_update_elem(bpf_map__fd(c->bpf->maps.groups),
+					  &other, zero, 0);
+	free(zero);
+	return err ? err : export_bpf__attach(c->bpf);
+}
+
+static int silent(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, ap) : 0;
+}
+
+struct collector *collector_open(const struct collector_options *o, char *why,
+				 size_t why_size)
+{
+	struct collector *c = calloc(1, sizeof(*c));
+	int err = -ENOMEM;
+
+	if (!c)
+		goto out_why;
+	c->o = *o;
+	c->cpus = libbpf_num_possible_cpus();
+	c->groups = cgroups_new(o->by_unit);
+	c->per_cpu = calloc(c->cpus, sizeof(*c->per_cpu));
+	c->per_cpu_calls = calloc(c->cpus, sizeof(*c->per_cpu_calls));
+	c->group = calloc(EXPORT_GROUPS_MAX, sizeof(*c->group));
+	c->calls = calloc(EXPORT_CALLS_MAX, sizeof(*c->calls));
+	c->series = calloc(o->max_groups + 1, sizeof(*c->series));
+	c->process = calloc(PROCESSES_MAX, sizeof(*c->process));
+	if (!c->groups || !c->per_cpu || !c->per_cpu_calls || !c->group ||
+	    !c->calls || !c->series || !c->process)
+		goto out_close;
+	strcpy(c->series[0].label, "other");
+	c->nr_series = 1;
+	libbpf_set_print(silent);
+	c->bpf = export_bpf__open();
+	err = c->bpf ? load(c) : -errno;
+	if (!err)
+		return c;
+out_close:
+	collector_close(c);
+out_why:
+	if (err == -EPERM || err == -EACCES)
+		snprintf(why, why_size, "%s", bpf_refusal());
+	else
+		snprintf(why, why_size,
+			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
+			 "shows the log)",
+			 strerror(-err));
+	return NULL;
+}
+
+void collector_close(struct collector *c)
+{
+	export_bpf__destroy(c->bpf);
+	if (c->groups)
+		cgroups_free(c->groups);
+	free(c->per_cpu);
+	free(c->per_cpu_calls);
+	free(c->group);
+	free(c->calls);
+	free(c->series);
+	free(c->process);
+	free(c);
+}
+
+/* ---- reading the maps ---- */
+
+/*
+ * Calls read for each key. A key that another thread deletes begins the walk
+ * anew, so it has a bound.
+ */
+static void each_key(int map, size_t size, unsigned bound, struct collector *c,
+		     void (*read)(struct collector *, int map, const void *key))
+{
+	char key[sizeof(struct export_call)], next[sizeof(key)];
+	bool first = true;
+
+	while (bound-- &&
+	       !bpf_map_get_next_key(map, first ? NULL : key, next)) {
+		memcpy(key, next, size);
+		first = false;
+		read(c, map, key);
+	}
+}
+
+static void sum(struct export_counts *to, const struct export_counts *from)
+{
+	uint64_t *a = (uint64_t *)to;
+	const uint64_t *b = (const uint64_t *)from;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*a); i++)
+		a[i] += b[i];
+}
+
+static void read_group(struct collector *c, int map, const void *key)
+{
+	struct group_read *g = &c->group[c->nr_groups];
+
+	if (bpf_map_lookup_elem(map, key, c->per_cpu))
+		return;
+	c->nr_groups++;
+	*g = (struct group_read){ .id = *(const uint64_t *)key };
+	for (int i = 0; i < c->cpus; i++)
+		sum(&g->counts, &c->per_cpu[i]);
+}
+
+static void read_call(struct collector *c, int map, const void *key)
+{
+	struct call_read *r = &c->calls[c->nr_calls];
+
+	if (bpf_map_lookup_elem(map, key, c->per_cpu_calls))
+		return;
+	c->nr_calls++;
+	memcpy(&r->key, key, sizeof(r->key));
+	r->n = 0;
+	for (int i = 0; i < c->cpus; i++)
+		r->n += c->per_cpu_calls[i];
+}
+
+static void read_maps(struct collector *c)
+{
+	c->nr_groups = c->nr_calls = 0;
+	each_key(bpf_map__fd(c->bpf->maps.groups), sizeof(uint64_t),
+		 EXPORT_GROUPS_MAX, c, read_group);
+	each_key(bpf_map__fd(c->bpf->maps.calls), sizeof(struct export_call),
+		 EXPORT_CALLS_MAX, c, read_call);
+}
+
+/* ---- names of system calls ---- */
+
+static unsigned place_of(const struct collector *c, uint32_t nr)
+{
+	for (unsigned i = 0; i < c->nr_named; i++)
+		if (c->named[i] == nr)
+			return i;
+	return EXPORT_NAMES_MAX;
+}
+
+static void admit(struct collector *c, uint32_t nr)
+{
+	char buf[32], *name = c->name[c->nr_named];
+
+	if (nr & EXPORT_CALL_32)
+		snprintf(name, sizeof(*c->name), "%.24s_32",
+			 syscall_name_32(nr & ~EXPORT_CALL_32, buf));
+	else
+		snprintf(name, sizeof(*c->name), "%.31s",
+			 syscall_name(nr, buf));
+	c->named[c->nr_named++] = nr;
+}
+
+/* By number; then the most frequent first. */
+static int by_number(const void *a, const void *b)
+{
+	const struct call_read *x = a, *y = b;
+
+	return (x->key.nr > y->key.nr) - (x->key.nr < y->key.nr);
+}
+
+static int by_count(const void *a, const void *b)
+{
+	const struct call_read *x = a, *y = b;
+
+	return (x->n < y->n) - (x->n > y->n);
+}
+
+/* Fills the places that are left. */
+static void admit_names(struct collector *c)
+{
+	static struct call_read total[EXPORT_CALLS_MAX];
+	unsigned n = 0;
+
+	if (c->nr_named == c->o.max_calls)
+		return;
+	memcpy(total, c->calls, c->nr_calls * sizeof(*total));
+	qsort(total, c->nr_calls, sizeof(*total), by_number);
+	for (unsigned i = 0; i < c->nr_calls; i++) {
+		if (n && total[n - 1].key.nr == total[i].key.nr)
+			total[n - 1].n += total[i].n;
+		else
+			total[n++] = total[i];
+	}
+	qsort(total, n, sizeof(*total), by_count);
+	for (unsigned i = 0; i < n && c->nr_named < c->o.max_calls; i++)
+		if (place_of(c, total[i].key.nr) == EXPORT_NAMES_MAX)
+			admit(c, total[i].key.nr);
+}
+
+/* ---- labels ---- */
+
+static struct series *series_of(struct collector *c, const char *label)
+{
+	struct series *s;
+
+	for (unsigned i = 0; i < c->nr_series; i++)
+		if (!strcmp(c->series[i].label, label))
+			return &c->series[i];
+	if (c->nr_series > c->o.max_groups)
+		return &c->series[0];
+	s = &c->series[c->nr_series++];
+	memset(s, 0, sizeof(*s));
+	snprintf(s->label, sizeof(s->label), "%s", label);
+	return s;
+}
+
+/* Where a cgroup's counts belong; *gone: it is no more, and they are past. */
+static struct tally *tally_of(struct collector *c, uint64_t id, bool *gone,
+			      struct series **series)
+{
+	const char *label = cgroups_label(c->groups, id);
+
+	*gone = !label && id != EXPORT_OTHER;
+	if (!label)
+		label = cgroups_label_before(c->groups, id);
+	*series = label ? series_of(c, label) : &c->series[0];
+	(*series)->live |= !*gone;
+	return *gone ? &(*series)->past : &(*series)->now;
+}
+
+static void give_counts(struct collector *c)
+{
+	int map = bpf_map__fd(c->bpf->maps.groups);
+	struct series *s;
+	bool gone;
+
+	for (unsigned i = 0; i < c->nr_groups; i++) {
+		struct group_read *g = &c->group[i];
+
+		sum(&tally_of(c, g->id, &gone, &s)->counts, &g->counts);
+		if (gone)
+			bpf_map_delete_elem(map, &g->id);
+	}
+}
+
+static void give_calls(struct collector *c)
+{
+	int map = bpf_map__fd(c->bpf->maps.calls);
+	struct series *s;
+	bool gone;
+
+	for (unsigned i = 0; i < c->nr_calls; i++) {
+		struct call_read *r = &c->calls[i];
+		unsigned place = place_of(c, r->key.nr);
+		struct tally *t = tally_of(c, r->key.cgroup, &gone, &s);
+
+		if (place < EXPORT_NAMES_MAX)
+			t->call[place] += r->n;
+		else
+			t->other_calls += r->n;
+		if (gone)
+			bpf_map_delete_elem(map, &r->key);
+	}
+}
+
+/* ---- user switches of programs on uring_rt ---- */
+
+static struct process *process_of(struct collector *c, ino_t page)
+{
+	for (unsigned i = 0; i < c->nr_processes; i++)
+		if (c->process[i].page == page)
+			return &c->process[i];
+	if (c->nr_processes == PROCESSES_MAX)
+		return NULL;
+	c->process[c->nr_processes] = (struct process){ .page = page };
+	return &c->process[c->nr_processes++];
+}
+
+/* A page that lies counts for nothing, and one that goes back gains nothing. */
+static void read_process(struct collector *c, pid_t pid)
+{
+	const char *label = cgroups_of_process(c->groups, pid);
+	struct user_page *page = label ? user_page_of(pid, NULL) : NULL;
+	struct process *p = page ? process_of(c, user_page_id(page)) : NULL;
+	struct user_stats now = { 0 };
+	struct series *s;
+	uint64_t switches;
+
+	if (page)
+		user_stats_add(&now, page);
+	if (p && !now.bad) {
+		switches = user_stats_get(&now, "switches");
+		s = series_of(c, label);
+		s->on_uring_rt = true;
+		if (switches > p->switches)
+			s->user_switches += switches - p->switches;
+		p->switches = switches;
+		p->seen = true;
+	}
+	if (page)
+		user_page_free(page);
+}
+
+static void read_processes(struct collector *c)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	unsigned kept = 0;
+	long pid;
+
+	for (unsigned i = 0; i < c->nr_processes; i++)
+		c->process[i].seen = false;
+	while (d && (e = readdir(d))) {
+		pid = strtol(e->d_name, NULL, 10);
+		if (pid > 0)
+			read_process(c, pid);
+	}
+	if (d)
+		closedir(d);
+	for (unsigned i = 0; i < c->nr_processes; i++)
+		if (c->process[i].seen)
+			c->process[kept++] = c->process[i];
+	c->nr_processes = kept;
+}
+
+/* ---- all ---- */
+
+static void add_past(struct series *s, unsigned nr_named)
+{
+	sum(&s->now.counts, &s->past.counts);
+	for (unsigned i = 0; i < nr_named; i++)
+		s->now.call[i] += s->past.call[i];
+	s->now.other_calls += s->past.other_calls + s->now.counts.unnamed;
+}
+
+const struct series *collector_read(struct collector *c, unsigned *n)
+{
+	unsigned kept = 1;
+
+	for (unsigned i = 0; i < c->nr_series; i++) {
+		memset(&c->series[i].now, 0, sizeof(c->series[i].now));
+		c->series[i].live = false;
+	}
+	read_maps(c);
+	cgroups_scan(c->groups);
+	admit_names(c);
+	give_counts(c);
+	give_calls(c);
+	for (unsigned i = 1; i < c->nr_series; i++)
+		if (c->series[i].live)
+			c->series[kept++] = c->series[i];
+	c->nr_series = kept;
+	read_processes(c);
+	for (unsigned i = 0; i < c->nr_series; i++)
+		add_past(&c->series[i], c->nr_named);
+	*n = c->nr_series;
+	return c->series;
+}
+
+unsigned collector_call_names(const struct collector *c, const char **name)
+{
+	for (unsigned i = 0; i < c->nr_named; i++)
+		name[i] = c->name[i];
+	return c->nr_named;
+}
+
+bool collector_has_times(const struct collector *c)
+{
+	return !c->o.no_times;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of `urt export` to each other; see export.c. */
+#ifndef URT_METRICS_H
+#define URT_METRICS_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include "export.h" /* in bpf/: the layout of the maps */
+
+#define EXPORT_LABEL_MAX 256
+
+/* ---- cgroups by their ids (cgroups.c) ---- */
+
+struct cgroups;
+
+/* NULL: no memory. Without a cgroup2 mount all threads are of one group. */
+struct cgroups *cgroups_new(bool by_unit);
+void cgroups_free(struct cgroups *);
+/* Looks at the hierarchy again: which there are now. */
+void cgroups_scan(struct cgroups *);
+/*
+ * The label of a cgroup: its path below the mount, or its systemd unit; NULL:
+ * it is not there. Valid until the next scan.
+ */
+const char *cgroups_label(const struct cgroups *, uint64_t id);
+/* The label of a process's cgroup; NULL: the process is gone. */
+const char *cgroups_of_process(const struct cgroups *, pid_t pid);
+/* The label that it had in the scan before the last one, or NULL. */
+const char *cgroups_label_before(const struct cgroups *, uint64_t id);
+
+/* ---- counts by label (collect.c) ---- */
+
+#define EXPORT_NAMES_MAX 64
+
+/* What cgroups counted. */
+struct tally {
+	struct export_counts counts;
+	uint64_t call[EXPORT_NAMES_MAX]; /* by admitted name */
+	uint64_t other_calls;		 /* of other names */
+};
+
+/* All that is told of one label. */
+struct series {
+	char label[EXPORT_LABEL_MAX];
+	struct tally now;  /* with what is past */
+	struct tally past; /* of cgroups that are gone */
+	uint64_t user_switches;
+	bool on_uring_rt; /* some program is: user_switches means something */
+	bool live;	  /* a cgroup has this label */
+};
+
+struct collector_options {
+	unsigned max_groups; /* labels; the rest is "other" */
+	unsigned max_calls;  /* names of system calls; the rest is "other" */
+	bool no_times, by_unit;
+};
+
+struct collector;
+
+/* NULL: not possible here, and why says so. */
+struct collector *collector_open(const struct collector_options *, char *why,
+				 size_t why_size);
+void collector_close(struct collector *);
+
+/* Reads all counts. The result is the collector's, until the next call. */
+const struct series *collector_read(struct collector *, unsigned *n);
+/* Names of the calls that are told apart, in the order of tally.call. */
+unsigned collector_call_names(const struct collector *, const char **name);
+bool collector_has_times(const struct collector *);
+
+/* ---- text (metrics.c) ---- */
+
+/* openmetrics: OpenMetrics 1.0; else Prometheus's text format 0.0.4. */
+void metrics_write(FILE *, struct collector *, bool openmetrics);
+
+/* ---- answering (http.c) ---- */
+
+/* Serves GET /metrics until a signal ends it. The exit code. */
+int http_serve(const char *address, struct collector *);
+
+#endif
