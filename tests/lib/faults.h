@@ -605,7 +605,8 @@ static int signals(void)
 
 /* ---- waits that are given up ------------------------------------------- */
 
-static int idle[2]; /* a pipe that nobody writes to */
+static int idle[2];	    /* a pipe that nobody writes to */
+static atomic_bool hung_up; /* it has been closed */
 
 /* Cancelled, late, or with an error of its own; but never with data. */
 static int read_idle(void *arg)
@@ -614,7 +615,7 @@ static int read_idle(void *arg)
 	char c;
 	int ret = urt_read(idle[0], &c, 1, deadline_ns);
 
-	NEVER(ret >= 0);
+	NEVER(ret > 0 || (ret == 0 && !atomic_load(&hung_up)));
 	NEVER(ret == -ETIME && urt_now() < deadline_ns);
 	if (ret != -ETIME && ret != -ECANCELED)
 		TRY(ret);
@@ -644,6 +645,7 @@ static int give_up(void)
 	struct urt_scope s;
 	int err, ret;
 
+	atomic_store(&hung_up, false);
 	NEVER(pipe2(idle, O_CLOEXEC));
 	NEVER(urt_scope_open(&s, never));
 	err = urt_scope_go(&s, read_idle, &soon_ns);
@@ -656,6 +658,8 @@ static int give_up(void)
 	/* One that is still reading when the run ends. */
 	err = err ?: urt_go(read_on, (void *)&never);
 	urt_yield();
+	/* Another thread may go on with that one while this one is closing. */
+	atomic_store(&hung_up, true);
 	close(idle[0]);
 	close(idle[1]);
 	if (err)

@@ -69,6 +69,7 @@ int main(void)
 	srunner_add_suite(runner, examples_suite());
 	srunner_add_suite(runner, guest_suite());
 	srunner_add_suite(runner, workers_suite());
+	srunner_add_suite(runner, bounds_suite());
 	srunner_add_suite(runner, faults_suite());
 	srunner_add_suite(runner, stress_suite());
 	srunner_add_suite(runner, http_suite());

@@ -30,6 +30,7 @@ Suite *signal_suite(void);
 Suite *examples_suite(void);
 Suite *guest_suite(void);
 Suite *workers_suite(void);
+Suite *bounds_suite(void);
 Suite *faults_suite(void);
 Suite *stress_suite(void);
 Suite *http_suite(void);

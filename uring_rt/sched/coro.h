@@ -129,6 +129,10 @@ struct urt_coro {
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
 	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
 	bool cancel_sent;	    /* op_worker's thread only */
+	uint8_t last_op;	    /* opcode of its last operation ... */
+	uint8_t row_misses;	    /* ... and of those in a row that were made
+				       at once, how many were in vain */
+	uint8_t row_skip;	    /* so many are not made at once */
 	struct urt__op cancel_op;   /* the request to cancel it */
 
 	/* In op_worker's inbox: link, and whether it is there. */

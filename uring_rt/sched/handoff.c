@@ -337,6 +337,12 @@ static void come_back(struct urt__worker *w)
 	}
 }
 
+bool urt__kernel_end(struct urt__worker *w)
+{
+	come_back(w);
+	return !w->proc;
+}
+
 void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 {
 	atomic_store_explicit(&w->word.where, URT__ASLEEP,
@@ -347,18 +353,23 @@ void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 
 bool urt__worker_submit(struct urt__worker *w)
 {
-	atomic_store_explicit(&w->word.where, URT__KERNEL,
-			      memory_order_release);
+	urt__kernel_begin(w);
 	urt__ring_wait(&w->ring, 0);
-	come_back(w);
-	return !w->proc;
+	return urt__kernel_end(w);
+}
+
+bool urt__worker_flush(struct urt__worker *w)
+{
+	urt__kernel_begin(w);
+	urt__ring_submit(&w->ring);
+	return urt__kernel_end(w);
 }
 
 void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 {
 	uint32_t attention = atomic_load(&w->word.attention);
 
-	come_back(w);
+	urt__kernel_end(w);
 	if (!w->proc)
 		urt__proc_acquire(w);
 	if (!may_suspend || !(attention & URT__ATT_YIELD) ||

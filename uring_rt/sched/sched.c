@@ -843,6 +843,7 @@ struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 	atomic_store_explicit(&c->cancelled, false, memory_order_relaxed);
 	c->id = ++w->proc->last_id;
 	c->detached = s->detached;
+	c->last_op = c->row_misses = c->row_skip = 0;
 	c->deep = false;
 	c->at_end = 0;
 	c->no_preempt = 0;

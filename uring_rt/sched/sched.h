@@ -511,8 +511,18 @@ bool urt__proc_has_queue(const struct urt__proc *);
  * over what is queued, and waits. Completions are not reaped.
  */
 void urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
-/* The same without waiting, by a worker that runs. True: the processor is gone. */
+/* The same without waiting, by a worker that runs. True: the processor is gone.
+ * _flush: only hands over. */
 bool urt__worker_submit(struct urt__worker *);
+bool urt__worker_flush(struct urt__worker *);
+/* Around a system call that may block after all: the processor can be taken in
+ * between. _end: whether it was. */
+static inline void urt__kernel_begin(struct urt__worker *w)
+{
+	atomic_store_explicit(&w->word.where, URT__KERNEL,
+			      memory_order_release);
+}
+bool urt__kernel_end(struct urt__worker *);
 
 /* ---- threads that come and go: idle.c ---- */
 

@@ -20,9 +20,11 @@
  *    wish could be lost (sched.c). Under the lock the ring must not be touched,
  *    since that may reap, which unlists.
  *  - Whoever unlists the last one wakes the closer.
- *  - From when a close begins until it has been carried out none is listed: who
- *    comes meanwhile yields, and meets EBADF or the number's next file, as if
- *    it had come after the close.
+ *  - From when a close begins until it has been carried out none is listed. An
+ *    operation that comes meanwhile yields, and meets EBADF or the number's next
+ *    file, as if it had come after the close. But the kernel frees the number first
+ *    and then may take long (a lingering socket, a file on FUSE or NFS): after 1 ms
+ *    the operation goes ahead, since the number is another file's by then.
  *  - The lock is a leaf, and is held across the closer's switch.
  *
  * Completions may be reaped by a thread without a processor, so the lock is
@@ -37,6 +39,7 @@
 #include "../base/sys.h"
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #undef errno
 
 #define FDS_MAX (1u << 20)
@@ -72,27 +75,36 @@ struct urt__fd *urt__fd(int fd)
 	return table && (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
 }
 
-bool urt__fd_direct(struct urt__fd *entry, int fd)
+static URT__COLD enum urt__fd_kind find_kind(int fd)
 {
-	int known = atomic_load_explicit(&entry->direct, memory_order_relaxed);
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
 
-	if (urt__unlikely(!known)) {
-		int flags = fcntl(fd, F_GETFL);
-
-		known = 1 + (flags >= 0 && flags & O_DIRECT);
-		atomic_store_explicit(&entry->direct, known,
-				      memory_order_relaxed);
-	}
-	return known == 2;
+	if (flags >= 0 && flags & O_DIRECT)
+		return URT__FD_DIRECT;
+	if (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return URT__FD_CACHED;
+	return URT__FD_OTHER;
 }
 
-bool urt__fd_list(struct urt__io *io)
+enum urt__fd_kind urt__fd_kind(struct urt__fd *entry, int fd)
+{
+	int kind = atomic_load_explicit(&entry->kind, memory_order_relaxed);
+
+	if (urt__unlikely(kind == URT__FD_UNKNOWN)) {
+		kind = find_kind(fd);
+		atomic_store_explicit(&entry->kind, kind, memory_order_relaxed);
+	}
+	return kind;
+}
+
+bool urt__fd_list(struct urt__io *io, bool anyway)
 {
 	struct urt__fd *fd = io->fd;
 	bool closing;
 
 	urt__lock(&fd->lock);
-	closing = fd->closing;
+	closing = fd->closing && !anyway;
 	if (urt__likely(!closing)) {
 		io->next = fd->ios;
 		io->at = &fd->ios;
@@ -139,7 +151,8 @@ void urt__fd_closing(struct urt__fd *fd)
 	struct urt__worker *w = urt__worker();
 
 	urt__lock(&fd->lock);
-	if (fd->closing++ || urt__likely(!fd->ios)) {
+	fd->closing++;
+	if (urt__likely(!fd->ios) || fd->closer) {
 		urt__unlock(&fd->lock);
 		return;
 	}
@@ -153,7 +166,7 @@ void urt__fd_closing(struct urt__fd *fd)
 void urt__fd_closed(struct urt__fd *fd)
 {
 	atomic_store_explicit(&fd->fixed, 0, memory_order_relaxed);
-	atomic_store_explicit(&fd->direct, 0, memory_order_relaxed);
+	atomic_store_explicit(&fd->kind, 0, memory_order_relaxed);
 	urt__lock(&fd->lock);
 	fd->closing--;
 	urt__unlock(&fd->lock);

@@ -15,6 +15,8 @@ struct urt__io {
 	struct urt__fd *fd;   /* NULL: it is listed nowhere */
 	uint64_t what;	      /* its request's first 8 bytes, for outside.h */
 	bool soon;	      /* handed over at once if there are two such */
+	bool awake;	      /* its coroutine has not parked yet */
+	bool came;	      /* ... and its completion came meanwhile */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
 	struct urt__io **at;  /* where the one before points at it; fd->lock */
 };
@@ -26,10 +28,10 @@ struct urt__fd {
 	                     closer has gone on */
 
 	/* Relaxed. fixed: its place in every ring's table, from 1; 0: none.
-	 * direct: 1 + whether it has O_DIRECT, 0: not asked; a guess once the
-	 * number is used again after a plain close. */
+	 * kind: enum urt__fd_kind; a guess once the number is used again after
+	 * a plain close. */
 	_Atomic uint16_t fixed;
-	_Atomic uint8_t direct;
+	_Atomic uint8_t kind;
 
 	struct urt__io *ios;	 /* in flight */
 	struct urt_coro *closer; /* waits until there are none */
@@ -44,12 +46,18 @@ int urt__poll(int fd, short events, int64_t deadline_ns);
 /* The entry, or NULL: no descriptor, or one too large to be followed. */
 struct urt__fd *urt__fd(int fd);
 
-/* Whether it was opened with O_DIRECT. */
-bool urt__fd_direct(struct urt__fd *, int fd);
+/* What reading and writing it is like. */
+enum urt__fd_kind {
+	URT__FD_UNKNOWN, /* nobody has asked */
+	URT__FD_OTHER,	 /* waits for somebody else */
+	URT__FD_CACHED,	 /* a file, by way of the page cache */
+	URT__FD_DIRECT,	 /* ... with O_DIRECT */
+};
+enum urt__fd_kind urt__fd_kind(struct urt__fd *, int fd);
 
 /* Lists one that is about to park, which has its fd; false: it is just being
- * closed. Unlists one whose completion has come. */
-bool urt__fd_list(struct urt__io *);
+ * closed, unless that is no matter (`anyway`). Unlists one whose completion has come. */
+bool urt__fd_list(struct urt__io *, bool anyway);
 void urt__fd_unlist(struct urt__io *);
 
 /*

@@ -11,7 +11,9 @@
 #include "fds.h"
 #include "ops.h"
 #include <poll.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #undef errno
 
 /* Linux cuts reads and writes at this (MAX_RW_COUNT in fs/read_write.c). */
@@ -57,6 +59,54 @@ static struct io_uring_sqe entry_of(const struct rw *rw)
 	};
 }
 
+/* As an operation on a file by way of the page cache completes if it need not wait:
+ * by the system call that says so. -EAGAIN: it would have to. */
+static ssize_t cached(const struct rw *rw)
+{
+	struct urt__worker *w = urt__worker();
+	struct iovec iov = { (void *)rw->buf, rw->len };
+	off_t at = rw->offset == URT__HERE ? -1 : (off_t)rw->offset;
+	ssize_t n;
+
+	urt__kernel_begin(w);
+	n = rw->opcode == IORING_OP_READ
+		    ? preadv2(rw->fd, &iov, 1, at, RWF_NOWAIT)
+		    : pwritev2(rw->fd, &iov, 1, at, RWF_NOWAIT);
+	if (n < 0)
+		n = -*__errno_location();
+	if (urt__unlikely(urt__kernel_end(w)))
+		urt__proc_acquire(w);
+	return n;
+}
+
+static bool is_cached(const struct rw *rw)
+{
+	struct urt__fd *fd = urt__fd(rw->fd);
+
+	return fd && urt__fd_kind(fd, rw->fd) == URT__FD_CACHED &&
+	       !urt__rt.nr_buffers;
+}
+
+/*
+ * A read may be short where only a part is in the cache, so it is tried once more for
+ * the rest: nothing there is the end of the file. What is left for the ring is -EAGAIN,
+ * with what was done in *done.
+ */
+static ssize_t file_at_once(struct rw *rw, size_t *done)
+{
+	ssize_t n = cached(rw);
+
+	if (n <= 0 || (size_t)n == rw->len)
+		return n;
+	*done = n;
+	rw->buf = (const char *)rw->buf + n;
+	rw->len -= n;
+	if (rw->offset != URT__HERE)
+		rw->offset += n;
+	n = cached(rw);
+	return n == 0 ? (ssize_t)*done : n > 0 ? (ssize_t)*done + n : -EAGAIN;
+}
+
 static ssize_t file_wait(const struct rw *rw, int64_t deadline_ns)
 {
 	struct io_uring_sqe r = entry_of(rw);
@@ -67,6 +117,30 @@ static ssize_t file_wait(const struct rw *rw, int64_t deadline_ns)
 	if (rw->offset != URT__HERE)
 		how |= URT__AT_OFFSET;
 	return urt__io_call(&r, how, rw->events, deadline_ns);
+}
+
+/* Reads and writes of one buffer. At the current position it is not known to be a
+ * file, and asking costs two system calls, so only in a row. */
+static ssize_t file_call(const struct rw *asked, int64_t deadline_ns)
+{
+	struct rw rw = *asked;
+	struct urt_coro *self;
+	size_t done = 0;
+	ssize_t n = -EAGAIN;
+
+	if (urt__unlikely(!urt__enter(true)))
+		return -EPERM;
+	self = urt__current();
+	if ((rw.offset != URT__HERE || self->last_op == rw.opcode) &&
+	    !atomic_load_explicit(&self->cancelled, memory_order_relaxed) &&
+	    is_cached(&rw))
+		n = file_at_once(&rw, &done);
+	self->last_op = rw.opcode;
+	urt__leave();
+	if (n >= 0)
+		return n;
+	n = file_wait(&rw, deadline_ns);
+	return n >= 0 ? n + (ssize_t)done : done ? (ssize_t)done : n;
 }
 
 static ssize_t message_wait(const struct rw *rw, int64_t deadline_ns)
@@ -80,7 +154,7 @@ static ssize_t message_wait(const struct rw *rw, int64_t deadline_ns)
 
 ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns)
 {
-	return file_wait(&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len,
+	return file_call(&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len,
 				       URT__HERE, 0 },
 			 deadline_ns);
 }
@@ -134,7 +208,7 @@ ssize_t urt_write(int fd, const void *buf, size_t len, int64_t deadline_ns)
 {
 	return write_all((struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
 				      URT__HERE, 0 },
-			 file_wait, deadline_ns);
+			 file_call, deadline_ns);
 }
 
 ssize_t urt_pread(int fd, void *buf, size_t len, off_t offset,
@@ -142,7 +216,7 @@ ssize_t urt_pread(int fd, void *buf, size_t len, off_t offset,
 {
 	if (offset < 0)
 		return -EINVAL;
-	return file_wait(
+	return file_call(
 		&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len, offset, 0 },
 		deadline_ns);
 }
@@ -152,7 +226,7 @@ ssize_t urt_pwrite(int fd, const void *buf, size_t len, off_t offset,
 {
 	if (offset < 0)
 		return -EINVAL;
-	return file_wait(&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
+	return file_call(&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
 				       offset, 0 },
 			 deadline_ns);
 }

@@ -221,8 +221,12 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
-	if (atomic_load(&w->word.where) == URT__IN)
+	if (atomic_load(&w->word.where) == URT__IN) {
+		/* It goes in and out; at its next call others go first. */
+		if (now_ns - s->since_ns > SLICE_NS)
+			atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 		return;
+	}
 	if (is_blocked(w))
 		hand_off(w, now_ns);
 	else
@@ -241,10 +245,14 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 static uint64_t progress_of(const struct urt__worker *w)
 {
 	const struct urt__stats_slot *s = w->stats;
+	uint64_t n = __atomic_load_n(&s->counter[URT__STAT_SWITCHES],
+				     __ATOMIC_RELAXED);
 
-	return __atomic_load_n(&s->counter[URT__STAT_SWITCHES],
-			       __ATOMIC_RELAXED) +
-	       __atomic_load_n(&s->counter[URT__STAT_ENTERS], __ATOMIC_RELAXED);
+	/* A coroutine may make a long row of calls at once. */
+	if (!__atomic_load_n(&w->current, __ATOMIC_RELAXED))
+		n += __atomic_load_n(&s->counter[URT__STAT_ENTERS],
+				     __ATOMIC_RELAXED);
+	return n;
 }
 
 /* A sleeping worker is none that has to get on, unless it has been asleep over

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Nobody waits for another's sake: coroutines that block, compute, or make rows of
+ * calls, and others that must go on. Limits of time are far from what is right, so
+ * that a busy machine does not fail them, and far from what a fault would take.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/base/stats.h"
+#include "../../uring_rt/sched/sched.h"
+#include "../../uring_rt/urt.h"
+#include "../lib/test.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static void run_on(unsigned workers, urt_fn *fn, void *arg)
+{
+	struct urt_options o = { .workers = workers };
+
+	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
+}
+
+static uint64_t counter(enum urt__stat s)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
+		n += __atomic_load_n(
+			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
+			__ATOMIC_RELAXED);
+	return n;
+}
+
+static int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
+}
+
+/* ---- coroutines that block --------------------------------------------- */
+
+enum { BLOCKERS = 50 };
+
+static atomic_int begun;
+static sem_t sem;
+
+static void block_a_while(void *arg)
+{
+	begun++;
+	usleep(200000);
+}
+
+/* When each of them stops all others for 10 ms, that takes over half a second. */
+static void sleep_among_blocked(void *arg)
+{
+	struct urt_coro *c[BLOCKERS];
+	int64_t begin = urt_now();
+
+	for (int i = 0; i < BLOCKERS; i++)
+		c[i] = urt_spawn(block_a_while, NULL);
+	urt_sleep(MS);
+	ck_assert_int_lt(urt_now() - begin, 150 * MS * slower());
+	for (int i = 0; i < BLOCKERS; i++)
+		urt_join(c[i]);
+}
+
+START_TEST(sleep_ends_in_time_among_coroutines_that_block)
+{
+	static const unsigned workers[] = { 1, 2, 8 };
+
+	run_on(workers[_i], sleep_among_blocked, NULL);
+	ck_assert_int_eq(begun, BLOCKERS);
+}
+END_TEST
+
+static void wait_for_sem(void *arg)
+{
+	while (sem_wait(&sem))
+		;
+}
+
+/* More than there are threads at first: all block until the first goes on. */
+static void wake_all(void *arg)
+{
+	enum { N = 300 };
+	static struct urt_coro *c[N];
+
+	for (int i = 0; i < N; i++)
+		c[i] = urt_spawn(wait_for_sem, NULL);
+	urt_sleep(MS);
+	for (int i = 0; i < N; i++)
+		sem_post(&sem);
+	for (int i = 0; i < N; i++)
+		urt_join(c[i]);
+}
+
+START_TEST(hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them)
+{
+	sem_init(&sem, 0, 0);
+	run_on(1 + _i, wake_all, NULL);
+}
+END_TEST
+
+static volatile unsigned long sink;
+
+static void compute_then_post(void *arg)
+{
+	int64_t until = urt_now() + 60 * MS;
+
+	while (urt_now() < until)
+		for (int i = 0; i < 10000; i++)
+			sink += i;
+	sem_post(&sem);
+}
+
+/* Newest first: it computes, is preempted, and the other blocks. */
+static void post_to_a_blocked_one(void *arg)
+{
+	struct urt_coro *w = urt_spawn(wait_for_sem, NULL);
+	struct urt_coro *c = urt_spawn(compute_then_post, NULL);
+
+	urt_join(c);
+	urt_join(w);
+}
+
+START_TEST(preempted_coroutine_goes_on_when_the_next_one_waits_for_it)
+{
+	sem_init(&sem, 0, 0);
+	run_on(1 + _i, post_to_a_blocked_one, NULL);
+}
+END_TEST
+
+static void only_block(void *arg)
+{
+	struct timespec t = { 1, 500000000 };
+	int64_t begin;
+
+	urt_sleep(100 * MS);
+	begin = cpu_ns();
+	while (nanosleep(&t, &t))
+		;
+	ck_assert_int_lt(cpu_ns() - begin, 25 * MS * slower());
+}
+
+START_TEST(blocked_coroutine_costs_no_cpu)
+{
+	run_on(1 + _i, only_block, NULL);
+}
+END_TEST
+
+static void threads_end(void *arg)
+{
+	struct urt_coro *c[20];
+	unsigned most;
+
+	for (int i = 0; i < 20; i++)
+		c[i] = urt_spawn(block_a_while, NULL);
+	for (int i = 0; i < 20; i++)
+		urt_join(c[i]);
+	most = urt__rt.nr_workers;
+	ck_assert_uint_gt(most, 20);
+	for (int64_t until = urt_after(20000 * MS);
+	     urt__rt.vacant.len + 4 < most && urt_now() < until;)
+		urt_sleep(50 * MS);
+	ck_assert_uint_ge(urt__rt.vacant.len + 4, most);
+	/* And others take their places. */
+	for (int i = 0; i < 20; i++)
+		c[i] = urt_spawn(block_a_while, NULL);
+	for (int i = 0; i < 20; i++)
+		urt_join(c[i]);
+	ck_assert_uint_le(urt__rt.nr_workers, most + 4);
+}
+
+START_TEST(threads_that_are_not_needed_end)
+{
+	run_on(1 + _i, threads_end, NULL);
+}
+END_TEST
+
+/* ---- coroutines that compute ------------------------------------------- */
+
+static atomic_int computed;
+
+static void compute(void *arg)
+{
+	int64_t until = urt_now() + 30 * MS;
+
+	while (urt_now() < until)
+		for (int i = 0; i < 1000; i++)
+			sink += i;
+	computed++;
+}
+
+static void sleep_among_new_ones(void *arg)
+{
+	struct urt_coro *c[20];
+
+	for (int i = 0; i < 20; i++)
+		c[i] = urt_spawn(compute, NULL);
+	urt_sleep(MS);
+	ck_assert_int_lt(computed, 15);
+	for (int i = 0; i < 20; i++)
+		urt_join(c[i]);
+}
+
+START_TEST(sleep_ends_before_all_new_coroutines_have_computed)
+{
+	run_on(1, sleep_among_new_ones, NULL);
+}
+END_TEST
+
+static void compute_for_ever(void *arg)
+{
+	for (;;)
+		sink++;
+}
+
+static void leave_it(void *arg)
+{
+	urt_go(compute_for_ever, NULL);
+	urt_sleep(5 * MS);
+}
+
+START_TEST(run_ends_though_all_signals_are_blocked)
+{
+	sigset_t all, now;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	run_on(1 + _i, leave_it, NULL);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	ck_assert_int_eq(sigismember(&now, SIGURG), 1);
+}
+END_TEST
+
+/* ---- rows of calls ----------------------------------------------------- */
+
+enum { ROW = 1000 };
+
+static atomic_bool stop;
+
+static void yield_on(void *arg)
+{
+	while (!stop)
+		urt_yield();
+}
+
+/* Runs fn while others run, and counts how often it has parked on an operation. */
+static uint64_t parks_of(void (*fn)(void))
+{
+	struct urt_coro *other[10];
+	uint64_t parks;
+
+	stop = false;
+	for (int i = 0; i < 10; i++)
+		other[i] = urt_spawn(yield_on, NULL);
+	urt_yield();
+	parks = counter(URT__STAT_PARKS_IO);
+	fn();
+	parks = counter(URT__STAT_PARKS_IO) - parks;
+	stop = true;
+	for (int i = 0; i < 10; i++)
+		urt_join(other[i]);
+	return parks;
+}
+
+static void read_a_file(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	char buf[4096];
+
+	for (int i = 0; i < ROW; i++)
+		ck_assert_int_eq(urt_pread(fd, buf, sizeof(buf), 0, URT_NEVER),
+				 sizeof(buf));
+	close(fd);
+}
+
+static void open_and_close(void)
+{
+	for (int i = 0; i < ROW / 2; i++) {
+		int fd = urt_openat(AT_FDCWD, "/", O_RDONLY | O_CLOEXEC, 0,
+				    URT_NEVER);
+
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(urt_close(fd), 0);
+	}
+}
+
+static void send_datagrams(void)
+{
+	int s[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, s),
+			 0);
+	for (int i = 0; i < ROW; i++) {
+		ck_assert_int_eq(urt_send(s[0], "x", 1, 0, URT_NEVER), 1);
+		if (i % 8 == 7) /* plain: only the row of sends is looked at */
+			for (int j = 0; j < 8; j++) {
+				char c;
+
+				ck_assert_int_eq(recv(s[1], &c, 1, 0), 1);
+			}
+	}
+	close(s[0]);
+	close(s[1]);
+}
+
+static void accept_all(void)
+{
+	enum { N = 100 };
+	int listener = urt_listen("127.0.0.1:0", URT_NEVER), client[N];
+	struct sockaddr_in at;
+	socklen_t len = sizeof(at);
+
+	ck_assert_int_ge(listener, 0);
+	getsockname(listener, (void *)&at, &len);
+	for (int i = 0; i < N; i++) {
+		client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(connect(client[i], (void *)&at, len), 0);
+	}
+	for (int i = 0; i < N; i++) {
+		int fd = urt_accept(listener, NULL, NULL, 0, URT_NEVER);
+
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+		close(client[i]);
+	}
+	close(listener);
+}
+
+static void (*const rows[])(void) = { read_a_file, open_and_close,
+				      send_datagrams, accept_all };
+
+static void make_row(void *arg)
+{
+	/* What its slices end, and a few that the kernel puts off. */
+	ck_assert_uint_lt(parks_of(*(void (**)(void))arg), 40);
+}
+
+START_TEST(row_of_calls_that_need_not_wait_does_not_park)
+{
+	void (*fn)(void) = rows[_i];
+
+	run_on(1, make_row, &fn);
+}
+END_TEST
+
+/* ---- calls that the kernel does not answer ----------------------------- */
+
+enum { LINGER_S = 3 };
+
+/* A connection whose close takes LINGER_S: nobody takes what it has sent. */
+static int lingering(int *peer)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct linger linger = { 1, LINGER_S };
+	socklen_t len = sizeof(at);
+	static char buf[1 << 16];
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, high;
+
+	ck_assert_int_eq(bind(l, (void *)&at, sizeof(at)), 0);
+	listen(l, 1);
+	getsockname(l, (void *)&at, &len);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(fd, (void *)&at, len), 0);
+	*peer = accept(l, NULL, NULL);
+	close(l);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	while (send(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+	/* A number that nobody else is given. */
+	high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
+	close(fd);
+	return high;
+}
+
+static void close_it(void *arg)
+{
+	urt_close(*(int *)arg);
+}
+
+static void others_beside_a_slow_close(void *arg)
+{
+	int peer, fd = lingering(&peer), s[2];
+	struct urt_coro *c = urt_spawn(close_it, &fd);
+	int64_t begin = urt_now();
+	char b;
+
+	for (int i = 0; i < 20; i++)
+		urt_sleep(MS);
+	ck_assert_int_lt(urt_now() - begin, (LINGER_S - 1) * 1000 * MS);
+	/* The number is free, and is another one's now. */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+	ck_assert_int_eq(fcntl(s[0], F_DUPFD_CLOEXEC, fd), fd);
+	ck_assert_int_eq(write(s[1], "x", 1), 1);
+	ck_assert_int_eq(urt_recv(fd, &b, 1, 0, URT_NEVER), 1);
+	ck_assert_int_lt(urt_now() - begin, (LINGER_S - 1) * 1000 * MS);
+	urt_join(c);
+	close(peer);
+	close(fd);
+	close(s[0]);
+	close(s[1]);
+}
+
+START_TEST(slow_close_keeps_nobody_else_waiting)
+{
+	run_on(1 + _i, others_beside_a_slow_close, NULL);
+}
+END_TEST
+
+Suite *bounds_suite(void)
+{
+	Suite *s = suite_create("bounds");
+	TCase *t = tcase_create("blocked");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, sleep_ends_in_time_among_coroutines_that_block,
+			    0, 3);
+	tcase_add_loop_test(
+		t,
+		hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them,
+		0, 2);
+	tcase_add_loop_test(
+		t, preempted_coroutine_goes_on_when_the_next_one_waits_for_it,
+		0, 2);
+	tcase_add_loop_test(t, blocked_coroutine_costs_no_cpu, 0, 2);
+	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("computing");
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
+	tcase_add_loop_test(t, run_ends_though_all_signals_are_blocked, 0, 2);
+	suite_add_tcase(s, t);
+	t = tcase_create("rows");
+	tcase_set_timeout(t, 30);
+	tcase_add_loop_test(t, row_of_calls_that_need_not_wait_does_not_park, 0,
+			    ARRAY_LEN(rows));
+	tcase_add_loop_test(t, slow_close_keeps_nobody_else_waiting, 0, 2);
+	suite_add_tcase(s, t);
+	return s;
+}
