@@ -40,6 +40,8 @@ static bool anything_measured(const struct demo *d)
 
 	for (unsigned i = 0; i < d->nr_rows; i++)
 		any |= demo_ok(&d->row[i].outcome);
+	for (unsigned i = 0; i < d->nr_loads; i++)
+		any |= demo_ok(&d->load[i].outcome);
 	for (unsigned i = 0; i < d->nr_holds; i++)
 		any |= demo_ok(&d->hold[i].outcome);
 	for (unsigned i = 0; i < d->nr_bursts; i++)
@@ -51,14 +53,29 @@ static bool anything_measured(const struct demo *d)
 	return any;
 }
 
-static int show(const struct demo *d, FILE *out)
+static FILE *out;	 /* where the result goes */
+static unsigned printed; /* bit n: part n has been */
+
+/* Each part at once, also where a pipe is read by something that cannot wait. */
+static void print_part(struct demo *d, enum demo_part part)
+{
+	if (d->options.json || printed >> part & 1)
+		return;
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr); /* the line of the progress */
+	demo_print_part(out, d, part);
+	fflush(out);
+	printed |= 1u << part;
+}
+
+static int show(struct demo *d)
 {
 	int assertion;
 
+	for (unsigned part = 0; part < DEMO_PARTS; part++)
+		print_part(d, part);
 	if (d->options.json)
 		demo_print_json(out, d);
-	else
-		demo_print_text(out, d);
 	if (fflush(out) || ferror(out))
 		return fail("cannot write the result: %s", strerror(errno));
 	if (d->options.report && demo_write_report(d, d->options.report))
@@ -74,24 +91,28 @@ int cmd_demo(int argc, char **argv)
 	static struct demo d; /* large */
 	static struct lab lab;
 	struct sigaction stop = { .sa_handler = on_interrupt };
-	FILE *out = stdout;
 
 	if (argc > 1 && !strcmp(argv[1], "part"))
 		return demo_part(argc, argv);
 	if (!demo_parse(argc, argv, &d.options) ||
 	    !check_descriptors(&d.options))
 		return EXIT_BAD;
+	out = stdout;
 	if (d.options.out && !(out = fopen(d.options.out, "we")))
 		return fail("cannot write %s: %s", d.options.out,
 			    strerror(errno));
+	/* Before the experiment: after it would be too late. */
+	if (d.options.report && demo_check_report(d.options.report))
+		return EXIT_BAD;
 	d.begin_ns = now_ns();
 	if (!lab_open(&lab, &d))
 		return EXIT_BAD;
+	lab.finished = print_part;
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	demo_run_plan(&lab);
 	lab_close(&lab);
 	d.end_ns = now_ns();
 	demo_judge(&d);
-	return show(&d, out);
+	return show(&d);
 }

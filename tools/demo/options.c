@@ -13,12 +13,12 @@ static const char usage_text[] =
 	"usage: urt demo [OPTIONS]\n"
 	"\n"
 	"Runs one HTTP service in several models of concurrency, measures what\n"
-	"each asks of the kernel, and prints what that says of nine claims.\n"
+	"each asks of the kernel, and prints what that says of ten claims.\n"
 	"\n"
 	"      --quick            under 30 s: fewer connections, one round\n"
 	"      --full             everything, up to 40,000 and 100,000 requests that\n"
 	"                         wait; some ten minutes (default: under 2 min)\n"
-	"      --only LIST        of claims, 1 to 9\n"
+	"      --only LIST        of claims, 1 to 10\n"
 	"  -m, --models LIST      default: all that `urt serve --list` prints\n"
 	"  -c, --connections LIST under load; default 16,256\n"
 	"      --waiting LIST     requests that wait at a time (claims 3, 4, 5);\n"
@@ -141,6 +141,13 @@ static const struct {
 			1000000 },
 };
 
+/* By mode. The full load is measured first: the others are shares of it. */
+static const struct demo_loads loads[] = {
+	[DEMO_QUICK] = { { 0, 1 }, 2, 1 },
+	[DEMO_DEFAULT] = { { 0, 0.5, 1 }, 3, 1 },
+	[DEMO_FULL] = { { 0, 0.1, 0.25, 0.5, 0.75, 0.9, 1 }, 7, 3 },
+};
+
 static void fill_in(struct demo_options *o)
 {
 	if (!o->nr_models)
@@ -154,6 +161,7 @@ static void fill_in(struct demo_options *o)
 		o->seconds = modes[o->mode].seconds;
 	if (!o->rounds)
 		o->rounds = modes[o->mode].rounds;
+	o->loads = &loads[o->mode];
 	o->bursts = modes[o->mode].bursts;
 	o->sleepers = modes[o->mode].sleepers;
 }

@@ -16,10 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often the progress is told where stderr is a file or a pipe. */
+#define LOG_NS (10 * NS_PER_S)
+
 /* One measurement. */
 struct step {
 	void (*run)(struct lab *, struct step *);
 	double estimate_s;
+	enum demo_part part; /* that is complete, for finished */
 	unsigned index;	     /* of its row, hold, burst or scale */
 	enum unit_kind unit; /* or that */
 	long n;		     /* of units */
@@ -62,6 +66,30 @@ static void run_row(struct lab *lab, struct step *s)
 	/* What failed or is missing will be so again. */
 	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
 		demo_measure_row(lab, row);
+}
+
+static void run_load(struct lab *lab, struct step *s)
+{
+	struct demo_row *row = &lab->demo->load[s->index];
+
+	if (!row->nr_rounds && row->outcome.status != DEMO_NOT_RUN)
+		return;
+	if (row->share == 0)
+		row->rate = DEMO_IDLE_RATE;
+	else if (row->share < 1 && !row->rate)
+		row->rate = floor(row->share *
+				  demo_capacity(lab->demo, row->model));
+	if (row->share < 1 && row->rate < 1) {
+		row->outcome.status = DEMO_SKIPPED;
+		strcpy(row->outcome.reason, "its full load was not measured");
+		return;
+	}
+	demo_measure_row(lab, row);
+}
+
+static void finished(struct lab *lab, struct step *s)
+{
+	lab->finished(lab->demo, s->part);
 }
 
 static void run_yields(struct lab *lab, struct step *s)
@@ -153,6 +181,43 @@ static void plan_rows(struct demo *d)
 				 "%s %s, %ld connections, round %ld of %ld",
 				 r->model->name, r->path, r->connections,
 				 round + 1, o->rounds);
+		}
+	}
+}
+
+static void add_load(struct demo *d, const struct model *m, double share)
+{
+	struct demo_row *r;
+
+	if (model_is(m, MODEL_CPU_VARIANT))
+		return;
+	d->load = more(d->load, d->nr_loads, sizeof(*d->load));
+	r = &d->load[d->nr_loads++];
+	r->model = m;
+	r->connections = DEMO_LOADS_CONNS;
+	r->share = share;
+	r->outcome.status = DEMO_NOT_RUN;
+	strcpy(r->path, "/");
+}
+
+static void plan_loads(struct demo *d)
+{
+	const struct demo_loads *l = d->options.loads;
+	char name[16];
+
+	for (unsigned i = l->len; i--;)
+		for (unsigned m = 0; m < d->options.nr_models; m++)
+			add_load(d, d->options.model[m], l->share[i]);
+	for (long round = 0; round < l->rounds; round++) {
+		for (unsigned i = 0; i < d->nr_loads; i++) {
+			const struct demo_row *r = &d->load[i];
+			struct step *s =
+				add(run_load, d->options.seconds + 0.6, i);
+
+			snprintf(s->what, sizeof(s->what),
+				 "%s at load %s, round %ld of %ld",
+				 r->model->name, demo_load_name(r->share, name),
+				 round + 1, l->rounds);
 		}
 	}
 }
@@ -254,10 +319,20 @@ static void plan_scales(struct demo *d)
 	}
 }
 
+static void end_part(enum demo_part part)
+{
+	add(finished, 0, 0)->part = part;
+}
+
 static void make_plan(struct demo *d)
 {
+	end_part(PART_HOST);
+	if (demo_wants(d, 10))
+		plan_loads(d);
+	end_part(PART_LOADS);
 	if (demo_wants(d, 8))
 		plan_rows(d);
+	end_part(PART_ROWS);
 	if (demo_wants(d, 1))
 		strcpy(add(run_yields, 1, 0)->what,
 		       "counted coroutine switches");
@@ -267,24 +342,34 @@ static void make_plan(struct demo *d)
 	plan_units(d);
 	if (demo_wants(d, 3) || demo_wants(d, 4) || demo_wants(d, 5))
 		plan_holds(d);
+	end_part(PART_HOLDS);
 	if (demo_wants(d, 6))
 		plan_bursts(d);
+	end_part(PART_BURSTS);
 	if (demo_wants(d, 7))
 		plan_scales(d);
+	end_part(PART_SCALES);
 }
 
 static void progress(const struct demo *d, unsigned done, double done_s)
 {
 	double left = 0, factor = 1;
 
-	if (!isatty(STDERR_FILENO) || d->options.json)
+	static int64_t told_ns;
+	bool terminal = isatty(STDERR_FILENO);
+
+	if (d->options.json || !*steps[done].what)
 		return;
+	if (!terminal && now_ns() - told_ns < LOG_NS)
+		return;
+	told_ns = now_ns();
 	for (unsigned i = done; i < nr_steps; i++)
 		left += steps[i].estimate_s;
 	if (done_s > 3)
 		factor = (now_ns() - d->begin_ns) / 1e9 / done_s;
-	fprintf(stderr, "\r\033[K[%u/%u, %.0f s left] %s", done + 1, nr_steps,
-		left * factor, steps[done].what);
+	fprintf(stderr, "%s[%u/%u, %.0f s left] %s%s",
+		terminal ? "\r\033[K" : "", done + 1, nr_steps, left * factor,
+		steps[done].what, terminal ? "" : "\n");
 }
 
 void demo_run_plan(struct lab *lab)

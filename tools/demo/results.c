@@ -45,6 +45,55 @@ const struct demo_row *demo_row(const struct demo *d, const struct model *model,
 	return best;
 }
 
+const struct demo_row *demo_load(const struct demo *d,
+				 const struct model *model, unsigned load)
+{
+	for (unsigned i = 0; i < d->nr_loads; i++) {
+		const struct demo_row *r = &d->load[i];
+
+		if (demo_ok(&r->outcome) && r->nr_rounds && r->model == model &&
+		    r->share == d->options.loads->share[load])
+			return r;
+	}
+	return NULL;
+}
+
+/* The generator had hardly a CPU to spare while the server had. */
+#define LOAD_BUSY   0.85
+#define SERVER_BUSY 0.9
+
+double demo_server_cpu(const struct demo_row *r)
+{
+	return r->cpu_ns / (r->seconds * 1e9);
+}
+
+bool demo_load_was_limit(const struct demo_row *r)
+{
+	return ROW_MEDIAN(r, load_cpu) > LOAD_BUSY &&
+	       demo_server_cpu(r) < SERVER_BUSY;
+}
+
+double demo_capacity(const struct demo *d, const struct model *model)
+{
+	for (unsigned i = 0; i < d->nr_loads; i++) {
+		const struct demo_row *r = &d->load[i];
+
+		if (r->model == model && r->share == 1 && r->nr_rounds)
+			return ROW_MEDIAN(r, rps);
+	}
+	return 0;
+}
+
+const char *demo_load_name(double share, char buf[16])
+{
+	if (share == 0)
+		return "idle";
+	if (share == 1)
+		return "full";
+	snprintf(buf, 16, "%.0f %%", share * 100);
+	return buf;
+}
+
 const struct demo_hold *demo_hold(const struct demo *d,
 				  const struct model *model, long wanted)
 {

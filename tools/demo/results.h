@@ -14,7 +14,7 @@
 #include "../service/model.h"
 #include "../measure/user_stats.h"
 
-#define DEMO_CLAIMS	 9
+#define DEMO_CLAIMS	 10
 #define DEMO_COUNTS_MAX	 8
 #define DEMO_ROUNDS_MAX	 9
 #define DEMO_ASSERTS_MAX 16
@@ -34,6 +34,7 @@ struct demo_options {
 	unsigned only;			/* bit n: claim n is asked for */
 	struct demo_counts connections; /* at a time, under load */
 	struct demo_counts waiting;	/* at a time, in claim 4 */
+	const struct demo_loads *loads; /* of claim 10 */
 	double seconds;	    /* measured, per round, model and path */
 	long rounds;	    /* of everything that is repeated */
 	long bursts;	    /* per model in claim 6 */
@@ -45,6 +46,17 @@ struct demo_options {
 	const char *report; /* directory of the report; NULL: none */
 	const char *assert[DEMO_ASSERTS_MAX];
 	unsigned nr_asserts;
+};
+
+/* How much work a server is given, as a share of what it can do (claim 10). */
+#define DEMO_LOADS_MAX	 7
+#define DEMO_LOADS_CONNS 64   /* connections */
+#define DEMO_IDLE_RATE	 1000 /* requests per second of the share 0 */
+
+struct demo_loads {
+	double share[DEMO_LOADS_MAX]; /* ascending; 0: idle; 1: closed loop */
+	unsigned len;
+	long rounds;
 };
 
 enum demo_status { DEMO_OK, DEMO_SKIPPED, DEMO_FAILED, DEMO_NOT_RUN };
@@ -68,14 +80,17 @@ struct demo_row {
 	const struct model *model;
 	char path[32];
 	long connections;
+	/* Claim 10: the share of the model's capacity that is due (see
+	 * demo_loads), and requests per second; rate 0: closed loop. */
+	double share, rate;
 	struct demo_outcome outcome;
 	struct demo_sample round[DEMO_ROUNDS_MAX];
 	unsigned nr_rounds;
 	/* Sums over the rounds: */
 	uint64_t requests, errors;
+	uint64_t unanswered; /* due and without an answer at the end */
 	double seconds;
 	struct histogram latency; /* ns */
-	bool load_was_limit;	  /* judged: the server can do more than rps */
 	bool has_counts;	  /* by BPF */
 	struct counts counts;
 	bool has_user; /* it is a program on uring_rt */
@@ -126,6 +141,7 @@ struct demo_burst {
 struct demo_scale {
 	const struct model *model;
 	struct demo_outcome outcome;
+	double others; /* CPUs that other programs used meanwhile, at most */
 	double one[DEMO_ROUNDS_MAX], all[DEMO_ROUNDS_MAX]; /* requests/s */
 	unsigned nr_rounds;
 };
@@ -212,6 +228,8 @@ struct demo {
 	int server_cpu, load_cpu; /* -1: only one CPU */
 	struct demo_row *row;
 	unsigned nr_rows;
+	struct demo_row *load; /* claim 10 */
+	unsigned nr_loads;
 	struct demo_hold *hold;
 	unsigned nr_holds;
 	struct demo_burst *burst;
@@ -225,10 +243,24 @@ struct demo {
 	struct demo_advice advice[ADVICE_PARTS];
 	char **warning; /* what a reader must know before believing a figure */
 	unsigned nr_warnings;
+	double others; /* CPUs that other programs used during the run; NaN */
 	double most_load_cpu; /* share of its CPU that the generator took; NaN */
 	int64_t begin_ns, end_ns;
 	bool interrupted;
 	bool redis_ours; /* Redis was started by us */
+};
+
+/* The parts of the text, in their order: each can be printed when its
+ * measurements are complete. */
+enum demo_part {
+	PART_HOST,
+	PART_LOADS,
+	PART_ROWS,
+	PART_HOLDS,
+	PART_BURSTS,
+	PART_SCALES,
+	PART_CONCLUSIONS,
+	DEMO_PARTS
 };
 
 /* ---- looking at results ---- */
@@ -253,6 +285,20 @@ const struct demo_hold *demo_hold(const struct demo *, const struct model *,
 				  long wanted);
 const struct demo_burst *demo_burst(const struct demo *, const struct model *);
 const struct demo_scale *demo_scale(const struct demo *, const struct model *);
+
+/* The row of a model at the ith load of options.loads. NULL: not measured. */
+const struct demo_row *demo_load(const struct demo *, const struct model *,
+				 unsigned i);
+/* Whether the load generator was the limit: the server can do more than rps. */
+bool demo_load_was_limit(const struct demo_row *);
+/* CPUs that the server used. */
+double demo_server_cpu(const struct demo_row *);
+/* Requests per second at full load; 0: not measured. */
+double demo_capacity(const struct demo *, const struct model *);
+/* "idle", "50 %", "full"; the buffer. */
+const char *demo_load_name(double share, char buf[16]);
+/* From here on the CPUs count as not free. */
+#define DEMO_OTHERS 0.15
 
 /* Median over the rounds of a field of their samples, and how far the rounds
  * lie from it at most, as a share of it; NaN with less than two. */

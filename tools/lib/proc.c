@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -159,4 +160,27 @@ bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)
 	*user_ns = proc_field_number(path, "user_usec", 10, -1) * 1000;
 	*system_ns = proc_field_number(path, "system_usec", 10, -1) * 1000;
 	return *user_ns >= 0 && *system_ns >= 0;
+}
+
+double proc_busy_s(void)
+{
+	static const bool counts[] = { true,
+				       true,
+				       true,
+				       false, /* idle */
+				       false /* iowait */,
+				       true,
+				       true,
+				       true };
+	char line[256], *p = line;
+	double ticks = 0;
+
+	if (!proc_field("/proc/stat", "cpu ", line, sizeof(line)))
+		return NAN;
+	for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		unsigned long n = strtoul(p, &p, 10);
+
+		ticks += counts[i] ? n : 0;
+	}
+	return ticks / sysconf(_SC_CLK_TCK);
 }

@@ -44,10 +44,12 @@ static const struct {
 	{ "The scheduler uses all CPUs for CPU work; the event loop uses one",
 	  judge_uses_all_cpus },
 	{ "Kernel involvement per request: coroutines need less of it than "
-	  "threads and an epoll loop",
+	  "threads and an epoll loop, at full load",
 	  judge_kernel_per_request },
 	{ "Hundreds of thousands of concurrent waits on modest hardware",
 	  judge_many_sleepers },
+	{ "Switching in user space spares the kernel's switches at every load",
+	  judge_kernel_by_load },
 };
 
 /* ---- for all of them ---- */

@@ -62,6 +62,31 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 
 /* ---- 7: all CPUs ---- */
 
+/* A speed-up that is missing tells nothing where the CPUs were not free, or
+ * where threads, which the kernel spreads over all CPUs, had none either. */
+static bool cpus_were_taken(const struct demo *d, struct demo_claim *c)
+{
+	double control = demo_speedup(demo_scale(d, model_of(ROLE_THREADS)));
+	double most = 0;
+
+	for (unsigned i = 0; i < d->nr_scales; i++)
+		most = fmax(most, d->scale[i].others);
+	if (most > DEMO_OTHERS)
+		claim_not_measured(c,
+				   "the CPUs were not free: others used up to "
+				   "%.2f of %ld CPUs meanwhile",
+				   most, d->host.cpus);
+	else if (control < NEARLY_ALL * d->host.cpus)
+		claim_not_measured(c,
+				   "the CPUs were not free: threads, the "
+				   "control, are only %.2f times as fast on "
+				   "all of them",
+				   control);
+	else
+		return false;
+	return true;
+}
+
 void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 {
 	double own = demo_speedup(demo_scale(d, model_of(ROLE_COROUTINES)));
@@ -90,6 +115,8 @@ void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 		claim_not_measured(c, "there is only one CPU");
 	else if (isnan(own) || !loops)
 		claim_not_measured(c, "coroutine and an event loop are needed");
+	else if (own < NEARLY_ALL * d->host.cpus && cpus_were_taken(d, c))
+		return;
 	else
 		claim_judge(c, single == loops &&
 				       own >= NEARLY_ALL * d->host.cpus);
@@ -170,12 +197,124 @@ void judge_kernel_per_request(const struct demo *d, struct demo_claim *c)
 		say_kernel(d, c, counts->n[i]);
 		less &= needs_less(d, counts->n[i], &complete);
 	}
-	claim_say(c, " (system calls, kernel switches per GET /)");
+	claim_say(c, " (system calls, kernel switches per GET /, at full "
+		     "load; at less load: claim 10)");
 	if (!complete)
 		claim_not_measured(c, "coroutine, thread and epoll were not "
 				      "all measured");
 	else
 		claim_judge(c, less);
+}
+
+/* ---- 10: at every load ---- */
+
+/* As many switches per request as this count as one for each request. */
+#define EACH_REQUEST 0.5
+
+/* The least share of the capacity from which on fewer than EACH_REQUEST are
+ * needed, between the loads that were measured; NaN: never. */
+static double spared_from(const struct demo *d, const struct model *m)
+{
+	double before_share = NAN, before = NAN, from = NAN;
+
+	for (unsigned i = 0; i < d->options.loads->len; i++) {
+		const struct demo_row *r = demo_load(d, m, i);
+		double now, share;
+
+		if (!r)
+			continue;
+		now = demo_per_request(r).switches;
+		share = ROW_MEDIAN(r, rps) / demo_capacity(d, m);
+		if (now >= EACH_REQUEST)
+			from = NAN;
+		else if (isnan(from))
+			from = isnan(before)
+				       ? 0
+				       : before_share + (share - before_share) *
+								(before -
+								 EACH_REQUEST) /
+								(before - now);
+		before_share = share;
+		before = now;
+	}
+	return from;
+}
+
+static void say_load(const struct demo *d, struct demo_claim *c,
+		     const struct model *m)
+{
+	double from = spared_from(d, m);
+	bool any = false;
+
+	for (unsigned i = 0; i < d->options.loads->len; i++) {
+		const struct demo_row *r = demo_load(d, m, i);
+		double share = d->options.loads->share[i];
+		struct demo_per_request p;
+		char name[16];
+
+		if (!r)
+			continue;
+		p = demo_per_request(r);
+		claim_figure(c, p.switches, "switches_%s_at_%.0f", m->name,
+			     share * 100);
+		claim_figure(c, p.syscalls, "syscalls_%s_at_%.0f", m->name,
+			     share * 100);
+		if (any)
+			claim_say(c, ", ");
+		else
+			claim_say(c, "%s%s ", *c->measured ? "; " : "",
+				  m->name);
+		any = true;
+		claim_say(c, "%.3g / %.3g %s", p.switches, p.syscalls,
+			  demo_load_name(share, name));
+	}
+	if (!any)
+		return;
+	claim_figure(c, from, "spared_from_%s", m->name);
+	if (isnan(from))
+		claim_say(c, " (a switch for each at every load)");
+	else if (from == 0)
+		claim_say(c, " (less than one for each at every load)");
+	else
+		claim_say(c, " (less than one for each above %.0f %%)",
+			  from * 100);
+}
+
+/*
+ * Holds if the coroutine model needs fewer than EACH_REQUEST switches at each
+ * load. Where one request is there at a time, the server sleeps before it and
+ * is woken by it, whatever its unit of scheduling is.
+ */
+void judge_kernel_by_load(const struct demo *d, struct demo_claim *c)
+{
+	const struct model *own = model_of(ROLE_COROUTINES);
+	bool spared = true, measured = false;
+
+	if (!d->counted) {
+		claim_not_measured(c, "%s", d->why_no_bpf);
+		return;
+	}
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		say_load(d, c, d->options.model[i]);
+	if (*c->measured)
+		claim_say(c,
+			  " (kernel switches / system calls per GET / on %d "
+			  "connections; %d/s is idle, full a closed loop, the "
+			  "rest open loops by share of each model's full load; "
+			  "%g switches count as one for each request)",
+			  DEMO_LOADS_CONNS, DEMO_IDLE_RATE, EACH_REQUEST);
+	for (unsigned i = 0; i < d->options.loads->len; i++) {
+		const struct demo_row *r = demo_load(d, own, i);
+
+		if (!r)
+			continue;
+		measured = true;
+		spared &= demo_per_request(r).switches < EACH_REQUEST;
+	}
+	if (!measured)
+		claim_not_measured(c, "coroutine was not measured");
+	else
+		claim_judge(c, spared);
 }
 
 /* ---- 9: very many ---- */

@@ -39,6 +39,7 @@ void judge_captured_bytes(const struct demo *, struct demo_claim *);
 void judge_cpu_freezes_loops(const struct demo *, struct demo_claim *);
 void judge_uses_all_cpus(const struct demo *, struct demo_claim *);
 void judge_kernel_per_request(const struct demo *, struct demo_claim *);
+void judge_kernel_by_load(const struct demo *, struct demo_claim *);
 void judge_many_sleepers(const struct demo *, struct demo_claim *);
 
 #endif

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The generator had hardly a CPU to spare while the server had. */
-#define BUSY	    0.85
-#define SERVER_BUSY 0.9
 /* Rounds further apart than this tell of a disturbed machine. */
 #define WIDE 0.25
 
@@ -30,24 +27,18 @@ static void warn(struct demo *d, const char *format, ...)
 	va_end(ap);
 }
 
-static double server_cpu(const struct demo_row *r)
-{
-	return r->cpu_ns / (r->seconds * 1e9);
-}
-
 static void judge_row(struct demo *d, struct demo_row *r)
 {
 	double load_cpu = ROW_MEDIAN(r, load_cpu);
 
 	d->most_load_cpu = fmax(d->most_load_cpu, load_cpu);
-	r->load_was_limit = load_cpu > BUSY && server_cpu(r) < SERVER_BUSY;
-	if (r->load_was_limit)
+	if (demo_load_was_limit(r))
 		warn(d,
 		     "%s on %s, %ld connections: the load generator was the "
 		     "bottleneck (%.0f %% of its CPU, the server %.0f %%): the "
 		     "server can do more",
 		     r->model->name, r->path, r->connections, load_cpu * 100,
-		     server_cpu(r) * 100);
+		     demo_server_cpu(r) * 100);
 	if (r->counts.lost)
 		warn(d, "%s on %s: %llu events lost", r->model->name, r->path,
 		     (unsigned long long)r->counts.lost);
@@ -57,6 +48,12 @@ void judge_warnings(struct demo *d)
 {
 	unsigned rows = 0, wide = 0;
 
+	if (d->others > DEMO_OTHERS)
+		warn(d,
+		     "the CPUs were not free: others used %.2f of %ld CPUs on "
+		     "average; times and rates are worse than they could be, "
+		     "counts per request may be, too",
+		     d->others, d->host.cpus);
 	d->most_load_cpu = NAN;
 	for (unsigned i = 0; i < d->nr_rows; i++) {
 		struct demo_row *r = &d->row[i];

@@ -4,12 +4,14 @@
 #include "lab.h"
 #include "../../lib/launch.h"
 #include "../../lib/net.h"
+#include "../../lib/proc.h"
 #include "../../service/backend.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,9 +100,25 @@ void lab_stop_counting(struct lab *lab)
 	lab->counter = NULL;
 }
 
+/* CPU seconds that the machine has worked for others: ours are those of this
+ * process and of its children that have ended. */
+static double others_s(void)
+{
+	double own = 0;
+
+	for (int who = 0; who < 2; who++) {
+		struct rusage ru;
+
+		getrusage(who ? RUSAGE_CHILDREN : RUSAGE_SELF, &ru);
+		own += ru.ru_utime.tv_sec + ru.ru_stime.tv_sec +
+		       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+	}
+	return proc_busy_s() - own;
+}
+
 bool lab_open(struct lab *lab, struct demo *d)
 {
-	*lab = (struct lab){ .demo = d };
+	*lab = (struct lab){ .demo = d, .busy_s = others_s() };
 	demo_look_at_host(&d->host);
 	choose_cpus(d);
 	lab->counter = counter_open(d->why_no_bpf, sizeof(d->why_no_bpf));
@@ -113,4 +131,6 @@ void lab_close(struct lab *lab)
 	lab_stop_counting(lab);
 	stop_backends(lab);
 	lab_redis_stop(lab);
+	lab->demo->others = (others_s() - lab->busy_s) * 1e9 /
+			    (now_ns() - lab->demo->begin_ns);
 }

@@ -20,10 +20,13 @@ struct demo_backend {
 };
 
 struct lab {
-	struct demo *demo;	 /* the results */
+	struct demo *demo; /* the results */
+	/* Called when a part of them is complete. */
+	void (*finished)(struct demo *, enum demo_part);
 	struct counter *counter; /* while counting; or NULL */
 	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
-	pid_t redis;	/* started by us; 0: none */
+	pid_t redis;   /* started by us; 0: none */
+	double busy_s; /* CPU seconds of the whole machine less ours, at first */
 	bool use_redis; /* by the server that is started next */
 };
 

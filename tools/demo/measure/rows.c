@@ -88,7 +88,8 @@ static void add_user(struct user_stats *to, const struct user_stats *from)
 }
 
 static void add_sample(struct demo_row *row, const struct moment *a,
-		       const struct moment *b, const struct histogram *latency)
+		       const struct moment *b, const struct histogram *latency,
+		       uint64_t unanswered)
 {
 	double seconds = (b->time_ns - a->time_ns) / 1e9;
 	double n = b->completed - a->completed;
@@ -103,6 +104,7 @@ static void add_sample(struct demo_row *row, const struct moment *a,
 	row->seconds += seconds;
 	row->requests += n;
 	row->errors += b->errors - a->errors;
+	row->unanswered += unanswered;
 	row->cpu_ns += b->cpu_ns - a->cpu_ns;
 	row->nvcsw += b->nvcsw - a->nvcsw;
 	row->nivcsw += b->nivcsw - a->nivcsw;
@@ -116,7 +118,7 @@ static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
 		stage_failed(&row->outcome, "no request was answered");
 		return;
 	}
-	add_sample(row, a, b, &s->shared->latency);
+	add_sample(row, a, b, &s->shared->latency, s->shared->charged);
 	row->has_counts = s->lab->counter;
 	counts_subtract(&b->counts, &a->counts);
 	add_counts(&row->counts, &b->counts);
@@ -153,7 +155,8 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 	if (!stage_wait(s, quick ? WARM_UP_QUICK_NS : WARM_UP_NS) || demo_stop)
 		return;
 	page = user_page_of(s->server.pid, NULL);
-	__atomic_store_n(&s->shared->recording, 1, __ATOMIC_RELAXED);
+	s->shared->recording_ns = now_ns();
+	__atomic_store_n(&s->shared->recording, 1, __ATOMIC_RELEASE);
 	ask(s, &asked);
 	look(s, page, &a);
 	a.told = asked.told;
@@ -165,6 +168,8 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 		row->threads = proc_status(s->server.pid, "Threads:");
 		row->rss = proc_status(s->server.pid, "VmRSS:") * 1024;
 		ask(s, &b);
+		if (row->rate)
+			stage_load_end(s);
 		add_round(s, row, &a, &b, page);
 	}
 	user_page_free(page);
@@ -173,7 +178,8 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 void demo_measure_row(struct lab *lab, struct demo_row *row)
 {
 	struct load_options o = { .path = row->path,
-				  .connections = row->connections };
+				  .connections = row->connections,
+				  .rate = row->rate };
 	struct stage s;
 
 	lab->use_redis = lab->demo->options.redis_port && row->path[1];

@@ -8,10 +8,19 @@
 #include "stage.h"
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CPU_PATH   "/cpu?ms=5"
 #define PER_CPU	   8 /* connections: enough for each to have work */
 #define WARM_UP_NS (150 * NS_PER_MS)
+
+/* CPU seconds of our own processes so far. */
+static double own_s(const struct stage *s)
+{
+	return (stage_cpu_ns(s->server.pid) + stage_cpu_ns(s->load) +
+		stage_cpu_ns(s->backend->pid) + stage_cpu_ns(getpid())) /
+	       1e9;
+}
 
 static double rate(struct lab *lab, struct demo_scale *m, int cpu)
 {
@@ -19,7 +28,7 @@ static double rate(struct lab *lab, struct demo_scale *m, int cpu)
 				  .connections =
 					  PER_CPU * lab->demo->host.cpus };
 	uint64_t before;
-	double rps = 0;
+	double rps = 0, others;
 	int64_t begin;
 	struct stage s;
 
@@ -28,10 +37,14 @@ static double rate(struct lab *lab, struct demo_scale *m, int cpu)
 		if (stage_connected(&s) && stage_wait(&s, WARM_UP_NS)) {
 			before = s.shared->completed;
 			begin = now_ns();
+			others = proc_busy_s() - own_s(&s);
 			if (stage_wait(&s,
 				       lab->demo->options.seconds * NS_PER_S))
 				rps = (s.shared->completed - before) * 1e9 /
 				      (now_ns() - begin);
+			others = proc_busy_s() - own_s(&s) - others;
+			m->others = fmax(m->others,
+					 others * 1e9 / (now_ns() - begin));
 		}
 	}
 	stage_end(&s);

@@ -212,6 +212,14 @@ void stage_load(struct stage *s, struct load_options *o)
 	_exit(load_run(o, s->shared) ? 1 : 0);
 }
 
+void stage_load_end(struct stage *s)
+{
+	__atomic_store_n(&s->shared->stop, 1, __ATOMIC_RELEASE);
+	if (s->load > 0)
+		waitpid(s->load, NULL, 0);
+	s->load = 0;
+}
+
 void stage_load_stop(struct stage *s)
 {
 	if (!s->shared)

@@ -34,6 +34,9 @@ void stage_end(struct stage *);
  * next one. */
 void stage_load(struct stage *, struct load_options *);
 void stage_load_stop(struct stage *);
+/* Has it count what is unanswered, and end; its figures are there until
+ * stage_load_stop. */
+void stage_load_end(struct stage *);
 
 /* Until all connections stand. False: they do not; the outcome says why. */
 bool stage_connected(struct stage *);

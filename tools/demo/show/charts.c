@@ -150,6 +150,44 @@ static void kernel(FILE *f, const struct demo *d)
 	free(c.series);
 }
 
+/* ---- by load ---- */
+
+static double kernel_switches(const struct demo_row *r)
+{
+	return demo_per_request(r).switches;
+}
+
+static double system_calls(const struct demo_row *r)
+{
+	return demo_per_request(r).syscalls;
+}
+
+static void by_load(FILE *f, const struct demo *d, row_figure *figure,
+		    const char *title, const char *note, const char *y_label)
+{
+	struct chart c = { .x_label = "load, % of what the model can do",
+			   .y_label = y_label };
+
+	for (unsigned m = 0; m < d->options.nr_models && d->counted; m++) {
+		const struct model *model = d->options.model[m];
+		struct series *s = add_series(&c, model->name);
+
+		for (unsigned i = 0; i < d->options.loads->len; i++) {
+			const struct demo_row *r = demo_load(d, model, i);
+
+			if (r)
+				add_point(s,
+					  100 * ROW_MEDIAN(r, rps) /
+						  demo_capacity(d, model),
+					  figure(r));
+		}
+	}
+	drop_empty(&c);
+	if (c.n)
+		card(f, &c, title, note);
+	free(c.series);
+}
+
 /* ---- requests that wait ---- */
 
 static void memory(FILE *f, const struct demo *d)
@@ -258,6 +296,14 @@ static void switches(FILE *f, const struct demo *d)
 void html_charts(FILE *f, const struct demo *d)
 {
 	fputs("<h2>Pictures</h2><div class=grid>\n", f);
+	by_load(f, d, kernel_switches, "Kernel switches by load",
+		"per GET /, 64 connections, from idle to full load; lower is "
+		"better: only where many requests are ready at a time do the "
+		"switches move into user space",
+		"kernel switches per request");
+	by_load(f, d, system_calls, "System calls by load",
+		"the same requests; lower is better",
+		"system calls per request");
 	switches(f, d);
 	scale(f, d);
 	kernel(f, d);

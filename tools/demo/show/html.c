@@ -132,7 +132,7 @@ static void row_cells(FILE *f, const struct demo_row *r)
 	struct demo_per_request p = demo_per_request(r);
 
 	fprintf(f, "<tr><td>%s</td><td>%s%.0f</td>", r->model->name,
-		r->load_was_limit ? "&gt;" : "", ROW_MEDIAN(r, rps));
+		demo_load_was_limit(r) ? "&gt;" : "", ROW_MEDIAN(r, rps));
 	cell(f, "%.0f %%", ROW_SPREAD(r, rps) * 100);
 	cell(f, "%.2f", ROW_MEDIAN(r, p50_ns) / 1e6);
 	cell(f, "%.2f", ROW_MEDIAN(r, p99_ns) / 1e6);

@@ -163,6 +163,29 @@ static void row(struct json *j, const struct demo *d, const struct demo_row *r)
 	json_end_object(j);
 }
 
+static void load(struct json *j, const struct demo_row *r)
+{
+	json_object(j, NULL);
+	json_string(j, "model", r->model->name);
+	json_double(j, "share", r->share);
+	json_int(j, "connections", r->connections);
+	outcome(j, &r->outcome);
+	if (demo_ok(&r->outcome)) {
+		if (r->rate)
+			json_double(j, "due_per_s", r->rate);
+		else
+			json_null(j, "due_per_s");
+		json_double(j, "rps", ROW_MEDIAN(r, rps));
+		json_int(j, "requests", r->requests);
+		json_int(j, "errors", r->errors);
+		json_int(j, "unanswered", r->unanswered);
+		latency(j, &r->latency);
+		per_request(j, r);
+		rounds(j, r);
+	}
+	json_end_object(j);
+}
+
 static void hold(struct json *j, const struct demo_hold *h)
 {
 	json_object(j, NULL);
@@ -215,6 +238,7 @@ static void scale(struct json *j, const struct demo_scale *m)
 	json_string(j, "model", m->model->name);
 	outcome(j, &m->outcome);
 	json_double(j, "speedup", demo_speedup(m));
+	json_double(j, "others_cpus", m->others);
 	json_array(j, "one_cpu_rps");
 	for (unsigned i = 0; i < m->nr_rounds; i++)
 		json_double(j, NULL, m->one[i]);
@@ -282,6 +306,10 @@ static void measurements(struct json *j, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_rows; i++)
 		row(j, d, &d->row[i]);
 	json_end_array(j);
+	json_array(j, "by_load");
+	for (unsigned i = 0; i < d->nr_loads; i++)
+		load(j, &d->load[i]);
+	json_end_array(j);
 	json_array(j, "waiting");
 	for (unsigned i = 0; i < d->nr_holds; i++)
 		hold(j, &d->hold[i]);
@@ -309,6 +337,7 @@ void demo_print_json(FILE *f, const struct demo *d)
 	host(&j, &d->host);
 	settings(&j, d);
 	json_string(&j, "interrupted", d->interrupted ? "yes" : "no");
+	json_double(&j, "others_cpus", d->others);
 	json_int(&j, "wall_ns", d->end_ns - d->begin_ns);
 	measurements(&j, d);
 	json_array(&j, "claims");

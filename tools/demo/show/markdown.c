@@ -66,7 +66,7 @@ static void row(FILE *f, const struct demo_row *r)
 	fprintf(f,
 		"| %s | %s%.0f | %s | %.2f | %.2f | %s | %s | %s | %s | %.1f "
 		"|\n",
-		r->model->name, r->load_was_limit ? "&gt;" : "",
+		r->model->name, demo_load_was_limit(r) ? "&gt;" : "",
 		ROW_MEDIAN(r, rps),
 		cell(b[0], "%.0f %%", ROW_SPREAD(r, rps) * 100),
 		ROW_MEDIAN(r, p50_ns) / 1e6, ROW_MEDIAN(r, p99_ns) / 1e6,
@@ -74,6 +74,53 @@ static void row(FILE *f, const struct demo_row *r)
 		cell(b[3], "%.2f", p.uring_ops),
 		cell(b[4], "%.2f", p.user_switches),
 		ROW_MEDIAN(r, cpu_ns) / 1e3);
+}
+
+static void loads(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned m = 0; m < d->options.nr_models; m++) {
+		for (unsigned i = 0; i < d->options.loads->len; i++) {
+			const struct demo_row *r =
+				demo_load(d, d->options.model[m], i);
+			struct demo_per_request p;
+			char b[4][24], name[16];
+
+			if (!r)
+				continue;
+			if (!head)
+				fprintf(f,
+					"\n## Kernel work by load\n\n"
+					"GET /, %d connections; full: closed "
+					"loop, else open loop, by share of "
+					"the model's full load (idle: %d/s); "
+					"from *switches* on per request\n\n"
+					"| model | load | done/s | p50 ms | "
+					"p99 ms | p99.9 ms | max ms | switches "
+					"| system calls | uring operations | "
+					"user switches | CPU us |\n|---|--:|"
+					"--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+					"--:|\n",
+					DEMO_LOADS_CONNS, DEMO_IDLE_RATE);
+			head = true;
+			p = demo_per_request(r);
+			fprintf(f,
+				"| %s | %s | %.0f | %.2f | %.2f | %.2f | %.1f "
+				"| %s | %s | %s | %s | %.1f |\n",
+				r->model->name, demo_load_name(r->share, name),
+				ROW_MEDIAN(r, rps),
+				histogram_percentile(&r->latency, 0.5) / 1e6,
+				histogram_percentile(&r->latency, 0.99) / 1e6,
+				histogram_percentile(&r->latency, 0.999) / 1e6,
+				r->latency.max / 1e6,
+				cell(b[0], "%.4f", p.switches),
+				cell(b[1], "%.3f", p.syscalls),
+				cell(b[2], "%.2f", p.uring_ops),
+				cell(b[3], "%.2f", p.user_switches),
+				ROW_MEDIAN(r, cpu_ns) / 1e3);
+		}
+	}
 }
 
 static void rows(FILE *f, const struct demo *d)
@@ -196,6 +243,7 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	host(f, d);
 	claims(f, d);
 	table(f, d);
+	loads(f, d);
 	rows(f, d);
 	holds(f, d);
 	bursts(f, d);

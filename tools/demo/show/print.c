@@ -100,7 +100,7 @@ static void print_row(FILE *f, const struct demo_row *r)
 	if (r->nr_rounds > 1)
 		snprintf(spread, sizeof(spread), "%.0f",
 			 ROW_SPREAD(r, rps) * 100);
-	snprintf(rps, sizeof(rps), "%s%.0f", r->load_was_limit ? ">" : "",
+	snprintf(rps, sizeof(rps), "%s%.0f", demo_load_was_limit(r) ? ">" : "",
 		 ROW_MEDIAN(r, rps));
 	fprintf(f, "  %-11s %8s %5s %7.2f %7.2f | %8s %8s %8s %8s %8s | %6ld",
 		r->model->name, rps, spread, ROW_MEDIAN(r, p50_ns) / 1e6,
@@ -159,6 +159,77 @@ static void print_rows(FILE *f, const struct demo *d)
 	print_wrapped(f, notes);
 	free(notes);
 	free(note);
+}
+
+static void print_load(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p = demo_per_request(r);
+	const struct histogram *h = &r->latency;
+	char b[5][16], name[16];
+
+	fprintf(f,
+		"  %-5s %8.0f %8.0f | %7.2f %7.2f %7.2f %7.1f | %7s %7s %7s "
+		"%7s %7s",
+		demo_load_name(r->share, name),
+		r->rate ? r->rate : ROW_MEDIAN(r, rps), ROW_MEDIAN(r, rps),
+		histogram_percentile(h, 0.5) / 1e6,
+		histogram_percentile(h, 0.99) / 1e6,
+		histogram_percentile(h, 0.999) / 1e6, h->max / 1e6,
+		cell(b[0], p.switches), cell(b[1], p.syscalls),
+		cell(b[2], p.uring_ops), cell(b[3], p.user_switches),
+		cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3));
+	if (r->errors)
+		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
+	fputc('\n', f);
+}
+
+static void print_model_loads(FILE *f, const struct demo *d,
+			      const struct model *m)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->options.loads->len; i++) {
+		const struct demo_row *r = demo_load(d, m, i);
+
+		if (r && !head)
+			fprintf(f, "  %s\n", m->name);
+		head |= r != NULL;
+		if (r)
+			print_load(f, r);
+	}
+	for (unsigned i = 0; i < d->nr_loads; i++) {
+		const struct demo_row *r = &d->load[i];
+
+		if (r->model != m || r->outcome.status == DEMO_NOT_RUN ||
+		    demo_ok(&r->outcome))
+			continue;
+		fprintf(f, "  %s: %s: %s\n", m->name,
+			demo_status_names[r->outcome.status],
+			r->outcome.reason);
+		break;
+	}
+}
+
+static void print_loads(FILE *f, const struct demo *d)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < d->nr_loads; i++)
+		any |= d->load[i].outcome.status != DEMO_NOT_RUN;
+	if (!any)
+		return;
+	fprintf(f,
+		"\nKernel work by load: GET /, %d connections; idle to 90 %% "
+		"are open loops, latencies from when a\nrequest was due; full "
+		"is a closed loop\n"
+		"  %-5s %8s %8s | %7s %7s %7s %7s | %7s %7s %7s %7s %7s\n"
+		"  %-5s %8s %8s | %7s %7s %7s %7s | %39s\n",
+		DEMO_LOADS_CONNS, "load", "due/s", "done/s", "p50", "p99",
+		"p99.9", "max", "kernel", "system", "uring", "user", "CPU", "",
+		"", "", "ms", "ms", "ms", "ms",
+		"switch   calls     ops  switch us/req");
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		print_model_loads(f, d, d->options.model[i]);
 }
 
 /* ---- the other measurements ---- */
@@ -353,13 +424,8 @@ static void print_advice(FILE *f, const struct demo *d)
 	}
 }
 
-void demo_print_text(FILE *f, const struct demo *d)
+static void print_conclusions(FILE *f, const struct demo *d)
 {
-	print_host(f, d);
-	print_rows(f, d);
-	print_holds(f, d);
-	print_bursts(f, d);
-	print_scales(f, d);
 	if (!d->options.only)
 		print_table(f, d);
 	print_claims(f, d);
@@ -377,4 +443,19 @@ void demo_print_text(FILE *f, const struct demo *d)
 		fputs("Interrupted: this is what was measured until then.\n",
 		      f);
 	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
+}
+
+void demo_print_part(FILE *f, const struct demo *d, enum demo_part part)
+{
+	static void (*const parts[DEMO_PARTS])(FILE *, const struct demo *) = {
+		[PART_HOST] = print_host,
+		[PART_LOADS] = print_loads,
+		[PART_ROWS] = print_rows,
+		[PART_HOLDS] = print_holds,
+		[PART_BURSTS] = print_bursts,
+		[PART_SCALES] = print_scales,
+		[PART_CONCLUSIONS] = print_conclusions,
+	};
+
+	parts[part](f, d);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int write_one(const struct demo *d, const char *dir, const char *name,
 		     void (*print)(FILE *, const struct demo *))
@@ -23,10 +24,17 @@ static int write_one(const struct demo *d, const char *dir, const char *name,
 	return fail("cannot write %s: %s", path, strerror(errno));
 }
 
-int demo_write_report(const struct demo *d, const char *dir)
+int demo_check_report(const char *dir)
 {
 	if (mkdir(dir, 0777) && errno != EEXIST)
 		return fail("cannot make %s: %s", dir, strerror(errno));
+	if (access(dir, W_OK | X_OK))
+		return fail("cannot write to %s: %s", dir, strerror(errno));
+	return 0;
+}
+
+int demo_write_report(const struct demo *d, const char *dir)
+{
 	return write_one(d, dir, "index.html", demo_print_html) ||
 	       write_one(d, dir, "report.md", demo_print_markdown) ||
 	       write_one(d, dir, "report.json", demo_print_json);

@@ -6,11 +6,14 @@
 #include "../results.h"
 #include <stdio.h>
 
-void demo_print_text(FILE *, const struct demo *);
+void demo_print_part(FILE *, const struct demo *, enum demo_part);
 void demo_print_json(FILE *, const struct demo *);
 void demo_print_markdown(FILE *, const struct demo *);
 void demo_print_html(FILE *, const struct demo *);
 
+/* Makes the directory if need be. 0, or EXIT_BAD: files cannot be written
+ * there, which was printed. */
+int demo_check_report(const char *dir);
 /* The last three as files in a directory. 0, or EXIT_BAD, which was printed. */
 int demo_write_report(const struct demo *, const char *dir);
 
