@@ -512,6 +512,73 @@ START_TEST(every_model_outlives_any_bytes)
 }
 END_TEST
 
+/* ---- programs of other languages ---- */
+
+/* Runs node's server for a request with this HOME; where it was unpacked. */
+static void unpacked_in(const char *home, char *path, size_t size)
+{
+	int port = free_port();
+
+	ck_assert_int_eq(
+		sh("env -u XDG_CACHE_HOME -u HOME %s%s ./urt serve node "
+		   "--port %d >/dev/null & pid=$!; ./urt load --wait 20 -n 1 "
+		   "http://127.0.0.1:%d/ >/dev/null; "
+		   "tr '\\0' '\\n' </proc/$pid/cmdline | grep node.js; "
+		   "kill $pid",
+		   home ? "HOME=" : "", home ? home : "", port, port),
+		0);
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(path, size, "%.400s", text);
+}
+
+/* What is unpacked is run: nobody else may be able to write there. */
+START_TEST(models_are_unpacked_where_only_we_can_write)
+{
+	static const char *const unsafe[] = {
+		"home-open",	   /* all may write to it */
+		"home-open/inner", /* all may rename it */
+		"home-link",	   /* leads to the first one */
+		"home-cache-open", /* only .cache is open */
+	};
+	char path[512], here[256], home[300];
+
+	if (model_missing("node"))
+		SKIP("Node is not installed");
+	ck_assert_int_eq(sh("rm -rf home-*; mkdir -m 700 home-ours; "
+			    "mkdir -p home-open/inner home-cache-open/.cache; "
+			    "chmod 777 home-open home-cache-open/.cache; "
+			    "chmod 700 home-open/inner; "
+			    "ln -s home-open home-link; pwd"),
+			 0);
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(here, sizeof(here), "%.200s", text);
+	snprintf(home, sizeof(home), "%s/home-ours", here);
+	unpacked_in(home, path, sizeof(path));
+	ck_assert_msg(!strncmp(path, home, strlen(home)) ||
+			      !strncmp(path, "/tmp/urt-cache-", 15),
+		      "%s", path);
+	for (unsigned i = 0; i < ARRAY_LEN(unsafe); i++) {
+		snprintf(home, sizeof(home), "%s/%s", here, unsafe[i]);
+		unpacked_in(home, path, sizeof(path));
+		ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s: %s",
+			      unsafe[i], path);
+		sh("rm -rf $(dirname %s)", path);
+	}
+	unpacked_in(NULL, path, sizeof(path));
+	ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s", path);
+	sh("rm -rf $(dirname %s)", path);
+	if (!geteuid()) { /* as under a sudo that keeps HOME */
+		sh("chown 12345 home-ours");
+		snprintf(home, sizeof(home), "%s/home-ours", here);
+		unpacked_in(home, path, sizeof(path));
+		ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s",
+			      path);
+		sh("rm -rf $(dirname %s)", path);
+	}
+	sh("rm -rf home-*");
+}
+END_TEST
+
 /* ---- Redis ---- */
 
 static pid_t redis;
@@ -660,6 +727,7 @@ Suite *conformance_suite(void)
 	tcase_add_loop_test(t, every_model_rests_while_descriptors_are_short, 0,
 			    n);
 	tcase_add_loop_test(t, every_model_outlives_any_bytes, 0, n);
+	tcase_add_test(t, models_are_unpacked_where_only_we_can_write);
 	tcase_add_loop_test(t, every_model_shares_its_connections_to_redis, 0,
 			    n);
 	tcase_add_loop_test(t, every_model_burns_as_much_cpu_as_it_is_told, 0,

@@ -151,7 +151,7 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 {
 	struct demo_row *r;
 
-	if (model_is(m, MODEL_CPU_VARIANT))
+	if (model_is(m, MODEL_CPU_VARIANT) || model_is(m, MODEL_STEP))
 		return;
 	d->row = more(d->row, d->nr_rows, sizeof(*d->row));
 	r = &d->row[d->nr_rows++];
@@ -265,7 +265,8 @@ static void plan_holds(struct demo *d)
 			struct demo_hold *h;
 			struct step *s;
 
-			if (model_is(o->model[m], MODEL_CPU_VARIANT))
+			if (model_is(o->model[m], MODEL_CPU_VARIANT) ||
+			    model_is(o->model[m], MODEL_STEP))
 				continue;
 			d->hold = more(d->hold, d->nr_holds, sizeof(*h));
 			h = &d->hold[d->nr_holds];

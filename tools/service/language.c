@@ -5,6 +5,7 @@
 #include "../lib/embed.h"
 #include "../lib/tool.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,8 +26,9 @@ const struct language_info languages[] = {
 		.command = "go",
 		.version = "go version 2>/dev/null",
 		.packages = "apt:golang-go dnf:golang pacman:go",
-		.build = "cd /tmp && GO111MODULE=off GOFLAGS= "
-			 "GOTOOLCHAIN=local HOME=${HOME:-/tmp} "
+		.build = "cd \"$URT_CACHE\" && GO111MODULE=off GOFLAGS= "
+			 "GOTOOLCHAIN=local HOME=\"$URT_CACHE\" GOENV=off "
+			 "GOCACHE=\"$URT_CACHE/go-build\" "
 			 "go build -o '%s' '%s' >&2",
 	},
 	[LANGUAGE_PYTHON] = {
@@ -49,24 +51,87 @@ static uint64_t hash(const char *p, const char *end)
 	return h;
 }
 
+/*
+ * What lies in the cache is run, so nobody else may be able to put it there:
+ * each directory on the way belongs to us or to root, and no others may write
+ * to it, except to one like /tmp, where names of ours stay ours. Such a path
+ * cannot change under us, so it is used as a path from then on.
+ */
+static bool only_ours(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+
+	if (!realpath(path, part))
+		return false;
+	for (;;) {
+		bool shared;
+		char *slash;
+
+		if (lstat(part, &st) || !S_ISDIR(st.st_mode))
+			return false;
+		shared = st.st_mode & 022;
+		if ((st.st_uid != geteuid() && st.st_uid != 0) ||
+		    (shared && !(st.st_mode & S_ISVTX)))
+			return false;
+		slash = strrchr(part, '/');
+		if (slash == part && !part[1])
+			return true;
+		slash[slash == part] = '\0';
+	}
+}
+
+static char own_dir[] = "/tmp/urt-cache-XXXXXX";
+static pid_t own_dir_of; /* who made it; 0: nobody */
+
+static void remove_own_dir(void)
+{
+	char command[80];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", own_dir);
+	if (own_dir_of == getpid() && system(command))
+		fail("cannot remove %s", own_dir);
+}
+
+/* Where no directory is ours for good (no HOME, or somebody else's, as under
+ * some sudo): one for this process. */
+static bool cache_for_now(char *buf, size_t size)
+{
+	if (!own_dir_of) {
+		if (!mkdtemp(own_dir))
+			return false;
+		own_dir_of = getpid();
+		atexit(remove_own_dir);
+	}
+	snprintf(buf, size, "%s", own_dir);
+	return true;
+}
+
 /* $XDG_CACHE_HOME/urt or ~/.cache/urt, made if need be. */
 static bool cache_dir(char *buf, size_t size)
 {
 	const char *base = getenv("XDG_CACHE_HOME");
 	const char *home = getenv("HOME");
 	struct stat st;
+	size_t len;
 
-	if (base && *base)
+	if (base && *base == '/')
 		snprintf(buf, size, "%s", base);
+	else if (home && *home == '/')
+		snprintf(buf, size, "%s/.cache", home);
 	else
-		snprintf(buf, size, "%s/.cache", home && *home ? home : "/tmp");
+		return cache_for_now(buf, size);
 	mkdir(buf, 0700);
-	strncat(buf, "/urt", size - strlen(buf) - 1);
-	if (!mkdir(buf, 0700))
-		return true;
-	/* What lies there will be run: nobody else may have put it there. */
-	return errno == EEXIST && !lstat(buf, &st) && S_ISDIR(st.st_mode) &&
-	       st.st_uid == geteuid() && !(st.st_mode & 022);
+	len = strlen(buf);
+	if (!only_ours(buf) || len + sizeof("/urt") > size)
+		return cache_for_now(buf, size);
+	strcpy(buf + len, "/urt");
+	if (mkdir(buf, 0700) && errno != EEXIST)
+		return cache_for_now(buf, size);
+	if (lstat(buf, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    st.st_mode & 022)
+		return cache_for_now(buf, size);
+	return true;
 }
 
 /* The path of the embedded text in the cache, written if it is not there yet:
@@ -79,11 +144,12 @@ static char *unpack(const char *source)
 	FILE *f;
 
 	if (!cache_dir(dir, sizeof(dir))) {
-		fail("cannot use the directory %s, or others may write to it: "
-		     "remove it, or set XDG_CACHE_HOME",
-		     dir);
+		fail("no directory for the programs of other languages: %s; "
+		     "set XDG_CACHE_HOME to one that only you may write to",
+		     strerror(errno));
 		return NULL;
 	}
+	setenv("URT_CACHE", dir, 1); /* for what is built there */
 	if (asprintf(&path, "%s/%016llx-%s", dir,
 		     (unsigned long long)hash(e->text, e->end), name) < 0)
 		return NULL;

@@ -36,6 +36,7 @@ enum model_flags {
 	MODEL_CPU_VARIANT = 4,	 /* differs only where CPU is burnt */
 	MODEL_NEEDS_RING = 8,	 /* cannot run where io_uring is forbidden */
 	MODEL_TELLS_MEMORY = 16, /* prints its heap after SIGUSR2 */
+	MODEL_STEP = 32,	 /* a step between two others: only by load */
 };
 
 /* Where the number of its user switches comes from. */

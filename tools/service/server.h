@@ -24,8 +24,11 @@ struct sockaddr_in backend_address(const struct server *);
 
 /* These return on failure only. */
 int model_thread(const struct server *);
+int model_thread_pool(const struct server *);
 int model_epoll(const struct server *);
 int model_uring_loop(const struct server *);
+int model_uring_single(const struct server *);
+int model_uring_plain(const struct server *);
 int model_coroutine(const struct server *);
 
 /* Bytes of a connection's struct in the two state machines. */

@@ -5,6 +5,7 @@
 // Node's way out for CPU work; with "redis", the backend is Redis, to which all
 // clients share some connections.
 'use strict';
+const cluster = require('cluster');
 const net = require('net');
 const os = require('os');
 const { performance } = require('perf_hooks');
@@ -45,13 +46,30 @@ if (!isMainThread) {
   return;
 }
 
+function processes() {
+  return os.availableParallelism ? os.availableParallelism() : os.cpus().length;
+}
+
+// One process for each CPU; the first one hands the connections round.
+if (process.argv.includes('cluster') && cluster.isPrimary) {
+  for (let i = 0; i < processes(); i++) cluster.fork();
+  return;
+}
+// Killed, the first one cannot tell the others to end: they find it gone.
+if (cluster.isWorker) {
+  process.on('uncaughtException', (e) => {
+    if (e.code !== 'EPIPE') throw e;
+    process.exit(0);
+  });
+}
+
 const [port, backendPort] = process.argv.slice(2, 4).map(Number);
 const useWorkers = process.argv.includes('workers');
 const redis = process.argv.includes('redis');
 const HTTP_MAX = 4096;
 const HTTP_MAX_MS = 60000;
 const BACKENDS = 4; // loopback addresses that the built-in backend listens on
-const POOL = 64; // connections to Redis
+const POOL = cluster.isWorker ? Math.floor(64 / processes()) : 64; // connections to Redis
 
 const CLOSING = 'Connection: close\r\n';
 const response = (status, body, field = CLOSING) =>
@@ -183,7 +201,7 @@ async function askPooled(ms) {
 }
 
 calibrate();
-const workers = useWorkers ? new Workers(os.availableParallelism ? os.availableParallelism() : os.cpus().length) : null;
+const workers = useWorkers ? new Workers(processes()) : null;
 
 const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
   socket.setNoDelay(true); // older ones do not know it as an option

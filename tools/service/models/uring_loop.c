@@ -43,11 +43,16 @@ const size_t model_uring_loop_captured = sizeof(struct conn);
 
 static struct io_uring ring;
 static const struct server *server;
+static bool single;   /* each request to the ring enters the kernel by itself */
+static bool no_defer; /* completions are posted by interrupting the thread */
 
 static struct io_uring_sqe *get_sqe(void)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	struct io_uring_sqe *sqe;
 
+	if (single) /* those that are prepared go now, one at a time */
+		io_uring_submit(&ring);
+	sqe = io_uring_get_sqe(&ring);
 	while (!sqe) {
 		io_uring_submit(&ring);
 		sqe = io_uring_get_sqe(&ring);
@@ -292,8 +297,11 @@ static int ring_open(void)
 			 IORING_SETUP_SUBMIT_ALL,
 		.cq_entries = 4096,
 	};
-	int err = io_uring_queue_init_params(256, &ring, &p);
+	int err;
 
+	if (no_defer)
+		p.flags &= ~IORING_SETUP_DEFER_TASKRUN;
+	err = io_uring_queue_init_params(256, &ring, &p);
 	if (err == -EINVAL) {
 		p = (struct io_uring_params){ .flags = IORING_SETUP_CQSIZE,
 					      .cq_entries = 4096 };
@@ -331,4 +339,16 @@ int model_uring_loop(const struct server *s)
 		}
 		io_uring_cq_advance(&ring, n);
 	}
+}
+
+int model_uring_single(const struct server *s)
+{
+	single = no_defer = true;
+	return model_uring_loop(s);
+}
+
+int model_uring_plain(const struct server *s)
+{
+	no_defer = true;
+	return model_uring_loop(s);
 }

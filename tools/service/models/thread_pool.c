@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Model `thread-pool`: a fixed number of OS threads for all connections, as in
+ * most servers of Java before virtual threads. All wait in one epoll; a
+ * connection that has something to read is given to one thread (EPOLLONESHOT),
+ * which reads, asks and answers by blocking calls, and then puts the
+ * connection back.
+ *
+ * Where a suspended request lives: on the stack of the thread that it holds,
+ * in the kernel. With all threads held, the others wait in line unseen.
+ */
+#define _GNU_SOURCE
+#include "../server.h"
+#include "../../lib/tool.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS	   200 /* Tomcat's default */
+#define STACK_SIZE (128 * 1024)
+
+struct conn {
+	int fd, backend; /* backend -1: not open */
+	size_t len;	 /* in buf */
+	char buf[HTTP_MAX];
+};
+
+static const struct server *server;
+static int epfd;
+
+static bool send_all(int fd, const char *p, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
+/* Connections to Redis for all clients; -1: not open. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t given;
+	int fd[BACKEND_POOL]; /* those that are free */
+	unsigned n;	      /* of them */
+} pool = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, { 0 }, 0 };
+
+static void pool_give(int fd)
+{
+	pthread_mutex_lock(&pool.lock);
+	pool.fd[pool.n++] = fd;
+	pthread_cond_signal(&pool.given);
+	pthread_mutex_unlock(&pool.lock);
+}
+
+static int pool_take(void)
+{
+	int fd;
+
+	pthread_mutex_lock(&pool.lock);
+	while (!pool.n)
+		pthread_cond_wait(&pool.given, &pool.lock);
+	fd = pool.fd[--pool.n];
+	pthread_mutex_unlock(&pool.lock);
+	return fd;
+}
+
+static bool ask_on(int *fd, unsigned ms)
+{
+	char buf[BACKEND_REPLY_MAX];
+	struct backend_ask ask;
+	size_t got = 0;
+	ssize_t n;
+
+	if (*fd < 0) {
+		struct sockaddr_in addr = backend_address(server);
+
+		*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr)))
+			return false;
+	}
+	backend_ask(&ask, server->redis, ms);
+	if (!send_all(*fd, ask.text, ask.len))
+		return false;
+	while (got < ask.reply_len) {
+		n = recv(*fd, buf, sizeof(buf), 0);
+		if (n <= 0 || backend_refused(buf))
+			return false;
+		got += n;
+	}
+	return true;
+}
+
+static bool ask_backend(int *own, unsigned ms)
+{
+	bool fine;
+	int fd;
+
+	if (!server->redis)
+		return ask_on(own, ms);
+	fd = pool_take();
+	fine = ask_on(&fd, ms);
+	if (!fine && fd >= 0) {
+		close(fd);
+		fd = -1;
+	}
+	pool_give(fd);
+	return fine;
+}
+
+/* Answers what has come. False: the connection is to be closed. */
+static bool serve(struct conn *c)
+{
+	struct http_request req;
+	struct http_response resp;
+	size_t used;
+	ssize_t n;
+
+	n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
+	if (n <= 0)
+		return false;
+	c->len += n;
+	while ((used = http_parse(c->buf, c->len, &req))) {
+		if (req.route == HTTP_WAIT && !ask_backend(&c->backend, req.ms))
+			return false;
+		resp = http_respond(&req);
+		if (!send_all(c->fd, resp.text, resp.len) || resp.close)
+			return false;
+		c->len -= used;
+		memmove(c->buf, c->buf + used, c->len);
+	}
+	return true;
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->backend >= 0)
+		close(c->backend);
+	close(c->fd);
+	free(c);
+}
+
+static void put_back(struct conn *c, int op)
+{
+	struct epoll_event ev = { EPOLLIN | EPOLLONESHOT, { .ptr = c } };
+
+	if (epoll_ctl(epfd, op, c->fd, &ev))
+		conn_close(c);
+}
+
+static void *work(void *arg)
+{
+	for (;;) {
+		struct epoll_event ev;
+
+		if (epoll_wait(epfd, &ev, 1, -1) != 1)
+			continue;
+		if (serve(ev.data.ptr))
+			put_back(ev.data.ptr, EPOLL_CTL_MOD);
+		else
+			conn_close(ev.data.ptr);
+	}
+	return NULL;
+}
+
+static void accepted(int fd)
+{
+	struct conn *c = malloc(sizeof(*c));
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->backend = -1;
+	c->len = 0;
+	put_back(c, EPOLL_CTL_ADD);
+}
+
+int model_thread_pool(const struct server *s)
+{
+	pthread_attr_t attr;
+
+	server = s;
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < BACKEND_POOL; i++)
+		pool_give(-1);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_t thread;
+		int err = pthread_create(&thread, &attr, work, NULL);
+
+		if (err)
+			return fail("thread-pool: thread %d of %d: %s", i + 1,
+				    THREADS, strerror(err));
+	}
+	for (;;) {
+		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+			sleep_ns(NS_PER_MS);
+		else if (fd >= 0)
+			accepted(fd);
+	}
+}
