@@ -162,7 +162,7 @@ static void add(int i, int64_t when)
 
 START_TEST(timers_fire_in_order_when_they_are_due)
 {
-	int64_t when[] = { 50, 40, 30, 20, 10, 5, 60, 55, 15 };
+	int64_t when[] = { 50, 40, 30, 20, 10, 5, 60, 55, 15 }, late = -1;
 
 	urt__timers_init(&timers, live, fire, NULL);
 	ck_assert_int_eq(urt__timers_next(&timers), INT64_MAX);
@@ -170,10 +170,14 @@ START_TEST(timers_fire_in_order_when_they_are_due)
 		add(i, when[i]);
 	ck_assert_uint_gt(timers.heap_len, 0); /* more than the lanes hold */
 	ck_assert_int_eq(urt__timers_next(&timers), 5);
-	ck_assert_uint_eq(urt__timers_run(&timers, 4), 0);
-	ck_assert_uint_eq(urt__timers_run(&timers, 30), 5);
-	stamps[0].in = false;
-	ck_assert_uint_eq(urt__timers_run(&timers, 1000), 4);
+	ck_assert_uint_eq(urt__timers_run(&timers, 4, &late), 0);
+	ck_assert_int_eq(late, -1);
+	ck_assert_uint_eq(urt__timers_run(&timers, 30, &late), 5);
+	ck_assert_int_eq(late, 30 - 5);
+	late = -1;
+	stamps[1].in = false; /* the one at 40 is dead: who is late is at 50 */
+	ck_assert_uint_eq(urt__timers_run(&timers, 1000, &late), 4);
+	ck_assert_int_eq(late, 1000 - 50);
 	ck_assert_uint_eq(nr_fired, 8);
 	ck_assert_uint_eq(nr_dead, 1);
 	urt__timers_destroy(&timers);
@@ -199,11 +203,13 @@ END_TEST
 /* A long deadline that is given up and taken again, as by a busy connection. */
 START_TEST(dead_timers_do_not_pile_up)
 {
+	int64_t late = -1;
+
 	urt__timers_init(&timers, live, fire, NULL);
 	for (int round = 0; round < 100000; round++)
 		add(round % STAMPS, 1000000 + round * (round % 7));
 	ck_assert_uint_le(timers.len, 4 * STAMPS);
-	urt__timers_run(&timers, INT64_MAX - 1);
+	urt__timers_run(&timers, INT64_MAX - 1, &late);
 	ck_assert_uint_eq(nr_fired, STAMPS);
 	urt__timers_destroy(&timers);
 }
@@ -212,7 +218,7 @@ END_TEST
 START_TEST(timers_agree_with_a_plain_search_on_random_work)
 {
 	uint64_t r = seed();
-	int64_t now = 0;
+	int64_t now = 0, late = -1;
 
 	urt__timers_init(&timers, live, fire, NULL);
 	for (int step = 0; step < 200000; step++) {
@@ -227,7 +233,7 @@ START_TEST(timers_agree_with_a_plain_search_on_random_work)
 			continue;
 		now += rnd(&r) % 100;
 		last_fired = 0;
-		urt__timers_run(&timers, now);
+		urt__timers_run(&timers, now, &late);
 		for (int k = 0; k < STAMPS; k++)
 			if (stamps[k].in && stamps[k].when < next)
 				next = stamps[k].when;

@@ -121,6 +121,19 @@ START_TEST(stat_shows_switches_in_user_space)
 	unsetenv("URT_WORKERS");
 	ck_assert_int_eq(number("user", "yields"), 1000);
 	ck_assert_int_ge(number("user", "switches"), 1000);
+	/* How long they waited for their turn, and timers for theirs. */
+	stat_probe("yields 200000");
+	ck_assert_int_gt(number("ready", "count"), 0);
+	ck_assert_int_gt(number("ready", "p99"), 0);
+	ck_assert_int_eq(sh("./urt stat --assert 'latency:ready.p50 < 20s' -- "
+			    "tests/probe yields 200000 2>&1"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "from runnable to running"));
+	ck_assert_int_eq(sh("./urt stat --assert 'latency:ready.p50 < 1ns' -- "
+			    "tests/probe yields 200000 2>/dev/null"),
+			 3);
+	refuses("./urt stat --assert 'latency:nonsense.p50 < 1' -- true",
+		"latency:nonsense.p50");
 	stat_probe("calls 1");
 	ck_assert_ptr_nonnull(strstr(text, "\"user\":null"));
 }

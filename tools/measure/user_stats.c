@@ -20,6 +20,7 @@
 #define SLOTS_MAX      16384
 #define PAGES_MAX      4096 /* of programs that we started, at a time */
 #define SWEEP_AT       64
+#define TIMES	       (URT__TIME_COUNT * URT__TIME_CELLS)
 
 struct user_page {
 	struct page_map map;
@@ -27,6 +28,8 @@ struct user_page {
 	uint32_t header_size, slot_size;
 	uint32_t room; /* for so many slots; how many are used may grow */
 	unsigned n;    /* counters */
+	unsigned
+		times_at; /* cells of a slot before the times; 0: it has none */
 	char name[USER_STATS_MAX][URT__STATS_NAME_LEN];
 	uint64_t last[USER_STATS_MAX];
 	const char *bad;
@@ -65,6 +68,9 @@ static const char *page_check(struct user_page *u)
 	if (u->room > SLOTS_MAX)
 		u->room = SLOTS_MAX;
 	u->n = head.counters < USER_STATS_MAX ? head.counters : USER_STATS_MAX;
+	u->times_at = head.counters + head.ops;
+	if ((u->times_at + TIMES) * sizeof(uint64_t) > u->slot_size)
+		u->times_at = 0;
 	for (unsigned i = 0; i < u->n; i++)
 		text_copy(u->name[i], sizeof(u->name[i]),
 			  (const char *)p + FIXED + i * URT__STATS_NAME_LEN,
@@ -166,8 +172,46 @@ void user_stats_add(struct user_stats *s, struct user_page *u)
 			counter->value += n;
 		u->last[c] = n;
 	}
+	for (unsigned i = 0; i < TIMES && u->times_at && !u->bad; i++)
+		s->time[i / URT__TIME_CELLS][i % URT__TIME_CELLS] +=
+			sum_of(u, u->times_at + i);
 	if (u->bad)
 		s->bad = u->bad;
+}
+
+const char *const user_time_names[] = {
+#define X(symbol, name) name,
+	URT__TIMES(X)
+#undef X
+};
+
+int user_time_find(const char *name)
+{
+	for (int i = 0; i < URT__TIME_COUNT; i++)
+		if (!strcmp(name, user_time_names[i]))
+			return i;
+	return -1;
+}
+
+uint64_t user_stats_times(const struct user_stats *s, enum urt__time t)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < URT__TIME_CELLS; i++)
+		n += s->time[t][i];
+	return n;
+}
+
+uint64_t user_stats_time(const struct user_stats *s, enum urt__time t, double p)
+{
+	uint64_t n = user_stats_times(s, t), seen = 0;
+
+	for (unsigned i = 0; i < URT__TIME_CELLS && n; i++) {
+		seen += s->time[t][i];
+		if (seen >= p * n)
+			return urt__time_end(i);
+	}
+	return 0;
 }
 
 uint64_t user_stats_get(const struct user_stats *s, const char *name)
@@ -186,6 +230,9 @@ void user_stats_sum(struct user_stats *a, const struct user_stats *b)
 		if (c)
 			c->value += b->counter[i].value;
 	}
+	for (unsigned t = 0; t < URT__TIME_COUNT; t++)
+		for (unsigned i = 0; i < URT__TIME_CELLS; i++)
+			a->time[t][i] += b->time[t][i];
 	if (b->bad)
 		a->bad = b->bad;
 }
@@ -194,6 +241,11 @@ void user_stats_subtract(struct user_stats *a, const struct user_stats *b)
 {
 	for (unsigned i = 0; i < a->n; i++)
 		a->counter[i].value -= user_stats_get(b, a->counter[i].name);
+	for (unsigned t = 0; t < URT__TIME_COUNT; t++)
+		for (unsigned i = 0; i < URT__TIME_CELLS; i++)
+			a->time[t][i] -= b->time[t][i] < a->time[t][i]
+						 ? b->time[t][i]
+						 : a->time[t][i];
 }
 
 /* ---- of programs that we start ---- */

@@ -18,6 +18,8 @@ struct user_counter {
 struct user_stats {
 	unsigned n;
 	struct user_counter counter[USER_STATS_MAX];
+	/* Histograms (base/times.h); none in pages of older programs. */
+	uint64_t time[URT__TIME_COUNT][URT__TIME_CELLS];
 	const char *bad; /* why a page is not in them; NULL: all are */
 };
 
@@ -50,6 +52,13 @@ bool user_pages_read(struct user_pages *, struct user_stats *);
 void user_pages_close(struct user_pages *);
 
 uint64_t user_stats_get(const struct user_stats *, const char *name);
+/* The time that a share p (0 to 1) of those measured did not reach; ns. 0: none
+ * was measured. */
+uint64_t user_stats_time(const struct user_stats *, enum urt__time, double p);
+uint64_t user_stats_times(const struct user_stats *, enum urt__time);
+/* Of that name; -1: there is none. */
+int user_time_find(const char *name);
+extern const char *const user_time_names[URT__TIME_COUNT];
 /* a + b, a - b, into a. */
 void user_stats_sum(struct user_stats *, const struct user_stats *);
 void user_stats_subtract(struct user_stats *, const struct user_stats *);

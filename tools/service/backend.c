@@ -117,7 +117,7 @@ static void signalled(void)
 	struct signalfd_siginfo info;
 
 	if (read(signals.listen_fd, &info, sizeof(info)) > 0)
-		urt__timers_run(&timers, INT64_MAX - 1);
+		urt__timers_run(&timers, INT64_MAX - 1, NULL);
 }
 
 static void handle(int epfd, struct conn *c)
@@ -200,7 +200,7 @@ _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 		full = false;
 		for (int i = 0; i < n; i++)
 			handle(epfd, events[i].data.ptr);
-		urt__timers_run(&timers, now_ns());
+		urt__timers_run(&timers, now_ns(), NULL);
 		/* The listening socket stays readable: without a pause, the
 		 * loop would spin. */
 		if (full)

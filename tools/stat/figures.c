@@ -294,6 +294,23 @@ static bool is_time(const char *name, bool *on, double *p)
 	return end > name + 1 && !*end && *p > 0 && *p <= 100;
 }
 
+/* "latency:ready.p99": which one, and *p is the percentage; or -1. */
+static int is_latency(const char *name, double *p)
+{
+	const char *of = part(name, "latency");
+	char which[16], *end;
+	size_t n = of ? strcspn(of, ".") : 0;
+
+	if (!n || n >= sizeof(which) || of[n] != '.' || of[n + 1] != 'p')
+		return -1;
+	memcpy(which, of, n);
+	which[n] = '\0';
+	*p = strtod(of + n + 2, &end);
+	if (end == of + n + 2 || *end || *p <= 0 || *p > 100)
+		return -1;
+	return user_time_find(which);
+}
+
 bool stat_figure_exists(const char *name)
 {
 	const char *of;
@@ -305,7 +322,8 @@ bool stat_figure_exists(const char *name)
 	if ((of = part(name, "uring")) || (of = part(name, "punted")) ||
 	    (of = part(name, "polled")))
 		return named_in(of, uring_op_name, URT_URING_OPS) >= 0;
-	return find(name) || part(name, "user") || is_time(name, &on, &p);
+	return find(name) || part(name, "user") || is_time(name, &on, &p) ||
+	       is_latency(name, &p) >= 0;
 }
 
 const char *stat_figure_unit(const char *name)
@@ -314,7 +332,9 @@ const char *stat_figure_unit(const char *name)
 	double p;
 	bool on;
 
-	return f ? f->unit : is_time(name, &on, &p) ? "ns" : "";
+	if (f)
+		return f->unit;
+	return is_time(name, &on, &p) || is_latency(name, &p) >= 0 ? "ns" : "";
 }
 
 /* ---- what can be had ---- */
@@ -427,6 +447,7 @@ static const char *of_one(const struct stat_result *r, const char *name,
 	const char *of, *why;
 	double p;
 	bool on;
+	int which;
 	size_t at;
 
 	if ((of = part(name, "syscalls"))) {
@@ -441,6 +462,11 @@ static const char *of_one(const struct stat_result *r, const char *name,
 	} else if ((of = part(name, "user"))) {
 		why = stat_why_no_user(r);
 		*value = user_stats_get(&r->user, of);
+	} else if ((which = is_latency(name, &p)) >= 0) {
+		why = stat_why_no_user(r);
+		if (!why && !user_stats_times(&r->user, which))
+			why = "none was measured";
+		*value = user_stats_time(&r->user, which, p / 100);
 	} else if (is_time(name, &on, &p)) {
 		why = lacks(r, TIMES);
 		if (!why && !any_time(r, on))

@@ -198,6 +198,34 @@ static void json_thread_list(struct json *j, const struct stat_result *r)
 	json_end_array(j);
 }
 
+static void json_latencies(struct json *j, const struct user_stats *u)
+{
+	static const struct {
+		const char *name;
+		double p;
+	} at[] = { { "p50", 0.5 },
+		   { "p90", 0.9 },
+		   { "p99", 0.99 },
+		   { "p999", 0.999 },
+		   { "max", 1 } };
+
+	json_object(j, "latency_ns");
+	for (int t = 0; t < URT__TIME_COUNT; t++) {
+		uint64_t n = user_stats_times(u, t);
+
+		json_object(j, user_time_names[t]);
+		json_int(j, "count", n);
+		for (unsigned i = 0; i < ARRAY_LEN(at); i++)
+			if (n)
+				json_int(j, at[i].name,
+					 user_stats_time(u, t, at[i].p));
+			else
+				json_null(j, at[i].name);
+		json_end_object(j);
+	}
+	json_end_object(j);
+}
+
 static void json_user(struct json *j, const struct stat_result *r)
 {
 	if (stat_why_no_user(r)) {
@@ -207,6 +235,7 @@ static void json_user(struct json *j, const struct stat_result *r)
 	json_object(j, "user");
 	for (unsigned i = 0; i < r->user.n; i++)
 		json_int(j, r->user.counter[i].name, r->user.counter[i].value);
+	json_latencies(j, &r->user);
 	json_end_object(j);
 }
 

@@ -230,6 +230,26 @@ static void print_uring(FILE *f, const struct stat_result *r)
 	line(f, r, 1, value(r, "punted"), "punted to a worker thread");
 }
 
+/* Upper ends: the histogram knows times to within a quarter. */
+static void print_latency(FILE *f, const struct stat_result *r,
+			  enum urt__time t)
+{
+	static const char *const what[] = {
+		[URT__TIME_READY] = "from runnable to running",
+		[URT__TIME_TIMER] = "timers, late by",
+	};
+	uint64_t n = user_stats_times(&r->user, t);
+
+	if (n)
+		fprintf(f,
+			"%16.1f  us %s: p50; p99 %.1f, p99.9 %.1f (%llu "
+			"measured)\n",
+			user_stats_time(&r->user, t, 0.5) / 1e3, what[t],
+			user_stats_time(&r->user, t, 0.99) / 1e3,
+			user_stats_time(&r->user, t, 0.999) / 1e3,
+			(unsigned long long)n);
+}
+
 static void print_user(FILE *f, const struct stat_result *r)
 {
 	static const char *const shown[] = {
@@ -243,6 +263,11 @@ static void print_user(FILE *f, const struct stat_result *r)
 	fputs("     in user space (uring_rt)\n", f);
 	for (unsigned i = 0; i < ARRAY_LEN(shown); i++)
 		line(f, r, 0, user_stats_get(&r->user, shown[i]), shown[i]);
+	line(f, r, 0, user_stats_get(&r->user, "handoffs"), "handoffs");
+	line(f, r, 1, user_stats_get(&r->user, "handoffs_told"),
+	     "as the kernel told");
+	for (int t = 0; t < URT__TIME_COUNT; t++)
+		print_latency(f, r, t);
 }
 
 /* Of a command each switch ends a time on the CPU that began in our sight. */

@@ -187,6 +187,8 @@ static int list_figures(void)
 	puts("syscalls:NAME\nswitches:NAME  (while in that system call)\n"
 	     "uring:OPCODE\npolled:OPCODE\npunted:OPCODE\n"
 	     "user:COUNTER  (of a program on uring_rt)\n"
+	     "latency:ready.pN, latency:timer.pN  (its percentiles: from runnable "
+	     "to running, how late timers are)\n"
 	     "on-cpu.pN, off-cpu.pN  (percentiles; with --times)");
 	return 0;
 }

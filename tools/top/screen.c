@@ -59,15 +59,17 @@ static void line(struct frame *f, const char *look, const char *format, ...)
 
 static void row_line(struct frame *f, const struct top *t, const struct row *r)
 {
-	char user[32] = "n/a", tid[16] = "";
+	char user[32] = "n/a", wait[32] = "n/a", tid[16] = "";
 
 	if (r->per_s[USER] >= 0)
 		snprintf(user, sizeof(user), "%.0f", r->per_s[USER]);
+	if (r->wait_us >= 0)
+		snprintf(wait, sizeof(wait), "%.0f", r->wait_us);
 	if (t->threads)
 		snprintf(tid, sizeof(tid), " %8u", r->tid);
-	line(f, "", "%8u%s %-16s %11.0f %11.0f %11.0f %11s %7.1f", r->pid, tid,
-	     r->name, r->per_s[SWITCHES], r->per_s[SYSCALLS], r->per_s[URING],
-	     user, r->per_s[CPU]);
+	line(f, "", "%8u%s %-16s %11.0f %11.0f %11.0f %11s %9s %7.1f", r->pid,
+	     tid, r->name, r->per_s[SWITCHES], r->per_s[SYSCALLS],
+	     r->per_s[URING], user, wait, r->per_s[CPU]);
 }
 
 static void title_line(struct frame *f, const struct top *t)
@@ -96,9 +98,9 @@ static void draw(const struct top *t)
 		fputs("\033[H", stdout);
 		title_line(&f, t);
 	}
-	line(&f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %7s", "pid",
+	line(&f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %9s %7s", "pid",
 	     t->threads ? "      tid" : "", "name", "switches/s", "syscalls/s",
-	     "uring/s", "user sw/s", "CPU %");
+	     "uring/s", "user sw/s", "p99 us", "CPU %");
 	if (t->lost)
 		line(&f, "", "LOST: %llu events", (unsigned long long)t->lost);
 	for (unsigned i = 0; i < t->rows; i++)

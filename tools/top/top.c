@@ -13,7 +13,6 @@
 #include "top.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
-#include "../measure/user_stats.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -32,7 +31,8 @@ static const char usage_text[] =
 	"Kernel switches, system calls, io_uring operations, user switches and\n"
 	"CPU time per second, by process. Keys: s, c, u, w, p sort by switches,\n"
 	"calls, io_uring, user switches, CPU; t threads or processes; space\n"
-	"refreshes; q or Ctrl-C quits.\n"
+	"refreshes; q or Ctrl-C quits. p99 us: 99 of 100 coroutines of a program on\n"
+	"uring_rt waited less than that for their turn (sampled).\n"
 	"\n"
 	"  -d, --delay MS    between refreshes; default 1000\n"
 	"  -n, --rounds N    so many refreshes, then end\n"
@@ -64,7 +64,7 @@ static struct row *row_of(struct top *t, const struct urt_thread *th)
 			return &t->row[i];
 	r = &t->row[t->rows++];
 	*r = (struct row){ .pid = th->tgid, .tid = tid };
-	r->per_s[USER] = -1;
+	r->per_s[USER] = r->wait_us = -1;
 	if (th->tgid)
 		name_of(th, !t->threads, r->name);
 	else
@@ -108,24 +108,29 @@ static void add_slot(struct top *t, unsigned i, double s)
 static void add_user(struct top *t, struct row *r, double s)
 {
 	struct user_page *page = user_page_of(r->pid, NULL);
-	struct user_stats stats = { 0 };
+	struct user_stats now = { 0 }, d;
 	struct user_seen *seen = NULL;
-	uint64_t n;
 
 	if (!page)
 		return;
-	user_stats_add(&stats, page);
-	n = user_stats_get(&stats, "switches");
+	user_stats_add(&now, page);
 	for (unsigned i = 0; i < t->nr_seen; i++)
 		if (t->seen[i].pid == r->pid)
 			seen = &t->seen[i];
-	if (seen && seen->page == user_page_id(page) && n >= seen->switches)
-		r->per_s[USER] = (n - seen->switches) / s;
+	if (seen && seen->page == user_page_id(page) && !now.bad) {
+		d = now;
+		user_stats_subtract(&d, &seen->stats);
+		r->per_s[USER] = user_stats_get(&d, "switches") / s;
+		if (user_stats_times(&d, URT__TIME_READY))
+			r->wait_us =
+				user_stats_time(&d, URT__TIME_READY, 0.99) /
+				1e3;
+	}
 	if (!seen && t->nr_seen < ARRAY_LEN(t->seen))
 		seen = &t->seen[t->nr_seen++];
 	if (!seen) /* the one not heard of for longest gives way */
 		seen = &t->seen[t->next_seen++ % ARRAY_LEN(t->seen)];
-	*seen = (struct user_seen){ r->pid, user_page_id(page), n };
+	*seen = (struct user_seen){ r->pid, user_page_id(page), now };
 	user_page_free(page);
 }
 

@@ -4,6 +4,7 @@
 #define URT_TOP_H
 
 #include "../measure/counter.h"
+#include "../measure/user_stats.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,13 +17,15 @@ struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */
 	char name[17];
 	double per_s[COLUMNS]; /* USER: < 0, n/a; CPU: percent of one */
+	double wait_us;	       /* 99 % of coroutines waited less for their turn;
+	                     < 0: none was measured */
 };
 
-/* User switches of a process as of the last refresh. */
+/* What a process on uring_rt had counted at the last refresh. */
 struct user_seen {
 	uint32_t pid;
 	ino_t page;
-	uint64_t switches;
+	struct user_stats stats;
 };
 
 struct top {

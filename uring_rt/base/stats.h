@@ -23,6 +23,7 @@
 
 #include "base.h"
 #include "outside.h"
+#include "times.h"
 
 #define URT__STATS_MAGIC  UINT64_C(0x31737461742d7275) /* "ur-stat1" */
 #define URT__STATS_NAME	  "urt-stats"
@@ -71,6 +72,7 @@ enum urt__stat {
 struct urt__stats_slot {
 	URT__ALIGNED uint64_t counter[URT__STAT_COUNT];
 	uint64_t op[URT__STATS_OPS];
+	uint64_t time[URT__TIME_COUNT][URT__TIME_CELLS]; /* times.h */
 	/* How to find the worker's word in its process; see below. */
 	uint64_t word;	  /* its address there */
 	int64_t word_tls; /* where, from the thread pointer on, that is kept */
@@ -107,7 +109,7 @@ struct urt__stats_page {
 	uint32_t header_size; /* offset of the first slot, bytes */
 	uint32_t slot_size;   /* bytes */
 	uint32_t slots;
-	uint32_t counters; /* per slot; then come ops */
+	uint32_t counters; /* per slot; then come ops, then the times */
 	uint32_t ops;
 	uint32_t pid;
 	char name[URT__STAT_COUNT][URT__STATS_NAME_LEN];
@@ -153,6 +155,14 @@ static inline void urt__count_add(struct urt__stats_slot *s, enum urt__stat c,
 static inline void urt__count(struct urt__stats_slot *s, enum urt__stat c)
 {
 	urt__count_add(s, c, 1);
+}
+
+static inline void urt__count_time(struct urt__stats_slot *s, enum urt__time t,
+				   int64_t ns)
+{
+	uint64_t *cell = &s->time[t][urt__time_cell(ns > 0 ? ns : 0)];
+
+	__atomic_store_n(cell, *cell + 1, __ATOMIC_RELAXED);
 }
 
 #endif

@@ -145,11 +145,13 @@ struct urt_coro {
 	struct urt_scope *inner;    /* innermost one it has open itself */
 	struct urt__locals *locals; /* coroutine-local values; NULL: none */
 
-	void *stack_lowest;  /* first usable byte */
-	uint32_t number;     /* index and size class of its stack */
-	uint16_t no_preempt; /* depth of urt_preempt_disable */
-	bool deep;	     /* was seen deeper than URT__STACK_KEEP */
-	uint8_t at_end;	     /* URT__END_*: what its end has to see to */
+	void *stack_lowest;	  /* first usable byte */
+	_Atomic int64_t ready_ns; /* since when it is runnable, if that is
+	                             measured; 0: it is not. See probe.c */
+	uint32_t number;	  /* index and size class of its stack */
+	uint16_t no_preempt;	  /* depth of urt_preempt_disable */
+	bool deep;		  /* was seen deeper than URT__STACK_KEEP */
+	uint8_t at_end;		  /* URT__END_*: what its end has to see to */
 	struct urt__exceptions exceptions; /* while it does not run */
 	struct urt__san san;
 };

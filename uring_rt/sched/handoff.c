@@ -57,6 +57,7 @@
 static void give(struct urt__worker *to, struct urt__proc *p)
 {
 	to->proc = p;
+	urt__probe_given(to);
 	urt__worker_awake(to);
 	urt__set_state(to, URT__W_RUNNING);
 }
@@ -70,6 +71,7 @@ bool urt__take_from_sleeper(struct urt__worker *w)
 		return false;
 	urt__list_remove(&urt__rt.idle, from);
 	w->proc = from->proc;
+	urt__probe_given(w);
 	from->proc = NULL;
 	urt__set_state(from, URT__W_SPARE);
 	urt__list_add(&urt__rt.spare, from);
@@ -281,12 +283,15 @@ static void serve_ring(struct urt__worker *w)
 static bool relieve(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
+	int64_t late_ns = -1;
 
 	if (urt__state(w) != URT__W_RUNNING)
 		return false;
 	urt__serving = w;
 	w->due = true;
-	urt__timers_run(&p->timers, urt__clock_ns());
+	urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
+	if (late_ns >= 0)
+		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 	w->due = false;
 	urt__serving = NULL;
 	if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))

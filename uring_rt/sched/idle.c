@@ -87,7 +87,9 @@ static void tell_counts(struct urt__worker *w)
 	told = w->own_stats[1].counter;
 	to = urt__stats_slot(urt__rt.stats_page, urt__rt.stats_page->slots - 1)
 		     ->counter;
-	for (unsigned i = 0; i < URT__STAT_COUNT + URT__STATS_OPS; i++) {
+	for (unsigned i = 0; i < URT__STAT_COUNT + URT__STATS_OPS +
+					 URT__TIME_COUNT * URT__TIME_CELLS;
+	     i++) {
 		uint64_t now = __atomic_load_n(&own[i], __ATOMIC_RELAXED);
 
 		__atomic_store_n(&to[i], to[i] + now - told[i],

@@ -203,6 +203,9 @@ static void global_take(struct urt__worker *w)
 	while (taken--) {
 		c = head;
 		head = c->link;
+		if (urt__unlikely(atomic_load_explicit(&c->ready_ns,
+						       memory_order_relaxed)))
+			urt__probe_moved(w, c);
 		runq_put(p, c);
 	}
 	posts_start(w, posts);
@@ -498,9 +501,19 @@ static inline void ready(struct urt__worker *w, struct urt_coro *c)
 	}
 }
 
-static URT__COLD void ready_traced(struct urt__worker *w, struct urt_coro *c)
+static URT__COLD void tell_ready(struct urt__worker *w, struct urt_coro *c)
 {
-	urt__trace_ready(w, c);
+	uint32_t bits = urt__telling(w);
+
+	if (bits & URT__TELL_EVENTS)
+		urt__trace_ready(w, c);
+	if (bits & URT__TELL_ARMED)
+		urt__probe_ready(w, c);
+}
+
+static URT__COLD void ready_told(struct urt__worker *w, struct urt_coro *c)
+{
+	tell_ready(w, c);
 	ready(w, c);
 }
 
@@ -510,8 +523,8 @@ void urt__ready(struct urt_coro *c)
 
 	if (urt__unlikely(!w))
 		ready_outside(c);
-	else if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
-		ready_traced(w, c);
+	else if (urt__unlikely(urt__telling(w) & URT__TELL_READY))
+		ready_told(w, c);
 	else
 		ready(w, c);
 }
@@ -533,10 +546,9 @@ static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 		urt__wake_hint();
 }
 
-static URT__COLD void ready_last_traced(struct urt__worker *w,
-					struct urt_coro *c)
+static URT__COLD void ready_last_told(struct urt__worker *w, struct urt_coro *c)
 {
-	urt__trace_ready(w, c);
+	tell_ready(w, c);
 	ready_last(w, c);
 }
 
@@ -546,8 +558,8 @@ void urt__ready_last(struct urt_coro *c)
 
 	if (urt__unlikely(!w))
 		ready_outside(c);
-	else if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
-		ready_last_traced(w, c);
+	else if (urt__unlikely(urt__telling(w) & URT__TELL_READY))
+		ready_last_told(w, c);
 	else
 		ready_last(w, c);
 }
@@ -905,10 +917,14 @@ static void give_turns(struct urt__worker *w)
  */
 static void run_timers(struct urt__worker *w)
 {
+	int64_t late_ns = -1;
+
 	w->due = urt__proc_has_queue(w->proc);
 	urt__count_add(w->stats, URT__STAT_TIMERS,
-		       urt__timers_run(&w->proc->timers, w->now_ns));
+		       urt__timers_run(&w->proc->timers, w->now_ns, &late_ns));
 	w->due = false;
+	if (late_ns >= 0)
+		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 }
 
 /* Timers, ring, inbox and global queue, while there may be coroutines to run. The
@@ -919,6 +935,8 @@ static void look_round(struct urt__worker *w)
 	bool ring = urt__ring_queued(&w->ring) || urt__ring_has_work(&w->ring);
 
 	urt__trace_look(w);
+	if (urt__unlikely(!p->probe_in--))
+		urt__probe_look(w);
 	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_relaxed)))
 		atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
@@ -954,6 +972,7 @@ static struct urt_coro *steal(struct urt__worker *w)
 
 	for (unsigned i = 0; i < n; i++) {
 		struct urt__proc *p = urt__rt.proc[(first + i) % n];
+		struct urt_coro *probe;
 		uint32_t k;
 
 		if (p == w->proc)
@@ -962,6 +981,10 @@ static struct urt_coro *steal(struct urt__worker *w)
 		if (!k)
 			continue;
 		urt__count_add(w->stats, URT__STAT_STEALS, k);
+		probe = atomic_load_explicit(&p->probe, memory_order_relaxed);
+		for (uint32_t j = 0; probe && j < k; j++)
+			if (got[j] == probe)
+				urt__probe_moved(w, probe);
 		if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 			urt__trace_steal(w, k, (first + i) % n);
 		for (uint32_t j = 1; j < k; j++)

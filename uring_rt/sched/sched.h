@@ -57,6 +57,11 @@ struct urt__proc {
 	unsigned trim_in; /* so many frees: one that is trimmed unseen */
 	uint64_t last_id; /* of the coroutines spawned here */
 
+	/* See probe.c: the coroutine that is followed, or NULL; rounds until
+	 * the next look; rounds that it has waited; readies to pass over. */
+	struct urt_coro *_Atomic probe;
+	unsigned probe_in, probe_rounds, probe_skip;
+
 	struct urt__timers timers;
 	struct urt__runq runq;
 };
@@ -79,6 +84,9 @@ enum urt__asked { URT__BY_MONITOR, URT__BY_KERNEL };
 #define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
 #define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
 #define URT__TELL_CXX	  4u /* a C++ library, its exceptions; exceptions.c */
+#define URT__TELL_ARMED	  8u /* one that becomes runnable is followed; probe.c */
+#define URT__TELL_FOLLOW  16u /* one in the queue is followed */
+#define URT__TELL_READY	  (URT__TELL_EVENTS | URT__TELL_ARMED)
 
 /* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
@@ -362,12 +370,30 @@ static inline void urt__trace_look(struct urt__worker *w)
 /* If urt__telling: does what its bits say for a switch, or for a new one, by
  * w->current, that is to be readied. */
 URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
-				const struct urt_coro *next);
+				struct urt_coro *next);
 URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
 /* Each only if events are told, inside the runtime, before it can be seen. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
+/* ---- probe.c: how long the runnable wait ---- */
+
+/* At a look round, when probe_in is 0. */
+URT__COLD void urt__probe_look(struct urt__worker *);
+/* If URT__TELL_ARMED or URT__TELL_FOLLOW: it is about to be queued, to be run. */
+URT__COLD void urt__probe_ready(struct urt__worker *, struct urt_coro *);
+URT__COLD void urt__probe_run(struct urt__worker *, struct urt_coro *);
+/* It has come from another processor's queue. */
+URT__COLD void urt__probe_moved(struct urt__worker *, struct urt_coro *);
+
+/* It has been given its processor. */
+static inline void urt__probe_given(struct urt__worker *w)
+{
+	if (atomic_load_explicit(&w->proc->probe, memory_order_relaxed))
+		__atomic_fetch_or(&w->tracing, URT__TELL_FOLLOW,
+				  __ATOMIC_RELAXED);
+}
+
 /* By threads that are no workers, if wanted: plain ones, the monitor. */
 URT__COLD void urt__trace_ready_outside(const struct urt_coro *);
 void urt__trace_forget(void);

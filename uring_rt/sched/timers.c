@@ -276,12 +276,19 @@ int64_t urt__timers_next_live(struct urt__timers *t)
 	return urt__timers_next(t);
 }
 
-unsigned urt__timers_run(struct urt__timers *t, int64_t now_ns)
+unsigned urt__timers_run(struct urt__timers *t, int64_t now_ns,
+			 int64_t *late_ns)
 {
 	unsigned fired = 0;
+	int64_t when_ns;
 
-	while (t->len && urt__timers_next(t) <= now_ns) {
-		t->fire(take_first(t));
+	while (t->len && (when_ns = urt__timers_next(t)) <= now_ns) {
+		uint64_t what = take_first(t);
+
+		/* A dead one may lie here for as long as it likes. */
+		if (late_ns && *late_ns < 0 && t->live(what))
+			*late_ns = now_ns - when_ns;
+		t->fire(what);
 		fired++;
 	}
 	return fired;

@@ -50,8 +50,12 @@ void urt__timers_destroy(struct urt__timers *);
 /* 0 or -ENOMEM. */
 int urt__timers_add(struct urt__timers *, int64_t when_ns, uint64_t what);
 
-/* Takes out and fires all that are due at now_ns; returns how many. */
-unsigned urt__timers_run(struct urt__timers *, int64_t now_ns);
+/*
+ * Takes out and fires all that are due at now_ns; returns how many. *late_ns (or NULL): is
+ * set, if it is negative, to how late the first live one is, the latest of them.
+ */
+unsigned urt__timers_run(struct urt__timers *, int64_t now_ns,
+			 int64_t *late_ns);
 
 /* When the next one is due, dead or alive; INT64_MAX if there is none. */
 int64_t urt__timers_next(const struct urt__timers *);

@@ -119,11 +119,14 @@ static void trace_switch(struct urt__worker *w, bool dying,
 }
 
 /* Volatile, as the reader is whoever interrupts this thread. */
-void urt__tell_switch(struct urt__worker *w, bool dying,
-		      const struct urt_coro *next)
+void urt__tell_switch(struct urt__worker *w, bool dying, struct urt_coro *next)
 {
 	uint32_t bits = urt__telling(w);
 
+	if (bits & URT__TELL_FOLLOW && next)
+		urt__probe_run(w, next);
+	if (bits & URT__TELL_ARMED && w->current && !w->parked && !dying)
+		urt__probe_ready(w, w->current); /* it yields */
 	if (bits & URT__TELL_CONTEXT)
 		*(struct urt_context *volatile *)w->context =
 			next ? next->context : NULL;
@@ -155,6 +158,8 @@ void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
 		urt__context_inherit(c, w->current);
 	if (bits & URT__TELL_EVENTS)
 		write_own(w, &e);
+	if (bits & URT__TELL_ARMED)
+		urt__probe_ready(w, c);
 }
 
 void urt__trace_steal(struct urt__worker *w, unsigned n, unsigned from)
