@@ -64,11 +64,21 @@ FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
 
 # What each fuzz target is made with.
-FUZZ         := http answer address stream
+FUZZ         := http answer address stream control assert pages symbols report
 FUZZ_http    := tools/service/http.c
 FUZZ_answer  := tools/load/http.c
 FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
+FUZZ_text    := tools/lib/text.c tools/lib/tool.c tools/lib/proc.c
+FUZZ_control := tools/stat/control.c $(FUZZ_text)
+FUZZ_pages   := tools/measure/trace_pages.c tools/measure/user_stats.c \
+                tools/measure/pages.c uring_rt/base/share.c uring_rt/base/trace.c \
+                uring_rt/base/sys.c $(FUZZ_text)
+FUZZ_assert  := tools/stat/assert.c tools/stat/figures.c tools/lib/names.c \
+                tools/measure/counter.c tools/lib/privileges.c $(FUZZ_pages)
+FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
+FUZZ_report  := tools/record/report.c tools/record/report_print.c \
+                $(G)/perfetto.pb-c.c $(FUZZ_text)
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 
 LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
@@ -305,11 +315,13 @@ $(G)/syscall_names_32.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
 	  sort >$@
 
-build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC)
+build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC) \
+                   $(G)/urt.skel.h $(G)/syscall_names.h $(G)/syscall_names_32.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
-	  -fno-sanitize-recover=all -o $@ $< $(FUZZ_$*)
+	  -fno-sanitize-recover=all -I$(G) -Ibpf -o $@ $< $(FUZZ_$*) \
+	  -lbpf -lelf -lz -lprotobuf-c -lm
 
 # Encoding and decoding of timelines.
 $(G)/perfetto.pb-c.c: tools/record/perfetto.proto | $(G)/.deps

@@ -27,6 +27,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define TASK_DEAD    0x00000080
 #define PF_IO_WORKER 0x00000010
+#define PF_KTHREAD   0x00200000
 
 /* Of a request. user_data: since Linux 5.19 in its completion entry. */
 struct io_cqe___urt {
@@ -115,8 +116,10 @@ static __always_inline void task_add(struct task_struct *t)
 
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_OF(regs) ((regs)->orig_ax)
+#define IS_32_BIT(t)	 ((t)->thread_info.status & 2) /* TS_COMPAT */
 #else
 #define SYSCALL_OF(regs) ((regs)->syscallno)
+#define IS_32_BIT(t)	 ((t)->thread_info.flags & (1 << 22)) /* TIF_32BIT */
 #endif
 
 static __always_inline u64 where(struct task_struct *t)
@@ -124,7 +127,7 @@ static __always_inline u64 where(struct task_struct *t)
 	struct pt_regs *regs;
 	int nr;
 
-	if (t->flags & PF_IO_WORKER)
+	if (t->flags & (PF_IO_WORKER | PF_KTHREAD))
 		return URT_EV_NO_SYSCALL;
 	regs = (struct pt_regs *)bpf_task_pt_regs(t);
 	nr = (int)SYSCALL_OF(regs);
@@ -143,6 +146,10 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 			how |= URT_EV_VOLUNTARY;
 		if (nvcsw)
 			*nvcsw = prev->nvcsw;
+		if (prev->flags & (PF_IO_WORKER | PF_KTHREAD))
+			how |= URT_EV_KERNEL;
+		else if (IS_32_BIT(prev))
+			how |= URT_EV_32_BIT;
 		emit(prev, prev, URT_EV_OUT, where(prev), how);
 	}
 	if (traced(next))

@@ -18,6 +18,8 @@ enum urt_event_type {
 /* How a thread left, as bits. */
 #define URT_EV_VOLUNTARY 1
 #define URT_EV_DEAD	 2
+#define URT_EV_32_BIT	 4 /* its system call, by the 32-bit table */
+#define URT_EV_KERNEL	 8 /* a kernel thread: it is in no system call */
 
 struct urt_event {
 	__u64 ns; /* CLOCK_BOOTTIME, as Perfetto's */

@@ -38,10 +38,10 @@ int main(void)
 {
 	const char *only = getenv("CK_RUN_SUITE");
 	SRunner *runner = srunner_create(exec_suite());
+	int failed;
 
 	/* Commands that urt starts shall be ours, not those of sudo's caller. */
 	unsetenv("SUDO_UID");
-	int failed;
 
 	/* A shell ignores them for what it runs in the background. */
 	signal(SIGHUP, SIG_DFL);
@@ -83,6 +83,7 @@ int main(void)
 	srunner_add_suite(runner, measure_suite());
 	srunner_add_suite(runner, record_suite());
 	srunner_add_suite(runner, trace_suite());
+	srunner_add_suite(runner, hostile_suite());
 	srunner_add_suite(runner, top_suite());
 	srunner_add_suite(runner, dump_suite());
 	srunner_add_suite(runner, doctor_suite());

@@ -44,6 +44,7 @@ Suite *stat_options_suite(void);
 Suite *measure_suite(void);
 Suite *record_suite(void);
 Suite *trace_suite(void);
+Suite *hostile_suite(void);
 Suite *top_suite(void);
 Suite *dump_suite(void);
 Suite *doctor_suite(void);

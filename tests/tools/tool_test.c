@@ -189,10 +189,13 @@ START_TEST(stat_attaches_to_a_running_process)
 {
 	NEED_BPF();
 	ck_assert_int_eq(
-		sh("tests/probe hang >/dev/null & pid=$!; sleep 0.3\n"
-		   "./urt stat --json -p $pid -o stat.json & tool=$!\n"
-		   "sleep 1; kill -USR1 $pid; wait $pid; echo $?; wait $tool\n"
-		   "cat stat.json"),
+		sh("rm -f hang.out ask answer; mkfifo hang.out ask answer\n"
+		   "tests/probe hang >hang.out & pid=$!; read line <hang.out\n"
+		   "./urt stat --json -p $pid --control fifo:ask,answer "
+		   "-o stat.json & tool=$!\n"
+		   "echo ping >ask; head -c 4 answer >/dev/null\n"
+		   "kill -USR1 $pid; wait $pid; echo $?; wait $tool\n"
+		   "cat stat.json; rm hang.out ask answer"),
 		0);
 	ck_assert_int_eq(atoi(text), 7);
 	/* Only the end: the signal, and _exit in its handler. */
@@ -233,10 +236,13 @@ END_TEST
 
 START_TEST(stat_forwards_signals)
 {
-	ck_assert_int_eq(sh("./urt stat -o stat.txt -- tests/probe hang "
-			    ">/dev/null & tool=$!\n"
-			    "sleep 1; kill -USR1 $tool; wait $tool; echo $?\n"
-			    "cat stat.txt"),
+	/* It says that it hangs once it can be signalled. */
+	ck_assert_int_eq(sh("rm -f hang.out; mkfifo hang.out\n"
+			    "./urt stat -o stat.txt -- tests/probe hang "
+			    ">hang.out & tool=$!\n"
+			    "read line <hang.out\n"
+			    "kill -USR1 $tool; wait $tool; echo $?\n"
+			    "cat stat.txt; rm hang.out"),
 			 0);
 	ck_assert_int_eq(atoi(text), 7);
 	ck_assert_ptr_nonnull(strstr(text, "kernel switches"));

@@ -61,6 +61,19 @@ static const char usage_text[] =
 
 /* ---- collecting ---- */
 
+/* A call or an operation that a run did not make, it made 0 times: also those
+ * runs that came before the first one that made it. */
+static void begin_at_0(struct runs *r, unsigned i)
+{
+	const char *name = r->name[i];
+
+	if (strncmp(name, "syscalls:", 9) && strncmp(name, "uring:", 6))
+		return;
+	for (int side = 0; side < 2; side++)
+		for (long run = 0; run < r->n + (side != r->side); run++)
+			r->value[side][i * RUNS_MAX + run] = 0;
+}
+
 static int name_index(struct runs *r, const char *name)
 {
 	for (unsigned i = 0; i < r->names; i++)
@@ -69,6 +82,7 @@ static int name_index(struct runs *r, const char *name)
 	if (r->names == NAMES_MAX)
 		return -1;
 	snprintf(r->name[r->names], sizeof(*r->name), "%s", name);
+	begin_at_0(r, r->names);
 	return r->names++;
 }
 

@@ -23,6 +23,8 @@ static const char *name_in(const char *const *table, unsigned nr, char buf[32])
 
 const char *syscall_name(unsigned nr, char buf[32])
 {
+	if (nr == SYSCALL_NAMES_MAX)
+		return "other"; /* -1, x32, numbers that are none */
 	return name_in(syscalls, nr, buf);
 }
 

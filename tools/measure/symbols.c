@@ -207,7 +207,8 @@ struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 		waitpid(pid, NULL, WNOHANG); /* it may hang in the kernel */
 	}
 	close(fds[0]);
-	qsort(s->function, s->n, sizeof(*s->function), by_address);
+	if (s->n)
+		qsort(s->function, s->n, sizeof(*s->function), by_address);
 	if (s->n)
 		return s;
 	symbols_close(s);

@@ -240,7 +240,7 @@ static Urt__TracePacket *next_packet(struct report *r, FILE *f)
 }
 
 /* A thread's slice ends where its next begins: one packet is looked ahead. */
-static void read_all(struct report *r, FILE *f)
+void report_read(struct report *r, FILE *f)
 {
 	Urt__TracePacket *p = next_packet(r, f), *next;
 
@@ -303,7 +303,7 @@ int cmd_report(int argc, char **argv)
 	f = fopen(path, "re");
 	if (!f)
 		return fail("cannot read %s: %s", path, strerror(errno));
-	read_all(&r, f);
+	report_read(&r, f);
 	fclose(f);
 	if (!r.packets)
 		return fail("%s is no timeline of urt record", path);

@@ -6,6 +6,7 @@
 #include "../lib/histogram.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define REPORT_SUMS   65536 /* powers of two */
 #define REPORT_TRACKS 65536
@@ -53,6 +54,9 @@ struct report {
 	uint64_t dropped, overwritten, untracked;
 	bool cut; /* the file ends within a packet */
 };
+
+/* Adds up all packets of a file. */
+void report_read(struct report *, FILE *);
 
 /* The sums: most first. */
 void report_print(const struct report *, const char *path, long lines);

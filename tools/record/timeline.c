@@ -135,11 +135,14 @@ static void leaves(struct timeline *t, struct thread *th,
 		snprintf(name, sizeof(name), "preempted");
 		th->woken_ns = e->ns; /* it could have gone on */
 		th->woken_by = 0;
+	} else if (e->b & URT_EV_KERNEL) {
+		snprintf(name, sizeof(name), "wait: in the kernel");
 	} else if (e->a == URT_EV_NO_SYSCALL) {
 		snprintf(name, sizeof(name), "wait: page or stop");
 	} else {
 		snprintf(name, sizeof(name), "wait: %s",
-			 syscall_name(e->a, buf));
+			 e->b & URT_EV_32_BIT ? syscall_name_32(e->a, buf)
+					      : syscall_name(e->a, buf));
 	}
 	timeline_mark(&t->out, &m);
 	th->open = true;
@@ -385,6 +388,20 @@ int64_t timeline_size(const struct timeline *t)
 	return t->out.size;
 }
 
+/* Those in flight, and multishot ones, which go on until they are cancelled. */
+static void end_requests(struct timeline *t)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = t->last_ns };
+
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		if (t->request[i].key <= 1)
+			continue;
+		m.track = lane_track(t->request[i].lane);
+		timeline_mark(&t->out, &m);
+	}
+}
+
 int64_t timeline_finish(struct timeline *t, const struct timeline_lost *lost)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
@@ -404,6 +421,7 @@ int64_t timeline_finish(struct timeline *t, const struct timeline_lost *lost)
 	for (unsigned i = 0; i < THREADS; i++)
 		if (t->thread[i].open)
 			end_slice(t, &t->thread[i], t->last_ns);
+	end_requests(t);
 	coro_timeline_free(t->coro, t->last_ns);
 	timeline_mark(&t->out, &m);
 	if (fflush(t->out.f))

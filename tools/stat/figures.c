@@ -318,7 +318,7 @@ bool stat_figure_exists(const char *name)
 	bool on;
 
 	if ((of = part(name, "syscalls")) || (of = part(name, "switches")))
-		return named_in(of, syscall_name, URT_SYSCALLS) >= 0;
+		return named_in(of, syscall_name, URT_SYSCALLS + 1) >= 0;
 	if ((of = part(name, "uring")) || (of = part(name, "punted")) ||
 	    (of = part(name, "polled")))
 		return named_in(of, uring_op_name, URT_URING_OPS) >= 0;
@@ -452,13 +452,12 @@ static const char *of_one(const struct stat_result *r, const char *name,
 
 	if ((of = part(name, "syscalls"))) {
 		why = lacks_detail(r, SYSCALLS);
-		*value =
-			r->counts.calls
-				.made[named_in(of, syscall_name, URT_SYSCALLS)];
+		*value = r->counts.calls.made[named_in(of, syscall_name,
+						       URT_SYSCALLS + 1)];
 	} else if ((of = part(name, "switches"))) {
 		why = lacks(r, BPF);
-		*value = r->counts.calls.switches_in[named_in(of, syscall_name,
-							      URT_SYSCALLS)];
+		*value = r->counts.calls.switches_in[named_in(
+			of, syscall_name, URT_SYSCALLS + 1)];
 	} else if ((of = part(name, "user"))) {
 		why = stat_why_no_user(r);
 		*value = user_stats_get(&r->user, of);
@@ -533,7 +532,7 @@ void stat_each_figure(const struct stat_result *r,
 
 	for (unsigned i = 0; i < ARRAY_LEN(list); i++)
 		f(list[i].name, arg);
-	for (unsigned i = 0; i < URT_SYSCALLS; i++) {
+	for (unsigned i = 0; i <= URT_SYSCALL_OTHER; i++) {
 		if (!r->counts.calls.made[i])
 			continue;
 		snprintf(name, sizeof(name), "syscalls:%s",

@@ -399,6 +399,19 @@ static void print_cost(FILE *f, const struct stat_result *r)
 						     : "were sampled");
 }
 
+/* A command has ended, but not all that it started. */
+static void print_left(FILE *f, const struct stat_result *r)
+{
+	uint64_t n = counts_not_ended(&r->counts);
+
+	if (!r->live && n && !strcmp(r->source, "bpf"))
+		fprintf(f,
+			"\n%16" PRIu64
+			"  thread%s that it started still run%s: "
+			"not counted any more (--wait-all)\n",
+			n, n > 1 ? "s" : "", n > 1 ? "" : "s");
+}
+
 void stat_print_text(FILE *f, const struct stat_result *r)
 {
 	print_title(f, r);
@@ -422,6 +435,7 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 		figure(f, r, 0, "on-cpu.mean", "times");
 	}
 	print_threads(f, r);
+	print_left(f, r);
 	fprintf(f, "\n%16.6f  s elapsed\n", r->wall_ns / 1e9);
 	if (r->user_ns >= 0)
 		fprintf(f, "%16.6f  s user\n%16.6f  s system\n",

@@ -52,6 +52,20 @@ static bool spread_of(struct stat_result *const *r, long n, const char *name,
 	return true;
 }
 
+/* Of all runs together; each may have had another number of operations. */
+static double per_op(struct stat_result *const *r, long n, const char *name)
+{
+	double sum = 0, ops = 0, v;
+	char why[256];
+
+	for (long i = 0; i < n; i++)
+		if (r[i]->ops > 0 && stat_figure(r[i], name, &v, why)) {
+			sum += v;
+			ops += r[i]->ops;
+		}
+	return ops ? sum / ops : 0;
+}
+
 static struct names *all_names(struct stat_result *const *r, long n)
 {
 	static struct names names;
@@ -84,9 +98,8 @@ void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
 			s.mean ? fabs(100 * s.deviation / s.mean) : 0,
 			time ? 6 : 0, s.min / by, time ? 6 : 0, s.max / by,
 			name, time ? ", s" : "");
-		if (r[0]->options->ops)
-			fprintf(f, "  %.4g per operation",
-				s.mean / r[0]->options->ops);
+		if (r[0]->ops > 0)
+			fprintf(f, "  %.4g per operation", per_op(r, n, name));
 		fputc('\n', f);
 	}
 	fputc('\n', f);

@@ -59,7 +59,19 @@ static const char usage_text[] =
 	"      --no-syscalls      do not count them: spares every process ~35 ns\n"
 	"                         a call\n"
 	"      --no-bpf           perf events, or what /proc and getrusage tell\n"
-	"      --no-perf          no perf events\n";
+	"      --no-perf          no perf events\n"
+	"\n"
+	"What the counts are. A command counts from its exec to its end; what its\n"
+	"descendants do later does not. With -p, children that are there already\n"
+	"are not counted, later ones are. With -a, switches away from a CPU's idle\n"
+	"task are not counted. A system call that seccomp refuses is not counted:\n"
+	"the kernel refuses it before anything can see it. While system calls are\n"
+	"counted, each one of any process on the host takes some 25 ns longer, as\n"
+	"the kernel takes its slow entry for all (--no-syscalls spares that).\n"
+	"\n"
+	"Privileges. What needs them is done before the command is let go; then\n"
+	"urt keeps only the right to look at other users' processes (-r: after\n"
+	"the last run has begun). The command itself is not restricted.\n";
 
 enum {
 	OPT_JSON = 256,

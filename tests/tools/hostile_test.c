@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Programs that lie to the tool: pages of counters and of events whose headers
+ * change, shrink, claim what cannot be; names that a terminal would obey; links
+ * and FIFOs where files are expected; ELF files made to exhaust memory. The
+ * liars are children of the test, without privileges where the test has some.
+ * The tool must end in time, with what is true or "n/a".
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/base/share.h"
+#include "../../uring_rt/base/stats.h"
+#include "../../uring_rt/base/trace.h"
+#include "../lib/tool_run.h"
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIE_US 2000 /* from one lie to the next */
+#define NOBODY 65534
+
+static int64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+/* ---- pages of counters ---- */
+
+static struct urt__stats_page *counters_page(size_t size, bool sealed, int *fd)
+{
+	struct urt__stats_page *p;
+
+	*fd = sealed ? urt__share_new(URT__STATS_NAME, size)
+		     : memfd_create(URT__STATS_NAME, 0);
+	if (*fd < 0 || (!sealed && ftruncate(*fd, size)))
+		_exit(1);
+	p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	p->header_size = 4096;
+	p->slot_size = 1024;
+	p->slots = 4;
+	p->counters = 22;
+	p->ops = 64;
+	p->pid = getpid();
+	strcpy(p->name[0], "switches");
+	urt__stats_slot(p, 0)->counter[0] = 1000;
+	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
+	return p;
+}
+
+/* Each lie is told and taken back without end: a check and a use of the same
+ * word see different ones. */
+static void lie_in_counters(const char *mode)
+{
+	bool sealed = strcmp(mode, "truncate") && strcmp(mode, "unsealed");
+	size_t size = !strcmp(mode, "huge") ? (size_t)1 << 40 : 1 << 16;
+	int fd;
+	struct urt__stats_page *p = counters_page(size, sealed, &fd);
+
+	for (unsigned i = 0;; i++) {
+		bool lies = i & 1;
+
+		if (!strcmp(mode, "truncate"))
+			(void)!ftruncate(fd, lies ? 0 : size);
+		else if (!strcmp(mode, "slots"))
+			p->slots = lies ? 1 << 30 : 4;
+		else if (!strcmp(mode, "counters"))
+			p->counters = lies ? 1 << 30 : 22;
+		else if (!strcmp(mode, "header"))
+			p->header_size = lies ? 1 << 30 : 4096;
+		else if (!strcmp(mode, "slot_size"))
+			p->slot_size = lies ? 0 : 1024;
+		else if (!strcmp(mode, "huge"))
+			p->slots = UINT32_MAX;
+		else if (!strcmp(mode, "sum"))
+			p->ops = -p->counters;
+		else if (!strcmp(mode, "back"))
+			urt__stats_slot(p, 0)->counter[0]--;
+		usleep(i % 8 ? 0 : LIE_US);
+	}
+}
+
+/* ---- pages of events ---- */
+
+static struct urt__trace_page *trace_page(unsigned rings, unsigned events)
+{
+	size_t head = (sizeof(struct urt__trace_page) +
+		       4096 * sizeof(struct urt__trace_ring) + 4095) &
+		      ~(size_t)4095;
+	size_t size = head + (size_t)rings * events * 40;
+	int fd = urt__share_new(URT__TRACE_NAME, size);
+	struct urt__trace_page *p;
+
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		 fd, 0);
+	if (fd < 0 || p == MAP_FAILED)
+		_exit(1);
+	p->rings = rings;
+	p->events = events;
+	p->event_size = sizeof(struct urt__trace_event);
+	p->events_offset = head;
+	p->pid = getpid();
+	p->entry = getauxval(AT_ENTRY);
+	strcpy(p->exe, "/proc/self/exe");
+	strcpy(p->reason[3], "io\033[2J\xff");
+	__atomic_store_n(&p->magic, URT__TRACE_MAGIC, __ATOMIC_RELEASE);
+	return p;
+}
+
+static void write_event(struct urt__trace_page *p, unsigned ring, int64_t ns,
+			uint64_t coro)
+{
+	struct urt__trace_event e = { .ns = ns,
+				      .kind = URT__TRACE_SWITCH,
+				      .coro = coro,
+				      .fn = 0x41414141,
+				      .how = URT__TRACE_PARKED,
+				      .reason = 3 };
+
+	urt__trace_write(p, ring, &e);
+}
+
+static void lie_in_events(const char *mode)
+{
+	bool bomb = !strcmp(mode, "bomb");
+	struct urt__trace_page *p =
+		trace_page(bomb ? 4096 : 2, bomb ? 1 << 16 : 1024);
+	uint32_t offset = p->events_offset;
+
+	for (int i = 0; !strcmp(mode, "many") && i < 70; i++)
+		trace_page(2, 1024);
+	for (unsigned i = 0;; i++) {
+		bool lies = i & 1;
+
+		if (!bomb) { /* we need them, too */
+			p->events = 1024;
+			p->events_offset = offset;
+		}
+		if (!bomb && strcmp(mode, "jump"))
+			write_event(p, 1, now(), 1 + i % 2);
+		for (int k = 0; bomb && k < 4096; k++)
+			__atomic_fetch_add(&p->ring[k].head, 1000,
+					   __ATOMIC_RELEASE);
+		if (!strcmp(mode, "rings"))
+			p->rings = lies ? 4096 : 2;
+		else if (!strcmp(mode, "events"))
+			p->events = lies ? 1 << 30 : 1024;
+		else if (!strcmp(mode, "offset"))
+			p->events_offset = lies ? 1u << 31 : 0;
+		else if (!strcmp(mode, "jump"))
+			p->ring[1].head += UINT64_C(1) << 40;
+		else if (!strcmp(mode, "past"))
+			write_event(p, 1, 1, 7);
+		else if (!strcmp(mode, "future"))
+			write_event(p, 1, INT64_MAX, 7);
+		usleep(LIE_US);
+	}
+}
+
+/* ---- the liars ---- */
+
+static pid_t liar(void (*lie)(const char *), const char *mode)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (!geteuid() && setresuid(NOBODY, NOBODY, NOBODY))
+		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 1);
+	lie(mode);
+	_exit(0);
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
+{
+	static const char *const modes[] = {
+		"truncate",  "unsealed", "slots", "counters", "header",
+		"slot_size", "huge",	 "sum",	  "back"
+	};
+	const char *mode = modes[_i];
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(lie_in_counters, mode);
+	ck_assert_msg(sh("timeout 30 ./urt stat --json -o host.json -p %d "
+			 "--timeout 600 2>&1; code=$?; cat host.json; "
+			 "exit $code",
+			 pid) == 0,
+		      "%s: %s", mode, text);
+	if (!strcmp(mode, "unsealed") || !strcmp(mode, "truncate"))
+		ck_assert_msg(strstr(text, "not sealed"), "%s: %s", mode, text);
+	if (!strcmp(mode, "back"))
+		ck_assert_msg(strstr(text, "went back"), "%s: %s", mode, text);
+	/* Whatever it says: no figure that wrapped. */
+	ck_assert_msg(number("user", "switches") < 1000000, "%s: %s", mode,
+		      text);
+	ck_assert_msg(sh("timeout 30 ./urt top -b -n 2 -d 200 2>&1") == 0,
+		      "%s: %s", mode, text);
+	ck_assert_msg(!strstr(text, "18446744"), "%s: %s", mode, text);
+	stop(pid);
+}
+END_TEST
+
+START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
+{
+	static const char *const modes[] = { "rings", "events", "offset",
+					     "jump",  "past",	"future",
+					     "many",  "bomb" };
+	const char *mode = modes[_i];
+	long long ns;
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(lie_in_events, mode);
+	/* Memory: 256 MiB of buffers at most, and what urt has otherwise. */
+	ck_assert_msg(sh("%s timeout 30 ./urt record -p %d --duration 900 "
+			 "-o host.pftrace 2>&1",
+			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,
+		      "%s: %s", mode, text);
+	ck_assert_msg(sh("timeout 30 ./urt report --json host.pftrace") == 0,
+		      "%s: %s", mode, text);
+	ns = number(NULL, "duration_ns");
+	ck_assert_msg(ns >= 0 && ns < 30000 * MS, "%s: %lld ns", mode, ns);
+	ck_assert_ptr_null(strchr(text, '\033'));
+	stop(pid);
+}
+END_TEST
+
+/* ---- FIFOs and links ---- */
+
+static void have_fifo_open(const char *mode)
+{
+	char dir[] = "/tmp/urt-hostile.XXXXXX", path[64];
+
+	snprintf(path, sizeof(path), "%s/urt-stats", mkdtemp(dir));
+	mkfifo(path, 0666);
+	open(path, O_RDONLY | O_NONBLOCK);
+	unlink(path);
+	rmdir(dir);
+	for (;;)
+		usleep(1000);
+}
+
+START_TEST(a_fifo_named_as_a_page_is_not_opened)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_fifo_open, "");
+	ck_assert_int_eq(
+		sh("timeout 20 ./urt stat -p %d --timeout 300 2>&1", pid), 0);
+	ck_assert_int_eq(sh("timeout 20 ./urt top -b -n 1 -d 100 2>&1"), 0);
+	stop(pid);
+}
+END_TEST
+
+START_TEST(output_goes_neither_through_links_nor_into_other_files)
+{
+	NEED_BPF();
+	sh("rm -rf host.d; mkdir host.d; echo keep >host.d/victim; "
+	   "ln -s victim host.d/link; mkfifo host.d/fifo; "
+	   "ln host.d/victim host.d/hard");
+	refuses("./urt record -o host.d/link -- true", "it is a link");
+	refuses("./urt stat -o host.d/link -- true", "it is a link");
+	refuses("./urt compare -r 1 -o host.d/link -- true -- true",
+		"it is a link");
+	refuses("timeout 20 ./urt record -o host.d/fifo -- true",
+		"no regular file");
+	/* A new file takes the name's place: what had it stays as it was. */
+	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
+			    "cat host.d/victim; ls -A host.d | wc -l"),
+			 0);
+	ck_assert_str_eq(text, "keep\n4\n");
+	sh("rm -rf host.d");
+}
+END_TEST
+
+/* ---- names ---- */
+
+static void be_named(const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	for (;;)
+		usleep(2000);
+}
+
+/* Nothing but text and newlines. */
+static void is_harmless(const char *what)
+{
+	for (const unsigned char *c = (unsigned char *)text; *c; c++)
+		ck_assert_msg(*c == '\n' || *c == '\t' ||
+				      (*c >= ' ' && *c < 0x7f) || *c >= 0xc3,
+			      "%s prints byte %#x", what, *c);
+}
+
+START_TEST(names_cannot_reach_the_terminal_nor_break_json)
+{
+	static const char *const commands[] = {
+		"./urt stat --per-thread -p %d --timeout 300 2>&1",
+		"./urt record -p %d --duration 300 -o host.pftrace 2>&1",
+		"./urt report host.pftrace; : %d",
+		"./urt top -b -n 1 -d 300; : %d",
+		"./urt stat --per-thread --json -p %d --timeout 300 2>&1",
+		"./urt report --json host.pftrace; : %d",
+	};
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(be_named, "\033]0;H\a\xff\x9b\x7f\xc2\x9b\"");
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		char command[256];
+
+		snprintf(command, sizeof(command), commands[i], pid);
+		ck_assert_int_eq(sh("%s", command), 0);
+		is_harmless(command);
+		if (i < 4 || sh("command -v python3 >/dev/null"))
+			continue;
+		/* By a parser that is not ours. */
+		ck_assert_msg(!sh("(%s) | python3 -c 'import json, sys; "
+				  "json.loads(sys.stdin.buffer.read()"
+				  ".decode(\"utf-8\", \"strict\"))'",
+				  command),
+			      "%s", text);
+	}
+	stop(pid);
+}
+END_TEST
+
+/* ---- what a killed urt leaves ---- */
+
+START_TEST(a_killed_urt_leaves_its_command_alive)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("rm -f host.out; mkfifo host.out\n"
+		   "setsid ./urt stat -- sh -c 'echo $$; sleep 20' >host.out & "
+		   "read child <host.out; kill -9 $!\n"
+		   "wait $! 2>/dev/null; kill -0 $child && kill $child"),
+		0);
+}
+END_TEST
+
+Suite *hostile_suite(void)
+{
+	Suite *s = suite_create("hostile");
+	TCase *t = tcase_create("hostile");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(
+		t, counters_pages_that_lie_are_not_available_or_bounded, 0, 9);
+	tcase_add_loop_test(
+		t, event_pages_that_lie_make_no_timeline_long_or_urt_large, 0,
+		8);
+	tcase_add_test(t, a_fifo_named_as_a_page_is_not_opened);
+	tcase_add_test(t,
+		       output_goes_neither_through_links_nor_into_other_files);
+	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
+	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
+	suite_add_tcase(s, t);
+	return s;
+}
