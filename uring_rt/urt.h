@@ -23,7 +23,10 @@
  *    thread blocks (some 10 us). Other calls return -EPERM there (or false, or
  *    end the program where they could return nothing: they are marked). So
  *    does everything while no run is going on; a forked child has no run until
- *    it starts its own.
+ *    it starts its own. It goes on in the coroutine that forked, alone, and
+ *    when that function returns the child exits with status 0: it does not
+ *    come back from urt_run. Of the parent's run it keeps the stacks that were
+ *    in use.
  *  - A buffer lent to a call is the caller's again when the call returns:
  *    a timed-out or cancelled call returns only when the kernel has let go
  *    of the buffer.
@@ -130,14 +133,34 @@ struct urt_options {
  * is waited for until it comes back from there (a loop that cannot be
  * preempted, see there, until it makes a call). One runtime per process at a
  * time. Not for statically linked programs.
- * Returns -ENOSYS or -EPERM where io_uring is missing or forbidden (urt_why()
- * says which and what to do), -EBUSY in a process that is running one, -EINVAL
- * for options that make no sense, -ENOMEM.
+ *
+ * Otherwise, and urt_why() says which of the reasons it was and what to do:
+ *
+ *	-ENOSYS           the kernel has no io_uring, or one older than 6.1's
+ *	-EPERM, -EACCES   io_uring is forbidden, by sysctl or seccomp
+ *	-EINVAL           options, or the environment's URT_..., make no sense
+ *	-EBUSY            the process is running one
+ *	-ENOMEM           memory, address space (ulimit -v), or the user's locked
+ *	                  memory (ulimit -l; rings count, for some 80 KiB a worker,
+ *	                  and are asked for again for a second) is used up
+ *	-EAGAIN           no more threads (ulimit -u, pids.max)
+ *	-EMFILE, -ENFILE  no more descriptors; a run needs one a worker, and two
+ *	-EBADF, -EFAULT   not all of urt_options.files, or .buffers, are there
+ *	-EOPNOTSUPP       the kernel cannot pin memory of that kind (.buffers)
+ *
+ * What the run holds of the process, and gives back at its end: descriptors,
+ * above 2 and close-on-exec (one a worker, its ring; two memory files for
+ * tools); address space for max_coroutines stacks and a few tables, which is
+ * neither memory, nor locked by mlockall(2), nor in a core dump, until it is
+ * used; the stacks of up to 128 ended coroutines for each worker, and of those
+ * that ended within the last two seconds, after which their memory goes back to
+ * the system.
  */
 URT_API int urt_run(urt_fn *fn, void *arg);
 URT_API int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *);
 
-/* Why the last urt_run failed: one line for people; never NULL. */
+/* Why the last urt_run failed, or, in a run, that there is room for fewer
+ * coroutines than were asked for: one line for people; never NULL. */
 URT_API const char *urt_why(void);
 
 /* ---- coroutines -------------------------------------------------------- */

@@ -189,6 +189,44 @@ START_TEST(a_trimmed_stack_gives_back_its_deep_pages)
 }
 END_TEST
 
+START_TEST(stack_that_came_back_is_empty_and_goes_out_first)
+{
+	char *top[3], *lowest;
+
+	open_stacks(200, true);
+	for (int i = 0; i < 3; i++) {
+		top[i] = urt__stack_get(&stacks, (void **)&lowest);
+		memset(lowest, 1, top[i] - lowest);
+	}
+	ck_assert(urt__stack_put(&stacks, top[1]));
+	ck_assert(urt__stack_put(&stacks, top[0]));
+	ck_assert_ptr_eq(urt__stack_get(&stacks, (void **)&lowest), top[0]);
+	for (char *p = lowest; p < top[0]; p++)
+		ck_assert_int_eq(*p, 0);
+	ck_assert_ptr_eq(urt__stack_get(&stacks, (void **)&lowest), top[1]);
+	ck_assert_int_eq(top[2][-1], 1);
+	for (int i = 3; i < 200; i++)
+		ck_assert_ptr_nonnull(
+			urt__stack_get(&stacks, (void **)&lowest));
+	ck_assert_ptr_null(urt__stack_get(&stacks, (void **)&lowest));
+	urt__stacks_destroy(&stacks);
+}
+END_TEST
+
+START_TEST(stacks_of_a_mebibyte_have_guards_of_64_kib)
+{
+	char *lowest;
+	size_t index;
+	bool guard;
+
+	ck_assert_int_eq(urt__stacks_init(&stacks, 1 << 20, 4, true), 0);
+	ck_assert_ptr_nonnull(urt__stack_get(&stacks, (void **)&lowest));
+	ck_assert(urt__stack_find(&stacks, lowest - 65536, &index, &guard));
+	ck_assert(guard);
+	urt__stacks_destroy(&stacks);
+}
+END_TEST
+
 static void hit_guard(bool madvise)
 {
 	volatile char *lowest;
@@ -257,6 +295,8 @@ Suite *exec_suite(void)
 	tcase_add_test(t, stacks_run_out_at_their_maximum);
 	tcase_add_test(t, tops_of_stacks_do_not_share_cache_sets);
 	tcase_add_test(t, a_trimmed_stack_gives_back_its_deep_pages);
+	tcase_add_test(t, stack_that_came_back_is_empty_and_goes_out_first);
+	tcase_add_test(t, stacks_of_a_mebibyte_have_guards_of_64_kib);
 	tcase_add_test_raise_signal(t, running_into_a_guard_faults, SIGSEGV);
 	tcase_add_test_raise_signal(t, running_into_a_guard_by_mprotect_faults,
 				    SIGSEGV);

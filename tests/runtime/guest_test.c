@@ -6,10 +6,17 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define SKIPPED 77 /* a child's exit status */
 
 /* ---- C++ --------------------------------------------------------------- */
 
@@ -71,15 +78,473 @@ START_TEST(exception_that_leaves_its_coroutine_terminates)
 }
 END_TEST
 
+/* ---- what surrounds the process ---------------------------------------- */
+
+/* In a child of its own, whose limits and descriptors may be changed: fn's
+ * result is its exit status, 0 is right. */
+static void in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(fn());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+		SKIP("not possible here");
+	ck_assert_msg(!status, "status %x", status);
+}
+
+/* In kB, of /proc/self/status. */
+static long status_of(const char *name)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			kb = atol(line + strlen(name) + 1);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static int descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = -1; /* its own */
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n - 2;
+}
+
+static int failed;
+
+static void write_to_standard(void *arg)
+{
+	static const char text[] = "to whom it may concern";
+
+	(void)arg;
+	for (int i = 0; i < 100; i++)
+		for (int fd = 0; fd < 3; fd++)
+			failed |= write(fd, text, sizeof(text)) >= 0 ||
+				  errno != EBADF;
+	urt_sleep(MS);
+}
+
+static int run_without_standard_descriptors(void)
+{
+	struct urt_options o = { .workers = 2 };
+
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	return urt_run_with(write_to_standard, NULL, &o) || failed;
+}
+
+START_TEST(runtime_leaves_closed_standard_descriptors_alone)
+{
+	in_child(run_without_standard_descriptors);
+}
+END_TEST
+
+static int before;
+
+static void look_at_descriptors(void *arg)
+{
+	int signals = urt_signal_open(SIGUSR1, 0), own = 0;
+
+	(void)arg;
+	for (int fd = 0; fd < 1024; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		if (flags < 0)
+			continue;
+		own++;
+		failed |= fd > 2 && fd >= before && !(flags & FD_CLOEXEC);
+	}
+	/* Two rings, two pages, a pipe for the signals. */
+	failed |= own - before > 6;
+	urt_signal_close(signals);
+}
+
+static int look_in_run(void)
+{
+	struct urt_options o = { .workers = 2 };
+
+	closefrom(3);
+	before = descriptors();
+	return urt_run_with(look_at_descriptors, NULL, &o) || failed ||
+	       descriptors() != before;
+}
+
+START_TEST(own_descriptors_are_few_and_closed_by_exec)
+{
+	in_child(look_in_run);
+}
+END_TEST
+
+static long resident, writable;
+
+static void touch_little(void *arg)
+{
+	char perms[8];
+	unsigned long from, to;
+	FILE *f;
+
+	(void)arg;
+	resident = status_of("VmRSS:");
+	f = fopen("/proc/self/maps", "r");
+	while (f && fscanf(f, "%lx-%lx %7s%*[^\n]", &from, &to, perms) == 3)
+		if (perms[1] == 'w' && perms[3] == 'p')
+			writable += (to - from) / 1024;
+	if (f)
+		fclose(f);
+}
+
+static int run_locked(void)
+{
+	struct urt_options o = { .workers = 1 };
+	long rss;
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		return SKIPPED;
+	rss = status_of("VmRSS:");
+	if (urt_run_with(touch_little, NULL, &o))
+		return 1;
+	/* Thread stacks are 8 MiB each, and the C library's own affair. */
+	return resident - rss > 64 * 1024;
+}
+
+START_TEST(reservations_are_not_filled_in_a_process_that_locks_its_memory)
+{
+	if (SANITIZED)
+		SKIP("the sanitizers' own memory would be locked");
+	in_child(run_locked);
+}
+END_TEST
+
+static int look_at_mappings(void)
+{
+	if (urt_run(touch_little, NULL))
+		return 1;
+	return writable > 1024 * 1024; /* 1 GiB; a core dump has these */
+}
+
+START_TEST(what_is_reserved_is_not_in_a_core_dump)
+{
+	if (SANITIZED)
+		SKIP("the sanitizers reserve terabytes themselves");
+	in_child(look_at_mappings);
+}
+END_TEST
+
+/* ---- a burst ----------------------------------------------------------- */
+
+#define BURST 20000
+
+static struct urt_sem gate = URT_SEM_INIT(0);
+static struct urt_waitgroup burst = URT_WAITGROUP_INIT;
+
+static void one_of_many(void *arg)
+{
+	char b[3000];
+
+	(void)arg;
+	b[0] = 1;
+	__asm__ volatile("" ::"r"(b) : "memory");
+	urt_sem_wait(&gate, URT_NEVER);
+	urt_waitgroup_done(&burst);
+}
+
+/* In kB: how much they took at their height. */
+static long make_burst(void)
+{
+	long rss = status_of("VmRSS:");
+
+	urt_waitgroup_add(&burst, BURST);
+	for (int i = 0; i < BURST; i++) {
+		ck_assert_int_eq(urt_go(one_of_many, NULL), 0);
+		if (i % 500 == 0)
+			urt_yield();
+	}
+	urt_sleep(10 * MS);
+	rss = status_of("VmRSS:") - rss;
+	for (int i = 0; i < BURST; i++)
+		urt_sem_post(&gate);
+	urt_waitgroup_wait(&burst, URT_NEVER);
+	return rss;
+}
+
+static void bursts(void *arg)
+{
+	long rss = status_of("VmRSS:"), most;
+
+	(void)arg;
+	for (int i = 0; i < 2; i++) {
+		int64_t until = urt_after(20000 * MS);
+
+		most = make_burst();
+		while (status_of("VmRSS:") - rss > most / 4 &&
+		       urt_now() < until)
+			urt_sleep(50 * MS);
+		ck_assert_msg(status_of("VmRSS:") - rss <= most / 4,
+			      "%ld of %ld kB are left",
+			      status_of("VmRSS:") - rss, most);
+	}
+}
+
+START_TEST(memory_of_a_burst_goes_back_to_the_system)
+{
+	struct urt_options o = { .workers = 1 + _i };
+
+	if (SANITIZED)
+		SKIP("the sanitizers keep shadow memory");
+	ck_assert_int_eq(urt_run_with(bursts, NULL, &o), 0);
+}
+END_TEST
+
+/* ---- limits ------------------------------------------------------------ */
+
+static void nap(void *arg)
+{
+	(void)arg;
+	urt_sleep(MS / 10);
+}
+
+static void become_a_user(void)
+{
+	if (!geteuid() &&
+	    (setgroups(0, NULL) || setgid(65532) || setuid(65532)))
+		_exit(SKIPPED);
+}
+
+/* Room for the rings of one run and a half. */
+static int run_after_run(void)
+{
+	struct rlimit l = { 256 << 10, 256 << 10 };
+	struct urt_options o = { .workers = 2 };
+
+	setrlimit(RLIMIT_MEMLOCK, &l);
+	become_a_user();
+	for (int i = 0; i < 50; i++)
+		if (urt_run_with(nap, NULL, &o)) {
+			fprintf(stderr, "run %d: %s\n", i, urt_why());
+			return 1;
+		}
+	return 0;
+}
+
+START_TEST(runs_one_after_another_share_little_locked_memory)
+{
+	in_child(run_after_run);
+}
+END_TEST
+
+static int run_without_locked_memory(void)
+{
+	struct rlimit l = { 4 << 10, 4 << 10 };
+
+	setrlimit(RLIMIT_MEMLOCK, &l);
+	become_a_user();
+	if (!urt_run(nap, NULL))
+		return SKIPPED; /* kernels that do not count rings */
+	return !strstr(urt_why(), "ulimit -l is 4 KiB");
+}
+
+START_TEST(lack_of_locked_memory_is_called_that)
+{
+	in_child(run_without_locked_memory);
+}
+END_TEST
+
+static int run_without_threads(void)
+{
+	struct rlimit l = { 1, 1 };
+	struct urt_options o = { .workers = 2 };
+
+	setrlimit(RLIMIT_NPROC, &l);
+	become_a_user();
+	return urt_run_with(nap, NULL, &o) != -EAGAIN ||
+	       !strstr(urt_why(), "ulimit -u");
+}
+
+START_TEST(lack_of_threads_is_called_that)
+{
+	if (TSANITIZED)
+		SKIP("TSan starts threads of its own");
+	in_child(run_without_threads);
+}
+END_TEST
+
+static int run_in_little_space(void)
+{
+	struct rlimit l = { 800 << 20, 800 << 20 };
+	struct urt_options o = { .workers = 2 };
+
+	setrlimit(RLIMIT_AS, &l);
+	if (urt_run_with(nap, NULL, &o)) {
+		fprintf(stderr, "%s\n", urt_why());
+		return 1;
+	}
+	if (!strstr(urt_why(), "ulimit -v"))
+		return 2;
+	l.rlim_cur = l.rlim_max = 64 << 20;
+	setrlimit(RLIMIT_AS, &l);
+	return urt_run_with(nap, NULL, &o) != -ENOMEM ||
+	       !strstr(urt_why(), "ulimit -v is 65536 KiB");
+}
+
+START_TEST(address_space_that_is_limited_is_enough_or_is_blamed)
+{
+	if (SANITIZED)
+		SKIP("the sanitizers reserve terabytes themselves");
+	in_child(run_in_little_space);
+}
+END_TEST
+
+/* ---- forks and ends ---------------------------------------------------- */
+
+static int generation, kept_open;
+static long kept_kb;
+
+static void generations(void *arg);
+
+static void fork_one(void *arg)
+{
+	int status, open = descriptors();
+	long kb = status_of("VmSize:");
+	struct urt_options o = { .workers = 2 };
+	pid_t pid = fork();
+
+	(void)arg;
+	if (!pid) {
+		/* Less than its parent, which has a run. */
+		if (descriptors() >= open || status_of("VmSize:") > kb / 2)
+			_exit(10 + generation);
+		if (generation++ < 3 && urt_run_with(generations, NULL, &o))
+			_exit(20 + generation);
+		_exit(failed);
+	}
+	waitpid(pid, &status, 0);
+	failed |= status;
+}
+
+/* Each in its own run has as much as the one before, and a chunk of stacks. */
+static void generations(void *arg)
+{
+	(void)arg;
+	if (kept_open)
+		failed |= descriptors() != kept_open ||
+			  status_of("VmSize:") > kept_kb + (256 << 10);
+	kept_open = descriptors();
+	kept_kb = status_of("VmSize:");
+	urt_join(urt_spawn(fork_one, NULL));
+}
+
+static int fork_generations(void)
+{
+	struct urt_options o = { .workers = 2 };
+
+	return urt_run_with(generations, NULL, &o) || failed;
+}
+
+START_TEST(forked_children_keep_neither_descriptors_nor_reservations)
+{
+	if (SANITIZED)
+		SKIP("the sanitizers reserve terabytes themselves");
+	in_child(fork_generations);
+}
+END_TEST
+
+static void accept_one(void *arg)
+{
+	urt_accept(*(int *)arg, NULL, NULL, SOCK_CLOEXEC, URT_NEVER);
+	_exit(3);
+}
+
+static int listener;
+static struct urt_addr address;
+
+/* Its result is never known. */
+static void open_once(void *arg)
+{
+	(void)arg;
+	urt_openat(AT_FDCWD, "/dev/null", O_RDONLY, 0, URT_NEVER);
+	_exit(3);
+}
+
+static void end_while_they_open(void *arg)
+{
+	(void)arg;
+	listener = urt_listen("127.0.0.1:0", URT_NEVER);
+	urt_addr_local(listener, &address);
+	for (int i = 0; i < 8; i++) {
+		urt_go(accept_one, &listener);
+		urt_go(open_once, NULL);
+	}
+	urt_yield();
+	for (int i = 0; i < 8; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		connect(fd, &address.sa, address.len);
+		close(fd);
+	}
+	/* The kernel has accepted, or will before the rings are empty. */
+}
+
+static int end_runs(void)
+{
+	struct urt_options o = { .workers = 1 };
+	int open = descriptors();
+
+	for (int i = 0; i < 20; i++) {
+		if (urt_run_with(end_while_they_open, NULL, &o))
+			return 1;
+		close(listener);
+	}
+	return descriptors() != open;
+}
+
+START_TEST(descriptors_opened_while_a_run_ends_are_closed)
+{
+	in_child(end_runs);
+}
+END_TEST
+
 Suite *guest_suite(void)
 {
 	Suite *s = suite_create("guest");
-	TCase *cxx = tcase_create("c++");
+	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits");
 
 	tcase_set_timeout(cxx, 30);
 	tcase_add_loop_test(cxx, exceptions_belong_to_their_coroutine, 0,
 			    ARRAY_LEN(cxx_checks));
 	tcase_add_test(cxx, exception_that_leaves_its_coroutine_terminates);
 	suite_add_tcase(s, cxx);
+	tcase_set_timeout(limits, 60);
+	tcase_add_test(limits,
+		       runtime_leaves_closed_standard_descriptors_alone);
+	tcase_add_test(limits, own_descriptors_are_few_and_closed_by_exec);
+	tcase_add_test(
+		limits,
+		reservations_are_not_filled_in_a_process_that_locks_its_memory);
+	tcase_add_test(limits, what_is_reserved_is_not_in_a_core_dump);
+	tcase_add_loop_test(limits, memory_of_a_burst_goes_back_to_the_system,
+			    0, 2);
+	tcase_add_test(limits,
+		       runs_one_after_another_share_little_locked_memory);
+	tcase_add_test(limits, lack_of_locked_memory_is_called_that);
+	tcase_add_test(limits, lack_of_threads_is_called_that);
+	tcase_add_test(limits,
+		       address_space_that_is_limited_is_enough_or_is_blamed);
+	tcase_add_test(
+		limits,
+		forked_children_keep_neither_descriptors_nor_reservations);
+	tcase_add_test(limits, descriptors_opened_while_a_run_ends_are_closed);
+	suite_add_tcase(s, limits);
 	return s;
 }

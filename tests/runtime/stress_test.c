@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
+#include <errno.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -348,6 +349,83 @@ START_TEST(whatever_happens_nothing_is_lost)
 }
 END_TEST
 
+/* ---- control blocks that are given back -------------------------------- */
+
+#define BURST 3000
+
+extern int64_t urt__pool_period_ns;
+
+struct short_life {
+	uint64_t r;
+	int quiet; /* a pipe that nobody writes to */
+	_Atomic int wrong;
+};
+
+/* Each ends by a deadline, a cancellation or at once, while timers and
+ * cancellations of its kind are still about to hit whatever has its block. */
+static void short_life(void *arg)
+{
+	struct short_life *s = arg;
+	uint64_t r =
+		(s->r ^ urt_id(urt_self()) * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+	int64_t deadline = urt_after(rnd(&r) % (3 * MS)), until;
+	char c;
+	int ret;
+
+	switch (rnd(&r) % 4) {
+	case 0:
+		ret = urt_read(s->quiet, &c, 1, deadline);
+		s->wrong += ret != -ETIME && ret != -ECANCELED;
+		break;
+	case 1:
+		until = urt_now() + MS;
+		ret = urt_sleep_until(until);
+		s->wrong += ret != -ECANCELED && urt_now() < until;
+		break;
+	case 2:
+		ret = urt_poll(s->quiet, 1, deadline);
+		s->wrong += ret != -ETIME && ret != -ECANCELED;
+		break;
+	}
+}
+
+static void come_and_go(void *arg)
+{
+	static struct urt_coro *c[BURST];
+	struct short_life *s = arg;
+	int64_t until = urt_after((SANITIZED ? 3000 : 1500) * MS);
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	s->quiet = fds[0];
+	while (urt_now() < until) {
+		int n = 1 + rnd(&s->r) % BURST;
+
+		for (int i = 0; i < n; i++) {
+			c[i] = urt_spawn(short_life, s);
+			ck_assert_ptr_nonnull(c[i]);
+		}
+		for (int i = 0; i < n; i++)
+			if (rnd(&s->r) % 2)
+				urt_cancel(c[i]);
+		for (int i = 0; i < n; i++)
+			urt_join(c[i]);
+		urt_sleep(rnd(&s->r) % (4 * MS));
+	}
+	ck_assert_int_eq(s->wrong, 0);
+}
+
+START_TEST(waits_end_once_while_control_blocks_are_given_back)
+{
+	static const unsigned workers[] = { 1, 2, 4 };
+	struct short_life s = { .r = seed() + _i * 7919 };
+	struct urt_options o = { .workers = workers[_i] };
+
+	urt__pool_period_ns = MS;
+	ck_assert_int_eq(urt_run_with(come_and_go, &s, &o), 0);
+}
+END_TEST
+
 Suite *stress_suite(void)
 {
 	Suite *s = suite_create("stress");
@@ -357,6 +435,8 @@ Suite *stress_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, whatever_happens_nothing_is_lost, 0,
 			    rounds ? atoi(rounds) : 8);
+	tcase_add_loop_test(
+		t, waits_end_once_while_control_blocks_are_given_back, 0, 3);
 	suite_add_tcase(s, t);
 	return s;
 }

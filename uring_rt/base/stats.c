@@ -2,6 +2,7 @@
 /* Making the counters page; its layout and who reads it: stats.h. */
 #define _GNU_SOURCE
 #include "stats.h"
+#include "memory.h"
 #include "share.h"
 #include "sys.h"
 #include <string.h>
@@ -32,8 +33,7 @@ int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 	fd = urt__share_new(URT__STATS_NAME, size);
 	if (fd < 0)
 		return fd;
-	err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			    0);
+	err = urt__mem_map(&map, size, fd, NULL);
 	if (err) {
 		close(fd);
 		return err;

@@ -54,11 +54,30 @@ static int result(long ret)
 	return ret < 0 ? -errno : (int)ret;
 }
 
+/*
+ * Of a new descriptor: the runtime's own lie above those of standard input,
+ * output and error, which a program may have been started without. What it
+ * prints would else be written to whatever has the number.
+ */
+static int above_standard(int fd)
+{
+	int high = fd;
+
+	if (fd >= 0 && fd <= STDERR_FILENO) {
+		high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		high = high < 0 ? -errno : high;
+		close(fd);
+	}
+	return high;
+}
+
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
 {
 	int err = fault(URT__SYS_RING_SETUP);
 
-	return err ? err : result(syscall(__NR_io_uring_setup, entries, p));
+	return err ? err
+		   : above_standard(
+			     result(syscall(__NR_io_uring_setup, entries, p)));
 }
 
 int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
@@ -128,7 +147,7 @@ int urt__sys_memfd(const char *name)
 	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
 		fd = memfd_create(name, flags);
-	return result(fd);
+	return above_standard(result(fd));
 }
 
 ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *v, size_t n,
@@ -154,14 +173,17 @@ int urt__sys_eventfd(void)
 {
 	int err = fault(URT__SYS_EVENTFD);
 
-	return err ? err : result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return err ? err
+		   : above_standard(
+			     result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
 }
 
 int urt__sys_pidfd(pid_t pid)
 {
 	int err = fault(URT__SYS_PIDFD);
 
-	return err ? err : result(syscall(__NR_pidfd_open, pid, 0));
+	return err ? err
+		   : above_standard(result(syscall(__NR_pidfd_open, pid, 0)));
 }
 
 int urt__sys_membarrier(int command)
@@ -190,6 +212,23 @@ int urt__sys_pipe(int fds[2], int flags)
 	int err = fault(URT__SYS_PIPE);
 
 	return err ? err : result(pipe2(fds, flags));
+}
+
+int urt__sys_own_pipe(int fds[2], int flags)
+{
+	int err = urt__sys_pipe(fds, flags);
+
+	if (err)
+		return err;
+	fds[0] = above_standard(fds[0]);
+	fds[1] = above_standard(fds[1]);
+	if (fds[0] >= 0 && fds[1] >= 0)
+		return 0;
+	err = fds[0] < 0 ? fds[0] : fds[1];
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return err;
 }
 
 int urt__sys_spawn(pid_t *pid, const char *file,

@@ -87,6 +87,8 @@ int urt__sys_sigaltstack(const stack_t *, stack_t *old);
 
 int urt__sys_socket(int domain, int type, int protocol);
 int urt__sys_pipe(int fds[2], int flags);
+/* The same for the runtime's own use: not among the standard descriptors. */
+int urt__sys_own_pipe(int fds[2], int flags);
 
 /* posix_spawnp(3). */
 int urt__sys_spawn(pid_t *, const char *file,

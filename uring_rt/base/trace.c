@@ -2,6 +2,7 @@
 /* Making the trace rings; their layout and protocol: trace.h. */
 #define _GNU_SOURCE
 #include "trace.h"
+#include "memory.h"
 #include "share.h"
 #include "sys.h"
 #include <elf.h>
@@ -64,11 +65,7 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 	int err;
 
 	*fd = open_shared(size);
-	err = urt__sys_mmap(
-		&map, size, PROT_READ | PROT_WRITE,
-		MAP_NORESERVE |
-			(*fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED),
-		*fd, 0);
+	err = urt__mem_map(&map, size, *fd, "uring_rt trace rings");
 	if (err) {
 		if (*fd >= 0)
 			close(*fd);

@@ -3,41 +3,49 @@
  * Stacks.
  *
  * A mapping for each stack dies at vm.max_map_count (65,530) and costs some
- * 7 us; so one mapping is reserved for all of them and stack i is simply
- * the i-th stretch of it. The kernel gives memory page by page as it is
- * touched, so a coroutine that needs little has one page.
+ * 7 us; so one mapping is reserved for all of them (base/memory.c) and stack i
+ * is simply the i-th stretch of it. It is opened a chunk at a time, from the
+ * low end. The kernel gives memory page by page as it is touched, so a coroutine
+ * that needs little has one page.
  *
  *	base                                                     stride
  *	| guard      |  usable, grows down  <-  first frame | colour |
  *
- * Guard: 16 KiB that fault, so that a frame of that size cannot step over them
- * (what is larger needs -fstack-clash-protection). MADV_GUARD_INSTALL (Linux 6.13) marks it in the
- * page table and leaves the mapping whole. Before that mprotect has to split
- * it, two VMAs a stack; a budget of half of max_map_count keeps the process
- * alive, and beyond it a stack has no guard of its own: running over it
- * reaches the last page of its neighbour's stretch. There the check of the
- * stack pointer at each park (sched/) is what is left.
+ * Guard: 16 KiB that fault, so that a frame of that size cannot step over them,
+ * and 64 KiB for stacks of 1 MiB and more and on aarch64, where compilers that
+ * probe (-fstack-clash-protection) assume that much. A larger frame needs that
+ * option, with which every page of it is touched. MADV_GUARD_INSTALL (Linux
+ * 6.13) marks guards in the page table and leaves the mapping whole; the table
+ * costs memory, which is why small stacks have small guards. Before 6.13
+ * mprotect has to split the mapping, two VMAs a stack; a budget of half of
+ * max_map_count keeps the process alive, and beyond it a stack has no guard of
+ * its own: running over it reaches the last page of its neighbour's stretch.
+ * There the check of the stack pointer at each park (sched/) is what is left.
  *
  * Colour: were all tops at the same distance from a page boundary, the hot
  * lines of all coroutines would share a few sets of the L1 cache. Each stack
  * therefore ends a multiple of 128 bytes below its stretch, by its index.
  *
- * Guards are made for AHEAD stacks at a time, by process_madvise(2) on
+ * Guards are made for a chunk of stacks at a time, by process_madvise(2) on
  * ourselves: 330 ns each instead of 1,000.
  *
- * A stack is handed out once and never comes back: sched/ keeps the coroutines
- * that have ended, with their stacks. Their control blocks, in the last page,
- * must stay readable (sched/coro.h); what a deep call has touched below is
- * given back to the kernel by urt__stack_trim.
+ * Coming back. sched/ keeps the coroutines that have ended with their stacks,
+ * whose control blocks it may still look at. What a deep call has touched is
+ * given back to the kernel by urt__stack_trim. A stack that was not needed for a
+ * while comes back whole (urt__stack_put): then its memory, control block
+ * included, is zero, and its number is handed out again before new ones are.
  */
 #define _GNU_SOURCE
 #include "stack.h"
 #include "../base/lock.h"
+#include "../base/memory.h"
 #include "../base/sys.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -46,8 +54,11 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define AHEAD	   64
-#define GUARD_SIZE (16 * 1024)
+#define CHUNK	    64u		/* stacks that are opened at once */
+#define CHUNK_SIZE  (16u << 20) /* but no more bytes than that, unless one is */
+#define GUARD_SMALL (16 * 1024)
+#define GUARD_LARGE (64 * 1024)
+#define LARGE	    (1024 * 1024)
 
 static size_t max_map_count(void)
 {
@@ -62,6 +73,27 @@ static size_t max_map_count(void)
 	return n;
 }
 
+static size_t guard_size(size_t stack_size, size_t page)
+{
+	size_t n = stack_size >= LARGE ? GUARD_LARGE : GUARD_SMALL;
+
+#ifdef __aarch64__
+	n = GUARD_LARGE;
+#endif
+	return (n + page - 1) / page * page;
+}
+
+/* Where the address space is limited, stacks leave half of it to the rest. */
+static size_t fewer(size_t max, size_t stride)
+{
+	struct rlimit l;
+
+	if (!getrlimit(RLIMIT_AS, &l) && l.rlim_cur != RLIM_INFINITY)
+		while (max > 1 && max * stride > l.rlim_cur / 2)
+			max /= 2;
+	return max;
+}
+
 int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 		     bool guard_madvise)
 {
@@ -72,13 +104,11 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 	s->page = sysconf(_SC_PAGESIZE);
 	if (!size || !max || size > SIZE_MAX / 4 / max)
 		return -EINVAL;
-	s->guard = (GUARD_SIZE + s->page - 1) / s->page * s->page;
+	s->guard = guard_size(size, s->page);
 	s->stride = (size + s->page - 1) / s->page * s->page + s->guard;
-	for (; max; max /= 2) {
-		err = urt__sys_mmap(
-			&map, max * s->stride, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
-			-1, 0);
+	for (max = fewer(max, s->stride); max; max /= 2) {
+		err = urt__mem_reserve(&map, max * s->stride, -1,
+				       "uring_rt stacks");
 		if (!err)
 			break;
 	}
@@ -86,10 +116,10 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 		return err;
 	s->base = map;
 	s->max = max;
-	/* A huge page under a stack would cost 2 MiB for a few bytes. */
-	urt__sys_madvise(map, max * s->stride, MADV_NOHUGEPAGE);
+	s->chunk = CHUNK_SIZE / s->stride;
+	s->chunk = s->chunk > CHUNK ? CHUNK : s->chunk + !s->chunk;
 	s->guard_madvise = guard_madvise;
-	s->pidfd = guard_madvise ? urt__sys_pidfd(getpid()) : -1;
+	s->guard_many = guard_madvise;
 	s->guard_budget = max_map_count() / 4;
 	return 0;
 }
@@ -99,8 +129,17 @@ void urt__stacks_destroy(struct urt__stacks *s)
 	if (!s->base)
 		return;
 	munmap(s->base, s->max * s->stride);
-	if (s->pidfd >= 0)
-		close(s->pidfd);
+	free(s->back);
+	s->base = NULL;
+}
+
+void urt__stacks_forget(struct urt__stacks *s)
+{
+	size_t opened = s->opened * s->stride;
+
+	if (!s->base)
+		return;
+	munmap(s->base + opened, s->max * s->stride - opened);
 	s->base = NULL;
 }
 
@@ -137,51 +176,100 @@ static int guard_one(struct urt__stacks *s, char *guard)
 	return err;
 }
 
-/* The next AHEAD at once; false where that cannot be done. */
-static bool guard_many(struct urt__stacks *s)
+/* All n from number `opened` on at once; false where that cannot be done. */
+static bool guard_many(struct urt__stacks *s, size_t n)
 {
-	struct iovec v[AHEAD];
-	size_t n = s->max - s->guarded;
+	struct iovec v[CHUNK];
+	int pidfd;
 
-	if (s->pidfd < 0 || !s->guard_madvise)
+	if (!s->guard_many || !s->guard_madvise)
 		return false;
-	if (n > AHEAD)
-		n = AHEAD;
+	pidfd = urt__sys_pidfd(getpid());
 	for (size_t i = 0; i < n; i++)
-		v[i] = (struct iovec){ slot_at(s, s->guarded + i), s->guard };
-	if (urt__sys_process_madvise(s->pidfd, v, n, MADV_GUARD_INSTALL) !=
-	    (ssize_t)(n * s->guard)) {
-		close(s->pidfd);
-		s->pidfd = -1;
+		v[i] = (struct iovec){ slot_at(s, s->opened + i), s->guard };
+	s->guard_many =
+		pidfd >= 0 &&
+		urt__sys_process_madvise(pidfd, v, n, MADV_GUARD_INSTALL) ==
+			(ssize_t)(n * s->guard);
+	if (pidfd >= 0)
+		close(pidfd);
+	return s->guard_many;
+}
+
+/* Makes the next chunk usable; some may be opened when this fails. */
+static bool open_chunk(struct urt__stacks *s)
+{
+	size_t n = s->max - s->opened;
+
+	if (n > s->chunk)
+		n = s->chunk;
+	if (urt__mem_open(slot_at(s, s->opened), n * s->stride))
 		return false;
-	}
-	s->guarded += n;
+	if (!guard_many(s, n))
+		for (size_t i = 0; i < n; i++)
+			if (guard_one(s, slot_at(s, s->opened + i)))
+				return false;
+	if (urt__mem_lock(slot_at(s, s->opened), n * s->stride))
+		return false;
+	s->opened += n;
 	return true;
 }
 
-/* Whether stack number `used` has its guard now. */
-static bool guard_next(struct urt__stacks *s)
+/* The lowest number that came back, or -1. */
+static ptrdiff_t take_back(struct urt__stacks *s)
 {
-	if (s->used < s->guarded || guard_many(s))
-		return true;
-	if (guard_one(s, slot_at(s, s->used)))
-		return false;
-	s->guarded = s->used + 1;
-	return true;
+	unsigned bit;
+
+	if (!s->nr_back)
+		return -1;
+	while (!s->back[s->back_first])
+		s->back_first++;
+	s->nr_back--;
+	bit = __builtin_ctzll(s->back[s->back_first]);
+	s->back[s->back_first] &= s->back[s->back_first] - 1;
+	return s->back_first * 64 + bit;
 }
 
 void *urt__stack_get(struct urt__stacks *s, void **lowest)
 {
 	void *top = NULL;
+	ptrdiff_t i;
 
 	urt__lock(&s->lock);
-	if (s->used < s->max && guard_next(s)) {
-		top = urt__stack_top(s, s->used);
-		*lowest = slot_at(s, s->used) + s->guard;
+	i = take_back(s);
+	if (i < 0 && s->used < s->max &&
+	    (s->used < s->opened || open_chunk(s))) {
+		i = s->used;
 		__atomic_store_n(&s->used, s->used + 1, __ATOMIC_RELEASE);
+	}
+	if (i >= 0) {
+		top = urt__stack_top(s, i);
+		*lowest = slot_at(s, i) + s->guard;
 	}
 	urt__unlock(&s->lock);
 	return top;
+}
+
+bool urt__stack_put(struct urt__stacks *s, void *top)
+{
+	size_t i = urt__stack_index(s, top);
+	bool noted;
+
+	if (urt__mem_drop(slot_at(s, i) + s->guard, s->stride - s->guard))
+		return false;
+	urt__lock(&s->lock);
+	if (!s->back)
+		s->back =
+			urt__sys_zalloc((s->max + 63) / 64 * sizeof(*s->back));
+	noted = s->back;
+	if (noted) {
+		s->back[i / 64] |= UINT64_C(1) << i % 64;
+		if (i / 64 < s->back_first)
+			s->back_first = i / 64;
+		s->nr_back++;
+	}
+	urt__unlock(&s->lock);
+	return noted;
 }
 
 void urt__stack_trim(const struct urt__stacks *s, void *top)
@@ -190,8 +278,7 @@ void urt__stack_trim(const struct urt__stacks *s, void *top)
 	uintptr_t keep = ((uintptr_t)top - URT__STACK_KEEP) / s->page * s->page;
 
 	if (keep > (uintptr_t)lowest)
-		urt__sys_madvise(lowest, keep - (uintptr_t)lowest,
-				 MADV_DONTNEED);
+		urt__mem_drop(lowest, keep - (uintptr_t)lowest);
 }
 
 bool urt__stack_find(const struct urt__stacks *s, const void *addr,

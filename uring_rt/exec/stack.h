@@ -16,13 +16,19 @@ struct urt__stacks {
 	size_t guard;  /* bytes at the low end of each that fault */
 	size_t max;    /* stacks that the mapping has room for */
 
+	size_t chunk; /* stacks that are opened at once */
+
 	uint32_t lock;	  /* over the rest */
 	size_t used;	  /* stacks [0, used) have been handed out before */
-	size_t guarded;	  /* stacks [0, guarded) have their guard */
+	size_t opened;	  /* stacks [0, opened) are usable, with their guards */
 	size_t nr_guards; /* guards made by mprotect: each costs two VMAs */
 	size_t guard_budget;
-	int pidfd;	    /* of this process, for many guards a call; or -1 */
 	bool guard_madvise; /* MADV_GUARD_INSTALL works */
+	bool guard_many;    /* ... for many in one call */
+
+	uint64_t *back;	   /* a bit for each that came back; NULL: none did */
+	size_t nr_back;	   /* bits that are set */
+	size_t back_first; /* words below are 0 */
 };
 
 /*
@@ -32,12 +38,20 @@ struct urt__stacks {
 int urt__stacks_init(struct urt__stacks *, size_t size, size_t max,
 		     bool guard_madvise);
 void urt__stacks_destroy(struct urt__stacks *);
+/* In a forked child, which may run on one of them and look at all others: gives
+ * up what was never opened. */
+void urt__stacks_forget(struct urt__stacks *);
 
 /*
  * The end (highest address, 64-byte aligned) of a stack; *lowest is its first
  * usable byte. NULL: max reached or no memory. From any thread.
  */
 void *urt__stack_get(struct urt__stacks *, void **lowest);
+
+/* The opposite, of a stack's end: all its memory goes back to the kernel and
+ * reads as zero. False: it could not be done, and the stack is still the
+ * caller's. From any thread. */
+bool urt__stack_put(struct urt__stacks *, void *top);
 
 /* Returns to the kernel what lies deeper than URT__STACK_KEEP from the end. */
 #define URT__STACK_KEEP (16 * 1024)

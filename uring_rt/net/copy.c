@@ -98,7 +98,7 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 	off_t from = s->offset;
 	ssize_t n, in_pipe;
 
-	if (s->pipe[0] < 0 && urt__sys_pipe(s->pipe, O_CLOEXEC)) {
+	if (s->pipe[0] < 0 && urt__sys_own_pipe(s->pipe, O_CLOEXEC)) {
 		s->pipe[0] = s->pipe[1] = -1;
 		return NOT_SPLICE;
 	}

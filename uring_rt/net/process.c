@@ -61,7 +61,7 @@ static int check(const struct urt_command *c)
 /* A pipe's two ends; the child's index tells which is whose. */
 static int add_pipe(struct start *s, int i, int *ours)
 {
-	int ends[2], err = urt__sys_pipe(ends, O_CLOEXEC);
+	int ends[2], err = urt__sys_own_pipe(ends, O_CLOEXEC);
 
 	if (err)
 		return err;

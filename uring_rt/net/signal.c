@@ -137,7 +137,7 @@ static int open_collector(uint64_t set)
 		i++;
 	if (i == COLLECTORS_MAX)
 		return -EMFILE;
-	err = urt__sys_pipe(ends, O_NONBLOCK | O_CLOEXEC);
+	err = urt__sys_own_pipe(ends, O_NONBLOCK | O_CLOEXEC);
 	if (err)
 		return err;
 	collectors[i].read_fd = ends[0];

@@ -354,6 +354,13 @@ void urt__ring_destroy(struct urt__ring *r)
 	close(r->fd);
 }
 
+void urt__ring_forget(struct urt__ring *r)
+{
+	if (r->event_fd >= 0)
+		close(r->event_fd);
+	close(r->fd);
+}
+
 static void complete(struct urt__ring *r, struct io_uring_cqe *cqe)
 {
 	struct urt__op *op;

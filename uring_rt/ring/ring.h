@@ -57,6 +57,8 @@ struct urt__ring {
 int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
 void urt__ring_destroy(struct urt__ring *);
+/* In a forked child, which has nothing of it but the descriptors. */
+void urt__ring_forget(struct urt__ring *);
 
 /*
  * Files and memory that operations may name by their index: IOSQE_FIXED_FILE

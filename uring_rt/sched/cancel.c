@@ -34,6 +34,7 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 	if (c->cancel_sent)
 		return;
 	c->cancel_sent = true;
+	atomic_fetch_add_explicit(&c->cancels, 1, memory_order_relaxed);
 	c->cancel_op.done = cancel_answered;
 	sqe = urt__ring_sqe(&w->ring);
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
@@ -55,6 +56,8 @@ static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 	struct urt__worker *w = urt__serving ? urt__serving : urt__worker();
 
 	(void)flags;
+	/* Release; partner: urt__pool_tidy, which may give the block away. */
+	atomic_fetch_sub_explicit(&c->cancels, 1, memory_order_release);
 	if (res >= 0 || res == -EALREADY ||
 	    urt__park_state(atomic_load(&c->park)) != URT__IO ||
 	    atomic_load(&c->op_worker) != w || !c->cancel_sent)
@@ -63,13 +66,33 @@ static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 	cancel_request(w, c);
 }
 
+/*
+ * Claims the place in an inbox, and tells whose; NULL: it is in one already, or
+ * the coroutine has ended and its block was given back (pool.c) and is empty. In
+ * that case the block may be in use again before the claim is undone, and
+ * another may have relied on it: hence the second look.
+ */
+static struct urt__worker *inbox_claim(struct urt_coro *c)
+{
+	struct urt__worker *to;
+
+	do {
+		if (atomic_exchange(&c->in_inbox, true))
+			return NULL;
+		to = atomic_load(&c->op_worker);
+		if (to)
+			return to;
+		atomic_store(&c->in_inbox, false);
+	} while (atomic_load(&c->op_worker));
+	return NULL;
+}
+
 static void inbox_push(struct urt_coro *c)
 {
-	struct urt__worker *to =
-		atomic_load_explicit(&c->op_worker, memory_order_acquire);
+	struct urt__worker *to = inbox_claim(c);
 	struct urt_coro *head;
 
-	if (atomic_exchange(&c->in_inbox, true))
+	if (!to)
 		return;
 	head = atomic_load_explicit(&to->inbox, memory_order_relaxed);
 	do

@@ -125,6 +125,7 @@ struct urt_coro {
 
 	/* In state IO: the operation, and the worker whose ring has it. */
 	struct urt__op *op;
+	struct urt__op *opening; /* it, if that opens a descriptor; else NULL */
 	struct urt__worker *_Atomic op_worker;
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
 	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
@@ -133,6 +134,7 @@ struct urt_coro {
 	uint8_t row_misses;	    /* ... and of those in a row that were made
 				       at once, how many were in vain */
 	uint8_t row_skip;	    /* so many are not made at once */
+	_Atomic uint32_t cancels;   /* requests to cancel that are under way */
 	struct urt__op cancel_op;   /* the request to cancel it */
 
 	/* In op_worker's inbox: link, and whether it is there. */

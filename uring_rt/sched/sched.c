@@ -48,6 +48,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICKS	    64u	   /* power of two */
@@ -56,7 +57,6 @@
 #define FRAME_LINES 7	   /* cache lines of frames fetched below the block */
 #define STREAK	    128u   /* runs of `next` in a row */
 #define ENTER_NS    100000 /* at least so often while there is work */
-#define MAGAZINE    64u	   /* ended coroutines moved at once */
 #define TRIM_EVERY  64u	   /* a deep call may have gone unseen */
 #define INDEX_BITS  21	   /* of urt_coro.number; above them the size class */
 
@@ -745,10 +745,15 @@ static struct urt_coro *coro_new(unsigned class)
 	c = (struct urt_coro *)top - 1;
 	c->stack_lowest = lowest;
 	c->number = class << INDEX_BITS | urt__stack_index(s, top);
+	/* Acquire; partner: urt__pool_tidy. */
+	atomic_store_explicit(
+		&c->park,
+		atomic_load_explicit(&urt__rt.seq_floor, memory_order_acquire)
+			<< 2,
+		memory_order_relaxed);
 	return c;
 }
 
-/* From the pool, which holds magazines of class 0 and single others. */
 static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
 						    unsigned class)
 {
@@ -756,14 +761,12 @@ static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
 	bool reserved;
 
 	urt__lock(&urt__rt.pool_lock);
-	c = urt__rt.pool[class];
-	if (c)
-		urt__rt.pool[class] = class ? c->link : c->scope_next;
+	c = urt__pool_take(class);
 	reserved = class_reserve(class);
 	urt__unlock(&urt__rt.pool_lock);
 	if (c && !class) {
 		p->free = c->link;
-		p->nr_free = MAGAZINE - 1;
+		p->nr_free = URT__MAGAZINE - 1;
 	}
 	return c || !reserved ? c : coro_new(class);
 }
@@ -779,23 +782,12 @@ static inline struct urt_coro *coro_get(struct urt__proc *p, unsigned class)
 			return coro_get_slow(p, 0);
 		p->free = p->full;
 		p->full = NULL;
-		p->nr_free = MAGAZINE;
+		p->nr_free = URT__MAGAZINE;
 	}
 	c = p->free;
 	p->free = c->link;
 	p->nr_free--;
 	return c;
-}
-
-static void pool_put(unsigned class, struct urt_coro *c)
-{
-	urt__lock(&urt__rt.pool_lock);
-	if (class)
-		c->link = urt__rt.pool[class];
-	else
-		c->scope_next = urt__rt.pool[class];
-	urt__rt.pool[class] = c;
-	urt__unlock(&urt__rt.pool_lock);
 }
 
 void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
@@ -811,12 +803,12 @@ void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
 		urt__stack_trim(&urt__rt.stacks[class], c + 1);
 	}
 	if (urt__unlikely(class)) {
-		pool_put(class, c);
+		urt__pool_put(class, c);
 		return;
 	}
-	if (urt__unlikely(p->nr_free == MAGAZINE)) {
+	if (urt__unlikely(p->nr_free == URT__MAGAZINE)) {
 		if (p->full)
-			pool_put(0, p->full);
+			urt__pool_put(0, p->full);
 		p->full = p->free;
 		p->free = NULL;
 		p->nr_free = 0;
@@ -1167,6 +1159,30 @@ void urt__worker_leave(struct urt__worker *w)
 	urt__ring_leave(&w->ring);
 }
 
+#define RING_TRIES   40 /* in all a second, with the pauses below */
+#define RING_MIN     32 /* entries */
+#define PATIENT_WITH 4	/* tries with as many entries as were wished for */
+
+/*
+ * A ring counts as locked memory of the user's, and the kernel takes it off that
+ * account some time after the ring was closed: so runs one after another fail
+ * for a moment. They ask again for a while, and make do with a smaller ring.
+ */
+static int ring_open(struct urt__worker *w, unsigned entries, bool patient)
+{
+	for (unsigned i = 0;; i++) {
+		struct timespec pause = { 0, 1000000 << (i < 5 ? i : 5) };
+		int err = urt__ring_init(&w->ring, entries, urt__rt.features,
+					 w->stats);
+
+		if (err != -ENOMEM || !patient || i == RING_TRIES)
+			return err;
+		nanosleep(&pause, NULL);
+		if (i >= PATIENT_WITH && entries > RING_MIN)
+			entries /= 2;
+	}
+}
+
 int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 {
 	unsigned entries = urt__rt.ring_entries;
@@ -1189,7 +1205,7 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 	urt__san_thread(&w->loop_san);
 	if (!p && entries > URT__SPARE_RING)
 		entries = URT__SPARE_RING;
-	err = urt__ring_init(&w->ring, entries, urt__rt.features, w->stats);
+	err = ring_open(w, entries, p);
 	if (err) {
 		free(w->own_stats);
 		return err;

@@ -164,6 +164,14 @@ struct urt__post {
 	void (*failed)(struct urt__post *); /* too many, or no memory */
 };
 
+/* Ended coroutines of a size of stack; see pool.c. */
+struct urt__pool {
+	struct urt_coro *first; /* linked by scope_next */
+	size_t n;		/* entries: magazines of class 0, else ones */
+	size_t least;		/* the smallest n since the period began */
+	size_t spare;		/* entries that are to go in this period */
+};
+
 /* All of a run. One per process. */
 struct urt__runtime {
 	struct urt__stacks stacks[URT__CLASSES];
@@ -199,10 +207,12 @@ struct urt__runtime {
 	struct urt__worker_list idle, spare, waiting, preempted, vacant;
 	uint64_t epoch; /* wakings so far; idle_lock */
 
-	/* Ended coroutines: full magazines of class 0, linked by scope_next;
-	 * single ones of the others, by link. */
-	uint32_t pool_lock; /* over pool, and over reserving a size class */
-	struct urt_coro *pool[URT__CLASSES];
+	/* pool_lock: over all of it, and over reserving a size class. */
+	uint32_t pool_lock;
+	struct urt__pool pool[URT__CLASSES];
+	_Atomic uint64_t seq_floor; /* waits of new blocks are numbered from */
+	struct urt_coro *kept;	    /* pool.c's, on the monitor's thread */
+	unsigned nr_kept;
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
 
@@ -558,6 +568,20 @@ struct urt__worker *urt__vacant_take(void);
 bool urt__spare_retire(void);
 /* By the thread of such a one, at its end. */
 void urt__worker_vacate(struct urt__worker *);
+
+/* ---- pool.c ---- */
+
+#define URT__MAGAZINE 64u /* ended coroutines of class 0 moved at once */
+
+/* An entry, whose coroutines are linked by link; NULL: none. With pool_lock. */
+struct urt_coro *urt__pool_take(unsigned class);
+/* Adds one; without it. */
+void urt__pool_put(unsigned class, struct urt_coro *);
+/* Gives some of what nobody needed back to the system. The monitor's; when it
+ * is to be called again: INT64_MAX: not, until something is added. */
+int64_t urt__pool_tidy(int64_t now_ns);
+/* What was not needed for so long goes; shorter in tests. */
+extern int64_t urt__pool_period_ns __attribute__((visibility("hidden")));
 
 /* ---- for start-up ---- */
 

@@ -36,6 +36,7 @@
  */
 #define _GNU_SOURCE
 #include "fds.h"
+#include "../base/memory.h"
 #include "../base/sys.h"
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -50,13 +51,10 @@ int urt__fds_open(const int *fixed, unsigned nr_fixed)
 {
 	size_t size = FDS_MAX * sizeof(*table);
 	void *map;
-	int err = urt__sys_mmap(&map, size, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-				0);
+	int err = urt__mem_map(&map, size, -1, "uring_rt descriptors");
 
 	if (err)
 		return err;
-	urt__sys_madvise(map, size, MADV_NOHUGEPAGE);
 	table = map;
 	for (unsigned i = 0; i < nr_fixed; i++)
 		if (urt__fd(fixed[i]))

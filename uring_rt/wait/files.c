@@ -76,6 +76,12 @@ static unsigned how_at(off_t offset)
 	return offset < 0 ? URT__LISTED : URT__LISTED | URT__AT_OFFSET;
 }
 
+static int make_open(const struct io_uring_sqe *request,
+		     const struct call *call, int64_t deadline_ns)
+{
+	return make(request, call, URT__OPENS, 0, deadline_ns);
+}
+
 static int either(const struct io_uring_sqe *request, const struct call *call,
 		  int64_t deadline_ns)
 {
@@ -92,7 +98,7 @@ int urt_openat(int dir, const char *path, int flags, mode_t mode,
 				  .open_flags = flags };
 	struct call c = { SYS_openat, { dir, PTR(path), flags, mode } };
 
-	return either(&r, &c, deadline_ns);
+	return make_open(&r, &c, deadline_ns);
 }
 
 int urt_openat2(int dir, const char *path, const struct open_how *how,
@@ -105,7 +111,7 @@ int urt_openat2(int dir, const char *path, const struct open_how *how,
 				  .off = PTR(how) };
 	struct call c = { SYS_openat2, { dir, PTR(path), PTR(how), size } };
 
-	return either(&r, &c, deadline_ns);
+	return make_open(&r, &c, deadline_ns);
 }
 
 ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,

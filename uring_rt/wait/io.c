@@ -41,6 +41,7 @@
 #include "ops.h"
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 #undef errno
 
 /*
@@ -370,12 +371,26 @@ static int io_wait(const struct io_uring_sqe *r, unsigned how, short events,
 
 	if (how & URT__LISTED)
 		io.fd = urt__fd(r->fd);
+	if (urt__unlikely(how & URT__OPENS)) {
+		io.res = -1;
+		urt__current()->opening = &io.op;
+	}
 	if (how & URT__AT_OFFSET && io.fd)
 		io.soon = urt__fd_kind(io.fd, r->fd) == URT__FD_DIRECT;
 	do
 		ret = urt__io_on(&io, r, 0, deadline_ns);
 	while (urt__io_again(&ret, r->fd, events, deadline_ns, &tries));
+	if (urt__unlikely(how & URT__OPENS))
+		urt__current()->opening = NULL;
 	return ret;
+}
+
+void urt__io_close_opened(struct urt_coro *c)
+{
+	struct urt__io *io = urt__container_of(c->opening, struct urt__io, op);
+
+	if (io->res >= 0)
+		close(io->res);
 }
 
 int urt__io_call(const struct io_uring_sqe *r, unsigned how, short events,

@@ -25,6 +25,7 @@
  * and it is no faster: HACKING.md has the figures.
  */
 #define _GNU_SOURCE
+#include "../base/memory.h"
 #include "../base/sys.h"
 #include "fds.h"
 #include "ops.h"
@@ -93,11 +94,8 @@ static char *region_open(void)
 	void *map;
 
 	urt__lock(&region_lock);
-	if (!region &&
-	    !urt__sys_mmap(&map, STRIDE * LENDERS_MAX, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			   0)) {
-		urt__sys_madvise(map, STRIDE * LENDERS_MAX, MADV_NOHUGEPAGE);
+	if (!region && !urt__mem_map(&map, STRIDE * LENDERS_MAX, -1,
+				     "uring_rt lent buffers")) {
 		urt__sys_madvise(map, STRIDE * LENDERS_MAX, MADV_DONTFORK);
 		region = map;
 	}

@@ -325,7 +325,7 @@ int urt_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
 		.accept_flags = flags,
 	};
 
-	return urt__io_call(&r, URT__LISTED, POLLIN, deadline_ns);
+	return urt__io_call(&r, URT__LISTED | URT__OPENS, POLLIN, deadline_ns);
 }
 
 int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,

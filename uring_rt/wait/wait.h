@@ -78,6 +78,10 @@ int urt__io_on(struct urt__io *, const struct io_uring_sqe *, unsigned flags,
 	       int64_t deadline_ns);
 #define URT__LISTED    1u /* closing its descriptor ends it */
 #define URT__AT_OFFSET 2u /* it may go to a disk, past the cache */
+#define URT__OPENS     4u /* its result is a new descriptor */
+
+/* At the end of a run: closes what an operation with URT__OPENS opened. */
+void urt__io_close_opened(struct urt_coro *);
 
 /* The same as a whole public call, again if it was interrupted. how: the above;
  * events: what to poll for where the descriptor is non-blocking, 0: it does not

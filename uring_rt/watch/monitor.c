@@ -494,19 +494,23 @@ static int64_t tick_ns(unsigned *lingered)
 
 static void *monitor_main(void *arg)
 {
+	int64_t tidy_ns = INT64_MAX; /* when memory is to be given back */
 	unsigned lingered = 0;
 
 	(void)arg;
 	prctl(PR_SET_TIMERSLACK, 1); /* else each look is 50 us late */
 	while (!atomic_load(&stopping)) {
-		int64_t ns = tick_ns(&lingered);
+		int64_t ns = tick_ns(&lingered), now_ns = urt__clock_ns();
 
+		if (tidy_ns != INT64_MAX && tidy_ns - now_ns < ns)
+			ns = tidy_ns > now_ns ? tidy_ns - now_ns : 0;
 		if (atomic_load(&stopping))
 			break;
 		if (atomic_load(&quitting))
 			quit();
 		sleep_for(ns);
 		atomic_store(&urt__rt.monitor_asleep, 0);
+		tidy_ns = urt__pool_tidy(urt__clock_ns());
 		look_at_all(urt__clock_ns());
 		look_again(urt__clock_ns());
 		trace(urt__clock_ns());

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #undef errno
 
 #define STACK_DEFAULT	     (128 * 1024)
@@ -30,6 +32,72 @@ int urt__because(int err, const char *text)
 {
 	snprintf(why, sizeof(why), "%s", text);
 	return err;
+}
+
+/* Bytes of a ring with that many entries: requests, and 16 completions each. */
+static size_t ring_size(unsigned entries)
+{
+	return (size_t)entries * (64 + 16 * 16 + 4) + 4096;
+}
+
+static int because_locked(int err)
+{
+	size_t need = urt__rt.nr_procs * ring_size(urt__rt.ring_entries);
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &l) || l.rlim_cur == RLIM_INFINITY)
+		return urt__because(err, "io_uring_setup: out of memory");
+	snprintf(why, sizeof(why),
+		 "io_uring_setup: out of memory, or over the limit of locked "
+		 "memory: ulimit -l is %llu KiB for all programs of the user, "
+		 "and the rings of %u workers need %zu KiB",
+		 (unsigned long long)l.rlim_cur / 1024, urt__rt.nr_procs,
+		 need / 1024);
+	return err;
+}
+
+/* pthread_create says EAGAIN, too, where there is no room for the stack. */
+int urt__because_thread(int err, const char *whose)
+{
+	size_t size = 8 << 20;
+	void *p = mmap(NULL, size, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p != MAP_FAILED)
+		munmap(p, size);
+	snprintf(why, sizeof(why), "cannot start a thread for %s: %s", whose,
+		 p == MAP_FAILED ? "no address space for its stack (ulimit -v)"
+		 : err == -EAGAIN
+			 ? "too many processes and threads (ulimit -u, the "
+			   "cgroup's pids.max, or kernel.threads-max)"
+			 : strerror(-err));
+	return err;
+}
+
+int urt__because_space(int err, const char *what)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_AS, &l) || l.rlim_cur == RLIM_INFINITY)
+		snprintf(why, sizeof(why), "no address space for %s%s", what,
+			 err == -EAGAIN ? " (over the limit of locked memory, "
+					  "ulimit -l, since all of it is to be "
+					  "locked: mlockall)"
+					: " (vm.overcommit_memory?)");
+	else
+		snprintf(why, sizeof(why),
+			 "no address space for %s: ulimit -v is %llu KiB", what,
+			 (unsigned long long)l.rlim_cur / 1024);
+	return err;
+}
+
+void urt__because_fewer(size_t room, size_t wanted)
+{
+	snprintf(why, sizeof(why),
+		 "there is room for %zu coroutines at once, not %zu: address "
+		 "space (ulimit -v), or locked memory (ulimit -l, after "
+		 "mlockall), is limited",
+		 room, wanted);
 }
 
 int urt__because_ring(int err)
@@ -69,9 +137,10 @@ int urt__because_ring(int err)
 				    "urt_options.buffers: over the limit of "
 				    "locked memory (ulimit -l)");
 	if (err == -ENOMEM)
-		return urt__because(err,
-				    "io_uring_setup: out of memory, or over "
-				    "the limit of locked memory (ulimit -l)");
+		return because_locked(err);
+	if (err == -EMFILE)
+		return urt__because(err, "io_uring_setup: too many open "
+					 "descriptors (ulimit -n)");
 	snprintf(why, sizeof(why), "io_uring_setup: %s", strerror(-err));
 	return err;
 }

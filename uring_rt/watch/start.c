@@ -110,6 +110,9 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* The last birth failed for want of a thread; threads_lock. */
+static bool no_thread;
+
 /* Makes the thread and waits until it has begun. */
 static int birth(struct birth *b, pthread_t *t)
 {
@@ -117,6 +120,7 @@ static int birth(struct birth *b, pthread_t *t)
 
 	sem_init(&b->ready, 0, 0);
 	err = urt__sys_thread(t, NULL, worker_main, b);
+	no_thread = err;
 	if (!err) {
 		while (sem_wait(&b->ready))
 			;
@@ -205,6 +209,14 @@ static void join_threads(void)
 		pthread_join(t, NULL);
 }
 
+/* What was opened for a coroutine that the run's end kept from knowing it. */
+static void close_opened(struct urt_coro *c, void *arg)
+{
+	(void)arg;
+	if (c->opening)
+		urt__io_close_opened(c);
+}
+
 static void workers_free(void)
 {
 	for (unsigned i = 0; i < urt__rt.nr_workers; i++) {
@@ -230,6 +242,29 @@ static void coro_ended(struct urt_coro *c)
 	urt__abandon(urt__worker());
 }
 
+static void pages_close(void)
+{
+	if (!urt__rt.stats_page)
+		return;
+	urt__trace_close(urt__rt.trace, urt__rt.trace_fd);
+	urt__stats_close(urt__rt.stats_page, urt__rt.stats_fd);
+	urt__rt.stats_page = NULL;
+}
+
+/*
+ * What the parent's run holds open and reserved, in a child. Stacks stay, as far
+ * as they were in use: the child may run on one, and look at any.
+ */
+static void run_forget(void)
+{
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
+		urt__ring_forget(&urt__rt.worker[i]->ring);
+	for (unsigned i = 0; i < URT__CLASSES; i++)
+		urt__stacks_forget(&urt__rt.stacks[i]);
+	urt__fds_close();
+	pages_close();
+}
+
 /*
  * A forked child has no runtime: its ring would be the parent's (and is not
  * mapped in it), so its calls return -EPERM, until it starts a run of its own.
@@ -240,6 +275,7 @@ static void forget_in_child(void)
 		urt__signals_forget();
 		urt__report_close();
 		urt__preempt_close();
+		run_forget();
 	}
 	urt__tls_worker = NULL;
 	urt__shared = false;
@@ -344,13 +380,15 @@ static int workers_new(void)
 		return urt__because_ring(err);
 	}
 	pthread_mutex_lock(&threads_lock);
+	no_thread = false;
 	if (urt__rt.features & URT__F_FILE_OPS)
 		urt__rt.ops = urt__ring_ops(&w->ring);
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);
 	pthread_mutex_unlock(&threads_lock);
 	if (err)
-		return urt__because_ring(err);
+		return no_thread ? urt__because_thread(err, "a worker")
+				 : urt__because_ring(err);
 	urt__spare_add();
 	return 0;
 }
@@ -384,7 +422,7 @@ static int run_workers(const struct urt__spawn *first,
 		goto out_workers;
 	err = urt__monitor_start();
 	if (err) {
-		urt__because(err, "no memory for the monitor thread");
+		urt__because_thread(err, "the monitor");
 		goto out_workers;
 	}
 	urt__report_know_threads();
@@ -405,6 +443,7 @@ out_workers:
 	join_threads();
 	if (urt__worker())
 		worker_end(urt__worker());
+	urt__coro_each(close_opened, NULL);
 out_procs:
 	workers_free();
 	return err;
@@ -419,21 +458,19 @@ static int pages_open(const struct urt_options *o)
 
 	rt->stats_fd = urt__stats_open(&rt->stats_page, workers);
 	if (rt->stats_fd < 0)
-		return urt__because(rt->stats_fd,
-				    "no memory for the counters page");
+		return rt->stats_fd == -EMFILE
+			       ? urt__because(rt->stats_fd,
+					      "too many open descriptors "
+					      "(ulimit -n)")
+			       : urt__because_space(rt->stats_fd,
+						    "the counters page");
 	err = urt__trace_open(&rt->trace, &rt->trace_fd, 1 + workers,
 			      urt__reason_names, URT__R_COUNT);
 	urt__outside_fill(urt__stats_outside(rt->stats_page));
 	if (!err)
 		return 0;
 	urt__stats_close(rt->stats_page, rt->stats_fd);
-	return urt__because(err, "no address space for the trace rings");
-}
-
-static void pages_close(void)
-{
-	urt__trace_close(urt__rt.trace, urt__rt.trace_fd);
-	urt__stats_close(urt__rt.stats_page, urt__rt.stats_fd);
+	return urt__because_space(err, "the trace rings");
 }
 
 /* Of one that did not come to its end. */
@@ -459,16 +496,14 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	err = urt__stacks_init(&rt->stacks[0], o->stack_size, o->max_coroutines,
 			       f & URT__F_GUARD_INSTALL);
 	if (err) {
-		urt__because(err,
-			     "no address space for the stacks (ulimit -v, or "
-			     "urt_options.max_coroutines)");
+		urt__because_space(err, "the stacks");
 		goto out_pages;
 	}
+	if (rt->stacks[0].max < o->max_coroutines)
+		urt__because_fewer(rt->stacks[0].max, o->max_coroutines);
 	err = urt__fds_open(o->files, o->nr_files);
 	if (err) {
-		urt__because(err,
-			     "no address space for the table of descriptors "
-			     "(ulimit -v)");
+		urt__because_space(err, "the table of descriptors");
 		goto out_stacks;
 	}
 	err = keep_registered(o);

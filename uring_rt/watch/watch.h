@@ -26,6 +26,11 @@ int urt__options_debug(void);
 /* Sets urt_why() and returns err; _ring: for an error of a ring's set-up. */
 int urt__because(int err, const char *text);
 int urt__because_ring(int err);
+/* ... for a thread that could not be started, or a mapping that was not made. */
+int urt__because_thread(int err, const char *whose);
+int urt__because_space(int err, const char *what);
+/* Not a failure: there is room for fewer coroutines than were asked for. */
+void urt__because_fewer(size_t room, size_t wanted);
 
 /* ---- preempt.c ---- */
 

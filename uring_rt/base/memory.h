@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Address space that is reserved whole and used bit by bit; why: memory.c. */
+#ifndef URT_BASE_MEMORY_H
+#define URT_BASE_MEMORY_H
+
+#include "base.h"
+
+/*
+ * Reserves size bytes that cannot be touched yet, of memory that is anonymous,
+ * or of a file, and names the mapping. 0; -ENOMEM: the address space is full;
+ * -EAGAIN: over the limit of locked memory, in a process that locks all of its.
+ */
+int urt__mem_reserve(void **out, size_t size, int fd, const char *name);
+
+/* Makes part of it readable and writable. 0; -ENOMEM. */
+int urt__mem_open(void *p, size_t size);
+
+/* ... which is then locked, page by page as it is touched, in a process that
+ * locks all of its memory. 0; -ENOMEM, -EPERM: over the limit. */
+int urt__mem_lock(void *p, size_t size);
+
+/* All three at once. */
+int urt__mem_map(void **out, size_t size, int fd, const char *name);
+
+/* Gives the pages of a part that was opened back to the system. */
+int urt__mem_drop(void *p, size_t size);
+
+#endif
