@@ -8,7 +8,8 @@
  *
  * Everywhere, unless a declaration says otherwise:
  *
- *  - Results are >= 0, or -errno. errno itself is never set.
+ *  - Results are >= 0, or -errno. errno itself says nothing: after a call it
+ *    has any value, as others may have run on the thread.
  *  - deadline_ns is an absolute time on CLOCK_MONOTONIC in nanoseconds, as
  *    urt_now() counts them; URT_NEVER waits without end. A deadline that has
  *    passed still lets a call succeed that need not wait; one that would
@@ -144,12 +145,12 @@ struct urt_options {
  *	                  memory (ulimit -l; rings count, for some 80 KiB a worker,
  *	                  and are asked for again for a second) is used up
  *	-EAGAIN           no more threads (ulimit -u, pids.max)
- *	-EMFILE, -ENFILE  no more descriptors; a run needs one a worker, and two
+ *	-EMFILE, -ENFILE  no more descriptors; a run needs one a thread, and three
  *	-EBADF, -EFAULT   not all of urt_options.files, or .buffers, are there
  *	-EOPNOTSUPP       the kernel cannot pin memory of that kind (.buffers)
  *
  * What the run holds of the process, and gives back at its end: descriptors,
- * above 2 and close-on-exec (one a worker, its ring; two memory files for
+ * above 2 and close-on-exec (one a thread, its ring; two memory files for
  * tools); address space for max_coroutines stacks and a few tables, which is
  * neither memory, nor locked by mlockall(2), nor in a core dump, until it is
  * used; the stacks of up to 128 ended coroutines for each worker, and of those
@@ -194,6 +195,17 @@ URT_API struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
  * be joined.
  */
 URT_API int urt_join(struct urt_coro *);
+
+/* The same with a deadline; -ETIME: it is still to be joined. */
+URT_API int urt_join_until(struct urt_coro *, int64_t deadline_ns);
+
+/*
+ * Cancels a coroutine that was spawned, waits until it has returned and frees
+ * it: what one does on the way out with those one has started. Not cancellable,
+ * and no deadline ends it, so it can be used by a coroutine that was cancelled.
+ * 0; -EPERM: no run. May suspend.
+ */
+URT_API int urt_end(struct urt_coro *);
 
 /*
  * Asks a coroutine that was spawned and not yet joined to end: the call it
@@ -388,6 +400,13 @@ URT_API int urt_sleep_until(int64_t deadline_ns);
 /*
  * As the POSIX calls of the same name. Lengths over 2,147,479,552 bytes are
  * cut to that, as Linux does. Non-blocking descriptors wait like others.
+ *
+ * As there, writing to a pipe or a connection that the other side has closed
+ * raises SIGPIPE besides -EPIPE: servers ignore it, by signal(SIGPIPE, SIG_IGN),
+ * or send with MSG_NOSIGNAL.
+ *
+ * Who is given a descriptor must have used it before another closes it: after
+ * urt_go(serve, &fd), urt_close(fd) closes it before serve has begun.
  */
 URT_API ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns);
 URT_API ssize_t urt_write(int fd, const void *buf, size_t len,
@@ -447,7 +466,9 @@ URT_API void urt_lent_return(void *data);
  * kernel's io_uring does not have is done by other means with the same meaning
  * (`urt doctor` says how). Where that is the thread pool, neither a deadline
  * nor a cancellation ends it there. statx(2) and open_how need their own
- * headers.
+ * headers. Opening a FIFO waits for its other side, unless O_NONBLOCK is given,
+ * and holds a thread of the kernel's meanwhile; opening a serial line does not
+ * wait for its carrier.
  */
 struct statx;
 struct open_how;
@@ -534,7 +555,8 @@ URT_API int urt_pipe(int fds[2], int flags);
 /*
  * Always closes, also in a cancelled coroutine. Other coroutines that wait for
  * the descriptor in a call on it return -ECANCELED first, where POSIX leaves
- * open what becomes of them; plain close(2) leaves them waiting. Not ended are
+ * open what becomes of them; plain close(2) leaves them waiting. One that had
+ * written a part returns how much that was, and writes no more. Not ended are
  * calls of the thread pool, the `in` of splice and tee, and epoll_wait on
  * another descriptor; what a disk has begun is waited for. May suspend.
  */
@@ -584,7 +606,7 @@ struct urt_case {
 
 /*
  * Waits until one of the cases can go ahead, does that one and returns its
- * index; if several can, a random one. With deadline_ns 0 it does not wait: the
+ * index; if several can, one of them, each with the same chance. With deadline_ns 0 it does not wait: the
  * "default" of other selects. -ETIME; -ECANCELED; -ENOMEM (for more than 16
  * cases). May suspend.
  */

@@ -12,6 +12,8 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -131,8 +133,7 @@ static void write_to_standard(void *arg)
 	(void)arg;
 	for (int i = 0; i < 100; i++)
 		for (int fd = 0; fd < 3; fd++)
-			failed |= write(fd, text, sizeof(text)) >= 0 ||
-				  errno != EBADF;
+			failed |= write(fd, text, sizeof(text)) >= 0;
 	urt_sleep(MS);
 }
 
@@ -166,8 +167,9 @@ static void look_at_descriptors(void *arg)
 		own++;
 		failed |= fd > 2 && fd >= before && !(flags & FD_CLOEXEC);
 	}
-	/* Two rings, two pages, a pipe for the signals. */
-	failed |= own - before > 6;
+	/* Rings of two workers and of spare ones, two pages, the monitor's
+	 * bell, and a pipe for the signals. */
+	failed |= own - before > 10;
 	urt_signal_close(signals);
 }
 
@@ -515,10 +517,255 @@ START_TEST(descriptors_opened_while_a_run_ends_are_closed)
 }
 END_TEST
 
+/* ---- calls that wait as their namesakes do ----------------------------- */
+
+static char fifo[64];
+
+static void new_fifo(void)
+{
+	snprintf(fifo, sizeof(fifo), "/tmp/urt-fifo.%d", getpid());
+	unlink(fifo);
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+}
+
+static int open_fifo(int flags, int64_t ns)
+{
+	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
+}
+
+/* What the other side does once ours has begun to wait. */
+static void other_side(void *arg)
+{
+	int flags = *(int *)arg, fd;
+
+	urt_sleep(20 * MS);
+	fd = open(fifo, flags | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	if (flags == O_WRONLY)
+		ck_assert_int_eq(write(fd, "x", 1), 1);
+	urt_sleep(20 * MS);
+	close(fd);
+}
+
+CORO_TEST(opening_a_fifo_waits_for_its_other_side)
+{
+	static int to_write = O_WRONLY, to_read = O_RDONLY;
+	struct urt_coro *c;
+	int fd;
+	char b;
+
+	new_fifo();
+	c = urt_spawn(other_side, &to_write);
+	fd = open_fifo(O_RDONLY, 5000 * MS);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 1);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 0);
+	urt_join(c);
+	urt_close(fd);
+	c = urt_spawn(other_side, &to_read);
+	fd = open_fifo(O_WRONLY, 5000 * MS);
+	ck_assert_int_ge(fd, 0);
+	urt_join(c);
+	urt_close(fd);
+	unlink(fifo);
+}
+
+CORO_TEST(opening_a_fifo_alone_ends_at_the_deadline)
+{
+	int before_fds = descriptors();
+
+	new_fifo();
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(open_fifo(O_RDONLY, 3 * MS), -ETIME);
+		ck_assert_int_eq(open_fifo(O_WRONLY, 3 * MS), -ETIME);
+	}
+	ck_assert_int_ge(open_fifo(O_RDONLY | O_NONBLOCK, 0), 0);
+	ck_assert_int_eq(descriptors(), before_fds + 1);
+	unlink(fifo);
+}
+
+static _Atomic int waiting;
+
+static void wait_for_reader(void *arg)
+{
+	(void)arg;
+	waiting++;
+	ck_assert_int_eq(open_fifo(O_WRONLY, 10000 * MS), -ECANCELED);
+}
+
+/* The kernel has 4 threads a CPU for what blocks, unless told otherwise. */
+CORO_TEST(blocked_opens_leave_other_files_alone)
+{
+	struct urt_coro *c[64];
+	char path[80];
+
+	new_fifo();
+	snprintf(path, sizeof(path), "%s.dir", fifo);
+	for (int i = 0; i < 64; i++)
+		c[i] = urt_spawn(wait_for_reader, NULL);
+	urt_sleep(50 * MS);
+	ck_assert_int_eq(waiting, 64);
+	ck_assert_int_eq(
+		urt_mkdirat(AT_FDCWD, path, 0700, urt_after(5000 * MS)), 0);
+	rmdir(path);
+	for (int i = 0; i < 64; i++)
+		urt_end(c[i]);
+	unlink(fifo);
+}
+
+static void accept_later(void *arg)
+{
+	urt_sleep(30 * MS);
+	for (int i = 0; i < 3; i++)
+		urt_close(urt_accept(*(int *)arg, NULL, NULL, 0,
+				     urt_after(5000 * MS)));
+}
+
+CORO_TEST(connect_waits_while_the_backlog_is_full)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd[3];
+	struct urt_coro *c;
+
+	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "urt-%d", getpid());
+	ck_assert_int_eq(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
+	ck_assert_int_eq(listen(l, 0), 0);
+	c = urt_spawn(accept_later, &l);
+	for (int i = 0; i < 3; i++) {
+		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ck_assert_int_eq(urt_connect(fd[i], (struct sockaddr *)&a,
+					     sizeof(a), urt_after(5000 * MS)),
+				 0);
+	}
+	urt_join(c);
+	fd[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	fd[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	urt_connect(fd[0], (struct sockaddr *)&a, sizeof(a), URT_NEVER);
+	ck_assert_int_eq(urt_connect(fd[1], (struct sockaddr *)&a, sizeof(a),
+				     urt_after(20 * MS)),
+			 -ETIME);
+}
+
+static int pair[2];
+static ssize_t wrote;
+
+static void write_much(void *arg)
+{
+	static char b[8 << 20];
+
+	(void)arg;
+	wrote = urt_write(pair[0], b, sizeof(b), URT_NEVER);
+}
+
+/* Whatever has the number next must not get the rest. */
+CORO_TEST(close_ends_a_writer_that_had_sent_a_part)
+{
+	struct urt_coro *c;
+	char b[65536];
+	int other[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	c = urt_spawn(write_much, NULL);
+	for (int i = 0; i < 10; i++)
+		urt_yield();
+	ck_assert_int_gt(urt_recv(pair[1], b, sizeof(b), 0, URT_NEVER), 0);
+	urt_close(pair[0]);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+	urt_join(c);
+	ck_assert_int_gt(wrote, 0);
+	ck_assert_int_lt(wrote, 8 << 20);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(recv(other[i], b, sizeof(b), MSG_DONTWAIT),
+				 -1);
+}
+
+static void sleep_long(void *arg)
+{
+	*(int *)arg = urt_sleep(100000 * MS);
+}
+
+CORO_TEST(join_has_a_deadline)
+{
+	int slept = 0;
+	struct urt_coro *c = urt_spawn(sleep_long, &slept);
+
+	ck_assert_int_eq(urt_join_until(c, urt_after(MS)), -ETIME);
+	ck_assert_int_eq(urt_join_until(c, 0), -ETIME);
+	ck_assert_int_eq(urt_end(c), 0);
+	ck_assert_int_eq(slept, -ECANCELED);
+}
+
+static void end_child(void *arg)
+{
+	int *ret = arg, slept = 0;
+	struct urt_coro *c = urt_spawn(sleep_long, &slept);
+
+	ret[0] = urt_join(c);
+	ret[1] = urt_end(c);
+	ret[2] = slept;
+}
+
+CORO_TEST(cancelled_coroutine_ends_its_child)
+{
+	int ret[3] = { 0 };
+	struct urt_coro *c = urt_spawn(end_child, ret);
+
+	urt_yield();
+	ck_assert_int_eq(urt_end(c), 0);
+	ck_assert_int_eq(ret[0], -ECANCELED);
+	ck_assert_int_eq(ret[1], 0);
+	ck_assert_int_eq(ret[2], -ECANCELED);
+}
+
+/* Cases that wait, before and after those that could go ahead. */
+CORO_TEST(select_takes_ready_cases_with_equal_chance)
+{
+	struct urt_chan *c[6];
+	int n[6] = { 0 }, v = 0;
+
+	for (int i = 0; i < 6; i++)
+		c[i] = urt_chan_new(sizeof(int), 1);
+	for (int i = 0; i < 9000; i++) {
+		struct urt_case k[6];
+
+		for (int j = 0; j < 6; j++)
+			k[j] = (struct urt_case){ c[j], URT_RECV, &v, 0 };
+		for (int j = 2; j < 5; j++)
+			urt_chan_send(c[j], &v, 0);
+		n[urt_select(k, 6, 0)]++;
+	}
+	/* 3000 each, and a standard deviation of 45. */
+	for (int j = 2; j < 5; j++)
+		ck_assert_msg(n[j] > 2700 && n[j] < 3300, "%d: %d", j, n[j]);
+}
+
+static void send_1000(void *arg)
+{
+	for (int i = 0; i < 1000; i++)
+		urt_chan_send(arg, &i, URT_NEVER);
+}
+
+CORO_TEST(select_that_waited_is_served_through_any_case)
+{
+	struct urt_chan *c = urt_chan_new(sizeof(int), 0);
+	int n[2] = { 0 }, v;
+
+	urt_go(send_1000, c);
+	for (int i = 0; i < 1000; i++) {
+		struct urt_case k[2] = { { c, URT_RECV, &v, 0 },
+					 { c, URT_RECV, &v, 0 } };
+
+		n[urt_select(k, 2, URT_NEVER)]++;
+	}
+	ck_assert_int_gt(n[0], 400);
+	ck_assert_int_gt(n[1], 400);
+}
+
 Suite *guest_suite(void)
 {
 	Suite *s = suite_create("guest");
-	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits");
+	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits"),
+	      *calls = tcase_create("calls");
 
 	tcase_set_timeout(cxx, 30);
 	tcase_add_loop_test(cxx, exceptions_belong_to_their_coroutine, 0,
@@ -546,5 +793,16 @@ Suite *guest_suite(void)
 		forked_children_keep_neither_descriptors_nor_reservations);
 	tcase_add_test(limits, descriptors_opened_while_a_run_ends_are_closed);
 	suite_add_tcase(s, limits);
+	tcase_set_timeout(calls, 30);
+	tcase_add_test(calls, opening_a_fifo_waits_for_its_other_side);
+	tcase_add_test(calls, opening_a_fifo_alone_ends_at_the_deadline);
+	tcase_add_test(calls, blocked_opens_leave_other_files_alone);
+	tcase_add_test(calls, connect_waits_while_the_backlog_is_full);
+	tcase_add_test(calls, close_ends_a_writer_that_had_sent_a_part);
+	tcase_add_test(calls, join_has_a_deadline);
+	tcase_add_test(calls, cancelled_coroutine_ends_its_child);
+	tcase_add_test(calls, select_takes_ready_cases_with_equal_chance);
+	tcase_add_test(calls, select_that_waited_is_served_through_any_case);
+	suite_add_tcase(s, calls);
 	return s;
 }

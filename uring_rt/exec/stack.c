@@ -98,7 +98,7 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 		     bool guard_madvise)
 {
 	void *map;
-	int err;
+	int err = -ENOMEM;
 
 	memset(s, 0, sizeof(*s));
 	s->page = sysconf(_SC_PAGESIZE);

@@ -29,6 +29,12 @@
 
 int64_t urt__pool_period_ns = INT64_C(1000000000);
 
+/* Relaxed; partner: is_empty, which does not take the lock. */
+static void set_n(struct urt__pool *p, size_t n)
+{
+	__atomic_store_n(&p->n, n, __ATOMIC_RELAXED);
+}
+
 struct urt_coro *urt__pool_take(unsigned class)
 {
 	struct urt__pool *p = &urt__rt.pool[class];
@@ -37,7 +43,8 @@ struct urt_coro *urt__pool_take(unsigned class)
 	if (!c)
 		return NULL;
 	p->first = c->scope_next;
-	if (--p->n < p->least)
+	set_n(p, p->n - 1);
+	if (p->n < p->least)
 		p->least = p->n;
 	if (!class)
 		return c;
@@ -54,7 +61,7 @@ void urt__pool_put(unsigned class, struct urt_coro *c)
 	urt__lock(&urt__rt.pool_lock);
 	c->scope_next = p->first;
 	p->first = c;
-	p->n++;
+	set_n(p, p->n + 1);
 	urt__unlock(&urt__rt.pool_lock);
 }
 

@@ -3,9 +3,10 @@
  * Select: waits for the first of several channels, as Go's select.go.
  *
  * All channels are locked, in the order of their addresses so that two selects
- * cannot wait for each other. Starting at a random case, the first one that
- * need not wait goes ahead. If there is none, the coroutine is put on the lists
- * of all of them, with one wait: all its waiters bear the same sequence number,
+ * cannot wait for each other. In a random order of the cases, the first one
+ * that need not wait goes ahead: so each that could has the same chance. If there
+ * is none, the coroutine is put on the lists of all of them, in that order, too
+ * (a channel may be named twice), with one wait: all its waiters bear the same sequence number,
  * so whoever claims one has claimed them all (sched/coro.h), and the others
  * fail. The locks are released by the commit, when the registers are saved.
  * Then it takes itself off the other lists.
@@ -14,6 +15,7 @@
  */
 #include "../base/sys.h"
 #include "chan.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #undef errno
@@ -24,6 +26,7 @@ struct select {
 	struct urt_case *cases;
 	size_t n;
 	struct urt__waiter *waiter; /* one for each case */
+	uint32_t *turn;		    /* the cases in a random order */
 	struct urt_chan **order;    /* of locking; each once */
 	size_t nr_order;
 };
@@ -71,11 +74,23 @@ static void commit_select(struct urt__worker *w, void *arg)
 	unlock_all(arg);
 }
 
-/* The first case from `first` on that need not wait, or -1. All locked. */
-static int try_all(struct select *s, size_t first, struct urt_coro **wake)
+/* Durstenfeld's shuffle, as Go's; Lemire's way from 32 random bits to a number
+ * below k + 1. */
+static void shuffle(struct urt__worker *w, struct select *s)
+{
+	for (uint32_t k = 0; k < s->n; k++) {
+		uint32_t j = (uint64_t)urt__random(w) * (k + 1) >> 32;
+
+		s->turn[k] = s->turn[j];
+		s->turn[j] = k;
+	}
+}
+
+/* The first case by turn that need not wait, or -1. All locked. */
+static int try_all(struct select *s, struct urt_coro **wake)
 {
 	for (size_t k = 0; k < s->n; k++) {
-		size_t i = first + k < s->n ? first + k : first + k - s->n;
+		size_t i = s->turn[k];
 		struct urt_case *c = &s->cases[i];
 		int ret;
 
@@ -94,7 +109,8 @@ static int try_all(struct select *s, size_t first, struct urt_coro **wake)
 
 static void enlist(struct select *s, struct urt_coro *self, uint64_t seq)
 {
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t k = 0; k < s->n; k++) {
+		size_t i = s->turn[k];
 		struct urt_case *c = &s->cases[i];
 		struct urt__waiter *w = &s->waiter[i];
 
@@ -146,7 +162,8 @@ static int select_run(struct urt__worker *w, struct select *s,
 
 	make_order(s);
 	lock_all(s);
-	i = s->n ? try_all(s, urt__random(w) % s->n, &wake) : -1;
+	shuffle(w, s);
+	i = try_all(s, &wake);
 	if (i < 0)
 		return wait_all(w, s, deadline_ns);
 	unlock_all(s);
@@ -172,7 +189,8 @@ int urt_select(struct urt_case *cases, size_t n, int64_t deadline_ns)
 {
 	struct urt__waiter waiter[ON_STACK];
 	struct urt_chan *order[ON_STACK];
-	struct select s = { cases, n, waiter, order, 0 };
+	uint32_t turn[ON_STACK];
+	struct select s = { cases, n, waiter, turn, order, 0 };
 	struct urt__worker *w;
 	void *memory = NULL;
 	int ret;
@@ -181,14 +199,16 @@ int urt_select(struct urt_case *cases, size_t n, int64_t deadline_ns)
 		return urt__behalf(select_behalf,
 				   &(struct call){ cases, n, deadline_ns });
 	if (n > ON_STACK) {
-		if (n > SIZE_MAX / 2 / sizeof(*s.waiter))
+		if (n > INT_MAX)
 			return -EINVAL;
 		memory = urt__sys_alloc(n *
-					(sizeof(*s.waiter) + sizeof(*s.order)));
+					(sizeof(*s.waiter) + sizeof(*s.order) +
+					 sizeof(*s.turn)));
 		if (!memory)
 			return -ENOMEM;
 		s.waiter = memory;
 		s.order = (void *)(s.waiter + n);
+		s.turn = (void *)(s.order + n);
 	}
 	w = urt__enter(true);
 	ret = select_run(w, &s, deadline_ns);

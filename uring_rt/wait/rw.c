@@ -176,7 +176,7 @@ static ssize_t write_all(struct rw rw,
 		if (n <= 0)
 			return done ? (ssize_t)done : n;
 		done += n;
-		if (urt__likely((size_t)n == rw.len))
+		if (urt__likely((size_t)n == rw.len) || urt__was_closed())
 			return done;
 		rw.buf = (const char *)rw.buf + n;
 		rw.len -= n;
@@ -188,6 +188,8 @@ ssize_t urt__send_rest(int fd, const struct iovec *iov, size_t n, size_t done,
 {
 	size_t skip = done;
 
+	if (urt__was_closed())
+		return done;
 	for (size_t i = 0; i < n; skip -= iov[i++].iov_len) {
 		const char *rest = (const char *)iov[i].iov_base + skip;
 		ssize_t len = iov[i].iov_len - skip, sent;
@@ -338,5 +340,7 @@ int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,
 		.off = len,
 	};
 
-	return urt__io_call(&r, URT__LISTED, 0, deadline_ns);
+	/* AF_UNIX: EAGAIN while the backlog is full, and nothing tells when it
+	 * no longer is: with pauses. */
+	return urt__io_call(&r, URT__LISTED, POLLOUT, deadline_ns);
 }

@@ -101,11 +101,12 @@ static void commit_join(struct urt__worker *w, void *arg)
 		urt__ready(self);
 }
 
-static int join_park(struct urt__worker *w, struct urt_coro *c)
+static int join_park(struct urt__worker *w, struct urt_coro *c, unsigned flags,
+		     int64_t deadline_ns)
 {
 	struct urt_coro *self = w->current, *other = NULL;
 	uint64_t seq;
-	int err = urt__wait_begin(w, 0, URT_NEVER, &seq);
+	int err = urt__wait_begin(w, flags, deadline_ns, &seq);
 
 	if (err)
 		return err;
@@ -138,26 +139,67 @@ static void wait_until_done(struct urt_coro *c)
 	}
 }
 
-static int64_t join_behalf(void *arg)
+/* Between enter and leave. */
+static int join(struct urt__worker *w, struct urt_coro *c, unsigned flags,
+		int64_t deadline_ns)
 {
-	return urt_join(arg);
-}
-
-int urt_join(struct urt_coro *c)
-{
-	struct urt__worker *w = urt__enter(true);
 	int err = 0;
 
-	if (!w)
-		return urt__behalf(join_behalf, c);
 	if (atomic_load_explicit(&c->joiner, memory_order_acquire) != URT__DONE)
-		err = join_park(w, c);
+		err = join_park(w, c, flags, deadline_ns);
 	if (!err) {
 		wait_until_done(c);
 		urt__coro_free(urt__worker(), c);
 	}
+	return err;
+}
+
+struct join {
+	struct urt_coro *c;
+	int64_t deadline_ns;
+};
+
+static int64_t join_behalf(void *arg)
+{
+	struct join *j = arg;
+
+	return urt_join_until(j->c, j->deadline_ns);
+}
+
+int urt_join(struct urt_coro *c)
+{
+	return urt_join_until(c, URT_NEVER);
+}
+
+int urt_join_until(struct urt_coro *c, int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__enter(true);
+	int err;
+
+	if (!w)
+		return urt__behalf(join_behalf,
+				   &(struct join){ c, deadline_ns });
+	err = join(w, c, 0, deadline_ns);
 	urt__leave();
 	return err;
+}
+
+static int64_t end_behalf(void *arg)
+{
+	return urt_end(arg);
+}
+
+int urt_end(struct urt_coro *c)
+{
+	struct urt__worker *w;
+
+	urt_cancel(c);
+	w = urt__enter(true);
+	if (!w)
+		return urt__behalf(end_behalf, c);
+	join(w, c, URT__FIRM, URT_NEVER);
+	urt__leave();
+	return 0;
 }
 
 static int64_t cancel_behalf(void *arg)

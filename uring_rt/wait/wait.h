@@ -80,6 +80,17 @@ int urt__io_on(struct urt__io *, const struct io_uring_sqe *, unsigned flags,
 #define URT__AT_OFFSET 2u /* it may go to a disk, past the cache */
 #define URT__OPENS     4u /* its result is a new descriptor */
 
+/* Whether the calling coroutine's last wait was ended by a close of its
+ * descriptor, whose number may be another file's by now. */
+static inline bool urt__was_closed(void)
+{
+	struct urt_coro *self = urt__current();
+
+	return atomic_load_explicit(&self->closed, memory_order_relaxed) ==
+	       urt__park_seq(
+		       atomic_load_explicit(&self->park, memory_order_relaxed));
+}
+
 /* At the end of a run: closes what an operation with URT__OPENS opened. */
 void urt__io_close_opened(struct urt_coro *);
 
