@@ -186,6 +186,12 @@ void urt__print(const char *format, ...)
 	va_end(ap);
 }
 
+void urt__mistake(const char *format, ...)
+{
+	explore_fail("the runtime blames the scenario: %s", format);
+	abort();
+}
+
 void urt__bug(const char *what, const char *file, int line)
 {
 	explore_fail("URT_BUG_ON(%s) at %s:%d", what, file, line);

@@ -4,7 +4,7 @@
  * What C++ programs do is in cxx.cpp.
  */
 #define _GNU_SOURCE
-#include "../../uring_rt/urt.h"
+#include "../lib/child.h"
 #include "../lib/test.h"
 #include <dirent.h>
 #include <errno.h>
@@ -464,19 +464,21 @@ END_TEST
 
 static void accept_one(void *arg)
 {
-	urt_accept(*(int *)arg, NULL, NULL, SOCK_CLOEXEC, URT_NEVER);
-	_exit(3);
+	int fd = urt_accept(*(int *)arg, NULL, NULL, SOCK_CLOEXEC, URT_NEVER);
+
+	close(fd);
 }
 
 static int listener;
 static struct urt_addr address;
 
-/* Its result is never known. */
-static void open_once(void *arg)
+static void open_one(void *arg)
 {
+	int fd = urt_openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0,
+			    URT_NEVER);
+
 	(void)arg;
-	urt_openat(AT_FDCWD, "/dev/null", O_RDONLY, 0, URT_NEVER);
-	_exit(3);
+	close(fd);
 }
 
 static void end_while_they_open(void *arg)
@@ -486,7 +488,7 @@ static void end_while_they_open(void *arg)
 	urt_addr_local(listener, &address);
 	for (int i = 0; i < 8; i++) {
 		urt_go(accept_one, &listener);
-		urt_go(open_once, NULL);
+		urt_go(open_one, NULL);
 	}
 	urt_yield();
 	for (int i = 0; i < 8; i++) {
@@ -761,11 +763,98 @@ CORO_TEST(select_that_waited_is_served_through_any_case)
 	ck_assert_int_gt(n[1], 400);
 }
 
+/* ---- mistakes ---------------------------------------------------------- */
+
+static void receive(void *arg)
+{
+	urt_chan_recv(arg, NULL, URT_NEVER);
+}
+
+static void free_too_early(void *arg)
+{
+	struct urt_chan *c = urt_chan_new(4, 0);
+
+	(void)arg;
+	urt_go(receive, c);
+	urt_yield();
+	urt_chan_free(c);
+	urt_yield(); /* so that it is called, and not jumped to */
+}
+
+static void unlock_unlocked(void *arg)
+{
+	struct urt_mutex m = URT_MUTEX_INIT;
+
+	(void)arg;
+	urt_mutex_unlock(&m);
+	urt_yield();
+}
+
+static void enable_only(void *arg)
+{
+	(void)arg;
+	urt_preempt_enable();
+	urt_yield();
+}
+
+/* Over its own guard and on, without touching that. */
+static __attribute__((noinline)) void large_frame(void *arg)
+{
+	char b[200000];
+
+	(void)arg;
+	b[0] = 1;
+	__asm__ volatile("" ::"r"(b) : "memory");
+	urt_sleep(1);
+}
+
+static void step_over(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 40; i++)
+		urt_go(receive, urt_chan_new(4, 0));
+	urt_yield();
+	urt_join(urt_spawn(large_frame, NULL));
+}
+
+static const struct {
+	urt_fn *fn;
+	const char *says, *names;
+} mistakes[] = {
+	{ free_too_early,
+	  "urt_chan_free of a channel that coroutines are "
+	  "waiting on",
+	  "free_too_early" },
+	{ unlock_unlocked, "urt_mutex_unlock of a mutex that is not locked",
+	  "unlock_unlocked" },
+	{ enable_only, "urt_preempt_enable without urt_preempt_disable",
+	  "enable_only" },
+	{ step_over, "coroutine stack overflow: coroutine 42 (large_frame)",
+	  "large_frame" },
+};
+
+START_TEST(mistake_of_the_program_is_named_with_its_place)
+{
+	struct urt_options o = { .workers = 1, .stack_size = 32768 };
+	char buf[8192];
+	int status;
+
+	if (SANITIZED && mistakes[_i].fn == step_over)
+		SKIP("ASan checks frames itself");
+	status = child_says(mistakes[_i].fn, &o, buf, sizeof(buf));
+	ck_assert_msg(WIFSIGNALED(status), "%x: %s", status, buf);
+	ck_assert_msg(strstr(buf, mistakes[_i].says) != NULL, "%s", buf);
+	/* Static functions, by the symbol table. */
+	ck_assert_msg(strstr(buf, mistakes[_i].names) != NULL, "%s", buf);
+	ck_assert_ptr_null(strstr(buf, "uring_rt: bug"));
+}
+END_TEST
+
 Suite *guest_suite(void)
 {
 	Suite *s = suite_create("guest");
 	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits"),
-	      *calls = tcase_create("calls");
+	      *calls = tcase_create("calls"), *said = tcase_create("mistakes");
 
 	tcase_set_timeout(cxx, 30);
 	tcase_add_loop_test(cxx, exceptions_belong_to_their_coroutine, 0,
@@ -804,5 +893,9 @@ Suite *guest_suite(void)
 	tcase_add_test(calls, select_takes_ready_cases_with_equal_chance);
 	tcase_add_test(calls, select_that_waited_is_served_through_any_case);
 	suite_add_tcase(s, calls);
+	tcase_add_loop_test(said,
+			    mistake_of_the_program_is_named_with_its_place, 0,
+			    ARRAY_LEN(mistakes));
+	suite_add_tcase(s, said);
 	return s;
 }

@@ -30,6 +30,22 @@
 			urt__bug(#cond, __FILE__, __LINE__); \
 	} while (0)
 
+/*
+ * A mistake of the program's that no result can tell: says what the program did,
+ * and where, and aborts.
+ */
+#define URT_MISTAKE_ON(cond, what)                  \
+	do {                                        \
+		if (urt__unlikely(cond))            \
+			urt__mistake("%s", (what)); \
+	} while (0)
+
+URT__COLD _Noreturn void urt__mistake(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* Prints the caller's backtrace; watch/report.c's, or NULL. */
+extern void (*urt__print_where)(void) __attribute__((visibility("hidden")));
+
 URT__COLD _Noreturn void urt__bug(const char *what, const char *file, int line);
 
 /* Prints a line to stderr by one write(2): usable in a signal handler. */

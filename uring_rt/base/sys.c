@@ -301,6 +301,22 @@ void urt__print(const char *format, ...)
 		return;
 }
 
+void (*urt__print_where)(void);
+
+void urt__mistake(const char *format, ...)
+{
+	char what[400];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(what, sizeof(what), format, ap);
+	va_end(ap);
+	urt__print("uring_rt: mistake in the program: %s\n", what);
+	if (urt__print_where)
+		urt__print_where();
+	abort();
+}
+
 void urt__bug(const char *what, const char *file, int line)
 {
 	urt__print("uring_rt: bug: %s at %s:%d\n", what, file, line);

@@ -448,8 +448,10 @@ int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 	struct urt_coro *self = w->current;
 	char *sp = __builtin_frame_address(0);
 
-	/* The last line of defence for a stack that could get no guard. */
-	URT_BUG_ON(sp < (char *)self->stack_lowest);
+	/* The last line of defence for a stack that could get no guard, and
+	 * for a frame that stepped over it. */
+	if (urt__unlikely(sp < (char *)self->stack_lowest))
+		urt__rt.stack_left(self, sp);
 	if (urt__unlikely(sp < (char *)self - URT__STACK_KEEP))
 		self->deep = true;
 	set_reason(self, reason);
@@ -622,6 +624,11 @@ void urt__visit(struct urt__worker *w, struct urt_coro *c, void (*fn)(void *),
 }
 
 /* ---- beginning and end ------------------------------------------------- */
+
+unsigned urt__coro_class(const struct urt_coro *c)
+{
+	return c->number >> INDEX_BITS;
+}
 
 struct urt_coro *urt__coro_at(uint32_t number)
 {

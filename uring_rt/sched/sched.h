@@ -228,6 +228,8 @@ struct urt__runtime {
 	bool (*other_threads)(void);
 	/* Every coroutine is parked and nothing will come: the report. */
 	void (*deadlock)(void);
+	/* The calling coroutine is not on its stack: the report, and the end. */
+	void (*stack_left)(struct urt_coro *, const void *sp);
 	/* A coroutine with local values or a scope, or the first, ended. */
 	void (*coro_ended)(struct urt_coro *);
 };
@@ -478,6 +480,8 @@ void urt__coro_free(struct urt__worker *, struct urt_coro *);
  */
 void urt__post(struct urt__post *);
 
+/* The size class of its stack. */
+unsigned urt__coro_class(const struct urt_coro *);
 /* The control block with that number. */
 struct urt_coro *urt__coro_at(uint32_t number);
 

@@ -44,7 +44,9 @@ struct urt_chan *urt_chan_new(size_t elem_size, size_t capacity)
 void urt_chan_free(struct urt_chan *ch)
 {
 	if (ch)
-		URT_BUG_ON(ch->receivers.head || ch->senders.head);
+		URT_MISTAKE_ON(
+			ch->receivers.head || ch->senders.head,
+			"urt_chan_free of a channel that coroutines are waiting on");
 	free(ch);
 }
 
@@ -232,7 +234,9 @@ void urt_chan_close(struct urt_chan *ch)
 	unsigned n;
 
 	if (urt__unlikely(!urt__enter(false))) {
-		URT_BUG_ON(urt__behalf(close_behalf, ch) == -EPERM);
+		URT_MISTAKE_ON(
+			urt__behalf(close_behalf, ch) == -EPERM,
+			"urt_chan_close by a thread while no run is going on");
 		return;
 	}
 	urt__obj_lock(&ch->lock);

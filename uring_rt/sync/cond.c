@@ -46,7 +46,9 @@ static void wake(struct urt_cond *c, bool all)
 	struct urt__waiter *w;
 	unsigned n;
 
-	URT_BUG_ON(!urt__enter(false)); /* on a plain thread: see urt.h */
+	URT_MISTAKE_ON(
+		!urt__enter(false),
+		"urt_cond_signal or urt_cond_broadcast by a thread that is no coroutine");
 	urt__obj_lock(&c->lock);
 	w = all ? urt__waitq_claim_all(&c->waiters, 0, &n)
 		: urt__waitq_claim(&c->waiters, 0);

@@ -183,7 +183,8 @@ void urt__mutex_unlock(struct urt_mutex *m)
 {
 	uint32_t state = load(m);
 
-	URT_BUG_ON(!(state & LOCKED));
+	URT_MISTAKE_ON(!(state & LOCKED),
+		       "urt_mutex_unlock of a mutex that is not locked");
 	while (state == LOCKED || state & WOKEN) {
 		if (urt__likely(cas(m, state, state & ~LOCKED)))
 			return;
@@ -206,7 +207,8 @@ int urt_mutex_lock(struct urt_mutex *m, int64_t deadline_ns)
 
 void urt_mutex_unlock(struct urt_mutex *m)
 {
-	URT_BUG_ON(!urt__enter(false)); /* on a plain thread: see urt.h */
+	URT_MISTAKE_ON(!urt__enter(false),
+		       "urt_mutex_unlock by a thread that is no coroutine");
 	urt__mutex_unlock(m);
 	urt__leave();
 }

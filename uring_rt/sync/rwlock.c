@@ -121,9 +121,11 @@ void urt_rwlock_unlock(struct urt_rwlock *l)
 {
 	struct urt__waiter *wake;
 
-	URT_BUG_ON(!urt__enter(false)); /* on a plain thread: see urt.h */
+	URT_MISTAKE_ON(!urt__enter(false),
+		       "urt_rwlock_unlock by a thread that is no coroutine");
 	urt__obj_lock(&l->lock);
-	URT_BUG_ON(!l->writing && !l->readers);
+	URT_MISTAKE_ON(!l->writing && !l->readers,
+		       "urt_rwlock_unlock of a lock that is not locked");
 	if (l->writing) {
 		l->writing = false;
 		wake = admit(l, true);

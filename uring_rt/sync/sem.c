@@ -71,7 +71,9 @@ void urt_sem_post(struct urt_sem *s)
 	struct urt__waiter *w;
 
 	if (urt__unlikely(!urt__enter(false))) {
-		URT_BUG_ON(urt__behalf(post_behalf, s) == -EPERM);
+		URT_MISTAKE_ON(
+			urt__behalf(post_behalf, s) == -EPERM,
+			"urt_sem_post by a thread while no run is going on");
 		return;
 	}
 	urt__obj_lock(&s->lock);

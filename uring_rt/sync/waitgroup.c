@@ -71,12 +71,15 @@ void urt_waitgroup_add(struct urt_waitgroup *wg, int64_t n)
 	int64_t state;
 
 	if (urt__unlikely(!urt__enter(false))) {
-		URT_BUG_ON(urt__behalf(add_behalf, &(struct call){ wg, n }) ==
-			   -EPERM);
+		URT_MISTAKE_ON(
+			urt__behalf(add_behalf, &(struct call){ wg, n }) ==
+				-EPERM,
+			"urt_waitgroup_add by a thread while no run is going on");
 		return;
 	}
 	state = add(wg, n);
-	URT_BUG_ON(state < 0);
+	URT_MISTAKE_ON(state < 0,
+		       "urt_waitgroup_add or _done: the count became negative");
 	if (state == WAITERS)
 		wake(wg);
 	urt__leave();

@@ -166,7 +166,9 @@ void urt__scope_ended(struct urt_coro *c)
 	struct urt_scope *s = c->scope;
 	struct urt_coro *closer = NULL;
 
-	URT_BUG_ON(c->inner); /* it left a scope open on its stack */
+	URT_MISTAKE_ON(
+		c->inner,
+		"a coroutine returned while a scope that it had opened was open (urt_scope_close)");
 	urt__obj_lock(&s->lock);
 	if (c->scope_prev)
 		c->scope_prev->scope_next = c->scope_next;
@@ -233,7 +235,9 @@ int urt_scope_close(struct urt_scope *s)
 
 	if (!urt__enter(true))
 		return -EPERM;
-	URT_BUG_ON(urt__current()->inner != s); /* not the innermost one */
+	URT_MISTAKE_ON(
+		urt__current()->inner != s,
+		"urt_scope_close of a scope that is not the innermost one of the coroutine");
 	err = wait_for_members(s, 0, s->deadline_ns);
 	if (err) {
 		cancel(s);

@@ -113,7 +113,9 @@ static int join_park(struct urt__worker *w, struct urt_coro *c, unsigned flags,
 	atomic_store_explicit(&c->join_seq, seq, memory_order_relaxed);
 	if (!atomic_compare_exchange_strong(&c->joiner, &other, self)) {
 		/* Else two join it. */
-		URT_BUG_ON(other != URT__DONE && other != URT__ENDING);
+		URT_MISTAKE_ON(
+			other != URT__DONE && other != URT__ENDING,
+			"urt_join of a coroutine that another one joins already");
 		return 0;
 	}
 	err = urt__park(w, URT__R_JOIN, URT__WAITING, commit_join, c);
@@ -252,7 +254,8 @@ void urt_preempt_enable(void)
 
 	if (!self)
 		return;
-	URT_BUG_ON(!self->no_preempt);
+	URT_MISTAKE_ON(!self->no_preempt,
+		       "urt_preempt_enable without urt_preempt_disable");
 	self->no_preempt--;
 }
 

@@ -46,35 +46,39 @@ const char *urt__report_name(const struct urt_coro *c, char *buf, size_t size)
 {
 	void *fn = c->scope ? (void *)(uintptr_t)c->scope_fn
 			    : (void *)(uintptr_t)c->fn;
+	unsigned long long id = c->id;
+	char name[96];
+	uintptr_t offset;
 	Dl_info info;
 
-	if (dladdr(fn, &info) && info.dli_sname)
-		snprintf(buf, size, "coroutine %llu (%s)",
-			 (unsigned long long)c->id, info.dli_sname);
-	else if (info.dli_fname)
-		snprintf(buf, size, "coroutine %llu (%s+%#tx)",
-			 (unsigned long long)c->id, base_name(info.dli_fname),
+	if (urt__symbol(fn, name, sizeof(name), &offset))
+		snprintf(buf, size, "coroutine %llu (%s)", id, name);
+	else if (dladdr(fn, &info) && info.dli_fname)
+		snprintf(buf, size, "coroutine %llu (%s+%#tx)", id,
+			 base_name(info.dli_fname),
 			 (char *)fn - (char *)info.dli_fbase);
 	else
-		snprintf(buf, size, "coroutine %llu (%p)",
-			 (unsigned long long)c->id, fn);
+		snprintf(buf, size, "coroutine %llu (%p)", id, fn);
 	return buf;
 }
 
-/* "program+0x1234" is what addr2line -e program 0x1234 takes. */
+/* A frame has the address after its call, which may be the next function's. */
 static void print_frame(int i, void *pc)
 {
 	Dl_info info = { 0 };
+	uintptr_t offset;
+	char name[96];
 
 	if (!dladdr(pc, &info) || !info.dli_fname)
 		urt__print("\t#%d %p\n", i, pc);
-	else if (info.dli_sname)
-		urt__print("\t#%d %s+%#tx (%s+%#tx)\n", i, info.dli_sname,
-			   (char *)pc - (char *)info.dli_saddr,
+	else if (urt__symbol((char *)pc - 1, name, sizeof(name), &offset))
+		urt__print("\t#%d %s+%#tx (%s+%#tx)\n", i, name, offset + 1,
 			   base_name(info.dli_fname),
 			   (char *)pc - (char *)info.dli_fbase);
 	else
-		urt__print("\t#%d %s+%#tx\n", i, base_name(info.dli_fname),
+		urt__print("\t#%d %s+%#tx (addr2line -f -e %s %#tx)\n", i,
+			   base_name(info.dli_fname),
+			   (char *)pc - (char *)info.dli_fbase, info.dli_fname,
 			   (char *)pc - (char *)info.dli_fbase);
 }
 
@@ -288,24 +292,65 @@ static void report_overflow(const struct urt_coro *c)
 	urt__report_backtrace();
 }
 
+void urt__report_stack_left(struct urt_coro *c, const void *sp)
+{
+	size_t index;
+	bool guard;
+	char name[128];
+
+	/* Over the guard, into a neighbour's stretch; or elsewhere at all. */
+	if (urt__stack_find(&urt__rt.stacks[urt__coro_class(c)], sp, &index,
+			    &guard)) {
+		report_overflow(c);
+		abort();
+	}
+	urt__mistake("%s makes a call from a stack that is not its own",
+		     urt__report_name(c, name, sizeof(name)));
+}
+
+static uintptr_t stack_pointer(const ucontext_t *u)
+{
+#if defined(__x86_64__)
+	return u->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+	return u->uc_mcontext.sp;
+#else
+	return (void)u, UINTPTR_MAX;
+#endif
+}
+
+/* A frame larger than the guard, that faulted behind it. */
+static bool is_below(const struct urt_coro *c, uintptr_t sp)
+{
+	size_t index;
+	bool guard;
+
+	return c && sp < (uintptr_t)c->stack_lowest &&
+	       urt__stack_find(&urt__rt.stacks[urt__coro_class(c)], (void *)sp,
+			       &index, &guard);
+}
+
 /*
- * On the signal stack. A hit of a coroutine's guard is named; everything goes
- * on as it would have without us.
+ * On the signal stack. A hit of a coroutine's guard is named, and so is a
+ * stack pointer below it; everything goes on as it would have without us.
  */
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
-	bool guard = false;
+	const struct urt_coro *c = NULL;
 	size_t index;
+	bool guard;
 
-	(void)context;
-	for (unsigned i = 0; i < URT__CLASSES && info->si_code > 0; i++) {
+	if (info->si_code > 0 &&
+	    is_below(urt__current(), stack_pointer(context)))
+		c = urt__current();
+	for (unsigned i = 0; i < URT__CLASSES && info->si_code > 0 && !c; i++) {
 		struct urt__stacks *s = &urt__rt.stacks[i];
 
 		if (urt__stack_find(s, info->si_addr, &index, &guard) && guard)
-			report_overflow(
-				(struct urt_coro *)urt__stack_top(s, index) -
-				1);
+			c = (struct urt_coro *)urt__stack_top(s, index) - 1;
 	}
+	if (c)
+		report_overflow(c);
 	sigaction(sig, &old_segv, NULL);
 	if (info->si_code <= 0) /* sent by someone: it will not come again */
 		raise(sig);
@@ -331,6 +376,7 @@ void urt__report_open(void)
 	void *pc[1];
 
 	run_pid = getpid();
+	urt__print_where = urt__report_backtrace;
 	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
 	sigfillset(&quit.sa_mask); /* SIGURG shall meet the coroutine, not it */
 	sigaction(SIGSEGV, &segv, &old_segv);

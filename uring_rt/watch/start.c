@@ -320,6 +320,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	rt->stats_fd = rt->trace_fd = -1;
 	rt->other_threads = urt__report_other_threads;
 	rt->deadlock = urt__report_deadlock;
+	rt->stack_left = urt__report_stack_left;
 	rt->coro_ended = coro_ended;
 	rt->features = f;
 	rt->ring_entries = o->ring_entries;

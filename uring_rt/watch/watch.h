@@ -56,6 +56,8 @@ void urt__report_know_threads(void);
 bool urt__report_other_threads(void);
 /* All coroutines asleep and nothing to come: says so and exits. */
 void urt__report_deadlock(void);
+/* A coroutine whose stack pointer is not in its stack: says so and aborts. */
+void urt__report_stack_left(struct urt_coro *, const void *sp);
 /* Of the calling thread, in a signal handler or not. */
 void urt__report_backtrace(void);
 /* Keeps that of the calling thread, which a signal with this context
@@ -66,6 +68,10 @@ void urt__report_all(struct urt__worker *w);
 void urt__report_leaks(void);
 /* "coroutine 7 (function)" and so on, into buf. */
 const char *urt__report_name(const struct urt_coro *, char *buf, size_t size);
+
+/* symbols.c: the function that holds pc, and how far pc is in it; false: not
+ * known. */
+bool urt__symbol(const void *pc, char *name, size_t size, uintptr_t *offset);
 
 /* SIGSEGV: stack overflow; SIGQUIT: report of all. */
 void urt__report_open(void);
