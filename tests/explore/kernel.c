@@ -150,6 +150,11 @@ int urt__sys_pipe(int fds[2], int flags)
 	return -ENOSYS;
 }
 
+int urt__sys_own_pipe(int fds[2], int flags)
+{
+	return urt__sys_pipe(fds, flags);
+}
+
 int urt__sys_spawn(pid_t *pid, const char *file,
 		   const posix_spawn_file_actions_t *actions,
 		   const posix_spawnattr_t *attr, char *const argv[],
@@ -185,6 +190,8 @@ void urt__print(const char *format, ...)
 	vprintf(format, ap);
 	va_end(ap);
 }
+
+void (*urt__print_where)(void);
 
 void urt__mistake(const char *format, ...)
 {

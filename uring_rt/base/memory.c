@@ -43,9 +43,12 @@ static _Atomic bool locking; /* seen at the last reservation */
 
 int urt__mem_reserve(void **out, size_t size, int fd, const char *name)
 {
-	int kind = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	int err = urt__sys_mmap(out, size, PROT_NONE, kind | MAP_NORESERVE, fd,
-				0);
+	int kind = fd == URT__MEM_STACKS
+			   ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK
+		   : fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS
+			    : MAP_SHARED;
+	int err = urt__sys_mmap(out, size, PROT_NONE, kind | MAP_NORESERVE,
+				fd < 0 ? -1 : fd, 0);
 
 	if (err)
 		return err;

@@ -5,9 +5,12 @@
 
 #include "base.h"
 
+#define URT__MEM_ANONYMOUS -1
+#define URT__MEM_STACKS	   -2 /* anonymous, too */
+
 /*
- * Reserves size bytes that cannot be touched yet, of memory that is anonymous,
- * or of a file, and names the mapping. 0; -ENOMEM: the address space is full;
+ * Reserves size bytes that cannot be touched yet, of memory that is one of the
+ * above, or of a file, and names the mapping. 0; -ENOMEM: the address space is full;
  * -EAGAIN: over the limit of locked memory, in a process that locks all of its.
  */
 int urt__mem_reserve(void **out, size_t size, int fd, const char *name);

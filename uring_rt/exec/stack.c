@@ -107,7 +107,7 @@ int urt__stacks_init(struct urt__stacks *s, size_t size, size_t max,
 	s->guard = guard_size(size, s->page);
 	s->stride = (size + s->page - 1) / s->page * s->page + s->guard;
 	for (max = fewer(max, s->stride); max; max /= 2) {
-		err = urt__mem_reserve(&map, max * s->stride, -1,
+		err = urt__mem_reserve(&map, max * s->stride, URT__MEM_STACKS,
 				       "uring_rt stacks");
 		if (!err)
 			break;

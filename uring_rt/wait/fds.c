@@ -51,7 +51,8 @@ int urt__fds_open(const int *fixed, unsigned nr_fixed)
 {
 	size_t size = FDS_MAX * sizeof(*table);
 	void *map;
-	int err = urt__mem_map(&map, size, -1, "uring_rt descriptors");
+	int err = urt__mem_map(&map, size, URT__MEM_ANONYMOUS,
+			       "uring_rt descriptors");
 
 	if (err)
 		return err;

@@ -94,8 +94,9 @@ static char *region_open(void)
 	void *map;
 
 	urt__lock(&region_lock);
-	if (!region && !urt__mem_map(&map, STRIDE * LENDERS_MAX, -1,
-				     "uring_rt lent buffers")) {
+	if (!region &&
+	    !urt__mem_map(&map, STRIDE * LENDERS_MAX, URT__MEM_ANONYMOUS,
+			  "uring_rt lent buffers")) {
 		urt__sys_madvise(map, STRIDE * LENDERS_MAX, MADV_DONTFORK);
 		region = map;
 	}
