@@ -6,7 +6,7 @@
 X        := build/explore
 X_ENGINE := $(patsubst %,$(X)/tests/explore/%.o,main search engine memory hooks \
             arena sites report lists outcomes survey)
-X_MODEL  := $(patsubst %,$(X)/tests/explore/%.o,kernel kring)
+X_MODEL  := $(patsubst %,$(X)/tests/explore/%.o,kernel kring kmonitor)
 X_SEEN   := $(patsubst %.c,$(X)/%.o,$(filter-out uring_rt/base/sys.c \
             uring_rt/watch/locks.c,$(filter %.c,$(LIB_SRC))) \
             tests/explore/world.c $(wildcard tests/explore/*_explore.c))
@@ -16,7 +16,9 @@ X_RENAME := memcpy memset free:k_free syscall sched_yield \
             pthread_mutex_lock:k_mutex_lock pthread_mutex_unlock:k_mutex_unlock \
             pthread_mutex_init:k_mutex_init pthread_cond_init:k_cond_init \
             pthread_cond_wait:k_cond_wait pthread_cond_timedwait:k_cond_timedwait \
-            pthread_cond_signal:k_cond_signal pthread_cond_broadcast:k_cond_broadcast
+            pthread_cond_signal:k_cond_signal pthread_cond_broadcast:k_cond_broadcast \
+            pthread_join:k_join ppoll read write epoll_create1 epoll_ctl epoll_wait \
+            clock_gettime prctl
 X_SECTIONS := --rename-section .data=urt_data --rename-section .bss=urt_bss
 
 $(X_ENGINE): $(X)/%.o: %.c
@@ -24,17 +26,17 @@ $(X_ENGINE): $(X)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(X_CFLAGS) -O2 -MMD -MP -c -o $@ $<
 
-$(X_MODEL): $(X)/%.o: %.c
+$(X_MODEL): $(X)/%.o: %.c tests/explore/explore.mk
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(X_CFLAGS) -O2 -MMD -MP -c -o $@ $<
 	$(Q)objcopy $(X_SECTIONS) $@
 
-$(X_SEEN): $(X)/%.o: %.c
+$(X_SEEN): $(X)/%.o: %.c tests/explore/explore.mk
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(X_CFLAGS) -O1 -fsanitize=thread -U__SANITIZE_THREAD__ \
-	  -DURT__EXPLORE -Wno-tsan -MMD -MP -c -o $@ $<
+	  -DURT__EXPLORE -Wno-tsan -fno-optimize-sibling-calls -MMD -MP -c -o $@ $<
 	$(Q)objcopy $(X_SECTIONS) $(foreach r,$(X_RENAME),--redefine-sym \
 	  $(firstword $(subst :, ,$r))=$(or $(word 2,$(subst :, ,$r)),k_$r)) $@
 

@@ -29,6 +29,11 @@ static void hand_off(void)
 	urt__handoff(0, URT__BY_MONITOR);
 }
 
+static void hand_off_by_kernel(void)
+{
+	urt__handoff(0, URT__BY_KERNEL);
+}
+
 static void one_and_a_spare(void)
 {
 	world_other_threads = true;
@@ -40,12 +45,8 @@ static void one_and_a_spare(void)
 SCENARIO(handoff_against_enter,
 	 "A processor is taken from outside the runtime, or not at all.",
 	 .setup = one_and_a_spare,
-	 .thread = { world_worker_0, world_worker_1, hand_off }, .stale = 1);
-
-static void hand_off_by_kernel(void)
-{
-	urt__handoff(0, URT__BY_KERNEL);
-}
+	 .thread = { world_worker_0, world_worker_1, hand_off_by_kernel },
+	 .stale = 1);
 
 SCENARIO(handoff_against_handoff,
 	 "Of two that take a processor at once, one does.",
@@ -55,6 +56,13 @@ SCENARIO(handoff_against_handoff,
 	 .stale = 1, .bound = 2);
 
 /* ---- standing in ------------------------------------------------------- */
+
+static void ends_alone(void *arg)
+{
+	(void)arg;
+	urt_yield();
+	world_done(1);
+}
 
 static void relieve(void)
 {
@@ -80,6 +88,30 @@ SCENARIO(relieve_against_enter,
 	 "Timers of a worker that computes are fired for it, not beside it.",
 	 .setup = a_sleeper,
 	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1);
+
+static void one_alone(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, ends_alone, NULL);
+}
+
+SCENARIO(relieve_of_one, "A worker with nothing else to do is left alone.",
+	 .setup = one_alone,
+	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1);
+
+static void time_is_over(void)
+{
+	struct urt__worker *w = urt__rt.worker[0];
+
+	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+}
+
+SCENARIO(slice_ends_at_a_call,
+	 "A coroutine whose time is over lets the next one go at its call.",
+	 .setup = a_sleeper,
+	 .thread = { world_worker_0, world_worker_1, time_is_over },
+	 .stale = 1);
 
 #define FD 3
 

@@ -127,11 +127,6 @@ int urt__sys_pidfd(pid_t pid)
 	return -1;
 }
 
-int urt__sys_eventfd(void)
-{
-	return -ENOSYS;
-}
-
 int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
 {
 	(void)new, (void)old;
@@ -180,6 +175,13 @@ int64_t urt__clock_ns(void)
 	return x_now_ns;
 }
 
+int64_t k_after(int64_t s, int64_t ns)
+{
+	if (s > (INT64_MAX - x_now_ns - ns) / 1000000000)
+		return INT64_MAX;
+	return x_now_ns + s * 1000000000 + ns;
+}
+
 void urt__print(const char *format, ...)
 {
 	va_list ap;
@@ -214,6 +216,17 @@ int urt__sys_membarrier(int command)
 	return 0;
 }
 
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+void k_sleep(int64_t ns)
+{
+	x_block(PC, 0, never, NULL, x_now_ns + ns, "sleeps");
+}
+
 int k_sched_yield(void);
 int k_sched_yield(void)
 {
@@ -234,7 +247,7 @@ static long futex_wait(uint32_t *word, uint32_t value,
 	unsigned me = explore_self();
 
 	if (ts)
-		until_ns = x_now_ns + ts->tv_sec * 1000000000ll + ts->tv_nsec;
+		until_ns = k_after(ts->tv_sec, ts->tv_nsec);
 	x_self->fresh = true;
 	if (x_load((uintptr_t)word, 4, __ATOMIC_RELAXED, pc) != value) {
 		errno = EAGAIN;
@@ -287,7 +300,7 @@ long k_syscall(long number, ...)
 static struct {
 	void *(*fn)(void *);
 	void *arg;
-	bool ends;
+	bool ended;
 } births[EXPLORE_THREADS];
 static unsigned nr_births, nr_taken, births_ended;
 
@@ -321,6 +334,24 @@ void k_new_thread(void)
 		return;
 	i = nr_taken++;
 	births[i].fn(births[i].arg);
+	x_point(X_CALL, PC, (uintptr_t)births)->note = "ends";
+	x_sync((uintptr_t)&births[i], true);
+	births[i].ended = true;
+}
+
+static bool has_ended(void *arg)
+{
+	return births[(uintptr_t)arg].ended;
+}
+
+int k_join(pthread_t, void **);
+int k_join(pthread_t t, void **result)
+{
+	(void)result;
+	x_block(PC, (uintptr_t)&births[t], has_ended, (void *)t, INT64_MAX,
+		"joins a thread");
+	x_sync((uintptr_t)&births[t], true);
+	return 0;
 }
 
 void k_no_more_threads(void)

@@ -10,6 +10,9 @@ extern size_t
 	k_stack_stride; /* of the coroutines' stacks, before they are made */
 extern bool k_no_membarrier;
 
+/* That long from now; INT64_MAX: never. */
+int64_t k_after(int64_t s, int64_t ns);
+
 /* The memory of a ring, if fd is one. */
 bool k_ring_mmap(void **out, size_t size, int fd, off_t offset);
 
@@ -25,6 +28,11 @@ long k_signal(long tid, const void *pc);
 #define K_FILES 4
 /* Bytes come: reads that wait are completed. From any thread. */
 void k_bytes_come(int fd, unsigned n);
+/* The thread sleeps. */
+void k_sleep(int64_t ns);
+void k_set_bytes(int fd, unsigned n); /* in a setup */
+/* Buffers that the kernel has been given to lend, by the group's tail. */
+unsigned k_buffers_given(void);
 /* How many operations are in the kernel; closed: the number was closed. */
 unsigned k_in_kernel(int fd);
 bool k_is_closed(int fd);

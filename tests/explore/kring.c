@@ -27,6 +27,10 @@ struct layout {
 struct kring {
 	struct layout *map;
 	struct io_uring_sqe *sqes;
+	struct urt__buf *buffers; /* to be lent; NULL: none */
+	unsigned nr_buffers;
+	uint16_t next; /* the first that is not used up */
+	unsigned used; /* bytes of it */
 };
 
 /* A read that waits for bytes. */
@@ -35,6 +39,7 @@ struct waiting {
 	uint64_t user_data;
 	int fd;
 	unsigned len;
+	bool missed; /* by a cancellation */
 };
 
 static struct kring ring[RINGS];
@@ -119,15 +124,46 @@ static int take_bytes(int fd, unsigned len)
 	return n;
 }
 
+/* Into a buffer of the ring's group, which is consumed piece by piece. */
+static void receive_lent(struct kring *r, const struct io_uring_sqe *sqe)
+{
+	uint16_t tail = x_load((uintptr_t)&r->buffers[0].tail, 2,
+			       __ATOMIC_ACQUIRE, NULL);
+	struct urt__buf *b = &r->buffers[r->next % r->nr_buffers];
+	unsigned n;
+
+	if (tail == r->next) {
+		complete(r, sqe->user_data, -ENOBUFS, 0);
+		return;
+	}
+	n = take_bytes(sqe->fd, b->len - r->used);
+	r->used += n;
+	complete(r, sqe->user_data, n,
+		 (uint32_t)b->bid << IORING_CQE_BUFFER_SHIFT |
+			 IORING_CQE_F_BUFFER |
+			 (r->used < b->len ? IORING_CQE_F_BUF_MORE : 0));
+	if (r->used == b->len) {
+		r->next++;
+		r->used = 0;
+	}
+}
+
 static void wait_for_bytes(struct kring *r, const struct io_uring_sqe *sqe)
 {
 	for (struct waiting *w = waiting; w < waiting + OPS; w++)
 		if (!w->ring) {
 			*w = (struct waiting){ r, sqe->user_data, sqe->fd,
-					       sqe->len };
+					       sqe->len, false };
 			return;
 		}
 	explore_fail("too many reads wait in the model");
+}
+
+/* The kernel does not find a request that is just being tried again. */
+static bool misses(struct waiting *w)
+{
+	w->missed = !w->missed && x_choose(2);
+	return w->missed;
 }
 
 /* ASYNC_CANCEL by user_data, or of all. */
@@ -137,7 +173,8 @@ static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
 	int n = 0;
 
 	for (struct waiting *w = waiting; w < waiting + OPS; w++)
-		if (w->ring == r && (all || w->user_data == sqe->addr)) {
+		if (w->ring == r &&
+		    (all || (w->user_data == sqe->addr && !misses(w)))) {
 			w->ring = NULL;
 			complete(r, w->user_data, -ECANCELED, 0);
 			n++;
@@ -163,6 +200,8 @@ static void request(struct kring *r, const struct io_uring_sqe *sqe)
 	case IORING_OP_RECV:
 		if (!is_file(sqe->fd))
 			complete(r, sqe->user_data, -EBADF, 0);
+		else if (bytes[sqe->fd - 3] && sqe->flags & IOSQE_BUFFER_SELECT)
+			receive_lent(r, sqe);
 		else if (bytes[sqe->fd - 3])
 			complete(r, sqe->user_data,
 				 take_bytes(sqe->fd, sqe->len), 0);
@@ -201,7 +240,7 @@ int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
 			    __ATOMIC_RELEASE);
 	ts = ext && ext->ts ? (void *)(uintptr_t)ext->ts : NULL;
 	if (ts)
-		until_ns = x_now_ns + ts->tv_sec * 1000000000ll + ts->tv_nsec;
+		until_ns = k_after(ts->tv_sec, ts->tv_nsec);
 	if (min_complete)
 		x_block(PC, id(r), has_completions, r, until_ns,
 			"waits in its ring");
@@ -232,6 +271,13 @@ int urt__sys_ring_register(int fd, unsigned opcode, const void *arg,
 		return 0;
 	case URT__REGISTER_SEND_MSG_RING:
 		return send_message(arg, PC);
+	case URT__REGISTER_PBUF_RING: {
+		const struct urt__buf_reg *reg = arg;
+
+		ring[fd - RING_FD].buffers = (void *)reg->ring_addr;
+		ring[fd - RING_FD].nr_buffers = reg->entries;
+		return 0;
+	}
 	case IORING_UNREGISTER_FILES:
 	case IORING_UNREGISTER_BUFFERS:
 		return 0;
@@ -254,6 +300,20 @@ void k_bytes_come(int fd, unsigned n)
 		w->ring = NULL;
 		complete(r, w->user_data, take_bytes(fd, w->len), 0);
 	}
+}
+
+void k_set_bytes(int fd, unsigned n)
+{
+	bytes[fd - 3] = n;
+}
+
+unsigned k_buffers_given(void)
+{
+	unsigned n = 0;
+
+	for (struct kring *r = ring; r < ring + nr_rings; r++)
+		n += r->buffers ? r->buffers[0].tail : 0;
+	return n;
 }
 
 unsigned k_in_kernel(int fd)

@@ -10,7 +10,62 @@ const struct x_known x_races[] = {
 	{ 0 },
 };
 
+#define REPORTS "reports of the state as it is just then, for people"
+#define ALONE	"before the other threads are there, or after they have ended"
+#define TOLD	"tracing: written by one thread; readers: trace_read_against_write"
+#define SIGNAL \
+	"flags of the signal handler; what it leads to: preempted_goes_on"
+#define NOT_YET "no scenario yet"
+
 const struct x_known x_unreached[] = {
+	{ "watch/report.c", NULL, REPORTS },
+	{ "say_stall", "", REPORTS },
+	{ "trace", "urt__rt", REPORTS },
+	{ "say_limit", "", REPORTS },
+	{ "urt__coro_each", "", REPORTS },
+	{ "commit_visit", "", REPORTS },
+	{ "stop_the_world", "", REPORTS },
+	{ "urt__monitor_quit", "", REPORTS },
+	{ "monitor_main", "quitting", REPORTS },
+	{ "watch/start.c", NULL, ALONE },
+	{ "base/stats.c", NULL, ALONE },
+	{ "base/announce.c", NULL, ALONE },
+	{ "watch/outside.c", NULL, ALONE },
+	{ "urt__trace_open", "", ALONE },
+	{ "urt__monitor_start", "", ALONE },
+	{ "urt__monitor_forget", "", ALONE },
+	{ "urt__fds_open", "", ALONE },
+	{ "urt__lend_close", "", ALONE },
+	{ "urt__worker_init", "", ALONE },
+	{ "thread_is", "", ALONE },
+	{ "find_objects", "", ALONE },
+	{ "sched/trace.c", NULL, TOLD },
+	{ "urt__trace_write", "", TOLD },
+	{ "trace_stop", "", TOLD },
+	{ "trace_go_on", "", TOLD },
+	{ "urt__trace_look", "", TOLD },
+	{ "watch/preempt.c", NULL, SIGNAL },
+	{ "urt__runq_peek", "", "a prefetch, in runs of one processor" },
+	{ "urt_chan_len", "", "a number that may be old" },
+	{ "wait/local.c", NULL,
+	  "keys are made once, values are a coroutine's" },
+	{ "urt__fd_kind", "", "a guess, asked anew if it is not there" },
+	{ "wait_in_slices", "", NOT_YET },
+	{ "by_call", "", NOT_YET },
+	{ "sched/context.c", NULL, NOT_YET },
+	{ "sched/exceptions.c", NULL, NOT_YET },
+	{ "watch/spares.c", NULL, NOT_YET },
+	{ "urt__spare_retire", "", NOT_YET },
+	{ "urt__worker_vacate", "", NOT_YET },
+	{ "watch/monitor.c", NULL, NOT_YET },
+	{ "urt__claim_job", "", NOT_YET },
+	{ "caught_up", "", NOT_YET },
+	{ "file_call", "", NOT_YET },
+	{ "end_wanted", "timed_out", NOT_YET },
+	{ "give_turns", "", NOT_YET },
+	{ "fresh_share", "", NOT_YET },
+	{ "urt__ring_serve", "", "the model has no overflow" },
+	{ "run_job", "", NOT_YET },
 	{ 0 },
 };
 
@@ -80,7 +135,7 @@ const struct x_fault x_faults[] = {
 	{ "cancel_against_read", X_DROP, NULL, "membarrier(2)" },
 	{ "behalf_of_a_thread", X_RELAX, "finish",
 	  "atomic_store_explicit(done, 1" },
-	{ "blocking_call_returns", X_DROP, "urt_blocking",
+	{ "blocking_call_returns", X_DROP, "urt_blocking_until",
 	  "atomic_fetch_add(&urt__rt.blocking" },
 	/* sched/idle.c */
 	{ "post_against_sleep", X_RELAX, "urt__post",
@@ -93,5 +148,12 @@ const struct x_fault x_faults[] = {
 	  "atomic_store_explicit" },
 	{ "handoff_against_enter", X_RELAX, "where", "atomic_load_explicit" },
 	{ "relieve_against_enter", X_DROP, NULL, "membarrier(2)" },
+	{ "trace_read_against_write", X_DROP, "urt__trace_write",
+	  "urt__trace_fence" },
+	{ "trace_read_against_write", X_DROP, "torn", "urt__trace_fence" },
+	{ "trace_read_against_write", X_RELAX, "urt__trace_read",
+	  "__atomic_load_n(&p->ring[i].head, __ATOMIC_ACQUIRE)" },
+	{ "monitor_against_wake", X_DROP, "urt__monitor_stop",
+	  "atomic_store(&stopping" },
 	{ 0 },
 };

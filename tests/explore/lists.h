@@ -5,7 +5,8 @@
 
 struct x_known {
 	const char *function; /* that it is in, or was inlined into; or NULL */
-	const char *text;     /* of its line */
+	const char *text;     /* of its line; NULL: `function` is a file, and
+				 all of it is meant */
 	const char *reason;
 };
 

@@ -594,12 +594,12 @@ static void sc_fence(struct x_thread *t)
 
 void x_fence(int order, const void *pc)
 {
-	struct x_site *site = x_site(pc);
+	enum x_mutation m = mutation_of(pc, order);
 	struct x_thread *t = x_self;
 
-	if (!t || (site && site->mutation == X_DROP))
+	if (!t || m == X_DROP)
 		return;
-	if (order == __ATOMIC_SEQ_CST && !(site && site->mutation == X_RELAX)) {
+	if (order == __ATOMIC_SEQ_CST && m != X_RELAX) {
 		x_point(X_FENCE, pc, 0)->order = order;
 		x_touch(&sc_order, true);
 		sc_fence(t);

@@ -52,7 +52,7 @@ static void owner(void)
 
 static void thief(void)
 {
-	take(2);
+	take(4);
 	take(2);
 }
 
