@@ -286,7 +286,7 @@ START_TEST(demo_writes_a_report)
 	ck_assert_int_eq(sh("cat report/report.json"), 0);
 	ck_assert(has("\"schema\":\"urt.demo.v1\""));
 	ck_assert_int_eq(sh("cat report/report.md"), 0);
-	ck_assert(has("| 2 | It costs about a function call"));
+	ck_assert(has("| 2 | A switch between coroutines is at least 10"));
 	ck_assert_int_eq(
 		sh("./urt demo --quick --only 3 -m epoll "
 		   "--waiting 20 --report /no/such/place 2>&1 >/dev/null"),

@@ -288,6 +288,8 @@ static void plan_bursts(struct demo *d)
 		struct demo_burst *b;
 		struct step *s;
 
+		if (model_is(d->options.model[m], MODEL_STEP))
+			continue;
 		d->burst = more(d->burst, d->nr_bursts, sizeof(*b));
 		b = &d->burst[d->nr_bursts];
 		b->model = d->options.model[m];
@@ -302,9 +304,11 @@ static void plan_bursts(struct demo *d)
 static void plan_scales(struct demo *d)
 {
 	for (unsigned m = 0; m < d->options.nr_models; m++) {
-		d->scale = more(d->scale, d->nr_scales++, sizeof(*d->scale));
-		d->scale[m].model = d->options.model[m];
-		d->scale[m].outcome.status = DEMO_NOT_RUN;
+		if (model_is(d->options.model[m], MODEL_STEP))
+			continue;
+		d->scale = more(d->scale, d->nr_scales, sizeof(*d->scale));
+		d->scale[d->nr_scales].model = d->options.model[m];
+		d->scale[d->nr_scales++].outcome.status = DEMO_NOT_RUN;
 	}
 	for (long round = 0; round < d->options.rounds; round++) {
 		for (unsigned m = 0; m < d->nr_scales; m++) {

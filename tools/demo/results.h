@@ -181,8 +181,9 @@ struct demo_claim {
 	int id; /* from 1 */
 	const char *text;
 	enum demo_verdict verdict;
-	char *measured;	  /* for people */
-	char reason[300]; /* why not measured */
+	char headline[96]; /* the figure to remember; "": none */
+	char *measured;	   /* for people */
+	char reason[300];  /* why not measured */
 	struct demo_figure *figure;
 	unsigned nr_figures;
 };

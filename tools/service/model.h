@@ -84,9 +84,10 @@ const struct model *model_of(enum model_role);
 /* "thread, epoll, ... and go", for messages; static. */
 const char *model_names(void);
 
-static inline bool model_is(const struct model *m, enum model_flags flag)
+/* Whether it has one of the flags. */
+static inline bool model_is(const struct model *m, unsigned flags)
 {
-	return m->flags & flag;
+	return m->flags & flags;
 }
 
 /* Served by a program of another language. */

@@ -66,11 +66,12 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
  * where threads, which the kernel spreads over all CPUs, had none either. */
 static bool cpus_were_taken(const struct demo *d, struct demo_claim *c)
 {
-	double control = demo_speedup(demo_scale(d, model_of(ROLE_THREADS)));
-	double most = 0;
+	const struct demo_scale *threads =
+		demo_scale(d, model_of(ROLE_THREADS));
+	const struct demo_scale *own = demo_scale(d, model_of(ROLE_COROUTINES));
+	double control = demo_speedup(threads);
+	double most = fmax(own->others, threads ? threads->others : 0);
 
-	for (unsigned i = 0; i < d->nr_scales; i++)
-		most = fmax(most, d->scale[i].others);
 	if (most > DEMO_OTHERS)
 		claim_not_measured(c,
 				   "the CPUs were not free: others used up to "

@@ -17,6 +17,8 @@ void judge_table(struct demo *);
 void judge_advice(struct demo *);
 void judge_warnings(struct demo *);
 
+void judge_headline(struct demo_claim *);
+
 /* ---- the judges of the claims: each fills in one ---- */
 
 /* A figure by a printf-formatted name. */

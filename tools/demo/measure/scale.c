@@ -74,6 +74,9 @@ void demo_measure_scale(struct lab *lab, struct demo_scale *m)
 		return;
 	}
 	measure_round(lab, m);
+	/* It may fork, and the CPU time of its children is not known here. */
+	if (model_is(m->model, MODEL_CPU_VARIANT))
+		m->others = NAN;
 	if (demo_stop) /* a round that was cut short does not count */
 		m->outcome.status = m->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
 }

@@ -177,8 +177,9 @@ static void by_load(FILE *f, const struct demo *d, row_figure *figure,
 
 			if (r)
 				add_point(s,
-					  100 * ROW_MEDIAN(r, rps) /
-						  demo_capacity(d, model),
+					  fmin(100,
+					       100 * ROW_MEDIAN(r, rps) /
+						       demo_capacity(d, model)),
 					  figure(r));
 		}
 	}
@@ -235,7 +236,7 @@ static void burst(FILE *f, const struct demo *d)
 
 		if (!demo_ok(&b->outcome))
 			continue;
-		for (unsigned k = 0; k < LOAD_PHASES; k++)
+		for (unsigned k = 0; k < LOAD_PHASES / 4; k++)
 			if (b->phase[k].count)
 				add_point(s, (k + 0.5) * 1000 / LOAD_PHASES,
 					  b->phase[k].max_ns / 1e6);
@@ -413,7 +414,8 @@ void html_anatomy(FILE *f, const struct demo *d)
 {
 	fputs("<h2>Anatomy of a waiting request</h2><div class=grid3>\n", f);
 	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!model_is(d->options.model[i], MODEL_CPU_VARIANT))
+		if (!model_is(d->options.model[i],
+			      MODEL_CPU_VARIANT | MODEL_STEP))
 			anatomy(f, d, d->options.model[i]);
 	fputs("</div>\n", f);
 }

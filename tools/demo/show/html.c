@@ -97,6 +97,8 @@ static void claims(FILE *f, const struct demo *d)
 		svg_text(f, c->text);
 		fprintf(f, "</span><span class=v>%s</span></h3>\n",
 			demo_verdict_names[c->verdict]);
+		if (*c->headline)
+			paragraph(f, "headline", c->headline);
 		if (c->verdict == CLAIM_NOT_MEASURED)
 			paragraph(f, "", c->reason);
 		if (*c->measured)

@@ -281,6 +281,7 @@ static void claim(struct json *j, const struct demo_claim *c)
 		json_string(j, "reason", c->reason);
 	else
 		json_null(j, "reason");
+	string_or_null(j, "headline", c->headline);
 	string_or_null(j, "measured_text", c->measured);
 	json_end_object(j);
 }

@@ -360,7 +360,8 @@ static void print_table(FILE *f, const struct demo *d)
 {
 	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
 	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!model_is(d->options.model[i], MODEL_CPU_VARIANT))
+		if (!model_is(d->options.model[i],
+			      MODEL_CPU_VARIANT | MODEL_STEP))
 			fprintf(f, " %14s", d->options.model[i]->name);
 	fputc('\n', f);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
@@ -368,7 +369,7 @@ static void print_table(FILE *f, const struct demo *d)
 		for (unsigned i = 0; i < d->options.nr_models; i++) {
 			const struct model *m = d->options.model[i];
 
-			if (model_is(m, MODEL_CPU_VARIANT))
+			if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP))
 				continue;
 			fprintf(f, " %14s", d->table[row].cell[i]);
 		}
@@ -409,6 +410,8 @@ static void print_claims(FILE *f, const struct demo *d)
 			continue;
 		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
 			demo_verdict_names[c->verdict]);
+		if (*c->headline)
+			print_folded(f, "     ", c->headline);
 		if (c->verdict == CLAIM_NOT_MEASURED)
 			print_folded(f, "     ", c->reason);
 		print_folded(f, "     ", c->measured);
