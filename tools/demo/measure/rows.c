@@ -17,7 +17,7 @@
 #define WARM_UP_NS	 (400 * NS_PER_MS)
 #define WARM_UP_QUICK_NS (200 * NS_PER_MS)
 #define PATIENCE	 100 /* times 20 ms */
-#define TELL_MS		 1000
+#define TELL_MS		 5000
 
 /* All that is read at one moment. */
 struct moment {
