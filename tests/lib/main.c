@@ -88,6 +88,7 @@ int main(void)
 	srunner_add_suite(runner, dump_suite());
 	srunner_add_suite(runner, doctor_suite());
 	srunner_add_suite(runner, export_suite());
+	srunner_add_suite(runner, budget_suite());
 	srunner_add_suite(runner, packages_suite());
 	srunner_add_suite(runner, bench_suite());
 	srunner_run_all(runner, CK_NORMAL);

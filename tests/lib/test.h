@@ -49,6 +49,7 @@ Suite *top_suite(void);
 Suite *dump_suite(void);
 Suite *doctor_suite(void);
 Suite *export_suite(void);
+Suite *budget_suite(void);
 Suite *packages_suite(void);
 Suite *bench_suite(void);
 
