@@ -298,6 +298,7 @@ static bool relieve(struct urt__worker *w)
 		serve_ring(w);
 	if (atomic_load(&urt__rt.idle.len) && urt__proc_has_queue(p)) {
 		urt__proc_expose(w);
+		atomic_store(&p->overdue, true);
 		urt__wake_one();
 	}
 	return urt__proc_has_queue(p) || atomic_load(&urt__rt.global_len) ||

@@ -152,7 +152,8 @@ static bool look_again(const struct urt__worker *w)
 	    atomic_load(&urt__rt.preempted.len))
 		return true;
 	for (unsigned i = 0; urt__shared && i < urt__rt.nr_procs; i++)
-		if (urt__runq_len(&urt__rt.proc[i]->runq))
+		if (atomic_load(&urt__rt.proc[i]->overdue) &&
+		    urt__runq_len(&urt__rt.proc[i]->runq))
 			return true;
 	return false;
 }

@@ -57,6 +57,7 @@
 #define FRAME_LINES 7	   /* cache lines of frames fetched below the block */
 #define STREAK	    128u   /* runs of `next` in a row */
 #define ENTER_NS    100000 /* at least so often while there is work */
+#define WAIT_NS	    200000 /* a queue has waited: others may take of it */
 #define TRIM_EVERY  64u	   /* a deep call may have gone unseen */
 #define INDEX_BITS  21	   /* of urt_coro.number; above them the size class */
 
@@ -249,11 +250,9 @@ static void fresh_to_runq(struct urt__proc *p, unsigned n)
  * tree have the most below them. */
 static void fresh_share(struct urt__proc *p)
 {
-	if (p->fresh_len < 2 || !urt__shared ||
-	    !atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
-		return;
-	fresh_to_runq(p, p->fresh_len / 2);
-	urt__wake_hint();
+	if (p->fresh_len > 1 && urt__shared &&
+	    atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
+		fresh_to_runq(p, p->fresh_len / 2);
 }
 
 static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
@@ -497,10 +496,8 @@ static inline void ready(struct urt__worker *w, struct urt_coro *c)
 	}
 	old = p->next;
 	p->next = c;
-	if (old) {
+	if (old)
 		runq_put(p, old);
-		urt__wake_hint();
-	}
 }
 
 static URT__COLD void tell_ready(struct urt__worker *w, struct urt_coro *c)
@@ -531,7 +528,6 @@ void urt__ready(struct urt_coro *c)
 		ready(w, c);
 }
 
-/* From the loop there is no hint: it looks at what has come once, after. */
 static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 {
 	set_reason(c, URT__R_RUNNABLE);
@@ -544,8 +540,6 @@ static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 		return;
 	}
 	runq_put(w->proc, c);
-	if (w->current)
-		urt__wake_hint();
 }
 
 static URT__COLD void ready_last_told(struct urt__worker *w, struct urt_coro *c)
@@ -926,6 +920,37 @@ static void run_timers(struct urt__worker *w)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 }
 
+/*
+ * What one worker can do alone in time stays on it: a woken one comes late, the more so
+ * where other programs have the CPUs, and finds a cold cache. So others may take what
+ * is queued here, and one is woken for it, when the queue has not been empty for
+ * WAIT_NS; or when the monitor sees it waiting at two looks, or behind one coroutine.
+ */
+static void note_waiting(struct urt__worker *w)
+{
+	struct urt__proc *p = w->proc;
+	int64_t now_ns;
+
+	if (!urt__proc_has_queue(p)) {
+		p->waited_ns = 0;
+		if (urt__unlikely(atomic_load_explicit(&p->overdue,
+						       memory_order_relaxed)))
+			atomic_store_explicit(&p->overdue, false,
+					      memory_order_relaxed);
+		return;
+	}
+	if (!atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
+		return;
+	now_ns = urt__clock_ns();
+	if (!p->waited_ns)
+		p->waited_ns = now_ns;
+	if (now_ns - p->waited_ns < WAIT_NS)
+		return;
+	fresh_share(p);
+	atomic_store_explicit(&p->overdue, true, memory_order_relaxed);
+	urt__wake_hint();
+}
+
 /* Timers, ring, inbox and global queue, while there may be coroutines to run. The
  * processor may be gone after it. */
 static void look_round(struct urt__worker *w)
@@ -936,6 +961,8 @@ static void look_round(struct urt__worker *w)
 	urt__trace_look(w);
 	if (urt__unlikely(!p->probe_in--))
 		urt__probe_look(w);
+	if (urt__shared)
+		note_waiting(w);
 	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_relaxed)))
 		atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
@@ -974,7 +1001,8 @@ static struct urt_coro *steal(struct urt__worker *w)
 		struct urt_coro *probe;
 		uint32_t k;
 
-		if (p == w->proc)
+		if (p == w->proc ||
+		    !atomic_load_explicit(&p->overdue, memory_order_relaxed))
 			continue;
 		k = urt__runq_take(&p->runq, got, URT__ARRAY_LEN(got));
 		if (!k)
@@ -1066,12 +1094,10 @@ static struct urt_coro *find_work(struct urt__worker *w)
 			return NULL;
 		if (!c)
 			c = spin(w);
-		if (c) {
-			if (urt__runq_len(&w->proc->runq) ||
-			    atomic_load(&urt__rt.global_len))
-				urt__wake_hint();
+		if (c && atomic_load(&urt__rt.global_len))
+			urt__wake_hint();
+		if (c)
 			return c;
-		}
 		w->next_enter_ns = 0;
 		urt__idle_sleep(w);
 		if (!w->proc)

@@ -38,7 +38,9 @@ struct urt__proc {
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 	unsigned looks;	       /* by the loop for something to run */
 	int64_t hogged_ns;     /* when a preempted one last ran here */
-	int64_t waited_ns; /* since when work has waited here; 0: none did */
+	int64_t waited_ns;    /* since when work has waited here; 0: none did */
+	_Atomic bool overdue; /* ... for long: others may take it. Set by the
+	                          owner and the monitor, reset by the owner */
 
 	/* Coroutines that have never run: the newest goes first, so that a
 	 * tree of them is walked depth first and few stacks are in use. A

@@ -316,12 +316,32 @@ static bool all_asleep(void)
 	return true;
 }
 
+/* Queues that were not empty at the last look either, beside workers that sleep. */
+static void look_at_queues(void)
+{
+	static bool waited[URT__PROCS_MAX];
+
+	for (unsigned i = 0; i < urt__rt.nr_procs; i++) {
+		struct urt__proc *p = urt__rt.proc[i];
+		bool waits = urt__runq_len(&p->runq) &&
+			     atomic_load(&urt__rt.idle.len);
+
+		if (waits && waited[i]) {
+			atomic_store(&p->overdue, true);
+			urt__wake_one();
+		}
+		waited[i] = waits;
+	}
+}
+
 static void look_at_all(int64_t now_ns)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
 	for (unsigned i = 0; i < n; i++)
 		look_at(i, atomic_load(&urt__rt.worker[i]), now_ns);
+	if (urt__shared)
+		look_at_queues();
 	urt__spares_look(now_ns);
 	/* What came while nobody could be woken. */
 	if (atomic_load(&urt__rt.global_len) && atomic_load(&urt__rt.idle.len))
