@@ -109,7 +109,7 @@ START_TEST(hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them)
 }
 END_TEST
 
-static volatile unsigned long sink;
+static _Thread_local volatile unsigned long sink;
 
 static void compute_then_post(void *arg)
 {

@@ -1166,8 +1166,7 @@ static int slot_init(struct urt__worker *w)
 
 static void thread_is(struct urt__worker *w, int tid)
 {
-	w->tid = tid;
-	w->cpu_clock = (clockid_t)(~(unsigned)tid << 3 | 6); /* of CPU time */
+	atomic_store_explicit(&w->tid, tid, memory_order_relaxed);
 	__atomic_store_n(&w->stats->tid, tid, __ATOMIC_RELAXED);
 }
 

@@ -143,8 +143,7 @@ struct urt__worker {
 	struct urt__stats_slot *own_stats;
 
 	unsigned index;	      /* in urt__rt.worker */
-	int tid;	      /* of its thread; 0 before it runs */
-	clockid_t cpu_clock;  /* of its thread's CPU time */
+	_Atomic int tid;      /* of its thread; 0: it has none */
 	_Atomic bool preempt; /* the next signal should also preempt */
 	_Atomic bool stalled; /* ... and print a backtrace */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */

@@ -152,9 +152,12 @@ static bool is_blocked(const struct urt__worker *w)
 
 static int64_t cpu_time_ns(const struct urt__worker *w)
 {
+	clockid_t clock;
 	struct timespec ts;
 
-	if (clock_gettime(w->cpu_clock, &ts))
+	/* The clock of a thread's CPU time (clock_getcpuclockid(3)'s). */
+	clock = (clockid_t)(~(unsigned)atomic_load(&w->tid) << 3 | 6);
+	if (clock_gettime(clock, &ts))
 		return 0;
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
