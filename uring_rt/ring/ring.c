@@ -435,6 +435,12 @@ static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
 	return 0;
 }
 
+void urt__ring_arm(struct urt__ring *r)
+{
+	if (urt__unlikely(r->event_fd >= 0 && !r->event_armed))
+		arm_event(r);
+}
+
 void urt__ring_wait(struct urt__ring *r, int64_t timeout_ns)
 {
 	struct __kernel_timespec ts = {
@@ -446,8 +452,6 @@ void urt__ring_wait(struct urt__ring *r, int64_t timeout_ns)
 	};
 	bool wait = timeout_ns > 0;
 
-	if (urt__unlikely(r->event_fd >= 0 && !r->event_armed))
-		arm_event(r);
 	if (__atomic_load_n(r->sq_kflags, __ATOMIC_RELAXED) &
 	    IORING_SQ_CQ_OVERFLOW)
 		urt__count(r->stats, URT__STAT_OVERFLOWS);
@@ -513,6 +517,7 @@ void urt__ring_serve(struct urt__ring *r)
 
 unsigned urt__ring_enter(struct urt__ring *r, int64_t timeout_ns)
 {
+	urt__ring_arm(r);
 	urt__ring_wait(r, timeout_ns);
 	return urt__ring_reap(r);
 }

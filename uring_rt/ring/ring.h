@@ -93,8 +93,10 @@ static inline bool urt__ring_full(const struct urt__ring *r)
  */
 unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
 
-/* The same without calling done: for who must look round first. */
+/* The same without calling done: for who must look round first, or lets another
+ * thread reap meanwhile. After _arm: so that a kick is noticed. */
 void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
+void urt__ring_arm(struct urt__ring *);
 
 /* Hands over what is queued, as far as there is room; calls no done. */
 void urt__ring_submit(struct urt__ring *);

@@ -351,6 +351,7 @@ bool urt__kernel_end(struct urt__worker *w)
 
 void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 {
+	urt__ring_arm(&w->ring);
 	atomic_store_explicit(&w->word.where, URT__ASLEEP,
 			      memory_order_release);
 	urt__ring_wait(&w->ring, timeout_ns);
@@ -359,6 +360,7 @@ void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 
 bool urt__worker_submit(struct urt__worker *w)
 {
+	urt__ring_arm(&w->ring);
 	urt__kernel_begin(w);
 	urt__ring_wait(&w->ring, 0);
 	return urt__kernel_end(w);
