@@ -141,7 +141,6 @@ const struct x_fault x_faults[] = {
 	{ "post_against_sleep", X_RELAX, "urt__post",
 	  "atomic_fetch_add(&urt__rt.global_len" },
 	/* sched/handoff.c */
-	{ "handoff_against_enter", X_DROP, NULL, "membarrier(2)" },
 	{ "handoff_against_enter", X_DROP, "while_out",
 	  "atomic_fetch_or(&from->word.attention" },
 	{ "handoff_against_enter", X_RELAX, "urt__leave",
