@@ -26,12 +26,14 @@ enum event {
 	SYSCALLS,
 	SUBMITTED,
 	COMPLETED,
+	EXITS,
 	EVENTS
 };
 
 struct perf_counts {
 	int *fd[EVENTS];
 	unsigned n[EVENTS];
+	bool per_task; /* else per CPU, where no switch is missed */
 };
 
 static const struct {
@@ -47,6 +49,7 @@ static const struct {
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_submit_req",
 	  "io_uring/io_uring_submit_sqe" },
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_complete", NULL },
+	{ PERF_TYPE_TRACEPOINT, 0, "sched/sched_process_exit", NULL },
 };
 
 static long tracepoint_id(const char *name)
@@ -140,7 +143,7 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 		*p = calloc(1, sizeof(**p));
 	if (!*p)
 		err = -ENOMEM;
-	else if (at_exec)
+	else if ((*p)->per_task |= pid > 0, at_exec)
 		err = open_all(*p, pid, -1, true);
 	else if (pid)
 		err = open_threads(*p, pid);
@@ -177,6 +180,10 @@ static int64_t sum(const struct perf_counts *p, enum event e)
 void perf_read(const struct perf_counts *p, struct perf_totals *out)
 {
 	out->switches = sum(p, SWITCHES);
+	/* The event of a task is gone before its last switch. */
+	if (p->per_task)
+		out->switches =
+			sum(p, EXITS) < 0 ? -1 : out->switches + sum(p, EXITS);
 	out->migrations = sum(p, MIGRATIONS);
 	out->faults = sum(p, FAULTS);
 	out->syscalls = sum(p, SYSCALLS);

@@ -47,12 +47,22 @@ static bool by(const struct stat_result *r, const char *source)
 
 static double f_voluntary(const struct stat_result *r)
 {
-	return by(r, "bpf") ? SUM(voluntary) : r->nvcsw;
+	return SUM(voluntary);
 }
 
 static double f_involuntary(const struct stat_result *r)
 {
-	return by(r, "bpf") ? SUM(involuntary) : r->nivcsw;
+	return SUM(involuntary);
+}
+
+static double f_nvcsw(const struct stat_result *r)
+{
+	return r->nvcsw;
+}
+
+static double f_nivcsw(const struct stat_result *r)
+{
+	return r->nivcsw;
 }
 
 static double f_switches(const struct stat_result *r)
@@ -220,6 +230,8 @@ static const struct named {
 	{ "switches", f_switches, NOTHING, "" },
 	{ "voluntary", f_voluntary, NOTHING, "" },
 	{ "involuntary", f_involuntary, NOTHING, "" },
+	{ "kernel.voluntary", f_nvcsw, NOTHING, "" },
+	{ "kernel.involuntary", f_nivcsw, NOTHING, "" },
 	{ "switches.iou-wrk", f_iou_wrk, BPF, "" },
 	{ "switches.iou-sqp", f_iou_sqp, BPF, "" },
 	{ "cause.syscall", f_cause_syscall, BPF, "" },
@@ -388,9 +400,29 @@ const char *stat_why_no_user(const struct stat_result *r)
 			   : "no counters page: it does not run on uring_rt";
 }
 
+/*
+ * A figure means the same on each rung. The kernel's own counters, as wait4 and
+ * /proc tell them, lack each thread's last switch and what has ended before one
+ * looks; so they stand under names of their own ("kernel.voluntary").
+ */
+static const char *why_no_switches(const struct stat_result *r, bool sum)
+{
+	if (by(r, "bpf"))
+		return NULL;
+	if (sum && by(r, "perf"))
+		return r->perf.switches >= 0
+			       ? NULL
+			       : "perf events need tracefs for this: mount -t "
+				 "tracefs tracefs /sys/kernel/tracing";
+	return r->why_no_bpf;
+}
+
 static const char *why_not(const struct stat_result *r, const char *name,
 			   const struct named *f)
 {
+	if ((f->get == f_nvcsw || f->get == f_nivcsw) && r->options->all &&
+	    !by(r, "bpf"))
+		return "the kernel keeps them for each process";
 	if (!strcmp(name, "user-switches") && stat_why_no_user(r))
 		return stat_why_no_user(r);
 	if ((f->get == f_user || f->get == f_system || f->get == f_cpu) &&
@@ -399,10 +431,9 @@ static const char *why_not(const struct stat_result *r, const char *name,
 	if (f->get == f_enters || f->get == f_syscalls_32 ||
 	    f->get == f_inline || f->get == f_polled || f->get == f_punted)
 		return lacks_detail(r, f->needs);
-	if ((f->get == f_voluntary || f->get == f_involuntary ||
-	     f->get == f_mismatch) &&
-	    !by(r, "bpf") && r->options->all)
-		return r->why_no_bpf;
+	if (f->get == f_voluntary || f->get == f_involuntary ||
+	    f->get == f_mismatch || f->get == f_switches)
+		return why_no_switches(r, f->get == f_switches);
 	return lacks(r, f->needs);
 }
 
@@ -517,8 +548,7 @@ const char *stat_figure_rung(const struct stat_result *r, const char *name)
 		return "clock";
 	if (f && !strcmp(f->unit, "ns"))
 		return r->options->command ? "rusage" : "proc";
-	if (f && !by(r, "bpf") &&
-	    (f->get == f_voluntary || f->get == f_involuntary))
+	if (f && !by(r, "bpf") && (f->get == f_nvcsw || f->get == f_nivcsw))
 		return r->options->pids ? "proc" : "rusage";
 	if (by(r, "proc"))
 		return r->options->pids ? "proc" : "rusage";

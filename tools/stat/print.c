@@ -157,6 +157,11 @@ static void print_switches(FILE *f, const struct stat_result *r)
 	figure(f, r, 0, "switches", "kernel switches");
 	figure(f, r, 1, "voluntary", "voluntary");
 	figure(f, r, 1, "involuntary", "involuntary");
+	if (!bpf) {
+		figure(f, r, 0, "kernel.voluntary",
+		       "voluntary, by the kernel, without last switches");
+		figure(f, r, 0, "kernel.involuntary", "involuntary, likewise");
+	}
 	for (int i = 1; i < URT_CLASSES; i++)
 		others |= counts_switches(&r->counts, i) > 0;
 	for (int i = 0; i < URT_CLASSES && others; i++)
