@@ -72,6 +72,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #include "urt_ns.h"
 #include "urt_track.h"
+#include "urt_by.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT	 0x0002
@@ -173,9 +174,13 @@ static __always_inline void runs(struct task_struct *t)
 	th = want_threads ? thread_at(st->thread) : 0;
 	if (th)
 		th->in_ns = now;
-	if (!want_times || !st->out_ns)
+	if (!st->out_ns)
 		return;
 	ns = now - st->out_ns;
+	if (by)
+		by_add(st->by_row, URT_BY_OFF_CPU, 0, ns);
+	if (!want_times)
+		return;
 	log = log_of(ns);
 	if (log < URT_TIME_LOGS)
 		c->off_cpu[log]++;
@@ -262,7 +267,13 @@ static __always_inline void leaves(void *ctx, struct task_struct *t,
 	cause = cause_of(ctx, t, class, at, voluntary);
 	if (cause < URT_CAUSES)
 		c->cause[cause]++;
-	if (want_times || want_threads)
+	if (by) {
+		u64 now = bpf_ktime_get_ns();
+
+		by_switch(t, st, at, cause, voluntary,
+			  st->in_ns ? now - st->in_ns : 0);
+	}
+	if (want_times || want_threads || by)
 		ran(st, c, bpf_ktime_get_ns());
 	if (want_threads) {
 		struct urt_thread *th = thread_at(st->thread);
@@ -295,7 +306,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 				__sync_fetch_and_add(&lost, 1);
 		}
 	}
-	if (want_times || want_threads)
+	if (want_times || want_threads || by)
 		runs(next);
 	return 0;
 }
@@ -317,6 +328,12 @@ int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 		c->made_32[nr & (URT_SYSCALLS_32 - 1)]++;
 	else
 		c->made[nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER]++;
+	if (by && is_32_bit(t))
+		by_syscall(t, st, nr & (URT_SYSCALLS_32 - 1),
+			   URT_BY_SYSCALL_32);
+	else if (by)
+		by_syscall(t, st, nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
+			   URT_BY_SYSCALL);
 	if (want_threads) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -387,6 +404,8 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	struct urt_task *st = task_find(p);
 	u64 nr = nr_execve;
 
+	if (st)
+		st->by_own = 0; /* its name is another one */
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -402,8 +421,11 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	st = task_find(p);
 	if (st)
 		st->in_ns = bpf_ktime_get_ns();
-	if (nr < URT_SYSCALLS)
+	if (nr < URT_SYSCALLS) {
 		c->made[nr]++;
+		if (by)
+			by_syscall(p, st, nr, URT_BY_SYSCALL);
+	}
 	return 0;
 }
 

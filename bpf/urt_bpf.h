@@ -80,6 +80,69 @@ struct urt_task {
 	__u32 thread;	     /* its slot of struct urt_thread; 0: none */
 	__u16 fresh;	     /* found running: the first growth is not ours */
 	__u16 command;	     /* of a process that the tool was given */
+	__u32 by_row;	     /* of its last switch */
+	__u32 by_own;	     /* by thread or name: its row; 0: not known yet */
+};
+
+#define URT_BY_HEAD 64 /* bytes of a record that are read at once */
+
+/* One CPU's last row by context: the same bytes are the same row. */
+struct urt_by_last {
+	__u64 record[URT_BY_HEAD / 8];
+	__u32 key, row;
+};
+
+/* ---- the same by rows (urt_by.h) ---- */
+
+enum urt_by {
+	URT_BY_NOTHING,
+	URT_BY_THREAD,
+	URT_BY_COMM,
+	URT_BY_CGROUP,
+	URT_BY_CONTEXT,
+};
+
+/* Rows that have no key; the others are numbered from URT_BY_FIRST_ROW. */
+enum urt_by_row {
+	URT_BY_ROW_OTHER,  /* there was no room for theirs */
+	URT_BY_ROW_NONE,   /* no context */
+	URT_BY_ROW_SHARED, /* serves many requests at once */
+	URT_BY_ROW_KERNEL, /* threads of the kernel's */
+	URT_BY_FIRST_ROW,
+};
+
+#define URT_BY_ROWS   4096
+#define URT_BY_COUNTS 65536
+#define URT_BY_TEXT   64
+
+struct urt_by_key {
+	char text[URT_BY_TEXT]; /* a value, or a thread's name */
+	__u64 number;		/* a PID, or a cgroup's id */
+};
+
+enum urt_by_what {
+	URT_BY_VOLUNTARY,   /* switches, by enum urt_cause */
+	URT_BY_INVOLUNTARY, /* likewise */
+	URT_BY_SYSCALL,	    /* by number */
+	URT_BY_SYSCALL_32,
+	URT_BY_SUBMITTED, /* io_uring requests by opcode */
+	URT_BY_ON_CPU,	  /* ns */
+	URT_BY_OFF_CPU,	  /* ns, from a switch of the row to the next run */
+};
+
+struct urt_by_count {
+	__u32 row;
+	__u16 what; /* enum urt_by_what */
+	__u16 nr;
+};
+
+/* Where a process shows the contexts of its threads. */
+struct urt_by_where {
+	__s64 offset;  /* of the pointer: from the thread pointer, or, if */
+	__u64 module;  /* ... not 0, in this module's thread-local block */
+	__u32 key;     /* the attribute that makes rows */
+	__u32 runtime; /* on uring_rt: the rest is set; outside.h */
+	__u16 op_coro, block_op, block_cancel_op, block_context;
 };
 
 enum urt_thread_state {

@@ -4,8 +4,13 @@
 #define URT_URING_H
 
 /* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
+struct io_cqe___urt {
+	u64 user_data;
+} __attribute__((preserve_access_index));
+
 struct io_kiocb___urt {
 	u8 opcode;
+	struct io_cqe___urt cqe;
 } __attribute__((preserve_access_index));
 
 /*
@@ -50,6 +55,10 @@ static __always_inline int submitted(void *req)
 	op = opcode_of(req);
 	if (op < URT_URING_OPS)
 		c->submitted[op]++;
+	if (by && op < URT_URING_OPS)
+		by_submit(st, op,
+			  BPF_CORE_READ((struct io_kiocb___urt *)req,
+					cqe.user_data));
 	th = own_counts(st);
 	if (th)
 		th->submitted++;

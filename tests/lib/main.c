@@ -79,6 +79,7 @@ int main(void)
 	srunner_add_suite(runner, load_suite());
 	srunner_add_suite(runner, demo_suite());
 	srunner_add_suite(runner, stat_suite());
+	srunner_add_suite(runner, by_suite());
 	srunner_add_suite(runner, stat_options_suite());
 	srunner_add_suite(runner, measure_suite());
 	srunner_add_suite(runner, record_suite());

@@ -40,6 +40,7 @@ Suite *conformance_suite(void);
 Suite *load_suite(void);
 Suite *demo_suite(void);
 Suite *stat_suite(void);
+Suite *by_suite(void);
 Suite *stat_options_suite(void);
 Suite *measure_suite(void);
 Suite *record_suite(void);

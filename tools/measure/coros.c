@@ -95,7 +95,7 @@ static bool fits(const struct urt__outside *o)
 /* The part of the page's header that is for us, from a copy of its beginning. */
 static bool take_page(int fd, void *arg)
 {
-	struct coros *c = arg;
+	struct urt__outside *o = arg;
 	struct urt__stats_page head;
 	struct page_map map;
 	size_t at;
@@ -107,21 +107,28 @@ static bool take_page(int fd, void *arg)
 		memcpy(&head, map.at, sizeof(head));
 		at = urt__stats_outside_at(head.counters);
 		if (head.magic == URT__STATS_MAGIC && head.counters < 1024 &&
-		    at + sizeof(c->o) <= head.header_size &&
-		    at + sizeof(c->o) <= map.size) {
-			memcpy(&c->o, (char *)map.at + at, sizeof(c->o));
-			good = c->o.version == URT__OUTSIDE_VERSION &&
-			       c->o.size >= sizeof(c->o) && fits(&c->o);
+		    at + sizeof(*o) <= head.header_size &&
+		    at + sizeof(*o) <= map.size) {
+			memcpy(o, (char *)map.at + at, sizeof(*o));
+			good = o->version == URT__OUTSIDE_VERSION &&
+			       o->size >= sizeof(*o) && fits(o);
 		}
 	}
 	page_unmap(&map);
 	if (!good)
-		c->o.version = 0;
+		o->version = 0;
 	for (unsigned i = 0; i < URT__OUTSIDE_REASONS; i++) {
-		c->o.reason[i][URT__OUTSIDE_REASON_LEN - 1] = '\0';
-		text_clean(c->o.reason[i]);
+		o->reason[i][URT__OUTSIDE_REASON_LEN - 1] = '\0';
+		text_clean(o->reason[i]);
 	}
 	return good;
+}
+
+bool coros_outside(pid_t pid, struct urt__outside *o)
+{
+	o->version = 0;
+	pages_each(pid, URT__STATS_NAME, take_page, o, NULL);
+	return o->version;
 }
 
 struct coros *coros_open(pid_t pid, char *why, size_t size)
@@ -133,7 +140,7 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 		return NULL;
 	c->pid = pid;
 	c->reading = calloc(CHUNK, sizeof(*c->reading));
-	pages_each(pid, URT__STATS_NAME, take_page, c, &bad);
+	pages_each(pid, URT__STATS_NAME, take_page, &c->o, &bad);
 	if (!c->o.version)
 		snprintf(why, size,
 			 "process %d runs no coroutines of uring_rt, or of a "

@@ -38,6 +38,10 @@ struct coro_seen {
 };
 
 struct coros;
+struct urt__outside;
+
+/* What the program says of how it is read, checked; false: nothing. */
+bool coros_outside(pid_t, struct urt__outside *);
 
 /* NULL: it cannot be, and why says so in a line. */
 struct coros *coros_open(pid_t, char *why, size_t size);

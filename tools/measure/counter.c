@@ -156,6 +156,11 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
 	bpf->rodata->want_threads = o->threads;
+	bpf->rodata->by = o->by;
+	if (!o->by) {
+		bpf_map__set_max_entries(bpf->maps.by_rows, 1);
+		bpf_map__set_max_entries(bpf->maps.by_counts, 1);
+	}
 	c->max_threads = o->threads ? o->threads + 2 : 2;
 	bpf->rodata->max_threads = c->max_threads;
 	find_fault_code(bpf);
@@ -251,12 +256,18 @@ static void unmap(struct mapped *m)
 		munmap(m->base, m->size);
 }
 
+void counter_stop(struct counter *c)
+{
+	for (unsigned i = 0; i < c->nr_links; i++)
+		bpf_link__destroy(c->link[i]);
+	c->nr_links = 0;
+}
+
 void counter_close(struct counter *c)
 {
 	if (!c)
 		return;
-	for (unsigned i = 0; i < c->nr_links; i++)
-		bpf_link__destroy(c->link[i]);
+	counter_stop(c);
 	bpf_link__destroy(c->open_link);
 	unmap(&c->counts);
 	unmap(&c->calls);
@@ -398,6 +409,52 @@ struct urt_thread *counter_threads(struct counter *c, unsigned *n)
 {
 	*n = c->max_threads;
 	return c->max_threads > 2 ? c->threads.base : NULL;
+}
+
+int counter_by_where(struct counter *c, pid_t pid, const struct urt_by_where *w)
+{
+	uint32_t tgid = pid;
+
+	if (bpf_map_update_elem(bpf_map__fd(c->bpf->maps.by_where), &tgid, w,
+				BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+/* The key of a row, by looking at all. There are few. */
+static const struct urt_by_key *key_of(int map, uint32_t row,
+				       struct urt_by_key *key)
+{
+	struct urt_by_key *last = NULL;
+	uint32_t found;
+
+	while (!bpf_map_get_next_key(map, last, key)) {
+		last = key;
+		if (!bpf_map_lookup_elem(map, key, &found) && found == row)
+			return key;
+	}
+	return NULL;
+}
+
+void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
+{
+	int map = bpf_map__fd(c->bpf->maps.by_counts);
+	int rows = bpf_map__fd(c->bpf->maps.by_rows);
+	uint64_t *of_cpu = calloc(c->nr_cpus, sizeof(*of_cpu));
+	struct urt_by_count count, *last = NULL;
+	struct urt_by_key key;
+
+	while (of_cpu && !bpf_map_get_next_key(map, last, &count)) {
+		uint64_t n = 0;
+
+		last = &count;
+		if (bpf_map_lookup_elem(map, &count, of_cpu))
+			continue;
+		for (int i = 0; i < c->nr_cpus; i++)
+			n += of_cpu[i];
+		f(count.row, key_of(rows, count.row, &key), &count, n, arg);
+	}
+	free(of_cpu);
 }
 
 void counts_add(struct counts *a, const struct counts *b)

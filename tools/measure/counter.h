@@ -20,7 +20,12 @@ struct counter_options {
 	bool no_syscalls; /* spares all tasks the kernel's traced entry */
 	bool times;	  /* histograms of times on and off the CPU */
 	unsigned threads; /* room for counts by thread; 0: none wanted */
+	enum urt_by by;	  /* also by rows of this */
 };
+
+/* One count of a row. key: NULL: one of those that have none. */
+typedef void counter_by_fn(uint32_t row, const struct urt_by_key *key,
+			   const struct urt_by_count *, uint64_t n, void *arg);
 
 /* All that has been counted so far; two of them give a difference. */
 struct counts {
@@ -60,6 +65,13 @@ bool counter_open_times(struct counter *, struct urt_open_times *);
 /* The threads that were seen: n slots, of which slot 0 is those that found
  * none, in shared memory: they change as one reads. NULL: not wanted. */
 struct urt_thread *counter_threads(struct counter *, unsigned *n);
+
+/* No more is counted from here on: all that is read then belongs together. */
+void counter_stop(struct counter *);
+
+/* By rows: where the contexts of a process are; and all counts so far. */
+int counter_by_where(struct counter *, pid_t, const struct urt_by_where *);
+void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 
 /* False: this kernel has no io_uring, or not its tracepoints. */
 bool counter_has_uring(const struct counter *);

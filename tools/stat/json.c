@@ -309,6 +309,10 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 		json_string(j, "times", "not wanted (--times)");
 	else
 		reason(&x, "times", "on-cpu.mean");
+	if (!r->by)
+		json_string(j, "by",
+			    r->options->by ? r->why_no_bpf
+					   : "not wanted (--by)");
 	if (!r->thread)
 		json_string(j, "thread_list",
 			    r->options->per_thread && !by_bpf(r)
@@ -385,6 +389,10 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	if (interval)
 		json_int(&j, "interval_start_ns", r->start_ns);
 	json_thread_list(&j, r);
+	if (r->by)
+		stat_by_json(&j, r->by);
+	else
+		json_null(&j, "by");
 	json_unavailable(&j, r);
 	json_end_object(&j);
 }

@@ -439,6 +439,8 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	} else if (r->options->times) {
 		figure(f, r, 0, "on-cpu.mean", "times");
 	}
+	if (r->by)
+		stat_by_print(f, r->by);
 	print_threads(f, r);
 	print_left(f, r);
 	fprintf(f, "\n%16.6f  s elapsed\n", r->wall_ns / 1e9);

@@ -32,6 +32,8 @@ void session_enable(struct session *s)
 	if (s->enabled)
 		return;
 	session_look(s, &s->base);
+	if (s->o->by) /* rows count from the first event on */
+		memset(&s->base.counts, 0, sizeof(s->base.counts));
 	s->last = s->base;
 	s->enabled = true;
 	if (s->was_enabled || !s->counter)
@@ -140,6 +142,9 @@ static void set_times(struct session *s)
 	s->delay_at = o->delay_ns > 0 ? now + o->delay_ns : SESSION_NEVER;
 	s->look_at =
 		(!s->counter && o->pids) || o->cgroup ? now : SESSION_NEVER;
+	s->by_at = SESSION_NEVER;
+	if (s->counter && o->by == URT_BY_CONTEXT)
+		session_find_contexts(s);
 	session_cost_toggle(s, now);
 	if (!o->delay_ns)
 		session_enable(s);
@@ -242,6 +247,8 @@ static void finish(struct session *s)
 		s->child_ended && !s->o->pids && !s->o->all && !s->o->cgroup;
 
 	wait_for_last_switches(s);
+	if (s->o->by && s->counter) /* totals and rows of one moment */
+		counter_stop(s->counter);
 	session_look(s, &now);
 	if (s->o->interval_ns)
 		session_tell_interval(s);
@@ -254,6 +261,10 @@ static void finish(struct session *s)
 				   : s->o->cgroup ? "the cgroup has no cpu.stat"
 						  : "the process has ended";
 	child_figures(s);
+	if (s->o->by && s->counter)
+		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key);
+	if (s->o->by == URT_BY_CONTEXT && !s->by_found && !s->by_child_found)
+		fail("--by context: %s", s->by_why);
 	thread_figures(s);
 	cost_read(s);
 }
@@ -330,5 +341,6 @@ int stat_measure(const struct stat_options *o, struct stat_result *r,
 void stat_result_free(struct stat_result *r)
 {
 	free(r->thread);
+	stat_by_free(r->by);
 	r->thread = NULL;
 }

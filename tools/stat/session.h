@@ -53,6 +53,12 @@ struct session {
 	uint64_t proc_nvcsw[STAT_PIDS_MAX]; /* when last seen */
 	uint64_t proc_nivcsw[STAT_PIDS_MAX];
 	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
+	/* --by context: processes whose contexts were found (bit n: pid[n]; the
+	 * last: the command); when to look again; why the last was not. */
+	uint64_t by_found;
+	bool by_child_found;
+	int64_t by_at;
+	char by_key[72], by_why[256];
 	bool costing;	     /* the kernel measures the cost now */
 	int64_t cost_since;  /* ... since */
 	uint64_t runs0, ns0; /* when we began */
@@ -100,5 +106,7 @@ void session_find_pages(struct session *);
 /* 0 or the exit code. */
 int session_start_command(struct session *);
 int session_pidfd_open(pid_t pid);
+/* --by context: looks for the processes whose contexts are not found yet. */
+void session_find_contexts(struct session *);
 
 #endif

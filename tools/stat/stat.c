@@ -43,6 +43,9 @@ static const char usage_text[] =
 	"      --ops-from FIGURE  ... for as many as a figure says, or\n"
 	"                         file:PATH, whose first line is the number\n"
 	"      --per-thread       also by thread\n"
+	"      --by WHAT          also by rows of thread, comm, cgroup, context or\n"
+	"                         context:KEY (of programs that announce contexts\n"
+	"                         of threads, as uring_rt does; default http.route)\n"
 	"      --times            histograms of times on and off the CPU\n"
 	"      --assert EXPR      exit status 3 if it does not hold; several\n"
 	"                         ('switches/op < 0.1', 'off-cpu.p99 < 20ms')\n"
@@ -84,6 +87,7 @@ enum {
 	OPT_CONTROL,
 	OPT_PER_THREAD,
 	OPT_TIMES,
+	OPT_BY,
 	OPT_ASSERT,
 	OPT_COST,
 	OPT_LIST,
@@ -104,6 +108,7 @@ static const struct option long_options[] = {
 	{ "ops-from", required_argument, NULL, OPT_OPS_FROM },
 	{ "per-thread", no_argument, NULL, OPT_PER_THREAD },
 	{ "times", no_argument, NULL, OPT_TIMES },
+	{ "by", required_argument, NULL, OPT_BY },
 	{ "assert", required_argument, NULL, OPT_ASSERT },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "user", required_argument, NULL, OPT_USER },
@@ -250,6 +255,8 @@ static bool option(struct stat_options *o, int opt, char *arg)
 		return parse_ops_from(arg, o);
 	case OPT_PER_THREAD:
 		return o->per_thread = true;
+	case OPT_BY:
+		return stat_by_parse(arg, &o->by, &o->by_key);
 	case OPT_TIMES:
 		return o->times = true;
 	case OPT_ASSERT:
@@ -296,6 +303,13 @@ static const char *contradiction(const struct stat_options *o)
 		return "give one of --ops and --ops-from";
 	if (o->wait_all && (!o->command || targets || o->no_bpf))
 		return "--wait-all takes a command alone, and needs BPF";
+	if (o->by && o->no_bpf)
+		return "--by needs BPF";
+	if (o->by && (o->repeat > 1 || o->interval_ns || o->delay_ns ||
+		      o->control_fd >= 0 || o->format == STAT_CSV))
+		return "--by takes neither -r, -I, -D, --control nor -x";
+	if (o->by == URT_BY_CONTEXT && !o->pids && (o->all || o->cgroup))
+		return "--by context takes -p or a command: give the processes";
 	if (o->per_thread && o->no_bpf)
 		return "--per-thread needs BPF";
 	return NULL;

@@ -139,6 +139,8 @@ static void on_time(struct session *s, int64_t now)
 		s->timeout_at = SESSION_NEVER;
 		ask_to_end(s);
 	}
+	if (now >= s->by_at)
+		session_find_contexts(s);
 	if (now >= s->look_at) {
 		s->look_at = now + LOOK_NS;
 		look_around(s);
@@ -147,8 +149,8 @@ static void on_time(struct session *s, int64_t now)
 
 static int64_t earliest(const struct session *s)
 {
-	int64_t at[] = { s->interval_at, s->delay_at, s->timeout_at, s->cost_at,
-			 s->look_at };
+	int64_t at[] = { s->interval_at, s->delay_at, s->timeout_at,
+			 s->cost_at,	 s->look_at,  s->by_at };
 	int64_t first = SESSION_NEVER;
 
 	for (unsigned i = 0; i < ARRAY_LEN(at); i++)

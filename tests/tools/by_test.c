@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt stat --by`: rows add up to the totals, and contexts are charged with what
+ * they are known to have done, by a program that counts itself.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#undef errno
+
+/* The sum of "name":N over all rows, which come behind "by":. */
+static long long sum(const char *name)
+{
+	const char *p = strstr(text, "\"by\":{");
+	char key[64];
+	long long n = 0;
+
+	ck_assert_msg(p != NULL, "no rows: %s", text);
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	while ((p = strstr(p + 1, key)))
+		n += atoll(p + strlen(key));
+	return n;
+}
+
+/* The number "name" of the row, in the part of it that `in` begins. */
+static long long of_row(const char *row, const char *in, const char *name)
+{
+	const char *p = strstr(text, "\"by\":{"), *end;
+	char key[80];
+
+	snprintf(key, sizeof(key), "{\"name\":\"%s\"", row);
+	p = p ? strstr(p, key) : NULL;
+	if (!p)
+		return -1;
+	end = strstr(p + 1, "{\"name\":");
+	snprintf(key, sizeof(key), "\"%s\":{", in);
+	p = strstr(p, key);
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	p = p ? strstr(p, key) : NULL;
+	return p && (!end || p < end) ? atoll(p + strlen(key)) : 0;
+}
+
+static void adds_up(void)
+{
+	ck_assert_int_eq(sum("switches"), number("switches", "total"));
+	ck_assert_int_eq(sum("syscalls"), number("syscalls", "total"));
+	ck_assert_int_eq(sum("io_uring"), number("io_uring", "submitted"));
+	ck_assert_int_eq(number(NULL, "drops"), 0);
+}
+
+START_TEST(rows_add_up_to_the_totals)
+{
+	static const char *const by[] = { "thread", "comm", "cgroup",
+					  "context" };
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt stat --json --by %s -- sh -c 'examples/sieve 500 "
+		   ">/dev/null; ls / | wc -l' 2>&1 >/dev/null",
+		   by[_i]),
+		0);
+	adds_up();
+}
+END_TEST
+
+/* ---- what each route is known to do ---- */
+
+static int zero, ready_fd, go_fd;
+
+static void calls(int n)
+{
+	while (n--)
+		syscall(SYS_getppid);
+}
+
+static void reads(int n)
+{
+	char c[8];
+
+	while (n--)
+		ck_assert_int_eq(urt_read(zero, c, sizeof(c), URT_NEVER), 8);
+}
+
+static void set_route(const char *route)
+{
+	struct urt_context ctx = { .span_id = { 1 }, .trace_id = { 1 } };
+
+	/* Behind another attribute, so that the key has to be looked for. */
+	urt_context_add(&ctx, urt_context_key("user"), "somebody");
+	urt_context_add(&ctx, urt_context_key("http.route"), route);
+	ck_assert_int_eq(urt_context_set(&ctx), 0);
+}
+
+static void helper(void *arg)
+{
+	reads(5);
+	calls(7);
+}
+
+static void route_a(void *arg)
+{
+	set_route("/a");
+	for (int i = 0; i < 20; i++) {
+		reads(2);
+		calls(10);
+		urt_yield();
+	}
+	urt_join(urt_spawn(helper, NULL)); /* works for /a, too */
+	urt_context_set(NULL);
+}
+
+static void route_b(void *arg)
+{
+	set_route("/b");
+	for (int i = 0; i < 30; i++) {
+		calls(10);
+		urt_sleep(10000);
+		reads(1);
+	}
+	set_route("/b/more");
+	calls(1);
+}
+
+static void no_route(void *arg)
+{
+	reads(3);
+	calls(100);
+}
+
+static void routes(void *arg)
+{
+	struct urt_coro *c[30];
+	char go;
+
+	set_route("/a"); /* announces the keys */
+	urt_context_set(NULL);
+	ck_assert_int_eq(write(ready_fd, "", 1), 1);
+	ck_assert_int_eq(read(go_fd, &go, 1), 1);
+	for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+		c[i] = urt_spawn(i % 3 == 0   ? route_a
+				 : i % 3 == 1 ? route_b
+					      : no_route,
+				 NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+		urt_join(c[i]);
+}
+
+/* It goes on when the command of `urt stat` writes to the FIFO. */
+static pid_t start(unsigned workers, const char *fifo)
+{
+	struct urt_options o = { .workers = workers };
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ready_fd = fds[1];
+		go_fd = open(fifo, O_RDWR | O_CLOEXEC);
+		zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+		_exit(urt_run_with(routes, NULL, &o) ? 1 : 0);
+	}
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	close(fds[0]);
+	close(fds[1]);
+	return pid;
+}
+
+START_TEST(contexts_are_charged_with_what_they_did)
+{
+	unsigned workers = 1 + _i;
+	char fifo[64];
+	int status;
+	pid_t pid;
+
+	NEED_BPF();
+	snprintf(fifo, sizeof(fifo), "/tmp/urt-by.%d", getpid());
+	ck_assert_int_eq(sh("mkfifo %s", fifo), 0);
+	pid = start(workers, fifo);
+	ck_assert_int_eq(
+		sh("./urt stat --json --by context -p %d -- sh -c 'echo >%s; "
+		   "while kill -0 %d && ! grep -q ^State:.Z /proc/%d/status; "
+		   "do sleep 0.02; done' 2>&1",
+		   pid, fifo, pid, pid),
+		0);
+	unlink(fifo);
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	adds_up();
+	ck_assert_int_eq(of_row("/a", "syscalls_by_name", "getppid"),
+			 10 * (20 * 10 + 7));
+	ck_assert_int_eq(of_row("/a", "io_uring_by_opcode", "READ"),
+			 10 * (20 * 2 + 5));
+	ck_assert_int_eq(of_row("/b", "syscalls_by_name", "getppid"),
+			 10 * 30 * 10);
+	ck_assert_int_eq(of_row("/b", "io_uring_by_opcode", "READ"), 10 * 30);
+	ck_assert_int_eq(of_row("/b/more", "syscalls_by_name", "getppid"), 10);
+	ck_assert_int_eq(of_row("none", "syscalls_by_name", "getppid"),
+			 10 * 100);
+	ck_assert_int_eq(of_row("none", "io_uring_by_opcode", "READ"), 10 * 3);
+	/* A call that is everybody's is nobody's. */
+	ck_assert_int_gt(of_row("shared", "syscalls_by_name", "io_uring_enter"),
+			 0);
+	ck_assert_int_eq(of_row("/a", "syscalls_by_name", "io_uring_enter"), 0);
+}
+END_TEST
+
+START_TEST(by_says_what_it_cannot)
+{
+	NEED_BPF();
+	refuses("./urt stat --by route -- true", "is none of thread, comm");
+	refuses("./urt stat --by comm -r 2 -- true", "--by takes neither");
+	refuses("./urt stat --by context -a -- true", "takes -p or a command");
+	ck_assert_int_eq(sh("./urt stat --by context -- true 2>&1"), 0);
+	ck_assert_msg(strstr(text, "announces no contexts") != NULL, "%s",
+		      text);
+}
+END_TEST
+
+Suite *by_suite(void)
+{
+	Suite *s = suite_create("by");
+	TCase *t = tcase_create("rows");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
+	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
+	tcase_add_test(t, by_says_what_it_cannot);
+	suite_add_tcase(s, t);
+	return s;
+}

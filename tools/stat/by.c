@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt stat --by: the rows, put together from the counts that the BPF programs
+ * keep by row (bpf/urt_by.h), and their printing. Each event is in one row, so
+ * the rows add up to the totals.
+ *
+ * Calls and switches that serve many requests at once are in the row "shared".
+ * Next to a context's own figures stands its share of them by requests that it
+ * submitted: a share, not a measurement.
+ */
+#define _GNU_SOURCE
+#include "by.h"
+#include "../lib/text.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const by_names[] = { "", "thread", "comm", "cgroup",
+					"context" };
+static const char *const fixed_rows[] = { "other", "none", "shared",
+					  "kernel threads" };
+
+bool stat_by_parse(const char *text, enum urt_by *by, const char **key)
+{
+	const char *colon = strchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : strlen(text);
+
+	for (unsigned i = 1; i < ARRAY_LEN(by_names); i++)
+		if (strlen(by_names[i]) == n &&
+		    !strncmp(by_names[i], text, n) &&
+		    (!colon || i == URT_BY_CONTEXT)) {
+			*by = i;
+			*key = colon && colon[1] ? colon + 1 : NULL;
+			return true;
+		}
+	fail("--by: \"%s\" is none of thread, comm, cgroup, context, "
+	     "context:KEY",
+	     text);
+	return false;
+}
+
+/* ---- names ---- */
+
+/* The directory below the mount whose number is id. */
+static bool cgroup_path(char *path, size_t size, uint64_t id, unsigned depth)
+{
+	size_t len = strlen(path);
+	struct dirent *e;
+	struct stat st;
+	bool found = false;
+	DIR *d;
+
+	if (!stat(path, &st) && st.st_ino == id)
+		return true;
+	d = depth < 16 ? opendir(path) : NULL;
+	while (d && !found && (e = readdir(d))) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
+		    len + strlen(e->d_name) + 2 > size)
+			continue;
+		sprintf(path + len, "/%s", e->d_name);
+		found = cgroup_path(path, size, id, depth + 1);
+		if (!found)
+			path[len] = '\0';
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static void name_row(struct stat_row *r, const struct stat_by *t,
+		     const struct urt_by_key *key)
+{
+	char text[URT_BY_TEXT + 1] = "", path[1024] = "/sys/fs/cgroup";
+
+	if (r->row < URT_BY_FIRST_ROW) {
+		snprintf(r->name, sizeof(r->name), "%s", fixed_rows[r->row]);
+		return;
+	}
+	if (!key)
+		return;
+	memcpy(text, key->text, URT_BY_TEXT);
+	text_clean(text);
+	if (t->by == URT_BY_THREAD)
+		snprintf(r->name, sizeof(r->name), "%s (%" PRIu64 ")", text,
+			 (uint64_t)key->number);
+	else if (t->by == URT_BY_CONTEXT && !*text)
+		snprintf(r->name, sizeof(r->name), "without %s", t->key);
+	else if (t->by != URT_BY_CGROUP)
+		snprintf(r->name, sizeof(r->name), "%s", text);
+	else if (cgroup_path(path, sizeof(path), key->number, 0))
+		snprintf(r->name, sizeof(r->name), "%.90s",
+			 path[14] ? path + 14 : "/");
+	else
+		snprintf(r->name, sizeof(r->name), "cgroup %" PRIu64,
+			 (uint64_t)key->number);
+}
+
+/* ---- putting together ---- */
+
+static struct stat_row *row_of(struct stat_by *t, uint32_t row,
+			       const struct urt_by_key *key)
+{
+	struct stat_row *r;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->row[i]->row == row)
+			return t->row[i];
+	r = t->n < STAT_BY_ROWS_MAX ? calloc(1, sizeof(*r)) : NULL;
+	if (!r)
+		return NULL;
+	r->row = row;
+	name_row(r, t, key);
+	return t->row[t->n++] = r;
+}
+
+static void take(uint32_t row, const struct urt_by_key *key,
+		 const struct urt_by_count *c, uint64_t n, void *arg)
+{
+	struct stat_row *r = row_of(arg, row, key);
+
+	if (!r)
+		return;
+	if (c->what <= URT_BY_INVOLUNTARY && c->nr < URT_CAUSES) {
+		r->cause[c->what == URT_BY_VOLUNTARY][c->nr] += n;
+		r->switches += n;
+	} else if (c->what == URT_BY_SYSCALL && c->nr < URT_SYSCALL_SLOTS) {
+		r->made[c->nr] += n;
+		r->syscalls += n;
+	} else if (c->what == URT_BY_SYSCALL_32) {
+		r->made_32 += n;
+		r->syscalls += n;
+	} else if (c->what == URT_BY_SUBMITTED && c->nr < URT_URING_OPS) {
+		r->submitted[c->nr] += n;
+		r->requests += n;
+	} else if (c->what == URT_BY_ON_CPU) {
+		r->on_cpu_ns += n;
+	} else if (c->what == URT_BY_OFF_CPU) {
+		r->off_cpu_ns += n;
+	}
+}
+
+static uint64_t events(const struct stat_row *r)
+{
+	return r->switches + r->syscalls + r->requests;
+}
+
+static int most_first(const void *a, const void *b)
+{
+	const struct stat_row *x = *(struct stat_row *const *)a;
+	const struct stat_row *y = *(struct stat_row *const *)b;
+
+	return events(x) < events(y) ? 1 : events(x) > events(y) ? -1 : 0;
+}
+
+struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key)
+{
+	struct stat_by *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->row = calloc(STAT_BY_ROWS_MAX, sizeof(*t->row));
+	if (!t || !t->row) {
+		free(t);
+		return NULL;
+	}
+	t->by = by;
+	snprintf(t->key, sizeof(t->key), "%s", key);
+	counter_by_read(c, take, t);
+	qsort(t->row, t->n, sizeof(*t->row), most_first);
+	for (size_t i = 0; i < t->n; i++)
+		if (t->row[i]->row != URT_BY_ROW_SHARED)
+			t->requests += t->row[i]->requests;
+	return t;
+}
+
+void stat_by_free(struct stat_by *t)
+{
+	for (size_t i = 0; t && i < t->n; i++)
+		free(t->row[i]);
+	if (t)
+		free(t->row);
+	free(t);
+}
+
+/* ---- printing ---- */
+
+static void print_time(FILE *f, uint64_t ns, bool known)
+{
+	if (known)
+		fprintf(f, " %12.1f", ns / 1e6);
+	else
+		fprintf(f, " %12s", "n/a");
+}
+
+static double share(const struct stat_by *t, const struct stat_row *r)
+{
+	if (!t->requests || r->row == URT_BY_ROW_SHARED)
+		return 0;
+	return 100.0 * r->requests / t->requests;
+}
+
+/* The calls and operations of a row that are most of it. */
+static void print_most(FILE *f, const struct stat_row *r)
+{
+	char name[32];
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < URT_SYSCALL_SLOTS && told < 6; i++)
+		if (r->made[i] * 20 > r->syscalls && ++told)
+			fprintf(f, "%s%s %" PRIu64, told > 1 ? ", " : "    ",
+				i < URT_SYSCALLS ? syscall_name(i, name)
+						 : "other calls",
+				r->made[i]);
+	for (unsigned i = 0; i < URT_URING_OPS && told < 12; i++)
+		if (r->submitted[i] * 20 > r->requests && ++told)
+			fprintf(f, "%s%s %" PRIu64, told > 1 ? ", " : "    ",
+				uring_op_name(i, name), r->submitted[i]);
+	if (told)
+		fputc('\n', f);
+}
+
+void stat_by_print(FILE *f, const struct stat_by *t)
+{
+	bool context = t->by == URT_BY_CONTEXT;
+
+	fprintf(f, "\n%10s %10s %10s %8s %12s %12s  by %s%s%s\n", "switches",
+		"syscalls", "io_uring", context ? "share" : "", "on CPU, ms",
+		"off, ms", by_names[t->by], context ? " " : "", t->key);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct stat_row *r = t->row[i];
+
+		fprintf(f, "%10" PRIu64 " %10" PRIu64 " %10" PRIu64,
+			r->switches, r->syscalls, r->requests);
+		if (context && r->row != URT_BY_ROW_SHARED)
+			fprintf(f, " %6.1f %%", share(t, r));
+		else
+			fprintf(f, " %8s", "");
+		print_time(f, r->on_cpu_ns, !context);
+		print_time(f, r->off_cpu_ns, true);
+		fprintf(f, "  %s\n", r->name);
+		print_most(f, r);
+	}
+	if (context)
+		fputs("share: of the row \"shared\", by requests of io_uring; "
+		      "time on the CPU is n/a, as the\nkernel does not see "
+		      "switches in user space.\n",
+		      f);
+}
+
+static void json_named(struct json *j, const char *member, const uint64_t *n,
+		       unsigned count, const char *(*name)(unsigned, char[32]))
+{
+	char text[32];
+
+	json_object(j, member);
+	for (unsigned i = 0; i < count; i++)
+		if (n[i])
+			json_int(j, name(i, text), n[i]);
+	json_end_object(j);
+}
+
+static void json_row(struct json *j, const struct stat_by *t,
+		     const struct stat_row *r)
+{
+	uint64_t voluntary = 0;
+
+	for (unsigned i = 0; i < URT_CAUSES; i++)
+		voluntary += r->cause[1][i];
+	json_object(j, NULL);
+	json_string(j, "name", r->name);
+	json_string(j, "kind",
+		    r->row < URT_BY_FIRST_ROW ? fixed_rows[r->row] : "row");
+	json_int(j, "switches", r->switches);
+	json_int(j, "voluntary", voluntary);
+	json_int(j, "syscalls", r->syscalls);
+	json_named(j, "syscalls_by_name", r->made, URT_SYSCALLS, syscall_name);
+	json_int(j, "io_uring", r->requests);
+	json_named(j, "io_uring_by_opcode", r->submitted, URT_URING_OPS,
+		   uring_op_name);
+	if (t->by == URT_BY_CONTEXT)
+		json_double(j, "share_of_shared", share(t, r) / 100);
+	if (t->by == URT_BY_CONTEXT)
+		json_null(j, "on_cpu_ns");
+	else
+		json_int(j, "on_cpu_ns", r->on_cpu_ns);
+	json_int(j, "off_cpu_ns", r->off_cpu_ns);
+	json_end_object(j);
+}
+
+void stat_by_json(struct json *j, const struct stat_by *t)
+{
+	json_object(j, "by");
+	json_string(j, "what", by_names[t->by]);
+	if (t->by == URT_BY_CONTEXT)
+		json_string(j, "key", t->key);
+	json_array(j, "rows");
+	for (size_t i = 0; i < t->n; i++)
+		json_row(j, t, t->row[i]);
+	json_end_array(j);
+	json_end_object(j);
+}

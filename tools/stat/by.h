@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* `urt stat --by`: what is counted, once more by rows. */
+#ifndef URT_BY_TABLE_H
+#define URT_BY_TABLE_H
+
+#include "../measure/counter.h"
+#include "../lib/tool.h"
+
+#define STAT_BY_ROWS_MAX (URT_BY_ROWS + URT_BY_FIRST_ROW)
+
+/* One row, by its counts. */
+struct stat_row {
+	uint32_t row;
+	char name[96];
+	uint64_t cause[2][URT_CAUSES]; /* switches; [1]: voluntary */
+	uint64_t made[URT_SYSCALL_SLOTS], made_32;
+	uint64_t submitted[URT_URING_OPS];
+	uint64_t on_cpu_ns, off_cpu_ns;
+	uint64_t switches, syscalls, requests; /* sums of the above */
+};
+
+struct stat_by {
+	enum urt_by by;
+	char key[72]; /* of contexts */
+	size_t n;
+	struct stat_row **row; /* the one with most events first */
+	uint64_t requests;     /* of rows that are of a request or of none */
+};
+
+/* "thread", "comm", "cgroup", "context" or "context:KEY"; false: it was said.
+ * key: NULL: none given. */
+bool stat_by_parse(const char *text, enum urt_by *, const char **key);
+
+/* All rows so far, to be freed. key: that of contexts, or "". */
+struct stat_by *stat_by_read(struct counter *, enum urt_by, const char *key);
+void stat_by_free(struct stat_by *);
+
+void stat_by_print(FILE *, const struct stat_by *);
+void stat_by_json(struct json *, const struct stat_by *);
+
+#endif
