@@ -4,7 +4,7 @@
 #define URT_DUMP_H
 
 #include "../lib/tool.h"
-#include "groups.h"
+#include "../measure/groups.h"
 
 enum dump_form { DUMP_GROUPS, DUMP_EACH, DUMP_FOLDED, DUMP_JSON };
 

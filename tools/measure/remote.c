@@ -8,18 +8,18 @@
 #include <sys/uio.h>
 
 /* The number of pieces that were read or turned out not to be there: the kernel
- * stops at the first that is not, having read all before it. */
+ * stops at the first that is not, having read all before it. n is not 0. */
 static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
 {
 	struct iovec here[REMOTE_PIECES], there[REMOTE_PIECES];
 	ssize_t got;
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < n; i++) {
+	do {
 		here[i] = (struct iovec){ p[i].to, p[i].size };
 		there[i] =
 			(struct iovec){ (void *)(uintptr_t)p[i].at, p[i].size };
-	}
+	} while (++i < n);
 	got = process_vm_readv(pid, here, n, there, n, 0);
 	if (got < 0 && errno != EFAULT)
 		return -errno;

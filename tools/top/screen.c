@@ -85,6 +85,17 @@ static void title_line(struct frame *f, const struct top *t)
 	     t->threads ? "threads" : "processes", t->delay_ms);
 }
 
+static void draw_counts(struct frame *f, const struct top *t)
+{
+	line(f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %9s %7s", "pid",
+	     t->threads ? "      tid" : "", "name", "switches/s", "syscalls/s",
+	     "uring/s", "user sw/s", "p99 us", "CPU %");
+	if (t->lost)
+		line(f, "", "LOST: %llu events", (unsigned long long)t->lost);
+	for (unsigned i = 0; i < t->rows; i++)
+		row_line(f, t, &t->row[i]);
+}
+
 static void draw(const struct top *t)
 {
 	struct frame f = { .height = -1, .batch = t->batch };
@@ -96,15 +107,13 @@ static void draw(const struct top *t)
 		f.height = w.ws_row;
 		f.width = w.ws_col;
 		fputs("\033[H", stdout);
-		title_line(&f, t);
+		if (!t->coros)
+			title_line(&f, t);
 	}
-	line(&f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %9s %7s", "pid",
-	     t->threads ? "      tid" : "", "name", "switches/s", "syscalls/s",
-	     "uring/s", "user sw/s", "p99 us", "CPU %");
-	if (t->lost)
-		line(&f, "", "LOST: %llu events", (unsigned long long)t->lost);
-	for (unsigned i = 0; i < t->rows; i++)
-		row_line(&f, t, &t->row[i]);
+	for (unsigned i = 0; i < t->lines; i++)
+		line(&f, i == 1 ? "\033[7m" : "", "%s", t->line[i]);
+	if (!t->coros)
+		draw_counts(&f, t);
 	fputs(t->batch ? "\n" : "\033[J", stdout);
 	fflush(stdout);
 }
@@ -143,7 +152,7 @@ static enum action key(struct top *t)
 
 	if (read(STDIN_FILENO, &c, 1) != 1 || c == 'q')
 		return QUIT;
-	at = strchr(keys, c);
+	at = t->coros ? NULL : strchr(keys, c);
 	if (at && *at) {
 		t->sort = at - keys;
 		top_sort(t);
@@ -199,7 +208,9 @@ static void run(struct top *t, int signals)
 
 		if (a == QUIT)
 			return;
-		if (a != REDRAW)
+		if (a != REDRAW && t->coros && !top_coros_refresh(t))
+			return;
+		if (a != REDRAW && !t->coros)
 			top_refresh(t);
 		draw(t);
 		if (a != NOTHING)

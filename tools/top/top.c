@@ -38,7 +38,12 @@ static const char usage_text[] =
 	"  -n, --rounds N    so many refreshes, then end\n"
 	"  -b, --batch       plain text, one table after another\n"
 	"  -t, --threads     by thread\n"
-	"  -s, --sort NAME   switches, syscalls, uring, user or cpu\n";
+	"  -s, --sort NAME   switches, syscalls, uring, user or cpu\n"
+	"\n"
+	"  -c, --coroutines  those of one program on uring_rt instead: how many, by\n"
+	"                    what they wait for and where they began\n"
+	"  -p, --pid PID     ... of which\n"
+	"  -k, --context KEY ... and by this attribute of their context\n";
 
 /* ---- rows ---- */
 
@@ -196,6 +201,13 @@ static bool option(struct top *t, int opt, const char *arg)
 		return t->threads = true;
 	case 's':
 		return parse_sort(arg, &t->sort);
+	case 'c':
+		return t->coroutines = true;
+	case 'p':
+		return parse_number("-p", arg, 1, 1L << 22, &t->pid);
+	case 'k':
+		t->key = arg;
+		return true;
 	default:
 		fail("`urt top --help` lists the options");
 		return false;
@@ -233,13 +245,16 @@ int cmd_top(int argc, char **argv)
 		{ "batch", no_argument, NULL, 'b' },
 		{ "threads", no_argument, NULL, 't' },
 		{ "sort", required_argument, NULL, 's' },
+		{ "coroutines", no_argument, NULL, 'c' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "context", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	static struct top t = { .delay_ms = 1000 };
 	int opt, code;
 
-	while ((opt = getopt_long(argc, argv, "d:n:bts:h", longs, NULL)) !=
+	while ((opt = getopt_long(argc, argv, "d:n:bts:cp:k:h", longs, NULL)) !=
 	       -1) {
 		if (opt == 'h') {
 			fputs(usage_text, stdout);
@@ -252,9 +267,15 @@ int cmd_top(int argc, char **argv)
 		return fail("top: \"%s\" is too much", argv[optind]);
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		t.batch = true;
-	code = start(&t);
+	if (t.coroutines != (t.pid > 0) || (t.key && !t.coroutines))
+		return fail("top: --coroutines, -p PID and -k KEY go together");
+	if (t.coroutines)
+		code = top_coros_open(&t, t.pid, t.key) ? 0 : EXIT_BAD;
+	else
+		code = start(&t);
 	if (!code)
 		top_show(&t);
+	top_coros_close(&t);
 	counter_close(t.counter);
 	free(t.before);
 	free(t.row);

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define TOP_WIDTH 384
+#define TOP_LINES 256
+
 enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
 
 extern const char *const top_column_names[COLUMNS];
@@ -40,7 +43,19 @@ struct top {
 	enum column sort;
 	bool threads, batch;
 	long delay_ms, rounds; /* rounds 0: until it is quit */
+
+	bool coroutines;
+	long pid;		 /* whose; 0: not given */
+	const char *key;	 /* of contexts; NULL: not by them */
+	struct top_coros *coros; /* instead of all that: NULL: no */
+	char (*line)[TOP_WIDTH]; /* what it shows */
+	unsigned lines;
 };
+
+/* coroutines.c: false: it was said. _refresh: false: the program has ended. */
+bool top_coros_open(struct top *, pid_t, const char *context_key);
+bool top_coros_refresh(struct top *);
+void top_coros_close(struct top *);
 
 /* Counts since the last call, and sorts. */
 void top_refresh(struct top *);

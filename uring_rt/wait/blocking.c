@@ -32,6 +32,7 @@
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "../sched/context.h"
 #include "wait.h"
 #include <errno.h>
 #include <limits.h>
@@ -162,6 +163,8 @@ static bool wait_for_work(void)
 
 static void *thread_main(void *arg)
 {
+	struct urt_context *volatile *context = urt__context_slot();
+	int64_t result;
 	struct job *job;
 
 	(void)arg;
@@ -169,7 +172,11 @@ static void *thread_main(void *arg)
 	do {
 		while ((job = take())) {
 			urt__unlock(&pool.lock);
-			finish(job, job->fn(job->arg));
+			/* For the coroutine, which stays where it is. */
+			*context = job->coro ? job->coro->context : NULL;
+			result = job->fn(job->arg);
+			*context = NULL;
+			finish(job, result);
 			urt__lock(&pool.lock);
 		}
 	} while (wait_for_work());

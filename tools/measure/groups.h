@@ -3,7 +3,7 @@
 #ifndef URT_GROUPS_H
 #define URT_GROUPS_H
 
-#include "../measure/coros.h"
+#include "coros.h"
 
 #define GROUP_IDS     5
 #define GROUP_CONTEXT 64
