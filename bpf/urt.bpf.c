@@ -134,6 +134,8 @@ static __always_inline int log_of(u64 ns)
 	return n < URT_TIME_LOGS ? n : URT_TIME_LOGS - 1;
 }
 
+#include "urt_latency.h"
+
 static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
 				u64 now)
 {
@@ -328,6 +330,8 @@ int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 		c->made_32[nr & (URT_SYSCALLS_32 - 1)]++;
 	else
 		c->made[nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER]++;
+	if (want_latency)
+		call_begins(t, st, nr);
 	if (by && is_32_bit(t))
 		by_syscall(t, st, nr & (URT_SYSCALLS_32 - 1),
 			   URT_BY_SYSCALL_32);

@@ -82,6 +82,8 @@ struct urt_task {
 	__u16 command;	     /* of a process that the tool was given */
 	__u32 by_row;	     /* of its last switch */
 	__u32 by_own;	     /* by thread or name: its row; 0: not known yet */
+	__u64 enter_ns;	     /* it is in a system call since; 0: in none */
+	__u32 enter_nr;	     /* ... and in which */
 };
 
 #define URT_BY_HEAD 64 /* bytes of a record that are read at once */
@@ -91,6 +93,22 @@ struct urt_by_last {
 	__u64 record[URT_BY_HEAD / 8];
 	__u32 key, row;
 };
+
+/* ---- how long system calls take (urt_latency.h) ---- */
+
+/* One CPU's, of one system call, those that have returned. */
+struct urt_latency {
+	__u64 calls, errors;
+	__u64 ns, max_ns;
+	__u64 log[URT_TIME_LOGS]; /* slot n: [2^n, 2^(n+1)) ns */
+};
+
+struct urt_errno {
+	__u16 nr;    /* system call */
+	__u16 error; /* errno */
+};
+
+#define URT_ERRNOS 4096
 
 /* ---- the same by rows (urt_by.h) ---- */
 

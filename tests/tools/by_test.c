@@ -213,6 +213,81 @@ START_TEST(contexts_are_charged_with_what_they_did)
 }
 END_TEST
 
+/* ---- how long calls take, and how they fail ---- */
+
+/* What `name` says in the part of the JSON that is about the call. */
+static long long of_call(const char *call, const char *name)
+{
+	const char *p = strstr(text, "\"latency\":{"), *end;
+	char key[64];
+
+	snprintf(key, sizeof(key), "\"%s\":{", call);
+	p = p ? strstr(p, key) : NULL;
+	if (!p)
+		return -1;
+	end = strstr(p, "}}");
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	p = strstr(p, key);
+	return p && p < end ? atoll(p + strlen(key)) : 0;
+}
+
+/* strace -c: % time, seconds, usecs/call, calls, errors or nothing, name. */
+START_TEST(calls_and_errors_are_those_that_strace_counts)
+{
+	static const char command[] = "cat /etc/passwd /nowhere/1 /nowhere/2";
+	unsigned long calls, errors;
+	unsigned compared = 0;
+	char path[64], line[256], name[64];
+	FILE *f;
+
+	NEED_BPF();
+	snprintf(path, sizeof(path), "/tmp/urt-strace.%d", getpid());
+	if (sh("strace -c -o %s %s 2>&1", path, command) == 127)
+		SKIP("no strace here");
+	ck_assert_int_eq(sh("./urt stat --json --latency -o /dev/stdout -- %s "
+			    "2>&1",
+			    command),
+			 1);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		errors = 0;
+		if (sscanf(line, "%*f %*f %*u %lu %lu %63s", &calls, &errors,
+			   name) != 3 &&
+		    sscanf(line, "%*f %*f %*u %lu %63s", &calls, name) != 2)
+			continue;
+		if (!strcmp(name, "total") || !strcmp(name, "execve"))
+			continue; /* the exec began before the program */
+		ck_assert_msg(of_call(name, "returned") == (long long)calls,
+			      "%s: %lld returned: %s", name,
+			      of_call(name, "returned"), line);
+		ck_assert_msg(of_call(name, "errors") == (long long)errors,
+			      "%s: %lld errors: %s", name,
+			      of_call(name, "errors"), line);
+		compared++;
+	}
+	if (f)
+		fclose(f);
+	unlink(path);
+	ck_assert_uint_gt(compared, 10);
+	ck_assert_int_ge(of_call("openat", "ENOENT"), 2);
+}
+END_TEST
+
+START_TEST(a_call_takes_as_long_as_it_waits)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat --json --latency -- sleep 0.2 2>&1"),
+			 0);
+	ck_assert_int_eq(of_call("clock_nanosleep", "returned"), 1);
+	ck_assert_int_ge(of_call("clock_nanosleep", "total_ns"), 200 * MS);
+	ck_assert_int_eq(of_call("clock_nanosleep", "total_ns"),
+			 of_call("clock_nanosleep", "max_ns"));
+	ck_assert_int_eq(sh("./urt stat --errors -- cat /nowhere 2>&1"), 1);
+	ck_assert_msg(strstr(text, "ENOENT") != NULL, "%s", text);
+	refuses("./urt stat --errors -r 2 -- true", "take neither -r");
+}
+END_TEST
+
 START_TEST(by_says_what_it_cannot)
 {
 	NEED_BPF();
@@ -234,6 +309,11 @@ Suite *by_suite(void)
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
 	tcase_add_test(t, by_says_what_it_cannot);
+	suite_add_tcase(s, t);
+	t = tcase_create("latency");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, calls_and_errors_are_those_that_strace_counts);
+	tcase_add_test(t, a_call_takes_as_long_as_it_waits);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -156,6 +156,8 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
 	bpf->rodata->want_threads = o->threads;
+	bpf->rodata->want_latency = o->latency;
+	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
 	bpf->rodata->by = o->by;
 	if (!o->by) {
 		bpf_map__set_max_entries(bpf->maps.by_rows, 1);
@@ -453,6 +455,45 @@ void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 		for (int i = 0; i < c->nr_cpus; i++)
 			n += of_cpu[i];
 		f(count.row, key_of(rows, count.row, &key), &count, n, arg);
+	}
+	free(of_cpu);
+}
+
+void counter_latency(struct counter *c, uint32_t nr, struct urt_latency *sum)
+{
+	struct urt_latency *of_cpu = calloc(c->nr_cpus, sizeof(*of_cpu));
+
+	*sum = (struct urt_latency){ 0 };
+	if (of_cpu && !bpf_map_lookup_elem(bpf_map__fd(c->bpf->maps.latency),
+					   &nr, of_cpu))
+		for (int i = 0; i < c->nr_cpus; i++) {
+			uint64_t max_ns = sum->max_ns;
+
+			add(sum, &of_cpu[i], sizeof(*sum), 1);
+			sum->max_ns = of_cpu[i].max_ns > max_ns
+					      ? of_cpu[i].max_ns
+					      : max_ns;
+		}
+	free(of_cpu);
+}
+
+void counter_errnos(struct counter *c,
+		    void (*f)(const struct urt_errno *, uint64_t, void *),
+		    void *arg)
+{
+	int map = bpf_map__fd(c->bpf->maps.errnos);
+	uint64_t *of_cpu = calloc(c->nr_cpus, sizeof(*of_cpu));
+	struct urt_errno key, *last = NULL;
+
+	while (of_cpu && !bpf_map_get_next_key(map, last, &key)) {
+		uint64_t n = 0;
+
+		last = &key;
+		if (bpf_map_lookup_elem(map, &key, of_cpu))
+			continue;
+		for (int i = 0; i < c->nr_cpus; i++)
+			n += of_cpu[i];
+		f(&key, n, arg);
 	}
 	free(of_cpu);
 }

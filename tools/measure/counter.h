@@ -21,6 +21,7 @@ struct counter_options {
 	bool times;	  /* histograms of times on and off the CPU */
 	unsigned threads; /* room for counts by thread; 0: none wanted */
 	enum urt_by by;	  /* also by rows of this */
+	bool latency;	  /* how long system calls take, and their errors */
 };
 
 /* One count of a row. key: NULL: one of those that have none. */
@@ -72,6 +73,12 @@ void counter_stop(struct counter *);
 /* By rows: where the contexts of a process are; and all counts so far. */
 int counter_by_where(struct counter *, pid_t, const struct urt_by_where *);
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
+
+/* Of the system call of that number, all CPUs; and each of its errors. */
+void counter_latency(struct counter *, uint32_t nr, struct urt_latency *);
+void counter_errnos(struct counter *,
+		    void (*f)(const struct urt_errno *, uint64_t n, void *arg),
+		    void *arg);
 
 /* False: this kernel has no io_uring, or not its tracepoints. */
 bool counter_has_uring(const struct counter *);

@@ -309,6 +309,11 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 		json_string(j, "times", "not wanted (--times)");
 	else
 		reason(&x, "times", "on-cpu.mean");
+	if (!r->latency)
+		json_string(j, "latency",
+			    r->options->latency || r->options->errors
+				    ? r->why_no_bpf
+				    : "not wanted (--latency, --errors)");
 	if (!r->by)
 		json_string(j, "by",
 			    r->options->by ? r->why_no_bpf
@@ -389,6 +394,10 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	if (interval)
 		json_int(&j, "interval_start_ns", r->start_ns);
 	json_thread_list(&j, r);
+	if (r->latency)
+		stat_latency_json(&j, r->latency);
+	else
+		json_null(&j, "latency");
 	if (r->by)
 		stat_by_json(&j, r->by);
 	else

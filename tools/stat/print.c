@@ -439,6 +439,10 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	} else if (r->options->times) {
 		figure(f, r, 0, "on-cpu.mean", "times");
 	}
+	if (r->latency && r->options->latency)
+		stat_latency_print(f, r->latency, false);
+	if (r->latency && r->options->errors)
+		stat_latency_print(f, r->latency, true);
 	if (r->by)
 		stat_by_print(f, r->by);
 	print_threads(f, r);

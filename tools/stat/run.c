@@ -261,6 +261,8 @@ static void finish(struct session *s)
 				   : s->o->cgroup ? "the cgroup has no cpu.stat"
 						  : "the process has ended";
 	child_figures(s);
+	if ((s->o->latency || s->o->errors) && s->counter)
+		s->r->latency = stat_latency_read(s->counter);
 	if (s->o->by && s->counter)
 		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found && !s->by_child_found)
@@ -342,5 +344,6 @@ void stat_result_free(struct stat_result *r)
 {
 	free(r->thread);
 	stat_by_free(r->by);
+	stat_latency_free(r->latency);
 	r->thread = NULL;
 }

@@ -43,6 +43,8 @@ static const char usage_text[] =
 	"      --ops-from FIGURE  ... for as many as a figure says, or\n"
 	"                         file:PATH, whose first line is the number\n"
 	"      --per-thread       also by thread\n"
+	"      --latency          how long each system call took, as strace -c -w\n"
+	"      --errors           how system calls failed, by errno\n"
 	"      --by WHAT          also by rows of thread, comm, cgroup, context or\n"
 	"                         context:KEY (of programs that announce contexts\n"
 	"                         of threads, as uring_rt does; default http.route)\n"
@@ -88,6 +90,8 @@ enum {
 	OPT_PER_THREAD,
 	OPT_TIMES,
 	OPT_BY,
+	OPT_LATENCY,
+	OPT_ERRORS,
 	OPT_ASSERT,
 	OPT_COST,
 	OPT_LIST,
@@ -109,6 +113,8 @@ static const struct option long_options[] = {
 	{ "per-thread", no_argument, NULL, OPT_PER_THREAD },
 	{ "times", no_argument, NULL, OPT_TIMES },
 	{ "by", required_argument, NULL, OPT_BY },
+	{ "latency", no_argument, NULL, OPT_LATENCY },
+	{ "errors", no_argument, NULL, OPT_ERRORS },
 	{ "assert", required_argument, NULL, OPT_ASSERT },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "user", required_argument, NULL, OPT_USER },
@@ -255,6 +261,10 @@ static bool option(struct stat_options *o, int opt, char *arg)
 		return parse_ops_from(arg, o);
 	case OPT_PER_THREAD:
 		return o->per_thread = true;
+	case OPT_LATENCY:
+		return o->latency = true;
+	case OPT_ERRORS:
+		return o->errors = true;
 	case OPT_BY:
 		return stat_by_parse(arg, &o->by, &o->by_key);
 	case OPT_TIMES:
@@ -303,6 +313,13 @@ static const char *contradiction(const struct stat_options *o)
 		return "give one of --ops and --ops-from";
 	if (o->wait_all && (!o->command || targets || o->no_bpf))
 		return "--wait-all takes a command alone, and needs BPF";
+	if ((o->latency || o->errors) && (o->no_bpf || o->no_syscalls))
+		return "--latency and --errors need BPF, and system calls";
+	if ((o->latency || o->errors) &&
+	    (o->repeat > 1 || o->interval_ns || o->delay_ns ||
+	     o->control_fd >= 0 || o->format == STAT_CSV))
+		return "--latency and --errors take neither -r, -I, -D, "
+		       "--control nor -x";
 	if (o->by && o->no_bpf)
 		return "--by needs BPF";
 	if (o->by && (o->repeat > 1 || o->interval_ns || o->delay_ns ||

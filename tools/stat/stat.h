@@ -12,6 +12,7 @@
 #include "../measure/perf.h"
 #include "../measure/user_stats.h"
 #include "by.h"
+#include "latency.h"
 
 #define STAT_PIDS_MAX	 64
 #define STAT_ASSERTS_MAX 32
@@ -46,9 +47,10 @@ struct stat_options {
 	bool no_bpf, no_perf;
 	bool no_syscalls;
 	bool per_thread;
-	bool times;	    /* histograms */
-	enum urt_by by;	    /* also by rows of this */
-	const char *by_key; /* of contexts; NULL: http.route, or the first */
+	bool times;	      /* histograms */
+	enum urt_by by;	      /* also by rows of this */
+	bool latency, errors; /* of system calls */
+	const char *by_key;   /* of contexts; NULL: http.route, or the first */
 	enum stat_cost cost;
 
 	enum stat_format format;
@@ -84,8 +86,9 @@ struct stat_result {
 	struct user_stats user;
 	double ops; /* to divide by; 0: none */
 
-	struct stat_by *by;	   /* by rows; NULL: not wanted */
-	struct urt_thread *thread; /* by thread; NULL: not wanted */
+	struct stat_latency *latency; /* NULL: not wanted */
+	struct stat_by *by;	      /* by rows; NULL: not wanted */
+	struct urt_thread *thread;    /* by thread; NULL: not wanted */
 	unsigned threads;
 };
 

@@ -26,6 +26,7 @@ void session_choose_rung(struct session *s)
 		.times = s->o->times,
 		.threads = s->o->per_thread ? STAT_THREADS_MAX : 0,
 		.by = s->o->by,
+		.latency = s->o->latency || s->o->errors,
 	};
 	struct stat_result *r = s->r;
 
