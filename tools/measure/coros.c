@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define CHUNK	    256
+#define LOOKS	    20 /* for the page */
 #define TRIES	    4
 #define STACK_MAX   (16 * 1024) /* bytes that are read of one */
 #define BLOCK_MAX   4096
@@ -124,23 +125,37 @@ static bool take_page(int fd, void *arg)
 	return good;
 }
 
+/* A look at a process's descriptors is bounded by a short time, which may pass
+ * on a busy machine before anything was seen. This is the one process that was
+ * asked for, so it is looked at again. */
+static const char *find_page(pid_t pid, struct urt__outside *o)
+{
+	const char *bad = NULL;
+
+	o->version = 0;
+	for (int i = 0; i < LOOKS && !o->version && (!i || bad); i++) {
+		bad = NULL;
+		pages_each(pid, URT__STATS_NAME, take_page, o, &bad);
+	}
+	return bad;
+}
+
 bool coros_outside(pid_t pid, struct urt__outside *o)
 {
-	o->version = 0;
-	pages_each(pid, URT__STATS_NAME, take_page, o, NULL);
+	find_page(pid, o);
 	return o->version;
 }
 
 struct coros *coros_open(pid_t pid, char *why, size_t size)
 {
 	struct coros *c = calloc(1, sizeof(*c));
-	const char *bad = NULL;
+	const char *bad;
 
 	if (!c)
 		return NULL;
 	c->pid = pid;
 	c->reading = calloc(CHUNK, sizeof(*c->reading));
-	pages_each(pid, URT__STATS_NAME, take_page, &c->o, &bad);
+	bad = find_page(pid, &c->o);
 	if (!c->o.version)
 		snprintf(why, size,
 			 "process %d runs no coroutines of uring_rt, or of a "
