@@ -146,6 +146,13 @@ test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
 test-kernel: all examples $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
 	$(Q)sh tests/kernel/run.sh $(B)
 
+stress: $(TESTS) ## the runtime at random, with a new seed each time; SECONDS=60
+	$(Q)cd $(B) && end=$$(($$(date +%s) + $(or $(SECONDS),60))); n=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+	  for suite in late stress blocking; do \
+	    CK_RUN_SUITE=$$suite URT_STRESS_SECONDS=2 tests/urt_test || exit 1; \
+	  done; n=$$((n + 1)); done; echo "$$n rounds of each, nothing lost"
+
 fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each
 	$(Q)for t in $(FUZZ); do \
 	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) || exit 1; done
@@ -362,6 +369,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all examples deps peers demo deb rpm static version bench test test-kernel fuzz format check-format \
+.PHONY: all examples deps peers demo deb rpm static version bench test test-kernel stress fuzz format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:

@@ -59,6 +59,7 @@ int main(void)
 	srunner_add_suite(runner, together_suite());
 	srunner_add_suite(runner, blocking_suite());
 	srunner_add_suite(runner, latency_suite());
+	srunner_add_suite(runner, late_suite());
 	srunner_add_suite(runner, files_suite());
 	srunner_add_suite(runner, io_suite());
 	srunner_add_suite(runner, net_suite());

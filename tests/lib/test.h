@@ -20,6 +20,7 @@ Suite *context_suite(void);
 Suite *together_suite(void);
 Suite *blocking_suite(void);
 Suite *latency_suite(void);
+Suite *late_suite(void);
 Suite *files_suite(void);
 Suite *io_suite(void);
 Suite *net_suite(void);
