@@ -288,7 +288,7 @@ static bool relieve(struct urt__worker *w)
 	if (urt__state(w) != URT__W_RUNNING)
 		return false;
 	urt__serving = w;
-	w->due = true;
+	w->due = w->relieved = true;
 	urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);

@@ -122,6 +122,8 @@ struct urt__worker {
 	uint32_t random;       /* xorshift: where stealing begins */
 	bool spinning;	       /* counted in urt__rt.spinning */
 	bool due;	       /* timers are firing: who waited goes first */
+	bool relieved;	       /* others have fired its timers; by who keeps it
+	                          out (handoff.c), and itself */
 
 	_Atomic bool hogging; /* runs a coroutine that was preempted */
 

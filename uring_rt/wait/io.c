@@ -144,7 +144,8 @@ static int begin(struct urt__io *io, unsigned flags, int64_t deadline_ns)
 	}
 }
 
-/* Between being handed over and parking, the processor was lost for a while. */
+/* Between being handed over and parking, others had the timers: the deadline's may have
+ * fired into nothing. */
 static void caught_up(struct urt__io *io, int64_t deadline_ns)
 {
 	struct urt__worker *w = urt__worker();
@@ -169,14 +170,16 @@ static bool hand_over(struct urt__worker *w, struct urt__io *io,
 {
 	bool lost;
 
+	w->relieved = false;
 	io->awake = true;
 	lost = urt__worker_flush(w);
 	urt__ring_reap(&w->ring);
 	if (urt__unlikely(lost))
 		urt__proc_acquire(w);
-	io->awake = false;
-	if (urt__unlikely(lost && !io->came))
+	if (urt__unlikely((lost || w->relieved) && !io->came))
 		caught_up(io, deadline_ns);
+	/* Not before: asking for a cancellation may reap. */
+	io->awake = false;
 	return io->came;
 }
 
