@@ -500,10 +500,6 @@ START_TEST(nobody_is_late_whatever_the_others_do)
 	static const unsigned workers[] = { 1, 2, 8 };
 	struct urt_options o = { .workers = workers[_i], .max_blocking = 4 };
 
-	/* About one run in twenty finds a worker that waits for a processor and
-	 * is not given that of one that sleeps. */
-	if (!getenv("URT_STRESS_SECONDS"))
-		SKIP("only in make stress, until a known hang is mended");
 	the_seed = seed() + _i * 7919;
 	ck_assert_int_eq(urt_run_with(society, NULL, &o), 0);
 }

@@ -369,6 +369,7 @@ static void complete(struct urt__ring *r, struct io_uring_cqe *cqe)
 			  (URT__RING_KICK | URT__RING_SPOILED))) {
 		if (cqe->user_data == URT__RING_KICK) {
 			r->event_armed &= !!(cqe->flags & IORING_CQE_F_MORE);
+			r->kicked = true;
 			return;
 		}
 		cqe->user_data &= ~URT__RING_SPOILED;

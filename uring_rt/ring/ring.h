@@ -48,6 +48,7 @@ struct urt__ring {
 	int no_room_tries; /* consecutive refusals by the kernel */
 	int event_fd;	   /* -1: kicked by messages; else polled for kicks */
 	bool event_armed;  /* the poll of event_fd is queued or in flight */
+	bool kicked; /* a kick was reaped; whoever wants to know clears it */
 };
 
 /*

@@ -260,6 +260,21 @@ bool urt__handoff(unsigned index, enum urt__asked by)
 
 /* ---- standing in for a worker ------------------------------------------ */
 
+/*
+ * A kick is a completion, too, and may have been reaped in place of a worker that is
+ * woken, or given a processor, before it has come to sleep in the kernel: it would never
+ * wake. While it still hands requests over it must not be kicked again and again; then
+ * the next look does it.
+ */
+static void kick_again(struct urt__worker *w)
+{
+	if (w->ring.kicked && where(w) == URT__ASLEEP &&
+	    !urt__ring_submitting(&w->ring)) {
+		w->ring.kicked = false;
+		urt__ring_kick(&w->ring);
+	}
+}
+
 /* With the worker kept out. While it is in the kernel it may hold the ring's lock
  * there: then its completions are all that can be had without waiting for it. */
 static void serve_ring(struct urt__worker *w)
@@ -274,6 +289,7 @@ static void serve_ring(struct urt__worker *w)
 		urt__ring_return(&w->ring, loan);
 	} else {
 		urt__ring_reap(&w->ring);
+		kick_again(w);
 	}
 	urt__serving = NULL;
 	__atomic_add_fetch(&w->stats->counter[URT__STAT_RESCUES], 1,
@@ -294,7 +310,8 @@ static bool relieve(struct urt__worker *w)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 	w->due = false;
 	urt__serving = NULL;
-	if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
+	if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox) ||
+	    w->ring.kicked)
 		serve_ring(w);
 	if (atomic_load(&urt__rt.idle.len) && urt__proc_has_queue(p)) {
 		urt__proc_expose(w);
@@ -318,7 +335,8 @@ bool urt__worker_rescue(struct urt__worker *w)
 	urt__lock(&w->handoff_lock);
 	if (urt__state(w) == URT__W_DETACHED && where(w) != URT__IN &&
 	    atomic_load(&w->word.attention) & URT__ATT_REVOKE) {
-		if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox))
+		if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox) ||
+		    w->ring.kicked)
 			serve_ring(w);
 		more = w->ring.inflight;
 	}
@@ -351,6 +369,7 @@ bool urt__kernel_end(struct urt__worker *w)
 
 void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 {
+	w->ring.kicked = false; /* what it was for is looked at already */
 	urt__ring_arm(&w->ring);
 	atomic_store_explicit(&w->word.where, URT__ASLEEP,
 			      memory_order_release);
