@@ -11,23 +11,24 @@
  *  - Results are >= 0, or -errno. errno itself says nothing: after a call it
  *    has any value, as others may have run on the thread.
  *  - deadline_ns is an absolute time on CLOCK_MONOTONIC in nanoseconds, as
- *    urt_now() counts them; URT_NEVER waits without end. A deadline that has
- *    passed still lets a call succeed that need not wait; one that would
- *    have to wait returns -ETIME.
- *  - A call that may suspend is a cancellation point: in a coroutine that
- *    was cancelled it returns -ECANCELED where it would have to wait, and
- *    operations on descriptors always do. If the operation had finished
- *    first, its result is returned: nothing that happened is lost.
- *  - Calls are made from coroutines. From plain threads one may start, join
- *    and cancel coroutines, and use channels, select, semaphores and wait
- *    groups: a coroutine then makes the call on the thread's behalf while the
- *    thread blocks (some 10 us). Other calls return -EPERM there (or false, or
- *    end the program where they could return nothing: they are marked). So
- *    does everything while no run is going on; a forked child has no run until
- *    it starts its own. It goes on in the coroutine that forked, alone, and
- *    when that function returns the child exits with status 0: it does not
- *    come back from urt_run. Of the parent's run it keeps the stacks that were
- *    in use.
+ *    urt_now() counts them; URT_NEVER waits without end. After its deadline, a
+ *    call that need not wait still succeeds; a call that would have to wait
+ *    returns -ETIME. Every call with a deadline may return -ETIME.
+ *  - A call that may suspend is a cancellation point and may return
+ *    -ECANCELED: in a coroutine that was cancelled, a call returns it instead
+ *    of waiting, and an operation on a descriptor returns it always. If the
+ *    operation finished first, the call returns its result: nothing that
+ *    happened is lost.
+ *  - Calls are made from coroutines. A plain thread may start, join and cancel
+ *    coroutines, and use channels, select, semaphores and wait groups: a
+ *    coroutine makes the call for the thread, which blocks meanwhile (some
+ *    10 us). On a plain thread, every other call returns -EPERM, or false. A
+ *    call that cannot return an error ends the program there, and its
+ *    description says so. The same holds while there is no run. A forked child
+ *    has no run until it starts its own. It goes on in the coroutine that
+ *    forked, alone; when that function returns, the child exits with status 0
+ *    and does not come back from urt_run. Of the parent's run it keeps the
+ *    stacks that were in use.
  *  - A buffer lent to a call is the caller's again when the call returns:
  *    a timed-out or cancelled call returns only when the kernel has let go
  *    of the buffer.
@@ -50,13 +51,18 @@
  * a run are not unwound: their destructors do not run. thread_local variables
  * are the thread's, as in C.
  *
- * A coroutine that computes is preempted after 10 ms, where that is safe, or
- * its thread goes on beside another one: see "preemption".
+ * A coroutine that computes for 10 ms is preempted where that is safe; where it
+ * is not, another thread takes over the coroutines behind it: see "preemption".
+ *
+ * The header compiles as C11 and later and as C++, also without GNU extensions.
+ * struct msghdr, POLLIN and other names of the system need the headers that
+ * their manual pages name; <poll.h> is included for urt_poll.
  */
 #ifndef URT_H
 #define URT_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +70,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+/* With -std=c11, glibc declares these types only here. */
+#ifdef __GLIBC__
+#include <bits/types/idtype_t.h>
+#include <bits/types/siginfo_t.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -257,14 +268,14 @@ URT_API int urt_preempt_register(const void *address_in_library);
 /* ---- blocking code ----------------------------------------------------- */
 
 /*
- * Calls fn(arg) on a pool of threads, for what io_uring has no operation for
- * (getaddrinfo, a library that blocks), and returns what it returned. The pool
- * grows to urt_options.max_blocking threads, beyond which calls queue; idle
+ * Calls fn(arg) on a pool of threads and returns its result: for code that
+ * blocks and for which io_uring has no operation (getaddrinfo, a library). The
+ * pool grows to urt_options.max_blocking threads, beyond which calls queue; idle
  * threads end after 5 s. A call that no thread has begun is taken back, and fn
  * not called, when the coroutine is cancelled (-ECANCELED) or its scope's
  * deadline, or deadline_ns, passes (-ETIME). Once begun, nothing ends it: what fn
- * uses stays valid. -EAGAIN: not even one thread could be started. fn had better
- * return something else than these. On a plain thread just calls fn. May
+ * uses stays valid. -EAGAIN: not even one thread could be started. So that its
+ * result can be told from these errors, fn should return other values. On a plain thread just calls fn. May
  * suspend. fn is on a plain thread.
  */
 URT_API int64_t urt_blocking(int64_t (*fn)(void *), void *arg);
@@ -520,7 +531,7 @@ URT_API ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 URT_API int urt_shutdown(int fd, int how, int64_t deadline_ns);
 URT_API ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 			   size_t len, unsigned flags, int64_t deadline_ns);
-URT_API int urt_waitid(idtype_t, id_t, siginfo_t *, int options,
+URT_API int urt_waitid(idtype_t, unsigned id, siginfo_t *, int options,
 		       int64_t deadline_ns);
 
 /* Waits for POLLIN, POLLOUT, ...; returns the events that came. */
@@ -786,7 +797,7 @@ URT_API void urt_waitgroup_done(struct urt_waitgroup *);
 /* 0; -ETIME; -ECANCELED. May suspend. */
 URT_API int urt_waitgroup_wait(struct urt_waitgroup *, int64_t deadline_ns);
 
-/* ---- comfort: addresses ------------------------------------------------ */
+/* ---- addresses ---------------------------------------------------------- */
 
 /*
  * An address is written as one string, [NETWORK:]WHERE:
@@ -801,7 +812,7 @@ URT_API int urt_waitgroup_wait(struct urt_waitgroup *, int64_t deadline_ns);
  * not looked up). Without a host, dialling means this machine's loopback, and
  * listening means all its addresses of both families. Names have the characters
  * of host names and do not end in a label of digits only: "127.1" is a mistake,
- * not an address. -EINVAL for whatever else; -ENAMETOOLONG: host over 253
+ * not an address. -EINVAL: any other string; -ENAMETOOLONG: host over 253
  * bytes, or path over 107.
  */
 struct urt_addr {
@@ -840,7 +851,7 @@ URT_API int urt_addr_peer(int fd, struct urt_addr *);
 URT_API int urt_resolve(const char *address, struct urt_addr *, size_t n,
 			int64_t deadline_ns);
 
-/* ---- comfort: dial and listen ------------------------------------------ */
+/* ---- dial and listen ---------------------------------------------------- */
 
 /*
  * A socket connected to an address; it is blocking and close-on-exec, and TCP's
@@ -879,7 +890,7 @@ URT_API int urt_listen(const char *address, int64_t deadline_ns);
 URT_API int urt_serve(struct urt_scope *, int listener,
 		      void (*serve)(int fd, void *arg), void *arg);
 
-/* ---- comfort: buffered streams ----------------------------------------- */
+/* ---- buffered streams --------------------------------------------------- */
 
 /*
  * Reading and writing with a buffer each way. One coroutine may read while
@@ -963,7 +974,7 @@ URT_API int urt_stream_printf(struct urt_stream *, int64_t deadline_ns,
 /* Writes out what was accepted. 0 or -errno. */
 URT_API int urt_stream_flush(struct urt_stream *, int64_t deadline_ns);
 
-/* ---- comfort: files and copies: all may suspend ------------------------ */
+/* ---- files and copies: all may suspend ---------------------------------- */
 
 /*
  * A whole file, of at most max bytes, into memory that the caller frees with
@@ -1001,7 +1012,7 @@ URT_API int urt_copy(int in, int out, size_t len, uint64_t *copied,
 URT_API ssize_t urt_sendfile(int out, int in, off_t *offset, size_t len,
 			     int64_t deadline_ns);
 
-/* ---- comfort: processes ------------------------------------------------ */
+/* ---- processes ---------------------------------------------------------- */
 
 /* In place of a descriptor for a command's in, out or err. */
 enum {
@@ -1026,8 +1037,8 @@ struct urt_command {
 
 /*
  * A running process: one variable per process, from start to close. in, out and
- * err are the caller's ends of pipes (blocking, close-on-exec), else -1; close
- * closes them, and who closes one before sets it to -1.
+ * err are the caller's ends of pipes (blocking, close-on-exec), else -1. close
+ * closes them; a program that closes one itself sets it to -1.
  */
 struct urt_process {
 	pid_t pid;
@@ -1076,7 +1087,7 @@ URT_API int urt_process_close(struct urt_process *);
 URT_API int urt_process_run(const struct urt_command *, char **output,
 			    size_t *len, size_t max, int64_t deadline_ns);
 
-/* ---- comfort: signals -------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------ */
 
 /*
  * Begins to collect signals, given as a list that ends with 0:

@@ -445,6 +445,59 @@ CORO_TEST(the_deadline_of_a_scope_ends_all_its_waits)
 	ck_assert_int_lt(urt_now() - begin, 3600000 * MS);
 }
 
+static int waits[4];
+
+static int wait_in_sleep(void *arg)
+{
+	waits[0] = urt_sleep(3600000 * MS);
+	return 0;
+}
+
+static int wait_in_chan(void *arg)
+{
+	waits[1] = urt_chan_recv(arg, NULL, URT_NEVER);
+	return 0;
+}
+
+static int wait_in_poll(void *arg)
+{
+	waits[2] = urt_poll(*(int *)arg, POLLIN, URT_NEVER);
+	return 0;
+}
+
+static int wait_after_deadline(void *arg)
+{
+	int64_t deadline_ns = *(int64_t *)arg;
+
+	while (urt_now() < deadline_ns + MS)
+		; /* computes: the scope cancels it before it waits */
+	waits[3] = urt_sleep(3600000 * MS);
+	return 0;
+}
+
+/* The scope cancels its members at that moment, which is not what they are
+ * told. */
+CORO_TEST(scope_deadline_is_etime_in_every_wait)
+{
+	struct urt_chan *empty = urt_chan_new(0, 0);
+	int64_t deadline_ns = urt_after(5 * MS);
+	struct urt_scope s;
+	int p[2];
+
+	ck_assert_int_eq(urt_pipe(p, 0), 0);
+	urt_scope_open(&s, deadline_ns);
+	urt_scope_go(&s, wait_in_sleep, NULL);
+	urt_scope_go(&s, wait_in_chan, empty);
+	urt_scope_go(&s, wait_in_poll, p);
+	urt_scope_go(&s, wait_after_deadline, &deadline_ns);
+	ck_assert_int_eq(urt_scope_close(&s), -ETIME);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(waits[i], -ETIME);
+	urt_chan_free(empty);
+	urt_close(p[0]);
+	urt_close(p[1]);
+}
+
 static int fds[2];
 static char dead[64];
 
@@ -636,6 +689,7 @@ Suite *together_suite(void)
 	tcase_add_test(t, the_first_error_cancels_the_others_and_is_kept);
 	tcase_add_test(t, nothing_starts_in_a_cancelled_scope);
 	tcase_add_test(t, the_deadline_of_a_scope_ends_all_its_waits);
+	tcase_add_test(t, scope_deadline_is_etime_in_every_wait);
 	tcase_add_test(t,
 		       cancellation_reaches_every_operation_in_nested_scopes);
 	tcase_add_test(t, a_cancelled_closer_cancels_its_scope_and_still_waits);

@@ -22,7 +22,7 @@ static inline int urt__given_up(int64_t deadline_ns)
 	if (!self)
 		return -EPERM;
 	if (atomic_load_explicit(&self->cancelled, memory_order_relaxed))
-		return -ECANCELED;
+		return urt__cancel_error(self);
 	if (self->deadline_ns < deadline_ns)
 		deadline_ns = self->deadline_ns;
 	return deadline_ns == URT_NEVER || urt_now() < deadline_ns ? 0 : -ETIME;

@@ -199,7 +199,7 @@ void urt__cancel_marked(struct urt_coro *c)
 	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);
 
 	if (urt__park_state(park) != URT__BUSY && !c->firm)
-		urt__wait_end(c, park, -ECANCELED);
+		urt__wait_end(c, park, urt__cancel_error(c));
 }
 
 /* ---- timers ------------------------------------------------------------ */

@@ -221,4 +221,16 @@ static inline bool urt__wait_harden(struct urt_coro *c, uint64_t *seq)
 	return true;
 }
 
+/*
+ * Why a wait of a cancelled coroutine ends. When the deadline of a scope passes,
+ * the scope cancels its members, whose own timers may be later: it was the
+ * deadline all the same, and urt.h promises -ETIME for it.
+ */
+static inline int urt__cancel_error(const struct urt_coro *c)
+{
+	return c->deadline_ns != URT_NEVER && c->deadline_ns <= urt__clock_ns()
+		       ? -ETIME
+		       : -ECANCELED;
+}
+
 #endif

@@ -366,7 +366,7 @@ static inline void publish(struct urt__worker *w)
 	if (urt__unlikely(atomic_load_explicit(&c->cancelled,
 					       memory_order_relaxed)) &&
 	    !firm)
-		urt__wait_end(c, park, -ECANCELED);
+		urt__wait_end(c, park, urt__cancel_error(c));
 }
 
 /* First thing on the side that was switched to. */

@@ -99,7 +99,7 @@ static int wait_in_slices(uint32_t *word, uint32_t expected,
 		deadline_ns = self->deadline_ns;
 	do {
 		if (atomic_load(&self->cancelled))
-			return -ECANCELED;
+			return urt__cancel_error(self);
 		left_ns = deadline_ns - urt_now();
 		s.ns = left_ns < 0	    ? 0
 		       : left_ns < SLICE_NS ? left_ns

@@ -85,10 +85,11 @@ static int io_result(const struct urt__io *io)
 
 	if (io->res != -ECANCELED && io->res != -EINTR)
 		return io->res;
-	if ((!c->firm &&
-	     atomic_load_explicit(&c->cancelled, memory_order_relaxed)) ||
-	    atomic_load_explicit(&c->closed, memory_order_relaxed) == io->seq)
+	if (atomic_load_explicit(&c->closed, memory_order_relaxed) == io->seq)
 		return -ECANCELED;
+	if (!c->firm &&
+	    atomic_load_explicit(&c->cancelled, memory_order_relaxed))
+		return urt__cancel_error(c);
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;

@@ -12,7 +12,7 @@ int urt__wait_begin(struct urt__worker *w, unsigned flags, int64_t deadline_ns,
 	if (!(flags & URT__FIRM)) {
 		if (urt__unlikely(atomic_load_explicit(&self->cancelled,
 						       memory_order_relaxed)))
-			return -ECANCELED;
+			return urt__cancel_error(self);
 		if (urt__unlikely(self->deadline_ns < deadline_ns))
 			deadline_ns = self->deadline_ns;
 	}
