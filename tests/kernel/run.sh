@@ -7,7 +7,7 @@
 #   tests/kernel/run.sh BUILD_DIR       (`make test-kernel`)
 #
 # Of the environment:
-#   SUITES    Check suites; default: the runtime's, and stat
+#   SUITES    Check suites; default: those marked KERNEL in tests/lib/suites.def
 #   COMMAND   a shell command to be run in the guest instead, in BUILD_DIR's copy
 #   KERNEL    a vmlinuz; default: the newest one of the package PACKAGE
 #   PACKAGE   linux-image-cloud-amd64; it is downloaded, not installed
@@ -27,11 +27,10 @@
 set -eu
 
 build=${1:?usage: tests/kernel/run.sh BUILD_DIR}
-suites=${SUITES:-exec sched_parts ring sched wait sync together files io net
-	dial stream copy process signal examples workers faults stress trace
-	stat}
 package=${PACKAGE:-linux-image-cloud-amd64}
 here=$(cd "$(dirname "$0")" && pwd)
+suites=${SUITES:-$(sed -n 's/^SUITE(\([a-z_]*\),.*KERNEL.*/\1/p' \
+	"$here/../lib/suites.def")}
 work=$(dirname "$build")/kernel
 run=$work/run.$$
 root=$run/root

@@ -37,7 +37,7 @@ uint64_t seed(void)
 int main(void)
 {
 	const char *only = getenv("CK_RUN_SUITE");
-	SRunner *runner = srunner_create(exec_suite());
+	SRunner *runner = srunner_create(NULL);
 	int failed;
 
 	/* Commands that urt starts shall be ours, not those of sudo's caller. */
@@ -50,49 +50,9 @@ int main(void)
 
 	if (only && !*only)
 		unsetenv("CK_RUN_SUITE");
-	srunner_add_suite(runner, sched_parts_suite());
-	srunner_add_suite(runner, ring_suite());
-	srunner_add_suite(runner, sched_suite());
-	srunner_add_suite(runner, wait_suite());
-	srunner_add_suite(runner, sync_suite());
-	srunner_add_suite(runner, context_suite());
-	srunner_add_suite(runner, together_suite());
-	srunner_add_suite(runner, blocking_suite());
-	srunner_add_suite(runner, latency_suite());
-	srunner_add_suite(runner, late_suite());
-	srunner_add_suite(runner, files_suite());
-	srunner_add_suite(runner, io_suite());
-	srunner_add_suite(runner, net_suite());
-	srunner_add_suite(runner, dial_suite());
-	srunner_add_suite(runner, stream_suite());
-	srunner_add_suite(runner, copy_suite());
-	srunner_add_suite(runner, process_suite());
-	srunner_add_suite(runner, signal_suite());
-	srunner_add_suite(runner, examples_suite());
-	srunner_add_suite(runner, guest_suite());
-	srunner_add_suite(runner, workers_suite());
-	srunner_add_suite(runner, bounds_suite());
-	srunner_add_suite(runner, faults_suite());
-	srunner_add_suite(runner, stress_suite());
-	srunner_add_suite(runner, http_suite());
-	srunner_add_suite(runner, tool_suite());
-	srunner_add_suite(runner, conformance_suite());
-	srunner_add_suite(runner, load_suite());
-	srunner_add_suite(runner, demo_suite());
-	srunner_add_suite(runner, stat_suite());
-	srunner_add_suite(runner, by_suite());
-	srunner_add_suite(runner, stat_options_suite());
-	srunner_add_suite(runner, measure_suite());
-	srunner_add_suite(runner, record_suite());
-	srunner_add_suite(runner, trace_suite());
-	srunner_add_suite(runner, hostile_suite());
-	srunner_add_suite(runner, top_suite());
-	srunner_add_suite(runner, dump_suite());
-	srunner_add_suite(runner, doctor_suite());
-	srunner_add_suite(runner, export_suite());
-	srunner_add_suite(runner, budget_suite());
-	srunner_add_suite(runner, packages_suite());
-	srunner_add_suite(runner, bench_suite());
+#define SUITE(name, also) srunner_add_suite(runner, name##_suite());
+#include "suites.def"
+#undef SUITE
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -10,50 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-Suite *exec_suite(void);
-Suite *sched_parts_suite(void);
-Suite *ring_suite(void);
-Suite *sched_suite(void);
-Suite *wait_suite(void);
-Suite *sync_suite(void);
-Suite *context_suite(void);
-Suite *together_suite(void);
-Suite *blocking_suite(void);
-Suite *latency_suite(void);
-Suite *late_suite(void);
-Suite *files_suite(void);
-Suite *io_suite(void);
-Suite *net_suite(void);
-Suite *dial_suite(void);
-Suite *stream_suite(void);
-Suite *copy_suite(void);
-Suite *process_suite(void);
-Suite *signal_suite(void);
-Suite *examples_suite(void);
-Suite *guest_suite(void);
-Suite *workers_suite(void);
-Suite *bounds_suite(void);
-Suite *faults_suite(void);
-Suite *stress_suite(void);
-Suite *http_suite(void);
-Suite *tool_suite(void);
-Suite *conformance_suite(void);
-Suite *load_suite(void);
-Suite *demo_suite(void);
-Suite *stat_suite(void);
-Suite *by_suite(void);
-Suite *stat_options_suite(void);
-Suite *measure_suite(void);
-Suite *record_suite(void);
-Suite *trace_suite(void);
-Suite *hostile_suite(void);
-Suite *top_suite(void);
-Suite *dump_suite(void);
-Suite *doctor_suite(void);
-Suite *export_suite(void);
-Suite *budget_suite(void);
-Suite *packages_suite(void);
-Suite *bench_suite(void);
+#define SUITE(name, also) Suite *name##_suite(void);
+#include "suites.def"
+#undef SUITE
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)
