@@ -113,10 +113,10 @@ all: $(LIB_A) $(LIB_SO) $(URT) ## the libraries and the command urt
 examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 
 deps: ## install what is needed (as root), or say what is missing
-	$(Q)sh tools/deps.sh
+	$(Q)sh tools/deps.sh minimal
 
 peers: ## install the languages of the other models, from the distribution
-	$(Q)sh tools/deps.sh peers
+	$(Q)sh tools/deps.sh
 
 # Said once, before the compiler says it a hundred times.
 $(G)/.deps:
@@ -135,6 +135,10 @@ $(G)/.deps:
 ##@ Running
 demo: all ## the experiment: all models, one workload; DEMO="--connections 64 ..."
 	$(Q)$(URT) demo $(DEMO)
+
+picture: all ## README's picture anew, from a full run of claim 4 (minutes)
+	$(Q)$(URT) demo --full --only 4 --report build/picture $(DEMO)
+	$(Q)cp build/picture/waiting.svg tools/demo/waiting.svg
 
 bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
@@ -190,9 +194,10 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(DESTDIR)$(UNITDIR)
 	$(Q)sed 's|/usr/bin/urt|$(PREFIX)/bin/urt|' tools/export/urt-export.service \
 	  >$(DESTDIR)$(UNITDIR)/urt-export.service
-	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
+	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(BASHDIR) \
 	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	$(Q)sh tools/man.sh $(URT) man $(DESTDIR)$(MANDIR)/man1
+	$(Q)awk -v dir=$(DESTDIR)$(MANDIR)/man3 -f tools/man3.awk uring_rt/urt.h
 	$(Q)sh tools/man.sh $(URT) bash >$(DESTDIR)$(BASHDIR)/urt
 	$(Q)sh tools/man.sh $(URT) zsh >$(DESTDIR)$(ZSHDIR)/_urt
 	$(Q)sh tools/man.sh $(URT) fish >$(DESTDIR)$(FISHDIR)/urt.fish
@@ -203,6 +208,7 @@ uninstall: ## what install put there
 	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
 	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc \
 	  $(DESTDIR)$(MANDIR)/man1/urt.1 $(DESTDIR)$(MANDIR)/man1/urt-*.1 \
+	  $(DESTDIR)$(MANDIR)/man3/uring_rt.3 $(DESTDIR)$(MANDIR)/man3/urt_*.3 \
 	  $(DESTDIR)$(BASHDIR)/urt $(DESTDIR)$(ZSHDIR)/_urt \
 	  $(DESTDIR)$(FISHDIR)/urt.fish $(DESTDIR)$(UNITDIR)/urt-export.service
 	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/uring_rt
@@ -275,9 +281,10 @@ $(URT): $(TOOL_OBJ) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -rdynamic -o $@ $^ $(TOOL_LIBS)
 
-# The list as a prerequisite: a file that goes leaves the table, too.
-$(G)/embedded.list: FORCE | $(G)/.deps
-	$(Q)echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' >$@
+# Written when the list differs: a file that comes or goes changes the table.
+ifneq ($(shell cat $(G)/embedded.list 2>/dev/null),$(EMBED))
+$(shell mkdir -p $(G) && echo '$(EMBED)' >$(G)/embedded.list)
+endif
 
 $(G)/embedded.c: $(G)/embedded.list
 	$(Q){ echo '#include "../../tools/lib/embed.h"'; n=0; for f in $(EMBED); do \
@@ -291,8 +298,6 @@ $(G)/embedded.c: $(G)/embedded.list
 $(B)/embedded.o: $(G)/embedded.c $(EMBED)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
-
-FORCE:
 
 $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)

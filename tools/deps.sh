@@ -3,8 +3,8 @@
 # Installs what the build, the tests and the demo need, with the system's own
 # package manager. As another user than root, prints the command instead.
 #
-#   tools/deps.sh          what is needed
-#   tools/deps.sh peers    also the languages of the other models of the demo
+#   tools/deps.sh          all, also the languages that the demo compares with
+#   tools/deps.sh minimal  without those: their models are skipped
 set -eu
 
 # What a package manager calls them, from the table of languages.
@@ -26,7 +26,7 @@ if command -v apt-get >/dev/null; then
 	else
 		packages="$packages bpftool"
 	fi
-	[ "${1-}" = peers ] && packages="$packages $(languages apt)"
+	[ "${1-}" = minimal ] || packages="$packages $(languages apt)"
 	present() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null |
 		grep -q 'ok installed'; }
 elif command -v dnf >/dev/null; then
@@ -36,14 +36,14 @@ elif command -v dnf >/dev/null; then
 		liburing-devel libbpf-devel bpftool check-devel
 		elfutils-libelf-devel zlib-devel protobuf-c-devel
 		protobuf-c-compiler"
-	[ "${1-}" = peers ] && packages="$packages $(languages dnf)"
+	[ "${1-}" = minimal ] || packages="$packages $(languages dnf)"
 	present() { rpm -q "$1" >/dev/null 2>&1; }
 elif command -v pacman >/dev/null; then
 	install="pacman -S --needed --noconfirm"
 	refresh=true
 	packages="make gcc clang pkgconf strace liburing libbpf bpf check
 		libelf zlib protobuf-c"
-	[ "${1-}" = peers ] && packages="$packages $(languages pacman)"
+	[ "${1-}" = minimal ] || packages="$packages $(languages pacman)"
 	present() { pacman -Q "$1" >/dev/null 2>&1; }
 else
 	echo "deps: no apt-get, dnf or pacman here; install by hand: make, gcc," \
@@ -57,6 +57,7 @@ for p in $packages; do
 	case $p in
 	nodejs) command -v node >/dev/null && continue ;;
 	golang-go | golang | go) command -v go >/dev/null && continue ;;
+	python3 | python) command -v python3 >/dev/null && continue ;;
 	esac
 	present "$p" || missing="$missing $p"
 done

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* urt: finds the subcommand. */
+#include "lib/environment.h"
 #include "lib/tool.h"
 #include <string.h>
 
@@ -21,17 +22,16 @@ static const struct {
 	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },
 	{ "serve", cmd_serve, "one server of the demo alone" },
 	{ "load", cmd_load, "load generator for HTTP/1.1" },
-	/* Not listed: what the demo measures of itself. */
 };
 
 static int usage(FILE *out)
 {
 	fputs("usage: urt COMMAND [OPTIONS]\n\n", out);
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-		if (commands[i].what)
-			fprintf(out, "  %-8s %s\n", commands[i].name,
-				commands[i].what);
-	fputs("\n`urt help COMMAND` lists a command's options.\n", out);
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+	fputs("\n`urt help COMMAND` lists a command's options, `urt help "
+	      "environment` the\nenvironment variables.\n",
+	      out);
 	return out == stdout ? 0 : EXIT_BAD;
 }
 
@@ -43,7 +43,7 @@ static int unknown(const char *name)
 
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
 		distance = edit_distance(name, commands[i].name);
-		if (!commands[i].what || distance >= least)
+		if (distance >= least)
 			continue;
 		least = distance;
 		nearest = commands[i].name;
@@ -59,8 +59,12 @@ static int help(char *name)
 {
 	char *argv[] = { name, "--help", NULL };
 
+	if (!strcmp(name, "environment")) {
+		environment_print(stdout);
+		return 0;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-		if (commands[i].what && !strcmp(name, commands[i].name))
+		if (!strcmp(name, commands[i].name))
 			return commands[i].run(2, argv);
 	return unknown(name);
 }

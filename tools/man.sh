@@ -34,6 +34,9 @@ case $2 in
 man)
 	"$urt" help | page urt "measures what programs ask of the kernel" \
 		>"$3/urt.1"
+	"$urt" help environment | page urt-environment \
+		"environment variables of uring_rt and urt" \
+		>"$3/urt-environment.1"
 	for c in $commands; do
 		what=$("$urt" help | sed -n "s/^  $c  *//p")
 		"$urt" help "$c" | page "urt-$c" "$what" >"$3/urt-$c.1"

@@ -191,7 +191,8 @@ static void by_load(FILE *f, const struct demo *d, row_figure *figure,
 
 /* ---- requests that wait ---- */
 
-static void memory(FILE *f, const struct demo *d)
+/* Its series are to be freed. */
+static struct chart memory_chart(const struct demo *d)
 {
 	struct chart c = { .x_label = "requests that wait at the same time",
 			   .y_label = "MB, process and kernel",
@@ -214,10 +215,53 @@ static void memory(FILE *f, const struct demo *d)
 	drop_empty(&c);
 	if (most_points(&c) < 2)
 		c.log_y = false;
+	return c;
+}
+
+static void memory(FILE *f, const struct demo *d)
+{
+	struct chart c = memory_chart(d);
+
 	if (c.n)
 		card(f, &c, "Memory by requests that wait",
 		     "MB of the server and of the kernel, both ends of all "
 		     "sockets included; a line ends where the model does");
+	free(c.series);
+}
+
+/* Names with their colours, three in a row, below the lines. */
+static void picture_legend(FILE *f, const struct chart *c)
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		unsigned x = 54 + i % 3 * 125, y = 280 + i / 3 * 18;
+
+		fprintf(f,
+			"<rect class='bar m-%s' x='%u' y='%u' width='11' "
+			"height='11' rx='3'/><text x='%u' y='%u'>%s</text>",
+			c->series[i].name, x, y, x + 16, y + 10,
+			c->series[i].name);
+	}
+}
+
+void demo_print_picture(FILE *f, const struct demo *d)
+{
+	struct chart c = memory_chart(d);
+
+	fprintf(f,
+		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 440 %u' "
+		"width='560'><title>Memory of the server and the kernel, by "
+		"requests that wait at the same time</title><style>text{"
+		"font:12px system-ui,sans-serif;fill:#7a858f}.grid{stroke:#8884;"
+		"fill:none}.line{fill:none;stroke-width:2.2;stroke:var(--c)}"
+		".dot,.bar{fill:var(--c)}",
+		284 + (c.n + 2) / 3 * 18);
+	html_colours(f, d);
+	fputs("</style><svg width='440' height='270'>", f);
+	if (c.n)
+		svg_lines(f, &c);
+	fputs("</svg>", f);
+	picture_legend(f, &c);
+	fputs("</svg>\n", f);
 	free(c.series);
 }
 

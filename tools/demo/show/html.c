@@ -250,8 +250,7 @@ static void advice(FILE *f, const struct demo *d)
 	fputs("</div>\n", f);
 }
 
-/* The sheet, and each model's colour: as .m-NAME, light and dark. */
-static void style(FILE *f, const struct demo *d)
+void html_colours(FILE *f, const struct demo *d)
 {
 	static const char *const lines[] = {
 		[LINE_PLAIN] = NULL,
@@ -259,7 +258,6 @@ static void style(FILE *f, const struct demo *d)
 		[LINE_BOLD] = "stroke-width:3.4",
 	};
 
-	fputs(embedded("demo/show/page.css")->text, f);
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
 		const struct model *m = d->options.model[i];
 
@@ -279,7 +277,8 @@ void demo_print_html(FILE *f, const struct demo *d)
 	      "initial-scale=1'>\n<title>urt demo</title>\n"
 	      "<style>",
 	      f);
-	style(f, d);
+	fputs(embedded("demo/show/page.css")->text, f);
+	html_colours(f, d);
 	fprintf(f,
 		"</style></head><body><main>\n"
 		"<h1>What a waiting request costs, and who switches</h1>\n"

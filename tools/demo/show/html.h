@@ -6,6 +6,9 @@
 #include "show.h"
 #include "svg.h"
 
+/* Each model's colour, as rules of .m-NAME, for light and dark. */
+void html_colours(FILE *, const struct demo *);
+
 /* Charts of what was measured; those without figures are left out. */
 void html_charts(FILE *, const struct demo *);
 

@@ -37,5 +37,6 @@ int demo_write_report(const struct demo *d, const char *dir)
 {
 	return write_one(d, dir, "index.html", demo_print_html) ||
 	       write_one(d, dir, "report.md", demo_print_markdown) ||
-	       write_one(d, dir, "report.json", demo_print_json);
+	       write_one(d, dir, "report.json", demo_print_json) ||
+	       write_one(d, dir, "waiting.svg", demo_print_picture);
 }

@@ -121,8 +121,8 @@ static void grid_y(FILE *f, const struct scale *y, double v)
 	char n[24];
 
 	fprintf(f,
-		"<path class=grid d='M%.0f %.1fH%.0f'/>"
-		"<text x='%.0f' y='%.1f' text-anchor=end>%s</text>",
+		"<path class='grid' d='M%.0f %.1fH%.0f'/>"
+		"<text x='%.0f' y='%.1f' text-anchor='end'>%s</text>",
 		LEFT, at, WIDTH - RIGHT, LEFT - 6, at + 4, svg_number(n, v));
 }
 
@@ -137,8 +137,8 @@ static void axis_y(FILE *f, const struct scale *y, const char *label)
 		for (double v = 0; v <= y->max; v += step)
 			grid_y(f, y, v);
 	fprintf(f,
-		"<text class=label transform='translate(13 %.0f) rotate(-90)' "
-		"text-anchor=middle>",
+		"<text class='label' transform='translate(13 %.0f) rotate(-90)' "
+		"text-anchor='middle'>",
 		(TOP + HEIGHT - BOTTOM) / 2);
 	svg_text(f, label);
 	fputs("</text>", f);
@@ -149,8 +149,8 @@ static void tick_x(FILE *f, const struct scale *x, double v)
 	char n[24];
 
 	fprintf(f,
-		"<path class=grid d='M%.1f %.0fV%.0f'/>"
-		"<text x='%.1f' y='%.0f' text-anchor=middle>%s</text>",
+		"<path class='grid' d='M%.1f %.0fV%.0f'/>"
+		"<text x='%.1f' y='%.0f' text-anchor='middle'>%s</text>",
 		place(x, v), TOP, HEIGHT - BOTTOM, place(x, v),
 		HEIGHT - BOTTOM + 17, svg_number(n, v));
 }
@@ -170,7 +170,8 @@ static void axis_x(FILE *f, const struct chart *c, const struct scale *x)
 	else
 		for (double v = 0; v <= x->max; v += step)
 			tick_x(f, x, v);
-	fprintf(f, "<text class=label x='%.0f' y='%.0f' text-anchor=middle>",
+	fprintf(f,
+		"<text class='label' x='%.0f' y='%.0f' text-anchor='middle'>",
 		(LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
 	svg_text(f, c->x_label);
 	fputs("</text>", f);
@@ -212,7 +213,9 @@ void svg_lines(FILE *f, const struct chart *c)
 	}
 	round_off(&x, false);
 	round_off(&y, true);
-	fprintf(f, "<svg viewBox='0 0 %.0f %.0f' role=img>", WIDTH, HEIGHT);
+	fprintf(f,
+		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' role='img'>",
+		WIDTH, HEIGHT);
 	axis_y(f, &y, c->y_label);
 	axis_x(f, c, &x);
 	for (unsigned i = 0; i < c->n; i++)
@@ -245,7 +248,7 @@ static void bar(FILE *f, const struct series *s, unsigned point,
 static void names(FILE *f, const struct series *s, double top, double height)
 {
 	fprintf(f,
-		"<text class=name x='%.0f' y='%.1f' text-anchor=end>%s</text>",
+		"<text class='name' x='%.0f' y='%.1f' text-anchor='end'>%s</text>",
 		NAMES - 8, top + height / 2 + 4, s->name);
 }
 
@@ -262,8 +265,9 @@ void svg_bars(FILE *f, const struct chart *c, const char *const *points)
 	round_off(&x, true);
 	if (x.log)
 		x.min /= 2; /* so that the least is seen, too */
-	fprintf(f, "<svg viewBox='0 0 %.0f %.0f' role=img>", WIDTH,
-		height + (points ? 22 : 0));
+	fprintf(f,
+		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' role='img'>",
+		WIDTH, height + (points ? 22 : 0));
 	for (unsigned i = 0; i < c->n; i++) {
 		const struct series *s = &c->series[i];
 
@@ -275,7 +279,7 @@ void svg_bars(FILE *f, const struct chart *c, const char *const *points)
 	}
 	if (points)
 		fprintf(f,
-			"<text class=label x='%.0f' y='%.1f'>full colour: %s; "
+			"<text class='label' x='%.0f' y='%.1f'>full colour: %s; "
 			"pale: %s</text>",
 			NAMES, top + 14, points[0], points[1]);
 	fputs("</svg>\n", f);

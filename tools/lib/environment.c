@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The only list of environment variables: `urt help environment` and the manual
+ * page are printed from it, and a test finds each getenv() of the sources here.
+ */
+#include "environment.h"
+
+const struct environment environment[] = {
+	{ "URT_WORKERS", "1 to 256",
+	  "Threads that run coroutines at a time. Default: the CPUs that the\n"
+	  "process may use, by its affinity and its cgroup's cpu.max." },
+	{ "URT_DEBUG", "sched=MS,stall=MS,leak",
+	  "Prints the scheduler's state every MS milliseconds; a stack when a\n"
+	  "coroutine runs for MS without a call that may suspend; at the end, the\n"
+	  "coroutines that are left." },
+	{ "URT_PREEMPT", "off",
+	  "Loops are not preempted: another thread takes over their worker." },
+	{ "URT_FEATURES", "-NAME,-NAME",
+	  "Runs as if the kernel lacked these features (`urt doctor` names\n"
+	  "them)." },
+	{ "URT_STATS_TO", "set by urt",
+	  "Where a program that urt starts sends its page of counters." },
+	{ "URT_TRACE_TO", "set by urt",
+	  "Where a program that urt starts sends its trace rings." },
+	{ "URT_BPF_LOG", "1",
+	  "urt prints what libbpf says while it loads the BPF programs." },
+	{ "URT_BENCH_FILE", "PATH",
+	  "The file that the reads of `urt bench latency` read." },
+	{ "SUDO_UID", "set by sudo",
+	  "The user that urt runs commands as, when it is started by sudo." },
+	{ "XDG_CACHE_HOME", "DIRECTORY",
+	  "urt keeps the programs of other languages in its directory urt.\n"
+	  "Default: ~/.cache." },
+	{ "HOME", "DIRECTORY", "Where that default is." },
+	{ 0 },
+};
+
+void environment_print(FILE *f)
+{
+	fputs("Environment variables that programs on uring_rt (URT_WORKERS to "
+	      "URT_FEATURES)\nand urt read:\n",
+	      f);
+	for (const struct environment *e = environment; e->name; e++) {
+		fprintf(f, "\n  %s=%s\n      ", e->name, e->values);
+		for (const char *p = e->text; *p; p++) {
+			fputc(*p, f);
+			if (*p == '\n')
+				fputs("      ", f);
+		}
+		fputc('\n', f);
+	}
+}
