@@ -360,7 +360,7 @@ static void bench_echo_hog(long n, double *figures)
 
 /* ---- all of them ---- */
 
-#define ONE(u) .figures = { { "", u, 1, false } }
+#define ONE(u) .figures = { { "", u, 1, false, NULL } }
 
 const struct bench bench_micro[] = {
 	{ .name = "yield",
@@ -393,7 +393,7 @@ const struct bench bench_micro[] = {
 	  .n = 100000 },
 	{ .name = "sleep", ONE("ns"), .coroutine = bench_sleep, .n = SLEEPERS },
 	{ .name = "skynet",
-	  .figures = { { "", "ms", 1e-6, false } },
+	  .figures = { { "", "ms", 1e-6, false, NULL } },
 	  .measure = bench_skynet,
 	  .n = 1000000 },
 	{ .name = "parked",
@@ -404,7 +404,7 @@ const struct bench bench_micro[] = {
 	  .n = 1000000,
 	  .runs_max = 3 },
 	{ .name = "echo-hog",
-	  .figures = { { "p99", "us", 1e-3, false } },
+	  .figures = { { "p99", "us", 1e-3, false, NULL } },
 	  .measure = bench_echo_hog,
 	  .n = 1000,
 	  .more_workers = true,
