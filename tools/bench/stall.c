@@ -47,20 +47,20 @@ static int stall(const struct target *t, const struct bench *b, double *figures)
 	return err;
 }
 
-#define FIGURES                                               \
-	{                                                     \
-		{ .name = "answers",                          \
-		  .unit = "1/s",                              \
-		  .scale = 1,                                 \
-		  .more = true },                             \
-			{ "without: p50", "us", 1e-3 },       \
-			{ "without: p99", "us", 1e-3 },       \
-			{ "without: p99.9", "us", 1e-3 },     \
-			{ "without: max", "us", 1e-3 },       \
-			{ "with a loop: p50", "us", 1e-3 },   \
-			{ "with a loop: p99", "us", 1e-3 },   \
-			{ "with a loop: p99.9", "us", 1e-3 }, \
-			{ "with a loop: max", "us", 1e-3 },   \
+#define LATE(what)                                        \
+	{                                                 \
+		.name = what, .unit = "us", .scale = 1e-3 \
+	}
+#define FIGURES                                                               \
+	{                                                                     \
+		{ .name = "answers",                                          \
+		  .unit = "1/s",                                              \
+		  .scale = 1,                                                 \
+		  .more = true },                                             \
+			LATE("without: p50"), LATE("without: p99"),           \
+			LATE("without: p99.9"), LATE("without: max"),         \
+			LATE("with a loop: p50"), LATE("with a loop: p99"),   \
+			LATE("with a loop: p99.9"), LATE("with a loop: max"), \
 	}
 
 #define STALL(title, connections, ns, hz)                              \
