@@ -129,8 +129,8 @@ START_TEST(the_proxy_forwards_both_ways)
 }
 END_TEST
 
-/* The next line but "(one less)", which the one that looked whether somebody
- * listens leaves behind at some time. */
+/* The next line, but for those about the one that looked whether somebody listens:
+ * it comes and leaves at some time. */
 static void hear_line(int fd, const char *expected)
 {
 	char line[256];
@@ -140,7 +140,7 @@ static void hear_line(int fd, const char *expected)
 		for (n = 0; !n || line[n - 1] != '\n'; n++)
 			ck_assert_int_eq(recv(fd, &line[n], 1, 0), 1);
 		line[n] = '\0';
-	} while (!strcmp(line, "(one less)\n") && strcmp(line, expected));
+	} while (!strncmp(line, "(one ", 5) && strcmp(line, expected));
 	ck_assert_str_eq(line, expected);
 }
 

@@ -379,7 +379,8 @@ static void complete(struct urt__ring *r, struct io_uring_cqe *cqe)
 		r->inflight--;
 	op = (void *)(uintptr_t)cqe->user_data;
 	if (cqe->user_data != URT__RING_IGNORE)
-		op->done(op, cqe->res, cqe->flags);
+		__atomic_load_n(&op->done, __ATOMIC_RELAXED)(op, cqe->res,
+							     cqe->flags);
 }
 
 /* The head is read afresh each time: a callback may itself reap. */

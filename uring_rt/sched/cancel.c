@@ -35,7 +35,9 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 		return;
 	c->cancel_sent = true;
 	atomic_fetch_add_explicit(&c->cancels, 1, memory_order_relaxed);
-	c->cancel_op.done = cancel_answered;
+	/* The same each time: the answer to an earlier request may be just being
+	 * reaped by another thread. */
+	__atomic_store_n(&c->cancel_op.done, cancel_answered, __ATOMIC_RELAXED);
 	sqe = urt__ring_sqe(&w->ring);
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;

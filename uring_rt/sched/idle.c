@@ -198,7 +198,8 @@ static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
 
 /*
  * Lists w, waits in the ring unless there is something after all, and takes w off
- * the list if nobody else did. Completions are reaped only when w is off the list:
+ * the list if nobody else did. A worker of any kind looks at its inbox: the kick for it
+ * may have been reaped by another thread while this one was in the kernel. Completions are reaped only when w is off the list:
  * until then another may be taking its processor.
  */
 static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
@@ -207,7 +208,8 @@ static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 	if (list_asleep(w, l, s, timeout_ns)) {
 		/* Partner: who adds work, then reads idle.len. */
 		urt__fence();
-		if (s == URT__W_SLEEPING && look_again(w))
+		if (s == URT__W_SLEEPING ? look_again(w)
+					 : !!atomic_load(&w->inbox))
 			timeout_ns = 0;
 		if (!atomic_load(&urt__rt.stop))
 			urt__worker_wait(w, timeout_ns);
