@@ -135,7 +135,8 @@ static ssize_t file_call(const struct rw *asked, int64_t deadline_ns)
 	    !atomic_load_explicit(&self->cancelled, memory_order_relaxed) &&
 	    is_cached(&rw))
 		n = file_at_once(&rw, &done);
-	self->last_op = rw.opcode;
+	if (n >= 0) /* else the ring's operation looks at the last one, too */
+		self->last_op = rw.opcode;
 	urt__leave();
 	if (n >= 0)
 		return n;
