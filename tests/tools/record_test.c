@@ -61,7 +61,10 @@ static void has_coroutines(long n)
 {
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io WRITE"), n);
+	/* All by one coroutine: but for the first they are a row, and made at
+	 * once as long as that succeeds. */
+	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
+	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
 }
 
@@ -91,7 +94,7 @@ START_TEST(a_timeline_has_each_wait_of_each_coroutine)
 		strstr(text, "\"what\":\"io READ\",\"times\":100,"));
 	ck_assert_ptr_nonnull(
 		strstr(text, "\"what\":\"sleep\",\"times\":102,"));
-	ck_assert_int_ge(number("coroutines", "count"), 501);
+	ck_assert_int_ge(number("coroutines", "count"), 401);
 	ck_assert_int_eq(number("coroutines", "overwritten"), 0);
 	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "Coroutines: the longest waits"));

@@ -134,12 +134,13 @@ static void on_signal(int sig)
 
 static void catch_signals(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal,
-				.sa_flags = SA_RESETHAND };
-	const int all[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal };
 
-	for (unsigned i = 0; i < ARRAY_LEN(all); i++)
-		sigaction(all[i], &sa, NULL);
+	/* timeout(1) sends its signal to the process, and then to its group. */
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sa.sa_flags = SA_RESETHAND; /* a second Ctrl-C ends it at once */
+	sigaction(SIGINT, &sa, NULL);
 }
 
 /* The command that runs it, or NULL where there is none. */
