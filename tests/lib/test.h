@@ -63,9 +63,7 @@ static inline int slower(void)
 
 /*
  * A test whose body runs as the first coroutine, on one worker, so that it may
- * rely on an order and use plain variables; needs urt.h. Under TSan the first
- * steps of a coroutine can take so long that its processor is handed off, which
- * without membarrier never happens.
+ * rely on an order and use plain variables; needs urt.h.
  */
 #define CORO_TEST(name)                                                    \
 	static void name##_body(void *arg);                                \
@@ -73,8 +71,6 @@ static inline int slower(void)
 	{                                                                  \
 		struct urt_options name##_options = { .workers = 1 };      \
                                                                            \
-		if (TSANITIZED)                                            \
-			setenv("URT_FEATURES", "-membarrier", 0);          \
 		ck_assert_msg(                                             \
 			!urt_run_with(name##_body, NULL, &name##_options), \
 			"%s", urt_why());                                  \
