@@ -223,10 +223,6 @@ deb: ## Debian packages, in build/packages/deb
 rpm: ## RPM packages, in build/packages/rpm
 	$(Q)sh tools/packaging/build.sh rpm $(VERSION)
 
-static: ## urt as one file that needs no libraries: build/static/urt
-	$(Q)$(MAKE) B=build/static BTF=/nonexistent G=build/gen-nobtf \
-	  LDFLAGS='-static $(LDFLAGS)' build/static/urt
-
 clean: ## all that was built
 	$(Q)rm -rf build
 
@@ -374,6 +370,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all examples deps peers demo deb rpm static version bench test test-kernel stress fuzz format check-format \
+.PHONY: all examples deps peers demo deb rpm version bench test test-kernel stress fuzz format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:
