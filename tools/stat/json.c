@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The result of `urt stat` as urt.stat.v1. Fields are only ever added. */
-#include "stat.h"
+#include "figures.h"
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -27,22 +27,34 @@ static const char *log_name(unsigned log, char buf[32])
 	return buf;
 }
 
-/* A figure or null. */
-static void json_figure(struct json *j, const struct stat_result *r,
-			const char *member, const char *figure)
+/* All figures whose member is of that object: "switches" has "switches.total". */
+static void json_members(struct json *j, const struct stat_result *r,
+			 const char *object)
+{
+	size_t n = strlen(object);
+
+	for (const struct figure *f = figures; f->name; f++) {
+		if (!f->json || strncmp(f->json, object, n) ||
+		    f->json[n] != '.' || strchr(f->json + n + 1, '.'))
+			continue;
+		if (f->lacks(r))
+			json_null(j, f->json + n + 1);
+		else
+			json_int(j, f->json + n + 1, figure_get(r, f));
+	}
+}
+
+static bool had(const struct stat_result *r, const char *figure)
 {
 	char why[256];
 	double value;
 
-	if (stat_figure(r, figure, &value, why))
-		json_int(j, member, value);
-	else
-		json_null(j, member);
+	return stat_figure(r, figure, &value, why);
 }
 
 static bool by_bpf(const struct stat_result *r)
 {
-	return !strcmp(r->source, "bpf");
+	return r->source == STAT_BPF;
 }
 
 static void json_threads(struct json *j, const struct stat_result *r)
@@ -60,25 +72,17 @@ static void json_threads(struct json *j, const struct stat_result *r)
 static void json_switches(struct json *j, const struct stat_result *r)
 {
 	json_object(j, "switches");
-	json_figure(j, r, "total", "switches");
-	json_figure(j, r, "voluntary", "voluntary");
-	json_figure(j, r, "involuntary", "involuntary");
+	json_members(j, r, "switches");
 	if (by_bpf(r)) {
-		struct urt_counts all = { 0 };
-
 		json_object(j, "by_class");
-		for (int i = 0; i < URT_CLASSES; i++) {
+		for (int i = 0; i < URT_CLASSES; i++)
 			json_int(j, stat_class_names[i],
 				 counts_switches(&r->counts, i));
-			for (int c = 0; c < URT_CAUSES; c++)
-				all.cause[c] += r->counts.class[i].cause[c];
-		}
 		json_end_object(j);
 		json_counts(j, "by_syscall", r->counts.calls.switches_in,
 			    URT_SYSCALL_SLOTS, json_switch_cause);
 		json_object(j, "by_cause");
-		for (int c = 0; c < URT_CAUSES; c++)
-			json_int(j, stat_cause_names[c], all.cause[c]);
+		json_members(j, r, "switches.by_cause");
 		json_end_object(j);
 	} else {
 		json_null(j, "by_class");
@@ -90,15 +94,12 @@ static void json_switches(struct json *j, const struct stat_result *r)
 
 static void json_syscalls(struct json *j, const struct stat_result *r)
 {
-	char why[256];
-	double total;
-
-	if (!stat_figure(r, "syscalls", &total, why)) {
+	if (!had(r, "syscalls")) {
 		json_null(j, "syscalls");
 		return;
 	}
 	json_object(j, "syscalls");
-	json_int(j, "total", total);
+	json_members(j, r, "syscalls");
 	if (by_bpf(r)) {
 		json_counts(j, "by_name", r->counts.calls.made,
 			    URT_SYSCALL_SLOTS, syscall_name);
@@ -114,20 +115,13 @@ static void json_syscalls(struct json *j, const struct stat_result *r)
 static void json_uring(struct json *j, const struct stat_result *r)
 {
 	struct urt_counts all = { 0 };
-	char why[256];
-	double total;
 
-	if (!stat_figure(r, "uring", &total, why)) {
+	if (!had(r, "uring")) {
 		json_null(j, "io_uring");
 		return;
 	}
 	json_object(j, "io_uring");
-	json_figure(j, r, "enters", "enters");
-	json_int(j, "submitted", total);
-	json_figure(j, r, "completed", "completed");
-	json_figure(j, r, "punted", "punted");
-	json_figure(j, r, "polled", "polled");
-	json_figure(j, r, "inline", "inline");
+	json_members(j, r, "io_uring");
 	if (by_bpf(r)) {
 		for (int i = 0; i < URT_CLASSES; i++)
 			for (int op = 0; op < URT_URING_OPS; op++) {
@@ -246,8 +240,7 @@ static void json_cpu(struct json *j, const struct stat_result *r)
 		return;
 	}
 	json_object(j, "cpu_ns");
-	json_int(j, "user", r->user_ns);
-	json_int(j, "system", r->system_ns);
+	json_members(j, r, "cpu_ns");
 	json_end_object(j);
 }
 
@@ -264,24 +257,10 @@ static void json_cost(struct json *j, const struct stat_result *r)
 	json_end_object(j);
 }
 
-struct reasons {
-	struct json *j;
-	const struct stat_result *r;
-};
-
-static void reason(const struct reasons *x, const char *field,
-		   const char *figure)
-{
-	char why[256];
-	double value;
-
-	if (!stat_figure(x->r, figure, &value, why))
-		json_string(x->j, field, why);
-}
-
 static void json_unavailable(struct json *j, const struct stat_result *r)
 {
-	struct reasons x = { j, r };
+	char why[256];
+	double n;
 
 	json_object(j, "unavailable");
 	if (!by_bpf(r)) {
@@ -296,9 +275,13 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 	} else if (r->options->cost == STAT_COST_OFF) {
 		json_string(j, "cost", "not wanted (--cost off)");
 	}
-	reason(&x, "switches.voluntary", "voluntary");
-	reason(&x, "syscalls", "syscalls");
-	reason(&x, "io_uring", "uring");
+	if (!stat_figure(r, "syscalls", &n, why))
+		json_string(j, "syscalls", why);
+	if (!stat_figure(r, "uring", &n, why))
+		json_string(j, "io_uring", why);
+	for (const struct figure *f = figures; f->name; f++)
+		if (f->json && f->lacks(r))
+			json_string(j, f->json, f->lacks(r));
 	if (stat_why_no_user(r))
 		json_string(j, "user", stat_why_no_user(r));
 	if (r->user_ns < 0)
@@ -307,8 +290,8 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 		json_string(j, "ops", "not given (--ops)");
 	if (!r->options->times)
 		json_string(j, "times", "not wanted (--times)");
-	else
-		reason(&x, "times", "on-cpu.mean");
+	else if (!stat_figure(r, "on-cpu.mean", &n, why))
+		json_string(j, "times", why);
 	if (!r->latency)
 		json_string(j, "latency",
 			    r->options->latency || r->options->errors
@@ -343,16 +326,10 @@ static void json_target(struct json *j, const struct stat_result *r)
 
 static void json_rungs(struct json *j, const struct stat_result *r)
 {
-	static const char *const of[] = { "switches",	   "voluntary",
-					  "syscalls",	   "uring",
-					  "user-switches", "cpu" };
-	char why[256];
-	double value;
-
 	json_object(j, "rungs");
-	for (unsigned i = 0; i < ARRAY_LEN(of); i++)
-		if (stat_figure(r, of[i], &value, why))
-			json_string(j, of[i], stat_figure_rung(r, of[i]));
+	for (const struct figure *f = figures; f->name; f++)
+		if (!f->lacks(r))
+			json_string(j, f->name, figure_rung(r, f));
 	json_end_object(j);
 }
 
@@ -369,7 +346,7 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	json_int(&j, "exit_code", r->exit_code);
 	json_int(&j, "wall_ns", r->wall_ns);
 	json_cpu(&j, r);
-	json_string(&j, "source", r->source);
+	json_string(&j, "source", stat_source_names[r->source]);
 	if (by_bpf(r))
 		json_int(&j, "drops", r->counts.lost);
 	else
@@ -381,8 +358,7 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	json_threads(&j, r);
 	json_switches(&j, r);
 	json_object(&j, "kernel");
-	json_int(&j, "nvcsw", r->nvcsw);
-	json_int(&j, "nivcsw", r->nivcsw);
+	json_members(&j, r, "kernel");
 	json_end_object(&j);
 	json_syscalls(&j, r);
 	json_uring(&j, r);

@@ -4,7 +4,7 @@
  * figure does not stand on the highest rung, its line says on which.
  */
 #include "../lib/text.h"
-#include "stat.h"
+#include "figures.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -48,20 +48,42 @@ static void line(FILE *f, const struct stat_result *r, int indent, uint64_t n,
 	line_of(f, r, indent, n, what, NULL);
 }
 
-/* One with a name; "n/a" and why if it could not be had. */
-static bool figure(FILE *f, const struct stat_result *r, int indent,
-		   const char *name, const char *what)
+/* A row of the table; "n/a" and the reason if it cannot be had. */
+static bool figure(FILE *f, const struct stat_result *r,
+		   const struct figure *row)
 {
-	char why[256];
-	double n;
+	const char *why = row->lacks(r);
 
-	if (!stat_figure(r, name, &n, why)) {
-		fprintf(f, "%16s  %*s%s: %s\n", "n/a", indent * 2, "", what,
-			why);
+	if (why) {
+		fprintf(f, "%16s  %*s%s: %s\n", "n/a", row->indent * 2, "",
+			row->label, why);
 		return false;
 	}
-	line_of(f, r, indent, n, what, stat_figure_rung(r, name));
+	line_of(f, r, row->indent, figure_get(r, row), row->label,
+		figure_rung(r, row));
 	return true;
+}
+
+/* All figures of a place; the last one could be had. */
+static bool print_place(FILE *f, const struct stat_result *r,
+			enum figure_place place)
+{
+	bool had = false;
+
+	for (const struct figure *row = figures; row->name; row++)
+		if (row->place == place)
+			had = figure(f, r, row);
+	return had;
+}
+
+/* Only those that can be had, or that are not 0. */
+static void print_some(FILE *f, const struct stat_result *r,
+		       enum figure_place place, bool zeros)
+{
+	for (const struct figure *row = figures; row->name; row++)
+		if (row->place == place && !row->lacks(r) &&
+		    (zeros || figure_get(r, row)))
+			line(f, r, 1, figure_get(r, row), row->label);
 }
 
 static double value(const struct stat_result *r, const char *name)
@@ -126,21 +148,8 @@ static const char *name_32(unsigned nr, char buf[32])
 
 static void print_causes(FILE *f, const struct stat_result *r)
 {
-	static const struct {
-		const char *figure, *what;
-	} causes[] = {
-		{ "cause.syscall", "waiting in a system call" },
-		{ "cause.page-fault", "waiting for a page" },
-		{ "cause.preemption", "preempted" },
-		{ "cause.exit", "ending" },
-		{ "cause.other", "stopped, or a kernel thread" },
-	};
-
 	fputs("                  because\n", f);
-	for (unsigned i = 0; i < ARRAY_LEN(causes); i++)
-		if (value(r, causes[i].figure))
-			line(f, r, 1, value(r, causes[i].figure),
-			     causes[i].what);
+	print_some(f, r, IN_CAUSES, false);
 	fputs("                  its own threads were then in\n", f);
 	sorted_lines(f, r, 1, r->counts.calls.switches_in, URT_SYSCALL_SLOTS,
 		     switch_cause);
@@ -152,16 +161,11 @@ static void print_switches(FILE *f, const struct stat_result *r)
 					       "of io_uring workers (iou-wrk)",
 					       "of io_uring pollers (iou-sqp)",
 					       "of other kernel threads" };
-	bool bpf = !strcmp(r->source, "bpf"), others = false;
+	bool bpf = r->source == STAT_BPF, others = false;
 
-	figure(f, r, 0, "switches", "kernel switches");
-	figure(f, r, 1, "voluntary", "voluntary");
-	figure(f, r, 1, "involuntary", "involuntary");
-	if (!bpf) {
-		figure(f, r, 0, "kernel.voluntary",
-		       "voluntary, by the kernel, without last switches");
-		figure(f, r, 0, "kernel.involuntary", "involuntary, likewise");
-	}
+	print_place(f, r, IN_SWITCHES);
+	if (!bpf)
+		print_place(f, r, IN_KERNEL);
 	for (int i = 1; i < URT_CLASSES; i++)
 		others |= counts_switches(&r->counts, i) > 0;
 	for (int i = 0; i < URT_CLASSES && others; i++)
@@ -180,7 +184,7 @@ static void print_switches(FILE *f, const struct stat_result *r)
 
 static void print_syscalls(FILE *f, const struct stat_result *r)
 {
-	if (!figure(f, r, 0, "syscalls", "system calls"))
+	if (!print_place(f, r, IN_SYSCALLS))
 		return;
 	sorted_lines(f, r, 1, r->counts.calls.made, URT_SYSCALL_SLOTS,
 		     syscall_name);
@@ -210,15 +214,16 @@ static void print_op(FILE *f, const struct stat_result *r, unsigned op,
 
 static void print_uring(FILE *f, const struct stat_result *r)
 {
-	if (!value(r, "uring") && !value(r, "completed")) {
-		char why[256];
-		double n;
+	char why[256];
+	double all;
 
-		if (!stat_figure(r, "uring", &n, why))
-			figure(f, r, 0, "uring", "io_uring operations");
+	if (!stat_figure(r, "uring", &all, why)) {
+		print_place(f, r, IN_URING);
 		return;
 	}
-	figure(f, r, 0, "uring", "io_uring operations");
+	if (!all && !value(r, "completed"))
+		return;
+	print_place(f, r, IN_URING);
 	for (unsigned op = 0; op < URT_URING_OPS; op++) {
 		uint64_t n = 0;
 
@@ -227,12 +232,7 @@ static void print_uring(FILE *f, const struct stat_result *r)
 		if (n)
 			print_op(f, r, op, n);
 	}
-	figure(f, r, 1, "completed", "completions");
-	if (strcmp(r->source, "bpf"))
-		return;
-	line(f, r, 1, value(r, "inline"), "done at once");
-	line(f, r, 1, value(r, "polled"), "after a wait for their file");
-	line(f, r, 1, value(r, "punted"), "punted to a worker thread");
+	print_some(f, r, IN_WAYS, true);
 }
 
 /* Upper ends: the histogram knows times to within a quarter. */
@@ -384,7 +384,7 @@ static void print_title(FILE *f, const struct stat_result *r)
 		fputs(" while", f);
 	for (char **a = o->command; a && *a; a++)
 		print_word(f, " ", *a);
-	fprintf(f, "   (source: %s)\n\n", r->source);
+	fprintf(f, "   (source: %s)\n\n", stat_source_names[r->source]);
 }
 
 /* For how much of the time the cost was looked at, and what that says. */
@@ -409,7 +409,7 @@ static void print_left(FILE *f, const struct stat_result *r)
 {
 	uint64_t n = counts_not_ended(&r->counts);
 
-	if (!r->live && n && !strcmp(r->source, "bpf"))
+	if (!r->live && n && r->source == STAT_BPF)
 		fprintf(f,
 			"\n%16" PRIu64
 			"  thread%s that it started still run%s: "
@@ -423,12 +423,10 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	print_switches(f, r);
 	print_syscalls(f, r);
 	print_uring(f, r);
-	if (!strcmp(r->source, "perf")) {
-		figure(f, r, 0, "page-faults", "page faults");
-		figure(f, r, 0, "migrations", "migrations between CPUs");
-	}
+	if (r->source == STAT_PERF)
+		print_place(f, r, IN_PERF);
 	print_user(f, r);
-	if (r->options->times && !strcmp(r->source, "bpf")) {
+	if (r->options->times && r->source == STAT_BPF) {
 		print_histogram(f, r, true);
 		print_histogram(f, r, false);
 		if (stat_times_missing(r))
@@ -437,7 +435,11 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 				" times, whose beginning was not seen\n",
 				stat_times_missing(r));
 	} else if (r->options->times) {
-		figure(f, r, 0, "on-cpu.mean", "times");
+		char why[256];
+		double n;
+
+		if (!stat_figure(r, "on-cpu.mean", &n, why))
+			fprintf(f, "%16s  times: %s\n", "n/a", why);
 	}
 	if (r->latency && r->options->latency)
 		stat_latency_print(f, r->latency, false);
@@ -460,33 +462,23 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 
 /* ---- intervals ---- */
 
-static const struct {
-	const char *figure, *heading;
-} columns[] = {
-	{ "switches", "switches" },
-	{ "voluntary", "voluntary" },
-	{ "involuntary", "involuntary" },
-	{ "syscalls", "syscalls" },
-	{ "uring", "uring ops" },
-	{ "punted", "punted" },
-	{ "user-switches", "user switches" },
-};
-
 void stat_print_interval(FILE *f, const struct stat_result *r, bool heading)
 {
 	if (heading) {
 		fprintf(f, "#%11s", "time s");
-		for (unsigned i = 0; i < ARRAY_LEN(columns); i++)
-			fprintf(f, " %13s", columns[i].heading);
+		for (const struct figure *row = figures; row->name; row++)
+			if (row->column)
+				fprintf(f, " %13s", row->column);
 		fputc('\n', f);
 	}
 	fprintf(f, "%12.6f", (r->start_ns + r->wall_ns) / 1e9);
-	for (unsigned i = 0; i < ARRAY_LEN(columns); i++) {
-		char why[256], buf[32] = "n/a";
-		double n;
+	for (const struct figure *row = figures; row->name; row++) {
+		char buf[32] = "n/a";
 
-		if (stat_figure(r, columns[i].figure, &n, why))
-			grouped(n, buf);
+		if (!row->column)
+			continue;
+		if (!row->lacks(r))
+			grouped(figure_get(r, row), buf);
 		fprintf(f, " %13s", buf);
 	}
 	fputc('\n', f);

@@ -85,7 +85,8 @@ void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
 	for (char **a = r[0]->options->command; a && *a; a++)
 		fprintf(f, " %s", *a);
 	fprintf(f, "   (source: %s; %ld runs)\n\n%18s %10s %16s %16s\n",
-		r[0]->source, n, "mean", "spread", "least", "most");
+		stat_source_names[r[0]->source], n, "mean", "spread", "least",
+		"most");
 	for (unsigned i = 0; i < names->n; i++) {
 		const char *name = names->name[i];
 		bool time = !strcmp(stat_figure_unit(name), "ns");
@@ -117,7 +118,7 @@ void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n)
 	for (char **a = r[0]->options->command; a && *a; a++)
 		json_string(&j, NULL, *a);
 	json_end_array(&j);
-	json_string(&j, "source", r[0]->source);
+	json_string(&j, "source", stat_source_names[r[0]->source]);
 	json_int(&j, "runs", n);
 	json_object(&j, "figures");
 	for (unsigned i = 0; i < names->n; i++) {

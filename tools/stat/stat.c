@@ -204,7 +204,7 @@ static void print_name(const char *name, void *arg)
 static int list_figures(void)
 {
 	struct stat_options o = { .times = true };
-	struct stat_result r = { .options = &o, .source = "bpf" };
+	struct stat_result r = { .options = &o, .source = STAT_BPF };
 
 	stat_each_figure(&r, print_name, NULL);
 	puts("syscalls:NAME\nswitches:NAME  (while in that system call)\n"

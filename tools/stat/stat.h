@@ -19,6 +19,10 @@
 #define STAT_RUNS_MAX	 1000
 #define STAT_THREADS_MAX 32768
 
+/* The rungs, the lowest one first. */
+enum stat_source { STAT_PROC, STAT_PERF, STAT_BPF };
+extern const char *const stat_source_names[];
+
 enum stat_format { STAT_TEXT, STAT_CSV, STAT_JSON };
 enum stat_cost { STAT_COST_SAMPLED, STAT_COST_ALWAYS, STAT_COST_OFF };
 
@@ -73,10 +77,10 @@ struct stat_result {
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
 	const char *why_no_cpu;
 
-	const char *source; /* "bpf", "perf" or "proc" */
+	enum stat_source source;
 	char why_no_bpf[256], why_no_perf[256];
-	struct counts counts;	 /* with "bpf" */
-	struct perf_totals perf; /* with "perf" */
+	struct counts counts;	 /* with STAT_BPF */
+	struct perf_totals perf; /* with STAT_PERF */
 	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
 	bool has_uring;		 /* io_uring was counted */
 	bool live;		 /* read while it ran: two counts may differ */
@@ -155,7 +159,5 @@ void stat_print_repeated(FILE *, struct stat_result *const *, long n);
 void stat_print_repeated_json(FILE *, struct stat_result *const *, long n);
 
 extern const char *const stat_class_names[URT_CLASSES];
-extern const char *const stat_cause_names[URT_CAUSES];
-extern const char stat_no_uring[];
 
 #endif

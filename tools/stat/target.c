@@ -30,7 +30,7 @@ void session_choose_rung(struct session *s)
 	};
 	struct stat_result *r = s->r;
 
-	r->source = "proc";
+	r->source = STAT_PROC;
 	if (s->o->no_bpf)
 		strcpy(r->why_no_bpf, "not wanted (--no-bpf)");
 	else
@@ -41,7 +41,7 @@ void session_choose_rung(struct session *s)
 			strcpy(r->why_no_perf, "not wanted (--no-perf)");
 		return;
 	}
-	r->source = "bpf";
+	r->source = STAT_BPF;
 	r->has_uring = counter_has_uring(s->counter);
 	counter_cost(s->counter, &s->runs0, &s->ns0);
 }
@@ -69,7 +69,7 @@ void session_choose_perf(struct session *s)
 		ok = perf_open(&s->perf, o->pid[i], false, r->why_no_perf,
 			       sizeof(r->why_no_perf));
 	if (s->perf)
-		r->source = "perf";
+		r->source = STAT_PERF;
 }
 
 /* ---- what is measured ---- */

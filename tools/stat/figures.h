@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of figures; for reading a figure by its name, see stat.h. */
+#ifndef URT_FIGURES_H
+#define URT_FIGURES_H
+
+#include "stat.h"
+#include <stddef.h>
+
+/* Where `urt stat` prints a figure, in the order of the printed result. */
+enum figure_place {
+	NOWHERE,
+	IN_SWITCHES,
+	IN_KERNEL, /* where the switches are not counted by BPF */
+	IN_CAUSES, /* only those that are not 0 */
+	IN_SYSCALLS,
+	IN_URING,
+	IN_WAYS, /* below the operations by name */
+	IN_PERF,
+};
+
+/* The rung that a figure stands on. */
+enum figure_rung {
+	RUNG_SOURCE, /* the measurement's */
+	RUNG_KERNEL, /* the kernel's own counters */
+	RUNG_CPU,    /* the kernel's CPU times */
+	RUNG_PAGE,   /* the program's page of counters */
+	RUNG_CLOCK,
+};
+
+struct figure {
+	const char *name; /* as --list prints it; NULL ends the table */
+	double (*get)(const struct stat_result *); /* NULL: see sum */
+	/* Why it cannot be had; NULL: it can. */
+	const char *(*lacks)(const struct stat_result *);
+	size_t sum; /* of this counter of struct urt_counts, over all classes */
+	const char *unit; /* NULL: events */
+	enum figure_rung rung;
+	enum figure_place place;
+	int indent;
+	const char *label;  /* printed there */
+	const char *json;   /* member of urt.stat.v1, by its path; NULL: none */
+	const char *column; /* heading with -I; NULL: no column */
+};
+
+extern const struct figure figures[];
+
+/* Why one of many cannot be had: a system call, an operation by its name. */
+const char *figure_needs_bpf(const struct stat_result *);
+const char *figure_needs_each_syscall(const struct stat_result *);
+const char *figure_needs_each_op(const struct stat_result *);
+
+/* A counter of struct urt_counts, of all classes of threads. */
+uint64_t figure_over_classes(const struct stat_result *, size_t offset);
+
+/* Of a row. */
+double figure_get(const struct stat_result *, const struct figure *);
+const char *figure_rung(const struct stat_result *, const struct figure *);
+
+#endif
