@@ -26,31 +26,65 @@
 
 static void cancel_answered(struct urt__op *, int32_t res, uint32_t flags);
 
-/* To the ring of w, the calling thread's, which has the operation. */
-static void cancel_request(struct urt__worker *w, struct urt_coro *c)
+/* Whose completion has come back to cancel_answered; to the ring of w, which has the
+ * operation and which the calling thread may use. */
+static struct io_uring_sqe *cancel_sqe(struct urt__worker *w,
+				       struct urt_coro *c)
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->cancel_sent)
-		return;
-	c->cancel_sent = true;
 	atomic_fetch_add_explicit(&c->cancels, 1, memory_order_relaxed);
 	/* The same each time: the answer to an earlier request may be just being
 	 * reaped by another thread. */
 	__atomic_store_n(&c->cancel_op.done, cancel_answered, __ATOMIC_RELAXED);
 	sqe = urt__ring_sqe(&w->ring);
-	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;
-	sqe->addr = (uintptr_t)c->op;
 	sqe->user_data = (uintptr_t)&c->cancel_op;
+	return sqe;
+}
+
+static void cancel_ask(struct urt__worker *w, struct urt_coro *c)
+{
+	struct io_uring_sqe *sqe = cancel_sqe(w, c);
+
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->addr = (uintptr_t)c->op;
+}
+
+static void cancel_request(struct urt__worker *w, struct urt_coro *c)
+{
+	if (c->cancel_asked)
+		return;
+	c->cancel_asked = 1;
+	cancel_ask(w, c);
+}
+
+/* To ask again after 1, 2, 4 .. 64 ms. The kernel measures the time: the worker may
+ * have no processor, and so no timers. */
+static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
+{
+	static const struct __kernel_timespec pause[] = {
+		{ 0, 1000000 },	 { 0, 2000000 },  { 0, 4000000 },
+		{ 0, 8000000 },	 { 0, 16000000 }, { 0, 32000000 },
+		{ 0, 64000000 },
+	};
+	struct io_uring_sqe *sqe = cancel_sqe(w, c);
+
+	sqe->opcode = IORING_OP_TIMEOUT;
+	sqe->addr = (uintptr_t)&pause[c->cancel_asked - 1];
+	sqe->len = 1;
+	if (c->cancel_asked < sizeof(pause) / sizeof(pause[0]))
+		c->cancel_asked++;
 }
 
 /*
  * The kernel does not find an operation that is just then between waiting and
- * being tried again, which may make it wait once more. So as long as it has not
- * completed it is asked for again; EALREADY says that it is being carried out,
- * and will end by itself. The state and the ring tell whether it is still on:
- * this thread alone would reap its completion.
+ * being tried again, which may make it wait once more: it is asked for again at once,
+ * as long as the operation has not completed. EALREADY says that a thread of the
+ * kernel's carries it out and was interrupted. Mostly it ends then, but not if that
+ * thread was about to wait for the descriptor by polling, where it forgets: so that is
+ * asked for again, too, after a pause. The state and the ring tell whether the
+ * operation is still on: this thread alone would reap its completion.
  */
 static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 {
@@ -60,12 +94,13 @@ static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 	(void)flags;
 	/* Release; partner: urt__pool_tidy, which may give the block away. */
 	atomic_fetch_sub_explicit(&c->cancels, 1, memory_order_release);
-	if (res >= 0 || res == -EALREADY ||
-	    urt__park_state(atomic_load(&c->park)) != URT__IO ||
-	    atomic_load(&c->op_worker) != w || !c->cancel_sent)
+	if (res >= 0 || urt__park_state(atomic_load(&c->park)) != URT__IO ||
+	    atomic_load(&c->op_worker) != w || !c->cancel_asked)
 		return;
-	c->cancel_sent = false;
-	cancel_request(w, c);
+	if (res == -EALREADY)
+		cancel_pause(w, c);
+	else
+		cancel_ask(w, c);
 }
 
 /*

@@ -129,7 +129,7 @@ struct urt_coro {
 	struct urt__worker *_Atomic op_worker;
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
 	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
-	bool cancel_sent;	    /* op_worker's thread only */
+	uint8_t cancel_asked;	    /* op_worker's thread only; cancel.c */
 	uint8_t last_op;	    /* opcode of its last operation ... */
 	uint8_t row_misses;	    /* ... and of those in a row that were made
 				       at once, how many were in vain */

@@ -133,7 +133,7 @@ static int begin(struct urt__io *io, unsigned flags, int64_t deadline_ns)
 
 		if (err)
 			return err;
-		w->current->cancel_sent = false;
+		w->current->cancel_asked = 0;
 		atomic_store_explicit(&w->current->op_worker, w,
 				      memory_order_release);
 		if (!io->fd || urt__likely(urt__fd_list(io, anyway)))
