@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct stat_options options = { .times = true };
 	static struct stat_result result = { .options = &options,
-					     .source = "bpf" };
+					     .source = STAT_BPF };
 	char *text = malloc(size + 1);
 	static int quiet;
 	bool valid;
