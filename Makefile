@@ -184,9 +184,9 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)/liburing_rt.so.$(VERSION)
 	$(Q)ln -sf liburing_rt.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liburing_rt.so.0
 	$(Q)ln -sf liburing_rt.so.0 $(DESTDIR)$(LIBDIR)/liburing_rt.so
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-	  -e 's|@VERSION@|$(VERSION)|' uring_rt/uring_rt.pc.in \
-	  >$(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc
+	$(Q)for f in $(basename $(notdir $(wildcard uring_rt/*.pc.in))); do \
+	  sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  uring_rt/$$f.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$f || exit 1; done
 	$(Q)install -m 755 $(URT) $(DESTDIR)$(PREFIX)/bin/
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/uring_rt
 	$(Q)install -m 644 uring_rt/gdb.py tools/export/dashboard.json \
@@ -206,7 +206,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 uninstall: ## what install put there
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/include/urt.h $(DESTDIR)$(PREFIX)/bin/urt \
 	  $(DESTDIR)$(LIBDIR)/liburing_rt.* \
-	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt.pc \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/uring_rt*.pc \
 	  $(DESTDIR)$(MANDIR)/man1/urt.1 $(DESTDIR)$(MANDIR)/man1/urt-*.1 \
 	  $(DESTDIR)$(MANDIR)/man3/uring_rt.3 $(DESTDIR)$(MANDIR)/man3/urt_*.3 \
 	  $(DESTDIR)$(BASHDIR)/urt $(DESTDIR)$(ZSHDIR)/_urt \

@@ -40,7 +40,16 @@
  *  - keep the address of a thread-local variable across such a call (errno is
  *    taken care of, below), or
  *  - hold a pthread lock across one, or lock it on one side and unlock it on
- *    the other.
+ *    the other, or
+ *  - change what the kernel keeps for each thread: user ids by setfsuid(2),
+ *    namespaces by setns(2) and unshare(2), capabilities, personality(2), the
+ *    signal mask, scheduling. Other coroutines would run with it, and the
+ *    caller's operations without it. There is no call that gives a coroutine a
+ *    thread to itself: start one with pthread_create(3), which changes itself,
+ *    takes its work from a channel and makes plain system calls.
+ *
+ * URT_DEBUG=check in the environment ends the program where a coroutine suspends
+ * with a pthread lock held, or gives a duration as a deadline, and says where.
  *
  * C++: a coroutine may suspend in a catch block, and in a destructor while an
  * exception unwinds; each has its own exceptions in flight, provided that the
@@ -74,6 +83,9 @@
 #ifdef __GLIBC__
 #include <bits/types/idtype_t.h>
 #include <bits/types/siginfo_t.h>
+#else
+#error "uring_rt needs glibc: other C libraries, such as musl, lack backtrace(3) \
+and the definitions that its pthread locks are counted by"
 #endif
 
 #ifdef __cplusplus
@@ -144,7 +156,8 @@ struct urt_options {
  * not lie on its stack; one that is in a system call or a library's computation
  * is waited for until it comes back from there (a loop that cannot be
  * preempted, see there, until it makes a call). One runtime per process at a
- * time. Not for statically linked programs.
+ * time. In a statically linked program, no coroutine is preempted by signal; link
+ * it with what `pkg-config --static --libs uring_rt-static` says.
  *
  * Otherwise, and urt_why() says which of the reasons it was and what to do:
  *
@@ -872,7 +885,9 @@ URT_API int urt_dial(const char *address, int64_t deadline_ns);
  * without a host one socket for both families, or of IPv4 where there is no
  * IPv6; a name that has several addresses listens at the first. The backlog is
  * the most that the system allows (net.core.somaxconn, 4096). A path must not
- * exist: -EADDRINUSE, unlink it first. Errors: of urt_resolve, socket(2),
+ * exist: -EADDRINUSE, unlink it first. The port of a server that was killed is
+ * free some 5 ms later, when the kernel has ended its ring; until then, too,
+ * -EADDRINUSE. Errors: of urt_resolve, socket(2),
  * bind(2), listen(2). May suspend, to look up a name.
  */
 URT_API int urt_listen(const char *address, int64_t deadline_ns);

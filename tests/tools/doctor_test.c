@@ -85,6 +85,22 @@ START_TEST(doctor_tells_a_closed_tracefs_from_none)
 }
 END_TEST
 
+START_TEST(doctor_says_how_much_locked_memory_a_run_needs)
+{
+	long need = 0;
+
+	sh("ulimit -l 64; URT_WORKERS=3 ./urt doctor");
+	ck_assert_ptr_nonnull(strstr(text, "ulimit -l is 64 KiB"));
+	ck_assert_ptr_nonnull(strstr(text, "a run with 3 workers needs "));
+	sscanf(strstr(text, "3 workers needs "), "3 workers needs %ld", &need);
+	/* 256 requests and 4096 completions for each. */
+	ck_assert_int_gt(need, 3 * 80);
+	ck_assert_int_lt(need, 3 * 100);
+	if (geteuid())
+		ck_assert_ptr_nonnull(strstr(text, "NO   memlock"));
+}
+END_TEST
+
 START_TEST(doctor_sees_namespaces)
 {
 	if (sh("unshare -Upf --mount-proc true 2>&1"))
@@ -157,6 +173,7 @@ Suite *doctor_suite(void)
 	tcase_add_test(t, doctor_sees_a_seccomp_filter);
 	tcase_add_test(t, doctor_blames_the_filter_that_forbids_bpf);
 	tcase_add_test(t, doctor_tells_a_closed_tracefs_from_none);
+	tcase_add_test(t, doctor_says_how_much_locked_memory_a_run_needs);
 	tcase_add_test(t, doctor_sees_namespaces);
 	tcase_add_test(t, doctor_sees_what_is_not_mounted);
 	tcase_add_test(t, doctor_tells_what_is_done_without_an_operation);

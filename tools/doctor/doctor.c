@@ -2,6 +2,7 @@
 /* urt doctor: what this machine can do, and the command that mends the rest. */
 #define _GNU_SOURCE
 #include "../../uring_rt/ring/ring.h"
+#include "../../uring_rt/watch/watch.h"
 #include "../measure/counter.h"
 #include "doctor.h"
 #include "../lib/privileges.h"
@@ -66,21 +67,40 @@ static void look_at_bpf(void)
 	counter_close(c);
 }
 
+/* What rings take of the user's locked memory (io_uring_setup(2)). */
+static void look_at_locked_memory(void)
+{
+	struct urt_options o = { 0 };
+	struct rlimit r;
+	size_t need;
+	bool ok;
+
+	getrlimit(RLIMIT_MEMLOCK, &r);
+	if (r.rlim_cur == RLIM_INFINITY || urt__options_check(&o)) {
+		doctor_found("memlock", true, "no limit");
+		return;
+	}
+	need = urt__options_locked(&o);
+	ok = r.rlim_cur >= need || !geteuid();
+	doctor_found("memlock", ok,
+		     "ulimit -l is %llu KiB for all programs of %s; a run with "
+		     "%u worker%s needs %zu KiB for its rings, and registered "
+		     "buffers count%s",
+		     (unsigned long long)r.rlim_cur / 1024,
+		     geteuid() ? "the user" : "a user other than root",
+		     o.workers, o.workers > 1 ? "s" : "", need / 1024,
+		     ok ? ""
+			: ": raise it (ulimit -l, limits.conf, systemd's "
+			  "LimitMEMLOCK=)");
+}
+
 static void look_at_limits(void)
 {
 	struct rlimit r;
 	long maps = proc_number("/proc/sys/vm/max_map_count", 0);
 	long pids = proc_number("/proc/sys/kernel/pid_max", 0);
 
-	getrlimit(RLIMIT_MEMLOCK, &r);
-	if (r.rlim_cur == RLIM_INFINITY)
-		doctor_found("memlock", true, "no limit");
-	else
-		doctor_found(
-			"memlock", r.rlim_cur >= 8 << 20 || !geteuid(),
-			"%ld KiB: matters to io_uring's registered buffers, and "
-			"to BPF before Linux 5.11 (ulimit -l)",
-			(long)(r.rlim_cur >> 10));
+	look_at_locked_memory();
 	getrlimit(RLIMIT_NOFILE, &r);
 	doctor_found("descriptors", r.rlim_max >= 4096,
 		     "%ld open files now, %ld at most%s", (long)r.rlim_cur,

@@ -9,10 +9,12 @@ const struct environment environment[] = {
 	{ "URT_WORKERS", "1 to 256",
 	  "Threads that run coroutines at a time. Default: the CPUs that the\n"
 	  "process may use, by its affinity and its cgroup's cpu.max." },
-	{ "URT_DEBUG", "sched=MS,stall=MS,leak",
+	{ "URT_DEBUG", "sched=MS,stall=MS,leak,check",
 	  "Prints the scheduler's state every MS milliseconds; a stack when a\n"
 	  "coroutine runs for MS without a call that may suspend; at the end, the\n"
-	  "coroutines that are left." },
+	  "coroutines that are left. check: ends the program, and says where, when\n"
+	  "a coroutine suspends with a pthread lock held, or a deadline is a\n"
+	  "duration." },
 	{ "URT_PREEMPT", "off",
 	  "Loops are not preempted: another thread takes over their worker." },
 	{ "URT_FEATURES", "-NAME,-NAME",

@@ -88,6 +88,7 @@ enum urt__asked { URT__BY_MONITOR, URT__BY_KERNEL };
 #define URT__TELL_CXX	  4u /* a C++ library, its exceptions; exceptions.c */
 #define URT__TELL_ARMED	  8u /* one that becomes runnable is followed; probe.c */
 #define URT__TELL_FOLLOW  16u /* one in the queue is followed */
+#define URT__TELL_CHECK	  32u /* URT_DEBUG=check: watch/check.c looks at it */
 #define URT__TELL_READY	  (URT__TELL_EVENTS | URT__TELL_ARMED)
 
 /* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
@@ -233,6 +234,10 @@ struct urt__runtime {
 	void (*deadlock)(void);
 	/* The calling coroutine is not on its stack: the report, and the end. */
 	void (*stack_left)(struct urt_coro *, const void *sp);
+	/* URT_DEBUG=check, else NULL: the current coroutine is about to leave
+	 * the worker; a deadline that has passed was given. */
+	void (*check_switch)(struct urt__worker *, bool dying);
+	void (*check_deadline)(int64_t deadline_ns);
 	/* A coroutine with local values or a scope, or the first, ended. */
 	void (*coro_ended)(struct urt_coro *);
 };

@@ -123,6 +123,8 @@ void urt__tell_switch(struct urt__worker *w, bool dying, struct urt_coro *next)
 {
 	uint32_t bits = urt__telling(w);
 
+	if (bits & URT__TELL_CHECK && w->current)
+		urt__rt.check_switch(w, dying);
 	if (bits & URT__TELL_FOLLOW && next)
 		urt__probe_run(w, next);
 	if (bits & URT__TELL_ARMED && w->current && !w->parked && !dying)

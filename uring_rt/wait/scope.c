@@ -39,6 +39,8 @@ int urt_scope_open(struct urt_scope *s, int64_t deadline_ns)
 	self = w->current;
 	parent = enclosing(self);
 	*s = (struct urt_scope){ .parent = parent, .outer = self->inner };
+	if (urt__unlikely(urt__rt.check_deadline != NULL))
+		urt__rt.check_deadline(deadline_ns);
 	s->deadline_ns = deadline_ns;
 	if (s->deadline_ns > self->deadline_ns)
 		s->deadline_ns = self->deadline_ns;

@@ -19,8 +19,12 @@ int urt__wait_begin(struct urt__worker *w, unsigned flags, int64_t deadline_ns,
 	*seq = urt__park_prepare(self, flags & URT__FIRM);
 	if (deadline_ns == URT_NEVER)
 		return 0;
-	if (deadline_ns <= w->now_ns && !(flags & URT__TRY_IO))
-		return -ETIME;
+	if (urt__unlikely(deadline_ns <= w->now_ns)) {
+		if (urt__rt.check_deadline)
+			urt__rt.check_deadline(deadline_ns);
+		if (!(flags & URT__TRY_IO))
+			return -ETIME;
+	}
 	return urt__timers_add(&w->proc->timers, deadline_ns,
 			       urt__timer_word(self, *seq));
 }

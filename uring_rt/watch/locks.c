@@ -10,6 +10,11 @@
  * it holds one. A lock that is taken by other means than these functions is
  * not seen: its owner uses urt_preempt_disable.
  *
+ * A statically linked program has no next definition to look up. There libc's
+ * names with underscores are the real ones, by weak symbols: the rare ones are
+ * there if the program is linked with what `pkg-config --static --libs uring_rt-static`
+ * says, which asks for them by -u.
+ *
  * Under ThreadSanitizer, which defines them too, nothing is preempted by
  * signal, and this file is empty.
  */
@@ -94,15 +99,17 @@ static inline void tried(int ret, int success)
 		given();
 }
 
-static void *next(void **cache, const char *name)
+static void *next(void **cache, const char *name, void *in_libc_a)
 {
 	void *f = __atomic_load_n(cache, __ATOMIC_RELAXED);
 
 	if (urt__unlikely(!f)) {
-		f = dlsym(RTLD_NEXT, name);
+		f = in_libc_a ? in_libc_a : dlsym(RTLD_NEXT, name);
 		if (!f) {
-			urt__print("uring_rt: statically linked programs are "
-				   "not supported: link with libc.so\n");
+			urt__print("uring_rt: %s of libc.a is missing: link "
+				   "with `pkg-config --static --libs "
+				   "uring_rt-static`\n",
+				   name);
 			abort();
 		}
 		__atomic_store_n(cache, f, __ATOMIC_RELAXED);
@@ -110,9 +117,14 @@ static void *next(void **cache, const char *name)
 	return f;
 }
 
-#define NEXT(type, name, params) \
-	static void *cache;      \
-	type(*real) params = (type(*) params)next(&cache, #name)
+/* libc.a has the one with three underscores, or the one with two, or both. */
+#define NEXT(type, name, params)                            \
+	extern type __##name params __attribute__((weak));  \
+	extern type ___##name params __attribute__((weak)); \
+	static void *cache;                                 \
+	type(*real) params = (type(*) params)next(          \
+		&cache, #name,                              \
+		___##name ? (void *)___##name : (void *)__##name)
 
 #define X(type, name, params, args, success)               \
 	URT_API type name params                           \

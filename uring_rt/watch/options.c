@@ -40,9 +40,17 @@ static size_t ring_size(unsigned entries)
 	return (size_t)entries * (64 + 16 * 16 + 4) + 4096;
 }
 
+size_t urt__options_locked(const struct urt_options *o)
+{
+	return o->workers * ring_size(o->ring_entries) +
+	       ring_size(URT__SPARE_RING);
+}
+
 static int because_locked(int err)
 {
-	size_t need = urt__rt.nr_procs * ring_size(urt__rt.ring_entries);
+	struct urt_options o = { .workers = urt__rt.nr_procs,
+				 .ring_entries = urt__rt.ring_entries };
+	size_t need = urt__options_locked(&o);
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_MEMLOCK, &l) || l.rlim_cur == RLIM_INFINITY)
@@ -259,7 +267,7 @@ int urt__options_features(unsigned *f)
 	return -EINVAL;
 }
 
-/* "sched=1000,stall=100,leak", times in ms. */
+/* "sched=1000,stall=100,leak,check", times in ms. */
 int urt__options_debug(void)
 {
 	const char *s = getenv("URT_DEBUG");
@@ -271,6 +279,8 @@ int urt__options_debug(void)
 
 		if (len == 4 && !strncmp(s, "leak", 4))
 			d.leak = true;
+		else if (len == 5 && !strncmp(s, "check", 5))
+			d.check = true;
 		else if (sscanf(s, "sched=%lld", &ms) == 1 && ms > 0)
 			d.sched_ns = ms * 1000000;
 		else if (sscanf(s, "stall=%lld", &ms) == 1 && ms > 0)
@@ -278,7 +288,7 @@ int urt__options_debug(void)
 		else
 			return urt__because(-EINVAL,
 					    "URT_DEBUG: a list of "
-					    "sched=MS, stall=MS, leak");
+					    "sched=MS, stall=MS, leak, check");
 		s += len + (s[len] == ',');
 	}
 	urt__debug = d;

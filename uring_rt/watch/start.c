@@ -59,6 +59,7 @@ static int worker_begin(struct urt__worker *w, unsigned index,
 		return err;
 	urt__signal_stack_enter(w);
 	urt__tls_worker = w;
+	urt__check_enter(w);
 	atomic_store(&urt__rt.worker[index], w);
 	atomic_store(&urt__rt.nr_workers, index + 1);
 	if (atomic_load(&urt__rt.contexts)) /* listed before: see context.c */
@@ -73,6 +74,7 @@ static void worker_begin_again(struct urt__worker *w)
 	urt__worker_settle(w);
 	urt__signal_stack_enter(w);
 	urt__tls_worker = w;
+	urt__check_enter(w);
 	atomic_store(&w->state, URT__W_DETACHED);
 }
 
@@ -334,6 +336,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 		!urt__sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	urt__shared = o->workers > 1;
 	urt__exceptions_open();
+	urt__check_open();
 	nr_joined = 0;
 	urt__spares_reset();
 }

@@ -11,6 +11,7 @@ struct urt__debug {
 	int64_t sched_ns; /* a line about the scheduler so often */
 	int64_t stall_ns; /* report who runs for longer without a switch */
 	bool leak;	  /* report who is still there at the end */
+	bool check;	  /* look for mistakes of the program; check.c */
 };
 extern struct urt__debug urt__debug;
 
@@ -23,6 +24,8 @@ int urt__options_check(struct urt_options *);
 /* What URT_FEATURES leaves; what URT_DEBUG asks for. Likewise. */
 int urt__options_features(unsigned *features);
 int urt__options_debug(void);
+/* Bytes of locked memory that the rings of a run with these options take. */
+size_t urt__options_locked(const struct urt_options *);
 /* Sets urt_why() and returns err; _ring: for an error of a ring's set-up. */
 int urt__because(int err, const char *text);
 int urt__because_ring(int err);
@@ -47,6 +50,12 @@ void urt__preempt_freeze(struct urt__worker *);
 
 /* How many pthread locks the calling thread holds; see locks.c. */
 unsigned urt__locks_held(void);
+
+/* ---- check.c ---- */
+
+/* A run begins; a worker is there, on its own thread. */
+void urt__check_open(void);
+void urt__check_enter(struct urt__worker *);
 
 /* ---- report.c ---- */
 
