@@ -78,6 +78,7 @@ FUZZ_assert  := tools/stat/assert.c tools/stat/figure_table.c tools/stat/figures
                 tools/measure/counter.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_report  := tools/record/report.c tools/record/report_print.c \
+                tools/lib/options.c tools/lib/help.c \
                 $(G)/perfetto.pb-c.c $(FUZZ_text)
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
 
@@ -196,11 +197,13 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  >$(DESTDIR)$(UNITDIR)/urt-export.service
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(BASHDIR) \
 	  $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
-	$(Q)sh tools/man.sh $(URT) man $(DESTDIR)$(MANDIR)/man1
+	$(Q)$(URT) help --man >$(DESTDIR)$(MANDIR)/man1/urt.1
+	$(Q)for c in environment $$($(URT) help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do \
+	  $(URT) help --man $$c >$(DESTDIR)$(MANDIR)/man1/urt-$$c.1 || exit 1; done
 	$(Q)awk -v dir=$(DESTDIR)$(MANDIR)/man3 -f tools/man3.awk uring_rt/urt.h
-	$(Q)sh tools/man.sh $(URT) bash >$(DESTDIR)$(BASHDIR)/urt
-	$(Q)sh tools/man.sh $(URT) zsh >$(DESTDIR)$(ZSHDIR)/_urt
-	$(Q)sh tools/man.sh $(URT) fish >$(DESTDIR)$(FISHDIR)/urt.fish
+	$(Q)$(URT) help --bash >$(DESTDIR)$(BASHDIR)/urt
+	$(Q)$(URT) help --zsh >$(DESTDIR)$(ZSHDIR)/_urt
+	$(Q)$(URT) help --fish >$(DESTDIR)$(FISHDIR)/urt.fish
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: MIT
 /* urt: finds the subcommand. */
 #include "lib/environment.h"
+#include "lib/options.h"
 #include "lib/tool.h"
 #include <string.h>
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *what;
-} commands[] = {
-	{ "demo", cmd_demo, "the experiment: all models, one workload" },
-	{ "stat", cmd_stat, "count what a program asks of the kernel" },
-	{ "record", cmd_record, "a timeline for ui.perfetto.dev" },
-	{ "report", cmd_report, "what a timeline says, as text" },
-	{ "dump", cmd_dump, "the coroutines of a running program" },
-	{ "top", cmd_top, "the same of all processes, live" },
-	{ "compare", cmd_compare, "two commands, run in turn: what differs" },
-	{ "bench", cmd_bench,
-	  "micro-benchmarks of the runtime, beside others" },
-	{ "export", cmd_export, "metrics for Prometheus, by cgroup or unit" },
-	{ "doctor", cmd_doctor, "what this machine can do, and what to mend" },
-	{ "serve", cmd_serve, "one server of the demo alone" },
-	{ "load", cmd_load, "load generator for HTTP/1.1" },
+static const struct command *const commands[] = {
+	&command_demo,
+	&command_stat,
+	&command_record,
+	&command_report,
+	&command_dump,
+	&command_top,
+	&command_compare,
+	&command_bench,
+	&command_export,
+	&command_doctor,
+	&command_serve,
+	&command_load,
+	NULL,
 };
 
 static int usage(FILE *out)
 {
 	fputs("usage: urt COMMAND [OPTIONS]\n\n", out);
-	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+	for (unsigned i = 0; commands[i]; i++)
+		fprintf(out, "  %-8s %s\n", commands[i]->name,
+			commands[i]->what);
 	fputs("\n`urt help COMMAND` lists a command's options, `urt help "
-	      "environment` the\nenvironment variables.\n",
+	      "environment` the\nenvironment variables. `urt help --man "
+	      "COMMAND` prints a manual page, `urt help\n--bash`, `--zsh` and "
+	      "`--fish` print a shell's completion.\n",
 	      out);
 	return out == stdout ? 0 : EXIT_BAD;
 }
@@ -41,12 +41,12 @@ static int unknown(const char *name)
 	const char *nearest = NULL;
 	unsigned distance, least = 3;
 
-	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
-		distance = edit_distance(name, commands[i].name);
+	for (unsigned i = 0; commands[i]; i++) {
+		distance = edit_distance(name, commands[i]->name);
 		if (distance >= least)
 			continue;
 		least = distance;
-		nearest = commands[i].name;
+		nearest = commands[i]->name;
 	}
 	if (nearest)
 		return fail("no such command: \"%s\"; did you mean \"%s\"?",
@@ -54,19 +54,25 @@ static int unknown(const char *name)
 	return fail("no such command: \"%s\" (`urt help` lists them)", name);
 }
 
-/* urt help COMMAND */
-static int help(char *name)
+static const struct command *find(const char *name)
 {
-	char *argv[] = { name, "--help", NULL };
+	for (unsigned i = 0; commands[i]; i++)
+		if (!strcmp(name, commands[i]->name))
+			return commands[i];
+	return NULL;
+}
 
-	if (!strcmp(name, "environment")) {
-		environment_print(stdout);
-		return 0;
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-		if (!strcmp(name, commands[i].name))
-			return commands[i].run(2, argv);
-	return unknown(name);
+/* The page urt(1). */
+static int manual(void)
+{
+	puts(".TH URT 1 \"\" \"urt\" \"User Commands\"\n.SH NAME\n"
+	     "urt \\- measures what programs ask of the kernel\n"
+	     ".SH SYNOPSIS\n.B urt\nCOMMAND [OPTIONS]\n.SH COMMANDS");
+	for (unsigned i = 0; commands[i]; i++)
+		printf(".TP\n.BR urt\\-%s (1)\n%s\n", commands[i]->name,
+		       commands[i]->what);
+	puts(".SH SEE ALSO\n.BR urt\\-environment (1),\n.BR uring_rt (3)");
+	return 0;
 }
 
 static bool is(const char *word, const char *a, const char *b, const char *c)
@@ -74,20 +80,52 @@ static bool is(const char *word, const char *a, const char *b, const char *c)
 	return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
 }
 
+/* urt help [--man|--bash|--zsh|--fish] [COMMAND|environment] */
+static int help(int argc, char **argv)
+{
+	const struct command *c;
+	bool man = !strcmp(argv[0], "--man");
+
+	if (is(argv[0], "--bash", "--zsh", "--fish")) {
+		help_completion(stdout, argv[0] + 2, commands);
+		return 0;
+	}
+	if (man && argc == 1)
+		return manual();
+	argv += man;
+	if (!strcmp(argv[0], "environment")) {
+		if (man)
+			environment_man(stdout);
+		else
+			environment_print(stdout);
+		return 0;
+	}
+	c = find(argv[0]);
+	if (!c)
+		return unknown(argv[0]);
+	if (man)
+		help_man(stdout, c);
+	else
+		help_text(stdout, c);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	const struct command *c;
+
 	if (argc < 2)
 		return usage(stderr);
 	if (argc > 2 && !strcmp(argv[1], "help"))
-		return help(argv[2]);
+		return help(argc - 2, argv + 2);
 	if (is(argv[1], "help", "--help", "-h"))
 		return usage(stdout);
 	if (is(argv[1], "version", "--version", "-v")) {
 		puts("urt " URT_VERSION);
 		return 0;
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+	c = find(argv[1]);
+	if (c)
+		return c->run(argc - 1, argv + 1);
 	return unknown(argv[1]);
 }

@@ -306,7 +306,7 @@ START_TEST(demo_refuses_bad_options_with_advice)
 		{ "--waiting x", "not a number" },
 		{ "--rounds 100", "not a number" },
 		{ "--seconds 0", "not a number" },
-		{ "--backend redis://192.0.2.1", "is not redis://127.0.0.1" },
+		{ "--backend redis://192.0.2.1", "expected redis://127.0.0.1" },
 		{ "part nonsense 3", "no such part" },
 	};
 

@@ -386,7 +386,7 @@ START_TEST(dump_says_why_it_cannot)
 	refuses("./urt dump", "-p PID is missing");
 	refuses("./urt dump -p 1", "runs no coroutines of uring_rt");
 	refuses("./urt dump -p 0", "is not a number from 1");
-	refuses("./urt dump -p 1 more", "\"more\" is too much");
+	refuses("./urt dump -p 1 more", "unexpected argument \"more\"");
 }
 END_TEST
 

@@ -209,9 +209,9 @@ END_TEST
 START_TEST(export_refuses_what_it_cannot_do)
 {
 	refuses("./urt export --listen nowhere", "expected ADDRESS:PORT");
-	refuses("./urt export --by name", "expected cgroup or unit");
+	refuses("./urt export --by name", "expected one of cgroup, unit");
 	refuses("./urt export --textfile /no/such", "cannot write to");
-	refuses("./urt export surplus", "too much");
+	refuses("./urt export surplus", "unexpected argument");
 	NEED_BPF();
 	refuses("./urt export --listen 192.0.2.1:1", "cannot listen");
 	ck_assert_int_eq(sh("rm -rf prom && mkdir prom && "

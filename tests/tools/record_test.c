@@ -269,7 +269,7 @@ START_TEST(what_cannot_be_recorded_is_said)
 	refuses("./urt record --coroutines many -- true", "--coroutines");
 	refuses("./urt record --coroutines 100001 -- true", "--coroutines");
 	refuses("./urt report /no/such", "cannot read");
-	refuses("./urt report ./urt", "no timeline");
+	refuses("./urt report ./urt", "not a timeline");
 	if (have_bpf())
 		refuses_by(127, "./urt record -o rec.pftrace -- /no/such",
 			   "cannot run");

@@ -300,7 +300,7 @@ START_TEST(bad_options_are_refused_with_advice)
 	refuses("./urt stat --control fd:99 -- true", "open descriptors");
 	refuses("./urt stat --control nonsense -- true", "fifo:COMMANDS");
 	refuses("./urt stat --ops-from nonsense -- true", "--list");
-	refuses("./urt stat --cost nonsense -- true", "none of");
+	refuses("./urt stat --cost nonsense -- true", "expected one of");
 	refuses("./urt stat --ops 1 --ops-from wall -- true", "give one of");
 	if (have_bpf()) {
 		refuses("./urt stat -G /no/such", "cannot count cgroup");

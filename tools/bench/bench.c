@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "../lib/options.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/launch.h"
 #include "../lib/tool.h"
@@ -21,7 +22,6 @@
 #include "tracing.h"
 #include <errno.h>
 #include <fnmatch.h>
-#include <getopt.h>
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -260,6 +260,7 @@ struct plan {
 	long runs;    /* 0: each set's own */
 	char **names; /* of sets or benchmarks, with * and ?; NULL: `micro` */
 	long workers; /* so many only; 0: all counts */
+	bool tracing, ours;
 	struct sheet sheet;
 };
 
@@ -394,67 +395,90 @@ static void need_go(const struct plan *p)
 		state.go_messages = go_program("service/messages.go");
 }
 
-static const char usage_text[] =
-	"usage: urt bench [OPTIONS] [NAME...]\n"
-	"       urt bench --tracing [OPTIONS]   what counting costs\n"
-	"\n"
-	"  -r, --runs N     of each, interleaved; default 5 (3 where one is long)\n"
-	"  -w, --workers N  1, 2 or 4 only; default 1 and 2 (echo-hog: also 4)\n"
-	"      --json       one JSON document (schema urt.bench.v1)\n"
-	"  NAME             benchmarks (* and ? match several), or sets of them:\n"
-	"    micro          the default: yield, chan-pingpong, spawn-join,\n"
-	"                   spawn-batch, chan-buffered, mutex-contended, sleep,\n"
-	"                   skynet, memory, start, stop (of 10^6 parked coroutines),\n"
-	"                   echo-hog (p99 of 1000 connections beside a loop)\n"
-	"    latency        how long one waits for others: blocked-N (coroutines\n"
-	"                   in libc), echo-64-blocked, reads-N (1000 in a row beside\n"
-	"                   N connections), burst-1000 (connections at once),\n"
-	"                   in-turn and in-turn-busy (one after another; beside a\n"
-	"                   busy program), echo-N, faults-4 (on a cold mapped\n"
-	"                   file), new-20 (coroutines that compute)\n"
-	"    stall          messages with busy loops at random moments:\n"
-	"                   stall-LOAD-LENGTH, the loops' share of the CPUs in\n"
-	"                   per cent and the length of one\n"
-	"    all            all of these\n"
-	"\n"
-	"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP)\n"
-	"ends it with what was measured until then.\n";
+#define TO(field) OPTION_TO(struct plan, field)
+
+static void words(option_word *f, void *arg)
+{
+	f("micro", arg);
+	f("latency", arg);
+	f("stall", arg);
+	f("all", arg);
+	for (unsigned i = 0; i < ARRAY_LEN(sets); i++)
+		for (const struct bench *b = sets[i].benches; b->name; b++)
+			f(b->name, arg);
+}
+
+static const struct option_row rows[] = {
+	{ .letter = 'r',
+	  .name = "runs",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(runs),
+	  .min = 1,
+	  .max = RUNS_MAX,
+	  .text = "Run each N times, interleaved; default 5, 3 where one is long." },
+	{ .letter = 'w',
+	  .name = "workers",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(workers),
+	  .min = 1,
+	  .max = 4,
+	  .text = "Run on 1, 2 or 4 workers only; default: 1 and 2; echo-hog also 4." },
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  TO(sheet.as_json),
+	  .text = "Print one JSON document (schema urt.bench.v1; with --tracing urt.bench.tracing.v1)." },
+	{ .name = "tracing",
+	  .kind = OPTION_FLAG,
+	  TO(tracing),
+	  .text = "Measure what counting costs one event, next to other tools." },
+	{ .name = "ours",
+	  .kind = OPTION_FLAG,
+	  TO(ours),
+	  .text = "With --tracing: leave out the other tools." },
+};
+
+const struct command command_bench = {
+	.name = "bench",
+	.run = cmd_bench,
+	.what = "run the runtime's micro-benchmarks next to others",
+	.usage = "[OPTIONS] [NAME...]",
+	.about =
+		"Runs benchmarks of the runtime and, where it is installed, of Go. NAME is a benchmark (* and ? match several) or a set:\n"
+		"micro (the default): yield, chan-pingpong, spawn-join, spawn-batch, chan-buffered, mutex-contended, sleep, skynet, memory, start, stop (of 10^6 parked coroutines), echo-hog (p99 of 1000 connections next to a loop)\n"
+		"latency: how long one waits for others: blocked-N (coroutines in libc), echo-64-blocked, reads-N (1000 in a row next to N connections), burst-1000 (connections at once), in-turn and in-turn-busy (one after another; next to a busy program), echo-N, faults-4 (on a cold mapped file), new-20 (coroutines that compute)\n"
+		"stall: messages with busy loops at random moments: stall-LOAD-LENGTH, the loops' share of the CPUs in per cent and the length of one\n"
+		"all: all of these",
+	.notes =
+		"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP) ends the benchmarks; what was measured until then is printed.",
+	OPTIONS(rows),
+	.words = words,
+};
 
 int cmd_bench(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "runs", required_argument, NULL, 'r' },
-		{ "workers", required_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct plan p = { 0 };
-	int opt;
+	int first;
 
 	if (argc == 4 && !strcmp(argv[1], "--child"))
 		return child_main(argv);
 	if (argc > 3 && !strcmp(argv[1], "--tracing-loop"))
 		return bench_tracing_loop(argv[2], argv[3],
 					  argc > 4 ? atoi(argv[4]) : 1);
-	if (argc > 1 && !strcmp(argv[1], "--tracing"))
-		return bench_tracing(argc, argv);
-	while ((opt = getopt_long(argc, argv, "r:w:h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (opt == 'j')
-			p.sheet.as_json = true;
-		else if (opt == 'r' &&
-			 parse_number("--runs", optarg, 1, RUNS_MAX, &p.runs))
-			continue;
-		else if (opt != 'w' ||
-			 !parse_number("--workers", optarg, 1, 4, &p.workers) ||
-			 p.workers == 3)
-			return fail("`urt bench --help` lists the options");
-	}
-	p.names = argv + optind;
+	first = options_parse(&command_bench, argc, argv, &p);
+	if (first < 0)
+		return EXIT_BAD;
+	if (p.workers == 3)
+		return fail(
+			"--workers: expected 1, 2 or 4 (`urt bench --help`)");
+	if (p.tracing && first < argc)
+		return fail("bench --tracing: unexpected argument \"%s\"",
+			    argv[first]);
+	if (p.tracing)
+		return bench_tracing(p.runs ? p.runs : 5, p.ours,
+				     p.sheet.as_json);
+	p.names = argv + first;
 	for (char **name = p.names; *name; name++)
 		if (!known(*name))
 			return fail("no such benchmark: \"%s\" "

@@ -20,7 +20,6 @@
 #include "../lib/launch.h"
 #include "../service/language.h"
 #include "../lib/tool.h"
-#include <getopt.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -324,48 +323,12 @@ static void print_json(long rounds)
 	json_end_object(&j);
 }
 
-static const char usage_text[] =
-	"usage: urt bench --tracing [OPTIONS]\n"
-	"\n"
-	"What counting costs one event, beside what other tools cost.\n"
-	"\n"
-	"  -r, --runs N   rounds, interleaved; default 5\n"
-	"      --ours     without the other tools\n"
-	"      --json     one JSON document (schema urt.bench.tracing.v1)\n";
-
-int bench_tracing(int argc, char **argv)
+int bench_tracing(long rounds, bool ours, bool json)
 {
-	static const struct option longs[] = {
-		{ "tracing", no_argument, NULL, 't' },
-		{ "runs", required_argument, NULL, 'r' },
-		{ "ours", no_argument, NULL, 'o' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	long rounds = 5;
-	bool json = false, ours = false;
-	int opt, cpu = sched_getcpu();
+	int cpu = sched_getcpu();
 
-	while ((opt = getopt_long(argc, argv, "r:h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (opt == 'j')
-			json = true;
-		else if (opt == 'o')
-			ours = true;
-		else if (opt == 'r' && !parse_number("--runs", optarg, 1,
-						     ROUNDS_MAX, &rounds))
-			return EXIT_BAD;
-		else if (opt == '?')
-			return fail("`urt bench --tracing --help` lists the "
-				    "options");
-	}
-	if (optind < argc)
-		return fail("bench --tracing: \"%s\" is too much",
-			    argv[optind]);
+	if (rounds > ROUNDS_MAX)
+		rounds = ROUNDS_MAX;
 	for (long round = 0; round < rounds; round++)
 		for (unsigned w = 0; w < ARRAY_LEN(ways); w++)
 			for (int e = 0; e < EVENTS; e++)

@@ -10,10 +10,10 @@
  * the interval holds 0, the difference may be chance, and is marked so.
  */
 #define _GNU_SOURCE
+#include "../lib/options.h"
 #include "../lib/output.h"
 #include "../stat/stat.h"
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,22 +42,6 @@ struct runs {
 	int code;	  /* our exit code, where something went wrong */
 	const struct stat_result *result;
 };
-
-static const char usage_text[] =
-	"usage: urt compare [OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...]\n"
-	"\n"
-	"Runs A and B in turn and prints the medians of what they ask of the\n"
-	"kernel, with the difference and its 95 % confidence interval.\n"
-	"\n"
-	"  -r, --runs N       of each; default 10\n"
-	"      --all          also each system call and operation\n"
-	"      --no-syscalls  do not count them\n"
-	"      --no-bpf       only perf events, /proc and getrusage\n"
-	"      --json         one JSON document (schema urt.compare.v1)\n"
-	"  -o, --output FILE  the result goes there; default: stderr\n"
-	"\n"
-	"What the commands print to stdout stays theirs. Exit status 1 if one\n"
-	"of them fails.\n";
 
 /* ---- collecting ---- */
 
@@ -321,70 +305,90 @@ static struct runs *runs_new(void)
 	return r.value[0] && r.value[1] ? &r : NULL;
 }
 
+struct choice {
+	bool all, json, no_syscalls, no_bpf;
+	const char *out;
+	long runs;
+};
+
+#define TO(field) OPTION_TO(struct choice, field)
+
+static const struct option_row rows[] = {
+	{ .letter = 'r',
+	  .name = "runs",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(runs),
+	  .min = 1,
+	  .max = RUNS_MAX,
+	  .text = "Run each command N times; default 10." },
+	{ .name = "all",
+	  .kind = OPTION_FLAG,
+	  TO(all),
+	  .text = "Compare each system call and operation, too." },
+	{ .name = "no-syscalls",
+	  .kind = OPTION_FLAG,
+	  TO(no_syscalls),
+	  .text = "Do not count system calls." },
+	{ .name = "no-bpf",
+	  .kind = OPTION_FLAG,
+	  TO(no_bpf),
+	  .text = "Count by perf events, /proc and getrusage only." },
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  TO(json),
+	  .text = "Print one JSON document (schema urt.compare.v1)." },
+	{ .letter = 'o',
+	  .name = "output",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(out),
+	  .text = "Write the result to FILE; default: stderr." },
+};
+
+const struct command command_compare = {
+	.name = "compare",
+	.run = cmd_compare,
+	.what = "run two commands in turn and print what differs",
+	.usage = "[OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...]",
+	.about =
+		"Runs A and B in turn and prints the medians of what they ask of the kernel, with the difference and its 95 % confidence interval.",
+	.notes =
+		"The stdout of both commands is their own. The exit status is 1 if one of them fails.",
+	OPTIONS(rows),
+	.runs_command = true,
+};
+
 int cmd_compare(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "runs", required_argument, NULL, 'r' },
-		{ "all", no_argument, NULL, 'A' },
-		{ "no-syscalls", no_argument, NULL, 'S' },
-		{ "no-bpf", no_argument, NULL, 'B' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
+	struct choice c = { .runs = 10 };
 	static struct launch_user user;
 	struct side side[2];
 	struct runs *r;
-	bool json = false, all = false, ok;
 	FILE *out = stderr;
-	long runs = 10;
-	int opt;
+	int first = options_parse(&command_compare, argc, argv, &c);
+	bool ok;
 
-	while ((opt = getopt_long(argc, argv, "+r:o:h", longs, NULL)) != -1) {
-		switch (opt) {
-		case 'r':
-			if (!parse_number("-r", optarg, 1, RUNS_MAX, &runs))
-				return EXIT_BAD;
-			break;
-		case 'A':
-			all = true;
-			break;
-		case 'S':
-			o.no_syscalls = true;
-			break;
-		case 'B':
-			o.no_bpf = true;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'o':
-			o.out = optarg;
-			break;
-		case 'h':
-			fputs(usage_text, stdout);
-			return 0;
-		default:
-			return fail("`urt compare --help` lists the options");
-		}
-	}
+	if (first < 0)
+		return EXIT_BAD;
+	o.no_syscalls = c.no_syscalls;
+	o.no_bpf = c.no_bpf;
 	if (launch_user_find(NULL, &user))
 		o.user = &user;
 	side[0].options = side[1].options = o;
-	if (!split(argv, optind, argc, side))
+	if (!split(argv, first, argc, side))
 		return fail("compare: give two commands: -- A ... -- B ...");
-	if (o.out && !(out = output_open(o.out)))
+	if (c.out && !(out = output_open(c.out)))
 		return EXIT_BAD;
 	r = runs_new();
 	if (!r)
 		return fail("out of memory");
-	ok = run_all(r, side, runs);
-	if (ok && json)
+	ok = run_all(r, side, c.runs);
+	if (ok && c.json)
 		print_json(out, r, side);
 	else if (ok)
-		print_text(out, r, side, all);
+		print_text(out, r, side, c.all);
 	if (fflush(out) || ferror(out))
 		return fail("cannot write the result: %s", strerror(errno));
 	free(r->value[0]);

@@ -9,6 +9,7 @@
 #include "judge/judge.h"
 #include "show/show.h"
 #include "../lib/net.h"
+#include "../lib/options.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

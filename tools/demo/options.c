@@ -3,36 +3,11 @@
 #define _GNU_SOURCE
 #include "options.h"
 #include "../lib/net.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char usage_text[] =
-	"usage: urt demo [OPTIONS]\n"
-	"\n"
-	"Runs one HTTP service in several models of concurrency, measures what\n"
-	"each asks of the kernel, and prints what that says of ten claims.\n"
-	"\n"
-	"      --quick            under 30 s: fewer connections, one round\n"
-	"      --full             everything, up to 40,000 and 100,000 requests that\n"
-	"                         wait; some ten minutes (default: under 2 min)\n"
-	"      --only LIST        of claims, 1 to 10\n"
-	"  -m, --models LIST      default: all that `urt serve --list` prints\n"
-	"  -c, --connections LIST under load; default 16,256\n"
-	"      --waiting LIST     requests that wait at a time (claims 3, 4, 5);\n"
-	"                         default 1000,10000\n"
-	"  -d, --seconds S        measured per round; default 0.5\n"
-	"      --rounds N         interleaved; medians are printed; default 3\n"
-	"  -w, --wait MS          what the backend takes in /wait; default 10\n"
-	"      --backend redis://127.0.0.1:PORT\n"
-	"                         GET /wait asks Redis (started if need be)\n"
-	"      --assert EXPR      such as 1.entries_per_switch<0.001 or 3=holds:\n"
-	"                         exit code 3 if it is not so; may be repeated\n"
-	"      --report DIR       also index.html, report.md, report.json there\n"
-	"      --json             one JSON document (schema urt.demo.v1)\n"
-	"  -o, --output FILE      the result goes there\n";
 
 /* ---- lists ---- */
 
@@ -44,8 +19,9 @@ static void add_model(struct demo_options *o, const struct model *m)
 	o->model[o->nr_models++] = m;
 }
 
-static bool parse_models(struct demo_options *o, char *list)
+static bool take_models(void *to, char *list)
 {
+	struct demo_options *o = to;
 	char *save, *name;
 
 	o->nr_models = 0;
@@ -84,8 +60,9 @@ static bool parse_counts(const char *name, char *list, struct demo_counts *c)
 	return c->len || !fail("%s: name at least one number", name);
 }
 
-static bool parse_only(char *list, unsigned *only)
+static bool take_only(void *to, char *list)
 {
+	unsigned *only = &((struct demo_options *)to)->only;
 	char *save, *item;
 	long n;
 
@@ -98,8 +75,9 @@ static bool parse_only(char *list, unsigned *only)
 	return *only || !fail("--only: name at least one claim");
 }
 
-static bool parse_seconds(const char *text, double *seconds)
+static bool take_seconds(void *to, char *text)
 {
+	double *seconds = &((struct demo_options *)to)->seconds;
 	char *end;
 
 	errno = 0;
@@ -111,12 +89,39 @@ static bool parse_seconds(const char *text, double *seconds)
 		     text);
 }
 
-static bool add_assert(struct demo_options *o, const char *text)
+static bool take_assert(void *to, char *text)
 {
+	struct demo_options *o = to;
+
 	if (o->nr_asserts == DEMO_ASSERTS_MAX)
 		return !fail("--assert: at most %d", DEMO_ASSERTS_MAX);
 	o->assert[o->nr_asserts++] = text;
 	return true;
+}
+
+static bool take_connections(void *to, char *list)
+{
+	struct demo_options *o = to;
+
+	return parse_counts("--connections", list, &o->connections);
+}
+
+static bool take_waiting(void *to, char *list)
+{
+	struct demo_options *o = to;
+
+	return parse_counts("--waiting", list, &o->waiting);
+}
+
+static bool take_backend(void *to, char *url)
+{
+	struct demo_options *o = to;
+
+	o->redis_port = net_redis_port(url);
+	return o->redis_port > 0 ||
+	       !fail("--backend: invalid URL \"%s\": expected "
+		     "redis://127.0.0.1:PORT",
+		     url);
 }
 
 /* ---- what the modes mean ---- */
@@ -166,98 +171,115 @@ static void fill_in(struct demo_options *o)
 	o->sleepers = modes[o->mode].sleepers;
 }
 
-enum {
-	OPT_QUICK = 256,
-	OPT_FULL,
-	OPT_ONLY,
-	OPT_WAITING,
-	OPT_ROUNDS,
-	OPT_ASSERT,
-	OPT_BACKEND,
-	OPT_REPORT,
-	OPT_JSON
+#define TO(field) OPTION_TO(struct demo_options, field)
+
+static void words(option_word *f, void *arg)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		f(models[i].name, arg);
+}
+
+static const struct option_row rows[] = {
+	{ .name = "quick",
+	  .kind = OPTION_SET,
+	  TO(mode),
+	  .min = DEMO_QUICK,
+	  .text = "Take under 30 s: fewer connections, one round." },
+	{ .name = "full",
+	  .kind = OPTION_SET,
+	  TO(mode),
+	  .min = DEMO_FULL,
+	  .text = "Measure everything, up to 40,000 and 100,000 requests that wait; some ten minutes. Default: under 2 minutes." },
+	{ .name = "only",
+	  .argument = "LIST",
+	  .kind = OPTION_TAKE,
+	  .take = take_only,
+	  .text = "Measure only these claims, 1 to 10." },
+	{ .letter = 'm',
+	  .name = "models",
+	  .argument = "LIST",
+	  .kind = OPTION_TAKE,
+	  .take = take_models,
+	  .words = words,
+	  .text = "Measure these models; default: all that `urt serve --list` prints." },
+	{ .letter = 'c',
+	  .name = "connections",
+	  .argument = "LIST",
+	  .kind = OPTION_TAKE,
+	  .take = take_connections,
+	  .text = "Open so many connections under load; default 16,256." },
+	{ .name = "waiting",
+	  .argument = "LIST",
+	  .kind = OPTION_TAKE,
+	  .take = take_waiting,
+	  .text = "Let so many requests wait at a time (claims 3, 4, 5); default 1000,10000." },
+	{ .letter = 'd',
+	  .name = "seconds",
+	  .argument = "S",
+	  .kind = OPTION_TAKE,
+	  .take = take_seconds,
+	  .text = "Measure S seconds per round; default 0.5." },
+	{ .name = "rounds",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(rounds),
+	  .min = 1,
+	  .max = DEMO_ROUNDS_MAX,
+	  .text = "Run N interleaved rounds and print medians; default 3." },
+	{ .letter = 'w',
+	  .name = "wait",
+	  .argument = "MS",
+	  .kind = OPTION_NUMBER,
+	  TO(wait_ms),
+	  .max = HTTP_MAX_MS,
+	  .text = "Let the backend take MS milliseconds in /wait; default 10." },
+	{ .name = "backend",
+	  .argument = "URL",
+	  .kind = OPTION_TAKE,
+	  .take = take_backend,
+	  .text = "Let GET /wait ask Redis at redis://127.0.0.1:PORT, which is started if need be." },
+	{ .name = "assert",
+	  .argument = "EXPR",
+	  .kind = OPTION_TAKE,
+	  .take = take_assert,
+	  .text = "Exit with status 3 if EXPR does not hold, such as 1.entries_per_switch<0.001 or 3=holds. May be repeated." },
+	{ .name = "report",
+	  .argument = "DIR",
+	  .kind = OPTION_TEXT,
+	  TO(report),
+	  .text = "Write index.html, report.md and report.json to DIR, too." },
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  TO(json),
+	  .text = "Print one JSON document (schema urt.demo.v1)." },
+	{ .letter = 'o',
+	  .name = "output",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(out),
+	  .text = "Write the result to FILE." },
 };
 
-static bool take(struct demo_options *o, int opt)
-{
-	switch (opt) {
-	case OPT_QUICK:
-		o->mode = DEMO_QUICK;
-		return true;
-	case OPT_FULL:
-		o->mode = DEMO_FULL;
-		return true;
-	case OPT_ONLY:
-		return parse_only(optarg, &o->only);
-	case OPT_WAITING:
-		return parse_counts("--waiting", optarg, &o->waiting);
-	case OPT_ROUNDS:
-		return parse_number("--rounds", optarg, 1, DEMO_ROUNDS_MAX,
-				    &o->rounds);
-	case OPT_BACKEND:
-		o->redis_port = net_redis_port(optarg);
-		return o->redis_port > 0 || !fail("--backend: \"%s\" is not "
-						  "redis://127.0.0.1:PORT",
-						  optarg);
-	case OPT_ASSERT:
-		return add_assert(o, optarg);
-	case OPT_REPORT:
-		o->report = optarg;
-		return true;
-	case OPT_JSON:
-		o->json = true;
-		return true;
-	case 'm':
-		return parse_models(o, optarg);
-	case 'c':
-		return parse_counts("--connections", optarg, &o->connections);
-	case 'd':
-		return parse_seconds(optarg, &o->seconds);
-	case 'w':
-		return parse_number("--wait", optarg, 0, HTTP_MAX_MS,
-				    &o->wait_ms);
-	case 'o':
-		o->out = optarg;
-		return true;
-	}
-	return !fail("`urt demo --help` lists the options");
-}
+const struct command command_demo = {
+	.name = "demo",
+	.run = cmd_demo,
+	.what = "run the experiment: all models, one workload",
+	.usage = "[OPTIONS]",
+	.about =
+		"Runs one HTTP service in several models of concurrency, measures what each asks of the kernel, and prints which of ten claims hold.",
+	OPTIONS(rows),
+};
 
 bool demo_parse(int argc, char **argv, struct demo_options *o)
 {
-	static const struct option longs[] = {
-		{ "quick", no_argument, NULL, OPT_QUICK },
-		{ "full", no_argument, NULL, OPT_FULL },
-		{ "only", required_argument, NULL, OPT_ONLY },
-		{ "models", required_argument, NULL, 'm' },
-		{ "connections", required_argument, NULL, 'c' },
-		{ "waiting", required_argument, NULL, OPT_WAITING },
-		{ "seconds", required_argument, NULL, 'd' },
-		{ "rounds", required_argument, NULL, OPT_ROUNDS },
-		{ "wait", required_argument, NULL, 'w' },
-		{ "backend", required_argument, NULL, OPT_BACKEND },
-		{ "assert", required_argument, NULL, OPT_ASSERT },
-		{ "report", required_argument, NULL, OPT_REPORT },
-		{ "json", no_argument, NULL, OPT_JSON },
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	bool ok = true;
-	int opt;
+	int first;
 
 	*o = (struct demo_options){ .mode = DEMO_DEFAULT, .wait_ms = 10 };
-	while (ok && (opt = getopt_long(argc, argv, "m:c:d:w:o:h", longs,
-					NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			exit(0);
-		}
-		ok = take(o, opt);
-	}
-	if (ok && optind != argc)
-		ok = !fail("demo: \"%s\" is too much (`urt demo --help`)",
-			   argv[optind]);
+	first = options_parse(&command_demo, argc, argv, o);
+	if (first < 0)
+		return false;
+	if (first != argc)
+		return !fail("demo: unexpected argument \"%s\"", argv[first]);
 	fill_in(o);
-	return ok;
+	return true;
 }

@@ -5,11 +5,11 @@
 #include "../../uring_rt/watch/watch.h"
 #include "../measure/counter.h"
 #include "doctor.h"
+#include "../lib/options.h"
 #include "../lib/privileges.h"
 #include "../lib/proc.h"
 #include "../service/language.h"
 #include "../lib/tool.h"
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -263,24 +263,34 @@ static bool fine(const char *name)
 	return true;
 }
 
+static const struct option_row rows[] = {
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  .text = "Print one JSON document (schema urt.doctor.v1)." },
+};
+
+const struct command command_doctor = {
+	.name = "doctor",
+	.run = cmd_doctor,
+	.what = "check what this machine can do",
+	.usage = "[OPTIONS]",
+	.about =
+		"Prints what this machine can do, and the command that mends what is missing. The exit status is 1 if io_uring or eBPF cannot be used.",
+	OPTIONS(rows),
+};
+
 int cmd_doctor(int argc, char **argv)
 {
 	const struct finding *f;
 	struct utsname u;
-	int major = 0, minor = 0;
-	bool json = argc == 2 && !strcmp(argv[1], "--json");
+	int major = 0, minor = 0, first;
+	bool json = false;
 
-	if (argc > 1 && !json) {
-		fputs("usage: urt doctor [--json]\n"
-		      "\n"
-		      "What this machine can do, and the command that mends "
-		      "what it cannot.\n"
-		      "Exit status 1 if io_uring or eBPF cannot be used.\n"
-		      "\n"
-		      "  --json   one JSON document (schema urt.doctor.v1)\n",
-		      strcmp(argv[1], "--help") ? stderr : stdout);
-		return strcmp(argv[1], "--help") ? EXIT_BAD : 0;
-	}
+	first = options_parse(&command_doctor, argc, argv, &json);
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		return fail("doctor: unexpected argument \"%s\"", argv[first]);
 	uname(&u);
 	sscanf(u.release, "%d.%d", &major, &minor);
 	doctor_found("kernel", major > 6 || (major == 6 && minor >= 1),

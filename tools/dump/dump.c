@@ -8,31 +8,14 @@
  */
 #define _GNU_SOURCE
 #include "dump.h"
+#include "../lib/options.h"
 #include "../lib/privileges.h"
 #include "../lib/text.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LIMIT 100
-
-static const char usage_text[] =
-	"usage: urt dump [OPTIONS] -p PID\n"
-	"\n"
-	"Print the coroutines of a running program: what each waits for, for how\n"
-	"long, and its stack. The program is neither stopped nor signalled.\n"
-	"Coroutines that wait in the same place are one entry.\n"
-	"\n"
-	"  -p, --pid PID       the program\n"
-	"  -e, --each          print each coroutine\n"
-	"  -k, --context KEY   make entries by this attribute of their context, too\n"
-	"      --longer MS     only those that have waited for longer\n"
-	"      --limit N       print so many entries; default 100, 0: all\n"
-	"      --no-stacks     read no stacks\n"
-	"      --folded        folded stacks, as flamegraph.pl takes them\n"
-	"      --json          one JSON document (schema urt.dump.v1)\n"
-	"  -o, --output FILE   write there\n";
 
 const char *dump_context(const struct dump *d, const struct coro_seen *s,
 			 char buf[GROUP_CONTEXT])
@@ -64,7 +47,7 @@ static void read_program(struct dump *d)
 	char path[64], name[64] = "";
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", d->pid);
+	snprintf(path, sizeof(path), "/proc/%ld/comm", d->pid);
 	f = fopen(path, "re");
 	if (f && fgets(name, sizeof(name), f))
 		name[strcspn(name, "\n")] = '\0';
@@ -91,7 +74,7 @@ static int look(struct dump *d)
 	if (err == -ESRCH)
 		return fail("the program, or its run, ended meanwhile");
 	if (err)
-		return fail("reading %d: %s", d->pid, strerror(-err));
+		return fail("reading %ld: %s", d->pid, strerror(-err));
 	return 0;
 }
 
@@ -106,7 +89,7 @@ static int run(struct dump *d, const char *output)
 	d->groups = groups_new();
 	read_program(d);
 	if (!context_keys_read(d->pid, &d->keys) && d->key)
-		code = fail("-k: %s (%d) announces no contexts (see "
+		code = fail("-k: %s (%ld) announces no contexts (see "
 			    "urt_context_set in urt.h)",
 			    d->program, d->pid);
 	else if (!d->groups)
@@ -122,77 +105,81 @@ static int run(struct dump *d, const char *output)
 	return code;
 }
 
-static bool option(struct dump *d, int opt, const char *arg,
-		   const char **output)
-{
-	long n;
+#define TO(field) OPTION_TO(struct dump, field)
 
-	switch (opt) {
-	case 'p':
-		if (!parse_number("-p", arg, 1, 1L << 22, &n))
-			return false;
-		d->pid = n;
-		return true;
-	case 'k':
-		d->key = arg;
-		return true;
-	case 'l':
-		if (!parse_number("--longer", arg, 0, 1L << 40, &n))
-			return false;
-		d->longer_ns = n * NS_PER_MS;
-		return true;
-	case 'L':
-		return parse_number("--limit", arg, 0, 1L << 40, &d->limit);
-	case 'n':
-		return d->no_stacks = true;
-	case 'e':
-		d->form = DUMP_EACH;
-		return true;
-	case 'f':
-		d->form = DUMP_FOLDED;
-		return true;
-	case 'j':
-		d->form = DUMP_JSON;
-		return true;
-	case 'o':
-		*output = arg;
-		return true;
-	default:
-		fail("`urt dump --help` lists the options");
-		return false;
-	}
-}
+static const struct option_row rows[] = {
+	{ .letter = 'p',
+	  .name = "pid",
+	  .argument = "PID",
+	  .kind = OPTION_NUMBER,
+	  TO(pid),
+	  .min = 1,
+	  .max = 1 << 22,
+	  .text = "Print the coroutines of this program." },
+	{ .letter = 'e',
+	  .name = "each",
+	  .kind = OPTION_SET,
+	  TO(form),
+	  .min = DUMP_EACH,
+	  .text = "Print each coroutine." },
+	{ .letter = 'k',
+	  .name = "context",
+	  .argument = "KEY",
+	  .kind = OPTION_TEXT,
+	  TO(key),
+	  .text = "Make entries by this attribute of their context, too." },
+	{ .name = "longer",
+	  .argument = "MS",
+	  .kind = OPTION_MS,
+	  TO(longer_ns),
+	  .text = "Print only coroutines that have waited for longer." },
+	{ .name = "limit",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(limit),
+	  .text = "Print N entries; default 100, 0: all." },
+	{ .name = "no-stacks",
+	  .kind = OPTION_FLAG,
+	  TO(no_stacks),
+	  .text = "Read no stacks." },
+	{ .name = "folded",
+	  .kind = OPTION_SET,
+	  TO(form),
+	  .min = DUMP_FOLDED,
+	  .text = "Print folded stacks, as flamegraph.pl takes them." },
+	{ .name = "json",
+	  .kind = OPTION_SET,
+	  TO(form),
+	  .min = DUMP_JSON,
+	  .text = "Print one JSON document (schema urt.dump.v1)." },
+	{ .letter = 'o',
+	  .name = "output",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(output),
+	  .text = "Write the result to FILE." },
+};
+
+const struct command command_dump = {
+	.name = "dump",
+	.run = cmd_dump,
+	.what = "print the coroutines of a running program",
+	.usage = "[OPTIONS] -p PID",
+	.about =
+		"Prints the coroutines of a running program: what each waits for, for how long, and its stack. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
+	OPTIONS(rows),
+};
 
 int cmd_dump(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "pid", required_argument, NULL, 'p' },
-		{ "each", no_argument, NULL, 'e' },
-		{ "context", required_argument, NULL, 'k' },
-		{ "longer", required_argument, NULL, 'l' },
-		{ "limit", required_argument, NULL, 'L' },
-		{ "no-stacks", no_argument, NULL, 'n' },
-		{ "folded", no_argument, NULL, 'f' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct dump d = { .limit = LIMIT, .out = stdout };
-	const char *output = NULL;
-	int opt;
+	int first = options_parse(&command_dump, argc, argv, &d);
 
-	while ((opt = getopt_long(argc, argv, "p:ek:o:h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (!option(&d, opt, optarg, &output))
-			return EXIT_BAD;
-	}
-	if (optind < argc)
-		return fail("dump: \"%s\" is too much", argv[optind]);
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		return fail("dump: unexpected argument \"%s\"", argv[first]);
 	if (!d.pid)
-		return fail("dump: -p PID is missing: of which program?");
-	return run(&d, output);
+		return fail("dump: -p PID is missing: which program?");
+	return run(&d, d.output);
 }

@@ -9,13 +9,14 @@
 enum dump_form { DUMP_GROUPS, DUMP_EACH, DUMP_FOLDED, DUMP_JSON };
 
 struct dump {
-	pid_t pid;
+	long pid;
 	enum dump_form form;
 	bool no_stacks;
-	int64_t longer_ns; /* only those that wait for longer; 0: all */
-	const char *key;   /* of contexts, that groups are made by; or NULL */
-	long limit;	   /* groups or coroutines printed; 0: all */
-	char program[64];  /* its name */
+	int64_t longer_ns;  /* only those that wait for longer; 0: all */
+	const char *key;    /* of contexts, that groups are made by; or NULL */
+	long limit;	    /* groups or coroutines printed; 0: all */
+	char program[64];   /* its name */
+	const char *output; /* its file; NULL: stdout */
 	FILE *out;
 
 	struct coros *coros;

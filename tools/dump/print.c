@@ -133,7 +133,7 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 	size_t n;
 
 	g = groups_sorted(d->groups, &n);
-	fprintf(d->out, "%" PRIu64 " coroutines of %s (%d):", look->coroutines,
+	fprintf(d->out, "%" PRIu64 " coroutines of %s (%ld):", look->coroutines,
 		d->program, d->pid);
 	for (unsigned i = 0; i < ARRAY_LEN(look->by_state); i++)
 		if (look->by_state[i])

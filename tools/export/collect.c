@@ -141,7 +141,7 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 		goto out_why;
 	c->o = *o;
 	c->cpus = libbpf_num_possible_cpus();
-	c->groups = cgroups_new(o->by_unit);
+	c->groups = cgroups_new(o->label == EXPORT_UNIT);
 	c->per_cpu = calloc(c->cpus, sizeof(*c->per_cpu));
 	c->per_cpu_calls = calloc(c->cpus, sizeof(*c->per_cpu_calls));
 	c->group = calloc(EXPORT_GROUPS_MAX, sizeof(*c->group));

@@ -6,34 +6,12 @@
  */
 #define _GNU_SOURCE
 #include "metrics.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char usage_text[] =
-	"usage: urt export [OPTIONS]\n"
-	"\n"
-	"Count context switches, system calls, io_uring requests and waiting of\n"
-	"all processes by cgroup, and publish the counts for Prometheus. Needs\n"
-	"CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of\n"
-	"other users' programs on uring_rt.\n"
-	"\n"
-	"  -l, --listen ADDRESS:PORT\n"
-	"                        serve http://ADDRESS:PORT/metrics; default\n"
-	"                        127.0.0.1:9750\n"
-	"      --textfile DIR    write DIR/urt.prom instead, again and again\n"
-	"  -i, --interval S      ... every S seconds; default 15\n"
-	"      --once            print the metrics once, after one interval\n"
-	"      --by cgroup|unit  one label for each cgroup (default), or for\n"
-	"                        each systemd service, scope or slice\n"
-	"      --max-groups N    tell N labels apart, count the rest as\n"
-	"                        \"other\"; default 200\n"
-	"      --max-syscalls N  tell N system calls apart; default 20\n"
-	"      --no-times        no histograms of waiting: spares each switch\n"
-	"                        and wake-up two looks at the clock\n";
 
 struct export_options {
 	struct collector_options counts;
@@ -42,66 +20,68 @@ struct export_options {
 	bool once;
 };
 
-enum { OPT_TEXTFILE = 256, OPT_ONCE, OPT_BY, OPT_GROUPS, OPT_CALLS, OPT_TIMES };
+#define TO(field) OPTION_TO(struct export_options, field)
 
-static const struct option long_options[] = {
-	{ "listen", required_argument, NULL, 'l' },
-	{ "textfile", required_argument, NULL, OPT_TEXTFILE },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "once", no_argument, NULL, OPT_ONCE },
-	{ "by", required_argument, NULL, OPT_BY },
-	{ "max-groups", required_argument, NULL, OPT_GROUPS },
-	{ "max-syscalls", required_argument, NULL, OPT_CALLS },
-	{ "no-times", no_argument, NULL, OPT_TIMES },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const char *const labels[] = { "cgroup", "unit", NULL };
+
+static const struct option_row rows[] = {
+	{ .letter = 'l',
+	  .name = "listen",
+	  .argument = "ADDRESS:PORT",
+	  .kind = OPTION_TEXT,
+	  TO(listen),
+	  .text = "Serve http://ADDRESS:PORT/metrics; default 127.0.0.1:9750." },
+	{ .name = "textfile",
+	  .argument = "DIR",
+	  .kind = OPTION_TEXT,
+	  TO(textfile),
+	  .text = "Write DIR/urt.prom instead, every --interval." },
+	{ .letter = 'i',
+	  .name = "interval",
+	  .argument = "S",
+	  .kind = OPTION_NUMBER,
+	  TO(interval_s),
+	  .min = 1,
+	  .max = 3600,
+	  .text = "Write the file every S seconds; default 15." },
+	{ .name = "once",
+	  .kind = OPTION_FLAG,
+	  TO(once),
+	  .text = "Print the metrics once, after one interval." },
+	{ .name = "by",
+	  .argument = "WHAT",
+	  .kind = OPTION_CHOICE,
+	  TO(counts.label),
+	  .choices = labels,
+	  .text = "Make one label for each cgroup (default), or for each systemd service, scope or slice: unit." },
+	{ .name = "max-groups",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(counts.max_groups),
+	  .min = 1,
+	  .max = EXPORT_GROUPS_MAX,
+	  .text = "Tell N labels apart and count the rest as \"other\"; default 200." },
+	{ .name = "max-syscalls",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(counts.max_calls),
+	  .max = EXPORT_NAMES_MAX,
+	  .text = "Tell N system calls apart; default 20." },
+	{ .name = "no-times",
+	  .kind = OPTION_FLAG,
+	  TO(counts.no_times),
+	  .text = "Make no histograms of waiting: spares each switch and wake-up two readings of the clock." },
 };
 
-static bool parse_by(const char *text, bool *by_unit)
-{
-	*by_unit = !strcmp(text, "unit");
-	if (*by_unit || !strcmp(text, "cgroup"))
-		return true;
-	fail("--by: expected cgroup or unit, not \"%s\"", text);
-	return false;
-}
-
-static bool option(struct export_options *o, int opt, const char *arg)
-{
-	long n;
-
-	switch (opt) {
-	case 'l':
-		o->listen = arg;
-		return true;
-	case 'i':
-		return parse_number("-i", arg, 1, 3600, &o->interval_s);
-	case OPT_TEXTFILE:
-		o->textfile = arg;
-		return true;
-	case OPT_ONCE:
-		return o->once = true;
-	case OPT_BY:
-		return parse_by(arg, &o->counts.by_unit);
-	case OPT_GROUPS:
-		if (!parse_number("--max-groups", arg, 1, EXPORT_GROUPS_MAX,
-				  &n))
-			return false;
-		o->counts.max_groups = n;
-		return true;
-	case OPT_CALLS:
-		if (!parse_number("--max-syscalls", arg, 0, EXPORT_NAMES_MAX,
-				  &n))
-			return false;
-		o->counts.max_calls = n;
-		return true;
-	case OPT_TIMES:
-		return o->counts.no_times = true;
-	default:
-		fail("`urt export --help` lists the options");
-		return false;
-	}
-}
+const struct command command_export = {
+	.name = "export",
+	.run = cmd_export,
+	.what = "publish metrics for Prometheus, by cgroup or unit",
+	.usage = "[OPTIONS]",
+	.about =
+		"Counts context switches, system calls, io_uring requests and waiting of all processes by cgroup, and publishes the counts for Prometheus. Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of other users' programs on uring_rt.",
+	OPTIONS(rows),
+};
 
 /* A reader never sees half a file. */
 static bool write_file(const char *dir, struct collector *c)
@@ -163,19 +143,12 @@ int cmd_export(int argc, char **argv)
 	};
 	struct collector *c;
 	char why[256];
-	int opt, code;
+	int first = options_parse(&command_export, argc, argv, &o), code;
 
-	while ((opt = getopt_long(argc, argv, "l:i:h", long_options, NULL)) !=
-	       -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (!option(&o, opt, optarg))
-			return EXIT_BAD;
-	}
-	if (optind < argc)
-		return fail("export: \"%s\" is too much", argv[optind]);
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		return fail("export: unexpected argument \"%s\"", argv[first]);
 	if (o.textfile && access(o.textfile, W_OK | X_OK))
 		return fail("--textfile: cannot write to %s: %s", o.textfile,
 			    strerror(errno));

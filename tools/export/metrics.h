@@ -52,10 +52,13 @@ struct series {
 	bool live;	  /* a cgroup has this label */
 };
 
+enum export_label { EXPORT_CGROUP, EXPORT_UNIT };
+
 struct collector_options {
-	unsigned max_groups; /* labels; the rest is "other" */
-	unsigned max_calls;  /* names of system calls; the rest is "other" */
-	bool no_times, by_unit;
+	enum export_label label;
+	long max_groups; /* labels; the rest is "other" */
+	long max_calls;	 /* names of system calls; the rest is "other" */
+	bool no_times;
 };
 
 struct collector;

@@ -52,3 +52,14 @@ void environment_print(FILE *f)
 		fputc('\n', f);
 	}
 }
+
+void environment_man(FILE *f)
+{
+	fputs(".TH URT\\-ENVIRONMENT 1 \"\" \"urt\" \"User Commands\"\n.SH NAME\n"
+	      "urt\\-environment \\- environment variables of uring_rt and urt\n"
+	      ".SH DESCRIPTION\nPrograms on uring_rt read URT_WORKERS to "
+	      "URT_FEATURES; urt reads all.\n",
+	      f);
+	for (const struct environment *e = environment; e->name; e++)
+		fprintf(f, ".TP\n.B %s=%s\n%s\n", e->name, e->values, e->text);
+}

@@ -14,5 +14,6 @@ extern const struct environment environment[];
 
 /* The table, for `urt help environment` and the manual page. */
 void environment_print(FILE *);
+void environment_man(FILE *);
 
 #endif

@@ -17,20 +17,6 @@
 #define EXIT_BAD    1
 #define EXIT_ASSERT 3
 
-/* Subcommands: argv[0] is the subcommand's name; the result is the exit code. */
-int cmd_bench(int argc, char **argv);
-int cmd_compare(int argc, char **argv);
-int cmd_demo(int argc, char **argv);
-int cmd_doctor(int argc, char **argv);
-int cmd_dump(int argc, char **argv);
-int cmd_export(int argc, char **argv);
-int cmd_load(int argc, char **argv);
-int cmd_record(int argc, char **argv);
-int cmd_report(int argc, char **argv);
-int cmd_serve(int argc, char **argv);
-int cmd_stat(int argc, char **argv);
-int cmd_top(int argc, char **argv);
-
 /* Prints "urt: ..." and a newline to stderr; returns EXIT_BAD. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

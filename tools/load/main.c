@@ -11,13 +11,13 @@
 #define _GNU_SOURCE
 #include "../lib/launch.h"
 #include "../lib/net.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include "load.h"
 #include "report.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,38 +30,11 @@
 #define THREADS_MAX 64
 #define OPS_NS	    (100 * NS_PER_MS) /* how often the file is written */
 
-static const char usage_text[] =
-	"usage: urt load [OPTIONS] URL\n"
-	"\n"
-	"Load an HTTP/1.1 server over many connections.\n"
-	"\n"
-	"  URL                   http://ADDRESS:PORT/PATH (127.0.0.1 if\n"
-	"                        localhost; answers must have Content-Length)\n"
-	"  -c, --connections N   default 64; above 25,000 they come from several\n"
-	"                        loopback addresses\n"
-	"  -d, --seconds S       default 10, after all connections stand\n"
-	"  -n, --requests N      send exactly N requests in all instead, and\n"
-	"                        measure each\n"
-	"  -R, --rate N          open loop: N requests per second are due, whatever\n"
-	"                        the server does, and latencies count from then\n"
-	"                        (coordinated omission corrected). Without it a\n"
-	"                        closed loop: each connection sends its next\n"
-	"                        request when it has read the last answer\n"
-	"  -t, --threads N       generators; default 1\n"
-	"      --per-connection N\n"
-	"                        close a connection after N answers; opening the\n"
-	"                        next one is part of its first latency\n"
-	"      --wait S          wait up to S seconds for a first answer\n"
-	"      --timeout S       give up after S seconds without any; default 10\n"
-	"      --ops-file FILE   keep the number of answers in FILE, for\n"
-	"                        `urt stat --ops-from file:FILE`\n"
-	"      --hdr FILE        write percentiles in HdrHistogram's format\n"
-	"      --json            print one JSON document (schema urt.load.v1)\n";
-
 /* What `urt load` was told, and its generators. */
 struct run {
 	struct load_result result;
 	double seconds, wait_s, timeout_s;
+	long rate; /* 0: a closed loop */
 	bool json;
 	const char *ops_file, *hdr; /* NULL: none */
 	struct load_shared *shared[THREADS_MAX];
@@ -433,94 +406,103 @@ static int load_for(struct run *r)
 
 /* ---- options ---- */
 
-static bool parse_seconds(const char *name, const char *text, double *out)
-{
-	char *end;
+#define TO(field) OPTION_TO(struct run, field)
 
-	*out = strtod(text, &end);
-	return (end != text && !*end && *out >= 0.01 && *out <= 86400) ||
-	       !fail("%s: \"%s\" is not a number from 0.01 to 86400", name,
-		     text);
-}
+static const struct option_row rows[] = {
+	{ .letter = 'c',
+	  .name = "connections",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(result.load.connections),
+	  .min = 1,
+	  .max = 1000000,
+	  .text = "Open N connections; default 64. Above 25,000 they come from several loopback addresses." },
+	{ .letter = 'd',
+	  .name = "seconds",
+	  .argument = "S",
+	  .kind = OPTION_SECONDS,
+	  TO(seconds),
+	  .max = 86400,
+	  .text = "Measure for S seconds, after all connections stand; default 10." },
+	{ .letter = 'n',
+	  .name = "requests",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(result.load.requests),
+	  .min = 1,
+	  .max = 1000000000000,
+	  .text = "Send exactly N requests in all instead, and measure each." },
+	{ .letter = 'R',
+	  .name = "rate",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(rate),
+	  .min = 1,
+	  .max = 100000000,
+	  .text = "Open loop: N requests per second are due, whatever the server does, and latencies count from then (coordinated omission corrected). Without --rate, a closed loop: each connection sends its next request when it has read the last answer." },
+	{ .letter = 't',
+	  .name = "threads",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(result.threads),
+	  .min = 1,
+	  .max = THREADS_MAX,
+	  .text = "Start N generators; default 1." },
+	{ .name = "per-connection",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(result.load.per_connection),
+	  .min = 1,
+	  .max = 1000000,
+	  .text = "Close a connection after N answers; opening the next one is part of its first latency." },
+	{ .name = "wait",
+	  .argument = "S",
+	  .kind = OPTION_SECONDS,
+	  TO(wait_s),
+	  .max = 86400,
+	  .text = "Wait up to S seconds for a first answer." },
+	{ .name = "timeout",
+	  .argument = "S",
+	  .kind = OPTION_SECONDS,
+	  TO(timeout_s),
+	  .max = 86400,
+	  .text = "Give up after S seconds without any answer; default 10." },
+	{ .name = "ops-file",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(ops_file),
+	  .text = "Keep the number of answers in FILE, for `urt stat --ops-from file:FILE`." },
+	{ .name = "hdr",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(hdr),
+	  .text = "Write percentiles to FILE in HdrHistogram's format." },
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  TO(json),
+	  .text = "Print one JSON document (schema urt.load.v1)." },
+};
 
-enum { OPT_PER_CONNECTION = 256, OPT_WAIT, OPT_TIMEOUT, OPT_OPS_FILE, OPT_HDR };
-
-static bool take(struct run *r, int opt, const char *arg)
-{
-	struct load_options *o = &r->result.load;
-	long n;
-
-	switch (opt) {
-	case 'j':
-		r->json = true;
-		return true;
-	case 'c':
-		return parse_number("--connections", arg, 1, 1000000,
-				    &o->connections);
-	case 'd':
-		return parse_seconds("--seconds", arg, &r->seconds);
-	case 'n':
-		if (!parse_number("--requests", arg, 1, 1000000000000, &n))
-			return false;
-		o->requests = n;
-		return true;
-	case 'R':
-		if (!parse_number("--rate", arg, 1, 100000000, &n))
-			return false;
-		o->rate = n;
-		return true;
-	case 't':
-		return parse_number("--threads", arg, 1, THREADS_MAX,
-				    &r->result.threads);
-	case OPT_PER_CONNECTION:
-		return parse_number("--per-connection", arg, 1, 1000000,
-				    &o->per_connection);
-	case OPT_WAIT:
-		return parse_seconds("--wait", arg, &r->wait_s);
-	case OPT_TIMEOUT:
-		return parse_seconds("--timeout", arg, &r->timeout_s);
-	case OPT_OPS_FILE:
-		r->ops_file = arg;
-		return true;
-	case OPT_HDR:
-		r->hdr = arg;
-		return true;
-	}
-	return !fail("`urt load --help` lists the options");
-}
+const struct command command_load = {
+	.name = "load",
+	.run = cmd_load,
+	.what = "load an HTTP/1.1 server",
+	.usage = "[OPTIONS] URL",
+	.about =
+		"Loads an HTTP/1.1 server over many connections. URL is http://ADDRESS:PORT/PATH or http://localhost:PORT/PATH; answers must have Content-Length.",
+	OPTIONS(rows),
+};
 
 static bool parse(int argc, char **argv, struct run *r)
 {
-	static const struct option longs[] = {
-		{ "connections", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 'd' },
-		{ "requests", required_argument, NULL, 'n' },
-		{ "rate", required_argument, NULL, 'R' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "per-connection", required_argument, NULL,
-		  OPT_PER_CONNECTION },
-		{ "wait", required_argument, NULL, OPT_WAIT },
-		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-		{ "ops-file", required_argument, NULL, OPT_OPS_FILE },
-		{ "hdr", required_argument, NULL, OPT_HDR },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	bool ok = true;
-	int opt;
+	int first = options_parse(&command_load, argc, argv, r);
 
-	while (ok && (opt = getopt_long(argc, argv, "c:d:n:R:t:h", longs,
-					NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			exit(0);
-		}
-		ok = take(r, opt, optarg);
-	}
-	if (ok && optind != argc - 1)
-		ok = !fail("load: give one URL (`urt load --help`)");
-	return ok && parse_url(argv[optind], &r->result.load);
+	if (first < 0)
+		return false;
+	if (first != argc - 1)
+		return !fail("load: give one URL (`urt load --help`)");
+	r->result.load.rate = r->rate;
+	return parse_url(argv[first], &r->result.load);
 }
 
 /* No generator without a connection, no connection without a request. */

@@ -11,11 +11,11 @@
 #include "../lib/privileges.h"
 #include "record.skel.h"
 #include "timeline.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +28,7 @@
 struct options {
 	char **command;
 	const struct launch_user *user; /* whom the command runs as; NULL: us */
-	const char *out;
+	const char *out, *user_name;
 	long pid, duration_ms, buffer_mb, max_mb, coroutines;
 	bool all;
 };
@@ -48,30 +48,6 @@ struct recording {
 	bool full;	  /* the file has all that it shall have */
 	bool began;	  /* there was something to record */
 };
-
-static const char usage_text[] =
-	"usage: urt record [OPTIONS] [-- COMMAND [ARGUMENT ...]]\n"
-	"\n"
-	"Records switches, wake-ups and io_uring requests of a command and what\n"
-	"it starts, of a running process (-p) or of all (-a), until it ends or\n"
-	"Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`.\n"
-	"Of programs on uring_rt also what workers and coroutines do: they are\n"
-	"told to trace while this runs.\n"
-	"\n"
-	"  -o, --output FILE   default: urt.pftrace\n"
-	"  -p, --pid PID       a running process\n"
-	"  -a, --all-cpus      all processes\n"
-	"      --duration MS   stop after that\n"
-	"      --buffer MIB    between kernel and tool; default 8. What finds\n"
-	"                      it full is dropped, counted and said\n"
-	"      --coroutines N  tracks for so many at a time; default 1000. 0:\n"
-	"                      programs on uring_rt are not told to trace\n"
-	"      --max-size MIB  of the file; default 512. Then it stops\n"
-	"      --user NAME     the command runs as that user; by default, under\n"
-	"                      sudo, as the one who called sudo\n"
-	"\n"
-	"The file takes the place of one of that name; a link is not followed. A\n"
-	"second Ctrl-C kills a command that does not end.\n";
 
 /* How often we were told to stop: the second time, a command that does not end
  * is killed. */
@@ -463,64 +439,89 @@ static bool ok_user(const char *name, struct options *o)
 	return !name || o->user;
 }
 
+#define TO(field) OPTION_TO(struct options, field)
+
+static const struct option_row rows[] = {
+	{ .letter = 'o',
+	  .name = "output",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(out),
+	  .text = "Write the timeline to FILE; default: urt.pftrace. An existing file of that name is replaced; a symbolic link is not followed." },
+	{ .letter = 'p',
+	  .name = "pid",
+	  .argument = "PID",
+	  .kind = OPTION_NUMBER,
+	  TO(pid),
+	  .min = 1,
+	  .max = 1 << 22,
+	  .text = "Record this running process." },
+	{ .letter = 'a',
+	  .name = "all-cpus",
+	  .kind = OPTION_FLAG,
+	  TO(all),
+	  .text = "Record all processes." },
+	{ .name = "duration",
+	  .argument = "MS",
+	  .kind = OPTION_NUMBER,
+	  TO(duration_ms),
+	  .min = 1,
+	  .max = 1 << 30,
+	  .text = "Stop after MS milliseconds." },
+	{ .name = "buffer",
+	  .argument = "MIB",
+	  .kind = OPTION_NUMBER,
+	  TO(buffer_mb),
+	  .min = 1,
+	  .max = 1024,
+	  .text = "Size of the buffer between kernel and urt; default 8. Events that find it full are dropped, and their number is printed." },
+	{ .name = "coroutines",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(coroutines),
+	  .max = 100000,
+	  .text = "Make tracks for at most N coroutines at a time; default 1000. With 0, programs on uring_rt are not told to trace." },
+	{ .name = "max-size",
+	  .argument = "MIB",
+	  .kind = OPTION_NUMBER,
+	  TO(max_mb),
+	  .min = 1,
+	  .max = 1 << 20,
+	  .text = "Stop when the file has this size; default 512." },
+	{ .name = "user",
+	  .argument = "NAME",
+	  .kind = OPTION_TEXT,
+	  TO(user_name),
+	  .text = "Run the command as this user. Default: under sudo, the user who called sudo." },
+};
+
+const struct command command_record = {
+	.name = "record",
+	.run = cmd_record,
+	.what = "record a timeline for ui.perfetto.dev",
+	.usage = "[OPTIONS] [-- COMMAND [ARGUMENT ...]]",
+	.about =
+		"Records switches, wake-ups and io_uring requests of a command and what it starts, of a running process (-p) or of all (-a), until it ends or Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`. Programs on uring_rt are told to trace while this runs: the timeline shows what their workers and coroutines do, too.",
+	.notes = "A second Ctrl-C kills a command that does not end.",
+	OPTIONS(rows),
+	.runs_command = true,
+};
+
 int cmd_record(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "all-cpus", no_argument, NULL, 'a' },
-		{ "duration", required_argument, NULL, 'd' },
-		{ "buffer", required_argument, NULL, 'b' },
-		{ "max-size", required_argument, NULL, 'm' },
-		{ "coroutines", required_argument, NULL, 'c' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	struct options o = { .out = "urt.pftrace",
 			     .buffer_mb = 8,
 			     .max_mb = 512,
 			     .coroutines = 1000 };
-	const char *user = NULL;
-	bool ok = true;
-	int opt;
+	int first = options_parse(&command_record, argc, argv, &o);
 
-	while (ok &&
-	       (opt = getopt_long(argc, argv, "+o:p:ah", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (opt == 'o')
-			o.out = optarg;
-		else if (opt == 'u')
-			user = optarg;
-		else if (opt == 'a')
-			o.all = true;
-		else if (opt == 'p')
-			ok = parse_number("-p", optarg, 1, 1 << 22, &o.pid);
-		else if (opt == 'd')
-			ok = parse_number("--duration", optarg, 1, 1 << 30,
-					  &o.duration_ms);
-		else if (opt == 'b')
-			ok = parse_number("--buffer", optarg, 1, 1024,
-					  &o.buffer_mb);
-		else if (opt == 'c')
-			ok = parse_number("--coroutines", optarg, 0, 100000,
-					  &o.coroutines);
-		else if (opt == 'm')
-			ok = parse_number("--max-size", optarg, 1, 1 << 20,
-					  &o.max_mb);
-		else
-			return fail("`urt record --help` lists the options");
-	}
-	if (!ok)
+	if (first < 0)
 		return EXIT_BAD;
-	if (optind < argc)
-		o.command = argv + optind;
+	if (first < argc)
+		o.command = argv + first;
 	if (!o.command && !o.pid && !o.all)
 		return fail("record: give a command after --, -p PID or -a");
-	if (!ok_user(user, &o))
+	if (!ok_user(o.user_name, &o))
 		return EXIT_BAD;
 	return record(&o);
 }

@@ -12,22 +12,14 @@
 #include "perfetto.pb-c.h"
 #include "timeline.h"
 #include "../lib/text.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PACKET (1 << 20) /* larger ones are no packet of ours */
-
-static const char usage_text[] =
-	"usage: urt report [OPTIONS] [FILE]\n"
-	"\n"
-	"What a timeline of `urt record` says; FILE: default urt.pftrace.\n"
-	"\n"
-	"  -n, --lines N   of each table; default 20\n"
-	"      --json      one JSON document (schema urt.report.v1)\n";
 
 /* ---- tables ---- */
 
@@ -269,48 +261,63 @@ static int longest_first(const void *a, const void *b)
 	return (x->ns < y->ns) - (x->ns > y->ns);
 }
 
+struct choice {
+	bool json;
+	long lines;
+};
+
+#define TO(field) OPTION_TO(struct choice, field)
+
+static const struct option_row rows[] = {
+	{ .letter = 'n',
+	  .name = "lines",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(lines),
+	  .min = 1,
+	  .max = REPORT_SUMS,
+	  .text = "Print N lines of each table; default 20." },
+	{ .name = "json",
+	  .kind = OPTION_FLAG,
+	  TO(json),
+	  .text = "Print one JSON document (schema urt.report.v1)." },
+};
+
+const struct command command_report = {
+	.name = "report",
+	.run = cmd_report,
+	.what = "summarise a timeline as text",
+	.usage = "[OPTIONS] [FILE]",
+	.about =
+		"Summarises a timeline of `urt record`. FILE: default urt.pftrace.",
+	OPTIONS(rows),
+};
+
 int cmd_report(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "lines", required_argument, NULL, 'n' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	static struct report r;
+	struct choice c = { .lines = 20 };
 	const char *path = "urt.pftrace";
-	bool json = false;
-	long lines = 20;
+	int first = options_parse(&command_report, argc, argv, &c);
 	FILE *f;
-	int opt;
 
-	while ((opt = getopt_long(argc, argv, "n:h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (opt == 'j')
-			json = true;
-		else if (opt != 'n')
-			return fail("`urt report --help` lists the options");
-		else if (!parse_number("-n", optarg, 1, REPORT_SUMS, &lines))
-			return EXIT_BAD;
-	}
-	if (optind < argc)
-		path = argv[optind++];
-	if (optind < argc)
-		return fail("report: \"%s\" is too much", argv[optind]);
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		path = argv[first++];
+	if (first < argc)
+		return fail("report: unexpected argument \"%s\"", argv[first]);
 	f = fopen(path, "re");
 	if (!f)
 		return fail("cannot read %s: %s", path, strerror(errno));
 	report_read(&r, f);
 	fclose(f);
 	if (!r.packets)
-		return fail("%s is no timeline of urt record", path);
+		return fail("%s is not a timeline of urt record", path);
 	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
-	if (json)
+	if (c.json)
 		report_print_json(&r);
 	else
-		report_print(&r, path, lines);
+		report_print(&r, path, c.lines);
 	return 0;
 }

@@ -5,30 +5,13 @@
 #include "../lib/launch.h"
 #include "model.h"
 #include "../lib/net.h"
+#include "../lib/options.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
 #include <unistd.h>
-
-static const char usage_text[] =
-	"usage: urt serve MODEL [OPTIONS]\n"
-	"\n"
-	"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip\n"
-	"to a backend, /cpu?ms=N after burning CPU.\n"
-	"\n"
-	"  MODEL               one of those that --list prints, or backend: only\n"
-	"                      what /wait waits for\n"
-	"      --list          print the models: unit of scheduling, what it waits\n"
-	"                      in, language\n"
-	"      --port N        default 8080\n"
-	"      --backend N     port of a backend that runs already; by default\n"
-	"                      one is started with the server\n"
-	"      --backend redis://127.0.0.1:PORT\n"
-	"                      /wait?ms=N is a SET and GET of a key in Redis,\n"
-	"                      over 64 connections that all clients share\n";
 
 static int start_backend(void)
 {
@@ -53,11 +36,12 @@ static int unknown_model(const char *name)
 	return EXIT_BAD;
 }
 
-static void list_models(void)
+static bool take_list(void *to, char *arg)
 {
 	for (unsigned i = 0; i < nr_models; i++)
 		printf("%-14s %-14s %-12s %s\n", models[i].name, models[i].unit,
 		       models[i].waits_in, languages[models[i].language].name);
+	exit(0);
 }
 
 /* What `urt serve` was told. */
@@ -67,50 +51,68 @@ struct choice {
 	bool redis;		   /* the backend is one */
 };
 
-static bool parse_backend(const char *text, struct choice *c)
+static bool take_backend(void *to, char *text)
 {
+	struct choice *c = to;
+
 	if (strncmp(text, "redis:", 6))
 		return parse_number("--backend", text, 1, 65535, &c->backend);
 	c->redis = true;
 	c->backend = net_redis_port(text);
-	return c->backend > 0 || !fail("--backend: \"%s\" is not "
-				       "redis://127.0.0.1:PORT",
-				       text);
+	return c->backend > 0 ||
+	       !fail("--backend: invalid URL \"%s\": expected "
+		     "redis://127.0.0.1:PORT",
+		     text);
 }
+
+static void words(option_word *f, void *arg)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		f(models[i].name, arg);
+	f("backend", arg);
+}
+
+static const struct option_row rows[] = {
+	{ .name = "list",
+	  .kind = OPTION_TAKE,
+	  .take = take_list,
+	  .text = "Print the models: unit of scheduling, what it waits in, language." },
+	{ .name = "port",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  OPTION_TO(struct choice, port),
+	  .max = 65535,
+	  .text = "Listen on port N; default 8080; 0: any." },
+	{ .name = "backend",
+	  .argument = "N|URL",
+	  .kind = OPTION_TAKE,
+	  .take = take_backend,
+	  .text = "Use the backend that runs on port N; by default one is started with the server. With redis://127.0.0.1:PORT, /wait?ms=N is a SET and GET of a key in Redis, over 64 connections that all clients share." },
+};
+
+const struct command command_serve = {
+	.name = "serve",
+	.run = cmd_serve,
+	.what = "run one server of the demo alone",
+	.usage = "MODEL [OPTIONS]",
+	.about =
+		"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip to a backend, /cpu?ms=N after burning CPU.\n\nMODEL is one of those that --list prints, or backend: only what /wait waits for.",
+	OPTIONS(rows),
+	.words = words,
+};
 
 static bool parse(int argc, char **argv, struct choice *c)
 {
-	static const struct option longs[] = {
-		{ "port", required_argument, NULL, 'p' },
-		{ "backend", required_argument, NULL, 'b' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	bool ok = true;
-	int opt;
+	int first = options_parse(&command_serve, argc, argv, c);
 
-	while (ok && (opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			exit(0);
-		} else if (opt == 'l') {
-			list_models();
-			exit(0);
-		} else if (opt == 'p') {
-			ok = parse_number("--port", optarg, 0, 65535, &c->port);
-		} else if (opt == 'b') {
-			ok = parse_backend(optarg, c);
-		} else {
-			ok = !fail("`urt serve --help` lists the options");
-		}
-	}
-	if (ok && optind != argc - 1)
-		ok = !fail("serve: name one model (`urt serve --help`)");
-	if (!ok || !strcmp(argv[optind], "backend"))
-		return ok;
-	c->model = model_find(argv[optind]);
-	return c->model || !unknown_model(argv[optind]);
+	if (first < 0)
+		return false;
+	if (first != argc - 1)
+		return !fail("serve: name one model (`urt serve --help`)");
+	if (!strcmp(argv[first], "backend"))
+		return true;
+	c->model = model_find(argv[first]);
+	return c->model || !unknown_model(argv[first]);
 }
 
 static int serve_backend(long port)

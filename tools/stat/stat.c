@@ -7,140 +7,25 @@
 #define _GNU_SOURCE
 #include "stat.h"
 #include "control.h"
+#include "../lib/options.h"
 #include "../lib/output.h"
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage_text[] =
-	"usage: urt stat [OPTIONS] [-- COMMAND [ARGUMENT ...]]\n"
-	"\n"
-	"Counts kernel context switches, system calls, io_uring operations and,\n"
-	"for programs on uring_rt, switches in user space: of the command and\n"
-	"what it starts; or, with -p, -G or -a, of what is running, while the\n"
-	"command runs or until Ctrl-C. The result goes to stderr; the command's\n"
-	"stdout and exit status are its own.\n"
-	"\n"
-	"  -p, --pid PID[,PID]    running processes\n"
-	"  -G, --cgroup DIR       all in a cgroup (v2) and below\n"
-	"  -a, --all-cpus         all processes\n"
-	"  -I, --interval-print MS\n"
-	"                         what came in each MS milliseconds\n"
-	"  -r, --repeat N         run the command N times: means and spread\n"
-	"      --timeout MS       stop after that; a command by SIGTERM, which is\n"
-	"                         then no failure of its own; the next Ctrl-C\n"
-	"                         kills one that goes on\n"
-	"      --wait-all         not only for the command: for all it started\n"
-	"      --user NAME        run the command as that user; by default, under\n"
-	"                         sudo, as the one who called sudo\n"
-	"  -D, --delay MS         begin after that; -1: when told by --control\n"
-	"      --control fd:N[,M] | fifo:COMMANDS[,ANSWERS]\n"
-	"                         enable, disable, ping, stop, a line each\n"
-	"\n"
-	"      --ops N            also per operation, for N of them\n"
-	"      --ops-from FIGURE  ... for as many as a figure says, or\n"
-	"                         file:PATH, whose first line is the number\n"
-	"      --per-thread       also by thread\n"
-	"      --latency          how long each system call took, as strace -c -w\n"
-	"      --errors           how system calls failed, by errno\n"
-	"      --by WHAT          also by rows of thread, comm, cgroup, context or\n"
-	"                         context:KEY (of programs that announce contexts\n"
-	"                         of threads, as uring_rt does; default http.route)\n"
-	"      --times            histograms of times on and off the CPU\n"
-	"      --assert EXPR      exit status 3 if it does not hold; several\n"
-	"                         ('switches/op < 0.1', 'off-cpu.p99 < 20ms')\n"
-	"      --list             names of all figures\n"
-	"\n"
-	"  -x, --field-separator SEP\n"
-	"                         value, unit, figure, rung, per operation\n"
-	"      --json             one JSON document (schema urt.stat.v1; with\n"
-	"                         -I one a line; with -r urt.stat.runs.v1)\n"
-	"  -o, --output FILE      the result goes there\n"
-	"\n"
-	"      --cost sampled|always|off\n"
-	"                         how what counting costs is measured\n"
-	"      --no-syscalls      do not count them: spares every process ~35 ns\n"
-	"                         a call\n"
-	"      --no-bpf           perf events, or what /proc and getrusage tell\n"
-	"      --no-perf          no perf events\n"
-	"\n"
-	"What the counts are. A command counts from its exec to its end; what its\n"
-	"descendants do later does not. With -p, children that are there already\n"
-	"are not counted, later ones are. With -a, switches away from a CPU's idle\n"
-	"task are not counted. A system call that seccomp refuses is not counted:\n"
-	"the kernel refuses it before anything can see it. While system calls are\n"
-	"counted, each one of any process on the host takes some 25 ns longer, as\n"
-	"the kernel takes its slow entry for all (--no-syscalls spares that).\n"
-	"\n"
-	"Privileges. What needs them is done before the command is let go; then\n"
-	"urt keeps only the right to look at other users' processes (-r: after\n"
-	"the last run has begun). The command itself is not restricted.\n";
-
-enum {
-	OPT_JSON = 256,
-	OPT_OPS,
-	OPT_OPS_FROM,
-	OPT_NO_BPF,
-	OPT_NO_PERF,
-	OPT_NO_SYSCALLS,
-	OPT_TIMEOUT,
-	OPT_CONTROL,
-	OPT_PER_THREAD,
-	OPT_TIMES,
-	OPT_BY,
-	OPT_LATENCY,
-	OPT_ERRORS,
-	OPT_ASSERT,
-	OPT_COST,
-	OPT_LIST,
-	OPT_USER,
-	OPT_WAIT_ALL,
-};
-
-static const struct option long_options[] = {
-	{ "pid", required_argument, NULL, 'p' },
-	{ "cgroup", required_argument, NULL, 'G' },
-	{ "all-cpus", no_argument, NULL, 'a' },
-	{ "interval-print", required_argument, NULL, 'I' },
-	{ "repeat", required_argument, NULL, 'r' },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "delay", required_argument, NULL, 'D' },
-	{ "control", required_argument, NULL, OPT_CONTROL },
-	{ "ops", required_argument, NULL, OPT_OPS },
-	{ "ops-from", required_argument, NULL, OPT_OPS_FROM },
-	{ "per-thread", no_argument, NULL, OPT_PER_THREAD },
-	{ "times", no_argument, NULL, OPT_TIMES },
-	{ "by", required_argument, NULL, OPT_BY },
-	{ "latency", no_argument, NULL, OPT_LATENCY },
-	{ "errors", no_argument, NULL, OPT_ERRORS },
-	{ "assert", required_argument, NULL, OPT_ASSERT },
-	{ "list", no_argument, NULL, OPT_LIST },
-	{ "user", required_argument, NULL, OPT_USER },
-	{ "wait-all", no_argument, NULL, OPT_WAIT_ALL },
-	{ "field-separator", required_argument, NULL, 'x' },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "output", required_argument, NULL, 'o' },
-	{ "cost", required_argument, NULL, OPT_COST },
-	{ "no-syscalls", no_argument, NULL, OPT_NO_SYSCALLS },
-	{ "no-bpf", no_argument, NULL, OPT_NO_BPF },
-	{ "no-perf", no_argument, NULL, OPT_NO_PERF },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 /* ---- options ---- */
 
-static bool parse_pids(char *text, struct stat_options *o)
+static bool take_pids(void *to, char *text)
 {
+	struct stat_options *o = to;
 	long pid;
 
 	for (char *p = strtok(text, ","); p; p = strtok(NULL, ",")) {
-		if (!parse_number("-p", p, 1, 1 << 22, &pid))
+		if (!parse_number("--pid", p, 1, 1 << 22, &pid))
 			return false;
 		if (o->pids == STAT_PIDS_MAX) {
-			fail("-p: at most %d processes; -G takes a cgroup of "
+			fail("--pid: at most %d processes; -G takes a cgroup of "
 			     "any number",
 			     STAT_PIDS_MAX);
 			return false;
@@ -148,35 +33,14 @@ static bool parse_pids(char *text, struct stat_options *o)
 		o->pid[o->pids++] = pid;
 	}
 	if (!o->pids)
-		fail("-p: give a PID");
+		fail("--pid: expected PID[,PID]");
 	return o->pids;
 }
 
-static bool parse_ms(const char *name, const char *text, long min, int64_t *ns)
+static bool take_assert(void *to, char *text)
 {
-	long ms;
+	struct stat_options *o = to;
 
-	if (!parse_number(name, text, min, INT_MAX, &ms))
-		return false;
-	*ns = ms * NS_PER_MS;
-	return true;
-}
-
-static bool parse_cost(const char *text, enum stat_cost *cost)
-{
-	static const char *const names[] = { "sampled", "always", "off" };
-
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(text, names[i])) {
-			*cost = i;
-			return true;
-		}
-	fail("--cost: \"%s\" is none of sampled, always, off", text);
-	return false;
-}
-
-static bool parse_assert(const char *text, struct stat_options *o)
-{
 	if (!stat_assert_valid(text))
 		return false;
 	if (o->nr_asserts == STAT_ASSERTS_MAX) {
@@ -187,12 +51,16 @@ static bool parse_assert(const char *text, struct stat_options *o)
 	return true;
 }
 
-static bool parse_ops_from(const char *text, struct stat_options *o)
+static bool take_ops_from(void *to, char *text)
 {
+	struct stat_options *o = to;
+
 	o->ops_from = text;
 	if (!strncmp(text, "file:", 5) || stat_figure_exists(text))
 		return true;
-	fail("--ops-from: there is no figure \"%s\" (`urt stat --list`)", text);
+	fail("--ops-from: unknown figure \"%s\": `urt stat --list` prints "
+	     "their names",
+	     text);
 	return false;
 }
 
@@ -201,7 +69,7 @@ static void print_name(const char *name, void *arg)
 	puts(name);
 }
 
-static int list_figures(void)
+static bool take_list(void *to, char *arg)
 {
 	struct stat_options o = { .times = true };
 	struct stat_result r = { .options = &o, .source = STAT_BPF };
@@ -213,7 +81,7 @@ static int list_figures(void)
 	     "latency:ready.pN, latency:timer.pN  (its percentiles: from runnable "
 	     "to running, how late timers are)\n"
 	     "on-cpu.pN, off-cpu.pN  (percentiles; with --times)");
-	return 0;
+	exit(0);
 }
 
 /* name: NULL for the default. */
@@ -227,70 +95,213 @@ static bool run_as(const char *name, struct stat_options *o)
 	return true;
 }
 
-/* False: wrong, and it was said. */
-static bool option(struct stat_options *o, int opt, char *arg)
+static bool take_user(void *to, char *arg)
 {
-	switch (opt) {
-	case 'p':
-		return parse_pids(arg, o);
-	case 'G':
-		o->cgroup = arg;
-		return true;
-	case 'a':
-		return o->all = true;
-	case 'I':
-		return parse_ms("-I", arg, 1, &o->interval_ns);
-	case 'r':
-		return parse_number("-r", arg, 1, STAT_RUNS_MAX, &o->repeat);
-	case 'D':
-		return parse_ms("-D", arg, -1, &o->delay_ns);
-	case 'x':
-		o->separator = arg;
-		o->format = STAT_CSV;
-		return true;
-	case 'o':
-		o->out = arg;
-		return true;
-	case OPT_TIMEOUT:
-		return parse_ms("--timeout", arg, 1, &o->timeout_ns);
-	case OPT_CONTROL:
-		return control_open(arg, &o->control_fd, &o->ack_fd);
-	case OPT_OPS:
-		return parse_number("--ops", arg, 1, LONG_MAX, &o->ops);
-	case OPT_OPS_FROM:
-		return parse_ops_from(arg, o);
-	case OPT_PER_THREAD:
-		return o->per_thread = true;
-	case OPT_LATENCY:
-		return o->latency = true;
-	case OPT_ERRORS:
-		return o->errors = true;
-	case OPT_BY:
-		return stat_by_parse(arg, &o->by, &o->by_key);
-	case OPT_TIMES:
-		return o->times = true;
-	case OPT_ASSERT:
-		return parse_assert(arg, o);
-	case OPT_JSON:
-		o->format = STAT_JSON;
-		return true;
-	case OPT_COST:
-		return parse_cost(arg, &o->cost);
-	case OPT_NO_SYSCALLS:
-		return o->no_syscalls = true;
-	case OPT_NO_BPF:
-		return o->no_bpf = true;
-	case OPT_USER:
-		return run_as(arg, o);
-	case OPT_WAIT_ALL:
-		return o->wait_all = true;
-	case OPT_NO_PERF:
-		return o->no_perf = true;
-	default:
-		fail("`urt stat --help` lists the options");
-		return false;
-	}
+	return run_as(arg, to);
 }
+
+static bool take_control(void *to, char *arg)
+{
+	struct stat_options *o = to;
+
+	return control_open(arg, &o->control_fd, &o->ack_fd);
+}
+
+static bool take_by(void *to, char *arg)
+{
+	struct stat_options *o = to;
+
+	return stat_by_parse(arg, &o->by, &o->by_key);
+}
+
+static bool take_separator(void *to, char *arg)
+{
+	struct stat_options *o = to;
+
+	o->separator = arg;
+	o->format = STAT_CSV;
+	return true;
+}
+
+static void by_words(option_word *f, void *arg)
+{
+	f("thread", arg);
+	f("comm", arg);
+	f("cgroup", arg);
+	f("context", arg);
+}
+
+static void figure_words(option_word *f, void *arg)
+{
+	struct stat_options o = { .times = false };
+	struct stat_result r = { .options = &o, .source = STAT_BPF };
+
+	stat_each_figure(&r, f, arg);
+}
+
+#define TO(field) OPTION_TO(struct stat_options, field)
+
+static const char *const costs[] = { "sampled", "always", "off", NULL };
+
+static const struct option_row rows[] = {
+	{ .letter = 'p',
+	  .name = "pid",
+	  .argument = "PID[,PID]",
+	  .kind = OPTION_TAKE,
+	  .take = take_pids,
+	  .text = "Count these running processes. Their present children are not counted, later ones are." },
+	{ .letter = 'G',
+	  .name = "cgroup",
+	  .argument = "DIR",
+	  .kind = OPTION_TEXT,
+	  TO(cgroup),
+	  .text = "Count all processes of this cgroup (v2) and of those below it." },
+	{ .letter = 'a',
+	  .name = "all-cpus",
+	  .kind = OPTION_FLAG,
+	  TO(all),
+	  .text = "Count all processes." },
+	{ .letter = 'I',
+	  .name = "interval-print",
+	  .argument = "MS",
+	  .kind = OPTION_MS,
+	  TO(interval_ns),
+	  .min = 1,
+	  .max = INT_MAX,
+	  .text = "Print the counts of every MS milliseconds." },
+	{ .letter = 'r',
+	  .name = "repeat",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(repeat),
+	  .min = 1,
+	  .max = STAT_RUNS_MAX,
+	  .text = "Run the command N times; print means and spread." },
+	{ .name = "timeout",
+	  .argument = "MS",
+	  .kind = OPTION_MS,
+	  TO(timeout_ns),
+	  .min = 1,
+	  .max = INT_MAX,
+	  .text = "Stop after MS milliseconds. A command gets SIGTERM, and its exit status does not count as a failure; the next Ctrl-C kills a command that goes on." },
+	{ .name = "wait-all",
+	  .kind = OPTION_FLAG,
+	  TO(wait_all),
+	  .text = "Wait for all that the command started, not only for the command." },
+	{ .name = "user",
+	  .argument = "NAME",
+	  .kind = OPTION_TAKE,
+	  .take = take_user,
+	  .text = "Run the command as this user. Default: under sudo, the user who called sudo." },
+	{ .letter = 'D',
+	  .name = "delay",
+	  .argument = "MS",
+	  .kind = OPTION_MS,
+	  TO(delay_ns),
+	  .min = -1,
+	  .max = INT_MAX,
+	  .text = "Begin to count after MS milliseconds; -1: when --control says so." },
+	{ .name = "control",
+	  .argument = "fd:N[,M] | fifo:COMMANDS[,ANSWERS]",
+	  .kind = OPTION_TAKE,
+	  .take = take_control,
+	  .text = "Read enable, disable, ping and stop from there, one a line." },
+	{ .kind = OPTION_SPACE },
+	{ .name = "ops",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(ops),
+	  .min = 1,
+	  .text = "Print each count also per operation, for N operations." },
+	{ .name = "ops-from",
+	  .argument = "FIGURE",
+	  .kind = OPTION_TAKE,
+	  .take = take_ops_from,
+	  .words = figure_words,
+	  .text = "Take the number of operations from a figure, or from the first line of a file: file:PATH." },
+	{ .name = "per-thread",
+	  .kind = OPTION_FLAG,
+	  TO(per_thread),
+	  .text = "Count by thread, too." },
+	{ .name = "latency",
+	  .kind = OPTION_FLAG,
+	  TO(latency),
+	  .text = "Print how long each system call took, as strace -c -w does." },
+	{ .name = "errors",
+	  .kind = OPTION_FLAG,
+	  TO(errors),
+	  .text = "Print how system calls failed, by errno." },
+	{ .name = "by",
+	  .argument = "WHAT",
+	  .kind = OPTION_TAKE,
+	  .take = take_by,
+	  .words = by_words,
+	  .text = "Count by thread, comm, cgroup, context or context:KEY, too. Contexts are those that programs announce for their threads, as uring_rt does; the default key is http.route." },
+	{ .name = "times",
+	  .kind = OPTION_FLAG,
+	  TO(times),
+	  .text = "Print histograms of times on and off the CPU." },
+	{ .name = "assert",
+	  .argument = "EXPR",
+	  .kind = OPTION_TAKE,
+	  .take = take_assert,
+	  .words = figure_words,
+	  .text = "Exit with status 3 if EXPR does not hold, such as 'switches/op < 0.1' or 'off-cpu.p99 < 20ms'. May be repeated." },
+	{ .name = "list",
+	  .kind = OPTION_TAKE,
+	  .take = take_list,
+	  .text = "Print the names of all figures." },
+	{ .kind = OPTION_SPACE },
+	{ .letter = 'x',
+	  .name = "field-separator",
+	  .argument = "SEP",
+	  .kind = OPTION_TAKE,
+	  .take = take_separator,
+	  .text = "Print lines of value, unit, figure, rung and value per operation." },
+	{ .name = "json",
+	  .kind = OPTION_SET,
+	  TO(format),
+	  .min = STAT_JSON,
+	  .text = "Print one JSON document (schema urt.stat.v1); with -I one a line; with -r urt.stat.runs.v1." },
+	{ .letter = 'o',
+	  .name = "output",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(out),
+	  .text = "Write the result to FILE." },
+	{ .kind = OPTION_SPACE },
+	{ .name = "cost",
+	  .argument = "WHEN",
+	  .kind = OPTION_CHOICE,
+	  TO(cost),
+	  .choices = costs,
+	  .text = "Measure what counting costs: sampled (default), always or off." },
+	{ .name = "no-syscalls",
+	  .kind = OPTION_FLAG,
+	  TO(no_syscalls),
+	  .text = "Do not count system calls: spares every process about 35 ns a call." },
+	{ .name = "no-bpf",
+	  .kind = OPTION_FLAG,
+	  TO(no_bpf),
+	  .text = "Count by perf events, or by /proc and getrusage." },
+	{ .name = "no-perf",
+	  .kind = OPTION_FLAG,
+	  TO(no_perf),
+	  .text = "Do not count by perf events." },
+};
+
+const struct command command_stat = {
+	.name = "stat",
+	.run = cmd_stat,
+	.what = "count what a program asks of the kernel",
+	.usage = "[OPTIONS] [-- COMMAND [ARGUMENT ...]]",
+	.about =
+		"Counts kernel context switches, system calls, io_uring operations and, for programs on uring_rt, switches in user space: of the command and of what it starts; or, with -p, -G or -a, of what is running, while the command runs or until Ctrl-C. The result goes to stderr; the command's stdout and exit status are its own.",
+	.notes =
+		"What the counts are. A command counts from its exec to its end; what its descendants do later is not counted. With -a, switches away from a CPU's idle task are not counted. A system call that seccomp refuses is not counted: the kernel refuses it before anything can see it. While system calls are counted, each one of any process on the host takes some 25 ns longer, because the kernel takes its slow entry for all (--no-syscalls spares that).\n\nPrivileges. urt does what needs them before it starts the command; then it keeps only the right to look at other users' processes (with -r: after the last run has begun). The command itself is not restricted.",
+	OPTIONS(rows),
+	.runs_command = true,
+};
 
 /* What does not go together, or NULL. */
 static const char *contradiction(const struct stat_options *o)
@@ -332,25 +343,16 @@ static const char *contradiction(const struct stat_options *o)
 	return NULL;
 }
 
-/* 0, or the exit code + 1: nothing is to be measured. */
+/* 0, or the exit code + 1. */
 static int parse(int argc, char **argv, struct stat_options *o)
 {
 	const char *wrong;
-	int opt;
+	int first = options_parse(&command_stat, argc, argv, o);
 
-	while ((opt = getopt_long(argc, argv, "+p:G:aI:r:D:x:o:h", long_options,
-				  NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 1;
-		}
-		if (opt == OPT_LIST)
-			return 1 + list_figures();
-		if (!option(o, opt, optarg))
-			return 1 + EXIT_BAD;
-	}
-	if (optind < argc)
-		o->command = argv + optind;
+	if (first < 0)
+		return 1 + EXIT_BAD;
+	if (first < argc)
+		o->command = argv + first;
 	if (!o->user)
 		run_as(NULL, o);
 	wrong = contradiction(o);

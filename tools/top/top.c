@@ -11,10 +11,10 @@
 #include "../lib/privileges.h"
 #include "../lib/text.h"
 #include "top.h"
+#include "../lib/options.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,28 +22,8 @@
 #define SLOTS	32768
 #define LOOK_NS (200 * NS_PER_MS) /* at counters pages, in one refresh */
 
-const char *const top_column_names[COLUMNS] = { "switches", "syscalls", "uring",
-						"user", "cpu" };
-
-static const char usage_text[] =
-	"usage: urt top [OPTIONS]\n"
-	"\n"
-	"Kernel switches, system calls, io_uring operations, user switches and\n"
-	"CPU time per second, by process. Keys: s, c, u, w, p sort by switches,\n"
-	"calls, io_uring, user switches, CPU; t threads or processes; space\n"
-	"refreshes; q or Ctrl-C quits. p99 us: 99 of 100 coroutines of a program on\n"
-	"uring_rt waited less than that for their turn (sampled).\n"
-	"\n"
-	"  -d, --delay MS    between refreshes; default 1000\n"
-	"  -n, --rounds N    so many refreshes, then end\n"
-	"  -b, --batch       plain text, one table after another\n"
-	"  -t, --threads     by thread\n"
-	"  -s, --sort NAME   switches, syscalls, uring, user or cpu\n"
-	"\n"
-	"  -c, --coroutines  those of one program on uring_rt instead: how many, by\n"
-	"                    what they wait for and where they began\n"
-	"  -p, --pid PID     ... of which\n"
-	"  -k, --context KEY ... and by this attribute of their context\n";
+const char *const top_column_names[] = { "switches", "syscalls", "uring",
+					 "user",     "cpu",	 NULL };
 
 /* ---- rows ---- */
 
@@ -176,43 +156,74 @@ void top_refresh(struct top *t)
 
 /* ---- the command ---- */
 
-static bool parse_sort(const char *text, enum column *sort)
-{
-	for (int i = 0; i < COLUMNS; i++)
-		if (!strcmp(text, top_column_names[i])) {
-			*sort = i;
-			return true;
-		}
-	fail("--sort: \"%s\" is none of switches, syscalls, uring, user, cpu",
-	     text);
-	return false;
-}
+#define TO(field) OPTION_TO(struct top, field)
 
-static bool option(struct top *t, int opt, const char *arg)
-{
-	switch (opt) {
-	case 'd':
-		return parse_number("-d", arg, 50, 3600000, &t->delay_ms);
-	case 'n':
-		return parse_number("-n", arg, 1, 1L << 40, &t->rounds);
-	case 'b':
-		return t->batch = true;
-	case 't':
-		return t->threads = true;
-	case 's':
-		return parse_sort(arg, &t->sort);
-	case 'c':
-		return t->coroutines = true;
-	case 'p':
-		return parse_number("-p", arg, 1, 1L << 22, &t->pid);
-	case 'k':
-		t->key = arg;
-		return true;
-	default:
-		fail("`urt top --help` lists the options");
-		return false;
-	}
-}
+static const struct option_row rows[] = {
+	{ .letter = 'd',
+	  .name = "delay",
+	  .argument = "MS",
+	  .kind = OPTION_NUMBER,
+	  TO(delay_ms),
+	  .min = 50,
+	  .max = 3600000,
+	  .text = "Refresh every MS milliseconds; default 1000." },
+	{ .letter = 'n',
+	  .name = "rounds",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(rounds),
+	  .min = 1,
+	  .text = "End after N refreshes." },
+	{ .letter = 'b',
+	  .name = "batch",
+	  .kind = OPTION_FLAG,
+	  TO(batch),
+	  .text = "Print plain text, one table after another." },
+	{ .letter = 't',
+	  .name = "threads",
+	  .kind = OPTION_FLAG,
+	  TO(threads),
+	  .text = "Show threads instead of processes." },
+	{ .letter = 's',
+	  .name = "sort",
+	  .argument = "NAME",
+	  .kind = OPTION_CHOICE,
+	  TO(sort),
+	  .choices = top_column_names,
+	  .text = "Sort by switches (default), syscalls, uring, user or cpu." },
+	{ .kind = OPTION_SPACE },
+	{ .letter = 'c',
+	  .name = "coroutines",
+	  .kind = OPTION_FLAG,
+	  TO(coroutines),
+	  .text = "Show the coroutines of one program on uring_rt instead: how many, by what they wait for and where they began." },
+	{ .letter = 'p',
+	  .name = "pid",
+	  .argument = "PID",
+	  .kind = OPTION_NUMBER,
+	  TO(pid),
+	  .min = 1,
+	  .max = 1 << 22,
+	  .text = "Show the coroutines of this program." },
+	{ .letter = 'k',
+	  .name = "context",
+	  .argument = "KEY",
+	  .kind = OPTION_TEXT,
+	  TO(key),
+	  .text = "Group coroutines by this attribute of their context, too." },
+};
+
+const struct command command_top = {
+	.name = "top",
+	.run = cmd_top,
+	.what = "show what all processes ask of the kernel, live",
+	.usage = "[OPTIONS]",
+	.about =
+		"Shows kernel switches, system calls, io_uring operations, user switches and CPU time per second, by process.",
+	.notes =
+		"Keys: s, c, u, w, p sort by switches, calls, io_uring, user switches, CPU; t shows threads or processes; space refreshes; q or Ctrl-C quits.\n\nThe column \"p99 us\": 99 of 100 coroutines of a program on uring_rt waited less than that for their turn (sampled).",
+	OPTIONS(rows),
+};
 
 static int start(struct top *t)
 {
@@ -239,32 +250,13 @@ static int start(struct top *t)
 
 int cmd_top(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "delay", required_argument, NULL, 'd' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "batch", no_argument, NULL, 'b' },
-		{ "threads", no_argument, NULL, 't' },
-		{ "sort", required_argument, NULL, 's' },
-		{ "coroutines", no_argument, NULL, 'c' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "context", required_argument, NULL, 'k' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	static struct top t = { .delay_ms = 1000 };
-	int opt, code;
+	int first = options_parse(&command_top, argc, argv, &t), code;
 
-	while ((opt = getopt_long(argc, argv, "d:n:bts:cp:k:h", longs, NULL)) !=
-	       -1) {
-		if (opt == 'h') {
-			fputs(usage_text, stdout);
-			return 0;
-		}
-		if (!option(&t, opt, optarg))
-			return EXIT_BAD;
-	}
-	if (optind < argc)
-		return fail("top: \"%s\" is too much", argv[optind]);
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		return fail("top: unexpected argument \"%s\"", argv[first]);
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		t.batch = true;
 	if (t.coroutines != (t.pid > 0) || (t.key && !t.coroutines))

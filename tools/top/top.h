@@ -14,7 +14,7 @@
 
 enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
 
-extern const char *const top_column_names[COLUMNS];
+extern const char *const top_column_names[]; /* ends with NULL */
 
 struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/* Reading options by a command's table; see options.h. */
+#include "options.h"
+#include "tool.h"
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_BASE 256 /* getopt's value of row i is LONG_BASE + i */
+
+static bool takes_number(const struct option_row *o, const char *arg, long *n)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "--%s", o->name);
+	return parse_number(name, arg, o->min, o->max ? o->max : LONG_MAX, n);
+}
+
+static bool take_seconds(const struct option_row *o, const char *arg,
+			 double *to)
+{
+	char *end;
+	double s = strtod(arg, &end);
+
+	if (end == arg || *end || !(s >= 0.01 && s <= o->max))
+		return !fail("--%s: \"%s\" is not a number from 0.01 to %ld",
+			     o->name, arg, o->max);
+	*to = s;
+	return true;
+}
+
+static bool take_choice(const struct option_row *o, const char *arg, int *to)
+{
+	char all[256] = "";
+
+	for (int i = 0; o->choices[i]; i++) {
+		if (!strcmp(arg, o->choices[i])) {
+			*to = i;
+			return true;
+		}
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
+			 i ? ", " : "", o->choices[i]);
+	}
+	return !fail("--%s: unknown value \"%s\": expected one of %s", o->name,
+		     arg, all);
+}
+
+static bool take(const struct option_row *o, char *base, char *arg)
+{
+	char *to = base + o->to;
+	long n;
+
+	switch (o->kind) {
+	case OPTION_FLAG:
+		*(bool *)to = true;
+		return true;
+	case OPTION_SET:
+		*(int *)to = o->min;
+		return true;
+	case OPTION_NUMBER:
+		return takes_number(o, arg, (long *)to);
+	case OPTION_MS:
+		if (!takes_number(o, arg, &n))
+			return false;
+		*(int64_t *)to = n * NS_PER_MS;
+		return true;
+	case OPTION_SECONDS:
+		return take_seconds(o, arg, (double *)to);
+	case OPTION_TEXT:
+		*(const char **)to = arg;
+		return true;
+	case OPTION_CHOICE:
+		return take_choice(o, arg, (int *)to);
+	case OPTION_TAKE:
+		return o->take(base, arg);
+	case OPTION_SPACE:
+		break;
+	}
+	return false;
+}
+
+/* The option that the word was probably meant to be, if any is near. */
+static int unknown(const struct command *c, const char *word)
+{
+	const struct option_row *nearest = NULL;
+	char name[64];
+	unsigned least = 3, distance;
+
+	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
+	name[strcspn(name, "=")] = '\0';
+	for (unsigned i = 0; strlen(name) > 1 && i < c->nr_options; i++) {
+		if (!c->options[i].name)
+			continue;
+		distance = edit_distance(name, c->options[i].name);
+		if (distance < least) {
+			least = distance;
+			nearest = &c->options[i];
+		}
+	}
+	if (nearest)
+		fail("%s: unknown option \"%s\": did you mean --%s?", c->name,
+		     word, nearest->name);
+	else
+		fail("%s: unknown option \"%s\": `urt %s --help` lists the "
+		     "options",
+		     c->name, word, c->name);
+	return -1;
+}
+
+static const struct option_row *row_of(const struct command *c, int opt)
+{
+	if (opt >= LONG_BASE)
+		return &c->options[opt - LONG_BASE];
+	for (unsigned i = 0; i < c->nr_options; i++)
+		if (c->options[i].letter == opt)
+			return &c->options[i];
+	return NULL;
+}
+
+static void for_getopt(const struct command *c, char *letters,
+		       struct option *longs)
+{
+	if (c->runs_command)
+		*letters++ = '+';
+	*letters++ = ':';
+	*letters++ = 'h';
+	for (unsigned i = 0; i < c->nr_options; i++) {
+		const struct option_row *o = &c->options[i];
+
+		if (o->letter)
+			*letters++ = o->letter;
+		if (o->letter && o->argument)
+			*letters++ = ':';
+		if (o->name)
+			*longs++ =
+				(struct option){ o->name, o->argument != NULL,
+						 NULL, LONG_BASE + (int)i };
+	}
+	*letters = '\0';
+	*longs++ = (struct option){ "help", no_argument, NULL, 'h' };
+	*longs = (struct option){ 0 };
+}
+
+int options_parse(const struct command *c, int argc, char **argv, void *to)
+{
+	char letters[2 * 64 + 4];
+	struct option longs[64 + 2];
+	const struct option_row *o;
+	int opt;
+
+	for_getopt(c, letters, longs);
+	opterr = 0;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		char short_option[] = { '-', optopt, '\0' };
+
+		if (opt == 'h') {
+			help_text(stdout, c);
+			exit(0);
+		}
+		if (opt == ':') {
+			o = row_of(c, optopt);
+			fail("%s: --%s needs an argument: --%s %s", c->name,
+			     o->name, o->name, o->argument);
+			return -1;
+		}
+		if (opt == '?')
+			return unknown(c, optopt && optopt < LONG_BASE
+						  ? short_option
+						  : argv[optind - 1]);
+		if (!take(row_of(c, opt), to, optarg))
+			return -1;
+	}
+	return optind;
+}
