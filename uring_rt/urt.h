@@ -250,23 +250,23 @@ URT_API void urt_yield(void);
 /* ---- preemption -------------------------------------------------------- */
 
 /*
- * A coroutine that has run for 10 ms gives way at its next call that may
- * suspend. If it makes none, it is preempted by a signal (SIGURG), provided
- * that it is safe: it is executing the program's own code, not a library's, and
- * no library's function is below it on its stack (so it is not inside malloc,
- * nor in a callback of qsort); it holds no pthread mutex, rwlock or spin lock
- * and no locked stdio stream, which is known because uring_rt counts them in
- * its own definitions of these functions; its stack has room. It then goes on
- * on the same thread, and moves to another only at its next call that may
- * suspend. Where that is not safe, or the coroutine is blocked in a system
- * call, another thread takes over the coroutines that wait for its worker, and
- * it goes on beside them as an ordinary thread.
+ * A coroutine that has used 2 ms of CPU time while others wait gives way at its
+ * next call that may suspend. If it makes none, another thread takes over the
+ * coroutines that wait for its worker, and it is preempted by a signal (SIGURG),
+ * provided that it is safe: it is executing the program's own code, not a
+ * library's, and no library's function is below it on its stack (so it is not
+ * inside malloc, nor in a callback of qsort); it holds no pthread mutex, rwlock or
+ * spin lock and no locked stdio stream, which is known because uring_rt counts them
+ * in its own definitions of these functions; its stack has room. It then goes on on
+ * the same thread, and moves to another only at its next call that may suspend.
+ * Where that is not safe, or the coroutine is blocked in a system call, it goes on
+ * beside the others as an ordinary thread.
  *
  * Between disable and enable, which nest, the calling coroutine is not
  * preempted: for a lock of a library's own making, or data of the thread's.
  * Does nothing on plain threads. URT_PREEMPT=off in the environment leaves only
- * the taking over. The signal can end a blocking system call early with EINTR
- * where POSIX allows it; SA_RESTART is set.
+ * the taking over. The signal comes from a timer of the thread's CPU time, when it
+ * returns to the program: it ends no blocking call early, except at the end of the run.
  */
 URT_API void urt_preempt_disable(void);
 URT_API void urt_preempt_enable(void);

@@ -140,7 +140,8 @@ static URT__COLD void trace_go_on(struct urt__worker *w)
 	__atomic_store_n(&w->current, self, __ATOMIC_RELAXED);
 }
 
-void urt__proc_swap(struct urt__worker *w)
+/* False: there is nobody to go on with it. */
+static bool give_up(struct urt__worker *w)
 {
 	struct urt__worker *to;
 
@@ -153,7 +154,14 @@ void urt__proc_swap(struct urt__worker *w)
 		urt__set_state(w, URT__W_DETACHED);
 	}
 	urt__unlock(&urt__rt.idle_lock);
-	if (!to)
+	if (to)
+		urt__ring_kick(&to->ring);
+	return to;
+}
+
+void urt__proc_swap(struct urt__worker *w)
+{
+	if (w->proc && !give_up(w))
 		return;
 	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
 	if (urt__telling(w))
@@ -161,7 +169,6 @@ void urt__proc_swap(struct urt__worker *w)
 	atomic_store_explicit(&w->current->reason, URT__R_PREEMPTED,
 			      memory_order_relaxed);
 	urt__count(w->stats, URT__STAT_PREEMPTIONS);
-	urt__ring_kick(&to->ring);
 	urt__proc_acquire_turn(w);
 	atomic_store_explicit(&w->current->reason, URT__R_RUNNABLE,
 			      memory_order_relaxed);
@@ -229,6 +236,8 @@ static bool hand_over(struct urt__worker *from)
 			urt__trace_handoff(from, to);
 		if (s == URT__W_SLEEPING)
 			urt__list_remove(&urt__rt.idle, from);
+		if (atomic_load(&from->hogging))
+			from->proc->hogged_ns = urt__clock_ns();
 		give(to, from->proc);
 		from->proc = NULL;
 		from->hopeless = false;

@@ -126,7 +126,7 @@ struct urt__worker {
 	bool relieved;	       /* others have fired its timers; by who keeps it
 	                          out (handoff.c), and itself */
 
-	_Atomic bool hogging; /* runs a coroutine that was preempted */
+	_Atomic bool hogging; /* its coroutine has used up a slice */
 
 	uint64_t trace_left; /* id of who left by the last traced switch */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
@@ -145,10 +145,11 @@ struct urt__worker {
 	 * that it has added to the last slot, which idle_lock guards. */
 	struct urt__stats_slot *own_stats;
 
-	unsigned index;	      /* in urt__rt.worker */
-	_Atomic int tid;      /* of its thread; 0: it has none */
-	_Atomic bool preempt; /* the next signal should also preempt */
-	_Atomic bool stalled; /* ... and print a backtrace */
+	unsigned index;		  /* in urt__rt.worker */
+	_Atomic int tid;	  /* of its thread; 0: it has none */
+	_Atomic uint64_t preempt; /* the signal should stop what runs at so many
+	                             switches and one; 0: nothing */
+	_Atomic bool stalled;	  /* ... and print a backtrace */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;
@@ -528,7 +529,7 @@ void urt__proc_acquire_turn(struct urt__worker *);
 void urt__proc_give(struct urt__worker *);
 bool urt__proc_give_turn(struct urt__worker *);
 /* The calling coroutine stops where it is, thread and all, until its turn comes
- * again; unless there is no other worker to go on meanwhile. */
+ * again; unless it has a processor and there is no other worker to go on with it. */
 void urt__proc_swap(struct urt__worker *);
 
 /*

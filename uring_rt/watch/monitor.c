@@ -9,9 +9,9 @@
  *                        processor goes to another thread at once (sched/handoff.c)
  *   its thread computes  due timers, completions and what only it could run are found by
  *                        others. If something still waits for the processor, and the
- *                        coroutine has used up its slice of CPU time, it shall yield at
- *                        its next call, and a signal stops it where that is safe; else
- *                        its processor goes to another thread
+ *                        coroutine has used up its slice of CPU time, its processor goes
+ *                        to another thread, and a signal stops it where that is safe
+ *                        (preempt.c); it yields at its next call
  *
  * So a coroutine that blocks keeps others waiting for one to two looks, and one that
  * computes for its slice and as long. A thread without a CPU computes no slice.
@@ -54,10 +54,9 @@
 #define TICK_NS		   1000000
 #define HOG_TICK_NS	   500000
 #define CROWD_TICK_NS	   50000
-#define CROWD_NS	   2000000   /* after a hand-off */
-#define SLICE_NS	   2000000   /* of CPU time, while somebody waits */
-#define HOG_SLICE_NS	   1000000   /* ... if it was preempted before */
-#define LATE_NS		   100000000 /* the signal should have been handled */
+#define CROWD_NS	   2000000 /* after a hand-off */
+#define SLICE_NS	   2000000 /* of CPU time, while somebody waits */
+#define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
 #define LINGER		   12 /* looks while all sleep, before it sleeps, too */
 #define LINGER_TICK_MAX_NS 4000000
 #define DOUBT_NS	   100000000 /* until it looks again for the first time */
@@ -69,7 +68,7 @@ struct seen {
 	uint64_t progress; /* its switches and enters */
 	int64_t since_ns;  /* when that last changed */
 	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not asked */
-	bool signalled, stall_said;
+	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
 };
 
@@ -152,12 +151,9 @@ static bool is_blocked(const struct urt__worker *w)
 
 static int64_t cpu_time_ns(const struct urt__worker *w)
 {
-	clockid_t clock;
 	struct timespec ts;
 
-	/* The clock of a thread's CPU time (clock_getcpuclockid(3)'s). */
-	clock = (clockid_t)(~(unsigned)atomic_load(&w->tid) << 3 | 6);
-	if (clock_gettime(clock, &ts))
+	if (clock_gettime(urt__cpu_clock(atomic_load(&w->tid)), &ts))
 		return 0;
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
@@ -213,13 +209,9 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 	if (atomic_load(&w->word.where) != URT__OUT)
 		return;
-	if (s->signalled &&
-	    (!atomic_load(&w->preempt) || now_ns - s->since_ns > LATE_NS)) {
-		hand_off(w, now_ns);
-		return;
-	}
-	urt__preempt_signal(w, true);
-	s->signalled = true;
+	atomic_store(&w->hogging, true);
+	urt__preempt_soon(w);
+	hand_off(w, now_ns);
 }
 
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The signal to a worker that has run one coroutine for too long.
+ * The signal that stops a coroutine which has run for too long.
  *
- * The monitor sends SIGURG (ignored by default, and Go's choice) to the
- * worker's thread. The handler runs on the thread's signal stack. If the thread is
- * outside the runtime (`where`, which only this thread writes), and it is safe, it
- * makes the interrupted code appear to have called urt__preempt_entry (exec/arch),
- * which saves all registers and stops the coroutine, together with its thread
- * (sched/handoff.c). That the kernel is entered for the signal also has it post the
- * completions that were waiting for this thread.
+ * It is SIGURG (ignored by default, and Go's choice). A signal that another thread sends
+ * ends nanosleep, poll and epoll_wait early where it meets the thread in them, or just
+ * before. So a timer sends it, which measures the thread's own CPU time: that advances
+ * only while the thread runs, and the kernel (CONFIG_POSIX_CPU_TIMERS_TASK_WORK: x86-64
+ * since 5.9) looks at it when the thread goes back to user space, after whatever call it
+ * was in. The price is that it comes at a tick (1 to 4 ms apart), which is why nobody
+ * waits for it: the monitor has another thread take over the processor before.
+ *
+ * The handler runs on the thread's signal stack. If the thread is outside the runtime
+ * (`where`, which only this thread writes), and it is safe, the handler makes the
+ * interrupted code appear to have called urt__preempt_entry (exec/arch), which saves all
+ * registers and stops the coroutine, together with its thread (sched/handoff.c).
  *
  * It is safe to stop a coroutine where no other can need what it holds. Where one
  * does, its thread blocks, and its processor goes on to others; so this is not about
@@ -23,8 +28,8 @@
  *   - it holds no pthread lock (locks.c), nor has it disabled preemption;
  *   - its stack has room for the registers and the way to the scheduler.
  *
- * Otherwise nothing happens, and the monitor has another thread take over the
- * processor, while this one goes on as an ordinary thread.
+ * Otherwise nothing happens: the thread goes on beside the one that has taken over its
+ * processor.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. Where it is missing, where malloc is part
@@ -57,12 +62,14 @@ static struct sigaction old_urg;
 uint32_t urt__xsave_size __attribute__((visibility("hidden")));
 void urt__preempted(void) __attribute__((visibility("hidden")));
 
-/* From urt__preempt_entry, on the coroutine's stack. */
+/* From urt__preempt_entry, on the coroutine's stack. The processor may be gone: its turn
+ * is waited for here, and not as by those that come back from a blocking call. */
 void urt__preempted(void)
 {
-	struct urt__worker *w = urt__enter(false);
+	struct urt__worker *w = urt__worker();
 	int saved = *__errno_location();
 
+	urt__kernel_end(w);
 	if (urt__rt.stop)
 		urt__abandon(w);
 	urt__proc_swap(w);
@@ -272,12 +279,32 @@ static void freeze(struct urt__worker *w, const void *context)
 			NULL, 0);
 }
 
+/* The timer of each worker's thread, by the worker's number: the monitor's. */
+static struct {
+	timer_t timer;
+	int tid; /* of the thread; 0: it has none */
+} clocks[URT__WORKERS_MAX];
+static unsigned nr_clocks;
+
+static uint64_t switches(const struct urt__worker *w)
+{
+	return __atomic_load_n(&w->stats->counter[URT__STAT_SWITCHES],
+			       __ATOMIC_RELAXED);
+}
+
+static bool is_ours(const siginfo_t *info)
+{
+	if (info->si_code == SI_TIMER)
+		return info->si_value.sival_ptr == clocks;
+	return info->si_code == SI_TKILL && info->si_pid == getpid();
+}
+
 static void on_urg(int sig, siginfo_t *info, void *context)
 {
 	struct urt__worker *w = urt__worker();
 	int saved = *urt_errno_location();
 
-	if (info->si_code != SI_TKILL || info->si_pid != getpid() || !w) {
+	if (!is_ours(info) || !w) {
 		if (old_urg.sa_flags & SA_SIGINFO)
 			old_urg.sa_sigaction(sig, info, context);
 		else if (old_urg.sa_handler != SIG_DFL &&
@@ -292,17 +319,53 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 		return;
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
-	/* Whether it has a processor to give away is seen when it enters the
-	 * runtime for that. */
-	if (atomic_exchange(&w->preempt, false))
+	/* By now it may run another coroutine. */
+	if (atomic_exchange(&w->preempt, 0) == switches(w) + 1)
 		preempt(w, context);
 	*urt_errno_location() = saved;
+}
+
+static void clock_close(unsigned i)
+{
+	if (clocks[i].tid)
+		timer_delete(clocks[i].timer);
+	clocks[i].tid = 0;
+}
+
+/* Of the thread that the worker has now. */
+static bool clock_open(unsigned i, int tid)
+{
+	struct sigevent e = { .sigev_notify = SIGEV_THREAD_ID,
+			      .sigev_signo = SIGURG,
+			      .sigev_value.sival_ptr = clocks };
+
+	if (clocks[i].tid == tid)
+		return true;
+	clock_close(i);
+	e._sigev_un._tid = tid;
+	if (timer_create(urt__cpu_clock(tid), &e, &clocks[i].timer))
+		return false;
+	clocks[i].tid = tid;
+	if (nr_clocks <= i)
+		nr_clocks = i + 1;
+	return true;
+}
+
+void urt__preempt_soon(struct urt__worker *w)
+{
+	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
+	int tid = atomic_load(&w->tid);
+
+	if (!possible || !tid || !clock_open(w->index, tid))
+		return;
+	atomic_store(&w->preempt, switches(w) + 1);
+	timer_settime(clocks[w->index].timer, 0, &at_once, NULL);
 }
 
 void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
 {
 	if (also_preempt)
-		atomic_store(&w->preempt, true);
+		atomic_store(&w->preempt, switches(w) + 1);
 	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 }
 
@@ -328,5 +391,8 @@ void urt__preempt_open(void)
 
 void urt__preempt_close(void)
 {
+	for (unsigned i = 0; i < nr_clocks; i++)
+		clock_close(i);
+	nr_clocks = 0;
 	sigaction(SIGURG, &old_urg, NULL);
 }

@@ -37,12 +37,21 @@ void urt__because_fewer(size_t room, size_t wanted);
 
 /* ---- preempt.c ---- */
 
+/* That clock_gettime(2) reads, of a thread's CPU time (clock_getcpuclockid(3)'s). */
+static inline clockid_t urt__cpu_clock(int tid)
+{
+	return (clockid_t)(~(unsigned)tid << 3 | 6);
+}
+
 /* Installs and removes SIGURG's handler; finds the program's own text. */
 void urt__preempt_open(void);
 void urt__preempt_close(void);
 
-/* Has the worker's thread print its backtrace, if it is stalled, and if `preempt`
- * stop its coroutine where that is safe. */
+/* Has the worker's thread stop its coroutine where that is safe, when it next runs in
+ * user space at a tick. Ends no call early. By the monitor. */
+void urt__preempt_soon(struct urt__worker *);
+/* The same at once, if `preempt`, which ends blocking calls early: when the run ends.
+ * And has it print its backtrace, if it is stalled. */
 void urt__preempt_signal(struct urt__worker *, bool preempt);
 
 /* The same, and the thread stops there for good: for the last report. */
