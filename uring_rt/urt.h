@@ -126,7 +126,11 @@ struct urt_options {
 	                          URT_WORKERS, or the CPUs that the process may
 	                          use (affinity mask, cgroup's cpu.max) */
 	size_t stack_size;     /* bytes per coroutine, rounded up to pages:
-	                          128 KiB, 16 KiB at the least */
+	                          128 KiB, 16 KiB at the least. Compile with
+	                          -fstack-clash-protection (pkg-config says
+	                          so): a frame larger than the guard below a
+	                          stack, 16 KiB, could otherwise step over it
+	                          into another coroutine's stack */
 	size_t max_coroutines; /* alive at once, of each size of stack:
 	                          2,097,152 (which is also the most), or as many
 	                          as the address space allows */

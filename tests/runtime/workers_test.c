@@ -1089,7 +1089,7 @@ static void park_and_burn(void *arg)
 	urt_go(wait_for_ever, NULL);
 	urt_go(hog, NULL);
 	urt_sleep(50 * MS); /* the hog is preempted */
-	write(*(int *)arg, "x", 1);
+	ck_assert_int_eq(write(*(int *)arg, "x", 1), 1);
 	wait_for_ever(NULL);
 }
 

@@ -31,6 +31,89 @@ START_TEST(version_is_the_same_wherever_it_stands)
 }
 END_TEST
 
+/* Unquoted, "in st/opt/a b" would be three directories, and `uninstall` would
+ * remove what is in the others. */
+START_TEST(install_and_uninstall_take_directories_with_blanks)
+{
+	static const char make[] =
+		"env -u MAKEFLAGS make -s -C ../.. B=\"$PWD\" %s "
+		"DESTDIR=\"$PWD/in st\" PREFIX='/opt/a b & c|d' 2>&1";
+
+	ck_assert_int_eq(sh("rm -rf 'in st' in; mkdir -p in/include && "
+			    "touch in/include/urt.h"),
+			 0);
+	ck_assert_msg(!sh(make, "install"), "%s", text);
+	ck_assert_int_eq(sh("grep -F 'ExecStart=\"/opt/a b & c|d/bin/urt\" ' "
+			    "'in st/opt/a b & c|d/lib/systemd/system/"
+			    "urt-export.service'"),
+			 0);
+	ck_assert_int_eq(
+		sh("cd 'in st/opt/a b & c|d' && test -f include/urt.h && "
+		   "test -x bin/urt && test -f share/man/man3/urt_go.3 "
+		   "&& test -f share/man/man1/urt-stat.1"),
+		0);
+	ck_assert_msg(!sh(make, "uninstall"), "%s", text);
+	ck_assert_int_eq(sh("find 'in st' ! -type d; test -f in/include/urt.h"),
+			 0);
+	ck_assert_msg(!*text, "left behind: %s", text);
+	sh("rm -rf 'in st' in");
+}
+END_TEST
+
+/* What a program gets that is compiled as pkg-config says, from a directory
+ * with a blank, too. */
+START_TEST(pkg_config_file_gives_flags_that_compile)
+{
+	if (sh("command -v pkg-config"))
+		SKIP("pkg-config is not installed");
+	ck_assert_msg(
+		!sh("rm -rf 'p c' && env -u MAKEFLAGS make -s -C ../.. B=\"$PWD\" "
+		    "install PREFIX=\"$PWD/p c\" LIBDIR=\"$PWD/p c/lib\" "
+		    "DESTDIR= UNITDIR=\"$PWD/p c/unit\" 2>&1"),
+		"%s", text);
+	ck_assert_int_eq(
+		sh("PKG_CONFIG_PATH=\"$PWD/p c/lib/pkgconfig\" pkg-config "
+		   "--cflags --libs uring_rt >pc.flags && "
+		   "grep -q -e -fstack-clash-protection pc.flags"),
+		0);
+	ck_assert_msg(
+		!sh("echo 'static void f(void *a) { (void)a; } int main"
+		    "(void) { return urt_run(f, 0); }' >pc.c && "
+		    "eval \"${CC:-cc} -include urt.h -x c pc.c -x none -o pc.out "
+		    "$(cat pc.flags)\" 2>&1 && "
+		    "LD_LIBRARY_PATH=\"$PWD/p c/lib\" ./pc.out 2>&1"),
+		"%s", text);
+	sh("rm -rf 'p c' pc.c pc.out pc.flags");
+}
+END_TEST
+
+START_TEST(programs_and_libraries_are_hardened)
+{
+	static const char *const files[] = { "urt", "liburing_rt.so" };
+
+	if (sh("command -v readelf"))
+		SKIP("readelf is not installed");
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		ck_assert_int_eq(
+			sh("readelf -lW %s | grep -q GNU_RELRO", files[i]), 0);
+		ck_assert_int_eq(
+			sh("readelf -dW %s | grep -q BIND_NOW", files[i]), 0);
+		ck_assert_int_ne(
+			sh("readelf -lW %s | grep STACK | grep -q E", files[i]),
+			0);
+		ck_assert_int_eq(
+			sh("nm -D %s | grep -q __stack_chk_fail", files[i]), 0);
+		/* Nor a shadow stack, which the switch would leave. */
+		ck_assert_int_ne(sh("readelf -nW %s | grep -q SHSTK", files[i]),
+				 0);
+	}
+	ck_assert_int_eq(sh("readelf -dW urt | grep -q PIE"), 0);
+#ifndef __SANITIZE_ADDRESS__
+	ck_assert_int_eq(sh("nm -D urt | grep -q _chk@"), 0);
+#endif
+}
+END_TEST
+
 START_TEST(source_archive_is_the_same_each_time)
 {
 	if (sh("git -C ../.. rev-parse HEAD >/dev/null 2>&1"))
@@ -63,6 +146,9 @@ Suite *packages_suite(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, version_is_the_same_wherever_it_stands);
+	tcase_add_test(t, install_and_uninstall_take_directories_with_blanks);
+	tcase_add_test(t, pkg_config_file_gives_flags_that_compile);
+	tcase_add_test(t, programs_and_libraries_are_hardened);
 	tcase_add_test(t, source_archive_is_the_same_each_time);
 	tcase_add_test(t, unknown_commands_suggest_the_nearest);
 	suite_add_tcase(s, t);
