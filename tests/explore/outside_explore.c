@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Plain threads, and workers that sleep (sched/idle.c, wait/behalf.c). */
+/* Plain threads, and workers that sleep (sched/idle.c, wait/thread.c). */
 #include "kernel.h"
 #include "world.h"
 #include <errno.h>

@@ -143,7 +143,7 @@ struct program {
 };
 
 static const struct program programs[] = {
-#define OLD "-msg_ring,-coop_taskrun,-membarrier,-guard_install,-file_ops"
+#define OLD "-msg_ring,-coop_taskrun,-membarrier,-guard_install,-optional_ops"
 	{ "echo", echo, "" },
 	{ "echo, old kernel", echo, OLD },
 	{ "echo, lent", echo_lent, "" },

@@ -30,7 +30,7 @@ static void on_masks(int i, urt_fn *fn)
 {
 	struct urt_options o = { .workers = 1 };
 
-	setenv("URT_FEATURES", i ? "-file_ops" : "", 1);
+	setenv("URT_FEATURES", i ? "-optional_ops" : "", 1);
 	setup_dir();
 	ck_assert_msg(!urt_run_with(fn, NULL, &o), "%s", urt_why());
 	close(dir_fd);

@@ -59,7 +59,7 @@ static void tcp_pair(int listener_and_pair[3])
 	listener_and_pair[0] = l;
 }
 
-static const char *const masks[] = { "", "-file_ops,-buffer_pieces" };
+static const char *const masks[] = { "", "-optional_ops,-buffer_pieces" };
 
 static void with_mask(int i, unsigned workers, urt_fn *fn)
 {

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/net/dial.h"
 #include "../../uring_rt/net/resolve.h"
-#include "../../uring_rt/wait/wait.h"
+#include "../../uring_rt/wait/pool.h"
 #include "../lib/net.h"
 #include <fcntl.h>
 #include <netdb.h>

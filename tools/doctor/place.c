@@ -31,8 +31,8 @@ static const struct op {
 	const char *name, *kernel, *call;
 	uint8_t opcode, fallback;
 } table[] = {
-#define X(symbol, opcode, kernel, fallback, call) \
-	{ #symbol, kernel, #call, opcode, fallback },
+#define X(name, kernel, fallback, call) \
+	{ #name, kernel, #call, URT__OP_##name, fallback },
 	URT__OPS(X)
 #undef X
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Names of system calls (from the machine's headers) and io_uring operations
  * (from the kernel's ABI: headers are often older than the kernel). */
+#include "../../uring_rt/base/opcodes.h"
 #include "tool.h"
 #include <sys/syscall.h>
 
@@ -33,71 +34,10 @@ const char *syscall_name_32(unsigned nr, char buf[32])
 	return name_in(syscalls_32, nr, buf);
 }
 
-/* enum io_uring_op, include/uapi/linux/io_uring.h, in order. */
 static const char *const ops[] = {
-	"NOP",
-	"READV",
-	"WRITEV",
-	"FSYNC",
-	"READ_FIXED",
-	"WRITE_FIXED",
-	"POLL_ADD",
-	"POLL_REMOVE",
-	"SYNC_FILE_RANGE",
-	"SENDMSG",
-	"RECVMSG",
-	"TIMEOUT",
-	"TIMEOUT_REMOVE",
-	"ACCEPT",
-	"ASYNC_CANCEL",
-	"LINK_TIMEOUT",
-	"CONNECT",
-	"FALLOCATE",
-	"OPENAT",
-	"CLOSE",
-	"FILES_UPDATE",
-	"STATX",
-	"READ",
-	"WRITE",
-	"FADVISE",
-	"MADVISE",
-	"SEND",
-	"RECV",
-	"OPENAT2",
-	"EPOLL_CTL",
-	"SPLICE",
-	"PROVIDE_BUFFERS",
-	"REMOVE_BUFFERS",
-	"TEE",
-	"SHUTDOWN",
-	"RENAMEAT",
-	"UNLINKAT",
-	"MKDIRAT",
-	"SYMLINKAT",
-	"LINKAT",
-	"MSG_RING",
-	"FSETXATTR",
-	"SETXATTR",
-	"FGETXATTR",
-	"GETXATTR",
-	"SOCKET",
-	"URING_CMD",
-	"SEND_ZC",
-	"SENDMSG_ZC",
-	"READ_MULTISHOT",
-	"WAITID",
-	"FUTEX_WAIT",
-	"FUTEX_WAKE",
-	"FUTEX_WAITV",
-	"FIXED_FD_INSTALL",
-	"FTRUNCATE",
-	"BIND",
-	"LISTEN",
-	"RECV_ZC",
-	"EPOLL_WAIT",
-	"READV_FIXED",
-	"WRITEV_FIXED",
-	"PIPE",
+#define X(name) #name,
+	URT__OPCODES(X)
+#undef X
 };
 
 const char *uring_op_name(unsigned op, char buf[32])

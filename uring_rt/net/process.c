@@ -19,6 +19,7 @@
  * SIGCHLD (the program's own to use).
  */
 #define _GNU_SOURCE
+#include "../wait/io.h"
 #include "../base/sys.h"
 #include "fd.h"
 #include <errno.h>
@@ -265,7 +266,7 @@ int urt_process_signal(const struct urt_process *p, int signal)
  * the waiting. */
 static void wait_firm(int pidfd)
 {
-	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD,
+	struct io_uring_sqe r = { .opcode = URT__OP_POLL_ADD,
 				  .fd = pidfd,
 				  .poll32_events =
 					  urt__ring_poll_mask(POLLIN) };

@@ -18,6 +18,7 @@
  * one. Hence no cache either: the machine has one, or wants none.
  */
 #define _GNU_SOURCE
+#include "../wait/pool.h"
 #include "resolve.h"
 #include "../base/sys.h"
 #include "fd.h"

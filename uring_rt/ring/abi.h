@@ -79,7 +79,4 @@ struct urt__buf {
 	uint16_t tail; /* of the whole ring, in its first entry */
 };
 
-#define URT__OPCODE_MSG_RING 40
-#define URT__OPCODE_SOCKET   45
-
 #endif

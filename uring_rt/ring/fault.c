@@ -25,14 +25,14 @@ static void shorten(struct io_uring_sqe *sqe)
 	if (sqe->len <= RECORD)
 		return;
 	switch (sqe->opcode) {
-	case IORING_OP_READ:
-	case IORING_OP_WRITE:
-	case IORING_OP_READ_FIXED:
-	case IORING_OP_WRITE_FIXED:
-	case IORING_OP_RECV:
-	case IORING_OP_SEND:
-	case IORING_OP_SPLICE:
-	case IORING_OP_TEE:
+	case URT__OP_READ:
+	case URT__OP_WRITE:
+	case URT__OP_READ_FIXED:
+	case URT__OP_WRITE_FIXED:
+	case URT__OP_RECV:
+	case URT__OP_SEND:
+	case URT__OP_SPLICE:
+	case URT__OP_TEE:
 		sqe->len = (sqe->len + 1) / 2;
 	}
 }
@@ -41,10 +41,10 @@ static void fail(struct io_uring_sqe *sqe)
 {
 	uint64_t user_data = sqe->user_data | URT__RING_SPOILED;
 
-	if (sqe->opcode != IORING_OP_CLOSE ||
+	if (sqe->opcode != URT__OP_CLOSE ||
 	    urt__sys_faults[URT__SYS_OPERATION].err == ECANCELED) {
 		memset(sqe, 0, sizeof(*sqe));
-		sqe->opcode = IORING_OP_NOP;
+		sqe->opcode = URT__OP_NOP;
 	}
 	sqe->user_data = user_data;
 }

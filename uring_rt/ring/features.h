@@ -25,8 +25,8 @@
 	  "any thread can wake a worker without an eventfd")                   \
 	X(BUFFER_PIECES, "buffer_pieces", "6.12",                              \
 	  "what urt_recv_lent lends takes as much memory as came")             \
-	X(FILE_OPS, "file_ops", "5.6",                                         \
-	  "files without the thread pool (the newest, ftruncate: 6.9)")        \
+	X(OPTIONAL_OPS, "optional_ops", "5.6",                                 \
+	  "files, futexes, waitid and epoll without the thread pool (ops.h)")  \
 	X(MEMBARRIER, "membarrier", "4.14",                                    \
 	  "stuck workers' coroutines go to other threads; parking is cheap")   \
 	X(GUARD_INSTALL, "guard_install", "6.13",                              \

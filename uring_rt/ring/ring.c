@@ -141,7 +141,7 @@ static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
 
 /*
  * Linux 5.19: without ASYNC_CANCEL_ANY a run could not be ended. It has no
- * flag of its own; IORING_OP_SOCKET came with it.
+ * flag of its own; URT__OP_SOCKET came with it.
  */
 static int probe_cancel_any(const struct urt__ring *r)
 {
@@ -151,7 +151,7 @@ static int probe_cancel_any(const struct urt__ring *r)
 
 	if (err && err != -EINVAL) /* that is Linux before 5.6 */
 		return err;
-	return !err && probe.last_op >= URT__OPCODE_SOCKET ? 0 : -ENOSYS;
+	return !err && probe.last_op >= URT__OP_SOCKET ? 0 : -ENOSYS;
 }
 
 uint64_t urt__ring_ops(const struct urt__ring *r)
@@ -188,7 +188,7 @@ static void ring_register_self(struct urt__ring *r)
 static int send_message(const struct urt__ring *r)
 {
 	struct io_uring_sqe sqe = {
-		.opcode = URT__OPCODE_MSG_RING,
+		.opcode = URT__OP_MSG_RING,
 		.fd = r->fd,
 		.off = URT__RING_KICK,
 	};
@@ -201,7 +201,7 @@ static void arm_event(struct urt__ring *r)
 	struct io_uring_sqe *sqe = urt__ring_sqe(r);
 
 	r->inflight--; /* it never ends, and nobody waits for it */
-	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->opcode = URT__OP_POLL_ADD;
 	sqe->fd = r->event_fd;
 	sqe->poll32_events = urt__ring_poll_mask(POLLIN);
 	sqe->len = IORING_POLL_ADD_MULTI;
@@ -476,14 +476,14 @@ void urt__ring_submit(struct urt__ring *r)
 static bool never_blocks(uint8_t opcode)
 {
 	switch (opcode) {
-	case IORING_OP_POLL_ADD:
-	case IORING_OP_ASYNC_CANCEL:
-	case IORING_OP_ACCEPT:
-	case IORING_OP_CONNECT:
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG:
-	case IORING_OP_SEND:
-	case IORING_OP_SENDMSG:
+	case URT__OP_POLL_ADD:
+	case URT__OP_ASYNC_CANCEL:
+	case URT__OP_ACCEPT:
+	case URT__OP_CONNECT:
+	case URT__OP_RECV:
+	case URT__OP_RECVMSG:
+	case URT__OP_SEND:
+	case URT__OP_SENDMSG:
 		return true;
 	default:
 		return false;
@@ -543,7 +543,7 @@ void urt__ring_drain(struct urt__ring *r)
 	while (urt__ring_queued(r) || r->inflight) {
 		struct io_uring_sqe *sqe = urt__ring_sqe(r);
 
-		sqe->opcode = IORING_OP_ASYNC_CANCEL;
+		sqe->opcode = URT__OP_ASYNC_CANCEL;
 		sqe->fd = -1;
 		sqe->cancel_flags =
 			IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;

@@ -6,6 +6,7 @@
 #ifndef URT_RING_RING_H
 #define URT_RING_RING_H
 
+#include "../base/opcodes.h"
 #include "../base/stats.h"
 #include "abi.h"
 #include "features.h"

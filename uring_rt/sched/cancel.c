@@ -47,7 +47,7 @@ static void cancel_ask(struct urt__worker *w, struct urt_coro *c)
 {
 	struct io_uring_sqe *sqe = cancel_sqe(w, c);
 
-	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->opcode = URT__OP_ASYNC_CANCEL;
 	sqe->addr = (uintptr_t)c->op;
 }
 
@@ -70,7 +70,7 @@ static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
 	};
 	struct io_uring_sqe *sqe = cancel_sqe(w, c);
 
-	sqe->opcode = IORING_OP_TIMEOUT;
+	sqe->opcode = URT__OP_TIMEOUT;
 	sqe->addr = (uintptr_t)&pause[c->cancel_asked - 1];
 	sqe->len = 1;
 	if (c->cancel_asked < sizeof(pause) / sizeof(pause[0]))

@@ -21,7 +21,7 @@
  *
  *	JOB	parked on a job of the thread pool that no thread has begun: can
  *	        be claimed, but by compare-and-swap in any run, since the thread
- *	        that begins it holds no processor (wait/blocking.c)
+ *	        that begins it holds no processor (wait/pool.c)
  *
  * WAITING, IO and JOB are set by the commit after the registers are saved
  * (sched.c), so a claimed coroutine can be run at once.

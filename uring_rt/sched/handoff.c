@@ -56,6 +56,7 @@
 /* With idle_lock held. */
 static void give(struct urt__worker *to, struct urt__proc *p)
 {
+	URT_BUG_ON(to->proc || !p);
 	to->proc = p;
 	urt__probe_given(to);
 	urt__worker_awake(to);
@@ -70,6 +71,7 @@ bool urt__take_from_sleeper(struct urt__worker *w)
 	if (!from)
 		return false;
 	urt__list_remove(&urt__rt.idle, from);
+	URT_BUG_ON(w->proc || !from->proc);
 	w->proc = from->proc;
 	urt__probe_given(w);
 	from->proc = NULL;

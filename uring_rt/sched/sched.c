@@ -58,8 +58,6 @@
 #define STREAK	    128u   /* runs of `next` in a row */
 #define ENTER_NS    100000 /* at least so often while there is work */
 #define WAIT_NS	    200000 /* a queue has waited: others may take of it */
-#define TRIM_EVERY  64u	   /* a deep call may have gone unseen */
-#define INDEX_BITS  21	   /* of urt_coro.number; above them the size class */
 
 struct urt__runtime urt__rt;
 __thread struct urt__worker *urt__tls_worker;
@@ -71,11 +69,6 @@ URT__NOINLINE struct urt__worker *urt__worker_noinline(void)
 
 	__asm__ volatile("" : "+r"(w));
 	return w;
-}
-
-static inline void set_reason(struct urt_coro *c, enum urt__reason reason)
-{
-	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
 }
 
 /* ---- queues ------------------------------------------------------------ */
@@ -266,7 +259,7 @@ static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__proc *p = w->proc;
 
-	set_reason(c, URT__R_RUNNABLE);
+	urt__set_reason(c, URT__R_RUNNABLE);
 	fresh_put(p, c);
 	if (urt__shared)
 		fresh_share(p);
@@ -453,7 +446,9 @@ int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 		urt__rt.stack_left(self, sp);
 	if (urt__unlikely(sp < (char *)self - URT__STACK_KEEP))
 		self->deep = true;
-	set_reason(self, reason);
+	URT_BUG_ON(urt__park_state(atomic_load_explicit(
+			   &self->park, memory_order_relaxed)) != URT__BUSY);
+	urt__set_reason(self, reason);
 	self->since_ns = w->now_ns;
 	self->object = arg;
 	urt__count(w->stats, URT__STAT_PARKS);
@@ -471,7 +466,7 @@ static URT__COLD void ready_outside(struct urt_coro *c)
 {
 	if (urt__trace_wanted())
 		urt__trace_ready_outside(c);
-	set_reason(c, URT__R_RUNNABLE);
+	urt__set_runnable(c);
 	if (urt__serving && urt__serving->due) {
 		fresh_put(urt__serving->proc, c);
 		return;
@@ -489,7 +484,7 @@ static inline void ready(struct urt__worker *w, struct urt_coro *c)
 	struct urt__proc *p = w->proc;
 	struct urt_coro *old;
 
-	set_reason(c, URT__R_RUNNABLE);
+	urt__set_runnable(c);
 	if (urt__unlikely(!p)) {
 		ready_global(c);
 		return;
@@ -530,7 +525,7 @@ void urt__ready(struct urt_coro *c)
 
 static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 {
-	set_reason(c, URT__R_RUNNABLE);
+	urt__set_runnable(c);
 	if (urt__unlikely(!w->proc)) {
 		ready_global(c);
 		return;
@@ -619,32 +614,6 @@ void urt__visit(struct urt__worker *w, struct urt_coro *c, void (*fn)(void *),
 
 /* ---- beginning and end ------------------------------------------------- */
 
-unsigned urt__coro_class(const struct urt_coro *c)
-{
-	return c->number >> INDEX_BITS;
-}
-
-struct urt_coro *urt__coro_at(uint32_t number)
-{
-	return (struct urt_coro *)urt__stack_top(
-		       &urt__rt.stacks[number >> INDEX_BITS],
-		       number & ((1u << INDEX_BITS) - 1)) -
-	       1;
-}
-
-void urt__coro_each(void (*fn)(struct urt_coro *, void *), void *arg)
-{
-	for (uint32_t class = 0; class < URT__CLASSES; class ++) {
-		struct urt__stacks *s = &urt__rt.stacks[class];
-		size_t used =
-			s->base ? __atomic_load_n(&s->used, __ATOMIC_ACQUIRE)
-				: 0;
-
-		for (uint32_t i = 0; i < used; i++)
-			fn(urt__coro_at(class << INDEX_BITS | i), arg);
-	}
-}
-
 /* Runs off the ended coroutine's stack: from here on it may be freed. */
 static void commit_exit(struct urt__worker *w, void *arg)
 {
@@ -657,7 +626,7 @@ static void commit_exit(struct urt__worker *w, void *arg)
 		urt__coro_free(w, c);
 		return;
 	}
-	set_reason(c, URT__R_DEAD);
+	urt__set_reason(c, URT__R_DEAD);
 	joiner = atomic_exchange(&c->joiner, URT__ENDING);
 	if (joiner) { /* who wrote join_seq before */
 		seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
@@ -690,8 +659,8 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 		w->commit = NULL;
 		if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 			urt__trace_ready(w, c);
-		set_reason(self, URT__R_DEAD);
-		set_reason(c, URT__R_RUNNABLE);
+		urt__set_reason(self, URT__R_DEAD);
+		urt__set_reason(c, URT__R_RUNNABLE);
 		c->result = 0;
 		atomic_store_explicit(&self->joiner, URT__DONE,
 				      memory_order_release);
@@ -723,122 +692,10 @@ static void coro_main(void *arg)
 	coro_exit(w, self);
 }
 
-/* With pool_lock held. */
-static bool class_reserve(unsigned class)
-{
-	struct urt__stacks *s = &urt__rt.stacks[class];
-	size_t max = urt__rt.max_coroutines;
-
-	return s->base ||
-	       !urt__stacks_init(s, urt__rt.stack_size[class], max,
-				 urt__rt.features & URT__F_GUARD_INSTALL);
-}
-
-static struct urt_coro *coro_new(unsigned class)
-{
-	struct urt__stacks *s = &urt__rt.stacks[class];
-	struct urt_coro *c;
-	void *top, *lowest;
-
-	top = urt__stack_get(s, &lowest);
-	if (!top)
-		return NULL;
-	c = (struct urt_coro *)top - 1;
-	c->stack_lowest = lowest;
-	c->number = class << INDEX_BITS | urt__stack_index(s, top);
-	/* Acquire; partner: urt__pool_tidy. */
-	atomic_store_explicit(
-		&c->park,
-		atomic_load_explicit(&urt__rt.seq_floor, memory_order_acquire)
-			<< 2,
-		memory_order_relaxed);
-	return c;
-}
-
-static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
-						    unsigned class)
-{
-	struct urt_coro *c;
-	bool reserved;
-
-	urt__lock(&urt__rt.pool_lock);
-	c = urt__pool_take(class);
-	reserved = class_reserve(class);
-	urt__unlock(&urt__rt.pool_lock);
-	if (c && !class) {
-		p->free = c->link;
-		p->nr_free = URT__MAGAZINE - 1;
-	}
-	return c || !reserved ? c : coro_new(class);
-}
-
-static inline struct urt_coro *coro_get(struct urt__proc *p, unsigned class)
-{
-	struct urt_coro *c;
-
-	if (urt__unlikely(class))
-		return coro_get_slow(p, class);
-	if (urt__unlikely(!p->free)) {
-		if (!p->full)
-			return coro_get_slow(p, 0);
-		p->free = p->full;
-		p->full = NULL;
-		p->nr_free = URT__MAGAZINE;
-	}
-	c = p->free;
-	p->free = c->link;
-	p->nr_free--;
-	return c;
-}
-
-void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
-{
-	struct urt__proc *p = w->proc;
-	unsigned class = c->number >> INDEX_BITS;
-
-	set_reason(c, URT__R_FREE);
-	urt__san_destroy(&c->san);
-	if (urt__unlikely(c->deep || !p->trim_in--)) {
-		/* By chance, since programs have rhythms, too. */
-		p->trim_in = urt__random(w) % (2 * TRIM_EVERY);
-		urt__stack_trim(&urt__rt.stacks[class], c + 1);
-	}
-	if (urt__unlikely(class)) {
-		urt__pool_put(class, c);
-		return;
-	}
-	if (urt__unlikely(p->nr_free == URT__MAGAZINE)) {
-		if (p->full)
-			urt__pool_put(0, p->full);
-		p->full = p->free;
-		p->free = NULL;
-		p->nr_free = 0;
-	}
-	c->link = p->free;
-	p->free = c;
-	p->nr_free++;
-}
-
-/* The smallest class that holds size bytes; URT__CLASSES: none. */
-static unsigned class_of(size_t size)
-{
-	unsigned class = 1;
-
-	if (!size || size == urt__rt.stack_size[0])
-		return 0;
-	while (class < URT__CLASSES && urt__rt.stack_size[class] < size)
-		class ++;
-	return class;
-}
-
 struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 {
-	unsigned class = class_of(s->stack_size);
-	struct urt_coro *c;
+	struct urt_coro *c = urt__coro_get(w->proc, s->stack_size);
 
-	if (urt__unlikely(class == URT__CLASSES))
-		return NULL;
-	c = coro_get(w->proc, class);
 	if (urt__unlikely(!c))
 		return NULL;
 	c->fn = s->fn;

@@ -623,4 +623,23 @@ void urt__worker_drain(struct urt__worker *);
 void urt__visit(struct urt__worker *w, struct urt_coro *, void (*fn)(void *arg),
 		void *arg);
 
+/* A control block and its stack for a coroutine; NULL: there is none. */
+struct urt_coro *urt__coro_get(struct urt__proc *, size_t stack_size);
+
+static inline void urt__set_reason(struct urt_coro *c, enum urt__reason reason)
+{
+	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
+}
+
+/* Of one that waits: to ready a coroutine twice is a bug of its waker. */
+static inline void urt__set_runnable(struct urt_coro *c)
+{
+	enum urt__reason was =
+		atomic_load_explicit(&c->reason, memory_order_relaxed);
+
+	URT_BUG_ON(was == URT__R_FREE || was == URT__R_RUNNABLE ||
+		   was == URT__R_DEAD);
+	urt__set_reason(c, URT__R_RUNNABLE);
+}
+
 #endif

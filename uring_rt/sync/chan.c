@@ -19,6 +19,7 @@
  * A waiter is claimed before its element is copied: an element given to a
  * receiver whose deadline passed would be lost.
  */
+#include "../wait/thread.h"
 #include "../base/sys.h"
 #include "chan.h"
 #include <stdlib.h>

@@ -144,7 +144,8 @@ static void give_up(struct urt_mutex *m)
 }
 
 static URT__NOINLINE int lock_slow(struct urt__worker *w, struct urt_mutex *m,
-				   unsigned flags, int64_t deadline_ns)
+				   enum urt__wait_flags flags,
+				   int64_t deadline_ns)
 {
 	struct urt__waiter self = { .since_ns = 0 };
 	int ret;
@@ -171,8 +172,8 @@ static URT__NOINLINE int lock_slow(struct urt__worker *w, struct urt_mutex *m,
 	}
 }
 
-int urt__mutex_lock(struct urt__worker *w, struct urt_mutex *m, unsigned flags,
-		    int64_t deadline_ns)
+int urt__mutex_lock(struct urt__worker *w, struct urt_mutex *m,
+		    enum urt__wait_flags flags, int64_t deadline_ns)
 {
 	if (urt__likely(cas(m, 0, LOCKED)))
 		return 0;

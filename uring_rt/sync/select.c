@@ -13,6 +13,7 @@
  *
  * A channel may be named by several cases; it is locked once.
  */
+#include "../wait/thread.h"
 #include "../base/sys.h"
 #include "chan.h"
 #include <limits.h>

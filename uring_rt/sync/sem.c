@@ -5,6 +5,7 @@
  * none starves. (Unlike a mutex it is not for short critical sections, where
  * that costs a switch each.)
  */
+#include "../wait/thread.h"
 #include "waiter.h"
 #undef errno
 

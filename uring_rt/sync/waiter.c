@@ -18,7 +18,7 @@ int urt__waiter_sleep(struct urt__worker *w, struct urt__waiter *self,
 
 int urt__waiter_park(struct urt__worker *w, struct urt__waiter *self,
 		     struct urt_waitq *q, bool front, uint32_t *lock,
-		     enum urt__reason reason, unsigned flags,
+		     enum urt__reason reason, enum urt__wait_flags flags,
 		     int64_t deadline_ns)
 {
 	int ret = urt__wait_begin(w, flags, deadline_ns, &self->seq);

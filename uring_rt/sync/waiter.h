@@ -100,15 +100,16 @@ void urt__waiters_ready(struct urt__waiter *first);
  */
 int urt__waiter_park(struct urt__worker *, struct urt__waiter *self,
 		     struct urt_waitq *q, bool front, uint32_t *lock,
-		     enum urt__reason, unsigned flags, int64_t deadline_ns);
+		     enum urt__reason, enum urt__wait_flags flags,
+		     int64_t deadline_ns);
 
 /* The last part of it, for who has begun the wait and put self on its list. */
 int urt__waiter_sleep(struct urt__worker *, struct urt__waiter *self,
 		      uint32_t *lock, enum urt__reason);
 
 /* For cond: the mutex without enter and leave. */
-int urt__mutex_lock(struct urt__worker *, struct urt_mutex *, unsigned flags,
-		    int64_t deadline_ns);
+int urt__mutex_lock(struct urt__worker *, struct urt_mutex *,
+		    enum urt__wait_flags flags, int64_t deadline_ns);
 void urt__mutex_unlock(struct urt_mutex *);
 
 #endif

@@ -14,6 +14,7 @@
  * a waiter that finds zero may free it. If so, it comes by with the lock, and
  * waiters that find zero and WAITERS wait for that, too.
  */
+#include "../wait/thread.h"
 #include "waiter.h"
 #undef errno
 

@@ -10,7 +10,9 @@
 #define _GNU_SOURCE
 #include "../base/sys.h"
 #include "fds.h"
+#include "io.h"
 #include "ops.h"
+#include "pool.h"
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>

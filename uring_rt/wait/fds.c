@@ -36,6 +36,7 @@
  */
 #define _GNU_SOURCE
 #include "fds.h"
+#include "io.h"
 #include "../base/memory.h"
 #include "../base/sys.h"
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #ifndef URT_WAIT_FDS_H
 #define URT_WAIT_FDS_H
 
+#include "io.h"
 #include "wait.h"
 
 /* An operation of a coroutine, on its stack while it is parked on it. */
@@ -78,5 +79,10 @@ bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
  * flags from 0 up. All that was written in the end. */
 ssize_t urt__send_rest(int fd, const struct iovec *, size_t n, size_t done,
 		       int flags, int64_t deadline_ns);
+
+/* A run's table of descriptors, with those that it registers with all rings.
+ * -ENOMEM. */
+int urt__fds_open(const int *fixed, unsigned nr_fixed);
+void urt__fds_close(void);
 
 #endif

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "../base/sys.h"
 #include "fds.h"
+#include "io.h"
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,7 @@ static int by_call(const struct call *call, int64_t deadline_ns)
 
 /* By the ring, with how and events as for urt__io_call, or by the thread pool. */
 static int make(const struct io_uring_sqe *request, const struct call *call,
-		unsigned how, short events, int64_t deadline_ns)
+		enum urt__io_how how, short events, int64_t deadline_ns)
 {
 	int ret;
 
@@ -72,7 +73,7 @@ static int make(const struct io_uring_sqe *request, const struct call *call,
 	return ret;
 }
 
-static unsigned how_at(off_t offset)
+static enum urt__io_how how_at(off_t offset)
 {
 	return offset < 0 ? URT__LISTED : URT__LISTED | URT__AT_OFFSET;
 }

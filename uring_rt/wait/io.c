@@ -38,6 +38,7 @@
  */
 #define _GNU_SOURCE
 #include "fds.h"
+#include "io.h"
 #include "ops.h"
 #include <poll.h>
 #include <string.h>
@@ -114,14 +115,14 @@ static inline void name_registered(struct urt__worker *w,
 		return;
 	sqe->buf_index--;
 	if (w->registered)
-		sqe->opcode = sqe->opcode == IORING_OP_READ
-				      ? IORING_OP_READ_FIXED
-				      : IORING_OP_WRITE_FIXED;
+		sqe->opcode = sqe->opcode == URT__OP_READ ? URT__OP_READ_FIXED
+							  : URT__OP_WRITE_FIXED;
 }
 
 /* Begins the wait, and lists it, when nobody is just closing the descriptor: it
  * would be carried out on the next file of that number. */
-static int begin(struct urt__io *io, unsigned flags, int64_t deadline_ns)
+static int begin(struct urt__io *io, enum urt__wait_flags flags,
+		 int64_t deadline_ns)
 {
 	int64_t patient_until_ns = 0;
 	bool anyway = false;
@@ -201,8 +202,8 @@ enum pace { IN_A_ROW, AT_ONCE, QUEUED };
 static inline enum pace pace_of(uint8_t opcode)
 {
 	switch (opcode) {
-	case IORING_OP_POLL_ADD:
-	case IORING_OP_CONNECT:
+	case URT__OP_POLL_ADD:
+	case URT__OP_CONNECT:
 	case URT__OP_SEND_ZC:
 	case URT__OP_WAITID:
 	case URT__OP_FUTEX_WAIT:
@@ -210,17 +211,17 @@ static inline enum pace pace_of(uint8_t opcode)
 	case URT__OP_FSYNC:
 	case URT__OP_SYNC_FILE_RANGE:
 		return QUEUED; /* they wait */
-	case IORING_OP_ACCEPT:
-	case IORING_OP_CLOSE:
-	case IORING_OP_READ:
-	case IORING_OP_WRITE:
-	case IORING_OP_READV:
-	case IORING_OP_WRITEV:
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG:
-	case IORING_OP_SEND:
-	case IORING_OP_SENDMSG:
-	case IORING_OP_SPLICE:
+	case URT__OP_ACCEPT:
+	case URT__OP_CLOSE:
+	case URT__OP_READ:
+	case URT__OP_WRITE:
+	case URT__OP_READV:
+	case URT__OP_WRITEV:
+	case URT__OP_RECV:
+	case URT__OP_RECVMSG:
+	case URT__OP_SEND:
+	case URT__OP_SENDMSG:
+	case URT__OP_SPLICE:
 	case URT__OP_TEE:
 		return IN_A_ROW;
 	default:
@@ -235,7 +236,7 @@ static inline bool is_at_once(struct urt_coro *self, uint8_t opcode)
 	if (urt__likely(self->last_op != opcode)) {
 		pace = pace_of(opcode);
 		/* What follows on an operation on files is one, too. */
-		return pace == AT_ONCE || (opcode == IORING_OP_CLOSE &&
+		return pace == AT_ONCE || (opcode == URT__OP_CLOSE &&
 					   pace_of(self->last_op) == AT_ONCE);
 	}
 	if (pace_of(opcode) == QUEUED)
@@ -267,7 +268,7 @@ static bool try_at_once(struct urt__worker *w, struct urt__io *io,
 }
 
 int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
-	       unsigned flags, int64_t deadline_ns)
+	       enum urt__wait_flags flags, int64_t deadline_ns)
 {
 	struct urt_coro *self = urt__current();
 	struct urt__stats_slot *stats;
@@ -307,7 +308,7 @@ out:
 	return io_result(io);
 }
 
-int urt__io(const struct io_uring_sqe *request, unsigned flags,
+int urt__io(const struct io_uring_sqe *request, enum urt__wait_flags flags,
 	    int64_t deadline_ns)
 {
 	struct urt__io io = { .op.done = urt__io_done };
@@ -317,7 +318,7 @@ int urt__io(const struct io_uring_sqe *request, unsigned flags,
 
 int urt__poll(int fd, short events, int64_t deadline_ns)
 {
-	struct io_uring_sqe r = { .opcode = IORING_OP_POLL_ADD,
+	struct io_uring_sqe r = { .opcode = URT__OP_POLL_ADD,
 				  .fd = fd,
 				  .poll32_events =
 					  urt__ring_poll_mask(events) };
@@ -366,8 +367,8 @@ bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
 	return *ret >= 0;
 }
 
-static int io_wait(const struct io_uring_sqe *r, unsigned how, short events,
-		   int64_t deadline_ns)
+static int io_wait(const struct io_uring_sqe *r, enum urt__io_how how,
+		   short events, int64_t deadline_ns)
 {
 	struct urt__io io = { .op.done = urt__io_done };
 	unsigned tries = 0;
@@ -397,8 +398,8 @@ void urt__io_close_opened(struct urt_coro *c)
 		close(io->res);
 }
 
-int urt__io_call(const struct io_uring_sqe *r, unsigned how, short events,
-		 int64_t deadline_ns)
+int urt__io_call(const struct io_uring_sqe *r, enum urt__io_how how,
+		 short events, int64_t deadline_ns)
 {
 	int ret;
 
@@ -422,7 +423,7 @@ int urt_poll(int fd, short events, int64_t deadline_ns)
 
 int urt_close(int fd)
 {
-	struct io_uring_sqe r = { .opcode = IORING_OP_CLOSE, .fd = fd };
+	struct io_uring_sqe r = { .opcode = URT__OP_CLOSE, .fd = fd };
 	struct urt__io io = { .op.done = urt__io_done };
 	struct urt__fd *entry;
 	int ret;

@@ -25,9 +25,11 @@
  * and it is no faster: HACKING.md has the figures.
  */
 #define _GNU_SOURCE
+#include "lend.h"
 #include "../base/memory.h"
 #include "../base/sys.h"
 #include "fds.h"
+#include "io.h"
 #include "ops.h"
 #include <poll.h>
 #include <stdlib.h>

@@ -82,3 +82,10 @@ void urt__coro_ended(struct urt_coro *c)
 	if (c->context)
 		urt__context_drop(c);
 }
+
+/* ---- errno ---- */
+
+URT__NOINLINE int *urt_errno_location(void)
+{
+	return __errno_location();
+}

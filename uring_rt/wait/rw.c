@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "fds.h"
+#include "io.h"
 #include "ops.h"
 #include <poll.h>
 #include <errno.h>
@@ -69,7 +70,7 @@ static ssize_t cached(const struct rw *rw)
 	ssize_t n;
 
 	urt__kernel_begin(w);
-	n = rw->opcode == IORING_OP_READ
+	n = rw->opcode == URT__OP_READ
 		    ? preadv2(rw->fd, &iov, 1, at, RWF_NOWAIT)
 		    : pwritev2(rw->fd, &iov, 1, at, RWF_NOWAIT);
 	if (n < 0)
@@ -110,7 +111,7 @@ static ssize_t file_at_once(struct rw *rw, size_t *done)
 static ssize_t file_wait(const struct rw *rw, int64_t deadline_ns)
 {
 	struct io_uring_sqe r = entry_of(rw);
-	unsigned how = URT__LISTED;
+	enum urt__io_how how = URT__LISTED;
 
 	if (urt__unlikely(urt__rt.nr_buffers))
 		r.buf_index = registered(rw);
@@ -155,7 +156,7 @@ static ssize_t message_wait(const struct rw *rw, int64_t deadline_ns)
 
 ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns)
 {
-	return file_call(&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len,
+	return file_call(&(struct rw){ URT__OP_READ, POLLIN, fd, buf, len,
 				       URT__HERE, 0 },
 			 deadline_ns);
 }
@@ -209,7 +210,7 @@ ssize_t urt__send_rest(int fd, const struct iovec *iov, size_t n, size_t done,
 
 ssize_t urt_write(int fd, const void *buf, size_t len, int64_t deadline_ns)
 {
-	return write_all((struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
+	return write_all((struct rw){ URT__OP_WRITE, POLLOUT, fd, buf, len,
 				      URT__HERE, 0 },
 			 file_call, deadline_ns);
 }
@@ -220,7 +221,7 @@ ssize_t urt_pread(int fd, void *buf, size_t len, off_t offset,
 	if (offset < 0)
 		return -EINVAL;
 	return file_call(
-		&(struct rw){ IORING_OP_READ, POLLIN, fd, buf, len, offset, 0 },
+		&(struct rw){ URT__OP_READ, POLLIN, fd, buf, len, offset, 0 },
 		deadline_ns);
 }
 
@@ -229,15 +230,15 @@ ssize_t urt_pwrite(int fd, const void *buf, size_t len, off_t offset,
 {
 	if (offset < 0)
 		return -EINVAL;
-	return file_call(&(struct rw){ IORING_OP_WRITE, POLLOUT, fd, buf, len,
-				       offset, 0 },
-			 deadline_ns);
+	return file_call(
+		&(struct rw){ URT__OP_WRITE, POLLOUT, fd, buf, len, offset, 0 },
+		deadline_ns);
 }
 
 ssize_t urt_recv(int fd, void *buf, size_t len, int flags, int64_t deadline_ns)
 {
 	return message_wait(
-		&(struct rw){ IORING_OP_RECV, POLLIN, fd, buf, len, 0, flags },
+		&(struct rw){ URT__OP_RECV, POLLIN, fd, buf, len, 0, flags },
 		deadline_ns);
 }
 
@@ -258,7 +259,7 @@ static ssize_t send_zero_copy(const struct rw *rw, int64_t deadline_ns)
 ssize_t urt_send(int fd, const void *buf, size_t len, int flags,
 		 int64_t deadline_ns)
 {
-	struct rw rw = { IORING_OP_SEND,       POLLOUT, fd, buf, len, 0,
+	struct rw rw = { URT__OP_SEND,	       POLLOUT, fd, buf, len, 0,
 			 flags & ~MSG_ZEROCOPY };
 
 	if (urt__unlikely(flags & MSG_ZEROCOPY) && len >= ZERO_COPY_MIN &&
@@ -272,14 +273,14 @@ ssize_t urt_send(int fd, const void *buf, size_t len, int flags,
 ssize_t urt_recvmsg(int fd, struct msghdr *msg, int flags, int64_t deadline_ns)
 {
 	return message_wait(
-		&(struct rw){ IORING_OP_RECVMSG, POLLIN, fd, msg, 1, 0, flags },
+		&(struct rw){ URT__OP_RECVMSG, POLLIN, fd, msg, 1, 0, flags },
 		deadline_ns);
 }
 
 ssize_t urt_sendmsg(int fd, const struct msghdr *msg, int flags,
 		    int64_t deadline_ns)
 {
-	struct rw rw = { IORING_OP_SENDMSG, POLLOUT, fd, msg, 1, 0, flags };
+	struct rw rw = { URT__OP_SENDMSG, POLLOUT, fd, msg, 1, 0, flags };
 	ssize_t n = message_wait(&rw, deadline_ns);
 
 	if (n <= 0 || flags & MSG_DONTWAIT)
@@ -321,7 +322,7 @@ int urt_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags,
 	       int64_t deadline_ns)
 {
 	struct io_uring_sqe r = {
-		.opcode = IORING_OP_ACCEPT,
+		.opcode = URT__OP_ACCEPT,
 		.fd = fd,
 		.addr = (uintptr_t)addr,
 		.addr2 = (uintptr_t)len,
@@ -335,7 +336,7 @@ int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,
 		int64_t deadline_ns)
 {
 	struct io_uring_sqe r = {
-		.opcode = IORING_OP_CONNECT,
+		.opcode = URT__OP_CONNECT,
 		.fd = fd,
 		.addr = (uintptr_t)addr,
 		.off = len,

@@ -19,6 +19,7 @@
  * Lock order: a parent's, then its children's. Every lock here is held while
  * others' park words are claimed and never while parking.
  */
+#include "thread.h"
 #include "wait.h"
 #undef errno
 
@@ -189,7 +190,7 @@ void urt__scope_ended(struct urt_coro *c)
 }
 
 /* Until no member is left. -ETIME or -ECANCELED: some still are. */
-static int wait_for_members(struct urt_scope *s, unsigned flags,
+static int wait_for_members(struct urt_scope *s, enum urt__wait_flags flags,
 			    int64_t deadline_ns)
 {
 	struct urt__worker *w = urt__worker();

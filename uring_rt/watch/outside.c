@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Tells other processes how to read the coroutines; base/outside.h. */
+#include "../wait/io.h"
 #include "../base/outside.h"
 #include "../wait/fds.h"
 #include "watch.h"

@@ -10,6 +10,7 @@
  * handler their thread does it.
  */
 #define _GNU_SOURCE
+#include "../wait/pool.h"
 #include "../base/sys.h"
 #include "watch.h"
 #include <dirent.h>

@@ -17,6 +17,11 @@
  * rings, stacks.
  */
 #define _GNU_SOURCE
+#include "../wait/io.h"
+#include "../wait/fds.h"
+#include "../wait/lend.h"
+#include "../wait/pool.h"
+#include "../wait/thread.h"
 #include "../base/sys.h"
 #include "../net/signal.h"
 #include "../sched/context.h"
@@ -385,7 +390,7 @@ static int workers_new(void)
 	}
 	pthread_mutex_lock(&threads_lock);
 	no_thread = false;
-	if (urt__rt.features & URT__F_FILE_OPS)
+	if (urt__rt.features & URT__F_OPTIONAL_OPS)
 		urt__rt.ops = urt__ring_ops(&w->ring);
 	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
 		err = worker_add(urt__rt.proc[i]);

@@ -33,7 +33,7 @@
 #define _GNU_SOURCE
 #include "../base/sys.h"
 #include "../sched/context.h"
-#include "wait.h"
+#include "pool.h"
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -55,7 +55,7 @@ struct job {
 	int64_t result;
 	struct urt_coro *coro; /* NULL: detached, and these two unused */
 	uint64_t seq;	       /* of its wait; the firm one's, once begun */
-	void (*dropped)(void *arg); /* of a detached one; see wait.h */
+	void (*dropped)(void *arg); /* of a detached one; see pool.h */
 };
 
 /* All but the futexes under the lock, which is never held while a job runs. */

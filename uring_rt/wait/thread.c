@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Plain threads that use the runtime: see wait.h. The request lies on the
+ * Plain threads that use the runtime: see thread.h. The request lies on the
  * thread's stack, is posted to the workers, and a coroutine carries it out; the
  * thread sleeps on a futex meanwhile.
  *
@@ -9,7 +9,7 @@
  * stopped by then: nobody touches a request that is given up.
  */
 #define _GNU_SOURCE
-#include "wait.h"
+#include "thread.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Control blocks of coroutines: their numbers, taking one for a spawn and giving
+ * it back. A processor takes from its own magazines first, then from the pool
+ * that all share (pool.c); a new block lies at the top of a new stack.
+ */
+#include "sched.h"
+
+#define TRIM_EVERY 64u /* a deep call may have gone unseen */
+#define INDEX_BITS 21  /* of urt_coro.number; above them the size class */
+
+unsigned urt__coro_class(const struct urt_coro *c)
+{
+	return c->number >> INDEX_BITS;
+}
+
+struct urt_coro *urt__coro_at(uint32_t number)
+{
+	return (struct urt_coro *)urt__stack_top(
+		       &urt__rt.stacks[number >> INDEX_BITS],
+		       number & ((1u << INDEX_BITS) - 1)) -
+	       1;
+}
+
+void urt__coro_each(void (*fn)(struct urt_coro *, void *), void *arg)
+{
+	for (uint32_t class = 0; class < URT__CLASSES; class ++) {
+		struct urt__stacks *s = &urt__rt.stacks[class];
+		size_t used =
+			s->base ? __atomic_load_n(&s->used, __ATOMIC_ACQUIRE)
+				: 0;
+
+		for (uint32_t i = 0; i < used; i++)
+			fn(urt__coro_at(class << INDEX_BITS | i), arg);
+	}
+}
+
+/* With pool_lock held. */
+static bool class_reserve(unsigned class)
+{
+	struct urt__stacks *s = &urt__rt.stacks[class];
+	size_t max = urt__rt.max_coroutines;
+
+	return s->base ||
+	       !urt__stacks_init(s, urt__rt.stack_size[class], max,
+				 urt__rt.features & URT__F_GUARD_INSTALL);
+}
+
+static struct urt_coro *coro_new(unsigned class)
+{
+	struct urt__stacks *s = &urt__rt.stacks[class];
+	struct urt_coro *c;
+	void *top, *lowest;
+
+	top = urt__stack_get(s, &lowest);
+	if (!top)
+		return NULL;
+	c = (struct urt_coro *)top - 1;
+	c->stack_lowest = lowest;
+	c->number = class << INDEX_BITS | urt__stack_index(s, top);
+	/* Acquire; partner: urt__pool_tidy. */
+	atomic_store_explicit(
+		&c->park,
+		atomic_load_explicit(&urt__rt.seq_floor, memory_order_acquire)
+			<< 2,
+		memory_order_relaxed);
+	return c;
+}
+
+static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
+						    unsigned class)
+{
+	struct urt_coro *c;
+	bool reserved;
+
+	urt__lock(&urt__rt.pool_lock);
+	c = urt__pool_take(class);
+	reserved = class_reserve(class);
+	urt__unlock(&urt__rt.pool_lock);
+	if (c && !class) {
+		p->free = c->link;
+		p->nr_free = URT__MAGAZINE - 1;
+	}
+	return c || !reserved ? c : coro_new(class);
+}
+
+static struct urt_coro *coro_get(struct urt__proc *p, unsigned class)
+{
+	struct urt_coro *c;
+
+	if (urt__unlikely(class))
+		return coro_get_slow(p, class);
+	if (urt__unlikely(!p->free)) {
+		if (!p->full)
+			return coro_get_slow(p, 0);
+		p->free = p->full;
+		p->full = NULL;
+		p->nr_free = URT__MAGAZINE;
+	}
+	c = p->free;
+	p->free = c->link;
+	p->nr_free--;
+	return c;
+}
+
+void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
+{
+	struct urt__proc *p = w->proc;
+	unsigned class = c->number >> INDEX_BITS;
+
+	urt__set_reason(c, URT__R_FREE);
+	urt__san_destroy(&c->san);
+	if (urt__unlikely(c->deep || !p->trim_in--)) {
+		/* By chance, since programs have rhythms, too. */
+		p->trim_in = urt__random(w) % (2 * TRIM_EVERY);
+		urt__stack_trim(&urt__rt.stacks[class], c + 1);
+	}
+	if (urt__unlikely(class)) {
+		urt__pool_put(class, c);
+		return;
+	}
+	if (urt__unlikely(p->nr_free == URT__MAGAZINE)) {
+		if (p->full)
+			urt__pool_put(0, p->full);
+		p->full = p->free;
+		p->free = NULL;
+		p->nr_free = 0;
+	}
+	c->link = p->free;
+	p->free = c;
+	p->nr_free++;
+}
+
+/* The smallest class that holds size bytes; URT__CLASSES: none. */
+static unsigned class_of(size_t size)
+{
+	unsigned class = 1;
+
+	if (!size || size == urt__rt.stack_size[0])
+		return 0;
+	while (class < URT__CLASSES && urt__rt.stack_size[class] < size)
+		class ++;
+	return class;
+}
+
+struct urt_coro *urt__coro_get(struct urt__proc *p, size_t stack_size)
+{
+	unsigned class = class_of(stack_size);
+
+	return urt__likely(class < URT__CLASSES) ? coro_get(p, class) : NULL;
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/* Coroutines: spawning, joining, cancelling, yielding. */
+#include "thread.h"
+#include <stdlib.h>
+#undef errno
+
+static int64_t spawn_here(void *arg)
+{
+	struct urt__worker *w = urt__enter(false);
+	struct urt_coro *c = urt__spawn(w, arg);
+
+	if (c) {
+		c->parent = w->current->id;
+		urt__ready_new(w, c);
+	}
+	urt__leave();
+	return (intptr_t)c;
+}
+
+/* The coroutine, which is no negative number; 0: no memory; or -errno. */
+static int64_t spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o,
+		     bool detached)
+{
+	struct urt__spawn s = { .fn = fn,
+				.arg = arg,
+				.stack_size = o ? o->stack_size : 0,
+				.deadline_ns = URT_NEVER,
+				.detached = detached };
+
+	if (urt__likely(urt__current()))
+		return spawn_here(&s);
+	return urt__behalf(spawn_here, &s);
+}
+
+int urt_go(urt_fn *fn, void *arg)
+{
+	return urt_go_with(fn, arg, NULL);
+}
+
+int urt_go_with(urt_fn *fn, void *arg, const struct urt_spawn_options *o)
+{
+	int64_t c = spawn(fn, arg, o, true);
+
+	return c > 0 ? 0 : c < 0 ? (int)c : -EAGAIN;
+}
+
+struct urt_coro *urt_spawn(urt_fn *fn, void *arg)
+{
+	return urt_spawn_with(fn, arg, NULL);
+}
+
+struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
+				const struct urt_spawn_options *o)
+{
+	int64_t c = spawn(fn, arg, o, false);
+
+	return c > 0 ? (struct urt_coro *)(intptr_t)c : NULL;
+}
+
+/*
+ * The joiner makes itself known before it parks, and its target may end before
+ * its park word says WAITING: then the target's claim fails. So once it says
+ * so, the end is looked for again; one of the two sees the other. The target's
+ * control block may be another coroutine's by then (a cancelled joiner gave it
+ * up to another, who freed it); the claim of a wait long over fails.
+ */
+static void commit_join(struct urt__worker *w, void *arg)
+{
+	struct urt_coro *target = arg, *self = w->parked, *joiner;
+
+	if (urt__shared)
+		urt__fence();
+	joiner = atomic_load(&target->joiner);
+	if ((joiner == URT__DONE || joiner == URT__ENDING) &&
+	    urt__claim(self, urt__park_seq(w->park_word)))
+		urt__ready(self);
+}
+
+static int join_park(struct urt__worker *w, struct urt_coro *c,
+		     enum urt__wait_flags flags, int64_t deadline_ns)
+{
+	struct urt_coro *self = w->current, *other = NULL;
+	uint64_t seq;
+	int err = urt__wait_begin(w, flags, deadline_ns, &seq);
+
+	if (err)
+		return err;
+	atomic_store_explicit(&c->join_seq, seq, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong(&c->joiner, &other, self)) {
+		/* Else two join it. */
+		URT_MISTAKE_ON(
+			other != URT__DONE && other != URT__ENDING,
+			"urt_join of a coroutine that another one joins already");
+		return 0;
+	}
+	err = urt__park(w, URT__R_JOIN, URT__WAITING, commit_join, c);
+	if (!err)
+		return 0;
+	/* Given up; unless it ended first, for what happened counts. */
+	other = self;
+	return atomic_compare_exchange_strong(&c->joiner, &other, NULL) ? err
+									: 0;
+}
+
+/* The end has a few instructions to go between ENDING and DONE. */
+static void wait_until_done(struct urt_coro *c)
+{
+	for (unsigned spins = 1;
+	     atomic_load_explicit(&c->joiner, memory_order_acquire) !=
+	     URT__DONE;
+	     spins++) {
+		if (spins % 128)
+			urt__cpu_relax();
+		else
+			sched_yield();
+	}
+}
+
+/* Between enter and leave. */
+static int join(struct urt__worker *w, struct urt_coro *c,
+		enum urt__wait_flags flags, int64_t deadline_ns)
+{
+	int err = 0;
+
+	if (atomic_load_explicit(&c->joiner, memory_order_acquire) != URT__DONE)
+		err = join_park(w, c, flags, deadline_ns);
+	if (!err) {
+		wait_until_done(c);
+		urt__coro_free(urt__worker(), c);
+	}
+	return err;
+}
+
+struct join {
+	struct urt_coro *c;
+	int64_t deadline_ns;
+};
+
+static int64_t join_behalf(void *arg)
+{
+	struct join *j = arg;
+
+	return urt_join_until(j->c, j->deadline_ns);
+}
+
+int urt_join(struct urt_coro *c)
+{
+	return urt_join_until(c, URT_NEVER);
+}
+
+int urt_join_until(struct urt_coro *c, int64_t deadline_ns)
+{
+	struct urt__worker *w = urt__enter(true);
+	int err;
+
+	if (!w)
+		return urt__behalf(join_behalf,
+				   &(struct join){ c, deadline_ns });
+	err = join(w, c, 0, deadline_ns);
+	urt__leave();
+	return err;
+}
+
+static int64_t end_behalf(void *arg)
+{
+	return urt_end(arg);
+}
+
+int urt_end(struct urt_coro *c)
+{
+	struct urt__worker *w;
+
+	urt_cancel(c);
+	w = urt__enter(true);
+	if (!w)
+		return urt__behalf(end_behalf, c);
+	join(w, c, URT__FIRM, URT_NEVER);
+	urt__leave();
+	return 0;
+}
+
+static int64_t cancel_behalf(void *arg)
+{
+	return urt_cancel(arg);
+}
+
+int urt_cancel(struct urt_coro *c)
+{
+	if (!urt__enter(false))
+		return urt__behalf(cancel_behalf, c);
+	atomic_store(&c->cancelled, true);
+	urt__cancel_fence();
+	urt__cancel_marked(c);
+	urt__leave();
+	return 0;
+}
+
+void urt_yield(void)
+{
+	struct urt__worker *w = urt__enter(false);
+
+	if (!w)
+		return;
+	urt__yield(w);
+	urt__leave();
+}
+
+struct urt_coro *urt_self(void)
+{
+	return urt__current();
+}
+
+uint64_t urt_id(const struct urt_coro *c)
+{
+	return c->id;
+}
+
+void urt_preempt_disable(void)
+{
+	struct urt_coro *self = urt__current();
+
+	if (self)
+		self->no_preempt++;
+}
+
+void urt_preempt_enable(void)
+{
+	struct urt_coro *self = urt__current();
+
+	if (!self)
+		return;
+	URT_MISTAKE_ON(!self->no_preempt,
+		       "urt_preempt_enable without urt_preempt_disable");
+	self->no_preempt--;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pool of threads for calls that block.
+ */
+#ifndef URT_WAIT_POOL_H
+#define URT_WAIT_POOL_H
+
+#include "wait.h"
+
+/* The thread pool of urt_blocking, of at most max threads: likewise. */
+void urt__blocking_open(unsigned max);
+void urt__blocking_close(void);
+void urt__blocking_forget(void);
+unsigned urt__blocking_threads(void);
+
+/*
+ * Calls fn(arg) on that pool, and nobody waits for it but the end of the run,
+ * which instead calls dropped(arg) if fn has not begun. 0; -EAGAIN: not even
+ * one thread; -ENOMEM; -EPERM: no coroutine. Does not suspend.
+ */
+int urt__blocking_start(int64_t (*fn)(void *), void *arg,
+			void (*dropped)(void *arg));
+/* Takes that job back if no thread has begun it: dropped(arg) is called. */
+void urt__blocking_stop(void *arg);
+
+#endif
