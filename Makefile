@@ -90,7 +90,7 @@ LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
 TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embedded.o
 # Files that the command carries inside itself (tools/lib/embed.h).
-EMBED    := $(wildcard $(foreach x,js go py css html,tools/*/*.$x tools/*/*/*.$x))
+EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # The program in C++ is left out, and its tests are skipped, where nothing
 # compiles it.
@@ -120,8 +120,9 @@ examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 deps: ## install what is needed (as root), or say what is missing
 	$(Q)sh tools/deps.sh minimal
 
-peers: ## install the languages of the other models, from the distribution
+peers: $(URT) ## install the languages of the other models, and build those
 	$(Q)sh tools/deps.sh
+	$(Q)$(URT) serve --build
 
 # Said once, before the compiler says it a hundred times.
 $(G)/.deps:

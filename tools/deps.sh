@@ -58,9 +58,28 @@ for p in $packages; do
 	nodejs) command -v node >/dev/null && continue ;;
 	golang-go | golang | go) command -v go >/dev/null && continue ;;
 	python3 | python) command -v python3 >/dev/null && continue ;;
+	cargo | rust) command -v cargo >/dev/null && continue ;;
 	esac
 	present "$p" || missing="$missing $p"
 done
+
+# A language that the distribution does not have is left out: its models are
+# skipped. Debian 12 has no JDK with virtual threads.
+if [ -n "$missing" ] && [ "${1-}" != minimal ] &&
+	command -v apt-cache >/dev/null; then
+	all=$missing
+	missing=
+	for p in $all; do
+		case " $(languages apt | tr '\n' ' ') " in
+		*" $p "*)
+			apt-cache show "$p" >/dev/null 2>&1 || {
+				echo "deps: $p is not in this distribution" >&2
+				continue
+			} ;;
+		esac
+		missing="$missing $p"
+	done
+fi
 if [ -z "$missing" ]; then
 	echo "deps: all packages are installed"
 	exit 0

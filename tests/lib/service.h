@@ -137,9 +137,9 @@ static UNUSED void server_start(const char *model, const char *option,
 }
 
 /* Whether the program that a model needs is there; else the test skips. */
-static UNUSED bool model_missing(const char *model)
+static UNUSED bool not_here(const char *model)
 {
-	return language_missing(model_find(model)->language);
+	return model_missing(model_find(model));
 }
 
 #endif

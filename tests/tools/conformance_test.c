@@ -25,10 +25,22 @@
 #define GET(path) "GET " path " HTTP/1.1\r\n"
 #define END	  "Host: x\r\n\r\n"
 
+/* Whether an earlier row is served by the same program, called the same way. */
+static bool is_again(const struct model *m)
+{
+	for (const struct model *e = models; e < m; e++)
+		if (e->run == m->run && e->source == m->source &&
+		    e->argument == m->argument)
+			return true;
+	return false;
+}
+
 /* A model's server, for the length of a test. False: skipped. */
 static bool serving(const char *model)
 {
-	if (model_missing(model)) {
+	if (is_again(model_find(model)))
+		return false;
+	if (not_here(model)) {
 		fprintf(stderr, "SKIP %s: not installed: `make peers`\n",
 			model);
 		return false;
@@ -452,7 +464,7 @@ static double cpu_s(pid_t pid)
  * cannot accept, and accepts them when others have left. */
 START_TEST(every_model_rests_while_descriptors_are_short)
 {
-	double cpu, begin;
+	double cpu = 1, begin;
 	int fds[2 * FEW];
 	bool closed;
 	char in[64];
@@ -462,12 +474,15 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 		return;
 	for (int i = 0; i < 2 * FEW; i++)
 		fds[i] = server_connect();
-	/* Wall time of a client, CPU time of the server: half is a spin. */
-	cpu = cpu_s(server);
-	begin = now_s();
-	while (now_s() - begin < 0.3)
-		usleep(10000);
-	cpu = cpu_s(server) - cpu;
+	/* Wall time of a client, CPU time of the server: half is a spin. A
+	 * runtime that still compiles is given some more rounds. */
+	for (int i = 0; i < 10 && cpu > 0.15; i++) {
+		cpu = cpu_s(server);
+		begin = now_s();
+		while (now_s() - begin < 0.3)
+			usleep(10000);
+		cpu = cpu_s(server) - cpu;
+	}
 	ck_assert_msg(SANITIZED || cpu < 0.15, "%s uses %.2f s of CPU in 0.3 s",
 		      models[_i].name, cpu);
 	for (int i = 0; i < 2 * FEW; i++)
@@ -542,7 +557,7 @@ START_TEST(models_are_unpacked_where_only_we_can_write)
 	};
 	char path[512], here[256], home[300];
 
-	if (model_missing("node"))
+	if (not_here("node"))
 		SKIP("Node is not installed");
 	ck_assert_int_eq(sh("rm -rf home-*; mkdir -m 700 home-ours; "
 			    "mkdir -p home-open/inner home-cache-open/.cache; "
@@ -633,10 +648,11 @@ static void redis_says(const char *command, char *in, size_t size)
 START_TEST(every_model_shares_its_connections_to_redis)
 {
 	char url[64], in[8192];
+	bool closed;
 	int fd;
 
 	if (sh("command -v redis-server >/dev/null") ||
-	    model_missing(models[_i].name)) {
+	    not_here(models[_i].name)) {
 		fprintf(stderr, "SKIP %s with Redis: not installed\n",
 			models[_i].name);
 		return;
@@ -644,7 +660,7 @@ START_TEST(every_model_shares_its_connections_to_redis)
 	redis_start();
 	snprintf(url, sizeof(url), "redis://127.0.0.1:%d", redis_port);
 	server_start(models[_i].name, "--backend", url);
-	ck_assert_int_eq(sh("./urt load --json -c 150 -d 1 "
+	ck_assert_int_eq(sh("./urt load --json -c 150 -n 3000 "
 			    "'http://127.0.0.1:%d/wait?ms=512' 2>/dev/null",
 			    server_port),
 			 0);
@@ -662,7 +678,8 @@ START_TEST(every_model_shares_its_connections_to_redis)
 	/* Without it, a client that waits is hung up on, and only that. */
 	fd = server_connect();
 	put(fd, GET("/wait?ms=1") END, strlen(GET("/wait?ms=1") END));
-	ck_assert_int_le(recv(fd, in, sizeof(in), 0), 0);
+	get(fd, in, sizeof(in), &closed);
+	ck_assert_msg(closed, "%s does not hang up", models[_i].name);
 	close(fd);
 	stops_well(models[_i].name);
 }

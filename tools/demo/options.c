@@ -19,6 +19,20 @@ static void add_model(struct demo_options *o, const struct model *m)
 	o->model[o->nr_models++] = m;
 }
 
+static bool take_server(void *to, char *text)
+{
+	struct demo_options *o = to;
+	struct model *m = model_of_command(text);
+
+	if (!m)
+		return false;
+	o->server = realloc(o->server, (o->nr_servers + 1) * sizeof(m));
+	if (!o->server)
+		abort();
+	o->server[o->nr_servers++] = m;
+	return true;
+}
+
 static bool take_models(void *to, char *list)
 {
 	struct demo_options *o = to;
@@ -157,7 +171,11 @@ static void fill_in(struct demo_options *o)
 {
 	if (!o->nr_models)
 		for (unsigned i = 0; i < nr_models; i++)
-			add_model(o, &models[i]);
+			if (o->mode == DEMO_FULL ||
+			    !model_is(&models[i], MODEL_EXTRA))
+				add_model(o, &models[i]);
+	for (unsigned i = 0; i < o->nr_servers; i++)
+		add_model(o, o->server[i]);
 	if (!o->connections.len)
 		o->connections = modes[o->mode].connections;
 	if (!o->waiting.len)
@@ -201,7 +219,12 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TAKE,
 	  .take = take_models,
 	  .words = words,
-	  .text = "Measure these models; default: all that `urt serve --list` prints." },
+	  .text = "Measure these models; default: those that `urt serve --list` does not call extra, with --full all." },
+	{ .name = "server",
+	  .argument = "NAME=CMD",
+	  .kind = OPTION_TAKE,
+	  .take = take_server,
+	  .text = "Measure the server that CMD starts, too, with {port} in the place of its port, and {backend} in that of the port that its /wait asks. tools/README.md says what it has to answer. May be repeated." },
 	{ .letter = 'c',
 	  .name = "connections",
 	  .argument = "LIST",

@@ -151,7 +151,8 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 {
 	struct demo_row *r;
 
-	if (model_is(m, MODEL_CPU_VARIANT) || model_is(m, MODEL_STEP))
+	if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP) ||
+	    !model_answers(m, path[1] ? ANSWERS_WAIT : ANSWERS_NOW))
 		return;
 	d->row = more(d->row, d->nr_rows, sizeof(*d->row));
 	r = &d->row[d->nr_rows++];
@@ -189,7 +190,7 @@ static void add_load(struct demo *d, const struct model *m, double share)
 {
 	struct demo_row *r;
 
-	if (model_is(m, MODEL_CPU_VARIANT))
+	if (model_is(m, MODEL_CPU_VARIANT) && !model_is(m, MODEL_ALL_CPUS))
 		return;
 	d->load = more(d->load, d->nr_loads, sizeof(*d->load));
 	r = &d->load[d->nr_loads++];
@@ -224,7 +225,8 @@ static void plan_loads(struct demo *d)
 
 static void plan_units(struct demo *d)
 {
-	long many = d->options.sleepers;
+	/* Claim 5 needs the bytes of one, claim 9 very many. */
+	long many = demo_wants(d, 9) ? d->options.sleepers : 20000;
 	struct {
 		enum unit_kind kind;
 		bool wanted;
@@ -232,7 +234,7 @@ static void plan_units(struct demo *d)
 		double ns_each;
 	} kinds[] = {
 		{ UNIT_THREAD, demo_wants(d, 5), 2000, 1e5 },
-		{ UNIT_PROMISE, demo_wants(d, 5), 100000, 5e3 },
+		{ UNIT_PROMISE, demo_wants(d, 5), 20000, 5e3 },
 		{ UNIT_COROUTINE, demo_wants(d, 5) || demo_wants(d, 9), many,
 		  6e3 },
 		{ UNIT_GOROUTINE, demo_wants(d, 5) || demo_wants(d, 9), many,
@@ -265,8 +267,9 @@ static void plan_holds(struct demo *d)
 			struct demo_hold *h;
 			struct step *s;
 
-			if (model_is(o->model[m], MODEL_CPU_VARIANT) ||
-			    model_is(o->model[m], MODEL_STEP))
+			if (model_is(o->model[m],
+				     MODEL_CPU_VARIANT | MODEL_STEP) ||
+			    !model_answers(o->model[m], ANSWERS_WAIT))
 				continue;
 			d->hold = more(d->hold, d->nr_holds, sizeof(*h));
 			h = &d->hold[d->nr_holds];
@@ -288,7 +291,8 @@ static void plan_bursts(struct demo *d)
 		struct demo_burst *b;
 		struct step *s;
 
-		if (model_is(d->options.model[m], MODEL_STEP))
+		if (model_is(d->options.model[m], MODEL_STEP) ||
+		    !model_answers(d->options.model[m], ANSWERS_CPU))
 			continue;
 		d->burst = more(d->burst, d->nr_bursts, sizeof(*b));
 		b = &d->burst[d->nr_bursts];
@@ -304,7 +308,8 @@ static void plan_bursts(struct demo *d)
 static void plan_scales(struct demo *d)
 {
 	for (unsigned m = 0; m < d->options.nr_models; m++) {
-		if (model_is(d->options.model[m], MODEL_STEP))
+		if (model_is(d->options.model[m], MODEL_STEP) ||
+		    !model_answers(d->options.model[m], ANSWERS_CPU))
 			continue;
 		d->scale = more(d->scale, d->nr_scales, sizeof(*d->scale));
 		d->scale[d->nr_scales].model = d->options.model[m];

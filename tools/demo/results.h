@@ -30,6 +30,8 @@ struct demo_counts {
 struct demo_options {
 	const struct model **model; /* to be measured */
 	unsigned nr_models;
+	struct model **server; /* --server: somebody's, also among them */
+	unsigned nr_servers;
 	enum demo_mode mode;
 	unsigned only;			/* bit n: claim n is asked for */
 	struct demo_counts connections; /* at a time, under load */
@@ -188,7 +190,7 @@ struct demo_claim {
 	unsigned nr_figures;
 };
 
-#define HOST_TEXT 160
+#define HOST_TEXT LANGUAGE_VERSION
 
 /* The machine, and what is installed on it. */
 struct demo_host {

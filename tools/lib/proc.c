@@ -64,6 +64,21 @@ long proc_status(pid_t pid, const char *field)
 	return proc_field_number(path, field, 10, 0);
 }
 
+unsigned proc_children(pid_t pid, pid_t *children, unsigned max)
+{
+	char path[64];
+	unsigned n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	while (f && n < max && fscanf(f, "%d", &children[n]) == 1)
+		n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
 long proc_meminfo(const char *field)
 {
 	return proc_field_number("/proc/meminfo", field, 10, 0) * 1024;

@@ -33,6 +33,9 @@ bool proc_has(const char *path, const char *what);
 /* Lines in the file; 0: it cannot be read. */
 long proc_lines(const char *path);
 
+/* The children of a process's main thread, up to max; how many. */
+unsigned proc_children(pid_t pid, pid_t *children, unsigned max);
+
 /* Switches of all threads that the process has now. False: it is gone. */
 bool proc_switches(pid_t, uint64_t *voluntary, uint64_t *involuntary);
 

@@ -28,16 +28,14 @@ struct conn {
 };
 
 static struct urt__timers timers;
-static uint64_t *waiting;   /* see backend_serve */
-static struct conn signals; /* listen_fd: where SIGUSR1 comes */
+static struct backend_counts *counts; /* see backend_serve */
+static struct conn signals;	      /* listen_fd: where SIGUSR1 comes */
 
 static void count_waiting(int change)
 {
-	static uint64_t n, nobody;
-	uint64_t *to = waiting ? waiting : &nobody;
-
-	n += change;
-	__atomic_store_n(to, n, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->waiting, change, __ATOMIC_RELAXED);
+	if (change > 0)
+		__atomic_fetch_add(&counts->served, 1, __ATOMIC_RELAXED);
 }
 
 static void conn_close(struct conn *c)
@@ -179,14 +177,15 @@ bool backend_listen(int *port, int fds[BACKEND_ADDRESSES])
 }
 
 _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
-			     uint64_t *nr_waiting)
+			     struct backend_counts *shared)
 {
 	static struct conn listeners[BACKEND_ADDRESSES];
 	struct epoll_event events[256];
 	int epfd = epoll_create1(EPOLL_CLOEXEC);
+	static struct backend_counts own;
 	sigset_t usr1;
 
-	waiting = nr_waiting;
+	counts = shared ? shared : &own;
 	sigemptyset(&usr1);
 	sigaddset(&usr1, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &usr1, NULL);

@@ -16,11 +16,15 @@
  * it cannot; it was said. */
 bool backend_listen(int *port, int fds[BACKEND_ADDRESSES]);
 
-/*
- * Serves for ever. *waiting, if not NULL, is kept at the number of requests
- * that wait. SIGUSR1 answers all of them at once.
- */
+/* Kept by the backend, in shared memory. */
+struct backend_counts {
+	uint64_t waiting; /* requests that wait now */
+	uint64_t served;  /* that came so far */
+};
+
+/* Serves for ever. The counts may be NULL. SIGUSR1 answers all that wait at
+ * once. */
 _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
-			     uint64_t *waiting);
+			     struct backend_counts *);
 
 #endif

@@ -38,6 +38,48 @@ const struct language_info languages[] = {
 		.packages = "apt:python3 dnf:python3 pacman:python",
 		.run = { "python3", "-I" },
 	},
+	[LANGUAGE_JAVA] = {
+		.name = "Java",
+		.command = "javac",
+		.wanted = "Java 21 or later, with virtual threads,",
+		/* Its file `release` tells the version sooner than it can. */
+		.find = "for d in \"$JAVA_HOME\" \"$(dirname \"$(dirname "
+			"\"$(realpath \"$(command -v javac)\")\")\")\" "
+			"/usr/lib/jvm/*; do v=$(sed -n "
+			"'s/^JAVA_VERSION=\"\\([0-9]*\\).*/\\1/p' "
+			"\"$d/release\"); [ \"${v:-0}\" -ge 21 ] && "
+			"[ -x \"$d/bin/javac\" ] && echo \"$d/bin\" && "
+			"exit; done 2>/dev/null",
+		.version = "java -version 2>&1 | sed 's/.*\"\\(.*\\)\".*/\\1/'",
+		.packages = "apt:openjdk-21-jdk-headless dnf:java-latest-openjdk-devel pacman:jdk-openjdk",
+		.run = { "java", "-jar" },
+		.build = "d=$(mktemp -d) && p='%s' && javac -d \"$d\" '%s' >&2 "
+			 "&& jar --create --file \"$p\" --main-class Server "
+			 "-C \"$d\" . >&2 && chmod +x \"$p\"; e=$?; "
+			 "rm -rf \"$d\"; exit $e",
+	},
+	[LANGUAGE_RUST] = {
+		.name = "Rust",
+		.command = "cargo",
+		.wanted = "Rust 1.71 or later",
+		.find = "v=$(cargo --version 2>/dev/null | sed -n "
+			"'s/^cargo 1[.]\\([0-9]*\\).*/\\1/p'); "
+			"[ \"${v:-0}\" -ge 71 ] && dirname \"$(command -v "
+			"cargo)\"",
+		.version = "cargo --version 2>/dev/null | cut -d ' ' -f 2",
+		.packages = "apt:cargo dnf:cargo pacman:rust",
+		/* Manifest and lock file are comments of the source. */
+		.build = "d=$(mktemp -d) && p='%s' && s='%s' && mkdir \"$d/src\""
+			 " && cp \"$s\" \"$d/src/main.rs\" && "
+			 "for f in Cargo.toml Cargo.lock; do sed -n "
+			 "\"/^[/][*] $f/,/^[*][/]/p\" \"$s\" | sed '1d;$d' "
+			 ">\"$d/$f\"; done && cd \"$d\" && "
+			 "cargo build --quiet --release --locked "
+			 "--target-dir \"$d/target\" >&2 && "
+			 "mv \"$d/target/release/server\" \"$p\"; e=$?; "
+			 "rm -rf \"$d\"; exit $e",
+		.fetches = true,
+	},
 };
 const unsigned nr_languages = ARRAY_LEN(languages);
 
@@ -168,15 +210,35 @@ static char *unpack(const char *source)
 	return path;
 }
 
+/* Of what a command prints, which is closed; NULL: "". */
+static void first_line_of(FILE *f, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(buf, size, f))
+		buf[0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	pclose(f);
+}
+
+static char *program_of(const char *source)
+{
+	char *program;
+
+	if (asprintf(&program, "%.*s", (int)(strrchr(source, '.') - source),
+		     source) < 0)
+		abort();
+	return program;
+}
+
 /* The program that is built from the source; takes the source's path. */
 static char *build(const struct language_info *l, char *source)
 {
-	char *program = NULL, *tmp = NULL, *command = NULL;
+	char *program = program_of(source), *tmp = NULL, *command = NULL;
 	bool built = false;
 
-	if (asprintf(&program, "%.*s", (int)(strrchr(source, '.') - source),
-		     source) < 0 ||
-	    asprintf(&tmp, "%s.%d", program, getpid()) < 0 ||
+	if (asprintf(&tmp, "%s.%d", program, getpid()) < 0 ||
 	    asprintf(&command, l->build, tmp, source) < 0)
 		fail("out of memory");
 	else if (!access(program, X_OK))
@@ -197,13 +259,53 @@ static char *build(const struct language_info *l, char *source)
 	return NULL;
 }
 
+/* Puts the directory with the right version in front of PATH, once. False:
+ * there is none. */
+static bool find(const struct language_info *l)
+{
+	static enum { UNKNOWN, FOUND, MISSING } state[ARRAY_LEN(languages)];
+	unsigned i = l - languages;
+	char dir[PATH_MAX], *path;
+
+	if (!l->find || state[i])
+		return state[i] != MISSING;
+	command_first_line(l->find, dir, sizeof(dir));
+	state[i] = *dir ? FOUND : MISSING;
+	if (*dir &&
+	    asprintf(&path, "%s:%s", dir, getenv("PATH") ?: "/usr/bin") > 0) {
+		setenv("PATH", path, 1);
+		free(path);
+	}
+	return *dir;
+}
+
+bool language_built(enum language language, const char *source)
+{
+	const struct language_info *l = &languages[language];
+	char *file, *program;
+	bool built;
+
+	if (!l->fetches)
+		return true;
+	file = unpack(source);
+	if (!file)
+		return false;
+	program = program_of(file);
+	built = !access(program, X_OK);
+	free(program);
+	free(file);
+	return built;
+}
+
 char **language_command(enum language language, const char *source,
 			const char *const *args)
 {
 	const struct language_info *l = &languages[language];
-	char *file = unpack(source), **argv;
+	char *file, **argv;
 	size_t n = 0, i = 0;
 
+	find(l);
+	file = unpack(source);
 	if (file && l->build)
 		file = build(l, file);
 	if (!file)
@@ -230,21 +332,33 @@ void command_free(char **argv)
 
 const char *language_missing(enum language language)
 {
-	static char text[80];
+	static char text[120];
 	const struct language_info *l = &languages[language];
 
-	if (!l->command || command_exists(l->command))
+	if (!l->command || (find(l) && command_exists(l->command)))
 		return NULL;
 	snprintf(text, sizeof(text),
-		 "%s is not installed: `make peers` installs it", l->name);
+		 "%s is not installed: `make peers` installs it",
+		 l->wanted ? l->wanted : l->name);
 	return text;
 }
 
 void language_version(enum language language, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (languages[language].version)
+	if (languages[language].version && find(&languages[language]))
 		command_first_line(languages[language].version, buf, size);
+}
+
+void language_versions(char (*versions)[LANGUAGE_VERSION])
+{
+	FILE *asked[ARRAY_LEN(languages)] = { 0 };
+
+	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
+		if (languages[i].version && find(&languages[i]))
+			asked[i] = popen(languages[i].version, "re");
+	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
+		first_line_of(asked[i], versions[i], LANGUAGE_VERSION);
 }
 
 bool command_exists(const char *command)
@@ -257,13 +371,5 @@ bool command_exists(const char *command)
 
 void command_first_line(const char *command, char *buf, size_t size)
 {
-	FILE *f = popen(command, "re");
-
-	buf[0] = '\0';
-	if (!f)
-		return;
-	if (!fgets(buf, size, f))
-		buf[0] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	pclose(f);
+	first_line_of(popen(command, "re"), buf, size);
 }

@@ -11,13 +11,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum language { LANGUAGE_C, LANGUAGE_NODE, LANGUAGE_GO, LANGUAGE_PYTHON };
+enum language {
+	LANGUAGE_C,
+	LANGUAGE_NODE,
+	LANGUAGE_GO,
+	LANGUAGE_PYTHON,
+	LANGUAGE_JAVA,
+	LANGUAGE_RUST,
+};
 
-#define LANGUAGE_ARGS 3 /* words before the path of a program, at most */
+#define LANGUAGE_ARGS 4 /* words before the path of a program, at most */
 
 struct language_info {
 	const char *name;    /* for people: "Node" */
 	const char *command; /* what has to be installed; NULL: nothing */
+	/* Where not every version will do: a shell command that prints the
+	 * directory with a command that will, or nothing; and what will, for
+	 * people. */
+	const char *find, *wanted;
 	const char
 		*version; /* a shell command; its first line is the version */
 	/* MANAGER:PACKAGE for each package manager. tools/deps.sh reads these
@@ -27,6 +38,7 @@ struct language_info {
 	/* A compiled one: a shell command whose two %s are the program and its
 	 * source. */
 	const char *build;
+	bool fetches; /* to build it, others' sources are downloaded */
 };
 
 /* By enum language. */
@@ -36,8 +48,16 @@ extern const unsigned nr_languages;
 /* Why its programs cannot be run here, or NULL. */
 const char *language_missing(enum language);
 
-/* "" if it is not installed. */
+#define LANGUAGE_VERSION 160 /* bytes of a version, at most */
+
+/* "" if it is not installed. The second one: of all, by enum language; each
+ * command is asked while the others are, since a JVM takes its time. */
 void language_version(enum language, char *buf, size_t size);
+void language_versions(char (*versions)[LANGUAGE_VERSION]);
+
+/* Whether nothing has to be built, or downloaded for it, before the embedded
+ * program can be run. */
+bool language_built(enum language, const char *source);
 
 /*
  * The command that runs an embedded program with these arguments, the last of

@@ -37,6 +37,8 @@ enum model_flags {
 	MODEL_NEEDS_RING = 8,	 /* cannot run where io_uring is forbidden */
 	MODEL_TELLS_MEMORY = 16, /* prints its heap after SIGUSR2 */
 	MODEL_STEP = 32,	 /* a step between two others: only by load */
+	MODEL_EXTRA = 64,	 /* only in a full run, or where it is named */
+	MODEL_ALL_CPUS = 128,	 /* its server may use all CPUs under load */
 };
 
 /* Where the number of its user switches comes from. */
@@ -44,6 +46,13 @@ enum model_switches {
 	SWITCHES_NONE,	 /* nobody counts them */
 	SWITCHES_PAGE,	 /* the counters page of uring_rt */
 	SWITCHES_SIGNAL, /* it prints "user=N" after SIGHUP */
+};
+
+/* What somebody's own server answers. */
+enum model_answers {
+	ANSWERS_NOW = 1,  /* "/" */
+	ANSWERS_WAIT = 2, /* "/wait", by the backend */
+	ANSWERS_CPU = 4,  /* "/cpu" */
 };
 
 enum model_line { LINE_PLAIN, LINE_DASHED, LINE_BOLD };
@@ -64,6 +73,11 @@ struct model {
 	enum language language;
 	const char *source;
 	const char *argument;
+	/* ... or by somebody's command, with {port} and {backend} in it, whose
+	 * server answers only these paths. */
+	const char *command;
+	unsigned answers; /* of enum model_answers */
+	long warm_up_ms;  /* that its compiler needs under load; 0: none */
 
 	enum model_switches switches;
 	const char *switches_are; /* what is counted as one, by what */
@@ -90,11 +104,25 @@ static inline bool model_is(const struct model *m, unsigned flags)
 	return m->flags & flags;
 }
 
-/* Served by a program of another language. */
+static inline bool model_answers(const struct model *m, unsigned what)
+{
+	return !m->command || (m->answers & what) == what;
+}
+
+/* Served by a program of another language, or of somebody else. */
 static inline bool model_is_program(const struct model *m)
 {
-	return m->source;
+	return m->source || m->command;
 }
+
+/* Why it cannot be served here as things are, or NULL; static. */
+const char *model_missing(const struct model *);
+
+/*
+ * A model for somebody's server: "NAME=CMD". NULL: the text is none, which was
+ * printed. Never freed.
+ */
+struct model *model_of_command(const char *text);
 
 /*
  * The command that serves as the model on `port`. NULL: its program could not

@@ -27,7 +27,7 @@ const struct model models[] = {
 		.unit = "OS thread",
 		.lives = "a kernel stack",
 		.waits_in = "epoll, then the kernel",
-		.flags = MODEL_STRAIGHT_LINE | MODEL_STEP,
+		.flags = MODEL_STRAIGHT_LINE | MODEL_STEP | MODEL_EXTRA,
 		.alone = UNIT_THREAD,
 		.run = model_thread_pool,
 		.no_switches = "n/a: the kernel switches its threads",
@@ -54,7 +54,8 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "io_uring, entered for each request to it",
-		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP,
+		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP |
+			 MODEL_EXTRA,
 		.alone = UNIT_STRUCT,
 		.captured = &model_uring_loop_captured,
 		.run = model_uring_single,
@@ -68,7 +69,8 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "io_uring without DEFER_TASKRUN",
-		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP,
+		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP |
+			 MODEL_EXTRA,
 		.alone = UNIT_STRUCT,
 		.captured = &model_uring_loop_captured,
 		.run = model_uring_plain,
@@ -109,6 +111,22 @@ const struct model models[] = {
 		.line = LINE_BOLD,
 	},
 	{
+		.name = "coroutine-all",
+		.unit = "coroutine",
+		.lives = "its stack",
+		.waits_in = "io_uring",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_STEP |
+			 MODEL_EXTRA | MODEL_ALL_CPUS,
+		.alone = UNIT_COROUTINE,
+		.run = model_coroutine,
+		.switches = SWITCHES_PAGE,
+		.switches_are = "as coroutine's",
+		.no_switches = "n/a: its counters could not be read",
+		.light = "#3fae86",
+		.dark = "#8fe8c8",
+		.line = LINE_DASHED,
+	},
+	{
 		.name = "node",
 		.unit = "continuation",
 		.lives = "a closure",
@@ -143,11 +161,12 @@ const struct model models[] = {
 		.unit = "continuation",
 		.lives = "a closure",
 		.waits_in = "libuv",
-		.flags = MODEL_CPU_VARIANT,
+		.flags = MODEL_CPU_VARIANT | MODEL_EXTRA | MODEL_ALL_CPUS,
 		.alone = UNIT_PROMISE,
 		.language = LANGUAGE_NODE,
 		.source = "service/models/node.js",
 		.argument = "cluster",
+		.no_switches = "n/a: its processes are not asked",
 		.light = "#5f3f9c",
 		.dark = "#cdb8ff",
 		.line = LINE_DASHED,
@@ -169,11 +188,57 @@ const struct model models[] = {
 		.dark = "#ffd04d",
 	},
 	{
+		.name = "go-all",
+		.unit = "goroutine",
+		.lives = "its stack",
+		.waits_in = "netpoller",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_STEP | MODEL_EXTRA |
+			 MODEL_ALL_CPUS,
+		.alone = UNIT_GOROUTINE,
+		.language = LANGUAGE_GO,
+		.source = "service/models/go.go",
+		.switches = SWITCHES_SIGNAL,
+		.switches_are = "as go's",
+		.no_switches = "n/a: Go did not answer",
+		.light = "#a67c00",
+		.dark = "#ffe08a",
+		.line = LINE_DASHED,
+	},
+	{
+		.name = "java",
+		.unit = "virtual thread",
+		.lives = "its stack, on the heap",
+		.waits_in = "epoll",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA,
+		.alone = UNIT_OTHER,
+		.language = LANGUAGE_JAVA,
+		.source = "service/models/java.java",
+		.no_switches = "n/a: Java does not count the times that it "
+			       "mounts a virtual thread",
+		.light = "#b3261e",
+		.dark = "#ff8a80",
+		.warm_up_ms = 3000,
+	},
+	{
+		.name = "tokio",
+		.unit = "task",
+		.lives = "a future on the heap",
+		.waits_in = "epoll",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA,
+		.alone = UNIT_OTHER,
+		.language = LANGUAGE_RUST,
+		.source = "service/models/tokio.rs",
+		.no_switches = "n/a: tokio counts the polls of its tasks only "
+			       "in unstable builds",
+		.light = "#555555",
+		.dark = "#c8c8c8",
+	},
+	{
 		.name = "asyncio",
 		.unit = "task",
 		.lives = "a generator frame",
 		.waits_in = "epoll",
-		.flags = MODEL_EVENT_LOOP | MODEL_STRAIGHT_LINE,
+		.flags = MODEL_EVENT_LOOP | MODEL_STRAIGHT_LINE | MODEL_EXTRA,
 		.alone = UNIT_OTHER,
 		.language = LANGUAGE_PYTHON,
 		.source = "service/models/asyncio.py",
@@ -236,6 +301,99 @@ static char **own_command(const struct model *m, int port, int backend_port,
 	return argv;
 }
 
+const char *model_missing(const struct model *m)
+{
+	static char text[160];
+	const char *missing = language_missing(m->language);
+
+	if (missing || !m->source || language_built(m->language, m->source))
+		return missing;
+	snprintf(text, sizeof(text),
+		 "it is not built yet: `urt serve --build` downloads what it "
+		 "needs, and builds it");
+	return text;
+}
+
+/* ---- somebody's own server ---- */
+
+#define NAME_CHARS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+/* Those that models have not. */
+static const char *const own_colours[][2] = {
+	{ "#008b8b", "#40e0e0" },
+	{ "#8b008b", "#f070f0" },
+	{ "#556b2f", "#b8d080" },
+	{ "#a0522d", "#f0a880" },
+};
+
+struct model *model_of_command(const char *text)
+{
+	static unsigned n;
+	size_t len = strspn(text, NAME_CHARS);
+	struct model *m;
+	char *name;
+
+	if (!len || len > 24 || text[len] != '=' ||
+	    !strstr(text + len, "{port}")) {
+		fail("--server: invalid \"%s\": expected NAME='COMMAND', "
+		     "with {port} in it where the command takes the port",
+		     text);
+		return NULL;
+	}
+	name = strndup(text, len);
+	if (model_find(name)) {
+		fail("--server: %s is a model of urt: choose another name",
+		     name);
+		free(name);
+		return NULL;
+	}
+	m = calloc(1, sizeof(*m));
+	*m = (struct model){
+		.name = name,
+		.unit = "of its own",
+		.lives = "not known",
+		.waits_in = "not known",
+		.alone = UNIT_OTHER,
+		.command = text + len + 1,
+		.no_switches = "n/a: it is not known whether it "
+			       "has any",
+		.light = own_colours[n % ARRAY_LEN(own_colours)][0],
+		.dark = own_colours[n % ARRAY_LEN(own_colours)][1]
+	};
+	n++;
+	return m;
+}
+
+/* The text with {port} and {backend} filled in, run by the shell. */
+static char **filled_in(const char *text, const char *port, const char *backend)
+{
+	char **argv = calloc(4, sizeof(*argv)), *command;
+	size_t size;
+	FILE *f = open_memstream(&command, &size);
+
+	if (!argv || !f)
+		abort();
+	fputs("exec ", f);
+	for (const char *p = text; *p;) {
+		const char *value = !strncmp(p, "{port}", 6)	  ? port
+				    : !strncmp(p, "{backend}", 9) ? backend
+								  : NULL;
+
+		if (value) {
+			fputs(value, f);
+			p = strchr(p, '}') + 1;
+		} else {
+			fputc(*p++, f);
+		}
+	}
+	fclose(f);
+	argv[0] = strdup("/bin/sh");
+	argv[1] = strdup("-c");
+	argv[2] = command;
+	return argv;
+}
+
 char **model_command(const struct model *m, int port, int backend_port,
 		     bool redis)
 {
@@ -247,6 +405,8 @@ char **model_command(const struct model *m, int port, int backend_port,
 		return own_command(m, port, backend_port, redis);
 	snprintf(ports[0], sizeof(ports[0]), "%d", port);
 	snprintf(ports[1], sizeof(ports[1]), "%d", backend_port);
+	if (m->command)
+		return filled_in(m->command, ports[0], ports[1]);
 	args[0] = ports[0];
 	args[1] = ports[1];
 	if (m->argument)

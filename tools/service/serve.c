@@ -39,9 +39,37 @@ static int unknown_model(const char *name)
 static bool take_list(void *to, char *arg)
 {
 	for (unsigned i = 0; i < nr_models; i++)
-		printf("%-14s %-14s %-12s %s\n", models[i].name, models[i].unit,
-		       models[i].waits_in, languages[models[i].language].name);
+		printf("%-14s %-15s %-7s %-6s %s\n", models[i].name,
+		       models[i].unit, languages[models[i].language].name,
+		       model_is(&models[i], MODEL_EXTRA) ? "extra" : "",
+		       models[i].waits_in);
 	exit(0);
+}
+
+/* Those whose language is there; the others are named. */
+static bool take_build(void *to, char *arg)
+{
+	int status = 0;
+
+	for (unsigned i = 0; i < nr_models; i++) {
+		const struct model *m = &models[i];
+		const char *missing = language_missing(m->language);
+		char **argv;
+
+		if (!m->source)
+			continue;
+		if (missing) {
+			printf("%-14s skipped: %s\n", m->name, missing);
+			continue;
+		}
+		argv = model_command(m, 0, 0, false);
+		printf("%-14s %s\n", m->name,
+		       argv ? "built" : "could not be built");
+		if (!argv)
+			status = EXIT_BAD;
+		command_free(argv);
+	}
+	exit(status);
 }
 
 /* What `urt serve` was told. */
@@ -76,7 +104,11 @@ static const struct option_row rows[] = {
 	{ .name = "list",
 	  .kind = OPTION_TAKE,
 	  .take = take_list,
-	  .text = "Print the models: unit of scheduling, what it waits in, language." },
+	  .text = "Print the models: unit of scheduling, language, whether the demo leaves it out by default (extra), what it waits in." },
+	{ .name = "build",
+	  .kind = OPTION_TAKE,
+	  .take = take_build,
+	  .text = "Build the models of other languages now, not when they are first served. Downloads the crates that the model tokio needs." },
 	{ .name = "port",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,

@@ -209,8 +209,9 @@ static long waiting(const struct fleet *f)
 
 	for (unsigned i = 0; i < f->n; i++)
 		if (f->lab->backend[i].pid > 0)
-			n += __atomic_load_n(f->lab->backend[i].waiting,
-					     __ATOMIC_RELAXED);
+			n += __atomic_load_n(
+				&f->lab->backend[i].counts->waiting,
+				__ATOMIC_RELAXED);
 	return n;
 }
 
@@ -240,7 +241,7 @@ static long status_of_all(const struct fleet *f, const char *field)
 	long n = 0;
 
 	for (unsigned i = 0; i < f->n; i++)
-		n += proc_status(f->stage[i].server.pid, field);
+		n += stage_status(f->stage[i].server.pid, field);
 	return n;
 }
 
@@ -283,7 +284,7 @@ static bool load_all(struct fleet *f)
 			.path = path,
 			.connections = share(f, i),
 			.hold = true,
-			.waiting = f->stage[i].backend->waiting
+			.waiting = &f->stage[i].backend->counts->waiting
 		};
 
 		stage_load(&f->stage[i], &o);

@@ -141,8 +141,7 @@ void demo_look_at_host(struct demo_host *h)
 		snprintf(h->clocksource, sizeof(h->clocksource), "unknown");
 	mitigations(h->mitigations, sizeof(h->mitigations));
 	h->language = calloc(nr_languages, sizeof(*h->language));
-	for (unsigned i = 0; i < nr_languages; i++)
-		language_version(i, h->language[i], sizeof(h->language[i]));
+	language_versions(h->language);
 	command_first_line("redis-server --version 2>/dev/null", h->redis,
 			   sizeof(h->redis));
 	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));

@@ -5,7 +5,6 @@
 #include "../../lib/launch.h"
 #include "../../lib/net.h"
 #include "../../lib/proc.h"
-#include "../../service/backend.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -39,7 +38,7 @@ static void choose_cpus(struct demo *d)
 }
 
 static void backend_process(const struct demo *d, pid_t parent, const int *fds,
-			    uint64_t *waiting)
+			    struct backend_counts *counts)
 {
 	cpu_set_t set;
 	long allowed;
@@ -52,7 +51,7 @@ static void backend_process(const struct demo *d, pid_t parent, const int *fds,
 	CPU_SET(d->load_cpu, &set);
 	if (d->load_cpu >= 0)
 		sched_setaffinity(0, sizeof(set), &set);
-	backend_serve(fds, waiting);
+	backend_serve(fds, counts);
 }
 
 static bool backend_start(const struct demo *d, struct demo_backend *b)
@@ -60,15 +59,15 @@ static bool backend_start(const struct demo *d, struct demo_backend *b)
 	int fds[BACKEND_ADDRESSES];
 	pid_t parent = getpid();
 
-	b->waiting = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (b->waiting == MAP_FAILED)
+	b->counts = mmap(NULL, sizeof(*b->counts), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (b->counts == MAP_FAILED)
 		return !fail("out of memory");
 	if (!backend_listen(&b->port, fds))
 		return false;
 	b->pid = fork();
 	if (!b->pid)
-		backend_process(d, parent, fds, b->waiting);
+		backend_process(d, parent, fds, b->counts);
 	for (int i = 0; i < BACKEND_ADDRESSES; i++)
 		close(fds[i]);
 	return b->pid > 0 ||
@@ -123,7 +122,12 @@ bool lab_open(struct lab *lab, struct demo *d)
 	choose_cpus(d);
 	lab->counter = counter_open(d->why_no_bpf, sizeof(d->why_no_bpf));
 	d->counted = lab->counter;
-	return lab_backend(lab, 0) && lab_redis(lab);
+	if (!lab_backend(lab, 0) || !lab_redis(lab))
+		return false;
+	for (unsigned i = 0; i < d->options.nr_servers; i++)
+		if (!demo_check_server(lab, d->options.server[i]))
+			return false;
+	return true;
 }
 
 void lab_close(struct lab *lab)

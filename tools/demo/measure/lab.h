@@ -7,6 +7,7 @@
 #define URT_DEMO_LAB_H
 
 #include "../results.h"
+#include "../../service/backend.h"
 #include "../../lib/tool.h"
 #include <sys/types.h>
 
@@ -16,7 +17,7 @@
 struct demo_backend {
 	pid_t pid; /* 0: not running */
 	int port;
-	uint64_t *waiting; /* requests that wait in it; shared with it */
+	struct backend_counts *counts; /* shared with it */
 };
 
 struct lab {
@@ -50,6 +51,10 @@ bool lab_redis(struct lab *);
 void lab_redis_stop(struct lab *);
 
 void demo_look_at_host(struct demo_host *);
+
+/* Whether somebody's server takes part; model.answers is filled in. False: it
+ * cannot, which was printed. */
+bool demo_check_server(struct lab *, struct model *);
 
 /* One measurement each; the results are appended to or filled in. */
 void demo_measure_row(struct lab *, struct demo_row *);

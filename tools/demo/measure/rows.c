@@ -64,8 +64,8 @@ static void look(const struct stage *s, struct user_page *page,
 		user_stats_add(&m->user, page);
 	m->cpu_ns = stage_cpu_ns(s->server.pid);
 	m->load_cpu_ns = stage_cpu_ns(s->load);
-	m->nvcsw = proc_status(s->server.pid, "voluntary_ctxt_switches:");
-	m->nivcsw = proc_status(s->server.pid, "nonvoluntary_ctxt_switches:");
+	m->nvcsw = stage_status(s->server.pid, "voluntary_ctxt_switches:");
+	m->nivcsw = stage_status(s->server.pid, "nonvoluntary_ctxt_switches:");
 }
 
 static void add_counts(struct counts *to, const struct counts *from)
@@ -151,8 +151,11 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 	static struct moment a, b, asked; /* large */
 	struct user_page *page;
 	bool quick = s->lab->demo->options.mode == DEMO_QUICK, fine;
+	int64_t warm_up = quick ? WARM_UP_QUICK_NS : WARM_UP_NS;
 
-	if (!stage_wait(s, quick ? WARM_UP_QUICK_NS : WARM_UP_NS) || demo_stop)
+	if (s->model->warm_up_ms)
+		warm_up = s->model->warm_up_ms * NS_PER_MS;
+	if (!stage_wait(s, warm_up) || demo_stop)
 		return;
 	page = user_page_of(s->server.pid, NULL);
 	s->shared->recording_ns = now_ns();
@@ -165,8 +168,8 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 	if (fine) {
 		look(s, page, &b);
 		__atomic_store_n(&s->shared->recording, 0, __ATOMIC_RELAXED);
-		row->threads = proc_status(s->server.pid, "Threads:");
-		row->rss = proc_status(s->server.pid, "VmRSS:") * 1024;
+		row->threads = stage_status(s->server.pid, "Threads:");
+		row->rss = stage_status(s->server.pid, "VmRSS:") * 1024;
 		ask(s, &b);
 		if (row->rate)
 			stage_load_end(s);
@@ -184,7 +187,9 @@ void demo_measure_row(struct lab *lab, struct demo_row *row)
 
 	lab->use_redis = lab->demo->options.redis_port && row->path[1];
 	if (stage_begin(&s, lab, &row->outcome, row->model,
-			lab->demo->server_cpu)) {
+			model_is(row->model, MODEL_ALL_CPUS)
+				? -1
+				: lab->demo->server_cpu)) {
 		stage_load(&s, &o);
 		if (stage_connected(&s))
 			measure_under_load(&s, row);

@@ -14,12 +14,10 @@
 #define PER_CPU	   8 /* connections: enough for each to have work */
 #define WARM_UP_NS (150 * NS_PER_MS)
 
-/* CPU seconds of our own processes so far. */
-static double own_s(const struct stage *s)
+/* CPU seconds so far of this process and of all that it has started. */
+static double own_s(void)
 {
-	return (stage_cpu_ns(s->server.pid) + stage_cpu_ns(s->load) +
-		stage_cpu_ns(s->backend->pid) + stage_cpu_ns(getpid())) /
-	       1e9;
+	return stage_cpu_ns(getpid()) / 1e9;
 }
 
 static double rate(struct lab *lab, struct demo_scale *m, int cpu)
@@ -37,12 +35,12 @@ static double rate(struct lab *lab, struct demo_scale *m, int cpu)
 		if (stage_connected(&s) && stage_wait(&s, WARM_UP_NS)) {
 			before = s.shared->completed;
 			begin = now_ns();
-			others = proc_busy_s() - own_s(&s);
+			others = proc_busy_s() - own_s();
 			if (stage_wait(&s,
 				       lab->demo->options.seconds * NS_PER_S))
 				rps = (s.shared->completed - before) * 1e9 /
 				      (now_ns() - begin);
-			others = proc_busy_s() - own_s(&s) - others;
+			others = proc_busy_s() - own_s() - others;
 			m->others = fmax(m->others,
 					 others * 1e9 / (now_ns() - begin));
 		}
@@ -74,9 +72,6 @@ void demo_measure_scale(struct lab *lab, struct demo_scale *m)
 		return;
 	}
 	measure_round(lab, m);
-	/* It may fork, and the CPU time of its children is not known here. */
-	if (model_is(m->model, MODEL_CPU_VARIANT))
-		m->others = NAN;
 	if (demo_stop) /* a round that was cut short does not count */
 		m->outcome.status = m->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
 }

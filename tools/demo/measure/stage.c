@@ -36,14 +36,41 @@ void stage_failed(struct demo_outcome *o, const char *format, ...)
 
 /* ---- looking at processes ---- */
 
+#define FAMILY_MAX 256
+
+/* The process and its children, theirs, and so on; how many. */
+static unsigned family(pid_t pid, pid_t all[FAMILY_MAX])
+{
+	unsigned n = 1;
+
+	all[0] = pid;
+	for (unsigned i = 0; i < n; i++)
+		n += proc_children(all[i], &all[n], FAMILY_MAX - n);
+	return n;
+}
+
 int64_t stage_cpu_ns(pid_t pid)
 {
+	pid_t all[FAMILY_MAX];
+	int64_t sum = 0;
 	struct timespec ts;
 	clockid_t clock;
 
-	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
-		return 0;
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	for (unsigned i = family(pid, all); i--;)
+		if (!clock_getcpuclockid(all[i], &clock) &&
+		    !clock_gettime(clock, &ts))
+			sum += ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	return sum;
+}
+
+long stage_status(pid_t pid, const char *field)
+{
+	pid_t all[FAMILY_MAX];
+	long sum = 0;
+
+	for (unsigned i = family(pid, all); i--;)
+		sum += proc_status(all[i], field);
+	return sum;
 }
 
 long stage_kernel_bytes(void)
@@ -66,7 +93,7 @@ static const char *cannot_run(const struct model *m)
 	struct urt__ring ring;
 
 	if (!model_is(m, MODEL_NEEDS_RING))
-		return language_missing(m->language);
+		return model_missing(m);
 	if (urt__ring_init(&ring, 8, URT__FEATURES_ALL, &stats))
 		return "io_uring cannot be used here: `urt doctor` says why "
 		       "and what to do";
@@ -175,6 +202,9 @@ bool stage_ask(struct stage *s, int sig, int ms, char *answer, size_t size)
 void stage_end(struct stage *s)
 {
 	stage_load_stop(s);
+	/* It leads a group: its children end with it. */
+	if (s->server.pid > 0)
+		kill(-s->server.pid, SIGKILL);
 	kill_and_wait(s->server.pid, SIGKILL);
 	if (s->out >= 0)
 		close(s->out);

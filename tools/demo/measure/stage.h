@@ -48,8 +48,10 @@ bool stage_wait(struct stage *, int64_t ns);
  * stdout. False: no answer in so many ms. */
 bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
 
-/* What a process used of a CPU; 0: gone. */
+/* What a process and its children used of a CPU; 0: gone. */
 int64_t stage_cpu_ns(pid_t);
+/* The sum of a field of /proc/PID/status over it and its children. */
+long stage_status(pid_t, const char *field);
 
 /* What the kernel holds for itself, bytes. */
 long stage_kernel_bytes(void);

@@ -150,6 +150,7 @@ class Backend {
   }
 
   ask(ms) {
+    if (this.closed) return Promise.reject(new Error('closed')); // while it was idle
     this.got = 0;
     if (redis) {
       const value = String(ms);
