@@ -157,12 +157,65 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 	return 0;
 }
 
+/*
+ * Who wakes is the thread that runs on this CPU, but for interrupts: a timer that
+ * expires, or a device, has nothing to do with the thread that it finds there. A
+ * soft interrupt is not told apart otherwise, as a sender's own packets are
+ * delivered in one. (The kernel's own count of interrupts is not readable where
+ * it has no KALLSYMS_ALL.)
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32); /* bits of IN_... */
+} interrupt SEC(".maps");
+
+enum { IN_HRTIMER = 1, IN_TIMER = 2, IN_DEVICE = 4 };
+
+static __always_inline u32 *interrupts(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&interrupt, &zero);
+}
+
+#define INTERRUPT(tracepoint, bit)              \
+	SEC("tp_btf/" #tracepoint "_entry")     \
+	int rec_##tracepoint##_entry(void *ctx) \
+	{                                       \
+		u32 *in = interrupts();         \
+                                                \
+		if (in)                         \
+			*in |= bit;             \
+		return 0;                       \
+	}                                       \
+	SEC("tp_btf/" #tracepoint "_exit")      \
+	int rec_##tracepoint##_exit(void *ctx)  \
+	{                                       \
+		u32 *in = interrupts();         \
+                                                \
+		if (in)                         \
+			*in &= ~bit;            \
+		return 0;                       \
+	}
+
+INTERRUPT(hrtimer_expire, IN_HRTIMER)
+INTERRUPT(timer_expire, IN_TIMER)
+INTERRUPT(irq_handler, IN_DEVICE)
+
 SEC("tp_btf/sched_waking")
 int BPF_PROG(rec_waking, struct task_struct *t)
 {
 	struct task_struct *by = bpf_get_current_task_btf();
+	u32 *in;
 
-	if (traced(t))
+	if (!traced(t))
+		return 0;
+	in = interrupts();
+	if (in && *in)
+		emit(t, by, URT_EV_WAKE, 0, *in & (IN_HRTIMER | IN_TIMER));
+	else
 		emit(t, by, URT_EV_WAKE, pid_of(by), 0);
 	return 0;
 }

@@ -7,7 +7,7 @@ enum urt_event_type {
 	URT_EV_THREAD,	 /* it is traced from now on, or has a new name */
 	URT_EV_OUT,	 /* a: its system call or URT_EV_NO_SYSCALL; b: how */
 	URT_EV_IN,	 /* it runs */
-	URT_EV_WAKE,	 /* a: who wakes it */
+	URT_EV_WAKE,	 /* a: who wakes it; 0: b ? a timer : an interrupt */
 	URT_EV_SUBMIT,	 /* a: the request; b: its user_data */
 	URT_EV_PUNT,	 /* a: the request goes to a worker thread */
 	URT_EV_COMPLETE, /* a: the request */

@@ -68,6 +68,23 @@ static void has_coroutines(long n)
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
 }
 
+/* Timers expire while somebody else computes on that CPU, who did not do it. */
+START_TEST(timers_wake_and_not_the_threads_that_they_interrupt)
+{
+	NEED_BPF();
+	sh("taskset -c 0 sh -c 'while :; do :; done' & busy=$!; "
+	   "taskset -c 0 ./urt record -o irq.pftrace -- tests/probe sleeps 100 "
+	   "2>&1; kill $busy");
+	ck_assert_msg(!sh("./urt report irq.pftrace"), "%s", text);
+	ck_assert_ptr_nonnull(
+		strstr(text, "clock_nanosleep, woken by a timer"));
+	ck_assert_int_ne(sh("./urt report irq.pftrace | grep clock_nanosleep | "
+			    "grep -q 'woken by sh'"),
+			 0);
+	sh("rm irq.pftrace");
+}
+END_TEST
+
 START_TEST(a_timeline_has_each_wait_of_each_coroutine)
 {
 	struct found f;
@@ -289,6 +306,7 @@ Suite *record_suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
 	tcase_add_test(t, a_report_says_who_waited_on_what);
+	tcase_add_test(t, timers_wake_and_not_the_threads_that_they_interrupt);
 	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
 	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
 	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);

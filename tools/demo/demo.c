@@ -10,6 +10,7 @@
 #include "show/show.h"
 #include "../lib/net.h"
 #include "../lib/options.h"
+#include "../lib/output.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -99,9 +100,8 @@ int cmd_demo(int argc, char **argv)
 	    !check_descriptors(&d.options))
 		return EXIT_BAD;
 	out = stdout;
-	if (d.options.out && !(out = fopen(d.options.out, "we")))
-		return fail("cannot write %s: %s", d.options.out,
-			    strerror(errno));
+	if (d.options.out && !(out = output_open(d.options.out)))
+		return EXIT_BAD;
 	/* Before the experiment: after it would be too late. */
 	if (d.options.report && demo_check_report(d.options.report))
 		return EXIT_BAD;

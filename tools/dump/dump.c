@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "dump.h"
 #include "../lib/options.h"
+#include "../lib/output.h"
 #include "../lib/privileges.h"
 #include "../lib/text.h"
 #include <errno.h>
@@ -78,7 +79,7 @@ static int look(struct dump *d)
 	return 0;
 }
 
-static int run(struct dump *d, const char *output)
+static int run(struct dump *d)
 {
 	char why[256];
 	int code = EXIT_BAD;
@@ -94,12 +95,8 @@ static int run(struct dump *d, const char *output)
 			    d->program, d->pid);
 	else if (!d->groups)
 		code = fail("out of memory");
-	else if (output && !(d->out = fopen(output, "we")))
-		code = fail("%s: %s", output, strerror(errno));
 	else
 		code = look(d);
-	if (output && d->out && fclose(d->out) && !code)
-		code = fail("%s: %s", output, strerror(errno));
 	groups_free(d->groups);
 	coros_close(d->coros);
 	return code;
@@ -173,7 +170,7 @@ const struct command command_dump = {
 int cmd_dump(int argc, char **argv)
 {
 	struct dump d = { .limit = LIMIT, .out = stdout };
-	int first = options_parse(&command_dump, argc, argv, &d);
+	int first = options_parse(&command_dump, argc, argv, &d), code;
 
 	if (first < 0)
 		return EXIT_BAD;
@@ -181,5 +178,11 @@ int cmd_dump(int argc, char **argv)
 		return fail("dump: unexpected argument \"%s\"", argv[first]);
 	if (!d.pid)
 		return fail("dump: -p PID is missing: which program?");
-	return run(&d, d.output);
+	if (d.output && !(d.out = output_open(d.output)))
+		return EXIT_BAD;
+	privileges_reduce();
+	code = run(&d);
+	if (d.output && fclose(d.out) && !code)
+		code = fail("cannot write %s: %s", d.output, strerror(errno));
+	return code;
 }

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "metrics.h"
+#include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -232,6 +233,7 @@ int http_serve(const char *address, struct collector *counts)
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		client[i].fd = -1;
 	fprintf(stderr, "urt: metrics at http://%s/metrics\n", address);
+	privileges_reduce();
 	while (serve_once(listener, signals, counts))
 		;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)

@@ -4,7 +4,10 @@
  * giving up what it may do (give_up.c). A command loads and attaches what needs
  * privileges first; then, before it reads what a measured program wrote, it
  * keeps only what reading needs. A parser of other programs' files keeps
- * nothing.
+ * nothing. `urt demo`, `urt bench`, `urt compare` and `urt stat -r` attach anew for
+ * each of their experiments, so they keep what they have until the last; demo and
+ * bench measure only programs that they start themselves. `urt export --textfile`
+ * keeps it, too: it writes into a directory that may be somebody else's.
  */
 #ifndef URT_PRIVILEGES_H
 #define URT_PRIVILEGES_H

@@ -2,6 +2,7 @@
 /* Showing what `urt load` measured: text, JSON, HdrHistogram's format. */
 #define _GNU_SOURCE
 #include "report.h"
+#include "../lib/output.h"
 #include "../lib/tool.h"
 #include <errno.h>
 #include <math.h>
@@ -228,11 +229,12 @@ static void print_hdr(FILE *f, const struct histogram *h)
 
 int load_write_hdr(const char *path, const struct histogram *h)
 {
-	FILE *f = fopen(path, "we");
+	FILE *f = output_open(path);
 
-	if (f)
-		print_hdr(f, h);
-	if (!f || ferror(f) | fclose(f))
+	if (!f)
+		return EXIT_BAD;
+	print_hdr(f, h);
+	if (ferror(f) | fclose(f))
 		return fail("cannot write %s: %s", path, strerror(errno));
 	return 0;
 }

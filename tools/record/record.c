@@ -35,7 +35,7 @@ struct options {
 
 struct recording {
 	struct record_bpf *bpf;
-	struct bpf_link *link[10];
+	struct bpf_link *link[24]; /* one for each program */
 	unsigned links;
 	struct ring_buffer *ring;
 	struct urt_event *event; /* taken out of the ring, not written yet */
@@ -190,6 +190,8 @@ static int attach(struct recording *r)
 
 		if (p == r->bpf->progs.rec_find || bpf_program__fd(p) < 0)
 			continue;
+		if (r->links == ARRAY_LEN(r->link))
+			return -E2BIG;
 		link = bpf_program__attach(p);
 		if (libbpf_get_error(link))
 			return (int)libbpf_get_error(link);

@@ -28,7 +28,7 @@ struct thread {
 	char comm[16];	   /* the name that was written */
 	bool open;	   /* a slice is */
 	uint64_t woken_ns; /* since when it waits for a CPU; 0: it does not */
-	uint32_t woken_by;
+	uint32_t woken_by; /* 0: no thread */
 	char waker[17];
 	uint64_t flow; /* of the waking; 0: its waker is not traced */
 };
@@ -134,7 +134,7 @@ static void leaves(struct timeline *t, struct thread *th,
 	if (!(e->b & URT_EV_VOLUNTARY)) {
 		snprintf(name, sizeof(name), "preempted");
 		th->woken_ns = e->ns; /* it could have gone on */
-		th->woken_by = 0;
+		th->waker[0] = '\0';
 	} else if (e->b & URT_EV_KERNEL) {
 		snprintf(name, sizeof(name), "wait: in the kernel");
 	} else if (e->a == URT_EV_NO_SYSCALL) {
@@ -160,8 +160,12 @@ static void woken(struct timeline *t, struct thread *th,
 	th->woken_ns = e->ns;
 	th->woken_by = e->a;
 	th->flow = 0;
-	text_copy(th->waker, sizeof(th->waker), e->comm, sizeof(e->comm));
-	for (uint32_t i = 0; i < 64 && !by; i++) {
+	if (e->a)
+		text_copy(th->waker, sizeof(th->waker), e->comm,
+			  sizeof(e->comm));
+	else
+		strcpy(th->waker, e->b ? "a timer" : "an interrupt");
+	for (uint32_t i = 0; i < 64 && e->a && !by; i++) {
 		struct thread *x = &t->thread[((uint32_t)e->a + i) % THREADS];
 
 		if (!x->tid)
@@ -193,8 +197,9 @@ static void runs(struct timeline *t, struct thread *th,
 		m.note[m.notes++] =
 			(struct timeline_note){ TIMELINE_LATENCY,
 						e->ns - th->woken_ns, NULL };
-	if (th->woken_ns && th->woken_by) {
-		snprintf(by, sizeof(by), "%s (%u)", th->waker, th->woken_by);
+	if (th->woken_ns && th->waker[0]) {
+		snprintf(by, sizeof(by), th->woken_by ? "%s (%u)" : "%s",
+			 th->waker, th->woken_by);
 		m.note[m.notes++] =
 			(struct timeline_note){ TIMELINE_WOKEN_BY, 0, by };
 	}

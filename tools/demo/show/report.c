@@ -2,6 +2,7 @@
 /* The report: the same result as a page, as Markdown and as JSON. */
 #define _GNU_SOURCE
 #include "show.h"
+#include "../../lib/output.h"
 #include "../../lib/tool.h"
 #include <errno.h>
 #include <string.h>
@@ -15,13 +16,13 @@ static int write_one(const struct demo *d, const char *dir, const char *name,
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "we");
-	if (f) {
-		print(f, d);
-		if (!ferror(f) && !fclose(f))
-			return 0;
-	}
-	return fail("cannot write %s: %s", path, strerror(errno));
+	f = output_open(path);
+	if (!f)
+		return EXIT_BAD;
+	print(f, d);
+	if (ferror(f) | fclose(f))
+		return fail("cannot write %s: %s", path, strerror(errno));
+	return 0;
 }
 
 int demo_check_report(const char *dir)
