@@ -58,7 +58,7 @@ ALL_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-z,noexecstack \
 # For programs with the static library: what profilers look for.
 EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 
-LIB_SRC  := $(filter-out uring_rt/examples/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
+LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 # Programs that the tests run, and all else in its rooms.
@@ -94,13 +94,17 @@ EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # The program in C++ is left out, and its tests are skipped, where nothing
 # compiles it.
-TESTS    := $(B)/tests/urt_test $(B)/tests/probe \
+TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers \
+            $(B)/tests/random \
             $(if $(shell command -v $(CXX)),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 
 LIB_A  := $(B)/liburing_rt.a
 LIB_SO := $(B)/liburing_rt.so
+# The simulator: a library that `urt sim` carries inside itself and preloads.
+SIM_SRC := $(wildcard uring_rt/sim/*.c)
+SIM_SO  := $(B)/liburt_sim.so
 URT    := $(B)/urt
 
 BPFTOOL := $(firstword $(foreach t,bpftool /usr/sbin/bpftool \
@@ -289,6 +293,16 @@ $(LIB_SO): $(PIC_OBJ)
 	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 -o $@ $^ \
 	  -ldl -lpthread
 
+# Never sanitized: a sanitizer has to come first itself.
+$(SIM_SO): $(SIM_SRC) $(wildcard uring_rt/sim/*.h) uring_rt/ring/abi.h
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize=% -D_FILE_OFFSET_BITS=64 -D_FORTIFY_SOURCE%,$(ALL_CFLAGS)) \
+	  -fPIC -shared -Wl,-soname,liburt_sim.so -o $@ $(SIM_SRC) -ldl -lpthread
+
+$(B)/tools/sim/run.o: $(SIM_SO)
+$(B)/tools/sim/run.o: ALL_CFLAGS += -DURT_SIM_LIBRARY='"$(SIM_SO)"'
+
 $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
@@ -384,6 +398,12 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(L
 $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
+
+# Programs for the simulator.
+$(B)/tests/servers $(B)/tests/random: $(B)/tests/%: $(B)/tests/sim/%.o $(LIB_A)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
+	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lpthread -ldl
 
 $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 	$(call say,CXX,$<)

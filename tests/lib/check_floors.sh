@@ -62,7 +62,7 @@ floors uring_rt 'urt
 base
 exec
 ring
-sched
+sched sim
 wait
 sync
 net

@@ -62,10 +62,10 @@ END_TEST
 
 START_TEST(every_command_has_help_a_page_and_completions)
 {
-	static const char *const all[] = { "stat",   "top",    "compare",
-					   "doctor", "bench",  "demo",
-					   "load",   "serve",  "record",
-					   "report", "export", "dump" };
+	static const char *const all[] = {
+		"stat",	 "top",	   "compare", "doctor", "bench", "demo", "load",
+		"serve", "record", "report",  "export", "dump",	 "sim"
+	};
 	int zsh = sh("zsh --version >/dev/null 2>&1");
 
 	ck_assert_int_eq(

@@ -24,6 +24,14 @@ const struct environment environment[] = {
 	  "Where a program that urt starts sends its page of counters." },
 	{ "URT_TRACE_TO", "set by urt",
 	  "Where a program that urt starts sends its trace rings." },
+	{ "URT_SIM", "SEED,NAME=VALUE,...; set by urt sim",
+	  "With the simulator's library preloaded (`urt sim --library FILE`): the\n"
+	  "seed, faults as --faults has them, workers=N, and switches=N and\n"
+	  "faults=N for the first N only." },
+	{ "URT_SIM_TRACE", "PATH; set by urt sim",
+	  "Where the simulator writes each step." },
+	{ "URT_SIM_RESULT", "set by urt sim",
+	  "Where the simulator counts switches and faults." },
 	{ "URT_BPF_LOG", "1",
 	  "urt prints what libbpf says while it loads the BPF programs." },
 	{ "URT_BENCH_FILE", "PATH",

@@ -69,13 +69,14 @@ int cmd_load(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_sim(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 
 extern const struct command command_bench, command_compare, command_demo,
 	command_doctor, command_dump, command_export, command_load,
-	command_record, command_report, command_serve, command_stat,
-	command_top;
+	command_record, command_report, command_serve, command_sim,
+	command_stat, command_top;
 
 #define OPTIONS(rows) .options = rows, .nr_options = ARRAY_LEN(rows)
 

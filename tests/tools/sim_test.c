@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt sim: what it finds, that it repeats, and what it says. The programs are those of
+ * tests/sim and an example.
+ */
+#define _GNU_SOURCE
+#include "../lib/tool_run.h"
+
+/* ---- what it finds ------------------------------------------------------ */
+
+/* The name of the server with that number, or NULL. */
+static const char *server(int i)
+{
+	static char name[64];
+	char *p = text;
+
+	sh("tests/servers");
+	while (i-- && (p = strchr(p, '\n')))
+		p++;
+	if (!p || sscanf(p, "%63s", name) != 1)
+		return NULL;
+	return name;
+}
+
+START_TEST(simulator_finds_each_kind_of_fault_and_none_in_what_is_repaired)
+{
+	const char *name = server(_i);
+
+	ck_assert_ptr_nonnull(name);
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 1..300 -- tests/servers %s 2>&1", name),
+		1);
+	ck_assert_msg(strstr(text, " failed: "), "%s", text);
+	ck_assert_msg(
+		sh("./urt sim --seeds 1..60 -- tests/servers %s repaired 2>&1",
+		   name) == 0,
+		"%s", text);
+}
+END_TEST
+
+START_TEST(simulator_reports_a_hang_with_its_seed_and_coroutines)
+{
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 5 -- tests/servers silence 2>&1"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "seed 5: a hang"));
+	ck_assert_ptr_nonnull(strstr(text, "(silence) [io]"));
+	ck_assert_ptr_nonnull(strstr(text, "urt sim --seeds 5 -- tests/"));
+}
+END_TEST
+
+/* The line that repeats a failure, run again. */
+static int repeat(char *line)
+{
+	char *end = strchr(line, '\n'), command[512];
+
+	ck_assert_ptr_nonnull(end);
+	snprintf(command, sizeof(command), "./%.*s 2>&1", (int)(end - line),
+		 line);
+	return sh("%s", command);
+}
+
+START_TEST(simulator_shrinks_a_failure_to_a_command_that_repeats_it)
+{
+	char *line;
+
+	ck_assert_int_eq(sh("./urt sim --seeds 1..20 --faults net=5 -- "
+			    "tests/servers talk 2>&1"),
+			 1);
+	line = strstr(text, "urt sim --seeds 1 ");
+	ck_assert_ptr_nonnull(line);
+	ck_assert_ptr_nonnull(strstr(line, "--switches 0 --most-faults "));
+	ck_assert_int_eq(repeat(line), 1);
+	ck_assert_ptr_nonnull(strstr(text, "connection reset"));
+}
+END_TEST
+
+/* ---- what the seed decides ---------------------------------------------- */
+
+START_TEST(simulator_repeats_a_run_byte_for_byte)
+{
+	static const char *const programs[] = {
+		"tests/random",
+		"examples/tickets",
+		"tests/servers leak repaired",
+	};
+
+	for (int seed = 1; seed < 5; seed++) {
+		for (int i = 0; i < 2; i++)
+			sh("./urt sim --seeds %d --trace sim.%d --faults "
+			   "net=1%%,enter=1%%,block=1%% -- %s 2>&1",
+			   seed, i, programs[_i]);
+		ck_assert_msg(!sh("cmp sim.0 sim.1 2>&1"), "seed %d: %s", seed,
+			      text);
+		ck_assert_int_eq(sh("test $(wc -l <sim.0) -gt 20"), 0);
+	}
+	sh("./urt sim --seeds 9 --trace sim.1 -- %s 2>&1", programs[_i]);
+	ck_assert_int_eq(sh("cmp -s sim.0 sim.1"), 1);
+	sh("rm sim.0 sim.1");
+}
+END_TEST
+
+START_TEST(simulated_sleep_costs_no_time)
+{
+	ck_assert_int_eq(sh("./urt sim --seeds 1..2 --json -o /dev/stdout -- "
+			    "tests/servers hour"),
+			 0);
+	ck_assert_int_ge(number(NULL, "simulated_ns"), 2 * 3600 * 1000000000LL);
+	ck_assert_int_lt(number(NULL, "wall_ns"),
+			 number(NULL, "simulated_ns") / 100);
+}
+END_TEST
+
+/* ---- the network --------------------------------------------------------- */
+
+START_TEST(simulated_network_breaks_connections_where_it_is_asked_to)
+{
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 1..30 -- tests/servers talk 2>&1"), 0);
+	ck_assert_int_eq(sh("./urt sim --seeds 1..30 --faults net=20%% -- "
+			    "tests/servers talk 2>&1"),
+			 1);
+	ck_assert_ptr_nonnull(strstr(text, "connection reset"));
+}
+END_TEST
+
+START_TEST(simulated_partition_ends_and_what_was_sent_arrives)
+{
+	long long without;
+
+	ck_assert_int_eq(sh("./urt sim --seeds 1..20 --json -o /dev/stdout -- "
+			    "tests/servers talk"),
+			 0);
+	without = number(NULL, "simulated_ns");
+	ck_assert_int_eq(sh("./urt sim --seeds 1..20 --json -o /dev/stdout "
+			    "--faults partition=3 -- tests/servers talk"),
+			 0);
+	ck_assert_int_gt(number(NULL, "simulated_ns"), 2 * without);
+}
+END_TEST
+
+START_TEST(example_sells_each_ticket_once_whatever_breaks)
+{
+	ck_assert_msg(sh("./urt sim --seeds 1..100 --faults "
+			 "net=1%%,partition=0.1%%,enter=1%% -- "
+			 "examples/tickets 2>&1") == 0,
+		      "%s", text);
+}
+END_TEST
+
+/* ---- the runtime itself --------------------------------------------------- */
+
+START_TEST(runtime_loses_nothing_in_a_simulation)
+{
+	const char *s = getenv("URT_SIM_SECONDS");
+
+	ck_assert_msg(sh("./urt sim --seeds %llu..18000000000000000000 --time "
+			 "%s --faults enter=1%%,block=1%% -- "
+			 "tests/random 2>&1",
+			 (unsigned long long)seed() % 1000000000,
+			 s ? s : "3") == 0,
+		      "%s", text);
+}
+END_TEST
+
+/* ---- what it says --------------------------------------------------------- */
+
+START_TEST(simulator_names_what_it_does_not_simulate)
+{
+	sh("./urt sim --seeds 1 -- tests/servers runs_a_command 2>&1");
+	ck_assert_ptr_nonnull(strstr(text, "system is not simulated"));
+}
+END_TEST
+
+START_TEST(simulator_refuses_what_it_cannot_do)
+{
+	refuses("./urt sim --seeds 1..2", "give a command");
+	refuses("./urt sim --seeds 5..4 -- true", "A..B");
+	refuses("./urt sim --faults nett=1%% -- true", "NAME=P%");
+	refuses("./urt sim --trace x -- true", "one seed");
+	refuses_by(127, "./urt sim --seeds 1 -- /no/such", "cannot run");
+	refuses_by(127, "./urt sim -- /no/such", "cannot run");
+}
+END_TEST
+
+START_TEST(simulator_writes_the_library_for_a_debugger)
+{
+	ck_assert_int_eq(sh("./urt sim --library sim.so"), 0);
+	ck_assert_int_eq(sh("URT_SIM=3 LD_PRELOAD=./sim.so tests/servers talk "
+			    "2>&1"),
+			 0);
+	sh("rm sim.so");
+}
+END_TEST
+
+Suite *sim_suite(void)
+{
+	Suite *s = suite_create("sim");
+	TCase *t = tcase_create("sim");
+
+	tcase_set_timeout(t, 300);
+	tcase_add_loop_test(
+		t,
+		simulator_finds_each_kind_of_fault_and_none_in_what_is_repaired,
+		0, 10);
+	tcase_add_test(t,
+		       simulator_reports_a_hang_with_its_seed_and_coroutines);
+	tcase_add_test(
+		t, simulator_shrinks_a_failure_to_a_command_that_repeats_it);
+	tcase_add_loop_test(t, simulator_repeats_a_run_byte_for_byte, 0, 3);
+	tcase_add_test(t, simulated_sleep_costs_no_time);
+	tcase_add_test(
+		t, simulated_network_breaks_connections_where_it_is_asked_to);
+	tcase_add_test(t, simulated_partition_ends_and_what_was_sent_arrives);
+	tcase_add_test(t, example_sells_each_ticket_once_whatever_breaks);
+	tcase_add_test(t, runtime_loses_nothing_in_a_simulation);
+	tcase_add_test(t, simulator_names_what_it_does_not_simulate);
+	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
+	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: MIT
+/*
+ * System calls on descriptors, in front of libc's: those of sockets, which net.c
+ * knows; and those that may wait, which wait in simulated time and are made when they
+ * no longer would. All others are the kernel's own.
+ */
+#undef _FILE_OFFSET_BITS
+#define _GNU_SOURCE
+#include "sim.h"
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define POLLED_MAX 1024
+
+static long result(long ret)
+{
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
+/* ---- whether a descriptor is ready ------------------------------------- */
+
+short sim_poll_now(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	struct timespec none = { 0, 0 };
+
+	sim_call(SYS_ppoll, &p, 1L, &none, NULL, 0L);
+	return p.revents;
+}
+
+bool sim_readable(int fd)
+{
+	return sim_poll_now(fd, POLLIN);
+}
+
+bool sim_writable(int fd)
+{
+	return sim_poll_now(fd, POLLOUT);
+}
+
+bool sim_is_nonblocking(int fd)
+{
+	long flags = sim_call(SYS_fcntl, fd, (long)F_GETFL);
+
+	return flags < 0 || flags & O_NONBLOCK;
+}
+
+static bool is_readable(void *arg)
+{
+	return sim_readable(*(int *)arg);
+}
+
+static bool is_writable(void *arg)
+{
+	return sim_writable(*(int *)arg);
+}
+
+/* Before a call that reads or writes: it waits here. */
+static void before(int fd, bool writes, int flags)
+{
+	if (!sim_on)
+		return;
+	sim_step(300);
+	sim_changed();
+	if (!(flags & MSG_DONTWAIT) && !sim_is_nonblocking(fd))
+		sim_wait(writes ? is_writable : is_readable, &fd, SIM_NEVER,
+			 writes ? "a write" : "a read");
+}
+
+/* ---- reading and writing ----------------------------------------------- */
+
+SIM_API ssize_t read(int fd, void *buf, size_t n)
+{
+	before(fd, false, 0);
+	return result(sim_call(SYS_read, fd, buf, n));
+}
+
+SIM_API ssize_t write(int fd, const void *buf, size_t n)
+{
+	before(fd, true, 0);
+	return result(sim_call(SYS_write, fd, buf, n));
+}
+
+SIM_API ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	before(fd, false, flags);
+	return result(sim_recvmsg(fd, m, flags));
+}
+
+SIM_API ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	before(fd, true, flags);
+	return result(sim_sendmsg(fd, m, flags));
+}
+
+SIM_API ssize_t recvfrom(int fd, void *buf, size_t n, int flags,
+			 struct sockaddr *from, socklen_t *len)
+{
+	struct iovec v = { buf, n };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_name = from,
+			    .msg_namelen = len ? *len : 0 };
+	ssize_t got = recvmsg(fd, &m, flags);
+
+	if (got >= 0 && len)
+		*len = m.msg_namelen;
+	return got;
+}
+
+SIM_API ssize_t sendto(int fd, const void *buf, size_t n, int flags,
+		       const struct sockaddr *to, socklen_t len)
+{
+	struct iovec v = { (void *)buf, n };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_name = (void *)to,
+			    .msg_namelen = to ? len : 0 };
+
+	return sendmsg(fd, &m, flags);
+}
+
+SIM_API ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	return recvfrom(fd, buf, n, flags, NULL, NULL);
+}
+
+SIM_API ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	return sendto(fd, buf, n, flags, NULL, 0);
+}
+
+/* ---- sockets ----------------------------------------------------------- */
+
+SIM_API int socket(int domain, int type, int protocol)
+{
+	return result(sim_on ? sim_socket(domain, type, protocol)
+			     : sim_call(SYS_socket, domain, type, protocol));
+}
+
+SIM_API int bind(int fd, const struct sockaddr *s, socklen_t len)
+{
+	return result(sim_bind(fd, s, len));
+}
+
+SIM_API int connect(int fd, const struct sockaddr *s, socklen_t len)
+{
+	long err;
+
+	if (!sim_on)
+		return result(sim_call(SYS_connect, fd, s, len));
+	sim_step(1000);
+	sim_changed();
+	while ((err = sim_connect(fd, s, len)) == -EAGAIN &&
+	       !sim_is_nonblocking(fd))
+		sim_wait(NULL, NULL, sim_after(100000), "connect");
+	return result(err);
+}
+
+SIM_API int accept4(int fd, struct sockaddr *s, socklen_t *len, int flags)
+{
+	before(fd, false, 0);
+	return result(sim_accept(fd, s, len, flags));
+}
+
+SIM_API int accept(int fd, struct sockaddr *s, socklen_t *len)
+{
+	return accept4(fd, s, len, 0);
+}
+
+SIM_API int getsockname(int fd, struct sockaddr *s, socklen_t *len)
+{
+	return result(sim_name(fd, s, len, false));
+}
+
+SIM_API int getpeername(int fd, struct sockaddr *s, socklen_t *len)
+{
+	return result(sim_name(fd, s, len, true));
+}
+
+/* What concerns TCP and IP has no effect. */
+SIM_API int setsockopt(int fd, int level, int name, const void *value,
+		       socklen_t len)
+{
+	if (sim_is_net(fd) && (level != SOL_SOCKET || name == SO_REUSEPORT))
+		return 0;
+	return result(sim_call(SYS_setsockopt, fd, level, name, value, len));
+}
+
+SIM_API int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	if (sim_is_net(fd) && level != SOL_SOCKET) {
+		memset(value, 0, *len);
+		return 0;
+	}
+	return result(sim_call(SYS_getsockopt, fd, level, name, value, len));
+}
+
+SIM_API int close(int fd)
+{
+	if (sim_is_ring(fd))
+		sim_ring_close(fd);
+	sim_changed();
+	sim_net_close(fd);
+	return result(sim_call(SYS_close, fd));
+}
+
+/* ---- waiting for several ----------------------------------------------- */
+
+struct polled {
+	struct pollfd *p;
+	nfds_t n;
+};
+
+static bool any_ready(void *arg)
+{
+	struct polled *a = arg;
+	struct timespec none = { 0, 0 };
+
+	sim_rings_polled();
+	return sim_call(SYS_ppoll, a->p, a->n, &none, NULL, 0L) > 0;
+}
+
+static int poll_until(struct pollfd *p, nfds_t n, int64_t until_ns)
+{
+	struct polled a = { p, n };
+	struct timespec none = { 0, 0 };
+
+	sim_step(500);
+	if (until_ns > sim_now_ns && !any_ready(&a))
+		sim_wait(any_ready, &a, until_ns, "poll");
+	if (!sim_on) /* the end: only the report goes on */
+		return sim_call(SYS_ppoll, p, n, NULL, NULL, 0L);
+	return sim_call(SYS_ppoll, p, n, &none, NULL, 0L);
+}
+
+SIM_API int ppoll(struct pollfd *p, nfds_t n, const struct timespec *ts,
+		  const sigset_t *mask)
+{
+	if (!sim_on)
+		return result(sim_call(SYS_ppoll, p, n, ts, mask, 8L));
+	return result(poll_until(p, n, sim_until(ts)));
+}
+
+SIM_API int poll(struct pollfd *p, nfds_t n, int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	return ppoll(p, n, ms < 0 ? NULL : &ts, NULL);
+}
+
+SIM_API int epoll_wait(int fd, struct epoll_event *e, int max, int ms)
+{
+	if (sim_on && ms) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		poll(&p, 1, ms);
+		ms = 0;
+	}
+	sim_rings_polled();
+	return result(sim_call(SYS_epoll_pwait, fd, e, (long)max, (long)ms,
+			       NULL, 8L));
+}
+
+/* ---- the same as _FORTIFY_SOURCE has them, with the buffer's size -------- */
+
+#define FORTIFIED(X)                                                           \
+	X(ssize_t, __read_chk, (int fd, void *b, size_t n, size_t size),       \
+	  n <= size, read, (fd, b, n))                                         \
+	X(ssize_t, __recv_chk,                                                 \
+	  (int fd, void *b, size_t n, size_t size, int flags), n <= size,      \
+	  recv, (fd, b, n, flags))                                             \
+	X(ssize_t, __recvfrom_chk,                                             \
+	  (int fd, void *b, size_t n, size_t size, int flags,                  \
+	   struct sockaddr *from, socklen_t *len),                             \
+	  n <= size, recvfrom, (fd, b, n, flags, from, len))                   \
+	X(int, __poll_chk, (struct pollfd * p, nfds_t n, int ms, size_t size), \
+	  n <= size / sizeof(*p), poll, (p, n, ms))                            \
+	X(int, __ppoll_chk,                                                    \
+	  (struct pollfd * p, nfds_t n, const struct timespec *ts,             \
+	   const sigset_t *mask, size_t size),                                 \
+	  n <= size / sizeof(*p), ppoll, (p, n, ts, mask))
+
+#define X(type, name, params, fits, call, args) \
+	SIM_API type name params;               \
+	SIM_API type name params                \
+	{                                       \
+		if (!(fits))                    \
+			abort();                \
+		return call args;               \
+	}
+FORTIFIED(X)
+#undef X
+
+/* ---- what the runtime asks of the kernel ------------------------------- */
+
+SIM_API void *mmap64(void *at, size_t size, int prot, int flags, int fd,
+		     off64_t offset)
+{
+	long ret;
+
+	if (fd >= 0 && sim_is_ring(fd))
+		return sim_ring_map(fd, size, offset);
+	ret = sim_call(SYS_mmap, at, size, (long)prot, (long)flags, (long)fd,
+		       offset);
+	if (ret < 0 && ret > -4096) {
+		errno = -ret;
+		return MAP_FAILED;
+	}
+	return (void *)ret;
+}
+
+/* The state of a thread: what the simulation says. */
+static int open_state(int tid)
+{
+	char text[32];
+	int n = sprintf(text, "%d (x) %c 0", tid, sim_thread_state(tid));
+	int fd = sim_call(SYS_memfd_create, "urt sim state", 1L);
+
+	sim_call(SYS_pwrite64, fd, text, n, 0L);
+	return fd;
+}
+
+SIM_API int open64(const char *path, int flags, ...)
+{
+	int tid, mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, int);
+	va_end(ap);
+	if (sim_on && sscanf(path, "/proc/self/task/%d/stat", &tid) == 1)
+		return open_state(tid);
+	return result(sim_call(SYS_openat, (long)AT_FDCWD, path, (long)flags,
+			       (long)mode));
+}
+
+SIM_API int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	int mode;
+
+	va_start(ap, flags);
+	mode = va_arg(ap, int);
+	va_end(ap);
+	return open64(path, flags, mode);
+}
+
+static long other_call(long nr, const long a[6])
+{
+	switch (nr) {
+	case SYS_io_uring_setup:
+		return sim_ring_setup(a[0], (void *)a[1]);
+	case SYS_io_uring_enter:
+		return sim_ring_enter(a[0], a[1], a[2], a[3], (void *)a[4]);
+	case SYS_io_uring_register:
+		return sim_ring_register(a[0], a[1], (void *)a[2], a[3]);
+	case SYS_futex:
+		return sim_futex((uint32_t *)a[0], a[1], a[2], (void *)a[3],
+				 a[5]);
+	case SYS_tgkill:
+		sim_signal(a[1], a[2]);
+		return 0;
+	case SYS_membarrier:
+		sim_step(2000);
+		break;
+	case SYS_getrandom:
+		return getrandom((void *)a[0], a[1], a[2]);
+	}
+	return sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+SIM_API long syscall(long nr, ...)
+{
+	long a[6];
+	va_list ap;
+
+	va_start(ap, nr);
+	for (unsigned i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return result(
+		sim_on ? other_call(nr, a)
+		       : sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+/* ---- what is not simulated --------------------------------------------- */
+
+/* Numbers, and this machine; there is no other. */
+SIM_API int getaddrinfo(const char *node, const char *service,
+			const struct addrinfo *hints, struct addrinfo **out)
+{
+	static void *cache;
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **) = sim_next(&cache, "getaddrinfo");
+	struct addrinfo h = { 0 };
+	int err;
+
+	if (!sim_on)
+		return real(node, service, hints, out);
+	if (hints)
+		h = *hints;
+	h.ai_flags = (h.ai_flags & ~AI_ADDRCONFIG) | AI_NUMERICHOST;
+	if (node && !strcmp(node, "localhost"))
+		node = h.ai_family == AF_INET6 ? "::1" : "127.0.0.1";
+	sim_step(1000000);
+	err = real(node, service, &h, out);
+	if (err == EAI_NONAME)
+		sim_not_simulated("getaddrinfo", "only numeric addresses and "
+						 "localhost are known");
+	return err;
+}
+
+/* X(name, type, parameters, arguments, what happens) */
+#define REAL(X)                                                   \
+	X(timerfd_create, (int clock, int flags), (clock, flags), \
+	  "it goes by the real clock")                            \
+	X(system, (const char *command), (command),               \
+	  "the command runs on the real kernel")                  \
+	X(waitid, (int type, int id, void *info, int options),    \
+	  (type, id, info, options), "it waits in real time")
+
+#define X(name, params, args, what)                                         \
+	SIM_API int name params;                                            \
+	SIM_API int name params                                             \
+	{                                                                   \
+		static void *cache;                                         \
+		int(*real) params = (int(*) params)sim_next(&cache, #name); \
+                                                                            \
+		if (sim_on)                                                 \
+			sim_not_simulated(#name, what);                     \
+		return real args;                                           \
+	}
+REAL(X)
+#undef X

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests in flight. One that is handed over is carried out after a delay that the
+ * seed chooses; if what it wants is not there by then, it waits until that is so, and
+ * then for another delay. So completions come in any order. Those that wait are looked
+ * at when something has changed, each descriptor once a look.
+ */
+#define _GNU_SOURCE
+#include "sim.h"
+#include "../ring/abi.h"
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAITING	      SIM_NEVER /* due: not before it is ready */
+#define OP_FUTEX_WAIT 51
+#define ASKED	      4096
+
+/* How long requests take, ns; one in each line of this table. */
+static const struct {
+	unsigned odds, ns;
+} delays[] = {
+	{ 40, 1 }, /* at once, if it can */
+	{ 30, 20000 },
+	{ 25, 300000 },
+	{ 5, 20000000 },
+};
+
+struct request {
+	struct request *next, **at; /* in the list of all, in order */
+	struct ring *ring;
+	struct io_uring_sqe sqe;
+	int64_t due_ns;
+	struct sim_sleeper futex;
+	bool is_futex;
+	bool signalled; /* cancelled while it was carried out */
+};
+
+static struct request *first, **last = &first, *unused;
+static unsigned nr_requests;
+static int64_t next_due_ns = SIM_NEVER; /* none is due before */
+static unsigned changes, changes_seen;	/* of what requests wait for */
+
+/* Whether a descriptor is ready, as far as this look has asked. */
+static struct {
+	unsigned look;
+	bool ready;
+} asked[ASKED];
+static unsigned look;
+
+static int64_t some_delay(void)
+{
+	unsigned n = sim_random(SIM_DELAY, 100);
+
+	for (unsigned i = 0;; n -= delays[i++].odds)
+		if (n < delays[i].odds)
+			return sim_random(SIM_DELAY, delays[i].ns);
+}
+
+static void drop(struct request *q)
+{
+	*q->at = q->next;
+	if (q->next)
+		q->next->at = q->at;
+	else
+		last = q->at;
+	q->futex.on = NULL;
+	q->next = unused;
+	unused = q;
+	nr_requests--;
+}
+
+static void end(struct request *q, int res)
+{
+	struct ring *r = q->ring;
+	uint64_t user_data = q->sqe.user_data;
+
+	sim_trace("%s on %d: %d", sim_op_name(q->sqe.opcode), q->sqe.fd, res);
+	drop(q);
+	if (res != -ECANCELED)
+		sim_changed();
+	sim_complete(r, user_data, res);
+}
+
+void sim_changed(void)
+{
+	changes++;
+}
+
+static bool is_ready(struct request *q)
+{
+	unsigned i = ((unsigned)q->sqe.fd * 2 + sim_op_reads(&q->sqe)) % ASKED;
+
+	if (q->is_futex)
+		return !q->futex.on;
+	if ((unsigned)q->sqe.fd >= ASKED / 2 ||
+	    (q->sqe.opcode == IORING_OP_POLL_ADD &&
+	     q->sqe.poll32_events != POLLIN && q->sqe.poll32_events != POLLOUT))
+		return sim_op_ready(&q->sqe);
+	if (asked[i].look != look) {
+		asked[i].look = look;
+		asked[i].ready = sim_op_ready(&q->sqe);
+	}
+	return asked[i].ready;
+}
+
+static void set_due(struct request *q, int64_t ns)
+{
+	q->due_ns = ns;
+	if (ns < next_due_ns)
+		next_due_ns = ns;
+}
+
+/* It is due: true, if it has completed. */
+static bool carry_out(struct request *q)
+{
+	int64_t cut_ns = sim_net_cut_ns(q->sqe.fd);
+	int res;
+
+	if (cut_ns && q->sqe.opcode != IORING_OP_CLOSE) {
+		set_due(q, cut_ns);
+		return false;
+	}
+	res = q->is_futex ? (q->futex.on ? -EAGAIN : 0) : sim_op_try(&q->sqe);
+	if (res == -EAGAIN && (q->is_futex || sim_op_waits(&q->sqe))) {
+		q->due_ns = WAITING;
+		if (!q->signalled)
+			return false;
+		end(q, -EINTR);
+		return true;
+	}
+	end(q, res);
+	return true;
+}
+
+/* anyway: what is waited for may have come by a way that is not seen. */
+bool sim_ring_run(bool anyway)
+{
+	struct request *q = first, *next;
+	bool any = false;
+
+	if (!anyway && changes == changes_seen && sim_now_ns < next_due_ns)
+		return false;
+	changes_seen = changes;
+	next_due_ns = SIM_NEVER;
+	look++;
+	for (; q; q = next) {
+		next = q->next;
+		if (q->due_ns == WAITING && is_ready(q))
+			q->due_ns = sim_now_ns + some_delay();
+		if (q->due_ns <= sim_now_ns && carry_out(q)) {
+			any = true;
+			look++;
+		} else if (q->due_ns < next_due_ns) {
+			next_due_ns = q->due_ns;
+		}
+	}
+	return any;
+}
+
+int64_t sim_ring_next_ns(void)
+{
+	return next_due_ns;
+}
+
+unsigned sim_ring_waiting(void)
+{
+	return nr_requests;
+}
+
+void sim_request_begin(struct ring *r, const struct io_uring_sqe *sqe)
+{
+	struct request *q = unused;
+	int64_t delay_ns = some_delay();
+
+	if (q)
+		unused = q->next;
+	else
+		q = malloc(sizeof(*q));
+	memset(q, 0, sizeof(*q));
+	q->ring = r;
+	memcpy(&q->sqe, sqe, sizeof(*sqe));
+	q->at = last;
+	*last = q;
+	last = &q->next;
+	nr_requests++;
+	set_due(q, sim_now_ns + delay_ns);
+	if (sqe->opcode == OP_FUTEX_WAIT) {
+		q->is_futex = true;
+		if (*(volatile uint32_t *)(uintptr_t)sqe->addr != sqe->off) {
+			end(q, -EAGAIN);
+			return;
+		}
+		sim_sleeper_add(&q->futex, (void *)(uintptr_t)sqe->addr);
+		q->due_ns = WAITING;
+	}
+	if (!delay_ns)
+		carry_out(q);
+}
+
+/* One, or with ANY all of the ring; those that are being carried out are not, but
+ * will not wait any more. */
+int sim_request_cancel(struct ring *r, const struct io_uring_sqe *sqe)
+{
+	bool all = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;
+	struct request *q = first, *next;
+	int n = 0;
+
+	for (; q; q = next) {
+		next = q->next;
+		if (q->ring != r || (!all && q->sqe.user_data != sqe->addr))
+			continue;
+		if (!all && q->due_ns != WAITING && sim_random(SIM_DELAY, 2)) {
+			if (sim_random(SIM_DELAY, 2))
+				return -ENOENT; /* just tried again: not found */
+			q->signalled = true;
+			return -EALREADY;
+		}
+		end(q, -ECANCELED);
+		n++;
+	}
+	return n ? (all ? n : 0) : -ENOENT;
+}
+
+void sim_requests_drop(const struct ring *r)
+{
+	struct request *q = first, *next;
+
+	for (; q; q = next) {
+		next = q->next;
+		if (q->ring == r)
+			drop(q);
+	}
+}

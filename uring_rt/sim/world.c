@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The simulated machine: who runs, and what time it is.
+ *
+ * The program and the runtime are as they are: real threads, with their own stacks
+ * and thread-local variables. But only one of them runs at a time, the one that has
+ * the baton, and it gives that away only inside calls that would enter the kernel.
+ * Each of these is defined here in front of libc's, and is a step: some virtual time
+ * passes, and, as the seed has it, another thread goes on first. A thread that would
+ * wait gives its condition and its deadline instead (sim_wait). When no thread can
+ * run the clock jumps to the next deadline, or to the time at which the simulated
+ * kernel completes a request; if there is neither, nothing will ever happen again,
+ * and that is reported at once.
+ *
+ * So a run depends on the program and the seed alone. Real threads, and not contexts
+ * on one thread: libc, C++ and the runtime keep thread-local state, and nothing of it
+ * has to know of the simulation. Handing over the baton is a futex (2 us on one CPU,
+ * to which the process is bound); switching coroutines costs what it always does.
+ *
+ * Not simulated: instructions. Between two calls of the kernel no other thread runs;
+ * the orders of single loads and stores are what tests/explore is for.
+ */
+#define _GNU_SOURCE
+#include "sim.h"
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define THREADS	 1024
+#define BEGIN_NS INT64_C(1000000000000) /* the clock when a program begins */
+#define SLICE_NS 1000000 /* a thread has run for so long: another one's turn */
+#define TRACE_FD 1000	 /* out of the way of the program's */
+
+struct thread {
+	_Atomic uint32_t go; /* futex: it has the baton */
+	int tid;
+	enum { GONE, RUNS, WAITS } state;
+	bool (*ready)(void *);
+	void *arg;
+	int64_t until_ns;
+	const char *what;
+	int64_t cpu_ns;
+	int signal; /* that it gets when it runs next; 0: none */
+	void *(*fn)(void *);
+	void *fn_arg;
+	pthread_t pthread;
+	bool joined; /* or detached: the entry is free once it is GONE */
+};
+
+static struct thread thread[THREADS];
+static int dying_tid;
+static unsigned nr_threads = 1; /* entries that were ever used */
+static __thread struct thread *self __attribute__((tls_model("initial-exec")));
+bool sim_on;
+static bool is_free; /* the end: threads run without the baton */
+int64_t sim_now_ns = BEGIN_NS;
+static int64_t switched_ns;
+
+static int trace_fd = -1;
+static long (*real_syscall)(long, ...);
+
+/* ---- the system below -------------------------------------------------- */
+
+void *sim_next(void **cache, const char *name)
+{
+	if (!*cache)
+		*cache = dlsym(RTLD_NEXT, name);
+	return *cache;
+}
+
+long sim_call(long nr, ...)
+{
+	long a[6], ret;
+	va_list ap;
+
+	va_start(ap, nr);
+	for (unsigned i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (!real_syscall)
+		real_syscall = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	ret = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return ret < 0 ? -errno : ret;
+}
+
+static void print(int fd, const char *prefix, const char *format, va_list ap)
+{
+	char line[1024];
+	int n = snprintf(line, sizeof(line), "%s", prefix);
+
+	n += vsnprintf(line + n, sizeof(line) - n - 1, format, ap);
+	if (n > (int)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	sim_call(SYS_write, fd, line, n);
+}
+
+void sim_say(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print(STDERR_FILENO, "urt sim: ", format, ap);
+	va_end(ap);
+}
+
+void sim_trace(const char *format, ...)
+{
+	char prefix[64];
+	va_list ap;
+
+	if (trace_fd < 0)
+		return;
+	snprintf(prefix, sizeof(prefix), "%12lld.%03lld us  thread %-3d ",
+		 (long long)(sim_now_ns - BEGIN_NS) / 1000,
+		 (long long)(sim_now_ns - BEGIN_NS) % 1000,
+		 self ? (int)(self - thread) : -1);
+	va_start(ap, format);
+	print(trace_fd, prefix, format, ap);
+	va_end(ap);
+}
+
+void sim_not_simulated(const char *name, const char *what)
+{
+	static const char *said[64];
+	unsigned i;
+
+	for (i = 0; i < 64 && said[i]; i++)
+		if (!strcmp(said[i], name))
+			return;
+	if (i < 64)
+		said[i] = name;
+	sim_say("%s is not simulated: %s", name, what);
+}
+
+/* ---- the baton --------------------------------------------------------- */
+
+static void give(struct thread *t)
+{
+	atomic_store(&t->go, 1);
+	sim_call(SYS_futex, &t->go, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void take(struct thread *t)
+{
+	while (!atomic_exchange(&t->go, 0))
+		sim_call(SYS_futex, &t->go, FUTEX_WAIT_PRIVATE, 0, NULL, NULL,
+			 0);
+}
+
+/* Of a thread that gave the baton away for good: only then is what it holds in libc
+ * free again. */
+static void await_end(void)
+{
+	int tid = dying_tid;
+
+	dying_tid = 0;
+	while (tid && sim_call(SYS_tgkill, getpid(), tid, 0) != -ESRCH)
+		sim_call(SYS_sched_yield);
+}
+
+/* The world stands still: nothing but what reports it runs any more. */
+static void stand_still(void)
+{
+	for (;;)
+		sim_call(SYS_futex, &self->go, FUTEX_WAIT_PRIVATE, self->go,
+			 NULL, NULL, 0);
+}
+
+/*
+ * Nothing can happen any more. The runtime reports its coroutines by what it has for
+ * that, SIGQUIT; its monitor, which does so, waits in poll, and goes on without the
+ * baton.
+ */
+static void stuck(void)
+{
+	struct sigaction act;
+
+	sim_say("seed %s: a hang after %lld ms of simulated time: all threads "
+		"wait, and %u requests, for what will never come",
+		sim_seed_text, (long long)(sim_now_ns - BEGIN_NS) / 1000000,
+		sim_ring_waiting());
+	sim_trace("hang");
+	is_free = true;
+	sim_on = false;
+	sigaction(SIGQUIT, NULL, &act);
+	if (!(act.sa_flags & SA_SIGINFO) && act.sa_handler == SIG_DFL)
+		for (unsigned i = 0; i < nr_threads; i++)
+			if (thread[i].state == WAITS)
+				sim_say("thread %u waits: %s", i,
+					thread[i].what);
+	for (unsigned i = 0; i < nr_threads; i++)
+		if (&thread[i] != self && thread[i].state == WAITS &&
+		    !strcmp(thread[i].what, "poll"))
+			give(&thread[i]);
+	sim_call(SYS_kill, getpid(), SIGQUIT);
+}
+
+static bool can_run(struct thread *t)
+{
+	return t->state == RUNS ||
+	       (t->state == WAITS &&
+		(t->until_ns <= sim_now_ns || (t->ready && t->ready(t->arg))));
+}
+
+/* Of those that can run; but_not: if there is another. */
+static struct thread *pick(struct thread *but_not)
+{
+	struct thread *can[THREADS];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < nr_threads; i++)
+		if (&thread[i] != but_not && can_run(&thread[i]))
+			can[n++] = &thread[i];
+	if (n)
+		return can[n > 1 ? sim_random(SIM_SWITCH, n) : 0];
+	return but_not && can_run(but_not) ? but_not : NULL;
+}
+
+/* Who runs next. The clock goes on as far as it must. */
+static struct thread *next_thread(struct thread *but_not)
+{
+	for (;;) {
+		struct thread *t;
+		int64_t next_ns;
+
+		sim_ring_run(false);
+		t = pick(but_not);
+		if (t)
+			return t;
+		if (sim_ring_run(true))
+			continue;
+		next_ns = sim_ring_next_ns();
+		for (unsigned i = 0; i < nr_threads; i++)
+			if (thread[i].state == WAITS &&
+			    thread[i].until_ns < next_ns)
+				next_ns = thread[i].until_ns;
+		if (next_ns == SIM_NEVER) {
+			stuck();
+			return NULL;
+		}
+		if (next_ns > sim_now_ns)
+			sim_now_ns = next_ns;
+	}
+}
+
+/* The baton goes to t; returns when it has come back. */
+static void switch_to(struct thread *t)
+{
+	struct thread *me = self;
+
+	switched_ns = sim_now_ns;
+	sim_tell_time(sim_now_ns - BEGIN_NS);
+	if (t == me)
+		return;
+	if (t) {
+		sim_trace("thread %d goes on", (int)(t - thread));
+		give(t);
+		take(me);
+		await_end();
+	}
+	if (is_free && strcmp(me->what, "poll"))
+		stand_still();
+}
+
+static void get_signal(void)
+{
+	int sig = self->signal;
+
+	self->signal = 0;
+	if (sig)
+		sim_call(SYS_tgkill, getpid(), self->tid, sig);
+}
+
+void sim_yield(void)
+{
+	struct thread *t;
+
+	if (!sim_on || !self)
+		return;
+	t = next_thread(self);
+	self->what = "";
+	switch_to(t);
+	get_signal();
+}
+
+void sim_step(int64_t ns)
+{
+	int saved = errno;
+
+	if (!sim_on || !self)
+		return;
+	sim_now_ns += ns;
+	self->cpu_ns += ns;
+	if (sim_now_ns - switched_ns > SLICE_NS) {
+		sim_yield();
+	} else if (sim_switches()) {
+		sim_yield();
+	}
+	errno = saved;
+}
+
+bool sim_wait(bool (*ready)(void *), void *arg, int64_t until_ns,
+	      const char *what)
+{
+	struct thread *me = self;
+	bool came;
+
+	me->ready = ready;
+	me->arg = arg;
+	me->until_ns = until_ns;
+	me->what = what;
+	me->state = WAITS;
+	switch_to(next_thread(NULL));
+	me->state = RUNS;
+	came = ready && ready(arg);
+	get_signal();
+	return came;
+}
+
+int64_t sim_after(int64_t ns)
+{
+	if (ns < 0)
+		ns = 0;
+	return ns > SIM_NEVER - sim_now_ns ? SIM_NEVER : sim_now_ns + ns;
+}
+
+int64_t sim_until(const struct timespec *ts)
+{
+	if (!ts || ts->tv_sec > SIM_NEVER / 1000000000 - 1)
+		return SIM_NEVER;
+	return sim_after(ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec);
+}
+
+/* ---- threads ----------------------------------------------------------- */
+
+static struct thread *by_tid(int tid)
+{
+	for (unsigned i = 0; i < nr_threads; i++)
+		if (thread[i].tid == tid && thread[i].state != GONE)
+			return &thread[i];
+	return NULL;
+}
+
+char sim_thread_state(int tid)
+{
+	struct thread *t = by_tid(tid);
+
+	return t && t->state == RUNS ? 'R' : 'S';
+}
+
+int64_t sim_thread_cpu_ns(int tid)
+{
+	struct thread *t = tid ? by_tid(tid) : self;
+
+	return t ? t->cpu_ns : 0;
+}
+
+void sim_signal(int tid, int sig)
+{
+	struct thread *t = by_tid(tid);
+
+	sim_trace("signal %d for thread %d", sig, t ? (int)(t - thread) : -1);
+	if (t == self)
+		sim_call(SYS_tgkill, getpid(), tid, sig);
+	else if (t)
+		t->signal = sig;
+}
+
+/* Its last steps in libc are its own; by then it has no baton. */
+static void thread_gone(void *arg)
+{
+	struct thread *t = arg, *next;
+
+	t->state = GONE;
+	sim_trace("thread ends");
+	next = next_thread(NULL);
+	self = NULL;
+	dying_tid = t->tid;
+	if (next)
+		give(next);
+}
+
+static void *thread_main(void *arg)
+{
+	struct thread *t = arg;
+	void *ret;
+
+	self = t;
+	t->tid = gettid();
+	take(t);
+	await_end();
+	pthread_cleanup_push(thread_gone, t);
+	ret = t->fn(t->fn_arg);
+	pthread_cleanup_pop(1);
+	return ret;
+}
+
+static struct thread *vacant(void)
+{
+	for (unsigned i = 0; i < nr_threads; i++)
+		if (thread[i].state == GONE && thread[i].joined)
+			return &thread[i];
+	return nr_threads < THREADS ? &thread[nr_threads++] : NULL;
+}
+
+int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
+		   void *(*fn)(void *), void *arg)
+{
+	static void *cache;
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+		    void *) = sim_next(&cache, "pthread_create");
+	struct thread *t = vacant();
+	int detach = PTHREAD_CREATE_JOINABLE, err;
+
+	sim_step(20000);
+	if (!t || sim_fault(SIM_THREAD))
+		return EAGAIN;
+	if (attr)
+		pthread_attr_getdetachstate(attr, &detach);
+	*t = (struct thread){ .fn = fn,
+			      .fn_arg = arg,
+			      .what = "",
+			      .joined = detach == PTHREAD_CREATE_DETACHED };
+	err = real(&t->pthread, attr, thread_main, t);
+	if (err) {
+		t->joined = true;
+		return err;
+	}
+	*out = t->pthread;
+	/* Its tid is known to others when it has come so far. */
+	while (!*(volatile int *)&t->tid)
+		sim_call(SYS_sched_yield);
+	t->state = RUNS;
+	sim_trace("thread %d begins", (int)(t - thread));
+	return 0;
+}
+
+static bool is_gone(void *arg)
+{
+	return ((struct thread *)arg)->state == GONE;
+}
+
+int sim_thread_join(pthread_t p, void **ret)
+{
+	static void *cache;
+	int (*real)(pthread_t, void **) = sim_next(&cache, "pthread_join");
+
+	for (unsigned i = 0; sim_on && i < nr_threads; i++) {
+		struct thread *t = &thread[i];
+
+		if (t->joined || !pthread_equal(t->pthread, p))
+			continue;
+		sim_wait(is_gone, t, SIM_NEVER, "pthread_join");
+		t->joined = true;
+	}
+	return real(p, ret);
+}
+
+/* ---- the beginning ----------------------------------------------------- */
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *s = getenv("URT_SIM"), *path = getenv("URT_SIM_TRACE");
+	cpu_set_t one;
+	int fd;
+
+	if (!s)
+		return;
+	sim_read_options(s);
+	if (path) {
+		fd = sim_call(SYS_openat, AT_FDCWD, path,
+			      O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+		trace_fd = sim_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, TRACE_FD);
+		sim_call(SYS_close, fd);
+	}
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	self = &thread[0];
+	self->tid = gettid();
+	self->pthread = pthread_self();
+	self->state = RUNS;
+	self->what = "";
+	sim_on = true;
+}
