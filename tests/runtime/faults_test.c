@@ -9,7 +9,7 @@
  * not by a hang, a crash, or with anything left behind: descriptors, threads,
  * mappings, and under AddressSanitizer memory.
  *
- * URT_FAULT="OPERATION EINTR x 1" is for one kind, URT_FAULT_STEP=8 for every eighth
+ * URT_FAULT="OPERATION EINTR x 1" is for one kind, URT_FAULT_STEP=1 for every
  * call; URT_VERBOSE says how many calls there were.
  */
 #define _GNU_SOURCE
@@ -344,7 +344,7 @@ START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
 {
 	const struct program *p = &programs[_i];
 	const char *only = getenv("URT_FAULT"), *s = getenv("URT_FAULT_STEP");
-	long step = s ? atol(s) : SANITIZED ? 16 : 1;
+	long step = s ? atol(s) : SANITIZED ? 48 : 4;
 	uint64_t state = seed();
 
 	setenv("URT_FEATURES", p->features, 1);
