@@ -360,7 +360,7 @@ $(G)/syscall_names_32.h: | $(G)/.deps
 	  sort >$@
 
 build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC) \
-                   $(G)/urt.skel.h $(G)/syscall_names.h $(G)/syscall_names_32.h
+                   $(G)/count.skel.h $(G)/syscall_names.h $(G)/syscall_names_32.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
@@ -377,7 +377,7 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(B)/tools/measure/counter.o: $(G)/urt.skel.h
+$(B)/tools/measure/counter.o: $(G)/count.skel.h
 $(B)/tools/record/record.o: $(G)/record.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \

@@ -2,7 +2,7 @@
 /*
  * Recording in the kernel: each switch, wake-up and io_uring request of the
  * traced threads goes into one ring buffer. Who is traced, and how it is
- * known, is as in urt.bpf.c. A full buffer drops events, which are counted:
+ * known, is as in count.bpf.c. A full buffer drops events, which are counted:
  * the traced program never waits for the recorder.
  */
 #ifdef URT_NO_BTF
@@ -13,8 +13,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
-#include "record_bpf.h"
-#include "urt_ns.h"
+#include "record.h"
+#include "ns.bpf.h"
 
 /*
  * Bytes waiting in the buffer from which on the tool is woken; else it looks

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The few kernel types that urt.bpf.c needs, for building where there is no
+ * The few kernel types that count.bpf.c needs, for building where there is no
  * BTF to generate vmlinux.h from. Field offsets do not matter: every access is
  * relocated by libbpf to those of the running kernel.
  */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-#include "urt_bpf.h"
+#include "count.h"
 
 /*
  * Finds it, for rows by the attribute `key`; NULL: by "http.route" or, if that

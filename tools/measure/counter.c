@@ -4,7 +4,7 @@
 #include "counter.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
-#include "urt.skel.h"
+#include "count.skel.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ struct mapped {
 };
 
 struct counter {
-	struct urt_bpf *bpf;
+	struct count_bpf *bpf;
 	struct bpf_link *link[12];
 	unsigned nr_links;
 	struct bpf_link *open_link; /* sums up what has not ended; or NULL */
@@ -52,7 +52,7 @@ static bool has_tracepoint(const char *name)
 }
 
 /* Tracepoints that a kernel may lack: io_uring not built in, or renamed. */
-static void choose_programs(struct urt_bpf *bpf)
+static void choose_programs(struct count_bpf *bpf)
 {
 	struct {
 		struct bpf_program *program;
@@ -110,7 +110,7 @@ static void explain(int err, char *why, size_t size)
  * From where to where the code is that a page fault passes through. Without
  * the right to see addresses: nothing, and such waits count as "other".
  */
-static void find_fault_code(struct urt_bpf *bpf)
+static void find_fault_code(struct count_bpf *bpf)
 {
 	static const char name[] =
 #if defined(__x86_64__)
@@ -144,7 +144,7 @@ static void find_fault_code(struct urt_bpf *bpf)
 
 static void configure(struct counter *c, const struct counter_options *o)
 {
-	struct urt_bpf *bpf = c->bpf;
+	struct count_bpf *bpf = c->bpf;
 
 	choose_programs(bpf);
 	if (o->no_syscalls)
@@ -188,7 +188,7 @@ static int map_entries(struct mapped *m, struct bpf_map *map, size_t size,
 
 static int load(struct counter *c)
 {
-	int err = urt_bpf__load(c->bpf);
+	int err = count_bpf__load(c->bpf);
 
 	if (!err)
 		err = map_entries(&c->counts, c->bpf->maps.counts,
@@ -230,7 +230,7 @@ struct counter *counter_open_with(const struct counter_options *options,
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 #endif
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 */
-	c->bpf = urt_bpf__open();
+	c->bpf = count_bpf__open();
 	if (!c->bpf) {
 		explain(errno, why, why_size);
 		free(c);
@@ -274,7 +274,7 @@ void counter_close(struct counter *c)
 	unmap(&c->counts);
 	unmap(&c->calls);
 	unmap(&c->threads);
-	urt_bpf__destroy(c->bpf);
+	count_bpf__destroy(c->bpf);
 	counter_measure_cost(c, false);
 	free(c);
 }

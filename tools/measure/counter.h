@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include "urt_bpf.h"
+#include "count.h"
 
 struct counter;
 

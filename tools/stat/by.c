@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt stat --by: the rows, put together from the counts that the BPF programs
- * keep by row (bpf/urt_by.h), and their printing. Each event is in one row, so
+ * keep by row (bpf/by.bpf.h), and their printing. Each event is in one row, so
  * the rows add up to the totals.
  *
  * Calls and switches that serve many requests at once are in the row "shared".

@@ -165,4 +165,9 @@ static inline void urt__count_time(struct urt__stats_slot *s, enum urt__time t,
 	__atomic_store_n(cell, *cell + 1, __ATOMIC_RELAXED);
 }
 
+static_assert(sizeof(struct urt__word) == 16, "read by BPF programs");
+static_assert(offsetof(struct urt__stats_page, name) == 32, "read by urt");
+static_assert(sizeof(struct urt__stats_slot) % URT__CACHELINE == 0,
+	      "workers share no line");
+
 #endif

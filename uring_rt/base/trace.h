@@ -101,6 +101,9 @@ struct urt__trace_page {
 	struct urt__trace_ring ring[];
 };
 
+static_assert(sizeof(struct urt__trace_event) == 40, "read by urt");
+static_assert(sizeof(struct urt__trace_ring) == URT__CACHELINE, "read by urt");
+
 /* Bytes of a page; and making one of that many zeroed bytes. */
 size_t urt__trace_size(unsigned rings, uint32_t events);
 void urt__trace_init(struct urt__trace_page *, unsigned rings, uint32_t events);

@@ -4,8 +4,8 @@
  * Included by both sides, so plain types only; __u64 and friends come from
  * vmlinux.h there and linux/types.h here.
  */
-#ifndef URT_BPF_H
-#define URT_BPF_H
+#ifndef URT_COUNT_H
+#define URT_COUNT_H
 
 /* Thread classes. Kernel threads that io_uring makes for a process share its
  * thread group; they are its cost too, and shown apart. */
@@ -94,7 +94,7 @@ struct urt_by_last {
 	__u32 key, row;
 };
 
-/* ---- how long system calls take (urt_latency.h) ---- */
+/* ---- how long system calls take (latency.bpf.h) ---- */
 
 /* One CPU's, of one system call, those that have returned. */
 struct urt_latency {
@@ -110,7 +110,7 @@ struct urt_errno {
 
 #define URT_ERRNOS 4096
 
-/* ---- the same by rows (urt_by.h) ---- */
+/* ---- the same by rows (by.bpf.h) ---- */
 
 enum urt_by {
 	URT_BY_NOTHING,
@@ -184,5 +184,23 @@ struct urt_thread {
 	__u64 on_cpu_ns;	    /* since it was seen */
 	__u64 in_ns;		    /* runs since; 0: it does not */
 };
+
+/* Both sides must see the same layout. */
+_Static_assert(sizeof(struct urt_counts) ==
+		       8 * (9 + URT_CAUSES + 4 * URT_URING_OPS +
+			    2 * URT_TIME_LOGS),
+	       "shared with BPF");
+_Static_assert(sizeof(struct urt_open_times) == 8 * (2 + 2 * URT_TIME_LOGS),
+	       "shared with BPF");
+_Static_assert(sizeof(struct urt_calls) ==
+		       8 * (2 * URT_SYSCALL_SLOTS + URT_SYSCALLS_32),
+	       "shared with BPF");
+_Static_assert(sizeof(struct urt_latency) == 8 * (4 + URT_TIME_LOGS),
+	       "shared with BPF");
+_Static_assert(sizeof(struct urt_errno) == 4, "shared with BPF");
+_Static_assert(sizeof(struct urt_by_key) == URT_BY_TEXT + 8, "shared with BPF");
+_Static_assert(sizeof(struct urt_by_count) == 8, "shared with BPF");
+_Static_assert(sizeof(struct urt_by_where) == 32, "shared with BPF");
+_Static_assert(sizeof(struct urt_thread) == 88, "shared with BPF");
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of urt.bpf.c, included once there: the same events once more, by rows of
+ * Part of count.bpf.c, included once there: the same events once more, by rows of
  * a table: by thread, program name, cgroup, or context.
  *
  * A context is OpenTelemetry's (OTEP 4947): the thread's pointer is read where
@@ -12,8 +12,8 @@
  * Each event adds to one row in the same program that adds it to the total, so
  * the rows' sums are the totals.
  */
-#ifndef URT_BY_H
-#define URT_BY_H
+#ifndef URT_BY_BPF_H
+#define URT_BY_BPF_H
 
 #define BY_ENTRIES 12  /* attributes of a record that are looked at */
 #define BY_ENTER   426 /* io_uring_enter, on every machine */

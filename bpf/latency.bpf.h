@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of urt.bpf.c, included once there: how long system calls take, and how
+ * Part of count.bpf.c, included once there: how long system calls take, and how
  * they fail. The beginning of a call is kept with its thread. Calls of the
  * 32-bit table count as URT_SYSCALL_OTHER.
  */
-#ifndef URT_LATENCY_H
-#define URT_LATENCY_H
+#ifndef URT_LATENCY_BPF_H
+#define URT_LATENCY_BPF_H
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -4,8 +4,8 @@
  * its own, where the numbers in task_struct mean nothing: what it says, and what
  * it is told, are the numbers there. Included once by each program.
  */
-#ifndef URT_NS_H
-#define URT_NS_H
+#ifndef URT_NS_BPF_H
+#define URT_NS_BPF_H
 
 /* The tool's PID namespace, by inode; 0: the first one. Set before loading. */
 const volatile unsigned int ns_inum = 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of urt.bpf.c, included once there: the maps and settings, and how it is
+ * Part of count.bpf.c, included once there: the maps and settings, and how it is
  * known who is traced.
  */
-#ifndef URT_TRACK_H
-#define URT_TRACK_H
+#ifndef URT_TRACK_BPF_H
+#define URT_TRACK_BPF_H
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

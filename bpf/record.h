@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* What the BPF programs that record and the tool share: one event. */
-#ifndef URT_RECORD_BPF_H
-#define URT_RECORD_BPF_H
+#ifndef URT_RECORD_H
+#define URT_RECORD_H
 
 enum urt_event_type {
 	URT_EV_THREAD,	 /* it is traced from now on, or has a new name */
@@ -30,5 +30,7 @@ struct urt_event {
 	__u64 a, b;
 	char comm[16]; /* its name; with URT_EV_WAKE, the waker's */
 };
+
+_Static_assert(sizeof(struct urt_event) == 56, "shared with BPF");
 
 #endif

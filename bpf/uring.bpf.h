@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* Part of urt.bpf.c, included once there: counting io_uring's requests. */
-#ifndef URT_URING_H
-#define URT_URING_H
+/* Part of count.bpf.c, included once there: counting io_uring's requests. */
+#ifndef URT_URING_BPF_H
+#define URT_URING_BPF_H
 
 /* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
 struct io_cqe___urt {

@@ -60,7 +60,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
-#include "urt_bpf.h"
+#include "count.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -70,9 +70,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define STACK_DEPTH  64
 #define CGROUP_DEPTH 32
 
-#include "urt_ns.h"
-#include "urt_track.h"
-#include "urt_by.h"
+#include "ns.bpf.h"
+#include "track.bpf.h"
+#include "by.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT	 0x0002
@@ -134,7 +134,7 @@ static __always_inline int log_of(u64 ns)
 	return n < URT_TIME_LOGS ? n : URT_TIME_LOGS - 1;
 }
 
-#include "urt_latency.h"
+#include "latency.bpf.h"
 
 static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
 				u64 now)
@@ -529,4 +529,4 @@ int sum_open(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-#include "urt_uring.h"
+#include "uring.bpf.h"
