@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The JSON documents of urt against their schemas (tools/schemas), by
+ * python3-jsonschema: a validator that others use, too.
+ */
+#include "../lib/tool_run.h"
+
+#define SCHEMAS "../../tools/schemas/"
+
+#define NEED_VALIDATOR()                                             \
+	do {                                                         \
+		if (sh("python3 -c 'import jsonschema' 2>&1"))       \
+			SKIP("python3-jsonschema is not installed"); \
+	} while (0)
+
+/* The document in schema.json; 0: it is valid. Else text says why. */
+static int validate(const char *schema)
+{
+	return sh("python3 -W ignore -m jsonschema -i schema.json " SCHEMAS
+		  "%s.json 2>&1",
+		  schema);
+}
+
+static void is_valid(const char *schema, const char *command)
+{
+	ck_assert_msg(!sh("%s 2>&1", command), "%s: %.1000s", command, text);
+	ck_assert_msg(!validate(schema), "%s: %.1000s", command, text);
+}
+
+START_TEST(stat_document_follows_its_schema_on_every_rung)
+{
+	static const char *const options[] = {
+		"",
+		"--no-bpf",
+		"--no-bpf --no-perf --ops 3",
+		"--times --per-thread --cost off --no-syscalls",
+		"--latency --errors --by thread",
+	};
+
+	NEED_VALIDATOR();
+	for (unsigned i = 0; i < ARRAY_LEN(options); i++) {
+		char command[256];
+
+		if (!strstr(options[i], "--no-bpf") && !have_bpf())
+			continue;
+		snprintf(command, sizeof(command),
+			 "./urt stat --json -o schema.json %s -- "
+			 "examples/sieve >/dev/null",
+			 options[i]);
+		is_valid("urt.stat.v1", command);
+	}
+}
+END_TEST
+
+START_TEST(report_document_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	NEED_BPF();
+	is_valid("urt.report.v1",
+		 "./urt record -o schema.pftrace -- examples/sieve >/dev/null "
+		 "&& ./urt report --json schema.pftrace >schema.json");
+	sh("rm schema.pftrace");
+}
+END_TEST
+
+START_TEST(bench_document_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	is_valid("urt.bench.v1",
+		 "./urt bench -r 1 -w 1 --json yield >schema.json");
+}
+END_TEST
+
+START_TEST(demo_document_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	is_valid("urt.demo.v1", "./urt demo --quick --only 1,2,3 -m "
+				"thread,coroutine --json -o schema.json");
+}
+END_TEST
+
+/* Else the tests above could not fail. */
+START_TEST(schema_refuses_a_document_that_breaks_it)
+{
+	static const char *const breaks[] = {
+		"s/\"source\":\"[a-z]*\",//", "s/\"source\":\"/&x/",
+		"s/\"exit_code\":0/\"exit_code\":\"0\"/",
+		"s/urt.stat.v1/urt.stat.v0/"
+	};
+
+	NEED_VALIDATOR();
+	for (unsigned i = 0; i < ARRAY_LEN(breaks); i++) {
+		is_valid("urt.stat.v1",
+			 "./urt stat --json -o schema.json -- true");
+		ck_assert_int_eq(sh("sed -i '%s' schema.json", breaks[i]), 0);
+		ck_assert_msg(validate("urt.stat.v1"), "%s: still valid",
+			      breaks[i]);
+	}
+	sh("rm schema.json");
+}
+END_TEST
+
+Suite *schema_suite(void)
+{
+	Suite *s = suite_create("schema");
+	TCase *t = tcase_create("documents");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, stat_document_follows_its_schema_on_every_rung);
+	tcase_add_test(t, report_document_follows_its_schema);
+	tcase_add_test(t, bench_document_follows_its_schema);
+	tcase_add_test(t, demo_document_follows_its_schema);
+	tcase_add_test(t, schema_refuses_a_document_that_breaks_it);
+	suite_add_tcase(s, t);
+	return s;
+}
