@@ -291,7 +291,8 @@ END_TEST
 START_TEST(by_says_what_it_cannot)
 {
 	NEED_BPF();
-	refuses("./urt stat --by route -- true", "is none of thread, comm");
+	refuses("./urt stat --by route -- true",
+		"expected one of thread, comm");
 	refuses("./urt stat --by comm -r 2 -- true", "--by takes neither");
 	refuses("./urt stat --by context -a -- true", "takes -p or a command");
 	ck_assert_int_eq(sh("./urt stat --by context -- true 2>&1"), 0);

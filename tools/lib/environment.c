@@ -42,6 +42,8 @@ const struct environment environment[] = {
 	  "urt keeps the programs of other languages in its directory urt.\n"
 	  "Default: ~/.cache." },
 	{ "HOME", "DIRECTORY", "Where that default is." },
+	{ "PATH", "DIRECTORIES",
+	  "Where urt looks for the languages of the other models." },
 	{ 0 },
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * See messages.h. Plain epoll in a few threads, as in load.c, and the same
- * reason: it is none of the models, and costs less than any server's side.
+ * reason: it is not one of the models, and costs less than any server's side.
  *
  * The loop is closed: a connection asks when it has its answer. That is what
  * the matrix of ClickHouse/silk does, whose figures are to be compared, and it

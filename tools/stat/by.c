@@ -35,8 +35,8 @@ bool stat_by_parse(const char *text, enum urt_by *by, const char **key)
 			*key = colon && colon[1] ? colon + 1 : NULL;
 			return true;
 		}
-	fail("--by: \"%s\" is none of thread, comm, cgroup, context, "
-	     "context:KEY",
+	fail("--by: unknown value \"%s\": expected one of thread, comm, "
+	     "cgroup, context, context:KEY",
 	     text);
 	return false;
 }

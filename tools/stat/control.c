@@ -71,7 +71,9 @@ static enum control command(const char *line)
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
 		if (!strcmp(line, words[i].word))
 			return words[i].command;
-	fail("--control: \"%s\" is none of enable, disable, ping, stop", line);
+	fail("--control: unknown command \"%s\": expected enable, disable, ping "
+	     "or stop",
+	     line);
 	return CONTROL_UNKNOWN;
 }
 

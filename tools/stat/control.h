@@ -8,7 +8,7 @@
 
 enum control {
 	CONTROL_NONE,	 /* no whole line is there yet */
-	CONTROL_UNKNOWN, /* a word that is none of ours; it was said */
+	CONTROL_UNKNOWN, /* an unknown word; an error has been printed */
 	CONTROL_ENABLE,
 	CONTROL_DISABLE,
 	CONTROL_PING,

@@ -118,8 +118,8 @@ bool session_attach(struct session *s)
 	if (!err && s->o->cgroup)
 		err = counter_attach_cgroup(s->counter, s->o->cgroup);
 	if (err == -EMEDIUMTYPE)
-		fail("%s is no directory of a cgroup2 mount (see `mount -t "
-		     "cgroup2`)",
+		fail("\"%s\" is not a cgroup: expected a directory below a "
+		     "cgroup2 mount (`mount -t cgroup2` lists them)",
 		     s->o->cgroup);
 	else if (err && s->o->cgroup)
 		fail("cannot count cgroup %s: %s", s->o->cgroup,

@@ -5,7 +5,7 @@
  * BPF counts by thread into slots that we map; each refresh is the difference
  * of two copies. A slot whose thread has ended is given back once its last
  * counts were shown, so the number of slots bounds the threads at one time
- * and not those over time. What finds no slot is the line "others".
+ * and not those over time. Threads that find no slot are counted in the line "others".
  */
 #define _GNU_SOURCE
 #include "../lib/privileges.h"

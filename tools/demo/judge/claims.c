@@ -191,7 +191,7 @@ void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
 			  m->unit[UNIT_GOROUTINE]);
 	claim_say(c,
 		  ". A coroutine's is %.0f times cheaper than a thread's "
-		  "(%.0f are asked), and %.1f times a function call",
+		  "(%.0f are required), and %.1f times a function call",
 		  m->unit[UNIT_THREAD] / m->unit[UNIT_COROUTINE], MUCH_CHEAPER,
 		  m->unit[UNIT_COROUTINE] / m->call);
 	claim_judge(c, m->unit[UNIT_THREAD] / m->unit[UNIT_COROUTINE] >=

@@ -277,7 +277,7 @@ static void advise_long_lived(const struct demo *d, char *buf, size_t size)
 		stopped = true;
 	}
 	if (!stopped)
-		append(buf, size, "None came to its end in this run. ");
+		append(buf, size, "No model reached its limit in this run. ");
 	append(buf, size, "%s needs the least, %s %.1f times as much.",
 	       r[0].model->name, r[n - 1].model->name,
 	       r[n - 1].value / r[0].value);
