@@ -177,6 +177,57 @@ START_TEST(demo_counts_the_kernel_per_request)
 }
 END_TEST
 
+/* Of 10 requests on a connection, the accept and the close are shared. */
+START_TEST(demo_measures_connections_that_come_and_go)
+{
+	bool bpf = have_bpf();
+	const char *rows;
+
+	ck_assert_int_eq(sh("./urt demo --only 8 -c 8 -d 0.1 -w 2 --rounds 1 "
+			    "--json -m thread"),
+			 0);
+	ck_assert_msg(!has("\"status\":\"failed\""), "%.3000s", text);
+	rows = strstr(text, "\"requests_per_connection\":10,");
+	ck_assert_ptr_nonnull(rows);
+	ck_assert(strstr(rows, "\"errors\":0,"));
+	if (!bpf)
+		SKIP("no BPF here: `urt doctor` says why");
+	/* A receive and a send for each; a tenth of accept, clone, the last
+	 * receive, close and the end of a thread. */
+	rows = strstr(rows, "\"syscalls\":");
+	ck_assert_ptr_nonnull(rows);
+	ck_assert(atof(rows + 11) > 2.2);
+	ck_assert(atof(rows + 11) < 6);
+}
+END_TEST
+
+/* The choice is made of the same figures as the claims. */
+START_TEST(demo_says_node_or_go_by_their_figures)
+{
+	double node;
+	const char *p;
+
+	if (not_here("node") || not_here("go"))
+		SKIP("Node and Go are not both installed");
+	ck_assert_int_eq(sh("./urt demo --quick --only 3 --waiting 50 --json "
+			    "-m node,go"),
+			 0);
+	node = (figure("waiting", "process_bytes") +
+		figure("waiting", "kernel_bytes")) /
+	       50e3; /* the first one is Node's */
+	p = strstr(text, "\"figure\":\"memory of a request that waits, KB\"");
+	ck_assert_ptr_nonnull(p);
+	p = strstr(p, "\"node\":");
+	ck_assert_double_eq_tol(atof(p + 7), node, 0.01 * node);
+	ck_assert_int_eq(sh("./urt demo --quick --only 3 --waiting 50 "
+			    "-m node,go"),
+			 0);
+	ck_assert_msg(has("Node or Go?"), "%.3000s", text);
+	ck_assert(has("Fan-out I/O: Node and Go were not both measured."));
+	ck_assert(has("  Long-lived connections: "));
+}
+END_TEST
+
 START_TEST(demo_counts_the_kernel_by_load)
 {
 	bool bpf = have_bpf();
@@ -397,6 +448,8 @@ Suite *demo_suite(void)
 	tcase_add_test(t, demo_measures_speed_up_on_all_cpus);
 	tcase_add_test(t, demo_does_not_judge_speed_up_where_cpus_are_taken);
 	tcase_add_test(t, demo_counts_the_kernel_per_request);
+	tcase_add_test(t, demo_measures_connections_that_come_and_go);
+	tcase_add_test(t, demo_says_node_or_go_by_their_figures);
 	tcase_add_test(t, demo_counts_the_kernel_by_load);
 	tcase_add_test(t, demo_starts_very_many_sleepers);
 	tcase_add_test(t, demo_assert_decides_the_exit_code);

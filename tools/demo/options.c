@@ -141,19 +141,27 @@ static bool take_backend(void *to, char *url)
 /* ---- what the modes mean ---- */
 
 static const struct {
-	struct demo_counts connections, waiting;
+	struct demo_counts connections, waiting, come_and_go;
 	double seconds;
 	long rounds, bursts, sleepers;
 } modes[] = {
-	[DEMO_QUICK] = { { { 256 }, 1 }, { { 1000 }, 1 }, 0.2, 1, 1, 200000 },
+	[DEMO_QUICK] = { { { 256 }, 1 },
+			 { { 1000 }, 1 },
+			 { { 0 }, 0 },
+			 0.2,
+			 1,
+			 1,
+			 200000 },
 	[DEMO_DEFAULT] = { { { 16, 256 }, 2 },
 			   { { 1000, 10000 }, 2 },
+			   { { 10 }, 1 },
 			   0.5,
 			   3,
 			   2,
 			   1000000 },
 	[DEMO_FULL] = { { { 16, 64, 256, 1000 }, 4 },
 			{ { 1000, 10000, 40000, 100000 }, 4 },
+			{ { 10, 1 }, 2 },
 			1,
 			5,
 			10,
@@ -185,6 +193,7 @@ static void fill_in(struct demo_options *o)
 	if (!o->rounds)
 		o->rounds = modes[o->mode].rounds;
 	o->loads = &loads[o->mode];
+	o->come_and_go = modes[o->mode].come_and_go;
 	o->bursts = modes[o->mode].bursts;
 	o->sleepers = modes[o->mode].sleepers;
 }

@@ -27,7 +27,7 @@ struct step {
 	unsigned index;	     /* of its row, hold, burst or scale */
 	enum unit_kind unit; /* or that */
 	long n;		     /* of units */
-	char what[96];	     /* for people */
+	char what[160];	     /* for people */
 };
 
 static struct step *steps;
@@ -147,7 +147,7 @@ static void run_scale(struct lab *lab, struct step *s)
 /* ---- the plan ---- */
 
 static void add_row(struct demo *d, const struct model *m, const char *path,
-		    long connections)
+		    long connections, long per_connection)
 {
 	struct demo_row *r;
 
@@ -158,6 +158,7 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 	r = &d->row[d->nr_rows++];
 	r->model = m;
 	r->connections = connections;
+	r->per_connection = per_connection;
 	r->outcome.status = DEMO_NOT_RUN;
 	snprintf(r->path, sizeof(r->path), "%s", path);
 }
@@ -166,22 +167,26 @@ static void plan_rows(struct demo *d)
 {
 	const struct demo_options *o = &d->options;
 	const struct demo_counts *c = &o->connections;
-	char wait[32];
+	char wait[32], title[96];
 
 	snprintf(wait, sizeof(wait), "/wait?ms=%ld", o->wait_ms);
 	for (unsigned i = 0; i <= c->len; i++)
 		for (unsigned m = 0; m < o->nr_models; m++)
 			add_row(d, o->model[m], i < c->len ? "/" : wait,
-				c->n[i < c->len ? i : c->len - 1]);
+				c->n[i < c->len ? i : c->len - 1], 0);
+	for (unsigned i = 0; i < o->come_and_go.len; i++)
+		for (unsigned m = 0; m < o->nr_models; m++)
+			add_row(d, o->model[m], "/", c->n[0],
+				o->come_and_go.n[i]);
 	for (long round = 0; round < o->rounds; round++) {
 		for (unsigned i = 0; i < d->nr_rows; i++) {
 			const struct demo_row *r = &d->row[i];
 			struct step *s = add(run_row, o->seconds + 0.6, i);
 
 			snprintf(s->what, sizeof(s->what),
-				 "%s %s, %ld connections, round %ld of %ld",
-				 r->model->name, r->path, r->connections,
-				 round + 1, o->rounds);
+				 "%s: %s, round %ld of %ld", r->model->name,
+				 demo_row_title(r, title), round + 1,
+				 o->rounds);
 		}
 	}
 }

@@ -35,14 +35,31 @@ const struct demo_row *demo_row(const struct demo *d, const struct model *model,
 		size_t len = strcspn(r->path, "?");
 
 		if (!demo_ok(&r->outcome) || !r->nr_rounds ||
-		    r->model != model || strlen(path) != len ||
-		    strncmp(r->path, path, len))
+		    r->model != model || r->per_connection ||
+		    strlen(path) != len || strncmp(r->path, path, len))
 			continue;
 		if (connections ? r->connections == connections
 				: !best || r->connections > best->connections)
 			best = r;
 	}
 	return best;
+}
+
+const char *demo_row_title(const struct demo_row *r, char buf[96])
+{
+	int len = snprintf(buf, 96, "GET %s, %ld connections", r->path,
+			   r->connections);
+
+	if (r->per_connection)
+		snprintf(buf + len, 96 - len, ", each for %ld request%s",
+			 r->per_connection, r->per_connection == 1 ? "" : "s");
+	return buf;
+}
+
+bool demo_same_table(const struct demo_row *a, const struct demo_row *b)
+{
+	return !strcmp(a->path, b->path) && a->connections == b->connections &&
+	       a->per_connection == b->per_connection;
 }
 
 const struct demo_row *demo_load(const struct demo *d,

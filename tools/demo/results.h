@@ -36,6 +36,7 @@ struct demo_options {
 	unsigned only;			/* bit n: claim n is asked for */
 	struct demo_counts connections; /* at a time, under load */
 	struct demo_counts waiting;	/* at a time, in claim 4 */
+	struct demo_counts come_and_go; /* requests on each connection */
 	const struct demo_loads *loads; /* of claim 10 */
 	double seconds;	    /* measured, per round, model and path */
 	long rounds;	    /* of everything that is repeated */
@@ -82,6 +83,7 @@ struct demo_row {
 	const struct model *model;
 	char path[32];
 	long connections;
+	long per_connection; /* requests on each, then a new one; 0: all */
 	/* Claim 10: the share of the model's capacity that is due (see
 	 * demo_loads), and requests per second; rate 0: closed loop. */
 	double share, rate;
@@ -223,6 +225,25 @@ struct demo_advice {
 	char text[1500];
 };
 
+/* "Node or Go?": some figures of some models side by side. */
+#define CHOICE_ROWS   4
+#define CHOICE_MODELS 4
+#define CHOICE_CASES  3 /* the article's "when to pick which" */
+
+struct demo_choice_row {
+	const char *name;
+	bool more_is_better;
+	double value[CHOICE_MODELS]; /* NaN: not measured */
+	double best;
+};
+
+struct demo_choice {
+	bool measured; /* a figure of both Node and Go */
+	const struct model *model[CHOICE_MODELS];
+	struct demo_choice_row row[CHOICE_ROWS];
+	char sentence[CHOICE_CASES][256];
+};
+
 struct demo {
 	struct demo_options options;
 	struct demo_host host;
@@ -244,6 +265,7 @@ struct demo {
 	struct demo_claim claim[DEMO_CLAIMS];
 	struct demo_table_row table[TABLE_ROWS];
 	struct demo_advice advice[ADVICE_PARTS];
+	struct demo_choice choice;
 	char **warning; /* what a reader must know before believing a figure */
 	unsigned nr_warnings;
 	double others; /* CPUs that other programs used during the run; NaN */
@@ -280,7 +302,7 @@ static inline bool demo_ok(const struct demo_outcome *o)
 }
 
 /* The one of a model, if it was measured: the row of a kind of path ("/" or
- * "/wait") with so many connections, or 0: with the most; the hold of so many,
+ * "/wait") on connections that stay, with so many connections, or 0: with the most; the hold of so many,
  * or 0: of the most. NULL: there is none. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
@@ -288,6 +310,11 @@ const struct demo_hold *demo_hold(const struct demo *, const struct model *,
 				  long wanted);
 const struct demo_burst *demo_burst(const struct demo *, const struct model *);
 const struct demo_scale *demo_scale(const struct demo *, const struct model *);
+
+/* What is asked of the servers of a row, for people; the buffer. Rows that have
+ * the same stand in one table. */
+const char *demo_row_title(const struct demo_row *, char buf[96]);
+bool demo_same_table(const struct demo_row *, const struct demo_row *);
 
 /* The row of a model at the ith load of options.loads. NULL: not measured. */
 const struct demo_row *demo_load(const struct demo *, const struct model *,

@@ -28,6 +28,9 @@ enum model_role {
 	ROLE_THREADS,	 /* a thread for each connection */
 	ROLE_CALLBACKS,	 /* an event loop over epoll */
 	ROLE_COROUTINES, /* uring_rt */
+	ROLE_NODE,
+	ROLE_NODE_WORKERS, /* Node, with CPU work in worker threads */
+	ROLE_GO,
 };
 
 enum model_flags {

@@ -127,6 +127,7 @@ void demo_judge(struct demo *d)
 	judge_claims(d);
 	judge_table(d);
 	judge_advice(d);
+	judge_choice(d);
 }
 
 /* ---- 1: no kernel entry ---- */

@@ -182,6 +182,7 @@ void demo_measure_row(struct lab *lab, struct demo_row *row)
 {
 	struct load_options o = { .path = row->path,
 				  .connections = row->connections,
+				  .per_connection = row->per_connection,
 				  .rate = row->rate };
 	struct stage s;
 

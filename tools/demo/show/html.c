@@ -160,18 +160,17 @@ static void rows(FILE *f, const struct demo *d)
 					     "CPU us",
 					     NULL };
 	const struct demo_row *last = NULL;
+	char title[96];
 
 	for (unsigned i = 0; i < d->nr_rows; i++) {
 		const struct demo_row *r = &d->row[i];
 
 		if (r->outcome.status == DEMO_NOT_RUN)
 			continue;
-		if (!last || strcmp(last->path, r->path) ||
-		    last->connections != r->connections) {
+		if (!last || !demo_same_table(last, r)) {
 			if (last)
 				end_table(f);
-			fprintf(f, "<h3>GET %s, %ld connections</h3>", r->path,
-				r->connections);
+			fprintf(f, "<h3>%s</h3>", demo_row_title(r, title));
 			begin_table(f, heads);
 		}
 		last = r;
@@ -250,6 +249,42 @@ static void advice(FILE *f, const struct demo *d)
 	fputs("</div>\n", f);
 }
 
+static void choice(FILE *f, const struct demo *d)
+{
+	const struct demo_choice *c = &d->choice;
+
+	if (!c->measured)
+		return;
+	fputs("<h2>Node or Go?</h2><div class='card choice'><div class=scroll>"
+	      "<table><tr><th></th>",
+	      f);
+	for (unsigned m = 0; m < CHOICE_MODELS; m++)
+		fprintf(f, "<th><i class=m-%s></i>%s</th>", c->model[m]->name,
+			c->model[m]->name);
+	fputs("</tr>\n", f);
+	for (unsigned i = 0; i < CHOICE_ROWS; i++) {
+		const struct demo_choice_row *r = &c->row[i];
+
+		fprintf(f, "<tr><td>%s (%s is better)</td>", r->name,
+			r->more_is_better ? "more" : "less");
+		for (unsigned m = 0; m < CHOICE_MODELS; m++) {
+			fputs(r->value[m] == r->best ? "<td class=best>"
+						     : "<td>",
+			      f);
+			if (isnan(r->value[m]))
+				fputs("n/a</td>", f);
+			else
+				fprintf(f, "%.*f</td>",
+					r->value[m] < 10 ? 2 : 1, r->value[m]);
+		}
+		fputs("</tr>\n", f);
+	}
+	fputs("</table></div>", f);
+	for (unsigned i = 0; i < CHOICE_CASES; i++)
+		paragraph(f, "", c->sentence[i]);
+	fputs("</div>\n", f);
+}
+
 void html_colours(FILE *f, const struct demo *d)
 {
 	static const char *const lines[] = {
@@ -290,6 +325,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	if (d->interrupted)
 		paragraph(f, "soft",
 			  "Interrupted: this is what was measured until then.");
+	choice(f, d);
 	claims(f, d);
 	html_charts(f, d);
 	html_anatomy(f, d);

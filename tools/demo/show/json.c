@@ -144,6 +144,10 @@ static void row(struct json *j, const struct demo *d, const struct demo_row *r)
 	json_string(j, "waits_in", r->model->waits_in);
 	json_string(j, "path", r->path);
 	json_int(j, "connections", r->connections);
+	if (r->per_connection)
+		json_int(j, "requests_per_connection", r->per_connection);
+	else
+		json_null(j, "requests_per_connection");
 	outcome(j, &r->outcome);
 	if (demo_ok(&r->outcome)) {
 		json_int(j, "requests", r->requests);
@@ -301,6 +305,23 @@ static void units_table(struct json *j, const struct demo *d)
 	json_end_array(j);
 }
 
+static void choice(struct json *j, const struct demo *d)
+{
+	const struct demo_choice *c = &d->choice;
+
+	json_array(j, "node_or_go");
+	for (unsigned i = 0; c->measured && i < CHOICE_ROWS; i++) {
+		json_object(j, NULL);
+		json_string(j, "figure", c->row[i].name);
+		json_string(j, "better",
+			    c->row[i].more_is_better ? "more" : "less");
+		for (unsigned m = 0; m < CHOICE_MODELS; m++)
+			json_double(j, c->model[m]->name, c->row[i].value[m]);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
 static void measurements(struct json *j, const struct demo *d)
 {
 	json_array(j, "models");
@@ -346,6 +367,7 @@ void demo_print_json(FILE *f, const struct demo *d)
 		claim(&j, &d->claim[i]);
 	json_end_array(&j);
 	units_table(&j, d);
+	choice(&j, d);
 	json_object(&j, "unavailable");
 	if (!d->counted)
 		json_string(&j, "per_request", d->why_no_bpf);

@@ -126,21 +126,21 @@ static void loads(FILE *f, const struct demo *d)
 static void rows(FILE *f, const struct demo *d)
 {
 	const struct demo_row *last = NULL;
+	char title[96];
 
 	for (unsigned i = 0; i < d->nr_rows; i++) {
 		const struct demo_row *r = &d->row[i];
 
 		if (r->outcome.status == DEMO_NOT_RUN)
 			continue;
-		if (!last || strcmp(last->path, r->path) ||
-		    last->connections != r->connections)
+		if (!last || !demo_same_table(last, r))
 			fprintf(f,
-				"\n## GET %s, %ld connections\n\n"
+				"\n## %s\n\n"
 				"| model | requests/s | +- | p50 ms | p99 ms | "
 				"kernel switches | system calls | uring "
 				"operations | user switches | CPU us |\n"
 				"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-				r->path, r->connections);
+				demo_row_title(r, title));
 		row(f, r);
 		last = r;
 	}
@@ -237,9 +237,37 @@ static void table(FILE *f, const struct demo *d)
 	fputc('\n', f);
 }
 
+static void choice(FILE *f, const struct demo *d)
+{
+	const struct demo_choice *c = &d->choice;
+
+	if (!c->measured)
+		return;
+	fputs("\n## Node or Go?\n\n| |", f);
+	for (unsigned m = 0; m < CHOICE_MODELS; m++)
+		fprintf(f, " %s |", c->model[m]->name);
+	fputs("\n|---|--:|--:|--:|--:|\n", f);
+	for (unsigned i = 0; i < CHOICE_ROWS; i++) {
+		const struct demo_choice_row *r = &c->row[i];
+
+		fprintf(f, "| %s |", r->name);
+		for (unsigned m = 0; m < CHOICE_MODELS; m++) {
+			const char *bold = r->value[m] == r->best ? "**" : "";
+			char b[24];
+
+			fprintf(f, " %s%s%s |", bold,
+				cell(b, "%.2f", r->value[m]), bold);
+		}
+		fputc('\n', f);
+	}
+	for (unsigned i = 0; i < CHOICE_CASES; i++)
+		fprintf(f, "\n%s\n", c->sentence[i]);
+}
+
 void demo_print_markdown(FILE *f, const struct demo *d)
 {
 	fputs("# One HTTP service in several models of concurrency\n\n", f);
+	choice(f, d);
 	host(f, d);
 	claims(f, d);
 	table(f, d);

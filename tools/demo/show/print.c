@@ -74,11 +74,13 @@ static void print_host(FILE *f, const struct demo *d)
 static void print_row_head(FILE *f, const struct demo *d,
 			   const struct demo_row *r)
 {
+	char title[96];
+
 	fprintf(f,
-		"\nGET %s, %ld connections, closed loop, %ld round%s of %g s\n"
+		"\n%s, closed loop, %ld round%s of %g s\n"
 		"  %-11s %8s %5s %7s %7s | %44s | %6s\n"
 		"  %-11s %8s %5s %7s %7s | %8s %8s %8s %8s %8s |\n",
-		r->path, r->connections, d->options.rounds,
+		demo_row_title(r, title), d->options.rounds,
 		d->options.rounds == 1 ? "" : "s", d->options.seconds, "",
 		"requests", "", "p50", "p99", "per request          ",
 		"threads", "model", "/s", "+-%", "ms", "ms", "switches",
@@ -138,8 +140,7 @@ static void print_rows(FILE *f, const struct demo *d)
 
 		if (r->outcome.status == DEMO_NOT_RUN)
 			continue;
-		if (!last || strcmp(last->path, r->path) ||
-		    last->connections != r->connections)
+		if (!last || !demo_same_table(last, r))
 			print_row_head(f, d, r);
 		print_row(f, r);
 		last = r;
@@ -427,8 +428,34 @@ static void print_advice(FILE *f, const struct demo *d)
 	}
 }
 
+static void print_choice(FILE *f, const struct demo *d)
+{
+	const struct demo_choice *c = &d->choice;
+
+	if (!c->measured)
+		return;
+	fprintf(f, "\nNode or Go? (*: the best)\n  %-35s", "");
+	for (unsigned m = 0; m < CHOICE_MODELS; m++)
+		fprintf(f, " %12s", c->model[m]->name);
+	for (unsigned i = 0; i < CHOICE_ROWS; i++) {
+		const struct demo_choice_row *r = &c->row[i];
+
+		fprintf(f, "\n  %-35s", r->name);
+		for (unsigned m = 0; m < CHOICE_MODELS; m++) {
+			char b[16];
+
+			fprintf(f, "%12s%s", cell(b, r->value[m]),
+				r->value[m] == r->best ? "*" : " ");
+		}
+	}
+	fputc('\n', f);
+	for (unsigned i = 0; i < CHOICE_CASES; i++)
+		print_folded(f, "  ", c->sentence[i]);
+}
+
 static void print_conclusions(FILE *f, const struct demo *d)
 {
+	print_choice(f, d);
 	if (!d->options.only)
 		print_table(f, d);
 	print_claims(f, d);
