@@ -274,13 +274,12 @@ double demo_unit_bytes(const struct demo *d, enum unit_kind kind)
 
 const char *demo_versions(const struct demo_host *h, char *buf, size_t size)
 {
-	size_t len = 0;
+	size_t len = snprintf(buf, size, "%s", h->libc);
 
-	buf[0] = '\0';
 	for (unsigned i = 0; i < nr_languages && len < size; i++)
-		if (languages[i].version)
-			len += snprintf(buf + len, size - len, "%s%s %s",
-					len ? "; " : "", languages[i].name,
+		if (h->languages >> i & 1)
+			len += snprintf(buf + len, size - len, "; %s %s",
+					languages[i].name,
 					*h->language[i] ? h->language[i]
 							: "not installed");
 	return buf;

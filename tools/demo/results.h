@@ -198,7 +198,8 @@ struct demo_claim {
 struct demo_host {
 	char kernel[HOST_TEXT], machine[HOST_TEXT], cpu_model[HOST_TEXT];
 	char hardware[HOST_TEXT], clocksource[HOST_TEXT], libc[HOST_TEXT];
-	char (*language)[HOST_TEXT]; /* versions, by enum language; "": none */
+	unsigned languages; /* that are in use: bit n of enum language n */
+	char (*language)[HOST_TEXT]; /* their versions; "": not installed */
 	char redis[HOST_TEXT];
 	char compiler[HOST_TEXT], mitigations[1024];
 	char cgroup_cpu[HOST_TEXT], cgroup_memory[HOST_TEXT],
@@ -356,7 +357,7 @@ struct demo_per_request demo_per_request(const struct demo_row *);
 
 /* What the user switches of a row are, or why there are none. */
 const char *demo_user_switches(const struct demo_row *);
-/* "Node v20.18; Go not installed"; the buffer. */
+/* "glibc 2.36; Node v20.18; Go not installed"; the buffer. */
 const char *demo_versions(const struct demo_host *, char *buf, size_t size);
 
 /* The same of all models, for below the tables; to be freed. */

@@ -350,12 +350,13 @@ void language_version(enum language language, char *buf, size_t size)
 		command_first_line(languages[language].version, buf, size);
 }
 
-void language_versions(char (*versions)[LANGUAGE_VERSION])
+void language_versions(unsigned wanted, char (*versions)[LANGUAGE_VERSION])
 {
 	FILE *asked[ARRAY_LEN(languages)] = { 0 };
 
 	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
-		if (languages[i].version && find(&languages[i]))
+		if (wanted >> i & 1 && languages[i].version &&
+		    find(&languages[i]))
 			asked[i] = popen(languages[i].version, "re");
 	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
 		first_line_of(asked[i], versions[i], LANGUAGE_VERSION);

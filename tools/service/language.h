@@ -50,10 +50,11 @@ const char *language_missing(enum language);
 
 #define LANGUAGE_VERSION 160 /* bytes of a version, at most */
 
-/* "" if it is not installed. The second one: of all, by enum language; each
- * command is asked while the others are, since a JVM takes its time. */
+/* "" if it is not installed. The second one: of those with bit n set for
+ * language n, by enum language; each command is asked while the others are,
+ * since a JVM takes its time. */
 void language_version(enum language, char *buf, size_t size);
-void language_versions(char (*versions)[LANGUAGE_VERSION]);
+void language_versions(unsigned wanted, char (*versions)[LANGUAGE_VERSION]);
 
 /* Whether nothing has to be built, or downloaded for it, before the embedded
  * program can be run. */

@@ -123,8 +123,20 @@ static void limits(struct demo_host *h)
 		     sizeof(h->cgroup_pids));
 }
 
-void demo_look_at_host(struct demo_host *h)
+/* Those of the models, and of the units that are measured alone. */
+static unsigned languages_in_use(const struct demo *d)
 {
+	bool units = demo_wants(d, 2) || demo_wants(d, 5) || demo_wants(d, 9);
+	unsigned use = units ? 1u << LANGUAGE_NODE | 1u << LANGUAGE_GO : 0;
+
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		use |= 1u << d->options.model[i]->language;
+	return use & ~(1u << LANGUAGE_C);
+}
+
+void demo_look_at_host(struct demo *d)
+{
+	struct demo_host *h = &d->host;
 	time_t now = time(NULL);
 	struct utsname u;
 
@@ -141,7 +153,8 @@ void demo_look_at_host(struct demo_host *h)
 		snprintf(h->clocksource, sizeof(h->clocksource), "unknown");
 	mitigations(h->mitigations, sizeof(h->mitigations));
 	h->language = calloc(nr_languages, sizeof(*h->language));
-	language_versions(h->language);
+	h->languages = languages_in_use(d);
+	language_versions(h->languages, h->language);
 	command_first_line("redis-server --version 2>/dev/null", h->redis,
 			   sizeof(h->redis));
 	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));

@@ -118,7 +118,7 @@ static double others_s(void)
 bool lab_open(struct lab *lab, struct demo *d)
 {
 	*lab = (struct lab){ .demo = d, .busy_s = others_s() };
-	demo_look_at_host(&d->host);
+	demo_look_at_host(d);
 	choose_cpus(d);
 	lab->counter = counter_open(d->why_no_bpf, sizeof(d->why_no_bpf));
 	d->counted = lab->counter;

@@ -50,7 +50,8 @@ const struct demo_backend *lab_backend(struct lab *, unsigned nth);
 bool lab_redis(struct lab *);
 void lab_redis_stop(struct lab *);
 
-void demo_look_at_host(struct demo_host *);
+/* Fills in demo.host, by the options. */
+void demo_look_at_host(struct demo *);
 
 /* Whether somebody's server takes part; model.answers is filled in. False: it
  * cannot, which was printed. */

@@ -33,8 +33,7 @@ static void print_host(FILE *f, const struct demo *d)
 		d->options.nr_models);
 	fprintf(f, "%s, %ld CPUs (%s), %s, %.1f GB; %s\n", h->kernel, h->cpus,
 		h->cpu_model, h->hardware, h->memory / 1e9, h->time);
-	fprintf(f, "%s; %s\n", demo_versions(h, versions, sizeof(versions)),
-		h->libc);
+	fprintf(f, "%s\n", demo_versions(h, versions, sizeof(versions)));
 	fprintf(f, "Mitigations: %s\n", h->mitigations);
 	fprintf(f,
 		"Limits: pid_max %ld, threads-max %ld, max_map_count %ld; "
