@@ -246,7 +246,9 @@ START_TEST(demo_counts_the_kernel_by_load)
 	/* A thread receives and sends for each request, at any load; how many
 	 * switches coroutines need at full load, the machine decides. */
 	ck_assert(figure("measured", "syscalls_thread_at_100") > 1.9);
-	ck_assert(figure("measured", "syscalls_thread_at_0") > 1.9);
+	/* Of 300 requests, up to 64 may have been received before the first
+	 * look, where the machine is busy. */
+	ck_assert(figure("measured", "syscalls_thread_at_0") > 1.5);
 	ck_assert(figure("measured", "switches_coroutine_at_0") > 0);
 	ck_assert(verdict(
 		10, figure("measured", "switches_coroutine_at_0") < 0.5 &&
