@@ -179,6 +179,11 @@ START_TEST(simulator_refuses_what_it_cannot_do)
 	refuses("./urt sim --trace x -- true", "one seed");
 	refuses_by(127, "./urt sim --seeds 1 -- /no/such", "cannot run");
 	refuses_by(127, "./urt sim -- /no/such", "cannot run");
+	if (!sh("echo 'int main(void) { return 0; }' | ${CC:-cc} -static -x c - "
+		"-o sim.static 2>/dev/null")) {
+		refuses("./urt sim -- ./sim.static", "link it with libc.so");
+		sh("rm sim.static");
+	}
 }
 END_TEST
 
@@ -192,12 +197,24 @@ START_TEST(simulator_writes_the_library_for_a_debugger)
 }
 END_TEST
 
+/* A sanitizer's library and the simulator's each want to be the first. */
+START_TEST(simulator_refuses_sanitized_programs)
+{
+	SKIP("programs with sanitizers are not simulated");
+}
+END_TEST
+
 Suite *sim_suite(void)
 {
 	Suite *s = suite_create("sim");
 	TCase *t = tcase_create("sim");
 
 	tcase_set_timeout(t, 300);
+	suite_add_tcase(s, t);
+	if (SANITIZED) {
+		tcase_add_test(t, simulator_refuses_sanitized_programs);
+		return s;
+	}
 	tcase_add_loop_test(
 		t,
 		simulator_finds_each_kind_of_fault_and_none_in_what_is_repaired,
@@ -216,6 +233,5 @@ Suite *sim_suite(void)
 	tcase_add_test(t, simulator_names_what_it_does_not_simulate);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
 	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);
-	suite_add_tcase(s, t);
 	return s;
 }

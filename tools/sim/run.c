@@ -154,7 +154,8 @@ bool sim_run_over(struct sim_run *r, bool stop)
 
 bool sim_run_failed(const struct sim_run *r)
 {
-	return r->late || !WIFEXITED(r->status) || WEXITSTATUS(r->status);
+	return r->late || !r->loaded || !WIFEXITED(r->status) ||
+	       WEXITSTATUS(r->status);
 }
 
 /* What it printed, to stderr. */

@@ -313,7 +313,8 @@ static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 		*code = cannot_run(o, r->exec_error);
 	else if (!r->loaded)
 		*code = fail("%s did not load the simulator: link it with "
-			     "libc.so, and do not make it set-user-id",
+			     "libc.so, without a sanitizer, and do not "
+			     "make it set-user-id",
 			     o->command[0]);
 	return !r->exec_error && r->loaded;
 }
