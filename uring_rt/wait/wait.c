@@ -2,6 +2,21 @@
 /* Beginning a wait: deadlines and cancellation (wait.h). */
 #include "wait.h"
 
+/* Apart, so that a wait without a deadline saves no registers. */
+static URT__NOINLINE int begin_timed(struct urt__worker *w,
+				     enum urt__wait_flags flags,
+				     int64_t deadline_ns, uint64_t seq)
+{
+	if (urt__unlikely(deadline_ns <= w->now_ns)) {
+		if (urt__rt.check_deadline)
+			urt__rt.check_deadline(deadline_ns);
+		if (!(flags & URT__TRY_IO))
+			return -ETIME;
+	}
+	return urt__timers_add(&w->proc->timers, deadline_ns,
+			       urt__timer_word(w->current, seq));
+}
+
 int urt__wait_begin(struct urt__worker *w, enum urt__wait_flags flags,
 		    int64_t deadline_ns, uint64_t *seq)
 {
@@ -17,12 +32,5 @@ int urt__wait_begin(struct urt__worker *w, enum urt__wait_flags flags,
 	*seq = urt__park_prepare(self, flags & URT__FIRM);
 	if (deadline_ns == URT_NEVER)
 		return 0;
-	if (urt__unlikely(deadline_ns <= w->now_ns)) {
-		if (urt__rt.check_deadline)
-			urt__rt.check_deadline(deadline_ns);
-		if (!(flags & URT__TRY_IO))
-			return -ETIME;
-	}
-	return urt__timers_add(&w->proc->timers, deadline_ns,
-			       urt__timer_word(self, *seq));
+	return begin_timed(w, flags, deadline_ns, *seq);
 }
