@@ -128,6 +128,47 @@ START_TEST(a_pid_namespace_has_pids_of_its_own)
 }
 END_TEST
 
+/*
+ * A program under a name of its own, counted by both at once. The name is from
+ * its exec on, so bpftrace misses the call of execve itself, which urt counts.
+ */
+static const char *const watched[] = { "sleeps 200", "calls 5000",
+				       "children 30", "threads 30",
+				       "storm 10" };
+
+START_TEST(counts_are_those_of_bpftrace)
+{
+	long long calls, switches;
+
+	NEED_BPF();
+	if (sh("command -v bpftrace"))
+		SKIP("bpftrace is not installed");
+	if (sh("test -r /sys/kernel/tracing/events/sched/sched_switch/id"))
+		SKIP("bpftrace needs tracefs (mount -t tracefs none "
+		     "/sys/kernel/tracing)");
+	sh("cp tests/probe urt-bt.%d && rm -f bt.out bt.json; "
+	   "bpftrace -e 'tracepoint:raw_syscalls:sys_enter "
+	   "/comm == \"urt-bt.%d\"/ { @calls = count(); } "
+	   "tracepoint:sched:sched_switch /comm == \"urt-bt.%d\"/ "
+	   "{ @switches = count(); } BEGIN { printf(\"begun\\n\"); }' "
+	   ">bt.out 2>&1 & bt=$!; n=0; "
+	   "until grep -q begun bt.out || [ $((n += 1)) -gt 200 ]; do "
+	   "sleep 0.05; done; "
+	   "./urt stat --json -o bt.json -- ./urt-bt.%d %s >/dev/null 2>&1; "
+	   "kill -INT $bt; wait $bt; rm urt-bt.%d",
+	   getpid(), getpid(), getpid(), getpid(), watched[_i], getpid());
+	if (sh("sed -n 's/^@\\([a-z]*\\): \\(.*\\)/\"\\1\":\\2/p' bt.out") ||
+	    !*text)
+		SKIP("bpftrace does not run here");
+	calls = number(NULL, "calls");
+	switches = number(NULL, "switches");
+	ck_assert_int_eq(sh("cat bt.json"), 0);
+	ck_assert_int_eq(number("switches", "total"), switches);
+	ck_assert_int_eq(number("syscalls", "total"), calls + 1);
+	sh("rm -f bt.out bt.json");
+}
+END_TEST
+
 Suite *measure_suite(void)
 {
 	Suite *s = suite_create("measure");
@@ -138,6 +179,8 @@ Suite *measure_suite(void)
 	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
 	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
 	tcase_add_test(t, every_command_has_help_a_page_and_completions);
+	tcase_add_loop_test(t, counts_are_those_of_bpftrace, 0,
+			    ARRAY_LEN(watched));
 	tcase_add_test(t, a_pid_namespace_has_pids_of_its_own);
 	suite_add_tcase(s, t);
 	return s;

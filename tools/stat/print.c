@@ -451,8 +451,10 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 	print_left(f, r);
 	fprintf(f, "\n%16.6f  s elapsed\n", r->wall_ns / 1e9);
 	if (r->user_ns >= 0)
-		fprintf(f, "%16.6f  s user\n%16.6f  s system\n",
-			r->user_ns / 1e9, r->system_ns / 1e9);
+		fprintf(f, "%16.6f  s user%s\n%16.6f  s system\n",
+			r->user_ns / 1e9,
+			r->options->pids ? ", without children" : "",
+			r->system_ns / 1e9);
 	print_cost(f, r);
 	if (r->counts.lost)
 		fprintf(f, "  LOST: %" PRIu64 " events could not be counted\n",
