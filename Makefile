@@ -58,8 +58,7 @@ ALL_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-z,noexecstack \
 # For programs with the static library: what profilers look for.
 EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 
-LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
-EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(wildcard uring_rt/examples/*.c))
+LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/tls/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 # Programs that the tests run, and all else in its rooms.
 PROBE    := tests/tools/probe.c
@@ -100,6 +99,16 @@ TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers \
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 
+# The second library, where there is OpenSSL 3 (HAVE_TLS= builds without).
+HAVE_TLS ?= $(shell pkg-config --exists 'openssl >= 3' && echo 1)
+TLS_SRC  := $(if $(HAVE_TLS),$(wildcard uring_rt/tls/*.c))
+TLS_A    := $(if $(HAVE_TLS),$(B)/liburing_rt_tls.a)
+TLS_SO   := $(if $(HAVE_TLS),$(B)/liburing_rt_tls.so)
+TLS_LIBS := $(if $(HAVE_TLS),$(shell pkg-config --libs openssl))
+
+EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(shell grep $(if $(HAVE_TLS),-l '',-L '<urt_tls.h>') \
+            uring_rt/examples/*.c))
+
 LIB_A  := $(B)/liburing_rt.a
 LIB_SO := $(B)/liburing_rt.so
 # The simulator: a library that `urt sim` carries inside itself and preloads.
@@ -117,7 +126,7 @@ HAVE_BTF := $(wildcard $(BTF))
 .DELETE_ON_ERROR:
 
 ##@ Building
-all: $(LIB_A) $(LIB_SO) $(URT) ## the libraries and the command urt
+all: $(LIB_A) $(LIB_SO) $(TLS_A) $(TLS_SO) $(URT) ## the libraries and the command urt
 
 examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
 
@@ -198,12 +207,14 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  "$$DESTDIR$$PREFIX/share/uring_rt" "$$DESTDIR$$LIBDIR/pkgconfig" \
 	  "$$DESTDIR$$UNITDIR" "$$DESTDIR$$MANDIR/man1" "$$DESTDIR$$MANDIR/man3" \
 	  "$$DESTDIR$$BASHDIR" "$$DESTDIR$$ZSHDIR" "$$DESTDIR$$FISHDIR"
-	$(Q)install -m 644 uring_rt/urt.h "$$DESTDIR$$PREFIX/include/"
-	$(Q)install -m 644 $(LIB_A) "$$DESTDIR$$LIBDIR/"
-	$(Q)install -m 755 $(LIB_SO) "$$DESTDIR$$LIBDIR/liburing_rt.so.$(VERSION)"
-	$(Q)ln -sf liburing_rt.so.$(VERSION) "$$DESTDIR$$LIBDIR/liburing_rt.so.0"
-	$(Q)ln -sf liburing_rt.so.0 "$$DESTDIR$$LIBDIR/liburing_rt.so"
-	$(Q)for f in $(basename $(notdir $(wildcard uring_rt/*.pc.in))); do \
+	$(Q)install -m 644 uring_rt/urt.h $(if $(HAVE_TLS),uring_rt/urt_tls.h) \
+	  "$$DESTDIR$$PREFIX/include/"
+	$(Q)install -m 644 $(LIB_A) $(TLS_A) "$$DESTDIR$$LIBDIR/"
+	$(Q)for l in $(notdir $(basename $(LIB_SO) $(TLS_SO))); do \
+	  install -m 755 $(B)/$$l.so "$$DESTDIR$$LIBDIR/$$l.so.$(VERSION)" && \
+	  ln -sf $$l.so.$(VERSION) "$$DESTDIR$$LIBDIR/$$l.so.0" && \
+	  ln -sf $$l.so.0 "$$DESTDIR$$LIBDIR/$$l.so" || exit 1; done
+	$(Q)for f in $(filter-out $(if $(HAVE_TLS),,%_tls.pc),$(basename $(notdir $(wildcard uring_rt/*.pc.in)))); do \
 	  sed -e "s|@PREFIX@|$(call put,PREFIX)|" -e "s|@LIBDIR@|$(call put,LIBDIR)|" \
 	  -e 's|@VERSION@|$(VERSION)|' uring_rt/$$f.in \
 	  >"$$DESTDIR$$LIBDIR/pkgconfig/$$f" || exit 1; done
@@ -222,8 +233,9 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)[ -n "$$DESTDIR" ] || ldconfig 2>/dev/null || :
 
 uninstall: ## what install put there
-	$(Q)rm -f "$$DESTDIR$$PREFIX/include/urt.h" "$$DESTDIR$$PREFIX/bin/urt" \
-	  "$$DESTDIR$$LIBDIR"/liburing_rt.* "$$DESTDIR$$LIBDIR"/pkgconfig/uring_rt*.pc \
+	$(Q)rm -f "$$DESTDIR$$PREFIX/include/urt.h" \
+	  "$$DESTDIR$$PREFIX/include/urt_tls.h" "$$DESTDIR$$PREFIX/bin/urt" \
+	  "$$DESTDIR$$LIBDIR"/liburing_rt.* "$$DESTDIR$$LIBDIR"/liburing_rt_tls.* "$$DESTDIR$$LIBDIR"/pkgconfig/uring_rt*.pc \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/gdb.py" \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/dashboard.json" \
 	  "$$DESTDIR$$MANDIR/man1/urt.1" "$$DESTDIR$$MANDIR"/man1/urt-*.1 \
@@ -303,7 +315,23 @@ $(SIM_SO): $(SIM_SRC) $(wildcard uring_rt/sim/*.h) uring_rt/ring/abi.h
 $(B)/tools/sim/run.o: $(SIM_SO)
 $(B)/tools/sim/run.o: ALL_CFLAGS += -DURT_SIM_LIBRARY='"$(SIM_SO)"'
 
-$(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h $(LIB_A)
+$(B)/liburing_rt_tls.a: $(TLS_SRC:%.c=$(B)/%.o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(B)/liburing_rt_tls.so: $(TLS_SRC:%.c=$(B)/pic/%.o) $(LIB_SO)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt_tls.so.0 -o $@ $^ \
+	  $(TLS_LIBS) -lpthread
+
+# Those that need the second library.
+TLS_EXAMPLES := $(patsubst uring_rt/examples/%.c,$(B)/examples/%,\
+  $(shell grep -l '<urt_tls.h>' uring_rt/examples/*.c))
+$(TLS_EXAMPLES): EXAMPLE_LIBS := $(TLS_A) $(TLS_LIBS)
+$(TLS_EXAMPLES): $(TLS_A)
+
+$(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -Iuring_rt -o $@ $< $(LIB_A) \
@@ -389,11 +417,12 @@ $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSIO
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
 # The tests may call anything of the command but its main().
-$(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(LIB_A)
+$(B)/tests/runtime/tls_test.o: ALL_CFLAGS += $(if $(HAVE_TLS),-DURT_HAVE_TLS)
+$(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(TLS_A) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
-	  $(TOOL_LIBS)
+	  $(TOOL_LIBS) $(TLS_LIBS)
 
 $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(call say,LD,$@)

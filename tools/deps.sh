@@ -19,7 +19,7 @@ if command -v apt-get >/dev/null; then
 	refresh="apt-get update"
 	packages="make gcc g++ libc6-dev clang clang-format pkg-config strace
 		liburing-dev libbpf-dev check libelf-dev zlib1g-dev
-		libprotobuf-c-dev protobuf-c-compiler python3-jsonschema"
+		libprotobuf-c-dev protobuf-c-compiler libssl-dev openssl curl python3-jsonschema"
 	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
 	if grep -qi '^ID=ubuntu' /etc/os-release; then
 		packages="$packages linux-tools-common linux-tools-generic"
@@ -35,14 +35,14 @@ elif command -v dnf >/dev/null; then
 	packages="make gcc gcc-c++ clang clang-tools-extra pkgconf-pkg-config strace
 		liburing-devel libbpf-devel bpftool check-devel
 		elfutils-libelf-devel zlib-devel protobuf-c-devel
-		protobuf-c-compiler python3-jsonschema"
+		protobuf-c-compiler openssl-devel openssl curl python3-jsonschema"
 	[ "${1-}" = minimal ] || packages="$packages $(languages dnf)"
 	present() { rpm -q "$1" >/dev/null 2>&1; }
 elif command -v pacman >/dev/null; then
 	install="pacman -S --needed --noconfirm"
 	refresh=true
 	packages="make gcc clang pkgconf strace liburing libbpf bpf check
-		libelf zlib protobuf-c python-jsonschema"
+		libelf zlib protobuf-c openssl curl python-jsonschema"
 	[ "${1-}" = minimal ] || packages="$packages $(languages pacman)"
 	present() { pacman -Q "$1" >/dev/null 2>&1; }
 else

@@ -927,6 +927,28 @@ struct urt_stream;
  */
 URT_API struct urt_stream *urt_stream_new(int fd, size_t size);
 
+/*
+ * Over anything else that reads and writes, such as TLS (urt_tls.h): calls with
+ * `self`, as read(2) and write(2) but >= 0 or -errno, which may suspend. write
+ * may accept more than has been sent; then flush sends the rest: 0 or -errno.
+ * close is for urt_stream_close, free for both ends. Zero: there is nothing to
+ * do.
+ */
+struct urt_stream_io {
+	ssize_t (*read)(void *self, void *buf, size_t len, int64_t deadline_ns);
+	ssize_t (*write)(void *self, const void *buf, size_t len,
+			 int64_t deadline_ns);
+	int (*flush)(void *self, int64_t deadline_ns);
+	int (*close)(void *self, int64_t deadline_ns);
+	void (*free)(void *self);
+};
+URT_API struct urt_stream *urt_stream_over(const struct urt_stream_io *,
+					   void *self, size_t size);
+/* The `self` of a stream over these calls; NULL: it is over others. Does not
+ * suspend. */
+URT_API void *urt_stream_self(const struct urt_stream *,
+			      const struct urt_stream_io *);
+
 /* Gives back the memory; what was not flushed is dropped. NULL is fine. */
 URT_API void urt_stream_free(struct urt_stream *);
 

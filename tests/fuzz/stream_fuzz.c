@@ -36,7 +36,7 @@ static ssize_t piece(size_t len)
 	return n && n < len ? n : len;
 }
 
-static ssize_t give(int fd, void *buf, size_t len, int64_t deadline_ns)
+static ssize_t give(void *self, void *buf, size_t len, int64_t deadline_ns)
 {
 	ssize_t n = piece(len);
 
@@ -50,7 +50,8 @@ static ssize_t give(int fd, void *buf, size_t len, int64_t deadline_ns)
 	return n;
 }
 
-static ssize_t take(int fd, const void *buf, size_t len, int64_t deadline_ns)
+static ssize_t take(void *self, const void *buf, size_t len,
+		    int64_t deadline_ns)
 {
 	ssize_t n = piece(len);
 
@@ -63,7 +64,7 @@ static ssize_t take(int fd, const void *buf, size_t len, int64_t deadline_ns)
 	return n;
 }
 
-static const struct urt__stream_io io = { give, take };
+static const struct urt_stream_io io = { .read = give, .write = take };
 
 /* n bytes were taken, and are the next that came. */
 static void took(const char *data, size_t n)
@@ -222,7 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.script_end = data + (script ? script : 1);
 	f.data = (const char *)data + (script ? script : 1);
 	f.len = size - (script ? script : 1);
-	s = urt__stream_new(&io, -1, next() * 2);
+	s = urt_stream_over(&io, NULL, next() * 2);
 	while (f.script < f.script_end && written < sizeof(f.out) / 2)
 		one_call(s);
 	f.script = f.script_end;

@@ -59,6 +59,7 @@ floors() {
 
 bad=0
 floors uring_rt 'urt
+urt_tls
 base
 exec
 ring
@@ -66,7 +67,8 @@ sched sim
 wait
 sync
 net
-watch' || bad=1
+watch
+tls' || bad=1
 floors tools 'lib
 measure
 load service/http

@@ -196,7 +196,8 @@ RUN_TEST(cancelling_a_reader_loses_nothing)
 	stream = small(&other);
 	give(other, "half ");
 	c = urt_spawn(read_line, &result);
-	while (recv(stream->fd, &(char){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+	while (recv((int)(intptr_t)stream->self, &(char){ 0 }, 1,
+		    MSG_PEEK | MSG_DONTWAIT) > 0)
 		urt_sleep(MS / 10); /* until it has taken that */
 	urt_cancel(c);
 	urt_join(c);
@@ -258,7 +259,8 @@ RUN_TEST(a_deadline_loses_nothing_that_was_accepted)
 	char number[32], *line;
 	size_t len, begun = 0;
 
-	setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt((int)(intptr_t)s->self, SOL_SOCKET, SO_SNDBUF, &size,
+		   sizeof(size));
 	for (;;) {
 		ssize_t ret;
 

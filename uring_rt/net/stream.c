@@ -27,7 +27,7 @@
 #include <string.h>
 #undef errno
 
-struct urt_stream *urt__stream_new(const struct urt__stream_io *io, int fd,
+struct urt_stream *urt_stream_over(const struct urt_stream_io *io, void *self,
 				   size_t size)
 {
 	struct urt_stream *s;
@@ -41,7 +41,7 @@ struct urt_stream *urt__stream_new(const struct urt__stream_io *io, int fd,
 	s = urt__sys_alloc(sizeof(*s) + 2 * (size + 1));
 	if (!s)
 		return NULL;
-	*s = (struct urt_stream){ .io = io, .fd = fd, .size = size };
+	*s = (struct urt_stream){ .io = io, .self = self, .size = size };
 	s->in.data = (char *)(s + 1);
 	s->out.data = s->in.data + size + 1;
 	return s;
@@ -49,7 +49,27 @@ struct urt_stream *urt__stream_new(const struct urt__stream_io *io, int fd,
 
 void urt_stream_free(struct urt_stream *s)
 {
+	if (s && s->io->free)
+		s->io->free(s->self);
 	free(s);
+}
+
+int urt_stream_close(struct urt_stream *s, int64_t deadline_ns)
+{
+	int err, closed;
+
+	if (!s)
+		return 0;
+	err = urt_stream_flush(s, deadline_ns);
+	closed = s->io->close ? s->io->close(s->self, deadline_ns) : 0;
+	urt_stream_free(s);
+	return err ? err : closed;
+}
+
+void *urt_stream_self(const struct urt_stream *s,
+		      const struct urt_stream_io *io)
+{
+	return s->io == io ? s->self : NULL;
 }
 
 static size_t held(const struct urt__buffer *b)
@@ -72,7 +92,8 @@ static ssize_t fill(struct urt_stream *s, int64_t deadline_ns)
 		b->end -= b->begin;
 		b->begin = 0;
 	}
-	n = s->io->read(s->fd, b->data + b->end, s->size - b->end, deadline_ns);
+	n = s->io->read(s->self, b->data + b->end, s->size - b->end,
+			deadline_ns);
 	if (n > 0)
 		b->end += n;
 	return n;
@@ -95,7 +116,7 @@ ssize_t urt_stream_read(struct urt_stream *s, void *buf, size_t len,
 		return 0;
 	if (!held(&s->in)) {
 		if (len >= s->size)
-			return s->io->read(s->fd, buf, len, deadline_ns);
+			return s->io->read(s->self, buf, len, deadline_ns);
 		n = fill(s, deadline_ns);
 		if (n <= 0)
 			return n;
@@ -223,7 +244,7 @@ int urt_stream_flush(struct urt_stream *s, int64_t deadline_ns)
 	struct urt__buffer *b = &s->out;
 
 	while (held(b)) {
-		ssize_t n = s->io->write(s->fd, b->data + b->begin, held(b),
+		ssize_t n = s->io->write(s->self, b->data + b->begin, held(b),
 					 deadline_ns);
 
 		if (n <= 0)
@@ -231,7 +252,7 @@ int urt_stream_flush(struct urt_stream *s, int64_t deadline_ns)
 		b->begin += n;
 	}
 	b->begin = b->end = 0;
-	return 0;
+	return s->io->flush ? s->io->flush(s->self, deadline_ns) : 0;
 }
 
 /* Accepts some: into the buffer, or, what would fill it, directly. */
@@ -247,7 +268,7 @@ static ssize_t write_some(struct urt_stream *s, const char *buf, size_t len,
 			return err;
 	}
 	if (!held(b) && len >= s->size)
-		return s->io->write(s->fd, buf, len, deadline_ns);
+		return s->io->write(s->self, buf, len, deadline_ns);
 	if (len > s->size - b->end)
 		len = s->size - b->end;
 	memcpy(b->data + b->end, buf, len);

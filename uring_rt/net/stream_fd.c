@@ -8,34 +8,51 @@
 #include "fd.h"
 #undef errno
 
-static ssize_t socket_read(int fd, void *buf, size_t len, int64_t deadline_ns)
+static int fd_of(void *self)
 {
-	return urt_recv(fd, buf, len, 0, deadline_ns);
+	return (int)(intptr_t)self;
 }
 
-static ssize_t socket_write(int fd, const void *buf, size_t len,
+static ssize_t socket_read(void *self, void *buf, size_t len,
+			   int64_t deadline_ns)
+{
+	return urt_recv(fd_of(self), buf, len, 0, deadline_ns);
+}
+
+static ssize_t socket_write(void *self, const void *buf, size_t len,
 			    int64_t deadline_ns)
 {
-	return urt_send(fd, buf, len, MSG_NOSIGNAL, deadline_ns);
+	return urt_send(fd_of(self), buf, len, MSG_NOSIGNAL, deadline_ns);
 }
 
-static const struct urt__stream_io of_sockets = { socket_read, socket_write };
-static const struct urt__stream_io of_others = { urt_read, urt_write };
+static ssize_t other_read(void *self, void *buf, size_t len,
+			  int64_t deadline_ns)
+{
+	return urt_read(fd_of(self), buf, len, deadline_ns);
+}
+
+static ssize_t other_write(void *self, const void *buf, size_t len,
+			   int64_t deadline_ns)
+{
+	return urt_write(fd_of(self), buf, len, deadline_ns);
+}
+
+static int close_fd(void *self, int64_t deadline_ns)
+{
+	(void)deadline_ns;
+	urt_close(fd_of(self));
+	return 0;
+}
+
+static const struct urt_stream_io of_sockets = { .read = socket_read,
+						 .write = socket_write,
+						 .close = close_fd };
+static const struct urt_stream_io of_others = { .read = other_read,
+						.write = other_write,
+						.close = close_fd };
 
 struct urt_stream *urt_stream_new(int fd, size_t size)
 {
-	return urt__stream_new(urt__is_socket(fd) ? &of_sockets : &of_others,
-			       fd, size);
-}
-
-int urt_stream_close(struct urt_stream *s, int64_t deadline_ns)
-{
-	int err;
-
-	if (!s)
-		return 0;
-	err = urt_stream_flush(s, deadline_ns);
-	urt_close(s->fd);
-	urt_stream_free(s);
-	return err;
+	return urt_stream_over(urt__is_socket(fd) ? &of_sockets : &of_others,
+			       (void *)(intptr_t)fd, size);
 }

@@ -104,7 +104,9 @@ static void *next(void **cache, const char *name, void *in_libc_a)
 	void *f = __atomic_load_n(cache, __ATOMIC_RELAXED);
 
 	if (urt__unlikely(!f)) {
-		f = in_libc_a ? in_libc_a : dlsym(RTLD_NEXT, name);
+		f = dlsym(RTLD_NEXT, name);
+		if (!f)
+			f = in_libc_a;
 		if (!f) {
 			urt__print("uring_rt: %s of libc.a is missing: link "
 				   "with `pkg-config --static --libs "
