@@ -334,8 +334,9 @@ $(TLS_EXAMPLES): $(TLS_A)
 $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -Iuring_rt -o $@ $< $(LIB_A) \
-	  $(EXPORT) -lpthread -ldl
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -Iuring_rt -o $@ $< \
+	  $(filter %_tls.a,$(EXAMPLE_LIBS)) $(LIB_A) \
+	  $(filter-out %_tls.a,$(EXAMPLE_LIBS)) $(EXPORT) -lpthread -ldl
 
 $(URT): $(TOOL_OBJ) $(LIB_A)
 	$(call say,LD,$@)
