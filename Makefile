@@ -202,9 +202,11 @@ $(foreach v,DESTDIR PREFIX LIBDIR MANDIR BASHDIR ZSHDIR FISHDIR UNITDIR,\
 # As what sed puts in.
 put = $$(printf %s "$$$1" | sed 's/[&|\\]/\\&/g')
 
+PC := $(filter-out $(if $(HAVE_TLS),,%_tls.pc.in),$(wildcard uring_rt/*.pc.in))
 install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -d "$$DESTDIR$$PREFIX/include" "$$DESTDIR$$PREFIX/bin" \
 	  "$$DESTDIR$$PREFIX/share/uring_rt" "$$DESTDIR$$LIBDIR/pkgconfig" \
+	  "$$DESTDIR$$LIBDIR/cmake/uring_rt" \
 	  "$$DESTDIR$$UNITDIR" "$$DESTDIR$$MANDIR/man1" "$$DESTDIR$$MANDIR/man3" \
 	  "$$DESTDIR$$BASHDIR" "$$DESTDIR$$ZSHDIR" "$$DESTDIR$$FISHDIR"
 	$(Q)install -m 644 uring_rt/urt.h $(if $(HAVE_TLS),uring_rt/urt_tls.h) \
@@ -214,10 +216,11 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  install -m 755 $(B)/$$l.so "$$DESTDIR$$LIBDIR/$$l.so.$(VERSION)" && \
 	  ln -sf $$l.so.$(VERSION) "$$DESTDIR$$LIBDIR/$$l.so.0" && \
 	  ln -sf $$l.so.0 "$$DESTDIR$$LIBDIR/$$l.so" || exit 1; done
-	$(Q)for f in $(filter-out $(if $(HAVE_TLS),,%_tls.pc),$(basename $(notdir $(wildcard uring_rt/*.pc.in)))); do \
+	$(Q)for f in $(patsubst uring_rt/%.pc.in,pkgconfig/%.pc,$(PC)) \
+	  $(patsubst uring_rt/%.in,cmake/uring_rt/%,$(wildcard uring_rt/*.cmake.in)); do \
 	  sed -e "s|@PREFIX@|$(call put,PREFIX)|" -e "s|@LIBDIR@|$(call put,LIBDIR)|" \
-	  -e 's|@VERSION@|$(VERSION)|' uring_rt/$$f.in \
-	  >"$$DESTDIR$$LIBDIR/pkgconfig/$$f" || exit 1; done
+	  -e 's|@VERSION@|$(VERSION)|' uring_rt/$${f##*/}.in \
+	  >"$$DESTDIR$$LIBDIR/$$f" || exit 1; done
 	$(Q)install -m 755 $(URT) "$$DESTDIR$$PREFIX/bin/"
 	$(Q)install -m 644 uring_rt/gdb.py tools/export/dashboard.json \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/"
@@ -243,6 +246,7 @@ uninstall: ## what install put there
 	  "$$DESTDIR$$BASHDIR/urt" "$$DESTDIR$$ZSHDIR/_urt" \
 	  "$$DESTDIR$$FISHDIR/urt.fish" "$$DESTDIR$$UNITDIR/urt-export.service"
 	$(Q)rmdir "$$DESTDIR$$PREFIX/share/uring_rt" 2>/dev/null || :
+	$(Q)rm -rf "$$DESTDIR$$LIBDIR/cmake/uring_rt"
 
 ##@ Packages
 version: ## the version, which stands nowhere else
@@ -300,9 +304,10 @@ $(LIB_A): $(LIB_OBJ)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(LIB_SO): $(PIC_OBJ)
+$(LIB_SO): $(PIC_OBJ) uring_rt/uring_rt.map
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 -o $@ $^ \
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt.so.0 \
+	  -Wl,--version-script=uring_rt/uring_rt.map -o $@ $(PIC_OBJ) \
 	  -ldl -lpthread
 
 # Never sanitized: a sanitizer has to come first itself.
@@ -320,9 +325,10 @@ $(B)/liburing_rt_tls.a: $(TLS_SRC:%.c=$(B)/%.o)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(B)/liburing_rt_tls.so: $(TLS_SRC:%.c=$(B)/pic/%.o) $(LIB_SO)
+$(B)/liburing_rt_tls.so: $(TLS_SRC:%.c=$(B)/pic/%.o) $(LIB_SO) uring_rt/uring_rt.map
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt_tls.so.0 -o $@ $^ \
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,liburing_rt_tls.so.0 \
+	  -Wl,--version-script=uring_rt/uring_rt.map -o $@ $(filter %.o %.so,$^) \
 	  $(TLS_LIBS) -lpthread
 
 # Those that need the second library.

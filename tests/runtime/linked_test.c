@@ -96,6 +96,141 @@ START_TEST(other_c_libraries_are_refused_when_it_is_compiled)
 }
 END_TEST
 
+/* ---- CMake ------------------------------------------------------------- */
+
+static const char *const cmake_project =
+	"cmake_minimum_required(VERSION 3.13)\n"
+	"project(guest C CXX)\n"
+	"find_package(uring_rt 0.1 REQUIRED)\n"
+	"foreach(how uring_rt static)\n"
+	"  add_executable(with_${how} main.c)\n"
+	"  target_link_libraries(with_${how} uring_rt::${how})\n"
+	"endforeach()\n"
+	"add_executable(with_cxx main.cpp)\n"
+	"target_link_libraries(with_cxx PRIVATE uring_rt::uring_rt)\n"
+	"if(TARGET uring_rt::tls)\n"
+	"  target_link_libraries(with_cxx PRIVATE uring_rt::tls)\n"
+	"endif()\n";
+
+static const char *const small_program =
+	"#include <urt.h>\n"
+	"static void first(void *arg) { (void)arg; urt_sleep(1000); }\n"
+	"int main(void) { return urt_run(first, NULL); }\n";
+
+static void write_file(const char *path, const char *contents)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(f);
+	fputs(contents, f);
+	fclose(f);
+}
+
+START_TEST(cmake_finds_the_package_and_its_targets)
+{
+	if (SANITIZED || sh("command -v cmake"))
+		SKIP("no cmake here");
+	ck_assert_msg(
+		!sh("rm -rf guest && env -u MAKEFLAGS make -s -C ../.. "
+		    "B=\"$PWD\" install PREFIX=\"$PWD/guest/opt\" 2>&1 && "
+		    "mkdir guest/project"),
+		"%s", text);
+	write_file("guest/project/CMakeLists.txt", cmake_project);
+	write_file("guest/project/main.c", small_program);
+	write_file("guest/project/main.cpp", small_program);
+	ck_assert_msg(!sh("cd guest && cmake -S project -B build "
+			  "-DCMAKE_PREFIX_PATH=\"$PWD/opt\" 2>&1 && cmake "
+			  "--build build 2>&1"),
+		      "%s", text);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const how[] = { "uring_rt", "static",
+						   "cxx" };
+
+		ck_assert_msg(!sh("guest/build/with_%s 2>&1", how[i]), "%s: %s",
+			      how[i], text);
+	}
+	/* A version that is not this one. */
+	ck_assert_int_ne(sh("cd guest && sed -i 's/uring_rt 0.1/uring_rt 9/' "
+			    "project/CMakeLists.txt && cmake -S project -B "
+			    "other -DCMAKE_PREFIX_PATH=\"$PWD/opt\" 2>&1"),
+			 0);
+	sh("rm -rf guest");
+}
+END_TEST
+
+/* Its versions of symbols must leave those of libc's locks alone (locks.c). */
+START_TEST(shared_library_stands_before_the_locks_of_libc)
+{
+	if (SANITIZED)
+		SKIP("a sanitizer stands there");
+	write_file("held.c",
+		   "#include <urt.h>\n#include <pthread.h>\n"
+		   "static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;\n"
+		   "static void first(void *arg) { (void)arg;\n"
+		   "	pthread_mutex_lock(&m); urt_sleep(1000); }\n"
+		   "int main(void) { return urt_run(first, NULL); }\n");
+	ck_assert_msg(!sh("cc -I../../uring_rt -o held.out held.c "
+			  "liburing_rt.so -Wl,-rpath,\"$PWD\" 2>&1"),
+		      "%s", text);
+	sh("ulimit -c 0; ln -sf liburing_rt.so liburing_rt.so.0; "
+	   "URT_DEBUG=check ./held.out 2>&1; "
+	   "rm -f held.c held.out liburing_rt.so.0");
+	ck_assert_ptr_nonnull(strstr(text, "holds 1 pthread lock"));
+}
+END_TEST
+
+START_TEST(readme_program_compiles_without_warnings)
+{
+	ck_assert_msg(
+		!sh("awk '/^```c$/{on=1; next} /^```/{on=0} on' ../../README.md "
+		    ">readme.c && grep -q urt_run readme.c && cc -Wall -Wextra "
+		    "-Werror -O2 -I../../uring_rt -fsyntax-only readme.c 2>&1; "
+		    "e=$?; rm -f readme.c; exit $e"),
+		"%s", text);
+}
+END_TEST
+
+/* ---- what programs are linked with ------------------------------------- */
+
+/* Structures that callers have. A size here is a promise (CHANGELOG.md). */
+static const struct {
+	const char *name;
+	size_t size;
+} layouts[] = {
+#define L(x)                         \
+	{                            \
+#x, sizeof(struct x) \
+	}
+	L(urt_options),	  L(urt_spawn_options), L(urt_context), L(urt_scope),
+	L(urt_case),	  L(urt_waitq),		L(urt_mutex),	L(urt_rwlock),
+	L(urt_cond),	  L(urt_sem),		L(urt_once),	L(urt_barrier),
+	L(urt_waitgroup), L(urt_addr),		L(urt_command), L(urt_process),
+	L(urt_stream_io),
+#undef L
+};
+
+/*
+ * tests/runtime/abi.txt lists what programs that are linked already rely on. A
+ * line that is missing breaks them; a new one is to be added there.
+ */
+START_TEST(interface_for_linked_programs_is_as_it_was)
+{
+	FILE *f;
+
+	if (SANITIZED)
+		SKIP("a sanitizer exports symbols of its own");
+	sh("nm -D --defined-only liburing_rt.so | awk '$2 != \"A\" { print "
+	   "$3 }' | LC_ALL=C sort >abi.now");
+	f = fopen("abi.now", "a");
+	ck_assert_ptr_nonnull(f);
+	for (unsigned i = 0; i < ARRAY_LEN(layouts); i++)
+		fprintf(f, "struct %s %zu\n", layouts[i].name, layouts[i].size);
+	fclose(f);
+	ck_assert_msg(!sh("diff ../../tests/runtime/abi.txt abi.now"),
+		      "the interface of the library changed:\n%.1000s", text);
+}
+END_TEST
+
 Suite *linked_suite(void)
 {
 	Suite *s = suite_create("linked");
@@ -104,6 +239,10 @@ Suite *linked_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, program_without_shared_libraries_runs, 0, 2);
 	tcase_add_test(t, other_c_libraries_are_refused_when_it_is_compiled);
+	tcase_add_test(t, cmake_finds_the_package_and_its_targets);
+	tcase_add_test(t, shared_library_stands_before_the_locks_of_libc);
+	tcase_add_test(t, readme_program_compiles_without_warnings);
+	tcase_add_test(t, interface_for_linked_programs_is_as_it_was);
 	suite_add_tcase(s, t);
 	return s;
 }
