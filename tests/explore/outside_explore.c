@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Plain threads, and workers that sleep (sched/idle.c, wait/thread.c). */
+#include "../../uring_rt/wait/pool.h"
+#include "../../uring_rt/wait/thread.h"
 #include "kernel.h"
 #include "world.h"
 #include <errno.h>

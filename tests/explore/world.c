@@ -2,6 +2,7 @@
 /* A run for scenarios; see world.h. */
 #include "world.h"
 #include "../../uring_rt/base/sys.h"
+#include "../../uring_rt/wait/fds.h"
 #include "kernel.h"
 #include <string.h>
 #undef errno
