@@ -73,12 +73,23 @@ static char address[64];
 static void (*server_does)(struct urt_stream *);
 static int server_result;
 
+static struct urt_tls *made[8]; /* freed after the test */
+static unsigned nr_made;
+
 static struct urt_tls *new_tls(const struct urt_tls_options *o)
 {
 	struct urt_tls *t = NULL;
 
 	ck_assert_msg(!urt_tls_new(&t, o), "%s", urt_tls_why());
+	ck_assert_uint_lt(nr_made, ARRAY_LEN(made));
+	made[nr_made++] = t;
 	return t;
+}
+
+static void free_made(void)
+{
+	while (nr_made)
+		urt_tls_free(made[--nr_made]);
 }
 
 static void serve(void *arg)
@@ -286,7 +297,8 @@ static void resume(int version)
 		urt_stream_close(s, SOON);
 		urt_join(c);
 	}
-	urt_tls_free(t);
+	free_made();
+	server_tls = NULL;
 }
 
 CORO_TEST(tls_client_resumes_its_last_session)
@@ -600,6 +612,7 @@ Suite *tls_suite(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_unchecked_fixture(t, make_certificates, remove_certificates);
+	tcase_add_checked_fixture(t, NULL, free_made);
 	tcase_add_test(t,
 		       tls_stream_carries_lines_both_ways_until_close_notify);
 	tcase_add_test(t, tls_client_refuses_an_unknown_authority);
