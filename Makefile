@@ -382,6 +382,11 @@ $(G)/%.skel.h: $(G)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
 
+# Light: the calls of bpf(2) as a program, for the library, which has no libbpf.
+$(G)/%.lskel.h: $(G)/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton -L $< name $*_bpf >$@ 2>$@.log || \
+	  { cat $@.log >&2; exit 1; }
+
 # Names of system calls, from this machine's headers.
 $(G)/syscall_names.h: | $(G)/.deps
 	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
@@ -412,6 +417,9 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+ASSIST_OBJ := $(B)/uring_rt/base/assist.o $(B)/pic/uring_rt/base/assist.o
+$(ASSIST_OBJ): $(G)/assist.lskel.h
+$(ASSIST_OBJ): ALL_CFLAGS += -I$(G)
 $(B)/tools/measure/counter.o: $(G)/count.skel.h
 $(B)/tools/record/record.o: $(G)/record.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h

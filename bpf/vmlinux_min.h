@@ -104,8 +104,20 @@ struct signal_struct {
 	struct pid *pids[4];
 };
 
+#if defined(__TARGET_ARCH_x86)
 struct thread_struct {
 	unsigned long fsbase;
+};
+#else
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+#endif
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
 };
 
 struct task_struct {
@@ -123,9 +135,8 @@ struct task_struct {
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	char comm[16];
-#if defined(__TARGET_ARCH_x86)
+	struct sched_entity se;
 	struct thread_struct thread;
-#endif
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -162,5 +173,11 @@ struct bpf_iter__task {
 };
 
 #pragma clang attribute pop
+
+/* Of the interface to BPF programs. */
+struct bpf_pidns_info {
+	__u32 pid;
+	__u32 tgid;
+};
 
 #endif

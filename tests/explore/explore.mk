@@ -8,7 +8,7 @@ X_ENGINE := $(patsubst %,$(X)/tests/explore/%.o,main search engine memory hooks 
             arena sites report lists outcomes survey)
 X_MODEL  := $(patsubst %,$(X)/tests/explore/%.o,kernel kring kmonitor)
 X_SEEN   := $(patsubst %.c,$(X)/%.o,$(filter-out uring_rt/base/sys.c \
-            uring_rt/watch/locks.c,$(filter %.c,$(LIB_SRC))) \
+            uring_rt/base/assist.c uring_rt/watch/locks.c,$(filter %.c,$(LIB_SRC))) \
             tests/explore/world.c $(wildcard tests/explore/*_explore.c))
 X_CFLAGS := -std=gnu17 -g $(WARN) -fno-pie -fno-omit-frame-pointer \
             -D_FILE_OFFSET_BITS=64 $(if $(filter x86_64,$(ARCH)),-fcf-protection=none)

@@ -26,12 +26,12 @@ static void waits_for_its_turn(void *arg)
 
 static void hand_off(void)
 {
-	urt__handoff(0, URT__BY_MONITOR);
+	urt__handoff(0, 0);
 }
 
 static void hand_off_by_kernel(void)
 {
-	urt__handoff(0, URT__BY_KERNEL);
+	urt__handoff(0, 1);
 }
 
 static void one_and_a_spare(void)
@@ -127,7 +127,7 @@ static void reads(void *arg)
 
 static void take_and_rescue(void)
 {
-	if (!urt__handoff(0, URT__BY_MONITOR))
+	if (!urt__handoff(0, 0))
 		return;
 	urt__worker_rescue(urt__rt.worker[0]);
 	urt__worker_rescue(urt__rt.worker[0]);

@@ -145,6 +145,12 @@ int urt__sys_pipe(int fds[2], int flags)
 	return -ENOSYS;
 }
 
+int urt__sys_own_sockets(int fds[2], int type)
+{
+	(void)fds, (void)type;
+	return -ENOSYS;
+}
+
 int urt__sys_own_pipe(int fds[2], int flags)
 {
 	return urt__sys_pipe(fds, flags);

@@ -3,6 +3,7 @@
  * it polls with a timeout; clocks; and /proc, which has nothing to say. */
 #define _GNU_SOURCE
 #include "kernel.h"
+#include "../../uring_rt/base/assist.h"
 #include "../../uring_rt/base/sys.h"
 #include <errno.h>
 #include <poll.h>
@@ -14,6 +15,17 @@
 #define POLL 91 /* the epoll instance */
 
 static uint64_t rung;
+
+int urt__assist_load(struct urt__assist *a, const struct urt__assisted *whom)
+{
+	(void)a, (void)whom;
+	return -ENOSYS;
+}
+
+void urt__assist_unload(struct urt__assist *a)
+{
+	(void)a;
+}
 
 int urt__sys_eventfd(void)
 {

@@ -170,8 +170,9 @@ static void look_at_descriptors(void *arg)
 		failed |= fd > 2 && fd >= before && !(flags & FD_CLOEXEC);
 	}
 	/* Rings of two workers and of spare ones, two pages, the monitor's
-	 * bell, and a pipe for the signals. */
-	failed |= own - before > 10;
+	 * bell and its sockets for `urt assist`, and a pipe for the
+	 * signals. */
+	failed |= own - before > 12;
 	urt_signal_close(signals);
 }
 

@@ -5,6 +5,7 @@
 #include "../../uring_rt/watch/watch.h"
 #include "../measure/counter.h"
 #include "doctor.h"
+#include "../../uring_rt/base/assist.h"
 #include "../lib/options.h"
 #include "../lib/privileges.h"
 #include "../lib/proc.h"
@@ -143,6 +144,25 @@ static void look_at_privileges(void)
 			? "system calls are filtered, as in a container: docker "
 			  "run --security-opt seccomp=unconfined"
 			: "no system calls are filtered");
+}
+
+/* Loads the program that tells, for the first process, which is never told. */
+static void look_at_assistance(void)
+{
+	struct urt__assisted nobody = { .pid = 1 };
+	struct urt__assist a;
+	int err = urt__assist_load(&a, &nobody);
+
+	if (!err)
+		urt__assist_unload(&a);
+	doctor_found(
+		"told hand-off", !err, "%s%s",
+		err == -EPERM || err == -EACCES ? bpf_refusal()
+		: err				? strerror(-err)
+		      : "the kernel can tell a program at once which of "
+			"its threads block: URT_ASSIST=on or urt assist",
+		err ? "; blocked threads are found by looking, 1 to 2 ms later"
+		    : "");
 }
 
 /* perf events find system calls and io_uring there. */
@@ -302,6 +322,7 @@ int cmd_doctor(int argc, char **argv)
 	look_at_bpf();
 	look_at_btf();
 	look_at_privileges();
+	look_at_assistance();
 	doctor_look_at_container();
 	look_at_perf();
 	look_at_tracefs();

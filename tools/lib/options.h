@@ -59,6 +59,7 @@ struct command {
 };
 
 /* argv[0] is the command's name; the result is the exit code. */
+int cmd_assist(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
@@ -73,10 +74,10 @@ int cmd_sim(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 
-extern const struct command command_bench, command_compare, command_demo,
-	command_doctor, command_dump, command_export, command_load,
-	command_record, command_report, command_serve, command_sim,
-	command_stat, command_top;
+extern const struct command command_assist, command_bench, command_compare,
+	command_demo, command_doctor, command_dump, command_export,
+	command_load, command_record, command_report, command_serve,
+	command_sim, command_stat, command_top;
 
 #define OPTIONS(rows) .options = rows, .nr_options = ARRAY_LEN(rows)
 

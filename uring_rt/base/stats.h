@@ -57,7 +57,8 @@
 	  "handoffs_told")    /* ... handoffs, as the kernel told */        \
 	X(RESCUES, "rescues") /* another thread saw to the worker's ring */ \
 	X(TRIES, "tries")     /* calls that were made at once ... */        \
-	X(TRIES_DONE, "tries_done") /* ... and completed at once */
+	X(TRIES_DONE, "tries_done") /* ... and completed at once */         \
+	X(TOLD, "told") /* threads that went to sleep, as the kernel told */
 
 enum urt__stat {
 #define X(symbol, name) URT__STAT_##symbol,
@@ -77,7 +78,13 @@ struct urt__stats_slot {
 	uint64_t word;	  /* its address there */
 	int64_t word_tls; /* where, from the thread pointer on, that is kept */
 	uint32_t tid;	  /* of its thread now; 0: none */
-	uint32_t unused;
+	/* In the first slot: the descriptor, in this process, by which `urt assist`
+	 * offers to tell of blocked threads (watch/told.c); 0: none. */
+	uint32_t told_socket;
+	/* Of hand-offs that the kernel told: from the worker's going to sleep to
+	 * the other thread's running. All of them in the first slot, by atomic
+	 * additions. */
+	uint64_t told[URT__TIME_CELLS];
 };
 
 /*
@@ -90,7 +97,8 @@ struct urt__word {
 	_Atomic uint32_t where;	    /* enum urt__where; its thread writes */
 	_Atomic uint32_t attention; /* URT__ATT_*; anyone */
 	uint32_t index;		    /* of the worker */
-	uint32_t unused;
+	uint32_t ring; /* bytes from here to two addresses: where the kernel has
+	                  the head and the tail of its ring's queue of requests */
 };
 
 enum urt__where {

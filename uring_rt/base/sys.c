@@ -214,12 +214,11 @@ int urt__sys_pipe(int fds[2], int flags)
 	return err ? err : result(pipe2(fds, flags));
 }
 
-int urt__sys_own_pipe(int fds[2], int flags)
+/* Both or none of them. */
+static int both_above_standard(int fds[2])
 {
-	int err = urt__sys_pipe(fds, flags);
+	int err;
 
-	if (err)
-		return err;
 	fds[0] = above_standard(fds[0]);
 	fds[1] = above_standard(fds[1]);
 	if (fds[0] >= 0 && fds[1] >= 0)
@@ -229,6 +228,22 @@ int urt__sys_own_pipe(int fds[2], int flags)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	return err;
+}
+
+int urt__sys_own_pipe(int fds[2], int flags)
+{
+	int err = urt__sys_pipe(fds, flags);
+
+	return err ? err : both_above_standard(fds);
+}
+
+int urt__sys_own_sockets(int fds[2], int type)
+{
+	int err = fault(URT__SYS_SOCKET);
+
+	if (!err)
+		err = result(socketpair(AF_UNIX, type, 0, fds));
+	return err ? err : both_above_standard(fds);
 }
 
 int urt__sys_spawn(pid_t *pid, const char *file,

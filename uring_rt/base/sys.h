@@ -89,6 +89,8 @@ int urt__sys_socket(int domain, int type, int protocol);
 int urt__sys_pipe(int fds[2], int flags);
 /* The same for the runtime's own use: not among the standard descriptors. */
 int urt__sys_own_pipe(int fds[2], int flags);
+/* Two connected sockets of type AF_UNIX, likewise. */
+int urt__sys_own_sockets(int fds[2], int type);
 
 /* posix_spawnp(3). */
 int urt__sys_spawn(pid_t *, const char *file,

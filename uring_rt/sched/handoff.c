@@ -197,12 +197,13 @@ static bool is_takeable(const struct urt__worker *w)
 }
 
 /*
- * Runs fn(from) with the worker kept out of the runtime, if it is out of it and
- * has a processor; what fn returns, or false. REVOKE stays where fn took the
+ * Runs fn(from, told_ns) with the worker kept out of the runtime, if it is out of it
+ * and has a processor; what fn returns, or false. REVOKE stays where fn took the
  * processor away, so that the owner notices.
  */
 static bool while_out(struct urt__worker *from,
-		      bool (*fn)(struct urt__worker *))
+		      bool (*fn)(struct urt__worker *, int64_t),
+		      int64_t told_ns)
 {
 	bool done = false, gone = false;
 
@@ -213,7 +214,7 @@ static bool while_out(struct urt__worker *from,
 		atomic_fetch_or(&from->word.attention, URT__ATT_REVOKE);
 		urt__membarrier();
 		if (where(from) != URT__IN) {
-			done = fn(from);
+			done = fn(from, told_ns);
 			gone = urt__state(from) == URT__W_DETACHED;
 		}
 		if (!gone)
@@ -224,7 +225,7 @@ static bool while_out(struct urt__worker *from,
 	return done;
 }
 
-static bool hand_over(struct urt__worker *from)
+static bool hand_over(struct urt__worker *from, int64_t told_ns)
 {
 	enum urt__worker_state s;
 	struct urt__worker *to = NULL;
@@ -241,6 +242,7 @@ static bool hand_over(struct urt__worker *from)
 		if (atomic_load(&from->hogging))
 			from->proc->hogged_ns = urt__clock_ns();
 		give(to, from->proc);
+		to->told_ns = told_ns;
 		from->proc = NULL;
 		from->hopeless = false;
 		urt__set_state(from, URT__W_DETACHED);
@@ -251,18 +253,18 @@ static bool hand_over(struct urt__worker *from)
 	return to;
 }
 
-bool urt__handoff(unsigned index, enum urt__asked by)
+bool urt__handoff(unsigned index, int64_t told_ns)
 {
 	struct urt__worker *from;
 
 	if (index >= atomic_load(&urt__rt.nr_workers))
 		return false;
 	from = atomic_load(&urt__rt.worker[index]);
-	if (!while_out(from, hand_over))
+	if (!while_out(from, hand_over, told_ns))
 		return false;
 	__atomic_add_fetch(&from->stats->counter[URT__STAT_HANDOFFS], 1,
 			   __ATOMIC_RELAXED);
-	if (by == URT__BY_KERNEL)
+	if (told_ns)
 		__atomic_add_fetch(
 			&from->stats->counter[URT__STAT_HANDOFFS_TOLD], 1,
 			__ATOMIC_RELAXED);
@@ -307,7 +309,7 @@ static void serve_ring(struct urt__worker *w)
 			   __ATOMIC_RELAXED);
 }
 
-static bool relieve(struct urt__worker *w)
+static bool relieve(struct urt__worker *w, int64_t told_ns)
 {
 	struct urt__proc *p = w->proc;
 	int64_t late_ns = -1;
@@ -336,7 +338,7 @@ static bool relieve(struct urt__worker *w)
 
 bool urt__worker_relieve(struct urt__worker *w)
 {
-	return while_out(w, relieve);
+	return while_out(w, relieve, 0);
 }
 
 bool urt__worker_rescue(struct urt__worker *w)

@@ -143,6 +143,17 @@ static void deadlock(uint64_t epoch)
 
 /* ---- sleeping ---------------------------------------------------------- */
 
+/* It has been sent for, and runs: how long that took. */
+static URT__COLD void count_told(struct urt__worker *w)
+{
+	struct urt__stats_slot *s = urt__stats_slot(urt__rt.stats_page, 0);
+	int64_t ns = urt__clock_ns() - w->told_ns;
+
+	w->told_ns = 0;
+	__atomic_add_fetch(&s->told[urt__time_cell(ns > 0 ? ns : 0)], 1,
+			   __ATOMIC_RELAXED);
+}
+
 /* What a worker that is listed as asleep would have been woken for. Its
  * processor may be gone by now. */
 static bool look_again(const struct urt__worker *w)
@@ -228,6 +239,8 @@ static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 		urt__worker_awake(w);
 		urt__unlock(&urt__rt.idle_lock);
 	}
+	if (urt__unlikely(w->told_ns))
+		count_told(w);
 	wake_monitor();
 	if (atomic_load(&w->inbox))
 		urt__worker_drain(w);

@@ -1027,6 +1027,10 @@ static void thread_is(struct urt__worker *w, int tid)
 	__atomic_store_n(&w->stats->tid, tid, __ATOMIC_RELAXED);
 }
 
+static_assert(offsetof(struct urt__ring, sq_khead) == 0 &&
+		      offsetof(struct urt__ring, sq_ktail) == sizeof(void *),
+	      "where struct urt__word says");
+
 /* For a BPF program; see struct urt__word. */
 static void tell_word(struct urt__worker *w)
 {
@@ -1082,6 +1086,7 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 
 	memset(w, 0, sizeof(*w));
 	w->index = w->word.index = index;
+	w->word.ring = offsetof(struct urt__worker, ring);
 	w->proc = p;
 	w->state = p ? URT__W_RUNNING : URT__W_DETACHED;
 	w->word.where = URT__IN;

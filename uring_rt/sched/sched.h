@@ -79,9 +79,6 @@ enum urt__worker_state {
 	URT__W_GONE,	  /* has no thread; vacant list, until the run stops */
 };
 
-/* Who asks for a hand-off. */
-enum urt__asked { URT__BY_MONITOR, URT__BY_KERNEL };
-
 /* What a worker has to tell, and so what the switch has to see to. */
 #define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
 #define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
@@ -144,6 +141,10 @@ struct urt__worker {
 	/* Without a slot in the page, two: what it has counted, and what of
 	 * that it has added to the last slot, which idle_lock guards. */
 	struct urt__stats_slot *own_stats;
+
+	/* When a thread went to sleep in whose place this one was sent for, as the
+	 * kernel told; 0: nothing of that kind. idle_lock. */
+	int64_t told_ns;
 
 	unsigned index;		  /* in urt__rt.worker */
 	_Atomic int tid;	  /* of its thread; 0: it has none */
@@ -534,10 +535,11 @@ void urt__proc_swap(struct urt__worker *);
 
 /*
  * From any thread that holds no lock: the worker's thread sleeps, or is stuck,
- * outside the runtime, so its processor goes to another one. False: it came
- * back, or has none, or there is no other worker.
+ * outside the runtime, so its processor goes to another one. told_ns: when it
+ * went to sleep, as the kernel told; 0: the monitor asks. False: it came back, or
+ * has none, or there is no other worker.
  */
-bool urt__handoff(unsigned index, enum urt__asked);
+bool urt__handoff(unsigned index, int64_t told_ns);
 
 /*
  * By the monitor, for a worker outside the runtime. _relieve: has its due timers,

@@ -23,6 +23,9 @@
  * to 4 ms, and end after some: an idle program makes no system calls. The first worker
  * that wakes wakes the monitor (monitor_asleep; both sides set, fence, look).
  *
+ * Where the kernel tells of threads that go to sleep (told.c), they need not wait for a
+ * look.
+ *
  * A thread that has lost its processor needs no looks: what is in flight in its ring
  * is waited for by polling that, in an epoll instance.
  *
@@ -93,18 +96,39 @@ static void wake(void)
 		ring_bell();
 }
 
-/* Until the bell rings, a detached ring has something, or for ns. */
+static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns);
+
+/* Until the bell rings, a detached ring has something, or for ns. Meanwhile what the
+ * kernel tells is seen to. */
 static void sleep_for(int64_t ns)
 {
-	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
-	struct pollfd p[2] = { { .fd = bell, .events = POLLIN },
-			       { .fd = detached, .events = POLLIN } };
+	int64_t until_ns = ns == INT64_MAX ? ns : urt__clock_ns() + ns;
+	struct pollfd p[] = {
+		{ .fd = bell, .events = POLLIN },
+		{ .fd = detached, .events = POLLIN },
+		{ .fd = urt__told_socket(), .events = POLLIN },
+		{ .fd = urt__told_fd(), .events = POLLIN },
+	};
 	struct epoll_event e[16];
 	uint64_t rung;
 	int n;
 
-	if (ppoll(p, 2, ns == INT64_MAX ? NULL : &ts, NULL) <= 0)
+	do {
+		struct timespec ts = { ns / 1000000000, ns % 1000000000 };
+
+		n = ppoll(p, URT__ARRAY_LEN(p), ns == INT64_MAX ? NULL : &ts,
+			  NULL);
+		if (n > 0 && p[3].revents) {
+			urt__told_read(hear);
+			urt__spares_look(urt__clock_ns());
+		}
+		if (ns != INT64_MAX)
+			ns = until_ns - urt__clock_ns();
+	} while (n == 1 && p[3].revents && ns > 0);
+	if (n <= 0)
 		return;
+	if (p[2].revents)
+		urt__told_offered();
 	if (p[0].revents && read(bell, &rung, sizeof(rung)) < 0)
 		return;
 	if (!p[1].revents)
@@ -158,13 +182,27 @@ static int64_t cpu_time_ns(const struct urt__worker *w)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static void hand_off(struct urt__worker *w, int64_t now_ns)
+static void hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
 {
 	if (!atomic_load(&urt__rt.spare.len) &&
 	    !atomic_load(&urt__rt.waiting.len))
 		urt__spares_look(now_ns);
-	if (urt__handoff(w->index, URT__BY_MONITOR))
+	if (urt__handoff(w->index, told_ns) && !told_ns)
 		handed_ns = now_ns;
+}
+
+/* The kernel tells that the worker's thread went to sleep: unless it has run since. */
+static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
+{
+	struct urt__worker *w;
+
+	if (index >= atomic_load(&urt__rt.nr_workers))
+		return;
+	w = atomic_load(&urt__rt.worker[index]);
+	__atomic_add_fetch(&w->stats->counter[URT__STAT_TOLD], 1,
+			   __ATOMIC_RELAXED);
+	if (atomic_load(&w->tid) == tid && cpu_time_ns(w) == ran_ns)
+		hand_off(w, urt__clock_ns(), ns);
 }
 
 static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
@@ -211,7 +249,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		return;
 	atomic_store(&w->hogging, true);
 	urt__preempt_soon(w);
-	hand_off(w, now_ns);
+	hand_off(w, now_ns, 0);
 }
 
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
@@ -223,7 +261,7 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		return;
 	}
 	if (is_blocked(w))
-		hand_off(w, now_ns);
+		hand_off(w, now_ns, 0);
 	else
 		see_to_busy(w, s, now_ns);
 }
@@ -540,6 +578,7 @@ static void close_descriptors(void)
 	if (detached >= 0)
 		close(detached);
 	bell = detached = -1;
+	urt__told_close();
 }
 
 void urt__monitor_forget(void)
@@ -562,6 +601,8 @@ int urt__monitor_start(void)
 		return bell;
 	detached = epoll_create1(EPOLL_CLOEXEC);
 	err = detached < 0 ? -*__errno_location() : 0;
+	if (!err)
+		urt__told_open();
 	if (!err)
 		err = urt__sys_thread(&thread, NULL, monitor_main, NULL);
 	if (err)

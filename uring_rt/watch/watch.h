@@ -107,6 +107,19 @@ void urt__monitor_forget(void);
 /* From a signal handler: report everything and die of SIGQUIT. */
 void urt__monitor_quit(void);
 
+/* ---- told.c: what the kernel tells; all on the monitor's thread ---- */
+
+void urt__told_open(void);
+void urt__told_close(void);
+/* To be polled for reading; -1: there is none. _socket: then _offered. */
+int urt__told_fd(void);
+int urt__told_socket(void);
+void urt__told_offered(void);
+/* Calls hear for each worker that went to sleep at ns, when its thread had used that
+ * much CPU time. */
+void urt__told_read(void (*hear)(unsigned index, int tid, int64_t ran_ns,
+				 int64_t ns));
+
 /* ---- outside.c ---- */
 
 struct urt__outside;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What the BPF program that tells of sleeping workers, who loads it, and the
+ * runtime that is told share.
+ */
+#ifndef URT_ASSIST_BPF_H
+#define URT_ASSIST_BPF_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Bytes of the ring buffer: 1638 workers that went to sleep and were not looked
+ * at yet. What finds it full is left to the monitor. */
+#define URT_TOLD_RING (64 * 1024)
+
+/* A worker's thread went to sleep outside the runtime, with its processor. */
+struct urt_told {
+	__u64 ns;     /* CLOCK_MONOTONIC */
+	__u64 ran_ns; /* CPU time of the thread so far */
+	__u32 index;  /* of the worker, as its word says */
+	__u32 tid;    /* in the program's PID namespace */
+	__u64 unused;
+};
+
+/* Sent to a program, with the ring buffer's descriptor. */
+#define URT_TOLD_MAGIC 0x31646c6f742d7275 /* "ur-told1" */
+struct urt_told_offer {
+	__u64 magic;
+	__u32 ring;  /* bytes of its data */
+	__u32 entry; /* ... of a struct urt_told */
+};
+
+#endif
