@@ -14,6 +14,7 @@
 #include "../../lib/tool.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,8 +25,9 @@
 #define STACK_SIZE (128 * 1024)
 
 struct conn {
-	int fd, backend; /* backend -1: not open */
-	size_t len;	 /* in buf */
+	int fd, backend;     /* backend -1: not open */
+	_Atomic bool handed; /* to the next thread */
+	size_t len;	     /* in buf */
 	char buf[HTTP_MAX];
 };
 
@@ -124,6 +126,7 @@ static bool serve(struct conn *c)
 	size_t used;
 	ssize_t n;
 
+	atomic_load_explicit(&c->handed, memory_order_acquire);
 	n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
 	if (n <= 0)
 		return false;
@@ -152,6 +155,9 @@ static void put_back(struct conn *c, int op)
 {
 	struct epoll_event ev = { EPOLLIN | EPOLLONESHOT, { .ptr = c } };
 
+	/* EPOLLONESHOT gives a connection to one thread after the other; this says
+	 * so in C, for ThreadSanitizer. */
+	atomic_store_explicit(&c->handed, true, memory_order_release);
 	if (epoll_ctl(epfd, op, c->fd, &ev))
 		conn_close(c);
 }
