@@ -351,7 +351,8 @@ struct timeline *timeline_new(FILE *f, unsigned coroutines)
 void timeline_coroutine(struct timeline *t, const struct trace_seen *s,
 			int64_t ns)
 {
-	if ((uint64_t)ns > t->last_ns)
+	/* What has no time (a run's end) says nothing about the last. */
+	if (s->ns && (uint64_t)ns > t->last_ns)
 		t->last_ns = ns;
 	coro_timeline_event(t->coro, s, ns);
 }
