@@ -10,7 +10,7 @@
  * in the kernel. With all threads held, the others wait in line unseen.
  */
 #define _GNU_SOURCE
-#include "../server.h"
+#include "../blocking.h"
 #include "../../lib/tool.h"
 #include <errno.h>
 #include <pthread.h>
@@ -31,92 +31,7 @@ struct conn {
 	char buf[HTTP_MAX];
 };
 
-static const struct server *server;
 static int epfd;
-
-static bool send_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= n;
-	}
-	return true;
-}
-
-/* Connections to Redis for all clients; -1: not open. */
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t given;
-	int fd[BACKEND_POOL]; /* those that are free */
-	unsigned n;	      /* of them */
-} pool = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, { 0 }, 0 };
-
-static void pool_give(int fd)
-{
-	pthread_mutex_lock(&pool.lock);
-	pool.fd[pool.n++] = fd;
-	pthread_cond_signal(&pool.given);
-	pthread_mutex_unlock(&pool.lock);
-}
-
-static int pool_take(void)
-{
-	int fd;
-
-	pthread_mutex_lock(&pool.lock);
-	while (!pool.n)
-		pthread_cond_wait(&pool.given, &pool.lock);
-	fd = pool.fd[--pool.n];
-	pthread_mutex_unlock(&pool.lock);
-	return fd;
-}
-
-static bool ask_on(int *fd, unsigned ms)
-{
-	char buf[BACKEND_REPLY_MAX];
-	struct backend_ask ask;
-	size_t got = 0;
-	ssize_t n;
-
-	if (*fd < 0) {
-		struct sockaddr_in addr = backend_address(server);
-
-		*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr)))
-			return false;
-	}
-	backend_ask(&ask, server->redis, ms);
-	if (!send_all(*fd, ask.text, ask.len))
-		return false;
-	while (got < ask.reply_len) {
-		n = recv(*fd, buf, sizeof(buf), 0);
-		if (n <= 0 || backend_refused(buf))
-			return false;
-		got += n;
-	}
-	return true;
-}
-
-static bool ask_backend(int *own, unsigned ms)
-{
-	bool fine;
-	int fd;
-
-	if (!server->redis)
-		return ask_on(own, ms);
-	fd = pool_take();
-	fine = ask_on(&fd, ms);
-	if (!fine && fd >= 0) {
-		close(fd);
-		fd = -1;
-	}
-	pool_give(fd);
-	return fine;
-}
 
 /* Answers what has come. False: the connection is to be closed. */
 static bool serve(struct conn *c)
@@ -132,10 +47,11 @@ static bool serve(struct conn *c)
 		return false;
 	c->len += n;
 	while ((used = http_parse(c->buf, c->len, &req))) {
-		if (req.route == HTTP_WAIT && !ask_backend(&c->backend, req.ms))
+		if (req.route == HTTP_WAIT &&
+		    !blocking_ask(&c->backend, req.ms))
 			return false;
 		resp = http_respond(&req);
-		if (!send_all(c->fd, resp.text, resp.len) || resp.close)
+		if (!blocking_send(c->fd, resp.text, resp.len) || resp.close)
 			return false;
 		c->len -= used;
 		memmove(c->buf, c->buf + used, c->len);
@@ -195,10 +111,8 @@ int model_thread_pool(const struct server *s)
 {
 	pthread_attr_t attr;
 
-	server = s;
+	blocking_open(s);
 	epfd = epoll_create1(EPOLL_CLOEXEC);
-	for (int i = 0; i < BACKEND_POOL; i++)
-		pool_give(-1);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What the models of blocking calls share: sending, and asking the backend. */
+#ifndef SERVICE_BLOCKING_H
+#define SERVICE_BLOCKING_H
+
+#include "server.h"
+
+/* Before all else, once. */
+void blocking_open(const struct server *);
+/* Sends all of it. False: the connection is of no use. */
+bool blocking_send(int fd, const char *p, size_t len);
+/* Waits ms at the backend: over Redis' pool, else over *own, which is opened if it is
+ * -1 and is the caller's to close. False: no answer. */
+bool blocking_ask(int *own, unsigned ms);
+
+#endif
