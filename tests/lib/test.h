@@ -4,11 +4,13 @@
 #define URT_TEST_H
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SUITE(name, also) Suite *name##_suite(void);
 #include "suites.def"
@@ -56,6 +58,19 @@ static inline int slower(void)
 	const char *s = getenv("CK_TIMEOUT_MULTIPLIER");
 
 	return s ? atoi(s) : 1;
+}
+
+/*
+ * The file under a number that stays free once it is closed: the runtime's
+ * monitor opens files of /proc for a moment, and gets the lowest number.
+ */
+static inline int under_a_high_number(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
+
+	ck_assert_int_ge(high, 500);
+	close(fd);
+	return high;
 }
 
 /* n, or less of it where everything takes ten times as long. */

@@ -136,6 +136,7 @@ static void close_under_them(void *arg)
 
 	ended = 0;
 	pair();
+	fds[0] = under_a_high_number(fds[0]);
 	tcp_pair(t);
 	listening = t[0];
 	before = waits();
@@ -316,7 +317,7 @@ static void closes_at_that_moment(void *arg)
 		struct urt_coro *c;
 
 		pair();
-		closing_fd = fds[0];
+		closing_fd = fds[0] = under_a_high_number(fds[0]);
 		both_here = 0;
 		c = urt_spawn(receives_at_that_moment,
 			      (void *)(uintptr_t)rnd(&r));

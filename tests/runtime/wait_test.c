@@ -240,7 +240,7 @@ END_TEST
 CORO_TEST(files_are_written_and_read_at_offsets)
 {
 	char path[] = "/tmp/urt-test.XXXXXX", buf[16] = "";
-	int fd = mkstemp(path);
+	int fd = under_a_high_number(mkstemp(path));
 
 	unlink(path);
 	ck_assert_int_eq(urt_write(fd, "hello ", 6, URT_NEVER), 6);
