@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the process says about its contexts to other programs; announce.c. */
+/* The process context that other programs read about this process;
+ * announce.c. */
 #ifndef URT_BASE_ANNOUNCE_H
 #define URT_BASE_ANNOUNCE_H
 

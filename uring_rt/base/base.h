@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every file may use: attributes, invariants, the clock. */
+/* Definitions for every file: attributes, invariants, the clock. */
 #ifndef URT_BASE_H
 #define URT_BASE_H
 

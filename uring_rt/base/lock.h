@@ -8,10 +8,10 @@
  * A holder can lose its CPU to the kernel, so the spin is bounded and then
  * gives the CPU away. Never held across anything that can block.
  *
- * urt__obj_lock is for what only coroutines touch (channels, mutexes, ...).
- * Whoever touches such an object holds a processor, so in a run that has only
- * one processor these locks exclude nobody: then they are not taken, and an
- * uncontended atomic exchange (5 ns) is saved twice a call.
+ * urt__obj_lock protects objects that only coroutines touch (channels, mutexes,
+ * ...). A thread that touches such an object holds a processor, so in a run
+ * that has only one processor these locks have no second user: then they are
+ * not taken, and an uncontended atomic exchange (5 ns) is saved twice a call.
  */
 #ifndef URT_BASE_LOCK_H
 #define URT_BASE_LOCK_H
@@ -48,8 +48,9 @@ static URT__COLD __attribute__((unused)) void urt__lock_slow(uint32_t *lock)
 	}
 }
 
-/* A full fence, between a store and a load of different words. TSan knows no
- * fences, but what an atomic operation on a word of its own orders. */
+/* A full fence, between a store and a load of different words. TSan does not
+ * model fences, so an atomic operation on a word of its own stands in for the
+ * fence. */
 static inline void urt__fence(void)
 {
 #ifdef URT__TSAN

@@ -108,7 +108,7 @@ enum urt__where {
 	URT__ASLEEP, /* in io_uring_enter, to hand over and to wait */
 };
 
-/* What urt__enter has to see to. */
+/* The reasons for which urt__enter takes its slow path. */
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
 

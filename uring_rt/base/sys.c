@@ -56,8 +56,8 @@ static int result(long ret)
 
 /*
  * Of a new descriptor: the runtime's own lie above those of standard input,
- * output and error, which a program may have been started without. What it
- * prints would else be written to whatever has the number.
+ * output and error, which a program may have been started without. Its messages
+ * would otherwise be written to the file that has reused the number.
  */
 static int above_standard(int fd)
 {

@@ -4,7 +4,7 @@
  * that another process draws (`urt record`). Off, it costs a predicted branch.
  *
  * Shared memory of fixed layout (share.h): a header, then a ring of events for
- * each worker and, as number 0, one for all threads that are no workers. A
+ * each worker and, as number 0, one for all threads that are not workers. A
  * ring's memory is only touched once there are events. Where it is: as the
  * counters page (stats.h), as a memfd named "urt-trace"; and where the
  * environment names a socket in URT_TRACE_TO that takes it, tracing is on from

@@ -14,8 +14,8 @@
  * are the thread's; Go and most libraries do the same.
  *
  * A new context begins in urt__ctx_entry (arch/.../entry.S), which calls
- * fn(arg) from the two words at its stack pointer. Its unwind information
- * says that nobody called it, so backtraces end there cleanly.
+ * fn(arg) from the two words at its stack pointer. Its unwind information says
+ * that it has no caller, so backtraces end there cleanly.
  */
 #ifndef URT_EXEC_CONTEXT_H
 #define URT_EXEC_CONTEXT_H

@@ -2,10 +2,10 @@
 /*
  * Stacks.
  *
- * A mapping for each stack dies at vm.max_map_count (65,530) and costs some
- * 7 us; so one mapping is reserved for all of them (base/memory.c) and stack i
- * is simply the i-th stretch of it. It is opened a chunk at a time, from the
- * low end. The kernel gives memory page by page as it is touched, so a coroutine
+ * A mapping for each stack dies at vm.max_map_count (65,530) and costs some 7
+ * us; so one mapping is reserved for all of them (base/memory.c) and stack i is
+ * simply the i-th stretch of it. It is opened a chunk at a time, from the low
+ * end. The kernel gives memory page by page as it is touched, so a coroutine
  * that needs little has one page.
  *
  *	base                                                     stride
@@ -20,7 +20,8 @@
  * mprotect has to split the mapping, two VMAs a stack; a budget of half of
  * max_map_count keeps the process alive, and beyond it a stack has no guard of
  * its own: running over it reaches the last page of its neighbour's stretch.
- * There the check of the stack pointer at each park (sched/) is what is left.
+ * Only the check of the stack pointer at each park (sched/) protects such a
+ * stack.
  *
  * Colour: were all tops at the same distance from a page boundary, the hot
  * lines of all coroutines would share a few sets of the L1 cache. Each stack
@@ -30,9 +31,9 @@
  * ourselves: 330 ns each instead of 1,000.
  *
  * Coming back. sched/ keeps the coroutines that have ended with their stacks,
- * whose control blocks it may still look at. What a deep call has touched is
- * given back to the kernel by urt__stack_trim. A stack that was not needed for a
- * while comes back whole (urt__stack_put): then its memory, control block
+ * whose control blocks it may still look at. urt__stack_trim gives the pages
+ * that a deep call has touched back to the kernel. A stack that was not needed
+ * for a while comes back whole (urt__stack_put): then its memory, control block
  * included, is zero, and its number is handed out again before new ones are.
  */
 #define _GNU_SOURCE

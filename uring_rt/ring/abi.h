@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * liburing's header, and what newer kernels know and the headers of Debian 12
- * (liburing 2.3) or Ubuntu 22.04 (2.1) do not. The values are the kernel's
- * ABI (include/uapi/linux/io_uring.h) and never change.
+ * liburing's header, and definitions of newer kernels that the headers of
+ * Debian 12 (liburing 2.3) or Ubuntu 22.04 (2.1) lack. The values are the
+ * kernel's ABI (include/uapi/linux/io_uring.h) and never change.
  */
 #ifndef URT_RING_ABI_H
 #define URT_RING_ABI_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the running kernel has beyond the least that is needed (Linux 5.19:
+ * Features of the running kernel beyond the required minimum (Linux 5.19:
  * IORING_ASYNC_CANCEL_ANY; made for and tested on 6.1 and later). Probed, never
  * assumed from a version; each can be masked by URT_FEATURES=-name,-name in the
  * environment, so that every fallback can be tested on one machine.

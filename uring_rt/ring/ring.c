@@ -4,7 +4,7 @@
  *
  * Requests are queued in shared memory while coroutines run, and one
  * io_uring_enter hands over all of them, waits, and lets the kernel post
- * completions. Which thread does what, and the barriers:
+ * completions. The steps of each side, and the barriers:
  *
  *   submission: we fill sqes[tail], then publish *sq_ktail (release); the
  *   kernel reads the tail (acquire) inside our own enter, takes entries and
@@ -16,16 +16,18 @@
  *   before done is called, and head published before the callbacks of a full
  *   queue could need room.
  *
- * With COOP_TASKRUN the kernel posts completions when the thread enters it, for
- * whatever reason, or sleeps in it: the queue is filled in batches and the worker
- * is never interrupted while it computes. SQ_TASKRUN in the ring's flags then says
- * that an enter would find something. DEFER_TASKRUN, which posts them in our own
- * enter only, was as fast (HACKING.md), and a thread that blocks in libc would
- * keep the completions of everybody whose operations it has submitted.
+ * With COOP_TASKRUN the kernel posts completions when the thread enters the
+ * kernel for any reason, or sleeps there: the queue is filled in batches and
+ * the worker is never interrupted while it computes. SQ_TASKRUN in the ring's
+ * flags then says that an enter would find something. DEFER_TASKRUN, which
+ * posts them in our own enter only, was as fast (HACKING.md), and a thread that
+ * blocks in libc would hold back the completions of every operation that it has
+ * submitted.
  *
  * A ring has one user at a time: its own thread, or, while that is kept out
  * (sched/handoff.c), another one in its place (urt__ring_serve). So it is not
- * bound to one thread by SINGLE_ISSUER, which gains nothing without DEFER_TASKRUN.
+ * bound to one thread by SINGLE_ISSUER, which gains nothing without
+ * DEFER_TASKRUN.
  *
  * Nothing is lost:
  *  - A full submission queue is handed over before the next entry is given
@@ -37,11 +39,11 @@
  *  - EBUSY, EAGAIN, ENOMEM: the kernel has no room just now. We reap, which
  *    frees some, and ask again; the program is slower, never wrong.
  *
- * Waking. A worker sleeps in its ring and in nothing else, so who wakes it
- * posts a completion there: IORING_REGISTER_SEND_MSG_RING (Linux 6.13), which
- * needs no ring of the sender's and so works from any thread. Before that, an
- * eventfd: the ring has one multishot poll on it, which posts a completion for
- * each write; nobody ever reads it. (MSG_RING as a request, since 5.18, is not
+ * Waking. A worker sleeps only in its ring, so a thread that wakes it posts a
+ * completion there: IORING_REGISTER_SEND_MSG_RING (Linux 6.13), which needs no
+ * ring of the sender's and so works from any thread. Before that, an eventfd:
+ * the ring has one multishot poll on it, which posts a completion for each
+ * write; the eventfd is never read. (MSG_RING as a request, since 5.18, is not
  * used: it needs a ring of the sender's, which plain threads do not have.)
  *
  * The mapping is made here and not by io_uring_queue_init, because liburing
@@ -405,8 +407,8 @@ unsigned urt__ring_reap(struct urt__ring *r)
 }
 
 /*
- * Hands over what is queued. wait_nr and arg as for io_uring_enter. Returns
- * 0, or -errno with whatever the kernel did not take still queued.
+ * Hands over what is queued. wait_nr and arg as for io_uring_enter. Returns 0,
+ * or -errno; entries that the kernel did not take stay queued.
  */
 static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
 		 const void *arg, size_t arg_size)

@@ -16,7 +16,7 @@ struct urt__op {
 	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
 };
 
-/* user_data that is no op: a completion nobody waits for. */
+/* user_data that is no op: a completion that no coroutine waits for. */
 #define URT__RING_IGNORE UINT64_C(0)
 /* ... and one that only wakes, and belongs to no request of this ring. */
 #define URT__RING_KICK UINT64_C(1)
@@ -105,7 +105,8 @@ void urt__ring_submit(struct urt__ring *);
 
 /*
  * From any thread: a wait in this ring, also the next one if none is going on,
- * ends soon. What the kicker wrote before, the owner sees after its reap.
+ * ends soon. The owner sees after its reap all that the kicker wrote before the
+ * kick.
  */
 void urt__ring_kick(struct urt__ring *);
 

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * Waits that are ended from outside: by a cancellation, a deadline, or the close
- * of their descriptor.
+ * Waits that are ended from outside: by a cancellation, a deadline, or the
+ * close of their descriptor.
  *
  * Cancellation against parking. The parker sets its state and then looks at
  * `cancelled`; the canceller sets `cancelled` and then looks at the state. One
  * of them must see the other, which needs a full fence on both sides. Parking
- * is what happens all the time, so the canceller pays for both, by
+ * is frequent and cancelling is rare, so the canceller pays for both, by
  * membarrier(2) (urt__cancel_fence); where that is missing, both fence.
  *
- * A wait for an operation ends only by its completion, which alone says that the
- * kernel writes nowhere any more: all that can be done is to ask for it. Any
- * other wait is claimed, as by a waker; whoever comes second changes nothing.
+ * A wait for an operation ends only by its completion, which alone says that
+ * the kernel no longer writes to the buffer; others can only ask the kernel to
+ * cancel it. Any other wait is claimed, as by a waker; the second claimer
+ * changes nothing.
  *
- * Timers are never deleted. They hold a coroutine and the number of its wait, and
- * fire into nothing when that is over.
+ * Timers are never deleted. They hold a coroutine and the number of its wait; a
+ * timer that fires after that wait has no effect.
  */
 #include "../base/sys.h"
 #include "sched.h"
@@ -143,9 +144,9 @@ static void inbox_push(struct urt_coro *c)
 
 /*
  * The request must go to the ring that has the operation, and only its owner
- * may use that: another worker is told by its inbox. Whether the operation is
- * still on is for the owner to see, who alone reaps its completion; a
- * coroutine that has gone on since, or ended, is left alone.
+ * may use that: another worker is told by its inbox. Only the owner, which
+ * reaps the completion, knows whether the operation is still in flight; it
+ * leaves a coroutine alone that has continued or ended since.
  */
 void urt__op_cancel(struct urt_coro *c)
 {
@@ -162,7 +163,8 @@ void urt__op_close(struct urt_coro *c, uint64_t seq)
 	inbox_push(c);
 }
 
-/* Whether somebody wants the wait that park tells of to end. */
+/* Whether a close, a cancellation or a deadline wants the wait in `park` to
+ * end. */
 static bool end_wanted(struct urt_coro *c, uint64_t park)
 {
 	uint64_t seq = urt__park_seq(park);
@@ -182,12 +184,14 @@ void urt__inbox_run(struct urt__worker *w)
 		struct urt_coro *next = c->inbox_link;
 		uint64_t park;
 
-		/* Partner: the exchange in inbox_push; who finds it true has
-		 * made its wish known before, and we look after. */
+		/* Partner: the exchange in inbox_push. A thread that finds the
+		 * flag true there has published its request before, and we read
+		 * the requests after this. */
 		atomic_exchange(&c->in_inbox, false);
 		park = atomic_load(&c->park);
-		/* If it has gone on to another ring since, who wanted that
-		 * one's operation to end left it to us. */
+		/* If the coroutine has an operation on another ring by now, the
+		 * thread that wanted that operation to end found in_inbox true
+		 * and left the request to us. */
 		if (end_wanted(c, park)) {
 			if (atomic_load(&c->op_worker) != w)
 				inbox_push(c);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Contexts: which request a coroutine works for, so that tools outside can tell.
+ * Contexts: which request a coroutine works for, so that tools outside can
+ * tell.
  *
  * The layout and the protocol are OpenTelemetry's (OTEP 4947). A thread-local
- * pointer, otel_thread_ctx_v1, points at the record of what the thread does
- * now. A profiler or a BPF program that interrupts the thread follows it. The
- * pointer is what changes; a record's `valid` stays 1, since a writer may
- * change either but not both.
+ * pointer, otel_thread_ctx_v1, points at the record of the request that the
+ * thread works for now. A profiler or a BPF program that interrupts the thread
+ * follows it. The pointer is what changes; a record's `valid` stays 1, since a
+ * writer may change either but not both.
  *
  * A record belongs to all coroutines that have it: the one that set it and
  * those that it started since. It is counted, and as good as constant: only its
@@ -79,7 +80,8 @@ void urt__context_inherit(struct urt_coro *c, const struct urt_coro *from)
 	c->at_end |= URT__END_CONTEXT;
 }
 
-/* Release and acquire: who frees it comes after all that the others did. */
+/* Release and acquire: the thread that frees it comes after all that the others
+ * did. */
 static void drop(struct urt_context *record)
 {
 	if (record && atomic_fetch_sub_explicit(&owned(record)->owners, 1,
@@ -180,7 +182,8 @@ static void fill(struct urt_context *to, const struct urt_context *from)
 	to->valid = 1;
 }
 
-/* A record of its own for self, as the old one is too small or shared. */
+/* Gives self a record of its own, because the old one is too small or
+ * shared. */
 static int replace(struct urt__worker *w, struct urt_coro *self,
 		   const struct urt_context *ctx)
 {

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The coroutine's control block, and the word that says who wakes it.
+ * The coroutine's control block, and the park word, which decides which waker
+ * wins.
  *
  * The block lies at the top of the coroutine's own stack and is never unmapped
  * or given to anything else during a run: a stale pointer to a coroutine that
- * ended still points at a control block. That is what lets timers, wakers and
- * cancellation hold (coroutine, sequence number) without a lock or a count.
+ * ended still points at a control block. So timers, wakers and cancellation can
+ * hold (coroutine, sequence number) without a lock or a reference count.
  *
  * park = sequence << 2 | state. Each wait of a coroutine has the next sequence
- * number, also across reuse of the block. Who wants to wake it must win the
- * claim, a compare-and-swap from WAITING of exactly that sequence; it then
- * writes result and readies it. So of a sender, a deadline and a cancellation
- * that race, one wins, and those that come late, or years late, change nothing.
+ * number, also across reuse of the block. A waker must win the claim, a
+ * compare-and-swap from WAITING of exactly that sequence; the winner writes
+ * result and readies the coroutine. If a sender, a deadline and a cancellation
+ * race, one of them wins, and the others change nothing, however late they
+ * come.
  *
  *	BUSY     running, runnable, or its wait has been claimed
  *	WAITING  parked; can be claimed
@@ -35,7 +37,8 @@
 #include "../ring/ring.h"
 #include "../urt.h"
 
-/* What a coroutine is doing. X(symbol, name in reports, counter) */
+/* The state of a coroutine, or the reason for which it is parked. X(symbol,
+ * name in reports, counter) */
 #define URT__REASONS(X)                          \
 	X(FREE, "free", PARKS)                   \
 	X(RUNNABLE, "runnable", PARKS)           \
@@ -89,7 +92,8 @@ struct urt__exceptions {
 };
 
 struct urt_coro {
-	URT__ALIGNED struct urt__ctx ctx; /* where it goes on, unless running */
+	URT__ALIGNED struct urt__ctx
+		ctx;		/* where it continues, unless running */
 	struct urt_coro *link;	/* in the queue or free list it is in */
 	_Atomic uint64_t park;	/* see above */
 	void *woken_by;		/* by the claimer: select's served waiter */
@@ -97,7 +101,7 @@ struct urt_coro {
 	_Atomic uint8_t reason; /* enum urt__reason; itself and its waker */
 	_Atomic bool firm;	/* its wait cannot be cancelled */
 	_Atomic bool cancelled; /* set by anyone, for good */
-	bool detached;		/* freed when it ends; nobody joins it */
+	bool detached;		/* freed when it ends, without a join */
 
 	urt_fn *fn;
 	void *arg;
@@ -108,17 +112,17 @@ struct urt_coro {
 	 * the record that the thread shows while it runs; NULL: none, as in all
 	 * blocks that are free. */
 	struct urt_context *context;
-	uint64_t parent;  /* id of who started it; 0: a plain thread */
+	uint64_t parent;  /* id of its starter; 0: a plain thread */
 	int64_t since_ns; /* its last wait began, as its worker knew the time */
 	void *object;	  /* of its last wait: what its commit was given */
 
 	/*
-	 * Who waits for the end: NULL, a parked coroutine, or URT__DONE once
-	 * it has ended and left its stack. Set by CAS from NULL (joiner) and
-	 * by exchange to URT__ENDING (the end), so exactly one side sees the
-	 * other; DONE follows when the end does not touch it any more, and
-	 * only then it may be freed. join_seq: of the joiner's wait, written
-	 * before.
+	 * The coroutine that waits for the end: NULL, a parked coroutine, or
+	 * URT__DONE once this one has ended and left its stack. Set by CAS from
+	 * NULL (joiner) and by exchange to URT__ENDING (the end), so exactly
+	 * one side sees the other; DONE follows when the end does not touch it
+	 * any more, and only then it may be freed. join_seq: of the joiner's
+	 * wait, written before.
 	 */
 	struct urt_coro *_Atomic joiner;
 	_Atomic uint64_t join_seq;

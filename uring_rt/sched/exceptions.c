@@ -6,13 +6,13 @@
  * blocks are handling now, which `throw;` and std::current_exception look at,
  * and how many are unwinding. A coroutine may suspend inside a catch block, or
  * in a destructor that runs while an exception unwinds, and another one throws
- * on the same thread meanwhile: so these words are the coroutine's, and a switch
- * puts them away and brings in the next one's. The unwinder itself keeps nothing
- * outside the stack.
+ * on the same thread meanwhile: so these words belong to the coroutine: a
+ * switch saves them and loads those of the next coroutine. The unwinder itself
+ * keeps nothing outside the stack.
  *
  * Programs without a C++ library pay nothing: the switch looks at one word for
- * this and for tracing (URT__TELL_*). The words are swapped whatever is in them,
- * since looking costs as much as copying.
+ * this and for tracing (URT__TELL_*). The words are swapped whatever is in
+ * them, since looking costs as much as copying.
  *
  * The library is found once, at the start of a run: by a weak symbol, which
  * also finds one that is linked statically, else among the libraries that the

@@ -1,51 +1,57 @@
 // SPDX-License-Identifier: MIT
 /*
- * Processors that change hands, and workers that others stand in for.
+ * Handing a processor from one worker to another, and serving a worker whose
+ * thread is stuck.
  *
- * A thread that runs a coroutine can stop to be of use at any moment: it blocks in
- * libc, faults on a page, sits in io_uring_enter because a file system does not
- * answer, computes, or has no CPU. What it holds then is needed by others: the
- * processor with its queue and its timers, requests that are queued in its ring,
- * completions that lie there. All of it can be had without the thread.
+ * A thread that runs a coroutine can get stuck at any moment: it blocks in
+ * libc, faults on a page, waits in io_uring_enter because a file system does
+ * not answer, computes, or has no CPU. Others then need what the thread holds:
+ * the processor with its queue and its timers, the requests that are queued in
+ * its ring, and the completions in that ring. Another thread can take all of
+ * this while the stuck one stays away.
  *
- * Keeping a worker out. The owner uses all that with plain stores whenever it is
- * inside the runtime. Another thread, the taker, under the worker's handoff_lock,
- * sets URT__ATT_REVOKE, makes the whole process fence by membarrier(2), and looks at
- * `where`. The owner, on its way into the runtime, sets `where` to IN and then looks
- * at attention; on its way out it sets `where` (release) last. So either the taker
- * sees IN and gives up, or the owner sees REVOKE and waits for the lock before it
- * touches anything. Under the lock, with REVOKE set and `where` not IN, all of the
- * worker is the taker's. The fence costs the taker some microseconds, once a stuck
- * coroutine, and the owner nothing: that is why entering the runtime is two plain
- * instructions. Entering the kernel is leaving the runtime: around io_uring_enter
- * `where` is KERNEL or ASLEEP, and the owner comes back as it does from a coroutine.
+ * Keeping a worker out. The owner uses all that with plain stores whenever it
+ * is inside the runtime. Another thread, the taker, under the worker's
+ * handoff_lock, sets URT__ATT_REVOKE, makes the whole process fence by
+ * membarrier(2), and looks at `where`. The owner, on its way into the runtime,
+ * sets `where` to IN and then looks at attention; on its way out it sets
+ * `where` (release) last. So either the taker sees IN and gives up, or the
+ * owner sees REVOKE and waits for the lock before it uses anything. Under the
+ * lock, with REVOKE set and `where` not IN, the taker owns the whole worker.
+ * The fence costs the taker some microseconds, once a stuck coroutine, and the
+ * owner nothing: that is why entering the runtime is two plain instructions.
+ * Entering the kernel is leaving the runtime: around io_uring_enter `where` is
+ * KERNEL or ASLEEP, and the owner comes back as it does from a coroutine.
  *
- * When the processor was taken, REVOKE stays set, and the lock alone keeps the owner
- * out from then on: rescuing its ring needs no fence.
+ * When the processor was taken, REVOKE stays set, and the lock alone keeps the
+ * owner out from then on: rescuing its ring needs no fence.
  *
- * What is taken: the processor (urt__handoff: for a blocked thread, or one that computes
- * and cannot be preempted). What is done in its place: requests are handed over,
- * completions reaped, cancellations asked for, timers fired (urt__worker_relieve while
- * it has its processor, urt__worker_rescue when it has none). What cannot be done: the
- * kernel completes requests in flight in the task that submitted them. It does so
- * while that thread sleeps, or at its next tick, so completions appear in the ring's
- * memory; but not while it sleeps uninterruptibly (state D), which ends by itself.
+ * The taker takes the processor (urt__handoff) from a blocked thread, or from
+ * one that computes and cannot be preempted. In the owner's place it submits
+ * requests, reaps completions, requests cancellations and fires timers
+ * (urt__worker_relieve while the worker has its processor, urt__worker_rescue
+ * when it has none). One thing remains bound to the owner: the kernel completes
+ * requests in flight in the task that submitted them. It does so while that
+ * thread sleeps, or at its next tick, so completions appear in the ring's
+ * memory; but not while it sleeps uninterruptibly (state D), which ends by
+ * itself.
  *
- * A worker that has lost its processor goes on as an ordinary thread with the coroutine
- * that it runs. When that enters the runtime, the worker takes the processor of a
- * sleeping worker, or waits to be given one (look_round gives; the waiting ones go
- * first). The coroutine stays on its thread all the time, since in a call like
- * urt_mutex_unlock it may hold pthread locks.
+ * A worker that has lost its processor continues as an ordinary thread with the
+ * coroutine that it runs. When that enters the runtime, the worker takes the
+ * processor of a sleeping worker, or waits to be given one (look_round gives;
+ * the waiting ones go first). The coroutine stays on its thread all the time,
+ * since in a call like urt_mutex_unlock it may hold pthread locks.
  *
- * Preemption is a hand-off, too (urt__proc_swap). A preempted coroutine has addresses of
- * its thread's variables in its registers. It stays on its thread, and the thread runs
- * nothing else: it stops, gives its processor to a spare, and waits until its turn comes.
- * So nobody can block the thread in front of it, and no state of the thread needs to be
- * saved. Rejected: letting others run on that thread meanwhile (one that blocks there
- * stops the preempted one, for ever if it waits for it; C++'s guards of static objects
- * take it for a recursion); migrating it with a thread-local block of its own (private
- * to glibc). It costs two kernel switches a preemption, and a thread for each coroutine
- * that is preempted.
+ * Preemption is a hand-off, too (urt__proc_swap). A preempted coroutine has
+ * addresses of its thread's variables in its registers. It stays on its thread,
+ * and the thread runs nothing else: it stops, gives its processor to a spare,
+ * and waits until its turn comes. So no other coroutine can block the thread
+ * before it, and no state of the thread needs to be saved. Rejected: running
+ * other coroutines on that thread meanwhile (one that blocks there stops the
+ * preempted one, forever if it waits for the preempted one; C++'s guards of
+ * static objects take the second initialisation for a recursion); migrating it
+ * with a thread-local block of its own (private to glibc). It costs two kernel
+ * switches a preemption, and a thread for each coroutine that is preempted.
  */
 #include "idle.h"
 #include <errno.h>
@@ -110,7 +116,8 @@ bool urt__proc_give_turn(struct urt__worker *w)
 	return give_first(w, &urt__rt.preempted);
 }
 
-/* Who goes on with a processor that was taken; with idle_lock held. */
+/* The worker that continues with a processor that was taken; with idle_lock
+ * held. */
 static struct urt__worker *successor(void)
 {
 	struct urt__worker_list *l = &urt__rt.waiting;
@@ -142,7 +149,7 @@ static URT__COLD void trace_go_on(struct urt__worker *w)
 	__atomic_store_n(&w->current, self, __ATOMIC_RELAXED);
 }
 
-/* False: there is nobody to go on with it. */
+/* False: no worker is available to continue with it. */
 static bool give_up(struct urt__worker *w)
 {
 	struct urt__worker *to;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who runs: workers asleep and awake.
+ * Which workers run and which sleep.
  *
- * A worker is in one state and, but for RUNNING and DETACHED, on one list:
+ * A worker is in one state and, unless it is RUNNING or DETACHED, on one list:
  *
  *	          found nothing            woken, or own completion
  *	RUNNING -----------------> SLEEPING -----------------------> RUNNING
@@ -18,23 +18,23 @@
  *	                                              |   retires
  *	                 hand-off, from another <-----+
  *
- * How processors change hands: handoff.c. Workers that have none sleep in their own
- * ring as those that have, so that completions are reaped whoever waits for them;
- * who is sent for is kicked (ring/).
+ * handoff.c moves processors between workers. Workers without a processor sleep
+ * in their own ring, as those with one do, so that their completions are
+ * reaped, too; to wake a worker is to kick its ring (ring/).
  *
  * No wake-up is lost. A worker that goes to sleep is listed first, then looks
  * once more at everything it could have been woken for (look_again), then
- * sleeps. Who makes work that nobody is bound to find (the global queue) adds
- * it first, then looks at the list. Both sides are sequentially consistent, so
- * one sees the other; and a kick that comes before the sleep ends it. Work in
- * a local queue has an owner who does not sleep while it is there, so waking
- * another for it is only a matter of speed: urt__wake_hint uses no fence, and
- * the monitor looks every millisecond whether a busy worker's queue waits
- * while another worker sleeps.
+ * sleeps. A thread that adds work which no worker is bound to find (to the
+ * global queue) adds it first, then looks at the list. Both sides are
+ * sequentially consistent, so one sees the other; and a kick that comes before
+ * the sleep ends it. Work in a local queue has an owner that does not sleep
+ * while the work is there, so waking another for it is only a matter of speed:
+ * urt__wake_hint uses no fence, and the monitor looks every millisecond whether
+ * a busy worker's queue waits while another worker sleeps.
  *
- * A sleep also hands over requests, and that may block the thread for long (an open
- * on a file system that does not answer). Then nobody can wake it, but its processor
- * can be taken as any other that is held in the kernel.
+ * A sleep also hands over requests, and that may block the thread for long (an
+ * open on a file system that does not answer). Then a kick cannot wake it, but
+ * its processor can be taken like any other that is held in the kernel.
  *
  * Lock order: handoff_lock, then idle_lock. Neither is held while sleeping.
  */
@@ -75,7 +75,7 @@ void urt__worker_awake(struct urt__worker *w)
 	urt__rt.epoch++;
 }
 
-/* What a worker without a slot in the page has counted goes to the last slot. */
+/* Adds the counts of a worker without a slot in the page to the last slot. */
 static void tell_counts(struct urt__worker *w)
 {
 	const uint64_t *own;
@@ -123,8 +123,8 @@ static bool all_hopeless(void)
 /*
  * All were hopeless at the given epoch. A plain thread may yet bring something;
  * and one that did, and is gone by the time that threads are counted, has
- * changed the epoch. Nobody is told when one ends: the monitor has a worker
- * look again.
+ * changed the epoch. No waiter is notified when one ends: the monitor has a
+ * worker look again.
  */
 static void deadlock(uint64_t epoch)
 {
@@ -154,8 +154,8 @@ static URT__COLD void count_told(struct urt__worker *w)
 			   __ATOMIC_RELAXED);
 }
 
-/* What a worker that is listed as asleep would have been woken for. Its
- * processor may be gone by now. */
+/* Looks for any work that a worker listed as asleep would have been woken for.
+ * Its processor may be gone by now. */
 static bool look_again(const struct urt__worker *w)
 {
 	if (atomic_load(&urt__rt.global_len) || atomic_load(&urt__rt.stop) ||
@@ -169,7 +169,7 @@ static bool look_again(const struct urt__worker *w)
 	return false;
 }
 
-/* The monitor sleeps while everybody does; see watch/monitor.c. */
+/* The monitor sleeps while all workers do; see watch/monitor.c. */
 static void wake_monitor(void)
 {
 	urt__fence();
@@ -178,10 +178,10 @@ static void wake_monitor(void)
 }
 
 /*
- * Lists w in state s; where it wants a processor, and one sleeps with one, it has
- * that instead: false. Who waits for a processor looks for a sleeper's under the
- * lock under which it is listed, so a worker that falls asleep later sees it on the
- * list.
+ * Lists w in state s; where it wants a processor, and one sleeps with one, it
+ * has that instead: false. A worker that waits for a processor looks for a
+ * sleeper's under the lock under which it is listed, so a worker that falls
+ * asleep later sees it on the list.
  */
 static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
 			enum urt__worker_state s, int64_t timeout_ns)
@@ -208,16 +208,17 @@ static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
 }
 
 /*
- * Lists w, waits in the ring unless there is something after all, and takes w off
- * the list if nobody else did. A worker of any kind looks at its inbox: the kick for it
- * may have been reaped by another thread while this one was in the kernel. Completions are reaped only when w is off the list:
- * until then another may be taking its processor.
+ * Lists w, waits in the ring unless there is something after all, and takes w
+ * off the list if no other thread did. A worker of any kind looks at its inbox:
+ * the kick for it may have been reaped by another thread while this one was in
+ * the kernel. Completions are reaped only when w is off the list: until then
+ * another may be taking its processor.
  */
 static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 			 enum urt__worker_state s, int64_t timeout_ns)
 {
 	if (list_asleep(w, l, s, timeout_ns)) {
-		/* Partner: who adds work, then reads idle.len. */
+		/* Partner: a thread that adds work, then reads idle.len. */
 		urt__fence();
 		if (s == URT__W_SLEEPING ? look_again(w)
 					 : !!atomic_load(&w->inbox))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What idle.c and handoff.c know of each other: the lists of workers. */
+/* Functions that idle.c and handoff.c share: the lists of workers. */
 #ifndef URT_SCHED_IDLE_H
 #define URT_SCHED_IDLE_H
 

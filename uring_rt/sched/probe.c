@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long coroutines that could run wait for their turn, measured in every program
- * at all times (Go: /sched/latencies).
+ * How long coroutines that could run wait for their turn, measured in every
+ * program at all times (Go: /sched/latencies).
  *
- * Timing each would be two looks at the clock a switch, ten times what the switch
- * costs. So one is followed at a time on each processor: every EVERY looks round (of
- * 64 switches) the worker is armed, passes over a random number of coroutines that
- * become runnable, since the first after a look round has just had its turn found,
- * and marks the next with the time. When it is run, what it waited goes into the
- * counters page. Being armed and following are bits in a word that the switch and
- * urt__ready look at anyway (URT__TELL_*), so they cost nothing while they are not
- * set; while one is followed each switch costs some instructions more, so the next
- * one is followed only after PAUSE times as many rounds as this one waited.
+ * Timing each would be two looks at the clock a switch, ten times what the
+ * switch costs. So one is followed at a time on each processor: every EVERY
+ * looks round (of 64 switches) the worker is armed, passes over a random number
+ * of coroutines that become runnable, since the first after a look round has
+ * just had its turn found, and marks the next with the time. When it is run,
+ * what it waited goes into the counters page. Being armed and following are
+ * bits in a word that the switch and urt__ready look at anyway (URT__TELL_*),
+ * so they cost nothing while they are not set; while one is followed each
+ * switch costs some instructions more, so the next one is followed only after
+ * PAUSE times as many rounds as this one waited.
  *
- * What this leaves out: coroutines that are readied from outside any processor (by
- * plain threads, or workers that have lost theirs), and ends that switch to their
- * joiner at once. What it favours: processors that look round often.
+ * What this leaves out: coroutines that are readied from outside any processor
+ * (by plain threads, or workers that have lost theirs), and ends that switch to
+ * their joiner at once. What it favours: processors that look round often.
  *
- * A followed coroutine can be taken to another processor: by a thief, or by way of
- * the global queue. Whoever takes it there follows it from then on, or gives up
- * following it (ready_ns = 0) if it follows another one: a mark that nobody looks
- * for would be believed much later. Where it came from sees in ready_ns that it is
- * over. A worker that is given a processor follows what is followed there before it
- * runs anything (urt__probe_given). Coroutines are never unmapped, so that is safe to look at.
+ * A followed coroutine can be taken to another processor: by a thief, or by way
+ * of the global queue. Whoever takes it there follows it from then on, or gives
+ * up following it (ready_ns = 0) if it follows another one: a mark that no look
+ * removes would be believed much later. Where it came from sees in ready_ns
+ * that it is over. A worker that is given a processor follows what is followed
+ * there before it runs anything (urt__probe_given). Coroutines are never
+ * unmapped, so that is safe to look at.
  */
 #include "sched.h"
 

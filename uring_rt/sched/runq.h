@@ -104,7 +104,7 @@ static inline struct urt_coro *urt__runq_peek(struct urt__runq *q,
 				    memory_order_relaxed);
 }
 
-/* The owner, where nobody else takes: the oldest, or NULL. No CAS. */
+/* For the owner, where no other thread takes: the oldest, or NULL. No CAS. */
 static inline struct urt_coro *urt__runq_pop_alone(struct urt__runq *q)
 {
 	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);

@@ -2,11 +2,11 @@
 /*
  * The scheduler: switch, park, ready, spawn, and the worker's loop.
  *
- * Words as in Go's proc.c: a coroutine (G) is what is scheduled, a worker (M)
- * is a thread with a ring, a processor (P) is the right to run coroutines and
- * holds the queue, the timers and the caches. A worker needs a processor to
- * run coroutines. Who runs, sleeps and is woken: idle.c; how a processor leaves a
- * thread that is stuck: handoff.c.
+ * Words as in Go's proc.c: a coroutine (G) is the unit of scheduling, a worker
+ * (M) is a thread with a ring, a processor (P) is the right to run coroutines
+ * and holds the queue, the timers and the caches. A worker needs a processor to
+ * run coroutines. idle.c decides which workers run, sleep and are woken;
+ * handoff.c takes a processor away from a thread that is stuck.
  *
  * A coroutine that parks or yields picks its successor itself and switches
  * straight to it: one switch, no scheduler in between. Only when there is
@@ -14,17 +14,18 @@
  * the thread's own stack, which looks at the ring, the timers and the global
  * queue, steals, and sleeps in the ring.
  *
- * The moment of parking. A coroutine may be readied, and run by another
- * worker, as soon as anyone can find it; but until its registers are saved it
- * must not be. So what makes it findable runs after the switch, on the next
- * context: whoever resumes from a switch first commits for the one that left
- * (after_switch): its park word is set to WAITING or IO (coro.h), and the lock
- * under which it was put on a list, held across the switch, is released.
+ * The moment of parking. A coroutine may be readied, and run by another worker,
+ * as soon as anyone can find it; but until its registers are saved it must not
+ * be. So the step that makes it findable runs after the switch, on the next
+ * context: the coroutine or loop that resumes from a switch first commits for
+ * the one that left (after_switch): its park word is set to WAITING or IO
+ * (coro.h), and the lock under which it was put on a list, held across the
+ * switch, is released.
  *
  * Invariants:
  *   I1  a coroutine is in exactly one place: running, in one queue, or parked;
- *   I2  urt__ready is called once for each park, by who won its claim or
- *       reaped its completion;
+ *   I2  urt__ready is called once for each park, by the thread that won its
+ *       claim or reaped its completion;
  *   I3  nothing reads or writes a coroutine's stack between its end and its
  *       reuse: the end is announced by a commit, off its own stack;
  *   I4  a processor's plain fields are touched only by the worker that holds
@@ -36,10 +37,11 @@
  * starve its own waits. The clock is read in the loop only.
  *
  * Order of choice: next, the newest that has never run, the batch, the local
- * queue, the global queue; others' queues when all of these are empty. The loop, at
- * every second look round, begins with the batch and the queue, so that neither the new
- * ones nor the others wait for all of the others' slices, nor for all who block. A preempted coroutine has its turn
- * when the others have had theirs for URT__HOG_TURN_NS, or there is nothing else.
+ * queue, the global queue; others' queues when all of these are empty. The
+ * loop, at every second look round, begins with the batch and the queue, so
+ * that neither the new coroutines nor the older ones wait for all slices of the
+ * other group, nor for all that block. A preempted coroutine has its turn when
+ * the others have run for URT__HOG_TURN_NS, or when there are no others.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -88,8 +90,8 @@ static void global_append(struct urt_coro *first, struct urt_coro *last,
 }
 
 /*
- * Nobody is bound to look at the global queue soon, so here a wake-up must not
- * be lost: the addition to global_len, sequentially consistent, comes before
+ * No worker is bound to look at the global queue soon, so a wake-up must not be
+ * lost here: the addition to global_len, sequentially consistent, comes before
  * the look at the sleepers; a worker that goes to sleep is listed first and
  * looks at global_len then (idle.c).
  */
@@ -461,7 +463,7 @@ int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 	return self->result;
 }
 
-/* From a thread that is no worker. */
+/* From a thread that is not a worker. */
 static URT__COLD void ready_outside(struct urt_coro *c)
 {
 	if (urt__trace_wanted())
@@ -587,8 +589,8 @@ struct visit {
 	void *arg;
 };
 
-/* On the visited stack. When c is resumed for good, it is from here, and the
- * commit of who resumed it is still to be done. */
+/* On the visited stack. c is finally resumed from here, and the commit for the
+ * context that switched to it is still to be done. */
 static void commit_visit(struct urt__worker *w, void *arg)
 {
 	struct visit *v = arg;
@@ -762,8 +764,8 @@ static void give_turns(struct urt__worker *w)
 }
 
 /*
- * Who slept goes before whatever is queued, and the last of them first: what is
- * queued may block, or compute, each for its slice.
+ * Sleepers whose time has come run before all that is queued, the last of them
+ * first: what is queued may block, or compute, each for its slice.
  */
 static void run_timers(struct urt__worker *w)
 {
@@ -778,10 +780,11 @@ static void run_timers(struct urt__worker *w)
 }
 
 /*
- * What one worker can do alone in time stays on it: a woken one comes late, the more so
- * where other programs have the CPUs, and finds a cold cache. So others may take what
- * is queued here, and one is woken for it, when the queue has not been empty for
- * WAIT_NS; or when the monitor sees it waiting at two looks, or behind one coroutine.
+ * Work that one worker can do alone in time stays on that worker: a woken one
+ * comes late, the more so where other programs have the CPUs, and finds a cold
+ * cache. So others may take what is queued here, and one is woken for it, when
+ * the queue has not been empty for WAIT_NS; or when the monitor sees it waiting
+ * at two looks, or behind one coroutine.
  */
 static void note_waiting(struct urt__worker *w)
 {
@@ -912,7 +915,7 @@ static struct urt_coro *choose_preempted(struct urt__worker *w)
 /*
  * Before it sleeps a worker looks for a while for work to steal, for the work
  * of a busy program comes in bursts and waking a thread is dear. One spins for
- * all; others go to sleep, and nobody is woken while one looks.
+ * all; others go to sleep, and no sleeper is woken while one worker looks.
  */
 static struct urt_coro *spin(struct urt__worker *w)
 {

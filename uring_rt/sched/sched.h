@@ -68,7 +68,7 @@ struct urt__proc {
 	struct urt__runq runq;
 };
 
-/* Who holds what, and where the worker is in idle.c's lists. */
+/* Whether the worker has a processor, and which of idle.c's lists it is on. */
 enum urt__worker_state {
 	URT__W_RUNNING,	  /* has a processor */
 	URT__W_SLEEPING,  /* has a processor, asleep in its ring; idle list */
@@ -79,7 +79,8 @@ enum urt__worker_state {
 	URT__W_GONE,	  /* has no thread; vacant list, until the run stops */
 };
 
-/* What a worker has to tell, and so what the switch has to see to. */
+/* Extra work of a switch on this worker: one bit for each reader or feature
+ * that needs it. */
 #define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
 #define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
 #define URT__TELL_CXX	  4u /* a C++ library, its exceptions; exceptions.c */
@@ -88,7 +89,8 @@ enum urt__worker_state {
 #define URT__TELL_CHECK	  32u /* URT_DEBUG=check: watch/check.c looks at it */
 #define URT__TELL_READY	  (URT__TELL_EVENTS | URT__TELL_ARMED)
 
-/* What SIGURG's handler is asked for, and how far it is (watch/preempt.c). */
+/* The request to SIGURG's handler, and the handler's progress
+ * (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
 
 /* A thread and its ring: Go's M. */
@@ -119,13 +121,12 @@ struct urt__worker {
 	                          0: not decided since the last sleep */
 	uint32_t random;       /* xorshift: where stealing begins */
 	bool spinning;	       /* counted in urt__rt.spinning */
-	bool due;	       /* timers are firing: who waited goes first */
-	bool relieved;	       /* others have fired its timers; by who keeps it
-	                          out (handoff.c), and itself */
+	bool due;	       /* timers are firing: waiters go first */
+	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
 	_Atomic bool hogging; /* its coroutine has used up a slice */
 
-	uint64_t trace_left; /* id of who left by the last traced switch */
+	uint64_t trace_left;	      /* id: the last traced switch left it */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
@@ -162,7 +163,8 @@ struct urt__worker_list {
 	_Atomic unsigned len; /* also read without the lock */
 };
 
-/* A coroutine to be started, by who has no processor; see urt__post. */
+/* A coroutine to be started, posted by a thread without a processor; see
+ * urt__post. */
 struct urt__post {
 	struct urt__post *next;
 	urt_fn *fn;
@@ -224,7 +226,7 @@ struct urt__runtime {
 
 	_Atomic bool contexts; /* a coroutine has had one; see context.c */
 
-	_Atomic bool doubt; /* a deadlock, but for threads of the program's */
+	_Atomic bool doubt; /* a deadlock, unless a plain thread wakes one */
 
 	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
 
@@ -296,7 +298,8 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 		return NULL;
 	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
 	/* Partner: the membarrier of whoever sets attention (handoff.c).
-	 * Acquire: who cleared it may have changed the processor's queues. */
+	 * Acquire: the thread that cleared it may have changed the processor's
+	 * queues. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_acquire))) {
@@ -306,7 +309,8 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 	return w;
 }
 
-/* Release: who then takes the processor away sees all that was done with it. */
+/* Release: a thread that then takes the processor away sees all changes to
+ * it. */
 static inline void urt__leave(void)
 {
 	atomic_store_explicit(&urt__worker()->word.where, URT__OUT,
@@ -354,7 +358,7 @@ int urt__park(struct urt__worker *, enum urt__reason, uint64_t state,
 urt__commit_fn urt__commit_unlock;
 
 /*
- * Makes a parked coroutine runnable, once for each park, by who claimed it.
+ * Makes a parked coroutine runnable: once for each park, called by its claimer.
  * _ready: it goes before the queue, for a peer that just gave it something.
  * _ready_last: at the end of the queue, for completions and timers. From any
  * thread: without a processor it goes to the global queue.
@@ -416,7 +420,7 @@ static inline void urt__probe_given(struct urt__worker *w)
 				  __ATOMIC_RELAXED);
 }
 
-/* By threads that are no workers, if wanted: plain ones, the monitor. */
+/* For threads that are not workers, if requested: plain ones, the monitor. */
 URT__COLD void urt__trace_ready_outside(const struct urt_coro *);
 void urt__trace_forget(void);
 URT__COLD void urt__trace_handoff(const struct urt__worker *from,
@@ -470,7 +474,7 @@ URT__COLD void urt__exceptions_switch(struct urt__worker *, bool dying,
 
 /* ---- coroutines ---- */
 
-/* What to start a coroutine with. */
+/* The arguments for starting a coroutine. */
 struct urt__spawn {
 	urt_fn *fn;
 	void *arg;
@@ -501,7 +505,7 @@ void urt__coro_each(void (*fn)(struct urt_coro *, void *arg), void *arg);
 
 /* ---- idle.c ---- */
 
-/* One sleeping worker wakes, if there is one and nobody looks for work. */
+/* Wakes one sleeping worker, if there is one and no worker looks for work. */
 void urt__wake_one(void);
 
 /* The same as a guess that costs two loads; lost ones are made up for by the
@@ -542,10 +546,10 @@ void urt__proc_swap(struct urt__worker *);
 bool urt__handoff(unsigned index, int64_t told_ns);
 
 /*
- * By the monitor, for a worker outside the runtime. _relieve: has its due timers,
- * its completions and what only it could run found by others; whether anything
- * waits for its processor then. _rescue: sees to its requests and completions, if it
- * has lost its processor; whether any are in flight yet.
+ * By the monitor, for a worker outside the runtime. _relieve: lets others find
+ * its due timers, its completions and the coroutines that only it could run;
+ * whether anything waits for its processor then. _rescue: sees to its requests
+ * and completions, if it has lost its processor; whether any are in flight yet.
  */
 bool urt__worker_relieve(struct urt__worker *);
 bool urt__worker_rescue(struct urt__worker *);
@@ -558,8 +562,8 @@ extern __thread struct urt__worker *urt__serving
 bool urt__proc_has_queue(const struct urt__proc *);
 
 /*
- * Enters the ring as somebody who may block there and lose the processor: hands
- * over what is queued, and waits. Completions are not reaped.
+ * Enters the ring in a way that lets the thread block there and lose the
+ * processor: hands over what is queued, and waits. Completions are not reaped.
  */
 void urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
 /* The same without waiting, by a worker that runs. True: the processor is gone.
@@ -592,7 +596,7 @@ void urt__worker_vacate(struct urt__worker *);
 struct urt_coro *urt__pool_take(unsigned class);
 /* Adds one; without it. */
 void urt__pool_put(unsigned class, struct urt_coro *);
-/* Gives some of what nobody needed back to the system. The monitor's; when it
+/* Returns some of the unused stacks to the system. The monitor's; when it
  * is to be called again: INT64_MAX: not, until something is added. */
 int64_t urt__pool_tidy(int64_t now_ns);
 /* What was not needed for so long goes; shorter in tests. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the scheduler writes into the trace rings (base/trace.h) while somebody
- * reads them. One event tells both who left and who came, since a coroutine
- * switches straight to the next; who left is known from the event before.
+ * The events that the scheduler writes into the trace rings (base/trace.h)
+ * while a tool reads them. One event names the coroutine that runs next, since
+ * a coroutine switches straight to the next; the event before it names the one
+ * that left.
  *
  * The opcode of the operation that a coroutine parks for is read back from the
  * submission queue, where it is the last entry: so untraced programs do not pay
@@ -67,7 +68,8 @@ static uint64_t id_of(const struct urt_coro *c)
 	return c ? c->id : 0;
 }
 
-/* Who does what the worker's thread does now: in a commit, the one that left. */
+/* The coroutine on whose behalf the worker's thread acts now: in a commit, the
+ * one that left. */
 static uint64_t doer(const struct urt__worker *w)
 {
 	return w->parked || w->commit ? w->trace_left : id_of(w->current);
@@ -193,7 +195,7 @@ void urt__trace_handoff(const struct urt__worker *from,
 	write_outside(&e);
 }
 
-/* Who held the lock is not in the child. */
+/* The thread that held the lock does not exist in the child. */
 void urt__trace_forget(void)
 {
 	outside_lock = 0;
