@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * Part of count.bpf.c, included once there: the same events once more, by rows of
- * a table: by thread, program name, cgroup, or context.
+ * a table: by thread, program name, cgroup, CPU, or context.
  *
  * A context is OpenTelemetry's (OTEP 4947): the thread's pointer is read where
  * the tool found it, then the record, then the value of one attribute. What
@@ -233,6 +233,10 @@ static __always_inline u32 by_row(struct task_struct *t, struct urt_task *st)
 
 	if (by == URT_BY_CONTEXT)
 		return by_context(t);
+	if (by == URT_BY_CPU) {
+		key.number = bpf_get_smp_processor_id();
+		return by_row_of(&key);
+	}
 	if (st && st->by_own)
 		return st->by_own;
 	if (by == URT_BY_CGROUP)

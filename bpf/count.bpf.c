@@ -373,6 +373,9 @@ static __always_inline bool in_cgroup(struct cgroup *g)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
+	if (no_inherit == URT_COUNT_NO_THREADS ||
+	    (no_inherit && child->pid == child->tgid))
+		return 0;
 	if (cgroup_id) {
 		if (in_cgroup(BPF_CORE_READ(child, cgroups, dfl_cgrp)))
 			task_add(child, false);
@@ -452,13 +455,30 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path,
 	return 0;
 }
 
+#define ANCESTORS 64 /* that are looked at */
+
+static __always_inline bool is_descendant(struct task_struct *t)
+{
+	struct task_struct *up = t->real_parent;
+
+	for (int i = 0; i < ANCESTORS && up && up->pid; i++) {
+		if (tgid_of(up) == attach_tgid)
+			return true;
+		up = up->real_parent;
+	}
+	return false;
+}
+
 static __always_inline bool wanted(struct task_struct *t)
 {
 	if (attach_all)
 		return true;
 	if (cgroup_id)
 		return in_cgroup(BPF_CORE_READ(t, cgroups, dfl_cgrp));
-	return tgid_of(t) == attach_tgid;
+	if (attach_tid)
+		return pid_of(t) == attach_tid;
+	return tgid_of(t) == attach_tgid ||
+	       (attach_children && is_descendant(t));
 }
 
 /*

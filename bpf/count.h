@@ -17,6 +17,13 @@ enum urt_class {
 	URT_CLASSES,
 };
 
+/* What of that which counted threads start is not counted. */
+enum urt_count_started {
+	URT_COUNT_STARTED,
+	URT_COUNT_NO_PROCESSES,
+	URT_COUNT_NO_THREADS, /* nor processes */
+};
+
 /* What a thread was in when it switched. */
 enum urt_cause {
 	URT_CAUSE_SYSCALL,    /* it waited in a system call */
@@ -117,6 +124,7 @@ enum urt_by {
 	URT_BY_THREAD,
 	URT_BY_COMM,
 	URT_BY_CGROUP,
+	URT_BY_CPU,
 	URT_BY_CONTEXT,
 };
 
@@ -135,7 +143,7 @@ enum urt_by_row {
 
 struct urt_by_key {
 	char text[URT_BY_TEXT]; /* a value, or a thread's name */
-	__u64 number;		/* a PID, or a cgroup's id */
+	__u64 number;		/* a PID, a cgroup's id, a CPU */
 };
 
 enum urt_by_what {

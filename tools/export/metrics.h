@@ -8,28 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include "../measure/cgroups.h"
 #include "export.h" /* in bpf/: the layout of the maps */
-
-#define EXPORT_LABEL_MAX 256
-
-/* ---- cgroups by their ids (cgroups.c) ---- */
-
-struct cgroups;
-
-/* NULL: no memory. Without a cgroup2 mount all threads are of one group. */
-struct cgroups *cgroups_new(bool by_unit);
-void cgroups_free(struct cgroups *);
-/* Looks at the hierarchy again: which there are now. */
-void cgroups_scan(struct cgroups *);
-/*
- * The label of a cgroup: its path below the mount, or its systemd unit; NULL:
- * it is not there. Valid until the next scan.
- */
-const char *cgroups_label(const struct cgroups *, uint64_t id);
-/* The label of a process's cgroup; NULL: the process is gone. */
-const char *cgroups_of_process(const struct cgroups *, pid_t pid);
-/* The label that it had in the scan before the last one, or NULL. */
-const char *cgroups_label_before(const struct cgroups *, uint64_t id);
 
 /* ---- counts by label (collect.c) ---- */
 
@@ -44,7 +24,7 @@ struct tally {
 
 /* All that is told of one label. */
 struct series {
-	char label[EXPORT_LABEL_MAX];
+	char label[CGROUP_LABEL_MAX];
 	struct tally now;  /* with what is past */
 	struct tally past; /* of cgroups that are gone */
 	uint64_t user_switches;

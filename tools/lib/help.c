@@ -62,6 +62,9 @@ static int option_head(char *to, size_t size, const struct option_row *o)
 	if (o->letter && o->name)
 		return snprintf(to, size, "-%c, --%s%s%s", o->letter, o->name,
 				space, argument);
+	if (!o->name)
+		return snprintf(to, size, "-%c%s%s", o->letter, space,
+				argument);
 	return snprintf(to, size, "    --%s%s%s", o->name, space, argument);
 }
 
@@ -77,6 +80,8 @@ void help_text(FILE *f, const struct command *c)
 		const struct option_row *o = &c->options[i];
 		int at;
 
+		if (o->kind == OPTION_INSTEAD)
+			continue;
 		if (o->kind == OPTION_SPACE) {
 			fputc('\n', f);
 			continue;
@@ -126,9 +131,35 @@ static void man_paragraphs(FILE *f, const char *text)
 	fputc('\n', f);
 }
 
+/* Those that there are; or those of other tools, with what to use instead. */
+static void man_options(FILE *f, const struct command *c, bool instead)
+{
+	bool first = instead;
+	char head[128];
+
+	for (unsigned i = 0; i < c->nr_options; i++) {
+		const struct option_row *o = &c->options[i];
+
+		if (o->kind == OPTION_SPACE ||
+		    (o->kind == OPTION_INSTEAD) != instead)
+			continue;
+		if (first)
+			fputs(".SH OPTIONS OF OTHER TOOLS\nThese are refused, "
+			      "with this advice.\n",
+			      f);
+		first = false;
+		option_head(head, sizeof(head), o);
+		fputs(".TP\n.B ", f);
+		roff(f, head + strspn(head, " "));
+		fputc('\n', f);
+		roff(f, o->text);
+		fputc('\n', f);
+	}
+}
+
 void help_man(FILE *f, const struct command *c)
 {
-	char head[128], upper[32];
+	char upper[32];
 	size_t n = 0;
 
 	for (; c->name[n] && n < sizeof(upper) - 1; n++)
@@ -144,16 +175,8 @@ void help_man(FILE *f, const struct command *c)
 	fputs("\n.SH DESCRIPTION\n", f);
 	man_paragraphs(f, c->about);
 	fputs(".SH OPTIONS\n", f);
-	for (unsigned i = 0; i < c->nr_options; i++) {
-		if (c->options[i].kind == OPTION_SPACE)
-			continue;
-		option_head(head, sizeof(head), &c->options[i]);
-		fputs(".TP\n.B ", f);
-		roff(f, head + strspn(head, " "));
-		fputc('\n', f);
-		roff(f, c->options[i].text);
-		fputc('\n', f);
-	}
+	man_options(f, c, false);
+	man_options(f, c, true);
 	if (c->notes)
 		fputs(".SH NOTES\n", f);
 	man_paragraphs(f, c->notes);
@@ -188,6 +211,8 @@ static bool has_values(const struct option_row *o)
 static void print_options(FILE *f, const struct command *c)
 {
 	for (unsigned i = 0; i < c->nr_options; i++) {
+		if (c->options[i].kind == OPTION_INSTEAD)
+			continue;
 		if (c->options[i].letter)
 			fprintf(f, "-%c ", c->options[i].letter);
 		if (c->options[i].name)
@@ -296,7 +321,8 @@ static void fish(FILE *f, const struct command *const *commands)
 	fputs("complete -c urt -n __fish_use_subcommand -f -a help\n", f);
 	for (c = commands; *c; c++) {
 		for (unsigned i = 0; i < (*c)->nr_options; i++)
-			if ((*c)->options[i].name)
+			if ((*c)->options[i].name &&
+			    (*c)->options[i].kind != OPTION_INSTEAD)
 				fish_option(f, (*c)->name, &(*c)->options[i]);
 		if ((*c)->words) {
 			fprintf(f,

@@ -17,6 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+
 void launch_die_with(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -203,6 +207,23 @@ int process_open(pid_t pid)
 		fail("no process has the PID %d", pid);
 	else
 		fail("the process %d has ended", pid);
+	if (p.fd >= 0)
+		close(p.fd);
+	return -1;
+}
+
+int thread_open(pid_t tid)
+{
+	struct pollfd p = { syscall(SYS_pidfd_open, tid, PIDFD_THREAD), POLLIN,
+			    0 };
+	char path[64];
+
+	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+		return p.fd;
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	if (p.fd < 0 && errno == EINVAL && !access(path, F_OK))
+		return -ENOSYS;
+	fail("no thread has the TID %d", tid);
 	if (p.fd >= 0)
 		close(p.fd);
 	return -1;

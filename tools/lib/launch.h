@@ -59,6 +59,10 @@ int launch_command(struct launch *, char *const argv[], const sigset_t *mask,
  * was said why. */
 int process_open(pid_t pid);
 
+/* The same of a thread; -ENOSYS: it is there, but this kernel (before 6.9) has
+ * no such descriptors. */
+int thread_open(pid_t tid);
+
 /* In a child: it dies when parent does, also if that has happened already. */
 void launch_die_with(pid_t parent);
 

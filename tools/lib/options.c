@@ -46,7 +46,19 @@ static bool take_choice(const struct option_row *o, const char *arg, int *to)
 		     arg, all);
 }
 
-static bool take(const struct option_row *o, char *base, char *arg)
+static bool instead(const struct command *c, const struct option_row *o)
+{
+	char name[64];
+
+	if (o->name)
+		snprintf(name, sizeof(name), "--%s", o->name);
+	else
+		snprintf(name, sizeof(name), "-%c", o->letter);
+	return !fail("%s: there is no %s: %s", c->name, name, o->text);
+}
+
+static bool take(const struct command *c, const struct option_row *o,
+		 char *base, char *arg)
 {
 	char *to = base + o->to;
 	long n;
@@ -74,6 +86,10 @@ static bool take(const struct option_row *o, char *base, char *arg)
 		return take_choice(o, arg, (int *)to);
 	case OPTION_TAKE:
 		return o->take(base, arg);
+	case OPTION_ANYWAY:
+		return true;
+	case OPTION_INSTEAD:
+		return instead(c, o);
 	case OPTION_SPACE:
 		break;
 	}
@@ -90,7 +106,7 @@ static int unknown(const struct command *c, const char *word)
 	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
 	name[strcspn(name, "=")] = '\0';
 	for (unsigned i = 0; strlen(name) > 1 && i < c->nr_options; i++) {
-		if (!c->options[i].name)
+		if (!c->options[i].name || c->options[i].kind == OPTION_INSTEAD)
 			continue;
 		distance = edit_distance(name, c->options[i].name);
 		if (distance < least) {
@@ -144,11 +160,13 @@ static void for_getopt(const struct command *c, char *letters,
 
 int options_parse(const struct command *c, int argc, char **argv, void *to)
 {
-	char letters[2 * 64 + 4];
-	struct option longs[64 + 2];
+	char letters[2 * OPTIONS_MAX + 4];
+	struct option longs[OPTIONS_MAX + 2];
 	const struct option_row *o;
 	int opt;
 
+	if (c->nr_options > OPTIONS_MAX)
+		abort();
 	for_getopt(c, letters, longs);
 	opterr = 0;
 	optind = 1;
@@ -161,15 +179,20 @@ int options_parse(const struct command *c, int argc, char **argv, void *to)
 		}
 		if (opt == ':') {
 			o = row_of(c, optopt);
-			fail("%s: --%s needs an argument: --%s %s", c->name,
-			     o->name, o->name, o->argument);
+			if (o->name)
+				fail("%s: --%s needs an argument: --%s %s",
+				     c->name, o->name, o->name, o->argument);
+			else
+				fail("%s: -%c needs an argument: -%c %s",
+				     c->name, o->letter, o->letter,
+				     o->argument);
 			return -1;
 		}
 		if (opt == '?')
 			return unknown(c, optopt && optopt < LONG_BASE
 						  ? short_option
 						  : argv[optind - 1]);
-		if (!take(row_of(c, opt), to, optarg))
+		if (!take(c, row_of(c, opt), to, optarg))
 			return -1;
 	}
 	return optind;

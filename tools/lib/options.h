@@ -23,6 +23,8 @@ enum option_kind {
 	OPTION_TEXT,	/* const char * */
 	OPTION_CHOICE,	/* an enum: the index of one of choices */
 	OPTION_TAKE,	/* take() */
+	OPTION_ANYWAY,	/* accepted: it is so anyway */
+	OPTION_INSTEAD, /* another tool's: text says what to use instead */
 	OPTION_SPACE,	/* no option: an empty line in the help text */
 };
 
@@ -40,7 +42,7 @@ struct option_row {
 	const char *const *choices; /* ends with NULL */
 	option_words *words;	    /* what may be given, for completion */
 	bool (*take)(void *to, char *arg); /* false: wrong; has printed why */
-	const char *text;		   /* an imperative sentence */
+	const char *text; /* an imperative sentence; "use ..." of INSTEAD */
 };
 
 #define OPTION_TO(type, field) .to = offsetof(type, field)
@@ -79,6 +81,7 @@ extern const struct command command_assist, command_bench, command_compare,
 	command_load, command_record, command_report, command_serve,
 	command_sim, command_stat, command_top;
 
+#define OPTIONS_MAX   128 /* rows of a table */
 #define OPTIONS(rows) .options = rows, .nr_options = ARRAY_LEN(rows)
 
 /*

@@ -79,3 +79,28 @@ FILE *output_open(const char *path)
 		fail("cannot write %s: %s", path, why ? why : strerror(-fd));
 	return f;
 }
+
+FILE *output_append(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
+				    O_CLOEXEC);
+	struct stat st;
+	FILE *f;
+
+	if (!strncmp(path, "/dev/", 5) || (fd < 0 && errno == ENOENT))
+		return output_open(path);
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+			st.st_nlink != 1 || st.st_uid != geteuid())) {
+		close(fd);
+		fail("cannot append to %s: it is no regular file of this user's "
+		     "with one name",
+		     path);
+		return NULL;
+	}
+	f = fd < 0 ? NULL : fdopen(fd, "a");
+	if (!f)
+		fail("cannot append to %s: %s", path,
+		     errno == ELOOP ? "it is a link, which is not followed"
+				    : strerror(errno));
+	return f;
+}

@@ -13,4 +13,8 @@
  */
 FILE *output_open(const char *path);
 
+/* The same, but at the end of a file that is there: one that belongs to us and
+ * has no other name, since somebody else's may be anything. */
+FILE *output_append(const char *path);
+
 #endif

@@ -149,13 +149,12 @@ bool proc_switches(pid_t pid, uint64_t *voluntary, uint64_t *involuntary)
 	return true;
 }
 
-bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
+static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
 {
-	char path[64], line[1024], *p;
+	char line[1024], *p;
 	unsigned long user, sys;
 	long hz = sysconf(_SC_CLK_TCK);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	/* The name before it may hold anything. */
 	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')) ||
 	    sscanf(p + 1,
@@ -165,6 +164,22 @@ bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
 	*user_ns = user * NS_PER_S / hz;
 	*system_ns = sys * NS_PER_S / hz;
 	return true;
+}
+
+bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return cpu_of(path, user_ns, system_ns);
+}
+
+bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", tid, tid);
+	return cpu_of(path, user_ns, system_ns);
 }
 
 bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)

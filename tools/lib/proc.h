@@ -41,6 +41,7 @@ bool proc_switches(pid_t, uint64_t *voluntary, uint64_t *involuntary);
 
 /* CPU time of a process, from its beginning. False: it is gone. */
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
+bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);
 
 /* CPU seconds that the whole machine has worked, on all CPUs, in interrupts, or
  * for other guests of the host (steal); NaN: not known. */

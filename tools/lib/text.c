@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Text of other programs; see text.h. */
 #include "text.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 size_t text_next(const char *s, uint32_t *c)
@@ -63,4 +65,19 @@ char *text_copy(char *buf, size_t size, const char *s, size_t n)
 	memcpy(buf, s, len);
 	buf[len] = '\0';
 	return text_clean(buf);
+}
+
+const char *text_grouped(uint64_t n, char buf[32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+	char *p = buf;
+
+	for (int i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			*p++ = ',';
+		*p++ = digits[i];
+	}
+	*p = '\0';
+	return buf;
 }

@@ -28,4 +28,7 @@ char *text_clean(char *s);
 /* A name of at most n bytes, which need not end with a zero, into buf. */
 char *text_copy(char *buf, size_t size, const char *s, size_t n);
 
+/* "12345678" as "12,345,678". */
+const char *text_grouped(uint64_t n, char buf[32]);
+
 #endif

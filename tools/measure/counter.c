@@ -34,6 +34,8 @@ struct counter {
 	bool has_uring; /* the kernel has the tracepoints of io_uring */
 	int stats_fd;	/* keeps the kernel's run-time statistics on; or < 0 */
 	int nr_cpus;
+	bool some_cpus; /* only what happens on these is read: */
+	cpu_set_t cpus;
 	struct mapped counts, calls, threads;
 	unsigned max_threads;
 };
@@ -159,6 +161,10 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf->rodata->want_latency = o->latency;
 	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
 	bpf->rodata->by = o->by;
+	bpf->rodata->no_inherit = o->inherit;
+	c->some_cpus = o->cpus;
+	if (o->cpus)
+		c->cpus = *o->cpus;
 	if (!o->by) {
 		bpf_map__set_max_entries(bpf->maps.by_rows, 1);
 		bpf_map__set_max_entries(bpf->maps.by_counts, 1);
@@ -325,6 +331,26 @@ int counter_attach(struct counter *c, pid_t pid)
 	return find_threads(c);
 }
 
+/* Twice: a child may have been born of one that was not seen yet. */
+int counter_attach_children(struct counter *c, pid_t pid)
+{
+	int err;
+
+	__atomic_store_n(&c->bpf->bss->attach_children, true, __ATOMIC_SEQ_CST);
+	err = counter_attach(c, pid);
+	if (!err)
+		err = find_threads(c);
+	__atomic_store_n(&c->bpf->bss->attach_children, false,
+			 __ATOMIC_SEQ_CST);
+	return err;
+}
+
+int counter_attach_thread(struct counter *c, pid_t tid)
+{
+	__atomic_store_n(&c->bpf->bss->attach_tid, tid, __ATOMIC_SEQ_CST);
+	return find_threads(c);
+}
+
 int counter_attach_all(struct counter *c)
 {
 	__atomic_store_n(&c->bpf->bss->attach_all, true, __ATOMIC_SEQ_CST);
@@ -352,6 +378,20 @@ static void add(void *to, const void *from, size_t size, int sign)
 
 	for (size_t i = 0; i < size / sizeof(*t); i++)
 		t[i] += sign * f[i];
+}
+
+static bool reads_cpu(const struct counter *c, int cpu)
+{
+	return !c->some_cpus || (cpu < CPU_SETSIZE && CPU_ISSET(cpu, &c->cpus));
+}
+
+static uint64_t sum_of_cpus(const struct counter *c, const uint64_t *of_cpu)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < c->nr_cpus; i++)
+		n += reads_cpu(c, i) ? of_cpu[i] : 0;
+	return n;
 }
 
 static void *entry(const struct mapped *m, unsigned i)
@@ -384,6 +424,8 @@ int counter_read(struct counter *c, struct counts *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (int cpu = 0; cpu < c->nr_cpus; cpu++) {
+		if (!reads_cpu(c, cpu))
+			continue;
 		for (int i = 0; i < URT_CLASSES; i++)
 			add(&out->class[i],
 			    entry(&c->counts, cpu * URT_CLASSES + i),
@@ -447,14 +489,15 @@ void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 	struct urt_by_key key;
 
 	while (of_cpu && !bpf_map_get_next_key(map, last, &count)) {
-		uint64_t n = 0;
+		uint64_t n;
 
 		last = &count;
 		if (bpf_map_lookup_elem(map, &count, of_cpu))
 			continue;
-		for (int i = 0; i < c->nr_cpus; i++)
-			n += of_cpu[i];
-		f(count.row, key_of(rows, count.row, &key), &count, n, arg);
+		n = sum_of_cpus(c, of_cpu);
+		if (n)
+			f(count.row, key_of(rows, count.row, &key), &count, n,
+			  arg);
 	}
 	free(of_cpu);
 }
@@ -469,6 +512,8 @@ void counter_latency(struct counter *c, uint32_t nr, struct urt_latency *sum)
 		for (int i = 0; i < c->nr_cpus; i++) {
 			uint64_t max_ns = sum->max_ns;
 
+			if (!reads_cpu(c, i))
+				continue;
 			add(sum, &of_cpu[i], sizeof(*sum), 1);
 			sum->max_ns = of_cpu[i].max_ns > max_ns
 					      ? of_cpu[i].max_ns
@@ -486,14 +531,9 @@ void counter_errnos(struct counter *c,
 	struct urt_errno key, *last = NULL;
 
 	while (of_cpu && !bpf_map_get_next_key(map, last, &key)) {
-		uint64_t n = 0;
-
 		last = &key;
-		if (bpf_map_lookup_elem(map, &key, of_cpu))
-			continue;
-		for (int i = 0; i < c->nr_cpus; i++)
-			n += of_cpu[i];
-		f(&key, n, arg);
+		if (!bpf_map_lookup_elem(map, &key, of_cpu))
+			f(&key, sum_of_cpus(c, of_cpu), arg);
 	}
 	free(of_cpu);
 }

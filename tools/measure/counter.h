@@ -8,6 +8,7 @@
 #define URT_COUNTER_H
 
 #include <linux/types.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,8 @@ struct counter_options {
 	unsigned threads; /* room for counts by thread; 0: none wanted */
 	enum urt_by by;	  /* also by rows of this */
 	bool latency;	  /* how long system calls take, and their errors */
+	enum urt_count_started inherit;
+	const cpu_set_t *cpus; /* what happens on these only; NULL: on all */
 };
 
 /* One count of a row. key: NULL: one of those that have none. */
@@ -48,11 +51,13 @@ void counter_close(struct counter *);
 void counter_start_at_exec(struct counter *, pid_t pid);
 
 /*
- * A running process, all its threads, besides those already attached; all
- * there are; a cgroup (its directory in a cgroup2 mount) and those below.
- * 0 or -errno.
+ * A running process, all its threads, besides those already attached, and also
+ * the processes that descend from it; one thread; all there are; a cgroup (its
+ * directory in a cgroup2 mount) and those below. 0 or -errno.
  */
 int counter_attach(struct counter *, pid_t pid);
+int counter_attach_children(struct counter *, pid_t pid);
+int counter_attach_thread(struct counter *, pid_t tid);
 int counter_attach_all(struct counter *);
 int counter_attach_cgroup(struct counter *, const char *directory);
 

@@ -10,15 +10,14 @@
  */
 #define _GNU_SOURCE
 #include "by.h"
+#include "../measure/cgroups.h"
 #include "../lib/text.h"
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-static const char *const by_names[] = { "", "thread", "comm", "cgroup",
-					"context" };
+static const char *const by_names[] = { "",	  "thread", "comm",
+					"cgroup", "cpu",    "context" };
 static const char *const fixed_rows[] = { "other", "none", "shared",
 					  "kernel threads" };
 
@@ -36,43 +35,18 @@ bool stat_by_parse(const char *text, enum urt_by *by, const char **key)
 			return true;
 		}
 	fail("--by: unknown value \"%s\": expected one of thread, comm, "
-	     "cgroup, context, context:KEY",
+	     "cpu, cgroup, unit, context, context:KEY",
 	     text);
 	return false;
 }
 
 /* ---- names ---- */
 
-/* The directory below the mount whose number is id. */
-static bool cgroup_path(char *path, size_t size, uint64_t id, unsigned depth)
-{
-	size_t len = strlen(path);
-	struct dirent *e;
-	struct stat st;
-	bool found = false;
-	DIR *d;
-
-	if (!stat(path, &st) && st.st_ino == id)
-		return true;
-	d = depth < 16 ? opendir(path) : NULL;
-	while (d && !found && (e = readdir(d))) {
-		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
-		    len + strlen(e->d_name) + 2 > size)
-			continue;
-		sprintf(path + len, "/%s", e->d_name);
-		found = cgroup_path(path, size, id, depth + 1);
-		if (!found)
-			path[len] = '\0';
-	}
-	if (d)
-		closedir(d);
-	return found;
-}
-
 static void name_row(struct stat_row *r, const struct stat_by *t,
 		     const struct urt_by_key *key)
 {
-	char text[URT_BY_TEXT + 1] = "", path[1024] = "/sys/fs/cgroup";
+	char text[URT_BY_TEXT + 1] = "";
+	const char *label;
 
 	if (r->row < URT_BY_FIRST_ROW) {
 		snprintf(r->name, sizeof(r->name), "%s", fixed_rows[r->row]);
@@ -87,11 +61,13 @@ static void name_row(struct stat_row *r, const struct stat_by *t,
 			 (uint64_t)key->number);
 	else if (t->by == URT_BY_CONTEXT && !*text)
 		snprintf(r->name, sizeof(r->name), "without %s", t->key);
+	else if (t->by == URT_BY_CPU)
+		snprintf(r->name, sizeof(r->name), "CPU %" PRIu64,
+			 (uint64_t)key->number);
 	else if (t->by != URT_BY_CGROUP)
 		snprintf(r->name, sizeof(r->name), "%s", text);
-	else if (cgroup_path(path, sizeof(path), key->number, 0))
-		snprintf(r->name, sizeof(r->name), "%.90s",
-			 path[14] ? path + 14 : "/");
+	else if (t->cgroups && (label = cgroups_label(t->cgroups, key->number)))
+		snprintf(r->name, sizeof(r->name), "%s", label);
 	else
 		snprintf(r->name, sizeof(r->name), "cgroup %" PRIu64,
 			 (uint64_t)key->number);
@@ -154,7 +130,8 @@ static int most_first(const void *a, const void *b)
 	return events(x) < events(y) ? 1 : events(x) > events(y) ? -1 : 0;
 }
 
-struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key)
+struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
+			     bool by_unit)
 {
 	struct stat_by *t = calloc(1, sizeof(*t));
 
@@ -166,12 +143,86 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key)
 	}
 	t->by = by;
 	snprintf(t->key, sizeof(t->key), "%s", key);
+	if (by == URT_BY_CGROUP && (t->cgroups = cgroups_new(by_unit)))
+		cgroups_scan(t->cgroups);
 	counter_by_read(c, take, t);
+	if (t->cgroups)
+		cgroups_free(t->cgroups);
+	t->cgroups = NULL;
 	qsort(t->row, t->n, sizeof(*t->row), most_first);
 	for (size_t i = 0; i < t->n; i++)
 		if (t->row[i]->row != URT_BY_ROW_SHARED)
 			t->requests += t->row[i]->requests;
 	return t;
+}
+
+/* ---- units, and cgroups by name ---- */
+
+#define OTHERS "others"
+
+/* Whether `name` is one part of the path, or the path up to some slash. */
+static bool is_below(const char *path, const char *name, size_t n)
+{
+	const char *part = path + (*path == '/' && *name != '/');
+
+	if (n == 1 && *name == '/')
+		return true;
+	if (!strncmp(part, name, n) && (!part[n] || part[n] == '/'))
+		return true;
+	for (; part; part = strchr(part, '/')) {
+		part += *part == '/';
+		if (!strncmp(part, name, n) && (!part[n] || part[n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static void name_of_list(char *name, size_t size, const char *names)
+{
+	char found[sizeof(((struct stat_row *)0)->name)] = OTHERS;
+
+	for (size_t n; *names; names += n + (names[n] == ',')) {
+		n = strcspn(names, ",");
+		if (n && is_below(name, names, n)) {
+			snprintf(found, sizeof(found), "%.*s", (int)n, names);
+			break;
+		}
+	}
+	snprintf(name, size, "%s", found);
+}
+
+static void add_row(struct stat_row *to, const struct stat_row *from)
+{
+	uint64_t *t = &to->cause[0][0];
+	const uint64_t *f = &from->cause[0][0];
+
+	for (; f < &from->requests + 1; f++)
+		*t++ += *f;
+}
+
+void stat_by_merge(struct stat_by *t, const char *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; t && i < t->n; i++) {
+		struct stat_row *r = t->row[i];
+		size_t k = 0;
+
+		if (r->row >= URT_BY_FIRST_ROW && names)
+			name_of_list(r->name, sizeof(r->name), names);
+		while (k < n && strcmp(t->row[k]->name, r->name))
+			k++;
+		if (k == n) {
+			t->row[n++] = r;
+			continue;
+		}
+		add_row(t->row[k], r);
+		free(r);
+	}
+	if (t) {
+		t->n = n;
+		qsort(t->row, n, sizeof(*t->row), most_first);
+	}
 }
 
 void stat_by_free(struct stat_by *t)

@@ -11,7 +11,8 @@
 /* One row, by its counts. */
 struct stat_row {
 	uint32_t row;
-	char name[96];
+	char name[256];
+	/* From here on, counts only: rows are added up (stat_by_merge). */
 	uint64_t cause[2][URT_CAUSES]; /* switches; [1]: voluntary */
 	uint64_t made[URT_SYSCALL_SLOTS], made_32;
 	uint64_t submitted[URT_URING_OPS];
@@ -23,8 +24,9 @@ struct stat_by {
 	enum urt_by by;
 	char key[72]; /* of contexts */
 	size_t n;
-	struct stat_row **row; /* the one with most events first */
-	uint64_t requests;     /* of rows that are of a request or of none */
+	struct cgroups *cgroups; /* while it is read */
+	struct stat_row **row;	 /* the one with most events first */
+	uint64_t requests;	 /* of rows that are of a request or of none */
 };
 
 /* "thread", "comm", "cgroup", "context" or "context:KEY"; false: it was said.
@@ -32,8 +34,13 @@ struct stat_by {
 bool stat_by_parse(const char *text, enum urt_by *, const char **key);
 
 /* All rows so far, to be freed. key: that of contexts, or "". */
-struct stat_by *stat_by_read(struct counter *, enum urt_by, const char *key);
+struct stat_by *stat_by_read(struct counter *, enum urt_by, const char *key,
+			     bool by_unit);
 void stat_by_free(struct stat_by *);
+
+/* Rows of cgroups become rows of those names, each with what is below it, and
+ * one of all others. names: NULL: those of the same name become one. */
+void stat_by_merge(struct stat_by *, const char *names);
 
 void stat_by_print(FILE *, const struct stat_by *);
 void stat_by_json(struct json *, const struct stat_by *);

@@ -12,6 +12,7 @@ const char *const stat_source_names[] = { "proc", "perf", "bpf" };
 
 /* ---- what a figure needs: NULL where it is there, else the reason ---- */
 
+static const char not_by_cpu[] = "not known by CPU (-C)";
 static const char no_tracefs[] = "perf events need tracefs for this: mount -t "
 				 "tracefs tracefs /sys/kernel/tracing";
 
@@ -22,9 +23,10 @@ const char *figure_needs_bpf(const struct stat_result *r)
 
 static const char *needs_perf(const struct stat_result *r)
 {
-	return r->source == STAT_PERF
-		       ? NULL
-		       : "counted by perf events only (--no-bpf)";
+	return r->has_perf ? NULL
+	       : *r->why_no_perf
+		       ? r->why_no_perf
+		       : "counted by perf events only (-e, or --no-bpf)";
 }
 
 /* A sum: by BPF, or by perf events where they give it. */
@@ -74,6 +76,11 @@ const char *figure_needs_each_op(const struct stat_result *r)
 	return why ? why : figure_needs_bpf(r);
 }
 
+static const char *needs_all_cpus(const struct stat_result *r)
+{
+	return r->options->some_cpus ? not_by_cpu : figure_needs_bpf(r);
+}
+
 static const char *needs_kernel(const struct stat_result *r)
 {
 	return r->options->all && r->source != STAT_BPF
@@ -93,6 +100,10 @@ static const char *needs_nothing(const struct stat_result *r)
 
 const char *stat_why_no_user(const struct stat_result *r)
 {
+	if (r->options->some_cpus)
+		return not_by_cpu;
+	if (r->options->by_tid)
+		return "it is of a program, and not of a thread (-p)";
 	if (r->user.bad)
 		return r->user.bad;
 	return r->has_user ? NULL
@@ -374,15 +385,17 @@ const struct figure figures[] = {
 	  .lacks = stat_why_no_user,
 	  .rung = RUNG_PAGE,
 	  .column = "user switches" },
-	{ .name = "threads", .lacks = figure_needs_bpf, CLASSES(tasks) },
+	{ .name = "threads", .lacks = needs_all_cpus, CLASSES(tasks) },
 	{ .name = "migrations",
 	  .get = migrations,
 	  .lacks = needs_perf,
+	  .rung = RUNG_PERF,
 	  .label = "migrations between CPUs",
 	  .place = IN_PERF },
 	{ .name = "page-faults",
 	  .get = faults,
 	  .lacks = needs_perf,
+	  .rung = RUNG_PERF,
 	  .label = "page faults",
 	  .place = IN_PERF },
 	{ .name = "lost", .get = lost, .lacks = figure_needs_bpf },

@@ -226,6 +226,8 @@ const char *figure_rung(const struct stat_result *r, const struct figure *f)
 		return "page";
 	case RUNG_CLOCK:
 		return "clock";
+	case RUNG_PERF:
+		return "perf";
 	case RUNG_CPU:
 		return r->options->command ? "rusage" : "proc";
 	case RUNG_KERNEL:
@@ -250,8 +252,13 @@ const char *stat_figure_rung(const struct stat_result *r, const char *name)
 void stat_each_figure(const struct stat_result *r,
 		      void (*f)(const char *name, void *arg), void *arg)
 {
+	const struct stat_options *o = r->options;
 	char name[64], buf[32];
 
+	for (unsigned i = 0; i < o->nr_events; i++)
+		f(o->event[i], arg);
+	if (o->nr_events)
+		return;
 	for (const struct figure *row = figures; row->name; row++)
 		f(row->name, arg);
 	for (unsigned i = 0; i <= URT_SYSCALL_OTHER; i++) {
@@ -273,7 +280,7 @@ void stat_each_figure(const struct stat_result *r,
 			 r->user.counter[i].name);
 		f(name, arg);
 	}
-	if (!r->options->times)
+	if (!o->times)
 		return;
 	f("on-cpu.mean", arg);
 	f("on-cpu.p99", arg);

@@ -25,6 +25,7 @@ enum figure_rung {
 	RUNG_CPU,    /* the kernel's CPU times */
 	RUNG_PAGE,   /* the program's page of counters */
 	RUNG_CLOCK,
+	RUNG_PERF,
 };
 
 struct figure {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The result of `urt stat` as urt.stat.v1. Fields are only ever added. */
+#define _GNU_SOURCE
 #include "figures.h"
 #include <string.h>
 #include <sys/syscall.h>
@@ -292,6 +293,8 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 		json_string(j, "times", "not wanted (--times)");
 	else if (!stat_figure(r, "on-cpu.mean", &n, why))
 		json_string(j, "times", why);
+	if (!r->options->nr_events)
+		json_string(j, "figures", "not wanted (-e)");
 	if (!r->latency)
 		json_string(j, "latency",
 			    r->options->latency || r->options->errors
@@ -321,6 +324,13 @@ static void json_target(struct json *j, const struct stat_result *r)
 	if (o->cgroup)
 		json_string(j, "cgroup", o->cgroup);
 	json_string(j, "all", o->all ? "yes" : "no");
+	json_string(j, "ids", o->by_tid ? "threads" : "processes");
+	json_string(j, "children", o->children ? "yes" : "no");
+	json_array(j, "cpus");
+	for (int i = 0; o->some_cpus && i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &o->cpus))
+			json_int(j, NULL, i);
+	json_end_array(j);
 	json_end_object(j);
 }
 
@@ -367,6 +377,7 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	json_cost(&j, r);
 	json_target(&j, r);
 	json_rungs(&j, r);
+	stat_json_events(&j, r);
 	if (interval)
 		json_int(&j, "interval_start_ns", r->start_ns);
 	json_thread_list(&j, r);

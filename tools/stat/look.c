@@ -36,14 +36,16 @@ void session_look_at_proc(struct session *s, struct look *l)
 static void look_at_cpu(struct session *s, struct look *l)
 {
 	l->user_ns = l->system_ns = -1;
-	if (s->o->cgroup) {
+	if (s->o->cgroup && !s->o->some_cpus) {
 		cgroup_cpu(s->o->cgroup, &l->user_ns, &l->system_ns);
 		return;
 	}
 	for (unsigned i = 0; i < s->o->pids; i++) {
 		int64_t user, system;
 
-		if (!proc_cpu(s->o->pid[i], &user, &system)) {
+		if (s->o->some_cpus ||
+		    !(s->o->by_tid ? proc_thread_cpu
+				   : proc_cpu)(s->o->pid[i], &user, &system)) {
 			l->user_ns = -1;
 			return;
 		}

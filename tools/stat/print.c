@@ -3,28 +3,13 @@
  * The result of `urt stat` for people, and as values for scripts (-x). Where a
  * figure does not stand on the highest rung, its line says on which.
  */
+#define _GNU_SOURCE
 #include "../lib/text.h"
 #include "figures.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* "12345678" as "12,345,678". */
-static const char *grouped(uint64_t n, char buf[32])
-{
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
-	char *p = buf;
-
-	for (int i = 0; i < len; i++) {
-		if (i && (len - i) % 3 == 0)
-			*p++ = ',';
-		*p++ = digits[i];
-	}
-	*p = '\0';
-	return buf;
-}
 
 static void line_of(FILE *f, const struct stat_result *r, int indent,
 		    uint64_t n, const char *what, const char *rung)
@@ -33,7 +18,7 @@ static void line_of(FILE *f, const struct stat_result *r, int indent,
 
 	bool more = r->ops > 0 || (rung && strcmp(rung, "bpf"));
 
-	fprintf(f, "%16s  %*s%-*s", grouped(n, buf), indent * 2, "",
+	fprintf(f, "%16s  %*s%-*s", text_grouped(n, buf), indent * 2, "",
 		more ? 30 - indent * 2 : 0, what);
 	if (r->ops > 0)
 		fprintf(f, " %12.4g per operation", n / r->ops);
@@ -369,6 +354,17 @@ static void print_word(FILE *f, const char *before, const char *word)
 	fprintf(f, "%s%s", before, text_clean(text));
 }
 
+static void print_cpus(FILE *f, const cpu_set_t *cpus)
+{
+	const char *before = " on CPU ";
+
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, cpus)) {
+			fprintf(f, "%s%d", before, i);
+			before = ",";
+		}
+}
+
 static void print_title(FILE *f, const struct stat_result *r)
 {
 	const struct stat_options *o = r->options;
@@ -379,7 +375,15 @@ static void print_title(FILE *f, const struct stat_result *r)
 	if (o->cgroup)
 		print_word(f, " cgroup ", o->cgroup);
 	for (unsigned i = 0; i < o->pids; i++)
-		fprintf(f, " %s%d", i ? "" : "process ", o->pid[i]);
+		fprintf(f, " %s%d",
+			i	    ? ""
+			: o->by_tid ? "thread "
+				    : "process ",
+			o->pid[i]);
+	if (o->children)
+		fputs(" and its children", f);
+	if (o->some_cpus)
+		print_cpus(f, &o->cpus);
 	if (o->command && (o->all || o->cgroup || o->pids))
 		fputs(" while", f);
 	for (char **a = o->command; a && *a; a++)
@@ -409,7 +413,7 @@ static void print_left(FILE *f, const struct stat_result *r)
 {
 	uint64_t n = counts_not_ended(&r->counts);
 
-	if (!r->live && n && r->source == STAT_BPF)
+	if (!r->live && n && r->source == STAT_BPF && !r->options->some_cpus)
 		fprintf(f,
 			"\n%16" PRIu64
 			"  thread%s that it started still run%s: "
@@ -417,15 +421,23 @@ static void print_left(FILE *f, const struct stat_result *r)
 			n, n > 1 ? "s" : "", n > 1 ? "" : "s");
 }
 
-void stat_print_text(FILE *f, const struct stat_result *r)
+static void print_figures(FILE *f, const struct stat_result *r)
 {
-	print_title(f, r);
 	print_switches(f, r);
 	print_syscalls(f, r);
 	print_uring(f, r);
-	if (r->source == STAT_PERF)
+	if (r->has_perf)
 		print_place(f, r, IN_PERF);
 	print_user(f, r);
+}
+
+void stat_print_text(FILE *f, const struct stat_result *r)
+{
+	print_title(f, r);
+	if (r->options->nr_events)
+		stat_print_events(f, r);
+	else
+		print_figures(f, r);
 	if (r->options->times && r->source == STAT_BPF) {
 		print_histogram(f, r, true);
 		print_histogram(f, r, false);
@@ -466,6 +478,10 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 
 void stat_print_interval(FILE *f, const struct stat_result *r, bool heading)
 {
+	if (r->options->nr_events) {
+		stat_print_events_interval(f, r, heading);
+		return;
+	}
 	if (heading) {
 		fprintf(f, "#%11s", "time s");
 		for (const struct figure *row = figures; row->name; row++)
@@ -480,7 +496,7 @@ void stat_print_interval(FILE *f, const struct stat_result *r, bool heading)
 		if (!row->column)
 			continue;
 		if (!row->lacks(r))
-			grouped(figure_get(r, row), buf);
+			text_grouped(figure_get(r, row), buf);
 		fprintf(f, " %13s", buf);
 	}
 	fputc('\n', f);
@@ -503,9 +519,11 @@ static void csv_line(const char *name, void *arg)
 	char why[256];
 	double n;
 
-	if (c->interval)
+	if (c->r->options->interval_ns && c->interval)
 		fprintf(c->f, "%.9f%s", (c->r->start_ns + c->r->wall_ns) / 1e9,
 			x);
+	else if (c->r->options->interval_ns)
+		fprintf(c->f, "summary%s", x);
 	if (!stat_figure(c->r, name, &n, why)) {
 		fprintf(c->f, "<not counted>%s%s%s%s%s%s\n", x,
 			stat_figure_unit(name), x, name, x, x);

@@ -80,7 +80,10 @@ void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
 {
 	struct names *names = all_names(r, n);
 	struct spread s;
+	double mean = 0;
 
+	for (long i = 0; i < n; i++)
+		mean += (double)r[i]->wall_ns / n;
 	fputs("\n urt stat:", f);
 	for (char **a = r[0]->options->command; a && *a; a++)
 		fprintf(f, " %s", *a);
@@ -103,6 +106,11 @@ void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
 			fprintf(f, "  %.4g per operation", per_op(r, n, name));
 		fputc('\n', f);
 	}
+	for (long i = 0; r[0]->options->table && i < n; i++)
+		fprintf(f, "%s%18.6f  s (%+.6f)\n",
+			i ? ""
+			  : "\n  elapsed in each run, and from the mean:\n",
+			r[i]->wall_ns / 1e9, (r[i]->wall_ns - mean) / 1e9);
 	fputc('\n', f);
 }
 

@@ -140,8 +140,9 @@ static void set_times(struct session *s)
 	s->begin_ns = now;
 	s->interval_at = o->interval_ns ? now + o->interval_ns : SESSION_NEVER;
 	s->delay_at = o->delay_ns > 0 ? now + o->delay_ns : SESSION_NEVER;
-	s->look_at =
-		(!s->counter && o->pids) || o->cgroup ? now : SESSION_NEVER;
+	s->look_at = (!s->counter && o->pids) || o->cgroup || s->polled
+			     ? now
+			     : SESSION_NEVER;
 	s->by_at = SESSION_NEVER;
 	if (s->counter && o->by == URT_BY_CONTEXT)
 		session_find_contexts(s);
@@ -177,6 +178,10 @@ static void child_figures(struct session *s)
 			  WTERMSIG(s->status) == SIGKILL);
 	if (o->pids || o->all || o->cgroup)
 		return;
+	if (o->no_inherit) {
+		r->why_no_cpu = "that of a command includes its children (-i)";
+		return;
+	}
 	if (o->delay_ns || o->control_fd >= 0) {
 		r->why_no_cpu = "not known of a part of a command's life";
 		return;
@@ -250,25 +255,30 @@ static void finish(struct session *s)
 	if (s->o->by && s->counter) /* totals and rows of one moment */
 		counter_stop(s->counter);
 	session_look(s, &now);
-	if (s->o->interval_ns)
+	if (s->o->interval_ns && !s->last_told)
 		session_tell_interval(s);
 	session_disable(s, &now);
 	s->r->live = !ending;
 	if (s->r->user_ns < 0 || (!s->o->pids && !s->o->cgroup))
 		s->r->user_ns = s->r->system_ns = -1;
 	if (!s->r->why_no_cpu)
-		s->r->why_no_cpu = s->o->all	  ? "not known of all processes"
+		s->r->why_no_cpu = s->o->some_cpus ? "not known by CPU (-C)"
+				   : s->o->all	  ? "not known of all processes"
 				   : s->o->cgroup ? "the cgroup has no cpu.stat"
 						  : "the process has ended";
 	child_figures(s);
 	if ((s->o->latency || s->o->errors) && s->counter)
 		s->r->latency = stat_latency_read(s->counter);
 	if (s->o->by && s->counter)
-		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key);
+		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key,
+					s->o->by_unit);
+	if (s->o->by_unit || s->o->by_names)
+		stat_by_merge(s->r->by, s->o->by_names);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found && !s->by_child_found)
 		fail("--by context: %s", s->by_why);
 	thread_figures(s);
 	cost_read(s);
+	session_after(s);
 }
 
 static void session_close(struct session *s)
@@ -278,6 +288,7 @@ static void session_close(struct session *s)
 		kill(s->child_pid, SIGKILL);
 		session_reap(s);
 	}
+	session_forget_post(s);
 	for (int i = 0; i <= STAT_PIDS_MAX; i++)
 		if (s->pidfd[i] >= 0)
 			close(s->pidfd[i]);

@@ -42,6 +42,10 @@ struct session {
 	const char *why_no_page;      /* one of them is not to be believed */
 	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
 	unsigned alive;		      /* of the processes given */
+	uint64_t polled;    /* bit n: pid[n] is a thread that has no pidfd */
+	struct launch post; /* waits at its gate; pid 0: none */
+	long intervals;	    /* told so far */
+	bool last_told;	    /* ... and no more shall be */
 	int signal_fd;
 	sigset_t old_mask;
 	bool enabled, was_enabled; /* now; at any time */
@@ -106,6 +110,9 @@ void session_find_pages(struct session *);
 /* 0 or the exit code. */
 int session_start_command(struct session *);
 int session_pidfd_open(pid_t pid);
+/* --post */
+void session_after(struct session *);
+void session_forget_post(struct session *); /* it has not run */
 /* --by context: looks for the processes whose contexts are not found yet. */
 void session_find_contexts(struct session *);
 

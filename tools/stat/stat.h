@@ -13,9 +13,11 @@
 #include "../measure/user_stats.h"
 #include "by.h"
 #include "latency.h"
+#include <sched.h>
 
 #define STAT_PIDS_MAX	 64
 #define STAT_ASSERTS_MAX 32
+#define STAT_EVENTS_MAX	 64
 #define STAT_RUNS_MAX	 1000
 #define STAT_THREADS_MAX 32768
 
@@ -30,7 +32,12 @@ struct stat_options {
 	char **command; /* NULL: none */
 	pid_t pid[STAT_PIDS_MAX];
 	unsigned pids;
-	bool all;			/* every process */
+	bool by_tid;	 /* pid[] are threads */
+	bool children;	 /* those that pid[] have already, too */
+	bool no_inherit; /* not what they start */
+	bool all;	 /* every process */
+	bool some_cpus;	 /* only what happens on these: */
+	cpu_set_t cpus;
 	const char *cgroup;		/* its directory; NULL: none */
 	const struct launch_user *user; /* whom the command runs as; NULL: us */
 	bool wait_all; /* until all that the command started has ended */
@@ -42,24 +49,38 @@ struct stat_options {
 	int control_fd;	     /* commands come here; or -1 */
 	int ack_fd;	     /* answers go there; or -1 */
 	long repeat;
+	long interval_count;	/* intervals until it stops; 0: any number */
+	const char *pre, *post; /* shell commands around each run; or NULL */
 
 	long ops;	      /* to divide by; 0: not given */
 	const char *ops_from; /* a figure to divide by; NULL: none */
 	const char *asserts[STAT_ASSERTS_MAX];
 	unsigned nr_asserts;
 
+	/* Only these figures are printed; 0: all. They point into events. */
+	const char *event[STAT_EVENTS_MAX];
+	unsigned nr_events;
+	char events[STAT_EVENTS_MAX][64];
+	bool null; /* only times */
+
 	bool no_bpf, no_perf;
+	bool perf_too; /* some event is counted by perf events only */
 	bool no_syscalls;
 	bool per_thread;
 	bool times;	      /* histograms */
 	enum urt_by by;	      /* also by rows of this */
 	bool latency, errors; /* of system calls */
 	const char *by_key;   /* of contexts; NULL: http.route, or the first */
+	bool by_unit;	      /* rows of cgroups are systemd's units */
+	const char *by_names; /* rows of cgroups are these, or below; or NULL */
 	enum stat_cost cost;
 
 	enum stat_format format;
 	const char *separator; /* with STAT_CSV */
 	const char *out;       /* file; NULL: stderr */
+	bool append;	       /* to that file */
+	bool summary;	       /* of all intervals, at the end */
+	bool table;	       /* of the times of all runs */
 };
 
 /* What counting cost, as far as it was measured. */
@@ -72,6 +93,7 @@ struct stat_result {
 	const struct stat_options *options;
 	int exit_code;	  /* of the command, as a shell gives it */
 	bool ended_by_us; /* --timeout, or told to stop it */
+	bool post_failed; /* --post did */
 	int64_t start_ns; /* since the beginning, for an interval */
 	int64_t wall_ns;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
@@ -80,7 +102,8 @@ struct stat_result {
 	enum stat_source source;
 	char why_no_bpf[256], why_no_perf[256];
 	struct counts counts;	 /* with STAT_BPF */
-	struct perf_totals perf; /* with STAT_PERF */
+	struct perf_totals perf; /* if has_perf */
+	bool has_perf;		 /* with STAT_PERF, or where some is wanted */
 	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
 	bool has_uring;		 /* io_uring was counted */
 	bool live;		 /* read while it ran: two counts may differ */
@@ -95,6 +118,9 @@ struct stat_result {
 	struct urt_thread *thread;    /* by thread; NULL: not wanted */
 	unsigned threads;
 };
+
+/* Reads the options (options.c). 0, or the exit code + 1: it was said. */
+int stat_parse(int argc, char **argv, struct stat_options *);
 
 /* ---- measuring (stat_run.c) ---- */
 
@@ -132,7 +158,7 @@ const char *stat_figure_rung(const struct stat_result *, const char *name);
 
 /*
  * Calls f for the name of each figure that always is, and of each system call
- * and operation that occurred.
+ * and operation that occurred; with -e, for the names given.
  */
 void stat_each_figure(const struct stat_result *,
 		      void (*f)(const char *name, void *arg), void *arg);
@@ -147,6 +173,15 @@ bool stat_assert_valid(const char *text);
 
 /* Whether it holds; if not, says so to out, with what was measured. */
 bool stat_assert_holds(const struct stat_result *, const char *text, FILE *out);
+
+/* ---- -e (events.c) ---- */
+
+/* Adds FIGURE[,FIGURE], by our names or perf's; false: it was said. */
+bool stat_events_parse(struct stat_options *, const char *text);
+void stat_print_events(FILE *, const struct stat_result *);
+void stat_print_events_interval(FILE *, const struct stat_result *,
+				bool heading);
+void stat_json_events(struct json *, const struct stat_result *);
 
 /* ---- printing ---- */
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* How often processes are looked at that have not announced contexts. */
@@ -27,6 +28,10 @@ void session_choose_rung(struct session *s)
 		.threads = s->o->per_thread ? STAT_THREADS_MAX : 0,
 		.by = s->o->by,
 		.latency = s->o->latency || s->o->errors,
+		.inherit = !s->o->no_inherit ? URT_COUNT_STARTED
+			   : s->o->by_tid    ? URT_COUNT_NO_THREADS
+					     : URT_COUNT_NO_PROCESSES,
+		.cpus = s->o->some_cpus ? &s->o->cpus : NULL,
 	};
 	struct stat_result *r = s->r;
 
@@ -53,10 +58,12 @@ void session_choose_perf(struct session *s)
 	const struct stat_options *o = s->o;
 	bool ok = true;
 
-	if (s->counter || o->no_perf)
+	if ((s->counter && !o->perf_too) || o->no_perf)
 		return;
-	if (o->cgroup) {
-		strcpy(r->why_no_perf, "a cgroup is counted by BPF only");
+	if (o->cgroup || o->by_tid || o->some_cpus || o->no_inherit ||
+	    o->children) {
+		strcpy(r->why_no_perf, "-G, -t, -C, -i and --children are "
+				       "counted by BPF only");
 		return;
 	}
 	if (o->all)
@@ -68,7 +75,8 @@ void session_choose_perf(struct session *s)
 	for (unsigned i = 0; ok && i < o->pids; i++)
 		ok = perf_open(&s->perf, o->pid[i], false, r->why_no_perf,
 			       sizeof(r->why_no_perf));
-	if (s->perf)
+	r->has_perf = s->perf != NULL;
+	if (s->perf && !s->counter)
 		r->source = STAT_PERF;
 }
 
@@ -82,8 +90,11 @@ int session_pidfd_open(pid_t pid)
 bool session_find_processes(struct session *s)
 {
 	for (unsigned i = 0; i < s->o->pids; i++) {
-		s->pidfd[i] = process_open(s->o->pid[i]);
-		if (s->pidfd[i] < 0)
+		s->pidfd[i] = s->o->by_tid ? thread_open(s->o->pid[i])
+					   : process_open(s->o->pid[i]);
+		if (s->pidfd[i] == -ENOSYS && s->o->by_tid)
+			s->polled |= UINT64_C(1) << i;
+		else if (s->pidfd[i] < 0)
 			return false;
 		s->alive++;
 	}
@@ -92,7 +103,7 @@ bool session_find_processes(struct session *s)
 
 void session_find_pages(struct session *s)
 {
-	for (unsigned i = 0; i < s->o->pids; i++)
+	for (unsigned i = 0; i < s->o->pids && !s->o->by_tid; i++)
 		s->page[i] = user_page_of(s->o->pid[i], &s->why_no_page);
 }
 
@@ -100,6 +111,13 @@ bool session_attach(struct session *s)
 {
 	int err = 0;
 
+	if ((s->o->by_tid || s->o->children || s->o->no_inherit ||
+	     s->o->some_cpus) &&
+	    !s->counter) {
+		fail("-t, --children, -i and -C need BPF: %s",
+		     s->r->why_no_bpf);
+		return false;
+	}
 	if (s->o->cgroup && !s->counter) {
 		fail("a cgroup is counted by BPF only: %s", s->r->why_no_bpf);
 		return false;
@@ -112,7 +130,12 @@ bool session_attach(struct session *s)
 	if (!s->counter)
 		return true;
 	for (unsigned i = 0; !err && i < s->o->pids; i++)
-		err = counter_attach(s->counter, s->o->pid[i]);
+		err = s->o->by_tid
+			      ? counter_attach_thread(s->counter, s->o->pid[i])
+		      : s->o->children
+			      ? counter_attach_children(s->counter,
+							s->o->pid[i])
+			      : counter_attach(s->counter, s->o->pid[i]);
 	if (!err && s->o->all)
 		err = counter_attach_all(s->counter);
 	if (!err && s->o->cgroup)
@@ -148,12 +171,65 @@ void session_find_contexts(struct session *s)
 		s->by_child_found = find_context(s, s->child_pid);
 }
 
+/* ---- commands around the measured one ---- */
+
+/* At its gate, so that it can run as that user when privileges are gone. */
+static bool shell_prepare(struct session *s, struct launch *l, const char *text)
+{
+	char *argv[] = { "/bin/sh", "-c", (char *)text, NULL };
+	int err = launch_command(l, argv, &s->old_mask, s->o->user);
+
+	l->pid = err ? 0 : l->pid;
+	return !err || !fail("cannot start a process: %s", strerror(-err));
+}
+
+static bool shell_run(struct launch *l, const char *option, const char *text)
+{
+	int err = launch_go(l), status = 0;
+
+	while (!err && waitpid(l->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	l->pid = 0;
+	if (err)
+		return !fail("%s: cannot run \"%s\": %s", option, text,
+			     strerror(-err));
+	return !status || !fail("%s: \"%s\" failed", option, text);
+}
+
+static bool before(struct session *s)
+{
+	struct launch pre;
+
+	if (s->o->pre && (!shell_prepare(s, &pre, s->o->pre) ||
+			  !shell_run(&pre, "--pre", s->o->pre)))
+		return false;
+	return !s->o->post || shell_prepare(s, &s->post, s->o->post);
+}
+
+void session_after(struct session *s)
+{
+	if (s->post.pid)
+		s->r->post_failed = !shell_run(&s->post, "--post", s->o->post);
+}
+
+void session_forget_post(struct session *s)
+{
+	if (!s->post.pid)
+		return;
+	close(s->post.gate);
+	close(s->post.failed);
+	waitpid(s->post.pid, NULL, 0);
+	s->post.pid = 0;
+}
+
 bool session_prepare_command(struct session *s)
 {
 	int err;
 
 	if (!s->o->command)
 		return true;
+	if (!before(s))
+		return false;
 	s->user_pages = user_pages_open();
 	err = launch_command(&s->child, s->o->command, &s->old_mask,
 			     s->o->user);

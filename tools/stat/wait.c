@@ -112,7 +112,16 @@ static void on_control(struct session *s)
 static void look_around(struct session *s)
 {
 	static struct look l;
+	char path[64];
 	struct stat st;
+
+	for (unsigned i = 0; s->polled && i < s->o->pids; i++) {
+		snprintf(path, sizeof(path), "/proc/%d", s->o->pid[i]);
+		if (!(s->polled >> i & 1) || !stat(path, &st))
+			continue;
+		s->polled &= ~(UINT64_C(1) << i);
+		s->alive--;
+	}
 
 	session_look_at_proc(s, &l);
 	if (s->user_pages)
@@ -132,6 +141,13 @@ static void on_time(struct session *s, int64_t now)
 	if (now >= s->interval_at) {
 		session_tell_interval(s);
 		s->interval_at += s->o->interval_ns;
+		s->intervals += s->enabled;
+		if (s->o->interval_count &&
+		    s->intervals >= s->o->interval_count) {
+			s->interval_at = SESSION_NEVER;
+			s->last_told = true;
+			ask_to_end(s);
+		}
 	}
 	if (now >= s->cost_at)
 		session_cost_toggle(s, now);

@@ -9,10 +9,11 @@
  * matter and count with it.
  */
 #define _GNU_SOURCE
-#include "metrics.h"
+#include "cgroups.h"
 #include "../lib/tool.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@
 
 struct group {
 	uint64_t id;
-	char label[EXPORT_LABEL_MAX];
+	char label[CGROUP_LABEL_MAX];
 };
 
 struct cgroups {
@@ -88,7 +89,7 @@ static bool ends_in(const char *part, size_t len, const char *end)
 
 /* The path, or the last part of it that is a unit. */
 static void label_of(const struct cgroups *g, const char *path,
-		     char label[EXPORT_LABEL_MAX])
+		     char label[CGROUP_LABEL_MAX])
 {
 	const char *unit = NULL;
 	size_t unit_len = 0, len;
@@ -103,9 +104,9 @@ static void label_of(const struct cgroups *g, const char *path,
 		}
 	}
 	if (unit)
-		snprintf(label, EXPORT_LABEL_MAX, "%.*s", (int)unit_len, unit);
+		snprintf(label, CGROUP_LABEL_MAX, "%.*s", (int)unit_len, unit);
 	else
-		snprintf(label, EXPORT_LABEL_MAX, "%s", *path ? path : "/");
+		snprintf(label, CGROUP_LABEL_MAX, "%s", *path ? path : "/");
 }
 
 static void add(struct cgroups *g, uint64_t id)
@@ -191,7 +192,7 @@ const char *cgroups_label_before(const struct cgroups *g, uint64_t id)
 
 const char *cgroups_of_process(const struct cgroups *g, pid_t pid)
 {
-	static char label[EXPORT_LABEL_MAX];
+	static char label[CGROUP_LABEL_MAX];
 	char path[64], line[4096];
 	FILE *f;
 	bool found = false;
