@@ -292,10 +292,10 @@ int BPF_PROG(rec_punt, void *req)
 	return 0;
 }
 
+/* No request: a multishot one, which goes on, or a message of another ring. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(rec_complete, void *ctx_, void *req)
 {
-	if (req)
-		request(req, URT_EV_COMPLETE);
+	request(req, URT_EV_COMPLETE);
 	return 0;
 }

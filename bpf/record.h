@@ -10,7 +10,7 @@ enum urt_event_type {
 	URT_EV_WAKE,	 /* a: who wakes it; 0: b ? a timer : an interrupt */
 	URT_EV_SUBMIT,	 /* a: the request; b: its user_data */
 	URT_EV_PUNT,	 /* a: the request goes to a worker thread */
-	URT_EV_COMPLETE, /* a: the request */
+	URT_EV_COMPLETE, /* a: the request; 0: of one that goes on */
 };
 
 #define URT_EV_NO_SYSCALL 513

@@ -17,6 +17,8 @@
  *	probe calls32 N      N times getppid by the 32-bit table; 77: none here
  *	probe polls N        N io_uring reads of a pipe that is empty at first
  *	probe punts N        N io_uring reads that a worker thread has to do
+ *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
+ *	                     table; a request that completes N times and goes on
  *	probe faults FILE    touches the pages of a file that is not in memory
  *	probe preempted N    computes N ms beside a child that does so too
  *	probe yields N       N yields of two coroutines on uring_rt
@@ -31,6 +33,7 @@
 #include "../../uring_rt/urt.h"
 #include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,6 +41,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -240,6 +244,76 @@ static int slow_reads(unsigned flags)
 	return 0;
 }
 
+/* By the 32-bit table, where 162 is nanosleep; by the other one it is sync. */
+static void sleep32(void)
+{
+#if defined(__x86_64__)
+	int *ms = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long r = 162;
+
+	if (ms == MAP_FAILED)
+		return;
+	ms[1] = 1000000;
+	__asm__ volatile("int $0x80"
+			 : "+a"(r)
+			 : "b"(ms), "c"(0)
+			 : "memory", "r8", "r9", "r10", "r11");
+#endif
+}
+
+static void *be_renamed(void *arg)
+{
+	struct timespec ms = { 0, 1000000 };
+
+	prctl(PR_SET_NAME, "first");
+	nanosleep(&ms, NULL);
+	prctl(PR_SET_NAME, "second");
+	nanosleep(&ms, NULL);
+	return NULL;
+}
+
+/* One request that completes N times, and does not end. */
+static int multishot(void)
+{
+	struct io_uring ring;
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	int fds[2];
+	char c;
+
+	if (io_uring_queue_init(8, &ring, 0))
+		return 77;
+	if (pipe(fds))
+		return 1;
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_poll_multishot(sqe, fds[0], POLLIN);
+	io_uring_submit(&ring);
+	for (long i = 0; i < n; i++) {
+		if (write(fds[1], "x", 1) != 1)
+			return 1;
+		io_uring_wait_cqe(&ring, &cqe);
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			return 1;
+		io_uring_cqe_seen(&ring, cqe);
+		if (read(fds[0], &c, 1) != 1)
+			return 1;
+	}
+	return 0;
+}
+
+static int odd_waits(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, be_renamed, NULL))
+		return 1;
+	pthread_join(t, NULL);
+	for (long i = 0; i < n; i++)
+		sleep32();
+	return multishot();
+}
+
 static int faults(const char *path)
 {
 	int fd = open(path, O_RDONLY), sum = 0;
@@ -399,6 +473,8 @@ int main(int argc, char **argv)
 		return slow_reads(0);
 	if (!strcmp(what, "punts"))
 		return slow_reads(IOSQE_ASYNC);
+	if (!strcmp(what, "odd-waits"))
+		return odd_waits();
 	if (!strcmp(what, "faults"))
 		return faults(argc > 2 ? argv[2] : "");
 	if (!strcmp(what, "preempted"))

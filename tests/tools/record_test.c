@@ -40,6 +40,56 @@ START_TEST(a_timeline_has_each_request_from_start_to_end)
 }
 END_TEST
 
+/* 32-bit calls, a thread that renames itself, a request that never ends. */
+START_TEST(a_report_names_odd_waits)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe odd-waits 1") == 77)
+		SKIP("no io_uring here");
+	record("odd-waits 5");
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(3, "io_uring-more", NULL), 5);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"thread\":\"second ("));
+	ck_assert_ptr_null(strstr(text, "\"thread\":\"first ("));
+	ck_assert_ptr_nonnull(
+		strstr(text, "{\"what\":\"POLL_ADD\",\"times\":1,"));
+	ck_assert_ptr_nonnull(strstr(text, "\"ended\":\"no\""));
+	ck_assert_ptr_null(strstr(text, "\"ended\":\"yes\""));
+	ck_assert_int_eq(number(NULL, "completed_more"), 5);
+	if (sh("tests/probe calls32 1") == 77)
+		SKIP("no 32-bit system calls here");
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"what\":\"wait: nanosleep\",\"times\":5,"));
+	ck_assert_ptr_null(strstr(text, "wait: sync"));
+}
+END_TEST
+
+START_TEST(a_kernel_thread_waits_in_no_system_call)
+{
+	const char *p;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt record -a --duration 100 -o rec.pftrace 2>&1"), 0);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	p = strstr(text, "\"thread\":\"rcu_");
+	if (!p)
+		SKIP("no thread of RCU ran");
+	for (; p; p = strstr(p + 1, "\"thread\":\"rcu_")) {
+		const char *what = strstr(p, "\"what\":\"") + 8;
+
+		ck_assert_msg(!strncmp(what, "wait: in the kernel\"", 20) ||
+				      !strncmp(what, "preempted\"", 10),
+			      "%.100s", p);
+	}
+}
+END_TEST
+
 START_TEST(a_report_says_who_waited_on_what)
 {
 	NEED_BPF();
@@ -305,6 +355,8 @@ Suite *record_suite(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
+	tcase_add_test(t, a_report_names_odd_waits);
+	tcase_add_test(t, a_kernel_thread_waits_in_no_system_call);
 	tcase_add_test(t, a_report_says_who_waited_on_what);
 	tcase_add_test(t, timers_wake_and_not_the_threads_that_they_interrupt);
 	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);

@@ -39,10 +39,11 @@ static struct report_track *track_of(struct report *r, uint64_t uuid)
 	return NULL;
 }
 
-static struct report_sum *sum_of(struct report *r, const struct report_track *t)
+static struct report_sum *sum_of(struct report *r, const struct report_track *t,
+				 bool in_flight)
 {
 	const struct report_track *own = t->kind == REPORT_THREAD ? t : NULL;
-	uint64_t at = own ? own->uuid : t->kind;
+	uint64_t at = (own ? own->uuid : t->kind) + in_flight;
 
 	for (const char *c = t->open; *c; c++)
 		at = at * 31 + *c;
@@ -52,10 +53,11 @@ static struct report_sum *sum_of(struct report *r, const struct report_track *t)
 		if (!*s->what) {
 			s->kind = t->kind;
 			s->track = own;
+			s->in_flight = in_flight;
 			snprintf(s->what, REPORT_NAME, "%s", t->open);
 		}
 		if (s->kind == t->kind && s->track == own &&
-		    !strcmp(s->what, t->open))
+		    s->in_flight == in_flight && !strcmp(s->what, t->open))
 			return s;
 	}
 	r->left_out++;
@@ -136,9 +138,9 @@ static void keep_wait(struct report *r, const struct report_track *t,
 	keep_stall(t->kind == REPORT_THREAD ? r->stall : r->coro_stall, &s);
 }
 
-/* next: the slice that begins as this one ends, or NULL. */
+/* e: its end. next: the slice that begins as this one ends, or NULL. */
 static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
-		      const Urt__TrackEvent *next)
+		      const Urt__TrackEvent *e, const Urt__TrackEvent *next)
 {
 	const Urt__DebugAnnotation *by =
 		next ? note(next, TIMELINE_WOKEN_BY) : NULL;
@@ -148,7 +150,8 @@ static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
 		return;
 	if (t->kind == REPORT_THREAD || t->kind == REPORT_CORO)
 		keep_wait(r, t, ns, by ? by->string_value : NULL);
-	s = t->kind == REPORT_OTHER ? NULL : sum_of(r, t);
+	s = t->kind == REPORT_OTHER ? NULL
+				    : sum_of(r, t, note(e, TIMELINE_IN_FLIGHT));
 	*t->open = '\0';
 	if (!s)
 		return;
@@ -198,9 +201,11 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 	if (!t)
 		return;
 	if (e->type == URT__TRACK_EVENT__TYPE__SLICE_END)
-		end_slice(r, t, ns, next);
+		end_slice(r, t, ns, e, next);
 	else if (e->type == URT__TRACK_EVENT__TYPE__SLICE_BEGIN)
 		begin_slice(r, t, ns, e);
+	else if (is(e, TIMELINE_MORE))
+		r->completed_more++;
 }
 
 /* The next packet, or NULL: the end. */

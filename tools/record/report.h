@@ -34,6 +34,7 @@ struct report_sum {
 	enum report_kind kind;
 	const struct report_track *track; /* of threads */
 	char what[REPORT_NAME];		  /* "": a free place */
+	bool in_flight; /* requests that had not ended with the recording */
 	uint64_t n, ns, most_ns;
 	char most_of[REPORT_NAME]; /* the coroutine that waited longest */
 };
@@ -52,7 +53,8 @@ struct report {
 	struct histogram coro_latency;
 	uint64_t first_ns, last_ns, packets, left_out;
 	uint64_t dropped, overwritten, untracked;
-	bool cut; /* the file ends within a packet */
+	uint64_t completed_more; /* completions of requests that went on */
+	bool cut;		 /* the file ends within a packet */
 };
 
 /* Adds up all packets of a file. */

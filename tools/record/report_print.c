@@ -19,12 +19,15 @@ static void print_sums(const struct report *r, enum report_kind kind,
 {
 	for (unsigned i = 0; i < REPORT_SUMS && lines; i++) {
 		const struct report_sum *s = &r->sum[i];
+		char what[REPORT_NAME + 16];
 
 		if (!is_shown(s, kind))
 			continue;
+		snprintf(what, sizeof(what), "%s%s", s->what,
+			 s->in_flight ? ", in flight" : "");
 		printf("  %-24s %-26s %9" PRIu64 " %12.3f %12.3f %12.3f",
-		       s->track ? s->track->name : "", s->what, s->n,
-		       s->ns / 1e6, s->ns / 1e6 / s->n, s->most_ns / 1e6);
+		       s->track ? s->track->name : "", what, s->n, s->ns / 1e6,
+		       s->ns / 1e6 / s->n, s->most_ns / 1e6);
 		printf(kind == REPORT_CORO ? "  %s\n" : "\n", s->most_of);
 		lines--;
 	}
@@ -97,6 +100,10 @@ void report_print(const struct report *r, const char *path, long lines)
 			   "");
 		print_sums(r, REPORT_REQUEST, lines);
 	}
+	if (r->completed_more)
+		printf("%" PRIu64 " more completions, of multishot requests "
+		       "or by messages of other rings\n",
+		       r->completed_more);
 	print_coroutines(r, lines);
 }
 
@@ -116,6 +123,8 @@ static void json_sums(struct json *j, const struct report *r,
 		json_int(j, "times", s->n);
 		json_int(j, "total_ns", s->ns);
 		json_int(j, "longest_ns", s->most_ns);
+		if (kind == REPORT_REQUEST)
+			json_string(j, "ended", s->in_flight ? "no" : "yes");
 		if (kind == REPORT_CORO)
 			json_string(j, "longest_of", s->most_of);
 		json_end_object(j);
@@ -146,6 +155,7 @@ void report_print_json(const struct report *r)
 	json_string(&j, "cut", r->cut ? "yes" : "no");
 	json_sums(&j, r, REPORT_THREAD, "waits");
 	json_sums(&j, r, REPORT_REQUEST, "requests");
+	json_int(&j, "completed_more", r->completed_more);
 	json_latency(&j, "wake_latency_ns", &r->latency);
 	json_object(&j, "coroutines");
 	json_sums(&j, r, REPORT_CORO, "waits");

@@ -283,6 +283,18 @@ static void complete(struct timeline *t, const struct urt_event *e, bool known)
 	r->key = 1;
 }
 
+/* One completion of many: the request's own slice goes on. */
+static void complete_in_between(struct timeline *t, const struct urt_event *e)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .ns = e->ns,
+				   .track = timeline_thread(e->tid),
+				   .name = "complete, and go on",
+				   .category = TIMELINE_MORE };
+
+	timeline_mark(&t->out, &m);
+}
+
 static void submit(struct timeline *t, const struct urt_event *e)
 {
 	struct request *r;
@@ -384,7 +396,10 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 		punted(t, e);
 		break;
 	case URT_EV_COMPLETE:
-		complete(t, e, true);
+		if (e->a)
+			complete(t, e, true);
+		else
+			complete_in_between(t, e);
 		break;
 	}
 }
@@ -394,12 +409,15 @@ int64_t timeline_size(const struct timeline *t)
 	return t->out.size;
 }
 
-/* Those in flight, and multishot ones, which go on until they are cancelled. */
+/* Those in flight, and multishot ones, which go on until they are cancelled.
+ * Their slices end with the recording, which says nothing of how long they took. */
 static void end_requests(struct timeline *t)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
-				   .ns = t->last_ns };
+				   .ns = t->last_ns,
+				   .notes = 1 };
 
+	m.note[0] = (struct timeline_note){ TIMELINE_IN_FLIGHT, 1, NULL };
 	for (unsigned i = 0; i < REQUESTS; i++) {
 		if (t->request[i].key <= 1)
 			continue;

@@ -45,9 +45,13 @@ int64_t timeline_size(const struct timeline *);
 #define TIMELINE_RUNNING     "running"
 #define TIMELINE_LATENCY     "wake_latency_ns"
 #define TIMELINE_WOKEN_BY    "woken_by"
+#define TIMELINE_IN_FLIGHT   "in_flight"
 #define TIMELINE_DROPPED     "dropped_events"
 #define TIMELINE_OVERWRITTEN "overwritten_coroutine_events"
 #define TIMELINE_UNTRACKED   "coroutine_events_without_a_track"
+
+/* Category of a completion whose request goes on. */
+#define TIMELINE_MORE "io_uring-more"
 
 /* Categories: a coroutine's life, and within it what it does. */
 #define TIMELINE_LIFE	   "coroutine"
