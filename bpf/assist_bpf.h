@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the BPF program that tells of sleeping workers, who loads it, and the
- * runtime that is told share.
+ * Shared by the BPF program that reports sleeping workers, its loader, and the
+ * runtime that reads the reports.
  */
 #ifndef URT_ASSIST_BPF_H
 #define URT_ASSIST_BPF_H
@@ -11,7 +11,8 @@
 #endif
 
 /* Bytes of the ring buffer: 1638 workers that went to sleep and were not looked
- * at yet. What finds it full is left to the monitor. */
+ * at yet. Events that find it full are dropped, and the monitor finds their
+ * workers. */
 #define URT_TOLD_RING (64 * 1024)
 
 /* A worker's thread went to sleep outside the runtime, with its processor. */

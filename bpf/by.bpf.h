@@ -4,10 +4,11 @@
  * a table: by thread, program name, cgroup, CPU, or context.
  *
  * A context is OpenTelemetry's (OTEP 4947): the thread's pointer is read where
- * the tool found it, then the record, then the value of one attribute. What
- * serves many requests at once, io_uring_enter and the switches in it, is in the
- * row "shared"; requests of a program on uring_rt belong to the coroutine that
- * made them, which user_data leads to, and not to the thread that enters.
+ * the tool found it, then the record, then the value of one attribute. Calls
+ * that serve many requests at once, io_uring_enter and the switches in it, are
+ * in the row "shared"; requests of a program on uring_rt belong to the
+ * coroutine that made them, which user_data leads to, and not to the thread
+ * that enters.
  *
  * Each event adds to one row in the same program that adds it to the total, so
  * the rows' sums are the totals.
@@ -67,7 +68,7 @@ static __always_inline void by_add(u32 row, u16 what, u16 nr, u64 n)
 		__sync_fetch_and_add(&lost, 1);
 }
 
-/* What finds no room is the row "other". */
+/* Keys that find no room are in the row "other". */
 static __always_inline u32 by_row_of(const struct urt_by_key *key)
 {
 	u32 *row = bpf_map_lookup_elem(&by_rows, key), fresh;

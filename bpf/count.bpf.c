@@ -3,11 +3,12 @@
  * Counting in the kernel: context switches, system calls and io_uring
  * operations of the traced processes.
  *
- * Who is traced: a task that has an entry in the task storage `tasks`. It gets
- * one when the process that the tool starts executes its program (so nothing
- * before the exec counts), when a traced task forks, when it is moved into the
- * cgroup, or, for what is running already, by the iterator. Most others have
- * no storage of any kind, which costs one load to see.
+ * Which threads are traced: a task that has an entry in the task storage
+ * `tasks`. It gets one when the process that the tool starts executes its
+ * program (so nothing before the exec counts), when a traced task forks, when
+ * it is moved into the cgroup, or, for what is running already, by the
+ * iterator. Most others have no storage of any kind, which costs one load to
+ * see.
  *
  * Where counts go: one entry per CPU (and class) in arrays that the tool maps.
  * Tracepoints run with preemption off and none of these nests in another of
@@ -38,15 +39,16 @@
  * that entered. So nothing has to be remembered at sys_enter. Whether it then
  * waited for a page is asked of its kernel stack, in the rare case only.
  *
- * Times need the other side, too: when a thread is switched to. That is told by
- * who leaves for it, and there are kernels on which the event is missing for
- * some who leave: on one machine, the idle task of the second CPU and the
- * threads of its init, for perf as for us. Nothing else tells; so where a burst
- * has no beginning it is not in the histogram, and the tool says how many.
+ * Times need the other side, too: when a thread is switched to. The event of
+ * the thread that leaves tells this, and on some kernels the event is missing
+ * for some threads that leave: on one machine, the idle task of the second CPU
+ * and the threads of its init, for perf as well. Nothing else tells; so where a
+ * burst has no beginning it is not in the histogram, and the tool says how
+ * many.
  *
  * Threads that io_uring creates (PF_IO_WORKER) are not announced by the fork
  * tracepoint. They belong to the thread group of a traced leader, and are
- * looked up there; what is known of them is kept by pid in `io_threads`, which
+ * looked up there; their state is kept by pid in `io_threads`, which
  * is preallocated since a switch is no place to allocate.
  *
  * What is not wanted costs nothing: the constants below are known when the
@@ -482,7 +484,7 @@ static __always_inline bool wanted(struct task_struct *t)
 }
 
 /*
- * Run twice by the tool, to find the threads of what is running: first those
+ * Run twice by the tool, to find the threads of running processes: first those
  * of io_uring's, so that they are known when their leader begins to count.
  */
 SEC("iter/task")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the BPF programs that count and the tool share: the layout of the maps.
+ * Shared by the BPF programs that count and the tool: the layout of the maps.
  * Included by both sides, so plain types only; __u64 and friends come from
  * vmlinux.h there and linux/types.h here.
  */
@@ -80,7 +80,7 @@ struct urt_calls {
 	__u64 switches_in[URT_SYSCALL_SLOTS]; /* switches while in it */
 };
 
-/* What is known of one traced thread; lives and ends with it. */
+/* The state of one traced thread; lives and ends with it. */
 struct urt_task {
 	__u64 nvcsw, nivcsw; /* the kernel's counters when last looked at */
 	__u64 in_ns, out_ns; /* last switched in, out; 0: not known */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What export.bpf.c and `urt export` share: the layout of the maps. Included
+ * Shared by export.bpf.c and `urt export`: the layout of the maps. Included
  * by both sides; __u64 and friends come from vmlinux.h there and
  * linux/types.h here.
  */

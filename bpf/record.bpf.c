@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * Recording in the kernel: each switch, wake-up and io_uring request of the
- * traced threads goes into one ring buffer. Who is traced, and how it is
- * known, is as in count.bpf.c. A full buffer drops events, which are counted:
- * the traced program never waits for the recorder.
+ * traced threads goes into one ring buffer. The traced threads are found as in
+ * count.bpf.c. A full buffer drops events, which are counted: the traced
+ * program never waits for the recorder.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -158,11 +158,11 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 }
 
 /*
- * Who wakes is the thread that runs on this CPU, but for interrupts: a timer that
- * expires, or a device, has nothing to do with the thread that it finds there. A
- * soft interrupt is not told apart otherwise, as a sender's own packets are
- * delivered in one. (The kernel's own count of interrupts is not readable where
- * it has no KALLSYMS_ALL.)
+ * The waker is the thread that runs on this CPU, except in interrupts: a timer
+ * that expires, or a device, has nothing to do with the thread that it finds
+ * there. A soft interrupt is not told apart otherwise, as a sender's own
+ * packets are delivered in one. (The kernel's own count of interrupts is not
+ * readable where it has no KALLSYMS_ALL.)
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

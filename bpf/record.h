@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What the BPF programs that record and the tool share: one event. */
+/* Shared by the BPF programs that record and the tool: one event. */
 #ifndef URT_RECORD_H
 #define URT_RECORD_H
 

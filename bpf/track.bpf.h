@@ -155,7 +155,7 @@ static __always_inline u32 thread_take(struct task_struct *t, u32 class)
 	return 0;
 }
 
-/* What is known of a thread at the first look. */
+/* The state of a thread at the first look. */
 static __always_inline struct urt_task first_look(struct task_struct *t,
 						  u32 class)
 {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt assist: has the kernel tell running programs on uring_rt when one of their
- * workers goes to sleep in a blocking call, so that another thread takes over at once
- * (uring_rt/watch/told.c).
+ * urt assist: has the kernel tell running programs on uring_rt when one of
+ * their workers goes to sleep in a blocking call, so that another thread takes
+ * over at once (uring_rt/watch/told.c).
  *
- * For each run one BPF program is loaded, and the descriptor of its ring buffer is sent
- * to the process. The run's counters page names a socket in the process for that, which
- * is taken by pidfd_getfd(2). The program may be hostile. Of its page three numbers are
- * used, each checked or harmless: where the page says that a thread keeps its worker's
- * address is only read by the BPF program, in that process's own memory; the socket must
- * be one of a pair that the process made itself, so that nobody else gets the
- * descriptor; and nothing is written to the process, nor read from it but an answer of
- * four bytes, for which we wait a second at most.
+ * For each run one BPF program is loaded, and the descriptor of its ring buffer
+ * is sent to the process. The run's counters page names a socket in the process
+ * for that, which is taken by pidfd_getfd(2). The program may be hostile. Of
+ * its page three numbers are used, each checked or harmless: where the page
+ * says that a thread keeps its worker's address is only read by the BPF
+ * program, in that process's own memory; the socket must be one of a pair that
+ * the process made itself, so that no other process gets the descriptor; and
+ * nothing is written to the process, nor read from it but an answer of four
+ * bytes, for which we wait a second at most.
  *
- * An assistance ends when the other end of the socket is closed: the run has ended, or
- * the process has.
+ * An assistance ends when the other end of the socket is closed: the run has
+ * ended, or the process has.
  */
 #define _GNU_SOURCE
 #include "../../bpf/assist_bpf.h"
@@ -113,7 +114,7 @@ static int send_offer(int socket, int ring)
 	return err;
 }
 
-/* What is needed of the first slot of its page. NULL, or what is wrong. */
+/* The required fields of the first slot of its page. NULL, or what is wrong. */
 static const char *read_page(int fd, struct run *r, struct urt__assisted *whom,
 			     int *socket)
 {

@@ -370,7 +370,7 @@ static bool known(const char *name)
 	return false;
 }
 
-/* Built if need be; NULL: it could not be, which was printed. */
+/* Built if need be; NULL: it could not be; an error message was printed. */
 static char *go_program(const char *source)
 {
 	static const char *const none[] = { NULL };

@@ -83,7 +83,7 @@ struct runs {
 	double run[RUNS_MAX]; /* sorted before they are printed */
 };
 
-/* Of one benchmark on so many workers. */
+/* Of one benchmark on a number of workers. */
 struct row {
 	const struct bench *bench;
 	int workers;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt bench latency`: how long one waits for what others do. A server of
- * messages in each runtime (service/messages.c) is asked by the same client;
+ * `urt bench latency`: how long one coroutine waits because of others. A server
+ * of messages in each runtime (service/messages.c) is asked by the same client;
  * load comes from another CPU where there is one.
  */
 #define _GNU_SOURCE
@@ -147,7 +147,7 @@ static pid_t hog(void)
 		__asm__ volatile("");
 }
 
-/* with: a program beside that keeps a CPU busy. */
+/* with: a second program that keeps a CPU busy. */
 static int in_turn(const struct target *t, const struct bench *b,
 		   double *figures)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt bench --tracing: what counting costs the program that is counted, and
- * those beside it.
+ * urt bench --tracing: the cost of counting to the program that is counted, and
+ * to other programs.
  *
  * One small loop for each kind of event (system call, switch of threads,
  * switch of coroutines) prints its own time for one, so that starting a tool

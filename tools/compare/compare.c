@@ -114,7 +114,8 @@ static bool run_once(struct runs *r, struct side *side, int which,
 	return !result.exit_code && !*stopped;
 }
 
-/* False: a run failed. Interrupted, the runs so far are what there is. */
+/* False: a run failed. After an interruption, the runs so far are the
+ * result. */
 static bool run_all(struct runs *r, struct side side[2], long runs)
 {
 	bool stopped = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The options of `urt demo`, and what each mode means where none is given. */
+/* The options of `urt demo`, and their defaults in each mode. */
 #define _GNU_SOURCE
 #include "options.h"
 #include "../lib/net.h"

@@ -4,7 +4,7 @@
 
 #include "results.h"
 
-/* False: they are wrong, which was printed. --help ends the program. */
+/* False: they are wrong; an error message was printed. --help ends the program. */
 bool demo_parse(int argc, char **argv, struct demo_options *);
 
 #endif

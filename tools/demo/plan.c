@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is run, and in which order. A list of steps is made first, so that the
- * time left is known, and then worked off until its end or Ctrl-C; a step that
- * fails leaves its reason in its result and the others go on.
+ * The experiments that are run, and their order. A list of steps is made first,
+ * so that the time left is known, and then worked off until its end or Ctrl-C;
+ * a step that fails leaves its reason in its result and the others go on.
  *
  * Order: all that is counted by BPF, then the rest, since the programs of BPF
  * would cost every other measurement something; and within a kind round after
@@ -63,7 +63,7 @@ static void run_row(struct lab *lab, struct step *s)
 {
 	struct demo_row *row = &lab->demo->row[s->index];
 
-	/* What failed or is missing will be so again. */
+	/* Models that failed or are missing would fail again. */
 	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
 		demo_measure_row(lab, row);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the experiment was told, what it measured and what was concluded: plain
+ * The experiment's settings, measurements and conclusions: plain
  * data. measure/ fills in the measurements and decides nothing; judge/ fills in
  * claims, table, advice and warnings; show/ prints all of it and changes
  * nothing. These three know each other only by this header.
@@ -30,7 +30,7 @@ struct demo_counts {
 struct demo_options {
 	const struct model **model; /* to be measured */
 	unsigned nr_models;
-	struct model **server; /* --server: somebody's, also among them */
+	struct model **server; /* --server: a user's, also among them */
 	unsigned nr_servers;
 	enum demo_mode mode;
 	unsigned only;			/* bit n: claim n is asked for */
@@ -51,7 +51,7 @@ struct demo_options {
 	unsigned nr_asserts;
 };
 
-/* How much work a server is given, as a share of what it can do (claim 10). */
+/* The load on a server, as a share of its capacity (claim 10). */
 #define DEMO_LOADS_MAX	 7
 #define DEMO_LOADS_CONNS 64   /* connections */
 #define DEMO_IDLE_RATE	 1000 /* requests per second of the share 0 */
@@ -70,7 +70,7 @@ struct demo_outcome {
 	char reason[200]; /* of a skip or a failure */
 };
 
-/* What one round of a row gave. */
+/* The result of one round of a row. */
 struct demo_sample {
 	double rps; /* requests per second */
 	double p50_ns, p99_ns;
@@ -99,7 +99,7 @@ struct demo_row {
 	struct counts counts;
 	bool has_user; /* it is a program on uring_rt */
 	struct user_stats user;
-	/* What a runtime of another language told, and the requests meanwhile;
+	/* The report of another language's runtime, and the requests during it;
 	 * 0: nothing. */
 	double told, told_requests;
 	/* Without BPF: the kernel's counters of the threads alive at the end. */
@@ -129,7 +129,7 @@ struct demo_hold {
 	char limit[200]; /* why it stopped short; "" if it did not */
 };
 
-/* Light requests beside a burst of CPU each second (claim 6). */
+/* Light requests during a burst of CPU each second (claim 6). */
 struct demo_burst {
 	const struct model *model;
 	struct demo_outcome outcome;
@@ -162,7 +162,7 @@ struct demo_unit {
 	long threads;
 };
 
-/* What claims 1 and 2 are about, measured without a server. */
+/* The figures of claims 1 and 2, measured without a server. */
 struct demo_costs {
 	bool has_switch_counts;
 	char why_not[256];
@@ -194,7 +194,7 @@ struct demo_claim {
 
 #define HOST_TEXT LANGUAGE_VERSION
 
-/* The machine, and what is installed on it. */
+/* The machine and its software. */
 struct demo_host {
 	char kernel[HOST_TEXT], machine[HOST_TEXT], cpu_model[HOST_TEXT];
 	char hardware[HOST_TEXT], clocksource[HOST_TEXT], libc[HOST_TEXT];
@@ -312,7 +312,7 @@ const struct demo_hold *demo_hold(const struct demo *, const struct model *,
 const struct demo_burst *demo_burst(const struct demo *, const struct model *);
 const struct demo_scale *demo_scale(const struct demo *, const struct model *);
 
-/* What is asked of the servers of a row, for people; the buffer. Rows that have
+/* The requests of a row, as text for people; the buffer. Rows that have
  * the same stand in one table. */
 const char *demo_row_title(const struct demo_row *, char buf[96]);
 bool demo_same_table(const struct demo_row *, const struct demo_row *);
@@ -355,7 +355,7 @@ struct demo_per_request {
 };
 struct demo_per_request demo_per_request(const struct demo_row *);
 
-/* What the user switches of a row are, or why there are none. */
+/* The meaning of a row's user switches, or why there are none. */
 const char *demo_user_switches(const struct demo_row *);
 /* "glibc 2.36; Node v20.18; Go not installed"; the buffer. */
 const char *demo_versions(const struct demo_host *, char *buf, size_t size);

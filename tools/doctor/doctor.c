@@ -68,7 +68,7 @@ static void look_at_bpf(void)
 	counter_close(c);
 }
 
-/* What rings take of the user's locked memory (io_uring_setup(2)). */
+/* Locked memory of the user that rings take (io_uring_setup(2)). */
 static void look_at_locked_memory(void)
 {
 	struct urt_options o = { 0 };
@@ -116,7 +116,7 @@ static void look_at_limits(void)
 		maps);
 }
 
-/* What BPF stands on, each by itself: one of them is what is missing. */
+/* The requirements of BPF, each by itself: one of them is what is missing. */
 static void look_at_btf(void)
 {
 	bool ok = !access("/sys/kernel/btf/vmlinux", R_OK);

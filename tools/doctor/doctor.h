@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `urt doctor` found, and its parts. */
+/* The findings of `urt doctor`, and its parts. */
 #ifndef URT_DOCTOR_H
 #define URT_DOCTOR_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The list of what was found. */
+/* The list of findings. */
 #include "doctor.h"
 #include "../lib/tool.h"
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What surrounds the program: a container takes away in many small ways what
- * the machine has, and each shows up as another error. And what is done for
- * operations of io_uring that the running kernel lacks.
+ * The environment of the program: a container takes away in many small ways
+ * what the machine has, and each shows up as another error. And what is done
+ * for operations of io_uring that the running kernel lacks.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/wait/ops.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of `urt dump` share. */
+/* Shared by the parts of `urt dump`. */
 #ifndef URT_DUMP_H
 #define URT_DUMP_H
 

@@ -30,7 +30,7 @@
 
 #define PROCESSES_MAX 4096
 
-/* What was last seen of a process on uring_rt. */
+/* The last figures of a process on uring_rt. */
 struct process {
 	ino_t page; /* of its run: pids are used again */
 	uint64_t switches;

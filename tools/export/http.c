@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * GET /metrics, for a few clients at a time. One thread and poll(2), since a
- * scrape comes every few seconds: what matters is that a client which sends
- * half a request, or reads nothing, holds up nobody and is forgotten after
- * PATIENCE_NS, and that no client makes memory grow.
+ * scrape comes every few seconds: a client that sends half a request, or reads
+ * nothing, must not delay others and is dropped after PATIENCE_NS, and no
+ * client can make memory grow.
  */
 #define _GNU_SOURCE
 #include "metrics.h"
@@ -178,7 +178,7 @@ static bool serve_once(int listener, int signals, struct collector *counts)
 	return !fds[1].revents;
 }
 
-/* ADDRESS:PORT, or [ADDRESS]:PORT; -1: it was said. */
+/* ADDRESS:PORT, or [ADDRESS]:PORT; -1: an error message was printed. */
 static int listen_at(const char *text)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,

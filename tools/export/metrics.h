@@ -15,7 +15,7 @@
 
 #define EXPORT_NAMES_MAX 64
 
-/* What cgroups counted. */
+/* The counts of cgroups. */
 struct tally {
 	struct export_counts counts;
 	uint64_t call[EXPORT_NAMES_MAX]; /* by admitted name */

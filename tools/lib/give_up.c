@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Giving up privileges; see privileges.h. Three layers: capabilities, which are
- * what root is; no_new_privs, so that no set-user-ID file brings them back; and
- * a seccomp filter, so that code that somebody smuggles in could not use what
- * is left (with CAP_SYS_PTRACE alone it could take over any process). Where the
- * kernel refuses one of them, the others still hold.
+ * Giving up privileges; see privileges.h. Three layers: capabilities, which
+ * give root its power; no_new_privs, so that no set-user-ID file brings them
+ * back; and a seccomp filter, so that injected code could not use the rest
+ * (with CAP_SYS_PTRACE alone it could take over any process). Where the kernel
+ * refuses one of them, the others still hold.
  */
 #define _GNU_SOURCE
 #include "privileges.h"
@@ -51,7 +51,7 @@ static void keep_capabilities(uint64_t keep)
 
 /* ---- system calls ---- */
 
-/* What neither reading nor printing needs, and what harms most. */
+/* System calls that neither reading nor printing needs, and that harm most. */
 static const int never[] = {
 #ifndef __SANITIZE_ADDRESS__ /* whose search for leaks traces itself */
 	SYS_ptrace,

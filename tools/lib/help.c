@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is printed from the tables of options: the help text, the manual page
- * and the completion of shells; see options.h.
+ * Texts that are printed from the tables of options: the help text, the manual
+ * page and the completion of shells; see options.h.
  */
 #include "options.h"
 #include "tool.h"

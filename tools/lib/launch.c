@@ -28,7 +28,7 @@ void launch_die_with(pid_t parent)
 		_exit(1);
 }
 
-/* ---- as somebody else ---- */
+/* ---- as another user ---- */
 
 bool launch_user_find(const char *name, struct launch_user *u)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the benchmarks of waiting ask a server (service/messages.h), and what it
- * answers: the same 64 bytes, on a connection of TCP, one at a time.
+ * The messages that the benchmarks of waiting send to a server
+ * (service/messages.h), and its answers: the same 64 bytes, on a connection of
+ * TCP, one at a time.
  */
 #ifndef URT_MESSAGE_H
 #define URT_MESSAGE_H

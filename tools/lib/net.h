@@ -11,7 +11,7 @@ struct sockaddr_in net_loopback(int port);
 
 /*
  * A blocking socket that is bound there, or listens there too; port 0: any,
- * and *port says which. Or -1; what is wrong was said.
+ * and *port says which. Or -1; an error message was printed.
  */
 int net_bind(int *port);
 int net_listen(int *port);
@@ -31,7 +31,7 @@ void net_use_source(int fd, const struct sockaddr_in *server, int nth);
  */
 int net_redis_port(const char *url);
 
-/* A port that is free now. -1: none; it was said. */
+/* A port that is free now. -1: none; an error message was printed. */
 int net_free_port(void);
 
 /* Waits up to ms until someone listens on the port. */

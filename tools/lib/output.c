@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Writing a file safely; see output.h. The file is made under another name,
- * which nobody can have taken (O_EXCL), and renamed at once: rename(2) replaces
- * a link instead of following it. From then on only its descriptor is used.
+ * which no other file can have (O_EXCL), and renamed at once: rename(2)
+ * replaces a link instead of following it. From then on only its descriptor is
+ * used.
  */
 #define _GNU_SOURCE
 #include "output.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that a command writes, perhaps as root in somebody else's directory. */
+/* Files that a command writes, perhaps as root in another user's directory. */
 #ifndef URT_OUTPUT_H
 #define URT_OUTPUT_H
 
@@ -7,9 +7,9 @@
 
 /*
  * A new file, which takes the place of one of that name: nothing is written
- * into a file that is there, and no link is followed. A link, or what is no
- * regular file, is refused; but for devices and descriptors below /dev.
- * NULL: it cannot be written, and it was said why.
+ * into a file that is there, and no link is followed. A link, or a file that is
+ * not regular, is refused, except devices and descriptors below /dev. NULL: it
+ * cannot be written; an error message was printed.
  */
 FILE *output_open(const char *path);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Privileges, by what the kernel shows; see privileges.h. */
+/* Privileges, as the kernel shows them; see privileges.h. */
 #include "privileges.h"
 #include "proc.h"
 #include <stdint.h>

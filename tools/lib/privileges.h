@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this process may do, and what surrounds it, as /proc/self tells; and
+ * The privileges and the environment of this process, from /proc/self; and
  * giving up what it may do (give_up.c). A command loads and attaches what needs
  * privileges first; then, before it reads what a measured program wrote, it
  * keeps only what reading needs. A parser of other programs' files keeps
- * nothing. `urt demo`, `urt bench`, `urt compare` and `urt stat -r` attach anew for
- * each of their experiments, so they keep what they have until the last; demo and
- * bench measure only programs that they start themselves. `urt export --textfile`
- * keeps it, too: it writes into a directory that may be somebody else's.
+ * nothing. `urt demo`, `urt bench`, `urt compare` and `urt stat -r` attach anew
+ * for each of their experiments, so they keep what they have until the last;
+ * demo and bench measure only programs that they start themselves. `urt export
+ * --textfile` keeps it, too: it writes into a directory that may belong to
+ * another user.
  */
 #ifndef URT_PRIVILEGES_H
 #define URT_PRIVILEGES_H

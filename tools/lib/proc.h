@@ -12,7 +12,7 @@
 bool proc_line(const char *path, char *buf, size_t size);
 
 /*
- * What stands behind `field` in the first line that begins with it ("VmRSS:"),
+ * The text after `field` in the first line that begins with it ("VmRSS:"),
  * without the blanks before it. False: there is no such line, and buf is "".
  */
 bool proc_field(const char *path, const char *field, char *buf, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Text of other programs: names of threads, functions and counters are any
- * bytes. What goes to a terminal passes through text_clean, so that no name
+ * bytes. Text for a terminal passes through text_clean, so that no name
  * can move the cursor, set the window's title or change the order of what is
  * read; what goes into JSON passes through json_string (tool.h).
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the subcommands of urt share: errors, numbers, JSON, names. */
+/* Shared by the commands of urt: errors, numbers, JSON, names. */
 #ifndef URT_TOOL_H
 #define URT_TOOL_H
 

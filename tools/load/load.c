@@ -2,7 +2,7 @@
 /*
  * The load generator (load.h). One thread and plain epoll: it belongs to none
  * of the models that it measures, and one of its requests costs less than one
- * of any server's, so that a server on one CPU is the bottleneck (who runs both
+ * of any server's, so that a server on one CPU is the bottleneck (the caller
  * checks that by its CPU time).
  *
  * Connections are opened without blocking, and no more at a time than the
@@ -566,8 +566,8 @@ int load_run(const struct load_options *o, struct load_shared *shared)
 
 	if (!l)
 		return -ENOMEM;
-	/* Timers to the ns: late requests would come in heaps, which are
-	 * cheaper for a server than what was asked for. */
+	/* Timers to the ns: late requests would come in bursts, which are
+	 * cheaper for a server than the requested load. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	l->options = o;
 	l->shared = shared;

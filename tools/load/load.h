@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 struct load_options {
-	struct sockaddr_in server; /* whom to load */
+	struct sockaddr_in server; /* the server to load */
 	const char *path;	   /* "/..." */
 	long connections;	   /* at a time */
 	double rate; /* requests per second of the open loop; 0: closed loop */

@@ -30,7 +30,7 @@
 #define THREADS_MAX 64
 #define OPS_NS	    (100 * NS_PER_MS) /* how often the file is written */
 
-/* What `urt load` was told, and its generators. */
+/* The options of `urt load`, and its generators. */
 struct run {
 	struct load_result result;
 	double seconds, wait_s, timeout_s;
@@ -341,7 +341,7 @@ static bool measure_requests(struct run *r)
 	       !no_connection(r);
 }
 
-/* One request, as anybody's client sends it; whether it was answered. */
+/* One request, as any client sends it; whether it was answered. */
 static bool answers(const struct load_options *o)
 {
 	struct timeval limit = { 0, 200000 };

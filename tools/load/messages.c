@@ -127,7 +127,7 @@ static bool link_receive(struct share *s, struct link *l)
 }
 
 /*
- * What has not been answered at the end has waited at least until then: it
+ * Messages without an answer at the end have waited at least until then: it
  * counts where that is more than most waited, so that a message that is never
  * answered shows, and one just sent does not look like a short wait.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `urt load` found out, and how it is shown. */
+/* The results of `urt load`, and their presentation. */
 #ifndef URT_LOAD_REPORT_H
 #define URT_LOAD_REPORT_H
 

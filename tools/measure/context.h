@@ -33,8 +33,8 @@ struct context_seen {
 	uint8_t attrs[CONTEXT_MAX - CONTEXT_HEAD];
 };
 
-/* Of `size` bytes that were read; false: it is not valid. What does not fit is
- * left out, as the OTEP says. */
+/* Of `size` bytes that were read; false: it is not valid. Attributes that do
+ * not fit are left out, as the OTEP says. */
 bool context_parse(const uint8_t *bytes, size_t size, struct context_seen *);
 
 /* The value of a key, clean for a terminal; false: it has none. */

@@ -34,7 +34,7 @@
 #define RELA_MAX    (1u << 20)
 #define CHAIN_MAX   100000
 
-/* What a module's dynamic section says, as addresses. */
+/* The addresses in a module's dynamic section. */
 struct dynamic {
 	uint64_t bias;
 	uint64_t symtab, strtab, hash, rela, rela_size, jmprel, jmprel_size;

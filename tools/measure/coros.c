@@ -3,14 +3,14 @@
  * Coroutines from outside.
  *
  * The program says in its counters page where its control blocks lie and how
- * they are laid out (uring_rt/base/outside.h). They are read CHUNK at a time, in
- * three calls: the blocks; for those that are parked, first their stacks,
+ * they are laid out (uring_rt/base/outside.h). They are read CHUNK at a time,
+ * in three calls: the blocks; for those that are parked, first their stacks,
  * operations and contexts, and behind each its park word again. A coroutine
  * whose word is the same and says parked was parked all the while, so all that
  * was read of it belongs together. One that went on is read again, TRIES times.
  *
- * Those that run or are runnable have no such word. Who runs is told by the
- * workers; a runnable one's stack is not read.
+ * Those that run or are runnable have no such word. The workers name the
+ * running coroutines; a runnable one's stack is not read.
  *
  * Nothing is written there, and the program does not wait. What it says is
  * copied once and checked: offsets lie inside the block, the block is small.

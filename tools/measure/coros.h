@@ -40,7 +40,7 @@ struct coro_seen {
 struct coros;
 struct urt__outside;
 
-/* What the program says of how it is read, checked; false: nothing. */
+/* The program's description of its layout, checked; false: nothing. */
 bool coros_outside(pid_t, struct urt__outside *);
 
 /* NULL: it cannot be, and why says so in a line. */
@@ -49,7 +49,7 @@ void coros_close(struct coros *);
 
 struct modules *coros_modules(const struct coros *);
 
-/* What a look cost, and found. */
+/* The cost of a look, and its results. */
 struct coros_look {
 	uint64_t coroutines;
 	uint64_t by_state[4];

@@ -2,7 +2,8 @@
 /*
  * Counting what programs ask of the kernel; the user side of bpf/. One choice
  * at a time: a program that is about to be started (launch.h), processes that
- * are running, a cgroup, or all. What they start later is counted with them.
+ * are running, a cgroup, or all. Processes that they start later are counted
+ * with them.
  */
 #ifndef URT_COUNTER_H
 #define URT_COUNTER_H
@@ -16,7 +17,7 @@
 
 struct counter;
 
-/* What to count; what is not wanted is not even loaded. */
+/* The processes to count; what is not wanted is not even loaded. */
 struct counter_options {
 	bool no_syscalls; /* spares all tasks the kernel's traced entry */
 	bool times;	  /* histograms of times on and off the CPU */
@@ -89,7 +90,7 @@ void counter_errnos(struct counter *,
 bool counter_has_uring(const struct counter *);
 
 /*
- * What the counting itself costs: the kernel measures it while that is on,
+ * The cost of counting: the kernel measures it while that is on,
  * which costs two looks at the clock a run; runs of the programs in that time,
  * by all processes on all CPUs, and their time. 0 where it never was.
  */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a process has mapped; see modules.h. The ELF header and the program
+ * The mappings of a process; see modules.h. The ELF header and the program
  * headers are read from its memory, where the loader put them: they are there
- * also for a file that was replaced since, for the vDSO, and in a container. All
- * of it is what any program may have written, so sizes are bounded before use.
+ * also for a file that was replaced since, for the vDSO, and in a container.
+ * All of it is what any program may have written, so sizes are bounded before
+ * use.
  */
 #define _GNU_SOURCE
 #include "modules.h"

@@ -284,7 +284,7 @@ int page_inbox_next(struct page_inbox *b, pid_t *from)
 	socklen_t len = sizeof(who);
 	int fd = b ? next_of_silent(b, from) : -1;
 
-	/* Bounded: anybody can connect, and without end. */
+	/* Bounded: any process can connect, and any number of times. */
 	for (int i = 0; b && fd < 0 && i < BACKLOG; i++) {
 		int s = accept4(b->fd, NULL, NULL, SOCK_CLOEXEC);
 

@@ -7,9 +7,9 @@
  * The other program may be hostile. So nothing of it is opened before it is
  * known to be a memfd: opening and reading one cannot block, which a FIFO or a
  * file of a FUSE mount can, and cannot reach a device. It must be sealed
- * against shrinking: then no access to what is mapped raises SIGBUS. What the
- * memory says may change at any moment: a user copies its header once, checks
- * the copy, and uses only that.
+ * against shrinking: then no access to what is mapped raises SIGBUS. The
+ * contents may change at any moment: a user copies its header once, checks the
+ * copy, and uses only that.
  */
 #ifndef URT_PAGES_H
 #define URT_PAGES_H
@@ -32,8 +32,8 @@ void page_unmap(struct page_map *);
 /*
  * Calls found(fd, arg) for each memfd of that name which the process has open,
  * until it returns true; closes fd afterwards. A process with very many
- * descriptors is looked at for a bounded time. What cannot be read is reported
- * in *why, unless that is NULL.
+ * descriptors is looked at for a bounded time. A page that cannot be read is
+ * reported in *why, unless that is NULL.
  */
 void pages_each(pid_t pid, const char *name, bool (*found)(int fd, void *arg),
 		void *arg, const char **why);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel counts of a process without BPF: perf events. */
+/* Counts that the kernel has of a process without BPF: perf events. */
 #ifndef URT_PERF_H
 #define URT_PERF_H
 

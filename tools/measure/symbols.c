@@ -5,10 +5,10 @@
  * are named by address. A stripped program has its exported functions at most.
  *
  * The file is another program's: it may be a FIFO, lie on a file system whose
- * daemon never answers, or be made to confuse an ELF reader. So a child of ours
- * opens and reads it, without privileges and within limits, and sends what it
- * finds through a pipe, which is read for a bounded time. Whatever becomes of
- * the child, the worst is that functions have no names.
+ * daemon never answers, or be made to confuse an ELF reader. So a child process
+ * opens and reads it, without privileges and within limits, and sends the
+ * symbols through a pipe, which is read for a bounded time. If the child fails
+ * in any way, functions have no names, and nothing worse happens.
  */
 #define _GNU_SOURCE
 #include "symbols.h"

@@ -14,7 +14,7 @@ struct symbols;
 /*
  * Those of the program that has its entry point at `entry`. exe: a descriptor
  * of its file, perhaps by O_PATH, which stays the caller's; or -1: path names
- * it. The file may be anybody's. NULL: cannot be read.
+ * it. The file may belong to any user. NULL: cannot be read.
  */
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
 void symbols_close(struct symbols *);

@@ -3,9 +3,9 @@
  * Reading trace rings; see trace_pages.h, and base/trace.h for the protocol.
  *
  * A round: take the time, then copy all that is in the rings, then give out
- * only what happened before that time. What is given out is merged by time from
- * the copies, of which each is in order already. So a coroutine that parked on
- * one worker and runs on another is seen to park first: its parking was written
+ * only what happened before that time. Events are merged by time from the
+ * copies, each of which is in order already. So a coroutine that parked on one
+ * worker and runs on another is seen to park first: its parking was written
  * before it could be readied, so it is in the copies if the other event is, or
  * the other event is later than the time taken and waits for the next round.
  *
@@ -91,7 +91,7 @@ static bool plausible(const struct urt__trace_page *h, uint64_t size)
 		       size - h->events_offset;
 }
 
-/* A copy of what it says of itself; NULL: it is not to be believed. */
+/* A copy of its description of itself; NULL: it is not to be believed. */
 static struct trace_head *head_of(const struct urt__trace_page *p,
 				  uint64_t size, uint32_t *own_pid)
 {
@@ -187,7 +187,7 @@ static bool known(const struct trace_pages *t, ino_t ino)
 	return false;
 }
 
-/* What a process calls itself, in a container. */
+/* The pid by which a process knows itself, in a container. */
 static uint32_t own_pid(pid_t pid)
 {
 	char path[64], line[256];

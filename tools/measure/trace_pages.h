@@ -14,7 +14,8 @@
 
 struct trace_pages;
 
-/* What a page said of itself when it was found, checked and made printable. */
+/* A page's description of itself when it was found, checked and made
+ * printable. */
 struct trace_head {
 	struct urt__trace_shape shape;
 	uint64_t entry;		   /* where the program's entry point is */
@@ -29,12 +30,12 @@ enum trace_seen_kind {
 	TRACE_OVER, /* nothing more comes of this run */
 };
 
-/* What a ring told, or what became of it. */
+/* An event of a ring, or a change of the ring's state. */
 struct trace_seen {
 	enum trace_seen_kind kind;
 	int64_t ns;   /* CLOCK_MONOTONIC; of the last one before what is lost */
 	unsigned run; /* which one: a number of our own */
-	unsigned ring; /* 0: threads that are no workers */
+	unsigned ring; /* 0: threads that are not workers */
 	pid_t pid;
 	uint64_t lost; /* so many */
 	struct urt__trace_event event;

@@ -221,7 +221,7 @@ static bool read_entry(pid_t pid, uint64_t at, uint8_t buf[ENTRY_MAX],
 	return true;
 }
 
-/* What the functions of a CIE have in common. */
+/* The common part of a CIE's functions. */
 struct common {
 	uint64_t code_align;
 	int64_t data_align;

@@ -276,7 +276,7 @@ int user_pages_fd(const struct user_pages *p)
 	return p ? page_inbox_fd(p->inbox) : -1;
 }
 
-/* What processes that have ended counted is final: their pages are not kept. */
+/* The counts of ended processes are final: their pages are not kept. */
 static void sweep(struct user_pages *p)
 {
 	unsigned kept = 0;

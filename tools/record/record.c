@@ -27,7 +27,8 @@
 
 struct options {
 	char **command;
-	const struct launch_user *user; /* whom the command runs as; NULL: us */
+	const struct launch_user
+		*user; /* the user that the command runs as; NULL: us */
 	const char *out, *user_name;
 	long pid, duration_ms, buffer_mb, max_mb, coroutines;
 	bool all;
@@ -87,8 +88,9 @@ static int64_t boot_ahead_ns(void)
 }
 
 /*
- * What the rings have by now. Runs that began are found by looking; those that
- * we launched trace from their first event on, and cannot be missed.
+ * Reads the events that the rings have by now. Runs that began are found by
+ * looking; those that we launched trace from their first event on, and cannot
+ * be missed.
  */
 static bool coroutines_read(struct recording *r, const struct options *o)
 {
@@ -368,7 +370,7 @@ static bool recording_begin(struct recording *r, FILE *f,
 	return r->timeline && (r->pages || !o->coroutines);
 }
 
-/* Says what the file has, and what it lacks. */
+/* Prints what the file contains, and what it lacks. */
 static int recording_end(struct recording *r, FILE *f, const struct options *o,
 			 int code)
 {
@@ -431,7 +433,7 @@ static int record(const struct options *o)
 	return recording_end(&r, f, o, code);
 }
 
-/* False: there is no such user, and it was said. */
+/* False: there is no such user; an error message was printed. */
 static bool ok_user(const char *name, struct options *o)
 {
 	static struct launch_user user;

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PACKET (1 << 20) /* larger ones are no packet of ours */
+#define PACKET (1 << 20) /* larger ones are not our packets */
 
 /* ---- tables ---- */
 
@@ -66,7 +66,7 @@ static struct report_sum *sum_of(struct report *r, const struct report_track *t,
 
 /* ---- reading ---- */
 
-/* A file may be anybody's. */
+/* A file may come from any user. */
 static void keep_name(char to[REPORT_NAME], const char *name)
 {
 	text_copy(to, REPORT_NAME, name, REPORT_NAME - 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `urt report` adds up from a timeline, and its printing. */
+/* The sums that `urt report` computes from a timeline, and their printing. */
 #ifndef URT_REPORT_H
 #define URT_REPORT_H
 

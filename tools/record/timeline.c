@@ -235,7 +235,7 @@ static uint64_t lane_track(uint32_t lane)
 	return UINT64_C(3) << 40 | lane;
 }
 
-/* A lane of that process which nobody is in; LANES: none. */
+/* A free lane of that process; LANES: none. */
 static uint32_t lane_take(struct timeline *t, uint32_t pid)
 {
 	for (uint32_t i = 0; i < LANES; i++) {
@@ -363,7 +363,8 @@ struct timeline *timeline_new(FILE *f, unsigned coroutines)
 void timeline_coroutine(struct timeline *t, const struct trace_seen *s,
 			int64_t ns)
 {
-	/* What has no time (a run's end) says nothing about the last. */
+	/* An event without a time (a run's end) does not change the last
+	 * time. */
 	if (s->ns && (uint64_t)ns > t->last_ns)
 		t->last_ns = ns;
 	coro_timeline_event(t->coro, s, ns);

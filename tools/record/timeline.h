@@ -15,14 +15,14 @@
 
 struct timeline;
 
-/* What a timeline lacks. */
+/* Events that a timeline lacks. */
 struct timeline_lost {
 	uint64_t events;	   /* the buffer was full */
 	uint64_t coroutine_events; /* overwritten in their rings */
 };
 
-/* Writes to f from now on, with tracks for so many coroutines at a time. NULL:
- * out of memory. */
+/* Writes to f from now on, with tracks for a number of coroutines at a time.
+ * NULL: out of memory. */
 struct timeline *timeline_new(FILE *f, unsigned coroutines);
 
 /* One event, in the order of the buffer. */
@@ -41,7 +41,7 @@ int64_t timeline_finish(struct timeline *, const struct timeline_lost *);
 /* Bytes written so far, or -1: writing failed. */
 int64_t timeline_size(const struct timeline *);
 
-/* What is written into a slice or an instant, and read back. */
+/* The members of a slice or an instant, written and read back. */
 #define TIMELINE_RUNNING     "running"
 #define TIMELINE_LATENCY     "wake_latency_ns"
 #define TIMELINE_WOKEN_BY    "woken_by"

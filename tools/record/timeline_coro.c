@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tracks of workers and coroutines, from what the trace rings told.
+ * Tracks of workers and coroutines, from the events of the trace rings.
  *
  * A worker's track has a slice for each stay of a coroutine on it. A coroutine
  * has a track while it lives (timeline_lane.c): it runs, waits for something,
@@ -358,7 +358,7 @@ static void event(struct coro_timeline *t, struct run *r,
 	}
 }
 
-/* What is known of the run's coroutines was known at ns, and no longer. */
+/* The knowledge of the run's coroutines ends at ns. */
 static void lost(struct coro_timeline *t, struct run *r,
 		 const struct trace_seen *s, uint64_t ns)
 {

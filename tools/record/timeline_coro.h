@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What workers and coroutines did, as tracks of a timeline. */
+/* The activity of workers and coroutines, as tracks of a timeline. */
 #ifndef URT_TIMELINE_CORO_H
 #define URT_TIMELINE_CORO_H
 

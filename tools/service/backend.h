@@ -13,7 +13,7 @@
 #define BACKEND_ADDRESSES 4 /* 127.0.0.1 to .4 */
 
 /* Listens on all of them, on one port; 0: any, and *port says which. False:
- * it cannot; it was said. */
+ * it cannot; an error message was printed. */
 bool backend_listen(int *port, int fds[BACKEND_ADDRESSES]);
 
 /* Kept by the backend, in shared memory. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the models of blocking calls share: sending, and asking the backend. */
+/* Shared by the models of blocking calls: sending, and asking the backend. */
 #ifndef SERVICE_BLOCKING_H
 #define SERVICE_BLOCKING_H
 

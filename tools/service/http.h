@@ -33,7 +33,7 @@ enum http_route {
 	HTTP_TOO_LARGE,
 };
 
-/* What becomes of the connection after the answer. */
+/* The state of the connection after the answer. */
 enum http_after {
 	HTTP_KEEP,
 	HTTP_TELL_KEEP, /* kept, and the answer says so: HTTP/1.0 */
@@ -58,7 +58,7 @@ struct http_response {
 /* How much work a ms of CPU is, on this CPU: once, before serving. Some ms. */
 void http_calibrate(void);
 
-/* What to answer. For HTTP_CPU, burns the CPU first. */
+/* The answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
 
 /* ---- what /wait asks of the backend ---- */

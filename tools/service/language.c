@@ -94,10 +94,10 @@ static uint64_t hash(const char *p, const char *end)
 }
 
 /*
- * What lies in the cache is run, so nobody else may be able to put it there:
- * each directory on the way belongs to us or to root, and no others may write
- * to it, except to one like /tmp, where names of ours stay ours. Such a path
- * cannot change under us, so it is used as a path from then on.
+ * Programs in the cache are run, so no other user may be able to put one there:
+ * each directory on the path belongs to us or to root, and no others may write
+ * to it, except to one like /tmp, where our names stay ours. Such a path cannot
+ * change under us, so it is used as a path from then on.
  */
 static bool only_ours(const char *path)
 {

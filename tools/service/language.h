@@ -63,7 +63,7 @@ bool language_built(enum language, const char *source);
 /*
  * The command that runs an embedded program with these arguments, the last of
  * which is NULL. A compiled program is built first, once for each text of it.
- * NULL: it could not be built, which was printed. For command_free.
+ * NULL: it could not be built; an error message was printed. For command_free.
  */
 char **language_command(enum language, const char *source,
 			const char *const *args);

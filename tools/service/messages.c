@@ -159,7 +159,7 @@ static void answer_new(struct message *m)
 struct faulting {
 	const volatile char *map;
 	size_t pages, parts;
-	_Atomic size_t part;	/* the next one that nobody touches yet */
+	_Atomic size_t part;	/* the next one that is unused */
 	_Atomic size_t touched; /* pages */
 	volatile bool over;
 	_Atomic unsigned left; /* coroutines that still touch */

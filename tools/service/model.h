@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The models of concurrency: one row each. Whatever is told, shown or decided
- * about a model is in its row; everything else iterates. tools/README.md has
- * the recipe for a new one.
+ * The models of concurrency: one row each. Every fact about a model that is
+ * printed, shown or decided on is in its row; everything else iterates.
+ * tools/README.md has the recipe for a new one.
  */
 #ifndef URT_MODEL_H
 #define URT_MODEL_H
@@ -46,12 +46,12 @@ enum model_flags {
 
 /* Where the number of its user switches comes from. */
 enum model_switches {
-	SWITCHES_NONE,	 /* nobody counts them */
+	SWITCHES_NONE,	 /* not counted */
 	SWITCHES_PAGE,	 /* the counters page of uring_rt */
 	SWITCHES_SIGNAL, /* it prints "user=N" after SIGHUP */
 };
 
-/* What somebody's own server answers. */
+/* The paths that a user's own server answers. */
 enum model_answers {
 	ANSWERS_NOW = 1,  /* "/" */
 	ANSWERS_WAIT = 2, /* "/wait", by the backend */
@@ -76,7 +76,7 @@ struct model {
 	enum language language;
 	const char *source;
 	const char *argument;
-	/* ... or by somebody's command, with {port} and {backend} in it, whose
+	/* ... or by a user's command, with {port} and {backend} in it, whose
 	 * server answers only these paths. */
 	const char *command;
 	unsigned answers; /* of enum model_answers */
@@ -112,7 +112,7 @@ static inline bool model_answers(const struct model *m, unsigned what)
 	return !m->command || (m->answers & what) == what;
 }
 
-/* Served by a program of another language, or of somebody else. */
+/* Served by a program of another language, or of a user. */
 static inline bool model_is_program(const struct model *m)
 {
 	return m->source || m->command;
@@ -122,14 +122,14 @@ static inline bool model_is_program(const struct model *m)
 const char *model_missing(const struct model *);
 
 /*
- * A model for somebody's server: "NAME=CMD". NULL: the text is none, which was
+ * A model for a user's server: "NAME=CMD". NULL: the text is none, which was
  * printed. Never freed.
  */
 struct model *model_of_command(const char *text);
 
 /*
  * The command that serves as the model on `port`. NULL: its program could not
- * be built, which was printed. For command_free.
+ * be built; an error message was printed. For command_free.
  */
 char **model_command(const struct model *, int port, int backend_port,
 		     bool redis);

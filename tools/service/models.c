@@ -317,7 +317,7 @@ const char *model_missing(const struct model *m)
 	return text;
 }
 
-/* ---- somebody's own server ---- */
+/* ---- a user's own server ---- */
 
 #define NAME_CHARS \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."

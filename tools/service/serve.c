@@ -72,7 +72,7 @@ static bool take_build(void *to, char *arg)
 	exit(status);
 }
 
-/* What `urt serve` was told. */
+/* The options of `urt serve`. */
 struct choice {
 	const struct model *model; /* NULL: only the backend */
 	long port, backend;	   /* backend 0: to be started */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a server in C is told, and the servers: one for each model, to be read
- * side by side. A server opens a backend connection for a client when the
+ * The arguments of a server in C, and the servers: one for each model, to be
+ * read side by side. A server opens a backend connection for a client when the
  * client first asks to wait, and keeps it for that client. With Redis, all
  * clients share BACKEND_POOL connections, opened when first needed; a client
  * that finds none free waits in line.

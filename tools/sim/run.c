@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One run of a program under the simulator, which is a library that the command
- * carries inside itself and preloads by a memfd. Addresses are not random, and what a
- * sweep's runs print is kept and shown only for one that fails.
+ * carries inside itself and preloads by a memfd. Addresses are not random, and
+ * the output of a sweep's runs is kept and shown only for one that fails.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -37,7 +37,7 @@ bool sim_library_write(int fd)
 	return write(fd, urt__sim_library, size) == (ssize_t)size;
 }
 
-/* What the library counts in the program; and why there is no program. */
+/* The library's counts in the program; and why there is no program. */
 struct shared {
 	long switches, faults;
 	int64_t ns;
@@ -158,7 +158,7 @@ bool sim_run_failed(const struct sim_run *r)
 	       WEXITSTATUS(r->status);
 }
 
-/* What it printed, to stderr. */
+/* Copies its output to stderr. */
 void sim_run_show(const struct sim_run *r)
 {
 	char buf[4096];

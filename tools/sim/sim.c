@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt sim: a program on urt.h under a simulated clock, kernel and schedule, for many
- * seeds. The first seed whose run fails is shrunk: the smallest number of faults, and
- * then of switches between threads, with which it still fails, found by bisection as
- * if more never made it pass. What is printed repeats exactly that run.
+ * urt sim: a program on urt.h under a simulated clock, kernel and schedule, for
+ * many seeds. The first seed whose run fails is shrunk: the smallest number of
+ * faults, and then of switches between threads, with which it still fails,
+ * found by bisection as if more never made it pass. The printed command repeats
+ * exactly that run.
  */
 #define _GNU_SOURCE
 #include "sim.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of `urt sim` know of each other. */
+/* Interfaces between the files of `urt sim`. */
 #ifndef URT_SIM_COMMAND_H
 #define URT_SIM_COMMAND_H
 

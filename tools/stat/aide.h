@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small process beside a measurement, started while urt still has its
- * privileges, for the two things that urt itself cannot do:
+ * A small process that accompanies a measurement, started while urt still has
+ * its privileges, for the two tasks that urt itself cannot do:
  *
  * Switching the kernel's statistics of BPF programs on and off, which needs
  * CAP_SYS_ADMIN, when urt has given that up. It takes single bytes for it, so

@@ -7,8 +7,8 @@
  *	comparison= "<" | "<=" | ">" | ">=" | "==" | "!="
  *	unit      = "ns" | "us" | "ms" | "s" | "k" | "M" | "%"
  *
- * A figure that could not be had fails its assertion, with the reason: a
- * budget that nobody looked at is not kept.
+ * A figure that could not be had fails its assertion, with the reason: a budget
+ * that was not checked is not kept.
  */
 #include "stat.h"
 #include <ctype.h>
@@ -69,7 +69,7 @@ static bool is_comparison(const char *text)
 	return false;
 }
 
-/* What is wrong with it, or NULL. */
+/* An error text, or NULL. */
 static const char *parse(const char *text, struct assertion *a)
 {
 	char unit[64], *end;

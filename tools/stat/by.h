@@ -29,7 +29,7 @@ struct stat_by {
 	uint64_t requests;	 /* of rows that are of a request or of none */
 };
 
-/* "thread", "comm", "cgroup", "context" or "context:KEY"; false: it was said.
+/* "thread", "comm", "cgroup", "context" or "context:KEY"; false: an error message was printed.
  * key: NULL: none given. */
 bool stat_by_parse(const char *text, enum urt_by *, const char **key);
 

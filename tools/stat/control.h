@@ -13,7 +13,7 @@ enum control {
 	CONTROL_DISABLE,
 	CONTROL_PING,
 	CONTROL_STOP,
-	CONTROL_CLOSED, /* nobody will write any more */
+	CONTROL_CLOSED, /* no writer is left */
 };
 
 /* A line as far as it has come. */
@@ -28,7 +28,7 @@ enum control control_add(struct control_line *, char c);
 
 /*
  * "fd:N[,M]" or "fifo:COMMANDS[,ANSWERS]": where commands come from and, or
- * -1, where "ack" goes. False: it is neither, and it was said why.
+ * -1, where "ack" goes. False: it is neither; an error message was printed.
  */
 bool control_open(const char *text, int *control_fd, int *ack_fd);
 

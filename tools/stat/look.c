@@ -82,8 +82,8 @@ void session_look(struct session *s, struct look *l)
 	look_at_cpu(s, l);
 }
 
-/* What goes on at the end is in the histogram as far as it has come; the sums
- * are of this time only. Which class it is of is not told. */
+/* A wait that is not over at the end is in the histogram with its time so far;
+ * the sums are of this time only. Which class it is of is not told. */
 static void add_open(struct counts *c, const struct urt_open_times *from,
 		     const struct urt_open_times *to)
 {

@@ -345,7 +345,7 @@ static void print_threads(FILE *f, const struct stat_result *r)
 	}
 }
 
-/* What was typed may be what somebody else named. */
+/* A typed name may come from another user. */
 static void print_word(FILE *f, const char *before, const char *word)
 {
 	char text[4096];
@@ -391,7 +391,7 @@ static void print_title(FILE *f, const struct stat_result *r)
 	fprintf(f, "   (source: %s)\n\n", stat_source_names[r->source]);
 }
 
-/* For how much of the time the cost was looked at, and what that says. */
+/* The part of the time for which the cost was measured, and its meaning. */
 static void print_cost(FILE *f, const struct stat_result *r)
 {
 	const struct stat_costs *c = &r->cost;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * One measurement of `urt stat`: waiting, windows and intervals, the last
- * figures. What is measured is in stat_target.c, reading it in stat_look.c.
+ * figures. target.c chooses the measured processes, look.c reads the counts.
  *
  * Counting itself goes on from start to end; what is wanted of it (from -D on,
  * between "enable" and "disable", by interval) is the difference of two looks,

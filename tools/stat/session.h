@@ -99,7 +99,7 @@ void session_add(struct session *, struct stat_result *,
 
 /* ---- what is measured, and on which rung (stat_target.c) ---- */
 
-/* False of all: not possible, and it was said. */
+/* False of all: not possible; an error message was printed. */
 bool session_find_processes(struct session *);
 void session_choose_rung(struct session *);
 bool session_prepare_command(struct session *);

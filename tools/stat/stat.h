@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `urt stat` was asked, what it has measured, and printing it. Also used
+ * The settings of `urt stat`, its results, and their printing. Also used
  * by `urt compare`, which measures several commands the same way.
  */
 #ifndef URT_STAT_H
@@ -83,7 +83,7 @@ struct stat_options {
 	bool table;	       /* of the times of all runs */
 };
 
-/* What counting cost, as far as it was measured. */
+/* The cost of counting, as far as it was measured. */
 struct stat_costs {
 	uint64_t runs, ns;  /* of BPF programs, by all on all CPUs */
 	int64_t sampled_ns; /* for how long it was measured */
@@ -128,8 +128,8 @@ int stat_parse(int argc, char **argv, struct stat_options *);
 typedef void stat_tell(const struct stat_result *, void *arg);
 
 /*
- * Measures once. 0: the result is filled in, to be freed; else the exit code, and
- * what is wrong was said. *stopped: by a signal to us.
+ * Measures once. 0: the result is filled in, to be freed; else the exit code,
+ * and an error message was printed. *stopped: by a signal to us.
  */
 int stat_measure(const struct stat_options *, struct stat_result *,
 		 stat_tell *tell, void *arg, bool *stopped);
@@ -168,7 +168,7 @@ uint64_t stat_times_missing(const struct stat_result *);
 
 /* ---- asserting (stat_assert.c) ---- */
 
-/* False: it is none, and it was said why. */
+/* False: it is none; an error message was printed. */
 bool stat_assert_valid(const char *text);
 
 /* Whether it holds; if not, says so to out, with what was measured. */

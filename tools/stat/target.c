@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What `urt stat` measures, from the options to something that counts: on the
+ * The processes that `urt stat` measures, from the options to counters: on the
  * highest rung that can be had, BPF, then perf events, then /proc. A command is
  * forked first and held at a gate, so that all is in place at its exec.
  */

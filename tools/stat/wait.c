@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a measurement waits for: the command's end, signals, commands, times,
- * pages that programs send. One poll; see run.c.
+ * The events that a measurement waits for: the command's end, signals,
+ * commands, times, pages that programs send. One poll; see run.c.
  *
  * Signals to urt are passed on to the command, unless it has them already: the
  * terminal sends its own to the whole group, and so may others (aide.h). Asked

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt top --coroutines: those of one program, by what they do, where they began
- * and, if asked, for whom. Each refresh reads them all from outside
+ * urt top --coroutines: those of one program, by activity, by starting function
+ * and, on request, by context. Each refresh reads them all from outside
  * (measure/coros.h); stacks are left to `urt dump`.
  */
 #define _GNU_SOURCE

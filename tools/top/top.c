@@ -57,7 +57,7 @@ static struct row *row_of(struct top *t, const struct urt_thread *th)
 	return r;
 }
 
-/* What a slot gained; one that was taken anew began at 0. */
+/* The gain of a slot; one that was taken anew began at 0. */
 static void add_slot(struct top *t, unsigned i, double s)
 {
 	struct urt_thread now = t->slot[i], zero = { 0 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `urt top` counts (top.c) and how it is shown (top_screen.c). */
+/* The counts of `urt top` (top.c) and their display (top_screen.c). */
 #ifndef URT_TOP_H
 #define URT_TOP_H
 
@@ -24,7 +24,7 @@ struct row {
 	                     < 0: none was measured */
 };
 
-/* What a process on uring_rt had counted at the last refresh. */
+/* The counts of a process on uring_rt at the last refresh. */
 struct user_seen {
 	uint32_t pid;
 	ino_t page;
@@ -52,7 +52,7 @@ struct top {
 	unsigned lines;
 };
 
-/* coroutines.c: false: it was said. _refresh: false: the program has ended. */
+/* coroutines.c: false: an error message was printed. _refresh: false: the program has ended. */
 bool top_coros_open(struct top *, pid_t, const char *context_key);
 bool top_coros_refresh(struct top *);
 void top_coros_close(struct top *);

@@ -4,23 +4,24 @@
  *	cc echo.c $(pkg-config --cflags --libs uring_rt) -o echo
  *	./echo :7777          and elsewhere: nc localhost 7777
  *
- * SIGINT or SIGTERM ends it: everybody's wait is cancelled, and everybody has
- * returned before the program does.
+ * SIGINT or SIGTERM ends it: every wait is cancelled, and every coroutine
+ * returns before the program does.
  */
 #include <err.h>
 #include <signal.h>
 #include <string.h>
 #include <urt.h>
 
-static struct urt_scope server; /* all connections, and who accepts them */
+static struct urt_scope
+	server; /* all connections, and the coroutine that accepts them */
 
 static void echo(int fd, void *arg)
 {
 	char buf[4096];
 	ssize_t n;
 
-	/* Parks while there is nothing to read, and while nobody takes what is
-	 * sent: send returns when all of it is. */
+	/* Parks while there is nothing to read, and while the client does not
+	 * read the reply: send returns when all of it is. */
 	while ((n = urt_recv(fd, buf, sizeof(buf), 0, URT_NEVER)) > 0)
 		if (urt_send(fd, buf, n, MSG_NOSIGNAL, URT_NEVER) != n)
 			break;

@@ -1,6 +1,6 @@
 /*
- * An HTTPS server that answers each request with what was asked. It ends
- * on SIGINT or SIGTERM.
+ * An HTTPS server that answers each request with the request's own text. It
+ * ends on SIGINT or SIGTERM.
  *
  *	cc https.c $(pkg-config --cflags --libs uring_rt_tls) -o https
  *	./https :8443 certificate.pem key.pem

@@ -1,5 +1,5 @@
 /*
- * A port scanner: thousands of dials, but only so many at a time.
+ * A port scanner: thousands of dials, with a bounded number at a time.
  *
  *	cc scan.c $(pkg-config --cflags --libs uring_rt) -o scan
  *	./scan localhost 1 1024

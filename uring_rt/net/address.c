@@ -3,9 +3,9 @@
  * Addresses as text.
  *
  * One string names everything that can be dialled or listened at, as in Go, so
- * that it can come from a command line as it is. The parser is strict: there
- * is one way to write each thing, and what is none of them is refused here,
- * before it reaches getaddrinfo, which takes "1.2" and "0x7f.1" for addresses
+ * that it can come from a command line as it is. The parser is strict: each
+ * kind of address has one form, and any other text is refused here, before it
+ * reaches getaddrinfo, which takes "1.2" and "0x7f.1" for addresses
  * (inet_aton's forms, by which filters have been fooled).
  *
  * Rejected: URLs (a second syntax, with escapes), and names of services (a file
@@ -123,7 +123,7 @@ static bool is_name(const char *s)
 	return !empty && !digits_only;
 }
 
-/* What stands in brackets. */
+/* The text in brackets. */
 static int parse_in6(char *host, struct urt__address *out)
 {
 	char *zone = strchr(host, '%');

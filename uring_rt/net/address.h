@@ -13,8 +13,8 @@ struct urt__address {
 	uint16_t port;
 };
 
-/* The parts of what urt.h describes. 0, -EINVAL or -ENAMETOOLONG; -ENODEV: no
- * interface of that name behind "%". */
+/* The parts of an address as urt.h describes it. 0, -EINVAL or -ENAMETOOLONG;
+ * -ENODEV: no interface of that name behind "%". */
 int urt__address_parse(const char *text, struct urt__address *);
 
 /* Of IPv4 or IPv6; the bytes in network order. */

@@ -3,16 +3,16 @@
  * Dial and listen.
  *
  * A name often has an address of each family, and often one of them does not
- * work from here; who tries them one after the other waits for minutes. So
- * they race (RFC 8305, "happy eyeballs"): one coroutine for each attempt, all
- * in a scope, begun when the one before has failed or after 250 ms. Who connects
- * first takes the prize by a compare-and-swap and cancels the scope; closing
- * the scope waits for the losers, each of which closes its own socket. So when
- * urt_dial returns, nothing of the race is left, however it ended.
+ * work from here; trying one after the other can take minutes. So they race
+ * (RFC 8305, "happy eyeballs"): one coroutine for each attempt, all in a scope,
+ * begun when the one before has failed or after 250 ms. The first to connect
+ * wins by a compare-and-swap and cancels the scope; closing the scope waits for
+ * the losers, each of which closes its own socket. So when urt_dial returns,
+ * nothing of the race is left, however it ended.
  *
- * Not taken from the RFC: asking for both kinds of record on our own and starting
- * before both are there (section 3), since getaddrinfo gives all at once; and
- * remembering what worked.
+ * Not taken from the RFC: asking for both kinds of record on our own and
+ * starting before both are there (section 3), since getaddrinfo gives all at
+ * once; and remembering the address that worked.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"

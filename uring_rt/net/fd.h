@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What several files of this floor do with descriptors. */
+/* Functions on descriptors that several files of this floor use. */
 #ifndef URT_NET_FD_H
 #define URT_NET_FD_H
 

@@ -18,7 +18,7 @@ extern struct urt__resolver urt__resolver;
 /* Addresses that are tried, of one name. */
 #define URT__ADDRS_MAX 16
 
-/* The same as urt_resolve, of what has been parsed. */
+/* As urt_resolve, for a parsed address. */
 int urt__resolve(const struct urt__address *, struct urt_addr *, size_t n,
 		 int64_t deadline_ns);
 

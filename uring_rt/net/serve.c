@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The accept loop that every server has, with the two errors that a loop
- * written in haste gets wrong: a client that went away while it was waiting to
- * be accepted is no reason to stop, and running out of descriptors is a reason
- * to wait, not to spin (the connection is still there).
+ * written in haste gets wrong: a client that disconnects before it is accepted
+ * does not end the server, and running out of descriptors is a reason to wait,
+ * not to spin (the connection is still there).
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"

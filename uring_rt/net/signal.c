@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * Signals as something to wait for: a handler writes each to a pipe, whose other
- * end is read through the ring (the self-pipe of D. J. Bernstein; so does Go).
+ * Waiting for signals: a handler writes each to a pipe, whose other end is read
+ * through the ring (D. J. Bernstein's self-pipe; Go does the same).
  *
- * Rejected: signalfd. It gives what is blocked, so the signal would have to be
- * blocked in every thread of the process: workers, spares, the pool, and those
- * of the program and its libraries, before any of them was started; one thread
- * that does not block it, and SIGTERM kills. And what is blocked stays
- * blocked in programs that are executed, by whomever. A handler needs no
+ * Rejected: signalfd. It reports blocked signals, so the signal would have to
+ * be blocked in every thread of the process: workers, spares, the pool, and
+ * those of the program and its libraries, before any of them was started; one
+ * thread that does not block it, and SIGTERM kills. And a blocked signal stays
+ * blocked in every program that any thread executes. A handler needs no
  * thread's consent, can be installed at any time, and exec removes it. It costs
  * an EINTR here and there, which SA_RESTART keeps small.
  *
  * The handler may run on any thread at any moment, also while a collector is
- * being closed, and must not write to a descriptor that is somebody else's by
+ * being closed, and must not write to a descriptor that another file has by
  * then. So it counts itself in before it looks at the table, and close, having
- * cleared its entry, waits until nobody is in there: both sides store first and
- * then look (sequentially consistent), so one sees the other.
+ * cleared its entry, waits until no handler is counted: both sides store first
+ * and then look (sequentially consistent), so one sees the other.
  */
 #define _GNU_SOURCE
 #include "signal.h"
@@ -52,7 +52,8 @@ static uint64_t bit_of(int signal)
 	return UINT64_C(1) << (signal - 1);
 }
 
-/* What does not fit into the pipe is lost. errno is whom we interrupted's. */
+/* Signals that do not fit into the pipe are lost. errno is whom we
+ * interrupted's. */
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	int saved = *__errno_location();
@@ -103,7 +104,7 @@ static int install(uint64_t set)
 	return 0;
 }
 
-/* Those that nobody collects any more. */
+/* Signals that are no longer collected. */
 static void uninstall(void)
 {
 	uint64_t used = 0;

@@ -168,8 +168,8 @@ ssize_t urt_stream_peek(struct urt_stream *s, size_t n, const char **data,
 
 /*
  * Fills until the delimiter is in the buffer: how many bytes there are up to
- * and with it. 0: the stream ends before. What was searched is not searched
- * again, but for as much as could be its beginning.
+ * and with it. 0: the stream ends before. Bytes that were searched are not
+ * searched again, except a tail that could be the delimiter's beginning.
  */
 static ssize_t find(struct urt_stream *s, const char *delimiter, size_t len,
 		    int64_t deadline_ns)

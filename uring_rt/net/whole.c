@@ -29,7 +29,8 @@
 
 /* ---- reading ----------------------------------------------------------- */
 
-/* Room for what the file says it has and one byte more, which shows its end. */
+/* Room for the size that the file reports and one byte more, which shows its
+ * end. */
 static ssize_t first_room(int fd, size_t max)
 {
 	struct stat st;
@@ -107,7 +108,7 @@ ssize_t urt_read_file(const char *path, char **data, size_t max,
 
 /* ---- writing ----------------------------------------------------------- */
 
-/* The path of the directory, with its slash, and a name that nobody has. */
+/* The path of the directory, with its slash, and a new name. */
 static void temporary(char *out, size_t size, const char *path)
 {
 	static _Atomic unsigned count;

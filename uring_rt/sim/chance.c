@@ -17,7 +17,8 @@ static uint64_t dice[SIM_DICE];
 static unsigned switch_odds;
 static long switches_left = -1, faults_left = -1; /* -1: without limit */
 char sim_seed_text[512];
-/* What happened, in memory that `urt sim` shares: it shrinks by that. */
+/* The events of the run, in memory that `urt sim` shares: it shrinks by
+ * that. */
 struct result {
 	long switches, faults;
 	int64_t ns;

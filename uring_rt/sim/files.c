@@ -193,7 +193,7 @@ SIM_API int getpeername(int fd, struct sockaddr *s, socklen_t *len)
 	return result(sim_name(fd, s, len, true));
 }
 
-/* What concerns TCP and IP has no effect. */
+/* Options of TCP and IP have no effect. */
 SIM_API int setsockopt(int fd, int level, int name, const void *value,
 		       socklen_t len)
 {

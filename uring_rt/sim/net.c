@@ -2,12 +2,13 @@
 /*
  * The network between the coroutines of one program.
  *
- * A socket of AF_INET or AF_INET6 is one of AF_UNIX, whose abstract name tells its
- * address and port: the kernel's own queues, waiting and errors, with nothing outside
- * the process and no timers. Whatever host a program names, it means a socket of its
- * own; where nobody listens the connection is refused. Delay comes from the rings
- * (ring.c). Faults: a connection is reset for both sides, a datagram is lost, a port
- * is cut off for a while, as by a partition, and all that was sent arrives after it.
+ * A socket of AF_INET or AF_INET6 is one of AF_UNIX, whose abstract name tells
+ * its address and port: the kernel's own queues, waiting and errors, with
+ * nothing outside the process and no timers. Every host that a program names is
+ * a socket of its own; where no socket listens the connection is refused. Delay
+ * comes from the rings (ring.c). Faults: a connection is reset for both sides,
+ * a datagram is lost, a port is cut off for a while, as by a partition, and all
+ * that was sent arrives after it.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -161,8 +162,8 @@ static int bind_to(int fd, struct end *e, struct address a)
 	return err;
 }
 
-/* Calls f with the name, and if nobody has that, with that of whoever has the port
- * on all addresses. */
+/* Calls f with the name, and if no socket has it, with the name of a socket on
+ * all addresses with that port. */
 static long call_named(long nr, int fd, const struct end *e, struct address a)
 {
 	struct sockaddr_un un;

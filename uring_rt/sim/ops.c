@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What requests do, as system calls on real descriptors that never block. Only one
- * thread runs, and nothing outside the process has the other end of what it waits
- * for, so what poll says stays true until the call that follows.
+ * Requests are carried out by system calls on real descriptors that never
+ * block. Only one thread runs, and both ends of each descriptor are in the
+ * process, so poll's answer stays true until the call that follows.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -95,7 +95,7 @@ static int direct(const struct io_uring_sqe *s)
 	return -EINVAL;
 }
 
-/* What the request gives or takes, as one message. */
+/* The request's buffers, as one message. */
 static struct msghdr message_of(const struct io_uring_sqe *s, struct iovec *one)
 {
 	struct msghdr m = { .msg_iov = one, .msg_iovlen = 1 };

@@ -3,19 +3,21 @@
  * io_uring, simulated.
  *
  * A ring's memory is a memfd, its descriptor an eventfd, which can be polled. A
- * request that is handed over completes after a delay that the seed chooses, often
- * none; if what it wants is not there by then, it waits until that is so and then for
- * another delay, so completions come in any order. What a request does is a system
- * call that does not block, on descriptors that are real (ops.c).
+ * request that is handed over completes after a delay that the seed chooses,
+ * often none; if what it wants is not there by then, it waits until that is so
+ * and then for another delay, so completions come in any order. A request is
+ * carried out by a system call that does not block, on real descriptors
+ * (ops.c).
  *
- * As in the kernel: a full completion queue makes further ones wait until the next
- * enter with GETEVENTS; a cancelled request completes with ECANCELED, before or after
- * the cancellation's own completion; one that is just being carried out is not
- * cancelled (EALREADY); enter may take a part of the requests, or none.
+ * As in the kernel: a full completion queue makes further ones wait until the
+ * next enter with GETEVENTS; a cancelled request completes with ECANCELED,
+ * before or after the cancellation's own completion; one that is just being
+ * carried out is not cancelled (EALREADY); enter may take a part of the
+ * requests, or none.
  *
- * Completions appear at any moment, as without COOP_TASKRUN. Buffers that a ring
- * lends, registered rings and files, and multishot requests are refused, as old
- * kernels do.
+ * Completions appear at any moment, as without COOP_TASKRUN. Buffers that a
+ * ring lends, registered rings and files, and multishot requests are refused,
+ * as old kernels do.
  */
 #define _GNU_SOURCE
 #include "sim.h"

@@ -20,8 +20,8 @@
 
 struct io_uring_sqe;
 
-/* What is drawn at random, each from a sequence of its own, so that a run in
- * which less of one kind happens is otherwise the same. */
+/* Kinds of random decisions, each with a sequence of its own, so that a run
+ * with fewer decisions of one kind is otherwise the same. */
 enum sim_dice { SIM_SWITCH, SIM_DELAY, SIM_FAULT, SIM_BYTES, SIM_DICE };
 
 /* X(symbol, name, what happens): faults, by probability or by number. */
@@ -121,7 +121,7 @@ void sim_requests_drop(const struct ring *);
 bool sim_ring_run(bool anyway);
 void sim_changed(void);
 int64_t sim_ring_next_ns(void);
-/* Requests that wait for what only the program itself can bring about. */
+/* Requests that wait for an event that only the program itself can cause. */
 unsigned sim_ring_waiting(void);
 
 /* ---- ops.c: what requests do ---- */

@@ -28,7 +28,7 @@
 	static void *cache;      \
 	type(*real) params = (type(*) params)sim_next(&cache, #name)
 
-/* ---- who sleeps on what ------------------------------------------------ */
+/* ---- sleeping and waking threads --------------------------------------- */
 
 static struct sim_sleeper *sleeper[SLEEPERS];
 static unsigned nr_sleepers;
@@ -114,8 +114,8 @@ long sim_futex(uint32_t *word, int op, uint32_t value,
 	X(pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, pthread_rwlock_t) \
 	X(pthread_rwlock_wrlock, pthread_rwlock_trywrlock, pthread_rwlock_t)
 
-/* By the name with underscores the runtime's counters of locks (watch/locks.c), which
- * stand in front of ours, call libc. */
+/* The runtime's lock counters (watch/locks.c) are found before our definitions
+ * and call libc by the name with underscores. */
 #define BOTH_NAMES(name, type)         \
 	SIM_API int name(type *l)      \
 	{                              \

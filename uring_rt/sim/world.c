@@ -2,23 +2,25 @@
 /*
  * The simulated machine: who runs, and what time it is.
  *
- * The program and the runtime are as they are: real threads, with their own stacks
- * and thread-local variables. But only one of them runs at a time, the one that has
- * the baton, and it gives that away only inside calls that would enter the kernel.
- * Each of these is defined here in front of libc's, and is a step: some virtual time
- * passes, and, as the seed has it, another thread goes on first. A thread that would
- * wait gives its condition and its deadline instead (sim_wait). When no thread can
- * run the clock jumps to the next deadline, or to the time at which the simulated
- * kernel completes a request; if there is neither, nothing will ever happen again,
- * and that is reported at once.
+ * The program and the runtime are as they are: real threads, with their own
+ * stacks and thread-local variables. But only one of them runs at a time, the
+ * one that has the baton, and it gives that away only inside calls that would
+ * enter the kernel. Each of these is defined here in front of libc's, and is a
+ * step: some virtual time passes, and, as the seed has it, another thread goes
+ * on first. A thread that would wait gives its condition and its deadline
+ * instead (sim_wait). When no thread can run the clock jumps to the next
+ * deadline, or to the time at which the simulated kernel completes a request;
+ * if there is neither, nothing will ever happen again, and that is reported at
+ * once.
  *
- * So a run depends on the program and the seed alone. Real threads, and not contexts
- * on one thread: libc, C++ and the runtime keep thread-local state, and nothing of it
- * has to know of the simulation. Handing over the baton is a futex (2 us on one CPU,
- * to which the process is bound); switching coroutines costs what it always does.
+ * So a run depends on the program and the seed alone. Real threads, and not
+ * contexts on one thread: libc, C++ and the runtime keep thread-local state,
+ * and nothing of it has to know of the simulation. Handing over the baton is a
+ * futex (2 us on one CPU, to which the process is bound); switching coroutines
+ * costs what it always does.
  *
- * Not simulated: instructions. Between two calls of the kernel no other thread runs;
- * the orders of single loads and stores are what tests/explore is for.
+ * Not simulated: instructions. Between two calls of the kernel no other thread
+ * runs; tests/explore covers the orders of single loads and stores.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -159,8 +161,8 @@ static void take(struct thread *t)
 			 0);
 }
 
-/* Of a thread that gave the baton away for good: only then is what it holds in libc
- * free again. */
+/* Of a thread that gave the baton away for good: only then are the locks that
+ * it holds in libc free again. */
 static void await_end(void)
 {
 	int tid = dying_tid;
@@ -170,7 +172,7 @@ static void await_end(void)
 		sim_call(SYS_sched_yield);
 }
 
-/* The world stands still: nothing but what reports it runs any more. */
+/* The world stands still: only the threads that report it still run. */
 static void stand_still(void)
 {
 	for (;;)
@@ -179,9 +181,8 @@ static void stand_still(void)
 }
 
 /*
- * Nothing can happen any more. The runtime reports its coroutines by what it has for
- * that, SIGQUIT; its monitor, which does so, waits in poll, and goes on without the
- * baton.
+ * Nothing can happen any more. The runtime reports its coroutines on SIGQUIT;
+ * its monitor, which does so, waits in poll, and goes on without the baton.
  */
 static void stuck(void)
 {
@@ -228,7 +229,7 @@ static struct thread *pick(struct thread *but_not)
 	return but_not && can_run(but_not) ? but_not : NULL;
 }
 
-/* Who runs next. The clock goes on as far as it must. */
+/* The thread that runs next. The clock goes on as far as it must. */
 static struct thread *next_thread(struct thread *but_not)
 {
 	for (;;) {

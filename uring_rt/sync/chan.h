@@ -21,7 +21,8 @@ struct urt_chan {
 
 /*
  * With the lock held: does it if that needs no waiting. 0, -EPIPE, or
- * URT__MUST_WAIT. *wake: whom to ready when the lock is released, or NULL.
+ * URT__MUST_WAIT. *wake: the coroutine to ready when the lock is released, or
+ * NULL.
  */
 int urt__chan_try_send(struct urt_chan *, const void *elem,
 		       struct urt_coro **wake);

@@ -5,16 +5,18 @@
  * Handing a busy lock to the coroutine that has waited longest makes every
  * hand-over a switch, and the lock is then held by someone who is not running:
  * rivals that are fair in this way are 7 to 12 times slower. So unlock just
- * frees it and wakes the first waiter, who competes with whoever runs. A
- * waiter that has lost for STARVING_NS is handed the lock, so none starves.
+ * frees it and wakes the first waiter, which competes with the running
+ * coroutines. A waiter that has lost for STARVING_NS is handed the lock, so
+ * none starves.
  *
  *	state: LOCKED | WAITERS | WOKEN
  *
  * WAITERS changes only under the lock of the list; it is set as long as the
  * list is not empty. WOKEN: a waiter was woken and has not tried yet, so
  * unlocks need not wake another. LOCKED is taken by CAS and freed by CAS (no
- * waiters, or one is awake) or under the list's lock. A waiter that was woken
- * in vain goes back to the front of the list and keeps its time.
+ * waiters, or one is awake) or under the list's lock. A waiter that finds the
+ * lock taken after a wake-up goes back to the front of the list and keeps its
+ * time.
  *
  * With several processors the holder is probably running: a lock that is taken
  * is looked at for a moment before its taker parks.
@@ -106,7 +108,8 @@ static void clear_bits(struct urt_mutex *m, uint32_t bits)
 #define HANDED_OVER 1
 #define TRY_AGAIN   0
 
-/* Of those that pass the lock on, with the list's lock held: whom to ready. */
+/* Of those that pass the lock on, with the list's lock held: the coroutine to
+ * ready. */
 static struct urt_coro *wake_first(struct urt_mutex *m)
 {
 	struct urt__waiter *w = urt__waitq_claim(&m->waiters, TRY_AGAIN);

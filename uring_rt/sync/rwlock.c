@@ -19,7 +19,7 @@ void urt_rwlock_init(struct urt_rwlock *l)
 	*l = (struct urt_rwlock)URT_RWLOCK_INIT;
 }
 
-/* With the lock held and nobody writing: those who can go in now do. Whom to
+/* With the lock held and no writer: those who can go in now do. Whom to
  * ready. */
 static struct urt__waiter *admit(struct urt_rwlock *l, bool readers_first)
 {

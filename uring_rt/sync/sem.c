@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Counting semaphore. A post goes to the coroutine that has waited longest, if
- * one waits, without touching the count: nobody can take it away in between, so
- * none starves. (Unlike a mutex it is not for short critical sections, where
+ * one waits, without touching the count: no other can take it in between, so no
+ * waiter starves. (Unlike a mutex it is not for short critical sections, where
  * that costs a switch each.)
  */
 #include "../wait/thread.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A coroutine on the list of what it waits for.
+ * A coroutine on the list of the object that it waits for.
  *
  * The list and the links belong to the object's lock. The lock is held across
- * the switch that parks, so nobody finds a waiter whose registers are not
+ * the switch that parks, so no waker finds a waiter whose registers are not
  * saved. A waker takes waiters off the list under the lock and must claim each
  * (sched/coro.h), since a deadline or a cancellation may have been first; such
- * a coroutine takes itself off, if it still is on, and needs the lock for
- * that: so a waiter on the list, which lies on its coroutine's stack, is there.
+ * a coroutine takes itself off, if it still is on, and needs the lock for that:
+ * so a waiter on the list, which lies on its coroutine's stack, is there.
  *
  * In these files "lock" is urt__obj_lock, which is nothing with one processor.
  */
@@ -103,7 +103,8 @@ int urt__waiter_park(struct urt__worker *, struct urt__waiter *self,
 		     enum urt__reason, enum urt__wait_flags flags,
 		     int64_t deadline_ns);
 
-/* The last part of it, for who has begun the wait and put self on its list. */
+/* The last part of it, for a caller that has begun the wait and put self on its
+ * list. */
 int urt__waiter_sleep(struct urt__worker *, struct urt__waiter *self,
 		      uint32_t *lock, enum urt__reason);
 

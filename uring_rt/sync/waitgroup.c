@@ -2,17 +2,18 @@
 /*
  * Wait group: a count and those who wait for it to be zero.
  *
- * The count may be raised while somebody waits; who is woken at zero does not
- * look again, so a group that is reused wakes its old waiters, as Go's does.
+ * The count may be raised while somebody waits; a waiter that is woken at zero
+ * does not look again, so a group that is reused wakes its old waiters, as Go's
+ * does.
  *
  *	state: count << 1 | WAITERS
  *
- * The count is changed by one atomic addition (a plain one with one
- * processor). WAITERS is set under the lock by who is about to wait, in the
- * same word, so whoever brings the count to zero knows from its addition
- * whether it owes a wake-up. If not, it does not touch the group any more, and
- * a waiter that finds zero may free it. If so, it comes by with the lock, and
- * waiters that find zero and WAITERS wait for that, too.
+ * The count is changed by one atomic addition (a plain one with one processor).
+ * WAITERS is a bit of the same word, which a waiter sets under the lock, so the
+ * coroutine that brings the count to zero knows from its addition whether it
+ * must wake waiters. If not, it does not touch the group any more, and a waiter
+ * that finds zero may free it. If so, it comes by with the lock, and waiters
+ * that find zero and WAITERS wait for that, too.
  */
 #include "../wait/thread.h"
 #include "waiter.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What TLS connections have in common: certificates, whom to trust, protocols,
- * and the sessions that a client can resume.
+ * The common part of TLS connections: certificates, trusted authorities,
+ * protocols, and the sessions that a client can resume.
  *
  * OpenSSL gives a client its tickets when they arrive, some time after the
  * handshake (TLS 1.3), by a callback; they are kept by the name that was asked

@@ -4,14 +4,14 @@
  *
  * OpenSSL reads and writes memory, by a BIO of our own: what the socket gave
  * (`in`, a buffer that the ring lends, so that a connection that waits holds
- * none) and what is to be sent (`out`). Between its calls this file receives and
- * sends. So no function of OpenSSL suspends, and its error queue, read after the
- * call that filled it, is that of the thread.
+ * none) and what is to be sent (`out`). Between its calls this file receives
+ * and sends. So no function of OpenSSL suspends, and its error queue, read
+ * after the call that filled it, is that of the thread.
  *
  * Invariants:
  *   L1  `lock` is held around each call of OpenSSL with this SSL, which cannot
- *       be used by two threads, and around `in` and `out`. It is a pthread mutex
- *       and never held across a suspension.
+ *       be used by two threads, and around `in` and `out`. It is a pthread
+ *       mutex and never held across a suspension.
  *   L2  Only the reader receives, when `in` is empty, and gives the new `in` to
  *       OpenSSL under `lock`. Without renegotiation SSL_write never reads.
  *   L3  Only the holder of `sending` sends: first the rest of `wire`, then what
@@ -19,12 +19,12 @@
  *       OpenSSL made goes out before what the next one made, and a send that a
  *       deadline ended goes on where it stopped.
  *   L4  The reader never waits to send: the other side may be waiting for it to
- *       read. What its call made (an answer to KeyUpdate, an alert) goes out if
- *       it can at once, else with the next write.
+ *       read. Output of its call (an answer to KeyUpdate, an alert) goes out at
+ *       once if possible, otherwise with the next write.
  *
- * A write is accepted when it has been encrypted. If it cannot be sent, the call
- * says how much was accepted all the same; the next call, or a flush, returns
- * the error.
+ * A write is accepted when it has been encrypted. If it cannot be sent, the
+ * call says how much was accepted all the same; the next call, or a flush,
+ * returns the error.
  */
 #define _GNU_SOURCE
 #include "tls.h"
@@ -257,8 +257,8 @@ static int call_locked(struct connection *c, enum call call, void *buf,
 }
 
 /*
- * The call, again and again until it is done. What it made is sent even if it
- * failed, since that is the alert that tells the other side why.
+ * The call, again and again until it is done. Its output is sent even if it
+ * failed, since the alert tells the other side why.
  */
 static int call_until(struct connection *c, enum call call, void *buf,
 		      size_t len, int64_t deadline_ns)
@@ -347,7 +347,7 @@ static int end(struct connection *c, int64_t deadline_ns)
 
 	if (!ret)
 		linger(c, deadline_ns);
-	/* What was written has been flushed; the other side may be gone. */
+	/* All written data have been flushed; the other side may be gone. */
 	return ret == -EPIPE || ret == -ECONNRESET ? 0 : ret;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What connections (stream.c) know of what they have in common (config.c). */
+/* The interface of config.c, the common part of connections, for stream.c. */
 #ifndef URT_TLS_TLS_H
 #define URT_TLS_TLS_H
 

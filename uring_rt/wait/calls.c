@@ -87,8 +87,8 @@ static int64_t wait_slice(void *arg)
 			      NULL, 0));
 }
 
-/* Who wakes has changed the word before, so a wake between two slices is seen
- * as -EAGAIN. */
+/* A waker has changed the word before, so a wake between two slices is seen as
+ * -EAGAIN. */
 static int wait_in_slices(uint32_t *word, uint32_t expected,
 			  int64_t deadline_ns)
 {

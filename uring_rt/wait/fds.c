@@ -1,38 +1,39 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is in flight on each descriptor.
+ * The operations in flight on each descriptor.
  *
  * The kernel holds on to the file of an operation in flight, so a close does
  * not end it: a coroutine that receives from a socket which another one closes
- * would wait for ever. Worse, an operation that is still in some worker's queue
- * would be carried out on whatever file has the number by then. So close ends
- * all operations on the descriptor first, and waits for their completions. To
- * find them there is a list for each descriptor, in a table as large as
- * descriptors can become (the default of fs.nr_open), of which only those parts
- * have memory that are in use.
+ * would wait forever. Worse, an operation that is still in some worker's queue
+ * would be carried out on the file that has reused the number by then. So close
+ * ends all operations on the descriptor first, and waits for their completions.
+ * To find them there is a list for each descriptor, in a table with an entry
+ * for every possible descriptor (the default of fs.nr_open), of which only the
+ * used parts have memory.
  *
  * Invariants:
  *  - An operation is listed before its coroutine parks, and unlisted by its
- *    completion, before anyone may let the coroutine go on. So who holds the
- *    lock may use what is listed.
- *  - It is cancelled by its worker's inbox, which that thread looks at only
- *    when the coroutine has parked: there is no moment between in which the
- *    wish could be lost (sched.c). Under the lock the ring must not be touched,
- *    since that may reap, which unlists.
- *  - Whoever unlists the last one wakes the closer.
- *  - From when a close begins until it has been carried out none is listed. An
- *    operation that comes meanwhile yields, and meets EBADF or the number's next
- *    file, as if it had come after the close. But the kernel frees the number first
- *    and then may take long (a lingering socket, a file on FUSE or NFS): after 1 ms
- *    the operation goes ahead, since the number is another file's by then.
+ *    completion, before the coroutine can continue. So a thread that holds the
+ *    lock may use the listed operations.
+ *  - It is cancelled through its worker's inbox, which that thread reads only
+ *    when the coroutine has parked, so the request cannot be lost in between
+ *    (sched.c). Under the lock the ring must not be touched, since that may
+ *    reap, which unlists.
+ *  - The thread that unlists the last operation wakes the closer.
+ *  - Between the begin and the end of a close, no operation is listed. An
+ *    operation that arrives during a close yields, then fails with EBADF or
+ *    acts on the file that has reused the number, as if it had come after the
+ *    close. But the kernel frees the number first and may then take long (a
+ *    lingering socket, a file on FUSE or NFS): after 1 ms the operation goes
+ *    ahead, since the number belongs to another file by then.
  *  - The lock is a leaf, and is held across the closer's switch.
  *
  * Completions may be reaped by a thread without a processor, so the lock is
  * taken in a run of one processor, too.
  *
- * Rejected: IORING_ASYNC_CANCEL_FD, which knows one ring only and not what is
- * still queued; looking through all coroutines, which makes closing 100,000
- * connections quadratic.
+ * Rejected: IORING_ASYNC_CANCEL_FD, which reaches one ring only, and not the
+ * requests that are still queued; looking through all coroutines, which makes
+ * closing 100,000 connections quadratic.
  */
 #define _GNU_SOURCE
 #include "fds.h"

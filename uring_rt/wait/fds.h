@@ -19,14 +19,14 @@ struct urt__io {
 	bool awake;	      /* its coroutine has not parked yet */
 	bool came;	      /* ... and its completion came meanwhile */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
-	struct urt__io **at;  /* where the one before points at it; fd->lock */
+	struct urt__io **at;  /* the link to it in that list; fd->lock */
 };
 
 struct urt__fd {
 	uint32_t lock;
-	uint16_t closing; /* closes that are under way: the number's next
-	                     bearer can be closed before the last one's
-	                     closer has gone on */
+	uint16_t closing; /* closes that are under way: a file that reuses the
+	                     number can be closed before an earlier closer
+	                     has continued */
 
 	/* Relaxed. fixed: its place in every ring's table, from 1; 0: none.
 	 * kind: enum urt__fd_kind; a guess once the number is used again after
@@ -39,7 +39,7 @@ struct urt__fd {
 	uint64_t closer_seq;
 };
 
-/* The completion of one; what io.op.done is, or calls. */
+/* The completion of an operation: io.op.done is this function, or calls it. */
 void urt__io_done(struct urt__op *, int32_t res, uint32_t flags);
 /* Waits for the descriptor; between enter and leave. */
 int urt__poll(int fd, short events, int64_t deadline_ns);
@@ -47,36 +47,37 @@ int urt__poll(int fd, short events, int64_t deadline_ns);
 /* The entry, or NULL: no descriptor, or one too large to be followed. */
 struct urt__fd *urt__fd(int fd);
 
-/* What reading and writing it is like. */
+/* How reads and writes of a descriptor behave. */
 enum urt__fd_kind {
-	URT__FD_UNKNOWN, /* nobody has asked */
-	URT__FD_OTHER,	 /* waits for somebody else */
+	URT__FD_UNKNOWN, /* not yet determined */
+	URT__FD_OTHER,	 /* waits for another side */
 	URT__FD_CACHED,	 /* a file, by way of the page cache */
 	URT__FD_DIRECT,	 /* ... with O_DIRECT */
 };
 enum urt__fd_kind urt__fd_kind(struct urt__fd *, int fd);
 
-/* Lists one that is about to park, which has its fd; false: it is just being
- * closed, unless that is no matter (`anyway`). Unlists one whose completion has come. */
+/* Lists an operation (its fd is set) before its coroutine parks; false: the
+ * descriptor is just being closed, and `anyway` is not set. Unlists one whose
+ * completion has come. */
 bool urt__fd_list(struct urt__io *, bool anyway);
 void urt__fd_unlist(struct urt__io *);
 
 /*
- * It is about to be closed: ends the operations that are in flight, with
- * -ECANCELED, and returns when none is. May suspend. From then on none is
- * listed, until it has been closed.
+ * Begins a close: ends the operations in flight with -ECANCELED and returns
+ * when none is left. May suspend. No operation is listed until urt__fd_closed,
+ * after the close.
  */
 void urt__fd_closing(struct urt__fd *);
 void urt__fd_closed(struct urt__fd *);
 
-/* Whether to make an operation on a descriptor again, which ended with *ret,
- * having waited for what it needs; events and the rest as for urt__io_call;
- * tries: 0 at first. Between enter and leave. */
+/* Whether to repeat an operation on a descriptor that ended with *ret, after
+ * waiting until it can proceed; events and the rest as for urt__io_call; tries:
+ * 0 at first. Between enter and leave. */
 bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
 		   unsigned *tries);
 
-/* What is left of a vector after `done` bytes, by urt_write, or by urt_send with
- * flags from 0 up. All that was written in the end. */
+/* Writes the rest of a vector after `done` bytes, by urt_write, or by urt_send
+ * with flags from 0 up. Returns the bytes written in all. */
 ssize_t urt__send_rest(int fd, const struct iovec *, size_t n, size_t done,
 		       int flags, int64_t deadline_ns);
 

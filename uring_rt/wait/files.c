@@ -84,7 +84,7 @@ static int either(const struct io_uring_sqe *request, const struct call *call,
 	return make(request, call, 0, 0, deadline_ns);
 }
 
-/* ---- opening, and what waits for its other side ------------------------ */
+/* ---- opening, also of files that wait for their other side ------------- */
 
 /*
  * The ring first tries without waiting, by O_NONBLOCK: a FIFO is then open for

@@ -3,32 +3,35 @@
  * Operations on the ring, for coroutines.
  *
  * A call fills a submission entry, parks, and is readied by the completion.
- * Entries pile up while coroutines run and go to the kernel in one io_uring_enter by
- * the worker's loop: a hundredth of a system call for each, and a wait for a turn of
- * everybody else's.
+ * Entries pile up while coroutines run, and the worker's loop hands them to the
+ * kernel in one io_uring_enter: each costs a hundredth of a system call, and
+ * waits until every other runnable coroutine had its turn.
  *
- * At once. What a coroutine shares with others is time, not operations: one that makes
- * a row of calls, of which the kernel completes each at once, would wait a turn for
- * each. So within its time slice these are made at once: the entry is handed over, with
- * all that is queued before it, and if its completion is there the coroutine goes on
- * without parking. Which, by what was measured (HACKING.md):
+ * At once. Coroutines share time, not operations: one that makes a series of
+ * calls which the kernel could each complete immediately would wait a turn for
+ * each. So within its time slice such calls are made at once: the entry is
+ * handed over, with all that is queued before it, and if its completion is
+ * there the coroutine continues without parking. By measurement (HACKING.md)
+ * these are:
  *
- *   - reads and writes of files by way of the page cache, always, and by a system call
- *     of their own with RWF_NOWAIT (rw.c);
- *   - all else that deals with files, always, but for close;
- *   - the same operation as the coroutine's last: accepting all that is there, one
- *     datagram after the other. Receiving and sending in turns are not, so servers batch
- *     as before. After some in vain it is tried more and more seldom.
+ *   - reads and writes of files by way of the page cache, always, and by a
+ *     system call of their own with RWF_NOWAIT (rw.c);
+ *   - all other operations on files, always, except close;
+ *   - the same operation as the coroutine's last: accepting all that is there,
+ *     one datagram after the other. Receiving and sending in turn are not, so
+ *     servers batch as before. After failed attempts, they become rarer and
+ *     rarer.
  *
- * A try that was in vain costs an enter; the operation is in flight then as any other.
- * While the thread is in the kernel for it, its processor can be taken. Then others may
- * have fired the deadline, or looked whether its descriptor is closed, before the
- * coroutine has parked, so it looks for itself (caught_up).
+ * A failed attempt costs an enter; the operation is then in flight like any
+ * other. While the thread is in the kernel for it, another thread can take its
+ * processor, and may fire the deadline, or look whether the descriptor is being
+ * closed, before the coroutine has parked; so the coroutine looks for itself
+ * (caught_up).
  *
  * The kernel owns the buffer from submission to completion. A deadline or a
  * cancellation therefore only asks for ASYNC_CANCEL (urt__op_cancel), and the
- * call returns when the operation's own completion has come. If that says that
- * the operation had succeeded, its result stands.
+ * call returns when the operation's own completion has come. If the operation
+ * succeeded before the cancellation reached it, the call returns its result.
  *
  * The completion is reaped by the worker that submitted, perhaps without a
  * processor; it sets the coroutine's state to BUSY first, so a request to
@@ -94,9 +97,10 @@ static int io_result(const struct urt__io *io)
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;
-	/* Nobody wished it: the kernel had no thread for what it cannot do
-	 * without waiting (io_wq_create_worker fails a few times while signals
-	 * or task work are pending), and gives such requests up unbegun. */
+	/* No request of ours: the kernel had no worker thread for an operation
+	 * that must wait (io_wq_create_worker fails a few times while signals
+	 * or task work are pending), and gives such requests up before they
+	 * begin. */
 	return -EINTR;
 }
 
@@ -119,8 +123,8 @@ static inline void name_registered(struct urt__worker *w,
 							  : URT__OP_WRITE_FIXED;
 }
 
-/* Begins the wait, and lists it, when nobody is just closing the descriptor: it
- * would be carried out on the next file of that number. */
+/* Begins the wait, and lists it, unless the descriptor is just being closed:
+ * the operation would be carried out on the next file of that number. */
 static int begin(struct urt__io *io, enum urt__wait_flags flags,
 		 int64_t deadline_ns)
 {
@@ -235,7 +239,8 @@ static inline bool is_at_once(struct urt_coro *self, uint8_t opcode)
 
 	if (urt__likely(self->last_op != opcode)) {
 		pace = pace_of(opcode);
-		/* What follows on an operation on files is one, too. */
+		/* A close that follows an operation on a file is taken for a
+		 * file's close. */
 		return pace == AT_ONCE || (opcode == URT__OP_CLOSE &&
 					   pace_of(self->last_op) == AT_ONCE);
 	}
@@ -249,7 +254,7 @@ static inline bool is_at_once(struct urt_coro *self, uint8_t opcode)
 
 #define MISSES_MAX 6
 
-/* What came of trying: whether the operation has completed. */
+/* Attempts the operation; whether it has completed. */
 static bool try_at_once(struct urt__worker *w, struct urt__io *io,
 			int64_t deadline_ns)
 {

@@ -10,9 +10,9 @@
 /* An operation's offset: the current position, as read(2) uses it. */
 #define URT__HERE UINT64_MAX
 
-/* One operation on the ring, filled in but for user_data; its result, or why
- * it was given up. Between enter and leave. _on: with an io of the caller's,
- * whose fd is set if closing that is to end it. */
+/* One operation on the ring, with all but user_data filled in; its result, or
+ * why it was given up. Between enter and leave. _on: with an io of the
+ * caller's, whose fd is set if closing that is to end it. */
 struct io_uring_sqe;
 struct urt__io;
 int urt__io(const struct io_uring_sqe *, enum urt__wait_flags,

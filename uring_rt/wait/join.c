@@ -17,7 +17,7 @@ static int64_t spawn_here(void *arg)
 	return (intptr_t)c;
 }
 
-/* The coroutine, which is no negative number; 0: no memory; or -errno. */
+/* Returns the coroutine as a positive number; 0: no memory; or -errno. */
 static int64_t spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o,
 		     bool detached)
 {
@@ -61,8 +61,9 @@ struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
  * The joiner makes itself known before it parks, and its target may end before
  * its park word says WAITING: then the target's claim fails. So once it says
  * so, the end is looked for again; one of the two sees the other. The target's
- * control block may be another coroutine's by then (a cancelled joiner gave it
- * up to another, who freed it); the claim of a wait long over fails.
+ * control block may belong to another coroutine by then (a cancelled joiner
+ * left the target to another joiner, which freed it); the claim of a wait long
+ * over fails.
  */
 static void commit_join(struct urt__worker *w, void *arg)
 {
@@ -96,7 +97,8 @@ static int join_park(struct urt__worker *w, struct urt_coro *c,
 	err = urt__park(w, URT__R_JOIN, URT__WAITING, commit_join, c);
 	if (!err)
 		return 0;
-	/* Given up; unless it ended first, for what happened counts. */
+	/* Give up, unless the target ended first: then the join has
+	 * succeeded. */
 	other = self;
 	return atomic_compare_exchange_strong(&c->joiner, &other, NULL) ? err
 									: 0;

@@ -9,20 +9,21 @@
  * (IOU_PBUF_RING_INC, 6.12) it consumes large buffers piece by piece, so that
  * 64 bytes that came take 64 bytes; otherwise each piece is a buffer.
  *
- * A buffer goes round like this: given to the kernel, with one reference, which
- * is the kernel's; each completion adds one for the piece that it lends, and the
- * last one that the kernel takes from it (no F_BUF_MORE) drops the kernel's; who
- * drops the last gives it to the kernel again. Pieces follow each other in the
- * order of the completions, so they are cut in the completion's callback, on
- * the ring's thread. They are given back by anyone, so the group's tail has a
- * lock; the kernel reads it (acquire; ours is a release).
+ * The life of a buffer: it is given to the kernel with one reference, the
+ * kernel's; each completion adds one for the piece that it lends, and the last
+ * piece that the kernel takes from it (no F_BUF_MORE) drops the kernel's; the
+ * thread that drops the last reference gives the buffer to the kernel again.
+ * Pieces follow each other in the order of the completions, so they are cut in
+ * the completion's callback, on the ring's thread. They are given back by
+ * anyone, so the group's tail has a lock; the kernel reads it (acquire; ours is
+ * a release).
  *
  * All groups lie in one reservation, so a piece's address tells its group and
  * buffer. When a group is used up the piece comes from malloc.
  *
  * Rejected: multishot receive. It saves one submission a message, but then data
- * comes when nobody asked for it, on a ring that the coroutine has perhaps left;
- * and it is no faster: HACKING.md has the figures.
+ * arrive without a receive, perhaps on a ring that the coroutine has left; and
+ * it is no faster: HACKING.md has the figures.
  */
 #define _GNU_SOURCE
 #include "lend.h"
@@ -143,7 +144,8 @@ out_free:
 	return NULL;
 }
 
-/* Whose ring has it: another thread may reap in that one's place. */
+/* The worker whose ring has the buffer; another thread may reap in its
+ * place. */
 static struct urt__worker *lender(const struct lent *l)
 {
 	return atomic_load_explicit(&l->io.coro->op_worker,

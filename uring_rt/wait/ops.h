@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operations that the runtime uses: first kernel, and what is done where
- * the running kernel's ring does not know one (IORING_REGISTER_PROBE, asked once
- * at start). Their numbers: base/opcodes.h.
+ * The operations that the runtime uses: first kernel, and the replacement where
+ * the running kernel's ring lacks the operation (IORING_REGISTER_PROBE, asked
+ * once at start). Their numbers: base/opcodes.h.
  *
  *	NEED	the run does not start without it
  *	POOL	the system call of the same meaning on the thread pool, which

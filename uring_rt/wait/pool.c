@@ -5,7 +5,7 @@
  *
  * A job lies on its coroutine's stack. The coroutine parks; a thread of the
  * pool takes the job, runs it and readies the coroutine by the global queue.
- * Detached jobs are on the heap, and nobody waits for them here.
+ * Detached jobs are on the heap, and no coroutine waits for them here.
  *
  * A job that no thread has begun can be taken back, at the deadline or
  * cancellation of its coroutine (uv_cancel). One that has begun cannot: the
@@ -17,13 +17,13 @@
  * stores, because the thread holds no processor.
  *
  * Invariants:
- *   J1  a job is in the queue, or being run, or its coroutine goes on: it is
- *       put into the queue under the lock, which is released when the
+ *   J1  a job is in the queue, or being run, or its coroutine has continued: it
+ *       is put into the queue under the lock, which is released when the
  *       coroutine has parked (the lock is held across the switch, as an
  *       object's), and taken out under the lock;
  *   J2  a thread touches a job after it has taken it only if it won it;
- *   J3  a coroutine whose wait was ended takes the lock before it goes on, so
- *       that its job is in no queue and in nobody's hands by then.
+ *   J3  a coroutine whose wait was ended takes the lock before it continues, so
+ *       that by then its job is neither queued nor held by a thread.
  *
  * The pool grows by one thread when there are as many jobs as idle threads, up
  * to the bound; beyond that jobs queue. A thread is there before its job is
@@ -204,7 +204,7 @@ static bool start_thread(void)
 /* ---- giving it a job ---- */
 
 /*
- * Announces a job, and sees to it that there is a thread for it, now or later.
+ * Announces a job, and ensures that a thread will take it, now or later.
  * Then push_locked follows, or not_wanted. -EAGAIN: there is not even one.
  */
 static int want_thread(void)
@@ -370,8 +370,8 @@ void urt__blocking_open(unsigned max)
 	pool.closing = false;
 }
 
-/* Jobs that nobody has begun are dropped: their coroutines never go on. Those
- * that are running are waited for, since they use their coroutine's stack. */
+/* Drops jobs that no thread has begun (their coroutines never continue), and
+ * waits for those that run, since they use their coroutine's stack. */
 void urt__blocking_close(void)
 {
 	struct job *job;

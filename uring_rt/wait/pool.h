@@ -14,9 +14,9 @@ void urt__blocking_forget(void);
 unsigned urt__blocking_threads(void);
 
 /*
- * Calls fn(arg) on that pool, and nobody waits for it but the end of the run,
- * which instead calls dropped(arg) if fn has not begun. 0; -EAGAIN: not even
- * one thread; -ENOMEM; -EPERM: no coroutine. Does not suspend.
+ * Calls fn(arg) on that pool. Only the end of the run waits for it; if fn has
+ * not begun by then, dropped(arg) is called instead. 0; -EAGAIN: not even one
+ * thread; -ENOMEM; -EPERM: no coroutine. Does not suspend.
  */
 int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 			void (*dropped)(void *arg));

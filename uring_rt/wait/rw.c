@@ -24,7 +24,7 @@
  * Documentation/networking/msg_zerocopy.rst). */
 #define ZERO_COPY_MIN 10240
 
-/* What all operations on one buffer have in common. */
+/* The common part of all operations on one buffer. */
 struct rw {
 	uint8_t opcode;
 	short events; /* to poll for where the descriptor is non-blocking */
@@ -89,9 +89,9 @@ static bool is_cached(const struct rw *rw)
 }
 
 /*
- * A read may be short where only a part is in the cache, so it is tried once more for
- * the rest: nothing there is the end of the file. What is left for the ring is -EAGAIN,
- * with what was done in *done.
+ * A read may be short where only a part is in the cache, so it is tried once
+ * more for the rest: nothing there is the end of the file. -EAGAIN: the ring
+ * must do the rest; *done bytes are done.
  */
 static ssize_t file_at_once(struct rw *rw, size_t *done)
 {

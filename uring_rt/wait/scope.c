@@ -9,12 +9,12 @@
  * to the closer meanwhile: so a member may use what the opener's stack holds.
  *
  * The deadline needs no timer of its own: each wait of a member ends by its
- * coroutine's deadline_ns (urt__wait_begin), which is the scope's, and that is
- * the earlier of its own and its parent's.
+ * coroutine's deadline_ns (urt__wait_begin), which is the scope's: the earlier
+ * of the scope's own and its parent's.
  *
  * Invariants, under the scope's lock: members are linked until they have ended;
- * who brings their number to zero claims the closer. The closer frees the scope
- * only after it was claimed, or found zero under the lock.
+ * the member that brings their number to zero claims the closer. The closer
+ * frees the scope only after it was claimed, or found zero under the lock.
  *
  * Lock order: a parent's, then its children's. Every lock here is held while
  * others' park words are claimed and never while parking.

@@ -4,9 +4,9 @@
  * thread's stack, is posted to the workers, and a coroutine carries it out; the
  * thread sleeps on a futex meanwhile.
  *
- * Invariant: a request is on the list from before it is posted until it is
- * done or the run ends, so that the end finds all that wait. Workers have
- * stopped by then: nobody touches a request that is given up.
+ * Invariant: a request is on the list from before it is posted until it is done
+ * or the run ends, so that the end finds all that wait. Workers have stopped by
+ * then, so no thread touches a request that is given up.
  */
 #define _GNU_SOURCE
 #include "thread.h"
@@ -41,7 +41,8 @@ static void list_remove(struct request *r)
 }
 
 /* The thread may return at once, so r is not touched after done is set; the
- * futex call on memory that is used anew wakes somebody in vain at worst. */
+ * futex call on memory that has been reused causes a spurious wake-up at
+ * worst. */
 static void finish(struct request *r, int64_t result)
 {
 	_Atomic uint32_t *done = &r->done;

@@ -33,7 +33,8 @@ enum urt__wait_flags {
 int urt__wait_begin(struct urt__worker *, enum urt__wait_flags,
 		    int64_t deadline_ns, uint64_t *seq);
 
-/* A coroutine has returned: its local values and its scope see to it. */
+/* Called when a coroutine has returned: destroys its local values and leaves
+ * its scope. */
 void urt__coro_ended(struct urt_coro *);
 void urt__scope_ended(struct urt_coro *);
 void urt__locals_destroy(struct urt_coro *);

@@ -7,7 +7,7 @@
  *     ends: the next one on the thread that wants it blocks the thread, and the
  *     unlock may happen on another thread. locks.c counts them; the check is
  *     part of the switch, which looks at one word for all that it has to tell.
- *     What the caller of urt_run holds does not count.
+ *     Locks that the caller of urt_run holds do not count.
  *   - A deadline from before the run began: no call of this run can have made
  *     it, so it is a duration, or -1 as poll(2) has it. 0 means not to wait.
  *

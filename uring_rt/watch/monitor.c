@@ -2,41 +2,47 @@
 /*
  * The monitor: a thread that watches over the workers (Go's sysmon).
  *
- * It never runs coroutines. At each look it sees whether a worker has got no further
- * since the last one, by its counts of switches and enters, and is outside the runtime:
+ * It never runs coroutines. At each look it finds the workers that are outside
+ * the runtime and have made no progress since the last look, by their counts of
+ * switches and enters:
  *
- *   its thread sleeps    it blocks in libc, in a page fault, or in io_uring_enter: its
- *                        processor goes to another thread at once (sched/handoff.c)
- *   its thread computes  due timers, completions and what only it could run are found by
- *                        others. If something still waits for the processor, and the
- *                        coroutine has used up its slice of CPU time, its processor goes
- *                        to another thread, and a signal stops it where that is safe
+ *   its thread sleeps    it blocks in libc, in a page fault, or in
+ *                        io_uring_enter: its processor goes to another thread
+ *                        at once (sched/handoff.c)
+ *   its thread computes  others find its due timers, its completions and the
+ *                        coroutines that only it could run. If something still
+ *                        waits for the processor, and the coroutine has used up
+ *                        its slice of CPU time, its processor goes to another
+ *                        thread, and a signal stops it where that is safe
  *                        (preempt.c); it yields at its next call
  *
- * So a coroutine that blocks keeps others waiting for one to two looks, and one that
- * computes for its slice and as long. A thread without a CPU computes no slice.
+ * So a coroutine that blocks keeps others waiting for one to two looks, and one
+ * that computes for its slice and as long. A thread without a CPU computes no
+ * slice.
  *
- * A slice is 2 ms, and 1 ms for a coroutine that was preempted before; nobody is
- * preempted while nobody waits. A look comes every 1 ms while a worker is awake; every
- * 0.5 ms while there are preempted coroutines; every 50 us shortly after a hand-off,
- * since coroutines that block come in crowds. When all sleep, looks become rarer, up
- * to 4 ms, and end after some: an idle program makes no system calls. The first worker
- * that wakes wakes the monitor (monitor_asleep; both sides set, fence, look).
+ * A slice is 2 ms, and 1 ms for a coroutine that was preempted before; no
+ * coroutine is preempted while none waits. A look comes every 1 ms while a
+ * worker is awake; every 0.5 ms while there are preempted coroutines; every 50
+ * us shortly after a hand-off, since coroutines that block come in crowds. When
+ * all sleep, looks become rarer, up to 4 ms, and end after some: an idle
+ * program makes no system calls. The first worker that wakes wakes the monitor
+ * (monitor_asleep; both sides set, fence, look).
  *
- * Where the kernel tells of threads that go to sleep (told.c), they need not wait for a
- * look.
+ * Where the kernel tells of threads that go to sleep (told.c), they need not
+ * wait for a look.
  *
- * A thread that has lost its processor needs no looks: what is in flight in its ring
- * is waited for by polling that, in an epoll instance.
+ * A thread that has lost its processor needs no looks: what is in flight in its
+ * ring is waited for by polling that, in an epoll instance.
  *
- * Where only the program's own threads could still end a deadlock, nothing
- * happens when the last of them ends. So the monitor then wakes a worker now and
- * then, which looks again (idle.c); each time after twice as long, so that a
- * program that really waits for such a thread uses no CPU, and the report comes
- * before the deadlock is twice as old as it was when that thread ended.
+ * Where only the program's own threads could still end a deadlock, the end of
+ * the last of them causes no event. So the monitor then wakes a worker from
+ * time to time, which looks again (idle.c); each time after twice as long, so
+ * that a program that really waits for such a thread uses no CPU, and the
+ * report comes before the deadlock is twice as old as it was when that thread
+ * ended.
  *
- * It also keeps spare threads (spares.c), prints the scheduler trace, and on SIGQUIT
- * stops the world and reports it.
+ * It also keeps spare threads (spares.c), prints the scheduler trace, and on
+ * SIGQUIT stops the world and reports it.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -58,7 +64,7 @@
 #define HOG_TICK_NS	   500000
 #define CROWD_TICK_NS	   50000
 #define CROWD_NS	   2000000 /* after a hand-off */
-#define SLICE_NS	   2000000 /* of CPU time, while somebody waits */
+#define SLICE_NS	   2000000 /* of CPU time, while others wait */
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
 #define LINGER		   12 /* looks while all sleep, before it sleeps, too */
 #define LINGER_TICK_MAX_NS 4000000
@@ -66,7 +72,7 @@
 
 struct urt__debug urt__debug;
 
-/* What was seen of a worker. */
+/* The last observation of a worker. */
 struct seen {
 	uint64_t progress; /* its switches and enters */
 	int64_t since_ns;  /* when that last changed */
@@ -238,7 +244,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	if (!s->cpu_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
 	if (!urt__worker_relieve(w)) {
-		s->cpu_ns = cpu_ns; /* nobody waits: its slice begins anew */
+		s->cpu_ns = cpu_ns; /* no one waits: its slice begins anew */
 		return;
 	}
 	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
@@ -288,8 +294,8 @@ static uint64_t progress_of(const struct urt__worker *w)
 	return n;
 }
 
-/* A sleeping worker is none that has to get on, unless it has been asleep over
- * handing over its requests. */
+/* A sleeping worker need not make progress, unless it fell asleep while it was
+ * submitting its requests. */
 static bool has_to_get_on(const struct urt__worker *w,
 			  enum urt__worker_state state)
 {
@@ -349,7 +355,8 @@ static bool all_asleep(void)
 	return true;
 }
 
-/* Queues that were not empty at the last look either, beside workers that sleep. */
+/* Finds queues that were not empty at the last look either, while workers
+ * sleep. */
 static void look_at_queues(void)
 {
 	static bool waited[URT__PROCS_MAX];
@@ -376,7 +383,7 @@ static void look_at_all(int64_t now_ns)
 	if (urt__shared)
 		look_at_queues();
 	urt__spares_look(now_ns);
-	/* What came while nobody could be woken. */
+	/* Work that arrived while no worker could be woken. */
 	if (atomic_load(&urt__rt.global_len) && atomic_load(&urt__rt.idle.len))
 		urt__wake_one();
 }
@@ -466,7 +473,8 @@ static void quit(void)
 
 /* ---- the thread -------------------------------------------------------- */
 
-/* A deadlock, but for threads of the program's: when to look again. */
+/* A deadlock, unless a plain thread of the program wakes a coroutine: when to
+ * look again. */
 static struct {
 	int64_t ns;	   /* how long it waits with that */
 	int64_t until_ns;  /* 0: it does not wait */
@@ -506,7 +514,8 @@ static int64_t long_sleep_ns(void)
 	return ns > 0 ? ns : 0;
 }
 
-/* Who is woken finds nothing, and has the same doubt again or none. */
+/* The worker that is woken finds no work, and sets the same doubt again or
+ * none. */
 static void look_again(int64_t now_ns)
 {
 	if (!doubt.until_ns || now_ns < doubt.until_ns)
@@ -517,7 +526,7 @@ static void look_again(int64_t now_ns)
 		urt__wake_one();
 }
 
-/* How long to sleep; INT64_MAX: until somebody wakes. */
+/* How long to sleep; INT64_MAX: until a worker wakes. */
 static int64_t tick_ns(unsigned *lingered)
 {
 	int64_t ns;

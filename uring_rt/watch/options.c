@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a run was asked for, by its options and the environment, checked and
- * filled in; and why it does not start, for people.
+ * The settings of a run, from its options and the environment, checked and with
+ * defaults filled in; and why it does not start, for people.
  */
 #define _GNU_SOURCE
 #include "watch.h"

@@ -2,22 +2,25 @@
 /*
  * The signal that stops a coroutine which has run for too long.
  *
- * It is SIGURG (ignored by default, and Go's choice). A signal that another thread sends
- * ends nanosleep, poll and epoll_wait early where it meets the thread in them, or just
- * before. So a timer sends it, which measures the thread's own CPU time: that advances
- * only while the thread runs, and the kernel (CONFIG_POSIX_CPU_TIMERS_TASK_WORK: x86-64
- * since 5.9) looks at it when the thread goes back to user space, after whatever call it
- * was in. The price is that it comes at a tick (1 to 4 ms apart), which is why nobody
- * waits for it: the monitor has another thread take over the processor before.
+ * It is SIGURG (ignored by default, and Go's choice). A signal that another
+ * thread sends ends nanosleep, poll and epoll_wait early where it meets the
+ * thread in them, or just before. So a timer sends it, which measures the
+ * thread's own CPU time: that advances only while the thread runs, and the
+ * kernel (CONFIG_POSIX_CPU_TIMERS_TASK_WORK: x86-64 since 5.9) looks at it when
+ * the thread goes back to user space, after whatever call it was in. The price
+ * is that it comes at a tick (1 to 4 ms apart), so nothing depends on it: the
+ * monitor has another thread take over the processor before.
  *
- * The handler runs on the thread's signal stack. If the thread is outside the runtime
- * (`where`, which only this thread writes), and it is safe, the handler makes the
- * interrupted code appear to have called urt__preempt_entry (exec/arch), which saves all
- * registers and stops the coroutine, together with its thread (sched/handoff.c).
+ * The handler runs on the thread's signal stack. If the thread is outside the
+ * runtime (`where`, which only this thread writes), and it is safe, the handler
+ * makes the interrupted code appear to have called urt__preempt_entry
+ * (exec/arch), which saves all registers and stops the coroutine, together with
+ * its thread (sched/handoff.c).
  *
- * It is safe to stop a coroutine where no other can need what it holds. Where one
- * does, its thread blocks, and its processor goes on to others; so this is not about
- * deadlocks, but about not having everybody wait for a coroutine that does not run:
+ * It is safe to stop a coroutine that holds no lock which another could need.
+ * If another needs one all the same, that other's thread blocks and its
+ * processor is handed on; so the rule prevents no deadlock, but long waits for
+ * a coroutine that does not run:
  *
  *   - the program counter is in the program's own text, or that of a library
  *     that was registered;
@@ -28,8 +31,8 @@
  *   - it holds no pthread lock (locks.c), nor has it disabled preemption;
  *   - its stack has room for the registers and the way to the scheduler.
  *
- * Otherwise nothing happens: the thread goes on beside the one that has taken over its
- * processor.
+ * Otherwise the signal has no effect: the thread continues, and another thread
+ * has taken over its processor.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. Where it is missing, where malloc is part
@@ -58,7 +61,7 @@ static struct sigaction old_urg;
 
 #if defined(__x86_64__)
 
-/* What urt__preempt_entry needs, also where nothing leads to it. */
+/* Definitions that urt__preempt_entry needs, also where no code leads to it. */
 uint32_t urt__xsave_size __attribute__((visibility("hidden")));
 void urt__preempted(void) __attribute__((visibility("hidden")));
 

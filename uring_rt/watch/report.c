@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is said when it goes wrong: deadlock, SIGQUIT, stack overflow, leaks.
+ * Reports of failures: deadlock, SIGQUIT, stack overflow, leaks.
  *
  * The backtrace of a parked coroutine is taken by itself: it is switched to,
  * runs backtrace(3) in the commit that every resumed coroutine runs first, and
@@ -393,7 +393,7 @@ void urt__report_close(void)
 		sigaction(SIGQUIT, &old_quit, NULL);
 }
 
-/* Without memory for it there is no stack and so no report. */
+/* Without memory for it there is no signal stack and so no report. */
 void urt__signal_stack_enter(struct urt__worker *w)
 {
 	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };

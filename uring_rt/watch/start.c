@@ -117,7 +117,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* The last birth failed for want of a thread; threads_lock. */
+/* The last birth failed because no thread could be created; threads_lock. */
 static bool no_thread;
 
 /* Makes the thread and waits until it has begun. */
@@ -159,7 +159,8 @@ static int worker_add(struct urt__proc *p)
 	return err;
 }
 
-/* For a worker whose thread has ended; it is vacant again if there is none. */
+/* For a worker whose thread has ended; it is vacant again if no thread can be
+ * created. */
 static int worker_add_again(struct urt__worker *w)
 {
 	struct birth b = { .worker = w, .index = w->index, .again = true };
@@ -216,7 +217,8 @@ static void join_threads(void)
 		pthread_join(t, NULL);
 }
 
-/* What was opened for a coroutine that the run's end kept from knowing it. */
+/* Closes a descriptor that was opened for a coroutine which the run's end
+ * stopped before it learnt the number. */
 static void close_opened(struct urt_coro *c, void *arg)
 {
 	(void)arg;
@@ -259,8 +261,9 @@ static void pages_close(void)
 }
 
 /*
- * What the parent's run holds open and reserved, in a child. Stacks stay, as far
- * as they were in use: the child may run on one, and look at any.
+ * In a forked child: gives up the descriptors and reservations of the parent's
+ * run. Stacks stay, as far as they were in use: the child may run on one, and
+ * look at any.
  */
 static void run_forget(void)
 {
@@ -418,7 +421,7 @@ static int run_first(const struct urt__spawn *s)
 	return 0;
 }
 
-/* Everything but what the workers stand on. */
+/* Frees all except the objects that the workers use. */
 static int run_workers(const struct urt__spawn *first,
 		       const struct urt_options *o)
 {
@@ -482,7 +485,7 @@ static int pages_open(const struct urt_options *o)
 	return urt__because_space(err, "the trace rings");
 }
 
-/* Of one that did not come to its end. */
+/* Of a run that did not finish. */
 static void drop_context(struct urt_coro *c, void *arg)
 {
 	(void)arg;

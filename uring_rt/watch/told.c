@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT
 /*
- * Told by the kernel: a BPF program on sched_switch (bpf/assist.bpf.c) says that a
- * worker's thread went to sleep outside the runtime, and its processor goes to another
- * thread at once, instead of at the monitor's next look.
+ * Told by the kernel: a BPF program on sched_switch (bpf/assist.bpf.c) says
+ * that a worker's thread went to sleep outside the runtime, and its processor
+ * goes to another thread at once, instead of at the monitor's next look.
  *
  *	worker blocks ---> BPF program ---> ring buffer ---> monitor ---> standby
  *	              switch          interrupt        wakes         kick
  *
- * The program's events come in a ring buffer that is mapped here. The monitor polls it
- * together with its bell, and asks for the hand-off. That is one wake-up more than if the
- * kernel woke the standby, and nothing in the kernel could do that: a BPF program can
- * wake readers of its ring buffer, all of them, and no thread in particular; and only a
- * thread of this process can keep the worker out (membarrier).
+ * The program's events come in a ring buffer that is mapped here. The monitor
+ * polls it together with its bell, and asks for the hand-off. That is one
+ * wake-up more than if the kernel woke the standby, and nothing in the kernel
+ * could do that: a BPF program can wake readers of its ring buffer, all of
+ * them, and no thread in particular; and only a thread of this process can keep
+ * the worker out (membarrier).
  *
- * Who loads the program: this process, where URT_ASSIST=on and it has the privileges; or
- * `urt assist`, which sends the ring buffer's descriptor. For that there is a pair of
- * sockets, one end of which the helper takes by pidfd_getfd(2): only who may trace this
- * process can do that, so nobody else can send anything. The other end is polled, and
- * answers. Nothing of the helper's is written to the program's memory, and the helper
- * reads nothing that the program writes to the ring.
+ * The program is loaded by this process, where URT_ASSIST=on and it has the
+ * privileges; or by `urt assist`, which sends the ring buffer's descriptor. For
+ * that there is a pair of sockets, one end of which the helper takes by
+ * pidfd_getfd(2): this needs the right to trace this process, so no other
+ * process can send anything. The other end is polled, and answers. Nothing of
+ * the helper's is written to the program's memory, and the helper reads nothing
+ * that the program writes to the ring.
  *
- * Being told is a hint. An event is about a thread that may have gone on since: its CPU
- * time is compared with that in the event. Events that were lost, and all of them if the
- * helper is gone, are made up for by the monitor's looks, which stay as they are.
+ * Being told is a hint. An event is about a thread that may have gone on since:
+ * its CPU time is compared with that in the event. Events that were lost, and
+ * all of them if the helper is gone, are made up for by the monitor's looks,
+ * which stay as they are.
  */
 #define _GNU_SOURCE
 #include "../../bpf/assist_bpf.h"
@@ -47,7 +50,7 @@ static struct {
 	unsigned long *consumed;
 	const unsigned long *produced;
 	const char *data;
-	int fd; /* -1: nobody tells */
+	int fd; /* -1: no source of events */
 } ring = { .fd = -1 };
 
 static int sockets[2] = { -1, -1 }; /* ours; the one that a helper takes */
@@ -158,7 +161,7 @@ static void say(int err)
 			      : " (`urt doctor` says more)");
 }
 
-/* Sets fd to what came with the offer, or to -1. */
+/* Sets fd to the descriptor that came with the offer, or to -1. */
 static ssize_t receive(struct urt_told_offer *offer, int *fd)
 {
 	union {
@@ -210,7 +213,7 @@ int urt__told_socket(void)
 	return sockets[0];
 }
 
-/* A program that cannot have what this needs goes on without. */
+/* A program without the resources for this continues without it. */
 void urt__told_open(void)
 {
 	const char *wish = getenv("URT_ASSIST");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this floor know of each other. */
+/* Interfaces between the files of this floor. */
 #ifndef URT_WATCH_WATCH_H
 #define URT_WATCH_WATCH_H
 
 #include "../wait/wait.h"
 #include <signal.h>
 
-/* What URT_DEBUG asks for; 0 and false: nothing. */
+/* The settings of URT_DEBUG; 0 and false: nothing. */
 struct urt__debug {
 	int64_t sched_ns; /* a line about the scheduler so often */
 	int64_t stall_ns; /* report who runs for longer without a switch */
@@ -21,7 +21,8 @@ extern struct urt__debug urt__debug;
 
 /* Fills in what is 0; -EINVAL, and urt_why() says what. */
 int urt__options_check(struct urt_options *);
-/* What URT_FEATURES leaves; what URT_DEBUG asks for. Likewise. */
+/* The features that URT_FEATURES leaves on; what URT_DEBUG asks for.
+ * Likewise. */
 int urt__options_features(unsigned *features);
 int urt__options_debug(void);
 /* Bytes of locked memory that the rings of a run with these options take. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * --assert: what a build may insist on. "1.entries_per_switch<0.001" compares a
- * figure of a claim, "3=holds" its verdict. A figure that could not be had is
- * not what was asserted: it fails, and says so.
+ * figure of a claim, "3=holds" its verdict. An assertion about a figure that
+ * could not be measured fails: it fails, and says so.
  */
 #include "judge.h"
 #include "../../lib/tool.h"

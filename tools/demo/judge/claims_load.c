@@ -154,7 +154,8 @@ static void say_kernel(const struct demo *d, struct demo_claim *c, long n)
  * and than an event loop over epoll, and fewer switches than threads (epoll has
  * one thread, too, so there is nothing to gain on it), at each number of
  * connections. How many requests share a system call depends on how many are
- * ready at a time, so uring-loop stands beside it but decides nothing.
+ * ready at a time, so uring-loop is printed for comparison and does not affect
+ * the verdict.
  */
 static bool needs_less(const struct demo *d, long n, bool *complete)
 {

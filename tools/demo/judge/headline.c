@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Of each claim the figure that one would remember, made of its figures. */
+/* The headline of each claim: its most memorable figure, computed from the
+ * claim's figures. */
 #define _GNU_SOURCE
 #include "judge.h"
 #include "../../lib/tool.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is concluded from the measurements. */
+/* The conclusions from the measurements. */
 #ifndef URT_DEMO_JUDGE_H
 #define URT_DEMO_JUDGE_H
 
@@ -26,7 +26,7 @@ void judge_headline(struct demo_claim *);
 void claim_figure(struct demo_claim *, double value, const char *name, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Appends to what is told of it. */
+/* Appends to its text. */
 void claim_say(struct demo_claim *, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

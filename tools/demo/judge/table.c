@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The article's table, with what was measured in each place where a number
+ * The article's table, with the measurement in each place where a number
  * exists; and when to pick which, as far as the figures say it. Both are text,
  * the same for the terminal, Markdown and HTML.
  */

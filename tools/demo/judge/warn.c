@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a reader must know before believing a figure. */
+/* Warnings that a reader must know before believing a figure. */
 #define _GNU_SOURCE
 #include "judge.h"
 #include <math.h>

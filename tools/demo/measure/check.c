@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Whether somebody's server (--server) takes part, and in which experiments:
+ * Whether a user's server (--server) takes part, and in which experiments:
  * before the plan is made, each path is asked for twice on one connection, and
  * what it does is looked at from outside. `/` must be answered with status 200
  * and a Content-Length on a connection that stays open, since without that

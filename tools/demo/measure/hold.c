@@ -13,8 +13,8 @@
  *
  * A process may not have as many descriptors as it would need, two for each
  * request, where the limit cannot be raised. Then several servers, generators
- * and backends share the requests: a limit on one process is not what is asked
- * about here. Threads and memory are those of all of them.
+ * and backends share the requests: a limit on one process is not the subject of
+ * this experiment. Threads and memory are those of all of them.
  *
  * Where a model takes in less than N, the limit that it ran into is looked for
  * while it stands there, since nothing tells a program which of the many it
@@ -33,7 +33,7 @@
 #define STUCK_NS	    (3 * NS_PER_S) /* without progress: no more comes */
 #define PER_REQUEST	    (64 * 1024)	   /* bytes, by caution */
 #define TELL_MS		    20000
-#define SPARE		    256 /* descriptors beside those of requests */
+#define SPARE		    256 /* descriptors for other uses */
 
 /* The servers that share the requests. */
 struct fleet {
@@ -91,7 +91,7 @@ static bool warm_up(struct stage *s)
 	return fine && stage_wait(s, SETTLE_NS);
 }
 
-/* ---- what a server tells of its memory ---- */
+/* ---- memory that a server reports ---- */
 
 struct told {
 	double heap, stack; /* bytes; NaN: not told */
@@ -266,7 +266,7 @@ static bool all_wait(struct fleet *f, int64_t ns)
 	return stage_wait(&f->stage[0], ns) && !demo_stop;
 }
 
-/* What is left for the last one may be less. */
+/* The last one may get fewer. */
 static long share(const struct fleet *f, unsigned i)
 {
 	long left = f->hold->wanted - f->each * i;
@@ -390,7 +390,8 @@ void demo_measure_hold(struct lab *lab, struct demo_hold *h)
 	}
 	if (demo_ok(&h->outcome) && !h->waiting)
 		stage_failed(&h->outcome, "no request reached the backend");
-	/* What is left at the backends goes before the next one begins. */
+	/* Waits until the backends have no connection left, before the next one
+	 * begins. */
 	for (int i = 0; i < 2000 && waiting(&f) && !demo_stop; i++)
 		sleep_ns(NS_PER_MS);
 	sleep_ns(SETTLE_NS);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The laboratory: what lives while the experiment runs and is no result. The
- * measurements, one file each, fill in their results and decide nothing.
+ * The laboratory: the resources of a running experiment, apart from its
+ * results. The measurements, one file each, fill in their results and decide
+ * nothing.
  */
 #ifndef URT_DEMO_LAB_H
 #define URT_DEMO_LAB_H
@@ -34,11 +35,11 @@ struct lab {
 extern volatile int demo_stop; /* set by SIGINT and SIGTERM */
 
 /* Looks at the machine, starts the counter, a backend and Redis as the options
- * say. False: it cannot, which was printed. */
+ * say. False: it cannot; an error message was printed. */
 bool lab_open(struct lab *, struct demo *);
 void lab_close(struct lab *);
 
-/* Takes the BPF programs away, for what they would slow down. */
+/* Unloads the BPF programs, for measurements that they would slow down. */
 void lab_stop_counting(struct lab *);
 
 /* The nth backend, started if it does not run yet. NULL: it cannot, which was
@@ -46,15 +47,15 @@ void lab_stop_counting(struct lab *);
 const struct demo_backend *lab_backend(struct lab *, unsigned nth);
 
 /* Redis, if the options ask for it: one that runs, or a new one. False: there
- * is none, which was printed. lab_redis_stop: ends it if it is ours. */
+ * is none; an error message was printed. lab_redis_stop: ends it if it is ours. */
 bool lab_redis(struct lab *);
 void lab_redis_stop(struct lab *);
 
 /* Fills in demo.host, by the options. */
 void demo_look_at_host(struct demo *);
 
-/* Whether somebody's server takes part; model.answers is filled in. False: it
- * cannot, which was printed. */
+/* Whether a user's server takes part; model.answers is filled in. False: it
+ * cannot; an error message was printed. */
 bool demo_check_server(struct lab *, struct model *);
 
 /* One measurement each; the results are appended to or filled in. */
@@ -71,7 +72,7 @@ void demo_measure_unit(struct lab *, enum unit_kind, long n);
 void demo_count_switches(struct lab *);
 void demo_time_switches(struct lab *);
 
-/* What is measured in a process of its own: `urt demo part NAME N`. */
+/* Measurements in a process of their own: `urt demo part NAME N`. */
 int demo_part(int argc, char **argv);
 
 #endif

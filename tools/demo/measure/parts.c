@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the demo measures without a server, each in a process of its own, so
- * that it can be counted like any program and dies alone:
+ * Measurements without a server, each in a process of its own, so that it can
+ * be counted like any program and a crash ends only that process:
  *
  *	urt demo part yield N       N switches between two coroutines
  *	urt demo part switch CPU    what a switch costs; CPU: another one, or -1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the measurements share: a server, a load generator, looks at /proc. */
+/* Shared by the measurements: a server, a load generator, looks at /proc. */
 #ifndef URT_DEMO_STAGE_H
 #define URT_DEMO_STAGE_H
 
@@ -48,12 +48,12 @@ bool stage_wait(struct stage *, int64_t ns);
  * stdout. False: no answer in so many ms. */
 bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
 
-/* What a process and its children used of a CPU; 0: gone. */
+/* CPU time that a process and its children used; 0: gone. */
 int64_t stage_cpu_ns(pid_t);
 /* The sum of a field of /proc/PID/status over it and its children. */
 long stage_status(pid_t, const char *field);
 
-/* What the kernel holds for itself, bytes. */
+/* Memory that the kernel holds for itself, bytes. */
 long stage_kernel_bytes(void);
 
 void stage_failed(struct demo_outcome *, const char *format, ...)

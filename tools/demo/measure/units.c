@@ -33,7 +33,7 @@ static const struct {
 			     "sleep" },
 };
 
-/* What a part printed; false: it failed, and it was said. */
+/* The output of a part; false: it failed; an error message was printed. */
 static bool run(struct lab *lab, char *const argv[], char *text, size_t size,
 		bool counted)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a chart shows of a row or a hold. */
+/* The value of a row or a hold that a chart shows. */
 typedef double row_figure(const struct demo_row *);
 
 /* The series is valid until the next one is added. */
@@ -33,7 +33,7 @@ static void add_point(struct series *s, double x, double y)
 	s->y[s->n++] = y;
 }
 
-/* Series without points are no series. */
+/* Drops series without points. */
 static void drop_empty(struct chart *c)
 {
 	unsigned n = 0;

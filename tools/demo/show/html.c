@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The result as one page that needs nothing else: no script, no network, light
- * or dark as the reader's system is, as wide as a phone or a desktop. What is
- * first on it is what one would show first: the claims and their verdicts.
+ * or dark as the reader's system is, as wide as a phone or a desktop. The most
+ * important part comes first: the claims and their verdicts.
  */
 #define _GNU_SOURCE
 #include "html.h"

@@ -9,7 +9,7 @@
 /* Each model's colour, as rules of .m-NAME, for light and dark. */
 void html_colours(FILE *, const struct demo *);
 
-/* Charts of what was measured; those without figures are left out. */
+/* Charts of the measurements; those without figures are left out. */
 void html_charts(FILE *, const struct demo *);
 
 /* A picture of each model, with its figures in it. */

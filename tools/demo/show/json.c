@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The result as one document, schema urt.demo.v1: fields are only ever added.
- * What could not be had is null, and its reason is beside it.
+ * A figure that could not be measured is null, with its reason next to it.
  */
 #include "show.h"
 #include "../../lib/tool.h"

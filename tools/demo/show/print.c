@@ -252,7 +252,8 @@ static void print_hold(FILE *f, const struct demo_hold *h)
 		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
 }
 
-/* How many shared so many requests: those that were not tried do not say. */
+/* How many requests shared a number of switches or calls: those that were not
+ * tried do not say. */
 static unsigned processes(const struct demo *d, long wanted)
 {
 	unsigned most = 1;

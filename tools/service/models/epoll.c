@@ -20,7 +20,7 @@
 
 struct conn;
 
-/* What an event is about. */
+/* The subject of an event. */
 struct source {
 	struct conn *conn;
 	int fd;		   /* -1: not open */
@@ -301,7 +301,7 @@ static void backend_event(struct conn *c, struct source *s)
 	n = recv(s->fd, buf, sizeof(buf), 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (!c) { /* one of the pool that nobody uses, and that has ended */
+	if (!c) { /* a free one of the pool, whose thread has ended */
 		source_close(s);
 		return;
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Model `uring-loop`: the event loop of epoll.c over one io_uring, with
- * liburing: no coroutines, no library of ours. Beside `coroutine` it isolates
- * the unit of scheduling, beside `epoll` the interface to the kernel.
+ * liburing: no coroutines, no library of ours. Compared with `coroutine` it
+ * isolates the unit of scheduling, compared with `epoll` the interface to the
+ * kernel.
  *
  * Where a suspended request lives: in its struct conn, on the heap. Exactly one
  * operation of a connection is in flight, and the state says which; its
