@@ -58,7 +58,7 @@ static const struct command *find(const char *name)
 static int manual(void)
 {
 	puts(".TH URT 1 \"\" \"urt\" \"User Commands\"\n.SH NAME\n"
-	     "urt \\- measures what programs ask of the kernel\n"
+	     "urt \\- measures context switches, system calls and io_uring operations\n"
 	     ".SH SYNOPSIS\n.B urt\nCOMMAND [OPTIONS]\n.SH COMMANDS");
 	for (unsigned i = 0; commands[i]; i++)
 		printf(".TP\n.BR urt\\-%s (1)\n%s\n", commands[i]->name,

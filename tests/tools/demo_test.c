@@ -38,7 +38,7 @@ START_TEST(demo_counts_the_kernel_entries_of_user_switches)
 				     ? "holds"
 				     : "does not hold"));
 	ck_assert(verdict(2, "not measured"));
-	ck_assert(has("not asked for (--only)"));
+	ck_assert(has("not requested (--only)"));
 }
 END_TEST
 

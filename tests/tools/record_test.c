@@ -101,7 +101,8 @@ START_TEST(a_report_says_who_waited_on_what)
 	/* 100 sleeps of 0.1 ms and more. */
 	ck_assert_int_ge(number(NULL, "total_ns"), 100 * MS / 10);
 	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
-	ck_assert_ptr_nonnull(strstr(text, "Who waited on what"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "Threads: the causes of their waits"));
 	ck_assert_ptr_nonnull(strstr(text, "From being woken to running"));
 }
 END_TEST

@@ -182,7 +182,8 @@ START_TEST(operations_may_come_from_a_figure_or_a_file)
 	ck_assert_int_eq(number(NULL, "ops"), 42);
 	ck_assert_int_eq(sh("./urt stat --ops-from file:/no/such -- true 2>&1"),
 			 0);
-	ck_assert_ptr_nonnull(strstr(text, "nothing is said per operation"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "figures per operation are missing"));
 }
 END_TEST
 

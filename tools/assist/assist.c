@@ -137,8 +137,9 @@ static const char *read_page(int fd, struct run *r, struct urt__assisted *whom,
 			       sizeof(slot));
 			whom->word_tls = slot.word_tls;
 			*socket = slot.told_socket;
-			why = slot.told_socket ? NULL
-					       : "its run cannot be told";
+			why = slot.told_socket
+				      ? NULL
+				      : "its run cannot receive reports";
 		}
 	}
 	page_unmap(&map);
@@ -195,11 +196,11 @@ static const char *refusal(int err)
 	case -EACCES:
 		return bpf_refusal();
 	case -EALREADY:
-		return "it is told already (URT_ASSIST=on)";
+		return "it already receives reports (URT_ASSIST=on)";
 	case -ETIMEDOUT:
 		return "it does not answer: is it stopped?";
 	case -EPROTO:
-		return "its run is not what it says, or of another version";
+		return "its run has another version, or an invalid page";
 	default:
 		return strerror(-err);
 	}
@@ -369,8 +370,8 @@ static int assist_command(struct assistance *a, char **command,
 		return 0;
 	waitpid(l.pid, &status, 0);
 	if (!a->ever)
-		fprintf(stderr, "urt: nothing was assisted: the command had no "
-				"run of uring_rt\n");
+		fprintf(stderr,
+			"urt: the command had no run of uring_rt to assist\n");
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 				   : WEXITSTATUS(status);
 }
@@ -419,7 +420,7 @@ static const struct option_row rows[] = {
 	  .argument = "NAME",
 	  .kind = OPTION_TEXT,
 	  TO(user),
-	  .text = "Run the command as that user; by default, under sudo, as the one who called sudo." },
+	  .text = "Run the command as that user; by default, under sudo, as the user that called sudo." },
 	{ .letter = 'v',
 	  .name = "verbose",
 	  .kind = OPTION_FLAG,
@@ -430,12 +431,12 @@ static const struct option_row rows[] = {
 const struct command command_assist = {
 	.name = "assist",
 	.run = cmd_assist,
-	.what = "have the kernel tell a program which of its threads block",
+	.what = "report blocked threads to a program at once",
 	.usage = "[OPTIONS] -p PID | -- COMMAND [ARGUMENT ...]",
 	.about =
-		"Has the kernel tell a program on uring_rt at once when one of its workers goes to sleep in a blocking call, a page fault or a slow file system, so that another thread takes over after some 50 us. Without it the runtime looks for such workers itself, and others wait for 1 to 2 ms. Ends with the program, or by Ctrl-C.",
+		"Loads a BPF program that reports to a program on uring_rt at once when one of its workers goes to sleep in a blocking call, a page fault or a slow file system, so that another thread takes over after some 50 us. Without it the runtime looks for such workers itself, and others wait for 1 to 2 ms. Ends with the program, or by Ctrl-C.",
 	.notes =
-		"Needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. A program that has the first two needs no helper: run it with URT_ASSIST=on. `urt stat` counts the hand-offs that the kernel told of.",
+		"Needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. A program that has the first two needs no helper: run it with URT_ASSIST=on. `urt stat` counts the hand-offs that these reports caused.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

@@ -432,7 +432,7 @@ static const struct option_row rows[] = {
 	{ .name = "tracing",
 	  .kind = OPTION_FLAG,
 	  TO(tracing),
-	  .text = "Measure what counting costs one event, next to other tools." },
+	  .text = "Measure the cost of counting one event, next to other tools." },
 	{ .name = "ours",
 	  .kind = OPTION_FLAG,
 	  TO(ours),
@@ -451,7 +451,7 @@ const struct command command_bench = {
 		"stall: messages with busy loops at random moments: stall-LOAD-LENGTH, the loops' share of the CPUs in per cent and the length of one\n"
 		"all: all of these",
 	.notes =
-		"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP) ends the benchmarks; what was measured until then is printed.",
+		"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP) ends the benchmarks; the results until then are printed.",
 	OPTIONS(rows),
 	.words = words,
 };
@@ -493,5 +493,5 @@ int cmd_bench(int argc, char **argv)
 	sheet_end(&p.sheet, state.stop);
 	if (!state.stop)
 		return 0;
-	return fail("ended by a signal; what was measured is above");
+	return fail("ended by a signal; the results until then are above");
 }

@@ -58,7 +58,7 @@ const char *cold_file(void)
 		return "the file in " DIR " cannot be written out";
 	map = mmap(NULL, FILE_LEN, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED || mincore(map, FILE_LEN, in))
-		return "it cannot be told what lies in memory";
+		return "mincore cannot tell which pages are in memory";
 	munmap(map, FILE_LEN);
 	for (unsigned i = 0; i < sizeof(in); i++)
 		cached += in[i] & 1;

@@ -204,12 +204,12 @@ static int echo_blocked(const struct target *t, const struct bench *b,
 #define IN_US .unit = "us", .scale = 1e-3
 #define PER_S .unit = "1/s", .scale = 1, .more = true
 
-#define BLOCKED(n)                                                      \
-	{                                                               \
-		.name = "blocked-" #n,                                  \
-		.figures = { { .name = "sleep of 1 ms beside", IN_MS }, \
-			     { .name = "all done", IN_MS } },           \
-		.client = blocked, .with = n                            \
+#define BLOCKED(n)                                                         \
+	{                                                                  \
+		.name = "blocked-" #n,                                     \
+		.figures = { { .name = "sleep of 1 ms meanwhile", IN_MS }, \
+			     { .name = "all done", IN_MS } },              \
+		.client = blocked, .with = n                               \
 	}
 #define READS(n)                                                         \
 	{                                                                \

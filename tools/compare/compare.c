@@ -326,7 +326,7 @@ static const struct option_row rows[] = {
 	{ .name = "all",
 	  .kind = OPTION_FLAG,
 	  TO(all),
-	  .text = "Compare each system call and operation, too." },
+	  .text = "Also compare each system call and operation." },
 	{ .name = "no-syscalls",
 	  .kind = OPTION_FLAG,
 	  TO(no_syscalls),
@@ -350,10 +350,10 @@ static const struct option_row rows[] = {
 const struct command command_compare = {
 	.name = "compare",
 	.run = cmd_compare,
-	.what = "run two commands in turn and print what differs",
+	.what = "run two commands in turn and print the differences",
 	.usage = "[OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...]",
 	.about =
-		"Runs A and B in turn and prints the medians of what they ask of the kernel, with the difference and its 95 % confidence interval.",
+		"Runs A and B in turn and prints the medians of their switches, system calls and operations, with the difference and its 95 % confidence interval.",
 	.notes =
 		"The stdout of both commands is their own. The exit status is 1 if one of them fails.",
 	OPTIONS(rows),

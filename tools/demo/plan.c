@@ -305,7 +305,7 @@ static void plan_bursts(struct demo *d)
 		b->outcome.status = DEMO_NOT_RUN;
 		s = add(run_burst, d->options.bursts + 0.6, d->nr_bursts++);
 		snprintf(s->what, sizeof(s->what),
-			 "%s, light requests beside CPU bursts",
+			 "%s, light requests during CPU bursts",
 			 b->model->name);
 	}
 }

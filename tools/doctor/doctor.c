@@ -156,11 +156,10 @@ static void look_at_assistance(void)
 	if (!err)
 		urt__assist_unload(&a);
 	doctor_found(
-		"told hand-off", !err, "%s%s",
+		"reported hand-off", !err, "%s%s",
 		err == -EPERM || err == -EACCES ? bpf_refusal()
 		: err				? strerror(-err)
-		      : "the kernel can tell a program at once which of "
-			"its threads block: URT_ASSIST=on or urt assist",
+						: "BPF can report a program's blocked threads to it at once: URT_ASSIST=on or urt assist",
 		err ? "; blocked threads are found by looking, 1 to 2 ms later"
 		    : "");
 }
@@ -292,10 +291,10 @@ static const struct option_row rows[] = {
 const struct command command_doctor = {
 	.name = "doctor",
 	.run = cmd_doctor,
-	.what = "check what this machine can do",
+	.what = "check this machine for missing features",
 	.usage = "[OPTIONS]",
 	.about =
-		"Prints what this machine can do, and the command that mends what is missing. The exit status is 1 if io_uring or eBPF cannot be used.",
+		"Prints the features of this machine, and the command that adds each missing one. The exit status is 1 if io_uring or eBPF cannot be used.",
 	OPTIONS(rows),
 };
 
@@ -317,7 +316,7 @@ int cmd_doctor(int argc, char **argv)
 		     "Linux %s%s", u.release,
 		     major > 6 || (major == 6 && minor >= 1)
 			     ? ""
-			     : ": 6.1 or later is what this is made for");
+			     : ": 6.1 or later is supported");
 	look_at_ring();
 	look_at_bpf();
 	look_at_btf();

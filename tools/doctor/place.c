@@ -91,7 +91,7 @@ static void look_at_runtime(void)
 			name = signs[i].name;
 	if (name)
 		doctor_found("container", true,
-			     "%s: what it forbids or hides is below", name);
+			     "%s: its restrictions are below", name);
 	else
 		doctor_found("container", true, "none that is known here");
 }
@@ -141,12 +141,12 @@ static void look_at_lockdown(void)
 	const char *path = "/sys/kernel/security/lockdown";
 	bool locked = kernel_is_locked_down();
 
-	doctor_found("lockdown", !locked, "%s",
-		     locked ? "the kernel lets nobody read its memory, which "
-			      "BPF does here: boot with lockdown=integrity, or "
-			      "without Secure Boot"
-		     : access(path, R_OK) ? "none that is to be seen"
-					  : "does not forbid BPF");
+	doctor_found(
+		"lockdown", !locked, "%s",
+		locked		     ? "the kernel forbids all reads of its memory, which BPF needs here: boot with lockdown=integrity, or "
+				       "without Secure Boot"
+		: access(path, R_OK) ? "none that is to be seen"
+				     : "does not forbid BPF");
 }
 
 void doctor_look_at_container(void)

@@ -124,7 +124,7 @@ static const struct option_row rows[] = {
 	  .argument = "KEY",
 	  .kind = OPTION_TEXT,
 	  TO(key),
-	  .text = "Make entries by this attribute of their context, too." },
+	  .text = "Also make entries by this attribute of their context." },
 	{ .name = "longer",
 	  .argument = "MS",
 	  .kind = OPTION_MS,
@@ -163,7 +163,7 @@ const struct command command_dump = {
 	.what = "print the coroutines of a running program",
 	.usage = "[OPTIONS] -p PID",
 	.about =
-		"Prints the coroutines of a running program: what each waits for, for how long, and its stack. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
+		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	OPTIONS(rows),
 };
 

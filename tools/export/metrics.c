@@ -168,8 +168,7 @@ static void user_switches(const struct text *t)
 	}
 	family(t, "urt_user_switches", "counter",
 	       "Switches between coroutines of programs on uring_rt, in user "
-	       "space; what a program did after the last read before its end "
-	       "is missing.");
+	       "space; switches of a program after the last read before its end are missing.");
 	for (unsigned i = 0; i < t->n; i++)
 		if (t->s[i].on_uring_rt)
 			sample(t, &t->s[i], "urt_user_switches_total", NULL,
@@ -190,7 +189,7 @@ void metrics_write(FILE *out, struct collector *c, bool openmetrics)
 		times(&t);
 	user_switches(&t);
 	family(&t, "urt_export_cgroups", "gauge",
-	       "Labels that are told apart, \"other\" included.");
+	       "Labels that are counted separately, \"other\" included.");
 	fprintf(out, "urt_export_cgroups %u\n", t.n);
 	family(&t, "urt_export_scrape_seconds", "gauge",
 	       "Time that making this text took.");

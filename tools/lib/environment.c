@@ -38,7 +38,7 @@ const struct environment environment[] = {
 	{ "URT_SIM_RESULT", "set by urt sim",
 	  "Where the simulator counts switches and faults." },
 	{ "URT_BPF_LOG", "1",
-	  "urt prints what libbpf says while it loads the BPF programs." },
+	  "urt prints libbpf's messages while it loads the BPF programs." },
 	{ "URT_BENCH_FILE", "PATH",
 	  "The file that the reads of `urt bench latency` read." },
 	{ "SUDO_UID", "set by sudo",

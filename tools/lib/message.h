@@ -17,7 +17,7 @@ struct message {
 	int64_t value
 		[MESSAGE_TIMES]; /* answers, ns where nothing else is said */
 };
-_Static_assert(sizeof(struct message) == 64, "the Go server knows it, too");
+_Static_assert(sizeof(struct message) == 64, "also in the Go server");
 
 enum message_ask {
 	/* The message itself, after a busy loop of n ns of CPU time. */

@@ -439,7 +439,7 @@ static const struct option_row rows[] = {
 	  TO(rate),
 	  .min = 1,
 	  .max = 100000000,
-	  .text = "Open loop: N requests per second are due, whatever the server does, and latencies count from then (coordinated omission corrected). Without --rate, a closed loop: each connection sends its next request when it has read the last answer." },
+	  .text = "Open loop: N requests per second are due, independent of the server's speed, and latencies count from when a request was due (coordinated omission corrected). Without --rate, a closed loop: each connection sends its next request when it has read the last answer." },
 	{ .letter = 't',
 	  .name = "threads",
 	  .argument = "N",

@@ -87,7 +87,7 @@ void load_print_text(const struct load_result *r)
 	printf("%11.0f%% of a CPU for %s\n", r->cpu * 100,
 	       r->threads > 1 ? "the busiest generator" : "the generator");
 	if (r->interrupted)
-		puts("interrupted: this is what was measured until then");
+		puts("interrupted: these are the results until then");
 }
 
 void load_warn(const struct load_result *r)
@@ -101,8 +101,7 @@ void load_warn(const struct load_result *r)
 	if (s->unanswered > s->latency.count / 100 + 1)
 		fprintf(stderr,
 			"urt: warning: %llu requests were due and not answered "
-			"at the end: the server is slower than the rate; they "
-			"count with the time that they had waited\n",
+			"at the end: the server is slower than the rate; they count with the time that they have waited\n",
 			(unsigned long long)s->unanswered);
 	if (s->no_length)
 		fprintf(stderr, "urt: warning: answers without Content-Length "

@@ -344,7 +344,7 @@ static int run(struct recording *r, const struct options *o)
 	}
 	err = o->all || o->pid ? find_running(r, o) : 0;
 	if (err)
-		return fail("cannot record what is running: %s",
+		return fail("cannot record running processes: %s",
 			    strerror(-err));
 	privileges_reduce();
 	if (r->pages)
@@ -388,7 +388,7 @@ static int recording_end(struct recording *r, FILE *f, const struct options *o,
 	recording_close(r);
 	size = timeline_finish(r->timeline, &lost);
 	if (fclose(f) || size < 0)
-		return fail("cannot write all of %s: %s; what fits is there",
+		return fail("cannot write all of %s: %s; the file ends early",
 			    o->out, strerror(errno));
 	if (!r->began)
 		return code;
@@ -484,7 +484,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_NUMBER,
 	  TO(coroutines),
 	  .max = 100000,
-	  .text = "Make tracks for at most N coroutines at a time; default 1000. With 0, programs on uring_rt are not told to trace." },
+	  .text = "Make tracks for at most N coroutines at a time; default 1000. With 0, programs on uring_rt do not trace." },
 	{ .name = "max-size",
 	  .argument = "MIB",
 	  .kind = OPTION_NUMBER,
@@ -496,7 +496,7 @@ static const struct option_row rows[] = {
 	  .argument = "NAME",
 	  .kind = OPTION_TEXT,
 	  TO(user_name),
-	  .text = "Run the command as this user. Default: under sudo, the user who called sudo." },
+	  .text = "Run the command as this user. Default: under sudo, the user that called sudo." },
 };
 
 const struct command command_record = {
@@ -505,7 +505,7 @@ const struct command command_record = {
 	.what = "record a timeline for ui.perfetto.dev",
 	.usage = "[OPTIONS] [-- COMMAND [ARGUMENT ...]]",
 	.about =
-		"Records switches, wake-ups and io_uring requests of a command and what it starts, of a running process (-p) or of all (-a), until it ends or Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`. Programs on uring_rt are told to trace while this runs: the timeline shows what their workers and coroutines do, too.",
+		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all (-a), until it ends or Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`. Programs on uring_rt trace while this runs: the timeline also shows the activity of their workers and coroutines.",
 	.notes = "A second Ctrl-C kills a command that does not end.",
 	OPTIONS(rows),
 	.runs_command = true,

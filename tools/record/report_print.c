@@ -67,7 +67,7 @@ static void print_coroutines(const struct report *r, long lines)
 {
 	if (!any(r, REPORT_CORO) && !r->coro_latency.count)
 		return;
-	print_head("Coroutines: what they waited for", "");
+	print_head("Coroutines: the objects they waited for", "");
 	print_sums(r, REPORT_CORO, lines);
 	puts("\nCoroutines: the longest waits");
 	print_stalls(r, r->coro_stall);
@@ -88,9 +88,8 @@ void report_print(const struct report *r, const char *path, long lines)
 	printf("%s: %.3f s, %" PRIu64 " packets, %" PRIu64 " events dropped\n",
 	       path, (r->last_ns - r->first_ns) / 1e9, r->packets, r->dropped);
 	if (r->cut)
-		puts("The file ends in the middle of a packet: what follows is "
-		     "up to there.");
-	print_head("Who waited on what", "thread");
+		puts("The file ends in the middle of a packet: the report covers it up to there.");
+	print_head("Threads: the causes of their waits", "thread");
 	print_sums(r, REPORT_THREAD, lines);
 	puts("\nThe longest stalls");
 	print_stalls(r, r->stall);

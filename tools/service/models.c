@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ONE_LOOP "n/a: callbacks of one loop, which nobody counts"
+#define ONE_LOOP "n/a: callbacks of one loop, which are not counted"
 
 const struct model models[] = {
 	{
@@ -311,9 +311,9 @@ const char *model_missing(const struct model *m)
 
 	if (missing || !m->source || language_built(m->language, m->source))
 		return missing;
-	snprintf(text, sizeof(text),
-		 "it is not built yet: `urt serve --build` downloads what it "
-		 "needs, and builds it");
+	snprintf(
+		text, sizeof(text),
+		"it is not built yet: `urt serve --build` downloads its dependencies and builds it");
 	return text;
 }
 

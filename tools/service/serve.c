@@ -104,7 +104,7 @@ static const struct option_row rows[] = {
 	{ .name = "list",
 	  .kind = OPTION_TAKE,
 	  .take = take_list,
-	  .text = "Print the models: unit of scheduling, language, whether the demo leaves it out by default (extra), what it waits in." },
+	  .text = "Print the models: unit of scheduling, language, whether the demo leaves it out by default (extra), where it waits." },
 	{ .name = "build",
 	  .kind = OPTION_TAKE,
 	  .take = take_build,
@@ -128,7 +128,7 @@ const struct command command_serve = {
 	.what = "run one server of the demo alone",
 	.usage = "MODEL [OPTIONS]",
 	.about =
-		"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip to a backend, /cpu?ms=N after burning CPU.\n\nMODEL is one of those that --list prints, or backend: only what /wait waits for.",
+		"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip to a backend, /cpu?ms=N after burning CPU.\n\nMODEL is one of those that --list prints, or backend: only the server that /wait calls.",
 	OPTIONS(rows),
 	.words = words,
 };

@@ -204,7 +204,7 @@ bool stat_figure(const struct stat_result *r, const char *name, double *value,
 	const char *reason;
 
 	if (!stat_figure_exists(name)) {
-		snprintf(why, 256, "there is no such figure");
+		snprintf(why, 256, "no such figure");
 		return false;
 	}
 	reason = f ? f->lacks(r) : of_one(r, name, value);

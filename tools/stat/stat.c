@@ -61,8 +61,8 @@ static void find_ops(struct stat_result *r)
 			fclose(f);
 	}
 	r->ops = 0;
-	fail("--ops-from %s: %s; nothing is said per operation", o->ops_from,
-	     why);
+	fail("--ops-from %s: %s; figures per operation are missing",
+	     o->ops_from, why);
 }
 
 static void print(FILE *out, struct stat_result *const *r, long n)

@@ -148,7 +148,7 @@ bool session_attach(struct session *s)
 		fail("cannot count cgroup %s: %s", s->o->cgroup,
 		     strerror(-err));
 	else if (err)
-		fail("cannot count what is running: %s", strerror(-err));
+		fail("cannot count running processes: %s", strerror(-err));
 	return !err;
 }
 

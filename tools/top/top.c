@@ -196,7 +196,7 @@ static const struct option_row rows[] = {
 	  .name = "coroutines",
 	  .kind = OPTION_FLAG,
 	  TO(coroutines),
-	  .text = "Show the coroutines of one program on uring_rt instead: how many, by what they wait for and where they began." },
+	  .text = "Show the coroutines of one program on uring_rt instead: how many, by the object they wait for and their starting function." },
 	{ .letter = 'p',
 	  .name = "pid",
 	  .argument = "PID",
@@ -210,13 +210,13 @@ static const struct option_row rows[] = {
 	  .argument = "KEY",
 	  .kind = OPTION_TEXT,
 	  TO(key),
-	  .text = "Group coroutines by this attribute of their context, too." },
+	  .text = "Also group coroutines by this attribute of their context." },
 };
 
 const struct command command_top = {
 	.name = "top",
 	.run = cmd_top,
-	.what = "show what all processes ask of the kernel, live",
+	.what = "show switches, system calls and operations of all processes, live",
 	.usage = "[OPTIONS]",
 	.about =
 		"Shows kernel switches, system calls, io_uring operations, user switches and CPU time per second, by process.",
@@ -236,7 +236,8 @@ static int start(struct top *t)
 		return fail("top counts by BPF only: %s", why);
 	err = counter_attach_all(t->counter);
 	if (err)
-		return fail("cannot count what is running: %s", strerror(-err));
+		return fail("cannot count running processes: %s",
+			    strerror(-err));
 	t->slot = counter_threads(t->counter, &t->slots);
 	t->before = calloc(t->slots, sizeof(*t->before));
 	t->row = calloc(t->slots, sizeof(*t->row));

@@ -24,7 +24,7 @@
 	X(MSG_RING, "msg_ring", "6.13",                                        \
 	  "any thread can wake a worker without an eventfd")                   \
 	X(BUFFER_PIECES, "buffer_pieces", "6.12",                              \
-	  "what urt_recv_lent lends takes as much memory as came")             \
+	  "urt_recv_lent lends only as much memory as arrived")                \
 	X(OPTIONAL_OPS, "optional_ops", "5.6",                                 \
 	  "files, futexes, waitid and epoll without the thread pool (ops.h)")  \
 	X(MEMBARRIER, "membarrier", "4.14",                                    \

@@ -188,8 +188,7 @@ static void stuck(void)
 {
 	struct sigaction act;
 
-	sim_say("seed %s: a hang after %lld ms of simulated time: all threads "
-		"wait, and %u requests, for what will never come",
+	sim_say("seed %s: a hang after %lld ms of simulated time: all threads and %u requests wait for events that will never come",
 		sim_seed_text, (long long)(sim_now_ns - BEGIN_NS) / 1000000,
 		sim_ring_waiting());
 	sim_trace("hang");

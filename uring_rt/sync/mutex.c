@@ -211,8 +211,9 @@ int urt_mutex_lock(struct urt_mutex *m, int64_t deadline_ns)
 
 void urt_mutex_unlock(struct urt_mutex *m)
 {
-	URT_MISTAKE_ON(!urt__enter(false),
-		       "urt_mutex_unlock by a thread that is no coroutine");
+	URT_MISTAKE_ON(
+		!urt__enter(false),
+		"urt_mutex_unlock on a plain thread: call it in a coroutine");
 	urt__mutex_unlock(m);
 	urt__leave();
 }

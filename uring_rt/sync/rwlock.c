@@ -121,8 +121,9 @@ void urt_rwlock_unlock(struct urt_rwlock *l)
 {
 	struct urt__waiter *wake;
 
-	URT_MISTAKE_ON(!urt__enter(false),
-		       "urt_rwlock_unlock by a thread that is no coroutine");
+	URT_MISTAKE_ON(
+		!urt__enter(false),
+		"urt_rwlock_unlock on a plain thread: call it in a coroutine");
 	urt__obj_lock(&l->lock);
 	URT_MISTAKE_ON(!l->writing && !l->readers,
 		       "urt_rwlock_unlock of a lock that is not locked");

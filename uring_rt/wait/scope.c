@@ -171,7 +171,7 @@ void urt__scope_ended(struct urt_coro *c)
 
 	URT_MISTAKE_ON(
 		c->inner,
-		"a coroutine returned while a scope that it had opened was open (urt_scope_close)");
+		"a coroutine returned with an open scope: it must call urt_scope_close first");
 	urt__obj_lock(&s->lock);
 	if (c->scope_prev)
 		c->scope_prev->scope_next = c->scope_next;

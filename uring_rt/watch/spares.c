@@ -93,8 +93,7 @@ static void say_limit(int err)
 	else
 		snprintf(limit, sizeof(limit), "%s", strerror(-err));
 	urt__print(
-		"uring_rt: coroutines that block will stop others: no further "
-		"thread can be made beside %u: %s\n",
+		"uring_rt: coroutines that block will stop others: no thread can be created beyond %u: %s\n",
 		atomic_load(&urt__rt.nr_workers), limit);
 }
 

@@ -153,8 +153,7 @@ static int load_own(void)
 static void say(int err)
 {
 	urt__print(
-		"uring_rt: URT_ASSIST=on: the kernel does not tell of blocked "
-		"threads: %s; the monitor looks for them%s\n",
+		"uring_rt: URT_ASSIST=on: no reports of blocked threads: %s; the monitor looks for them instead%s\n",
 		strerror(-err),
 		err == -EPERM ? " (CAP_BPF and CAP_PERFMON are needed; or "
 				"use `sudo urt assist`)"

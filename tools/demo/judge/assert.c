@@ -47,7 +47,7 @@ static int check_figure(const struct demo_claim *c, const char *expr,
 	if (!f || isnan(f->value)) {
 		return failed(expr, c->verdict == CLAIM_NOT_MEASURED
 					    ? c->reason
-					    : "there is no such figure");
+					    : "no such figure");
 	}
 	if (compare(f->value, op, limit))
 		return 0;

@@ -57,7 +57,7 @@ static const struct {
 } rows[CHOICE_ROWS] = {
 	[CPU] = { "CPU of a request that waits, us", false, cpu_us },
 	[MEMORY] = { "memory of a request that waits, KB", false, memory_kb },
-	[BESIDE] = { "p99 beside a CPU burst, ms", false, p99_ms },
+	[BESIDE] = { "p99 during CPU bursts, ms", false, p99_ms },
 	[SPEEDUP] = { "CPU work on all CPUs, times one", true, speed_up },
 };
 
@@ -129,7 +129,7 @@ void judge_choice(struct demo *d)
 	       "KB for each, process and kernel", c->sentence[1],
 	       sizeof(c->sentence[1]));
 	decide(c, BESIDE, "Mixed CPU and I/O",
-	       "ms p99 beside 200 ms of CPU each second", c->sentence[2],
+	       "ms p99 with a 200 ms burst of CPU each second", c->sentence[2],
 	       sizeof(c->sentence[2]));
 	add_workers(c, c->sentence[2], sizeof(c->sentence[2]));
 }

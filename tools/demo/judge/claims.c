@@ -36,8 +36,7 @@ static const struct {
 	{ "Thread-per-connection collapses with the number of connections; the "
 	  "others do not",
 	  judge_threads_collapse },
-	{ "What is captured at suspension: a continuation is smaller than a "
-	  "coroutine's stack, and that than a thread",
+	{ "What is captured at suspension: a continuation is smaller than a coroutine's stack, which is smaller than a thread",
 	  judge_captured_bytes },
 	{ "CPU work freezes an event loop and not the scheduler",
 	  judge_cpu_freezes_loops },
@@ -113,7 +112,7 @@ static void judge_claims(struct demo *d)
 		if (demo_wants(d, i + 1))
 			claims[i].judge(d, c);
 		else
-			claim_not_measured(c, "not asked for (--only)");
+			claim_not_measured(c, "not requested (--only)");
 		judge_headline(c);
 		if (c->verdict == CLAIM_NOT_MEASURED && d->interrupted)
 			claim_not_measured(c, "interrupted before it was "
@@ -231,10 +230,9 @@ void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 		  "CPU and %d more are allowed to coroutine)",
 		  own->waiting, HELPERS);
 	if (n < 8 * (d->host.cpus + HELPERS))
-		claim_not_measured(c,
-				   "%ld requests are too few to tell "
-				   "(--waiting)",
-				   n);
+		claim_not_measured(
+			c, "%ld requests are too few for a verdict (--waiting)",
+			n);
 	else
 		claim_judge(c, own->waiting == n &&
 				       own->threads <= d->host.cpus + HELPERS);
@@ -302,7 +300,7 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 				   "collapse beyond, --full measures (%d)",
 				   most, MANY_WAITING);
 	} else if (held(thread)) {
-		claim_say(c, "%sthread held %ld, too", *c->measured ? "; " : "",
+		claim_say(c, "%sthread also held %ld", *c->measured ? "; " : "",
 			  most);
 		claim_judge(c, false);
 	} else {

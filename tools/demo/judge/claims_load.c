@@ -47,12 +47,10 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 			  p99_beside_burst(b) >= FROZEN_NS;
 	}
 	if (*c->measured)
-		claim_say(c,
-			  " (p50 / p99 / max of light requests in ms, at a "
-			  "rate, beside 200 ms of CPU each second on one "
-			  "CPU; asked: event loops' p99 over %.0f, "
-			  "coroutine's under %.0f)",
-			  FROZEN_NS / 1e6, FLUID_NS / 1e6);
+		claim_say(
+			c,
+			" (p50 / p99 / max of light requests in ms, at a rate, with a 200 ms burst of CPU each second on one CPU; required: event loops' p99 over %.0f, coroutine's under %.0f)",
+			FROZEN_NS / 1e6, FLUID_NS / 1e6);
 	if (!own || !loops)
 		claim_not_measured(c, "coroutine and an event loop are needed");
 	else
@@ -107,11 +105,11 @@ void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 	}
 	claim_figure(c, d->host.cpus, "cpus");
 	if (*c->measured)
-		claim_say(c,
-			  " (requests that burn 5 ms each, per second, on "
-			  "%ld CPUs by those on one; asked: coroutine over "
-			  "%.2f, event loops under %.2f)",
-			  d->host.cpus, NEARLY_ALL * d->host.cpus, ONE_CPU);
+		claim_say(
+			c,
+			" (requests that burn 5 ms each, per second, on "
+			"%ld CPUs by those on one; required: coroutine over %.2f, event loops under %.2f)",
+			d->host.cpus, NEARLY_ALL * d->host.cpus, ONE_CPU);
 	if (d->host.cpus < 2)
 		claim_not_measured(c, "there is only one CPU");
 	else if (isnan(own) || !loops)
@@ -343,7 +341,8 @@ void judge_many_sleepers(const struct demo *d, struct demo_claim *c)
 
 	say_sleepers(u, "coroutine", c);
 	if (!isnan(u->woken) && u->count)
-		claim_say(c, "; %.0f of them went on when told to", u->woken);
+		claim_say(c, "; %.0f of them continued when requested",
+			  u->woken);
 	say_sleepers(&d->unit[UNIT_GOROUTINE], "goroutine", c);
 	say_sleepers(&d->unit[UNIT_TIMER], "promise", c);
 	for (unsigned i = 0; i < d->nr_holds; i++) {
@@ -364,7 +363,8 @@ void judge_many_sleepers(const struct demo *d, struct demo_claim *c)
 	if (!demo_ok(&u->outcome) || !u->count)
 		claim_not_measured(c, "coroutine: %s", u->outcome.reason);
 	else if (u->wanted < HUNDREDS_OF_THOUSANDS)
-		claim_not_measured(c, "%ld are too few to tell", u->wanted);
+		claim_not_measured(c, "%ld are too few for a verdict",
+				   u->wanted);
 	else
 		claim_judge(c, u->count == u->wanted && u->woken == u->count);
 }

@@ -37,7 +37,7 @@ static const char *const names[TABLE_ROWS] = {
 	[SWITCH] = "a switch of units, ns",
 	[SWITCHES] = "kernel switches per GET /",
 	[SYSCALLS] = "system calls per GET /",
-	[BESIDE] = "light p99 beside CPU bursts, ms",
+	[BESIDE] = "light p99 during CPU bursts, ms",
 	[SPEEDUP] = "CPU work on all CPUs, times one",
 	[MOST] = "most requests waiting at a time",
 };
@@ -307,11 +307,9 @@ static void advise_mixed(const struct demo *d, char *buf, size_t size)
 		return;
 	}
 	append(buf, size,
-	       fit ? ": light requests stay under 50 ms (p99) beside CPU "
-		     "bursts, and CPU work uses all %ld CPUs. The others that "
+	       fit ? ": light requests stay under 50 ms (p99) during CPU bursts, and CPU work uses all %ld CPUs. The others that "
 		     "were measured freeze, or use one CPU."
-		   : "No model that was measured both keeps light requests "
-		     "under 50 ms beside CPU bursts and uses all %ld CPUs.",
+		   : "No model that was measured both keeps light requests under 50 ms during CPU bursts and uses all %ld CPUs.",
 	       d->host.cpus);
 }
 

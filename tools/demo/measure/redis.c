@@ -64,9 +64,9 @@ bool lab_redis(struct lab *lab)
 	if (!port || answers(port))
 		return true;
 	if (net_wait_listening(port, 5))
-		return !fail("what listens on port %d is no Redis that answers "
-			     "PING: choose another port",
-			     port);
+		return !fail(
+			"the server on port %d does not answer PING as Redis does: choose another port",
+			port);
 	if (!command_exists("redis-server"))
 		return !fail("no Redis answers on port %d, and redis-server is "
 			     "not installed: install it, or leave out "

@@ -195,5 +195,5 @@ void demo_measure_unit(struct lab *lab, enum unit_kind kind, long n)
 	u->heap_bytes = number(out, "heap");
 	u->woken = number(out, "woken");
 	if (u->count < 1)
-		stage_failed(&u->outcome, "none of them could be started");
+		stage_failed(&u->outcome, "not one of them could be started");
 }

@@ -165,7 +165,7 @@ static double system_calls(const struct demo_row *r)
 static void by_load(FILE *f, const struct demo *d, row_figure *figure,
 		    const char *title, const char *note, const char *y_label)
 {
-	struct chart c = { .x_label = "load, % of what the model can do",
+	struct chart c = { .x_label = "load, % of the model's capacity",
 			   .y_label = y_label };
 
 	for (unsigned m = 0; m < d->options.nr_models && d->counted; m++) {

@@ -316,7 +316,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	html_colours(f, d);
 	fprintf(f,
 		"</style></head><body><main>\n"
-		"<h1>What a waiting request costs, and who switches</h1>\n"
+		"<h1>The cost of a waiting request, and of switching</h1>\n"
 		"<p>One HTTP service in %u models of concurrency, measured on "
 		"this machine: threads, event loops, coroutines on io_uring, "
 		"Node and Go.</p>\n",
@@ -324,7 +324,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	host(f, d);
 	if (d->interrupted)
 		paragraph(f, "soft",
-			  "Interrupted: this is what was measured until then.");
+			  "Interrupted: these are the results until then.");
 	choice(f, d);
 	claims(f, d);
 	html_charts(f, d);
@@ -332,7 +332,6 @@ void demo_print_html(FILE *f, const struct demo *d)
 	unit_table(f, d);
 	advice(f, d);
 	tables(f, d);
-	fputs("<p class=soft>Made by urt demo; the same as report.md and "
-	      "report.json beside it.</p>\n</main></body></html>\n",
+	fputs("<p class=soft>Made by urt demo; report.md and report.json in the same folder have the same figures.</p>\n</main></body></html>\n",
 	      f);
 }

@@ -203,9 +203,7 @@ static void bursts(FILE *f, const struct demo *d)
 			continue;
 		if (!head)
 			fputs("\n## CPU work\n\n"
-			      "Light requests, 1000/s due, beside 200 ms of CPU "
-			      "each second on one CPU; and how many times as "
-			      "fast CPU-bound requests are on all CPUs.\n\n"
+			      "Light requests, 1000/s due, with a 200 ms burst of CPU each second on one CPU; and how many times as fast CPU-bound requests are on all CPUs.\n\n"
 			      "| model | p50 ms | p99 ms | max ms | speed-up "
 			      "|\n|---|--:|--:|--:|--:|\n",
 			      f);
@@ -284,6 +282,5 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_warnings; i++)
 		fprintf(f, "- warning: %s\n", d->warning[i]);
 	if (d->interrupted)
-		fputs("\nInterrupted: this is what was measured until then.\n",
-		      f);
+		fputs("\nInterrupted: these are the results until then.\n", f);
 }

@@ -311,8 +311,7 @@ static void print_bursts(FILE *f, const struct demo *d)
 			continue;
 		if (!head)
 			fprintf(f,
-				"\nLight requests, 1000/s due (open loop), "
-				"beside 200 ms of CPU each second, one CPU\n"
+				"\nLight requests, 1000/s due (open loop), with a 200 ms burst of CPU each second, one CPU\n"
 				"  %-12s %8s %8s %8s %8s %10s\n",
 				"model", "p50 ms", "p90 ms", "p99 ms", "max ms",
 				"burst ms");
@@ -470,8 +469,7 @@ static void print_conclusions(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_warnings; i++)
 		fprintf(f, "warning: %s\n", d->warning[i]);
 	if (d->interrupted)
-		fputs("Interrupted: this is what was measured until then.\n",
-		      f);
+		fputs("Interrupted: these are the results until then.\n", f);
 	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
 }
 
