@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Nobody waits for another's sake: coroutines that block, compute, or make rows of
+ * No coroutine delays another: coroutines that block, compute, or make rows of
  * calls, and others that must go on. Limits of time are far from what is right, so
  * that a busy machine does not fail them, and far from what a fault would take.
  */

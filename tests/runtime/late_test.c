@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Nobody waits for another's sake, at random: coroutines compute, block in libc, fault
+ * No coroutine delays another, at random: coroutines compute, block in libc, fault
  * on pages and use every primitive at once, on 1, 2 and 8 workers. No step of any of
  * them may take longer than a bound. What is sent over channels and sockets arrives,
  * once, in order; what a lock guards is counted right; an operation that is cancelled
