@@ -286,7 +286,7 @@ START_TEST(demo_assert_decides_the_exit_code)
 	ck_assert_int_eq(sh(LITTLE "--assert 1=holds 2>&1"), 3);
 	ck_assert_int_eq(sh(LITTLE "--assert 1.entries_per_switch'<'1 2>&1"),
 			 3);
-	ck_assert(has("not asked for"));
+	ck_assert(has("not requested"));
 	ck_assert_int_eq(sh(LITTLE "--assert nonsense 2>&1"), 1);
 }
 END_TEST

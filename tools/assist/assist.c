@@ -408,19 +408,8 @@ struct options {
 #define TO(field) OPTION_TO(struct options, field)
 
 static const struct option_row rows[] = {
-	{ .letter = 'p',
-	  .name = "pid",
-	  .argument = "PID",
-	  .kind = OPTION_NUMBER,
-	  TO(pid),
-	  .min = 1,
-	  .max = 1 << 22,
-	  .text = "Assist this running program." },
-	{ .name = "user",
-	  .argument = "NAME",
-	  .kind = OPTION_TEXT,
-	  TO(user),
-	  .text = "Run the command as that user; by default, under sudo, as the user that called sudo." },
+	{ OPTION_PID, TO(pid), .text = "Assist this running program." },
+	{ OPTION_USER, TO(user) },
 	{ .letter = 'v',
 	  .name = "verbose",
 	  .kind = OPTION_FLAG,

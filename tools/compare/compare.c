@@ -335,15 +335,8 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_FLAG,
 	  TO(no_bpf),
 	  .text = "Count by perf events, /proc and getrusage only." },
-	{ .name = "json",
-	  .kind = OPTION_FLAG,
-	  TO(json),
-	  .text = "Print one JSON document (schema urt.compare.v1)." },
-	{ .letter = 'o',
-	  .name = "output",
-	  .argument = "FILE",
-	  .kind = OPTION_TEXT,
-	  TO(out),
+	{ OPTION_JSON("urt.compare.v1"), TO(json) },
+	{ OPTION_OUTPUT, TO(out),
 	  .text = "Write the result to FILE; default: stderr." },
 };
 

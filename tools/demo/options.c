@@ -280,16 +280,8 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TEXT,
 	  TO(report),
 	  .text = "Also write index.html, report.md and report.json to DIR." },
-	{ .name = "json",
-	  .kind = OPTION_FLAG,
-	  TO(json),
-	  .text = "Print one JSON document (schema urt.demo.v1)." },
-	{ .letter = 'o',
-	  .name = "output",
-	  .argument = "FILE",
-	  .kind = OPTION_TEXT,
-	  TO(out),
-	  .text = "Write the result to FILE." },
+	{ OPTION_JSON("urt.demo.v1"), TO(json) },
+	{ OPTION_OUTPUT, TO(out), .text = "Write the result to FILE." },
 };
 
 const struct command command_demo = {

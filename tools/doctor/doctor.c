@@ -156,7 +156,7 @@ static void look_at_assistance(void)
 	if (!err)
 		urt__assist_unload(&a);
 	doctor_found(
-		"reported hand-off", !err, "%s%s",
+		"assist", !err, "%s%s",
 		err == -EPERM || err == -EACCES ? bpf_refusal()
 		: err				? strerror(-err)
 						: "BPF can report a program's blocked threads to it at once: URT_ASSIST=on or urt assist",

@@ -65,7 +65,7 @@ void doctor_look_at_operations(uint64_t ops)
 	}
 	if (all)
 		doctor_found("operations", true,
-			     "all %zu that the runtime uses are there",
+			     "the kernel has all %zu that the runtime uses",
 			     ARRAY_LEN(table));
 }
 
@@ -145,7 +145,7 @@ static void look_at_lockdown(void)
 		"lockdown", !locked, "%s",
 		locked		     ? "the kernel forbids all reads of its memory, which BPF needs here: boot with lockdown=integrity, or "
 				       "without Secure Boot"
-		: access(path, R_OK) ? "none that is to be seen"
+		: access(path, R_OK) ? "not visible here"
 				     : "does not forbid BPF");
 }
 

@@ -105,13 +105,7 @@ static int run(struct dump *d)
 #define TO(field) OPTION_TO(struct dump, field)
 
 static const struct option_row rows[] = {
-	{ .letter = 'p',
-	  .name = "pid",
-	  .argument = "PID",
-	  .kind = OPTION_NUMBER,
-	  TO(pid),
-	  .min = 1,
-	  .max = 1 << 22,
+	{ OPTION_PID, TO(pid),
 	  .text = "Print the coroutines of this program." },
 	{ .letter = 'e',
 	  .name = "each",
@@ -149,12 +143,7 @@ static const struct option_row rows[] = {
 	  TO(form),
 	  .min = DUMP_JSON,
 	  .text = "Print one JSON document (schema urt.dump.v1)." },
-	{ .letter = 'o',
-	  .name = "output",
-	  .argument = "FILE",
-	  .kind = OPTION_TEXT,
-	  TO(output),
-	  .text = "Write the result to FILE." },
+	{ OPTION_OUTPUT, TO(output), .text = "Write the result to FILE." },
 };
 
 const struct command command_dump = {

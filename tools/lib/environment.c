@@ -18,10 +18,10 @@ const struct environment environment[] = {
 	{ "URT_PREEMPT", "off",
 	  "Loops are not preempted: another thread takes over their worker." },
 	{ "URT_ASSIST", "on",
-	  "The kernel tells the runtime at once when a worker blocks outside its\n"
-	  "ring. Needs CAP_BPF and CAP_PERFMON; `urt assist` does the same for a\n"
-	  "program without. While it runs, each switch of the machine costs a BPF\n"
-	  "program's call." },
+	  "A BPF program reports to the runtime at once when a worker blocks\n"
+	  "outside its ring. Needs CAP_BPF and CAP_PERFMON; `urt assist` does the\n"
+	  "same for a program without them. While it runs, each switch of the\n"
+	  "machine costs a BPF program's call." },
 	{ "URT_FEATURES", "-NAME,-NAME",
 	  "Runs as if the kernel lacked these features (`urt doctor` names\n"
 	  "them)." },

@@ -47,6 +47,20 @@ struct option_row {
 
 #define OPTION_TO(type, field) .to = offsetof(type, field)
 
+/* Beginnings of rows that several commands have; OPTION_TO and, unless it is here,
+ * the text follow. */
+#define OPTION_PID                                       \
+	.letter = 'p', .name = "pid", .argument = "PID", \
+	.kind = OPTION_NUMBER, .min = 1, .max = 1 << 22
+#define OPTION_USER                                              \
+	.name = "user", .argument = "NAME", .kind = OPTION_TEXT, \
+	.text = "Run the command as this user. Default: under sudo, the user that called sudo."
+#define OPTION_JSON(schemas)                 \
+	.name = "json", .kind = OPTION_FLAG, \
+	.text = "Print one JSON document (schema " schemas ")."
+#define OPTION_OUTPUT \
+	.letter = 'o', .name = "output", .argument = "FILE", .kind = OPTION_TEXT
+
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);

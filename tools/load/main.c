@@ -477,10 +477,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TEXT,
 	  TO(hdr),
 	  .text = "Write percentiles to FILE in HdrHistogram's format." },
-	{ .name = "json",
-	  .kind = OPTION_FLAG,
-	  TO(json),
-	  .text = "Print one JSON document (schema urt.load.v1)." },
+	{ OPTION_JSON("urt.load.v1"), TO(json) },
 };
 
 const struct command command_load = {

@@ -446,20 +446,9 @@ static bool ok_user(const char *name, struct options *o)
 #define TO(field) OPTION_TO(struct options, field)
 
 static const struct option_row rows[] = {
-	{ .letter = 'o',
-	  .name = "output",
-	  .argument = "FILE",
-	  .kind = OPTION_TEXT,
-	  TO(out),
+	{ OPTION_OUTPUT, TO(out),
 	  .text = "Write the timeline to FILE; default: urt.pftrace. An existing file of that name is replaced; a symbolic link is not followed." },
-	{ .letter = 'p',
-	  .name = "pid",
-	  .argument = "PID",
-	  .kind = OPTION_NUMBER,
-	  TO(pid),
-	  .min = 1,
-	  .max = 1 << 22,
-	  .text = "Record this running process." },
+	{ OPTION_PID, TO(pid), .text = "Record this running process." },
 	{ .letter = 'a',
 	  .name = "all-cpus",
 	  .kind = OPTION_FLAG,
@@ -492,11 +481,7 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = 1 << 20,
 	  .text = "Stop when the file has this size; default 512." },
-	{ .name = "user",
-	  .argument = "NAME",
-	  .kind = OPTION_TEXT,
-	  TO(user_name),
-	  .text = "Run the command as this user. Default: under sudo, the user that called sudo." },
+	{ OPTION_USER, TO(user_name) },
 };
 
 const struct command command_record = {

@@ -282,10 +282,7 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = REPORT_SUMS,
 	  .text = "Print N lines of each table; default 20." },
-	{ .name = "json",
-	  .kind = OPTION_FLAG,
-	  TO(json),
-	  .text = "Print one JSON document (schema urt.report.v1)." },
+	{ OPTION_JSON("urt.report.v1"), TO(json) },
 };
 
 const struct command command_report = {

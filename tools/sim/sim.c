@@ -433,15 +433,8 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TEXT,
 	  TO(library),
 	  .text = "Write the preloaded library to FILE, and do no more: URT_SIM=SEED LD_PRELOAD=FILE runs a seed in gdb." },
-	{ .name = "json",
-	  .kind = OPTION_FLAG,
-	  TO(json),
-	  .text = "Print one JSON document (schema urt.sim.v1)." },
-	{ .letter = 'o',
-	  .name = "output",
-	  .argument = "FILE",
-	  .kind = OPTION_TEXT,
-	  TO(output),
+	{ OPTION_JSON("urt.sim.v1"), TO(json) },
+	{ OPTION_OUTPUT, TO(output),
 	  .text = "Write the result to FILE; default: stderr." },
 };
 
