@@ -18,9 +18,9 @@
 #include "metrics.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
+#include "../measure/bpf_setup.h"
 #include "../measure/user_stats.h"
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
@@ -68,67 +68,31 @@ struct collector {
 
 /* ---- opening ---- */
 
-/* Since Linux 6.15 the tracepoint hands over the CQE. */
-static bool completion_is_cqe(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	int id =
-		btf ? btf__find_by_name_kind(btf, "btf_trace_io_uring_complete",
-					     BTF_KIND_TYPEDEF)
-		    : -1;
-	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
-	bool cqe = false;
-
-	if (t)
-		t = btf__type_by_id(btf, t->type); /* pointer */
-	if (t)
-		t = btf__type_by_id(btf, t->type); /* prototype */
-	if (t)
-		cqe = btf_vlen(t) == 4;
-	btf__free(btf);
-	return cqe;
-}
-
-static bool has_tracepoint(const char *name)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	char type[64];
-	bool has;
-
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	has = btf && btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
-	btf__free(btf);
-	return has;
-}
-
 static int load(struct collector *c)
 {
 	struct export_counts *zero = calloc(c->cpus, sizeof(*zero));
 	uint64_t other = EXPORT_OTHER;
+	const struct bpf_optional optional[] = {
+		{ c->bpf->progs.export_submit_req, "io_uring_submit_req" },
+		{ c->bpf->progs.export_submit_sqe, "io_uring_submit_sqe" },
+		{ c->bpf->progs.export_complete, "io_uring_complete" },
+	};
 	int err;
 
 	c->bpf->rodata->want_times = !c->o.no_times;
-	c->bpf->rodata->completion_is_cqe = completion_is_cqe();
+	/* Since Linux 6.15 the tracepoint hands over the CQE. */
+	c->bpf->rodata->completion_is_cqe =
+		bpf_tracepoint_args("io_uring_complete") == 3;
 	bpf_program__set_autoload(c->bpf->progs.export_wakeup, !c->o.no_times);
 	bpf_program__set_autoload(c->bpf->progs.export_wakeup_new,
 				  !c->o.no_times);
-	bpf_program__set_autoload(c->bpf->progs.export_submit_req,
-				  has_tracepoint("io_uring_submit_req"));
-	bpf_program__set_autoload(c->bpf->progs.export_submit_sqe,
-				  has_tracepoint("io_uring_submit_sqe"));
-	bpf_program__set_autoload(c->bpf->progs.export_complete,
-				  has_tracepoint("io_uring_complete"));
+	bpf_choose(optional, ARRAY_LEN(optional));
 	err = export_bpf__load(c->bpf);
 	if (!err && zero)
 		err = bpf_map_update_elem(bpf_map__fd(c->bpf->maps.groups),
 					  &other, zero, 0);
 	free(zero);
 	return err ? err : export_bpf__attach(c->bpf);
-}
-
-static int silent(enum libbpf_print_level level, const char *format, va_list ap)
-{
-	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, ap) : 0;
 }
 
 struct collector *collector_open(const struct collector_options *o, char *why,
@@ -153,7 +117,7 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 		goto out_close;
 	strcpy(c->series[0].label, "other");
 	c->nr_series = 1;
-	libbpf_set_print(silent);
+	bpf_setup();
 	c->bpf = export_bpf__open();
 	err = c->bpf ? load(c) : -errno;
 	if (!err)

@@ -4,6 +4,7 @@
 #include "counter.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
+#include "bpf_setup.h"
 #include "count.skel.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -40,38 +41,20 @@ struct counter {
 	unsigned max_threads;
 };
 
-static int silent(enum libbpf_print_level level, const char *format,
-		  va_list args)
+static void choose_programs(struct count_bpf *bpf,
+			    const struct counter_options *o)
 {
-	if (getenv("URT_BPF_LOG"))
-		return vfprintf(stderr, format, args);
-	return 0;
-}
-
-static bool has_tracepoint(const char *name)
-{
-	return libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0;
-}
-
-/* Tracepoints that a kernel may lack: io_uring not built in, or renamed. */
-static void choose_programs(struct count_bpf *bpf)
-{
-	struct {
-		struct bpf_program *program;
-		const char *tracepoint;
-	} optional[] = {
+	const struct bpf_optional optional[] = {
 		{ bpf->progs.on_submit_req, "io_uring_submit_req" },
 		{ bpf->progs.on_submit_sqe, "io_uring_submit_sqe" },
 		{ bpf->progs.on_punt, "io_uring_queue_async_work" },
 		{ bpf->progs.on_poll_arm, "io_uring_poll_arm" },
 		{ bpf->progs.on_move, "cgroup_attach_task" },
 		{ bpf->progs.on_complete, "io_uring_complete" },
+		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
 	};
 
-	for (unsigned i = 0; i < ARRAY_LEN(optional); i++)
-		bpf_program__set_autoload(
-			optional[i].program,
-			has_tracepoint(optional[i].tracepoint));
+	bpf_choose(optional, ARRAY_LEN(optional));
 }
 
 static int attach_all(struct counter *c)
@@ -148,12 +131,10 @@ static void configure(struct counter *c, const struct counter_options *o)
 {
 	struct count_bpf *bpf = c->bpf;
 
-	choose_programs(bpf);
+	choose_programs(bpf, o);
 	if (o->no_syscalls)
 		bpf_program__set_autoload(bpf->progs.on_syscall, false);
 	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
-	bpf_program__set_autoload(bpf->progs.on_rename,
-				  o->threads && has_tracepoint("task_rename"));
 	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
@@ -231,10 +212,7 @@ struct counter *counter_open_with(const struct counter_options *options,
 	}
 	c->stats_fd = -1;
 	c->nr_cpus = libbpf_num_possible_cpus();
-	libbpf_set_print(silent);
-#if LIBBPF_MAJOR_VERSION == 0
-	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-#endif
+	bpf_setup();
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 */
 	c->bpf = count_bpf__open();
 	if (!c->bpf) {

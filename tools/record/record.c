@@ -9,6 +9,7 @@
 #include "../lib/launch.h"
 #include "../lib/output.h"
 #include "../lib/privileges.h"
+#include "../measure/bpf_setup.h"
 #include "record.skel.h"
 #include "timeline.h"
 #include "../lib/options.h"
@@ -57,12 +58,6 @@ static volatile sig_atomic_t stops;
 static void on_signal(int sig)
 {
 	stops++;
-}
-
-static int silent(enum libbpf_print_level level, const char *format,
-		  va_list args)
-{
-	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, args) : 0;
 }
 
 /* ---- coroutines ---- */
@@ -152,21 +147,15 @@ static void write_events(struct recording *r)
 
 static void choose(struct record_bpf *bpf, const struct options *o)
 {
-	struct bpf_program *const optional[] = { bpf->progs.rec_submit_req,
-						 bpf->progs.rec_submit_sqe,
-						 bpf->progs.rec_punt,
-						 bpf->progs.rec_complete };
-	static const char *const tracepoint[] = { "io_uring_submit_req",
-						  "io_uring_submit_sqe",
-						  "io_uring_queue_async_work",
-						  "io_uring_complete" };
+	const struct bpf_optional optional[] = {
+		{ bpf->progs.rec_submit_req, "io_uring_submit_req" },
+		{ bpf->progs.rec_submit_sqe, "io_uring_submit_sqe" },
+		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
+		{ bpf->progs.rec_complete, "io_uring_complete" },
+	};
 	size_t bytes = 1 << 20;
 
-	for (unsigned i = 0; i < ARRAY_LEN(optional); i++)
-		bpf_program__set_autoload(
-			optional[i],
-			libbpf_find_vmlinux_btf_id(tracepoint[i],
-						   BPF_TRACE_RAW_TP) > 0);
+	bpf_choose(optional, ARRAY_LEN(optional));
 	while (bytes < (size_t)o->buffer_mb << 20)
 		bytes *= 2; /* the kernel wants a power of two */
 	bpf_map__set_max_entries(bpf->maps.events, bytes);
@@ -226,10 +215,7 @@ static int recording_open(struct recording *r, const struct options *o)
 {
 	int err;
 
-	libbpf_set_print(silent);
-#if LIBBPF_MAJOR_VERSION == 0
-	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-#endif
+	bpf_setup();
 	r->bpf = record_bpf__open();
 	if (!r->bpf)
 		return -errno;

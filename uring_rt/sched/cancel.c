@@ -64,6 +64,7 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
  * have no processor, and so no timers. */
 static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
 {
+	/* Static, as the kernel reads it when the request is handed over. */
 	static const struct __kernel_timespec pause[] = {
 		{ 0, 1000000 },	 { 0, 2000000 },  { 0, 4000000 },
 		{ 0, 8000000 },	 { 0, 16000000 }, { 0, 32000000 },

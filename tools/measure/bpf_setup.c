@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* Preparing BPF objects for the running kernel; see bpf_setup.h. Parsing the
+ * kernel's BTF takes some 50 ms, so each function here does it once. */
+#include "bpf_setup.h"
+#include <bpf/btf.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int print(enum libbpf_print_level level, const char *format,
+		 va_list args)
+{
+	(void)level;
+	return getenv("URT_BPF_LOG") ? vfprintf(stderr, format, args) : 0;
+}
+
+void bpf_setup(void)
+{
+	libbpf_set_print(print);
+#if LIBBPF_MAJOR_VERSION == 0
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+#endif
+}
+
+/* The type of the tracepoint's function pointer; 0: the kernel lacks it. */
+static unsigned find(const struct btf *btf, const char *tracepoint)
+{
+	char name[64];
+	int id;
+
+	if (!btf)
+		return 0;
+	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	return id > 0 ? btf__type_by_id(btf, id)->type : 0;
+}
+
+void bpf_choose(const struct bpf_optional *o, unsigned n)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	for (unsigned i = 0; i < n; i++)
+		bpf_program__set_autoload(o[i].program,
+					  o[i].tracepoint &&
+						  find(btf, o[i].tracepoint));
+	btf__free(btf);
+}
+
+unsigned bpf_tracepoint_args(const char *tracepoint)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	unsigned id = find(btf, tracepoint), args = 0;
+	const struct btf_type *t = id ? btf__type_by_id(btf, id) : NULL;
+
+	if (t)
+		t = btf__type_by_id(btf, t->type); /* the pointer's prototype */
+	if (t)
+		args = btf_vlen(t) - 1; /* the first is the program's own */
+	btf__free(btf);
+	return args;
+}
