@@ -24,7 +24,7 @@ enum urt_count_started {
 	URT_COUNT_NO_THREADS, /* nor processes */
 };
 
-/* What a thread was in when it switched. */
+/* The cause of a switch: what the thread was executing. */
 enum urt_cause {
 	URT_CAUSE_SYSCALL,    /* it waited in a system call */
 	URT_CAUSE_FAULT,      /* ... for a page */

@@ -39,7 +39,7 @@ struct stat_options {
 	bool some_cpus;	 /* only what happens on these: */
 	cpu_set_t cpus;
 	const char *cgroup;		/* its directory; NULL: none */
-	const struct launch_user *user; /* whom the command runs as; NULL: us */
+	const struct launch_user *user; /* of the command; NULL: us */
 	bool wait_all; /* until all that the command started has ended */
 	bool last;     /* nothing is measured after it: privileges can go */
 
