@@ -71,6 +71,9 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 			close(*fd);
 		return err;
 	}
+	/* Reading shared memory fills it: a core dump would be 40 MiB a ring. */
+	if (*fd >= 0)
+		urt__sys_madvise(map, size, MADV_DONTDUMP);
 	p = map;
 	urt__trace_init(p, rings, URT__TRACE_EVENTS);
 	for (unsigned i = 0; i < nr_reasons && i < URT__TRACE_REASONS; i++)
