@@ -222,7 +222,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	  -e 's|@VERSION@|$(VERSION)|' uring_rt/$${f##*/}.in \
 	  >"$$DESTDIR$$LIBDIR/$$f" || exit 1; done
 	$(Q)install -m 755 $(URT) "$$DESTDIR$$PREFIX/bin/"
-	$(Q)install -m 644 uring_rt/gdb.py tools/export/dashboard.json \
+	$(Q)install -m 644 uring_rt/gdb.py tools/export/dashboard.json tools/packaging/seccomp.json \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/"
 	$(Q)sed "s|/usr/bin/urt|$(call put,PREFIX)/bin/urt|" tools/export/urt-export.service \
 	  >"$$DESTDIR$$UNITDIR/urt-export.service"
@@ -241,6 +241,7 @@ uninstall: ## what install put there
 	  "$$DESTDIR$$LIBDIR"/liburing_rt.* "$$DESTDIR$$LIBDIR"/liburing_rt_tls.* "$$DESTDIR$$LIBDIR"/pkgconfig/uring_rt*.pc \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/gdb.py" \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/dashboard.json" \
+	  "$$DESTDIR$$PREFIX/share/uring_rt/seccomp.json" \
 	  "$$DESTDIR$$MANDIR/man1/urt.1" "$$DESTDIR$$MANDIR"/man1/urt-*.1 \
 	  "$$DESTDIR$$MANDIR/man3/uring_rt.3" "$$DESTDIR$$MANDIR"/man3/urt_*.3 \
 	  "$$DESTDIR$$BASHDIR/urt" "$$DESTDIR$$ZSHDIR/_urt" \

@@ -9,21 +9,29 @@
 
 static char dir[] = "/tmp/urt-examples.XXXXXX";
 
-/* Starts one that listens at server_port. */
-static void start(const char *name, const char *arg, const char *more)
+/* Starts one that listens at server_port, which becomes argv[1]. */
+static void start_with(const char *name, char **argv)
 {
 	char path[64], address[32];
 
 	snprintf(path, sizeof(path), "examples/%s", name);
 	server_port = free_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
+	argv[0] = path;
+	argv[1] = address;
 	server = fork();
 	if (!server) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(path, path, address, arg, more, NULL);
+		execv(path, argv);
 		_exit(127);
 	}
 	ck_assert_msg(server_listens(), "%s does not listen", name);
+}
+
+static void start(const char *name, const char *arg, const char *more)
+{
+	start_with(name,
+		   (char *[]){ NULL, NULL, (char *)arg, (char *)more, NULL });
 }
 
 /* TSan keeps a signal back until the thread calls something that TSan knows,
@@ -300,6 +308,189 @@ START_TEST(httpd_ends_gracefully)
 }
 END_TEST
 
+/* ---- fan-out ---- */
+
+enum { ASKED = 20, SILENT = 4 }; /* the last one refuses connections */
+
+static int listen_somewhere(char address[32])
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+	listen(fd, 10);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	snprintf(address, 32, "127.0.0.1:%d", ntohs(addr.sin_port));
+	return fd;
+}
+
+/* All that comes until the end, in text. */
+static void hear_all(int fd)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
+		n += got;
+	text[n] = '\0';
+	close(fd);
+}
+
+static int times(const char *what)
+{
+	int n = 0;
+
+	for (const char *p = text; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+/* One request, whose backends are the test; false: the machine was too busy. */
+static bool ask_fanout(const int listeners[ASKED])
+{
+	int client = server_connect(), fds[ASKED];
+	char b[512];
+
+	say(client, "GET /price HTTP/1.1\r\n\r\n");
+	for (int i = 0; i < ASKED - 1; i++) {
+		struct pollfd p = { listeners[i], POLLIN, 0 };
+
+		fds[i] =
+			poll(&p, 1, 100) == 1 ? accept(listeners[i], 0, 0) : -1;
+		if (i < SILENT || fds[i] < 0)
+			continue;
+		if (recv(fds[i], b, sizeof(b), 0) > 0)
+			ck_assert_int_eq(
+				strncmp(b, "GET /price HTTP/1.1\r\n", 21), 0);
+		send(fds[i], "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n42!",
+		     41, MSG_NOSIGNAL);
+	}
+	hear_all(client);
+	for (int i = 0; i < ASKED - 1; i++) {
+		/* Nobody is still asked, whether or not it has answered. */
+		while (fds[i] >= 0 && recv(fds[i], b, sizeof(b), 0) > 0)
+			;
+		close(fds[i]);
+	}
+	return strstr(text, "\n15 of 20\n");
+}
+
+START_TEST(fanout_answers_with_what_came_before_the_deadline)
+{
+	char address[ASKED][32], *argv[ASKED + 3] = { 0 };
+	int listeners[ASKED], rounds = 0;
+
+	for (int i = 0; i < ASKED; i++) {
+		listeners[i] = listen_somewhere(address[i]);
+		argv[i + 2] = address[i];
+	}
+	close(listeners[ASKED - 1]);
+	start_with("fanout", argv);
+	while (!ask_fanout(listeners))
+		ck_assert_int_lt(rounds++, 100);
+	ck_assert_int_eq(times(": 42!\n"), 15);
+	ck_assert_int_eq(times(": late\n"), SILENT);
+	ck_assert_int_eq(times(": Connection refused\n"), 1);
+	end();
+}
+END_TEST
+
+/* ---- events ---- */
+
+static int get(const char *path)
+{
+	int fd = server_connect();
+	char request[100];
+
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\n\r\n", path);
+	say(fd, request);
+	return fd;
+}
+
+/* The number that is the answer. */
+static int get_number(const char *path)
+{
+	hear_all(get(path));
+	return atoi(strstr(text, "\r\n\r\n") + 4);
+}
+
+#define EVENTS                                                       \
+	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" \
+	": still here\n\n"
+
+START_TEST(events_are_shown_until_the_client_leaves)
+{
+	int a, b;
+
+	start("events", NULL, NULL);
+	a = get("/events");
+	hear(a, EVENTS);
+	b = get("/events");
+	hear(b, EVENTS);
+	ck_assert_int_eq(get_number("/"), 2);
+	ck_assert_int_eq(get_number("/publish?hello"), 2);
+	hear(a, "data: hello\n\n");
+	hear(b, "data: hello\n\n");
+	close(a); /* nothing is published that would tell */
+	while (get_number("/") != 1)
+		;
+	ck_assert_int_eq(get_number("/publish?bye"), 1);
+	hear(b, "data: bye\n\n");
+	end();
+	hear_end(b);
+}
+END_TEST
+
+/* ---- redis ---- */
+
+#define PUSH(x) "*3\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n$1\r\n" x "\r\n"
+#define POP	"*3\r\n$5\r\nblpop\r\n$1\r\nl\r\n$1\r\n0\r\n"
+#define IS(x)	"*2\r\n$1\r\nl\r\n$1\r\n" x "\r\n"
+#define INCR(x) "*2\r\n$4\r\nINCR\r\n$1\r\n" x "\r\n"
+
+START_TEST(redis_answers_pipelined_commands_in_order)
+{
+	int a;
+
+	start("redis", NULL, NULL);
+	a = server_connect();
+	say(a, "*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
+	       "*3\r\n$3\r\nset\r\n$1\r\nx\r\n$5\r\na\r\nbc\r\n"
+	       "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n" INCR("x") INCR("n"));
+	hear(a, "+PONG\r\n$-1\r\n+OK\r\n$5\r\na\r\nbc\r\n"
+		"-ERR no number\r\n:1\r\n");
+	say(a, INCR("n") "*3\r\n$5\r\nBLPOP\r\n$1\r\nl\r\n$4\r\n0.01\r\n");
+	hear(a, ":2\r\n*-1\r\n");
+	say(a, "*1\r\n$999999999\r\n");
+	hear_end(a);
+	server_stop();
+}
+END_TEST
+
+START_TEST(redis_gives_no_element_to_a_client_that_has_left)
+{
+	int gone, waits, pushes;
+
+	start("redis", NULL, NULL);
+	gone = server_connect();
+	say(gone, INCR("n") POP);
+	hear(gone, ":1\r\n"); /* it goes out before the wait */
+	shutdown(gone, SHUT_WR);
+	hear(gone, "*-1\r\n");
+	hear_end(gone);
+	waits = server_connect();
+	say(waits, POP);
+	pushes = server_connect();
+	say(pushes, PUSH("1") PUSH("2"));
+	hear(waits, IS("1"));
+	say(pushes, POP);
+	hear(pushes, ":");
+	server_stop();
+}
+END_TEST
+
 /* ---- as a user builds them ---- */
 
 START_TEST(an_example_builds_with_pkg_config)
@@ -358,6 +549,10 @@ Suite *examples_suite(void)
 	tcase_add_test(t, files_are_hashed);
 	tcase_add_test(t, httpd_serves_files_to_curl);
 	tcase_add_test(t, httpd_ends_gracefully);
+	tcase_add_test(t, fanout_answers_with_what_came_before_the_deadline);
+	tcase_add_test(t, events_are_shown_until_the_client_leaves);
+	tcase_add_test(t, redis_answers_pipelined_commands_in_order);
+	tcase_add_test(t, redis_gives_no_element_to_a_client_that_has_left);
 	tcase_add_test(t, an_example_builds_with_pkg_config);
 	suite_add_tcase(s, t);
 	return s;

@@ -34,7 +34,8 @@ static void look_at_ring(void)
 		doctor_found(
 			"io_uring", false,
 			"forbidden, probably by a container's seccomp profile: "
-			"docker run --security-opt seccomp=unconfined");
+			"docker run --security-opt seccomp=FILE, where FILE is "
+			"PREFIX/share/uring_rt/seccomp.json");
 	else if (err)
 		doctor_found("io_uring", false,
 			     "%s: Linux 6.1 or later is needed",

@@ -130,8 +130,8 @@ int urt__because_ring(int err)
 		return urt__because(
 			err, "io_uring is forbidden here, probably by a "
 			     "container's seccomp profile: with Docker, run "
-			     "with `--security-opt seccomp=unconfined` or a "
-			     "profile that allows io_uring_*");
+			     "with `--security-opt seccomp=FILE`, where FILE "
+			     "is uring_rt's share/uring_rt/seccomp.json");
 	if (err == -EBADF)
 		return urt__because(err,
 				    "urt_options.files: not all of them are "
