@@ -163,10 +163,11 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
 
 ##@ Checking
-test: all examples $(TESTS) check-floors ## the test suites; TEST=name runs one
+tests: all examples $(TESTS) ## the test suites, built and not run
+test: tests check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
-test-kernel: all examples $(TESTS) ## the suites on Debian 12's kernel, in qemu; SUITES="..."
+test-kernel: tests ## the suites on Debian 12's kernel, in qemu; SUITES="..."
 	$(Q)sh tests/kernel/run.sh $(B)
 
 stress: $(TESTS) ## the runtime at random, with a new seed each time; SECONDS=60
@@ -458,6 +459,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
-.PHONY: all examples deps peers demo deb rpm version bench test test-kernel stress fuzz format check-format \
+.PHONY: all examples deps peers demo deb rpm version bench tests test test-kernel stress fuzz format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:

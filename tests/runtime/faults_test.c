@@ -304,17 +304,19 @@ static bool run_with(const struct program *p, const struct kind *k, long nth)
 		close(said);
 		_exit(child(p, k, nth));
 	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	NEVER(waitpid(pid, &status, 0) != pid);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) < NOT_REACHED ||
-	    WEXITSTATUS(status) > ENDED_WITH_ERROR)
+	    WEXITSTATUS(status) > ENDED_WITH_ERROR) {
 		if (pread(said, text, sizeof(text) - 1, 0) >= 0)
-			ck_abort_msg("%s, %s at call %ld: status %#x: %s",
-				     p->name, k->name, nth, status, text);
+			fprintf(stderr, "%s, %s at call %ld: status %#x: %s\n",
+				p->name, k->name, nth, status, text);
+		_exit(EXIT_FAILURE);
+	}
 	close(said);
 	return WEXITSTATUS(status) != NOT_REACHED;
 }
 
-static void setup(void)
+static void set_up(void)
 {
 	static char data[FILE_SIZE];
 	uint64_t state = 1;
@@ -322,16 +324,16 @@ static void setup(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 1); /* no mappings but those of the test */
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	NEVER(!mkdtemp(dir));
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = rnd(&state);
 	fd = openat(dir_fd, "from", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-	ck_assert_int_eq(write(fd, data, sizeof(data)), sizeof(data));
+	NEVER(write(fd, data, sizeof(data)) != sizeof(data));
 	close(fd);
 }
 
-static void teardown(void)
+static void tear_down(void)
 {
 	unlinkat(dir_fd, "from", 0);
 	unlinkat(dir_fd, "a", 0);
@@ -340,21 +342,23 @@ static void teardown(void)
 	rmdir(dir);
 }
 
-START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
+/* The programs mostly wait, so as many processes share the kinds of faults. */
+#define LANES 4
+
+static int lane(const struct program *p, unsigned first, uint64_t state)
 {
-	const struct program *p = &programs[_i];
 	const char *only = getenv("URT_FAULT"), *s = getenv("URT_FAULT_STEP");
 	long step = s ? atol(s) : SANITIZED ? 48 : 4;
 	unsigned share = s ? 1 : SANITIZED ? 3 : 2; /* of the kinds */
-	uint64_t state = seed();
 
-	setenv("URT_FEATURES", p->features, 1);
+	set_up();
 	if (!TSANITIZED) { /* it forbids threads after a fork beside threads */
-		ck_assert_int_eq(run_program(p), 0);
-		ck_assert_int_eq(run_program(&makes_ring_threads), 0);
+		NEVER(run_program(p));
+		NEVER(run_program(&makes_ring_threads));
 		ring_threads_end = no_ring_threads();
 	}
-	for (const struct kind *k = kinds; k < kinds + ARRAY_LEN(kinds); k++) {
+	for (size_t i = first; i < ARRAY_LEN(kinds); i += LANES) {
+		const struct kind *k = &kinds[i];
 		/* By chance, so that in time all have their turn. */
 		long n = 1 + rnd(&state) % step;
 
@@ -367,6 +371,29 @@ START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
 			fprintf(stderr, "%s, %s: %ld\n", p->name, k->name,
 				n - 1);
 	}
+	tear_down();
+	return EXIT_SUCCESS;
+}
+
+START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
+{
+	const struct program *p = &programs[_i];
+	uint64_t state = seed();
+	pid_t pid[LANES];
+	int failed = 0, status;
+
+	setenv("URT_FEATURES", p->features, 1);
+	for (unsigned i = 0; i < LANES; i++) {
+		rnd(&state);
+		pid[i] = fork();
+		if (!pid[i])
+			_exit(lane(p, i, state));
+	}
+	for (unsigned i = 0; i < LANES; i++) {
+		ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
+		failed += status != 0;
+	}
+	ck_assert_msg(!failed, "%s: what failed stands above", p->name);
 }
 END_TEST
 
@@ -376,7 +403,6 @@ Suite *faults_suite(void)
 	TCase *t = tcase_create("whole programs");
 
 	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(
 		t, whatever_call_fails_a_program_ends_well_or_with_an_error, 0,
 		ARRAY_LEN(programs));

@@ -19,7 +19,9 @@ static void pair(int fds[2])
 
 /* ---- sleep ---- */
 
-static int woken[10], nr_woken;
+/* Atomic, as two run side by side once the thread of one was handed off. */
+static int woken[10];
+static _Atomic int nr_woken;
 
 static void sleep_and_note(void *arg)
 {
@@ -145,7 +147,7 @@ CORO_TEST(cancel_of_an_operation_not_yet_submitted_works)
 
 static void close_in_cancelled(void *arg)
 {
-	int fd = dup(0);
+	int fd = under_a_high_number(dup(0));
 
 	urt_sleep(3600000 * MS);
 	ck_assert_int_eq(urt_close(fd), 0);
@@ -197,7 +199,7 @@ CORO_TEST(a_deadline_that_is_far_away_does_no_harm)
 }
 
 /* Many operations whose deadlines pass at once, on a ring of 64 entries. */
-static long timed_out;
+static _Atomic long timed_out;
 static int64_t at_once_ns;
 
 static void recv_until(void *arg)
