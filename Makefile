@@ -424,6 +424,7 @@ $(ASSIST_OBJ): $(G)/assist.lskel.h
 $(ASSIST_OBJ): ALL_CFLAGS += -I$(G)
 $(B)/tools/measure/counter.o: $(G)/count.skel.h
 $(B)/tools/record/record.o: $(G)/record.skel.h
+$(B)/tools/profile/sample.o: $(G)/profile.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h

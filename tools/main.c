@@ -6,11 +6,10 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&command_demo,	  &command_stat,   &command_record,
-	&command_report,  &command_dump,   &command_top,
-	&command_compare, &command_sim,	   &command_bench,
-	&command_export,  &command_doctor, &command_assist,
-	&command_serve,	  &command_load,   NULL,
+	&command_demo,	  &command_stat,  &command_record, &command_report,
+	&command_profile, &command_dump,  &command_top,	   &command_compare,
+	&command_sim,	  &command_bench, &command_export, &command_doctor,
+	&command_assist,  &command_serve, &command_load,   NULL,
 };
 
 static int usage(FILE *out)

@@ -83,6 +83,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_profile(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
@@ -92,8 +93,8 @@ int cmd_top(int argc, char **argv);
 
 extern const struct command command_assist, command_bench, command_compare,
 	command_demo, command_doctor, command_dump, command_export,
-	command_load, command_record, command_report, command_serve,
-	command_sim, command_stat, command_top;
+	command_load, command_profile, command_record, command_report,
+	command_serve, command_sim, command_stat, command_top;
 
 #define OPTIONS_MAX   128 /* rows of a table */
 #define OPTIONS(rows) .options = rows, .nr_options = ARRAY_LEN(rows)

@@ -21,6 +21,7 @@
 
 #define MODULES_MAX 4096
 #define HEADERS_MAX 64
+#define HELD_MAX    256
 
 static struct module *add(struct modules *m)
 {
@@ -119,6 +120,8 @@ void modules_close(struct modules *m)
 	for (size_t i = 0; i < m->n; i++) {
 		free(m->module[i].table);
 		symbols_close(m->module[i].symbols);
+		if (m->module[i].held)
+			close(m->module[i].held - 1);
 	}
 	free(m->module);
 	free(m);
@@ -141,16 +144,13 @@ struct module *modules_at(const struct modules *m, uint64_t address)
 	return &m->module[low - 1];
 }
 
-/* By the mapping, which is that file even if the path is another's by now. */
-static void read_symbols(pid_t pid, struct module *m)
+/* By the mapping, which is that file even if the path is another's by now. Its
+ * descriptor or -1. */
+static int open_file(pid_t pid, const struct module *m)
 {
 	char path[320];
-	Elf64_Ehdr eh;
 	int fd;
 
-	m->symbols_read = true;
-	if (!remote_read(pid, m->from, &eh, sizeof(eh)))
-		return;
 	/* The kernel makes these links; a program cannot. */
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
 		 pid, m->from, m->first_to);
@@ -159,10 +159,34 @@ static void read_symbols(pid_t pid, struct module *m)
 		snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
 		fd = open(path, O_PATH | O_CLOEXEC);
 	}
-	if (fd < 0)
+	return fd;
+}
+
+static bool hold(pid_t pid, struct module *m)
+{
+	Elf64_Ehdr eh;
+
+	if (m->held || !remote_read(pid, m->from, &eh, sizeof(eh)))
+		return m->held;
+	m->entry = m->bias + eh.e_entry;
+	m->held = open_file(pid, m) + 1;
+	return m->held;
+}
+
+void modules_hold(struct modules *m)
+{
+	for (size_t i = 0; i < m->n && i < HELD_MAX; i++)
+		hold(m->pid, &m->module[i]);
+}
+
+static void read_symbols(pid_t pid, struct module *m)
+{
+	m->symbols_read = true;
+	if (!hold(pid, m))
 		return;
-	m->symbols = symbols_open(fd, NULL, m->bias + eh.e_entry);
-	close(fd);
+	m->symbols = symbols_open(m->held - 1, NULL, m->entry);
+	close(m->held - 1);
+	m->held = 0;
 }
 
 void modules_name(const struct modules *m, uint64_t address, char *buf,

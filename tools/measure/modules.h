@@ -24,6 +24,8 @@ struct module {
 	int32_t *table;	      /* pairs: function, description; from `unwind` */
 	size_t entries;
 	bool table_read, symbols_read;
+	int held;	/* descriptor of its file + 1; 0: none */
+	uint64_t entry; /* ... and its entry point there */
 	struct symbols *symbols;
 };
 
@@ -36,6 +38,10 @@ struct modules {
 /* NULL: its maps cannot be read. */
 struct modules *modules_open(pid_t);
 void modules_close(struct modules *);
+
+/* Keeps their files open, so that names can be read when the process is gone.
+ * Only those of the first few hundred. */
+void modules_hold(struct modules *);
 
 /* That which holds the address; NULL: none. */
 struct module *modules_at(const struct modules *, uint64_t address);

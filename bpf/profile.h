@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the BPF programs of `urt profile` and the tool share. */
+#ifndef URT_PROFILE_H
+#define URT_PROFILE_H
+
+enum profile_kind { PROFILE_ON_CPU, PROFILE_OFF_CPU };
+
+#define PROFILE_FRAMES 127
+#define PROFILE_STACKS 16384
+#define PROFILE_SUMS   65536
+
+/* Stack ids are those of the map `stacks`, or these. */
+#define PROFILE_NO_STACK (-1) /* there is none, or it found no room */
+#define PROFILE_NOT_SEEN (-2) /* it slept already when profiling began */
+
+/* Off the CPU, or sampled on it, in the same way. PIDs are the tool's. */
+struct profile_key {
+	__u32 kind; /* enum profile_kind */
+	__u32 tgid;
+	__u32 tid; /* 0: threads of one name are not told apart */
+	__s32 user, kernel;
+	/* Of the thread that woke it; waker_tgid 0: not known. */
+	__u32 waker_tgid;
+	__s32 waker_user, waker_kernel;
+	char comm[16], waker[16];
+};
+
+struct profile_sum {
+	__u64 n, ns;
+};
+
+/* A thread that is off the CPU. */
+struct profile_off {
+	struct profile_key key;
+	__u64 since_ns;
+};
+
+_Static_assert(sizeof(struct profile_key) == 64, "shared with BPF");
+_Static_assert(sizeof(struct profile_off) == 72, "shared with BPF");
+
+#endif

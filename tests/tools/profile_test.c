@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `urt profile` on programs that say themselves what they did: the CPU time that
+ * the kernel accounts, the waits that they made, the coroutines that they have.
+ * Runs in the build directory.
+ */
+#define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include "../lib/test.h"
+#include "../lib/tool_run.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+#undef errno
+
+/* The sum of the folded stacks that begin with a and contain b and c, in us or
+ * coroutines. */
+static long long folded(const char *a, const char *b, const char *c)
+{
+	long long sum = 0;
+
+	for (char *p = text, *end; (end = strchr(p, '\n')); p = end + 1) {
+		*end = '\0';
+		if (!strncmp(p, a, strlen(a)) && strstr(p, b) && strstr(p, c))
+			sum += atoll(strrchr(p, ' ') + 1);
+		*end = '\n';
+	}
+	return sum;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * (1000 * MS) + ts.tv_nsec;
+}
+
+static int to_child[2];
+
+/* Named, so that it is found in the stacks. */
+static __attribute__((noinline, noclone)) void profile_test_spins(int64_t ns)
+{
+	int64_t end = clock_ns(CLOCK_THREAD_CPUTIME_ID) + ns;
+
+	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < end)
+		for (volatile int i = 0; i < 100000; i++)
+			;
+}
+
+static __attribute__((noinline, noclone)) void profile_test_waits(void)
+{
+	char c;
+
+	if (read(to_child[0], &c, 1) != 1)
+		_exit(1);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void *other_thread(void *arg)
+{
+	prctl(PR_SET_NAME, "waiting");
+	for (;;)
+		profile_test_waits();
+	return NULL;
+}
+
+/* A child that uses 10 ms of CPU time, and then wakes a thread, again and again. */
+static pid_t child_start(void)
+{
+	pthread_t t;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(to_child), 0);
+	pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "working");
+	if (pthread_create(&t, NULL, other_thread, NULL))
+		_exit(1);
+	for (;;) {
+		profile_test_spins(10 * MS);
+		if (write(to_child[1], "", 1) != 1)
+			_exit(1);
+	}
+}
+
+#define WINDOW_US 400000
+
+/* Each thread's times on and off the CPU add up to the time that passed; those
+ * on it to what the kernel has accounted. */
+START_TEST(threads_are_where_they_are_known_to_be)
+{
+	long long on, off, waited, cpu_us;
+	clockid_t clock;
+	int64_t before;
+	pid_t pid;
+
+	NEED_BPF();
+	pid = child_start();
+	ck_assert_int_eq(clock_getcpuclockid(pid, &clock), 0);
+	before = clock_ns(clock);
+	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration %d -o "
+			    "profile.folded && cat profile.folded",
+			    pid, WINDOW_US / 1000),
+			 0);
+	cpu_us = (clock_ns(clock) - before) / 1000;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	on = folded("on-cpu;", "", "");
+	off = folded("off-cpu;working", "", "");
+	ck_assert_msg(on <= cpu_us * 1.2, "%lld of %lld us: %.999s", on, cpu_us,
+		      text);
+	ck_assert_msg(folded("on-cpu;working;", "profile_test_spins", "") >
+			      on * 0.8,
+		      "%.999s", text);
+	ck_assert_msg(on + off > WINDOW_US * 0.8 && on + off < WINDOW_US * 1.5,
+		      "%lld us on, %lld off: %.999s", on, off, text);
+	waited = folded("off-cpu;waiting;", "", "");
+	ck_assert_msg(waited > WINDOW_US * 0.9, "%lld us: %.999s", waited,
+		      text);
+	ck_assert_msg(folded("off-cpu;waiting;", "woken by working", "") >
+			      waited * 0.7,
+		      "%.999s", text);
+}
+END_TEST
+
+START_TEST(commands_are_profiled_until_they_end)
+{
+	long long off;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt profile -o profile.folded -- sh -c 'sleep "
+			    "0.3; exit 7'; echo $?; cat profile.folded"),
+			 0);
+	ck_assert_msg(!strncmp(text, "7\n", 2), "%.999s", text);
+	off = folded("off-cpu;sleep;", "nanosleep", "woken by an interrupt");
+	ck_assert_msg(off >= 290000 && off < 3000000, "%lld: %.999s", off,
+		      text);
+	/* Its waiting for the other has not been woken by an interrupt. */
+	ck_assert_msg(folded("off-cpu;sh;", "", "woken by sleep") > 250000,
+		      "%.999s", text);
+}
+END_TEST
+
+/* ---- coroutines ---- */
+
+static int told;
+static struct urt_chan *chan;
+
+static __attribute__((noinline, noclone)) void profile_test_sleeps(void *arg)
+{
+	urt_sleep(3600 * 1000 * MS);
+	__asm__ volatile("" ::: "memory");
+}
+
+static __attribute__((noinline, noclone)) void profile_test_receives(void *arg)
+{
+	long v;
+
+	urt_chan_recv(chan, &v, URT_NEVER);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void population(void *arg)
+{
+	chan = urt_chan_new(sizeof(long), 0);
+	for (int i = 0; i < 40; i++)
+		urt_go(profile_test_sleeps, NULL);
+	for (int i = 0; i < 20; i++)
+		urt_go(profile_test_receives, NULL);
+	urt_sleep(20 * MS);
+	if (write(told, "", 1) != 1)
+		_exit(1);
+	urt_sleep(3600 * 1000 * MS);
+}
+
+START_TEST(coroutines_are_counted_with_reasons)
+{
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	NEED_BPF();
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		told = fds[1];
+		_exit(urt_run(population, NULL));
+	}
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	ck_assert_int_eq(sh("./urt profile -p %d --duration 200 -o "
+			    "profile.folded && cat profile.folded",
+			    pid),
+			 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ck_assert_int_eq(folded("coroutines;", "profile_test_sleeps", "[sleep"),
+			 40);
+	ck_assert_int_eq(folded("coroutines;", "profile_test_receives", "["),
+			 20);
+	ck_assert_int_eq(folded("coroutines;", "", ""), 61);
+}
+END_TEST
+
+START_TEST(pages_hold_what_a_name_cannot_leave)
+{
+	NEED_BPF();
+	/* One name is a command's, the other one a thread's. */
+	ck_assert_int_eq(
+		sh("ln -sf /bin/sleep '<b>;x'; ./urt profile -o "
+		   "profile.html -- sh -c \"'./<b>;x' 0.05; : "
+		   "'</script><b>'\"; rm -f '<b>;x'; cat profile.html"),
+		0);
+	ck_assert_ptr_nonnull(strstr(text, "off-cpu"));
+	ck_assert_ptr_nonnull(strstr(text, "default-src 'none'"));
+	ck_assert_ptr_null(strstr(text, "<b>"));
+	ck_assert_ptr_nonnull(strstr(text, "\\u003cb\\u003e:x"));
+	ck_assert_ptr_nonnull(strstr(text, "\\u003c/script\\u003e"));
+	ck_assert_ptr_null(strstr(text, "http://"));
+	ck_assert_ptr_null(strstr(text, "https://"));
+	ck_assert_ptr_null(strstr(text, "@DATA@"));
+}
+END_TEST
+
+START_TEST(profile_says_what_it_needs)
+{
+	refuses("./urt profile", "give either a command");
+	refuses("./urt profile -p 1 -- true", "give either a command");
+	refuses("./urt profile -F 0 -- true", "not a number from 1");
+	refuses("./urt profile -p 4194304", "no process has the PID");
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt profile -o profile.folded -- /no/such "
+			    "2>&1"),
+			 127);
+	ck_assert_int_eq(sh("timeout -s INT 1 ./urt profile -p $$ 2>&1"), 124);
+	ck_assert_ptr_nonnull(strstr(text, "off the CPU"));
+}
+END_TEST
+
+Suite *profile_suite(void)
+{
+	Suite *s = suite_create("profile");
+	TCase *t = tcase_create("profile");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, threads_are_where_they_are_known_to_be);
+	tcase_add_test(t, commands_are_profiled_until_they_end);
+	tcase_add_test(t, coroutines_are_counted_with_reasons);
+	tcase_add_test(t, pages_hold_what_a_name_cannot_leave);
+	tcase_add_test(t, profile_says_what_it_needs);
+	suite_add_tcase(s, t);
+	return s;
+}

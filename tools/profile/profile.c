@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+/*
+ * urt profile: where a program's time goes, on and off the CPU, and for programs
+ * on uring_rt where its coroutines wait. Threads are sampled and timed in the
+ * kernel (sample.c); coroutines are read from outside (coroutines.c); both end
+ * as folded stacks (folds.c), which print.c prints.
+ */
+#define _GNU_SOURCE
+#include "profile.h"
+#include "../lib/options.h"
+#include "../lib/output.h"
+#include "../lib/privileges.h"
+#include "../lib/text.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIRST_NS (5 * NS_PER_MS)   /* until names are first read */
+#define LEARN_NS (250 * NS_PER_MS) /* ... and at most */
+#define LOOK_NS	 (500 * NS_PER_MS) /* from look to look at coroutines */
+#define RATE	 99
+
+static volatile sig_atomic_t signals, of_terminal;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	signals++;
+	of_terminal = info->si_code == SI_KERNEL; /* then the command has it */
+}
+
+struct running {
+	const struct profile_options *o;
+	struct profile p;
+	struct sampler *sampler;
+	struct names *names;
+	struct coro_looks *coros;
+	bool no_coros; /* it was looked for long enough */
+	pid_t pid;     /* of the command, or -p */
+	int pidfd;
+};
+
+/* Those of a command are there soon after its start, or never. */
+static void look_at_coroutines(struct running *r, int64_t since_begin)
+{
+	if (!r->coros && !r->no_coros)
+		r->coros = coro_looks_open(r->pid);
+	if (r->coros && coro_looks_take(r->coros, r->p.folds))
+		r->p.looks++;
+	r->no_coros = !r->coros && since_begin > 2 * LOOK_NS;
+}
+
+/* Until it ends, the time is over, or a signal came. */
+static void follow(struct running *r)
+{
+	int64_t begin = now_ns(), learn_at = begin + FIRST_NS, now = begin;
+	int64_t wait = FIRST_NS,
+		look_at = begin + (r->o->pid ? 0 : LOOK_NS / 5);
+	int64_t end = r->o->duration_ns ? begin + r->o->duration_ns : INT64_MAX;
+	struct pollfd p = { r->pidfd, POLLIN, 0 };
+	int told = 0;
+
+	while (now < end) {
+		int64_t next = learn_at < look_at ? learn_at : look_at;
+
+		next = next < end ? next : end;
+		next = next > now ? next - now : 0;
+		if (poll(&p, 1, next / NS_PER_MS + 1) > 0)
+			break;
+		now = now_ns();
+		if (signals != told) {
+			told = signals;
+			if (!r->o->command)
+				break;
+			if (told > 1)
+				kill(r->pid, SIGKILL);
+			else if (!of_terminal)
+				kill(r->pid, SIGINT);
+		}
+		if (now >= learn_at) {
+			sampler_learn(r->sampler, r->names);
+			wait = 2 * wait < LEARN_NS ? 2 * wait : LEARN_NS;
+			wait = wait > 10 * (now_ns() - now)
+				       ? wait
+				       : 10 * (now_ns() - now);
+			learn_at = now_ns() + wait;
+		}
+		if (now >= look_at && !r->no_coros) {
+			look_at_coroutines(r, now - begin);
+			look_at = now_ns() + LOOK_NS;
+		} else if (r->no_coros) {
+			look_at = INT64_MAX;
+		}
+	}
+	r->p.wall_ns = now_ns() - begin;
+}
+
+static int end_command(struct running *r)
+{
+	int status = 0;
+
+	if (!r->o->command)
+		return 0;
+	if (r->o->duration_ns && waitpid(r->pid, &status, WNOHANG) == 0) {
+		kill(r->pid, SIGTERM);
+		waitpid(r->pid, &status, 0);
+		return 0; /* ended as it was asked to */
+	}
+	if (!r->o->duration_ns)
+		while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
+			;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
+}
+
+static int start(struct running *r, struct launch *l)
+{
+	int err;
+
+	if (r->o->command) {
+		err = launch_command(l, r->o->command, NULL, r->o->user);
+		if (err)
+			return fail("cannot start a process: %s",
+				    strerror(-err));
+		r->pid = l->pid;
+		r->pidfd = syscall(SYS_pidfd_open, r->pid, 0);
+	}
+	err = sampler_attach(r->sampler, r->pid, !r->o->command);
+	if (err)
+		return fail("cannot profile %d: %s", r->pid, strerror(-err));
+	privileges_reduce();
+	err = r->o->command ? launch_go(l) : 0;
+	if (!err)
+		return 0;
+	fail("cannot run \"%s\": %s", r->o->command[0], strerror(-err));
+	return launch_exit_code(err);
+}
+
+static void set_title(struct running *r)
+{
+	char *to = r->p.title;
+	size_t size = sizeof(r->p.title);
+
+	if (r->o->pid)
+		snprintf(to, size, "process %ld", r->o->pid);
+	for (char **a = r->o->command; a && *a; a++)
+		snprintf(to + strlen(to), size - strlen(to), "%s%s",
+			 *to ? " " : "", *a);
+	text_clean(to);
+}
+
+static int measure(struct running *r, FILE *out)
+{
+	struct launch l = { 0 };
+	int code = start(r, &l);
+
+	if (code)
+		return code;
+	follow(r);
+	if (r->coros && r->o->pid) /* the last, and perhaps the only one */
+		look_at_coroutines(r, 0);
+	sampler_finish(r->sampler, r->names, r->p.folds);
+	r->p.lost = sampler_lost(r->sampler);
+	code = end_command(r);
+	set_title(r);
+	profile_print(out, &r->p, profile_form(r->o->output));
+	return code;
+}
+
+static int profile(const struct profile_options *o)
+{
+	struct sigaction sa = { .sa_sigaction = on_signal,
+				.sa_flags = SA_SIGINFO };
+	struct running r = { .o = o, .p = { .o = o }, .pid = o->pid };
+	FILE *out = stdout;
+	int code = EXIT_BAD;
+
+	r.pidfd = o->pid ? process_open(o->pid) : -1;
+	if (o->pid && r.pidfd < 0)
+		return EXIT_BAD;
+	if (o->output && !(out = output_open(o->output)))
+		return EXIT_BAD;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	r.sampler = sampler_open(o);
+	r.names = r.sampler ? names_new() : NULL;
+	r.p.folds = folds_new();
+	if (r.sampler && r.names && r.p.folds)
+		code = measure(&r, out);
+	else if (r.sampler)
+		fail("out of memory");
+	if (fflush(out) || ferror(out))
+		code = fail("cannot write the result: %s", strerror(errno));
+	if (o->output)
+		fclose(out);
+	coro_looks_close(r.coros);
+	sampler_close(r.sampler);
+	names_free(r.names);
+	folds_free(r.p.folds);
+	return code;
+}
+
+#define TO(field) OPTION_TO(struct profile_options, field)
+
+static const struct option_row rows[] = {
+	{ OPTION_PID, TO(pid),
+	  .text = "Profile this running process, and what it starts." },
+	{ .name = "duration",
+	  .argument = "MS",
+	  .kind = OPTION_MS,
+	  TO(duration_ns),
+	  .min = 1,
+	  .max = 1 << 30,
+	  .text = "Stop after MS milliseconds; a command gets SIGTERM." },
+	{ .letter = 'F',
+	  .name = "freq",
+	  .argument = "HZ",
+	  .kind = OPTION_NUMBER,
+	  TO(rate),
+	  .min = 1,
+	  .max = 10000,
+	  .text = "Take HZ samples a second of each CPU; default 99." },
+	{ .name = "threads",
+	  .kind = OPTION_FLAG,
+	  TO(threads),
+	  .text = "Tell threads of the same name apart." },
+	{ .name = "limit",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(limit),
+	  .text = "Print N stacks of each kind; default 5, 0: all." },
+	{ OPTION_OUTPUT, TO(output),
+	  .text = "Write to FILE: folded stacks if it ends in .folded, a flame graph as one page without network if in .html, else text." },
+	{ OPTION_USER, TO(user_name) },
+};
+
+const struct command command_profile = {
+	.name = "profile",
+	.run = cmd_profile,
+	.what = "print where threads and coroutines are, by stacks",
+	.usage = "[OPTIONS] [-p PID | -- COMMAND [ARGUMENT ...]]",
+	.about =
+		"Prints where a program's time goes: on the CPU by samples of its stacks; off the CPU by the stack that each thread left it with, for how long, and the stack of the thread that woke it; and of a program on uring_rt, where its coroutines wait and why. Profiles a command and what it starts until it ends, or a running process until Ctrl-C.",
+	.notes =
+		"Time off the CPU is added up over all threads, and is exact: it includes waits that have not ended. A thread that sleeps from before the beginning has no stack until it runs. Coroutines are looked at every 500 ms; their numbers are means of all looks. The folded stacks are in microseconds of time, or coroutines; the first frame is on-cpu, off-cpu or coroutines.\n\nThe kernel follows the stacks of threads by frame pointers: build programs with -fno-omit-frame-pointer. A library without them hides the function that called it. Stacks of coroutines are unwound by the programs' own tables. Functions of just-in-time compilers have no names.",
+	OPTIONS(rows),
+	.runs_command = true,
+};
+
+int cmd_profile(int argc, char **argv)
+{
+	struct profile_options o = { .rate = RATE, .limit = 5 };
+	static struct launch_user user;
+	int first = options_parse(&command_profile, argc, argv, &o);
+
+	if (first < 0)
+		return EXIT_BAD;
+	if (first < argc)
+		o.command = argv + first;
+	if (!o.command == !o.pid)
+		return fail(
+			"profile: give either a command after -- or -p PID");
+	if (launch_user_find(o.user_name, &user))
+		o.user = &user;
+	else if (o.user_name)
+		return EXIT_BAD;
+	return profile(&o);
+}
