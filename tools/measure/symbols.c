@@ -8,7 +8,9 @@
  * daemon never answers, or be made to confuse an ELF reader. So a child process
  * opens and reads it, without privileges and within limits, and sends the
  * symbols through a pipe, which is read for a bounded time. If the child fails
- * in any way, functions have no names, and nothing worse happens.
+ * in any way, functions have no names, and nothing worse happens. There are bounds
+ * on the symbols and on the time of all files together, too: a program may map
+ * thousands.
  */
 #define _GNU_SOURCE
 #include "symbols.h"
@@ -29,8 +31,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FUNCTIONS_MAX (1u << 20)
+#define FUNCTIONS_MAX (1u << 20) /* of a file */
+#define ALL_MAX	      (3u << 20) /* of all files that are open */
 #define WAIT_NS	      (3 * NS_PER_S)
+#define VAIN_NS	      (15 * NS_PER_S) /* in all, of files without an end */
 #define MEMORY_MAX    (UINT64_C(2) << 30)
 
 struct function {
@@ -130,6 +134,9 @@ static void child(int out_fd, int exe, const char *path, uint64_t entry)
 
 /* ---- its reader ---- */
 
+static size_t all_functions; /* that are kept, of all files */
+static int64_t vain_ns;	     /* waited for files that gave no end */
+
 static bool add(struct symbols *s, const struct function *f)
 {
 	if (!s->any) { /* the first one tells the bias */
@@ -137,7 +144,7 @@ static bool add(struct symbols *s, const struct function *f)
 		s->bias = f->at;
 		return true;
 	}
-	if (s->n == FUNCTIONS_MAX)
+	if (s->n == FUNCTIONS_MAX || all_functions == ALL_MAX)
 		return false;
 	if (s->n == s->room) {
 		size_t room = s->room ? 2 * s->room : 1024;
@@ -149,6 +156,7 @@ static bool add(struct symbols *s, const struct function *f)
 		s->room = room;
 	}
 	s->function[s->n++] = *f;
+	all_functions++;
 	return true;
 }
 
@@ -167,8 +175,8 @@ static void read_functions(struct symbols *s, int fd)
 		if (poll(&p, 1, left / NS_PER_MS + 1) <= 0)
 			continue;
 		got = read(fd, (char *)buf + have, sizeof(buf) - have);
-		if (got <= 0 && errno != EINTR)
-			break;
+		if (!got || (got < 0 && errno != EINTR))
+			return;
 		have += got > 0 ? got : 0;
 		n = have / sizeof(*buf);
 		for (size_t i = 0; i < n && room; i++)
@@ -176,6 +184,8 @@ static void read_functions(struct symbols *s, int fd)
 		have -= n * sizeof(*buf);
 		memmove(buf, buf + n, have);
 	}
+	if (room)
+		vain_ns += WAIT_NS;
 }
 
 static int by_address(const void *a, const void *b)
@@ -187,7 +197,7 @@ static int by_address(const void *a, const void *b)
 
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 {
-	struct symbols *s = calloc(1, sizeof(*s));
+	struct symbols *s = vain_ns < VAIN_NS ? calloc(1, sizeof(*s)) : NULL;
 	int fds[2];
 	pid_t pid;
 
@@ -219,6 +229,7 @@ void symbols_close(struct symbols *s)
 {
 	if (!s)
 		return;
+	all_functions -= s->n;
 	free(s->function);
 	free(s);
 }

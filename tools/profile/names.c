@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROCESSES_MAX 256
+#define PROCESSES_MAX 128
 #define PLACES	      65536 /* of stacks; power of two */
 #define STACKS_MAX    49152
 #define BYTES_MAX     (UINT64_C(128) << 20)
