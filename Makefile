@@ -439,7 +439,7 @@ $(B)/tests/runtime/tls_test.o: ALL_CFLAGS += $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(TLS_A) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ \
-	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lutil \
+	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -ljansson -lutil \
 	  $(TOOL_LIBS) $(TLS_LIBS)
 
 $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)

@@ -18,7 +18,7 @@ if command -v apt-get >/dev/null; then
 	install="apt-get install -y --no-install-recommends"
 	refresh="apt-get update"
 	packages="make gcc g++ libc6-dev clang clang-format pkg-config strace
-		liburing-dev libbpf-dev check libelf-dev zlib1g-dev
+		liburing-dev libbpf-dev check libjansson-dev libelf-dev zlib1g-dev
 		libprotobuf-c-dev protobuf-c-compiler libssl-dev openssl curl python3-jsonschema"
 	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
 	if grep -qi '^ID=ubuntu' /etc/os-release; then
@@ -33,7 +33,7 @@ elif command -v dnf >/dev/null; then
 	install="dnf install -y"
 	refresh=true
 	packages="make gcc gcc-c++ clang clang-tools-extra pkgconf-pkg-config strace
-		liburing-devel libbpf-devel bpftool check-devel
+		liburing-devel libbpf-devel bpftool check-devel jansson-devel
 		elfutils-libelf-devel zlib-devel protobuf-c-devel
 		protobuf-c-compiler openssl-devel openssl curl python3-jsonschema"
 	[ "${1-}" = minimal ] || packages="$packages $(languages dnf)"
@@ -41,14 +41,14 @@ elif command -v dnf >/dev/null; then
 elif command -v pacman >/dev/null; then
 	install="pacman -S --needed --noconfirm"
 	refresh=true
-	packages="make gcc clang pkgconf strace liburing libbpf bpf check
+	packages="make gcc clang pkgconf strace liburing libbpf bpf check jansson
 		libelf zlib protobuf-c openssl curl python-jsonschema"
 	[ "${1-}" = minimal ] || packages="$packages $(languages pacman)"
 	present() { pacman -Q "$1" >/dev/null 2>&1; }
 else
 	echo "deps: no apt-get, dnf or pacman here; install by hand: make, gcc," \
 		"clang, pkg-config, strace, bpftool and the development files" \
-		"of liburing, libbpf, Check, libelf, zlib and protobuf-c" >&2
+		"of liburing, libbpf, Check, jansson, libelf, zlib and protobuf-c" >&2
 	exit 1
 fi
 

@@ -1,40 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A run in a child process, for what ends the process. */
+/* A run in a child process, for tests of events that end the process. */
 #ifndef URT_TEST_CHILD_H
 #define URT_TEST_CHILD_H
 
 #include "../../uring_rt/urt.h"
 #include "test.h"
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the child prints on stderr while it runs fn, and how it ends. */
-static int child_says(urt_fn *fn, const struct urt_options *o, char *buf,
-		      size_t size)
-{
-	int fds[2], status;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	if (!pid) {
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		dup2(fds[1], 2);
-		urt_run_with(fn, NULL, o);
-		_exit(0);
-	}
-	close(fds[1]);
-	while ((n = read(fds[0], buf + len, size - 1 - len)) > 0)
-		len += n;
-	buf[len] = '\0';
-	close(fds[0]);
-	waitpid(pid, &status, 0);
-	return status;
-}
+/* Runs fn in a child, with the child's stderr in buf. Returns its wait status. */
+int child_says(urt_fn *fn, const struct urt_options *, char *buf, size_t size);
 
 #endif

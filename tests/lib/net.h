@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the suites of floor 6 share. */
+/* Shared by the suites of net/. */
 #ifndef URT_TEST_NET_H
 #define URT_TEST_NET_H
 
@@ -25,24 +25,8 @@ static const int64_t never = URT_NEVER;
 	END_TEST                                                             \
 	static void name##_body(void *arg)
 
-/* Those of the program: a run has rings for spare threads, which come and go. */
-static inline int open_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
-	char what[64];
-	ssize_t len;
-	int n = 0;
-
-	ck_assert_ptr_nonnull(d);
-	while ((e = readdir(d))) {
-		len = readlinkat(dirfd(d), e->d_name, what, sizeof(what) - 1);
-		what[len < 0 ? 0 : len] = '\0';
-		n += strcmp(what, "anon_inode:[io_uring]") &&
-		     strcmp(what, "anon_inode:[eventfd]");
-	}
-	closedir(d);
-	return n;
-}
+/* The number of open descriptors of the program itself: a run has rings for spare
+ * threads, which come and go. */
+int open_descriptors(void);
 
 #endif

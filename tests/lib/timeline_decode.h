@@ -12,10 +12,10 @@
 
 #include "test.h"
 
-/* What a file has. */
+/* The contents of a file. */
 struct found {
 	long packets, begins, ends, instants, tracks, flows, flow_ends;
-	/* What must not be. */
+	/* Faults: each must be 0. */
 	long strangers, not_nested, backwards, unbound, left_open;
 	bool whole; /* ended at the end of a packet */
 };
@@ -26,13 +26,7 @@ struct piece {
 	char name[64], category[32];
 };
 
-#define PIECES	(1 << 20)
-#define UUIDS	(1 << 16)
-#define FLOWS	(1 << 20)
 #define NESTING 8
-
-static struct piece *pieces;
-static long nr_pieces;
 
 /* A track: its number, the process below which it is, and its open slices. */
 struct known {
@@ -42,260 +36,17 @@ struct known {
 	bool marked; /* a test's own */
 };
 
-static struct known tracks_known[UUIDS];
-static uint64_t flows[FLOWS];
+/* Reads a file and checks it; then `pieces` has its events, in order of time. */
+struct found decode(const char *path);
+extern struct piece *pieces;
+extern long nr_pieces;
 
-static uint64_t varint(const uint8_t **p, const uint8_t *end)
-{
-	uint64_t v = 0;
+/* Whether the flow has begun; begins it. */
+bool flow_begun(uint64_t id, bool begin);
+struct known *known_of(uint64_t uuid);
 
-	for (int shift = 0; *p < end && shift < 64; shift += 7) {
-		uint8_t c = *(*p)++;
-
-		v |= (uint64_t)(c & 0x7f) << shift;
-		if (!(c & 0x80))
-			break;
-	}
-	return v;
-}
-
-/* One field: its number; *value, or *size bytes at *data. 0: not possible. */
-static unsigned field(const uint8_t **p, const uint8_t *end, uint64_t *value,
-		      const uint8_t **data, size_t *size)
-{
-	uint64_t key = varint(p, end);
-
-	*size = 0;
-	switch (key & 7) {
-	case 0:
-		*value = varint(p, end);
-		break;
-	case 1:
-		memcpy(value, *p, 8);
-		*p += 8;
-		break;
-	case 2:
-		*size = varint(p, end);
-		*data = *p;
-		*p += *size;
-		break;
-	default:
-		return 0;
-	}
-	return *p <= end ? key >> 3 : 0;
-}
-
-static struct known *known_of(uint64_t uuid)
-{
-	uint64_t at = uuid * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-
-	for (;; at++) {
-		struct known *k = &tracks_known[at % UUIDS];
-
-		if (!k->uuid)
-			k->uuid = uuid;
-		if (k->uuid == uuid)
-			return k;
-	}
-}
-
-/* Whether it has begun; begins it. */
-static bool flow_begun(uint64_t id, bool begin)
-{
-	uint64_t at = id * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-
-	for (;; at++) {
-		uint64_t *f = &flows[at % FLOWS];
-
-		if (*f == id)
-			return true;
-		if (*f)
-			continue;
-		if (begin)
-			*f = id;
-		return false;
-	}
-}
-
-static void copy_text(char *to, size_t size, const uint8_t *data, size_t n)
-{
-	snprintf(to, size, "%.*s", (int)n, (const char *)data);
-}
-
-static void decode_event(const uint8_t *p, size_t size, struct piece *piece)
-{
-	const uint8_t *end = p + size, *data;
-	uint64_t value;
-	size_t n;
-
-	while (p < end) {
-		switch (field(&p, end, &value, &data, &n)) {
-		case 0:
-			ck_abort_msg("no field of an event");
-			break;
-		case 9:
-			piece->type = value;
-			break;
-		case 11:
-			piece->track = value;
-			break;
-		case 22:
-			copy_text(piece->category, 32, data, n);
-			break;
-		case 23:
-			copy_text(piece->name, 64, data, n);
-			break;
-		case 47:
-			piece->flow = value;
-			break;
-		case 48:
-			piece->flow_end = value;
-			break;
-		}
-	}
-}
-
-static void decode_track(const uint8_t *p, size_t size)
-{
-	const uint8_t *end = p + size, *data;
-	uint64_t value, uuid = 0, parent = 0;
-	size_t n;
-
-	while (p < end) {
-		unsigned f = field(&p, end, &value, &data, &n);
-
-		ck_assert_uint_ne(f, 0);
-		if (f == 1)
-			uuid = value;
-		if (f == 5)
-			parent = value;
-	}
-	known_of(uuid)->named = true;
-	known_of(uuid)->parent = parent;
-}
-
-static void decode_packet(const uint8_t *p, size_t size, struct found *f)
-{
-	struct piece piece = { .at = nr_pieces };
-	const uint8_t *end = p + size, *data;
-	uint64_t value;
-	size_t n;
-
-	while (p < end) {
-		unsigned number_ = field(&p, end, &value, &data, &n);
-
-		ck_assert_uint_ne(number_, 0);
-		if (number_ == 8)
-			piece.ns = value;
-		if (number_ == 11)
-			decode_event(data, n, &piece);
-		if (number_ == 60)
-			decode_track(data, n);
-		f->tracks += number_ == 60;
-	}
-	if (!piece.type)
-		return;
-	ck_assert_int_lt(nr_pieces, PIECES);
-	pieces[nr_pieces++] = piece;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct piece *x = a, *y = b;
-
-	if (x->ns != y->ns)
-		return x->ns < y->ns ? -1 : 1;
-	return x->at < y->at ? -1 : 1;
-}
-
-static void check_slice(struct found *f, const struct piece *p)
-{
-	struct known *k = known_of(p->track);
-
-	/* Events of process 0 are the recorder's own. */
-	f->strangers +=
-		(p->track & 0xffffffff) &&
-		(!k->named || (k->parent && !known_of(k->parent)->named));
-	if (p->type == 1) {
-		ck_assert_int_lt(k->depth, NESTING);
-		k->since[k->depth++] = p->ns;
-	} else if (p->type == 2 && !k->depth) {
-		f->not_nested++;
-	} else if (p->type == 2) {
-		f->backwards += p->ns < k->since[--k->depth];
-	}
-}
-
-static void check(struct found *f)
-{
-	memset(flows, 0, sizeof(flows));
-	qsort(pieces, nr_pieces, sizeof(*pieces), by_time);
-	for (long i = 0; i < nr_pieces; i++) {
-		const struct piece *p = &pieces[i];
-
-		f->begins += p->type == 1;
-		f->ends += p->type == 2;
-		f->instants += p->type == 3;
-		if (p->flow)
-			f->flows += !flow_begun(p->flow, true);
-		if (p->flow_end) {
-			f->flow_ends++;
-			f->unbound += !flow_begun(p->flow_end, false);
-		}
-		check_slice(f, p);
-	}
-	for (long i = 0; i < UUIDS; i++)
-		f->left_open += tracks_known[i].depth;
-}
-
-static struct found decode(const char *path)
-{
-	static uint8_t buf[64 << 20];
-	struct found found = { 0 };
-	const uint8_t *p = buf, *end, *data;
-	FILE *f = fopen(path, "r");
-	uint64_t value;
-	size_t n;
-
-	ck_assert_ptr_nonnull(f);
-	end = buf + fread(buf, 1, sizeof(buf), f);
-	fclose(f);
-	free(pieces);
-	pieces = calloc(PIECES, sizeof(*pieces));
-	ck_assert_ptr_nonnull(pieces);
-	nr_pieces = 0;
-	memset(tracks_known, 0, sizeof(tracks_known));
-	while (p < end) {
-		ck_assert_uint_eq(field(&p, end, &value, &data, &n), 1);
-		decode_packet(data, n, &found);
-		found.packets++;
-	}
-	found.whole = p == end;
-	check(&found);
-	return found;
-}
-
-/* How many of that type, category and beginning of a name; NULL: any. */
-static long count_pieces(int type, const char *category, const char *name)
-{
-	long n = 0;
-
-	for (long i = 0; i < nr_pieces; i++)
-		n += (int)pieces[i].type == type &&
-		     (!category || !strcmp(pieces[i].category, category)) &&
-		     (!name || !strncmp(pieces[i].name, name, strlen(name)));
-	return n;
-}
-
-static void is_sound(const struct found *f)
-{
-	ck_assert(f->whole);
-	ck_assert_int_eq(f->strangers, 0);
-	ck_assert_int_eq(f->not_nested, 0);
-	ck_assert_int_eq(f->backwards, 0);
-	ck_assert_int_eq(f->unbound, 0);
-	ck_assert_int_eq(f->left_open, 0);
-	ck_assert_int_eq(f->begins, f->ends);
-}
+/* The number of pieces of a type, a category and a beginning of a name; NULL: any. */
+long count_pieces(int type, const char *category, const char *name);
+void is_sound(const struct found *);
 
 #endif

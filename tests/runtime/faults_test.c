@@ -15,8 +15,12 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/base/sys.h"
 #include "../lib/faults.h"
-#include <malloc.h>
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define PATIENCE_S 20
 #define MANY	   40 /* failures in a row */
@@ -136,37 +140,6 @@ static bool anything_left(const struct left *before, bool rings)
 
 /* ---- running them ------------------------------------------------------ */
 
-struct program {
-	const char *name;
-	int (*run)(void);
-	const char *features;
-};
-
-static const struct program programs[] = {
-#define OLD "-msg_ring,-coop_taskrun,-membarrier,-guard_install,-optional_ops"
-	{ "echo", echo, "" },
-	{ "echo, old kernel", echo, OLD },
-	{ "echo, lent", echo_lent, "" },
-	{ "echo, lent, old kernel", echo_lent, OLD ",-buffer_pieces" },
-	{ "copy", copy, "" },
-	{ "copy, old kernel", copy, OLD },
-	{ "resolve", resolve, "" },
-	{ "waitid", run_process, "" },
-	{ "waitid, old kernel", run_process, OLD },
-	{ "coordinate", coordinate, "" },
-	{ "coordinate, old kernel", coordinate, OLD },
-	{ "lines", lines, "" },
-	{ "lines, old kernel", lines, OLD },
-	{ "processes", processes, "" },
-	{ "processes, old kernel", processes, OLD },
-	{ "whole files", whole, "" },
-	{ "whole files, old kernel", whole, OLD },
-	{ "signals", signals, "" },
-	{ "give up", give_up, "" },
-	{ "give up, old kernel", give_up, OLD },
-#undef OLD
-};
-
 struct kind {
 	const char *name;
 	enum urt__sys_kind kind;
@@ -235,7 +208,7 @@ static int run_program(const struct program *p)
 	struct urt_options o = { .workers = 2, .ring_entries = 16 };
 	int err;
 
-	atomic_store(&errors, 0);
+	atomic_store(&fault_errors, 0);
 	err = urt_run_with(first, (void *)p, &o);
 	if (err) {
 		NEVER(strstr(urt_why(), "no run has failed"));
@@ -244,7 +217,7 @@ static int run_program(const struct program *p)
 	}
 	err = atomic_load(&outcome);
 	NEVER(err > 0);
-	NEVER(err < 0 && !atomic_load(&errors));
+	NEVER(err < 0 && !atomic_load(&fault_errors));
 	return err;
 }
 
@@ -253,7 +226,6 @@ static int run_program(const struct program *p)
  * keeps one for the process.
  */
 static bool ring_threads_end;
-static const struct program makes_ring_threads = { "copy", copy, "" };
 
 static bool no_ring_threads(void)
 {
@@ -316,32 +288,6 @@ static bool run_with(const struct program *p, const struct kind *k, long nth)
 	return WEXITSTATUS(status) != NOT_REACHED;
 }
 
-static void set_up(void)
-{
-	static char data[FILE_SIZE];
-	uint64_t state = 1;
-	int fd;
-
-	signal(SIGPIPE, SIG_IGN);
-	mallopt(M_ARENA_MAX, 1); /* no mappings but those of the test */
-	NEVER(!mkdtemp(dir));
-	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (size_t i = 0; i < sizeof(data); i++)
-		data[i] = rnd(&state);
-	fd = openat(dir_fd, "from", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-	NEVER(write(fd, data, sizeof(data)) != sizeof(data));
-	close(fd);
-}
-
-static void tear_down(void)
-{
-	unlinkat(dir_fd, "from", 0);
-	unlinkat(dir_fd, "a", 0);
-	unlinkat(dir_fd, "b", 0);
-	unlinkat(dir_fd, "whole", 0);
-	rmdir(dir);
-}
-
 /* The programs mostly wait, so as many processes share the kinds of faults. */
 #define LANES 4
 
@@ -351,10 +297,10 @@ static int lane(const struct program *p, unsigned first, uint64_t state)
 	long step = s ? atol(s) : SANITIZED ? 48 : 4;
 	unsigned share = s ? 1 : SANITIZED ? 3 : 2; /* of the kinds */
 
-	set_up();
+	fault_setup();
 	if (!TSANITIZED) { /* it forbids threads after a fork beside threads */
 		NEVER(run_program(p));
-		NEVER(run_program(&makes_ring_threads));
+		NEVER(run_program(&fault_copy));
 		ring_threads_end = no_ring_threads();
 	}
 	for (size_t i = first; i < ARRAY_LEN(kinds); i += LANES) {
@@ -371,13 +317,13 @@ static int lane(const struct program *p, unsigned first, uint64_t state)
 			fprintf(stderr, "%s, %s: %ld\n", p->name, k->name,
 				n - 1);
 	}
-	tear_down();
+	fault_teardown();
 	return EXIT_SUCCESS;
 }
 
 START_TEST(whatever_call_fails_a_program_ends_well_or_with_an_error)
 {
-	const struct program *p = &programs[_i];
+	const struct program *p = &fault_programs[_i];
 	uint64_t state = seed();
 	pid_t pid[LANES];
 	int failed = 0, status;
@@ -405,7 +351,7 @@ Suite *faults_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(
 		t, whatever_call_fails_a_program_ends_well_or_with_an_error, 0,
-		ARRAY_LEN(programs));
+		fault_programs_nr);
 	suite_add_tcase(s, t);
 	return s;
 }

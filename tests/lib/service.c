@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/* Servers of the demo in tests; see service.h. */
+#define _GNU_SOURCE
+#include "service.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool has(const char *what)
+{
+	return strstr(text, what);
+}
+
+/* ---- a server ---- */
+
+pid_t server;
+int server_port;
+unsigned server_descriptors;
+
+struct sockaddr_in server_address(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(server_port) };
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return addr;
+}
+
+int server_connect(void)
+{
+	struct sockaddr_in addr = server_address();
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval patience = { 10, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int free_port(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	bind(fd, (struct sockaddr *)&addr, len);
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	close(fd);
+	return ntohs(addr.sin_port);
+}
+
+void server_stop(void)
+{
+	if (server > 0) {
+		kill(server, SIGKILL);
+		waitpid(server, NULL, 0);
+	}
+	server = 0;
+}
+
+bool server_listens(void)
+{
+	for (int i = 0; i < 3000; i++) {
+		int fd = server_connect();
+
+		if (fd >= 0) {
+			close(fd);
+			return true;
+		}
+		usleep(10000);
+	}
+	return false;
+}
+
+void server_start(const char *model, const char *option, const char *value)
+{
+	char port[8];
+
+	server_port = free_port();
+	snprintf(port, sizeof(port), "%d", server_port);
+	server = fork();
+	if (!server) {
+		int null = open("/dev/null", O_WRONLY);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
+		setpgid(0, 0);
+		dup2(null, 1);
+		if (server_descriptors)
+			setrlimit(RLIMIT_NOFILE,
+				  &(struct rlimit){ server_descriptors,
+						    server_descriptors });
+		execl("./urt", "./urt", "serve", model, "--port", port, option,
+		      value, NULL);
+		_exit(127);
+	}
+	if (server_listens())
+		return;
+	server_stop();
+	ck_abort_msg("%s does not listen", model);
+}
+
+bool not_here(const char *model)
+{
+	return model_missing(model_find(model));
+}

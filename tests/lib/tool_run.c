@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* Running the command urt; see tool_run.h. */
+#include "tool_run.h"
+
+char text[1 << 20];
+
+/* Runs a shell command; what it printed is in text. Its exit code. */
+int sh(const char *format, ...) __attribute__((format(printf, 1, 2), unused));
+
+int sh(const char *format, ...)
+{
+	char command[4096];
+	va_list ap;
+	FILE *f;
+	size_t len;
+	int status;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	len = fread(text, 1, sizeof(text) - 1, f);
+	text[len] = '\0';
+	status = pclose(f);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool have_bpf(void)
+{
+	static int known = -1;
+
+	if (known < 0) {
+		sh("./urt stat --json -- true 2>&1");
+		known = strstr(text, "\"source\":\"bpf\"") != NULL;
+	}
+	return known;
+}
+
+void refuses_by(int expected, const char *command, const char *says)
+{
+	int code = sh("%s 2>&1 >/dev/null", command);
+
+	ck_assert_msg(code == expected, "%s: exit code %d", command, code);
+	ck_assert_msg(strstr(text, says), "%s: %s", command, text);
+	ck_assert_msg(strlen(text) &&
+			      strchr(text, '\n') == text + strlen(text) - 1,
+		      "%s: not one line: %s", command, text);
+}
+
+void refuses(const char *command, const char *says)
+{
+	refuses_by(1, command, says);
+}
