@@ -52,6 +52,17 @@ START_TEST(stat_document_follows_its_schema_on_every_rung)
 }
 END_TEST
 
+START_TEST(stat_document_of_running_processes_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	is_valid("urt.stat.v1", "./urt stat --json -o schema.json -p $$ "
+				"--no-bpf --timeout 100");
+	NEED_BPF();
+	is_valid("urt.stat.v1", "./urt stat --json -o schema.json -a --by comm "
+				"--times --latency --errors --timeout 100");
+}
+END_TEST
+
 START_TEST(report_document_follows_its_schema)
 {
 	NEED_VALIDATOR();
@@ -107,6 +118,8 @@ Suite *schema_suite(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, stat_document_follows_its_schema_on_every_rung);
+	tcase_add_test(t,
+		       stat_document_of_running_processes_follows_its_schema);
 	tcase_add_test(t, report_document_follows_its_schema);
 	tcase_add_test(t, bench_document_follows_its_schema);
 	tcase_add_test(t, demo_document_follows_its_schema);
