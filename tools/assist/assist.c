@@ -199,8 +199,10 @@ static const char *refusal(int err)
 		return "it already receives reports (URT_ASSIST=on)";
 	case -ETIMEDOUT:
 		return "it does not answer: is it stopped?";
+	case -EBADF:
 	case -EPROTO:
-		return "its run has another version, or an invalid page";
+		return "its page names no socket of its own, or its answer is "
+		       "invalid";
 	default:
 		return strerror(-err);
 	}
