@@ -68,7 +68,7 @@ FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h
 
 # What each fuzz target is made with.
 FUZZ         := http answer address stream control assert pages symbols report
-FUZZ_http    := tools/service/http.c
+FUZZ_http    := tools/service/http.c tools/lib/burn.c
 FUZZ_answer  := tools/load/http.c
 FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c

@@ -140,7 +140,7 @@ static __always_inline u32 by_parse(const struct urt_by_where *w,
 /*
  * A record of uring_rt has room for 64 bytes; another's may end at a page that
  * is not there. Records of which these 64 bytes, ids included, and the key are
- * the same are of the same row if no attribute goes on behind them.
+ * the same are of the same row if no attribute continues behind them.
  */
 static __always_inline u32 by_row_of_record(const struct urt_by_where *w,
 					    u64 record)

@@ -17,7 +17,7 @@ enum urt_class {
 	URT_CLASSES,
 };
 
-/* What of that which counted threads start is not counted. */
+/* Which threads and processes that counted ones start are not counted. */
 enum urt_count_started {
 	URT_COUNT_STARTED,
 	URT_COUNT_NO_PROCESSES,
@@ -28,7 +28,7 @@ enum urt_count_started {
 enum urt_cause {
 	URT_CAUSE_SYSCALL,    /* it waited in a system call */
 	URT_CAUSE_FAULT,      /* ... for a page */
-	URT_CAUSE_PREEMPTION, /* it could have gone on: involuntary */
+	URT_CAUSE_PREEMPTION, /* it could have continued: involuntary */
 	URT_CAUSE_EXIT,	      /* its last switch */
 	URT_CAUSE_OTHER,      /* stopped, or waiting in a kernel thread */
 	URT_CAUSES,

@@ -15,6 +15,7 @@
 #include <bpf/bpf_core_read.h>
 #include "record.h"
 #include "ns.bpf.h"
+#include "request.bpf.h"
 
 /*
  * Bytes waiting in the buffer from which on the tool is woken; else it looks
@@ -28,16 +29,6 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define TASK_DEAD    0x00000080
 #define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD   0x00200000
-
-/* Of a request. user_data: since Linux 5.19 in its completion entry. */
-struct io_cqe___urt {
-	u64 user_data;
-} __attribute__((preserve_access_index));
-
-struct io_kiocb___urt {
-	u8 opcode;
-	struct io_cqe___urt cqe;
-} __attribute__((preserve_access_index));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -292,7 +283,8 @@ int BPF_PROG(rec_punt, void *req)
 	return 0;
 }
 
-/* No request: a multishot one, which goes on, or a message of another ring. */
+/* No request: a multishot one, which continues, or a message of another
+ * ring. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(rec_complete, void *ctx_, void *req)
 {

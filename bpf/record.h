@@ -10,7 +10,7 @@ enum urt_event_type {
 	URT_EV_WAKE,	 /* a: who wakes it; 0: b ? a timer : an interrupt */
 	URT_EV_SUBMIT,	 /* a: the request; b: its user_data */
 	URT_EV_PUNT,	 /* a: the request goes to a worker thread */
-	URT_EV_COMPLETE, /* a: the request; 0: of one that goes on */
+	URT_EV_COMPLETE, /* a: the request; 0: of one that continues */
 };
 
 #define URT_EV_NO_SYSCALL 513
@@ -26,7 +26,7 @@ struct urt_event {
 	__u16 type;
 	__u16 op; /* with URT_EV_SUBMIT, its opcode */
 	__u32 cpu;
-	__u32 pid, tid; /* whom it is about */
+	__u32 pid, tid; /* the thread that it is about */
 	__u64 a, b;
 	char comm[16]; /* its name; with URT_EV_WAKE, the waker's */
 };

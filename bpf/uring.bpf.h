@@ -3,15 +3,7 @@
 #ifndef URT_URING_BPF_H
 #define URT_URING_BPF_H
 
-/* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
-struct io_cqe___urt {
-	u64 user_data;
-} __attribute__((preserve_access_index));
-
-struct io_kiocb___urt {
-	u8 opcode;
-	struct io_cqe___urt cqe;
-} __attribute__((preserve_access_index));
+#include "request.bpf.h"
 
 /*
  * io_uring. Requests are submitted by the thread that entered, or by iou-sqp;

@@ -3,9 +3,10 @@
  * Orders: which thread makes the next step.
  *
  * The threads of a scenario are contexts of one thread. Each stops before every
- * step that others can see (an atomic operation, a fence, a call of the kernel),
- * and the engine chooses who goes on. Plain accesses are no steps: that no two
- * of them race is checked (memory.c), and then their order makes no difference.
+ * step that others can see (an atomic operation, a fence, a call of the
+ * kernel), and the engine chooses who continues. Plain accesses are no steps:
+ * that no two of them race is checked (memory.c), and then their order makes no
+ * difference.
  *
  * Not every order is tried, only those that can make a difference (dynamic
  * partial-order reduction, Flanagan and Godefroid 2005): when a step touches
@@ -14,10 +15,10 @@
  * at the choice before the earlier step. What orders steps is kept in vector
  * clocks (x_thread.dpor).
  *
- * To leave a thread that could go on is a preemption, and an execution has at
- * most `bound` of them. The choice before a race may have none left, while the
- * same order is reached by an earlier switch; so the alternative is noted at the
- * beginning of the run of steps that the earlier step is in, too (Coons,
+ * To leave a thread that could continue is a preemption, and an execution has
+ * at most `bound` of them. The choice before a race may have none left, while
+ * the same order is reached by an earlier switch; so the alternative is noted
+ * at the beginning of the run of steps that the earlier step is in, too (Coons,
  * Musuvathi and McKinley 2013; as loom does). Sleep sets would be wrong with a
  * bound, and are not used.
  *
@@ -116,7 +117,7 @@ static unsigned enabled_set(void)
 	return set;
 }
 
-/* Nobody can go on: the clock goes to the next deadline. */
+/* Nobody can continue: the clock goes to the next deadline. */
 static bool pass_time(void)
 {
 	struct x_thread *next = NULL;
@@ -149,7 +150,8 @@ static _Noreturn void no_one(void)
 	leave();
 }
 
-/* Those that are not waiting for another to go on; all, if that is nobody. */
+/* Those that are not waiting for another to continue; all, if that is
+ * nobody. */
 static unsigned eager_set(unsigned set)
 {
 	unsigned eager = set;

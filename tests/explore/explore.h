@@ -23,7 +23,7 @@ struct explore_scenario {
 	unsigned bound;	      /* preemptions in an execution; 0: 3 */
 	unsigned stale;	      /* loads that return an older store; 0: 2 */
 	const char *outcomes; /* all that check names by explore_outcome */
-	bool may_block;	      /* threads may be blocked for ever at the end */
+	bool may_block;	      /* threads may be blocked forever at the end */
 };
 
 /* One line makes a scenario known. */

@@ -70,7 +70,7 @@ struct x_thread {
 	void *may_go_arg;
 	int64_t until_ns; /* ... or when this is over; INT64_MAX: never */
 	bool timed_out;
-	bool relaxed; /* waits for others to go on */
+	bool relaxed; /* waits for others to continue */
 	bool fresh;   /* its next load returns the newest store */
 	void *tls_worker, *tls_serving;
 	unsigned steps;

@@ -163,7 +163,7 @@ static void lending(void)
 
 static void all_came_back(void)
 {
-	/* A group has 64; the receiver may have gone on on another worker. */
+	/* A group has 64; the receiver may have continued on another worker. */
 	CHECK(k_buffers_given() % 64 == 2);
 }
 

@@ -3,7 +3,7 @@
  * The system below the runtime, as the explorer has it: in place of base/sys.c,
  * and of the functions of libc by which threads wait (the Makefile renames them
  * in the runtime's objects). A call of the kernel is a step; one that waits is
- * made when it can go on. Rings: kring.c.
+ * made when it can continue. Rings: kring.c.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -53,7 +53,7 @@ void *urt__sys_realloc(void *p, size_t size)
 {
 	void *q = x_arena_alloc(size, 16);
 
-	if (p) /* how much it was is not known: the arena goes on behind it */
+	if (p) /* how much it was is not known: the arena continues behind it */
 		memcpy(q, p, size);
 	return q;
 }
@@ -173,7 +173,7 @@ bool urt__sys_fails(enum urt__sys_kind kind)
 
 /* ---- time, and what is said -------------------------------------------- */
 
-/* It goes on when it is looked at: a loop that waits for a time ends. */
+/* It continues when it is looked at: a loop that waits for a time ends. */
 int64_t urt__clock_ns(void)
 {
 	if (x_self)

@@ -642,7 +642,8 @@ static int give_up(void)
 	/* One that is still reading when the run ends. */
 	err = err ?: urt_go(read_on, (void *)&never);
 	urt_yield();
-	/* Another thread may go on with that one while this one is closing. */
+	/* Another thread may continue with that one while this one is
+	 * closing. */
 	atomic_store(&hung_up, true);
 	close(idle[0]);
 	close(idle[1]);

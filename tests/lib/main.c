@@ -34,6 +34,12 @@ uint64_t seed(void)
 	return n ? n : 1;
 }
 
+void new_directory(char *path)
+{
+	strcpy(path + strlen(path) - 6, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(path));
+}
+
 int main(void)
 {
 	const char *only = getenv("CK_RUN_SUITE");

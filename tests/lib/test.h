@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the suites share. Tests are named as sentences: what must be true. */
+/* Shared by the suites. Tests are named as sentences: what must be true. */
 #ifndef URT_TEST_H
 #define URT_TEST_H
 
@@ -39,6 +39,9 @@ static inline uint64_t rnd(uint64_t *state)
 
 /* URT_SEED, or one of the clock; printed, so that a failure can be repeated. */
 uint64_t seed(void);
+
+/* Makes a directory; the last six characters of its path are chosen anew. */
+void new_directory(char *path);
 
 /* Whether this build runs under ASan or TSan: slower, other memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

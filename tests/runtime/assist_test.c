@@ -11,6 +11,7 @@
 #include "../../uring_rt/urt.h"
 #include "../lib/fuse.h"
 #include "../lib/test.h"
+#include "../lib/workers.h"
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -38,17 +39,6 @@ static const char *assisted(void)
 	urt__assist_unload(&a);
 	setenv("URT_ASSIST", "on", 1);
 	return NULL;
-}
-
-static uint64_t counter(enum urt__stat s)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += __atomic_load_n(
-			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
-			__ATOMIC_RELAXED);
-	return n;
 }
 
 static unsigned rounds(void)

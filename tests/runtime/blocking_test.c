@@ -63,7 +63,7 @@ static void caller(void *arg)
 }
 
 /* The body as the first coroutine of a run whose pool is full, on 1, 2 and 8
- * workers; then the thread goes on, and the run ends. */
+ * workers; then the thread continues, and the run ends. */
 static void (*body)(void);
 
 static void with_full_pool(void *arg)
@@ -221,7 +221,7 @@ static void leave_queued(void *arg)
 		urt_sleep(MS / 10);
 	urt_go(caller, NULL);
 	urt_sleep(MS);
-	sem_post(&release); /* or the end would wait for ever */
+	sem_post(&release); /* or the end would wait forever */
 }
 
 START_TEST(the_end_of_a_run_drops_jobs_that_nobody_has_begun)

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * No coroutine delays another: coroutines that block, compute, or make rows of
- * calls, and others that must go on. Limits of time are far from what is right, so
- * that a busy machine does not fail them, and far from what a fault would take.
+ * calls, and others that must continue. Limits of time are far from what is
+ * right, so that a busy machine does not fail them, and far from what a fault
+ * would take.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/sched/sched.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
+#include "../lib/workers.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,32 +20,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-static void run_on(unsigned workers, urt_fn *fn, void *arg)
-{
-	struct urt_options o = { .workers = workers };
-
-	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
-}
-
-static uint64_t counter(enum urt__stat s)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += __atomic_load_n(
-			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
-			__ATOMIC_RELAXED);
-	return n;
-}
-
-static int64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
-}
 
 /* ---- coroutines that block --------------------------------------------- */
 
@@ -87,7 +63,7 @@ static void wait_for_sem(void *arg)
 		;
 }
 
-/* More than there are threads at first: all block until the first goes on. */
+/* More than there are threads at first: all block until the first continues. */
 static void wake_all(void *arg)
 {
 	enum { N = 300 };

@@ -11,8 +11,7 @@ static char dir[] = "/tmp/urt-copy.XXXXXX";
 
 static void setup(void)
 {
-	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	new_directory(dir);
 	ck_assert_int_eq(chdir(dir), 0);
 }
 

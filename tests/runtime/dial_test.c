@@ -335,7 +335,7 @@ RUN_TEST(serving_ends_by_shutdown_or_with_its_scope)
 	check_serving("unix:@urt-serve-test");
 }
 
-/* With no descriptor left it waits, and goes on when there is one again. */
+/* With no descriptor left it waits, and continues when there is one again. */
 RUN_TEST(serving_survives_a_shortage_of_descriptors)
 {
 	struct rlimit before, tight;

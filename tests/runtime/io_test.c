@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Floor 4: what goes on between operations and descriptors: closing one that
+ * Floor 4: what continues between operations and descriptors: closing one that
  * others wait for, lent buffers, registered files and memory, futexes, epoll
  * instances, zero copy. By the ring, and where it does not know the operation.
  */

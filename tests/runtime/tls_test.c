@@ -44,7 +44,7 @@ static void make_certificates(void)
 	static const char *const ec = "-newkey ec -pkeyopt "
 				      "ec_paramgen_curve:P-256 -nodes -days 2";
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	new_directory(dir);
 	snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
 	snprintf(other_ca, sizeof(other_ca), "%s/other.pem", dir);
 	snprintf(certificate, sizeof(certificate), "%s/cert.pem", dir);

@@ -9,6 +9,7 @@
 #include "../../uring_rt/urt.h"
 #include "../lib/child.h"
 #include "../lib/test.h"
+#include "../lib/workers.h"
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
@@ -18,33 +19,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static void run_on(unsigned workers, urt_fn *fn, void *arg)
-{
-	struct urt_options o = { .workers = workers };
-
-	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
-}
-
-/* Of all workers so far. */
-static uint64_t counter(enum urt__stat s)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += __atomic_load_n(
-			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
-			__ATOMIC_RELAXED);
-	return n;
-}
-
-static int64_t cpu_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
-}
 
 /* ---- spreading --------------------------------------------------------- */
 
@@ -399,7 +373,7 @@ CORO_TEST(preemption_can_be_disabled)
 }
 
 /* Inside malloc more often than not. Were it switched away from there, the
- * others' malloc on the same thread would block on its lock for ever. */
+ * others' malloc on the same thread would block on its lock forever. */
 static void hog_in_malloc(void *arg)
 {
 	void *p[64] = { NULL };
@@ -753,7 +727,7 @@ static void leave_a_job(void *arg)
 
 START_TEST(a_job_that_waits_does_not_keep_the_run_from_ending)
 {
-	to = urt_chan_new(4, 0); /* for ever: somebody waits on it */
+	to = urt_chan_new(4, 0); /* forever: somebody waits on it */
 	run_on(2, leave_a_job, to);
 }
 END_TEST

@@ -151,7 +151,7 @@ static void routes(void *arg)
 		urt_join(c[i]);
 }
 
-/* It goes on when the command of `urt stat` writes to the FIFO. */
+/* It continues when the command of `urt stat` writes to the FIFO. */
 static pid_t start(unsigned workers, const char *fifo)
 {
 	struct urt_options o = { .workers = workers };

@@ -422,7 +422,7 @@ START_TEST(every_model_forgets_clients_that_leave)
 	leave(2); /* what is made once and kept */
 	usleep(50000);
 	before = open_sockets();
-	/* Stacks and the like are kept for the next ones; a leak goes on:
+	/* Stacks and the like are kept for the next ones; a leak continues:
 	 * 1000 connections would be 4 MB at the least. */
 	for (unsigned batch = 0; batch < 4; batch++) {
 		kb = resident_kb();

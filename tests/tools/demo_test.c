@@ -310,7 +310,7 @@ END_TEST
 /* The first table is there while the next one is still being measured. */
 START_TEST(demo_prints_a_finished_table_at_once)
 {
-	/* It would go on for ten seconds more: that it is there to be killed
+	/* It would continue for ten seconds more: that it is there to be killed
 	 * is the exit code. */
 	ck_assert_int_eq(sh("rm -f table; mkfifo table; ./urt demo --only 3,6 "
 			    "--waiting 20 -m epoll --full 2>/dev/null >table & "

@@ -17,7 +17,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -245,72 +244,6 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 }
 END_TEST
 
-/* ---- offers to tell of blocked threads ---- */
-
-static int of_the_test[2]; /* a pair of sockets that the liar did not make */
-
-static int socket_to_offer(const char *mode, int own[2])
-{
-	if (!strcmp(mode, "closed"))
-		return 999;
-	if (!strcmp(mode, "file"))
-		return open("/dev/null", O_RDWR);
-	return !strcmp(mode, "anothers") ? of_the_test[1] : own[1];
-}
-
-static void lie_to_assist(const char *mode)
-{
-	int fd, own[2], answer = 0;
-	struct urt__stats_page *p = counters_page(1 << 16, true, &fd);
-	struct urt__stats_slot *s;
-	char offer[64];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, own))
-		_exit(1);
-	p->slot_size = sizeof(*s);
-	p->counters = URT__STAT_COUNT;
-	s = urt__stats_slot(p, 0);
-	s->word_tls = 0x4141414141;
-	s->told_socket = socket_to_offer(mode, own);
-	if (!strcmp(mode, "silent"))
-		pause();
-	if (read(own[0], offer, sizeof(offer)) > 0 &&
-	    write(own[0], &answer, strcmp(mode, "agrees") ? 1 : 4) < 0)
-		_exit(1);
-	/* Goes to sleep a thousand times; what is told of goes to its own ring. */
-	for (int i = 0; i < 1000; i++)
-		usleep(100);
-	if (strcmp(mode, "agrees"))
-		pause();
-}
-
-START_TEST(assist_refuses_sockets_that_are_not_the_programs_own_pair)
-{
-	static const char *const modes[] = { "closed", "file",	"anothers",
-					     "silent", "short", "agrees" };
-	const char *mode = modes[_i];
-	bool agrees = !strcmp(mode, "agrees");
-	int code;
-	pid_t pid;
-
-	NEED_BPF();
-	ck_assert(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, of_the_test));
-	pid = liar(lie_to_assist, mode);
-	/* Its page may not be there yet. */
-	for (int i = 0; i < 1000; i++) {
-		code = sh("timeout 20 ./urt assist -v -p %d 2>&1", pid);
-		if (!strstr(text, "has no run") &&
-		    !strstr(text, "is of another version"))
-			break;
-		usleep(10000);
-	}
-	ck_assert_msg(code == !agrees, "%s: %d: %s", mode, code, text);
-	ck_assert_msg(strstr(text, agrees ? "assisting" : "cannot be assisted"),
-		      "%s: %s", mode, text);
-	stop(pid);
-}
-END_TEST
-
 /* ---- FIFOs and links ---- */
 
 static void have_fifo_open(const char *mode)
@@ -436,9 +369,6 @@ Suite *hostile_suite(void)
 	tcase_add_loop_test(
 		t, event_pages_that_lie_make_no_timeline_long_or_urt_large, 0,
 		8);
-	tcase_add_loop_test(
-		t, assist_refuses_sockets_that_are_not_the_programs_own_pair, 0,
-		6);
 	tcase_add_test(t, a_fifo_named_as_a_page_is_not_opened);
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);

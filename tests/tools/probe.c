@@ -18,13 +18,13 @@
  *	probe polls N        N io_uring reads of a pipe that is empty at first
  *	probe punts N        N io_uring reads that a worker thread has to do
  *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
- *	                     table; a request that completes N times and goes on
+ *	                     table; a request that completes N times and continues
  *	probe faults FILE    touches the pages of a file that is not in memory
  *	probe preempted N    computes N ms beside a child that does so too
  *	probe yields N       N yields of two coroutines on uring_rt
  *	probe coros N        N coroutines on uring_rt, each: receives from a
  *	                     channel, sleeps 1 ms, reads from a pipe; all of
- *	                     them are waiting before any goes on
+ *	                     them are waiting before any continues
  *	probe spins N [US]   two coroutines on uring_rt that yield to each other
  *	                     for N ms, sleeping US microseconds now and then
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7

@@ -233,7 +233,7 @@ START_TEST(events_that_were_overwritten_are_counted)
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
 		SKIP("no io_uring here");
-	/* A stopped recorder reads nothing; the program goes on. */
+	/* A stopped recorder reads nothing; the program continues. */
 	ck_assert_int_eq(
 		sh("rm -f rec.pftrace spin1\n"
 		   "./urt record -o rec.pftrace -- tests/probe spins 200 "
@@ -283,7 +283,8 @@ START_TEST(a_full_buffer_drops_and_says_how_many)
 	const char *dropped;
 
 	NEED_BPF();
-	/* A stopped recorder reads nothing; the program goes on all the same. */
+	/* A stopped recorder reads nothing; the program continues all the
+	 * same. */
 	ck_assert_int_eq(
 		sh("rm -f rec.pftrace; tests/probe hang >hang1 & pid=$!\n"
 		   "until grep -q hanging hang1; do :; done\n"

@@ -199,10 +199,8 @@ static const char *refusal(int err)
 		return "it already receives reports (URT_ASSIST=on)";
 	case -ETIMEDOUT:
 		return "it does not answer: is it stopped?";
-	case -EBADF:
 	case -EPROTO:
-		return "its page names no socket of its own, or its answer is "
-		       "invalid";
+		return "its run has another version, or an invalid page";
 	default:
 		return strerror(-err);
 	}
@@ -368,7 +366,7 @@ static int assist_command(struct assistance *a, char **command,
 		return launch_exit_code(err);
 	}
 	follow(a, l.pid, process);
-	if (stops) /* it goes on without us, unless it got the Ctrl-C, too */
+	if (stops) /* it continues without us, unless it got the Ctrl-C, too */
 		return 0;
 	waitpid(l.pid, &status, 0);
 	if (!a->ever)

@@ -124,7 +124,7 @@ static struct {
 	bool terminal;		      /* progress is shown */
 } state;
 
-/* The child goes too, so that nobody waits for it. */
+/* The child goes too, so that no one waits for it. */
 static void on_signal(int sig)
 {
 	state.stop = sig;

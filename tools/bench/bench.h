@@ -65,8 +65,8 @@ struct bench {
 extern const struct bench bench_micro[], bench_latency[], bench_stall[];
 
 /*
- * A file of which nothing is in memory: who is started now finds its name in
- * $URT_BENCH_FILE. NULL, or why there is none.
+ * A file of which nothing is in memory: a process that is started now finds its
+ * name in $URT_BENCH_FILE. NULL, or why there is none.
  */
 const char *cold_file(void);
 
@@ -88,7 +88,7 @@ struct row {
 	const struct bench *bench;
 	int workers;
 	struct runs runs[RUNTIMES][FIGURES_MAX];
-	const char *why[RUNTIMES]; /* it could not be had, or NULL */
+	const char *why[RUNTIMES]; /* it was not available, or NULL */
 };
 
 /* Where rows go, each as soon as it is complete. */

@@ -37,7 +37,7 @@ struct runs {
 	long n;
 	char name[NAMES_MAX][64];
 	unsigned names;
-	double *value[2]; /* [name * RUNS_MAX + run]; NAN: could not be had */
+	double *value[2]; /* [name * RUNS_MAX + run]; NAN: was not available */
 	int side;	  /* being added */
 	int code;	  /* our exit code, where something went wrong */
 	const struct stat_result *result;

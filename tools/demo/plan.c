@@ -2,7 +2,7 @@
 /*
  * The experiments that are run, and their order. A list of steps is made first,
  * so that the time left is known, and then worked off until its end or Ctrl-C;
- * a step that fails leaves its reason in its result and the others go on.
+ * a step that fails leaves its reason in its result and the others continue.
  *
  * Order: all that is counted by BPF, then the rest, since the programs of BPF
  * would cost every other measurement something; and within a kind round after

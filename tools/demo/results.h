@@ -158,7 +158,7 @@ struct demo_unit {
 	double process_bytes; /* for all, resident */
 	double kernel_bytes;  /* for all; NaN: they have nothing there */
 	double heap_bytes;    /* for all, told by Node; NaN */
-	double woken;	      /* that went on afterwards; NaN: not asked */
+	double woken;	      /* that continued afterwards; NaN: not asked */
 	long threads;
 };
 
@@ -178,7 +178,7 @@ enum demo_verdict { CLAIM_HOLDS, CLAIM_FAILS, CLAIM_NOT_MEASURED };
 
 struct demo_figure {
 	char name[48];
-	double value; /* NaN: could not be had */
+	double value; /* NaN: was not available */
 };
 
 struct demo_claim {
@@ -348,7 +348,7 @@ double demo_scale_median(const struct demo_scale *, bool all);
 /* Median of the latter by the former; NaN. */
 double demo_speedup(const struct demo_scale *);
 
-/* Per request; NaN if it could not be had. */
+/* Per request; NaN if it was not available. */
 struct demo_per_request {
 	double switches, voluntary, involuntary, syscalls, uring_ops,
 		user_switches, cpu_ns;

@@ -49,8 +49,8 @@ int launch_piped(struct launch *, char *const argv[], int cpu, int *out);
 int launch_read(struct launch *, int out, char *buf, size_t size);
 
 /*
- * The same for a command of the user's: it goes on when this process is killed,
- * and runs as that user (NULL: as this process).
+ * The same for a command of the user's: it continues when this process is
+ * killed, and runs as that user (NULL: as this process).
  */
 int launch_command(struct launch *, char *const argv[], const sigset_t *mask,
 		   const struct launch_user *);

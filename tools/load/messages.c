@@ -6,7 +6,7 @@
  * The loop is closed: a connection asks when it has its answer. That is what
  * the matrix of ClickHouse/silk does, whose figures are to be compared, and it
  * lets a server that has too much to do slow its clients down instead of
- * queueing for ever.
+ * queueing forever.
  */
 #define _GNU_SOURCE
 #include "messages.h"

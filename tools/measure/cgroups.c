@@ -2,7 +2,7 @@
 /*
  * Cgroups by their ids. The kernel names a cgroup by the inode of its directory
  * in the cgroup2 mount, so a walk over the directories gives all names. A walk
- * is bounded in depth and number: who may make cgroups may make many.
+ * is bounded in depth and number: a user that may make cgroups may make many.
  *
  * A unit is what systemd calls the deepest part of the path that ends in
  * .service, .scope or .slice: a container's own cgroups below it are its own

@@ -7,13 +7,14 @@
  * in three calls: the blocks; for those that are parked, first their stacks,
  * operations and contexts, and behind each its park word again. A coroutine
  * whose word is the same and says parked was parked all the while, so all that
- * was read of it belongs together. One that went on is read again, TRIES times.
+ * was read of it belongs together. One that continued is read again, TRIES
+ * times.
  *
  * Those that run or are runnable have no such word. The workers name the
  * running coroutines; a runnable one's stack is not read.
  *
- * Nothing is written there, and the program does not wait. What it says is
- * copied once and checked: offsets lie inside the block, the block is small.
+ * Nothing is written there, and the program does not wait. The page is copied
+ * once and checked: offsets lie inside the block, the block is small.
  */
 #define _GNU_SOURCE
 #include "coros.h"
@@ -273,7 +274,7 @@ static int read_blocks(struct coros *c, unsigned n)
 	return err;
 }
 
-/* What of a parked one lies elsewhere, and its park word behind it. */
+/* Data of a parked one that lie elsewhere, and its park word behind them. */
 static void add_pieces(struct coros *c, struct reading *r, bool stacks,
 		       unsigned *k)
 {
@@ -379,7 +380,7 @@ static bool describe(struct coros *c, struct reading *r, bool stacks,
 	return true;
 }
 
-/* One pass over those of a chunk that are not done. Returns how many went on
+/* One pass over those of a chunk that are not done. Returns how many continued
  * meanwhile; or -errno. */
 static int pass(struct coros *c, unsigned n, bool stacks)
 {

@@ -34,7 +34,7 @@ struct coro_seen {
 	unsigned frames;		    /* innermost first */
 	uint64_t pc[UNWIND_FRAMES];
 	bool whole;   /* the last frame is the outermost one */
-	bool changed; /* it went on each time it was read: no stack */
+	bool changed; /* it continued each time it was read: no stack */
 };
 
 struct coros;
@@ -53,7 +53,7 @@ struct modules *coros_modules(const struct coros *);
 struct coros_look {
 	uint64_t coroutines;
 	uint64_t by_state[4];
-	uint64_t again;	     /* read again, as they went on meanwhile */
+	uint64_t again;	     /* read again, as they continued meanwhile */
 	uint64_t changed;    /* given up after some tries */
 	uint64_t unreadable; /* their memory was not to be had */
 	int64_t ns;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* By perf events, where BPF cannot be had; -1: not this one either. */
+/* By perf events, where BPF is not available; -1: not this one either. */
 struct perf_totals {
 	int64_t switches, migrations, faults, syscalls, submitted, completed;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the memory of a running process, which goes on meanwhile: many pieces
- * a call (process_vm_readv). Addresses come from the process, so any of them may
- * lead nowhere; what was read may be anything.
+ * Reading the memory of a running process, which continues meanwhile: many
+ * pieces a call (process_vm_readv). Addresses come from the process, so any of
+ * them may lead nowhere; what was read may be anything.
  */
 #ifndef URT_REMOTE_H
 #define URT_REMOTE_H

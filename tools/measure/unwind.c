@@ -94,32 +94,36 @@ static uint64_t take(struct bytes *b, unsigned n)
 	return v;
 }
 
+/* LEB128; *shift: the number of bits in it, of which the last byte has 7. */
+static uint64_t leb(struct bytes *b, unsigned *shift, uint8_t *last)
+{
+	uint64_t v = 0;
+
+	*shift = 0;
+	do {
+		*last = take(b, 1);
+		if (*shift < 64)
+			v |= (uint64_t)(*last & 0x7f) << *shift;
+		*shift += 7;
+	} while (*last & 0x80 && !b->over);
+	return v;
+}
+
 static uint64_t uleb(struct bytes *b)
 {
-	uint64_t v = 0, byte;
-	unsigned shift = 0;
+	unsigned shift;
+	uint8_t last;
 
-	do {
-		byte = take(b, 1);
-		if (shift < 64)
-			v |= (byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80 && !b->over);
-	return v;
+	return leb(b, &shift, &last);
 }
 
 static int64_t sleb(struct bytes *b)
 {
-	uint64_t v = 0, byte;
-	unsigned shift = 0;
+	unsigned shift;
+	uint8_t last;
+	uint64_t v = leb(b, &shift, &last);
 
-	do {
-		byte = take(b, 1);
-		if (shift < 64)
-			v |= (byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80 && !b->over);
-	if (shift < 64 && byte & 0x40)
+	if (shift < 64 && last & 0x40)
 		v |= ~UINT64_C(0) << shift;
 	return v;
 }

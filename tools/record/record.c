@@ -281,7 +281,7 @@ static bool has_ended(const struct recording *r, pid_t child, int *status)
 
 /*
  * Until the command ends, the time is over, or we are told to stop. A command
- * that we ask to end goes on being recorded until it does.
+ * that we ask to end continues being recorded until it does.
  */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt report: what a timeline of `urt record` says, as text: who waited on
- * what, the longest stalls, how long threads waited for a CPU once they were
- * woken, how long io_uring requests took, and the same of coroutines. It reads
- * the file as any reader of Perfetto's format would, packet by packet, and
- * holds sums only; a file that ends in the middle of a packet is read up to
+ * urt report: what a timeline of `urt record` says, as text: the causes of each
+ * thread's waits, the longest stalls, how long threads waited for a CPU once
+ * they were woken, how long io_uring requests took, and the same of coroutines.
+ * It reads the file as any reader of Perfetto's format would, packet by packet,
+ * and holds sums only; a file that ends in the middle of a packet is read up to
  * there, and that is said.
  */
 #define _GNU_SOURCE
@@ -123,7 +123,7 @@ static void keep_stall(struct report_stall *list, const struct report_stall *s)
 	list[at] = *s;
 }
 
-/* by: who ended it, or NULL. */
+/* by: the thread that ended it, or NULL. */
 static void keep_wait(struct report *r, const struct report_track *t,
 		      uint64_t ns, const char *by)
 {

@@ -53,7 +53,7 @@ struct report {
 	struct histogram coro_latency;
 	uint64_t first_ns, last_ns, packets, left_out;
 	uint64_t dropped, overwritten, untracked;
-	uint64_t completed_more; /* completions of requests that went on */
+	uint64_t completed_more; /* completions of requests that continued */
 	bool cut;		 /* the file ends within a packet */
 };
 

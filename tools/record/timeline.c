@@ -4,7 +4,7 @@
  * waiting in what it waits in; when it runs again, the slice tells who woke it
  * and how long it then had to wait for a CPU. A request of io_uring is a slice
  * in a lane of its process (as many lanes as there are requests at a time),
- * tied by a flow to where it was submitted and to who completed it.
+ * tied by flows to its submission and to the thread that completed it.
  *
  * Memory is bounded: tables of fixed size, open addressing; what finds no
  * place is counted with the dropped events. Encoding: timeline_write.c; what
@@ -133,7 +133,7 @@ static void leaves(struct timeline *t, struct thread *th,
 	th->woken_ns = 0;
 	if (!(e->b & URT_EV_VOLUNTARY)) {
 		snprintf(name, sizeof(name), "preempted");
-		th->woken_ns = e->ns; /* it could have gone on */
+		th->woken_ns = e->ns; /* it could have continued */
 		th->waker[0] = '\0';
 	} else if (e->b & URT_EV_KERNEL) {
 		snprintf(name, sizeof(name), "wait: in the kernel");
@@ -283,7 +283,7 @@ static void complete(struct timeline *t, const struct urt_event *e, bool known)
 	r->key = 1;
 }
 
-/* One completion of many: the request's own slice goes on. */
+/* One completion of many: the request's own slice continues. */
 static void complete_in_between(struct timeline *t, const struct urt_event *e)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
@@ -410,8 +410,9 @@ int64_t timeline_size(const struct timeline *t)
 	return t->out.size;
 }
 
-/* Those in flight, and multishot ones, which go on until they are cancelled.
- * Their slices end with the recording, which says nothing of how long they took. */
+/* Those in flight, and multishot ones, which continue until they are cancelled.
+ * Their slices end with the recording, which says nothing of how long they
+ * took. */
 static void end_requests(struct timeline *t)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,

@@ -50,7 +50,7 @@ int64_t timeline_size(const struct timeline *);
 #define TIMELINE_OVERWRITTEN "overwritten_coroutine_events"
 #define TIMELINE_UNTRACKED   "coroutine_events_without_a_track"
 
-/* Category of a completion whose request goes on. */
+/* Category of a completion whose request continues. */
 #define TIMELINE_MORE "io_uring-more"
 
 /* Categories: a coroutine's life, and within it what it does. */

@@ -22,7 +22,7 @@ struct backend_counts {
 	uint64_t served;  /* that came so far */
 };
 
-/* Serves for ever. The counts may be NULL. SIGUSR1 answers all that wait at
+/* Serves forever. The counts may be NULL. SIGUSR1 answers all that wait at
  * once. */
 _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 			     struct backend_counts *);

@@ -2,6 +2,7 @@
 /* Parsing requests and choosing responses; see http.h. */
 #define _GNU_SOURCE
 #include "http.h"
+#include "../lib/burn.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,67 +175,13 @@ size_t http_parse(const char *buf, size_t len, struct http_request *r)
 	return end + 4 - buf;
 }
 
-/* ---- burning CPU ---- */
-
-/*
- * N ms of CPU are so many rounds of this (xorshift, Marsaglia 2003), counted
- * once at the start: the same work for every model and language, however often
- * it is preempted, without a look at a clock in between, which would be a
- * system call in some of them.
- */
-static uint32_t spin(uint32_t x, uint64_t rounds)
-{
-	while (rounds--) {
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-	}
-	return x;
-}
-
-#define CALIBRATE_ROUNDS 500000
-#define CALIBRATE_TIMES	 9
-
-static uint64_t rounds_per_ms;
-static volatile uint32_t sink; /* so that the work is not optimised away */
-
-static int64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
-void http_calibrate(void)
-{
-	int64_t best = INT64_MAX;
-
-	for (int i = 0; i < CALIBRATE_TIMES; i++) {
-		int64_t begin = cpu_ns(), took;
-
-		sink = spin(sink | 1, CALIBRATE_ROUNDS);
-		took = cpu_ns() - begin;
-		if (took > 0 && took < best)
-			best = took;
-	}
-	rounds_per_ms = CALIBRATE_ROUNDS * INT64_C(1000000) / best;
-}
-
-static void burn(unsigned ms)
-{
-	uint32_t from = __atomic_load_n(&sink, __ATOMIC_RELAXED);
-
-	/* Threads and workers burn side by side; only that it is used counts. */
-	__atomic_store_n(&sink, spin(from | 1, rounds_per_ms * ms),
-			 __ATOMIC_RELAXED);
-}
+/* ---- answers ---- */
 
 #define TEXT(text, close)                     \
 	{                                     \
 		text, sizeof(text) - 1, close \
 	}
-/* For each way to go on. */
+/* For each way to continue. */
 #define RESPONSES(status, length, body)                                       \
 	{                                                                     \
 		TEXT("HTTP/1.1 " status "\r\nContent-Length: " length         \
@@ -261,7 +208,7 @@ struct http_response http_respond(const struct http_request *r)
 	};
 
 	if (r->route == HTTP_CPU)
-		burn(r->ms);
+		burn((int64_t)r->ms * 1000000);
 	return responses[r->route][r->after];
 }
 

@@ -54,10 +54,6 @@ struct http_response {
 	size_t len;
 	bool close;
 };
-
-/* How much work a ms of CPU is, on this CPU: once, before serving. Some ms. */
-void http_calibrate(void);
-
 /* The answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
 

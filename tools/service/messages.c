@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "messages.h"
+#include "../lib/burn.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/message.h"
 #include "../lib/net.h"
@@ -27,54 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- busy loops ---- */
-
-#define CALIBRATE_ROUNDS 200000
-#define CALIBRATE_TIMES	 9
-
-static int64_t rounds_per_ms;
-static volatile uint32_t sink; /* so that the work is not optimised away */
-
-static uint32_t spin(uint32_t x, uint64_t rounds)
-{
-	while (rounds--) {
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-	}
-	return x;
-}
-
-static int64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * NS_PER_S + t.tv_nsec;
-}
-
-static void calibrate(void)
-{
-	int64_t best = INT64_MAX;
-
-	for (int i = 0; i < CALIBRATE_TIMES; i++) {
-		int64_t begin = cpu_ns(), took;
-
-		sink = spin(sink | 1, CALIBRATE_ROUNDS);
-		took = cpu_ns() - begin;
-		if (took > 0 && took < best)
-			best = took;
-	}
-	rounds_per_ms = CALIBRATE_ROUNDS * NS_PER_MS / best;
-}
-
-static void busy(int64_t ns)
-{
-	uint32_t from = __atomic_load_n(&sink, __ATOMIC_RELAXED);
-
-	__atomic_store_n(&sink, spin(from | 1, rounds_per_ms * ns / NS_PER_MS),
-			 __ATOMIC_RELAXED);
-}
+static volatile uint32_t sink; /* so that reads are not optimised away */
 
 /* ---- what a coroutine answers ---- */
 
@@ -136,7 +90,7 @@ static void answer_blocked(struct message *m)
 
 static void compute(void *arg)
 {
-	busy(COMPUTE_NS);
+	burn(COMPUTE_NS);
 }
 
 static void answer_new(struct message *m)
@@ -286,7 +240,7 @@ static void answer_blockers(struct message *m)
 
 static void answer_echo(struct message *m)
 {
-	busy(m->n);
+	burn(m->n);
 }
 
 static void (*const answers[])(struct message *) = {
@@ -330,7 +284,7 @@ static int open_listener(void)
 
 	net_need_descriptors(4096, &allowed);
 	if (fd >= 0) {
-		calibrate();
+		burn_calibrate();
 		printf("port %d\n", port);
 		fflush(stdout);
 	}
@@ -379,7 +333,7 @@ static void echo_once(int fd)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n == sizeof(m)) {
-		busy(m.n);
+		burn(m.n);
 		if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) == sizeof(m))
 			return;
 	}

@@ -122,8 +122,8 @@ static inline bool model_is_program(const struct model *m)
 const char *model_missing(const struct model *);
 
 /*
- * A model for a user's server: "NAME=CMD". NULL: the text is none, which was
- * printed. Never freed.
+ * A model for a user's server: "NAME=CMD". NULL: the text is invalid; an error
+ * message was printed. Never freed.
  */
 struct model *model_of_command(const char *text);
 

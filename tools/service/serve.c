@@ -2,6 +2,7 @@
 /* urt serve: one server of the demo, to load with your own client. */
 #define _GNU_SOURCE
 #include "backend.h"
+#include "../lib/burn.h"
 #include "../lib/launch.h"
 #include "model.h"
 #include "../lib/net.h"
@@ -201,7 +202,7 @@ int cmd_serve(int argc, char **argv)
 	s.backend = net_loopback(c.backend);
 	s.redis = c.redis;
 	if (!model_is_program(c.model))
-		http_calibrate();
+		burn_calibrate();
 	printf("%s on http://127.0.0.1:%d\n", c.model->name, s.port);
 	fflush(stdout);
 	return model_is_program(c.model) ? exec_program(c.model, &s)

@@ -125,7 +125,7 @@ static void ended(struct sweep *s, struct sim_run *r)
 	s->failure = *r;
 }
 
-/* Starts and ends runs; false: nothing goes on any more. */
+/* Starts and ends runs; false: nothing continues any more. */
 static bool round_of(struct sweep *s)
 {
 	struct pollfd p[JOBS_MAX];

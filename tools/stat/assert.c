@@ -7,8 +7,8 @@
  *	comparison= "<" | "<=" | ">" | ">=" | "==" | "!="
  *	unit      = "ns" | "us" | "ms" | "s" | "k" | "M" | "%"
  *
- * A figure that could not be had fails its assertion, with the reason: a budget
- * that was not checked is not kept.
+ * A figure that was not available fails its assertion, with the reason: a
+ * budget that was not checked is not kept.
  */
 #include "stat.h"
 #include <ctype.h>

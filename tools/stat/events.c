@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt stat -e: the figures that are wanted, by their names or by those that perf
- * has for the same. What only perf can count is said to be so.
+ * urt stat -e: the figures that are wanted, by their names or by those that
+ * perf has for the same. Events that only perf can count get an error that says
+ * so.
  */
 #include "figures.h"
 #include "../lib/text.h"

@@ -31,7 +31,7 @@ enum figure_rung {
 struct figure {
 	const char *name; /* as --list prints it; NULL ends the table */
 	double (*get)(const struct stat_result *); /* NULL: see sum */
-	/* Why it cannot be had; NULL: it can. */
+	/* Why it is not available; NULL: it is. */
 	const char *(*lacks)(const struct stat_result *);
 	size_t sum; /* of this counter of struct urt_counts, over all classes */
 	const char *unit; /* NULL: events */
@@ -45,7 +45,7 @@ struct figure {
 
 extern const struct figure figures[];
 
-/* Why one of many cannot be had: a system call, an operation by its name. */
+/* Why one of many is not available: a system call, an operation by its name. */
 const char *figure_needs_bpf(const struct stat_result *);
 const char *figure_needs_each_syscall(const struct stat_result *);
 const char *figure_needs_each_op(const struct stat_result *);

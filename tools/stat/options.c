@@ -234,7 +234,7 @@ static const char *perf_contradiction(const struct stat_options *o)
 	return NULL;
 }
 
-/* What does not go together, or NULL. */
+/* An error text about options that exclude each other, or NULL. */
 static const char *contradiction(const struct stat_options *o)
 {
 	int targets = (o->pids > 0) + (o->cgroup != NULL) + o->all;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the table of `urt stat`'s options (option_table.c) calls: options.c. */
+/* Functions that the table of `urt stat`'s options (option_table.c) calls:
+ * options.c. */
 #ifndef URT_STAT_OPTIONS_H
 #define URT_STAT_OPTIONS_H
 

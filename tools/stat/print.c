@@ -33,7 +33,7 @@ static void line(FILE *f, const struct stat_result *r, int indent, uint64_t n,
 	line_of(f, r, indent, n, what, NULL);
 }
 
-/* A row of the table; "n/a" and the reason if it cannot be had. */
+/* A row of the table; "n/a" and the reason if it is not available. */
 static bool figure(FILE *f, const struct stat_result *r,
 		   const struct figure *row)
 {
@@ -61,7 +61,7 @@ static bool print_place(FILE *f, const struct stat_result *r,
 	return had;
 }
 
-/* Only those that can be had, or that are not 0. */
+/* Only those that are available, or that are not 0. */
 static void print_some(FILE *f, const struct stat_result *r,
 		       enum figure_place place, bool zeros)
 {

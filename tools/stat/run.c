@@ -3,9 +3,9 @@
  * One measurement of `urt stat`: waiting, windows and intervals, the last
  * figures. target.c chooses the measured processes, look.c reads the counts.
  *
- * Counting itself goes on from start to end; what is wanted of it (from -D on,
- * between "enable" and "disable", by interval) is the difference of two looks,
- * so that no program in the kernel has to ask whether it should count.
+ * Counting itself continues from start to end; what is wanted of it (from -D
+ * on, between "enable" and "disable", by interval) is the difference of two
+ * looks, so that no program in the kernel has to ask whether it should count.
  *
  * What counting costs is measured by the kernel, for 5 ms of each half second:
  * all the time, it would double the cost that it measures.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt stat: counts what a command, running processes, a cgroup or all
- * processes ask of the kernel. What was wanted is read in options.c; measuring is
+ * processes ask of the kernel. options.c reads the options; measuring is
  * in run.c, names of figures in figures.c.
  */
 #define _GNU_SOURCE

@@ -144,7 +144,7 @@ void stat_result_free(struct stat_result *);
 bool stat_figure(const struct stat_result *, const char *name, double *value,
 		 char why[256]);
 
-/* Why the counters of its runtime cannot be had; NULL: they can. */
+/* Why the counters of its runtime are not available; NULL: they are. */
 const char *stat_why_no_user(const struct stat_result *);
 
 /* Whether there is a figure of that name at all. */

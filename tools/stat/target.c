@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The processes that `urt stat` measures, from the options to counters: on the
- * highest rung that can be had, BPF, then perf events, then /proc. A command is
- * forked first and held at a gate, so that all is in place at its exec.
+ * highest rung that is available, BPF, then perf events, then /proc. A command
+ * is forked first and held at a gate, so that all is in place at its exec.
  */
 #define _GNU_SOURCE
 #include "session.h"
@@ -51,7 +51,7 @@ void session_choose_rung(struct session *s)
 	counter_cost(s->counter, &s->runs0, &s->ns0);
 }
 
-/* On the second rung, if it can be had. */
+/* On the second rung, if it is available. */
 void session_choose_perf(struct session *s)
 {
 	struct stat_result *r = s->r;

@@ -5,8 +5,9 @@
  *
  * Signals to urt are passed on to the command, unless it has them already: the
  * terminal sends its own to the whole group, and so may others (aide.h). Asked
- * to end the command, by a time limit, by --control or by SIGTERM, urt goes on
- * counting until it has ended; the next SIGINT or SIGTERM then kills it.
+ * to end the command, by a time limit, by --control or by SIGTERM, urt
+ * continues counting until it has ended; the next SIGINT or SIGTERM then kills
+ * it.
  */
 #define _GNU_SOURCE
 #include "session.h"

@@ -22,7 +22,7 @@ struct urt__assisted {
 
 /* Closed on exec; while both are open the program is told. */
 struct urt__assist {
-	int ring; /* the ring buffer: to be mapped by who is told; or -1 */
+	int ring; /* the ring buffer: for the reader to map; or -1 */
 	int link; /* the program's attachment; or -1 */
 };
 

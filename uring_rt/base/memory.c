@@ -4,14 +4,15 @@
  *
  * The runtime reserves room for all coroutines that could ever be, for a table
  * of all descriptors, for trace rings of all workers: hundreds of gigabytes, of
- * which a program uses little. That is free as long as nobody asks for the
- * whole of it, which others do:
+ * which a program uses little. That is free as long as no other call concerns
+ * the whole of it, as some do:
  *
  *   mlockall(MCL_FUTURE) fills each new mapping at once. So a reservation is
  *   made without access, which cannot be filled; it is unlocked; and what is
  *   opened is locked again page by page as it is touched (MLOCK_ONFAULT).
  *   Nothing of the promise is lost: what is touched is locked. Between opening
- *   and locking is the place for guards, which cannot be put into locked memory.
+ *   and locking is the place for guards, which cannot be put into locked
+ *   memory.
  *
  *   A core dump contains mappings that were written to, with their holes. So
  *   what was never opened is not in it.

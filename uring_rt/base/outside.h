@@ -18,13 +18,14 @@
  *
  * The park word is a sequence lock over all of a parked coroutine: its stack,
  * its registers, what it waits for, its context. It is sequence << 2 | state,
- * where 0 is not parked and all others are (2: on an operation), and each wait has
- * the next sequence. A
- * reader takes the word, then all else, and then the word again: if it is the
- * same and says parked, what was read belongs to that wait. A stack or a context
- * that it read of a coroutine which was not parked may be torn.
+ * where 0 is not parked and all others are (2: on an operation), and each wait
+ * has the next sequence. A reader takes the word, then all else, and then the
+ * word again: if it is the same and says parked, what was read belongs to that
+ * wait. A stack or a context that it read of a coroutine which was not parked
+ * may be torn.
  *
- * Who reads must take all of this for what any program may have written.
+ * A reader must treat all of this as untrusted: any program may have written
+ * it.
  */
 #ifndef URT_BASE_OUTSIDE_H
 #define URT_BASE_OUTSIDE_H

@@ -37,7 +37,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* What a switch needs of each side; empty but for one byte in plain builds. */
+/* The data that a switch needs of each side; empty but for one byte in plain
+ * builds. */
 struct urt__san {
 #ifdef URT__ASAN
 	const void *bottom;

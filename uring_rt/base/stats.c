@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Making the counters page; its layout and who reads it: stats.h. */
+/* Making the counters page; its layout and its readers: stats.h. */
 #define _GNU_SOURCE
 #include "stats.h"
 #include "memory.h"

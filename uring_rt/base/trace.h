@@ -110,8 +110,8 @@ void urt__trace_init(struct urt__trace_page *, unsigned rings, uint32_t events);
 
 /*
  * A new page for a run. *fd has to stay open for the page to be found; -1: it
- * is in memory that nobody finds, for want of descriptors or by a limit of file
- * sizes. 0 or -errno.
+ * is in memory that no tool finds, because descriptors or a limit of file sizes
+ * did not allow a memory file. 0 or -errno.
  */
 int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 		    const char *const *reasons, unsigned nr_reasons);

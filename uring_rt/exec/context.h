@@ -3,7 +3,7 @@
  * The register switch.
  *
  * A context that is not running is three words: stack pointer, frame pointer
- * and where to go on. Everything else that is live across the switch the
+ * and where to continue. Everything else that is live across the switch the
  * compiler saves itself, in the frame of the function that switches: the
  * switch is inline assembly that declares every register overwritten, so only
  * what is in use there is stored, and no call or return is made. It ends in an

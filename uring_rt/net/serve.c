@@ -52,7 +52,7 @@ static int begin(const struct server *s, int fd)
 	return err;
 }
 
-/* Whether to go on: 0, or the end. */
+/* Whether to continue: 0, or the end. */
 static int after_error(int err)
 {
 	switch (err) {

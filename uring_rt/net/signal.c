@@ -77,7 +77,7 @@ static bool can_be_collected(int signal)
 	case SIGSEGV:
 	case SIGBUS:
 	case SIGFPE:
-	case SIGILL: /* of the very instruction: nothing can go on */
+	case SIGILL: /* of the very instruction: nothing can continue */
 	case SIGURG: /* the runtime's */
 		return false;
 	default:

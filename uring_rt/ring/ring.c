@@ -202,7 +202,7 @@ static void arm_event(struct urt__ring *r)
 {
 	struct io_uring_sqe *sqe = urt__ring_sqe(r);
 
-	r->inflight--; /* it never ends, and nobody waits for it */
+	r->inflight--; /* it never ends, and no one waits for it */
 	sqe->opcode = URT__OP_POLL_ADD;
 	sqe->fd = r->event_fd;
 	sqe->poll32_events = urt__ring_poll_mask(POLLIN);

@@ -95,8 +95,8 @@ static inline bool urt__ring_full(const struct urt__ring *r)
  */
 unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
 
-/* The same without calling done: for who must look round first, or lets another
- * thread reap meanwhile. After _arm: so that a kick is noticed. */
+/* The same without calling done: for callers that must look round first, or let
+ * another thread reap meanwhile. After _arm: so that a kick is noticed. */
 void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
 void urt__ring_arm(struct urt__ring *);
 
@@ -150,7 +150,7 @@ void urt__ring_drain(struct urt__ring *);
 /* For tests: makes queued requests fail, as urt__sys_faults wants it. */
 void urt__ring_spoil(struct urt__ring *);
 
-/* What poll(2) calls events, as a POLL_ADD's poll32_events: its halves are in
+/* The events of poll(2), as a POLL_ADD's poll32_events: its halves are in
  * the other order on big-endian machines. */
 static inline uint32_t urt__ring_poll_mask(short events)
 {

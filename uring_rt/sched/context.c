@@ -306,7 +306,7 @@ static bool from_hex(uint8_t *to, size_t n, const char *s)
 	return !zero || n == 1;
 }
 
-/* "00-", 32 digits, "-", 16 digits, "-", 2 digits; later versions may go on
+/* "00-", 32 digits, "-", 16 digits, "-", 2 digits; later versions may continue
  * after another "-". https://www.w3.org/TR/trace-context/#traceparent-header */
 int urt_context_from_traceparent(struct urt_context *ctx, const char *s)
 {

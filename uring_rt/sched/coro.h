@@ -83,7 +83,7 @@ struct urt__worker;
 struct urt_scope;
 
 /*
- * What a C++ library keeps for each thread about exceptions: struct
+ * The state of exceptions that a C++ library keeps for each thread: struct
  * __cxa_eh_globals of the Itanium C++ ABI, section 2.2.2. See exceptions.c.
  */
 struct urt__exceptions {
@@ -176,10 +176,10 @@ static inline uint64_t urt__park_state(uint64_t park)
 }
 
 /*
- * Wins the right to wake c from its wait number seq. What the parker wrote is
- * seen by the claimer; what the claimer writes travels with the queue that it
- * puts c into. seq_cst also where it fails: a joiner says WAITING, fences and
- * looks whether its target has ended; the end says so and then tries to claim
+ * Wins the right to wake c from its wait number seq. The claimer sees all that
+ * the parker wrote; what the claimer writes travels with the queue that it puts
+ * c into. seq_cst also where it fails: a joiner says WAITING, fences and looks
+ * whether its target has ended; the end says so and then tries to claim
  * (sched.c), and C11 lets a weaker failure see a word from before both.
  */
 static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
@@ -209,8 +209,8 @@ static inline bool urt__claim_job(struct urt_coro *c, uint64_t seq)
 /*
  * A wait in state JOB becomes the next one, which is firm and has no deadline:
  * the caller will claim and ready it. False: it was claimed before. firm is
- * written while the coroutine cannot go on in either case (J3), and before the
- * new number can be seen: a canceller that reads the number reads it, too.
+ * written while the coroutine cannot continue in either case (J3), and before
+ * the new number can be seen: a canceller that reads the number reads it, too.
  */
 static inline bool urt__wait_harden(struct urt_coro *c, uint64_t *seq)
 {

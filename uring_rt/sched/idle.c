@@ -329,7 +329,7 @@ bool urt__spare_retire(void)
 	struct urt__worker *w;
 
 	urt__lock(&urt__rt.idle_lock);
-	w = urt__rt.spare.head; /* the coldest that is nobody's but its own */
+	w = urt__rt.spare.head; /* the coldest that no other worker takes */
 	while (w && (!w->index || w->ring.inflight || atomic_load(&w->inbox)))
 		w = w->list_next;
 	if (w) {

@@ -3,9 +3,9 @@
  * Coroutines that have ended, and the memory of their stacks.
  *
  * Each processor keeps up to two magazines of ended coroutines for those that
- * it starts next: their stacks are warm, and only the owner looks at them. What
- * exceeds that is here, in whole magazines (of the run's own size of stack; the
- * others come one by one).
+ * it starts next: their stacks are warm, and only the owner looks at them.
+ * Further stacks are here, in whole magazines (of the run's own size of stack;
+ * the others come one by one).
  *
  * A burst leaves as many as were alive at its height, and each keeps the pages
  * that it touched. So the monitor looks at each period what was not needed in
@@ -15,7 +15,7 @@
  *
  * Giving a coroutine back takes its control block, too, which timers, wakers
  * and cancellations of its last life may still hold with the number of a wait.
- * What they find reads as zero: a coroutine that is not parked, so they change
+ * The block then reads as zero: a coroutine that is not parked, so they change
  * nothing. It must stay so when the block is used again, so new blocks number
  * their waits from seq_floor, which is above all that were given back. And a
  * block does not go while a request to cancel is under way, or while it is

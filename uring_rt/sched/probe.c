@@ -16,7 +16,7 @@
  *
  * What this leaves out: coroutines that are readied from outside any processor
  * (by plain threads, or workers that have lost theirs), and ends that switch to
- * their joiner at once. What it favours: processors that look round often.
+ * their joiner at once. Its bias: processors that look round often.
  *
  * A followed coroutine can be taken to another processor: by a thief, or by way
  * of the global queue. Whoever takes it there follows it from then on, or gives

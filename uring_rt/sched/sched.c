@@ -577,7 +577,7 @@ void urt__yield(struct urt__worker *w)
 	}
 	c = successor(w);
 	if (!c && w->proc->tick % TICKS)
-		return; /* nobody else wants to run here */
+		return; /* no other wants to run here */
 	w->commit = commit_requeue;
 	w->commit_arg = self;
 	leave_for(w, self, c);
@@ -630,7 +630,7 @@ static void commit_exit(struct urt__worker *w, void *arg)
 	}
 	urt__set_reason(c, URT__R_DEAD);
 	joiner = atomic_exchange(&c->joiner, URT__ENDING);
-	if (joiner) { /* who wrote join_seq before */
+	if (joiner) { /* which wrote join_seq before */
 		seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
 		claimed = urt__claim(joiner, seq);
 	}
@@ -843,7 +843,7 @@ static void look_round(struct urt__worker *w)
 	}
 	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
 		global_take(w);
-	if (p->fresh_len > 1) { /* the oldest must not wait for ever */
+	if (p->fresh_len > 1) { /* the oldest must not wait forever */
 		fresh_to_runq(p, 1);
 		fresh_share(p);
 	}

@@ -287,7 +287,7 @@ void urt__enter_slow(struct urt__worker *, bool may_suspend);
  * Every public call of a coroutine begins with urt__enter and ends with
  * urt__leave; between them the thread holds its processor and is not preempted.
  * The worker, or NULL on a plain thread (then there is nothing to leave).
- * may_suspend: the time slice may end here. A call that parks goes on with
+ * may_suspend: the time slice may end here. A call that parks continues with
  * urt__worker(), which may be another one by then.
  */
 static inline struct urt__worker *urt__enter(bool may_suspend)
@@ -454,7 +454,7 @@ void urt__wait_end(struct urt_coro *c, uint64_t park, int err);
 /* Asks for the end of operations on the caller's ring, as others wished. */
 void urt__inbox_run(struct urt__worker *);
 
-/* What timers call with their word; see timers.h. */
+/* The function that timers call with their word; see timers.h. */
 bool urt__timer_live(uint64_t what);
 void urt__timer_fire(uint64_t what);
 void urt__timer_soon(uint64_t what);
@@ -534,7 +534,8 @@ void urt__proc_acquire_turn(struct urt__worker *);
 void urt__proc_give(struct urt__worker *);
 bool urt__proc_give_turn(struct urt__worker *);
 /* The calling coroutine stops where it is, thread and all, until its turn comes
- * again; unless it has a processor and there is no other worker to go on with it. */
+ * again; unless it has a processor and there is no other worker to continue
+ * with it. */
 void urt__proc_swap(struct urt__worker *);
 
 /*
@@ -548,7 +549,7 @@ bool urt__handoff(unsigned index, int64_t told_ns);
 /*
  * By the monitor, for a worker outside the runtime. _relieve: lets others find
  * its due timers, its completions and the coroutines that only it could run;
- * whether anything waits for its processor then. _rescue: sees to its requests
+ * whether anything waits for its processor then. _rescue: serves its requests
  * and completions, if it has lost its processor; whether any are in flight yet.
  */
 bool urt__worker_relieve(struct urt__worker *);
@@ -599,7 +600,7 @@ void urt__pool_put(unsigned class, struct urt_coro *);
 /* Returns some of the unused stacks to the system. The monitor's; when it
  * is to be called again: INT64_MAX: not, until something is added. */
 int64_t urt__pool_tidy(int64_t now_ns);
-/* What was not needed for so long goes; shorter in tests. */
+/* Stacks that were not needed for that time go; shorter in tests. */
 extern int64_t urt__pool_period_ns __attribute__((visibility("hidden")));
 
 /* ---- for start-up ---- */
@@ -618,7 +619,7 @@ void urt__worker_loop(struct urt__worker *);
 
 /* All loops return instead of running another coroutine. */
 void urt__stop(void);
-/* The run stops: leaves the calling coroutine for ever. */
+/* The run stops: leaves the calling coroutine forever. */
 void urt__abandon(struct urt__worker *);
 
 /* Work that came into a worker's ring and inbox, on its thread. */

@@ -20,7 +20,7 @@ const char *const urt__reason_names[] = {
 #undef X
 };
 
-/* The rest of the event is set; adds when. False: nobody reads any more. */
+/* The rest of the event is set; adds when. False: no tool reads any more. */
 static bool write_event(unsigned ring, struct urt__trace_event *e)
 {
 	struct urt__trace_page *p = urt__rt.trace;

@@ -244,7 +244,7 @@ static int poll_until(struct pollfd *p, nfds_t n, int64_t until_ns)
 	sim_step(500);
 	if (until_ns > sim_now_ns && !any_ready(&a))
 		sim_wait(any_ready, &a, until_ns, "poll");
-	if (!sim_on) /* the end: only the report goes on */
+	if (!sim_on) /* the end: only the report continues */
 		return sim_call(SYS_ppoll, p, n, NULL, NULL, 0L);
 	return sim_call(SYS_ppoll, p, n, &none, NULL, 0L);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The simulated machine: who runs, and what time it is.
+ * The simulated machine: the running thread and the time.
  *
  * The program and the runtime are as they are: real threads, with their own
  * stacks and thread-local variables. But only one of them runs at a time, the
@@ -182,7 +182,7 @@ static void stand_still(void)
 
 /*
  * Nothing can happen any more. The runtime reports its coroutines on SIGQUIT;
- * its monitor, which does so, waits in poll, and goes on without the baton.
+ * its monitor, which does so, waits in poll, and continues without the baton.
  */
 static void stuck(void)
 {
@@ -228,7 +228,7 @@ static struct thread *pick(struct thread *but_not)
 	return but_not && can_run(but_not) ? but_not : NULL;
 }
 
-/* The thread that runs next. The clock goes on as far as it must. */
+/* The thread that runs next. The clock advances as far as it must. */
 static struct thread *next_thread(struct thread *but_not)
 {
 	for (;;) {

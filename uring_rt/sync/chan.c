@@ -14,7 +14,7 @@
  * So elements leave in the order in which they came, also those of waiting
  * senders: a receiver that takes the oldest from a full ring moves the oldest
  * waiting sender's element into the place that became free. Waiters are served
- * in the order they came: nobody starves.
+ * in the order they came: no waiter starves.
  *
  * A waiter is claimed before its element is copied: an element given to a
  * receiver whose deadline passed would be lost.

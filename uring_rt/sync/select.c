@@ -62,7 +62,7 @@ static void lock_all(struct select *s)
 }
 
 /* The first one's last: until then s, on the selector's stack, is there, since
- * the selector must lock that one before it goes on. */
+ * the selector must lock that one before it continues. */
 static void unlock_all(const struct select *s)
 {
 	for (size_t i = s->nr_order; i-- > 0;)

@@ -17,7 +17,7 @@
  *   L3  Only the holder of `sending` sends: first the rest of `wire`, then what
  *       has come to be in `out`, which becomes `wire`. So what one call of
  *       OpenSSL made goes out before what the next one made, and a send that a
- *       deadline ended goes on where it stopped.
+ *       deadline ended continues where it stopped.
  *   L4  The reader never waits to send: the other side may be waiting for it to
  *       read. Output of its call (an answer to KeyUpdate, an alert) goes out at
  *       once if possible, otherwise with the next write.
@@ -132,7 +132,7 @@ static void make_method(void)
 
 /* ---- sending and receiving --------------------------------------------- */
 
-/* What was made since: with `sending`. False: nothing. */
+/* Output since then: with `sending`. False: nothing. */
 static bool take_out(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);

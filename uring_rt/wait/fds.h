@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in flight on each descriptor; how and why: fds.c. */
+/* The operations in flight on each descriptor; how and why: fds.c. */
 #ifndef URT_WAIT_FDS_H
 #define URT_WAIT_FDS_H
 
@@ -51,7 +51,7 @@ struct urt__fd *urt__fd(int fd);
 enum urt__fd_kind {
 	URT__FD_UNKNOWN, /* not yet determined */
 	URT__FD_OTHER,	 /* waits for another side */
-	URT__FD_CACHED,	 /* a file, by way of the page cache */
+	URT__FD_CACHED,	 /* a file, through the page cache */
 	URT__FD_DIRECT,	 /* ... with O_DIRECT */
 };
 enum urt__fd_kind urt__fd_kind(struct urt__fd *, int fd);

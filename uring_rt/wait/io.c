@@ -14,7 +14,7 @@
  * there the coroutine continues without parking. By measurement (HACKING.md)
  * these are:
  *
- *   - reads and writes of files by way of the page cache, always, and by a
+ *   - reads and writes of files through the page cache, always, and by a
  *     system call of their own with RWF_NOWAIT (rw.c);
  *   - all other operations on files, always, except close;
  *   - the same operation as the coroutine's last: accepting all that is there,

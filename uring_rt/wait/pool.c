@@ -128,7 +128,7 @@ static struct job *take(void)
 
 /* ---- a thread ---- */
 
-/* The coroutine may go on, and job be gone, from urt__ready on. Order:
+/* The coroutine may continue, and job be gone, from urt__ready on. Order:
  * `blocking` keeps the deadlock report away until it is queued. */
 static void finish(struct job *job, int64_t result)
 {

@@ -3,9 +3,9 @@
  * Reading and writing, receiving and sending.
  *
  * As the POSIX calls, and where the ring's operations differ from these, made
- * alike: a blocking write that was cut short goes on; a non-blocking descriptor
- * is waited for. A buffer in registered memory is named to the kernel by its
- * number, and MSG_ZEROCOPY becomes another operation, or nothing.
+ * alike: a blocking write that was cut short continues; a non-blocking
+ * descriptor is waited for. A buffer in registered memory is named to the
+ * kernel by its number, and MSG_ZEROCOPY becomes another operation, or nothing.
  */
 #define _GNU_SOURCE
 #include "fds.h"
@@ -60,8 +60,8 @@ static struct io_uring_sqe entry_of(const struct rw *rw)
 	};
 }
 
-/* As an operation on a file by way of the page cache completes if it need not wait:
- * by the system call that says so. -EAGAIN: it would have to. */
+/* As an operation on a file through the page cache completes if it need not
+ * wait: by the system call that says so. -EAGAIN: it would have to. */
 static ssize_t cached(const struct rw *rw)
 {
 	struct urt__worker *w = urt__worker();

@@ -236,7 +236,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 
 	if (now_ns - s->since_ns < HOG_TICK_NS)
 		return;
-	if (atomic_load(&urt__rt.stop)) { /* it shall leave for ever */
+	if (atomic_load(&urt__rt.stop)) { /* it shall leave forever */
 		urt__preempt_signal(w, true);
 		return;
 	}
@@ -275,7 +275,7 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 {
 	say_stall(w, &seen[i], now_ns - seen[i].since_ns);
-	if (atomic_load(&urt__rt.stop)) /* it shall leave for ever */
+	if (atomic_load(&urt__rt.stop)) /* it shall leave forever */
 		urt__preempt_signal(w, true);
 	if (urt__worker_rescue(w))
 		poll_detached(i, w);

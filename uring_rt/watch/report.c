@@ -333,7 +333,7 @@ static bool is_below(const struct urt_coro *c, uintptr_t sp)
 
 /*
  * On the signal stack. A hit of a coroutine's guard is named, and so is a
- * stack pointer below it; everything goes on as it would have without us.
+ * stack pointer below it; everything continues as it would have without us.
  */
 static void on_segv(int sig, siginfo_t *info, void *context)
 {

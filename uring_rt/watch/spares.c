@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Spare threads: those that go on with a processor that was taken from another.
+ * Spare threads: those that continue with a processor that was taken from
+ * another.
  *
  * There is one from the start, so that the first coroutine that blocks need not
  * wait for a thread to be made. When the last one is used another is made;
  * where coroutines block by the dozen, several at a time, since a thread takes
  * 50 us to make. Spares that were not needed for a second end.
  *
- * Running into a limit is no error: the program goes on as well as it can,
+ * Running into a limit is no error: the program continues as well as it can,
  * which is that what blocks stops others. It is said once, by the name of the
  * limit.
  */

@@ -3,14 +3,14 @@
  * Start and stop of a run.
  *
  * The calling thread is the first worker; the others are threads of their own,
- * one for each further processor, one spare, and later spares that the monitor asks
- * for. A thread that is no longer needed ends; its worker, ring and all, is vacant
- * then until another thread is needed. Rings are destroyed, with the control blocks
- * of the workers, only when all threads have ended, since until then any of them may
- * kick any other.
+ * one for each further processor, one spare, and later spares that the monitor
+ * asks for. A thread that is no longer needed ends; its worker, ring and all,
+ * is vacant then until another thread is needed. Rings are destroyed, with the
+ * control blocks of the workers, only when all threads have ended, since until
+ * then any of them may kick any other.
  *
  * The end: urt__rt.stop is set and all are kicked. Loops return at their next
- * look, coroutines that enter the runtime leave for ever, the monitor goes on
+ * look, coroutines that enter the runtime leave forever, the monitor continues
  * preempting those that compute. Each worker cancels and reaps what is in
  * flight in its ring before its thread ends. Then, in this order, nothing uses
  * them any more: the monitor, the thread pool's jobs, plain threads' requests,
@@ -303,7 +303,7 @@ static void watch_forks(void)
 	pthread_atfork(NULL, NULL, forget_in_child);
 }
 
-/* What every ring registers, those of later workers, too. */
+/* Files and buffers that every ring registers, also those of later workers. */
 static int keep_registered(const struct urt_options *o)
 {
 	size_t files = o->nr_files * sizeof(*o->files);
@@ -461,7 +461,7 @@ out_procs:
 	return err;
 }
 
-/* What other processes read. */
+/* Pages that other processes read. */
 static int pages_open(const struct urt_options *o)
 {
 	struct urt__runtime *rt = &urt__rt;

@@ -22,10 +22,10 @@
  * the helper's is written to the program's memory, and the helper reads nothing
  * that the program writes to the ring.
  *
- * Being told is a hint. An event is about a thread that may have gone on since:
- * its CPU time is compared with that in the event. Events that were lost, and
- * all of them if the helper is gone, are made up for by the monitor's looks,
- * which stay as they are.
+ * Being told is a hint. An event is about a thread that may have continued
+ * since: its CPU time is compared with that in the event. Events that were
+ * lost, and all of them if the helper is gone, are made up for by the monitor's
+ * looks, which stay as they are.
  */
 #define _GNU_SOURCE
 #include "../../bpf/assist_bpf.h"

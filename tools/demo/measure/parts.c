@@ -220,7 +220,7 @@ static long start_sleepers(struct sleepers *s)
 	return n;
 }
 
-/* That all of them can go on is shown by cancelling each. */
+/* That all of them can continue is shown by cancelling each. */
 static void put_to_sleep(void *arg)
 {
 	struct sleepers *s = arg;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* A request of io_uring: the fields that programs read. The suffix lets libbpf match
+ * struct io_kiocb; user_data is in its completion entry since Linux 5.19. */
+#ifndef URT_REQUEST_BPF_H
+#define URT_REQUEST_BPF_H
+
+struct io_cqe___urt {
+	u64 user_data;
+} __attribute__((preserve_access_index));
+
+struct io_kiocb___urt {
+	u8 opcode;
+	struct io_cqe___urt cqe;
+} __attribute__((preserve_access_index));
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/* See workers.h. */
+#include "workers.h"
+#include <time.h>
+
+void run_on(unsigned workers, urt_fn *fn, void *arg)
+{
+	struct urt_options o = { .workers = workers };
+
+	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
+}
+
+uint64_t counter(enum urt__stat s)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
+		n += __atomic_load_n(
+			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
+			__ATOMIC_RELAXED);
+	return n;
+}
+
+int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
+}

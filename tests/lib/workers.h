@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the suites of runs with several workers. */
+#ifndef URT_TEST_WORKERS_H
+#define URT_TEST_WORKERS_H
+
+#include "../../uring_rt/base/stats.h"
+#include "../../uring_rt/sched/sched.h"
+#include "test.h"
+
+/* Runs fn(arg) on this number of workers; expects success. */
+void run_on(unsigned workers, urt_fn *fn, void *arg);
+/* The sum of a counter over all workers of the run. */
+uint64_t counter(enum urt__stat);
+/* CPU time of the process. */
+int64_t cpu_ns(void);
+
+#endif
