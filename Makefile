@@ -230,7 +230,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)$(URT) help --man >"$$DESTDIR$$MANDIR/man1/urt.1"
 	$(Q)for c in environment $$($(URT) help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do \
 	  $(URT) help --man $$c >"$$DESTDIR$$MANDIR/man1/urt-$$c.1" || exit 1; done
-	$(Q)awk -v "dir=$$DESTDIR$$MANDIR/man3" -f tools/man3.awk uring_rt/urt.h
+	$(Q)for h in uring_rt/urt.h $(if $(HAVE_TLS),uring_rt/urt_tls.h); do \
+	  awk -v "dir=$$DESTDIR$$MANDIR/man3" -f tools/man3.awk $$h || exit 1; done
 	$(Q)$(URT) help --bash >"$$DESTDIR$$BASHDIR/urt"
 	$(Q)$(URT) help --zsh >"$$DESTDIR$$ZSHDIR/_urt"
 	$(Q)$(URT) help --fish >"$$DESTDIR$$FISHDIR/urt.fish"
@@ -244,7 +245,7 @@ uninstall: ## what install put there
 	  "$$DESTDIR$$PREFIX/share/uring_rt/dashboard.json" \
 	  "$$DESTDIR$$PREFIX/share/uring_rt/seccomp.json" \
 	  "$$DESTDIR$$MANDIR/man1/urt.1" "$$DESTDIR$$MANDIR"/man1/urt-*.1 \
-	  "$$DESTDIR$$MANDIR/man3/uring_rt.3" "$$DESTDIR$$MANDIR"/man3/urt_*.3 \
+	  "$$DESTDIR$$MANDIR"/man3/uring_rt*.3 "$$DESTDIR$$MANDIR"/man3/urt_*.3 \
 	  "$$DESTDIR$$BASHDIR/urt" "$$DESTDIR$$ZSHDIR/_urt" \
 	  "$$DESTDIR$$FISHDIR/urt.fish" "$$DESTDIR$$UNITDIR/urt-export.service"
 	$(Q)rmdir "$$DESTDIR$$PREFIX/share/uring_rt" 2>/dev/null || :

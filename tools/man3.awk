@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Manual pages of section 3 from uring_rt/urt.h: uring_rt.3 from its opening
-# comment, and a page for each group of declarations, from the comment above it.
-# Each further function of a group is a link to that page.
+# Manual pages of section 3 from a header: uring_rt.3 (of urt_tls.h: uring_rt_tls.3)
+# from its opening comment, and a page for each group of declarations, from the
+# comment above it. Each further function of a group is a link to that page.
 #
 #	awk -v dir=DIRECTORY -f tools/man3.awk uring_rt/urt.h
 
@@ -37,15 +37,15 @@ function head(name, all, what) {
 	printf ".TH %s 3 \"\" \"uring_rt\" \"Library Functions\"\n", \
 		toupper(name) >file
 	printf ".SH NAME\n%s \\- %s\n", all, roff(what) >file
-	print ".SH SYNOPSIS\n.nf\n#include <urt.h>\n" >file
+	print ".SH SYNOPSIS\n.nf\n#include <" header ">\n" >file
 }
 
 function tail(name) {
 	print ".SH ERRORS\nResults are \\-errno where they are below 0;" >file
-	print "errno itself is never set. Where a call takes a deadline," >file
+	print "errno says nothing. Where a call takes a deadline," >file
 	print "\\-ETIME is that it passed; a call that may suspend returns" >file
 	print "\\-ECANCELED in a coroutine that was cancelled." >file
-	print ".SH SEE ALSO\n.BR uring_rt (3)" >file
+	print ".SH SEE ALSO\n.BR " overview " (3)" >file
 	close(file)
 }
 
@@ -107,9 +107,15 @@ in_comment {
 	if (ends) {
 		in_comment = 0
 		sub(/\n+$/, "", comment)
-		if (!intro && comment ~ /^urt.h - /) {
+		if (!intro && comment ~ /^urt[a-z_]*\.h - /) {
 			intro = 1
-			head("uring_rt", "uring_rt", "coroutines for C on Linux with io_uring")
+			header = comment
+			sub(/ - .*/, "", header)
+			overview = header == "urt.h" ? "uring_rt" : "uring_rt_" substr(header, 5, length(header) - 6)
+			section = comment
+			sub(/^[^-]* - /, "", section)
+			sub(/[,:.].*/, "", section)
+			head(overview, overview, section)
 			print ".fi\n.SH DESCRIPTION" >file
 			text(comment)
 			print ".SH SEE ALSO\n.BR urt (1),\n.BR urt_run (3)" >file

@@ -181,13 +181,13 @@ struct urt_options {
  *	                  memory of the user (ulimit -l; a ring counts some
  *	                  80 KiB a worker, and is retried for a second)
  *	-EAGAIN           no more threads (ulimit -u, pids.max)
- *	-EMFILE, -ENFILE  no more descriptors; a run needs one a thread and three
+ *	-EMFILE, -ENFILE  no more descriptors; a run needs one a thread and six
  *	-EBADF, -EFAULT   one of urt_options.files, or .buffers, does not exist
  *	-EOPNOTSUPP       the kernel cannot pin memory of that kind (.buffers)
  *
  * During the run, the process holds for it: descriptors above 2, close-on-exec
- * (one a thread for its ring; two memory files for tools); address space for
- * max_coroutines stacks and a few tables, which uses no memory, and is neither
+ * (one a thread for its ring; two memory files and two sockets for tools; the
+ * monitor's two); address space for max_coroutines stacks and a few tables, which uses no memory, and is neither
  * locked by mlockall(2) nor part of a core dump, until it is used; the stacks
  * of up to 128 ended coroutines for each worker. Further stacks stay for two
  * seconds after their coroutine has ended; then their memory returns to the

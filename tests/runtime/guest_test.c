@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -268,6 +269,75 @@ START_TEST(what_is_reserved_is_not_in_a_core_dump)
 }
 END_TEST
 
+/* ---- what the kernel keeps for each thread ----------------------------- */
+
+/* A file server's thread, as urt.h has it: other coroutines keep their identity. */
+struct job {
+	const char *path;
+	int fd; /* or -errno */
+};
+static struct urt_chan *jobs, *done;
+
+static void *open_as_user(void *arg)
+{
+	struct job j;
+
+	(void)arg;
+	setfsuid(65532);
+	while (!urt_chan_recv(jobs, &j, URT_NEVER)) {
+		j.fd = open(j.path, O_RDONLY | O_CLOEXEC);
+		if (j.fd < 0)
+			j.fd = -errno;
+		urt_chan_send(done, &j, URT_NEVER);
+	}
+	return NULL;
+}
+
+static int64_t join_thread(void *t)
+{
+	return pthread_join(*(pthread_t *)t, NULL);
+}
+
+static void use_both(void *arg)
+{
+	struct job j = { arg, 0 };
+	pthread_t t;
+
+	jobs = urt_chan_new(sizeof(j), 0);
+	done = urt_chan_new(sizeof(j), 0);
+	pthread_create(&t, NULL, open_as_user, NULL);
+	for (int i = 0; i < 100; i++) {
+		int fd = urt_openat(AT_FDCWD, arg, O_RDONLY | O_CLOEXEC, 0,
+				    URT_NEVER);
+
+		failed |= fd < 0 || urt_chan_send(jobs, &j, URT_NEVER) ||
+			  urt_chan_recv(done, &j, URT_NEVER) || j.fd != -EACCES;
+		urt_close(fd);
+	}
+	urt_chan_close(jobs);
+	failed |= urt_blocking(join_thread, &t) != 0;
+}
+
+static int serve_as_user(void)
+{
+	char path[] = "/tmp/urt-guest.XXXXXX";
+	struct urt_options o = { .workers = 2 };
+	int fd = mkstemp(path), err;
+
+	if (geteuid())
+		return SKIPPED;
+	fchmod(fd, 0600);
+	err = urt_run_with(use_both, path, &o);
+	unlink(path);
+	return err || failed;
+}
+
+START_TEST(thread_with_an_identity_of_its_own_serves_coroutines)
+{
+	in_child(serve_as_user);
+}
+END_TEST
+
 /* ---- a burst ----------------------------------------------------------- */
 
 #define BURST 20000
@@ -384,6 +454,34 @@ static int run_without_locked_memory(void)
 START_TEST(lack_of_locked_memory_is_called_that)
 {
 	in_child(run_without_locked_memory);
+}
+END_TEST
+
+/* As few as urt.h says are needed do, and fewer are named as the cause. */
+static int run_with_few_descriptors(void)
+{
+	struct urt_options o = { .workers = 2 };
+	int needed = 3 + 2 + 6;
+
+	closefrom(3);
+	for (int n = 3; n <= needed; n++) {
+		struct rlimit l = { n, 64 };
+		int err;
+
+		setrlimit(RLIMIT_NOFILE, &l);
+		err = urt_run_with(nap, NULL, &o);
+		if (err ? err != -EMFILE || !strstr(urt_why(), "ulimit -n")
+			: descriptors() != 3)
+			return n;
+		if (err && n == needed)
+			return n;
+	}
+	return 0;
+}
+
+START_TEST(lack_of_descriptors_is_called_that)
+{
+	in_child(run_with_few_descriptors);
 }
 END_TEST
 
@@ -985,11 +1083,14 @@ Suite *guest_suite(void)
 		limits,
 		reservations_are_not_filled_in_a_process_that_locks_its_memory);
 	tcase_add_test(limits, what_is_reserved_is_not_in_a_core_dump);
+	tcase_add_test(limits,
+		       thread_with_an_identity_of_its_own_serves_coroutines);
 	tcase_add_loop_test(limits, memory_of_a_burst_goes_back_to_the_system,
 			    0, 2);
 	tcase_add_test(limits,
 		       runs_one_after_another_share_little_locked_memory);
 	tcase_add_test(limits, lack_of_locked_memory_is_called_that);
+	tcase_add_test(limits, lack_of_descriptors_is_called_that);
 	tcase_add_test(limits, lack_of_threads_is_called_that);
 	tcase_add_test(limits,
 		       address_space_that_is_limited_is_enough_or_is_blamed);

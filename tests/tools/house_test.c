@@ -119,7 +119,8 @@ START_TEST(environment_lists_every_variable_that_is_read)
 	ck_assert_int_eq(
 		sh("cd " TOP " && grep -rhoE "
 		   "'(getenv\\(\"[A-Z_]+|_ENV \"[A-Z_]+)' uring_rt tools "
-		   "--include=*.c --include=*.h --exclude-dir=examples | grep -oE '[A-Z_]+$' | "
+		   "--include=*.c --include=*.h --exclude-dir=examples | "
+		   "grep -oE '[A-Z_]+$' | "
 		   "sort -u"),
 		0);
 	read = strdup(text);
@@ -154,9 +155,10 @@ END_TEST
 START_TEST(manual_has_a_page_for_every_call)
 {
 	ck_assert_int_eq(
-		sh("rm -rf man3 && mkdir man3 && awk -v dir=man3 -f " TOP
-		   "tools/man3.awk " TOP "uring_rt/urt.h && "
-		   "grep -oE '^URT_API [^(]*\\(' " TOP "uring_rt/urt.h | "
+		sh("rm -rf man3 && mkdir man3 && cd " TOP "uring_rt && "
+		   "for h in urt.h urt_tls.h; do awk -v dir=$OLDPWD/man3 "
+		   "-f ../tools/man3.awk $h || exit 1; done; cd $OLDPWD; "
+		   "grep -hoE '^URT_API [^(]*\\(' " TOP "uring_rt/urt*.h | "
 		   "grep -oE 'urt_[a-z0-9_]+\\(' | tr -d '(' | "
 		   "grep -v errno_location | "
 		   "sort -u | while read -r f; do [ -s man3/$f.3 ] || "
@@ -165,7 +167,9 @@ START_TEST(manual_has_a_page_for_every_call)
 	ck_assert_msg(!*text, "no page: %s", text);
 	ck_assert_int_eq(sh("grep -c . man3/uring_rt.3 && "
 			    "grep -q 'so man3/urt_read.3' man3/urt_recv.3 && "
-			    "grep -q 'ssize_t urt_recv' man3/urt_read.3; "
+			    "grep -q 'ssize_t urt_recv' man3/urt_read.3 && "
+			    "grep -q 'include <urt_tls.h>' man3/uring_rt_tls.3 "
+			    "&& grep -q 'handshake' man3/urt_tls_client.3; "
 			    "e=$?; rm -rf man3; exit $e"),
 			 0);
 }

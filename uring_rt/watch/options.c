@@ -78,7 +78,8 @@ int urt__because_thread(int err, const char *whose)
 		 : err == -EAGAIN
 			 ? "too many processes and threads (ulimit -u, the "
 			   "cgroup's pids.max, or kernel.threads-max)"
-			 : strerror(-err));
+		 : err == -EMFILE ? "too many open descriptors (ulimit -n)"
+				  : strerror(-err));
 	return err;
 }
 
