@@ -282,6 +282,8 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 	refuses("./urt stat -o host.d/link -- true", "it is a link");
 	refuses("./urt compare -r 1 -o host.d/link -- true -- true",
 		"it is a link");
+	refuses("./urt dump -p $$ -o host.d/link", "it is a link");
+	refuses("./urt demo --quick -o host.d/link", "it is a link");
 	refuses("timeout 20 ./urt record -o host.d/fifo -- true",
 		"no regular file");
 	/* A new file takes the name's place: what had it stays as it was. */

@@ -101,6 +101,10 @@ START_TEST(load_refuses_what_it_cannot_do)
 	ck_assert(has("invalid URL"));
 	ck_assert_int_eq(sh("./urt load -R 0 http://127.0.0.1:1/ 2>&1"), 1);
 	ck_assert(has("not a number"));
+	ck_assert_int_eq(sh("./urt load -d 10h http://127.0.0.1:1/ 2>&1"), 1);
+	ck_assert(has("as 10, 10s, 500ms or 2m"));
+	ck_assert_int_eq(sh("./urt load -d 1ms http://127.0.0.1:1/ 2>&1"), 1);
+	ck_assert(has("is not a time"));
 	ck_assert_int_eq(sh("./urt load 2>&1"), 1);
 	ck_assert(has("give one URL"));
 }
@@ -256,6 +260,49 @@ START_TEST(load_writes_percentiles_as_hdrhistogram_does)
 }
 END_TEST
 
+START_TEST(load_writes_its_files_through_no_link)
+{
+	server_start("epoll", NULL, NULL);
+	sh("rm -rf load.d; mkdir load.d; echo keep >load.d/victim; "
+	   "ln -s victim load.d/hdr; ln -s victim load.d/ops");
+	ck_assert_int_eq(sh("./urt load -n 100 --hdr load.d/hdr "
+			    "http://127.0.0.1:%d/ 2>&1 >/dev/null",
+			    server_port),
+			 1);
+	ck_assert(has("it is a link"));
+	/* A new file takes the link's place. */
+	ck_assert_int_eq(sh("./urt load -n 100 --ops-file load.d/ops "
+			    "http://127.0.0.1:%d/ >/dev/null && "
+			    "test ! -h load.d/ops && cat load.d/victim",
+			    server_port),
+			 0);
+	ck_assert_str_eq(text, "keep\n");
+	sh("rm -rf load.d");
+	server_stop();
+}
+END_TEST
+
+/* Without sleeping, its CPU is busy however slow the server is. */
+START_TEST(load_that_spins_takes_a_whole_cpu)
+{
+	double cpu;
+
+	server_start("epoll", NULL, NULL);
+	ck_assert_int_eq(sh("./urt load --json -c 1 -d 300ms "
+			    "'http://127.0.0.1:%d/wait?ms=50'",
+			    server_port),
+			 0);
+	cpu = figure(NULL, "generator_cpu");
+	ck_assert_int_eq(sh("./urt load --json --spin -c 1 -d 300ms "
+			    "'http://127.0.0.1:%d/wait?ms=50'",
+			    server_port),
+			 0);
+	ck_assert(figure(NULL, "requests") >= 1);
+	ck_assert_msg(figure(NULL, "generator_cpu") > 4 * cpu, "%s", text);
+	server_stop();
+}
+END_TEST
+
 /* Every value lies in a part that ends less than 1/64 above it. */
 START_TEST(histogram_keeps_values_to_within_a_sixtyfourth)
 {
@@ -305,6 +352,8 @@ Suite *load_suite(void)
 	tcase_add_test(t, load_ends_where_the_server_says_nothing);
 	tcase_add_test(t, load_waits_until_the_server_answers);
 	tcase_add_test(t, load_writes_percentiles_as_hdrhistogram_does);
+	tcase_add_test(t, load_writes_its_files_through_no_link);
+	tcase_add_test(t, load_that_spins_takes_a_whole_cpu);
 	tcase_add_test(t, histogram_keeps_values_to_within_a_sixtyfourth);
 	tcase_add_test(t, histogram_percentiles_are_those_of_the_values);
 	suite_add_tcase(s, t);

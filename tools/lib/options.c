@@ -4,6 +4,7 @@
 #include "tool.h"
 #include <getopt.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,11 +21,19 @@ static bool takes_number(const struct option_row *o, const char *arg, long *n)
 static bool take_seconds(const struct option_row *o, const char *arg,
 			 double *to)
 {
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 } };
 	char *end;
-	double s = strtod(arg, &end);
+	double n = strtod(arg, &end), s = NAN;
 
-	if (end == arg || *end || !(s >= 0.01 && s <= o->max))
-		return !fail("--%s: \"%s\" is not a number from 0.01 to %ld",
+	for (unsigned i = 0; end > arg && i < ARRAY_LEN(units); i++)
+		if (!strcmp(end, units[i].name))
+			s = n * units[i].seconds;
+	if (!(s >= 0.01 && s <= o->max))
+		return !fail("--%s: \"%s\" is not a time from 0.01 to %ld "
+			     "seconds, as 10, 10s, 500ms or 2m",
 			     o->name, arg, o->max);
 	*to = s;
 	return true;

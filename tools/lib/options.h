@@ -19,7 +19,7 @@ enum option_kind {
 	OPTION_SET,	/* an enum: becomes min */
 	OPTION_NUMBER,	/* long, from min to max */
 	OPTION_MS,	/* int64_t in ns, given as min to max milliseconds */
-	OPTION_SECONDS, /* double, from 0.01 to max */
+	OPTION_SECONDS, /* double, from 0.01 to max; units: ms, s, m */
 	OPTION_TEXT,	/* const char * */
 	OPTION_CHOICE,	/* an enum: the index of one of choices */
 	OPTION_TAKE,	/* take() */

@@ -458,6 +458,8 @@ static int64_t patience(const struct load *l, int64_t now)
 
 	if (!l->start_ns)
 		return NS_PER_MS;
+	if (l->options->spin)
+		return 0;
 	if (l->options->rate && l->idle_len && due_ns(l) - now < ns)
 		ns = due_ns(l) - now;
 	if (l->options->burst_path && l->burst_due_ns - now < ns)
@@ -481,7 +483,7 @@ static int loop(struct load *l)
 		struct timespec ts = { 0, patience(l, now) };
 		int n;
 
-		l->had_idle = l->idle_len && ts.tv_nsec;
+		l->had_idle = l->idle_len && (ts.tv_nsec || l->options->spin);
 		n = epoll_pwait2(l->epfd, events, ARRAY_LEN(events), &ts, NULL);
 		for (int i = 0; i < n; i++)
 			handle(l, events[i].data.ptr, events[i].events);

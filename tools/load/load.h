@@ -31,6 +31,7 @@ struct load_options {
 	/* After so many answers a connection is closed, and the next request
 	 * opens a new one, which its latency includes; 0: never. */
 	long per_connection;
+	bool spin;  /* never sleep while the load lasts */
 	bool hold;  /* each connection asks once, and then waits */
 	long first; /* connections of the generators before this one */
 	/* While connections are opened: requests that wait behind the server,

@@ -423,7 +423,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SECONDS,
 	  TO(seconds),
 	  .max = 86400,
-	  .text = "Measure for S seconds, after all connections stand; default 10." },
+	  .text = "Measure for S seconds (or 500ms, 2m), after all connections stand; default 10." },
 	{ .letter = 'n',
 	  .name = "requests",
 	  .argument = "N",
@@ -455,6 +455,10 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = 1000000,
 	  .text = "Close a connection after N answers; opening the next one is part of its first latency." },
+	{ .name = "spin",
+	  .kind = OPTION_FLAG,
+	  TO(result.load.spin),
+	  .text = "Look for answers without sleeping. Each generator then takes a whole CPU, and the server does not spend its CPU time on waking them." },
 	{ .name = "wait",
 	  .argument = "S",
 	  .kind = OPTION_SECONDS,
@@ -487,6 +491,8 @@ const struct command command_load = {
 	.usage = "[OPTIONS] URL",
 	.about =
 		"Loads an HTTP/1.1 server over many connections. URL is http://ADDRESS:PORT/PATH or http://localhost:PORT/PATH; answers must have Content-Length.",
+	.notes =
+		"On one machine, what the server sends is delivered by the server's own CPU, which also wakes the generator if that sleeps. A generator that does little for a request sleeps often: Node used 19 % less CPU time for a request, and answered 1.14 times as many, where the generator did not sleep (--spin). Compare figures of different generators with that in mind.",
 	OPTIONS(rows),
 };
 
