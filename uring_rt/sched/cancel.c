@@ -26,6 +26,7 @@
 /* ---- cancellation ------------------------------------------------------ */
 
 static void cancel_answered(struct urt__op *, int32_t res, uint32_t flags);
+static void inbox_push(struct urt_coro *);
 
 /* Whose completion has come back to cancel_answered; to the ring of w, which has the
  * operation and which the calling thread may use. */
@@ -80,6 +81,18 @@ static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
 }
 
 /*
+ * Whether its completions are reaped in its place while its thread enters the kernel.
+ * That thread hands over the queue of requests just then, so nothing may be added to
+ * the queue. The inbox makes the thread ask when it is back.
+ */
+static bool is_entering(const struct urt__worker *w)
+{
+	return urt__serving &&
+	       atomic_load_explicit(&w->word.where, memory_order_acquire) !=
+		       URT__OUT;
+}
+
+/*
  * The kernel does not find an operation that is just then between waiting and
  * being tried again, which may make it wait once more: it is asked for again at once,
  * as long as the operation has not completed. EALREADY says that a thread of the
@@ -99,10 +112,14 @@ static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 	if (res >= 0 || urt__park_state(atomic_load(&c->park)) != URT__IO ||
 	    atomic_load(&c->op_worker) != w || !c->cancel_asked)
 		return;
-	if (res == -EALREADY)
+	if (is_entering(w)) {
+		c->cancel_asked = 0;
+		inbox_push(c);
+	} else if (res == -EALREADY) {
 		cancel_pause(w, c);
-	else
+	} else {
 		cancel_ask(w, c);
+	}
 }
 
 /*
