@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Assertions of `urt stat --assert` under any text: one that is valid can be
- * asked of a result, and one that is not never holds. */
-#include "../../tools/stat/stat.h"
+/* Assertions of `urt stat --assert` and documents of --baseline under any text: an
+ * assertion that is taken can be checked. */
+#include "../../tools/stat/options.h"
 #include "fuzz.h"
 #include <unistd.h>
 
@@ -12,14 +12,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .source = STAT_BPF };
 	char *text = malloc(size + 1);
 	static int quiet;
-	bool valid;
+	struct stat_verdict v;
+	double n;
 
 	if (!quiet++ && !freopen("/dev/null", "w", stderr))
 		_exit(1);
 	memcpy(text, data, size);
 	text[size] = '\0';
-	valid = stat_assert_valid(text);
-	REQUIRE(!stat_assert_holds(&result, text, stderr) || valid);
+	options.nr_asserts = 0;
+	options.baseline = text;
+	if (stat_take_assert(&options, text))
+		stat_assert_check(&result, &options.asserts[0], &v);
+	stat_baseline_figure(&options, "wall", &n);
+	REQUIRE(!stat_baseline_ops(&options, &n) || n > 0);
 	free(text);
 	return 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The action under .github/actions/budget, by the steps that it runs: kept,
+ * Budgets of `urt stat`, and the action under .github/actions/budget, by the steps that it runs: kept,
  * broken, compared with a baseline, and what cannot be measured.
  */
 #define _GNU_SOURCE
 #include "../lib/test.h"
-#include "../lib/tool_run.h"
+#include "../lib/stat_run.h"
 #include <unistd.h>
 
 static int port;
@@ -36,23 +36,79 @@ START_TEST(budget_breaks_for_one_more_call_a_request)
 			      "rate       syscalls/op < 3.5\n"
 			      "saturation syscalls/op < 2.5\n"),
 		      "%s", text);
-	ck_assert_ptr_nonnull(strstr(text, "kept: rate: syscalls/op"));
+	ck_assert_int_eq(sh("cat summary"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "| holds | `syscalls/op < 3.5` |"));
 	ck_assert_int_eq(budget("thread", "URT_OUT=b2 URT_BASELINE=b1",
 				"rate syscalls/op < 1.5\n"
 				"saturation syscalls/op < 1.2x\n"),
 			 3);
 	ck_assert_ptr_nonnull(
-		strstr(text, "::error file=budget,line=1::broken: at rate, "
-			     "syscalls/op is 2"));
-	ck_assert_ptr_nonnull(strstr(text, "kept: saturation: syscalls/op"));
-	ck_assert_int_eq(sh("cat summary b2/budget.json"), 0);
-	ck_assert_ptr_nonnull(strstr(text, "| rate | syscalls/op | 2"));
-	ck_assert_ptr_nonnull(strstr(text, "\"schema\":\"urt.budget.v1\""));
+		strstr(text, "::error file=budget,line=1,title=urt::rate: "
+			     "syscalls/op < 1.5: it is 2"));
+	ck_assert_int_eq(sh("cat summary b2/saturation.json"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "| failed | `syscalls/op < 1.5` |"));
+	ck_assert_ptr_nonnull(strstr(text, "| holds | `syscalls/op < 1.2x` |"));
+	ck_assert_ptr_nonnull(strstr(text, "\"verdict\":\"holds\""));
 	/* epoll asks once more: the baseline is thread's. */
 	ck_assert_int_eq(budget("epoll", "URT_OUT=b3 URT_BASELINE=b1",
 				"rate syscalls/op < 1.1x\n"),
 			 3);
 	sh("rm -rf b1 b2 b3 summary budget");
+}
+END_TEST
+
+/* The same assertions of two runs, of which the second has a baseline. */
+START_TEST(assertions_are_relative_to_a_baseline)
+{
+	const char *run =
+		"./urt stat --json -o run.json --baseline base.json "
+		"--assert 'syscalls:sched_get_priority_max < 1.5x' --assert 'syscalls > 0' "
+		"--format github -- tests/probe calls %d 2>&1";
+
+	NEED_BPF();
+	sh("rm -f base.json");
+	ck_assert_int_eq(sh(run, 1000), 0);
+	ck_assert_int_eq(sh("cat run.json; mv run.json base.json"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"verdict\":\"skipped\""));
+	ck_assert_ptr_nonnull(strstr(text, "there is no baseline yet"));
+	ck_assert_int_eq(sh(run, 1100), 0);
+	ck_assert_int_eq(sh(run, 1600), 3);
+	ck_assert_ptr_nonnull(strstr(
+		text,
+		"::error title=urt::syscalls:"
+		"sched_get_priority_max < 1.5x: it is 1600, of the baseline 1000"));
+	ck_assert_int_eq(sh("./urt stat --assert 'syscalls < 2x' -- true 2>&1"),
+			 1);
+	ck_assert_ptr_nonnull(strstr(text, "needs --baseline FILE"));
+	/* No document of ours, cut off, deep, strings that do not end. */
+	ck_assert_int_eq(
+		sh("for d in '' x '{' '{\"figures\":{\"wall\":' "
+		   "'{\"figures\":[[[[' '{\"a' '{\"figures\":{\"wall\\' "
+		   "'{\"a\":\"\\\\\",\"figures\":{\"wall\":\"1\"}}'; do "
+		   "printf '%%s' \"$d\" >base.json; "
+		   "./urt stat --baseline base.json -- true 2>/dev/null; "
+		   "[ $? = 1 ] || exit 7; done"),
+		0);
+	sh("rm -f base.json run.json");
+}
+END_TEST
+
+START_TEST(operations_are_the_requests_that_loads_count)
+{
+	NEED_BPF();
+	port = 21000 + getpid() % 9000;
+	ck_assert_int_eq(
+		sh("./urt serve epoll --port %d >/dev/null & s=$!\n"
+		   "./urt stat -p $s --warmup 1 --ops-from load --json "
+		   "-o ops.json -- sh -c './urt load --wait 9 -c 4 -n 300 $0 && "
+		   "./urt load -c 1 -n 200 $0' http://127.0.0.1:%d/ >/dev/null\n"
+		   "code=$?; kill $s; cat ops.json; rm ops.json; exit $code",
+		   port, port),
+		0);
+	ck_assert_int_eq(number(NULL, "ops"), 500);
+	/* Neither a load nor a program that inherits nothing. */
+	ck_assert_int_eq(sh("./urt stat --ops-from load -- true 2>&1"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "no `urt load` in the command"));
 }
 END_TEST
 
@@ -64,8 +120,9 @@ START_TEST(budget_says_what_cannot_be_measured)
 		strstr(text, "line 1: expected rate or saturation"));
 	ck_assert_int_eq(
 		budget("epoll", "URT_OUT=b4", "rate no-such-figure/op < 1\n"),
-		3);
-	ck_assert_ptr_nonnull(strstr(text, "not measured"));
+		1);
+	ck_assert_ptr_nonnull(
+		strstr(text, "budget, line 1: 'no-such-figure/op < 1'"));
 	ck_assert_int_eq(budget("epoll", "URT_OUT=b4 URT_BUDGET=nowhere", ""),
 			 1);
 	ck_assert_ptr_nonnull(strstr(text, "cannot read \"nowhere\""));
@@ -80,6 +137,8 @@ Suite *budget_suite(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, budget_breaks_for_one_more_call_a_request);
+	tcase_add_test(t, assertions_are_relative_to_a_baseline);
+	tcase_add_test(t, operations_are_the_requests_that_loads_count);
 	tcase_add_test(t, budget_says_what_cannot_be_measured);
 	suite_add_tcase(s, t);
 	return s;

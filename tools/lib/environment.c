@@ -29,6 +29,8 @@ const struct environment environment[] = {
 	  "Where a program that urt starts sends its page of counters." },
 	{ "URT_TRACE_TO", "set by urt",
 	  "Where a program that urt starts sends its trace rings." },
+	{ "URT_OPS_FD", "set by urt stat",
+	  "Where `urt load` counts requests for `urt stat --ops-from load`." },
 	{ "URT_SIM", "SEED,NAME=VALUE,...; set by urt sim",
 	  "With the simulator's library preloaded (`urt sim --library FILE`): the\n"
 	  "seed, faults as --faults has them, workers=N, and switches=N and\n"
@@ -43,6 +45,8 @@ const struct environment environment[] = {
 	  "The file that the reads of `urt bench latency` read." },
 	{ "SUDO_UID", "set by sudo",
 	  "The user that urt runs commands as, when it is started by sudo." },
+	{ "GITHUB_STEP_SUMMARY", "PATH; set by GitHub",
+	  "Where `urt stat --format github` appends its table." },
 	{ "XDG_CACHE_HOME", "DIRECTORY",
 	  "urt keeps the programs of other languages in its directory urt.\n"
 	  "Default: ~/.cache." },

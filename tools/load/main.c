@@ -14,6 +14,7 @@
 #include "../lib/options.h"
 #include "../lib/tool.h"
 #include "load.h"
+#include "ops.h"
 #include "report.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -88,12 +89,13 @@ static uint64_t sum_of(const struct run *r, size_t offset)
 #define SUM_OF(r, field) sum_of(r, offsetof(struct load_shared, field))
 
 /* A new file renamed over the old one: a reader never sees half a number. */
-static void write_ops(struct run *r)
+static void tell_ops(struct run *r, int64_t every_ns)
 {
 	char tmp[4096];
 	FILE *f;
 
-	if (!r->ops_file)
+	ops_tell(SUM_OF(r, completed));
+	if (!r->ops_file || now_ns() - r->ops_ns < every_ns)
 		return;
 	r->ops_ns = now_ns();
 	snprintf(tmp, sizeof(tmp), "%s.%d", r->ops_file, getpid());
@@ -159,8 +161,7 @@ static bool watch(struct run *r, int64_t until, bool for_connections)
 			r->result.gave_up = true;
 			break;
 		}
-		if (now - r->ops_ns > OPS_NS)
-			write_ops(r);
+		tell_ops(r, OPS_NS);
 		sleep_ns(NS_PER_MS);
 	}
 	return true;
@@ -327,8 +328,7 @@ static bool measure_requests(struct run *r)
 	while (reap(r) && !interrupted && !r->result.gave_up) {
 		cpu = fmax(cpu, cpu_seconds(r));
 		r->result.gave_up = !goes_on(r, now_ns());
-		if (now_ns() - r->ops_ns > OPS_NS)
-			write_ops(r);
+		tell_ops(r, OPS_NS);
 		sleep_ns(NS_PER_MS);
 	}
 	stop_all(r);
@@ -391,7 +391,7 @@ static int load_for(struct run *r)
 		return EXIT_BAD;
 	result->interrupted = interrupted;
 	add_up(r);
-	write_ops(r);
+	tell_ops(r, 0);
 	if (r->json)
 		load_print_json(result);
 	else

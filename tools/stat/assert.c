@@ -5,13 +5,17 @@
  *	assertion = term comparison number [unit]
  *	term      = figure [ "/" ( "op" | figure ) ]
  *	comparison= "<" | "<=" | ">" | ">=" | "==" | "!="
- *	unit      = "ns" | "us" | "ms" | "s" | "k" | "M" | "%"
+ *	unit      = "ns" | "us" | "ms" | "s" | "k" | "M" | "%" | "x"
  *
- * A figure that was not available fails its assertion, with the reason: a
- * budget that was not checked is not kept.
+ * The unit x is the same term of the baseline. A figure that was not available
+ * fails its assertion, with the reason: a budget that was not checked is not
+ * kept. Only a baseline that does not exist yet fails nothing; that is printed.
  */
-#include "stat.h"
+#define _GNU_SOURCE
+#include "options.h"
 #include <ctype.h>
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +24,7 @@ struct assertion {
 	char per[64]; /* "op", a figure, or "" */
 	char comparison[3];
 	double limit;
+	bool times_baseline; /* limit is a factor */
 };
 
 static const struct {
@@ -94,19 +99,92 @@ static const char *parse(const char *text, struct assertion *a)
 	p = skip(end);
 	n = strcspn(p, " \t");
 	snprintf(unit, sizeof(unit), "%.*s", (int)n, p);
-	if (*skip(p + n) || !parse_unit(unit, &a->limit))
-		return "after the number comes a unit: ns us ms s k M %";
+	a->times_baseline = !strcmp(unit, "x");
+	if (*skip(p + n) ||
+	    (!a->times_baseline && !parse_unit(unit, &a->limit)))
+		return "after the number comes a unit: ns us ms s k M % x";
 	return NULL;
 }
 
-bool stat_assert_valid(const char *text)
+static bool add(struct stat_options *o, char *text, const char *file,
+		unsigned line)
 {
 	struct assertion a;
 	const char *wrong = parse(text, &a);
 
+	if (o->nr_asserts == STAT_ASSERTS_MAX)
+		return !fail("--assert: at most %d", STAT_ASSERTS_MAX);
+	if (wrong && file)
+		return !fail("%s, line %u: '%s': %s", file, line, text, wrong);
 	if (wrong)
-		fail("--assert '%s': %s", text, wrong);
-	return !wrong;
+		return !fail("--assert '%s': %s", text, wrong);
+	o->asserts[o->nr_asserts++] =
+		(struct stat_assert){ text, file, line, a.times_baseline };
+	return true;
+}
+
+bool stat_take_assert(void *to, char *text)
+{
+	return add(to, text, NULL, 0);
+}
+
+/* A line of a budget: it may begin with the load that it is for. */
+static bool add_line(struct stat_options *o, char *text, const char *when,
+		     unsigned line)
+{
+	size_t n;
+
+	text[strcspn(text, "#\n")] = '\0';
+	text = (char *)skip(text);
+	for (n = strlen(text); n && isspace((unsigned char)text[n - 1]); n--)
+		text[n - 1] = '\0';
+	if (!*text)
+		return true;
+	n = strcspn(text, " \t");
+	if (*when && (n != strlen(when) || strncmp(text, when, n)))
+		return true;
+	text = strdup(*when ? skip(text + n) : text);
+	return text && add(o, text, o->budget, line);
+}
+
+bool stat_take_budget(void *to, char *path)
+{
+	struct stat_options *o = to;
+	char *when = strrchr(path, ':'), *line = NULL;
+	unsigned before = o->nr_asserts;
+	size_t size = 0;
+	bool fine = true;
+	FILE *f;
+
+	if (when)
+		*when++ = '\0';
+	o->budget = path;
+	o->budget_when = when ? when : "";
+	f = fopen(path, "re");
+	if (!f)
+		return !fail("--budget: cannot read %s: %s", path,
+			     strerror(errno));
+	for (unsigned n = 1; fine && getline(&line, &size, f) > 0; n++)
+		fine = add_line(o, line, o->budget_when, n);
+	free(line);
+	fclose(f);
+	if (fine && o->nr_asserts == before)
+		return !fail("--budget: %s has no line%s%s", path,
+			     when ? " that begins with " : "", o->budget_when);
+	return fine;
+}
+
+void stat_assert_figures(const struct stat_options *o, option_word *f,
+			 void *arg)
+{
+	struct assertion a;
+
+	for (unsigned i = 0; i < o->nr_asserts; i++) {
+		parse(o->asserts[i].text, &a);
+		f(a.figure, arg);
+		if (*a.per && strcmp(a.per, "op"))
+			f(a.per, arg);
+	}
 }
 
 static bool compare(double value, const char *how, double limit)
@@ -137,28 +215,66 @@ static bool divisor(const struct stat_result *r, const char *per, double *by,
 	return r->ops > 0;
 }
 
-bool stat_assert_holds(const struct stat_result *r, const char *text, FILE *out)
+/* The same of the baseline. */
+static bool baseline(const struct stat_options *o, const struct assertion *a,
+		     double *value)
 {
-	struct assertion a;
-	double value = 0, by;
-	char why[256];
+	double by = 1;
 
-	if (parse(text, &a))
+	if (!stat_baseline_figure(o, a->figure, value))
 		return false;
-	if (!stat_figure(r, a.figure, &value, why) ||
-	    !divisor(r, a.per, &by, why)) {
-		fprintf(out, "urt: assertion failed: %s: not measured: %s\n",
-			text, why);
-		return false;
+	if (!strcmp(a->per, "op"))
+		stat_baseline_ops(o, &by);
+	else if (*a->per)
+		stat_baseline_figure(o, a->per, &by);
+	*value = by ? *value / by : NAN;
+	return !isnan(*value);
+}
+
+/* NULL, or why it is not measured. */
+static const char *measure(const struct stat_result *r,
+			   const struct assertion *a, double *value,
+			   char why[256])
+{
+	double by;
+
+	if (!stat_figure(r, a->figure, value, why) ||
+	    !divisor(r, a->per, &by, why))
+		return why;
+	if (!by) {
+		snprintf(why, 256, "%s is 0", a->per);
+		return why;
 	}
-	if (by == 0 || compare(value / by, a.comparison, a.limit)) {
-		if (by != 0)
-			return true;
-		fprintf(out, "urt: assertion failed: %s: %s is 0\n", text,
-			a.per);
-		return false;
+	*value /= by;
+	return NULL;
+}
+
+void stat_assert_check(const struct stat_result *r,
+		       const struct stat_assert *text, struct stat_verdict *v)
+{
+	const struct stat_options *o = r->options;
+	struct assertion a;
+	bool known;
+
+	parse(text->text, &a);
+	*v = (struct stat_verdict){ .of = text, .verdict = VERDICT_FAILED };
+	known = o->baseline && baseline(o, &a, &v->was);
+	v->was = known ? v->was : NAN;
+	v->value = NAN;
+	if (measure(r, &a, &v->value, v->why)) {
+		v->value = NAN;
+		return;
 	}
-	fprintf(out, "urt: assertion failed: %s: it is %.6g\n", text,
-		value / by);
-	return false;
+	*v->why = '\0';
+	v->limit = a.times_baseline ? a.limit * v->was : a.limit;
+	if (a.times_baseline && !known) {
+		snprintf(v->why, sizeof(v->why),
+			 *o->baseline ? "the baseline has no such figure"
+				      : "there is no baseline yet");
+		if (!*o->baseline)
+			v->verdict = VERDICT_SKIPPED;
+		return;
+	}
+	if (compare(v->value, a.comparison, v->limit))
+		v->verdict = VERDICT_HOLDS;
 }

@@ -162,22 +162,43 @@ void stat_print_events_interval(FILE *f, const struct stat_result *r,
 	fflush(f);
 }
 
-/* Null without -e. */
-void stat_json_events(struct json *j, const struct stat_result *r)
+struct object {
+	struct json *j;
+	const struct stat_result *r;
+	char name[STAT_NAMES_MAX][64];
+	unsigned n;
+};
+
+static void add_member(const char *name, void *arg)
 {
-	const struct stat_options *o = r->options;
+	struct object *o = arg;
 	char why[256];
 	double n;
 
-	if (!o->nr_events) {
+	for (unsigned i = 0; i < o->n; i++)
+		if (!strcmp(o->name[i], name))
+			return;
+	if (o->n == STAT_NAMES_MAX)
+		return;
+	snprintf(o->name[o->n++], sizeof(o->name[0]), "%s", name);
+	if (stat_figure(o->r, name, &n, why))
+		json_double(o->j, name, n);
+	else
+		json_null(o->j, name);
+}
+
+void stat_json_events(struct json *j, const struct stat_result *r,
+		      bool interval)
+{
+	static struct object o;
+
+	if (interval && !r->options->nr_events) {
 		json_null(j, "figures");
 		return;
 	}
+	o = (struct object){ .j = j, .r = r };
 	json_object(j, "figures");
-	for (unsigned i = 0; i < o->nr_events; i++)
-		if (stat_figure(r, o->event[i], &n, why))
-			json_double(j, o->event[i], n);
-		else
-			json_null(j, o->event[i]);
+	stat_each_figure(r, add_member, &o);
+	stat_assert_figures(r->options, add_member, &o);
 	json_end_object(j);
 }

@@ -293,8 +293,10 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 		json_string(j, "times", "not wanted (--times)");
 	else if (!stat_figure(r, "on-cpu.mean", &n, why))
 		json_string(j, "times", why);
-	if (!r->options->nr_events)
-		json_string(j, "figures", "not wanted (-e)");
+	if (!r->options->nr_events && r->options->interval_ns)
+		json_string(j, "figures", "not wanted of an interval (-e)");
+	if (!r->options->nr_asserts)
+		json_string(j, "asserts", "not wanted (--assert, --budget)");
 	if (!r->latency)
 		json_string(j, "latency",
 			    r->options->latency || r->options->errors
@@ -343,7 +345,8 @@ static void json_rungs(struct json *j, const struct stat_result *r)
 	json_end_object(j);
 }
 
-void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
+void stat_print_json(FILE *f, const struct stat_result *r,
+		     const struct stat_verdicts *v)
 {
 	struct json j = { .out = f };
 
@@ -377,8 +380,9 @@ void stat_print_json(FILE *f, const struct stat_result *r, bool interval)
 	json_cost(&j, r);
 	json_target(&j, r);
 	json_rungs(&j, r);
-	stat_json_events(&j, r);
-	if (interval)
+	stat_json_events(&j, r, !v);
+	stat_json_verdicts(&j, v);
+	if (!v)
 		json_int(&j, "interval_start_ns", r->start_ns);
 	json_thread_list(&j, r);
 	if (r->latency)

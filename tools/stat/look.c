@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "session.h"
+#include "../load/ops.h"
 #include <string.h>
 
 static void look_at_user(struct session *s, struct user_stats *u)
@@ -80,6 +81,7 @@ void session_look(struct session *s, struct look *l)
 	if (!s->counter)
 		session_look_at_proc(s, l);
 	look_at_cpu(s, l);
+	l->ops = s->o->ops_fd > 0 ? ops_read(s->o->ops_fd) : 0;
 }
 
 /* A wait that is not over at the end is in the histogram with its time so far;
@@ -125,6 +127,7 @@ void session_add(struct session *s, struct stat_result *r,
 	add_perf(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
 	add_perf(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
 	add_perf(&r->perf.completed, to->perf.completed, from->perf.completed);
+	r->ops_told += to->ops - from->ops;
 	r->wall_ns += to->at_ns - from->at_ns;
 	r->nvcsw = r->counts.class[0].nvcsw;
 	r->nivcsw = r->counts.class[0].nivcsw;

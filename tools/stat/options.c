@@ -98,25 +98,13 @@ bool stat_take_cgroups(void *to, char *arg)
 	return true;
 }
 
-bool stat_take_assert(void *to, char *text)
-{
-	struct stat_options *o = to;
-
-	if (!stat_assert_valid(text))
-		return false;
-	if (o->nr_asserts == STAT_ASSERTS_MAX) {
-		fail("--assert: at most %d", STAT_ASSERTS_MAX);
-		return false;
-	}
-	o->asserts[o->nr_asserts++] = text;
-	return true;
-}
-
 bool stat_take_ops_from(void *to, char *text)
 {
 	struct stat_options *o = to;
 
 	o->ops_from = text;
+	if (!strcmp(text, "load"))
+		return true;
 	if (!strncmp(text, "file:", 5) || stat_figure_exists(text))
 		return true;
 	fail("--ops-from: unknown figure \"%s\": `urt stat --list` prints "
@@ -180,6 +168,30 @@ bool stat_take_by(void *to, char *arg)
 	return stat_by_parse(arg, &o->by, &o->by_key);
 }
 
+bool stat_take_format(void *to, char *text)
+{
+	struct stat_options *o = to;
+
+	if (!strcmp(text, "github"))
+		o->github = true;
+	else if (!strcmp(text, "json"))
+		o->format = STAT_JSON;
+	else if (!strcmp(text, "text"))
+		o->format = STAT_TEXT;
+	else
+		return !fail("--format: expected text, json or github, not "
+			     "\"%s\"",
+			     text);
+	return true;
+}
+
+void stat_format_words(option_word *f, void *arg)
+{
+	f("text", arg);
+	f("json", arg);
+	f("github", arg);
+}
+
 bool stat_take_separator(void *to, char *arg)
 {
 	struct stat_options *o = to;
@@ -197,6 +209,13 @@ void stat_by_words(option_word *f, void *arg)
 	f("unit", arg);
 	f("cpu", arg);
 	f("context", arg);
+}
+
+void stat_ops_words(option_word *f, void *arg)
+{
+	f("load", arg);
+	f("file:", arg);
+	stat_figure_words(f, arg);
 }
 
 void stat_figure_words(option_word *f, void *arg)
@@ -249,6 +268,14 @@ static const char *contradiction(const struct stat_options *o)
 		       "--control";
 	if (o->repeat > 1 && o->format == STAT_CSV)
 		return "-r prints text or --json";
+	if (o->warmup && (!o->command || o->control_fd >= 0))
+		return "--warmup takes a command after --, and no --control";
+	if (o->ops_from && !strcmp(o->ops_from, "load") && !o->command)
+		return "--ops-from load takes a command after -- that runs "
+		       "`urt load`";
+	for (unsigned i = 0; i < o->nr_asserts; i++)
+		if (o->asserts[i].relative && !o->baseline)
+			return "a limit in x needs --baseline FILE";
 	if (o->delay_ns < 0 && o->control_fd < 0)
 		return "-D -1 waits for --control";
 	if (o->ops && o->ops_from)

@@ -16,15 +16,20 @@ bool stat_take_null(void *to, char *arg);
 bool stat_take_no_aggr(void *to, char *arg);
 bool stat_take_cgroups(void *to, char *arg);
 bool stat_take_assert(void *to, char *arg);
+bool stat_take_budget(void *to, char *arg);
+bool stat_take_baseline(void *to, char *arg);
 bool stat_take_ops_from(void *to, char *arg);
 bool stat_take_list(void *to, char *arg);
 bool stat_take_user(void *to, char *arg);
 bool stat_take_control(void *to, char *arg);
 bool stat_take_by(void *to, char *arg);
 bool stat_take_separator(void *to, char *arg);
+bool stat_take_format(void *to, char *arg);
 
 /* Words that may be given, for completion. */
 void stat_by_words(option_word *f, void *arg);
 void stat_figure_words(option_word *f, void *arg);
+void stat_ops_words(option_word *f, void *arg);
+void stat_format_words(option_word *f, void *arg);
 
 #endif

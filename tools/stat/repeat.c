@@ -7,10 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#define NAMES_MAX 1200
-
 struct names {
-	char name[NAMES_MAX][64];
+	char name[STAT_NAMES_MAX][64];
 	unsigned n;
 };
 
@@ -21,7 +19,7 @@ static void add_name(const char *name, void *arg)
 	for (unsigned i = 0; i < all->n; i++)
 		if (!strcmp(all->name[i], name))
 			return;
-	if (all->n < NAMES_MAX)
+	if (all->n < STAT_NAMES_MAX)
 		snprintf(all->name[all->n++], 64, "%s", name);
 }
 
@@ -114,12 +112,16 @@ void stat_print_repeated(FILE *f, struct stat_result *const *r, long n)
 	fputc('\n', f);
 }
 
-void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n)
+void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n,
+			      const struct stat_verdicts *v)
 {
 	struct json j = { .out = f };
 	struct names *names = all_names(r, n);
 	struct spread s;
+	double ops = 0;
 
+	for (long i = 0; i < n; i++)
+		ops += r[i]->ops / n;
 	json_object(&j, NULL);
 	json_string(&j, "schema", "urt.stat.runs.v1");
 	json_array(&j, "command");
@@ -128,6 +130,11 @@ void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n)
 	json_end_array(&j);
 	json_string(&j, "source", stat_source_names[r[0]->source]);
 	json_int(&j, "runs", n);
+	if (ops > 0)
+		json_double(&j, "ops", ops);
+	else
+		json_null(&j, "ops");
+	stat_json_verdicts(&j, v);
 	json_object(&j, "figures");
 	for (unsigned i = 0; i < names->n; i++) {
 		if (!spread_of(r, n, names->name[i], &s)) {

@@ -71,6 +71,7 @@ void session_tell_interval(struct session *s)
 	r.perf = (struct perf_totals){ 0 };
 	r.user.n = 0;
 	r.wall_ns = 0;
+	r.ops_told = 0;
 	r.user_ns = r.system_ns = 0;
 	r.nvcsw = r.nivcsw = 0;
 	r.start_ns = s->last.at_ns - s->begin_ns;

@@ -20,6 +20,7 @@ struct look {
 	struct perf_totals perf;
 	uint64_t nvcsw, nivcsw;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
+	uint64_t ops;		    /* that `urt load` counted */
 };
 
 struct session {

@@ -8,6 +8,7 @@
 #include "stat.h"
 #include "../lib/options.h"
 #include "../lib/output.h"
+#include "../load/ops.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static void tell(const struct stat_result *r, void *arg)
 	struct telling *t = arg;
 
 	if (t->o->format == STAT_JSON)
-		stat_print_json(t->out, r, true);
+		stat_print_json(t->out, r, NULL);
 	else if (t->o->format == STAT_CSV)
 		stat_print_csv(t->out, r, true);
 	else
@@ -44,7 +45,12 @@ static void find_ops(struct stat_result *r)
 	r->ops = o->ops;
 	if (!o->ops_from)
 		return;
-	if (strncmp(o->ops_from, "file:", 5)) {
+	if (!strcmp(o->ops_from, "load")) {
+		r->ops = r->ops_told;
+		if (r->ops > 0)
+			return;
+		strcpy(why, "no `urt load` in the command counted a request");
+	} else if (strncmp(o->ops_from, "file:", 5)) {
 		if (stat_figure(r, o->ops_from, &r->ops, why) && r->ops > 0)
 			return;
 		if (!r->ops)
@@ -65,32 +71,57 @@ static void find_ops(struct stat_result *r)
 	     o->ops_from, why);
 }
 
-static void print(FILE *out, struct stat_result *const *r, long n)
+static void print(FILE *out, struct stat_result *const *r, long n,
+		  const struct stat_verdicts *v)
 {
 	const struct stat_options *o = r[0]->options;
 
 	if (n > 1 && o->format == STAT_JSON)
-		stat_print_repeated_json(out, r, n);
+		stat_print_repeated_json(out, r, n, v);
 	else if (n > 1)
 		stat_print_repeated(out, r, n);
 	else if (o->format == STAT_JSON)
-		stat_print_json(out, r[0], false);
+		stat_print_json(out, r[0], v);
 	else if (o->format == STAT_CSV)
 		stat_print_csv(out, r[0], false);
 	else
 		stat_print_text(out, r[0]);
 }
 
-static int check_asserts(struct stat_result *const *r, long n)
+/* The exit code for the assertions, which are printed behind the result. */
+static int check_asserts(FILE *out, FILE *summary, struct stat_result *const *r,
+			 struct stat_verdicts *v)
 {
 	const struct stat_options *o = r[0]->options;
-	int code = 0;
+	bool apart = o->format != STAT_TEXT || o->out;
 
-	for (long run = 0; run < n; run++)
-		for (unsigned i = 0; i < o->nr_asserts; i++)
-			if (!stat_assert_holds(r[run], o->asserts[i], stderr))
-				code = EXIT_ASSERT;
-	return code;
+	if (o->format == STAT_TEXT)
+		stat_print_verdicts(out, v, false);
+	if (apart)
+		stat_print_verdicts(stderr, v, true);
+	if (o->github)
+		stat_print_github(summary, r[v->runs - 1], v);
+	return v->failed ? EXIT_ASSERT : 0;
+}
+
+/* False: it ends here. */
+static bool warm_up(struct stat_options *o, bool *stopped, int *code)
+{
+	static struct stat_result r;
+
+	for (long i = 0; i < o->warmup && !*stopped; i++) {
+		*code = stat_measure(o, &r, NULL, NULL, stopped);
+		if (*code)
+			return false;
+		*code = r.exit_code;
+		stat_result_free(&r);
+		if (*code && !*stopped && !r.ended_by_us) {
+			fail("--warmup: the command ended with exit status %d",
+			     *code);
+			return false;
+		}
+	}
+	return !*stopped;
 }
 
 /* The results so far, of at most o->repeat runs; how many. */
@@ -101,6 +132,8 @@ static long measure(struct stat_options *o, struct stat_result **r, FILE *out,
 	bool stopped = false;
 	long n = 0;
 
+	if (!warm_up(o, &stopped, code))
+		return 0;
 	while (n < o->repeat && !stopped) {
 		r[n] = calloc(1, sizeof(**r));
 		o->last = n + 1 == o->repeat;
@@ -117,11 +150,32 @@ static long measure(struct stat_options *o, struct stat_result **r, FILE *out,
 	return n;
 }
 
+/* What is opened before privileges are dropped, and before anything runs. */
+
+static bool open_for_load(struct stat_options *o)
+{
+	if (!o->ops_from || strcmp(o->ops_from, "load"))
+		return true;
+	o->ops_fd = ops_open();
+	return o->ops_fd > 0 ||
+	       !fail("--ops-from load: %s", strerror(-o->ops_fd));
+}
+
+static bool open_summary(const struct stat_options *o, FILE **summary)
+{
+	const char *path = getenv("GITHUB_STEP_SUMMARY");
+
+	if (o->github && path && *path)
+		*summary = output_append(path);
+	return *summary || !o->github || !path || !*path;
+}
+
 int cmd_stat(int argc, char **argv)
 {
 	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
 	static struct stat_result *r[STAT_RUNS_MAX];
-	FILE *out = stderr;
+	FILE *out = stderr, *summary = NULL;
+	struct stat_verdicts *v;
 	int code = stat_parse(argc, argv, &o);
 	long n;
 
@@ -129,14 +183,17 @@ int cmd_stat(int argc, char **argv)
 		return code - 1;
 	if (o.out && !(out = (o.append ? output_append : output_open)(o.out)))
 		return EXIT_BAD;
+	if (!open_for_load(&o) || !open_summary(&o, &summary))
+		return EXIT_BAD;
 	n = measure(&o, r, out, &code);
 	if (!n)
 		return code;
+	v = stat_verdicts(r, n);
 	if (!o.interval_ns || o.summary)
-		print(out, r, n);
-	if (fflush(out) || ferror(out))
+		print(out, r, n, v);
+	code = check_asserts(out, summary, r, v);
+	if (fflush(out) || ferror(out) || (summary && fflush(summary)))
 		return fail("cannot write the result: %s", strerror(errno));
-	code = check_asserts(r, n);
 	for (long i = 0; i < n; i++) {
 		if (r[i]->post_failed && !code)
 			code = EXIT_BAD;

@@ -15,11 +15,13 @@
 #include "latency.h"
 #include <sched.h>
 
-#define STAT_PIDS_MAX	 64
-#define STAT_ASSERTS_MAX 32
-#define STAT_EVENTS_MAX	 64
-#define STAT_RUNS_MAX	 1000
-#define STAT_THREADS_MAX 32768
+#define STAT_PIDS_MAX	  64
+#define STAT_ASSERTS_MAX  32
+#define STAT_EVENTS_MAX	  64
+#define STAT_BASELINE_MAX (16 << 20) /* bytes */
+#define STAT_NAMES_MAX	  1200	     /* figures */
+#define STAT_RUNS_MAX	  1000
+#define STAT_THREADS_MAX  32768
 
 /* The rungs, the lowest one first. */
 enum stat_source { STAT_PROC, STAT_PERF, STAT_BPF };
@@ -27,6 +29,14 @@ extern const char *const stat_source_names[];
 
 enum stat_format { STAT_TEXT, STAT_CSV, STAT_JSON };
 enum stat_cost { STAT_COST_SAMPLED, STAT_COST_ALWAYS, STAT_COST_OFF };
+
+struct stat_assert {
+	const char *text;
+	const char
+		*file; /* the budget that it is from; NULL: the command line */
+	unsigned line; /* of file */
+	bool relative; /* to the baseline */
+};
 
 struct stat_options {
 	char **command; /* NULL: none */
@@ -49,13 +59,20 @@ struct stat_options {
 	int control_fd;	     /* commands come here; or -1 */
 	int ack_fd;	     /* answers go there; or -1 */
 	long repeat;
+	long warmup;		/* runs before them that do not count */
 	long interval_count;	/* intervals until it stops; 0: any number */
 	const char *pre, *post; /* shell commands around each run; or NULL */
 
 	long ops;	      /* to divide by; 0: not given */
 	const char *ops_from; /* a figure to divide by; NULL: none */
-	const char *asserts[STAT_ASSERTS_MAX];
+	int ops_fd;	      /* where `urt load` counts (load/ops.h), if > 0 */
+	struct stat_assert asserts[STAT_ASSERTS_MAX];
 	unsigned nr_asserts;
+	const char *budget;	 /* file of some of them; NULL: none */
+	const char *budget_when; /* the lines of it that are meant; "": all */
+	char *baseline; /* an earlier run's document; "": none yet; NULL: not wanted */
+	const char *baseline_path;
+	bool github; /* annotations, and a table for the step's summary */
 
 	/* Only these figures are printed; 0: all. They point into events. */
 	const char *event[STAT_EVENTS_MAX];
@@ -111,7 +128,8 @@ struct stat_result {
 
 	bool has_user; /* it runs on uring_rt; see stat_why_no_user */
 	struct user_stats user;
-	double ops; /* to divide by; 0: none */
+	double ops;	   /* to divide by; 0: none */
+	uint64_t ops_told; /* by `urt load` */
 
 	struct stat_latency *latency; /* NULL: not wanted */
 	struct stat_by *by;	      /* by rows; NULL: not wanted */
@@ -166,13 +184,46 @@ void stat_each_figure(const struct stat_result *,
 /* Times that the histograms lack: of which the beginning was not seen. */
 uint64_t stat_times_missing(const struct stat_result *);
 
-/* ---- asserting (stat_assert.c) ---- */
+/* ---- asserting (assert.c, baseline.c, verdicts.c) ---- */
 
-/* False: it is none; an error message was printed. */
-bool stat_assert_valid(const char *text);
+enum stat_verdict_kind { VERDICT_HOLDS, VERDICT_FAILED, VERDICT_SKIPPED };
 
-/* Whether it holds; if not, says so to out, with what was measured. */
-bool stat_assert_holds(const struct stat_result *, const char *text, FILE *out);
+struct stat_verdict {
+	const struct stat_assert *of;
+	enum stat_verdict_kind verdict;
+	double value, limit,
+		was;   /* measured, allowed, of the baseline; or NAN */
+	char why[256]; /* it was not measured or compared; or "" */
+	long run;      /* the first that failed, or the last */
+};
+
+/* Each assertion in one run. */
+void stat_assert_check(const struct stat_result *, const struct stat_assert *,
+		       struct stat_verdict *);
+/* Calls f for each figure in an assertion. */
+void stat_assert_figures(const struct stat_options *,
+			 void (*f)(const char *name, void *arg), void *arg);
+
+/* Of the baseline; false: it has none. */
+bool stat_baseline_figure(const struct stat_options *, const char *name,
+			  double *);
+bool stat_baseline_ops(const struct stat_options *, double *);
+
+/* All assertions in all runs; they stay valid until the next call. */
+struct stat_verdicts {
+	struct stat_verdict v[STAT_ASSERTS_MAX];
+	unsigned n;
+	long runs;
+	bool failed;
+};
+struct stat_verdicts *stat_verdicts(struct stat_result *const *, long runs);
+/* One line for each; only_failed: of those. */
+void stat_print_verdicts(FILE *, const struct stat_verdicts *,
+			 bool only_failed);
+void stat_json_verdicts(struct json *, const struct stat_verdicts *);
+/* Annotations to stderr, and the table, in Markdown. */
+void stat_print_github(FILE *summary, const struct stat_result *,
+		       const struct stat_verdicts *);
 
 /* ---- -e (events.c) ---- */
 
@@ -181,17 +232,21 @@ bool stat_events_parse(struct stat_options *, const char *text);
 void stat_print_events(FILE *, const struct stat_result *);
 void stat_print_events_interval(FILE *, const struct stat_result *,
 				bool heading);
-void stat_json_events(struct json *, const struct stat_result *);
+/* All figures by name, of an interval those of -e only. */
+void stat_json_events(struct json *, const struct stat_result *, bool interval);
 
 /* ---- printing ---- */
 
 void stat_print_text(FILE *, const struct stat_result *);
 void stat_print_interval(FILE *, const struct stat_result *, bool heading);
 void stat_print_csv(FILE *, const struct stat_result *, bool interval);
-void stat_print_json(FILE *, const struct stat_result *, bool interval);
+/* verdicts: NULL for an interval, which has none. */
+void stat_print_json(FILE *, const struct stat_result *,
+		     const struct stat_verdicts *);
 /* Mean and spread of several. */
 void stat_print_repeated(FILE *, struct stat_result *const *, long n);
-void stat_print_repeated_json(FILE *, struct stat_result *const *, long n);
+void stat_print_repeated_json(FILE *, struct stat_result *const *, long n,
+			      const struct stat_verdicts *);
 
 extern const char *const stat_class_names[URT_CLASSES];
 

@@ -6,9 +6,9 @@
 #
 #   URT_COMMAND      starts the server; it must not go to the background
 #   URT_URL          what is asked for
-#   URT_BUDGET       file of the budget; one line each: WHEN FIGURE COMPARISON
-#                    LIMIT, WHEN being "rate" or "saturation", LIMIT a number or,
-#                    as 1.1x, so many times the baseline's figure
+#   URT_BUDGET       file of the budget; one line each: WHEN ASSERTION, WHEN being
+#                    "rate" or "saturation", ASSERTION as `urt stat --assert` has
+#                    it; a limit such as 1.1x is relative to the baseline
 #   URT_BASELINE     directory with the figures of an earlier run (URT_OUT of
 #                    that run), or empty
 #   URT_RATE         requests/s of the first measurement (default 1000); batching
@@ -22,7 +22,6 @@
 set -eu
 : "${URT:=urt}" "${URT_RATE:=1000}" "${URT_CONNECTIONS:=64}" "${URT_SECONDS:=5}"
 : "${URT_OUT:=urt-budget}" "${URT_BASELINE:=}"
-summary=${GITHUB_STEP_SUMMARY:-/dev/null}
 server=
 code=0
 
@@ -49,116 +48,42 @@ start_server() {
 		fail "the server failed while warming up"
 }
 
-# measure WHEN [OPTION ...]: figures into URT_OUT/WHEN.tsv, a line each: figure,
-# value, unit, value for each request, and where it came from.
+# measure WHEN [OPTION ...]: holds the server to the lines of the budget that begin
+# with WHEN. The first half second, in which connections are opened, is not counted.
 measure() {
 	when=$1
 	shift
-	rm -f "$URT_OUT/ops"
-	$sudo "$URT" stat -p "$server" --ops-from "file:$URT_OUT/ops" -x '	' \
-		-o "$URT_OUT/$when.raw" -- \
-		"$URT" load -c "$URT_CONNECTIONS" -d "$URT_SECONDS" \
-		--ops-file "$URT_OUT/ops" "$@" "$URT_URL" >"$URT_OUT/$when.load" ||
-		fail "$when: the measurement failed"
-	awk -F '\t' -v OFS='\t' '{ print $3, $1, $2, $5, $4 }' \
-		"$URT_OUT/$when.raw" >"$URT_OUT/$when.tsv"
-	rm -f "$URT_OUT/$when.raw"
+	grep -q "^[[:space:]]*$when[[:space:]]" "$URT_BUDGET" && budget=$URT_BUDGET:$when || budget=
+	result=0
+	$sudo env GITHUB_STEP_SUMMARY="${GITHUB_STEP_SUMMARY-}" \
+		"$URT" stat -p "$server" --children -D 500 --ops-from load \
+		${budget:+--budget "$budget"} \
+		--baseline "${URT_BASELINE:-$URT_OUT/none}/$when.json" \
+		--format github --format json -o "$URT_OUT/$when.json" -- \
+		"$URT" load -c "$URT_CONNECTIONS" -d "$URT_SECONDS" "$@" "$URT_URL" \
+		>"$URT_OUT/$when.load" || result=$?
+	[ $result = 0 ] || [ $result = 3 ] || fail "$when: the measurement failed"
+	[ $result = 0 ] || code=3
 }
 
-# value FILE FIGURE: FIGURE may end in /op. Nothing where it is not known.
-value() {
-	awk -F '\t' -v f="${2%/op}" -v op="$2" '
-		$1 == f { print op ~ /\/op$/ ? $4 : $2 }' "$1" 2>/dev/null
-}
-
-# One line of the budget; its number is for the annotation.
-check_line() {
-	number=$1 when=$2 figure=$3 comparison=$4 limit=$5
-	got=$(value "$URT_OUT/$when.tsv" "$figure")
-	case $limit in
-	*x)
-		was=$(value "${URT_BASELINE:-/nonexistent}/$when.tsv" "$figure")
-		if [ -z "$was" ]; then
-			echo "| $when | $figure | ${got:-n/a} | no baseline yet | - |" >>"$summary"
-			return 0
-		fi
-		limit=$(awk -v a="${limit%x}" -v b="$was" 'BEGIN { print a * b }')
-		;;
-	esac
-	verdict=$(awk -v a="$got" -v how="$comparison" -v b="$limit" 'BEGIN {
-		if (a == "" || a !~ /^[0-9.e+-]+$/) print "not measured"
-		else print (how == "<" && a + 0 < b + 0) || (how == "<=" && a + 0 <= b + 0) ||
-			(how == ">" && a + 0 > b + 0) || (how == ">=" && a + 0 >= b + 0) ||
-			(how == "==" && a + 0 == b + 0) ? "kept" : "broken"
-	}')
-	echo "$verdict: $when: $figure $comparison $limit (it is ${got:-n/a})"
-	echo "| $when | $figure | ${got:-n/a} | $comparison $limit | $verdict |" >>"$summary"
-	[ "$verdict" = kept ] && return 0
-	echo "::error file=$URT_BUDGET,line=$number::$verdict: at $when, $figure is ${got:-n/a}; the budget says $comparison $limit"
-	code=3
-}
-
-check_budget() {
-	printf '| load | figure | measured | budget | |\n|---|---|--:|---|---|\n' >>"$summary"
+# A line that no measurement reads would be a limit that nobody looks at.
+check_lines() {
 	number=0
-	while read -r when figure comparison limit rest; do
+	while read -r when rest; do
 		number=$((number + 1))
 		case $when in
-		'' | '#'*) continue ;;
-		rate | saturation) ;;
+		'' | '#'* | rate | saturation) ;;
 		*) fail "$URT_BUDGET, line $number: expected rate or saturation, not \"$when\"" ;;
 		esac
-		case $comparison in
-		'<' | '<=' | '>' | '>=' | '==') ;;
-		*) fail "$URT_BUDGET, line $number: expected < <= > >= or ==, not \"$comparison\"" ;;
-		esac
-		[ -n "$limit" ] && [ -z "${rest%%#*}" ] ||
-			fail "$URT_BUDGET, line $number: expected one limit"
-		check_line "$number" "$when" "$figure" "$comparison" "$limit"
 	done <"$URT_BUDGET"
-}
-
-# The figures for each request, beside those of the baseline.
-print_table() {
-	printf '\n| load | for each request | now | before | difference |\n|---|---|--:|--:|--:|\n'
-	for when in rate saturation; do
-		for figure in switches voluntary involuntary syscalls submitted cpu; do
-			now=$(value "$URT_OUT/$when.tsv" "$figure/op")
-			was=$(value "${URT_BASELINE:-/nonexistent}/$when.tsv" "$figure/op")
-			[ -n "$now" ] || continue
-			awk -v w="$when" -v f="$figure" -v n="$now" -v b="$was" 'BEGIN {
-				printf "| %s | %s | %s | %s | %s |\n", w, f, n, b == "" ? "-" : b,
-				b + 0 ? sprintf("%+.1f %%", 100 * (n - b) / b) : "-"
-			}'
-		done
-	done
-}
-
-# All figures as one document, for whoever reads it by machine.
-write_json() {
-	awk -F '\t' '
-		function number(s) { return s ~ /^-?[0-9.]+(e[+-]?[0-9]+)?$/ ? s : "null" }
-		FNR == 1 {
-			n = split(FILENAME, part, "/")
-			sub(/\.tsv$/, "", part[n])
-			printf "%s\"%s\":{", files++ ? "}," : "{\"schema\":\"urt.budget.v1\",", part[n]
-		}
-		{
-			printf "%s\"%s\":{\"value\":%s,\"per_request\":%s,\"source\":\"%s\"}",
-				(FNR > 1) ? "," : "", $1, number($2), number($4), $5
-		}
-		END { print "}}" }' "$URT_OUT/rate.tsv" "$URT_OUT/saturation.tsv" \
-		>"$URT_OUT/budget.json"
 }
 
 [ -n "${URT_COMMAND-}" ] || fail "URT_COMMAND is not set: how is the server started?"
 [ -n "${URT_URL-}" ] || fail "URT_URL is not set: what is asked for?"
 [ -r "${URT_BUDGET-}" ] || fail "URT_BUDGET: cannot read \"${URT_BUDGET-}\""
 mkdir -p "$URT_OUT"
+check_lines
 start_server
 measure rate --rate "$URT_RATE"
 measure saturation
-check_budget
-print_table | tee -a "$summary"
-write_json
 exit $code
