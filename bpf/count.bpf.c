@@ -479,8 +479,7 @@ static __always_inline bool wanted(struct task_struct *t)
 		return in_cgroup(BPF_CORE_READ(t, cgroups, dfl_cgrp));
 	if (attach_tid)
 		return pid_of(t) == attach_tid;
-	return tgid_of(t) == attach_tgid ||
-	       (attach_children && is_descendant(t));
+	return tgid_of(t) == attach_tgid || (want_children && is_descendant(t));
 }
 
 /*

@@ -69,6 +69,7 @@ struct {
 /* Set by the tool before loading. */
 const volatile int nr_execve = 59;
 const volatile int no_inherit = URT_COUNT_STARTED;
+const volatile bool want_children = false; /* those that are there */
 const volatile bool want_times = false;
 const volatile bool want_threads = false;
 const volatile unsigned int max_threads = 1;
@@ -79,7 +80,6 @@ const volatile unsigned long long fault_from = 0, fault_to = 0;
 int start_tgid = 0;		  /* counts from its exec */
 int attach_tgid = 0;		  /* running already */
 int attach_tid = 0;		  /* one thread of it only */
-bool attach_children = false;	  /* and the children it has */
 bool attach_all = false;	  /* every process there is */
 int attach_io_threads = 0;	  /* what find_threads looks for */
 unsigned long long cgroup_id = 0; /* all in it and below; 0: none */

@@ -143,6 +143,7 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
 	bpf->rodata->by = o->by;
 	bpf->rodata->no_inherit = o->inherit;
+	bpf->rodata->want_children = o->children;
 	c->some_cpus = o->cpus;
 	if (o->cpus)
 		c->cpus = *o->cpus;
@@ -314,12 +315,9 @@ int counter_attach_children(struct counter *c, pid_t pid)
 {
 	int err;
 
-	__atomic_store_n(&c->bpf->bss->attach_children, true, __ATOMIC_SEQ_CST);
 	err = counter_attach(c, pid);
 	if (!err)
 		err = find_threads(c);
-	__atomic_store_n(&c->bpf->bss->attach_children, false,
-			 __ATOMIC_SEQ_CST);
 	return err;
 }
 

@@ -25,6 +25,7 @@ struct counter_options {
 	enum urt_by by;	  /* also by rows of this */
 	bool latency;	  /* how long system calls take, and their errors */
 	enum urt_count_started inherit;
+	bool children;	       /* for counter_attach_children */
 	const cpu_set_t *cpus; /* what happens on these only; NULL: on all */
 };
 

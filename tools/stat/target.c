@@ -31,6 +31,7 @@ void session_choose_rung(struct session *s)
 		.inherit = !s->o->no_inherit ? URT_COUNT_STARTED
 			   : s->o->by_tid    ? URT_COUNT_NO_THREADS
 					     : URT_COUNT_NO_PROCESSES,
+		.children = s->o->children,
 		.cpus = s->o->some_cpus ? &s->o->cpus : NULL,
 	};
 	struct stat_result *r = s->r;
