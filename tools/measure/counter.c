@@ -99,27 +99,23 @@ static void find_fault_code(struct count_bpf *bpf)
 {
 	static const char name[] =
 #if defined(__x86_64__)
-		"asm_exc_page_fault";
+		"asm_exc_page_fault\n";
 #else
-		"do_mem_abort";
+		"do_mem_abort\n";
 #endif
-	uint64_t from = 0, to = UINT64_MAX, at;
+	uint64_t from = 0, to = 0, at;
 	FILE *f = fopen("/proc/kallsyms", "re");
-	char line[512], symbol[256];
+	char line[512], buffer[32768], *p;
 
-	for (int pass = 0; f && pass < 2; pass++) {
-		rewind(f);
-		while (fgets(line, sizeof(line), f)) {
-			if (sscanf(line, "%" SCNx64 " %*c %255s", &at,
-				   symbol) != 2)
-				continue;
-			if (!pass && !strcmp(symbol, name))
-				from = at;
-			else if (pass && at > from && at < to)
-				to = at;
-		}
-		if (!from)
-			break;
+	/* The kernel lists its own symbols by address: the next one is the end. */
+	if (f)
+		setvbuf(f, buffer, _IOFBF, sizeof(buffer));
+	while (f && !to && fgets(line, sizeof(line), f)) {
+		at = strtoull(line, &p, 16);
+		if (from && at > from)
+			to = at;
+		else if (*p && !strcmp(p + 3, name))
+			from = at;
 	}
 	if (f)
 		fclose(f);
