@@ -285,7 +285,7 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 	refuses("./urt dump -p $$ -o host.d/link", "it is a link");
 	refuses("./urt demo --quick -o host.d/link", "it is a link");
 	refuses("timeout 20 ./urt record -o host.d/fifo -- true",
-		"no regular file");
+		"not a regular file");
 	/* A new file takes the name's place: what had it stays as it was. */
 	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
 			    "cat host.d/victim; ls -A host.d | wc -l"),

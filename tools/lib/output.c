@@ -55,7 +55,7 @@ static int create(const char *path, const char **why)
 		*why = S_ISLNK(st.st_mode)
 			       ? "it is a link, which is not followed: give the "
 				 "file itself"
-			       : "it is there, and no regular file";
+			       : "it exists, and is not a regular file";
 		fd = -EEXIST;
 	} else {
 		fd = create_in(dir, name);
@@ -82,7 +82,7 @@ FILE *output_open(const char *path)
 	return f;
 }
 
-/* Under sudo, also its caller's: appending there does to others no harm. */
+/* Under sudo, its caller's files are, too: the caller could append to them. */
 static bool is_ours(uid_t owner)
 {
 	struct launch_user caller;
@@ -103,8 +103,8 @@ FILE *output_append(const char *path)
 	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
 			st.st_nlink != 1 || !is_ours(st.st_uid))) {
 		close(fd);
-		fail("cannot append to %s: it is no regular file of this user's "
-		     "with one name",
+		fail("cannot append to %s: give a regular file of this user's "
+		     "that has only one name",
 		     path);
 		return NULL;
 	}
