@@ -165,7 +165,8 @@ void user_stats_add(struct user_stats *s, struct user_page *u)
 		struct user_counter *counter = find(s, u->name[c]);
 		uint64_t n = sum_of(u, c);
 
-		if (n < u->last[c])
+		/* One that goes back below 0 is larger than any can be. */
+		if (n < u->last[c] || n > INT64_MAX)
 			u->bad =
 				"a counter of its page went back: not believed";
 		else if (counter)
