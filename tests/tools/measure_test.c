@@ -157,8 +157,9 @@ START_TEST(counts_are_those_of_bpftrace)
 	   "./urt stat --json -o bt.json -- ./urt-bt.%d %s >/dev/null 2>&1; "
 	   "kill -INT $bt; wait $bt; rm urt-bt.%d",
 	   getpid(), getpid(), getpid(), getpid(), watched[_i], getpid());
-	if (sh("sed -n 's/^@\\([a-z]*\\): \\(.*\\)/\"\\1\":\\2/p' bt.out") ||
-	    !*text)
+	sh("echo '{'; sed -n 's/^@\\([a-z]*\\): \\(.*\\)/\"\\1\":\\2,/p' "
+	   "bt.out; echo '\"end\":0}'");
+	if (!strstr(text, "\"switches\""))
 		SKIP("bpftrace does not run here");
 	calls = number(NULL, "calls");
 	switches = number(NULL, "switches");
