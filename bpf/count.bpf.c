@@ -6,7 +6,7 @@
  * Which threads are traced: a task that has an entry in the task storage
  * `tasks`. It gets one when the process that the tool starts executes its
  * program (so nothing before the exec counts), when a traced task forks, when
- * it is moved into the cgroup, or, for what is running already, by the
+ * it is moved into the cgroup; tasks that already run get theirs from the
  * iterator. Most others have no storage of any kind, which costs one load to
  * see.
  *

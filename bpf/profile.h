@@ -10,7 +10,7 @@ enum profile_kind { PROFILE_ON_CPU, PROFILE_OFF_CPU };
 #define PROFILE_SUMS   65536
 
 /* Stack ids are those of the map `stacks`, or these. */
-#define PROFILE_NO_STACK (-1) /* there is none, or it found no room */
+#define PROFILE_NO_STACK (-1) /* unknown, or no room was left for it */
 #define PROFILE_NOT_SEEN (-2) /* it slept already when profiling began */
 
 /* Off the CPU, or sampled on it, in the same way. PIDs are the tool's. */

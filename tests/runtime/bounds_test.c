@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * No coroutine delays another: coroutines that block, compute, or make rows of
- * calls, and others that must continue. Limits of time are far from what is
- * right, so that a busy machine does not fail them, and far from what a fault
- * would take.
+ * calls, and others that must continue. The time limits lie far above the
+ * correct times, so that a busy machine keeps them, and far below the times of
+ * a fault.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/stats.h"

@@ -368,8 +368,7 @@ END_TEST
 
 static void setup(void)
 {
-	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	new_directory(dir);
 }
 
 static void teardown(void)

@@ -117,7 +117,7 @@ static void look_at_limits(void)
 		maps);
 }
 
-/* The requirements of BPF, each by itself: one of them is what is missing. */
+/* The requirements of BPF, each by itself, so that the missing one is named. */
 static void look_at_btf(void)
 {
 	bool ok = !access("/sys/kernel/btf/vmlinux", R_OK);

@@ -16,8 +16,8 @@ int ops_open(void);
 /* The requests counted so far. What was written there is not to be trusted. */
 uint64_t ops_read(int fd);
 
-/* Adds what was counted since the last call; `completed` only grows. Nobody may
- * have asked: then it does nothing. */
+/* Adds what was counted since the last call; `completed` only grows. Does
+ * nothing where no `urt stat` asked for the count. */
 void ops_tell(uint64_t completed);
 
 #endif
