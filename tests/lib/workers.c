@@ -28,3 +28,12 @@ int64_t cpu_ns(void)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
 }
+
+bool can_preempt(void)
+{
+#if defined(__x86_64__)
+	return !TSANITIZED;
+#else
+	return false;
+#endif
+}

@@ -11,6 +11,8 @@
 void run_on(unsigned workers, urt_fn *fn, void *arg);
 /* The sum of a counter over all workers of the run. */
 uint64_t counter(enum urt__stat);
+/* Whether coroutines are preempted by signal here. */
+bool can_preempt(void);
 /* CPU time of the process. */
 int64_t cpu_ns(void);
 

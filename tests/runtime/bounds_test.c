@@ -12,12 +12,19 @@
 #include "../lib/test.h"
 #include "../lib/workers.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,6 +138,198 @@ START_TEST(blocked_coroutine_costs_no_cpu)
 	run_on(1 + _i, only_block, NULL);
 }
 END_TEST
+
+/*
+ * A call that blocks just when its coroutine's preemption is due, while completions
+ * of its thread's ring interrupt it: the kernel restarts it for these, but not if the
+ * signal comes then. (A timer of all CPU time instead of the time in user space ends
+ * 1 to 7 of 200 calls early.)
+ */
+enum { DUE_ROUNDS = 200, DUE_READERS = 64 };
+
+static int eventfd_fd;
+static atomic_bool due_over;
+
+static void *complete_often(void *arg)
+{
+	const struct timespec t = { 0, 10000 };
+	const uint64_t one = 1;
+
+	while (!due_over) {
+		ck_assert_int_eq(write(eventfd_fd, &one, sizeof(one)), 8);
+		nanosleep(&t, NULL);
+	}
+	return NULL;
+}
+
+static void read_until_over(void *arg)
+{
+	uint64_t n;
+
+	while (!due_over)
+		ck_assert_int_eq(urt_read(eventfd_fd, &n, sizeof(n), URT_NEVER),
+				 8);
+}
+
+/* Until the monitor has set the timer; not much longer, as the tick comes then. */
+static bool await_timer(void)
+{
+	struct urt__worker *w = urt__worker();
+	int64_t until = urt_now() + 100 * MS;
+
+	while (!atomic_load(&w->preempt))
+		if (urt_now() > until)
+			return false;
+	until = urt_now() + MS / 100;
+	while (urt_now() < until)
+		;
+	return true;
+}
+
+static void block_when_due(void *arg)
+{
+	sem_t never_posted;
+	struct timespec at;
+	int due = 0;
+
+	sem_init(&never_posted, 0, 0);
+	for (int i = 0; i < DUE_ROUNDS; i++) {
+		due += await_timer();
+		clock_gettime(CLOCK_REALTIME, &at);
+		at.tv_nsec += 3 * MS;
+		at.tv_sec += at.tv_nsec / 1000000000;
+		at.tv_nsec %= 1000000000;
+		ck_assert_int_eq(sem_timedwait(&never_posted, &at), -1);
+		ck_assert_int_eq(*urt_errno_location(), ETIMEDOUT);
+		urt_sleep(MS); /* the readers wait in this thread's ring */
+	}
+	ck_assert_int_gt(due, DUE_ROUNDS / 4);
+	due_over = true;
+}
+
+static void yield_until_over(void *arg)
+{
+	while (!due_over)
+		urt_yield();
+}
+
+static void block_among_completions(void *arg)
+{
+	struct urt_coro *c[DUE_READERS], *block, *yield;
+	const uint64_t all = DUE_READERS;
+	pthread_t thread;
+
+	eventfd_fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK);
+	for (int i = 0; i < DUE_READERS; i++)
+		c[i] = urt_spawn(read_until_over, NULL);
+	pthread_create(&thread, NULL, complete_often, NULL);
+	block = urt_spawn(block_when_due, NULL);
+	yield = urt_spawn(yield_until_over, NULL);
+	urt_join(block);
+	urt_join(yield);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(write(eventfd_fd, &all, sizeof(all)), 8);
+	for (int i = 0; i < DUE_READERS; i++)
+		urt_join(c[i]);
+	close(eventfd_fd);
+}
+
+START_TEST(call_that_blocks_as_its_coroutine_is_preempted_ends_in_time)
+{
+	if (can_preempt())
+		run_on(1, block_among_completions, NULL);
+}
+END_TEST
+
+/*
+ * The same, and the signal comes before the first instruction of the restarted call,
+ * which is a matter of luck (1 of 75,000 calls): so another process plays the kernel.
+ */
+#if defined(__x86_64__)
+
+enum { ERESTART_RESTARTBLOCK = 516 };
+
+/* The thread's call, which is interrupted, begins anew, and SIGURG comes first. NULL,
+ * or what failed. */
+static const char *interrupt_at_the_restart(pid_t pid, pid_t tid)
+{
+	siginfo_t info = { .si_signo = SIGURG, .si_code = SI_TKILL };
+	struct user_regs_struct r;
+	int status;
+
+	info.si_pid = pid;
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
+		return "PTRACE_SEIZE";
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ||
+	    waitpid(tid, &status, __WALL) != tid ||
+	    ptrace(PTRACE_GETREGS, tid, NULL, &r))
+		return "PTRACE_INTERRUPT";
+	if ((long)r.rax != -ERESTART_RESTARTBLOCK)
+		return "no interrupted call";
+	r.rax = SYS_restart_syscall;
+	r.rip -= 2;
+	r.orig_rax = -1;
+	if (ptrace(PTRACE_SETREGS, tid, NULL, &r) ||
+	    syscall(SYS_tgkill, pid, tid, SIGURG) ||
+	    ptrace(PTRACE_CONT, tid, NULL, NULL) ||
+	    waitpid(tid, &status, __WALL) != tid)
+		return "PTRACE_CONT";
+	if (ptrace(PTRACE_SETSIGINFO, tid, NULL, &info) ||
+	    ptrace(PTRACE_DETACH, tid, NULL, SIGURG))
+		return "PTRACE_DETACH";
+	return NULL;
+}
+
+static int tid_pipe[2];
+
+static pid_t fork_kernel(pid_t pid)
+{
+	pid_t child = fork(), tid;
+	const char *failed;
+
+	if (child)
+		return child;
+	if (read(tid_pipe[0], &tid, sizeof(tid)) != sizeof(tid))
+		_exit(2);
+	usleep(100000);
+	failed = interrupt_at_the_restart(pid, tid);
+	if (failed && !strcmp(failed, "PTRACE_SEIZE"))
+		_exit(77);
+	if (failed)
+		perror(failed);
+	_exit(failed ? 1 : 0);
+}
+
+static void sleep_half_a_second(void *arg)
+{
+	struct timespec t = { 0, 500 * MS };
+	pid_t tid = gettid();
+	int64_t begin = urt_now();
+
+	ck_assert_int_eq(write(tid_pipe[1], &tid, sizeof(tid)), sizeof(tid));
+	ck_assert_int_eq(nanosleep(&t, NULL), 0);
+	ck_assert_int_ge(urt_now() - begin, 500 * MS);
+}
+
+START_TEST(call_goes_on_though_the_signal_comes_at_its_restart)
+{
+	pid_t child;
+	int status;
+
+	if (!can_preempt())
+		return;
+	ck_assert_int_eq(pipe(tid_pipe), 0);
+	child = fork_kernel(getpid());
+	prctl(PR_SET_PTRACER, child);
+	run_on(1, sleep_half_a_second, NULL);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	if (status == 77 << 8)
+		SKIP("ptrace is not permitted");
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+#endif
 
 static void threads_end(void *arg)
 {
@@ -409,6 +608,11 @@ Suite *bounds_suite(void)
 		t, preempted_coroutine_goes_on_when_the_next_one_waits_for_it,
 		0, 2);
 	tcase_add_loop_test(t, blocked_coroutine_costs_no_cpu, 0, 2);
+	tcase_add_test(
+		t, call_that_blocks_as_its_coroutine_is_preempted_ends_in_time);
+#if defined(__x86_64__)
+	tcase_add_test(t, call_goes_on_though_the_signal_comes_at_its_restart);
+#endif
 	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("computing");

@@ -253,15 +253,6 @@ static void count_turns(void *arg)
 	stop_it = true;
 }
 
-static bool can_preempt(void)
-{
-#if defined(__x86_64__)
-	return !TSANITIZED;
-#else
-	return false;
-#endif
-}
-
 static void hog_and_others(void *arg)
 {
 	struct urt_coro *c[2] = { urt_spawn(hog, NULL),

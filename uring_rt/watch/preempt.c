@@ -2,14 +2,19 @@
 /*
  * The signal that stops a coroutine which has run for too long.
  *
- * It is SIGURG (ignored by default, and Go's choice). A signal that another
- * thread sends ends nanosleep, poll and epoll_wait early where it meets the
- * thread in them, or just before. So a timer sends it, which measures the
- * thread's own CPU time: that advances only while the thread runs, and the
- * kernel (CONFIG_POSIX_CPU_TIMERS_TASK_WORK: x86-64 since 5.9) looks at it when
- * the thread goes back to user space, after whatever call it was in. The price
- * is that it comes at a tick (1 to 4 ms apart), so nothing depends on it: the
- * monitor has another thread take over the processor before.
+ * It is SIGURG (ignored by default, and Go's choice). It must end no call early.
+ * A signal that another thread sends ends nanosleep, poll and epoll_wait where it
+ * meets the thread in them, or just before. So a timer sends it, which measures
+ * the thread's own time in user space: the kernel advances that at a tick which
+ * finds the thread there, and sends the signal from that tick, never in a call.
+ * (A timer of all CPU time may expire inside a call. If a completion interrupts
+ * the call as well, it is not restarted, as a handler runs.) Should the tick come
+ * at the `syscall` that restarts an interrupted call, the handler makes that call
+ * (continue_call). On CPUs in nohz_full the kernel measures user time without
+ * ticks, and the timer may expire inside a call again.
+ *
+ * The price is that the signal comes at a tick (1 to 10 ms apart), so nothing
+ * depends on it: the monitor has another thread take over the processor before.
  *
  * The handler runs on the thread's signal stack. If the thread is outside the
  * runtime (`where`, which only this thread writes), and it is safe, the handler
@@ -231,6 +236,26 @@ __attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
 	return true;
 }
 
+/*
+ * A completion interrupted the call, the kernel returned to the `syscall` that is to
+ * continue it, and the tick came just there. After sigreturn(2), restart_syscall(2)
+ * only fails with EINTR; so it is made here, under the mask that the call had.
+ */
+static void continue_call(ucontext_t *u)
+{
+	greg_t *r = u->uc_mcontext.gregs;
+	const uint8_t *pc = (const uint8_t *)(uintptr_t)r[REG_RIP];
+	long ret;
+
+	if (r[REG_RAX] != SYS_restart_syscall || pc[0] != 0x0f || pc[1] != 0x05)
+		return;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &u->uc_sigmask, NULL,
+		_NSIG / 8);
+	ret = syscall(SYS_restart_syscall);
+	r[REG_RAX] = ret < 0 ? -*urt_errno_location() : ret;
+	r[REG_RIP] += 2;
+}
+
 int urt_preempt_register(const void *address_in_library)
 {
 	unsigned n = atomic_load(&nr_allowed);
@@ -264,6 +289,11 @@ static bool preempt(struct urt__worker *w, ucontext_t *u)
 {
 	(void)w, (void)u;
 	return false;
+}
+
+static void continue_call(ucontext_t *u)
+{
+	(void)u;
 }
 
 #endif
@@ -325,6 +355,7 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	/* By now it may run another coroutine. */
 	if (atomic_exchange(&w->preempt, 0) == switches(w) + 1)
 		preempt(w, context);
+	continue_call(context);
 	*urt_errno_location() = saved;
 }
 
@@ -346,7 +377,7 @@ static bool clock_open(unsigned i, int tid)
 		return true;
 	clock_close(i);
 	e._sigev_un._tid = tid;
-	if (timer_create(urt__cpu_clock(tid), &e, &clocks[i].timer))
+	if (timer_create(urt__user_clock(tid), &e, &clocks[i].timer))
 		return false;
 	clocks[i].tid = tid;
 	if (nr_clocks <= i)

@@ -44,6 +44,12 @@ static inline clockid_t urt__cpu_clock(int tid)
 	return (clockid_t)(~(unsigned)tid << 3 | 6);
 }
 
+/* ... of its time in user space (CPUCLOCK_VIRT, as ITIMER_VIRTUAL). */
+static inline clockid_t urt__user_clock(int tid)
+{
+	return (clockid_t)(~(unsigned)tid << 3 | 5);
+}
+
 /* Installs and removes SIGURG's handler; finds the program's own text. */
 void urt__preempt_open(void);
 void urt__preempt_close(void);
