@@ -3,6 +3,8 @@
  * Processors that change hands (sched/handoff.c): one processor, a worker that
  * runs a coroutine outside the runtime, a spare, and who takes the processor.
  */
+#include "../../uring_rt/ring/abi.h"
+#include "../../uring_rt/wait/io.h"
 #include "kernel.h"
 #include "world.h"
 #include <errno.h>
@@ -163,6 +165,65 @@ SCENARIO(handoff_against_sleep,
 	 .setup = a_reader, .check = it_was_read,
 	 .thread = { world_worker_0, world_worker_1, hand_off, bytes_come },
 	 .stale = 1, .bound = 2);
+
+/* ---- standing in while a worker enters the kernel ---------------------- */
+
+static struct urt_coro *reader;
+static int ended;
+
+static void is_cancelled(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == -ECANCELED);
+	ended++;
+	world_done(2);
+}
+
+/* Its requests, cancellations too, go to the kernel while it runs (wait/io.c). */
+static void cancels_and_enters(void *arg)
+{
+	const struct io_uring_sqe nop = { .opcode = IORING_OP_NOP };
+
+	(void)arg;
+	urt_cancel(reader);
+	for (int i = 0; i < 2; i++)
+		CHECK(!urt__io_call(&nop, 0, 0, URT_NEVER));
+	world_done(2);
+}
+
+static void a_cancelled_reader(void)
+{
+	world_other_threads = true;
+	world(1, 0);
+	world_coro(0, cancels_and_enters, NULL);
+	reader = world_coro(0, is_cancelled, NULL);
+}
+
+static void it_was_cancelled(void)
+{
+	CHECK(ended == 1);
+}
+
+SCENARIO(relieve_against_submit,
+	 "What the kernel answers to a worker that enters it is reaped for it, "
+	 "and leaves alone the queue that it hands over.",
+	 .setup = a_cancelled_reader, .check = it_was_cancelled,
+	 .thread = { world_worker_0, relieve }, .stale = 1);
+
+static void a_stubborn_reader(void)
+{
+	a_cancelled_reader();
+	k_set_stubborn(FD);
+}
+
+SCENARIO(relieve_against_pause,
+	 "So is the end of a pause before a cancellation is asked for again.",
+	 .setup = a_stubborn_reader, .check = it_was_cancelled,
+	 .thread = { world_worker_0, relieve, k_timeout_passes }, .stale = 1,
+	 .bound = 2,
+	 .may_block = true); /* the last one, if no pause was needed */
 
 /* ---- preemption -------------------------------------------------------- */
 

@@ -31,6 +31,10 @@ void k_bytes_come(int fd, unsigned n);
 /* The thread sleeps. */
 void k_sleep(int64_t ns);
 void k_set_bytes(int fd, unsigned n); /* in a setup */
+/* In a setup: the first cancellation of a read there is answered by EALREADY. */
+void k_set_stubborn(int fd);
+/* A thread body: the first timeout in a ring, at any moment. */
+void k_timeout_passes(void);
 /* Buffers that the kernel has been given to lend, by the group's tail. */
 unsigned k_buffers_given(void);
 /* How many operations are in the kernel; closed: the number was closed. */

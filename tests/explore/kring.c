@@ -12,12 +12,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define PC	__builtin_return_address(0)
-#define RINGS	4
-#define RING_FD 50
-#define ENTRIES 8u
-#define CQES	64u
-#define OPS	16
+#define PC	   __builtin_return_address(0)
+#define RINGS	   4
+#define RING_FD	   50
+#define ENTRIES	   8u
+#define CQES	   64u
+#define OPS	   16
+#define TIMEOUT_FD -1
 
 struct layout {
 	unsigned sq_head, sq_tail, sq_flags, cq_head, cq_tail;
@@ -33,11 +34,11 @@ struct kring {
 	unsigned used; /* bytes of it */
 };
 
-/* A read that waits for bytes. */
+/* A read that waits for bytes, or a timeout. */
 struct waiting {
 	struct kring *ring; /* NULL: free */
 	uint64_t user_data;
-	int fd;
+	int fd; /* of a timeout: TIMEOUT_FD */
 	unsigned len;
 	bool missed; /* by a cancellation */
 };
@@ -47,6 +48,7 @@ static unsigned nr_rings;
 static struct waiting waiting[OPS];
 static unsigned bytes[K_FILES];
 static bool closed[K_FILES];
+static bool stubborn[K_FILES]; /* see k_set_stubborn */
 
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
 {
@@ -148,15 +150,16 @@ static void receive_lent(struct kring *r, const struct io_uring_sqe *sqe)
 	}
 }
 
-static void wait_for_bytes(struct kring *r, const struct io_uring_sqe *sqe)
+static void wait_in_kernel(struct kring *r, const struct io_uring_sqe *sqe,
+			   int fd)
 {
 	for (struct waiting *w = waiting; w < waiting + OPS; w++)
 		if (!w->ring) {
-			*w = (struct waiting){ r, sqe->user_data, sqe->fd,
-					       sqe->len, false };
+			*w = (struct waiting){ r, sqe->user_data, fd, sqe->len,
+					       false };
 			return;
 		}
-	explore_fail("too many reads wait in the model");
+	explore_fail("too many requests wait in the model");
 }
 
 /* The kernel does not find a request that is just being tried again. */
@@ -166,19 +169,31 @@ static bool misses(struct waiting *w)
 	return w->missed;
 }
 
+/* A thread of the kernel's carries it out, and forgets that it was interrupted. */
+static bool forgets(struct waiting *w)
+{
+	if (w->fd == TIMEOUT_FD || !stubborn[w->fd - 3] || w->missed)
+		return false;
+	return w->missed = true;
+}
+
 /* ASYNC_CANCEL by user_data, or of all. */
 static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
 {
 	bool all = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;
 	int n = 0;
 
-	for (struct waiting *w = waiting; w < waiting + OPS; w++)
-		if (w->ring == r &&
-		    (all || (w->user_data == sqe->addr && !misses(w)))) {
-			w->ring = NULL;
-			complete(r, w->user_data, -ECANCELED, 0);
-			n++;
-		}
+	for (struct waiting *w = waiting; w < waiting + OPS; w++) {
+		if (w->ring != r || (!all && w->user_data != sqe->addr))
+			continue;
+		if (!all && forgets(w))
+			return -EALREADY;
+		if (!all && misses(w))
+			continue;
+		w->ring = NULL;
+		complete(r, w->user_data, -ECANCELED, 0);
+		n++;
+	}
 	return n ? (all ? n : 0) : -ENOENT;
 }
 
@@ -206,7 +221,10 @@ static void request(struct kring *r, const struct io_uring_sqe *sqe)
 			complete(r, sqe->user_data,
 				 take_bytes(sqe->fd, sqe->len), 0);
 		else
-			wait_for_bytes(r, sqe);
+			wait_in_kernel(r, sqe, sqe->fd);
+		break;
+	case IORING_OP_TIMEOUT:
+		wait_in_kernel(r, sqe, TIMEOUT_FD);
 		break;
 	case IORING_OP_CLOSE:
 		complete(r, sqe->user_data, is_file(sqe->fd) ? 0 : -EBADF, 0);
@@ -300,6 +318,36 @@ void k_bytes_come(int fd, unsigned n)
 		w->ring = NULL;
 		complete(r, w->user_data, take_bytes(fd, w->len), 0);
 	}
+}
+
+static struct waiting *timeout(void)
+{
+	for (struct waiting *w = waiting; w < waiting + OPS; w++)
+		if (w->ring && w->fd == TIMEOUT_FD)
+			return w;
+	return NULL;
+}
+
+static bool has_timeout(void *arg)
+{
+	(void)arg;
+	return timeout();
+}
+
+void k_timeout_passes(void)
+{
+	struct waiting *w;
+
+	x_block(PC, (uintptr_t)waiting, has_timeout, NULL, INT64_MAX,
+		"a timeout passes");
+	w = timeout();
+	complete(w->ring, w->user_data, -ETIME, 0);
+	w->ring = NULL;
+}
+
+void k_set_stubborn(int fd)
+{
+	stubborn[fd - 3] = true;
 }
 
 void k_set_bytes(int fd, unsigned n)

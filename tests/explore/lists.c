@@ -147,6 +147,9 @@ const struct x_fault x_faults[] = {
 	  "atomic_store_explicit" },
 	{ "handoff_against_enter", X_RELAX, "where", "atomic_load_explicit" },
 	{ "relieve_against_enter", X_DROP, NULL, "membarrier(2)" },
+	/* sched/cancel.c; a load that is left out reads 0: OUT */
+	{ "relieve_against_submit", X_DROP, "is_entering", "w->word.where" },
+	{ "relieve_against_pause", X_DROP, "is_entering", "w->word.where" },
 	{ "trace_read_against_write", X_DROP, "urt__trace_write",
 	  "urt__trace_fence" },
 	{ "trace_read_against_write", X_DROP, "torn", "urt__trace_fence" },

@@ -384,6 +384,8 @@ uint64_t x_load(uintptr_t addr, int size, int order, const void *pc)
 		order = __ATOMIC_RELAXED;
 	if (!x_self || !byte_at(addr))
 		return raw_load(addr, size);
+	if (m == X_DROP)
+		return 0;
 	step = x_point(X_LOAD, pc, addr);
 	o = object_at(addr, size, false, order == __ATOMIC_SEQ_CST, pc);
 	lo = oldest(o, order == __ATOMIC_SEQ_CST);
