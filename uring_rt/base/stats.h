@@ -111,6 +111,7 @@ enum urt__where {
 /* The reasons for which urt__enter takes its slow path. */
 #define URT__ATT_REVOKE 1u /* the processor is being taken, or gone */
 #define URT__ATT_YIELD	2u /* the time slice is over */
+#define URT__ATT_LOOK	4u /* the loop is to look round at the next switch */
 
 struct urt__stats_page {
 	uint64_t magic;

@@ -419,6 +419,10 @@ void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 	urt__kernel_end(w);
 	if (!w->proc)
 		urt__proc_acquire(w);
+	if (attention & URT__ATT_LOOK) {
+		atomic_fetch_and(&w->word.attention, ~URT__ATT_LOOK);
+		urt__proc_look_soon(w->proc);
+	}
 	if (!may_suspend || !(attention & URT__ATT_YIELD) ||
 	    w->current->no_preempt)
 		return;

@@ -34,7 +34,9 @@
  * Fairness. `next` lets a pair that hands data to and fro stay in cache, but
  * at most STREAK times in a row while others wait. The ring is entered at
  * least every ENTER_NS while coroutines run, so that a busy worker does not
- * starve its own waits. The clock is read in the loop only.
+ * starve its own waits. The clock is read in the loop only; where coroutines
+ * compute between two switches, TICKS of these take long, and the monitor asks
+ * for a look round at each of its own (URT__ATT_LOOK).
  *
  * Order of choice: next, the newest that has never run, the batch, the local
  * queue, the global queue; others' queues when all of these are empty. The
@@ -402,6 +404,11 @@ static inline void switch_to_loop(struct urt__worker *w, struct urt_coro *from,
 	w->left = &from->san;
 	urt__san_leave(&from->san, &w->loop_san, dying);
 	urt__ctx_swap(&from->ctx, &w->loop);
+}
+
+void urt__proc_look_soon(struct urt__proc *p)
+{
+	p->tick |= TICKS - 1;
 }
 
 /* Leaves self for c, or the loop; returns when self is switched to again,
@@ -825,7 +832,8 @@ static void look_round(struct urt__worker *w)
 		note_waiting(w);
 	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_relaxed)))
-		atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
+		atomic_fetch_and(&w->word.attention,
+				 ~(URT__ATT_YIELD | URT__ATT_LOOK));
 	if (urt__unlikely(
 		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
 		urt__inbox_run(w);

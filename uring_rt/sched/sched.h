@@ -124,7 +124,9 @@ struct urt__worker {
 	bool due;	       /* timers are firing: waiters go first */
 	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
-	_Atomic bool hogging; /* its coroutine has used up a slice */
+	_Atomic bool hogging;	/* its coroutine has used up a slice */
+	_Atomic bool computing; /* its coroutines of late, for long between two
+	                           switches: the monitor's estimate */
 
 	uint64_t trace_left;	      /* id: the last traced switch left it */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
@@ -556,6 +558,8 @@ bool urt__worker_relieve(struct urt__worker *);
 bool urt__worker_rescue(struct urt__worker *);
 /* The part of _relieve that moves coroutines to the global queue. */
 void urt__proc_expose(struct urt__worker *from);
+/* Has the loop look round at the next switch. */
+void urt__proc_look_soon(struct urt__proc *);
 /* In whose place the calling thread reaps; NULL: its own, if it is a worker. */
 extern __thread struct urt__worker *urt__serving
 	__attribute__((visibility("hidden")));

@@ -20,7 +20,9 @@
  *   - the same operation as the coroutine's last: accepting all that is there,
  *     one datagram after the other. Receiving and sending in turn are not, so
  *     servers batch as before. After failed attempts, they become rarer and
- *     rarer.
+ *     rarer;
+ *   - sends, where the worker's coroutines compute for long between two
+ *     switches: a batch would wait for them, and no batch saves as much.
  *
  * A failed attempt costs an enter; the operation is then in flight like any
  * other. While the thread is in the kernel for it, another thread can take its
@@ -233,16 +235,27 @@ static inline enum pace pace_of(uint8_t opcode)
 	}
 }
 
-static inline bool is_at_once(struct urt_coro *self, uint8_t opcode)
+static inline bool sends(uint8_t opcode)
 {
+	return opcode == URT__OP_SEND || opcode == URT__OP_SENDMSG ||
+	       opcode == URT__OP_WRITE || opcode == URT__OP_WRITEV;
+}
+
+static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
+{
+	struct urt_coro *self = w->current;
 	enum pace pace;
 
 	if (urt__likely(self->last_op != opcode)) {
 		pace = pace_of(opcode);
 		/* A close that follows an operation on a file is taken for a
 		 * file's close. */
-		return pace == AT_ONCE || (opcode == URT__OP_CLOSE &&
-					   pace_of(self->last_op) == AT_ONCE);
+		return pace == AT_ONCE ||
+		       (opcode == URT__OP_CLOSE &&
+			pace_of(self->last_op) == AT_ONCE) ||
+		       (sends(opcode) &&
+			atomic_load_explicit(&w->computing,
+					     memory_order_relaxed));
 	}
 	if (pace_of(opcode) == QUEUED)
 		return false;
@@ -299,7 +312,7 @@ int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
 		name_registered(w, sqe, io->fd);
 	__atomic_store_n(&stats->op[sqe->opcode], stats->op[sqe->opcode] + 1,
 			 __ATOMIC_RELAXED);
-	if (is_at_once(self, request->opcode)) {
+	if (is_at_once(w, request->opcode)) {
 		if (try_at_once(w, io, deadline_ns))
 			goto out;
 	} else if (io->soon && urt__ring_queued(&w->ring) >= SOON) {

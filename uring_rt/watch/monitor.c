@@ -66,6 +66,7 @@
 #define CROWD_NS	   2000000 /* after a hand-off */
 #define SLICE_NS	   2000000 /* of CPU time, while others wait */
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
+#define COMPUTING_NS	   50000   /* between two switches */
 #define LINGER		   12 /* looks while all sleep, before it sleeps, too */
 #define LINGER_TICK_MAX_NS 4000000
 #define DOUBT_NS	   100000000 /* until it looks again for the first time */
@@ -76,6 +77,7 @@ struct urt__debug urt__debug;
 struct seen {
 	uint64_t progress; /* its switches and enters */
 	int64_t since_ns;  /* when that last changed */
+	uint64_t sleeps;   /* how often it had slept then */
 	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not asked */
 	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
@@ -294,6 +296,12 @@ static uint64_t progress_of(const struct urt__worker *w)
 	return n;
 }
 
+static uint64_t sleeps_of(const struct urt__worker *w)
+{
+	return __atomic_load_n(&w->stats->counter[URT__STAT_SLEEPS],
+			       __ATOMIC_RELAXED);
+}
+
 /* A sleeping worker need not make progress, unless it fell asleep while it was
  * submitting its requests. */
 static bool has_to_get_on(const struct urt__worker *w,
@@ -301,6 +309,24 @@ static bool has_to_get_on(const struct urt__worker *w,
 {
 	return state == URT__W_RUNNING ||
 	       (state == URT__W_SLEEPING && urt__ring_submitting(&w->ring));
+}
+
+/*
+ * It makes progress, but slowly, and has not slept: its coroutines compute. What they
+ * send and await is not to lie in its queue for many switches (sched.c).
+ */
+static void note_pace(struct urt__worker *w, const struct seen *last,
+		      const struct seen *now)
+{
+	int64_t ns = now->since_ns - last->since_ns;
+	bool slow =
+		last->since_ns && now->sleeps == last->sleeps &&
+		ns > COMPUTING_NS * (int64_t)(now->progress - last->progress);
+
+	if (slow)
+		atomic_fetch_or(&w->word.attention, URT__ATT_LOOK);
+	if (slow != atomic_load(&w->computing))
+		atomic_store(&w->computing, slow);
 }
 
 static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
@@ -315,9 +341,13 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 	}
 	progress = progress_of(w);
 	if (!has_to_get_on(w, state) || progress != s->progress) {
-		*s = (struct seen){ .progress = progress,
+		struct seen now = { .progress = progress,
 				    .since_ns = now_ns,
+				    .sleeps = sleeps_of(w),
 				    .polled = s->polled };
+
+		note_pace(w, s, &now);
+		*s = now;
 		return;
 	}
 	say_stall(w, s, now_ns - s->since_ns);
