@@ -80,7 +80,7 @@ FUZZ_pages   := tools/measure/trace_pages.c tools/measure/user_stats.c \
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
                 tools/measure/counter.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
-FUZZ_report  := tools/record/report.c tools/record/report_print.c \
+FUZZ_report  := tools/record/report.c tools/record/report_print.c tools/record/timeline_read.c \
                 tools/lib/options.c tools/lib/help.c \
                 $(G)/perfetto.pb-c.c $(FUZZ_text)
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
@@ -424,7 +424,7 @@ ASSIST_OBJ := $(B)/uring_rt/base/assist.o $(B)/pic/uring_rt/base/assist.o
 $(ASSIST_OBJ): $(G)/assist.lskel.h
 $(ASSIST_OBJ): ALL_CFLAGS += -I$(G)
 $(B)/tools/measure/counter.o: $(G)/count.skel.h
-$(B)/tools/record/record.o: $(G)/record.skel.h
+$(B)/tools/record/kernel_events.o: $(G)/record.skel.h
 $(B)/tools/profile/sample.o: $(G)/profile.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \

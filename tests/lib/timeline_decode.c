@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Reading and checking timelines; see timeline_decode.h. */
 #include "timeline_decode.h"
+#include <zlib.h>
 
 #define PIECES (1 << 20)
 #define UUIDS  (1 << 16)
@@ -140,6 +141,33 @@ static void decode_track(const uint8_t *p, size_t size)
 	known_of(uuid)->parent = parent;
 }
 
+static void decode_packet(const uint8_t *p, size_t size, struct found *f);
+
+/* Packets, each with its length before it; where they end. */
+static const uint8_t *decode_packets(const uint8_t *p, const uint8_t *end,
+				     struct found *f)
+{
+	const uint8_t *data;
+	uint64_t value;
+	size_t n;
+
+	while (p < end) {
+		ck_assert_uint_eq(field(&p, end, &value, &data, &n), 1);
+		decode_packet(data, n, f);
+	}
+	return p;
+}
+
+/* Perfetto's readers accept a packet of deflated ones up to 512 KiB. */
+static void decode_deflated(const uint8_t *p, size_t size, struct found *f)
+{
+	static uint8_t buf[512 << 10];
+	uLongf n = sizeof(buf);
+
+	ck_assert_int_eq(uncompress(buf, &n, p, size), Z_OK);
+	ck_assert_ptr_eq(decode_packets(buf, buf + n, f), buf + n);
+}
+
 static void decode_packet(const uint8_t *p, size_t size, struct found *f)
 {
 	struct piece piece = { .at = nr_pieces };
@@ -157,7 +185,10 @@ static void decode_packet(const uint8_t *p, size_t size, struct found *f)
 			decode_event(data, n, &piece);
 		if (number_ == 60)
 			decode_track(data, n);
+		if (number_ == 50)
+			decode_deflated(data, n, f);
 		f->tracks += number_ == 60;
+		f->packets += number_ == 8 || number_ == 60;
 	}
 	if (!piece.type)
 		return;
@@ -218,10 +249,8 @@ struct found decode(const char *path)
 {
 	static uint8_t buf[64 << 20];
 	struct found found = { 0 };
-	const uint8_t *p = buf, *end, *data;
+	const uint8_t *p = buf, *end;
 	FILE *f = fopen(path, "r");
-	uint64_t value;
-	size_t n;
 
 	ck_assert_ptr_nonnull(f);
 	end = buf + fread(buf, 1, sizeof(buf), f);
@@ -231,11 +260,7 @@ struct found decode(const char *path)
 	ck_assert_ptr_nonnull(pieces);
 	nr_pieces = 0;
 	memset(tracks_known, 0, sizeof(tracks_known));
-	while (p < end) {
-		ck_assert_uint_eq(field(&p, end, &value, &data, &n), 1);
-		decode_packet(data, n, &found);
-		found.packets++;
-	}
+	p = decode_packets(p, end, &found);
 	found.whole = p == end;
 	check(&found);
 	return found;

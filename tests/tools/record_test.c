@@ -302,6 +302,114 @@ START_TEST(a_full_buffer_drops_and_says_how_many)
 }
 END_TEST
 
+/* ---- the flight recorder ---- */
+
+START_TEST(last_holds_the_end_and_no_more)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(sh("./urt record --last 30ms -o last.pftrace -- "
+			    "tests/probe rounds 2 2000 2>&1 >/dev/null"),
+			 0);
+	ck_assert_msg(strstr(text, ", the last 0.0") != NULL, "%s", text);
+	f = decode("last.pftrace");
+	is_sound(&f);
+	ck_assert_int_gt(nr_pieces, 100);
+	ck_assert_uint_le(pieces[nr_pieces - 1].ns - pieces[0].ns, 30 * MS);
+	/* All there was, if the time is long: as without the option. */
+	ck_assert_int_eq(sh("./urt record --last 1m -o last.pftrace -- "
+			    "tests/probe coros 100 2>&1 >/dev/null"),
+			 0);
+	f = decode("last.pftrace");
+	is_sound(&f);
+	has_coroutines(100);
+	ck_assert_int_eq(count_pieces(1, "coroutine", "coro #"), 100);
+}
+END_TEST
+
+START_TEST(last_is_bounded_by_memory_and_says_so)
+{
+	struct found f;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt record --last 1m --memory 1 -o last.pftrace -- "
+		   "tests/probe rounds 4 2500 2>&1 >/dev/null"),
+		0);
+	ck_assert_msg(strstr(text, "1 MiB (--memory) hold no more") != NULL,
+		      "%s", text);
+	f = decode("last.pftrace");
+	is_sound(&f);
+	/* Of 64 bytes each; an event is at most two slices' begins. */
+	ck_assert_int_gt(f.begins, 1000);
+	ck_assert_int_le(f.begins, 2 * (1 << 20) / 64);
+}
+END_TEST
+
+START_TEST(last_is_written_by_a_signal_and_goes_on)
+{
+	struct found f;
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("rm -f last.pftrace last.err go1\n"
+		   "./urt record --last 1m -o last.pftrace -- sh -c 'until test "
+		   "-e go1; do :; done; exec tests/probe sleeps 200' >/dev/null "
+		   "2>last.err & t=$!\n"
+		   "until test -e last.pftrace; do sleep 0.01; done\n"
+		   "until grep -q MiB last.err; do kill -USR1 $t; sleep 0.1; done\n"
+		   "cp last.pftrace first.pftrace; touch go1; wait $t"),
+		0);
+	f = decode("first.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(1, NULL, "wait: clock_nanosleep"), 0);
+	f = decode("last.pftrace");
+	is_sound(&f);
+	ck_assert_int_ge(count_pieces(1, NULL, "wait: clock_nanosleep"), 190);
+}
+END_TEST
+
+START_TEST(last_is_written_if_an_assertion_fails)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt record --last 9s --if-fails -o last.pftrace -- ./urt "
+		   "stat --assert 'switches < 100000' -- tests/probe sleeps 50 "
+		   "2>&1 >/dev/null"),
+		0);
+	ck_assert_msg(strstr(text, "is left empty") != NULL, "%s", text);
+	ck_assert_int_eq(sh("test -s last.pftrace"), 1);
+	ck_assert_int_eq(
+		sh("./urt record --last 9s --if-fails -o last.pftrace -- ./urt "
+		   "stat --assert 'switches < 5' -- tests/probe sleeps 50 2>&1 "
+		   ">/dev/null"),
+		3);
+	ck_assert_msg(decode("last.pftrace").whole, "%s", text);
+	ck_assert_int_ge(count_pieces(1, NULL, "wait: clock_nanosleep"), 50);
+	refuses("./urt record --if-fails -- true", "is for --last");
+	refuses("./urt record --last never -- true", "--last");
+	sh("rm -f last.pftrace first.pftrace last.err go1");
+}
+END_TEST
+
+/* A thread's switch away and back, and its waking by a timer. */
+START_TEST(a_switch_takes_at_most_40_bytes_of_the_file)
+{
+	long bytes;
+
+	NEED_BPF();
+	record("rounds 2 2000");
+	sh("stat -c %%s rec.pftrace");
+	bytes = atol(text);
+	ck_assert(decode("rec.pftrace").whole);
+	ck_assert_int_ge(count_pieces(1, "wait", NULL), 3000);
+	ck_assert_int_le(bytes, 40 * count_pieces(1, "wait", NULL));
+}
+END_TEST
+
 START_TEST(a_recording_ends_by_time_by_size_and_by_a_signal)
 {
 	NEED_BPF();
@@ -371,6 +479,11 @@ Suite *record_suite(void)
 	tcase_add_test(t, events_that_were_overwritten_are_counted);
 	tcase_add_test(t, tracks_are_bounded_and_the_rest_is_counted);
 	tcase_add_test(t, a_full_buffer_drops_and_says_how_many);
+	tcase_add_test(t, last_holds_the_end_and_no_more);
+	tcase_add_test(t, last_is_bounded_by_memory_and_says_so);
+	tcase_add_test(t, last_is_written_by_a_signal_and_goes_on);
+	tcase_add_test(t, last_is_written_if_an_assertion_fails);
+	tcase_add_test(t, a_switch_takes_at_most_40_bytes_of_the_file);
 	tcase_add_test(t, a_recording_ends_by_time_by_size_and_by_a_signal);
 	tcase_add_test(t, a_file_that_was_cut_is_read_to_there);
 	tcase_add_test(t, what_cannot_be_recorded_is_said);

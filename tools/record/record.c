@@ -9,13 +9,11 @@
 #include "../lib/launch.h"
 #include "../lib/output.h"
 #include "../lib/privileges.h"
-#include "../measure/bpf_setup.h"
-#include "record.skel.h"
+#include "kernel_events.h"
+#include "recent.h"
 #include "timeline.h"
 #include "../lib/options.h"
 #include "../lib/tool.h"
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -31,18 +29,16 @@ struct options {
 	const struct launch_user
 		*user; /* the user that the command runs as; NULL: us */
 	const char *out, *user_name;
-	long pid, duration_ms, buffer_mb, max_mb, coroutines;
-	bool all;
+	long pid, duration_ms, buffer_mb, max_mb, memory_mb, coroutines;
+	double last; /* s; 0: all */
+	bool all, if_fails;
 };
 
 struct recording {
-	struct record_bpf *bpf;
-	struct bpf_link *link[24]; /* one for each program */
-	unsigned links;
-	struct ring_buffer *ring;
-	struct urt_event *event; /* taken out of the ring, not written yet */
-	unsigned events, events_max;
-	struct timeline *timeline;
+	struct kernel_events kernel;
+	FILE *f;
+	struct timeline *timeline; /* NULL: with --last, which is `recent` */
+	struct recent *recent;
 	struct trace_pages *pages; /* NULL: coroutines are not recorded */
 	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
 	int64_t find_ns;  /* when to look for runs next */
@@ -54,10 +50,15 @@ struct recording {
 /* How often we were told to stop: the second time, a command that does not end
  * is killed. */
 static volatile sig_atomic_t stops;
+/* How often SIGUSR1 asked for what --last holds. */
+static volatile sig_atomic_t wanted_now;
 
 static void on_signal(int sig)
 {
-	stops++;
+	if (sig == SIGUSR1)
+		wanted_now++;
+	else
+		stops++;
 }
 
 /* ---- coroutines ---- */
@@ -103,150 +104,103 @@ static bool coroutines_read(struct recording *r, const struct options *o)
 	return trace_pages_read(r->pages);
 }
 
-/* Non-zero: there is no room for more. */
-static int on_event(void *arg, void *data, size_t size)
-{
-	struct recording *r = arg;
-
-	memcpy(&r->event[r->events++], data, sizeof(*r->event));
-	return r->events == r->events_max ? -EAGAIN : 0;
-}
-
 /* Those of the rings that happened before ns, which is the timeline's. */
 static void coroutines_until(struct recording *r, int64_t ns)
 {
 	struct trace_seen s;
 
-	while (trace_pages_next(r->pages, ns - r->ahead_ns, &s))
-		timeline_coroutine(r->timeline, &s, s.ns + r->ahead_ns);
+	while (trace_pages_next(r->pages, ns - r->ahead_ns, &s)) {
+		if (r->recent)
+			recent_coroutine(r->recent, &s, s.ns + r->ahead_ns);
+		else
+			timeline_coroutine(r->timeline, &s, s.ns + r->ahead_ns);
+	}
 }
 
 /*
- * Writes what the kernel and the rings tell, in one order. The rings are read
+ * Records what the kernel and the rings tell, in one order. The rings are read
  * first, so of the kernel's events those wait that are younger than that.
  */
-static void write_events(struct recording *r)
+static void keep_events(struct recording *r)
 {
+	struct kernel_events *k = &r->kernel;
 	int64_t until = INT64_MAX;
 	unsigned i = 0;
 
 	if (r->pages)
 		until = trace_pages_moment(r->pages) + r->ahead_ns;
-	for (; i < r->events && (int64_t)r->event[i].ns <= until; i++) {
+	for (; i < k->n && (int64_t)k->event[i].ns <= until; i++) {
 		if (r->pages)
-			coroutines_until(r, r->event[i].ns);
-		timeline_event(r->timeline, &r->event[i]);
+			coroutines_until(r, k->event[i].ns);
+		if (r->recent)
+			recent_event(r->recent, &k->event[i]);
+		else
+			timeline_event(r->timeline, &k->event[i]);
 	}
 	if (r->pages)
 		coroutines_until(r, INT64_MAX);
-	r->events -= i;
-	memmove(r->event, r->event + i, r->events * sizeof(*r->event));
+	kernel_events_done(k, i);
 }
 
-/* ---- the kernel's side ---- */
+/* ---- writing ---- */
 
-static void choose(struct record_bpf *bpf, const struct options *o)
+/* Ends the timeline and prints what it contains, and what it lacks. Bytes of the
+ * file, or -1: writing failed. */
+static int64_t write_end(struct recording *r, struct timeline *t,
+			 const struct options *o)
 {
-	const struct bpf_optional optional[] = {
-		{ bpf->progs.rec_submit_req, "io_uring_submit_req" },
-		{ bpf->progs.rec_submit_sqe, "io_uring_submit_sqe" },
-		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
-		{ bpf->progs.rec_complete, "io_uring_complete" },
-	};
-	size_t bytes = 1 << 20;
+	struct timeline_lost lost = { kernel_events_dropped(&r->kernel), 0 };
+	unsigned runs = r->pages ? trace_pages_runs(r->pages) : 0;
+	unsigned missed = r->pages ? trace_pages_missed(r->pages) : 0;
+	const char *why = r->pages ? trace_pages_why(r->pages) : NULL;
+	int64_t size;
 
-	bpf_choose(optional, ARRAY_LEN(optional));
-	while (bytes < (size_t)o->buffer_mb << 20)
-		bytes *= 2; /* the kernel wants a power of two */
-	bpf_map__set_max_entries(bpf->maps.events, bytes);
-	bpf->rodata->wake_at = bytes / 4;
-	bpf->rodata->ns_inum = pid_namespace();
+	if (r->pages)
+		lost.coroutine_events = trace_pages_lost(r->pages);
+	size = timeline_finish(t, &lost);
+	if (!r->began || size < 0)
+		return size;
+	fprintf(stderr, "urt: %s: %.1f MiB", o->out, size / 1048576.0);
+	if (r->recent)
+		fprintf(stderr, ", the last %.3f s",
+			recent_span_ns(r->recent) / 1e9);
+	fprintf(stderr, ", %" PRIu64 " events dropped", lost.events);
+	if (runs)
+		fprintf(stderr,
+			", %" PRIu64 " of coroutines overwritten in %u run%s",
+			lost.coroutine_events, runs, runs > 1 ? "s" : "");
+	if (missed)
+		fprintf(stderr, ", %u more not traced", missed);
+	if (why)
+		fprintf(stderr, " (%s)", why);
+	if (r->recent && recent_is_short(r->recent))
+		fprintf(stderr, "; %ld MiB (--memory) hold no more",
+			o->memory_mb);
+	fputc('\n', stderr);
+	return size;
 }
 
-static bool make_room(struct recording *r)
+/* What is held becomes the contents of the file, in the place of what may be
+ * there: without privileges another file could not be made. */
+static int64_t write_recent(struct recording *r, const struct options *o)
 {
-	r->events_max =
-		bpf_map__max_entries(r->bpf->maps.events) / sizeof(*r->event);
-	r->event = calloc(r->events_max, sizeof(*r->event));
-	return r->event;
-}
+	struct timeline *t;
 
-static int attach(struct recording *r)
-{
-	struct bpf_program *p;
-
-	bpf_object__for_each_program(p, r->bpf->obj)
-	{
-		struct bpf_link *link;
-
-		if (p == r->bpf->progs.rec_find || bpf_program__fd(p) < 0)
-			continue;
-		if (r->links == ARRAY_LEN(r->link))
-			return -E2BIG;
-		link = bpf_program__attach(p);
-		if (libbpf_get_error(link))
-			return (int)libbpf_get_error(link);
-		r->link[r->links++] = link;
-	}
-	return 0;
-}
-
-static int find_running(struct recording *r, const struct options *o)
-{
-	struct bpf_link *link;
-	char buf[64];
-	int fd;
-
-	r->bpf->bss->attach_tgid = o->pid;
-	r->bpf->bss->attach_all = o->all;
-	link = bpf_program__attach_iter(r->bpf->progs.rec_find, NULL);
-	if (libbpf_get_error(link))
-		return (int)libbpf_get_error(link);
-	fd = bpf_iter_create(bpf_link__fd(link));
-	while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
-		;
-	if (fd >= 0)
-		close(fd);
-	bpf_link__destroy(link);
-	return fd < 0 ? -errno : 0;
-}
-
-static int recording_open(struct recording *r, const struct options *o)
-{
-	int err;
-
-	bpf_setup();
-	r->bpf = record_bpf__open();
-	if (!r->bpf)
-		return -errno;
-	choose(r->bpf, o);
-	err = record_bpf__load(r->bpf);
-	if (err)
-		return err;
-	if (!make_room(r))
-		return -ENOMEM;
-	r->ring = ring_buffer__new(bpf_map__fd(r->bpf->maps.events), on_event,
-				   r, NULL);
-	if (!r->ring)
-		return -errno;
-	return attach(r);
-}
-
-static void recording_close(struct recording *r)
-{
-	for (unsigned i = 0; i < r->links; i++)
-		bpf_link__destroy(r->link[i]);
-	ring_buffer__free(r->ring);
-	record_bpf__destroy(r->bpf);
-	trace_pages_free(r->pages);
-	free(r->event);
+	rewind(r->f);
+	if (ftruncate(fileno(r->f), 0) && errno != EINVAL)
+		return -1;
+	t = timeline_new(r->f, o->coroutines);
+	if (!t)
+		return -1;
+	recent_write(r->recent, t);
+	return write_end(r, t, o);
 }
 
 /* ---- recording ---- */
 
 static bool room(struct recording *r, const struct options *o)
 {
-	int64_t size = timeline_size(r->timeline);
+	int64_t size = r->recent ? 0 : timeline_size(r->timeline);
 
 	if (r->full || (size >= 0 && size < (int64_t)o->max_mb << 20))
 		return !r->full;
@@ -263,10 +217,9 @@ static bool take(struct recording *r, const struct options *o)
 {
 	bool calm = coroutines_read(r, o);
 
-	if (r->events < r->events_max)
-		ring_buffer__consume(r->ring);
-	write_events(r);
-	return calm && r->events < r->events_max / 2;
+	calm &= kernel_events_take(&r->kernel);
+	keep_events(r);
+	return calm;
 }
 
 /* Whether what is recorded has ended: the command, or the process given. */
@@ -285,10 +238,10 @@ static bool has_ended(const struct recording *r, pid_t child, int *status)
  */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {
-	struct pollfd events = { ring_buffer__epoll_fd(r->ring), POLLIN, 0 };
+	struct pollfd events = { kernel_events_fd(&r->kernel), POLLIN, 0 };
 	int64_t end = o->duration_ms ? now_ns() + o->duration_ms * NS_PER_MS
 				     : INT64_MAX;
-	int status = 0, signal_sent = 0;
+	int status = 0, signal_sent = 0, written = wanted_now;
 	bool calm = true;
 
 	r->began = true;
@@ -305,6 +258,10 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 		poll(&events, 1, calm ? 20 : 1);
 		if (!r->full)
 			calm = take(r, o);
+		if (r->recent && wanted_now != written) {
+			written = wanted_now;
+			write_recent(r, o);
+		}
 	}
 	for (int i = 0; i < 2 && !r->full; i++)
 		take(r, o);
@@ -328,7 +285,9 @@ static int run(struct recording *r, const struct options *o)
 			return fail("cannot start a process: %s",
 				    strerror(-err));
 	}
-	err = o->all || o->pid ? find_running(r, o) : 0;
+	err = o->all || o->pid
+		      ? kernel_events_running(&r->kernel, o->pid, o->all)
+		      : 0;
 	if (err)
 		return fail("cannot record running processes: %s",
 			    strerror(-err));
@@ -338,7 +297,7 @@ static int run(struct recording *r, const struct options *o)
 	if (!o->command)
 		return follow(r, o, 0);
 	if (!o->all && !o->pid)
-		r->bpf->bss->start_tgid = l.pid;
+		kernel_events_starting(&r->kernel, l.pid);
 	err = launch_go(&l);
 	if (!err)
 		return follow(r, o, l.pid);
@@ -346,49 +305,37 @@ static int run(struct recording *r, const struct options *o)
 	return launch_exit_code(err);
 }
 
-static bool recording_begin(struct recording *r, FILE *f,
-			    const struct options *o)
+static bool recording_begin(struct recording *r, const struct options *o)
 {
-	r->timeline = timeline_new(f, o->coroutines);
+	if (o->last)
+		r->recent = recent_new((size_t)o->memory_mb << 20,
+				       o->last * NS_PER_S);
+	else
+		r->timeline = timeline_new(r->f, o->coroutines);
 	r->ahead_ns = boot_ahead_ns();
 	if (o->coroutines)
 		r->pages = trace_pages_new();
-	return r->timeline && (r->pages || !o->coroutines);
+	return (r->timeline || r->recent) && (r->pages || !o->coroutines);
 }
 
-/* Prints what the file contains, and what it lacks. */
-static int recording_end(struct recording *r, FILE *f, const struct options *o,
-			 int code)
+static int recording_end(struct recording *r, const struct options *o, int code)
 {
-	struct timeline_lost lost = { r->bpf ? r->bpf->bss->dropped : 0, 0 };
-	unsigned runs = 0, missed = 0;
-	const char *why = NULL;
-	int64_t size;
+	int64_t size = 0;
 
-	if (r->pages) {
-		lost.coroutine_events = trace_pages_lost(r->pages);
-		runs = trace_pages_runs(r->pages);
-		missed = trace_pages_missed(r->pages);
-		why = trace_pages_why(r->pages);
-	}
-	recording_close(r);
-	size = timeline_finish(r->timeline, &lost);
-	if (fclose(f) || size < 0)
+	if (!r->recent)
+		size = write_end(r, r->timeline, o);
+	else if (!o->if_fails || code)
+		size = write_recent(r, o);
+	else if (r->began)
+		fprintf(stderr,
+			"urt: the command did not fail: %s is left empty\n",
+			o->out);
+	kernel_events_close(&r->kernel);
+	trace_pages_free(r->pages);
+	recent_free(r->recent);
+	if (fclose(r->f) || size < 0)
 		return fail("cannot write all of %s: %s; the file ends early",
 			    o->out, strerror(errno));
-	if (!r->began)
-		return code;
-	fprintf(stderr, "urt: %s: %.1f MiB, %" PRIu64 " events dropped", o->out,
-		size / 1048576.0, lost.events);
-	if (runs)
-		fprintf(stderr,
-			", %" PRIu64 " of coroutines overwritten in %u run%s",
-			lost.coroutine_events, runs, runs > 1 ? "s" : "");
-	if (missed)
-		fprintf(stderr, ", %u more not traced", missed);
-	if (why)
-		fprintf(stderr, " (%s)", why);
-	fputc('\n', stderr);
 	return code;
 }
 
@@ -396,27 +343,28 @@ static int record(const struct options *o)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct recording r = { .pidfd = -1 };
-	FILE *f;
 	int code, err;
 
 	if (o->pid && (r.pidfd = process_open(o->pid)) < 0)
 		return EXIT_BAD;
-	f = output_open(o->out);
-	if (!f)
-		return EXIT_BAD;
-	if (!recording_begin(&r, f, o))
-		return fail("out of memory");
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	err = recording_open(&r, o);
+	if (o->last)
+		sigaction(SIGUSR1, &sa, NULL);
+	r.f = output_open(o->out);
+	if (!r.f)
+		return EXIT_BAD;
+	if (!recording_begin(&r, o))
+		return fail("out of memory");
+	err = kernel_events_open(&r.kernel, o->buffer_mb);
 	if (err)
 		code = fail("recording needs BPF: %s (`urt doctor` says how to "
 			    "get it)",
 			    strerror(-err));
 	else
 		code = run(&r, o);
-	return recording_end(&r, f, o, code);
+	return recording_end(&r, o, code);
 }
 
 /* False: there is no such user; an error message was printed. */
@@ -467,6 +415,23 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = 1 << 20,
 	  .text = "Stop when the file has this size; default 512." },
+	{ .name = "last",
+	  .argument = "TIME",
+	  .kind = OPTION_SECONDS,
+	  TO(last),
+	  .max = 3600,
+	  .text = "Hold the last TIME of events in memory (10s, 500ms, 2m), and write them at the end, at Ctrl-C, and each time that urt gets SIGUSR1." },
+	{ .name = "memory",
+	  .argument = "MIB",
+	  .kind = OPTION_NUMBER,
+	  TO(memory_mb),
+	  .min = 1,
+	  .max = 1 << 16,
+	  .text = "Hold at most MIB MiB of events with --last, 64 bytes each; default 128." },
+	{ .name = "if-fails",
+	  .kind = OPTION_FLAG,
+	  TO(if_fails),
+	  .text = "Write what --last holds only if the command fails, as `urt stat --assert` does." },
 	{ OPTION_USER, TO(user_name) },
 };
 
@@ -477,7 +442,8 @@ const struct command command_record = {
 	.usage = "[OPTIONS] [-- COMMAND [ARGUMENT ...]]",
 	.about =
 		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all (-a), until it ends or Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`. Programs on uring_rt trace while this runs: the timeline also shows the activity of their workers and coroutines.",
-	.notes = "A second Ctrl-C kills a command that does not end.",
+	.notes =
+		"A second Ctrl-C kills a command that does not end.\n\nWith --last, recording can run for days: memory is bounded, and nothing is written until it is asked for. To have the seconds before a budget is broken: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
 	OPTIONS(rows),
 	.runs_command = true,
 };
@@ -487,6 +453,7 @@ int cmd_record(int argc, char **argv)
 	struct options o = { .out = "urt.pftrace",
 			     .buffer_mb = 8,
 			     .max_mb = 512,
+			     .memory_mb = 128,
 			     .coroutines = 1000 };
 	int first = options_parse(&command_record, argc, argv, &o);
 
@@ -496,6 +463,9 @@ int cmd_record(int argc, char **argv)
 		o.command = argv + first;
 	if (!o.command && !o.pid && !o.all)
 		return fail("record: give a command after --, -p PID or -a");
+	if (o.if_fails && (!o.last || !o.command))
+		return fail(
+			"record: --if-fails is for --last TIME with a command after --");
 	if (!ok_user(o.user_name, &o))
 		return EXIT_BAD;
 	return record(&o);

@@ -9,8 +9,8 @@
  */
 #define _GNU_SOURCE
 #include "report.h"
-#include "perfetto.pb-c.h"
 #include "timeline.h"
+#include "timeline_read.h"
 #include "../lib/text.h"
 #include "../lib/options.h"
 #include "../lib/tool.h"
@@ -18,8 +18,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PACKET (1 << 20) /* larger ones are not our packets */
 
 /* ---- tables ---- */
 
@@ -208,43 +206,17 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 		r->completed_more++;
 }
 
-/* The next packet, or NULL: the end. */
-static Urt__TracePacket *next_packet(struct report *r, FILE *f)
-{
-	static uint8_t buf[PACKET];
-	Urt__TracePacket *p;
-	size_t size = 0;
-	int c = getc(f), shift = 0;
-
-	if (c == EOF)
-		return NULL;
-	r->cut = true;
-	if (c != 0x0a)
-		return NULL;
-	do {
-		c = getc(f);
-		if (c == EOF || shift > 28)
-			return NULL;
-		size |= (size_t)(c & 0x7f) << shift;
-		shift += 7;
-	} while (c & 0x80);
-	if (size > PACKET || fread(buf, 1, size, f) != size)
-		return NULL;
-	p = urt__trace_packet__unpack(NULL, size, buf);
-	if (p)
-		r->cut = false;
-	return p;
-}
-
 /* A thread's slice ends where its next begins: one packet is looked ahead. */
 void report_read(struct report *r, FILE *f)
 {
-	Urt__TracePacket *p = next_packet(r, f), *next;
+	struct timeline_reader from;
+	Urt__TracePacket *p, *next;
 
+	p = timeline_reader_open(&from, f) ? timeline_next(&from) : NULL;
 	for (; p; p = next) {
 		const Urt__TrackEvent *then = NULL;
 
-		next = next_packet(r, f);
+		next = timeline_next(&from);
 		r->packets++;
 		if (next && next->track_event && p->track_event &&
 		    next->track_event->track_uuid == p->track_event->track_uuid)
@@ -255,6 +227,8 @@ void report_read(struct report *r, FILE *f)
 			event(r, p->timestamp, p->track_event, then);
 		urt__trace_packet__free_unpacked(p, NULL);
 	}
+	r->cut = from.cut;
+	timeline_reader_close(&from);
 }
 
 /* ---- the command ---- */

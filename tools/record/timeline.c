@@ -352,10 +352,12 @@ struct timeline *timeline_new(FILE *f, unsigned coroutines)
 
 	if (!t)
 		return NULL;
-	t->out.f = f;
-	t->coro = coro_timeline_new(&t->out, coroutines);
-	if (t->coro)
-		return t;
+	if (timeline_file_begin(&t->out, f)) {
+		t->coro = coro_timeline_new(&t->out, coroutines);
+		if (t->coro)
+			return t;
+		timeline_file_end(&t->out);
+	}
 	free(t);
 	return NULL;
 }
@@ -450,8 +452,7 @@ int64_t timeline_finish(struct timeline *t, const struct timeline_lost *lost)
 	end_requests(t);
 	coro_timeline_free(t->coro, t->last_ns);
 	timeline_mark(&t->out, &m);
-	if (fflush(t->out.f))
-		t->out.size = -1;
+	timeline_file_end(&t->out);
 	size = t->out.size;
 	free(t);
 	return size;

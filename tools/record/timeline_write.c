@@ -3,32 +3,91 @@
  * The messages are encoded by protobuf-c from perfetto.proto. A file of them is
  * only a sequence of packets, each with its length before it, so one that ends
  * early can be read to there.
+ *
+ * A switch is some five packets, and most of what they hold is names that came
+ * before. So packets are gathered and written as one that holds them deflated,
+ * as Perfetto's own recorder does; its readers want such a packet to be smaller
+ * than 512 KiB.
  */
 #include "timeline_write.h"
 #include <stdbool.h>
+#include <string.h>
 
 #define SEQUENCE 1
 
+/* A length, as a varint. Bytes written. */
+static size_t put_length(uint8_t *to, size_t n)
+{
+	size_t size = 0;
+
+	for (; n > 0x7f; n >>= 7)
+		to[size++] = n | 0x80;
+	to[size++] = n;
+	return size;
+}
+
+static void put(struct timeline_file *t, const void *data, size_t size)
+{
+	if (t->size < 0)
+		return;
+	if (fwrite(data, 1, size, t->f) == size)
+		t->size += size;
+	else
+		t->size = -1;
+}
+
+bool timeline_file_begin(struct timeline_file *t, FILE *f)
+{
+	*t = (struct timeline_file){ .f = f };
+	return deflateInit(&t->deflate, Z_BEST_SPEED) == Z_OK;
+}
+
+static void write_block(struct timeline_file *t)
+{
+	/* zlib's bound: what cannot be made smaller grows by little. */
+	static uint8_t deflated[TIMELINE_BLOCK + TIMELINE_BLOCK / 64 + 64];
+	uint8_t field[8] = { 0x92, 0x03 }; /* 50: compressed packets */
+	uint8_t head[8] = { 0x0a };
+	size_t n, field_size;
+
+	if (!t->gathered)
+		return;
+	deflateReset(&t->deflate);
+	t->deflate.next_in = t->block;
+	t->deflate.avail_in = t->gathered;
+	t->deflate.next_out = deflated;
+	t->deflate.avail_out = sizeof(deflated);
+	if (deflate(&t->deflate, Z_FINISH) != Z_STREAM_END)
+		t->size = -1;
+	n = sizeof(deflated) - t->deflate.avail_out;
+	field_size = 2 + put_length(field + 2, n);
+	put(t, head, 1 + put_length(head + 1, field_size + n));
+	put(t, field, field_size);
+	put(t, deflated, n);
+	t->gathered = 0;
+}
+
+void timeline_file_end(struct timeline_file *t)
+{
+	write_block(t);
+	deflateEnd(&t->deflate);
+	if (fflush(t->f))
+		t->size = -1;
+}
+
 static void write_packet(struct timeline_file *t, Urt__TracePacket *p)
 {
-	static uint8_t buf[4096];
-	size_t n = urt__trace_packet__get_packed_size(p), head = 0;
-	uint8_t prefix[8];
+	size_t n = urt__trace_packet__get_packed_size(p);
+	uint8_t head[8] = { 0x0a }; /* field 1 of the trace: a packet */
+	size_t head_size = 1 + put_length(head + 1, n);
 
-	if (n > sizeof(buf) || t->size < 0)
+	if (n > TIMELINE_PACKET)
 		return;
-	urt__trace_packet__pack(p, buf);
-	prefix[head++] = 0x0a; /* field 1 of the trace: a packet */
-	for (size_t left = n; head < 7; left >>= 7) {
-		prefix[head++] = (left & 0x7f) | (left > 0x7f ? 0x80 : 0);
-		if (left <= 0x7f)
-			break;
-	}
-	if (fwrite(prefix, 1, head, t->f) != head ||
-	    fwrite(buf, 1, n, t->f) != n)
-		t->size = -1;
-	else
-		t->size += head + n;
+	if (t->gathered + head_size + n > TIMELINE_BLOCK)
+		write_block(t);
+	memcpy(t->block + t->gathered, head, head_size);
+	urt__trace_packet__pack(p, t->block + t->gathered + head_size);
+	t->gathered += head_size + n;
 }
 
 void timeline_mark(struct timeline_file *t, const struct timeline_mark *m)

@@ -4,16 +4,28 @@
 #define URT_TIMELINE_WRITE_H
 
 #include "perfetto.pb-c.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <zlib.h>
 
-#define TIMELINE_NOTES 3
+#define TIMELINE_NOTES	3
+#define TIMELINE_PACKET 4096	    /* bytes of one, at most */
+#define TIMELINE_BLOCK	(64 * 1024) /* ... of those deflated together */
 
 struct timeline_file {
 	FILE *f;
-	int64_t size;	/* bytes; -1: writing failed */
+	int64_t size;	/* bytes written; -1: writing failed */
 	uint64_t flows; /* numbers of flows that were given */
+	z_stream deflate;
+	uint8_t block[TIMELINE_BLOCK]; /* packets that are not written yet */
+	size_t gathered;	       /* bytes of them */
 };
+
+/* False: out of memory. */
+bool timeline_file_begin(struct timeline_file *, FILE *);
+/* Writes what is not written yet. */
+void timeline_file_end(struct timeline_file *);
 
 struct timeline_note {
 	const char *name;

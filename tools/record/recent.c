@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A flight recorder: events go into a queue of fixed size and become a timeline
+ * when it is asked for. An event costs a copy of 64 bytes; nothing is encoded
+ * before.
+ *
+ * The queue loses its oldest event when that is older than the time wanted, or
+ * when there is no room. A timeline of what is left begins with the first event
+ * of each thread and of each coroutine, as one of a process that is attached to
+ * does.
+ *
+ * Events of coroutines name their run by a number; what is known of a run (its
+ * program's file, the names of the reasons) is held once, until the event that
+ * tells of its end leaves the queue. Those of more runs than there is room for
+ * are left out: a timeline has no more either.
+ */
+#define _GNU_SOURCE
+#include "recent.h"
+#include "../lib/tool.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RUNS (4 * TRACE_PAGES_MAX)
+
+enum source { KERNEL, RING };
+
+struct held {
+	uint8_t source; /* enum source */
+	uint8_t kind;	/* enum trace_seen_kind */
+	uint16_t ring;
+	uint32_t run; /* index in recent.run */
+	union {
+		struct urt_event event;
+		struct {
+			int64_t ns; /* the timeline's */
+			uint32_t tid;
+			pid_t pid;
+			/* Of TRACE_LOST: coro, how many; fn, whether there was
+			 * one before. */
+			struct urt__trace_event event;
+		} coro;
+	};
+};
+static_assert(sizeof(struct held) == 64, "eight words");
+
+struct run {
+	bool held;
+	unsigned number;
+	struct trace_head head;
+};
+
+struct recent {
+	struct held *event;	/* a queue */
+	size_t places, from, n; /* the oldest one's place; how many there are */
+	int64_t last_ns, newest_ns, lost_ns; /* lost: for lack of room */
+	struct run run[RUNS];
+};
+
+struct recent *recent_new(size_t bytes, int64_t last_ns)
+{
+	struct recent *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->last_ns = last_ns;
+	r->places = bytes / sizeof(*r->event);
+	/* Pages that are never used are never there. */
+	r->event = mmap(NULL, r->places * sizeof(*r->event),
+			PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r->event != MAP_FAILED)
+		return r;
+	free(r);
+	return NULL;
+}
+
+static void forget_run(struct run *run)
+{
+	if (run->held && run->head.exe_fd >= 0)
+		close(run->head.exe_fd);
+	run->held = false;
+}
+
+void recent_free(struct recent *r)
+{
+	if (!r)
+		return;
+	for (unsigned i = 0; i < RUNS; i++)
+		forget_run(&r->run[i]);
+	munmap(r->event, r->places * sizeof(*r->event));
+	free(r);
+}
+
+static int64_t time_of(const struct held *h)
+{
+	return h->source == KERNEL ? (int64_t)h->event.ns : h->coro.ns;
+}
+
+static struct held *oldest(const struct recent *r)
+{
+	return &r->event[r->from];
+}
+
+static void drop_oldest(struct recent *r)
+{
+	struct held *h = oldest(r);
+
+	if (h->source == RING && h->kind == TRACE_OVER)
+		forget_run(&r->run[h->run]);
+	r->from = (r->from + 1) % r->places;
+	r->n--;
+	if (!r->n)
+		r->from = 0; /* the pages that were used already */
+}
+
+/* A place for an event of this time. */
+static struct held *add(struct recent *r, int64_t ns)
+{
+	if (ns > r->newest_ns)
+		r->newest_ns = ns;
+	while (r->n && time_of(oldest(r)) < r->newest_ns - r->last_ns)
+		drop_oldest(r);
+	if (r->n == r->places) {
+		r->lost_ns = time_of(oldest(r));
+		drop_oldest(r);
+	}
+	return &r->event[(r->from + r->n++) % r->places];
+}
+
+void recent_event(struct recent *r, const struct urt_event *e)
+{
+	*add(r, e->ns) = (struct held){ .source = KERNEL, .event = *e };
+}
+
+static struct run *run_of(struct recent *r, const struct trace_seen *s)
+{
+	struct run *free_place = NULL;
+
+	for (unsigned i = 0; i < RUNS; i++) {
+		if (r->run[i].held && r->run[i].number == s->run)
+			return &r->run[i];
+		if (!r->run[i].held && !free_place)
+			free_place = &r->run[i];
+	}
+	if (!s->head || !free_place)
+		return NULL;
+	*free_place = (struct run){ .held = true,
+				    .number = s->run,
+				    .head = *s->head };
+	if (s->head->exe_fd >= 0)
+		free_place->head.exe_fd =
+			fcntl(s->head->exe_fd, F_DUPFD_CLOEXEC, 0);
+	return free_place;
+}
+
+void recent_coroutine(struct recent *r, const struct trace_seen *s, int64_t ns)
+{
+	struct run *run = run_of(r, s);
+	struct held *h;
+
+	if (!run)
+		return;
+	/* Without a time of its own: it comes after all others of its ring. */
+	if (!s->ns)
+		ns = r->newest_ns;
+	h = add(r, ns);
+	*h = (struct held){ .source = RING,
+			    .kind = s->kind,
+			    .ring = s->ring,
+			    .run = run - r->run };
+	h->coro.ns = ns;
+	h->coro.tid = s->tid;
+	h->coro.pid = s->pid;
+	h->coro.event = s->event;
+	if (s->kind == TRACE_LOST) {
+		h->coro.event.coro = s->lost;
+		h->coro.event.fn = s->ns != 0;
+	}
+}
+
+static void write_coroutine(const struct recent *r, struct timeline *t,
+			    const struct held *h)
+{
+	const struct run *run = &r->run[h->run];
+	struct trace_seen s = { .kind = h->kind,
+				.ns = h->coro.ns,
+				.run = run->number,
+				.ring = h->ring,
+				.pid = h->coro.pid,
+				.event = h->coro.event,
+				.head = &run->head,
+				.tid = h->coro.tid };
+
+	if (h->kind == TRACE_LOST) {
+		s.lost = h->coro.event.coro;
+		s.ns = h->coro.event.fn ? s.ns : 0;
+	}
+	timeline_coroutine(t, &s, h->coro.ns);
+}
+
+void recent_write(struct recent *r, struct timeline *t)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct held *h = &r->event[(r->from + i) % r->places];
+
+		if (h->source == KERNEL)
+			timeline_event(t, &h->event);
+		else
+			write_coroutine(r, t, h);
+	}
+}
+
+int64_t recent_span_ns(const struct recent *r)
+{
+	return r->n ? r->newest_ns - time_of(oldest(r)) : 0;
+}
+
+bool recent_is_short(const struct recent *r)
+{
+	return r->lost_ns && r->lost_ns >= r->newest_ns - r->last_ns;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The latest events of a recording, held in memory until they are wanted; how:
+ * recent.c. */
+#ifndef URT_RECENT_H
+#define URT_RECENT_H
+
+#include "timeline.h"
+
+struct recent;
+
+/* NULL: out of memory. */
+struct recent *recent_new(size_t bytes, int64_t last_ns);
+void recent_free(struct recent *);
+
+/* As timeline_event and timeline_coroutine. */
+void recent_event(struct recent *, const struct urt_event *);
+void recent_coroutine(struct recent *, const struct trace_seen *, int64_t ns);
+
+/* Writes what is held into a timeline; the events remain. */
+void recent_write(struct recent *, struct timeline *);
+
+/* The time that the events held span, ns. */
+int64_t recent_span_ns(const struct recent *);
+/* Whether the memory was too small for the time that is wanted. */
+bool recent_is_short(const struct recent *);
+
+#endif

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A timeline is a sequence of packets, each with its length before it. A packet
+ * may hold others, deflated; those hold no deflated ones in turn. A file may
+ * come from any user, and may end anywhere: lengths are bounded, what a deflated
+ * packet grows to is bounded, and of one that is cut the packets before the cut
+ * are read.
+ */
+#include "timeline_read.h"
+#include <stdlib.h>
+#include <zlib.h>
+
+#define PACKET_MAX (1 << 20) /* larger ones are not our packets */
+#define BLOCK_MAX  (8 << 20) /* ... once they are inflated */
+
+bool timeline_reader_open(struct timeline_reader *r, FILE *f)
+{
+	*r = (struct timeline_reader){ .f = f, .packet = malloc(PACKET_MAX) };
+	return r->packet;
+}
+
+void timeline_reader_close(struct timeline_reader *r)
+{
+	free(r->packet);
+	free(r->block);
+}
+
+/* A varint at p, before end; bytes of it, or 0: it is none. */
+static size_t varint(const uint8_t *p, const uint8_t *end, size_t *value)
+{
+	*value = 0;
+	for (size_t i = 0; p + i < end && i < 5; i++) {
+		*value |= (size_t)(p[i] & 0x7f) << 7 * i;
+		if (!(p[i] & 0x80))
+			return i + 1;
+	}
+	return 0;
+}
+
+/* The deflated packets in the n bytes that were read of a packet; false: it has
+ * none. */
+static bool inflate_block(struct timeline_reader *r, size_t n)
+{
+	z_stream z = { 0 };
+	size_t size, head;
+	int err;
+
+	if (n < 3 || r->packet[0] != 0x92 || r->packet[1] != 0x03 ||
+	    !(head = varint(r->packet + 2, r->packet + n, &size)))
+		return false;
+	if (!r->block)
+		r->block = malloc(BLOCK_MAX);
+	r->block_size = r->at = 0;
+	z.next_in = r->packet + 2 + head;
+	z.avail_in = n - 2 - head;
+	z.next_out = r->block;
+	z.avail_out = BLOCK_MAX;
+	if (!r->block || inflateInit(&z) != Z_OK)
+		return true;
+	err = inflate(&z, Z_SYNC_FLUSH);
+	r->cut |= err != Z_STREAM_END;
+	r->block_size = BLOCK_MAX - z.avail_out;
+	inflateEnd(&z);
+	return true;
+}
+
+static Urt__TracePacket *next_of_block(struct timeline_reader *r)
+{
+	const uint8_t *p = r->block + r->at, *end = r->block + r->block_size;
+	Urt__TracePacket *packet = NULL;
+	size_t size, head;
+
+	if (*p == 0x0a && (head = varint(p + 1, end, &size)) &&
+	    size <= (size_t)(end - p - 1 - head)) {
+		packet = urt__trace_packet__unpack(NULL, size, p + 1 + head);
+		r->at += 1 + head + size;
+	}
+	if (!packet) {
+		r->cut = true;
+		r->at = r->block_size;
+	}
+	return packet;
+}
+
+/* Bytes of the next packet of the file, which are in r->packet, or -1: there is
+ * none. Of one that is cut, those that are there. */
+static long read_packet(struct timeline_reader *r)
+{
+	size_t size = 0, n;
+	int c = getc(r->f), shift = 0;
+
+	if (c == EOF)
+		return -1;
+	r->cut = true;
+	if (c != 0x0a)
+		return -1;
+	do {
+		c = getc(r->f);
+		if (c == EOF || shift > 28)
+			return -1;
+		size |= (size_t)(c & 0x7f) << shift;
+		shift += 7;
+	} while (c & 0x80);
+	if (size > PACKET_MAX)
+		return -1;
+	n = fread(r->packet, 1, size, r->f);
+	r->cut = n != size;
+	return n;
+}
+
+Urt__TracePacket *timeline_next(struct timeline_reader *r)
+{
+	Urt__TracePacket *p = NULL;
+	long n;
+
+	while (!p) {
+		if (r->at < r->block_size) {
+			p = next_of_block(r);
+			if (!p)
+				return NULL;
+			continue;
+		}
+		if (r->cut || (n = read_packet(r)) < 0)
+			return NULL;
+		if (inflate_block(r, n))
+			continue;
+		p = r->cut ? NULL
+			   : urt__trace_packet__unpack(NULL, n, r->packet);
+		r->cut |= !p;
+		if (!p)
+			return NULL;
+	}
+	return p;
+}
