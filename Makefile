@@ -67,9 +67,10 @@ FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
 
 # What each fuzz target is made with.
-FUZZ         := http answer address stream control assert pages symbols report
+FUZZ         := http answer json address stream control assert pages symbols report
 FUZZ_http    := tools/service/http.c tools/lib/burn.c
 FUZZ_answer  := tools/load/http.c
+FUZZ_json    := tools/lib/json_tree.c
 FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_text    := tools/lib/text.c tools/lib/tool.c tools/lib/proc.c

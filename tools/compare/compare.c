@@ -3,15 +3,13 @@
  * urt compare: two commands, run in turn and measured by `urt stat`'s means,
  * so that what drifts on a machine drifts under both.
  *
- * The difference is the Hodges-Lehmann shift: the median of all differences
- * between a run of B and one of A. Its confidence interval comes from the
- * ranks of the Mann-Whitney test (Lehmann, Nonparametrics, 1975), so no shape
- * of the spread is assumed and a run that was disturbed does not matter. Where
- * the interval holds 0, the difference may be chance, and is marked so.
+ * The difference is that of lib/shift.h. Where its interval holds 0, or the runs
+ * are too few for one, the difference may be chance, and is marked so.
  */
 #define _GNU_SOURCE
 #include "../lib/options.h"
 #include "../lib/output.h"
+#include "../lib/shift.h"
 #include "../stat/stat.h"
 #include <errno.h>
 #include <math.h>
@@ -133,15 +131,6 @@ static bool run_all(struct runs *r, struct side side[2], long runs)
 
 /* ---- comparing ---- */
 
-static double median(const double *v, long n)
-{
-	double sorted[RUNS_MAX];
-
-	memcpy(sorted, v, n * sizeof(*v));
-	sort_doubles(sorted, n);
-	return n & 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
 static bool whole(const double *v, long n)
 {
 	for (long i = 0; i < n; i++)
@@ -154,25 +143,24 @@ static bool whole(const double *v, long n)
 static bool compare_figure(const struct runs *r, unsigned i,
 			   struct comparison *c)
 {
-	static double d[RUNS_MAX * RUNS_MAX];
 	const double *a = &r->value[0][i * RUNS_MAX];
 	const double *b = &r->value[1][i * RUNS_MAX];
-	long n = r->n, all = n * n, k;
+	struct shift s;
 
-	if (!whole(a, n) || !whole(b, n))
+	if (!whole(a, r->n) || !whole(b, r->n))
 		return false;
-	for (long x = 0; x < n; x++)
-		for (long y = 0; y < n; y++)
-			d[x * n + y] = b[y] - a[x];
-	sort_doubles(d, all);
-	k = floor(all / 2.0 - 1.96 * sqrt(all * (2.0 * n + 1) / 12));
+	s = shift_of(a, r->n, b, r->n);
+	if (s.confidence < SHIFT_CONFIDENCE) { /* too few runs */
+		s.low = -INFINITY;
+		s.high = INFINITY;
+	}
 	*c = (struct comparison){ .name = r->name[i],
-				  .a = median(a, n),
-				  .b = median(b, n) };
-	c->shift = all & 1 ? d[all / 2] : (d[all / 2 - 1] + d[all / 2]) / 2;
-	c->low = k >= 1 ? d[k - 1] : -INFINITY;
-	c->high = k >= 1 ? d[all - k] : INFINITY;
-	c->sure = c->low > 0 || c->high < 0;
+				  .a = s.a,
+				  .b = s.b,
+				  .shift = s.shift,
+				  .low = s.low,
+				  .high = s.high,
+				  .sure = shift_is_off(&s) };
 	return true;
 }
 

@@ -4,6 +4,7 @@
  * the claims are judged by what was measured.
  */
 #define _GNU_SOURCE
+#include "changes.h"
 #include "options.h"
 #include "plan.h"
 #include "judge/judge.h"
@@ -70,6 +71,35 @@ static void print_part(struct demo *d, enum demo_part part)
 	printed |= 1u << part;
 }
 
+/* An earlier result, if one is to be compared. */
+static struct demo_document earlier;
+
+/* Where the result is a document, its changes are on stderr. */
+static void show_changes(const struct demo *d)
+{
+	struct demo_document now;
+
+	if (!d->options.compare)
+		return;
+	demo_document_of(&now, d);
+	demo_print_changes(d->options.json ? stderr : out, &earlier, &now);
+	demo_document_free(&now);
+}
+
+/* Two results that are there. */
+static int compare_documents(const struct demo_options *o)
+{
+	struct demo_document with;
+
+	if (!demo_document_read(&with, o->with))
+		return EXIT_BAD;
+	demo_print_changes(out, &earlier, &with);
+	demo_document_free(&with);
+	if (fflush(out) || ferror(out))
+		return fail("cannot write the result: %s", strerror(errno));
+	return 0;
+}
+
 static int show(struct demo *d)
 {
 	int assertion;
@@ -78,6 +108,7 @@ static int show(struct demo *d)
 		print_part(d, part);
 	if (d->options.json)
 		demo_print_json(out, d);
+	show_changes(d);
 	if (fflush(out) || ferror(out))
 		return fail("cannot write the result: %s", strerror(errno));
 	if (d->options.report && demo_write_report(d, d->options.report))
@@ -99,9 +130,14 @@ int cmd_demo(int argc, char **argv)
 	if (!demo_parse(argc, argv, &d.options) ||
 	    !check_descriptors(&d.options))
 		return EXIT_BAD;
+	if (d.options.compare &&
+	    !demo_document_read(&earlier, d.options.compare))
+		return EXIT_BAD;
 	out = stdout;
 	if (d.options.out && !(out = output_open(d.options.out)))
 		return EXIT_BAD;
+	if (d.options.with)
+		return compare_documents(&d.options);
 	/* Before the experiment: after it would be too late. */
 	if (d.options.report && demo_check_report(d.options.report))
 		return EXIT_BAD;

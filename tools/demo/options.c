@@ -280,6 +280,16 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TEXT,
 	  TO(report),
 	  .text = "Also write index.html, report.md and report.json to DIR." },
+	{ .name = "compare",
+	  .argument = "OLD.json",
+	  .kind = OPTION_TEXT,
+	  TO(compare),
+	  .text = "Also print the changes since OLD.json, an earlier result of --json or --report: of the machine, the software, the verdicts, and each figure by its rounds. With --json, print them to stderr." },
+	{ .name = "with",
+	  .argument = "NEW.json",
+	  .kind = OPTION_TEXT,
+	  TO(with),
+	  .text = "With --compare: measure nothing, and compare OLD.json with this result." },
 	{ OPTION_JSON("urt.demo.v1"), TO(json) },
 	{ OPTION_OUTPUT, TO(out), .text = "Write the result to FILE." },
 };
@@ -304,6 +314,8 @@ bool demo_parse(int argc, char **argv, struct demo_options *o)
 		return false;
 	if (first != argc)
 		return !fail("demo: unexpected argument \"%s\"", argv[first]);
+	if (o->with && !o->compare)
+		return !fail("--with needs --compare OLD.json");
 	fill_in(o);
 	return true;
 }

@@ -38,15 +38,17 @@ struct demo_options {
 	struct demo_counts waiting;	/* at a time, in claim 4 */
 	struct demo_counts come_and_go; /* requests on each connection */
 	const struct demo_loads *loads; /* of claim 10 */
-	double seconds;	    /* measured, per round, model and path */
-	long rounds;	    /* of everything that is repeated */
-	long bursts;	    /* per model in claim 6 */
-	long sleepers;	    /* coroutines in claim 9 */
-	long wait_ms;	    /* of /wait */
-	int redis_port;	    /* GET /wait asks it; 0: no Redis */
-	bool json;	    /* one document instead of text */
-	const char *out;    /* file of the result; NULL: stdout */
-	const char *report; /* directory of the report; NULL: none */
+	double seconds;	     /* measured, per round, model and path */
+	long rounds;	     /* of everything that is repeated */
+	long bursts;	     /* per model in claim 6 */
+	long sleepers;	     /* coroutines in claim 9 */
+	long wait_ms;	     /* of /wait */
+	int redis_port;	     /* GET /wait asks it; 0: no Redis */
+	bool json;	     /* one document instead of text */
+	const char *out;     /* file of the result; NULL: stdout */
+	const char *report;  /* directory of the report; NULL: none */
+	const char *compare; /* an earlier result; NULL: none */
+	const char *with;    /* a result to compare instead of a run; or NULL */
 	const char *assert[DEMO_ASSERTS_MAX];
 	unsigned nr_asserts;
 };
@@ -76,6 +78,8 @@ struct demo_sample {
 	double p50_ns, p99_ns;
 	double cpu_ns;	 /* of the server, per request */
 	double load_cpu; /* share of a CPU that the load generator took */
+	/* Per request; NaN: not available. */
+	double switches, syscalls, uring_ops, user_switches;
 };
 
 /* One model under one kind of request and number of connections. */
@@ -162,6 +166,15 @@ struct demo_unit {
 	long threads;
 };
 
+/* What one thing took, in each round. */
+#define DEMO_TIMES 8
+
+struct demo_times {
+	char name[24];
+	double ns[DEMO_ROUNDS_MAX];
+	unsigned n;
+};
+
 /* The figures of claims 1 and 2, measured without a server. */
 struct demo_costs {
 	bool has_switch_counts;
@@ -172,6 +185,8 @@ struct demo_costs {
 	/* ns, medians; 0: not measured */
 	double call, handover, handover_across;
 	double unit[UNIT_KINDS]; /* a switch of such units */
+	struct demo_times time[DEMO_TIMES];
+	unsigned nr_times;
 };
 
 enum demo_verdict { CLAIM_HOLDS, CLAIM_FAILS, CLAIM_NOT_MEASURED };

@@ -8,7 +8,8 @@
  *	urt demo part sleep N       N coroutines that sleep at a time
  *	urt demo part threads N     N threads that wait at a time
  *
- * Each prints numbers as "name=value ...". The programs in peers/ print the
+ * Each prints numbers as "name=value ...", or as "name=value,value,..." where
+ * they are those of several rounds. The programs in peers/ print the
  * same of goroutines and promises.
  */
 #define _GNU_SOURCE
@@ -154,13 +155,13 @@ static double handover_ns(int cpu)
 	return (double)(now_ns() - begin) / HANDOVERS;
 }
 
-static double median(double v[ROUNDS])
+static void print_rounds(const char *name, const double v[ROUNDS])
 {
-	sort_doubles(v, ROUNDS);
-	return v[ROUNDS / 2];
+	for (int i = 0; i < ROUNDS; i++)
+		printf("%s%s%.3f", i ? "," : name, i ? "" : "=", v[i]);
 }
 
-/* Medians of interleaved rounds. */
+/* In interleaved rounds. */
 static int part_switch(long cpu)
 {
 	double call[ROUNDS], coroutine[ROUNDS], thread[ROUNDS];
@@ -173,10 +174,13 @@ static int part_switch(long cpu)
 		same[i] = handover_ns(-1);
 		across[i] = cpu < 0 ? 0 : handover_ns(cpu);
 	}
-	printf("call=%.3f coroutine=%.3f thread=%.3f handover=%.3f "
-	       "across=%.3f\n",
-	       median(call), median(coroutine), median(thread), median(same),
-	       median(across));
+	print_rounds("call", call);
+	print_rounds(" coroutine", coroutine);
+	print_rounds(" thread", thread);
+	print_rounds(" handover", same);
+	if (cpu >= 0)
+		print_rounds(" across", across);
+	putchar('\n');
 	return 0;
 }
 

@@ -51,6 +51,8 @@ static void ask(struct stage *s, struct moment *m)
 		     2.0;
 }
 
+/* Requests go on while it looks: those that count are the ones in the middle of
+ * reading the counters, so that a look that is interrupted errs by half. */
 static void look(const struct stage *s, struct user_page *page,
 		 struct moment *m)
 {
@@ -62,6 +64,11 @@ static void look(const struct stage *s, struct user_page *page,
 		counter_read(s->lab->counter, &m->counts);
 	if (page)
 		user_stats_add(&m->user, page);
+	m->time_ns += (now_ns() - m->time_ns) / 2;
+	m->completed +=
+		(__atomic_load_n(&s->shared->completed, __ATOMIC_RELAXED) -
+		 m->completed) /
+		2;
 	m->cpu_ns = stage_cpu_ns(s->server.pid);
 	m->load_cpu_ns = stage_cpu_ns(s->load);
 	m->nvcsw = stage_status(s->server.pid, "voluntary_ctxt_switches:");
@@ -87,48 +94,82 @@ static void add_user(struct user_stats *to, const struct user_stats *from)
 	}
 }
 
-static void add_sample(struct demo_row *row, const struct moment *a,
-		       const struct moment *b, const struct histogram *latency,
-		       uint64_t unanswered)
+/* What lies between two moments, as a row of one round. */
+static void subtract(struct demo_row *one, const struct stage *s,
+		     const struct moment *a, const struct moment *b)
 {
-	double seconds = (b->time_ns - a->time_ns) / 1e9;
-	double n = b->completed - a->completed;
-
-	row->round[row->nr_rounds++] = (struct demo_sample){
-		.rps = n / seconds,
-		.p50_ns = histogram_percentile(latency, 0.5),
-		.p99_ns = histogram_percentile(latency, 0.99),
-		.cpu_ns = (b->cpu_ns - a->cpu_ns) / n,
-		.load_cpu = (b->load_cpu_ns - a->load_cpu_ns) / 1e9 / seconds,
-	};
-	row->seconds += seconds;
-	row->requests += n;
-	row->errors += b->errors - a->errors;
-	row->unanswered += unanswered;
-	row->cpu_ns += b->cpu_ns - a->cpu_ns;
-	row->nvcsw += b->nvcsw - a->nvcsw;
-	row->nivcsw += b->nivcsw - a->nivcsw;
-	histogram_merge(&row->latency, latency);
+	one->requests = b->completed - a->completed;
+	one->errors = b->errors - a->errors;
+	one->unanswered = s->shared->charged;
+	one->seconds = (b->time_ns - a->time_ns) / 1e9;
+	one->cpu_ns = b->cpu_ns - a->cpu_ns;
+	one->nvcsw = b->nvcsw - a->nvcsw;
+	one->nivcsw = b->nivcsw - a->nivcsw;
+	one->latency = s->shared->latency;
+	one->has_counts = s->lab->counter;
+	one->counts = b->counts;
+	counts_subtract(&one->counts, &a->counts);
+	one->user = b->user;
+	user_stats_subtract(&one->user, &a->user);
+	if (!isnan(a->told) && !isnan(b->told)) {
+		one->told = b->told - a->told;
+		one->told_requests = b->told_at - a->told_at;
+	}
 }
 
-static void add_round(struct stage *s, struct demo_row *row, struct moment *a,
-		      struct moment *b, bool has_user)
+static void add_sample(struct demo_row *row, const struct demo_row *one,
+		       double load_cpu)
 {
+	struct demo_per_request p = demo_per_request(one);
+
+	row->round[row->nr_rounds++] = (struct demo_sample){
+		.rps = one->requests / one->seconds,
+		.p50_ns = histogram_percentile(&one->latency, 0.5),
+		.p99_ns = histogram_percentile(&one->latency, 0.99),
+		.cpu_ns = p.cpu_ns,
+		.load_cpu = load_cpu,
+		.switches = p.switches,
+		.syscalls = p.syscalls,
+		.uring_ops = p.uring_ops,
+		.user_switches = p.user_switches,
+	};
+}
+
+static void add_sums(struct demo_row *row, const struct demo_row *one)
+{
+	row->requests += one->requests;
+	row->errors += one->errors;
+	row->unanswered += one->unanswered;
+	row->seconds += one->seconds;
+	row->cpu_ns += one->cpu_ns;
+	row->nvcsw += one->nvcsw;
+	row->nivcsw += one->nivcsw;
+	histogram_merge(&row->latency, &one->latency);
+	row->has_counts = one->has_counts;
+	add_counts(&row->counts, &one->counts);
+	row->has_user = one->has_user;
+	add_user(&row->user, &one->user);
+	row->told += one->told;
+	row->told_requests += one->told_requests;
+}
+
+static void add_round(struct stage *s, struct demo_row *row,
+		      const struct moment *a, const struct moment *b,
+		      bool has_user)
+{
+	static struct demo_row one; /* large */
+
 	if (b->completed == a->completed) {
 		stage_failed(&row->outcome, "no request was answered");
 		return;
 	}
-	add_sample(row, a, b, &s->shared->latency, s->shared->charged);
-	row->has_counts = s->lab->counter;
-	counts_subtract(&b->counts, &a->counts);
-	add_counts(&row->counts, &b->counts);
-	row->has_user = has_user;
-	user_stats_subtract(&b->user, &a->user);
-	add_user(&row->user, &b->user);
-	if (!isnan(a->told) && !isnan(b->told)) {
-		row->told += b->told - a->told;
-		row->told_requests += b->told_at - a->told_at;
-	}
+	memset(&one, 0, sizeof(one));
+	one.has_user = has_user;
+	one.threads = row->threads;
+	subtract(&one, s, a, b);
+	add_sample(row, &one,
+		   (b->load_cpu_ns - a->load_cpu_ns) / 1e9 / one.seconds);
+	add_sums(row, &one);
 }
 
 /* A machine that stands still for a moment is not a server that is stuck: a

@@ -47,17 +47,25 @@ static bool run(struct lab *lab, char *const argv[], char *text, size_t size,
 	return !launch_read(&l, out, text, size);
 }
 
-/* The number behind "name=" in it; NaN: not there. */
-static double number(const char *text, const char *name)
+/* What stands behind "name=" in it; NULL: not there. */
+static const char *value_of(const char *text, const char *name)
 {
 	size_t len = strlen(name);
 
 	for (const char *p = text; p; p = strchr(p, ' ')) {
 		p += *p == ' ';
 		if (!strncmp(p, name, len) && p[len] == '=')
-			return atof(p + len + 1);
+			return p + len + 1;
 	}
-	return NAN;
+	return NULL;
+}
+
+/* That, as a number; NaN: not there. */
+static double number(const char *text, const char *name)
+{
+	const char *p = value_of(text, name);
+
+	return p ? atof(p) : NAN;
 }
 
 /* ---- claims 1 and 2 ---- */
@@ -102,6 +110,28 @@ void demo_count_switches(struct lab *lab)
 			 lab->demo->why_no_bpf);
 }
 
+/* The rounds behind "name=", kept under that name; their median, or 0. */
+static double times(struct demo_costs *c, const char *text, const char *name)
+{
+	struct demo_times *t = &c->time[c->nr_times];
+	double sorted[DEMO_ROUNDS_MAX];
+	const char *p = value_of(text, name);
+	char *end;
+
+	t->n = 0;
+	while (p && t->n < DEMO_ROUNDS_MAX) {
+		t->ns[t->n++] = strtod(p, &end);
+		p = *end == ',' ? end + 1 : NULL;
+	}
+	if (!t->n)
+		return 0;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	c->nr_times++;
+	memcpy(sorted, t->ns, sizeof(sorted));
+	sort_doubles(sorted, t->n);
+	return (sorted[(t->n - 1) / 2] + sorted[t->n / 2]) / 2;
+}
+
 static double go_switch(struct lab *lab)
 {
 	static const char *const args[] = { "yield", GO_YIELDS, NULL };
@@ -113,13 +143,13 @@ static double go_switch(struct lab *lab)
 	if (argv)
 		run(lab, argv, out, sizeof(out), false);
 	command_free(argv);
-	return *out ? number(out, "switch_ns") : 0;
+	return times(&lab->demo->costs, out, "goroutine");
 }
 
 void demo_time_switches(struct lab *lab)
 {
 	struct demo_costs *c = &lab->demo->costs;
-	char cpu[16], out[256];
+	char cpu[16], out[512];
 	char *argv[] = {
 		"/proc/self/exe", "demo", "part", "switch", cpu, NULL
 	};
@@ -127,11 +157,11 @@ void demo_time_switches(struct lab *lab)
 	snprintf(cpu, sizeof(cpu), "%d", lab->demo->load_cpu);
 	if (!run(lab, argv, out, sizeof(out), false))
 		return;
-	c->call = number(out, "call");
-	c->unit[UNIT_COROUTINE] = number(out, "coroutine");
-	c->unit[UNIT_THREAD] = number(out, "thread");
-	c->handover = number(out, "handover");
-	c->handover_across = number(out, "across");
+	c->call = times(c, out, "call");
+	c->unit[UNIT_COROUTINE] = times(c, out, "coroutine");
+	c->unit[UNIT_THREAD] = times(c, out, "thread");
+	c->handover = times(c, out, "handover");
+	c->handover_across = times(c, out, "across");
 	c->unit[UNIT_GOROUTINE] = go_switch(lab);
 }
 

@@ -3,7 +3,7 @@
 // What the demo measures of Go without a server:
 //
 //	units sleep N   N goroutines that sleep at a time
-//	units yield N   N switches between two goroutines
+//	units yield N   N switches between two goroutines, in five rounds
 //
 // Prints numbers as tools/demo/measure/parts.c does.
 package main
@@ -45,7 +45,8 @@ func sleep(n int) {
 	fmt.Printf("count=%d create_ns=%d rss=%d threads=%d\n", n, took.Nanoseconds(), rss, threads)
 }
 
-func yield(n int) {
+// ns for each switch.
+func yieldOnce(n int) float64 {
 	var done sync.WaitGroup
 	begin := time.Now()
 	for i := 0; i < 2; i++ {
@@ -58,7 +59,15 @@ func yield(n int) {
 		}()
 	}
 	done.Wait()
-	fmt.Printf("switch_ns=%.3f\n", float64(time.Since(begin).Nanoseconds())/float64(n))
+	return float64(time.Since(begin).Nanoseconds()) / float64(n)
+}
+
+func yield(n int) {
+	var ns []string
+	for round := 0; round < 5; round++ {
+		ns = append(ns, fmt.Sprintf("%.3f", yieldOnce(n/5)))
+	}
+	fmt.Println("goroutine=" + strings.Join(ns, ","))
 }
 
 func main() {

@@ -34,6 +34,17 @@ static void latency(struct json *j, const struct histogram *h)
 	json_int(j, "p99", histogram_percentile(h, 0.99));
 	json_int(j, "p999", histogram_percentile(h, 0.999));
 	json_int(j, "max", h->max);
+	/* All of them: [upper end of the part, number in it]. */
+	json_array(j, "histogram");
+	for (unsigned i = 0; i < ARRAY_LEN(h->part); i++) {
+		if (!h->part[i])
+			continue;
+		json_array(j, NULL);
+		json_int(j, NULL, histogram_upper(i));
+		json_int(j, NULL, h->part[i]);
+		json_end_array(j);
+	}
+	json_end_array(j);
 	json_end_object(j);
 }
 
@@ -129,6 +140,10 @@ static void rounds(struct json *j, const struct demo_row *r)
 		json_double(j, "p99_ns", r->round[i].p99_ns);
 		json_double(j, "cpu_ns", r->round[i].cpu_ns);
 		json_double(j, "load_cpu", r->round[i].load_cpu);
+		json_double(j, "switches", r->round[i].switches);
+		json_double(j, "syscalls", r->round[i].syscalls);
+		json_double(j, "uring_ops", r->round[i].uring_ops);
+		json_double(j, "user_switches", r->round[i].user_switches);
 		json_end_object(j);
 	}
 	json_end_array(j);
@@ -271,6 +286,18 @@ static void unit(struct json *j, const char *name, const struct demo_unit *u)
 	json_end_object(j);
 }
 
+static void switches(struct json *j, const struct demo_costs *c)
+{
+	json_object(j, "switch_ns");
+	for (unsigned i = 0; i < c->nr_times; i++) {
+		json_array(j, c->time[i].name);
+		for (unsigned round = 0; round < c->time[i].n; round++)
+			json_double(j, NULL, c->time[i].ns[round]);
+		json_end_array(j);
+	}
+	json_end_object(j);
+}
+
 static void claim(struct json *j, const struct demo_claim *c)
 {
 	json_object(j, NULL);
@@ -348,6 +375,7 @@ static void measurements(struct json *j, const struct demo *d)
 	for (unsigned i = 0; i < UNIT_KINDS; i++)
 		unit(j, demo_unit_names[i], &d->unit[i]);
 	json_end_array(j);
+	switches(j, &d->costs);
 }
 
 void demo_print_json(FILE *f, const struct demo *d)
