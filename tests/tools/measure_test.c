@@ -1,48 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The commands around `urt stat`: compare, top, help, and what is installed.
- * Runs in the build directory.
+ * The commands around `urt stat`: top, help, and what is installed. Runs in the
+ * build directory.
  */
 #define _GNU_SOURCE
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
-
-/* ---- compare ---- */
-
-START_TEST(compare_tells_a_difference_from_chance)
-{
-	const char *p;
-
-	NEED_BPF();
-	ck_assert_int_eq(
-		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
-		   "-- tests/probe calls 300 2>&1"),
-		0);
-	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
-	ck_assert_ptr_nonnull(p);
-	ck_assert_ptr_nonnull(strstr(p,
-				     "\"a\":100,\"b\":300,\"difference\":200,"
-				     "\"low\":200,\"high\":200,"
-				     "\"significant\":\"yes\""));
-	ck_assert_int_eq(
-		sh("./urt compare -r 8 --json -- tests/probe calls 100 "
-		   "-- tests/probe calls 100 2>&1"),
-		0);
-	p = strstr(text, "\"syscalls\":{");
-	ck_assert_ptr_nonnull(p);
-	p = strstr(p, "\"significant\":");
-	ck_assert(!strncmp(p, "\"significant\":\"no\"", 18));
-}
-END_TEST
-
-START_TEST(compare_refuses_what_it_cannot_compare)
-{
-	refuses("./urt compare -- true", "two commands");
-	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
-	refuses_by(127, "./urt compare -r 1 -- true -- /no/such", "cannot run");
-	refuses("./urt compare -r x -- true -- true", "not a number");
-}
-END_TEST
 
 /* ---- top, help and what is installed ---- */
 
@@ -176,8 +139,6 @@ Suite *measure_suite(void)
 	TCase *t = tcase_create("measure");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_test(t, compare_tells_a_difference_from_chance);
-	tcase_add_test(t, compare_refuses_what_it_cannot_compare);
 	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
 	tcase_add_test(t, every_command_has_help_a_page_and_completions);
 	tcase_add_loop_test(t, counts_are_those_of_bpftrace, 0,

@@ -74,6 +74,14 @@ START_TEST(report_document_follows_its_schema)
 }
 END_TEST
 
+START_TEST(compare_document_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	is_valid("urt.compare.v1", "./urt compare -r 1 --json -o schema.json "
+				   "-- true -- true a -- true b");
+}
+END_TEST
+
 START_TEST(bench_document_follows_its_schema)
 {
 	NEED_VALIDATOR();
@@ -121,6 +129,7 @@ Suite *schema_suite(void)
 	tcase_add_test(t,
 		       stat_document_of_running_processes_follows_its_schema);
 	tcase_add_test(t, report_document_follows_its_schema);
+	tcase_add_test(t, compare_document_follows_its_schema);
 	tcase_add_test(t, bench_document_follows_its_schema);
 	tcase_add_test(t, demo_document_follows_its_schema);
 	tcase_add_test(t, schema_refuses_a_document_that_breaks_it);

@@ -356,7 +356,7 @@ static int assist_command(struct assistance *a, char **command,
 	a->inbox = page_inbox_open(URT__STATS_TO_ENV);
 	if (!a->inbox)
 		return fail("cannot make a socket: %s", strerror(errno));
-	err = launch_command(&l, command, NULL, user);
+	err = launch_command(&l, command, NULL, user, NULL);
 	if (err)
 		return fail("cannot start a process: %s", strerror(-err));
 	process = syscall(SYS_pidfd_open, l.pid, 0);

@@ -1,306 +1,89 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt compare: two commands, run in turn and measured by `urt stat`'s means,
- * so that what drifts on a machine drifts under both.
+ * urt compare: commands that run in turn and are measured by `urt stat`'s
+ * means, so that what drifts on a machine drifts under all of them.
  *
- * The difference is that of lib/shift.h. Where its interval holds 0, or the runs
- * are too few for one, the difference may be chance, and is marked so.
+ * The grammar has one rule: behind the options, each word "--" begins a command.
+ * Since a command may have an argument "--" of its own (npm run x -- --flag),
+ * a word of three or more dashes is an argument of one dash less.
  */
 #define _GNU_SOURCE
 #include "../lib/options.h"
 #include "../lib/output.h"
-#include "../lib/shift.h"
-#include "../stat/stat.h"
+#include "compare.h"
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS_MAX  200
-#define NAMES_MAX 600
+/* ---- the commands ---- */
 
-struct side {
-	struct stat_options options; /* with its command */
-};
-
-struct comparison {
-	const char *name;
-	double a, b;	  /* medians */
-	double shift;	  /* from A to B */
-	double low, high; /* of it, at 95 % */
-	bool sure;	  /* 0 lies outside */
-};
-
-struct runs {
-	long n;
-	char name[NAMES_MAX][64];
-	unsigned names;
-	double *value[2]; /* [name * RUNS_MAX + run]; NAN: was not available */
-	int side;	  /* being added */
-	int code;	  /* our exit code, where something went wrong */
-	const struct stat_result *result;
-};
-
-/* ---- collecting ---- */
-
-/* A call or an operation that a run did not make, it made 0 times: also those
- * runs that came before the first one that made it. */
-static void begin_at_0(struct runs *r, unsigned i)
+static char *unescaped(char *word)
 {
-	const char *name = r->name[i];
+	size_t dashes = strspn(word, "-");
 
-	if (strncmp(name, "syscalls:", 9) && strncmp(name, "uring:", 6))
-		return;
-	for (int side = 0; side < 2; side++)
-		for (long run = 0; run < r->n + (side != r->side); run++)
-			r->value[side][i * RUNS_MAX + run] = 0;
+	return dashes > 2 && !word[dashes] ? word + 1 : word;
 }
 
-static int name_index(struct runs *r, const char *name)
+static bool check_command(char **command, unsigned which)
 {
-	for (unsigned i = 0; i < r->names; i++)
-		if (!strcmp(r->name[i], name))
-			return i;
-	if (r->names == NAMES_MAX)
-		return -1;
-	snprintf(r->name[r->names], sizeof(*r->name), "%s", name);
-	begin_at_0(r, r->names);
-	return r->names++;
-}
-
-static void add_figure(const char *name, void *arg)
-{
-	struct runs *r = arg;
-	int i = name_index(r, name);
-	char why[256];
-	double v;
-
-	if (i >= 0 && stat_figure(r->result, name, &v, why))
-		r->value[r->side][i * RUNS_MAX + r->n] = v;
-}
-
-/* A system call that one run did not make was made 0 times. */
-static void fill_in(struct runs *r, int side, const struct stat_result *result)
-{
-	char why[256];
-	double *v;
-
-	for (unsigned i = 0; i < r->names; i++) {
-		v = &r->value[side][i * RUNS_MAX + r->n];
-		if (isnan(*v) && !stat_figure(result, r->name[i], v, why))
-			*v = NAN;
-	}
-}
-
-static bool run_once(struct runs *r, struct side *side, int which,
-		     bool *stopped)
-{
-	static struct stat_result result;
-
-	r->code = stat_measure(&side->options, &result, NULL, NULL, stopped);
-	if (r->code)
-		return false;
-	if (result.exit_code && !*stopped)
-		r->code = fail(
-			"\"%s\" ended with exit status %d: nothing to compare",
-			side->options.command[0], result.exit_code);
-	r->side = which;
-	r->result = &result;
-	stat_each_figure(&result, add_figure, r);
-	fill_in(r, which, &result);
-	stat_result_free(&result);
-	return !result.exit_code && !*stopped;
-}
-
-/* False: a run failed. After an interruption, the runs so far are the
- * result. */
-static bool run_all(struct runs *r, struct side side[2], long runs)
-{
-	bool stopped = false;
-
-	for (r->n = 0; r->n < runs; r->n++) {
-		int first = r->n & 1; /* who begins, in turn */
-
-		side[!first].options.last = r->n + 1 == runs;
-		if (!run_once(r, &side[first], first, &stopped) ||
-		    !run_once(r, &side[!first], !first, &stopped))
-			return stopped && r->n;
-	}
+	if (!*command)
+		return !fail("compare: command %c is empty: each \"--\" begins "
+			     "a command; write \"---\" for an argument \"--\"",
+			     'A' + which);
+	if (**command == '-')
+		return !fail("compare: command %c begins with an option, "
+			     "\"%s\": each \"--\" begins a command; write "
+			     "\"---\" for an argument \"--\"",
+			     'A' + which, *command);
 	return true;
 }
 
-/* ---- comparing ---- */
-
-static bool whole(const double *v, long n)
+/* False: it was said what is wrong. */
+static bool split(char **word, struct runs *r)
 {
-	for (long i = 0; i < n; i++)
-		if (isnan(v[i]))
+	bool ends = false;
+
+	for (r->sides = 0; !ends; r->sides++, word++) {
+		if (r->sides == COMMANDS_MAX)
+			return !fail("compare: more than %d commands",
+				     COMMANDS_MAX);
+		r->side[r->sides].options.command = word;
+		for (; *word && strcmp(*word, "--"); word++)
+			*word = unescaped(*word);
+		ends = !*word;
+		*word = NULL;
+		/* "--" alone: there is no second command. */
+		if (ends && !r->sides)
+			return !fail("compare: give two commands or more: "
+				     "-- A ... -- B ...");
+		if (!check_command(r->side[r->sides].options.command, r->sides))
 			return false;
+	}
 	return true;
 }
 
-/* False: one side has no such figure. */
-static bool compare_figure(const struct runs *r, unsigned i,
-			   struct comparison *c)
-{
-	const double *a = &r->value[0][i * RUNS_MAX];
-	const double *b = &r->value[1][i * RUNS_MAX];
-	struct shift s;
-
-	if (!whole(a, r->n) || !whole(b, r->n))
-		return false;
-	s = shift_of(a, r->n, b, r->n);
-	if (s.confidence < SHIFT_CONFIDENCE) { /* too few runs */
-		s.low = -INFINITY;
-		s.high = INFINITY;
-	}
-	*c = (struct comparison){ .name = r->name[i],
-				  .a = s.a,
-				  .b = s.b,
-				  .shift = s.shift,
-				  .low = s.low,
-				  .high = s.high,
-				  .sure = shift_is_off(&s) };
-	return true;
-}
-
-/* ---- printing ---- */
-
-static const char *number(double v, bool time, char buf[32])
-{
-	if (isinf(v))
-		snprintf(buf, 32, "%s", v < 0 ? "-any" : "any");
-	else
-		snprintf(buf, 32, time ? "%.3f" : "%.6g", time ? v / 1e6 : v);
-	return buf;
-}
-
-static void print_one(FILE *f, const struct comparison *c)
-{
-	bool time = !strcmp(stat_figure_unit(c->name), "ns");
-	char a[32], b[32], percent[32] = "", interval[80];
-
-	if (c->a)
-		snprintf(percent, sizeof(percent), "%+.1f %%",
-			 100 * c->shift / c->a);
-	snprintf(interval, sizeof(interval), "[%s .. %s]",
-		 number(c->low, time, a), number(c->high, time, b));
-	fprintf(f, "%13s%13s", number(c->a, time, a), number(c->b, time, b));
-	fprintf(f, "%13s %10s  %-22s  %s%s%s\n", number(c->shift, time, a),
-		percent, interval, c->name, time ? ", ms" : "",
-		c->sure			    ? ""
-		: c->a == c->b && !c->shift ? "  (no difference)"
-					    : "  (not significant)");
-}
-
-static void print_command(FILE *f, const char *which, char **command)
-{
-	fprintf(f, " %s:", which);
-	for (; *command; command++)
-		fprintf(f, " %s", *command);
-	fputc('\n', f);
-}
-
-static bool shown(const char *name, bool all)
-{
-	return all || !strchr(name, ':');
-}
-
-static void print_text(FILE *f, const struct runs *r, struct side side[2],
-		       bool all)
-{
-	struct comparison c;
-
-	fputc('\n', f);
-	print_command(f, "A", side[0].options.command);
-	print_command(f, "B", side[1].options.command);
-	fprintf(f,
-		" medians of %ld runs of each, in turn; the difference from A "
-		"to B, at 95 %%\n\n%13s%13s%13s\n",
-		r->n, "A", "B", "difference");
-	for (unsigned i = 0; i < r->names; i++)
-		if (shown(r->name[i], all) && compare_figure(r, i, &c) &&
-		    (c.a || c.b || c.shift))
-			print_one(f, &c);
-	if (r->n < 4)
-		fprintf(f,
-			"\n With %ld runs nothing can be significant: -r 10\n",
-			r->n);
-	fputc('\n', f);
-}
-
-static void json_command(struct json *j, const char *name, char **command)
-{
-	json_array(j, name);
-	for (; *command; command++)
-		json_string(j, NULL, *command);
-	json_end_array(j);
-}
-
-static void print_json(FILE *f, const struct runs *r, struct side side[2])
-{
-	struct json j = { .out = f };
-	struct comparison c;
-
-	json_object(&j, NULL);
-	json_string(&j, "schema", "urt.compare.v1");
-	json_command(&j, "a", side[0].options.command);
-	json_command(&j, "b", side[1].options.command);
-	json_int(&j, "runs", r->n);
-	json_object(&j, "figures");
-	for (unsigned i = 0; i < r->names; i++) {
-		if (!compare_figure(r, i, &c)) {
-			json_null(&j, r->name[i]);
-			continue;
-		}
-		json_object(&j, c.name);
-		json_double(&j, "a", c.a);
-		json_double(&j, "b", c.b);
-		json_double(&j, "difference", c.shift);
-		json_double(&j, "low", c.low);
-		json_double(&j, "high", c.high);
-		json_string(&j, "significant", c.sure ? "yes" : "no");
-		json_end_object(&j);
-	}
-	json_end_object(&j);
-	json_end_object(&j);
-}
-
-/* ---- the command ---- */
-
-static bool split(char **argv, int first, int argc, struct side side[2])
-{
-	for (int i = first; i < argc; i++) {
-		if (strcmp(argv[i], "--"))
-			continue;
-		argv[i] = NULL;
-		side[0].options.command = argv + first;
-		side[1].options.command = argv + i + 1;
-		return i > first && i + 1 < argc;
-	}
-	return false;
-}
-
-static struct runs *runs_new(void)
-{
-	static struct runs r;
-	size_t n = (size_t)NAMES_MAX * RUNS_MAX;
-
-	for (int side = 0; side < 2; side++) {
-		r.value[side] = malloc(n * sizeof(double));
-		for (size_t i = 0; r.value[side] && i < n; i++)
-			r.value[side][i] = NAN;
-	}
-	return r.value[0] && r.value[1] ? &r : NULL;
-}
+/* ---- the options ---- */
 
 struct choice {
-	bool all, json, no_syscalls, no_bpf;
+	bool all, json, markdown, silent, no_syscalls, no_bpf;
 	const char *out;
-	long runs;
+	char *prepare[COMMANDS_MAX];
+	unsigned prepares;
+	long runs, warmup;
 };
 
 #define TO(field) OPTION_TO(struct choice, field)
+
+static bool take_prepare(void *to, char *text)
+{
+	struct choice *c = to;
+
+	if (c->prepares == COMMANDS_MAX)
+		return !fail("--prepare: given more than %d times",
+			     COMMANDS_MAX);
+	c->prepare[c->prepares++] = text;
+	return true;
+}
 
 static const struct option_row rows[] = {
 	{ .letter = 'r',
@@ -311,6 +94,22 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = RUNS_MAX,
 	  .text = "Run each command N times; default 10." },
+	{ .letter = 'w',
+	  .name = "warmup",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(warmup),
+	  .max = RUNS_MAX,
+	  .text = "Run each command N times first, which does not count." },
+	{ .name = "prepare",
+	  .argument = "COMMAND",
+	  .kind = OPTION_TAKE,
+	  .take = take_prepare,
+	  .text = "Run this by the shell before each run, uncounted. Given once for each command, in their order, each has its own." },
+	{ .name = "silent",
+	  .kind = OPTION_FLAG,
+	  TO(silent),
+	  .text = "Throw away what the commands print. What a run that fails has printed to stderr is shown." },
 	{ .name = "all",
 	  .kind = OPTION_FLAG,
 	  TO(all),
@@ -324,56 +123,92 @@ static const struct option_row rows[] = {
 	  TO(no_bpf),
 	  .text = "Count by perf events, /proc and getrusage only." },
 	{ OPTION_JSON("urt.compare.v1"), TO(json) },
+	{ .name = "markdown",
+	  .kind = OPTION_FLAG,
+	  TO(markdown),
+	  .text = "Print tables in Markdown." },
 	{ OPTION_OUTPUT, TO(out),
 	  .text = "Write the result to FILE; default: stderr." },
+	{ .name = "export-json",
+	  .argument = "FILE",
+	  .kind = OPTION_INSTEAD,
+	  .text = "use --json -o FILE" },
+	{ .name = "export-markdown",
+	  .argument = "FILE",
+	  .kind = OPTION_INSTEAD,
+	  .text = "use --markdown -o FILE" },
 };
 
 const struct command command_compare = {
 	.name = "compare",
 	.run = cmd_compare,
-	.what = "run two commands in turn and print the differences",
-	.usage = "[OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...]",
+	.what = "run commands in turn and print the differences",
+	.usage = "[OPTIONS] -- A [ARGUMENT ...] -- B [ARGUMENT ...] [-- C ...]",
 	.about =
-		"Runs A and B in turn and prints the medians of their switches, system calls and operations, with the difference and its 95 % confidence interval.",
+		"Runs the commands in turn and prints the medians of their switches, system calls and operations, with the difference of each command from A and its 95 % confidence interval.\n\nBehind the options, each word \"--\" begins a command. To give a command an argument \"--\", write \"---\" (and \"----\" for \"---\", and so on):\n\n    urt compare -- npm run old --- --quick -- npm run new --- --quick",
 	.notes =
-		"The stdout of both commands is their own. The exit status is 1 if one of them fails.",
+		"The output of the commands is their own (--silent: none). The exit status is 1 if one of them fails.",
 	OPTIONS(rows),
 	.runs_command = true,
 };
+
+/* One preparation is for all commands. */
+static bool give_preparations(struct choice *c, struct runs *r)
+{
+	if (c->prepares > 1 && c->prepares != r->sides)
+		return !fail("--prepare: given %u times for %u commands: give "
+			     "it once, or once for each",
+			     c->prepares, r->sides);
+	for (unsigned i = 0; i < r->sides && c->prepares; i++)
+		r->side[i].options.pre = c->prepare[i % c->prepares];
+	return true;
+}
+
+static int report(const struct choice *c, const struct runs *r, FILE *out)
+{
+	if (c->json)
+		compare_print_json(out, r);
+	else if (c->markdown)
+		compare_print_markdown(out, r, c->all);
+	else
+		compare_print_text(out, r, c->all);
+	if (fflush(out) || ferror(out))
+		return fail("cannot write the result: %s", strerror(errno));
+	return 0;
+}
 
 int cmd_compare(int argc, char **argv)
 {
 	struct stat_options o = { .repeat = 1, .control_fd = -1, .ack_fd = -1 };
 	struct choice c = { .runs = 10 };
 	static struct launch_user user;
-	struct side side[2];
-	struct runs *r;
+	static struct runs r;
 	FILE *out = stderr;
-	int first = options_parse(&command_compare, argc, argv, &c);
-	bool ok;
+	int first = options_parse(&command_compare, argc, argv, &c), code;
 
 	if (first < 0)
 		return EXIT_BAD;
+	if (c.json && c.markdown)
+		return fail("compare: give --json or --markdown, not both");
 	o.no_syscalls = c.no_syscalls;
 	o.no_bpf = c.no_bpf;
 	if (launch_user_find(NULL, &user))
 		o.user = &user;
-	side[0].options = side[1].options = o;
-	if (!split(argv, first, argc, side))
-		return fail("compare: give two commands: -- A ... -- B ...");
+	for (unsigned i = 0; i < COMMANDS_MAX; i++)
+		r.side[i].options = o;
+	r.wanted = c.runs;
+	r.warmup = c.warmup;
+	r.silent = c.silent;
+	if (!split(argv + first, &r) || !give_preparations(&c, &r))
+		return EXIT_BAD;
 	if (c.out && !(out = output_open(c.out)))
 		return EXIT_BAD;
-	r = runs_new();
-	if (!r)
-		return fail("out of memory");
-	ok = run_all(r, side, c.runs);
-	if (ok && c.json)
-		print_json(out, r, side);
-	else if (ok)
-		print_text(out, r, side, c.all);
-	if (fflush(out) || ferror(out))
-		return fail("cannot write the result: %s", strerror(errno));
-	free(r->value[0]);
-	free(r->value[1]);
-	return ok ? 0 : r->code ? r->code : EXIT_BAD;
+	if (!runs_prepare(&r))
+		return EXIT_BAD;
+	if (runs_measure(&r))
+		code = report(&c, &r, out);
+	else
+		code = r.code ? r.code : EXIT_BAD;
+	runs_free(&r);
+	return code;
 }

@@ -137,7 +137,7 @@ int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
 }
 
 int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
-		   const struct launch_user *user)
+		   const struct launch_user *user, const int output[2])
 {
 	pid_t pid = fork_at_gate(l);
 
@@ -145,6 +145,9 @@ int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
 		return pid < 0 ? pid : 0;
 	if (mask)
 		sigprocmask(SIG_SETMASK, mask, NULL);
+	if (output && (dup2(output[0], STDOUT_FILENO) < 0 ||
+		       dup2(output[1], STDERR_FILENO) < 0))
+		_exit(126);
 	wait_and_exec(l, argv, user ? become(user) : 0);
 	return 0;
 }

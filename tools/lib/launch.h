@@ -50,10 +50,11 @@ int launch_read(struct launch *, int out, char *buf, size_t size);
 
 /*
  * The same for a command of the user's: it continues when this process is
- * killed, and runs as that user (NULL: as this process).
+ * killed, and runs as that user (NULL: as this process). output: what its stdout
+ * and stderr shall be; NULL: ours.
  */
 int launch_command(struct launch *, char *const argv[], const sigset_t *mask,
-		   const struct launch_user *);
+		   const struct launch_user *, const int output[2]);
 
 /* A descriptor of the process, if it is one and has not ended; else -1, and it
  * was said why. */

@@ -122,7 +122,7 @@ static int start(struct running *r, struct launch *l)
 	int err;
 
 	if (r->o->command) {
-		err = launch_command(l, r->o->command, NULL, r->o->user);
+		err = launch_command(l, r->o->command, NULL, r->o->user, NULL);
 		if (err)
 			return fail("cannot start a process: %s",
 				    strerror(-err));

@@ -280,7 +280,7 @@ static int run(struct recording *r, const struct options *o)
 		if (r->pages && !trace_pages_launching(r->pages))
 			return fail("cannot make a socket for trace rings: %s",
 				    strerror(errno));
-		err = launch_command(&l, o->command, NULL, o->user);
+		err = launch_command(&l, o->command, NULL, o->user, NULL);
 		if (err)
 			return fail("cannot start a process: %s",
 				    strerror(-err));

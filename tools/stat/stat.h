@@ -62,6 +62,7 @@ struct stat_options {
 	long warmup;		/* runs before them that do not count */
 	long interval_count;	/* intervals until it stops; 0: any number */
 	const char *pre, *post; /* shell commands around each run; or NULL */
+	const int *output; /* stdout and stderr of all of them; NULL: ours */
 
 	long ops;	      /* to divide by; 0: not given */
 	const char *ops_from; /* a figure to divide by; NULL: none */

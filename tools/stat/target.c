@@ -178,13 +178,14 @@ void session_find_contexts(struct session *s)
 static bool shell_prepare(struct session *s, struct launch *l, const char *text)
 {
 	char *argv[] = { "/bin/sh", "-c", (char *)text, NULL };
-	int err = launch_command(l, argv, &s->old_mask, s->o->user);
+	int err =
+		launch_command(l, argv, &s->old_mask, s->o->user, s->o->output);
 
 	l->pid = err ? 0 : l->pid;
 	return !err || !fail("cannot start a process: %s", strerror(-err));
 }
 
-static bool shell_run(struct launch *l, const char *option, const char *text)
+static bool shell_run(struct launch *l, const char *when, const char *text)
 {
 	int err = launch_go(l), status = 0;
 
@@ -192,9 +193,10 @@ static bool shell_run(struct launch *l, const char *option, const char *text)
 		;
 	l->pid = 0;
 	if (err)
-		return !fail("%s: cannot run \"%s\": %s", option, text,
+		return !fail("cannot run \"%s\" %s the command: %s", text, when,
 			     strerror(-err));
-	return !status || !fail("%s: \"%s\" failed", option, text);
+	return !status ||
+	       !fail("\"%s\" failed, which runs %s the command", text, when);
 }
 
 static bool before(struct session *s)
@@ -202,7 +204,7 @@ static bool before(struct session *s)
 	struct launch pre;
 
 	if (s->o->pre && (!shell_prepare(s, &pre, s->o->pre) ||
-			  !shell_run(&pre, "--pre", s->o->pre)))
+			  !shell_run(&pre, "before", s->o->pre)))
 		return false;
 	return !s->o->post || shell_prepare(s, &s->post, s->o->post);
 }
@@ -210,7 +212,7 @@ static bool before(struct session *s)
 void session_after(struct session *s)
 {
 	if (s->post.pid)
-		s->r->post_failed = !shell_run(&s->post, "--post", s->o->post);
+		s->r->post_failed = !shell_run(&s->post, "after", s->o->post);
 }
 
 void session_forget_post(struct session *s)
@@ -232,8 +234,8 @@ bool session_prepare_command(struct session *s)
 	if (!before(s))
 		return false;
 	s->user_pages = user_pages_open();
-	err = launch_command(&s->child, s->o->command, &s->old_mask,
-			     s->o->user);
+	err = launch_command(&s->child, s->o->command, &s->old_mask, s->o->user,
+			     s->o->output);
 	if (err) {
 		fail("cannot start a process: %s", strerror(-err));
 		return false;
