@@ -14,6 +14,7 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 SAN     ?=
+STATIC  ?=
 V       ?= 0
 BTF     ?= /sys/kernel/btf/vmlinux
 
@@ -99,6 +100,10 @@ TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers \
             $(if $(shell command -v $(CXX)),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
+# The command without a library (`make static`): also the libraries' own ones.
+ifeq ($(STATIC),1)
+TOOL_LIBS += $(shell pkg-config --static --libs libbpf libelf)
+endif
 
 # The second library, where there is OpenSSL 3 (HAVE_TLS= builds without).
 HAVE_TLS ?= $(shell pkg-config --exists 'openssl >= 3' && echo 1)
@@ -130,6 +135,9 @@ HAVE_BTF := $(wildcard $(BTF))
 all: $(LIB_A) $(LIB_SO) $(TLS_A) $(TLS_SO) $(URT) ## the libraries and the command urt
 
 examples: $(EXAMPLES:%=$(B)/examples/%) ## the programs in uring_rt/examples
+
+static: ## the command urt as one file that needs no library: build/static/urt
+	$(Q)$(MAKE) -s B=build/static G=build/gen-static BTF=/nonexistent STATIC=1 build/static/urt
 
 deps: ## install what is needed (as root), or say what is missing
 	$(Q)sh tools/deps.sh minimal
@@ -350,7 +358,12 @@ $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A
 
 $(URT): $(TOOL_OBJ) $(LIB_A)
 	$(call say,LD,$@)
+ifeq ($(STATIC),1)
+	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -s -o $@ $^ $(TOOL_LIBS) 2>$@.log || \
+	  { cat $@.log >&2; exit 1; }
+else
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(TOOL_LIBS)
+endif
 
 # Written when the list differs: a file that comes or goes changes the table.
 ifneq ($(shell cat $(G)/embedded.list 2>/dev/null),$(EMBED))
@@ -432,7 +445,8 @@ $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
 $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 # In the runtime it would cost each call that waits, whose waiter is in its frame.
-$(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"'
+$(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"' \
+  $(if $(filter 1,$(STATIC)),-DURT_STATIC)
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
@@ -462,6 +476,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
-.PHONY: all examples deps peers demo deb rpm version bench tests test test-kernel stress fuzz format check-format \
+.PHONY: all examples static deps peers demo deb rpm version bench tests test test-kernel stress fuzz format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:

@@ -4,6 +4,9 @@
 #include "lib/options.h"
 #include "lib/tool.h"
 #include <string.h>
+#ifdef URT_STATIC
+#include <nss.h>
+#endif
 
 static const struct command *const commands[] = {
 	&command_demo,	  &command_stat,  &command_record, &command_report,
@@ -101,10 +104,25 @@ static int help(int argc, char **argv)
 	return 0;
 }
 
+/* NSS's plug-ins are for the system's libc, which is not that of a static
+ * program. */
+static void ask_no_plugins(void)
+{
+#ifdef URT_STATIC
+	static const char *const names[] = { "passwd", "group", "initgroups",
+					     "services" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		__nss_configure_lookup(names[i], "files");
+	__nss_configure_lookup("hosts", "files dns");
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
 
+	ask_no_plugins();
 	if (argc < 2)
 		return usage(stderr);
 	if (argc > 2 && !strcmp(argv[1], "help"))

@@ -108,6 +108,11 @@ static void look_at_limits(void)
 		     "%ld open files now, %ld at most%s", (long)r.rlim_cur,
 		     (long)r.rlim_max,
 		     r.rlim_max >= 4096 ? "" : ": raise it (ulimit -Hn 65536)");
+	if (!maps || !pids) {
+		doctor_found("limits", false,
+			     "threads and mappings: /proc/sys cannot be read");
+		return;
+	}
 	doctor_found("threads", pids >= 1024,
 		     "pid_max is %ld: the thread model ends there", pids);
 	doctor_found(
@@ -196,6 +201,14 @@ static void look_at_perf(void)
 	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
 	bool root = !geteuid();
 
+	if (access("/proc/sys/kernel/perf_event_paranoid", R_OK)) {
+		doctor_found(
+			"perf events", false,
+			"the rung below BPF; perf_event_paranoid cannot be "
+			"read: this kernel has no perf events, or /proc/sys "
+			"is hidden");
+		return;
+	}
 	doctor_found(
 		"perf events", root || paranoid <= 1,
 		"the rung below BPF; perf_event_paranoid is %ld%s", paranoid,

@@ -120,20 +120,25 @@ static void look_at_mounts(void)
 		      proc_has("/proc/self/mountinfo", "subset=pid");
 	bool proc = !access("/proc/1/stat", R_OK) &&
 		    !access("/proc/sys/kernel/pid_max", R_OK);
+	bool any = !access("/proc/self/status", R_OK);
 
 	doctor_found(
 		"sysfs", sys, "%s",
 		sys ? "mounted"
 		    : "no /sys/kernel, and so no BTF and no cgroups: mount "
 		      "-t sysfs sysfs /sys");
-	doctor_found("procfs", proc && !hidden, "%s",
-		     proc && !hidden ? "all processes can be looked at"
-		     : proc	     ? "mounted with hidepid or subset: other "
-				       "users' processes are not to be seen; mount "
-				       "-o remount,hidepid=0 /proc"
-			    : "parts of /proc are hidden: -p and the limits "
-			      "need them (docker run --security-opt "
-			      "systempaths=unconfined)");
+	doctor_found(
+		"procfs", proc && !hidden, "%s",
+		proc && !hidden ? "all processes can be looked at"
+		: proc		? "mounted with hidepid or subset: other "
+				  "users' processes are not to be seen; mount "
+				  "-o remount,hidepid=0 /proc"
+		: !any ? "not mounted, so most figures and the findings "
+			 "about limits, namespaces and filters are missing: "
+			 "as root, mount -t proc proc /proc"
+		       : "parts of /proc are hidden: -p and the limits "
+			 "need them (docker run --security-opt "
+			 "systempaths=unconfined)");
 }
 
 static void look_at_lockdown(void)
@@ -149,8 +154,19 @@ static void look_at_lockdown(void)
 				     : "does not forbid BPF");
 }
 
+static void look_at_names(void)
+{
+#ifdef URT_STATIC
+	doctor_found("names", true,
+		     "this urt is static and loads no NSS plug-ins: it knows "
+		     "the users of /etc/passwd, and hosts by /etc/hosts and "
+		     "DNS");
+#endif
+}
+
 void doctor_look_at_container(void)
 {
+	look_at_names();
 	look_at_runtime();
 	look_at_namespaces();
 	look_at_mounts();

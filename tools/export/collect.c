@@ -104,7 +104,11 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 	if (!c)
 		goto out_why;
 	c->o = *o;
-	c->cpus = libbpf_num_possible_cpus();
+	bpf_setup();
+	c->cpus = err = libbpf_num_possible_cpus();
+	if (err < 0)
+		goto out_close;
+	err = -ENOMEM;
 	c->groups = cgroups_new(o->label == EXPORT_UNIT);
 	c->per_cpu = calloc(c->cpus, sizeof(*c->per_cpu));
 	c->per_cpu_calls = calloc(c->cpus, sizeof(*c->per_cpu_calls));
@@ -117,7 +121,6 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 		goto out_close;
 	strcpy(c->series[0].label, "other");
 	c->nr_series = 1;
-	bpf_setup();
 	c->bpf = export_bpf__open();
 	err = c->bpf ? load(c) : -errno;
 	if (!err)

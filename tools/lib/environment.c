@@ -45,6 +45,8 @@ const struct environment environment[] = {
 	  "The file that the reads of `urt bench latency` read." },
 	{ "SUDO_UID", "set by sudo",
 	  "The user that urt runs commands as, when it is started by sudo." },
+	{ "SUDO_GID", "set by sudo",
+	  "The group of that user, where no data base here knows the user." },
 	{ "GITHUB_STEP_SUMMARY", "PATH; set by GitHub",
 	  "Where `urt stat --format github` appends its table." },
 	{ "XDG_CACHE_HOME", "DIRECTORY",

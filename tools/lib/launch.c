@@ -30,6 +30,19 @@ void launch_die_with(pid_t parent)
 
 /* ---- as another user ---- */
 
+/* No data base here knows the user that called sudo (a static urt does not ask
+ * all of them): its command must not run as root for that. */
+static void unknown_caller(uid_t uid, struct launch_user *u)
+{
+	const char *gid = secure_getenv("SUDO_GID");
+
+	*u = (struct launch_user){ .uid = uid,
+				   .gid = gid ? strtol(gid, NULL, 10) : uid,
+				   .home = "/",
+				   .shell = "/bin/sh" };
+	snprintf(u->name, sizeof(u->name), "%u", uid);
+}
+
 bool launch_user_find(const char *name, struct launch_user *u)
 {
 	const char *text = name ? name : secure_getenv("SUDO_UID");
@@ -41,6 +54,10 @@ bool launch_user_find(const char *name, struct launch_user *u)
 		return false;
 	uid = strtol(text, &end, 10);
 	p = end > text && !*end ? getpwuid(uid) : name ? getpwnam(name) : NULL;
+	if (!p && !name && end > text && !*end) {
+		unknown_caller(uid, u);
+		return true;
+	}
 	if (!p) {
 		if (name)
 			fail("--user: there is no user \"%s\"", name);

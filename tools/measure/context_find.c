@@ -41,6 +41,8 @@ struct dynamic {
 	uint64_t tls_size, tls_align; /* of its thread-local block */
 };
 
+#if defined(__x86_64__)
+
 /* The loader of glibc makes these addresses; others leave them in the file. */
 static uint64_t fixed(const struct dynamic *d, uint64_t p)
 {
@@ -154,8 +156,6 @@ static uint32_t find_symbol(pid_t pid, const struct dynamic *d, Elf64_Sym *sym)
 	}
 	return 0;
 }
-
-#if defined(__x86_64__)
 
 static bool by_relocation(pid_t pid, const struct dynamic *d,
 			  const Elf64_Rela *r, struct urt_by_where *w)

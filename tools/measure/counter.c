@@ -208,8 +208,8 @@ struct counter *counter_open_with(const struct counter_options *options,
 		return NULL;
 	}
 	c->stats_fd = -1;
-	c->nr_cpus = libbpf_num_possible_cpus();
 	bpf_setup();
+	c->nr_cpus = libbpf_num_possible_cpus();
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 */
 	c->bpf = count_bpf__open();
 	if (!c->bpf) {

@@ -172,7 +172,7 @@ static bool is_fifo(int ret, int dir, const char *path)
 	    0) /* the first question costs little, and is most often no */
 		return lseek(ret, 0, SEEK_CUR) < 0 && !fstat(ret, &st) &&
 		       S_ISFIFO(st.st_mode);
-	return ret == -ENXIO && !fstatat(dir, path, &st, 0) &&
+	return ret == -ENXIO && path && !fstatat(dir, path, &st, 0) &&
 	       S_ISFIFO(st.st_mode);
 }
 
