@@ -11,12 +11,24 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { CORO = 40, CHANS = 5, PAIRS = 4, STEPS = 400, THREADS = 2 };
+
+/* What the coroutines do, and how much of it; tests/sim/random.c draws others. */
+#define KINDS 12
+static struct load {
+	unsigned coros, threads, steps;
+	unsigned weight[KINDS];	 /* of each of steps[]; chances in their sum */
+	unsigned sleeps, yields; /* of 8 steps */
+	int64_t deadline_ns;	 /* the longest */
+	bool whole;		 /* enough that each of what may happen does */
+} load = { CORO, THREADS, STEPS,  { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 },
+	   1,	 1,	  2 * MS, true };
 
 static struct urt_chan *chan[CHANS];
 static struct urt_mutex mutex[2] = { URT_MUTEX_INIT, URT_MUTEX_INIT };
@@ -45,7 +57,7 @@ static int64_t some_deadline(uint64_t *r)
 	case 1:
 		return urt_after(rnd(r) % 50000);
 	default:
-		return urt_after(rnd(r) % (2 * MS));
+		return urt_after(rnd(r) % load.deadline_ns);
 	}
 }
 
@@ -238,21 +250,32 @@ static void (*const steps[])(uint64_t *) = {
 	step_scope,  step_send,	  step_recv,   step_select,
 };
 
+static_assert(ARRAY_LEN(steps) == KINDS, "each kind of step has a weight");
+
+static void (*some_step(uint64_t *r))(uint64_t *)
+{
+	unsigned sum = 0, n, i = 0;
+
+	for (unsigned k = 0; k < KINDS; k++)
+		sum += load.weight[k];
+	for (n = rnd(r) % sum; n >= load.weight[i]; i++)
+		n -= load.weight[i];
+	return steps[i];
+}
+
 static void member(void *arg)
 {
 	uint64_t r = *(uint64_t *)arg;
 
-	for (int i = 0; i < STEPS; i++) {
-		switch (rnd(&r) % 8) {
-		case 0:
+	for (unsigned i = 0; i < load.steps; i++) {
+		unsigned n = rnd(&r) % 8;
+
+		if (n < load.sleeps)
 			tally(urt_sleep(rnd(&r) % 100000));
-			break;
-		case 1:
+		else if (n < load.sleeps + load.yields)
 			urt_yield();
-			break;
-		default:
-			steps[rnd(&r) % ARRAY_LEN(steps)](&r);
-		}
+		else
+			some_step (&r)(&r);
 	}
 }
 
@@ -261,7 +284,7 @@ static void *outsider(void *arg)
 {
 	uint64_t r = *(uint64_t *)arg;
 
-	for (int i = 0; i < STEPS / 4; i++) {
+	for (unsigned i = 0; i < load.steps / 4; i++) {
 		if (rnd(&r) % 2)
 			step_send(&r);
 		else if (rnd(&r) % 2)
@@ -302,6 +325,7 @@ static void whole(void *arg)
 	uint64_t r = *(uint64_t *)arg, seeds[CORO + THREADS];
 	struct urt_coro *c[CORO];
 	pthread_t t[THREADS];
+	unsigned threads = 0;
 
 	for (int i = 0; i < CHANS; i++)
 		chan[i] = urt_chan_new(8, i);
@@ -310,17 +334,19 @@ static void whole(void *arg)
 				 0);
 	for (int i = 0; i < CORO + THREADS; i++)
 		seeds[i] = rnd(&r) | 1;
-	for (int i = 0; i < CORO; i++)
+	for (unsigned i = 0; i < load.coros; i++)
 		c[i] = urt_spawn(member, &seeds[i]);
-	for (int i = 0; i < THREADS; i++)
-		pthread_create(&t[i], NULL, outsider, &seeds[CORO + i]);
-	for (int i = 0; i < CORO; i += 3) {
+	while (threads < load.threads &&
+	       !pthread_create(&t[threads], NULL, outsider,
+			       &seeds[CORO + threads]))
+		threads++;
+	for (unsigned i = 0; i < load.coros; i += 3) {
 		urt_sleep(rnd(&r) % (5 * MS));
 		urt_cancel(c[i]);
 	}
-	for (int i = 0; i < CORO; i++)
+	for (unsigned i = 0; i < load.coros; i++)
 		ck_assert_int_eq(urt_join(c[i]), 0);
-	for (int i = 0; i < THREADS; i++)
+	for (unsigned i = 0; i < threads; i++)
 		ck_assert_int_eq(urt_blocking(join_thread, &t[i]), 0);
 	drain();
 	ck_assert_int_eq(sent, received);
@@ -330,6 +356,8 @@ static void whole(void *arg)
 	ck_assert(urt_mutex_trylock(&mutex[1]));
 	ck_assert(urt_rwlock_trywrlock(&rwlock));
 	ck_assert(urt_sem_trywait(&sem) && urt_sem_trywait(&sem));
+	if (!load.whole)
+		return;
 	ck_assert_int_gt(cancelled, 0);
 	ck_assert_int_gt(timed_out, 0);
 	ck_assert_int_gt(blocked, 0);

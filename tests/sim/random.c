@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The load of tests/runtime/stress_test.c as a program of its own, for the simulator:
- * the seed chooses the load (by getrandom), the number of workers and all else. With
- * an argument, the one of control blocks that are given back.
+ * the seed chooses (by getrandom) the load, the number of workers and all else. Most
+ * loads are small, and lack some kinds of steps: what only happens where one kind is
+ * frequent, or another absent, needs that (swarm testing, Groce and others 2012). With
+ * an argument, the load of control blocks that are given back.
  */
 #define _GNU_SOURCE
 #include "../lib/test.h"
@@ -27,6 +29,35 @@ uint64_t seed(void)
 	return getrandom(&n, sizeof(n), 0) == sizeof(n) ? n | 1 : 1;
 }
 
+/* 2^(lo..hi), evenly by its logarithm. */
+static unsigned about(uint64_t *r, unsigned lo, unsigned hi)
+{
+	unsigned bit = 1u << (lo + rnd(r) % (hi - lo));
+
+	return bit + rnd(r) % bit;
+}
+
+static void draw_load(uint64_t r)
+{
+	unsigned sum = 0;
+
+	if (rnd(&r) % 16 == 0)
+		return; /* the whole one */
+	load.whole = false;
+	load.coros = 1 + rnd(&r) % (rnd(&r) % CORO + 1);
+	load.threads = rnd(&r) % (THREADS + 1);
+	load.steps = about(&r, 2, 8);
+	for (unsigned i = 0; i < KINDS; i++) {
+		load.weight[i] = rnd(&r) % 2 ? about(&r, 0, 5) : 0;
+		sum += load.weight[i];
+	}
+	if (!sum)
+		load.weight[rnd(&r) % KINDS] = 1;
+	load.sleeps = rnd(&r) % 4;
+	load.yields = rnd(&r) % 4;
+	load.deadline_ns = (int64_t)about(&r, 10, 26);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t r = seed();
@@ -35,6 +66,7 @@ int main(int argc, char **argv)
 	int err;
 
 	(void)argv;
+	draw_load(r);
 	urt__pool_period_ns = MS;
 	err = argc > 1 ? urt_run_with(come_and_go, &s, &o)
 		       : urt_run_with(whole, &r, &o);

@@ -76,10 +76,10 @@ static void before(int fd, bool writes, int flags)
 	if (!sim_on)
 		return;
 	sim_step(300);
-	sim_changed();
 	if (!(flags & MSG_DONTWAIT) && !sim_is_nonblocking(fd))
 		sim_wait(writes ? is_writable : is_readable, &fd, SIM_NEVER,
 			 writes ? "a write" : "a read");
+	sim_changed();
 }
 
 /* ---- reading and writing ----------------------------------------------- */
@@ -165,10 +165,10 @@ SIM_API int connect(int fd, const struct sockaddr *s, socklen_t len)
 	if (!sim_on)
 		return result(sim_call(SYS_connect, fd, s, len));
 	sim_step(1000);
-	sim_changed();
 	while ((err = sim_connect(fd, s, len)) == -EAGAIN &&
 	       !sim_is_nonblocking(fd))
 		sim_wait(NULL, NULL, sim_after(100000), "connect");
+	sim_changed();
 	return result(err);
 }
 
@@ -211,6 +211,12 @@ SIM_API int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	return result(sim_call(SYS_getsockopt, fd, level, name, value, len));
 }
 
+SIM_API int shutdown(int fd, int how)
+{
+	sim_changed();
+	return result(sim_call(SYS_shutdown, fd, (long)how));
+}
+
 SIM_API int close(int fd)
 {
 	if (sim_is_ring(fd))
@@ -225,20 +231,27 @@ SIM_API int close(int fd)
 struct polled {
 	struct pollfd *p;
 	nfds_t n;
+	unsigned asked; /* after so many changes: none was ready */
 };
 
+/* Asked at each switch of threads, so the kernel is asked after changes only. */
 static bool any_ready(void *arg)
 {
 	struct polled *a = arg;
 	struct timespec none = { 0, 0 };
 
+	if (a->asked == sim_changes() && !sim_anyway)
+		return false;
 	sim_rings_polled();
-	return sim_call(SYS_ppoll, a->p, a->n, &none, NULL, 0L) > 0;
+	if (sim_call(SYS_ppoll, a->p, a->n, &none, NULL, 0L) > 0)
+		return true;
+	a->asked = sim_changes();
+	return false;
 }
 
 static int poll_until(struct pollfd *p, nfds_t n, int64_t until_ns)
 {
-	struct polled a = { p, n };
+	struct polled a = { p, n, sim_changes() - 1 };
 	struct timespec none = { 0, 0 };
 
 	sim_step(500);
@@ -262,6 +275,13 @@ SIM_API int poll(struct pollfd *p, nfds_t n, int ms)
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
 
 	return ppoll(p, n, ms < 0 ? NULL : &ts, NULL);
+}
+
+SIM_API int epoll_ctl(int fd, int op, int of, struct epoll_event *e)
+{
+	sim_ring_watched(of);
+	sim_changed();
+	return result(sim_call(SYS_epoll_ctl, fd, (long)op, (long)of, e));
 }
 
 SIM_API int epoll_wait(int fd, struct epoll_event *e, int max, int ms)

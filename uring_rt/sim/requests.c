@@ -87,6 +87,11 @@ void sim_changed(void)
 	changes++;
 }
 
+unsigned sim_changes(void)
+{
+	return changes;
+}
+
 static bool is_ready(struct request *q)
 {
 	unsigned i = ((unsigned)q->sqe.fd * 2 + sim_op_reads(&q->sqe)) % ASKED;

@@ -51,6 +51,7 @@ struct ring {
 	struct io_uring_cqe *late; /* beyond what the queue holds */
 	unsigned nr_late, late_size;
 	bool rung; /* the eventfd is readable */
+	bool watched;
 };
 
 static struct ring ring[RINGS];
@@ -166,6 +167,8 @@ void sim_complete(struct ring *r, uint64_t user_data, int res)
 {
 	struct io_uring_cqe cqe = { .user_data = user_data, .res = res };
 
+	if (r->watched)
+		sim_changed();
 	if (!r->nr_late && ready(r) < r->cq_entries) {
 		put(r, &cqe);
 		return;
@@ -195,13 +198,21 @@ void sim_rings_polled(void)
 	uint64_t n = 1;
 
 	for (struct ring *r = ring; r < ring + nr_rings; r++) {
-		bool rings = r->fd >= 0 && ready(r);
+		bool rings = r->watched && ready(r);
 
-		if (r->fd >= 0 && rings != r->rung)
+		if (r->watched && rings != r->rung)
 			sim_call(rings ? SYS_write : SYS_read, r->fd, &n,
 				 sizeof(n));
 		r->rung = rings;
 	}
+}
+
+void sim_ring_watched(int fd)
+{
+	struct ring *r = ring_of(fd);
+
+	if (r)
+		r->watched = true;
 }
 
 static void submit_cancel(struct ring *r, const struct io_uring_sqe *sqe)
@@ -334,4 +345,5 @@ void sim_ring_close(int fd)
 	sim_call(SYS_close, r->memfd);
 	free(r->late);
 	r->fd = -1;
+	r->watched = false;
 }

@@ -57,6 +57,7 @@ void sim_tell_time(int64_t ns);
 /* ---- world.c ---- */
 
 extern bool sim_on;	   /* the process is simulated, and not at its end */
+extern bool sim_anyway;	   /* what is waited for may have come unseen */
 extern int64_t sim_now_ns; /* since a fixed day */
 
 /* A call of the kernel by the running thread: time passes, and another thread may
@@ -105,8 +106,10 @@ int sim_ring_register(int fd, unsigned opcode, void *arg, unsigned n);
 bool sim_is_ring(int fd);
 void *sim_ring_map(int fd, size_t size, int64_t offset); /* MAP_FAILED */
 void sim_ring_close(int fd);
-/* Descriptors of rings are readable when they have completions. */
+/* Descriptors of rings are readable when they have completions; _watched: one is polled
+ * by an epoll instance from now on. */
 void sim_rings_polled(void);
+void sim_ring_watched(int fd);
 struct ring;
 void sim_complete(struct ring *, uint64_t user_data, int res);
 
@@ -119,7 +122,9 @@ void sim_requests_drop(const struct ring *);
 /* Completes requests that are due; true: at least one. _next: when the next is. Those
  * that wait are looked at if something has changed, or anyway. */
 bool sim_ring_run(bool anyway);
+/* Something that others may wait for; _changes: how often. */
 void sim_changed(void);
+unsigned sim_changes(void);
 int64_t sim_ring_next_ns(void);
 /* Requests that wait for an event that only the program itself can cause. */
 unsigned sim_ring_waiting(void);

@@ -64,7 +64,7 @@ static struct thread thread[THREADS];
 static int dying_tid;
 static unsigned nr_threads = 1; /* entries that were ever used */
 static __thread struct thread *self __attribute__((tls_model("initial-exec")));
-bool sim_on;
+bool sim_on, sim_anyway;
 static bool is_free; /* the end: threads run without the baton */
 int64_t sim_now_ns = BEGIN_NS;
 static int64_t switched_ns;
@@ -241,6 +241,11 @@ static struct thread *next_thread(struct thread *but_not)
 			return t;
 		if (sim_ring_run(true))
 			continue;
+		sim_anyway = true;
+		t = pick(but_not);
+		sim_anyway = false;
+		if (t)
+			return t;
 		next_ns = sim_ring_next_ns();
 		for (unsigned i = 0; i < nr_threads; i++)
 			if (thread[i].state == WAITS &&
