@@ -36,6 +36,12 @@ static struct {
 	double seconds, total;
 } want = { .seconds = 60 };
 
+static struct {
+	unsigned scenarios, complete, failed;
+	uint64_t executions;
+	double seconds;
+} sum;
+
 static unsigned nr_scenarios(void)
 {
 	return __stop_explore_scenarios - __start_explore_scenarios;
@@ -60,6 +66,11 @@ static bool run(const struct explore_scenario *s, unsigned left)
 	x_scenario_begin(s);
 	x_search(s, &r);
 	want.total -= r.ns / 1e9;
+	sum.scenarios++;
+	sum.complete += !r.failed && r.complete;
+	sum.failed += r.failed;
+	sum.executions += r.executions;
+	sum.seconds += r.ns / 1e9;
 	printf("%-28s %8" PRIu64 " executions %10" PRIu64 " steps %7.2f s %s",
 	       s->name, r.executions, r.steps, r.ns / 1e9,
 	       r.failed	    ? "FAILS\n"
@@ -247,6 +258,11 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; optind == argc && i < nr_scenarios(); i++)
 		failed +=
 			!run(__start_explore_scenarios[i], nr_scenarios() - i);
+	printf("%u scenarios, %" PRIu64
+	       " executions in %.1f s of CPU time: %u explored to their bounds, "
+	       "%u stopped before by the time, %u failed\n",
+	       sum.scenarios, sum.executions, sum.seconds, sum.complete,
+	       sum.scenarios - sum.complete - sum.failed, sum.failed);
 	if (want.coverage)
 		failed += x_coverage(true) > 0;
 	return failed > 0;

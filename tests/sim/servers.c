@@ -513,11 +513,6 @@ static void talk(void *arg)
 	urt_close(listener);
 }
 
-static void runs_a_command(void *arg)
-{
-	need(!system("true"), "run a command");
-}
-
 static const struct {
 	const char *name;
 	urt_fn *fn;
@@ -526,7 +521,6 @@ static const struct {
 	{ "hour", hour },
 	{ "million", million },
 	{ "talk", talk },
-	{ "runs_a_command", runs_a_command },
 };
 
 static const struct {

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include "sim.h"
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -401,6 +400,23 @@ static long other_call(long nr, const long a[6])
 		break;
 	case SYS_getrandom:
 		return getrandom((void *)a[0], a[1], a[2]);
+	case SYS_read:
+	case SYS_write:
+	case SYS_clock_nanosleep:
+	case SYS_ppoll:
+	case SYS_epoll_pwait:
+	case SYS_accept4:
+	case SYS_connect:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_wait4:
+	case SYS_waitid:
+	case SYS_clock_gettime:
+		sim_not_simulated("syscall", "the call is the real kernel's, "
+					     "with its time and its waits");
+		break;
 	}
 	return sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -418,53 +434,3 @@ SIM_API long syscall(long nr, ...)
 		sim_on ? other_call(nr, a)
 		       : sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
-
-/* ---- what is not simulated --------------------------------------------- */
-
-/* Numbers, and this machine; there is no other. */
-SIM_API int getaddrinfo(const char *node, const char *service,
-			const struct addrinfo *hints, struct addrinfo **out)
-{
-	static void *cache;
-	int (*real)(const char *, const char *, const struct addrinfo *,
-		    struct addrinfo **) = sim_next(&cache, "getaddrinfo");
-	struct addrinfo h = { 0 };
-	int err;
-
-	if (!sim_on)
-		return real(node, service, hints, out);
-	if (hints)
-		h = *hints;
-	h.ai_flags = (h.ai_flags & ~AI_ADDRCONFIG) | AI_NUMERICHOST;
-	if (node && !strcmp(node, "localhost"))
-		node = h.ai_family == AF_INET6 ? "::1" : "127.0.0.1";
-	sim_step(1000000);
-	err = real(node, service, &h, out);
-	if (err == EAI_NONAME)
-		sim_not_simulated("getaddrinfo", "only numeric addresses and "
-						 "localhost are known");
-	return err;
-}
-
-/* X(name, type, parameters, arguments, what happens) */
-#define REAL(X)                                                   \
-	X(timerfd_create, (int clock, int flags), (clock, flags), \
-	  "it goes by the real clock")                            \
-	X(system, (const char *command), (command),               \
-	  "the command runs on the real kernel")                  \
-	X(waitid, (int type, int id, void *info, int options),    \
-	  (type, id, info, options), "it waits in real time")
-
-#define X(name, params, args, what)                                         \
-	SIM_API int name params;                                            \
-	SIM_API int name params                                             \
-	{                                                                   \
-		static void *cache;                                         \
-		int(*real) params = (int(*) params)sim_next(&cache, #name); \
-                                                                            \
-		if (sim_on)                                                 \
-			sim_not_simulated(#name, what);                     \
-		return real args;                                           \
-	}
-REAL(X)
-#undef X

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* `unsimulated NAME` does one thing that the simulator leaves to the real kernel, or
+ * refuses, and must tell. */
+#define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#undef errno
+
+static void need(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "cannot %s\n", what);
+	exit(1);
+}
+
+static void runs_a_command(void *arg)
+{
+	need(!system("true"), "run a command");
+}
+
+static void forks(void *arg)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void spawns(void *arg)
+{
+	char *const argv[] = { "true", NULL };
+	pid_t pid;
+
+	need(!posix_spawnp(&pid, "true", NULL, NULL, argv, environ),
+	     "spawn true");
+	waitpid(pid, NULL, 0);
+}
+
+static void selects(void *arg)
+{
+	struct timeval now = { 0, 0 };
+
+	select(0, NULL, NULL, NULL, &now);
+}
+
+static void awaits_signal(void *arg)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_kill(pthread_self(), SIGUSR1);
+	sigwait(&set, &sig);
+}
+
+static void calls_directly(void *arg)
+{
+	struct timespec ns = { 0, 1 };
+
+	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ns, NULL);
+}
+
+static void uses_timerfd(void *arg)
+{
+	urt_close(timerfd_create(CLOCK_MONOTONIC, 0));
+}
+
+static void uses_timer(void *arg)
+{
+	struct sigevent e = { .sigev_notify = SIGEV_NONE };
+	timer_t t;
+
+	timer_create(CLOCK_MONOTONIC, &e, &t);
+}
+
+static void resolves(void *arg)
+{
+	need(urt_dial("name.invalid:80", URT_NEVER) < 0, "fail to resolve");
+}
+
+static void opens_raw_socket(void *arg)
+{
+	need(urt_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) == -EPERM,
+	     "be refused a raw socket");
+}
+
+static void requeues_futex(void *arg)
+{
+	uint32_t from = 0, to = 0;
+
+	syscall(SYS_futex, &from, FUTEX_REQUEUE, 1, NULL, &to, 0);
+}
+
+static const struct {
+	const char *name;
+	urt_fn *fn;
+} things[] = {
+	{ "runs_a_command", runs_a_command },
+	{ "forks", forks },
+	{ "spawns", spawns },
+	{ "selects", selects },
+	{ "awaits_signal", awaits_signal },
+	{ "calls_directly", calls_directly },
+	{ "uses_timerfd", uses_timerfd },
+	{ "uses_timer", uses_timer },
+	{ "resolves", resolves },
+	{ "opens_raw_socket", opens_raw_socket },
+	{ "requeues_futex", requeues_futex },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(things) / sizeof(*things); i++)
+		if (argc > 1 && !strcmp(things[i].name, argv[1]))
+			return -urt_run(things[i].fn, NULL);
+	return 1;
+}
