@@ -95,6 +95,21 @@ START_TEST(demo_measures_memory_that_fits_the_source)
 }
 END_TEST
 
+/* A page of stack for each, and a share of the runtime. */
+START_TEST(demo_coroutine_with_lent_buffers_waits_in_a_page)
+{
+	if (SANITIZED)
+		SKIP("sanitizers have memory of their own");
+	ck_assert_int_eq(sh("./urt demo --quick --only 4 --waiting 1000 "
+			    "--json -m coroutine-lent"),
+			 0);
+	if (has("\"status\":\"skipped\""))
+		SKIP("io_uring cannot be used here");
+	ck_assert_msg(figure("waiting", "process_bytes") / 1000 < 6144,
+		      "%.3000s", text);
+}
+END_TEST
+
 START_TEST(demo_measures_light_requests_beside_a_burst)
 {
 	ck_assert_int_eq(sh("./urt demo --quick --only 6 --json "
@@ -523,6 +538,7 @@ Suite *demo_suite(void)
 	tcase_add_test(
 		t, demo_holds_waiting_requests_and_reads_threads_and_memory);
 	tcase_add_test(t, demo_measures_memory_that_fits_the_source);
+	tcase_add_test(t, demo_coroutine_with_lent_buffers_waits_in_a_page);
 	tcase_add_test(t, demo_measures_light_requests_beside_a_burst);
 	tcase_add_test(t, demo_measures_speed_up_on_all_cpus);
 	tcase_add_test(t, demo_does_not_judge_speed_up_where_cpus_are_taken);

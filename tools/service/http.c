@@ -212,13 +212,28 @@ struct http_response http_respond(const struct http_request *r)
 	return responses[r->route][r->after];
 }
 
+/* By hand: printf would touch 2 KB of each unit's stack. */
+static size_t put_line(char *to, unsigned n)
+{
+	char digits[16];
+	size_t len = 0, i = 0;
+
+	do
+		digits[i++] = '0' + n % 10;
+	while (n /= 10);
+	while (i)
+		to[len++] = digits[--i];
+	to[len++] = '\n';
+	return len;
+}
+
 void backend_ask(struct backend_ask *ask, bool redis, unsigned ms)
 {
 	char value[16], key[24];
 	size_t v, k;
 
 	if (!redis) {
-		ask->len = snprintf(ask->text, sizeof(ask->text), "%u\n", ms);
+		ask->len = put_line(ask->text, ms);
 		ask->reply_len = strlen(BACKEND_REPLY);
 		return;
 	}

@@ -205,6 +205,7 @@ void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 	long n = d->options.waiting.n[0];
 	const struct demo_hold *own =
 		demo_hold(d, model_of(ROLE_COROUTINES), n);
+	long allowed;
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
@@ -225,17 +226,19 @@ void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 				      "with requests that wait");
 		return;
 	}
+	allowed = own->processes * (d->host.cpus + HELPERS);
 	claim_say(c,
-		  " (%ld requests waiting at a time; one thread for each "
-		  "CPU and %d more are allowed to coroutine)",
-		  own->waiting, HELPERS);
-	if (n < 8 * (d->host.cpus + HELPERS))
+		  " (%ld requests waiting at a time in %u process%s; coroutine "
+		  "may have %ld threads: in each process one for each CPU and "
+		  "%d more)",
+		  own->waiting, own->processes, own->processes == 1 ? "" : "es",
+		  allowed, HELPERS);
+	if (n < 8 * allowed)
 		claim_not_measured(
 			c, "%ld requests are too few for a verdict (--waiting)",
 			n);
 	else
-		claim_judge(c, own->waiting == n &&
-				       own->threads <= d->host.cpus + HELPERS);
+		claim_judge(c, own->waiting == n && own->threads <= allowed);
 }
 
 /* ---- 4: more and more connections ---- */

@@ -73,17 +73,17 @@ static void print_host(FILE *f, const struct demo *d)
 static void print_row_head(FILE *f, const struct demo *d,
 			   const struct demo_row *r)
 {
+	long rounds = r->nr_rounds ? (long)r->nr_rounds : d->options.rounds;
 	char title[96];
 
 	fprintf(f,
 		"\n%s, closed loop, %ld round%s of %g s\n"
 		"  %-11s %8s %5s %7s %7s | %44s | %6s\n"
 		"  %-11s %8s %5s %7s %7s | %8s %8s %8s %8s %8s |\n",
-		demo_row_title(r, title), d->options.rounds,
-		d->options.rounds == 1 ? "" : "s", d->options.seconds, "",
-		"requests", "", "p50", "p99", "per request          ",
-		"threads", "model", "/s", "+-%", "ms", "ms", "switches",
-		"syscalls", "uring op", "user sw", "CPU us");
+		demo_row_title(r, title), rounds, rounds == 1 ? "" : "s",
+		d->options.seconds, "", "requests", "", "p50", "p99",
+		"per request          ", "threads", "model", "/s", "+-%", "ms",
+		"ms", "switches", "syscalls", "uring op", "user sw", "CPU us");
 }
 
 static void print_row(FILE *f, const struct demo_row *r)
