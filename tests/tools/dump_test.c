@@ -296,6 +296,169 @@ START_TEST(dump_never_mixes_two_waits_of_a_coroutine)
 }
 END_TEST
 
+/* ---- leaks ---- */
+
+struct knot {
+	struct urt_chan *wait, *hold;
+	struct urt_mutex *mutex;
+};
+
+static struct knot *kept;	 /* a global, to a block of the heap */
+static struct urt_mutex *locked; /* ... */
+
+#define NOTHING_ELSE() __asm__ volatile("" ::: "memory")
+
+static __attribute__((noinline)) void lost_receiver(void *arg)
+{
+	long v;
+
+	urt_chan_recv(arg, &v, URT_NEVER);
+	NOTHING_ELSE();
+}
+
+static __attribute__((noinline)) void kept_receiver(void *arg)
+{
+	long v;
+
+	urt_chan_recv(arg, &v, URT_NEVER);
+	NOTHING_ELSE();
+}
+
+static __attribute__((noinline)) void timed_receiver(void *arg)
+{
+	long v;
+
+	urt_chan_recv(arg, &v, urt_after(NEVER_NS));
+	NOTHING_ELSE();
+}
+
+static __attribute__((noinline)) void lost_locker(void *arg)
+{
+	urt_mutex_lock(arg, URT_NEVER);
+	NOTHING_ELSE();
+}
+
+/* Waits on one channel, and alone has the other. */
+static __attribute__((noinline)) void knotted(void *arg)
+{
+	struct knot k = *(struct knot *)arg;
+	long v = 0;
+
+	urt_chan_recv(k.wait, &v, URT_NEVER);
+	urt_chan_send(k.hold, &v, URT_NEVER);
+}
+
+static __attribute__((noinline)) void lost_selector(void *arg)
+{
+	struct knot *k = arg;
+	long v;
+	struct urt_case cases[] = { { k->wait, URT_RECV, &v, 0 },
+				    { k->hold, URT_RECV, &v, 0 } };
+
+	urt_select(cases, 2, URT_NEVER);
+	NOTHING_ELSE();
+}
+
+static __attribute__((noinline)) void lost_joiner(void *arg)
+{
+	urt_join(urt_spawn(lost_receiver, arg));
+	NOTHING_ELSE();
+}
+
+/* The only pointer is on the stack of one that will continue. */
+static __attribute__((noinline)) void holder(void *arg)
+{
+	struct urt_chan *volatile ch = urt_chan_new(sizeof(long), 0);
+	long v = 0;
+
+	urt_go(kept_receiver, ch);
+	urt_sleep(NEVER_NS);
+	urt_chan_send(ch, &v, URT_NEVER);
+}
+
+static struct urt_chan *new_chan(void)
+{
+	return urt_chan_new(sizeof(long), 0);
+}
+
+/* Ends, so that its stack holds nothing. */
+static void lose(void *arg)
+{
+	struct knot *k = calloc(4, sizeof(*k));
+
+	struct urt_mutex *m = calloc(1, sizeof(*m));
+
+	for (int i = 0; i < 10; i++)
+		urt_go(lost_receiver, new_chan());
+	for (int i = 0; i < 5; i++)
+		urt_go(timed_receiver, new_chan());
+	urt_mutex_lock(m, URT_NEVER);
+	urt_go(lost_locker, m);
+	urt_mutex_lock(locked, URT_NEVER);
+	urt_go(locks, locked);
+	k[0] = (struct knot){ new_chan(), new_chan(), NULL };
+	k[1] = (struct knot){ k[0].hold, k[0].wait, NULL };
+	urt_go(knotted, &k[0]);
+	urt_go(knotted, &k[1]);
+	k[2] = (struct knot){ new_chan(), new_chan(), NULL };
+	urt_go(lost_selector, &k[2]);
+	urt_go(lost_joiner, new_chan());
+	for (int i = 0; i < 4; i++) {
+		kept[i].wait = new_chan();
+		urt_go(kept_receiver, kept[i].wait);
+	}
+	urt_go(holder, NULL);
+}
+
+static void leak(void *arg)
+{
+	kept = calloc(4, sizeof(*kept));
+	locked = calloc(1, sizeof(*locked));
+	urt_join(urt_spawn(lose, NULL));
+	for (int i = 0; i < 20; i++)
+		urt_sleep(MS);
+	say_ready();
+	urt_sleep(NEVER_NS);
+}
+
+START_TEST(leaked_are_those_that_nothing_can_reach)
+{
+	start(leak, 1 + _i);
+	ck_assert_msg(!sh("./urt dump -p %d --leaked --json 2>&1", program),
+		      "%s", text);
+	ck_assert_uint_eq(count("\"function\":\"kept_receiver\",\"state\""), 0);
+	ck_assert_uint_eq(count("\"function\":\"timed_receiver\",\"state\""),
+			  0);
+	ck_assert_uint_eq(count("\"function\":\"locks\",\"state\""), 0);
+	ck_assert_uint_eq(count("\"function\":\"holder\",\"state\""), 0);
+	/* 10, one that is joined; a lock; two knotted; a select; a joiner. A
+	 * stale value in the harness's heap may hide some. */
+	ck_assert_msg(number("leaked", "count") >= 8 &&
+			      number("leaked", "count") <= 16,
+		      "%s", text);
+	ck_assert_uint_ge(count("\"function\":\"lost_receiver\",\"state\""), 5);
+	ck_assert_int_eq(number("leaked", "maybe"), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(leaked_are_none_of_those_that_are_known)
+{
+	start(populate, 2);
+	ck_assert_int_eq(sh("./urt dump -p %d --leaked 2>&1", program), 0);
+	ck_assert_msg(strstr(text, "\n0 leaked; ") != NULL, "%s", text);
+	stop();
+	state = seed();
+	start(move, 2);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(sh("./urt dump -p %d --leaked 2>&1", program),
+				 0);
+		ck_assert_msg(strstr(text, "\n0 leaked; ") != NULL, "%s", text);
+	}
+	stop();
+}
+END_TEST
+
 /* ---- programs that lie ---- */
 
 static void scramble(void *at, size_t size, uint64_t *chance, unsigned n)
@@ -371,7 +534,8 @@ START_TEST(dump_survives_programs_that_lie)
 		ck_assert_int_eq(read(fds[0], &c, 1), 1);
 		close(fds[0]);
 		close(fds[1]);
-		code = sh("timeout 20 ./urt dump -p %d 2>&1", program);
+		code = sh("timeout 20 ./urt dump -p %d %s 2>&1", program,
+			  i % 2 ? "--leaked" : "");
 		ck_assert_msg(code == 0 || code == 1, "exit code %d: %s", code,
 			      text);
 		told_something += !code;
@@ -401,6 +565,8 @@ Suite *dump_suite(void)
 	tcase_add_test(t, dump_makes_those_that_wait_alike_one_entry);
 	tcase_add_test(t, top_counts_coroutines_by_what_they_wait_for);
 	tcase_add_test(t, dump_never_mixes_two_waits_of_a_coroutine);
+	tcase_add_loop_test(t, leaked_are_those_that_nothing_can_reach, 0, 2);
+	tcase_add_test(t, leaked_are_none_of_those_that_are_known);
 	tcase_add_test(t, dump_survives_programs_that_lie);
 	tcase_add_test(t, dump_says_why_it_cannot);
 	suite_add_tcase(s, t);

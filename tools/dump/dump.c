@@ -33,6 +33,8 @@ static void seen(const struct coro_seen *s, void *arg)
 	struct dump *d = arg;
 	char context[GROUP_CONTEXT];
 
+	if (d->leaked && !leaked_has(d->leaked, s))
+		return;
 	if (d->longer_ns && s->wait_ns < d->longer_ns)
 		d->shorter++;
 	else if (d->form == DUMP_EACH)
@@ -95,8 +97,12 @@ static int run(struct dump *d)
 			    d->program, d->pid);
 	else if (!d->groups)
 		code = fail("out of memory");
+	else if (d->only_leaked &&
+		 !(d->leaked = leaked_find(d->coros, d->pid, why, sizeof(why))))
+		code = fail("%s", why);
 	else
 		code = look(d);
+	leaked_free(d->leaked);
 	groups_free(d->groups);
 	coros_close(d->coros);
 	return code;
@@ -124,6 +130,10 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_MS,
 	  TO(longer_ns),
 	  .text = "Print only coroutines that have waited for longer." },
+	{ .name = "leaked",
+	  .kind = OPTION_FLAG,
+	  TO(only_leaked),
+	  .text = "Print only coroutines that wait for a channel, a lock or the like that nothing which can still run can reach." },
 	{ .name = "limit",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -153,6 +163,8 @@ const struct command command_dump = {
 	.usage = "[OPTIONS] -p PID",
 	.about =
 		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
+	.notes =
+		"--leaked searches the program's memory twice for pointers, from its globals and the stacks of its threads and of the coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed; those whose objects a thread other than the first one allocated mostly are. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers of threads are not read: a pointer that is nowhere else is not seen.",
 	OPTIONS(rows),
 };
 

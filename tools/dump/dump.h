@@ -5,13 +5,14 @@
 
 #include "../lib/tool.h"
 #include "../measure/groups.h"
+#include "leaked.h"
 
 enum dump_form { DUMP_GROUPS, DUMP_EACH, DUMP_FOLDED, DUMP_JSON };
 
 struct dump {
 	long pid;
 	enum dump_form form;
-	bool no_stacks;
+	bool no_stacks, only_leaked;
 	int64_t longer_ns;  /* only those that wait for longer; 0: all */
 	const char *key;    /* of contexts, that groups are made by; or NULL */
 	long limit;	    /* groups or coroutines printed; 0: all */
@@ -22,6 +23,7 @@ struct dump {
 	struct coros *coros;
 	struct context_keys keys;
 	struct groups *groups;
+	struct leaked *leaked; /* NULL: they were not searched for */
 	struct json json;
 	uint64_t printed, left_out; /* coroutines, with DUMP_EACH */
 	uint64_t shorter;	    /* waited for less than longer_ns */

@@ -132,6 +132,18 @@ void dump_json_end(struct dump *d, const struct coros_look *look)
 	json_end_object(j);
 	json_int(j, "total", look->coroutines);
 	json_int(j, "shorter_waits", d->shorter);
+	if (d->leaked) {
+		struct leaked_count l = leaked_count(d->leaked);
+
+		json_object(j, "leaked");
+		json_int(j, "count", l.leaked);
+		json_int(j, "maybe", l.maybe);
+		json_int(j, "searched_bytes", l.bytes);
+		json_int(j, "search_ns", l.ns);
+		json_end_object(j);
+	} else {
+		json_null(j, "leaked");
+	}
 	json_int(j, "read_again", look->again);
 	json_int(j, "changed", look->changed);
 	json_int(j, "unreadable", look->unreadable);

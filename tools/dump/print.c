@@ -126,6 +126,20 @@ static void print_group(const struct dump *d, const struct group *g)
 	fputs(" began it\n", d->out);
 }
 
+static void print_leaked(const struct dump *d)
+{
+	struct leaked_count l = leaked_count(d->leaked);
+
+	fprintf(d->out, "%zu leaked", l.leaked);
+	if (l.maybe)
+		fprintf(d->out,
+			", %zu of them maybe: their objects are in memory of an "
+			"allocator that is not known",
+			l.maybe);
+	fprintf(d->out, "; %.1f MiB searched in %.1f ms\n", l.bytes / 1048576.0,
+		l.ns / 1e6);
+}
+
 void dump_groups(struct dump *d, const struct coros_look *look)
 {
 	struct group **g;
@@ -140,6 +154,8 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 			fprintf(d->out, " %" PRIu64 " %s", look->by_state[i],
 				coro_state_names[i]);
 	fprintf(d->out, "; read in %.1f ms\n", look->ns / 1e6);
+	if (d->leaked)
+		print_leaked(d);
 	if (d->form == DUMP_GROUPS)
 		for (size_t i = 0; i < n; i++) {
 			if (!d->limit || i < (size_t)d->limit)

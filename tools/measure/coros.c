@@ -42,6 +42,7 @@ const char *const coro_state_names[] = { "parked", "runnable", "running",
 /* One coroutine while it is being read. */
 struct reading {
 	uint64_t at; /* of its block */
+	uint32_t number;
 	uint8_t block[BLOCK_MAX];
 	uint64_t park_again;
 	uint8_t stack[STACK_MAX];
@@ -187,6 +188,11 @@ void coros_close(struct coros *c)
 struct modules *coros_modules(const struct coros *c)
 {
 	return c->modules;
+}
+
+const struct urt__outside *coros_layout(const struct coros *c)
+{
+	return &c->o;
 }
 
 /* ---- who runs ---- */
@@ -361,7 +367,12 @@ static bool describe(struct coros *c, struct reading *r, bool stacks,
 						       : c->o.block_fn),
 				 .opcode = -1,
 				 .fd = -1,
-				 .wait_ns = -1 };
+				 .wait_ns = -1,
+				 .block = r->at,
+				 .lowest = word(r, c->o.block_lowest),
+				 .sp = word(r, c->o.block_ctx),
+				 .park = word(r, c->o.block_park),
+				 .number = r->number };
 	s->reason = reason < c->o.reasons ? c->o.reason[reason] : "?";
 	if (!strcmp(s->reason, "free"))
 		return false;
@@ -448,8 +459,8 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 	return 0;
 }
 
-static int look_at_array(struct coros *c, const uint8_t *array, bool stacks,
-			 const struct telling *t)
+static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
+			 bool stacks, const struct telling *t)
 {
 	uint64_t base, stride, used;
 	int err = 0;
@@ -470,6 +481,7 @@ static int look_at_array(struct coros *c, const uint8_t *array, bool stacks,
 
 			end -= (i + k) % c->o.colours * c->o.colour_step;
 			r->at = end - c->o.block_size;
+			r->number = class << URT__OUTSIDE_CLASS | (i + k);
 			r->done = r->parked = r->lost = false;
 			memset(r->block, 0, c->o.block_size);
 		}
@@ -495,7 +507,7 @@ int coros_look(struct coros *c, bool stacks,
 				 array, c->o.stacks_size))
 			err = -ESRCH;
 		else
-			err = look_at_array(c, array, stacks, &t);
+			err = look_at_array(c, i, array, stacks, &t);
 	}
 	look->ns = now_ns() - begin;
 	return err;

@@ -35,6 +35,10 @@ struct coro_seen {
 	uint64_t pc[UNWIND_FRAMES];
 	bool whole;   /* the last frame is the outermost one */
 	bool changed; /* it continued each time it was read: no stack */
+	/* Where it lies: addresses of its block, of the lowest byte of its stack
+	 * and of the last one in use; its park word, and its number there. */
+	uint64_t block, lowest, sp, park;
+	uint32_t number;
 };
 
 struct coros;
@@ -48,6 +52,7 @@ struct coros *coros_open(pid_t, char *why, size_t size);
 void coros_close(struct coros *);
 
 struct modules *coros_modules(const struct coros *);
+const struct urt__outside *coros_layout(const struct coros *);
 
 /* The cost of a look, and its results. */
 struct coros_look {

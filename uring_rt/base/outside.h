@@ -35,6 +35,10 @@
 #define URT__OUTSIDE_VERSION	1
 #define URT__OUTSIDE_REASONS	32
 #define URT__OUTSIDE_REASON_LEN 24
+/* A timer's word is number << 40 | sequence of the wait, below bit 40, and a
+ * coroutine's number is its array's << 21 | its stack's. */
+#define URT__OUTSIDE_CLASS 21
+#define URT__OUTSIDE_SEQ   40
 
 /* Offsets in bytes from the beginning of a structure. */
 struct urt__outside {

@@ -4,10 +4,12 @@
  * it back. A processor takes from its own magazines first, then from the pool
  * that all share (pool.c); a new block lies at the top of a new stack.
  */
+#include "../base/outside.h"
 #include "sched.h"
 
 #define TRIM_EVERY 64u /* a deep call may have gone unseen */
-#define INDEX_BITS 21  /* of urt_coro.number; above them the size class */
+/* Of urt_coro.number; above them the size class. */
+#define INDEX_BITS URT__OUTSIDE_CLASS
 
 unsigned urt__coro_class(const struct urt_coro *c)
 {

@@ -429,7 +429,7 @@ URT__COLD void urt__trace_handoff(const struct urt__worker *from,
 				  const struct urt__worker *to);
 
 /* Timer word for wait number seq of c. */
-#define URT__SEQ_BITS 40
+#define URT__SEQ_BITS 40 /* base/outside.h tells it to tools */
 static inline uint64_t urt__timer_word(const struct urt_coro *c, uint64_t seq)
 {
 	return (uint64_t)c->number << URT__SEQ_BITS |

@@ -23,6 +23,7 @@
 
 #define ON_STACK 16
 
+/* `urt dump --leaked` reads the first two fields, and each case's channel. */
 struct select {
 	struct urt_case *cases;
 	size_t n;
@@ -31,6 +32,11 @@ struct select {
 	struct urt_chan **order;    /* of locking; each once */
 	size_t nr_order;
 };
+
+static_assert(offsetof(struct select, n) == 8 &&
+		      sizeof(struct urt_case) == 32 &&
+		      !offsetof(struct urt_case, chan),
+	      "what tools/dump/leaked.c reads");
 
 static int by_address(const void *a, const void *b)
 {

@@ -13,6 +13,7 @@ static_assert(offsetof(struct urt__ctx, fp) == 8 &&
 		      offsetof(struct urt__ctx, pc) == 16,
 	      "the order that outside.h states");
 static_assert(sizeof(urt__rt.nr_workers) == 4, "... and the sizes");
+static_assert(URT__SEQ_BITS == URT__OUTSIDE_SEQ, "... and timers' words");
 
 void urt__outside_fill(struct urt__outside *o)
 {

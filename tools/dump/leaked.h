@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Coroutines that wait for ever; how they are found: leaked.c. */
+#ifndef URT_LEAKED_H
+#define URT_LEAKED_H
+
+#include "../measure/coros.h"
+
+struct leaked;
+
+/* Searches the program; NULL: it cannot, and why says so in a line. */
+struct leaked *leaked_find(struct coros *, pid_t, char *why, size_t size);
+void leaked_free(struct leaked *);
+
+/* Whether this coroutine is one, and still waits as it did then. */
+bool leaked_has(const struct leaked *, const struct coro_seen *);
+
+/* How many, and of how many of them it is not sure; what was searched. */
+struct leaked_count {
+	size_t leaked, maybe;
+	uint64_t bytes;
+	int64_t ns;
+};
+struct leaked_count leaked_count(const struct leaked *);
+
+#endif

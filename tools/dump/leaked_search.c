@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The search of `urt dump --leaked`: coroutines that wait for an object which nothing that can
+ * still run can reach, so that nothing can end their wait; as Go's leak profile.
+ *
+ * A garbage collector's search, from outside. Roots are the globals, the stacks
+ * of threads, and the stacks of coroutines that can continue: those that run,
+ * are runnable, or wait for the kernel or the time. Each word that points into a
+ * block of the heap (measure/heap.h) reaches that block, whose words are then
+ * searched. When the object that a coroutine waits for is reached, or one of
+ * them for a select, that coroutine can continue, and its stack is a root, too.
+ * When nothing more is reached, the coroutines that were not are leaked. Two that
+ * wait for each other are found so; a counter of references would miss them.
+ *
+ * A coroutine that waits for another's end can continue if the other can; that
+ * somebody could cancel it is no reason. A wait with a deadline ends by itself: its timer's word lies in the run's memory. The
+ * control block of a leaked one names its object, and so may the worker that
+ * parked it: neither counts.
+ *
+ * Any word that looks like a pointer counts as one, so stale values hide leaks.
+ * Two things could make one up. The program runs on, and a pointer may move from
+ * memory that is searched later to memory that was searched before: so the search
+ * is made twice, and only what both find is told. And the registers of threads
+ * are not read, since that would stop them. Where an object lies in memory of
+ * which no blocks are known, only pointers to it or close below it are
+ * recognised: such a coroutine is leaked "maybe".
+ */
+#define _GNU_SOURCE
+#include "leaked_search.h"
+#include "../../uring_rt/base/outside.h"
+#include "../lib/tool.h"
+#include "../measure/heap.h"
+#include "../measure/remote.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOSE	  512 /* bytes below an object that its owner may begin at */
+#define RED_ZONE  128
+#define CASES_MAX 1024
+#define COROS_MAX (4u << 20)
+#define TIME_MAX  (30 * NS_PER_S) /* of one search */
+
+/* By what an object is reached. */
+enum by {
+	BY_BLOCK, /* pointers into its block of the heap */
+	BY_CLOSE, /* pointers to it, or close below it */
+	BY_END,	  /* the coroutine whose block it is can continue, and end */
+};
+
+/* Coroutine c waits for the object; those of one object are neighbours. */
+struct wait {
+	uint64_t object;
+	uint32_t coro;
+	enum by by;
+	bool reached; /* of the first of its object */
+};
+
+/* Memory to be searched yet: a block of the heap, or a coroutine's stack. */
+struct work {
+	uint64_t from, to;
+};
+
+struct search {
+	struct coros *coros;
+	const struct urt__outside *o;
+	struct heap *heap;
+	struct leaked_coro *coro;
+	size_t coros_n, coros_room;
+	struct wait *wait;
+	size_t waits, waits_room;
+	uint32_t *by_timer; /* coroutine + 1 by a hash of the word; 0: none */
+	size_t timers;	    /* power of two */
+	uint64_t *worker;   /* addresses */
+	size_t workers;
+	uint8_t *marked; /* by block of the heap */
+	struct work *work;
+	size_t works, works_room;
+	uint64_t bytes, close_from, close_to;
+	int64_t now_ns;
+	bool failed; /* out of memory */
+};
+
+/* One more element at the end of an array; NULL: no memory. */
+static void *grow(struct search *s, void **array, size_t *n, size_t *room,
+		  size_t size)
+{
+	if (*n == *room) {
+		size_t more = *room ? 2 * *room : 64;
+		void *p = realloc(*array, more * size);
+
+		s->failed |= !p;
+		if (!p)
+			return NULL;
+		*array = p;
+		*room = more;
+	}
+	return (char *)*array + size * (*n)++;
+}
+
+/* ---- the coroutines ---- */
+
+static bool waits_for_others(const char *reason)
+{
+	static const char *const reasons[] = {
+		"chan send", "chan receive", "select",	  "mutex",
+		"rwlock",    "condition",    "semaphore", "wait group",
+		"once",	     "barrier",	     "join",	  "scope close"
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)
+		if (!strcmp(reasons[i], reason))
+			return true;
+	return false;
+}
+
+static void seen(const struct coro_seen *c, void *arg)
+{
+	struct search *s = arg;
+	struct leaked_coro *to;
+
+	if (c->state == CORO_ENDED || s->coros_n == COROS_MAX)
+		return;
+	to = grow(s, (void **)&s->coro, &s->coros_n, &s->coros_room,
+		  sizeof(*to));
+	if (!to)
+		return;
+	*to = (struct leaked_coro){
+		.block = c->block,
+		.lowest = c->lowest,
+		.sp = c->sp,
+		.park = c->park,
+		.object = c->object,
+		.timer = (uint64_t)c->number << URT__OUTSIDE_SEQ |
+			 (c->park >> 2 &
+			  ((UINT64_C(1) << URT__OUTSIDE_SEQ) - 1)),
+		.parked = c->state == CORO_PARKED && !c->changed
+	};
+	to->alive = !to->parked || (c->park & 3) != 1 ||
+		    !waits_for_others(c->reason);
+	to->is_select = !strcmp(c->reason, "select");
+	to->is_join = !strcmp(c->reason, "join");
+}
+
+static void add_wait(struct search *s, uint64_t object, uint32_t coro)
+{
+	struct wait *w = grow(s, (void **)&s->wait, &s->waits, &s->waits_room,
+			      sizeof(*w));
+
+	if (w)
+		*w = (struct wait){ .object = object, .coro = coro };
+}
+
+/* Its object is the call's own record, on its stack (sync/select.c). */
+static void add_cases(struct search *s, uint32_t i)
+{
+	static uint64_t cases[CASES_MAX][4]; /* the first word: a channel */
+	uint64_t record[2];		     /* cases, how many */
+	struct leaked_coro *c = &s->coro[i];
+
+	if (!remote_read(s->heap->pid, c->object, record, sizeof(record)) ||
+	    record[1] > CASES_MAX ||
+	    !remote_read(s->heap->pid, record[0], cases,
+			 record[1] * sizeof(*cases))) {
+		c->alive = true; /* as far as is known */
+		return;
+	}
+	for (uint64_t k = 0; k < record[1]; k++)
+		if (cases[k][0])
+			add_wait(s, cases[k][0], i);
+}
+
+static int by_object(const void *a, const void *b)
+{
+	const struct wait *x = a, *y = b;
+
+	return (x->object > y->object) - (x->object < y->object);
+}
+
+static size_t slot_of(const struct search *s, uint64_t word)
+{
+	return (word * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (s->timers - 1);
+}
+
+static void index_waits(struct search *s)
+{
+	for (uint32_t i = 0; i < s->coros_n; i++) {
+		struct leaked_coro *c = &s->coro[i];
+
+		if (!c->alive && c->is_select)
+			add_cases(s, i);
+		else if (!c->alive)
+			add_wait(s, c->object, i);
+	}
+	qsort(s->wait, s->waits, sizeof(*s->wait), by_object);
+	for (s->timers = 64; s->timers < 2 * s->coros_n;)
+		s->timers *= 2;
+	s->by_timer = calloc(s->timers, sizeof(*s->by_timer));
+	s->failed |= !s->by_timer;
+	for (uint32_t i = 0; s->by_timer && i < s->coros_n; i++) {
+		size_t at = slot_of(s, s->coro[i].timer);
+
+		while (s->by_timer[at])
+			at = (at + 1) & (s->timers - 1);
+		if (!s->coro[i].alive)
+			s->by_timer[at] = i + 1;
+	}
+}
+
+/* ---- reaching ---- */
+
+static void reach(struct search *s, uint32_t i);
+
+/* The first wait for an object at or above the address. */
+static size_t first_wait(const struct search *s, uint64_t address)
+{
+	size_t low = 0, high = s->waits;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (s->wait[mid].object < address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Those that wait for an object in [from, to) which is reached so. */
+static void reach_waits(struct search *s, uint64_t from, uint64_t to,
+			enum by by)
+{
+	size_t i = first_wait(s, from);
+
+	while (i < s->waits && s->wait[i].object < to) {
+		uint64_t object = s->wait[i].object;
+
+		if (s->wait[i].reached || s->wait[i].by != by) {
+			i = first_wait(s, object + 1);
+			continue;
+		}
+		s->wait[i].reached = true;
+		for (; i < s->waits && s->wait[i].object == object; i++)
+			reach(s, s->wait[i].coro);
+	}
+}
+
+static void push(struct search *s, uint64_t from, uint64_t to)
+{
+	struct work *w = grow(s, (void **)&s->work, &s->works, &s->works_room,
+			      sizeof(*w));
+
+	if (w)
+		*w = (struct work){ from, to };
+}
+
+static void push_stack(struct search *s, const struct leaked_coro *c)
+{
+	uint64_t from = c->lowest, object = c->block + s->o->block_object;
+
+	if (c->parked && c->sp > c->lowest + RED_ZONE && c->sp < c->block)
+		from = c->sp - RED_ZONE;
+	if (from < c->block && c->block - from < UINT64_C(1) << 36) {
+		push(s, from, object);
+		push(s, object + 8, c->block + s->o->block_size);
+	}
+}
+
+/* It can continue. Those that wait for its end are found by the work that it
+ * makes. */
+static void reach(struct search *s, uint32_t i)
+{
+	struct leaked_coro *c = &s->coro[i];
+
+	if (!c->alive) {
+		c->alive = true;
+		push_stack(s, c);
+	}
+}
+
+static bool is_worker(const struct search *s, uint64_t at)
+{
+	for (size_t i = 0; i < s->workers; i++) {
+		ssize_t block = heap_block_at(s->heap, s->worker[i]);
+		uint64_t from = s->worker[i], to = from + 4096;
+
+		if (block >= 0) {
+			from = s->heap->block[block].from;
+			to = s->heap->block[block].to;
+		}
+		if (at >= from && at < to)
+			return true;
+	}
+	return false;
+}
+
+static void take_timer(struct search *s, uint64_t word, int64_t when_ns)
+{
+	size_t at = slot_of(s, word);
+
+	for (; s->by_timer[at]; at = (at + 1) & (s->timers - 1))
+		if (s->coro[s->by_timer[at] - 1].timer == word &&
+		    when_ns > s->now_ns - NS_PER_S && when_ns < INT64_MAX)
+			reach(s, s->by_timer[at] - 1);
+}
+
+static void take_pointer(struct search *s, uint64_t word, uint64_t at)
+{
+	ssize_t block = heap_block_at(s->heap, word);
+	size_t i;
+
+	if (word >= s->close_from && word < s->close_to)
+		reach_waits(s, word, word + CLOSE, BY_CLOSE);
+	if (block < 0 || s->marked[block])
+		return;
+	i = first_wait(s, word);
+	if (i < s->waits && s->wait[i].object == word && is_worker(s, at))
+		return;
+	s->marked[block] = 1;
+	push(s, s->heap->block[block].from, s->heap->block[block].to);
+	reach_waits(s, s->heap->block[block].from, s->heap->block[block].to,
+		    BY_BLOCK);
+}
+
+static bool take_words(const uint64_t *word, size_t n, uint64_t at, void *arg)
+{
+	struct search *s = arg;
+
+	s->bytes += n * 8;
+	for (size_t i = 0; i < n; i++) {
+		if (!word[i])
+			continue;
+		take_timer(s, word[i], i ? (int64_t)word[i - 1] : s->now_ns);
+		if (word[i] >= 4096 && word[i] < UINT64_C(1) << 47)
+			take_pointer(s, word[i], at + 8 * i);
+	}
+	return !s->failed;
+}
+
+/* ---- roots ---- */
+
+/* In which kind of memory each object lies. */
+static void place_objects(struct search *s)
+{
+	s->close_from = UINT64_MAX;
+	for (size_t i = 0; i < s->waits; i++) {
+		struct wait *w = &s->wait[i];
+		struct heap_span *span;
+
+		w->by = s->coro[w->coro].is_join ? BY_END : BY_CLOSE;
+		if (heap_block_at(s->heap, w->object) >= 0)
+			w->by = BY_BLOCK;
+		if (w->by != BY_CLOSE)
+			continue;
+		span = heap_span_at(s->heap, w->object);
+		if (span && !span->unknown)
+			reach(s, w->coro); /* a global, or a thread's */
+		else if (span)
+			s->coro[w->coro].maybe = true;
+		if (w->object - CLOSE < s->close_from)
+			s->close_from = w->object - CLOSE;
+		if (w->object >= s->close_to)
+			s->close_to = w->object + 1;
+	}
+}
+
+static void exclude_coroutines(struct search *s)
+{
+	for (unsigned i = 0; i < s->o->nr_stacks; i++) {
+		uint64_t at = s->o->stacks + (uint64_t)i * s->o->stacks_size;
+		uint64_t base, stride, used;
+
+		if (remote_read(s->heap->pid, at + s->o->stacks_base, &base,
+				8) &&
+		    remote_read(s->heap->pid, at + s->o->stacks_stride, &stride,
+				8) &&
+		    remote_read(s->heap->pid, at + s->o->stacks_used, &used,
+				8) &&
+		    base && used < UINT64_C(1) << 28 &&
+		    stride < UINT64_C(1) << 32)
+			heap_exclude(s->heap, base, base + used * stride);
+	}
+}
+
+/* What lies below a thread's stack pointer is stale. */
+static void cut_stack(struct search *s, const char *tid)
+{
+	char path[64], line[256] = "";
+	struct heap_span *span;
+	uint64_t sp = 0;
+	const char *at;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall",
+		 s->heap->pid, tid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fgets(line, sizeof(line), f) && (at = strrchr(line, ' '))) {
+		while (at > line && at[-1] != ' ') /* the last word but one */
+			at--;
+		sp = strtoull(at, NULL, 16);
+	}
+	fclose(f);
+	span = heap_span_at(s->heap, sp);
+	if (!span)
+		return;
+	span->unknown = false;
+	if (span->guarded && sp - RED_ZONE > span->from)
+		span->from = (sp - RED_ZONE) & ~UINT64_C(7);
+}
+
+static void cut_stacks(struct search *s)
+{
+	char path[64];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", s->heap->pid);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			cut_stack(s, e->d_name);
+	if (d)
+		closedir(d);
+}
+
+static void read_workers(struct search *s)
+{
+	uint32_t n = 0;
+
+	if (!remote_read(s->heap->pid, s->o->nr_workers, &n, sizeof(n)) ||
+	    n > 4096)
+		return;
+	s->worker = calloc(n + 1, sizeof(*s->worker));
+	if (s->worker && remote_read(s->heap->pid, s->o->workers, s->worker,
+				     n * sizeof(*s->worker)))
+		s->workers = n;
+}
+
+/* ---- a search ---- */
+
+/* False: it could not be made to its end. */
+static bool search_all(struct search *s)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < s->heap->spans && ok; i++)
+		ok = heap_read(s->heap, s->heap->span[i].from,
+			       s->heap->span[i].to, take_words, s);
+	for (uint32_t i = 0; i < s->coros_n; i++)
+		if (s->coro[i].alive)
+			push_stack(s, &s->coro[i]);
+	while (s->works && ok) {
+		struct work w = s->work[--s->works];
+
+		/* Objects on a stack; and the block, which joiners wait for. */
+		reach_waits(s, w.from, w.to, BY_CLOSE);
+		reach_waits(s, w.from, w.to, BY_END);
+		ok = heap_read(s->heap, w.from, w.to, take_words, s);
+	}
+	return ok && !s->failed;
+}
+
+static const char *search(struct search *s, struct coros *c, pid_t pid)
+{
+	struct coros_look look;
+
+	s->coros = c;
+	s->o = coros_layout(c);
+	s->now_ns = now_ns();
+	s->heap = heap_open(pid);
+	if (!s->heap)
+		return "its maps cannot be read";
+	s->heap->end_ns = s->now_ns + TIME_MAX;
+	if (coros_look(c, false, seen, s, &look))
+		return "the program, or its run, ended meanwhile";
+	exclude_coroutines(s);
+	cut_stacks(s);
+	read_workers(s);
+	index_waits(s);
+	s->marked = calloc(s->heap->blocks + 1, 1);
+	if (s->failed || !s->marked)
+		return "out of memory";
+	place_objects(s);
+	if (!search_all(s))
+		return s->failed ? "out of memory"
+				 : "its memory cannot be searched in 30 s";
+	return NULL;
+}
+
+static void search_end(struct search *s)
+{
+	heap_close(s->heap);
+	free(s->coro);
+	free(s->wait);
+	free(s->by_timer);
+	free(s->worker);
+	free(s->marked);
+	free(s->work);
+}
+
+const char *leaked_search(struct coros *c, pid_t pid, struct leaked_search *out)
+{
+	struct search s = { 0 };
+	const char *bad = search(&s, c, pid);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.coros_n && !bad; i++)
+		if (!s.coro[i].alive)
+			s.coro[n++] = s.coro[i];
+	out->coro = s.coro;
+	out->n = n;
+	out->bytes = s.bytes;
+	s.coro = NULL;
+	search_end(&s);
+	return bad;
+}

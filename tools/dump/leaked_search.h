@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* One search for leaked coroutines; how: leaked_search.c. */
+#ifndef URT_LEAKED_SEARCH_H
+#define URT_LEAKED_SEARCH_H
+
+#include "../measure/coros.h"
+
+struct leaked_coro {
+	uint64_t block, lowest, sp, park, object;
+	uint64_t timer; /* the word of its deadline */
+	bool parked, is_select, is_join, alive, maybe;
+};
+
+struct leaked_search {
+	struct leaked_coro *coro; /* those that are leaked; to be freed */
+	size_t n;
+	uint64_t bytes; /* searched */
+};
+
+/* NULL, or why it could not be made to its end. */
+const char *leaked_search(struct coros *, pid_t, struct leaked_search *);
+
+#endif

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory of a process for a search of pointers.
+ *
+ * glibc writes the size of each block in front of it, so its heaps can be walked
+ * from block to block: [heap]; the arenas of threads, which begin at multiples
+ * of 64 MiB with a header that says their size; and large blocks with a mapping
+ * of their own. A walk counts only if it ends exactly where the heap ends. Where
+ * an arena's first block is depends on the version of glibc, so each place that
+ * can be it is tried. The last block of a heap is what was never handed out. A
+ * block is free if the next one says so; free ones that glibc keeps in caches
+ * look used, which hides a leak and makes none up.
+ *
+ * Known gap: in a program whose objects are all in an arena of a second thread,
+ * --leaked found none of 16 leaks that it finds in [heap]. Nothing false is told,
+ * but whether such arenas are walked to their end has not been shown yet.
+ *
+ * All other memory that can be written is searched as a whole. If nothing is
+ * known of it (anonymous, not behind a file's data), it may be another
+ * allocator's.
+ *
+ * All this is what a program may have written at will: walks are bounded by the
+ * mapping, blocks by a number, and pages that were never touched are not read.
+ */
+#define _GNU_SOURCE
+#include "heap.h"
+#include "../lib/tool.h"
+#include "remote.h"
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SPANS_MAX   131072
+#define BLOCKS_MAX  (8u << 20)
+#define ARENA	    (UINT64_C(64) << 20) /* alignment of arenas */
+#define ARENA_HEAD  8192		 /* bytes before its first block */
+#define PAGE	    4096		 /* of pagemap at least */
+#define PIECE	    (256 * 1024)
+#define CHUNK_FLAGS 7
+#define IN_USE	    1 /* of the block before */
+#define MAPPED	    2
+#define LEAST	    32 /* bytes of a block */
+
+/* ---- reading ---- */
+
+/* Of n pages from address on, which were ever touched. */
+static void touched(const struct heap *h, uint64_t from, size_t n, bool *is)
+{
+	static uint64_t entry[PIECE / PAGE];
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t want = n * sizeof(*entry);
+
+	if (h->pagemap < 0 ||
+	    pread(h->pagemap, entry, want, from / page * sizeof(*entry)) !=
+		    (ssize_t)want) {
+		memset(is, true, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) /* present, or swapped out */
+		is[i] = entry[i] >> 62;
+}
+
+bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
+	       void *arg)
+{
+	static uint64_t buf[PIECE / sizeof(uint64_t)];
+	size_t page = sysconf(_SC_PAGESIZE);
+	bool is[PIECE / PAGE];
+
+	from = (from + 7) & ~UINT64_C(7);
+	while (from < to) {
+		uint64_t end = (from & ~(uint64_t)(page - 1)) + PIECE, at;
+
+		end = end < to ? end : to;
+		if (h->end_ns && now_ns() > h->end_ns)
+			return false;
+		touched(h, from, (end - 1) / page - from / page + 1, is);
+		for (at = from; at < end;) {
+			size_t first = from / page;
+			uint64_t stop = at;
+
+			while (stop < end && is[stop / page - first])
+				stop = (stop / page + 1) * page;
+			stop = stop < end ? stop : end;
+			if (stop > at &&
+			    remote_read(h->pid, at, buf, stop - at) &&
+			    !f(buf, (stop - at) / 8, at, arg))
+				return false;
+			at = stop > at ? stop : (at / page + 1) * page;
+		}
+		from = end;
+	}
+	return true;
+}
+
+/* ---- walking a heap ---- */
+
+struct walk {
+	pid_t pid;
+	uint64_t from, to; /* what buf holds */
+	uint8_t buf[PIECE];
+};
+
+/* The size and the flags of the block at an address. */
+static uint64_t size_at(struct walk *w, uint64_t at, uint64_t end)
+{
+	uint64_t size;
+
+	if (at + 16 > end)
+		return 0;
+	if (at < w->from || at + 16 > w->to) {
+		w->from = at;
+		w->to = end - at < PIECE ? end : at + PIECE;
+		if (!remote_read(w->pid, at, w->buf, w->to - at)) {
+			w->to = w->from;
+			return 0;
+		}
+	}
+	memcpy(&size, w->buf + (at + 8 - w->from), sizeof(size));
+	return size;
+}
+
+static bool add_block(struct heap *h, uint64_t from, uint64_t to)
+{
+	struct heap_block *more;
+
+	if (h->blocks == BLOCKS_MAX)
+		return false;
+	if (!(h->blocks & (h->blocks - 1))) { /* 0, 1, 2, 4, ... */
+		more = realloc(h->block,
+			       (h->blocks ? 2 * h->blocks : 1) * sizeof(*more));
+		if (!more)
+			return false;
+		h->block = more;
+	}
+	h->block[h->blocks++] = (struct heap_block){ from, to };
+	return true;
+}
+
+/* The blocks from `at` to exactly `end`; else none of them, and false. */
+static bool walk(struct heap *h, struct walk *w, uint64_t at, uint64_t end,
+		 bool mapped)
+{
+	size_t before = h->blocks;
+
+	while (at < end) {
+		uint64_t word = size_at(w, at, end), next;
+		uint64_t size = word & ~(uint64_t)CHUNK_FLAGS;
+
+		if (size < LEAST || size % 16 || size > end - at ||
+		    !!(word & MAPPED) != mapped)
+			break;
+		next = at + size;
+		if (mapped ? !add_block(h, at + 16, next)
+			   : next < end && size_at(w, next, end) & IN_USE &&
+				     !add_block(h, at + 16, next + 8))
+			break;
+		at = next;
+	}
+	if (at == end)
+		return true;
+	h->blocks = before;
+	return false;
+}
+
+static bool walk_arena(struct heap *h, struct walk *w, uint64_t from,
+		       uint64_t to)
+{
+	uint64_t head[3]; /* its arena, the heap before, bytes */
+	uint64_t end;
+
+	if (!remote_read(h->pid, from, head, sizeof(head)) ||
+	    head[2] > to - from || head[2] < 4096)
+		return false;
+	end = from + head[2];
+	for (uint64_t at = from + 32; at < from + ARENA_HEAD && at < end;
+	     at += 16)
+		if (walk(h, w, at, end, false))
+			return true;
+	return false;
+}
+
+/* ---- mappings ---- */
+
+static bool add_span(struct heap *h, const struct heap_span *s)
+{
+	struct heap_span *more;
+
+	if (s->from >= s->to || h->spans == SPANS_MAX)
+		return h->spans < SPANS_MAX;
+	if (!(h->spans & (h->spans - 1))) {
+		more = realloc(h->span,
+			       (h->spans ? 2 * h->spans : 1) * sizeof(*more));
+		if (!more)
+			return false;
+		h->span = more;
+	}
+	h->span[h->spans++] = *s;
+	return true;
+}
+
+static bool is_left_out(const char *path)
+{
+	return strstr(path, "[io_uring]") || !strncmp(path, "[v", 2) ||
+	       !strncmp(path, "/memfd:urt-", 11) || !strncmp(path, "/dev/", 5);
+}
+
+/* The first address in it at which an arena could begin. */
+static uint64_t arena_in(const struct heap_span *s)
+{
+	return (s->from + ARENA - 1) & ~(ARENA - 1);
+}
+
+/* The kernel makes one mapping of an arena and what lies directly below it. */
+static bool take_arenas(struct heap *h, struct walk *w, struct heap_span s)
+{
+	uint64_t at = arena_in(&s);
+	bool ok = true;
+
+	for (; at < s.to && ok; at += ARENA) {
+		struct heap_span below = s;
+
+		if (!walk_arena(h, w, at, s.to))
+			continue;
+		below.to = at;
+		ok = add_span(h, &below);
+		s.from = h->blocks ? h->block[h->blocks - 1].to : at;
+		s.guarded = false;
+	}
+	return ok && add_span(h, &s);
+}
+
+struct mapping {
+	uint64_t to;
+	bool file, access;
+};
+
+/* One line of maps. */
+static bool take_line(struct heap *h, struct walk *w, const char *line,
+		      struct mapping *last)
+{
+	struct heap_span s = { 0 };
+	char rights[8];
+	const char *path;
+	bool walked = false, follows;
+	int at = 0;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %*s %n", &s.from,
+		   &s.to, rights, &at) < 3 ||
+	    !at)
+		return true;
+	path = line + at;
+	follows = last->to == s.from;
+	s.guarded = follows && !last->access;
+	s.unknown = !*path && !(follows && last->file);
+	*last = (struct mapping){ .to = s.to,
+				  .file = *path == '/',
+				  .access = rights[0] == 'r' };
+	if (rights[0] != 'r' || (rights[1] != 'w' && *path) ||
+	    is_left_out(path))
+		return true;
+	if (!strcmp(path, "[heap]"))
+		walked = walk(h, w, s.from, s.to, false), s.unknown = true;
+	else if (s.unknown && arena_in(&s) < s.to)
+		return take_arenas(h, w, s);
+	else if (s.unknown && !s.guarded)
+		walked = walk(h, w, s.from, s.to, true);
+	return walked || add_span(h, &s);
+}
+
+struct heap *heap_open(pid_t pid)
+{
+	struct heap *h = calloc(1, sizeof(*h));
+	struct walk *w = calloc(1, sizeof(*w));
+	struct mapping last = { 0 };
+	char path[64], line[4400];
+	bool ok = true;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = h && w ? fopen(path, "re") : NULL;
+	if (!f) {
+		free(h);
+		free(w);
+		return NULL;
+	}
+	h->pid = w->pid = pid;
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	h->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	while (ok && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		ok = take_line(h, w, line, &last);
+	}
+	fclose(f);
+	free(w);
+	if (ok)
+		return h;
+	heap_close(h);
+	return NULL;
+}
+
+void heap_close(struct heap *h)
+{
+	if (!h)
+		return;
+	if (h->pagemap >= 0)
+		close(h->pagemap);
+	free(h->span);
+	free(h->block);
+	free(h);
+}
+
+void heap_exclude(struct heap *h, uint64_t from, uint64_t to)
+{
+	size_t n = h->spans;
+
+	for (size_t i = 0; i < n; i++) {
+		struct heap_span *s = &h->span[i], above = *s;
+
+		if (from >= s->to || to <= s->from)
+			continue;
+		above.from = to;
+		above.guarded = false;
+		s->to = from > s->from ? from : s->from;
+		if (above.from < above.to && !add_span(h, &above))
+			return;
+	}
+}
+
+ssize_t heap_block_at(const struct heap *h, uint64_t address)
+{
+	size_t low = 0, high = h->blocks;
+
+	while (low < high) { /* the last one that begins at or before it */
+		size_t mid = (low + high) / 2;
+
+		if (h->block[mid].from <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low && address < h->block[low - 1].to ? (ssize_t)low - 1 : -1;
+}
+
+struct heap_span *heap_span_at(const struct heap *h, uint64_t address)
+{
+	for (size_t i = 0; i < h->spans; i++)
+		if (address >= h->span[i].from && address < h->span[i].to)
+			return &h->span[i];
+	return NULL;
+}
