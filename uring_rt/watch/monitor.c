@@ -319,9 +319,9 @@ static void note_pace(struct urt__worker *w, const struct seen *last,
 		      const struct seen *now)
 {
 	int64_t ns = now->since_ns - last->since_ns;
-	bool slow =
-		last->since_ns && now->sleeps == last->sleeps &&
-		ns > COMPUTING_NS * (int64_t)(now->progress - last->progress);
+	int64_t n = now->progress - last->progress;
+	bool slow = n && last->since_ns && now->sleeps == last->sleeps &&
+		    ns > COMPUTING_NS * n;
 
 	if (slow)
 		atomic_fetch_or(&w->word.attention, URT__ATT_LOOK);
