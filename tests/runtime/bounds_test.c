@@ -404,83 +404,6 @@ static void leave_it(void *arg)
 	urt_sleep(5 * MS);
 }
 
-/*
- * Coroutines that compute for 1 ms and yield, and one that answers a thread. Where the
- * worker looks at its ring only every 64 switches, an answer takes 126 of their turns;
- * now 4, more if the monitor has no CPU.
- */
-enum { TURNS = 20 };
-
-static int turn_pair[2];
-static atomic_bool turns_over;
-static _Atomic long turns;
-
-static void compute_and_yield(void *arg)
-{
-	while (!turns_over) {
-		int64_t until = urt_now() + MS;
-
-		while (urt_now() < until)
-			sink++;
-		turns++;
-		urt_yield();
-	}
-}
-
-static void answer(void *arg)
-{
-	char byte;
-
-	while (urt_recv(turn_pair[0], &byte, 1, 0, URT_NEVER) == 1)
-		ck_assert_int_eq(urt_send(turn_pair[0], &byte, 1, 0, URT_NEVER),
-				 1);
-}
-
-static void *ask_in_turn(void *arg)
-{
-	long *meanwhile = arg, begin = 0;
-	char byte = 0;
-
-	for (int i = -2; i < TURNS; i++) {
-		if (!i)
-			begin = turns;
-		ck_assert_int_eq(write(turn_pair[1], &byte, 1), 1);
-		ck_assert_int_eq(read(turn_pair[1], &byte, 1), 1);
-	}
-	*meanwhile = turns - begin;
-	turns_over = true;
-	shutdown(turn_pair[1], SHUT_RDWR);
-	return NULL;
-}
-
-static void answer_among_turns(void *arg)
-{
-	struct urt_coro *c[3], *a;
-	pthread_t thread;
-	long meanwhile;
-
-	ck_assert_int_eq(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, turn_pair),
-		0);
-	for (int i = 0; i < 3; i++)
-		c[i] = urt_spawn(compute_and_yield, NULL);
-	a = urt_spawn(answer, NULL);
-	pthread_create(&thread, NULL, ask_in_turn, &meanwhile);
-	for (int i = 0; i < 3; i++)
-		urt_join(c[i]);
-	urt_join(a);
-	pthread_join(thread, NULL);
-	ck_assert_int_lt(meanwhile, TURNS * 50);
-	for (int i = 0; i < 2; i++)
-		close(turn_pair[i]);
-}
-
-START_TEST(answer_waits_for_a_turn_of_others_that_compute_not_for_64)
-{
-	run_on(1 + _i, answer_among_turns, NULL);
-}
-END_TEST
-
 START_TEST(run_ends_though_all_signals_are_blocked)
 {
 	sigset_t all, now;
@@ -695,9 +618,6 @@ Suite *bounds_suite(void)
 	t = tcase_create("computing");
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
-	tcase_add_loop_test(
-		t, answer_waits_for_a_turn_of_others_that_compute_not_for_64, 0,
-		2);
 	tcase_add_loop_test(t, run_ends_though_all_signals_are_blocked, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("rows");

@@ -116,14 +116,27 @@ bool urt__proc_give_turn(struct urt__worker *w)
 	return give_first(w, &urt__rt.preempted);
 }
 
-/* The worker that continues with a processor that was taken; with idle_lock
- * held. */
-static struct urt__worker *successor(void)
+/* The owner is kept out, or calls. */
+static bool has_work(struct urt__proc *p)
+{
+	return urt__proc_has_queue(p) || atomic_load(&urt__rt.global_len) ||
+	       urt__timers_next(&p->timers) <= urt__clock_ns();
+}
+
+/*
+ * The worker that continues with the processor p; with idle_lock held. First those
+ * that wait for one, whose coroutines go on at once. But they may soon block again, so
+ * between two of them a spare one looks round and runs what else there is.
+ */
+static struct urt__worker *successor(struct urt__proc *p)
 {
 	struct urt__worker_list *l = &urt__rt.waiting;
-	struct urt__worker *to = l->head;
+	struct urt__worker *to;
 
-	if (!to) {
+	if (l->head && !(p->passed && urt__rt.spare.tail && has_work(p))) {
+		p->passed = true;
+		to = l->head;
+	} else {
 		l = &urt__rt.spare;
 		to = l->tail; /* the warmest */
 	}
@@ -155,7 +168,7 @@ static bool give_up(struct urt__worker *w)
 	struct urt__worker *to;
 
 	urt__lock(&urt__rt.idle_lock);
-	to = successor();
+	to = successor(w->proc);
 	if (to) {
 		w->proc->hogged_ns = urt__clock_ns();
 		give(to, w->proc);
@@ -240,7 +253,7 @@ static bool hand_over(struct urt__worker *from, int64_t told_ns)
 	urt__lock(&urt__rt.idle_lock);
 	s = urt__state(from); /* it may have been woken, or robbed, by now */
 	if (s == URT__W_RUNNING || s == URT__W_SLEEPING)
-		to = successor();
+		to = successor(from->proc);
 	if (to) {
 		if (urt__trace_wanted())
 			urt__trace_handoff(from, to);
@@ -325,7 +338,7 @@ static bool relieve(struct urt__worker *w, int64_t told_ns)
 		return false;
 	urt__serving = w;
 	w->due = w->relieved = true;
-	urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
+	p->due_left = urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 	w->due = false;

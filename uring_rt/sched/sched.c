@@ -117,26 +117,24 @@ void urt__post(struct urt__post *p)
 	urt__wake_one();
 }
 
-/* The local queue is full: half of it and c go to the global one. */
-static URT__NOINLINE void runq_overflow(struct urt__proc *p, struct urt_coro *c)
+/* Half of the local queue and c, if any, go to the global one. */
+static URT__NOINLINE void runq_spill(struct urt__proc *p, struct urt_coro *c)
 {
-	struct urt_coro *half[URT__RUNQ_SIZE / 2];
-	uint32_t n = urt__runq_take(&p->runq, half, URT__ARRAY_LEN(half));
+	struct urt_coro *half[URT__RUNQ_SIZE / 2 + 1];
+	uint32_t n = urt__runq_take(&p->runq, half, URT__RUNQ_SIZE / 2);
 
+	if (c)
+		half[n++] = c;
 	for (uint32_t i = 0; i + 1 < n; i++)
 		half[i]->link = half[i + 1];
-	if (n) {
-		half[n - 1]->link = c;
-		global_append(half[0], c, n + 1);
-	} else {
-		global_append(c, c, 1);
-	}
+	if (n)
+		global_append(half[0], half[n - 1], n);
 }
 
 static inline void runq_put(struct urt__proc *p, struct urt_coro *c)
 {
 	if (urt__unlikely(!urt__runq_push(&p->runq, c)))
-		runq_overflow(p, c);
+		runq_spill(p, c);
 }
 
 /* All posts, with global_lock held. */
@@ -173,7 +171,8 @@ static void posts_start(struct urt__worker *w, struct urt__post *p)
 /*
  * Moves some of the global queue into the local one, at every look round: as
  * many as can have run locally since the last one, so that neither starves the
- * other; this processor's share if the local one is short.
+ * other; this processor's share if the local one is short. Where the local one is
+ * as good as full, and yielding keeps it so, its older half goes to the end here.
  */
 static void global_take(struct urt__worker *w)
 {
@@ -184,7 +183,7 @@ static void global_take(struct urt__worker *w)
 	size_t n = URT__RUNQ_SIZE / 2, taken = 0;
 
 	if (len > URT__RUNQ_SIZE - TICKS)
-		return;
+		runq_spill(p, NULL);
 	if (len > URT__RUNQ_SIZE / 2)
 		n = TICKS;
 	urt__lock(&urt__rt.global_lock);
@@ -259,6 +258,13 @@ static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
+/* The newest. */
+static inline struct urt_coro *fresh_take(struct urt__proc *p)
+{
+	p->fresh_len--;
+	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
+}
+
 static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__proc *p = w->proc;
@@ -309,8 +315,7 @@ static struct urt_coro *take_local(struct urt__proc *p)
 			return c;
 		runq_put(p, c);
 	} else if (p->fresh_len && ++p->next_streak < STREAK) {
-		p->fresh_len--;
-		return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
+		return fresh_take(p);
 	}
 	p->next_streak = 0;
 	c = take_queued(p);
@@ -570,12 +575,26 @@ static void commit_requeue(struct urt__worker *w, void *arg)
 	runq_put(w->proc, arg);
 }
 
+/* Others wait in the global queue: one that yields, and perhaps spawns more and more
+ * of them, goes behind those. */
+static void commit_requeue_global(struct urt__worker *w, void *arg)
+{
+	(void)w;
+	global_append(arg, arg, 1);
+}
+
+static inline bool others_wait(void)
+{
+	return urt__unlikely(atomic_load_explicit(&urt__rt.global_len,
+						  memory_order_relaxed));
+}
+
 void urt__yield(struct urt__worker *w)
 {
 	struct urt_coro *self = w->current, *c;
 
 	urt__count(w->stats, URT__STAT_YIELDS);
-	if (!urt__shared) {
+	if (!urt__shared && !others_wait()) {
 		runq_put(w->proc, self);
 		c = successor(w);
 		if (c != self)
@@ -583,9 +602,9 @@ void urt__yield(struct urt__worker *w)
 		return;
 	}
 	c = successor(w);
-	if (!c && w->proc->tick % TICKS)
+	if (!c && w->proc->tick % TICKS && !others_wait())
 		return; /* no other wants to run here */
-	w->commit = commit_requeue;
+	w->commit = others_wait() ? commit_requeue_global : commit_requeue;
 	w->commit_arg = self;
 	leave_for(w, self, c);
 }
@@ -748,7 +767,8 @@ static bool enter_ring(struct urt__worker *w)
 
 /*
  * Whether a worker that waits for a processor is to have this one: those that come
- * back from a blocking call at once; those whose coroutine was preempted when the
+ * back from a blocking call at once, in turn with the queue, as they may block again
+ * and again; those whose coroutine was preempted when the
  * others have run for URT__HOG_TURN_NS. They had used up a time slice; that they now
  * wait for as long is fair, and keeps light work beside heavy work quick.
  */
@@ -761,13 +781,17 @@ static void give_turns(struct urt__worker *w)
 		atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
 		p->hogged_ns = urt__clock_ns();
 	}
-	if (urt__unlikely(atomic_load_explicit(&urt__rt.waiting.len,
-					       memory_order_relaxed)))
+	if (urt__unlikely(atomic_load_explicit(&urt__rt.preempted.len,
+					       memory_order_relaxed)) &&
+	    urt__clock_ns() - p->hogged_ns > URT__HOG_TURN_NS &&
+	    urt__proc_give_turn(w))
+		return;
+	if (urt__likely(!atomic_load_explicit(&urt__rt.waiting.len,
+					      memory_order_relaxed)))
+		return;
+	p->passed = !p->passed || !urt__proc_has_queue(p);
+	if (p->passed)
 		urt__proc_give(w);
-	else if (urt__unlikely(atomic_load_explicit(&urt__rt.preempted.len,
-						    memory_order_relaxed)) &&
-		 urt__clock_ns() - p->hogged_ns > URT__HOG_TURN_NS)
-		urt__proc_give_turn(w);
 }
 
 /*
@@ -777,10 +801,15 @@ static void give_turns(struct urt__worker *w)
 static void run_timers(struct urt__worker *w)
 {
 	int64_t late_ns = -1;
+	size_t n;
 
 	w->due = urt__proc_has_queue(w->proc);
-	urt__count_add(w->stats, URT__STAT_TIMERS,
-		       urt__timers_run(&w->proc->timers, w->now_ns, &late_ns));
+	n = urt__timers_run(&w->proc->timers, w->now_ns, &late_ns);
+	urt__count_add(w->stats, URT__STAT_TIMERS, n);
+	if (w->due && urt__pace(w) != URT__QUICK)
+		w->proc->due_left += n;
+	else
+		w->proc->due_left = 0;
 	w->due = false;
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
@@ -851,7 +880,9 @@ static void look_round(struct urt__worker *w)
 	}
 	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
 		global_take(w);
-	if (p->fresh_len > 1) { /* the oldest must not wait forever */
+	/* The oldest must not wait forever; a single one goes first, but not
+	 * before `next`. */
+	if (p->fresh_len > p->due_left && (p->fresh_len > 1 || p->next)) {
 		fresh_to_runq(p, 1);
 		fresh_share(p);
 	}
@@ -889,12 +920,38 @@ static struct urt_coro *steal(struct urt__worker *w)
 	return NULL;
 }
 
+/*
+ * Where coroutines run for long, what is counted in switches elsewhere (STREAK, each
+ * second look) would take long: so at each look, which the monitor asks for in time,
+ * first the timers that have fired, then the oldest in the queue.
+ */
+static struct urt_coro *choose_slow(struct urt__worker *w)
+{
+	struct urt__proc *p = w->proc;
+	struct urt_coro *c = NULL;
+
+	if (p->due_left && p->fresh_len) {
+		if (--p->due_left)
+			urt__proc_look_soon(p);
+		return fresh_take(p);
+	}
+	p->due_left = 0;
+	c = take_queued(p);
+	if (c && p->next) {
+		runq_put(p, p->next);
+		p->next = NULL;
+	}
+	return c;
+}
+
 /* Something to run, in the order of choice. */
 static struct urt_coro *choose(struct urt__worker *w)
 {
 	struct urt_coro *c = NULL;
 
-	if (!w->proc->next && w->proc->looks++ % 2)
+	if (urt__unlikely(urt__pace(w) != URT__QUICK))
+		c = choose_slow(w);
+	else if (!w->proc->next && w->proc->looks++ % 2)
 		c = take_queued(w->proc);
 	if (!c)
 		c = take_local(w->proc);

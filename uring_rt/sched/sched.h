@@ -37,8 +37,11 @@ struct urt__proc {
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 	unsigned looks;	       /* by the loop for something to run */
-	int64_t hogged_ns;     /* when a preempted one last ran here */
-	int64_t waited_ns;    /* since when work has waited here; 0: none did */
+	unsigned due_left; /* timers that fired at the last look, in `fresh` */
+	bool passed;	   /* given to a worker that waited for it: then it is
+	                          the queue's turn, if there is one */
+	int64_t hogged_ns; /* when a preempted one last ran here */
+	int64_t waited_ns; /* since when work has waited here; 0: none did */
 	_Atomic bool overdue; /* ... for long: others may take it. Set by the
 	                          owner and the monitor, reset by the owner */
 
@@ -93,6 +96,13 @@ enum urt__worker_state {
  * (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
 
+/* How long its coroutines run between two switches, where it does not sleep. */
+enum urt__pace {
+	URT__QUICK,
+	URT__SLOW,	/* TICKS switches take over half a millisecond */
+	URT__COMPUTING, /* as long as batches of system calls save nothing */
+};
+
 /* A thread and its ring: Go's M. */
 struct urt__worker {
 	URT__ALIGNED struct urt__word word;
@@ -124,9 +134,8 @@ struct urt__worker {
 	bool due;	       /* timers are firing: waiters go first */
 	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
-	_Atomic bool hogging;	/* its coroutine has used up a slice */
-	_Atomic bool computing; /* its coroutines of late, for long between two
-	                           switches: the monitor's estimate */
+	_Atomic bool hogging; /* its coroutine has used up a slice */
+	_Atomic uint8_t pace; /* enum urt__pace: the monitor's estimate */
 
 	uint64_t trace_left;	      /* id: the last traced switch left it */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
@@ -558,6 +567,11 @@ bool urt__worker_relieve(struct urt__worker *);
 bool urt__worker_rescue(struct urt__worker *);
 /* The part of _relieve that moves coroutines to the global queue. */
 void urt__proc_expose(struct urt__worker *from);
+static inline enum urt__pace urt__pace(const struct urt__worker *w)
+{
+	return atomic_load_explicit(&w->pace, memory_order_relaxed);
+}
+
 /* Has the loop look round at the next switch. */
 void urt__proc_look_soon(struct urt__proc *);
 /* In whose place the calling thread reaps; NULL: its own, if it is a worker. */

@@ -253,9 +253,7 @@ static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
 		return pace == AT_ONCE ||
 		       (opcode == URT__OP_CLOSE &&
 			pace_of(self->last_op) == AT_ONCE) ||
-		       (sends(opcode) &&
-			atomic_load_explicit(&w->computing,
-					     memory_order_relaxed));
+		       (sends(opcode) && urt__pace(w) == URT__COMPUTING);
 	}
 	if (pace_of(opcode) == QUEUED)
 		return false;

@@ -66,7 +66,8 @@
 #define CROWD_NS	   2000000 /* after a hand-off */
 #define SLICE_NS	   2000000 /* of CPU time, while others wait */
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
-#define COMPUTING_NS	   50000   /* between two switches */
+#define SLOW_NS		   10000   /* between two switches */
+#define COMPUTING_NS	   50000   /* ... */
 #define LINGER		   12 /* looks while all sleep, before it sleeps, too */
 #define LINGER_TICK_MAX_NS 4000000
 #define DOUBT_NS	   100000000 /* until it looks again for the first time */
@@ -320,13 +321,16 @@ static void note_pace(struct urt__worker *w, const struct seen *last,
 {
 	int64_t ns = now->since_ns - last->since_ns;
 	int64_t n = now->progress - last->progress;
-	bool slow = n && last->since_ns && now->sleeps == last->sleeps &&
-		    ns > COMPUTING_NS * n;
+	enum urt__pace pace = URT__QUICK;
 
-	if (slow)
+	if (n && last->since_ns && now->sleeps == last->sleeps)
+		pace = ns > COMPUTING_NS * n ? URT__COMPUTING
+		       : ns > SLOW_NS * n    ? URT__SLOW
+					     : URT__QUICK;
+	if (pace != URT__QUICK)
 		atomic_fetch_or(&w->word.attention, URT__ATT_LOOK);
-	if (slow != atomic_load(&w->computing))
-		atomic_store(&w->computing, slow);
+	if (pace != urt__pace(w))
+		atomic_store(&w->pace, pace);
 }
 
 static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
