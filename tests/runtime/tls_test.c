@@ -367,9 +367,11 @@ static void handshake_alone(void *arg)
 
 CORO_TEST(tls_handshake_ends_at_its_deadline_and_when_cancelled)
 {
-	int ret[2] = { 0 };
-	struct urt_coro *c = urt_spawn(handshake_alone, ret);
+	volatile int ret[2] = { 0 };
+	struct urt_coro *c = urt_spawn(handshake_alone, (void *)ret);
 
+	while (!ret[0])
+		urt_sleep(MS);
 	urt_sleep(20 * MS);
 	urt_end(c);
 	ck_assert_int_eq(ret[0], -ETIME);

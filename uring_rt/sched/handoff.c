@@ -106,9 +106,9 @@ static bool give_first(struct urt__worker *w, struct urt__worker_list *l)
 	return to;
 }
 
-void urt__proc_give(struct urt__worker *w)
+bool urt__proc_give(struct urt__worker *w)
 {
-	give_first(w, &urt__rt.waiting);
+	return give_first(w, &urt__rt.waiting);
 }
 
 bool urt__proc_give_turn(struct urt__worker *w)
@@ -333,12 +333,15 @@ static bool relieve(struct urt__worker *w, int64_t told_ns)
 {
 	struct urt__proc *p = w->proc;
 	int64_t late_ns = -1;
+	unsigned fresh;
 
 	if (urt__state(w) != URT__W_RUNNING)
 		return false;
+	fresh = p->fresh_len;
 	urt__serving = w;
 	w->due = w->relieved = true;
-	p->due_left = urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
+	urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
+	urt__proc_due(p, fresh);
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 	w->due = false;

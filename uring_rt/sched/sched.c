@@ -240,6 +240,8 @@ static void fresh_to_runq(struct urt__proc *p, unsigned n)
 		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
 		p->fresh_len--;
 	}
+	if (p->due_left > p->fresh_len)
+		p->due_left = p->fresh_len;
 }
 
 /* Half of them where a sleeping worker could take them: the oldest, which in a
@@ -249,6 +251,14 @@ static void fresh_share(struct urt__proc *p)
 	if (p->fresh_len > 1 && urt__shared &&
 	    atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
 		fresh_to_runq(p, p->fresh_len / 2);
+}
+
+void urt__proc_due(struct urt__proc *p, unsigned fresh)
+{
+	if (p->fresh_len > fresh)
+		p->due_left += p->fresh_len - fresh;
+	if (p->due_left > p->fresh_len)
+		p->due_left = p->fresh_len;
 }
 
 static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
@@ -262,6 +272,8 @@ static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
 static inline struct urt_coro *fresh_take(struct urt__proc *p)
 {
 	p->fresh_len--;
+	if (urt__unlikely(p->due_left > p->fresh_len))
+		p->due_left = p->fresh_len;
 	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 }
 
@@ -581,6 +593,7 @@ static void commit_requeue_global(struct urt__worker *w, void *arg)
 {
 	(void)w;
 	global_append(arg, arg, 1);
+	urt__wake_hint();
 }
 
 static inline bool others_wait(void)
@@ -789,9 +802,8 @@ static void give_turns(struct urt__worker *w)
 	if (urt__likely(!atomic_load_explicit(&urt__rt.waiting.len,
 					      memory_order_relaxed)))
 		return;
-	p->passed = !p->passed || !urt__proc_has_queue(p);
-	if (p->passed)
-		urt__proc_give(w);
+	p->passed =
+		(!p->passed || !urt__proc_has_queue(p)) && urt__proc_give(w);
 }
 
 /*
@@ -800,17 +812,15 @@ static void give_turns(struct urt__worker *w)
  */
 static void run_timers(struct urt__worker *w)
 {
+	struct urt__proc *p = w->proc;
+	unsigned fresh = p->fresh_len;
 	int64_t late_ns = -1;
-	size_t n;
 
-	w->due = urt__proc_has_queue(w->proc);
-	n = urt__timers_run(&w->proc->timers, w->now_ns, &late_ns);
-	urt__count_add(w->stats, URT__STAT_TIMERS, n);
-	if (w->due && urt__pace(w) != URT__QUICK)
-		w->proc->due_left += n;
-	else
-		w->proc->due_left = 0;
+	w->due = urt__proc_has_queue(p);
+	urt__count_add(w->stats, URT__STAT_TIMERS,
+		       urt__timers_run(&p->timers, w->now_ns, &late_ns));
 	w->due = false;
+	urt__proc_due(p, fresh);
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 }
@@ -880,9 +890,10 @@ static void look_round(struct urt__worker *w)
 	}
 	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
 		global_take(w);
-	/* The oldest must not wait forever; a single one goes first, but not
-	 * before `next`. */
-	if (p->fresh_len > p->due_left && (p->fresh_len > 1 || p->next)) {
+	/* The oldest must not wait forever. A single one goes first, but not
+	 * before `next`, nor where each look begins with the queue. */
+	if (p->fresh_len > 1 || (p->fresh_len && !p->due_left &&
+				 (p->next || urt__pace(w) != URT__QUICK))) {
 		fresh_to_runq(p, 1);
 		fresh_share(p);
 	}
@@ -923,19 +934,19 @@ static struct urt_coro *steal(struct urt__worker *w)
 /*
  * Where coroutines run for long, what is counted in switches elsewhere (STREAK, each
  * second look) would take long: so at each look, which the monitor asks for in time,
- * first the timers that have fired, then the oldest in the queue.
+ * in turn those whose timers have fired and the oldest in the queue.
  */
 static struct urt_coro *choose_slow(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
-	struct urt_coro *c = NULL;
+	struct urt_coro *c;
 
-	if (p->due_left && p->fresh_len) {
-		if (--p->due_left)
-			urt__proc_look_soon(p);
+	if (p->due_left)
+		urt__proc_look_soon(p);
+	if (p->due_left && p->looks++ % 2 == 0) {
+		p->due_left--;
 		return fresh_take(p);
 	}
-	p->due_left = 0;
 	c = take_queued(p);
 	if (c && p->next) {
 		runq_put(p, p->next);

@@ -37,7 +37,7 @@ struct urt__proc {
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 	unsigned looks;	       /* by the loop for something to run */
-	unsigned due_left; /* timers that fired at the last look, in `fresh` */
+	unsigned due_left; /* the newest of `fresh`, whose timers have fired */
 	bool passed;	   /* given to a worker that waited for it: then it is
 	                          the queue's turn, if there is one */
 	int64_t hogged_ns; /* when a preempted one last ran here */
@@ -542,7 +542,7 @@ void urt__proc_acquire_turn(struct urt__worker *);
 
 /* Gives the processor to a worker that waits for one, if any does; _turn: to one
  * whose coroutine was preempted. */
-void urt__proc_give(struct urt__worker *);
+bool urt__proc_give(struct urt__worker *);
 bool urt__proc_give_turn(struct urt__worker *);
 /* The calling coroutine stops where it is, thread and all, until its turn comes
  * again; unless it has a processor and there is no other worker to continue
@@ -572,6 +572,8 @@ static inline enum urt__pace urt__pace(const struct urt__worker *w)
 	return atomic_load_explicit(&w->pace, memory_order_relaxed);
 }
 
+/* Timers have fired since `fresh` had so many. */
+void urt__proc_due(struct urt__proc *, unsigned fresh);
 /* Has the loop look round at the next switch. */
 void urt__proc_look_soon(struct urt__proc *);
 /* In whose place the calling thread reaps; NULL: its own, if it is a worker. */

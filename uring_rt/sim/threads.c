@@ -389,7 +389,7 @@ SIM_API unsigned sleep(unsigned s)
 	return nanosleep(&ts, NULL) ? s : 0;
 }
 
-/* Timers of a thread's CPU time, by which loops are preempted: in a simulation, loops
+/* Timers of a thread's time in user space, by which loops are preempted: in a simulation, loops
  * take no time, so they never expire. */
 #define OUR_TIMER ((timer_t)(intptr_t)0x73696d)
 

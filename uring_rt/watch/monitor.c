@@ -78,7 +78,8 @@ struct urt__debug urt__debug;
 struct seen {
 	uint64_t progress; /* its switches and enters */
 	int64_t since_ns;  /* when that last changed */
-	uint64_t sleeps;   /* how often it had slept then */
+	uint64_t switches; /* alone ... */
+	uint64_t sleeps;   /* ... and how often it had slept then */
 	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not asked */
 	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
@@ -284,11 +285,16 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 		poll_detached(i, w);
 }
 
+static uint64_t switches_of(const struct urt__worker *w)
+{
+	return __atomic_load_n(&w->stats->counter[URT__STAT_SWITCHES],
+			       __ATOMIC_RELAXED);
+}
+
 static uint64_t progress_of(const struct urt__worker *w)
 {
 	const struct urt__stats_slot *s = w->stats;
-	uint64_t n = __atomic_load_n(&s->counter[URT__STAT_SWITCHES],
-				     __ATOMIC_RELAXED);
+	uint64_t n = switches_of(w);
 
 	/* A coroutine may make a long row of calls at once. */
 	if (!__atomic_load_n(&w->current, __ATOMIC_RELAXED))
@@ -320,10 +326,10 @@ static void note_pace(struct urt__worker *w, const struct seen *last,
 		      const struct seen *now)
 {
 	int64_t ns = now->since_ns - last->since_ns;
-	int64_t n = now->progress - last->progress;
+	int64_t n = now->switches - last->switches;
 	enum urt__pace pace = URT__QUICK;
 
-	if (n && last->since_ns && now->sleeps == last->sleeps)
+	if (n > 0 && last->since_ns && now->sleeps == last->sleeps)
 		pace = ns > COMPUTING_NS * n ? URT__COMPUTING
 		       : ns > SLOW_NS * n    ? URT__SLOW
 					     : URT__QUICK;
@@ -347,7 +353,9 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 	if (!has_to_get_on(w, state) || progress != s->progress) {
 		struct seen now = { .progress = progress,
 				    .since_ns = now_ns,
-				    .sleeps = sleeps_of(w),
+				    .switches = switches_of(w),
+				    .sleeps = sleeps_of(w) -
+					      !has_to_get_on(w, state),
 				    .polled = s->polled };
 
 		note_pace(w, s, &now);

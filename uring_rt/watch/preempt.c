@@ -239,21 +239,23 @@ __attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
 /*
  * A completion interrupted the call, the kernel returned to the `syscall` that is to
  * continue it, and the tick came just there. After sigreturn(2), restart_syscall(2)
- * only fails with EINTR; so it is made here, under the mask that the call had.
+ * only fails with EINTR; so it is made here, under the mask that the call had. Another
+ * handler that runs meanwhile has the signal stack.
  */
-static void continue_call(ucontext_t *u)
+static bool continue_call(ucontext_t *u)
 {
 	greg_t *r = u->uc_mcontext.gregs;
 	const uint8_t *pc = (const uint8_t *)(uintptr_t)r[REG_RIP];
 	long ret;
 
 	if (r[REG_RAX] != SYS_restart_syscall || pc[0] != 0x0f || pc[1] != 0x05)
-		return;
+		return false;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &u->uc_sigmask, NULL,
 		_NSIG / 8);
 	ret = syscall(SYS_restart_syscall);
 	r[REG_RAX] = ret < 0 ? -*urt_errno_location() : ret;
 	r[REG_RIP] += 2;
+	return true;
 }
 
 int urt_preempt_register(const void *address_in_library)
@@ -291,9 +293,10 @@ static bool preempt(struct urt__worker *w, ucontext_t *u)
 	return false;
 }
 
-static void continue_call(ucontext_t *u)
+static bool continue_call(ucontext_t *u)
 {
 	(void)u;
+	return false;
 }
 
 #endif
@@ -336,6 +339,7 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 {
 	struct urt__worker *w = urt__worker();
 	int saved = *urt_errno_location();
+	bool due;
 
 	if (!is_ours(info) || !w) {
 		if (old_urg.sa_flags & SA_SIGINFO)
@@ -353,9 +357,9 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
 	/* By now it may run another coroutine. */
-	if (atomic_exchange(&w->preempt, 0) == switches(w) + 1)
+	due = atomic_exchange(&w->preempt, 0) == switches(w) + 1;
+	if (!continue_call(context) && due)
 		preempt(w, context);
-	continue_call(context);
 	*urt_errno_location() = saved;
 }
 
