@@ -802,8 +802,9 @@ static void give_turns(struct urt__worker *w)
 	if (urt__likely(!atomic_load_explicit(&urt__rt.waiting.len,
 					      memory_order_relaxed)))
 		return;
-	p->passed =
-		(!p->passed || !urt__proc_has_queue(p)) && urt__proc_give(w);
+	p->passed = !p->passed || !urt__proc_has_queue(p);
+	if (p->passed && !urt__proc_give(w))
+		p->passed = false; /* it is still ours */
 }
 
 /*
