@@ -5,11 +5,8 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt_tls.h"
+#include "../lib/service.h"
 #include "../lib/tool_run.h"
-#include <netinet/in.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #ifndef URT_HAVE_TLS
 
@@ -483,18 +480,6 @@ CORO_TEST(tls_stream_goes_on_with_new_keys)
 
 /* ---- other programs' clients ------------------------------------------- */
 
-static int free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	bind(fd, (struct sockaddr *)&a, sizeof(a));
-	getsockname(fd, (struct sockaddr *)&a, &len);
-	close(fd);
-	return ntohs(a.sin_port);
-}
-
 /* An example that listens at 127.0.0.1:PORT, from this build. */
 static pid_t example(const char *name, int port, const char *target)
 {
@@ -589,11 +574,11 @@ START_TEST(tls_proxy_example_passes_on_both_ways)
 {
 	int port = free_port(), plain = free_port();
 	char target[32];
-	pid_t server, proxy;
+	pid_t echo, proxy;
 
 	snprintf(target, sizeof(target), "127.0.0.1:%d", plain);
-	server = fork();
-	if (!server) {
+	echo = fork();
+	if (!echo) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execl("examples/echo", "echo", target, NULL);
 		_exit(127);
@@ -602,8 +587,8 @@ START_TEST(tls_proxy_example_passes_on_both_ways)
 	snprintf(address, sizeof(address), "127.0.0.1:%d", port);
 	ck_assert_int_eq(urt_run(talk_through_proxy, NULL), 0);
 	ends_well(proxy);
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
+	kill(echo, SIGKILL);
+	waitpid(echo, NULL, 0);
 }
 END_TEST
 

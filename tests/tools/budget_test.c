@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/test.h"
+#include "../lib/service.h"
 #include "../lib/stat_run.h"
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ static int budget(const char *model, const char *more, const char *lines)
 	ck_assert_ptr_nonnull(f);
 	fputs(lines, f);
 	fclose(f);
-	port = 21000 + getpid() % 9000;
+	port = free_port();
 	return sh("rm -f summary; URT=./urt GITHUB_STEP_SUMMARY=summary "
 		  "URT_COMMAND='./urt serve %s --port %d' "
 		  "URT_URL=http://127.0.0.1:%d/ URT_BUDGET=budget "
@@ -96,7 +97,7 @@ END_TEST
 START_TEST(operations_are_the_requests_that_loads_count)
 {
 	NEED_BPF();
-	port = 21000 + getpid() % 9000;
+	port = free_port();
 	ck_assert_int_eq(
 		sh("./urt serve epoll --port %d >/dev/null & s=$!\n"
 		   "./urt stat -p $s --warmup 1 --ops-from load --json "
@@ -183,7 +184,7 @@ START_TEST(readme_budget_and_commands_run)
 	ck_assert_int_eq(budget("coroutine", "URT_OUT=b6", text) & ~3, 0);
 	ck_assert_ptr_null(strstr(text, "::error::"));
 	readme_block("two lines do the same", "", "readme.commands");
-	port = 21000 + getpid() % 9000;
+	port = free_port();
 	ck_assert_int_eq(
 		sh("rm -f summary; cp readme.budget .urt-budget\n"
 		   "./urt serve coroutine --port %d >/dev/null & PID=$!\n"

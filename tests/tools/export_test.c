@@ -2,6 +2,7 @@
 /* `urt export`: exact counts by cgroup, bounds, formats, clients. */
 #define _GNU_SOURCE
 #include "../lib/test.h"
+#include "../lib/service.h"
 #include "../lib/tool_run.h"
 #include <arpa/inet.h>
 #include <signal.h>
@@ -40,7 +41,7 @@ static void export_start(const char *options)
 {
 	char command[512];
 
-	port = 20000 + getpid() % 10000;
+	port = free_port();
 	snprintf(command, sizeof(command),
 		 "exec ./urt export --listen 127.0.0.1:%d %s 2>export.log",
 		 port, options);
