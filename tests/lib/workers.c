@@ -15,9 +15,7 @@ uint64_t counter(enum urt__stat s)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += __atomic_load_n(
-			&urt__stats_slot(urt__rt.stats_page, i)->counter[s],
-			__ATOMIC_RELAXED);
+		n += urt__counted(urt__stats_slot(urt__rt.stats_page, i), s);
 	return n;
 }
 

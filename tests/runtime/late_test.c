@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"
 #include "../lib/test.h"
+#include "../lib/workers.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -419,16 +420,6 @@ static void drain(void)
 	urt_chan_free(chan);
 }
 
-static uint64_t counted(enum urt__stat c)
-{
-	const struct urt__stats_page *p = urt__rt.stats_page;
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < p->slots; i++)
-		n += urt__stats_slot(p, i)->counter[c];
-	return n;
-}
-
 static void check(void)
 {
 	struct actor *worst = actors;
@@ -446,7 +437,7 @@ static void check(void)
 		      (long)early, (long)blocked, cut_short);
 	ck_assert_int_gt(completed, 0);
 	ck_assert_int_gt(cancelled, 0);
-	ck_assert_uint_gt(counted(URT__STAT_HANDOFFS), 0);
+	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS), 0);
 	ck_assert_msg(worst->longest_ns <= bound_ns(), "\"%s\" took %lld ms",
 		      worst->longest_step, (long long)(worst->longest_ns / MS));
 	if (getenv("URT_STRESS_SECONDS"))
@@ -455,8 +446,8 @@ static void check(void)
 		       "%ld of %ld blocked calls early\n",
 		       all, worst->longest_ns / 1e6, worst->longest_step,
 		       thread_late_ns / 1e6,
-		       (unsigned long long)counted(URT__STAT_HANDOFFS),
-		       (unsigned long long)counted(URT__STAT_PREEMPTIONS),
+		       (unsigned long long)counter(URT__STAT_HANDOFFS),
+		       (unsigned long long)counter(URT__STAT_PREEMPTIONS),
 		       (long)cancelled, (long)early, (long)blocked);
 }
 

@@ -25,30 +25,40 @@ static void compute(int64_t ns)
 		;
 }
 
-/* Ends the test when `others` have had their turns, or at a number of turns. */
-static void until_over(urt_fn *others, void *arg, urt_fn *fn, int n)
+enum { TIMES = 20 };
+
+/* n coroutines that could keep another one waiting, and that other, which waits TIMES
+ * times: for so many of their turns each, in the mean. */
+struct crowd {
+	urt_fn *other, *fn;
+	int n;
+	long most;
+};
+
+static void wait_among(void *arg)
 {
-	struct urt_coro *o = urt_spawn(others, arg);
+	const struct crowd *crowd = arg;
+	long meanwhile = 0;
+	struct urt_coro *other = urt_spawn(crowd->other, &meanwhile);
 	struct urt_coro *c[64];
 
-	ck_assert_int_le(n, ARRAY_LEN(c));
-	for (int i = 0; i < n; i++)
-		c[i] = urt_spawn(fn, NULL);
-	urt_join(o);
+	ck_assert_int_le(crowd->n, ARRAY_LEN(c));
+	for (int i = 0; i < crowd->n; i++)
+		c[i] = urt_spawn(crowd->fn, NULL);
+	urt_join(other);
 	over = true;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < crowd->n; i++)
 		urt_join(c[i]);
+	ck_assert_int_lt(meanwhile, TIMES * crowd->most);
 }
 
-/* ---- the others: one that sleeps, one that answers a thread ---- */
-
-enum { TIMES = 20 };
+/* ---- the other: one that sleeps, one that answers a thread ---- */
 
 static void sleep_often(void *arg)
 {
 	long begin, *meanwhile = arg;
 
-	urt_sleep(10 * MS); /* until the monitor has seen what goes on */
+	urt_sleep(10 * MS); /* until the monitor has seen the others' pace */
 	begin = turns;
 	for (int i = 0; i < TIMES; i++)
 		urt_sleep(MS);
@@ -100,17 +110,11 @@ static void compute_and_yield(void *arg)
 }
 
 /* An answer took 126 turns where the ring was looked at every 64 switches; now 4. */
-static void answer_among_turns(void *arg)
-{
-	long meanwhile;
-
-	until_over(answer, &meanwhile, compute_and_yield, 3);
-	ck_assert_int_lt(meanwhile, TIMES * 50);
-}
-
 START_TEST(answer_waits_for_a_turn_of_others_that_compute_not_for_64)
 {
-	run_on(worker_counts[_i], answer_among_turns, NULL);
+	struct crowd crowd = { answer, compute_and_yield, 3, 50 };
+
+	run_on(worker_counts[_i], wait_among, &crowd);
 }
 END_TEST
 
@@ -125,17 +129,11 @@ static void sleep_and_compute(void *arg)
 	}
 }
 
-static void answer_among_sleepers(void *arg)
-{
-	long meanwhile;
-
-	until_over(answer, &meanwhile, sleep_and_compute, 30);
-	ck_assert_int_lt(meanwhile, TIMES * 100);
-}
-
 START_TEST(answer_waits_for_few_of_many_sleepers_that_compute)
 {
-	run_on(worker_counts[_i], answer_among_sleepers, NULL);
+	struct crowd crowd = { answer, sleep_and_compute, 30, 100 };
+
+	run_on(worker_counts[_i], wait_among, &crowd);
 }
 END_TEST
 
@@ -190,17 +188,11 @@ static void compute_and_pass_on(void *arg)
 }
 
 /* Each is readied by its peer, and such go first: 128 times before a sleeper. */
-static void sleep_among_passers(void *arg)
-{
-	long meanwhile;
-
-	until_over(sleep_often, &meanwhile, compute_and_pass_on, 2);
-	ck_assert_int_lt(meanwhile, TIMES * 25);
-}
-
 START_TEST(sleeper_waits_for_few_turns_of_a_pair_that_hands_over)
 {
-	run_on(1, sleep_among_passers, NULL);
+	struct crowd crowd = { sleep_often, compute_and_pass_on, 2, 25 };
+
+	run_on(1, wait_among, &crowd);
 }
 END_TEST
 
@@ -219,17 +211,11 @@ static void block_and_lock(void *arg)
 }
 
 /* The processor went from one that came back to the next: answers took seconds. */
-static void answer_among_blocked(void *arg)
-{
-	long meanwhile;
-
-	until_over(answer, &meanwhile, block_and_lock, 20);
-	ck_assert_int_lt(meanwhile, TIMES * 1000);
-}
-
 START_TEST(queue_has_its_turn_among_those_that_come_back_from_blocking)
 {
-	run_on(worker_counts[_i], answer_among_blocked, NULL);
+	struct crowd crowd = { answer, block_and_lock, 20, 1000 };
+
+	run_on(worker_counts[_i], wait_among, &crowd);
 }
 END_TEST
 
@@ -287,10 +273,9 @@ static void spawn_and_yield(void *arg)
  * end. */
 static void sleep_beside_a_spawner(void *arg)
 {
-	long meanwhile;
+	struct crowd crowd = { sleep_often, spawn_and_yield, 1, 20 };
 
-	until_over(sleep_often, &meanwhile, spawn_and_yield, 1);
-	ck_assert_int_lt(meanwhile, TIMES * 20);
+	wait_among(&crowd);
 	ck_assert_int_gt(ended, (turns - 3) * 5000);
 }
 

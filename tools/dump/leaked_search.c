@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The search of `urt dump --leaked`: coroutines that wait for an object which nothing that can
- * still run can reach, so that nothing can end their wait; as Go's leak profile.
+ * The search of `urt dump --leaked`: coroutines that wait for an object which
+ * nothing that can still run can reach, so that nothing can end their wait; as Go's
+ * leak profile.
  *
  * A garbage collector's search, from outside. Roots are the globals, the stacks
  * of threads, and the stacks of coroutines that can continue: those that run,
@@ -13,9 +14,9 @@
  * wait for each other are found so; a counter of references would miss them.
  *
  * A coroutine that waits for another's end can continue if the other can; that
- * somebody could cancel it is no reason. A wait with a deadline ends by itself: its timer's word lies in the run's memory. The
- * control block of a leaked one names its object, and so may the worker that
- * parked it: neither counts.
+ * somebody could cancel the first is no reason. A wait with a deadline ends by
+ * itself: its timer's word lies in the run's memory. The control block of a leaked
+ * coroutine names its object, and so may the worker that parked it: neither counts.
  *
  * Any word that looks like a pointer counts as one, so stale values hide leaks.
  * Two things could make one up. The program runs on, and a pointer may move from

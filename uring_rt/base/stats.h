@@ -166,6 +166,13 @@ static inline void urt__count(struct urt__stats_slot *s, enum urt__stat c)
 	urt__count_add(s, c, 1);
 }
 
+/* What the owner has counted so far, for any thread. */
+static inline uint64_t urt__counted(const struct urt__stats_slot *s,
+				    enum urt__stat c)
+{
+	return __atomic_load_n(&s->counter[c], __ATOMIC_RELAXED);
+}
+
 static inline void urt__count_time(struct urt__stats_slot *s, enum urt__time t,
 				   int64_t ns)
 {

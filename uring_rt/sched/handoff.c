@@ -332,19 +332,12 @@ static void serve_ring(struct urt__worker *w)
 static bool relieve(struct urt__worker *w, int64_t told_ns)
 {
 	struct urt__proc *p = w->proc;
-	int64_t late_ns = -1;
-	unsigned fresh;
 
 	if (urt__state(w) != URT__W_RUNNING)
 		return false;
-	fresh = p->fresh_len;
+	w->relieved = true;
 	urt__serving = w;
-	w->due = w->relieved = true;
-	urt__timers_run(&p->timers, urt__clock_ns(), &late_ns);
-	urt__proc_due(p, fresh);
-	if (late_ns >= 0)
-		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
-	w->due = false;
+	urt__worker_fire(w, urt__clock_ns(), true);
 	urt__serving = NULL;
 	if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox) ||
 	    w->ring.kicked)

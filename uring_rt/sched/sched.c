@@ -91,6 +91,12 @@ static void global_append(struct urt_coro *first, struct urt_coro *last,
 	urt__unlock(&urt__rt.global_lock);
 }
 
+static inline bool global_waits(void)
+{
+	return urt__unlikely(atomic_load_explicit(&urt__rt.global_len,
+						  memory_order_relaxed));
+}
+
 /*
  * No worker is bound to look at the global queue soon, so a wake-up must not be
  * lost here: the addition to global_len, sequentially consistent, comes before
@@ -232,16 +238,22 @@ static struct urt_coro *batch_refill(struct urt__proc *p)
 	return p->batch[p->batch_pos++];
 }
 
+/* One of `fresh` fewer; those that are due are among the rest. */
+static inline void fresh_shrink(struct urt__proc *p)
+{
+	p->fresh_len--;
+	if (urt__unlikely(p->due_left > p->fresh_len))
+		p->due_left = p->fresh_len;
+}
+
 /* The n oldest of those that have never run go to the queue. */
 static void fresh_to_runq(struct urt__proc *p, unsigned n)
 {
 	for (; n; n--) {
 		runq_put(p, p->fresh[p->fresh_oldest]);
 		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
-		p->fresh_len--;
+		fresh_shrink(p);
 	}
-	if (p->due_left > p->fresh_len)
-		p->due_left = p->fresh_len;
 }
 
 /* Half of them where a sleeping worker could take them: the oldest, which in a
@@ -251,14 +263,6 @@ static void fresh_share(struct urt__proc *p)
 	if (p->fresh_len > 1 && urt__shared &&
 	    atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
 		fresh_to_runq(p, p->fresh_len / 2);
-}
-
-void urt__proc_due(struct urt__proc *p, unsigned fresh)
-{
-	if (p->fresh_len > fresh)
-		p->due_left += p->fresh_len - fresh;
-	if (p->due_left > p->fresh_len)
-		p->due_left = p->fresh_len;
 }
 
 static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
@@ -271,9 +275,7 @@ static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
 /* The newest. */
 static inline struct urt_coro *fresh_take(struct urt__proc *p)
 {
-	p->fresh_len--;
-	if (urt__unlikely(p->due_left > p->fresh_len))
-		p->due_left = p->fresh_len;
+	fresh_shrink(p);
 	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 }
 
@@ -596,18 +598,13 @@ static void commit_requeue_global(struct urt__worker *w, void *arg)
 	urt__wake_hint();
 }
 
-static inline bool others_wait(void)
-{
-	return urt__unlikely(atomic_load_explicit(&urt__rt.global_len,
-						  memory_order_relaxed));
-}
-
 void urt__yield(struct urt__worker *w)
 {
 	struct urt_coro *self = w->current, *c;
+	bool behind;
 
 	urt__count(w->stats, URT__STAT_YIELDS);
-	if (!urt__shared && !others_wait()) {
+	if (!urt__shared && !global_waits()) {
 		runq_put(w->proc, self);
 		c = successor(w);
 		if (c != self)
@@ -615,9 +612,10 @@ void urt__yield(struct urt__worker *w)
 		return;
 	}
 	c = successor(w);
-	if (!c && w->proc->tick % TICKS && !others_wait())
+	behind = global_waits();
+	if (!c && w->proc->tick % TICKS && !behind)
 		return; /* no other wants to run here */
-	w->commit = others_wait() ? commit_requeue_global : commit_requeue;
+	w->commit = behind ? commit_requeue_global : commit_requeue;
 	w->commit_arg = self;
 	leave_for(w, self, c);
 }
@@ -779,11 +777,11 @@ static bool enter_ring(struct urt__worker *w)
 }
 
 /*
- * Whether a worker that waits for a processor is to have this one: those that come
- * back from a blocking call at once, in turn with the queue, as they may block again
- * and again; those whose coroutine was preempted when the
- * others have run for URT__HOG_TURN_NS. They had used up a time slice; that they now
- * wait for as long is fair, and keeps light work beside heavy work quick.
+ * Whether a worker that waits for a processor is to have this one. Those whose
+ * coroutine was preempted, when the others have run for URT__HOG_TURN_NS: they had
+ * used up a time slice; that they now wait for as long is fair, and keeps light work
+ * beside heavy work quick. Those that come back from a blocking call, in turn with the
+ * queue, as they may block again and again.
  */
 static void give_turns(struct urt__worker *w)
 {
@@ -807,23 +805,32 @@ static void give_turns(struct urt__worker *w)
 		p->passed = false; /* it is still ours */
 }
 
+unsigned urt__worker_fire(struct urt__worker *w, int64_t now_ns, bool first)
+{
+	struct urt__proc *p = w->proc;
+	unsigned fresh = p->fresh_len, n;
+	int64_t late_ns = -1;
+
+	w->due = first;
+	n = urt__timers_run(&p->timers, now_ns, &late_ns);
+	w->due = false;
+	if (p->fresh_len > fresh)
+		p->due_left += p->fresh_len - fresh;
+	if (late_ns >= 0)
+		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
+	return n;
+}
+
 /*
  * Sleepers whose time has come run before all that is queued, the last of them
  * first: what is queued may block, or compute, each for its slice.
  */
 static void run_timers(struct urt__worker *w)
 {
-	struct urt__proc *p = w->proc;
-	unsigned fresh = p->fresh_len;
-	int64_t late_ns = -1;
+	bool first = urt__proc_has_queue(w->proc);
 
-	w->due = urt__proc_has_queue(p);
 	urt__count_add(w->stats, URT__STAT_TIMERS,
-		       urt__timers_run(&p->timers, w->now_ns, &late_ns));
-	w->due = false;
-	urt__proc_due(p, fresh);
-	if (late_ns >= 0)
-		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
+		       urt__worker_fire(w, w->now_ns, first));
 }
 
 /*
@@ -889,7 +896,7 @@ static void look_round(struct urt__worker *w)
 				return;
 		}
 	}
-	if (atomic_load_explicit(&urt__rt.global_len, memory_order_relaxed))
+	if (global_waits())
 		global_take(w);
 	/* The oldest must not wait forever. A single one goes first, but not
 	 * before `next`, nor where each look begins with the queue. */
@@ -1005,9 +1012,7 @@ static struct urt_coro *spin(struct urt__worker *w)
 	for (unsigned i = 0; i < SPINS && !c; i++) {
 		for (unsigned j = 0; j < 32; j++)
 			urt__cpu_relax();
-		if (urt__ring_has_work(&w->ring) ||
-		    atomic_load_explicit(&urt__rt.global_len,
-					 memory_order_relaxed))
+		if (urt__ring_has_work(&w->ring) || global_waits())
 			break;
 		c = steal(w);
 	}

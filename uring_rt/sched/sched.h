@@ -572,8 +572,9 @@ static inline enum urt__pace urt__pace(const struct urt__worker *w)
 	return atomic_load_explicit(&w->pace, memory_order_relaxed);
 }
 
-/* Timers have fired since `fresh` had so many. */
-void urt__proc_due(struct urt__proc *, unsigned fresh);
+/* Fires the timers that are due; first: their coroutines go before those that are
+ * queued. How many. By the worker, or for it (_relieve). */
+unsigned urt__worker_fire(struct urt__worker *, int64_t now_ns, bool first);
 /* Has the loop look round at the next switch. */
 void urt__proc_look_soon(struct urt__proc *);
 /* In whose place the calling thread reaps; NULL: its own, if it is a worker. */

@@ -285,28 +285,14 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 		poll_detached(i, w);
 }
 
-static uint64_t switches_of(const struct urt__worker *w)
-{
-	return __atomic_load_n(&w->stats->counter[URT__STAT_SWITCHES],
-			       __ATOMIC_RELAXED);
-}
-
 static uint64_t progress_of(const struct urt__worker *w)
 {
-	const struct urt__stats_slot *s = w->stats;
-	uint64_t n = switches_of(w);
+	uint64_t n = urt__counted(w->stats, URT__STAT_SWITCHES);
 
 	/* A coroutine may make a long row of calls at once. */
 	if (!__atomic_load_n(&w->current, __ATOMIC_RELAXED))
-		n += __atomic_load_n(&s->counter[URT__STAT_ENTERS],
-				     __ATOMIC_RELAXED);
+		n += urt__counted(w->stats, URT__STAT_ENTERS);
 	return n;
-}
-
-static uint64_t sleeps_of(const struct urt__worker *w)
-{
-	return __atomic_load_n(&w->stats->counter[URT__STAT_SLEEPS],
-			       __ATOMIC_RELAXED);
 }
 
 /* A sleeping worker need not make progress, unless it fell asleep while it was
@@ -343,6 +329,7 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 {
 	enum urt__worker_state state = atomic_load(&w->state);
 	struct seen *s = &seen[i];
+	bool needs_progress = has_to_get_on(w, state);
 	uint64_t progress;
 
 	if (state == URT__W_DETACHED) {
@@ -350,13 +337,15 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 		return;
 	}
 	progress = progress_of(w);
-	if (!has_to_get_on(w, state) || progress != s->progress) {
-		struct seen now = { .progress = progress,
-				    .since_ns = now_ns,
-				    .switches = switches_of(w),
-				    .sleeps = sleeps_of(w) -
-					      !has_to_get_on(w, state),
-				    .polled = s->polled };
+	if (!needs_progress || progress != s->progress) {
+		struct seen now = {
+			.progress = progress,
+			.since_ns = now_ns,
+			.switches = urt__counted(w->stats, URT__STAT_SWITCHES),
+			.sleeps = urt__counted(w->stats, URT__STAT_SLEEPS) -
+				  !needs_progress, /* it is in one */
+			.polled = s->polled,
+		};
 
 		note_pace(w, s, &now);
 		*s = now;
@@ -523,15 +512,13 @@ static struct {
 	uint64_t switches; /* of all workers, when the doubt began */
 } doubt;
 
-static uint64_t all_switches(void)
+uint64_t urt__counted_by_all(enum urt__stat c)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		sum += __atomic_load_n(
-			&urt__rt.worker[i]->stats->counter[URT__STAT_SWITCHES],
-			__ATOMIC_RELAXED);
+		sum += urt__counted(urt__rt.worker[i]->stats, c);
 	return sum;
 }
 
@@ -543,7 +530,7 @@ static int64_t long_sleep_ns(void)
 
 	if (!atomic_load(&urt__rt.doubt))
 		return ns;
-	switches = all_switches();
+	switches = urt__counted_by_all(URT__STAT_SWITCHES);
 	if (switches != doubt.switches) { /* it is another one */
 		doubt.switches = switches;
 		doubt.ns = DOUBT_NS;

@@ -322,12 +322,6 @@ static struct {
 } clocks[URT__WORKERS_MAX];
 static unsigned nr_clocks;
 
-static uint64_t switches(const struct urt__worker *w)
-{
-	return __atomic_load_n(&w->stats->counter[URT__STAT_SWITCHES],
-			       __ATOMIC_RELAXED);
-}
-
 static bool is_ours(const siginfo_t *info)
 {
 	if (info->si_code == SI_TIMER)
@@ -357,7 +351,8 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
 	/* By now it may run another coroutine. */
-	due = atomic_exchange(&w->preempt, 0) == switches(w) + 1;
+	due = atomic_exchange(&w->preempt, 0) ==
+	      urt__counted(w->stats, URT__STAT_SWITCHES) + 1;
 	if (!continue_call(context) && due)
 		preempt(w, context);
 	*urt_errno_location() = saved;
@@ -396,14 +391,16 @@ void urt__preempt_soon(struct urt__worker *w)
 
 	if (!possible || !tid || !clock_open(w->index, tid))
 		return;
-	atomic_store(&w->preempt, switches(w) + 1);
+	atomic_store(&w->preempt,
+		     urt__counted(w->stats, URT__STAT_SWITCHES) + 1);
 	timer_settime(clocks[w->index].timer, 0, &at_once, NULL);
 }
 
 void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
 {
 	if (also_preempt)
-		atomic_store(&w->preempt, switches(w) + 1);
+		atomic_store(&w->preempt,
+			     urt__counted(w->stats, URT__STAT_SWITCHES) + 1);
 	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 }
 

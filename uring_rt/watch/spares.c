@@ -110,20 +110,6 @@ bool urt__spare_add(void)
 	return false;
 }
 
-static uint64_t handoffs(void)
-{
-	unsigned n = atomic_load(&urt__rt.nr_workers);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		const struct urt__stats_slot *s = urt__rt.worker[i]->stats;
-
-		sum += __atomic_load_n(&s->counter[URT__STAT_HANDOFFS],
-				       __ATOMIC_RELAXED);
-	}
-	return sum;
-}
-
 void urt__spares_look(int64_t now_ns)
 {
 	unsigned have = atomic_load(&urt__rt.spare.len), want = 1;
@@ -138,7 +124,7 @@ void urt__spares_look(int64_t now_ns)
 	unneeded_since_ns = have > want ? now_ns : 0;
 	if (have || now_ns - failed_ns < TRY_AGAIN_NS)
 		return;
-	handoffs_seen = handoffs();
+	handoffs_seen = urt__counted_by_all(URT__STAT_HANDOFFS);
 	want += handoffs_seen - seen < STOCK_MAX ? handoffs_seen - seen
 						 : STOCK_MAX - 1;
 	for (; have < want; have++)

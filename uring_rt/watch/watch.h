@@ -107,6 +107,9 @@ void urt__signal_stack_leave(struct urt__worker *);
 
 /* ---- monitor.c ---- */
 
+/* The sum over all workers. */
+uint64_t urt__counted_by_all(enum urt__stat);
+
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
 /* In a forked child: there is none. */
