@@ -38,7 +38,7 @@ static bool check_command(char **command, unsigned which)
 	return true;
 }
 
-/* False: it was said what is wrong. */
+/* False: an error message was printed. */
 static bool split(char **word, struct runs *r)
 {
 	bool ends = false;

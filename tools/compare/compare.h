@@ -40,7 +40,7 @@ struct comparison {
 
 /* ---- measuring (runs.c) ---- */
 
-/* Room for the values; false: it was said what is missing. */
+/* Room for the values; false: an error message was printed. */
 bool runs_prepare(struct runs *);
 void runs_free(struct runs *);
 

@@ -14,7 +14,8 @@ void leaked_free(struct leaked *);
 /* Whether this coroutine is one, and still waits as it did then. */
 bool leaked_has(const struct leaked *, const struct coro_seen *);
 
-/* How many, and of how many of them it is not sure; what was searched. */
+/* How many coroutines are leaked, and how many of these only perhaps; how much memory
+ * was searched, in how long. */
 struct leaked_count {
 	size_t leaked, maybe;
 	uint64_t bytes;

@@ -34,9 +34,9 @@ void json_tree_free(struct json_value *);
 /* The first member of that name. NULL: there is none, or v is no object. */
 const struct json_value *json_member(const struct json_value *v,
 				     const char *name);
-/* The string of a member; NULL: it is none. */
+/* The string of a member; NULL: the member is missing, or no string. */
 const char *json_text(const struct json_value *v, const char *name);
-/* The number of a member; NaN: it is none. */
+/* The number of a member; NaN: the member is missing, or no number. */
 double json_number(const struct json_value *v, const char *name);
 
 #endif

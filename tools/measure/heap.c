@@ -123,19 +123,25 @@ static uint64_t size_at(struct walk *w, uint64_t at, uint64_t end)
 	return size;
 }
 
+/* The array of n elements with room for one more, which doubles at 1, 2, 4, ...; NULL:
+ * no memory, and it is as before. */
+static void *one_more(void *array, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return array;
+	return realloc(array, (n ? 2 * n : 1) * size);
+}
+
 static bool add_block(struct heap *h, uint64_t from, uint64_t to)
 {
 	struct heap_block *more;
 
 	if (h->blocks == BLOCKS_MAX)
 		return false;
-	if (!(h->blocks & (h->blocks - 1))) { /* 0, 1, 2, 4, ... */
-		more = realloc(h->block,
-			       (h->blocks ? 2 * h->blocks : 1) * sizeof(*more));
-		if (!more)
-			return false;
-		h->block = more;
-	}
+	more = one_more(h->block, h->blocks, sizeof(*more));
+	if (!more)
+		return false;
+	h->block = more;
 	h->block[h->blocks++] = (struct heap_block){ from, to };
 	return true;
 }
@@ -191,13 +197,10 @@ static bool add_span(struct heap *h, const struct heap_span *s)
 
 	if (s->from >= s->to || h->spans == SPANS_MAX)
 		return h->spans < SPANS_MAX;
-	if (!(h->spans & (h->spans - 1))) {
-		more = realloc(h->span,
-			       (h->spans ? 2 * h->spans : 1) * sizeof(*more));
-		if (!more)
-			return false;
-		h->span = more;
-	}
+	more = one_more(h->span, h->spans, sizeof(*more));
+	if (!more)
+		return false;
+	h->span = more;
 	h->span[h->spans++] = *s;
 	return true;
 }

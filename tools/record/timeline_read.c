@@ -25,7 +25,7 @@ void timeline_reader_close(struct timeline_reader *r)
 	free(r->block);
 }
 
-/* A varint at p, before end; bytes of it, or 0: it is none. */
+/* The varint at p, before end. How many bytes it has; 0: no varint ends there. */
 static size_t varint(const uint8_t *p, const uint8_t *end, size_t *value)
 {
 	*value = 0;
