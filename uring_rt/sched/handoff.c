@@ -331,10 +331,11 @@ static void serve_ring(struct urt__worker *w)
 
 static bool relieve(struct urt__worker *w, int64_t told_ns)
 {
-	struct urt__proc *p = w->proc;
+	struct urt__proc *p;
 
 	if (urt__state(w) != URT__W_RUNNING)
-		return false;
+		return false; /* a sleeper's can be taken by others */
+	p = w->proc;
 	w->relieved = true;
 	urt__serving = w;
 	urt__worker_fire(w, urt__clock_ns(), true);
