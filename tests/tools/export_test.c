@@ -1,34 +1,26 @@
 // SPDX-License-Identifier: MIT
-/* `urt export`: exact counts by cgroup, bounds, formats, clients. */
+/*
+ * `urt export`: exact counts by cgroup, bounds, formats, clients, the file's owner.
+ * URT_EXPORT_ROUNDS=n makes the test with cgroups that come and go n rounds long, of
+ * 1,000 cgroups each (240 are those of an hour, read every 15 s), and has the
+ * distribution's prometheus read.
+ */
 #define _GNU_SOURCE
 #include "../lib/test.h"
+#include "../lib/cgroups.h"
 #include "../lib/service.h"
 #include "../lib/tool_run.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char mount[64]; /* of cgroup2 */
+#define CALLS "sched_get_priority_max"
+
 static pid_t exporter;
 static int port;
-
-/* False: none is there, or none that can be written to. */
-static bool have_cgroups(void)
-{
-	static const char *const at[] = { "/sys/fs/cgroup",
-					  "/sys/fs/cgroup/unified" };
-	char path[80];
-
-	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", at[i]);
-		snprintf(mount, sizeof(mount), "%s", at[i]);
-		if (!access(path, W_OK))
-			return true;
-	}
-	return false;
-}
 
 static int get(const char *path, const char *accept)
 {
@@ -97,7 +89,8 @@ START_TEST(export_counts_each_cgroup_exactly)
 			    "exec tests/probe calls 1000) && "
 			    "(echo 0 >%s/urt-b/cgroup.procs && "
 			    "exec tests/probe calls 50)",
-			    mount, mount, mount, mount),
+			    cgroup_mount, cgroup_mount, cgroup_mount,
+			    cgroup_mount),
 			 0);
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	ck_assert_int_eq(series("urt_system_calls_total{cgroup=\"/urt-a\","
@@ -111,12 +104,12 @@ START_TEST(export_counts_each_cgroup_exactly)
 				"\"voluntary\"}"),
 			 1);
 	/* A cgroup that goes takes its series along. */
-	ck_assert_int_eq(sh("rmdir %s/urt-a", mount), 0);
+	ck_assert_int_eq(sh("rmdir %s/urt-a", cgroup_mount), 0);
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	ck_assert_ptr_null(strstr(text, "\"/urt-a\""));
 	ck_assert_ptr_nonnull(strstr(text, "\"/urt-b\""));
 	export_stop();
-	sh("rmdir %s/urt-b", mount);
+	sh("rmdir %s/urt-b", cgroup_mount);
 }
 END_TEST
 
@@ -131,7 +124,7 @@ START_TEST(export_bounds_its_series_and_loses_nothing)
 		sh("for i in $(seq 20); do g=%s/urt-short-$i; mkdir $g && "
 		   "(echo 0 >$g/cgroup.procs && exec tests/probe calls 10) && "
 		   "rmdir $g || exit 1; done",
-		   mount),
+		   cgroup_mount),
 		0);
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	other = series("urt_system_calls_total{cgroup=\"other\","
@@ -142,15 +135,192 @@ START_TEST(export_bounds_its_series_and_loses_nothing)
 		sh("for i in $(seq 20); do g=%s/urt-long-$i; mkdir $g && "
 		   "(echo 0 >$g/cgroup.procs && exec tests/probe calls 10) || "
 		   "exit 1; done",
-		   mount),
+		   cgroup_mount),
 		0);
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	ck_assert_int_le(series("\nurt_export_cgroups"), 4);
 	ck_assert_int_ge(series("urt_system_calls_total{cgroup=\"other\","
 				"name=\"sched_get_priority_max\"}"),
 			 other + 10 * 17);
-	sh("rmdir %s/urt-long-*", mount);
+	sh("rmdir %s/urt-long-*", cgroup_mount);
 	export_stop();
+}
+END_TEST
+
+/* ---- cgroups that come and go ---- */
+
+static long long other_calls(void)
+{
+	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
+	return series("urt_system_calls_total{cgroup=\"other\",name=\"" CALLS
+		      "\"}");
+}
+
+static long resident_kib(void)
+{
+	char path[64];
+	long pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", exporter);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d %ld", &pages), 1);
+	fclose(f);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Half of them go before a read, and half after it. */
+START_TEST(cgroups_that_come_and_go_leave_nothing_behind)
+{
+	const char *more = getenv("URT_EXPORT_ROUNDS");
+	unsigned rounds = more ? atoi(more) : 4, half = more ? 500 : 40;
+	long before = 0, after;
+	long long other = 0, now;
+	size_t longest = 0;
+
+	NEED_EXPORT();
+	sh("rmdir %s/urt-churn-* 2>&1", cgroup_mount);
+	export_start("--max-groups 20 --max-syscalls 64");
+	for (unsigned round = 0; round < rounds; round++) {
+		for (unsigned i = 0; i < half; i++)
+			test_group_make(round, i);
+		for (unsigned i = 0; i < half; i++)
+			test_group_remove(round, i);
+		for (unsigned i = 0; i < half; i++)
+			test_group_make(round, i);
+		now = other_calls();
+		/* All of the one half; of the other those without a label. */
+		ck_assert_int_ge(now, other + 3 * (half + half - 20));
+		ck_assert_int_le(now, other + 3 * (half + half));
+		other = now;
+		ck_assert_int_le(series("\nurt_export_cgroups"), 21);
+		longest = strlen(text) > longest ? strlen(text) : longest;
+		for (unsigned i = 0; i < half; i++)
+			test_group_remove(round, i);
+		if (round == 2)
+			before = resident_kib();
+	}
+	after = resident_kib();
+	export_stop();
+	if (more)
+		fprintf(stderr,
+			"%u rounds of %u cgroups: %ld KiB, then %ld KiB; at "
+			"most %zu bytes a read\n",
+			rounds, 2 * half, before, after, longest);
+	ck_assert_int_le(after, before + 512);
+}
+END_TEST
+
+/* One gets a label of its own when the one that had it has gone. */
+START_TEST(other_never_goes_back)
+{
+	long long other[3];
+	int own;
+
+	NEED_EXPORT();
+	sh("rmdir %s/urt-churn-* 2>&1", cgroup_mount);
+	/* The root's label and two more. */
+	export_start("--max-groups 3 --max-syscalls 64");
+	for (unsigned i = 0; i < 8; i++)
+		test_group_make(0, i);
+	other[0] = other_calls();
+	ck_assert_int_ge(other[0], 3 * 5);
+	for (unsigned i = 0; i < 8; i++)
+		if (series("{cgroup=\"/urt-churn-0-%u\",name=\"" CALLS "\"}",
+			   i) == 3) {
+			test_group_remove(0, i);
+		}
+	/* Of what those had, nothing is "other"; of the rest, nothing leaves it. */
+	other[1] = other_calls();
+	ck_assert_int_eq(other[1], other[0]);
+	ck_assert_int_eq(sh("for g in %s/urt-churn-0-*; do "
+			    "(echo 0 >$g/cgroup.procs && "
+			    "exec tests/probe calls 10) || exit 1; done",
+			    cgroup_mount),
+			 0);
+	other[2] = other_calls();
+	own = 0;
+	for (unsigned i = 0; i < 8; i++)
+		own += series("{cgroup=\"/urt-churn-0-%u\",name=\"" CALLS "\"}",
+			      i) == 10;
+	ck_assert_int_ge(other[2], other[1]);
+	ck_assert_int_eq((other[2] - other[1]) % 10, 0);
+	/* Those that had none before begin with what they did since. */
+	ck_assert_int_le(own, 3);
+	sh("rmdir %s/urt-churn-0-*", cgroup_mount);
+	export_stop();
+}
+END_TEST
+
+/* ---- formats ---- */
+
+START_TEST(dashboard_shows_only_series_that_are_exported)
+{
+	NEED_EXPORT();
+	ck_assert_int_eq(
+		sh("./urt export --once -i 1 >once.out && "
+		   "for name in $(grep -o '\\(urt\\|process\\)_[a-z_]*' "
+		   "../../tools/export/dashboard.json | "
+		   "grep -v '^process_context_switch_type$' | sort -u); do "
+		   "grep -q -e \"^# TYPE ${name%%_total} \" -e \"^# TYPE "
+		   "${name%%_*} histogram\" once.out || echo \"$name\"; done; "
+		   "rm once.out"),
+		0);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
+/* A second between two scrapes; what its query language then finds. */
+START_TEST(prometheus_scrapes_all_series)
+{
+	int at = free_port(), tries = 0;
+
+	NEED_EXPORT();
+	if (!getenv("URT_EXPORT_ROUNDS") || sh("prometheus --version 2>&1"))
+		SKIP("needs prometheus and URT_EXPORT_ROUNDS: it takes 10 s");
+	export_start("");
+	ck_assert_int_eq(
+		sh("rm -rf tsdb && mkdir tsdb && printf 'global: "
+		   "{scrape_interval: 1s}\nscrape_configs:\n- job_name: urt\n"
+		   "  static_configs: [{targets: [\"127.0.0.1:%d\"]}]\n' "
+		   ">tsdb/config && { exec prometheus --config.file=tsdb/config "
+		   "--storage.tsdb.path=tsdb --web.listen-address=127.0.0.1:%d "
+		   ">tsdb/log 2>&1 & } && echo $! >tsdb/pid",
+		   port, at),
+		0);
+	do
+		ck_assert_int_eq(
+			sh("kill -0 $(cat tsdb/pid) && "
+			   "curl -s -G http://127.0.0.1:%d/api/v1/query "
+			   "--data-urlencode 'query=count(rate("
+			   "process_context_switches_total[30s])) and on() "
+			   "up{job=\"urt\"} == 1' || true",
+			   at),
+			0);
+	while (!strstr(text, "\"value\":[") && tries++ < 600);
+	ck_assert_msg(strstr(text, "\"value\":["), "%s", text);
+	ck_assert_int_eq(
+		sh("curl -s -G http://127.0.0.1:%d/api/v1/query "
+		   "--data-urlencode 'query=histogram_quantile(0.99, sum by "
+		   "(le) (rate(urt_run_queue_seconds_bucket[30s]))) > 0'; "
+		   "kill $(cat tsdb/pid)",
+		   at),
+		0);
+	ck_assert_msg(strstr(text, "\"value\":["), "%s", text);
+	export_stop();
+	sh("while kill -0 $(cat tsdb/pid) 2>/dev/null; do sleep 0.1; done; "
+	   "rm -rf tsdb");
+}
+END_TEST
+
+START_TEST(unit_is_confined)
+{
+	if (sh("systemd-analyze --version 2>&1"))
+		SKIP("systemd-analyze is not installed");
+	sh("systemd-analyze security --offline=true --threshold=19 "
+	   "../../tools/export/urt-export.service 2>&1");
+	ck_assert_msg(strstr(text, "urt-export.service: 1."), "%s", text);
 }
 END_TEST
 
@@ -224,17 +394,85 @@ START_TEST(export_refuses_what_it_cannot_do)
 }
 END_TEST
 
+/* ---- --textfile ---- */
+
+/* Whose file it is and who may read it, after the process had lost all capabilities
+ * but these. */
+static void writes_as(const char *how, const char *user,
+		      const char *capabilities)
+{
+	ck_assert_int_eq(
+		sh("d=$(mktemp -d /tmp/urt-export.XXXXXX) && cp urt $d/ && "
+		   "mkdir $d/prom && chown %s:%s $d/prom && chmod 755 $d && "
+		   "{ (umask 077; exec %s $d/urt export --textfile $d/prom "
+		   "2>&1) & } && "
+		   "until grep -q '^CapEff:.*%s$' /proc/$!/status; do "
+		   "kill -0 $! || exit 9; done; "
+		   "awk '/^Uid:/ { print $2, $3, $4, $5 }' /proc/$!/status; "
+		   "kill $! && wait $! && stat -c '%%u %%a' $d/prom/urt.prom && "
+		   "ls -A $d/prom && tail -n 1 $d/prom/urt.prom && rm -r $d",
+		   user, user, how, capabilities),
+		0);
+}
+
+START_TEST(textfile_is_written_by_an_ordinary_user)
+{
+	NEED_EXPORT();
+	if (geteuid() || sh("command -v setpriv"))
+		SKIP("setpriv and root are needed to become another user");
+	/* As the unit starts it, with User= and AmbientCapabilities=. */
+	writes_as("setpriv --reuid 65534 --regid 65534 --clear-groups "
+		  "--inh-caps=-all,+bpf,+perfmon,+sys_ptrace "
+		  "--ambient-caps=-all,+bpf,+perfmon,+sys_ptrace",
+		  "65534", "0000000000080000");
+	ck_assert_ptr_nonnull(strstr(text, "65534 65534 65534 65534\n"
+					   "65534 644\nurt.prom\n"
+					   "urt_export_scrape_seconds "));
+	/* Root becomes the directory's owner. */
+	writes_as("", "65533", "0000000000080024");
+	ck_assert_ptr_nonnull(strstr(text, "65533 65533 65533 65533\n"
+					   "65533 644\nurt.prom\n"
+					   "urt_export_scrape_seconds "));
+	/* And writes as root, without root's power, into its own. */
+	writes_as("", "0", "0000000000080024");
+	ck_assert_ptr_nonnull(strstr(text, "0 0 0 0\n0 644\nurt.prom\n"));
+}
+END_TEST
+
+/* What a reader has opened stays as it was, and the name is never without a file. */
+START_TEST(textfile_is_replaced_and_not_rewritten)
+{
+	NEED_EXPORT();
+	ck_assert_int_eq(sh("rm -rf prom && mkdir prom && ln -s /dev/full "
+			    "prom/.urt.prom.new && echo old >prom/urt.prom && "
+			    "exec 3<prom/urt.prom && "
+			    "{ ./urt export --textfile prom -i 1 3<&- & } && "
+			    "until ! grep -q old prom/urt.prom; do :; done; "
+			    "cat <&3; kill $!; wait $! && ls -A prom && "
+			    "rm -r prom"),
+			 0);
+	ck_assert_str_eq(text, "old\nurt.prom\n");
+}
+END_TEST
+
 Suite *export_suite(void)
 {
 	Suite *s = suite_create("export");
 	TCase *t = tcase_create("export");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, getenv("URT_EXPORT_ROUNDS") ? 3600 : 60);
 	tcase_add_test(t, export_counts_each_cgroup_exactly);
 	tcase_add_test(t, export_bounds_its_series_and_loses_nothing);
+	tcase_add_test(t, cgroups_that_come_and_go_leave_nothing_behind);
+	tcase_add_test(t, other_never_goes_back);
+	tcase_add_test(t, dashboard_shows_only_series_that_are_exported);
+	tcase_add_test(t, prometheus_scrapes_all_series);
+	tcase_add_test(t, unit_is_confined);
 	tcase_add_test(t, export_writes_what_prometheus_reads);
 	tcase_add_test(t, export_is_not_held_up_by_a_client);
 	tcase_add_test(t, export_refuses_what_it_cannot_do);
+	tcase_add_test(t, textfile_is_written_by_an_ordinary_user);
+	tcase_add_test(t, textfile_is_replaced_and_not_rewritten);
 	suite_add_tcase(s, t);
 	return s;
 }

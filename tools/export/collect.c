@@ -6,13 +6,13 @@
  * A counter must not go back while its label is there. So what a cgroup had
  * counted when it went stays with its label; and where no cgroup has that
  * label any more, the series ends, as Prometheus expects. A cgroup that came
- * and went between two reads never had a name: its counts are "other".
+ * and went between two reads never had a name: its counts are "other". When one
+ * of "other" gets a label of its own, because another has ended, its counts until
+ * then stay in "other", and its own series begins at 0: their difference goes into
+ * the past of both, modulo 2^64.
  *
  * The order of a read matters: first the counts, then the names. A cgroup that
  * has counts and then no directory is gone, and not just made.
- *
- * Names of system calls are admitted once, the most frequent first, and then
- * keep their places; the rest of a label's calls is "other".
  */
 #define _GNU_SOURCE
 #include "metrics.h"
@@ -29,6 +29,7 @@
 #include "export.skel.h"
 
 #define PROCESSES_MAX 4096
+#define OTHER_MAX     (EXPORT_GROUPS_MAX + EXPORT_CALLS_MAX)
 
 /* The last figures of a process on uring_rt. */
 struct process {
@@ -40,11 +41,6 @@ struct process {
 struct group_read {
 	uint64_t id;
 	struct export_counts counts;
-};
-
-struct call_read {
-	struct export_call key;
-	uint64_t n;
 };
 
 struct collector {
@@ -59,9 +55,10 @@ struct collector {
 	unsigned nr_groups, nr_calls;
 	struct series *series; /* the first: "other" */
 	unsigned nr_series;
-	uint32_t named[EXPORT_NAMES_MAX]; /* calls that are told apart */
-	char name[EXPORT_NAMES_MAX][32];
-	unsigned nr_named;
+	uint64_t *other, *other_before; /* live cgroups in "other": of this
+					 * read, and of the last one, by id */
+	unsigned nr_other, nr_other_before;
+	struct call_names names;
 	struct process *process;
 	unsigned nr_processes;
 };
@@ -116,8 +113,11 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 	c->calls = calloc(EXPORT_CALLS_MAX, sizeof(*c->calls));
 	c->series = calloc(o->max_groups + 1, sizeof(*c->series));
 	c->process = calloc(PROCESSES_MAX, sizeof(*c->process));
+	c->other = calloc(OTHER_MAX, sizeof(*c->other));
+	c->other_before = calloc(OTHER_MAX, sizeof(*c->other_before));
 	if (!c->groups || !c->per_cpu || !c->per_cpu_calls || !c->group ||
-	    !c->calls || !c->series || !c->process)
+	    !c->calls || !c->series || !c->process || !c->other ||
+	    !c->other_before)
 		goto out_close;
 	strcpy(c->series[0].label, "other");
 	c->nr_series = 1;
@@ -149,6 +149,8 @@ void collector_close(struct collector *c)
 	free(c->calls);
 	free(c->series);
 	free(c->process);
+	free(c->other);
+	free(c->other_before);
 	free(c);
 }
 
@@ -172,13 +174,15 @@ static void each_key(int map, size_t size, unsigned bound, struct collector *c,
 	}
 }
 
-static void sum(struct export_counts *to, const struct export_counts *from)
+/* Adds them that many times; -1 subtracts. */
+static void add(struct export_counts *to, const struct export_counts *from,
+		int64_t times)
 {
 	uint64_t *a = (uint64_t *)to;
 	const uint64_t *b = (const uint64_t *)from;
 
 	for (size_t i = 0; i < sizeof(*to) / sizeof(*a); i++)
-		a[i] += b[i];
+		a[i] += times * b[i];
 }
 
 static void read_group(struct collector *c, int map, const void *key)
@@ -190,7 +194,7 @@ static void read_group(struct collector *c, int map, const void *key)
 	c->nr_groups++;
 	*g = (struct group_read){ .id = *(const uint64_t *)key };
 	for (int i = 0; i < c->cpus; i++)
-		sum(&g->counts, &c->per_cpu[i]);
+		add(&g->counts, &c->per_cpu[i], 1);
 }
 
 static void read_call(struct collector *c, int map, const void *key)
@@ -215,128 +219,112 @@ static void read_maps(struct collector *c)
 		 EXPORT_CALLS_MAX, c, read_call);
 }
 
-/* ---- names of system calls ---- */
-
-static unsigned place_of(const struct collector *c, uint32_t nr)
-{
-	for (unsigned i = 0; i < c->nr_named; i++)
-		if (c->named[i] == nr)
-			return i;
-	return EXPORT_NAMES_MAX;
-}
-
-static void admit(struct collector *c, uint32_t nr)
-{
-	char buf[32], *name = c->name[c->nr_named];
-
-	if (nr & EXPORT_CALL_32)
-		snprintf(name, sizeof(*c->name), "%.24s_32",
-			 syscall_name_32(nr & ~EXPORT_CALL_32, buf));
-	else
-		snprintf(name, sizeof(*c->name), "%.31s",
-			 syscall_name(nr, buf));
-	c->named[c->nr_named++] = nr;
-}
-
-/* By number; then the most frequent first. */
-static int by_number(const void *a, const void *b)
-{
-	const struct call_read *x = a, *y = b;
-
-	return (x->key.nr > y->key.nr) - (x->key.nr < y->key.nr);
-}
-
-static int by_count(const void *a, const void *b)
-{
-	const struct call_read *x = a, *y = b;
-
-	return (x->n < y->n) - (x->n > y->n);
-}
-
-/* Fills the places that are left. */
-static void admit_names(struct collector *c)
-{
-	static struct call_read total[EXPORT_CALLS_MAX];
-	unsigned n = 0;
-
-	if (c->nr_named == c->o.max_calls)
-		return;
-	memcpy(total, c->calls, c->nr_calls * sizeof(*total));
-	qsort(total, c->nr_calls, sizeof(*total), by_number);
-	for (unsigned i = 0; i < c->nr_calls; i++) {
-		if (n && total[n - 1].key.nr == total[i].key.nr)
-			total[n - 1].n += total[i].n;
-		else
-			total[n++] = total[i];
-	}
-	qsort(total, n, sizeof(*total), by_count);
-	for (unsigned i = 0; i < n && c->nr_named < c->o.max_calls; i++)
-		if (place_of(c, total[i].key.nr) == EXPORT_NAMES_MAX)
-			admit(c, total[i].key.nr);
-}
-
 /* ---- labels ---- */
+
+static struct series *find_series(struct collector *c, const char *label)
+{
+	for (unsigned i = 0; label && i < c->nr_series; i++)
+		if (!strcmp(c->series[i].label, label))
+			return &c->series[i];
+	return NULL;
+}
 
 static struct series *series_of(struct collector *c, const char *label)
 {
-	struct series *s;
+	struct series *s = find_series(c, label);
 
-	for (unsigned i = 0; i < c->nr_series; i++)
-		if (!strcmp(c->series[i].label, label))
-			return &c->series[i];
-	if (c->nr_series > c->o.max_groups)
-		return &c->series[0];
+	if (s || c->nr_series > c->o.max_groups)
+		return s ? s : &c->series[0];
 	s = &c->series[c->nr_series++];
 	memset(s, 0, sizeof(*s));
 	snprintf(s->label, sizeof(s->label), "%s", label);
 	return s;
 }
 
-/* Where a cgroup's counts belong; *gone: it is no more, and they are past. */
-static struct tally *tally_of(struct collector *c, uint64_t id, bool *gone,
-			      struct series **series)
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Where the counts of a cgroup belong. */
+struct place {
+	struct series *series;
+	bool gone;  /* it is no more: they are past */
+	bool moved; /* they were "other" until now */
+};
+
+static struct place place_of(struct collector *c, uint64_t id)
 {
 	const char *label = cgroups_label(c->groups, id);
+	bool was_other = bsearch(&id, c->other_before, c->nr_other_before,
+				 sizeof(id), by_id);
+	struct place p = { .gone = !label && id != EXPORT_OTHER };
 
-	*gone = !label && id != EXPORT_OTHER;
-	if (!label)
-		label = cgroups_label_before(c->groups, id);
-	*series = label ? series_of(c, label) : &c->series[0];
-	(*series)->live |= !*gone;
-	return *gone ? &(*series)->past : &(*series)->now;
+	if (label)
+		p.series = series_of(c, label);
+	else if (!was_other)
+		p.series = find_series(c, cgroups_label_before(c->groups, id));
+	if (!p.series)
+		p.series = &c->series[0];
+	p.series->live |= !p.gone;
+	p.moved = label && was_other && p.series != &c->series[0];
+	if (label && p.series == &c->series[0])
+		c->other[c->nr_other++] = id;
+	return p;
 }
 
 static void give_counts(struct collector *c)
 {
 	int map = bpf_map__fd(c->bpf->maps.groups);
-	struct series *s;
-	bool gone;
 
 	for (unsigned i = 0; i < c->nr_groups; i++) {
 		struct group_read *g = &c->group[i];
+		struct place p = place_of(c, g->id);
+		struct series *s = p.series;
 
-		sum(&tally_of(c, g->id, &gone, &s)->counts, &g->counts);
-		if (gone)
+		add(p.gone ? &s->past.counts : &s->now.counts, &g->counts, 1);
+		if (p.moved) {
+			add(&s->past.counts, &g->counts, -1);
+			add(&c->series[0].past.counts, &g->counts, 1);
+		}
+		if (p.gone)
 			bpf_map_delete_elem(map, &g->id);
 	}
+}
+
+static uint64_t *count_of(struct tally *t, unsigned name)
+{
+	return name < EXPORT_NAMES_MAX ? &t->call[name] : &t->other_calls;
+}
+
+static int by_cgroup(const void *a, const void *b)
+{
+	const struct call_read *x = a, *y = b;
+
+	return by_id(&x->key.cgroup, &y->key.cgroup);
 }
 
 static void give_calls(struct collector *c)
 {
 	int map = bpf_map__fd(c->bpf->maps.calls);
-	struct series *s;
-	bool gone;
+	struct place p = { 0 };
 
+	qsort(c->calls, c->nr_calls, sizeof(*c->calls), by_cgroup);
 	for (unsigned i = 0; i < c->nr_calls; i++) {
 		struct call_read *r = &c->calls[i];
-		unsigned place = place_of(c, r->key.nr);
-		struct tally *t = tally_of(c, r->key.cgroup, &gone, &s);
+		unsigned name = call_names_place(&c->names, r->key.nr);
 
-		if (place < EXPORT_NAMES_MAX)
-			t->call[place] += r->n;
-		else
-			t->other_calls += r->n;
-		if (gone)
+		if (!i || r->key.cgroup != r[-1].key.cgroup)
+			p = place_of(c, r->key.cgroup);
+		*count_of(p.gone ? &p.series->past : &p.series->now, name) +=
+			r->n;
+		if (p.moved) {
+			*count_of(&p.series->past, name) -= r->n;
+			*count_of(&c->series[0].past, name) += r->n;
+		}
+		if (p.gone)
 			bpf_map_delete_elem(map, &r->key);
 	}
 }
@@ -403,10 +391,22 @@ static void read_processes(struct collector *c)
 
 /* ---- all ---- */
 
-static void add_past(struct series *s, unsigned nr_named)
+/* What "other" held at the last read, by id; and nothing yet of this one. */
+static void begin_other(struct collector *c)
 {
-	sum(&s->now.counts, &s->past.counts);
-	for (unsigned i = 0; i < nr_named; i++)
+	uint64_t *last = c->other;
+
+	qsort(last, c->nr_other, sizeof(*last), by_id);
+	c->other = c->other_before;
+	c->other_before = last;
+	c->nr_other_before = c->nr_other;
+	c->nr_other = 0;
+}
+
+static void add_past(struct series *s, unsigned names)
+{
+	add(&s->now.counts, &s->past.counts, 1);
+	for (unsigned i = 0; i < names; i++)
 		s->now.call[i] += s->past.call[i];
 	s->now.other_calls += s->past.other_calls + s->now.counts.unnamed;
 }
@@ -419,9 +419,10 @@ const struct series *collector_read(struct collector *c, unsigned *n)
 		memset(&c->series[i].now, 0, sizeof(c->series[i].now));
 		c->series[i].live = false;
 	}
+	begin_other(c);
 	read_maps(c);
 	cgroups_scan(c->groups);
-	admit_names(c);
+	call_names_admit(&c->names, c->o.max_calls, c->calls, c->nr_calls);
 	give_counts(c);
 	give_calls(c);
 	for (unsigned i = 1; i < c->nr_series; i++)
@@ -430,16 +431,14 @@ const struct series *collector_read(struct collector *c, unsigned *n)
 	c->nr_series = kept;
 	read_processes(c);
 	for (unsigned i = 0; i < c->nr_series; i++)
-		add_past(&c->series[i], c->nr_named);
+		add_past(&c->series[i], c->names.n);
 	*n = c->nr_series;
 	return c->series;
 }
 
-unsigned collector_call_names(const struct collector *c, const char **name)
+const struct call_names *collector_call_names(const struct collector *c)
 {
-	for (unsigned i = 0; i < c->nr_named; i++)
-		name[i] = c->name[i];
-	return c->nr_named;
+	return &c->names;
 }
 
 bool collector_has_times(const struct collector *c)

@@ -7,10 +7,15 @@
 #define _GNU_SOURCE
 #include "metrics.h"
 #include "../lib/options.h"
+#include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct export_options {
@@ -35,7 +40,7 @@ static const struct option_row rows[] = {
 	  .argument = "DIR",
 	  .kind = OPTION_TEXT,
 	  TO(textfile),
-	  .text = "Write DIR/urt.prom instead, every --interval." },
+	  .text = "Write DIR/urt.prom instead, every --interval, for the textfile collector of Prometheus's node exporter; root writes as the owner of DIR." },
 	{ .letter = 'i',
 	  .name = "interval",
 	  .argument = "S",
@@ -79,32 +84,57 @@ const struct command command_export = {
 	.what = "publish metrics for Prometheus, by cgroup or unit",
 	.usage = "[OPTIONS]",
 	.about =
-		"Counts context switches, system calls, io_uring requests and waiting of all processes by cgroup, and publishes the counts for Prometheus. Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of other users' programs on uring_rt.",
+		"Counts context switches, system calls, io_uring requests and waiting of all processes by cgroup, and publishes the counts for Prometheus. Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of other users' programs on uring_rt. Gives up all others as soon as it counts.",
 	OPTIONS(rows),
 };
 
-/* A reader never sees half a file. */
-static bool write_file(const char *dir, struct collector *c)
+/*
+ * The directory, as its owner: root could be made to write anywhere by names that
+ * an owner puts there, an ordinary user only where that user may write anyway.
+ * Capabilities are kept until privileges_reduce. -1: an error message was printed.
+ */
+static int open_directory(const char *path)
 {
-	char path[4096], tmp[4096];
-	FILE *f;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		fail("--textfile: cannot write to %s: %s", path,
+		     strerror(errno));
+		return -1;
+	}
+	if (!geteuid() && st.st_uid &&
+	    (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
+	     setresgid(st.st_gid, st.st_gid, st.st_gid) ||
+	     setresuid(st.st_uid, st.st_uid, st.st_uid))) {
+		fail("--textfile: cannot become the owner of %s: %s", path,
+		     strerror(errno));
+		return -1;
+	}
+	return fd;
+}
+
+/* A reader never sees half a file, and whatever our umask is may read it. */
+static bool write_file(int dir, struct collector *c)
+{
+	static const char name[] = "urt.prom", new[] = ".urt.prom.new";
+	FILE *f = NULL;
+	int fd;
 	bool ok;
 
-	snprintf(path, sizeof(path), "%.4000s/urt.prom", dir);
-	snprintf(tmp, sizeof(tmp), "%.4000s/.urt.prom.%d", dir, getpid());
-	unlink(tmp);
-	f = fopen(tmp, "wxe");
-	if (!f) {
-		fail("--textfile: cannot write %s: %s", tmp, strerror(errno));
-		return false;
+	unlinkat(dir, new, 0); /* of a run that was killed */
+	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	ok = fd >= 0 && !fchmod(fd, 0644) && (f = fdopen(fd, "w"));
+	if (ok) {
+		metrics_write(f, c, false);
+		ok = !ferror(f);
 	}
-	metrics_write(f, c, false);
-	ok = !ferror(f);
-	ok &= !fclose(f);
-	if (ok && !rename(tmp, path))
+	if (f)
+		ok &= !fclose(f);
+	if (ok && !renameat(dir, new, dir, name))
 		return true;
-	fail("--textfile: cannot write %s: %s", path, strerror(errno));
-	unlink(tmp);
+	fail("--textfile: cannot write %s: %s", name, strerror(errno));
+	unlinkat(dir, new, 0);
 	return false;
 }
 
@@ -116,7 +146,9 @@ static bool wait_for(long seconds, const sigset_t *set)
 	return sigtimedwait(set, NULL, &ts) < 0 && errno == EAGAIN;
 }
 
-static int write_files(const struct export_options *o, struct collector *c)
+/* dir: of --textfile, or -1. */
+static int write_files(const struct export_options *o, int dir,
+		       struct collector *c)
 {
 	sigset_t set;
 
@@ -125,11 +157,12 @@ static int write_files(const struct export_options *o, struct collector *c)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	privileges_reduce();
 	while (wait_for(o->interval_s, &set) && !o->once)
-		if (!write_file(o->textfile, c))
+		if (!write_file(dir, c))
 			return EXIT_BAD;
 	if (!o->once) /* what was counted until then */
-		return write_file(o->textfile, c) ? 0 : EXIT_BAD;
+		return write_file(dir, c) ? 0 : EXIT_BAD;
 	metrics_write(stdout, c, true);
 	return fflush(stdout) ? fail("cannot write the metrics") : 0;
 }
@@ -144,18 +177,21 @@ int cmd_export(int argc, char **argv)
 	struct collector *c;
 	char why[256];
 	int first = options_parse(&command_export, argc, argv, &o), code;
+	int dir = -1;
 
 	if (first < 0)
 		return EXIT_BAD;
 	if (first < argc)
 		return fail("export: unexpected argument \"%s\"", argv[first]);
-	if (o.textfile && access(o.textfile, W_OK | X_OK))
+	if (o.textfile && access(o.textfile, R_OK | W_OK | X_OK))
 		return fail("--textfile: cannot write to %s: %s", o.textfile,
 			    strerror(errno));
 	c = collector_open(&o.counts, why, sizeof(why));
 	if (!c)
 		return fail("export: %s", why);
-	code = o.textfile || o.once ? write_files(&o, c)
+	if (o.textfile && (dir = open_directory(o.textfile)) < 0)
+		return EXIT_BAD;
+	code = o.textfile || o.once ? write_files(&o, dir, c)
 				    : http_serve(o.listen, c);
 	collector_close(c);
 	return code;

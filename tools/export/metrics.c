@@ -15,8 +15,7 @@ struct text {
 	FILE *out;
 	const struct series *s;
 	unsigned n;
-	const char *call[EXPORT_NAMES_MAX];
-	unsigned calls;
+	const struct call_names *calls;
 	bool openmetrics;
 };
 
@@ -79,8 +78,8 @@ static void system_calls(const struct text *t)
 	family(t, "urt_system_calls", "counter",
 	       "System calls, the most frequent by name.");
 	for (unsigned i = 0; i < t->n; i++) {
-		for (unsigned k = 0; k < t->calls; k++)
-			sample(t, &t->s[i], name, "name", t->call[k],
+		for (unsigned k = 0; k < t->calls->n; k++)
+			sample(t, &t->s[i], name, "name", t->calls->name[k],
 			       t->s[i].now.call[k]);
 		sample(t, &t->s[i], name, "name", "other",
 		       t->s[i].now.other_calls);
@@ -181,7 +180,7 @@ void metrics_write(FILE *out, struct collector *c, bool openmetrics)
 	int64_t begin = now_ns();
 
 	t.s = collector_read(c, &t.n);
-	t.calls = collector_call_names(c, t.call);
+	t.calls = collector_call_names(c);
 	switches(&t);
 	system_calls(&t);
 	io_uring(&t);

@@ -22,6 +22,25 @@ struct tally {
 	uint64_t other_calls;		 /* of other names */
 };
 
+/* System calls of one number in one cgroup. */
+struct call_read {
+	struct export_call key;
+	uint64_t n;
+};
+
+/* The system calls that are told apart, in the order of tally.call (calls.c). */
+struct call_names {
+	uint32_t nr[EXPORT_NAMES_MAX];
+	char name[EXPORT_NAMES_MAX][32];
+	unsigned n;
+};
+
+/* Fills the places up to max from calls that were read. */
+void call_names_admit(struct call_names *, unsigned max,
+		      const struct call_read *, unsigned n);
+/* EXPORT_NAMES_MAX: it has none. */
+unsigned call_names_place(const struct call_names *, uint32_t nr);
+
 /* All that is told of one label. */
 struct series {
 	char label[CGROUP_LABEL_MAX];
@@ -50,8 +69,7 @@ void collector_close(struct collector *);
 
 /* Reads all counts. The result is the collector's, until the next call. */
 const struct series *collector_read(struct collector *, unsigned *n);
-/* Names of the calls that are told apart, in the order of tally.call. */
-unsigned collector_call_names(const struct collector *, const char **name);
+const struct call_names *collector_call_names(const struct collector *);
 bool collector_has_times(const struct collector *);
 
 /* ---- text (metrics.c) ---- */

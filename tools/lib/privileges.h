@@ -6,9 +6,7 @@
  * keeps only what reading needs. A parser of other programs' files keeps
  * nothing. `urt demo`, `urt bench`, `urt compare` and `urt stat -r` attach anew
  * for each of their experiments, so they keep what they have until the last;
- * demo and bench measure only programs that they start themselves. `urt export
- * --textfile` keeps it, too: it writes into a directory that may belong to
- * another user.
+ * demo and bench measure only programs that they start themselves.
  */
 #ifndef URT_PRIVILEGES_H
 #define URT_PRIVILEGES_H
