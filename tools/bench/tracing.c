@@ -7,7 +7,8 @@
  * switch of coroutines) prints its own time for one, so that starting a tool
  * does not matter. It runs alone, counted by us in each way that we know, while
  * we count somebody else, and under the tools that others use, in turn, a few
- * rounds; medians are compared with running alone in the same rounds.
+ * rounds; medians are compared with running alone in the same rounds. Then there
+ * is the time that a read of `urt export` takes.
  *
  * A switch of threads here is a pipe's: two processes on one CPU, each
  * switch with two system calls. Alone and under `switches only`, nothing traces
@@ -82,6 +83,11 @@ static const struct way {
 };
 
 static double results[ARRAY_LEN(ways)][EVENTS][ROUNDS_MAX];
+
+/* A read of `urt export`, as Prometheus makes it. */
+static struct scrape {
+	double seconds, cgroups, bytes; /* NAN: it cannot count here */
+} scrapes[ROUNDS_MAX];
 
 /* ---- the loops ---- */
 
@@ -262,7 +268,36 @@ static double run_way(const struct way *w, enum event e, int cpu)
 	return ns;
 }
 
+/* Of all cgroups that there are, after a second of counting. */
+static struct scrape scrape_once(void)
+{
+	char *sh[] = { "sh", "-c",
+		       "/proc/$PPID/exe export --once -i 1 2>/dev/null | awk '"
+		       "{ n += length($0) + 1 } "
+		       "/^urt_export_cgroups/ { c = $2 } "
+		       "/^urt_export_scrape_seconds/ { t = $2 } "
+		       "END { if (t) print t, c, n }'",
+		       NULL };
+	struct scrape s;
+	char text[64];
+	struct launch l;
+	int fd;
+
+	if (!launch_piped(&l, sh, -1, &fd) &&
+	    !launch_read(&l, fd, text, sizeof(text)) &&
+	    sscanf(text, "%lf %lf %lf", &s.seconds, &s.cgroups, &s.bytes) == 3)
+		return s;
+	return (struct scrape){ NAN, NAN, NAN };
+}
+
 /* ---- the result ---- */
+
+static int by_seconds(const void *a, const void *b)
+{
+	const struct scrape *x = a, *y = b;
+
+	return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
 
 static double median(unsigned way, enum event e, long rounds)
 {
@@ -273,7 +308,7 @@ static double median(unsigned way, enum event e, long rounds)
 	return v[rounds / 2];
 }
 
-static void print_text(long rounds)
+static void print_text(long rounds, const struct scrape *scrape)
 {
 	printf("ns for one event, medians of %ld interleaved rounds; "
 	       "+: more than alone\n\n%-24s",
@@ -298,9 +333,15 @@ static void print_text(long rounds)
 	}
 	puts("\nA switch is that of a pipe between two processes on one CPU,\n"
 	     "with two system calls; a yield is one between coroutines.");
+	if (isnan(scrape->seconds))
+		puts("\nA read of `urt export`: n/a (urt doctor says why)");
+	else
+		printf("\nA read of `urt export` takes %.2f ms, with %.0f "
+		       "cgroups in %.0f bytes.\n",
+		       scrape->seconds * 1e3, scrape->cgroups, scrape->bytes);
 }
 
-static void print_json(long rounds)
+static void print_json(long rounds, const struct scrape *scrape)
 {
 	struct json j = { .out = stdout };
 
@@ -320,6 +361,11 @@ static void print_json(long rounds)
 			json_end_object(&j);
 		}
 	json_end_array(&j);
+	json_object(&j, "export_read");
+	json_double(&j, "ns", scrape->seconds * 1e9);
+	json_double(&j, "cgroups", scrape->cgroups);
+	json_double(&j, "bytes", scrape->bytes);
+	json_end_object(&j);
 	json_end_object(&j);
 }
 
@@ -329,16 +375,19 @@ int bench_tracing(long rounds, bool ours, bool json)
 
 	if (rounds > ROUNDS_MAX)
 		rounds = ROUNDS_MAX;
-	for (long round = 0; round < rounds; round++)
+	for (long round = 0; round < rounds; round++) {
+		scrapes[round] = scrape_once();
 		for (unsigned w = 0; w < ARRAY_LEN(ways); w++)
 			for (int e = 0; e < EVENTS; e++)
 				results[w][e][round] =
 					ours && ways[w].needs
 						? NAN
 						: run_way(&ways[w], e, cpu);
+	}
+	qsort(scrapes, rounds, sizeof(*scrapes), by_seconds);
 	if (json)
-		print_json(rounds);
+		print_json(rounds, &scrapes[rounds / 2]);
 	else
-		print_text(rounds);
+		print_text(rounds, &scrapes[rounds / 2]);
 	return 0;
 }
