@@ -79,7 +79,7 @@ FUZZ_control := tools/stat/control.c $(FUZZ_text)
 FUZZ_pages   := tools/measure/trace_pages.c tools/measure/user_stats.c \
                 tools/measure/pages.c uring_rt/base/share.c uring_rt/base/trace.c \
                 uring_rt/base/sys.c uring_rt/base/memory.c $(FUZZ_text)
-FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
+FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
                 tools/measure/counter.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_report  := tools/record/report.c tools/record/report_print.c tools/record/timeline_read.c \

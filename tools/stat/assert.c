@@ -258,7 +258,7 @@ void stat_assert_check(const struct stat_result *r,
 
 	parse(text->text, &a);
 	*v = (struct stat_verdict){ .of = text, .verdict = VERDICT_FAILED };
-	known = o->baseline && baseline(o, &a, &v->was);
+	known = baseline(o, &a, &v->was);
 	v->was = known ? v->was : NAN;
 	v->value = NAN;
 	if (measure(r, &a, &v->value, v->why)) {
@@ -269,9 +269,9 @@ void stat_assert_check(const struct stat_result *r,
 	v->limit = a.times_baseline ? a.limit * v->was : a.limit;
 	if (a.times_baseline && !known) {
 		snprintf(v->why, sizeof(v->why),
-			 *o->baseline ? "the baseline has no such figure"
-				      : "there is no baseline yet");
-		if (!*o->baseline)
+			 o->baseline ? "the baseline has no such figure"
+				     : "there is no baseline yet");
+		if (!o->baseline)
 			v->verdict = VERDICT_SKIPPED;
 		return;
 	}

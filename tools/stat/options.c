@@ -274,7 +274,7 @@ static const char *contradiction(const struct stat_options *o)
 		return "--ops-from load takes a command after -- that runs "
 		       "`urt load`";
 	for (unsigned i = 0; i < o->nr_asserts; i++)
-		if (o->asserts[i].relative && !o->baseline)
+		if (o->asserts[i].relative && !o->baseline_path)
 			return "a limit in x needs --baseline FILE";
 	if (o->delay_ns < 0 && o->control_fd < 0)
 		return "-D -1 waits for --control";

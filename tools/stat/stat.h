@@ -69,10 +69,10 @@ struct stat_options {
 	int ops_fd;	      /* where `urt load` counts (load/ops.h), if > 0 */
 	struct stat_assert asserts[STAT_ASSERTS_MAX];
 	unsigned nr_asserts;
-	const char *budget;	 /* file of some of them; NULL: none */
-	const char *budget_when; /* the lines of it that are meant; "": all */
-	char *baseline; /* an earlier run's document; "": none yet; NULL: not wanted */
-	const char *baseline_path;
+	const char *budget;	   /* file of some of them; NULL: none */
+	const char *budget_when;   /* the lines of it that are meant; "": all */
+	const char *baseline_path; /* an earlier run's document, or NULL */
+	struct json_value *baseline; /* its tree; NULL: there is none yet */
 	bool github; /* annotations, and a table for the step's summary */
 
 	/* Only these figures are printed; 0: all. They point into events. */

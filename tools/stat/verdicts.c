@@ -138,12 +138,11 @@ static void row_of_figure(FILE *f, const struct stat_result *r,
 
 	if (!stat_figure(r, name, &now, why))
 		now = NAN;
-	if (!o->baseline || !stat_baseline_figure(o, name, &was))
+	if (!stat_baseline_figure(o, name, &was))
 		was = NAN;
 	if (r->ops > 0) {
 		now /= r->ops;
-		was = o->baseline && stat_baseline_ops(o, &ops) ? was / ops
-								: NAN;
+		was = stat_baseline_ops(o, &ops) ? was / ops : NAN;
 	}
 	fprintf(f, "| | %s%s%s |", name, r->ops > 0 ? "/op" : "",
 		time ? ", us" : "");
