@@ -29,7 +29,7 @@ int64_t cpu_ns(void)
 
 bool can_preempt(void)
 {
-#if defined(__x86_64__) && __GLIBC_PREREQ(2, 35)
+#if __GLIBC_PREREQ(2, 35)
 	return !TSANITIZED;
 #else
 	return false;

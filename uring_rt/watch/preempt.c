@@ -9,7 +9,7 @@
  * finds the thread there, and sends the signal from that tick, never in a call.
  * (A timer of all CPU time may expire inside a call. If a completion interrupts
  * the call as well, it is not restarted, as a handler runs.) Should the tick come
- * at the `syscall` that restarts an interrupted call, the handler makes that call
+ * at the instruction that restarts an interrupted call, the handler makes that call
  * (continue_call). On CPUs in nohz_full the kernel measures user time without
  * ticks, and the timer may expire inside a call again.
  *
@@ -19,8 +19,8 @@
  * The handler runs on the thread's signal stack. If the thread is outside the
  * runtime (`where`, which only this thread writes), and it is safe, the handler
  * makes the interrupted code appear to have called urt__preempt_entry
- * (exec/arch), which saves all registers and stops the coroutine, together with
- * its thread (sched/handoff.c).
+ * (exec/arch), which stops the coroutine, together with its thread
+ * (sched/handoff.c), and restores all registers when it goes on.
  *
  * It is safe to stop a coroutine that holds no lock which another could need.
  * If another needs one all the same, that other's thread blocks and its
@@ -40,11 +40,11 @@
  * has taken over its processor.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
- * signal handler and without locks. Where it is missing, where malloc is part
- * of the program itself, or on another architecture than x86-64, nothing is
- * preempted by signal.
+ * signal handler and without locks. Where it is missing, or where malloc is part
+ * of the program itself, nothing is preempted by signal.
  */
 #define _GNU_SOURCE
+#include "../exec/preempt.h"
 #include "watch.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -64,14 +64,14 @@
 static bool possible;
 static struct sigaction old_urg;
 
-#if defined(__x86_64__)
-
-/* Definitions that urt__preempt_entry needs, also where no code leads to it. */
+#ifdef __x86_64__
 uint32_t urt__xsave_size __attribute__((visibility("hidden")));
-void urt__preempted(void) __attribute__((visibility("hidden")));
+#endif
 
 /* From urt__preempt_entry, on the coroutine's stack. The processor may be gone: its turn
  * is waited for here, and not as by those that come back from a blocking call. */
+void urt__preempted(void) __attribute__((visibility("hidden")));
+
 void urt__preempted(void)
 {
 	struct urt__worker *w = urt__worker();
@@ -85,10 +85,7 @@ void urt__preempted(void)
 	urt__leave();
 }
 
-#endif
-
-#if defined(__x86_64__) && !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
-#include <cpuid.h>
+#if !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 
 struct range {
 	uintptr_t start, end;
@@ -152,7 +149,6 @@ static bool is_allowed(uintptr_t a)
 
 static void find_objects(void)
 {
-	unsigned a, b, c, d;
 	bool dynamic = false;
 
 	possible = false;
@@ -166,11 +162,7 @@ static void find_objects(void)
 	/* A malloc of the program's own would be taken for the program. */
 	if (is_allowed((uintptr_t)dlsym(RTLD_DEFAULT, "malloc")))
 		return;
-	__cpuid(1, a, b, c, d);
-	if (!(c & bit_OSXSAVE) || !__get_cpuid_count(13, 0, &a, &b, &c, &d))
-		return;
-	urt__xsave_size = b;
-	possible = true;
+	possible = urt__preempt_init();
 }
 
 static bool is_foreign(uintptr_t a)
@@ -202,10 +194,11 @@ __attribute__((no_sanitize_address)) static bool stack_is_own(uintptr_t sp,
 	return true;
 }
 
-static bool is_safe(struct urt__worker *w, uintptr_t pc, uintptr_t sp)
+static bool is_safe(struct urt__worker *w, const ucontext_t *u)
 {
+	uintptr_t pc = urt__context_pc(u), sp = urt__context_sp(u);
 	struct urt_coro *c = w->current;
-	size_t need = urt__xsave_size + NEED_BESIDES;
+	size_t need = urt__preempt_room(u) + NEED_BESIDES;
 
 	if (!possible || !c || c->no_preempt || urt__locks_held())
 		return false;
@@ -217,44 +210,32 @@ static bool is_safe(struct urt__worker *w, uintptr_t pc, uintptr_t sp)
 	if (!is_allowed(pc) ||
 	    (within(&allowed[0], pc) && !within(&program_text, pc)))
 		return false;
-	return stack_is_own(sp, (uintptr_t)c);
+	return !is_foreign(urt__context_link(u)) &&
+	       stack_is_own(sp, (uintptr_t)c);
 }
 
-/* As if the interrupted code had called it, below its red zone. */
-__attribute__((no_sanitize_address)) static bool preempt(struct urt__worker *w,
-							 ucontext_t *u)
+static void preempt(struct urt__worker *w, ucontext_t *u)
 {
-	greg_t *r = u->uc_mcontext.gregs;
-	uintptr_t *sp;
-
-	if (!is_safe(w, r[REG_RIP], r[REG_RSP]))
-		return false;
-	sp = (uintptr_t *)(r[REG_RSP] - 128) - 1;
-	*sp = r[REG_RIP];
-	r[REG_RSP] = (greg_t)(uintptr_t)sp;
-	r[REG_RIP] = (greg_t)(uintptr_t)urt__preempt_entry;
-	return true;
+	if (is_safe(w, u))
+		urt__preempt_call(u, (uintptr_t)urt__preempt_entry);
 }
 
 /*
- * A completion interrupted the call, the kernel returned to the `syscall` that is to
+ * A completion interrupted the call, the kernel returned to the instruction that is to
  * continue it, and the tick came just there. After sigreturn(2), restart_syscall(2)
  * only fails with EINTR; so it is made here, under the mask that the call had. Another
  * handler that runs meanwhile has the signal stack.
  */
 static bool continue_call(ucontext_t *u)
 {
-	greg_t *r = u->uc_mcontext.gregs;
-	const uint8_t *pc = (const uint8_t *)(uintptr_t)r[REG_RIP];
 	long ret;
 
-	if (r[REG_RAX] != SYS_restart_syscall || pc[0] != 0x0f || pc[1] != 0x05)
+	if (!urt__context_restarts(u))
 		return false;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &u->uc_sigmask, NULL,
 		_NSIG / 8);
 	ret = syscall(SYS_restart_syscall);
-	r[REG_RAX] = ret < 0 ? -*urt_errno_location() : ret;
-	r[REG_RIP] += 2;
+	urt__context_return(u, ret < 0 ? -*urt_errno_location() : ret);
 	return true;
 }
 
@@ -287,10 +268,9 @@ int urt_preempt_register(const void *address_in_library)
 	return 0; /* nothing is preempted by signal at all */
 }
 
-static bool preempt(struct urt__worker *w, ucontext_t *u)
+static void preempt(struct urt__worker *w, ucontext_t *u)
 {
 	(void)w, (void)u;
-	return false;
 }
 
 static bool continue_call(ucontext_t *u)

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include "../wait/pool.h"
 #include "../base/sys.h"
+#include "../exec/preempt.h"
 #include "watch.h"
 #include <dirent.h>
 #include <dlfcn.h>
@@ -22,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 #undef errno
 
@@ -102,23 +102,12 @@ static struct {
 	int first, n;
 } interrupted[URT__WORKERS_MAX];
 
-static void *interrupted_pc(const ucontext_t *u)
-{
-#if defined(__x86_64__)
-	return (void *)(uintptr_t)u->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-	return (void *)(uintptr_t)u->uc_mcontext.pc;
-#else
-	return (void)u, NULL;
-#endif
-}
-
 void urt__report_interrupted(const struct urt__worker *w, const void *context)
 {
 	void **pc = interrupted[w->index].pc;
 	int n = backtrace(pc, FRAMES_MAX), first = 0;
 
-	while (first < n && pc[first] != interrupted_pc(context))
+	while (first < n && (uintptr_t)pc[first] != urt__context_pc(context))
 		first++;
 	interrupted[w->index].first = first < n ? first : 0;
 	interrupted[w->index].n = n;
@@ -309,17 +298,6 @@ void urt__report_stack_left(struct urt_coro *c, const void *sp)
 		     urt__report_name(c, name, sizeof(name)));
 }
 
-static uintptr_t stack_pointer(const ucontext_t *u)
-{
-#if defined(__x86_64__)
-	return u->uc_mcontext.gregs[REG_RSP];
-#elif defined(__aarch64__)
-	return u->uc_mcontext.sp;
-#else
-	return (void)u, UINTPTR_MAX;
-#endif
-}
-
 /* A frame larger than the guard, that faulted behind it. */
 static bool is_below(const struct urt_coro *c, uintptr_t sp)
 {
@@ -342,7 +320,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	bool guard;
 
 	if (info->si_code > 0 &&
-	    is_below(urt__current(), stack_pointer(context)))
+	    is_below(urt__current(), urt__context_sp(context)))
 		c = urt__current();
 	for (unsigned i = 0; i < URT__CLASSES && info->si_code > 0 && !c; i++) {
 		struct urt__stacks *s = &urt__rt.stacks[i];
