@@ -104,9 +104,7 @@ SCENARIO(relieve_of_one, "A worker with nothing else to do is left alone.",
 
 static void time_is_over(void)
 {
-	struct urt__worker *w = urt__rt.worker[0];
-
-	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+	urt__ask_to_yield(urt__rt.worker[0]);
 }
 
 SCENARIO(slice_ends_at_a_call,

@@ -65,6 +65,20 @@ static void sleep_often(void *arg)
 	*meanwhile = turns - begin;
 }
 
+/* All waits as long as the longest. */
+static void sleep_as_long_as_once(void *arg)
+{
+	long begin, worst = 0, *meanwhile = arg;
+
+	for (int i = 0; i < TIMES; i++) {
+		begin = turns;
+		urt_sleep(MS);
+		if (turns - begin > worst)
+			worst = turns - begin;
+	}
+	*meanwhile = TIMES * worst;
+}
+
 static int pair[2];
 
 static void *ask(void *arg)
@@ -132,6 +146,27 @@ static void sleep_and_compute(void *arg)
 START_TEST(answer_waits_for_few_of_many_sleepers_that_compute)
 {
 	struct crowd crowd = { answer, sleep_and_compute, 30, 100 };
+
+	run_on(worker_counts[_i], wait_among, &crowd);
+}
+END_TEST
+
+static void compute_for_slices(void *arg)
+{
+	turns++;
+	compute(8 * MS);
+}
+
+/*
+ * Of new coroutines that are preempted, few begin meanwhile: at most 13 of 60. It was 25
+ * to 53 where the monitor had moved the sleeper behind them, and where the sleeper gave
+ * way in the place of a preempted one that had ended on its thread. Of more workers than
+ * CPUs, the kernel's scheduler decides which run.
+ */
+START_TEST(sleeper_waits_for_few_of_many_new_that_compute_for_slices)
+{
+	struct crowd crowd = { sleep_as_long_as_once, compute_for_slices, 60,
+			       20 };
 
 	run_on(worker_counts[_i], wait_among, &crowd);
 }
@@ -297,6 +332,9 @@ Suite *turns_suite(void)
 		n);
 	tcase_add_loop_test(
 		t, answer_waits_for_few_of_many_sleepers_that_compute, 0, n);
+	tcase_add_loop_test(
+		t, sleeper_waits_for_few_of_many_new_that_compute_for_slices, 0,
+		2);
 	tcase_add_test(t,
 		       new_coroutine_runs_beside_one_that_computes_and_yields);
 	tcase_add_test(t,

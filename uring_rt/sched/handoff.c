@@ -192,6 +192,7 @@ void urt__proc_swap(struct urt__worker *w)
 			      memory_order_relaxed);
 	urt__count(w->stats, URT__STAT_PREEMPTIONS);
 	urt__proc_acquire_turn(w);
+	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD); /* it has */
 	atomic_store_explicit(&w->current->reason, URT__R_RUNNABLE,
 			      memory_order_relaxed);
 	atomic_store_explicit(&w->hogging, true, memory_order_relaxed);
@@ -422,6 +423,14 @@ bool urt__worker_flush(struct urt__worker *w)
 	return urt__kernel_end(w);
 }
 
+void urt__ask_to_yield(struct urt__worker *w)
+{
+	atomic_store_explicit(&w->yield_at,
+			      urt__counted(w->stats, URT__STAT_SWITCHES),
+			      memory_order_relaxed);
+	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+}
+
 void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 {
 	uint32_t attention = atomic_load(&w->word.attention);
@@ -439,5 +448,7 @@ void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 	if (atomic_load(&urt__rt.stop))
 		urt__abandon(w);
 	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
-	urt__yield(w);
+	if (atomic_load_explicit(&w->yield_at, memory_order_relaxed) ==
+	    urt__counted(w->stats, URT__STAT_SWITCHES))
+		urt__yield(w);
 }

@@ -272,9 +272,11 @@ static inline void fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
-/* The newest. */
+/* The newest: if any are due, the one that was due last. */
 static inline struct urt_coro *fresh_take(struct urt__proc *p)
 {
+	if (urt__unlikely(p->due_left))
+		p->due_left--;
 	fresh_shrink(p);
 	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 }
@@ -347,11 +349,15 @@ bool urt__proc_has_queue(const struct urt__proc *p)
 void urt__proc_expose(struct urt__worker *from)
 {
 	struct urt__proc *p = from->proc;
-	unsigned n = p->batch_len - p->batch_pos;
-	struct urt_coro *c[URT__BATCH + 1];
+	unsigned n = 0, batch = p->batch_len - p->batch_pos;
+	struct urt_coro *c[URT__FRESH + URT__BATCH + 1];
 
+	/* Sleepers whose time has come, the newest, stay before all others. */
+	while (p->due_left)
+		c[n++] = fresh_take(p);
 	fresh_to_runq(p, p->fresh_len);
-	memcpy(c, p->batch + p->batch_pos, n * sizeof(*c));
+	memcpy(c + n, p->batch + p->batch_pos, batch * sizeof(*c));
+	n += batch;
 	p->batch_pos = p->batch_len = 0;
 	if (p->next)
 		c[n++] = p->next;
@@ -951,10 +957,8 @@ static struct urt_coro *choose_slow(struct urt__worker *w)
 
 	if (p->due_left)
 		urt__proc_look_soon(p);
-	if (p->due_left && p->looks++ % 2 == 0) {
-		p->due_left--;
+	if (p->due_left && p->looks++ % 2 == 0)
 		return fresh_take(p);
-	}
 	c = take_queued(p);
 	if (c && p->next) {
 		runq_put(p, p->next);

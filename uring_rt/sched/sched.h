@@ -134,8 +134,9 @@ struct urt__worker {
 	bool due;	       /* timers are firing: waiters go first */
 	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
-	_Atomic bool hogging; /* its coroutine has used up a slice */
-	_Atomic uint8_t pace; /* enum urt__pace: the monitor's estimate */
+	_Atomic bool hogging;	   /* its coroutine has used up a slice */
+	_Atomic uint64_t yield_at; /* switches when that was asked to yield */
+	_Atomic uint8_t pace;	   /* enum urt__pace: the monitor's estimate */
 
 	uint64_t trace_left;	      /* id: the last traced switch left it */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
@@ -548,6 +549,10 @@ bool urt__proc_give_turn(struct urt__worker *);
  * again; unless it has a processor and there is no other worker to continue
  * with it. */
 void urt__proc_swap(struct urt__worker *);
+
+/* By any thread: the coroutine that runs there now is to yield at its next call; not
+ * one that runs there after it. */
+void urt__ask_to_yield(struct urt__worker *);
 
 /*
  * From any thread that holds no lock: the worker's thread sleeps, or is stuck,

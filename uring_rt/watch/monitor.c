@@ -254,7 +254,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
 	if (cpu_ns - s->cpu_ns < slice_ns)
 		return;
-	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+	urt__ask_to_yield(w);
 	if (atomic_load(&w->word.where) != URT__OUT)
 		return;
 	atomic_store(&w->hogging, true);
@@ -267,7 +267,7 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	if (atomic_load(&w->word.where) == URT__IN) {
 		/* It goes in and out; at its next call others go first. */
 		if (now_ns - s->since_ns > SLICE_NS)
-			atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
+			urt__ask_to_yield(w);
 		return;
 	}
 	if (is_blocked(w))
