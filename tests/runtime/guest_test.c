@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/child.h"
+#include "../lib/net.h"
 #include "../lib/test.h"
 #include <dirent.h>
 #include <errno.h>
@@ -562,9 +563,9 @@ static void generations(void *arg)
 {
 	(void)arg;
 	if (kept_open)
-		failed |= descriptors() != kept_open ||
+		failed |= open_descriptors() != kept_open ||
 			  status_of("VmSize:") > kept_kb + (256 << 10);
-	kept_open = descriptors();
+	kept_open = open_descriptors();
 	kept_kb = status_of("VmSize:");
 	urt_join(urt_spawn(fork_one, NULL));
 }
@@ -696,7 +697,7 @@ CORO_TEST(opening_a_fifo_waits_for_its_other_side)
 
 CORO_TEST(opening_a_fifo_alone_ends_at_the_deadline)
 {
-	int before_fds = descriptors();
+	int before_fds = open_descriptors();
 
 	new_fifo();
 	for (int i = 0; i < 20; i++) {
@@ -704,7 +705,7 @@ CORO_TEST(opening_a_fifo_alone_ends_at_the_deadline)
 		ck_assert_int_eq(open_fifo(O_WRONLY, 3 * MS), -ETIME);
 	}
 	ck_assert_int_ge(open_fifo(O_RDONLY | O_NONBLOCK, 0), 0);
-	ck_assert_int_eq(descriptors(), before_fds + 1);
+	ck_assert_int_eq(open_descriptors(), before_fds + 1);
 	unlink(fifo);
 }
 

@@ -58,6 +58,34 @@ START_TEST(bench_writes_a_whole_document_when_a_signal_ends_it)
 }
 END_TEST
 
+/* The second process shows that the first one's figures are there. */
+START_TEST(bench_tracing_keeps_what_it_has_when_a_signal_ends_it)
+{
+	static const char *const signals[] = { "TERM", "INT", "HUP" };
+
+	ck_assert_int_eq(
+		sh("./urt bench --tracing --ours --json >tracing.out 2>&1 & "
+		   "of=$!\n"
+		   "child() { cat /proc/$of/task/$of/children; }\n"
+		   "until first=$(child) && [ -n \"$first\" ]; do :; done\n"
+		   "until now=$(child) && [ -n \"$now\" ] && "
+		   "[ \"$now\" != \"$first\" ]; do :; done\n"
+		   "kill -%s $of; wait $of; code=$?\n"
+		   "cat tracing.out; rm tracing.out; kill -0 $now; "
+		   "[ $? = 1 ] && exit $code",
+		   signals[_i]),
+		1);
+	ck_assert_msg(strstr(text, "\"way\":\"alone\",\"event\":\"yield\","
+				   "\"ns\":null") == NULL,
+		      "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "\"way\":\"alone\""));
+	ck_assert_ptr_nonnull(
+		strstr(text, "],\"interrupted\":\"ended by a signal\"}\n"));
+	ck_assert_ptr_nonnull(strstr(
+		text, "\"unavailable\":\"ended by a signal before it\""));
+}
+END_TEST
+
 START_TEST(bench_latency_asks_a_server_in_each_runtime)
 {
 	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 reads-0 burst-1000"),
@@ -106,6 +134,8 @@ Suite *bench_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, bench_keeps_what_it_has_when_a_signal_ends_it);
 	tcase_add_test(t, bench_writes_a_whole_document_when_a_signal_ends_it);
+	tcase_add_loop_test(
+		t, bench_tracing_keeps_what_it_has_when_a_signal_ends_it, 0, 3);
 	tcase_add_test(t, bench_latency_asks_a_server_in_each_runtime);
 	tcase_add_test(
 		t, bench_stall_tells_messages_with_a_loop_from_those_without);

@@ -121,7 +121,6 @@ static struct {
 	volatile sig_atomic_t child;  /* that works for us, or 0 */
 	char *go_micro, *go_messages; /* programs; NULL: no Go */
 	int cpu;		      /* for one worker */
-	bool terminal;		      /* progress is shown */
 } state;
 
 /* The child goes too, so that no one waits for it. */
@@ -141,6 +140,18 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &sa, NULL);
 	sa.sa_flags = SA_RESETHAND; /* a second Ctrl-C ends it at once */
 	sigaction(SIGINT, &sa, NULL);
+}
+
+bool bench_stopped(void)
+{
+	return state.stop;
+}
+
+void bench_child_began(pid_t child)
+{
+	state.child = child;
+	if (state.stop && child)
+		kill(child, SIGKILL);
 }
 
 /* The command that runs it, or NULL where there is none. */
@@ -183,12 +194,10 @@ static FILE *start(const struct bench *b, enum runtime rt, int workers,
 	if (launch_piped(l, command(b, rt), workers == 1 ? state.cpu : -1,
 			 &out))
 		return NULL;
-	state.child = l->pid;
-	if (state.stop)
-		kill(l->pid, SIGKILL);
+	bench_child_began(l->pid);
 	if (!launch_go(l))
 		return fdopen(out, "r");
-	state.child = 0;
+	bench_child_began(0);
 	close(out);
 	return NULL;
 }
@@ -196,7 +205,7 @@ static FILE *start(const struct bench *b, enum runtime rt, int workers,
 static void finish(struct launch *l, FILE *out)
 {
 	fclose(out);
-	state.child = 0;
+	bench_child_began(0);
 	while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
@@ -264,18 +273,6 @@ struct plan {
 	struct sheet sheet;
 };
 
-static void progress(const struct bench *b, int workers, long run, long runs)
-{
-	if (!state.terminal)
-		return;
-	if (b)
-		fprintf(stderr, "\r\033[K%s on %d, run %ld of %ld\r", b->name,
-			workers, run + 1, runs);
-	else
-		fputs("\r\033[K", stderr);
-	fflush(stderr);
-}
-
 static void run_once(struct row *row, enum runtime rt)
 {
 	double figures[FIGURES_MAX];
@@ -301,17 +298,19 @@ static void run_bench(struct plan *p, const struct bench *b, int workers,
 		      long runs)
 {
 	static struct row row;
+	char name[64];
 	bool had = false;
 
 	row = (struct row){ .bench = b, .workers = workers };
 	if (b->runs_max && runs > b->runs_max && !p->runs)
 		runs = b->runs_max;
+	snprintf(name, sizeof(name), "%s on %d", b->name, workers);
 	for (long run = 0; run < runs && !state.stop; run++)
 		for (int rt = 0; rt < RUNTIMES && !state.stop; rt++) {
-			progress(b, workers, run, runs);
+			bench_progress(name, run);
 			run_once(&row, rt);
 		}
-	progress(NULL, 0, 0, 0);
+	bench_progress(NULL, 0);
 	for (int rt = 0; rt < RUNTIMES; rt++)
 		had = had || row.runs[rt][0].n || row.why[rt];
 	if (had)
@@ -430,7 +429,7 @@ static const struct option_row rows[] = {
 	{ .name = "tracing",
 	  .kind = OPTION_FLAG,
 	  TO(tracing),
-	  .text = "Measure the cost of counting one event, next to other tools." },
+	  .text = "Measure the cost of counting one event, next to other tools: up to 5 rounds, in less than a minute; with --runs N exactly N." },
 	{ .name = "ours",
 	  .kind = OPTION_FLAG,
 	  TO(ours),
@@ -454,6 +453,14 @@ const struct command command_bench = {
 	.words = words,
 };
 
+/* The exit status. */
+static int ended(void)
+{
+	return state.stop ? fail(BENCH_INTERRUPTED
+				 "; the results until then are above")
+			  : 0;
+}
+
 int cmd_bench(int argc, char **argv)
 {
 	struct plan p = { 0 };
@@ -461,9 +468,8 @@ int cmd_bench(int argc, char **argv)
 
 	if (argc == 4 && !strcmp(argv[1], "--child"))
 		return child_main(argv);
-	if (argc > 3 && !strcmp(argv[1], "--tracing-loop"))
-		return bench_tracing_loop(argv[2], argv[3],
-					  argc > 4 ? atoi(argv[4]) : 1);
+	if (argc == 4 && !strcmp(argv[1], "--tracing-loops"))
+		return bench_tracing_loops(atol(argv[2]), atoi(argv[3]));
 	first = options_parse(&command_bench, argc, argv, &p);
 	if (first < 0)
 		return EXIT_BAD;
@@ -473,23 +479,22 @@ int cmd_bench(int argc, char **argv)
 	if (p.tracing && first < argc)
 		return fail("bench --tracing: unexpected argument \"%s\"",
 			    argv[first]);
-	if (p.tracing)
-		return bench_tracing(p.runs ? p.runs : 5, p.ours,
-				     p.sheet.as_json);
+	state.cpu = sched_getcpu();
+	if (p.tracing) {
+		catch_signals();
+		bench_tracing(p.runs, p.ours, p.sheet.as_json);
+		return ended();
+	}
 	p.names = argv + first;
 	for (char **name = p.names; *name; name++)
 		if (!known(*name))
 			return fail("no such benchmark: \"%s\" "
 				    "(`urt bench --help` lists them)",
 				    *name);
-	state.cpu = sched_getcpu();
-	state.terminal = isatty(STDERR_FILENO);
 	need_go(&p);
 	catch_signals();
 	sheet_begin(&p.sheet);
 	run_all(&p);
 	sheet_end(&p.sheet, state.stop);
-	if (!state.stop)
-		return 0;
-	return fail("ended by a signal; the results until then are above");
+	return ended();
 }

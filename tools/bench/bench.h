@@ -76,6 +76,20 @@ double thread_spawn_join(long n);
 double thread_pingpong(long n);
 double thread_mutex(long n);
 
+/* ---- ending by a signal ---- */
+
+#define BENCH_INTERRUPTED "ended by a signal"
+
+/* A signal has come that ends the benchmarks. */
+bool bench_stopped(void);
+
+/* The process (negative: the process group) that such a signal ends; 0: none. */
+void bench_child_began(pid_t);
+
+/* On a terminal: what runs, and the runs of it that are complete. NULL: nothing
+ * does. */
+void bench_progress(const char *name, long done);
+
 /* ---- results ---- */
 
 struct runs {

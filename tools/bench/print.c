@@ -13,6 +13,17 @@
 
 const char *const runtime_names[] = { "uring_rt", "go", "thread", "epoll" };
 
+void bench_progress(const char *name, long done)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (name)
+		fprintf(stderr, "\r\033[K%s, run %ld\r", name, done + 1);
+	else
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
+
 static double median(const struct runs *r)
 {
 	return r->n ? r->run[r->n / 2] : NAN;
@@ -172,8 +183,7 @@ void sheet_end(struct sheet *s, bool interrupted)
 	if (s->as_json) {
 		json_end_array(&s->json);
 		if (interrupted)
-			json_string(&s->json, "interrupted",
-				    "ended by a signal");
+			json_string(&s->json, "interrupted", BENCH_INTERRUPTED);
 		json_end_object(&s->json);
 	}
 	fflush(stdout);

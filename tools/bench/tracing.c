@@ -3,39 +3,49 @@
  * urt bench --tracing: the cost of counting to the program that is counted, and
  * to other programs.
  *
- * One small loop for each kind of event (system call, switch of threads,
- * switch of coroutines) prints its own time for one, so that starting a tool
- * does not matter. It runs alone, counted by us in each way that we know, while
- * we count somebody else, and under the tools that others use, in turn, a few
- * rounds; medians are compared with running alone in the same rounds. Then there
- * is the time that a read of `urt export` takes.
+ * A process of its own runs one small loop for each kind of event (system call,
+ * switch of threads, switch of coroutines) and prints the time of one event, so
+ * the time that a tool needs to start is not in the figures. The process runs
+ * alone, counted by urt in each way, while urt counts another process, and under
+ * the tools that others use, in turn, a few rounds; medians are compared with
+ * running alone in the same rounds. Each round ends with a read of `urt export`.
  *
  * A switch of threads here is a pipe's: two processes on one CPU, each
  * switch with two system calls. Alone and under `switches only`, nothing traces
  * the system calls, so that row is the cost of a switch by itself.
+ *
+ * Without --runs, no round begins that would end later than DEFAULT_NS after the
+ * start. A signal ends the process that runs, with the tool that counts it (they
+ * are a process group), and the results until then are printed.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include "tracing.h"
-#include "../measure/counter.h"
+#include "bench.h"
 #include "../lib/launch.h"
-#include "../service/language.h"
 #include "../lib/tool.h"
+#include "../measure/counter.h"
+#include "../service/language.h"
+#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 31
-#define CHUNKS	   7
+#define ROUNDS_MAX  RUNS_MAX
+#define CHUNKS	    7
+#define DEFAULT_NS  (45 * NS_PER_S)
+#define DEFAULT_MAX 5 /* rounds */
 
 enum event { SYSCALL, SWITCH, YIELD, EVENTS };
 
 static const char *const event_names[] = { "syscall", "switch", "yield" };
+static const long counts[] = { 500000, 50000, 10000000 };
 
 enum how {
 	ALONE,
@@ -59,9 +69,9 @@ static const struct way {
 	{ "urt stat --no-syscalls", SWITCHES_ONLY, NULL, NULL, 1 },
 	{ "urt stat --cost always", COSTED, NULL, NULL, 1 },
 	{ "while urt stat counts", OTHERS, NULL, NULL, 1 },
-	{ "while urt export counts", BESIDE_COMMAND, "sh",
+	{ "while urt export counts", BESIDE_COMMAND, NULL,
 	  "exec /proc/$PPID/exe export -l 127.0.0.1:0 2>/dev/null #", 1 },
-	{ "... --no-times", BESIDE_COMMAND, "sh",
+	{ "... --no-times", BESIDE_COMMAND, NULL,
 	  "exec /proc/$PPID/exe export --no-times -l 127.0.0.1:0 2>/dev/null #",
 	  1 },
 	{ "perf stat", BY_COMMAND, "perf",
@@ -82,12 +92,17 @@ static const struct way {
 	  1 },
 };
 
-static double results[ARRAY_LEN(ways)][EVENTS][ROUNDS_MAX];
+/* Of each way, in the order of the rounds. */
+static struct {
+	long n;
+	double ns[EVENTS][ROUNDS_MAX];
+} results[ARRAY_LEN(ways)];
 
 /* A read of `urt export`, as Prometheus makes it. */
 static struct scrape {
-	double seconds, cgroups, bytes; /* NAN: it cannot count here */
+	double seconds, cgroups, bytes;
 } scrapes[ROUNDS_MAX];
+static long nr_scrapes;
 
 /* ---- the loops ---- */
 
@@ -161,115 +176,157 @@ static double yield_loop(long n)
 	return (double)(now_ns() - begin) / n;
 }
 
-/* Prints ns for one, the median of chunks. */
-int bench_tracing_loop(const char *event, const char *count, int fd)
+/* ns for one event, the median of chunks. */
+static double loop(enum event e, long n)
 {
+	static double (*const loops[])(long) = { syscall_loop, switch_loop,
+						 yield_loop };
 	double ns[CHUNKS];
-	long n = atol(count) / CHUNKS + 2;
 
 	for (int i = 0; i < CHUNKS; i++)
-		ns[i] = !strcmp(event, "syscall")  ? syscall_loop(n)
-			: !strcmp(event, "switch") ? switch_loop(n)
-						   : yield_loop(n);
+		ns[i] = loops[e](n / CHUNKS + 2);
 	sort_doubles(ns, CHUNKS);
-	return dprintf(fd, "%.3f\n", ns[CHUNKS / 2]) < 0;
+	return ns[CHUNKS / 2];
 }
 
-/* ---- running one of them in one way ---- */
-
-static const long counts[] = { 1000000, 100000, 10000000 };
-
-static void loop_argv(char *argv[8], enum event e, long fewer, char count[16])
+int bench_tracing_loops(long fewer, int fd)
 {
-	static char self[4096];
+	double ns[EVENTS];
 
-	if (!*self && readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		strcpy(self, "urt");
-	snprintf(count, 16, "%ld", counts[e] / fewer);
-	argv[0] = self;
-	argv[1] = "bench";
-	argv[2] = "--tracing-loop";
-	argv[3] = (char *)event_names[e];
-	argv[4] = count;
-	argv[5] = NULL;
+	for (int e = 0; e < EVENTS; e++)
+		ns[e] = loop(e, counts[e] / fewer);
+	return dprintf(fd, "%.3f %.3f %.3f\n", ns[SYSCALL], ns[SWITCH],
+		       ns[YIELD]) < 0;
 }
 
-static double run_here(enum event e, struct counter *c, bool counted, int cpu)
+/* ---- running them in one way ---- */
+
+/* This program's name. The process that runs a way may have another one in
+ * /proc/self/exe. */
+static const char *self(void)
 {
-	char *argv[8], count[16], out[64];
+	static char path[4096];
+
+	if (!*path && readlink("/proc/self/exe", path, sizeof(path) - 1) < 0)
+		strcpy(path, "urt");
+	return path;
+}
+
+/* The command's process leads a group, so that a signal can end all of it. */
+static int go(struct launch *l)
+{
+	setpgid(l->pid, l->pid);
+	bench_child_began(-l->pid);
+	return launch_go(l);
+}
+
+static void end(struct launch *l)
+{
+	bench_child_began(0);
+	while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* What argv prints, counted by c from its exec on (NULL: not counted). */
+static bool ask(char **argv, int cpu, struct counter *c, char *out, size_t size)
+{
 	struct launch l;
+	ssize_t n;
 	int fd;
 
-	loop_argv(argv, e, 1, count);
 	if (launch_piped(&l, argv, cpu, &fd))
-		return NAN;
-	if (c && counted)
+		return false;
+	if (c)
 		counter_start_at_exec(c, l.pid);
-	return launch_read(&l, fd, out, sizeof(out)) ? NAN : atof(out);
+	if (go(&l)) {
+		bench_child_began(0);
+		close(fd);
+		return false;
+	}
+	do
+		n = read(fd, out, size - 1);
+	while (n < 0 && errno == EINTR);
+	out[n > 0 ? n : 0] = '\0';
+	close(fd);
+	end(&l);
+	return n > 0;
+}
+
+static bool run(char **argv, int cpu, struct counter *c, double ns[EVENTS])
+{
+	char out[128];
+
+	return ask(argv, cpu, c, out, sizeof(out)) &&
+	       sscanf(out, "%lf %lf %lf", &ns[SYSCALL], &ns[SWITCH],
+		      &ns[YIELD]) == EVENTS;
+}
+
+static bool run_here(struct counter *c, int cpu, double ns[EVENTS])
+{
+	char *argv[] = {
+		(char *)self(), "bench", "--tracing-loops", "1", "1", NULL
+	};
+
+	return run(argv, cpu, c, ns);
 }
 
 /*
- * The loop's time comes through a descriptor of its own: some of the tools
- * write to stdout, whatever one says.
+ * The times come through a descriptor of their own, since some of the tools
+ * print to stdout whatever their options are.
  */
-static double run_by(const struct way *w, enum event e, int cpu)
+static bool run_by(const struct way *w, int cpu, double ns[EVENTS])
 {
-	char *argv[8], count[16], line[8192], out[64];
-	char *sh[] = { "sh", "-c", line, NULL };
-	struct launch l;
-	int fd;
+	char line[8192], *sh[] = { "sh", "-c", line, NULL };
 
-	loop_argv(argv, e, w->fewer, count);
 	snprintf(line, sizeof(line),
-		 "exec 3>&1; %s '%s bench --tracing-loop %s %s 3' >/dev/null "
-		 "2>&1",
-		 w->command, argv[0], argv[3], argv[4]);
-	if (launch_piped(&l, sh, cpu, &fd))
-		return NAN;
-	return launch_read(&l, fd, out, sizeof(out)) ? NAN : atof(out);
+		 "exec 3>&1; %s '%s bench --tracing-loops %ld 3' </dev/null "
+		 ">/dev/null 2>&1",
+		 w->command, self(), w->fewer);
+	return run(sh, cpu, NULL, ns);
 }
 
-/* While the command counts us. */
-static double run_beside(const struct way *w, enum event e, int cpu)
+/* While the command counts this process. */
+static bool run_beside(const struct way *w, int cpu, double ns[EVENTS])
 {
 	char line[256], *sh[] = { "sh", "-c", line, NULL };
 	struct launch l;
-	double ns;
+	bool had;
 
 	snprintf(line, sizeof(line), "%s%d", w->command, getpid());
 	if (launch(&l, sh, NULL, -1, -1) || launch_go(&l))
-		return NAN;
+		return false;
 	sleep_ns(400 * NS_PER_MS); /* until it does */
-	ns = run_here(e, NULL, false, cpu);
+	had = run_here(NULL, cpu, ns);
 	kill(l.pid, SIGTERM);
-	waitpid(l.pid, NULL, 0);
-	return ns;
+	end(&l);
+	return had;
 }
 
-static double run_way(const struct way *w, enum event e, int cpu)
+static bool run_way(const struct way *w, int cpu, double ns[EVENTS])
 {
 	struct counter_options o = { .no_syscalls = w->how == SWITCHES_ONLY };
 	struct counter *c;
 	char why[256];
-	double ns;
+	bool had;
 
 	if (w->how == BY_COMMAND)
-		return command_exists(w->needs) ? run_by(w, e, cpu) : NAN;
+		return run_by(w, cpu, ns);
 	if (w->how == BESIDE_COMMAND)
-		return command_exists(w->needs) ? run_beside(w, e, cpu) : NAN;
+		return run_beside(w, cpu, ns);
 	if (w->how == ALONE)
-		return run_here(e, NULL, false, cpu);
+		return run_here(NULL, cpu, ns);
 	c = counter_open_with(&o, why, sizeof(why));
 	if (!c)
-		return NAN;
+		return false;
 	counter_measure_cost(c, w->how == COSTED);
-	ns = run_here(e, c, w->how != OTHERS, cpu);
+	had = run_here(w->how == OTHERS ? NULL : c, cpu, ns);
 	counter_close(c);
-	return ns;
+	return had;
 }
 
-/* Of all cgroups that there are, after a second of counting. */
-static struct scrape scrape_once(void)
+/* Of all cgroups that there are, after a second of counting. False: it cannot
+ * count here. */
+static bool scrape_once(struct scrape *s)
 {
 	char *sh[] = { "sh", "-c",
 		       "/proc/$PPID/exe export --once -i 1 2>/dev/null | awk '"
@@ -278,19 +335,78 @@ static struct scrape scrape_once(void)
 		       "/^urt_export_scrape_seconds/ { t = $2 } "
 		       "END { if (t) print t, c, n }'",
 		       NULL };
-	struct scrape s;
-	char text[64];
-	struct launch l;
-	int fd;
+	char out[64];
 
-	if (!launch_piped(&l, sh, -1, &fd) &&
-	    !launch_read(&l, fd, text, sizeof(text)) &&
-	    sscanf(text, "%lf %lf %lf", &s.seconds, &s.cgroups, &s.bytes) == 3)
-		return s;
-	return (struct scrape){ NAN, NAN, NAN };
+	return ask(sh, -1, NULL, out, sizeof(out)) &&
+	       sscanf(out, "%lf %lf %lf", &s->seconds, &s->cgroups,
+		      &s->bytes) == 3;
+}
+
+/* ---- rounds ---- */
+
+static bool wanted(const struct way *w, bool ours)
+{
+	return !w->needs || (!ours && command_exists(w->needs));
+}
+
+static void round_of_all(bool ours, int cpu)
+{
+	for (unsigned w = 0; w < ARRAY_LEN(ways); w++) {
+		double ns[EVENTS];
+
+		if (!wanted(&ways[w], ours))
+			continue;
+		bench_progress(ways[w].name, results[w].n);
+		if (bench_stopped() || !run_way(&ways[w], cpu, ns) ||
+		    bench_stopped())
+			continue;
+		for (int e = 0; e < EVENTS; e++)
+			results[w].ns[e][results[w].n] = ns[e];
+		results[w].n++;
+	}
+	if (!bench_stopped() && scrape_once(&scrapes[nr_scrapes]) &&
+	    !bench_stopped())
+		nr_scrapes++;
+}
+
+/* The number of rounds that are complete. rounds: 0: as many as fit. */
+static long all_rounds(long rounds, bool ours)
+{
+	int64_t begin = now_ns(), last = begin;
+	int cpu = sched_getcpu();
+	long done = 0;
+
+	while (done < (rounds ? rounds : DEFAULT_MAX)) {
+		int64_t now = now_ns();
+
+		if (!rounds && done && now + (now - last) > begin + DEFAULT_NS)
+			break;
+		last = now;
+		round_of_all(ours, cpu);
+		if (bench_stopped())
+			break;
+		done++;
+	}
+	bench_progress(NULL, 0);
+	return done;
 }
 
 /* ---- the result ---- */
+
+static double median(unsigned way, enum event e)
+{
+	long n = results[way].n;
+	double v[ROUNDS_MAX];
+
+	memcpy(v, results[way].ns[e], n * sizeof(*v));
+	sort_doubles(v, n);
+	return n ? v[n / 2] : NAN;
+}
+
+static double added(unsigned way, enum event e)
+{
+	return median(way, e) - median(ALONE, e);
+}
 
 static int by_seconds(const void *a, const void *b)
 {
@@ -299,50 +415,73 @@ static int by_seconds(const void *a, const void *b)
 	return (x->seconds > y->seconds) - (x->seconds < y->seconds);
 }
 
-static double median(unsigned way, enum event e, long rounds)
+/* The median; NULL: there is none. */
+static const struct scrape *scrape(void)
 {
-	double v[ROUNDS_MAX];
-
-	memcpy(v, results[way][e], sizeof(v));
-	sort_doubles(v, rounds);
-	return v[rounds / 2];
+	qsort(scrapes, nr_scrapes, sizeof(*scrapes), by_seconds);
+	return nr_scrapes ? &scrapes[nr_scrapes / 2] : NULL;
 }
 
-static void print_text(long rounds, const struct scrape *scrape)
+static const char *why_not(const struct way *w, bool ours)
 {
-	printf("ns for one event, medians of %ld interleaved rounds; "
+	if (w->needs && ours)
+		return "left out (--ours)";
+	if (w->needs && !command_exists(w->needs))
+		return "not installed";
+	return bench_stopped() ? "ended by a signal before it"
+			       : "it failed here";
+}
+
+static void print_text(long rounds, bool ours)
+{
+	const struct scrape *read = scrape();
+
+	printf("ns for one event, medians of %ld interleaved round%s; "
 	       "+: more than alone\n\n%-24s",
-	       rounds, "");
+	       rounds, rounds == 1 ? "" : "s", "");
 	for (int e = 0; e < EVENTS; e++)
 		printf("%22s", event_names[e]);
 	putchar('\n');
 	for (unsigned w = 0; w < ARRAY_LEN(ways); w++) {
 		printf("%-24s", ways[w].name);
-		for (int e = 0; e < EVENTS; e++) {
-			double ns = median(w, e, rounds);
-
-			if (isnan(ns))
-				printf("%22s", "n/a");
-			else
-				printf("%11.1f %+10.1f", ns,
-				       ns - median(ALONE, e, rounds));
-		}
-		if (ways[w].needs && !command_exists(ways[w].needs))
-			printf("  (%s is not installed)", ways[w].needs);
-		putchar('\n');
+		for (int e = 0; results[w].n && e < EVENTS; e++)
+			printf("%11.1f %+10.1f", median(w, e), added(w, e));
+		if (results[w].n)
+			putchar('\n');
+		else
+			printf("%22s  %s\n", "n/a", why_not(&ways[w], ours));
 	}
 	puts("\nA switch is that of a pipe between two processes on one CPU,\n"
 	     "with two system calls; a yield is one between coroutines.");
-	if (isnan(scrape->seconds))
-		puts("\nA read of `urt export`: n/a (urt doctor says why)");
-	else
+	if (read)
 		printf("\nA read of `urt export` takes %.2f ms, with %.0f "
 		       "cgroups in %.0f bytes.\n",
-		       scrape->seconds * 1e3, scrape->cgroups, scrape->bytes);
+		       read->seconds * 1e3, read->cgroups, read->bytes);
+	else
+		printf("\nA read of `urt export`: n/a (%s)\n",
+		       bench_stopped() ? BENCH_INTERRUPTED
+				       : "urt doctor says why");
 }
 
-static void print_json(long rounds, const struct scrape *scrape)
+static void json_result(struct json *j, unsigned w, enum event e, bool ours)
 {
+	json_object(j, NULL);
+	json_string(j, "way", ways[w].name);
+	json_string(j, "event", event_names[e]);
+	json_double(j, "ns", median(w, e));
+	json_double(j, "added_ns", added(w, e));
+	json_array(j, "runs");
+	for (long i = 0; i < results[w].n; i++)
+		json_double(j, NULL, results[w].ns[e][i]);
+	json_end_array(j);
+	if (!results[w].n)
+		json_string(j, "unavailable", why_not(&ways[w], ours));
+	json_end_object(j);
+}
+
+static void print_json(long rounds, bool ours)
+{
+	const struct scrape *read = scrape();
 	struct json j = { .out = stdout };
 
 	json_object(&j, NULL);
@@ -350,44 +489,26 @@ static void print_json(long rounds, const struct scrape *scrape)
 	json_int(&j, "rounds", rounds);
 	json_array(&j, "results");
 	for (unsigned w = 0; w < ARRAY_LEN(ways); w++)
-		for (int e = 0; e < EVENTS; e++) {
-			json_object(&j, NULL);
-			json_string(&j, "way", ways[w].name);
-			json_string(&j, "event", event_names[e]);
-			json_double(&j, "ns", median(w, e, rounds));
-			json_double(&j, "added_ns",
-				    median(w, e, rounds) -
-					    median(ALONE, e, rounds));
-			json_end_object(&j);
-		}
+		for (int e = 0; e < EVENTS; e++)
+			json_result(&j, w, e, ours);
 	json_end_array(&j);
 	json_object(&j, "export_read");
-	json_double(&j, "ns", scrape->seconds * 1e9);
-	json_double(&j, "cgroups", scrape->cgroups);
-	json_double(&j, "bytes", scrape->bytes);
+	json_double(&j, "ns", read ? read->seconds * 1e9 : NAN);
+	json_double(&j, "cgroups", read ? read->cgroups : NAN);
+	json_double(&j, "bytes", read ? read->bytes : NAN);
 	json_end_object(&j);
+	if (bench_stopped())
+		json_string(&j, "interrupted", BENCH_INTERRUPTED);
 	json_end_object(&j);
 }
 
-int bench_tracing(long rounds, bool ours, bool json)
+void bench_tracing(long rounds, bool ours, bool json)
 {
-	int cpu = sched_getcpu();
+	long done = all_rounds(rounds, ours);
 
-	if (rounds > ROUNDS_MAX)
-		rounds = ROUNDS_MAX;
-	for (long round = 0; round < rounds; round++) {
-		scrapes[round] = scrape_once();
-		for (unsigned w = 0; w < ARRAY_LEN(ways); w++)
-			for (int e = 0; e < EVENTS; e++)
-				results[w][e][round] =
-					ours && ways[w].needs
-						? NAN
-						: run_way(&ways[w], e, cpu);
-	}
-	qsort(scrapes, rounds, sizeof(*scrapes), by_seconds);
 	if (json)
-		print_json(rounds, &scrapes[rounds / 2]);
+		print_json(done, ours);
 	else
-		print_text(rounds, &scrapes[rounds / 2]);
-	return 0;
+		print_text(done, ours);
+	fflush(stdout);
 }

@@ -3,9 +3,12 @@
 #ifndef URT_BENCH_TRACING_H
 #define URT_BENCH_TRACING_H
 
-int bench_tracing(long rounds, bool ours, bool json);
+/* rounds: 0: as many as fit into less than a minute. ours: without other tools.
+ * A signal ends it; what was measured until then is printed. */
+void bench_tracing(long rounds, bool ours, bool json);
 
-/* urt bench --tracing-loop EVENT N [FD]: one loop, its time printed to fd. */
-int bench_tracing_loop(const char *event, const char *count, int fd);
+/* urt bench --tracing-loops FEWER FD: all loops, with that many times fewer
+ * events; the times are printed to fd. */
+int bench_tracing_loops(long fewer, int fd);
 
 #endif
