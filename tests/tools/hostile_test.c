@@ -7,9 +7,12 @@
  * The tool must end in time, with what is true or "n/a".
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/outside.h"
 #include "../../uring_rt/base/share.h"
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/base/trace.h"
+#include "../../tools/measure/symbols.h"
+#include "../lib/fuse.h"
 #include "../lib/tool_run.h"
 #include <elf.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -189,6 +193,17 @@ static void stop(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* Memory of its counters page, in kB: holes have none. */
+static long page_kb(pid_t pid)
+{
+	ck_assert_int_eq(
+		sh("for f in /proc/%d/fd/*; do case $(readlink $f) in "
+		   "*urt-stats*) stat -L -c %%b $f; break;; esac; done",
+		   pid),
+		0);
+	return atol(text) / 2;
+}
+
 START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 {
 	static const char *const modes[] = {
@@ -215,6 +230,7 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 	ck_assert_msg(sh("timeout 30 ./urt top -b -n 2 -d 200 2>&1") == 0,
 		      "%s: %s", mode, text);
 	ck_assert_msg(!strstr(text, "18446744"), "%s: %s", mode, text);
+	ck_assert_int_lt(page_kb(pid), 5 << 10);
 	stop(pid);
 }
 END_TEST
@@ -295,6 +311,67 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 }
 END_TEST
 
+/* ---- memory that does not answer ---- */
+
+static struct fuse fuse;
+static int fuse_file;
+
+/* A run whose control blocks are in a file of a FUSE mount. */
+static void have_coroutines_in_a_file(const char *mode)
+{
+	void *file =
+		mmap(NULL, FUSE_FILE_SIZE, PROT_READ, MAP_SHARED, fuse_file, 0);
+	int fd;
+	struct urt__stats_page *p = counters_page(1 << 16, true, &fd);
+	struct urt__outside *o =
+		(struct urt__outside *)((char *)p +
+					urt__stats_outside_at(p->counters));
+
+	(void)mode;
+	*o = (struct urt__outside){ .size = sizeof(*o),
+				    .stacks = (uintptr_t)file,
+				    .workers = (uintptr_t)file,
+				    .nr_workers = (uintptr_t)file,
+				    .nr_stacks = 1,
+				    .stacks_size = 24,
+				    .stacks_stride = 8,
+				    .stacks_used = 16,
+				    .colours = 1,
+				    .block_size = 256,
+				    .reasons = 1 };
+	__atomic_store_n(&o->version, URT__OUTSIDE_VERSION, __ATOMIC_RELEASE);
+	for (;;)
+		usleep(1000);
+}
+
+/* A thread that reads there ends by SIGKILL only. */
+START_TEST(memory_that_does_not_answer_is_not_waited_for)
+{
+	const char *why = fuse_start(&fuse);
+	pid_t pid;
+
+	if (why)
+		SKIP("%s", why);
+	NEED_BPF();
+	fuse_file = open(fuse.path, O_RDONLY);
+	ck_assert_int_ge(fuse_file, 0);
+	fuse_hold(&fuse, FUSE_HOLD_READ);
+	pid = liar(have_coroutines_in_a_file, "");
+	sh("for c in dump 'dump --leaked' 'top -b -n 1 -c' "
+	   "'profile --duration 500'; do (timeout -s INT -k 5 40 ./urt $c -p %d "
+	   "2>&1; echo \"$c ends: $?\") & done; wait",
+	   pid);
+	ck_assert_msg(strstr(text, "does not answer") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "dump ends: 1\n") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "--leaked ends: 1\n") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "-c ends: 1\n") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "profile --duration 500 ends: 0\n") != NULL,
+		      "%s", text);
+	stop(pid);
+	fuse_stop(&fuse);
+}
+END_TEST
+
 /* ---- names ---- */
 
 static void be_named(const char *name)
@@ -346,6 +423,85 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 }
 END_TEST
 
+/* ---- ELF files ---- */
+
+#define SYMBOLS	  40000
+#define LONG_NAME 100000
+
+static struct {
+	Elf64_Ehdr head;
+	Elf64_Shdr section[3]; /* none, symbols, their names */
+	Elf64_Sym symbol[SYMBOLS];
+	char names[1 + LONG_NAME + 1];
+} elf;
+
+/* 1 MB; all symbols share a name, which read one by one would be 4 GB. */
+static int elf_of_long_names(void)
+{
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	memcpy(elf.head.e_ident, ELFMAG, SELFMAG);
+	elf.head.e_ident[EI_CLASS] = ELFCLASS64;
+	elf.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	elf.head.e_ident[EI_VERSION] = EV_CURRENT;
+	elf.head.e_version = EV_CURRENT;
+	elf.head.e_ehsize = sizeof(elf.head);
+	elf.head.e_shoff = offsetof(typeof(elf), section);
+	elf.head.e_shentsize = sizeof(Elf64_Shdr);
+	elf.head.e_shnum = 3;
+	elf.section[1] =
+		(Elf64_Shdr){ .sh_type = SHT_SYMTAB,
+			      .sh_offset = offsetof(typeof(elf), symbol),
+			      .sh_size = sizeof(elf.symbol),
+			      .sh_entsize = sizeof(Elf64_Sym),
+			      .sh_link = 2 };
+	elf.section[2] =
+		(Elf64_Shdr){ .sh_type = SHT_STRTAB,
+			      .sh_offset = offsetof(typeof(elf), names),
+			      .sh_size = sizeof(elf.names) };
+	for (int i = 0; i < SYMBOLS; i++)
+		elf.symbol[i] = (Elf64_Sym){
+			.st_name = 1,
+			.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+			.st_value = 16 * (i + 1),
+			.st_size = 16,
+		};
+	memset(elf.names + 1, 'x', LONG_NAME);
+	ck_assert_int_eq(write(fd, &elf, sizeof(elf)), sizeof(elf));
+	return fd;
+}
+
+/* In kB: the most that this process, or one that it has waited for, had. */
+static long most_memory(void)
+{
+	struct rusage self, children;
+
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &children);
+	return self.ru_maxrss > children.ru_maxrss ? self.ru_maxrss
+						   : children.ru_maxrss;
+}
+
+START_TEST(an_elf_file_cannot_take_more_memory_than_it_is_large)
+{
+	int fd = elf_of_long_names();
+	long before = most_memory();
+	struct symbols *s = symbols_open(fd, "", 0);
+	char name[SYMBOL_NAME], expected[SYMBOL_NAME];
+
+	ck_assert_ptr_nonnull(s);
+	memset(expected, 'x', sizeof(expected) - 1);
+	expected[sizeof(expected) - 1] = '\0';
+	symbols_name(s, 16 * SYMBOLS + 1, name, sizeof(name));
+	ck_assert_str_eq(name, expected);
+	ck_assert_int_lt(most_memory() - before, 64 << 10);
+	symbols_close(s);
+	close(fd);
+}
+END_TEST
+
 /* ---- what a killed urt leaves ---- */
 
 START_TEST(a_killed_urt_leaves_its_command_alive)
@@ -375,7 +531,12 @@ Suite *hostile_suite(void)
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
+	tcase_add_test(t, an_elf_file_cannot_take_more_memory_than_it_is_large);
 	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
+	suite_add_tcase(s, t);
+	t = tcase_create("memory");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, memory_that_does_not_answer_is_not_waited_for);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -12,6 +12,7 @@
 #include "../lib/output.h"
 #include "../lib/privileges.h"
 #include "../lib/text.h"
+#include "../measure/remote.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +77,13 @@ static int look(struct dump *d)
 		dump_groups(d, &found);
 	if (err == -ESRCH)
 		return fail("the program, or its run, ended meanwhile");
+	if (err == -E2BIG)
+		return fail("%ld claims more coroutines than can be read in a "
+			    "minute; those above are the first ones",
+			    d->pid);
 	if (err)
-		return fail("reading %ld: %s", d->pid, strerror(-err));
+		return fail("reading the memory of %ld: %s", d->pid,
+			    remote_error(err));
 	return 0;
 }
 

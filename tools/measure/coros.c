@@ -33,8 +33,9 @@
 #define STACK_MAX   (16 * 1024) /* bytes that are read of one */
 #define BLOCK_MAX   4096
 #define ARRAYS_MAX  64
-#define COROS_MAX   (UINT64_C(1) << 28) /* of one array */
+#define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
+#define LOOK_MAX    (60 * NS_PER_S)
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended" };
@@ -427,6 +428,7 @@ struct telling {
 	void (*seen)(const struct coro_seen *, void *);
 	void *arg;
 	struct coros_look *look;
+	int64_t end_ns;
 };
 
 static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
@@ -434,6 +436,7 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 {
 	static struct coro_seen s;
 	static struct context_seen context;
+	unsigned lost = 0;
 	int moved = 0;
 
 	for (int i = 0; i < TRIES; i++) {
@@ -444,6 +447,10 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 			break;
 		t->look->again += moved;
 	}
+	for (unsigned i = 0; i < n; i++)
+		lost += c->reading[i].lost;
+	if (lost == n) /* blocks are never unmapped during a run */
+		return -ESRCH;
 	for (unsigned i = 0; i < n; i++) {
 		struct reading *r = &c->reading[i];
 
@@ -475,6 +482,9 @@ static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
 	for (uint64_t i = 0; i < used && !err; i += CHUNK) {
 		unsigned n = used - i < CHUNK ? used - i : CHUNK;
 
+		if (now_ns() > t->end_ns)
+			return -E2BIG;
+
 		for (unsigned k = 0; k < n; k++) {
 			struct reading *r = &c->reading[k];
 			uint64_t end = base + (i + k + 1) * stride;
@@ -494,9 +504,9 @@ int coros_look(struct coros *c, bool stacks,
 	       void (*seen)(const struct coro_seen *, void *arg), void *arg,
 	       struct coros_look *look)
 {
-	struct telling t = { seen, arg, look };
-	uint8_t array[BLOCK_MAX];
 	int64_t begin = now_ns();
+	struct telling t = { seen, arg, look, begin + LOOK_MAX };
+	uint8_t array[BLOCK_MAX];
 	int err = read_workers(c);
 
 	*look = (struct coros_look){ 0 };

@@ -66,7 +66,8 @@ struct coros_look {
 
 /*
  * Calls seen for each coroutine there is; with its stack, if wanted. 0; -ESRCH:
- * the program, or its run, has ended; -EPERM.
+ * the program, or its run, has ended; -EPERM; -ETIME: its memory does not answer;
+ * -E2BIG: it claims more coroutines than can be read in a minute.
  */
 int coros_look(struct coros *, bool stacks,
 	       void (*seen)(const struct coro_seen *, void *arg), void *arg,

@@ -1,42 +1,222 @@
 // SPDX-License-Identifier: MIT
-/* Reading another process's memory; see remote.h. */
+/*
+ * Reading another process's memory; see remote.h.
+ *
+ * What is at an address there may be a file of a FUSE mount whose server never
+ * answers. A thread that reads it sleeps in the kernel, in the worst case so
+ * that not even SIGKILL ends it. So a child process reads, into memory that it
+ * shares with its parent, which waits for a bounded time; then the parent leaves
+ * the child behind, and believes nothing of that process any more. The child has
+ * none of the parent's descriptors, or the reader of a pipe would wait for it. It
+ * ends when it was asked nothing for a moment: it was forked with privileges that
+ * the parent gives up in the meantime (lib/privileges.h).
+ */
 #define _GNU_SOURCE
 #include "remote.h"
+#include "../lib/launch.h"
+#include "../lib/tool.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BUFFER	  (1 << 20)
+#define ANSWER_NS (3 * NS_PER_S) /* pages may have to be swapped in */
+#define IDLE_MS	  10
+
+/* A question and its answer, in memory of both. */
+struct asked {
+	pid_t pid;
+	struct iovec there[REMOTE_PIECES];
+	size_t n, size;
+	ssize_t got; /* or -errno */
+	uint8_t to[BUFFER];
+};
+
+static struct asked *asked; /* NULL: there was no reader yet */
+static pid_t reader, owner; /* the child, 0: none; whose child it is */
+static int bell = -1;	    /* a byte for each question, and each answer */
+static pid_t silent;	    /* a process that did not answer */
+
+/* ---- the child ---- */
+
+static void read_for_parent(pid_t parent, int socket)
+{
+	struct pollfd p = { 3, POLLIN, 0 };
+	int null = open("/dev/null", O_RDWR);
+	sigset_t all;
+	char c;
+
+	launch_die_with(parent);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	socket = fcntl(socket, F_DUPFD, 3);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	if (dup2(socket, 3) < 0)
+		_exit(1);
+	closefrom(4);
+	while (poll(&p, 1, IDLE_MS) == 1 && read(3, &c, 1) == 1) {
+		struct iovec here = { asked->to, asked->size };
+
+		asked->got = process_vm_readv(asked->pid, &here, 1,
+					      asked->there, asked->n, 0);
+		if (asked->got < 0)
+			asked->got = -errno;
+		if (write(3, &c, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+/* ---- its parent ---- */
+
+static void forget_reader(void)
+{
+	if (owner == getpid() && reader) {
+		kill(reader, SIGKILL);
+		waitpid(reader, NULL, __WALL | WNOHANG);
+	}
+	if (bell >= 0)
+		close(bell);
+	reader = 0;
+	bell = -1;
+}
+
+/* Its end is told to nobody: the program has other children to wait for. */
+static int start_reader(void)
+{
+	pid_t parent = getpid();
+	int fds[2];
+
+	if (!asked)
+		asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (asked == MAP_FAILED)
+		asked = NULL;
+	if (!asked || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -ENOMEM;
+	reader = syscall(SYS_clone, 0, 0, 0, 0, 0);
+	if (!reader)
+		read_for_parent(parent, fds[1]);
+	close(fds[1]);
+	bell = fds[0];
+	owner = parent;
+	if (reader > 0)
+		return 0;
+	reader = 0;
+	forget_reader();
+	return -EAGAIN;
+}
+
+/* One that just ended, since it was idle, does not take the question. */
+static bool ring(void)
+{
+	return reader && owner == getpid() &&
+	       send(bell, "", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* 1: it has answered; 0: it has ended; -ETIME. */
+static int wait_for_answer(void)
+{
+	int64_t end = now_ns() + ANSWER_NS, left;
+	char c;
+
+	while ((left = end - now_ns()) > 0) {
+		struct pollfd p = { bell, POLLIN, 0 };
+
+		if (poll(&p, 1, left / NS_PER_MS + 1) == 1)
+			return read(bell, &c, 1) == 1;
+	}
+	return -ETIME;
+}
+
+/* A child that is left behind may still write there. */
+static void leave_reader(pid_t pid)
+{
+	silent = pid;
+	forget_reader();
+	munmap(asked, sizeof(*asked));
+	asked = NULL;
+}
+
+/* Bytes that are now in asked->to, or -errno. */
+static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
+{
+	int answer = 0, err = 0;
+
+	if (pid == silent)
+		return -ETIME;
+	for (int i = 0; i < 3 && !answer && !err; i++) {
+		if (!asked && (err = start_reader()))
+			break;
+		asked->pid = pid;
+		asked->n = n;
+		asked->size = 0;
+		for (size_t k = 0; k < n; k++) {
+			asked->there[k] =
+				(struct iovec){ (void *)(uintptr_t)p[k].at,
+						p[k].size };
+			asked->size += p[k].size;
+		}
+		if (ring())
+			answer = wait_for_answer();
+		if (!answer) {
+			forget_reader();
+			err = start_reader();
+		}
+	}
+	if (answer == -ETIME)
+		leave_reader(pid);
+	return answer == 1 ? asked->got : answer ? answer : err ? err : -EAGAIN;
+}
 
 /* The number of pieces that were read or turned out not to be there: the kernel
  * stops at the first that is not, having read all before it. n is not 0. */
 static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
 {
-	struct iovec here[REMOTE_PIECES], there[REMOTE_PIECES];
-	ssize_t got;
-	size_t i = 0;
+	ssize_t got = ask(pid, p, n);
+	const uint8_t *from;
+	size_t i;
 
-	do {
-		here[i] = (struct iovec){ p[i].to, p[i].size };
-		there[i] =
-			(struct iovec){ (void *)(uintptr_t)p[i].at, p[i].size };
-	} while (++i < n);
-	got = process_vm_readv(pid, here, n, there, n, 0);
-	if (got < 0 && errno != EFAULT)
-		return -errno;
+	if (got < 0 && got != -EFAULT)
+		return got;
 	if (got < 0)
 		got = 0;
-	for (i = 0; i < n && (size_t)got >= p[i].size; i++)
+	from = asked->to;
+	for (i = 0; i < n && (size_t)got >= p[i].size; i++) {
+		memcpy(p[i].to, from, p[i].size);
+		from += p[i].size;
 		got -= p[i].size;
+	}
 	if (i < n)
 		p[i++].size = 0;
+	return i;
+}
+
+/* Of the first pieces, as many as one call can read. */
+static size_t in_one_call(const struct remote_piece *p, size_t n)
+{
+	size_t i = 0, size = 0;
+
+	while (i < n && i < REMOTE_PIECES && size + p[i].size <= BUFFER)
+		size += p[i++].size;
 	return i;
 }
 
 int remote_read_all(pid_t pid, struct remote_piece *p, size_t n)
 {
 	while (n) {
-		ssize_t done = read_some(pid, p,
-					 n < REMOTE_PIECES ? n : REMOTE_PIECES);
+		size_t some = in_one_call(p, n);
+		ssize_t done = some ? read_some(pid, p, some) : -E2BIG;
 
 		if (done < 0)
 			return done;
@@ -48,9 +228,17 @@ int remote_read_all(pid_t pid, struct remote_piece *p, size_t n)
 
 bool remote_read(pid_t pid, uint64_t at, void *to, size_t size)
 {
-	struct remote_piece p = { at, to, size };
+	size_t some;
 
-	return !remote_read_all(pid, &p, 1) && p.size == size;
+	for (size_t had = 0; had < size; had += some) {
+		struct remote_piece p = { at + had, (char *)to + had, 0 };
+
+		some = size - had < BUFFER ? size - had : BUFFER;
+		p.size = some;
+		if (remote_read_all(pid, &p, 1) || p.size != some)
+			return false;
+	}
+	return true;
 }
 
 /* -1: this kernel has no Yama. */
@@ -64,6 +252,13 @@ static int ptrace_scope(void)
 	if (f)
 		fclose(f);
 	return scope;
+}
+
+const char *remote_error(int err)
+{
+	return err == -ETIME ? "it does not answer; it may be that of a file "
+			       "system that does not"
+			     : strerror(-err);
 }
 
 bool remote_allowed(pid_t pid, uint64_t address, char *why, size_t size)
@@ -87,6 +282,6 @@ bool remote_allowed(pid_t pid, uint64_t address, char *why, size_t size)
 			 pid);
 	else
 		snprintf(why, size, "cannot read the memory of %d: %s", pid,
-			 strerror(-err));
+			 remote_error(err));
 	return false;
 }

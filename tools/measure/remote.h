@@ -20,13 +20,17 @@ struct remote_piece {
 	size_t size; /* bytes; 0 once it turned out that they are not there */
 };
 
-/* Reads them in order. 0; -EPERM: not allowed; -ESRCH: it has ended. */
+/* Reads them in order, each at most 1 MiB. 0; -EPERM: not allowed; -ESRCH: it has
+ * ended; -ETIME: its memory does not answer, and is asked no more. */
 int remote_read_all(pid_t, struct remote_piece *, size_t n);
 
-/* One. False: not all of it is there. */
+/* One, of any size. False: not all of it is there. */
 bool remote_read(pid_t, uint64_t at, void *to, size_t size);
 
 /* Whether it may be read at all; else says what to do, and why not. */
 bool remote_allowed(pid_t, uint64_t some_address, char *why, size_t size);
+
+/* What such an error means. */
+const char *remote_error(int err);
 
 #endif
