@@ -80,7 +80,7 @@ START_TEST(bench_tracing_keeps_what_it_has_when_a_signal_ends_it)
 		      "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "\"way\":\"alone\""));
 	ck_assert_ptr_nonnull(
-		strstr(text, "],\"interrupted\":\"ended by a signal\"}\n"));
+		strstr(text, "},\"interrupted\":\"ended by a signal\"}\n"));
 	ck_assert_ptr_nonnull(strstr(
 		text, "\"unavailable\":\"ended by a signal before it\""));
 }
