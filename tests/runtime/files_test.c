@@ -166,14 +166,20 @@ END_TEST
 static void children(void *arg)
 {
 	siginfo_t info = { 0 };
-	pid_t pid = fork();
+	int wait_for[2];
+	char c;
+	pid_t pid;
 
+	ck_assert_int_eq(pipe(wait_for), 0);
+	pid = fork();
 	if (!pid) {
-		usleep(20000);
-		_exit(7);
+		close(wait_for[1]);
+		_exit(read(wait_for[0], &c, 1) ? 1 : 7);
 	}
+	close(wait_for[0]);
 	ck_assert_int_eq(urt_waitid(P_PID, pid, &info, WEXITED, urt_after(MS)),
 			 -ETIME);
+	close(wait_for[1]);
 	ck_assert_int_eq(urt_waitid(P_PID, pid, &info, WEXITED, never), 0);
 	ck_assert_int_eq(info.si_pid, pid);
 	ck_assert_int_eq(info.si_status, 7);

@@ -374,6 +374,7 @@ CORO_TEST(a_barrier_does_not_count_who_gave_up)
 /* ---- scopes ------------------------------------------------------------ */
 
 static int ended;
+static atomic_int reading;
 
 static int sleep_long(void *arg)
 {
@@ -504,8 +505,10 @@ static char dead[64];
 static int read_something(void *arg)
 {
 	char buf[64] = { 0 };
-	int ret = urt_read(fds[0], buf, sizeof(buf), URT_NEVER);
+	int ret;
 
+	reading++;
+	ret = urt_read(fds[0], buf, sizeof(buf), URT_NEVER);
 	ended++;
 	memcpy(dead, buf, sizeof(dead));
 	return ret;
@@ -529,7 +532,8 @@ CORO_TEST(cancellation_reaches_every_operation_in_nested_scopes)
 	urt_scope_open(&s, URT_NEVER);
 	for (int i = 0; i < 5; i++)
 		urt_scope_go(&s, nested, NULL);
-	urt_sleep(2 * MS); /* all of them read */
+	while (reading < 25)
+		urt_sleep(MS);
 	urt_scope_cancel(&s);
 	ck_assert_int_eq(urt_scope_close(&s), -ECANCELED);
 	ck_assert_int_eq(ended, 25);

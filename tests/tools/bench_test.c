@@ -21,8 +21,8 @@ static void ends_with_what_it_has(int sig)
 		close(fds[1]);
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(1);
-		execl("./urt", "urt", "bench", "-r", "1", "-w", "1", "yield",
-		      "memory", NULL);
+		execl("./urt", "urt", "bench", "-r", "1", "-w", "1", "micro",
+		      NULL);
 		_exit(127);
 	}
 	close(fds[1]);

@@ -6,6 +6,7 @@
  * whose program is not installed is skipped, visibly.
  */
 #define _GNU_SOURCE
+#include "../../tools/lib/burn.h"
 #include "../lib/service.h"
 #include <dirent.h>
 #include <poll.h>
@@ -395,7 +396,7 @@ static void has_closed_all(const char *model, int before)
 {
 	int now = 0;
 
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		now = open_sockets();
 		if (now <= before)
 			return;
@@ -546,6 +547,16 @@ static void unpacked_in(const char *home, char *path, size_t size)
 	snprintf(path, size, "%.400s", text);
 }
 
+/* Such a directory is removed when its server is gone. */
+static void is_temporary(const char *path)
+{
+	ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s", path);
+	ck_assert_int_eq(sh("timeout 20 sh -c 'while [ -e $(dirname %s) ]; do "
+			    "sleep 0.02; done'",
+			    path),
+			 0);
+}
+
 /* What is unpacked is run: nobody else may be able to write there. */
 START_TEST(models_are_unpacked_where_only_we_can_write)
 {
@@ -575,20 +586,15 @@ START_TEST(models_are_unpacked_where_only_we_can_write)
 	for (unsigned i = 0; i < ARRAY_LEN(unsafe); i++) {
 		snprintf(home, sizeof(home), "%s/%s", here, unsafe[i]);
 		unpacked_in(home, path, sizeof(path));
-		ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s: %s",
-			      unsafe[i], path);
-		sh("rm -rf $(dirname %s)", path);
+		is_temporary(path);
 	}
 	unpacked_in(NULL, path, sizeof(path));
-	ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s", path);
-	sh("rm -rf $(dirname %s)", path);
+	is_temporary(path);
 	if (!geteuid()) { /* as under a sudo that keeps HOME */
 		sh("chown 12345 home-ours");
 		snprintf(home, sizeof(home), "%s/home-ours", here);
 		unpacked_in(home, path, sizeof(path));
-		ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s",
-			      path);
-		sh("rm -rf $(dirname %s)", path);
+		is_temporary(path);
 	}
 	sh("rm -rf home-*");
 }
@@ -696,13 +702,15 @@ static double ms_since(const struct timespec *begin)
 	       (now.tv_nsec - begin->tv_nsec) / 1e6;
 }
 
-/* The least of several is the work; the rest is what else the machine does. */
+/* The least of several is the work; the rest is what else the machine does, which
+ * the same work here meets as well. */
 START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 {
-	double least = 1e9;
+	double least = 1e9, own = 1e9;
 
 	if (!serving(models[_i].name))
 		return;
+	burn_calibrate();
 	for (int i = 0; i < 5; i++) {
 		struct timespec begin;
 		char in[64];
@@ -715,11 +723,15 @@ START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 		if (ms_since(&begin) < least)
 			least = ms_since(&begin);
 		close(fd);
+		clock_gettime(CLOCK_MONOTONIC, &begin);
+		burn(40 * INT64_C(1000000));
+		if (ms_since(&begin) < own)
+			own = ms_since(&begin);
 	}
 	ck_assert_msg(least > 20, "%s: %.1f ms instead of 40", models[_i].name,
 		      least);
-	ck_assert_msg(least < 200, "%s: %.1f ms instead of 40", models[_i].name,
-		      least);
+	ck_assert_msg(least < 5 * own, "%s: %.1f ms instead of %.1f",
+		      models[_i].name, least, own);
 	stops_well(models[_i].name);
 }
 END_TEST
@@ -730,7 +742,7 @@ Suite *conformance_suite(void)
 	TCase *t = tcase_create("models");
 	int n = nr_models;
 
-	tcase_set_timeout(t, 120);
+	tcase_set_timeout(t, 240);
 	tcase_add_loop_test(t, every_model_gives_the_same_answers, 0, n);
 	tcase_add_loop_test(t, every_model_limits_the_head, 0, n);
 	tcase_add_loop_test(t, every_model_puts_split_requests_together, 0, n);

@@ -215,7 +215,7 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 
 	NEED_BPF();
 	pid = liar(lie_in_counters, mode);
-	ck_assert_msg(sh("timeout 30 ./urt stat --json -o host.json -p %d "
+	ck_assert_msg(sh("timeout 90 ./urt stat --json -o host.json -p %d "
 			 "--timeout 600 2>&1; code=$?; cat host.json; "
 			 "exit $code",
 			 pid) == 0,
@@ -227,7 +227,7 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 	/* Whatever it says: no figure that wrapped. */
 	ck_assert_msg(number("user", "switches") < 1000000, "%s: %s", mode,
 		      text);
-	ck_assert_msg(sh("timeout 30 ./urt top -b -n 2 -d 200 2>&1") == 0,
+	ck_assert_msg(sh("timeout 90 ./urt top -b -n 2 -d 200 2>&1") == 0,
 		      "%s: %s", mode, text);
 	ck_assert_msg(!strstr(text, "18446744"), "%s: %s", mode, text);
 	ck_assert_int_lt(page_kb(pid), 5 << 10);
@@ -247,11 +247,11 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 	NEED_BPF();
 	pid = liar(lie_in_events, mode);
 	/* Memory: 256 MiB of buffers at most, and what urt has otherwise. */
-	ck_assert_msg(sh("%s timeout 30 ./urt record -p %d --duration 900 "
+	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 900 "
 			 "-o host.pftrace 2>&1",
 			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,
 		      "%s: %s", mode, text);
-	ck_assert_msg(sh("timeout 30 ./urt report --json host.pftrace") == 0,
+	ck_assert_msg(sh("timeout 90 ./urt report --json host.pftrace") == 0,
 		      "%s: %s", mode, text);
 	ns = number(NULL, "duration_ns");
 	ck_assert_msg(ns >= 0 && ns < 30000 * MS, "%s: %lld ns", mode, ns);
@@ -423,6 +423,32 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 }
 END_TEST
 
+/* Whoever has a part of the hierarchy names the cgroups in it. */
+START_TEST(names_of_cgroups_cannot_reach_the_terminal)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	if (sh("g=$(findmnt -n -t cgroup2 -o TARGET | head -1) && "
+	       "g=\"$g/$(printf 'urt-\\033]0;H\\a\\377\\233\"%d')\" && "
+	       "rm -f host.group && mkdir \"$g\" && ln -s \"$g\" host.group",
+	       getpid()))
+		SKIP("no cgroup (v2) can be made here");
+	pid = liar(be_named, "liar");
+	ck_assert_int_eq(sh("echo %d >host.group/cgroup.procs; "
+			    "./urt stat --by cgroup -p %d --timeout 300 2>&1; "
+			    "./urt stat --by unit -p %d --timeout 300 2>&1; "
+			    "./urt stat -G host.group/ --timeout 100 2>&1",
+			    pid, pid, pid),
+			 0);
+	stop(pid);
+	ck_assert_ptr_nonnull(strstr(text, "/urt-?]0;H"));
+	is_harmless("--by");
+	sh("until rmdir \"$(readlink host.group)\" 2>/dev/null; do :; done; "
+	   "rm host.group");
+}
+END_TEST
+
 /* ---- ELF files ---- */
 
 #define SYMBOLS	  40000
@@ -521,7 +547,7 @@ Suite *hostile_suite(void)
 	Suite *s = suite_create("hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 120);
+	tcase_set_timeout(t, 240);
 	tcase_add_loop_test(
 		t, counters_pages_that_lie_are_not_available_or_bounded, 0, 9);
 	tcase_add_loop_test(
@@ -531,6 +557,7 @@ Suite *hostile_suite(void)
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
+	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
 	tcase_add_test(t, an_elf_file_cannot_take_more_memory_than_it_is_large);
 	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
 	suite_add_tcase(s, t);

@@ -344,7 +344,7 @@ START_TEST(cgroups_and_units_are_counted_one_by_one)
 		">%s/below/cgroup.procs; exec tests/probe calls 700' "
 		">/dev/null; cat perf.json";
 	bool hybrid = !access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
-	char group[64], options[128];
+	char group[64], options[128], row[80];
 	const char *p;
 
 	NEED_BPF();
@@ -358,10 +358,12 @@ START_TEST(cgroups_and_units_are_counted_one_by_one)
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(sh(command, i ? "--by unit" : options, group),
 				 0);
-		p = strstr(text, strrchr(group, '/') + 1);
+		snprintf(row, sizeof(row), "\"name\":\"%s\"",
+			 strrchr(group, '/') + 1);
+		p = strstr(text, row);
 		p = p ? strstr(p, "\"" CALL "\":") : NULL;
-		ck_assert_msg(p && atoi(p + strlen(CALL) + 3) == 700, "%s",
-			      text);
+		ck_assert_msg(p && atoi(p + strlen(CALL) + 3) == 700, "%.1000s",
+			      p ? p : text);
 		ck_assert_msg(i || strstr(text, "\"name\":\"others\""), "%s",
 			      text);
 	}

@@ -317,7 +317,7 @@ START_TEST(last_holds_the_end_and_no_more)
 	ck_assert_msg(strstr(text, ", the last 0.0") != NULL, "%s", text);
 	f = decode("last.pftrace");
 	is_sound(&f);
-	ck_assert_int_gt(nr_pieces, 100);
+	ck_assert_int_gt(nr_pieces, 10);
 	ck_assert_uint_le(pieces[nr_pieces - 1].ns - pieces[0].ns, 30 * MS);
 	/* All there was, if the time is long: as without the option. */
 	ck_assert_int_eq(sh("./urt record --last 1m -o last.pftrace -- "
@@ -467,7 +467,7 @@ Suite *record_suite(void)
 	Suite *s = suite_create("record");
 	TCase *t = tcase_create("record");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 180);
 	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
 	tcase_add_test(t, a_report_names_odd_waits);
 	tcase_add_test(t, a_kernel_thread_waits_in_no_system_call);

@@ -5,10 +5,12 @@
 #include "../lib/embed.h"
 #include "../lib/tool.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 const struct language_info languages[] = {
@@ -124,26 +126,52 @@ static bool only_ours(const char *path)
 }
 
 static char own_dir[] = "/tmp/urt-cache-XXXXXX";
-static pid_t own_dir_of; /* who made it; 0: nobody */
+static bool own_dir_made;
 
-static void remove_own_dir(void)
+/*
+ * A process in the background removes it when the last process is gone that has
+ * the pipe's other end: this one, also when it has become the server by exec, and
+ * also when it is killed; and what these start.
+ */
+static bool remove_own_dir_at_end(void)
 {
-	char command[80];
+	int fds[2];
+	pid_t pid;
+	char c;
 
-	snprintf(command, sizeof(command), "rm -rf '%s'", own_dir);
-	if (own_dir_of == getpid() && system(command))
-		fail("cannot remove %s", own_dir);
+	if (pipe(fds))
+		return false;
+	pid = fork();
+	if (pid) {
+		close(fds[0]);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		return pid > 0;
+	}
+	if (fork())
+		_exit(0);
+	setsid();
+	if (dup2(fds[0], 0) || dup2(open("/dev/null", O_RDWR), 1) != 1 ||
+	    dup2(1, 2) != 2)
+		_exit(1);
+	closefrom(3);
+	while (read(0, &c, 1) < 0 && errno == EINTR)
+		;
+	execlp("rm", "rm", "-rf", own_dir, NULL);
+	_exit(127);
 }
 
 /* Where no directory is ours for good (no HOME, or somebody else's, as under
  * some sudo): one for this process. */
 static bool cache_for_now(char *buf, size_t size)
 {
-	if (!own_dir_of) {
+	if (!own_dir_made) {
 		if (!mkdtemp(own_dir))
 			return false;
-		own_dir_of = getpid();
-		atexit(remove_own_dir);
+		own_dir_made = true;
+		if (!remove_own_dir_at_end())
+			fail("%s will not be removed: %s", own_dir,
+			     strerror(errno));
 	}
 	snprintf(buf, size, "%s", own_dir);
 	return true;

@@ -280,6 +280,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 		"off, ms", by_names[t->by], context ? " " : "", t->key);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct stat_row *r = t->row[i];
+		char name[sizeof(r->name)];
 
 		fprintf(f, "%10" PRIu64 " %10" PRIu64 " %10" PRIu64,
 			r->switches, r->syscalls, r->requests);
@@ -289,7 +290,9 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 			fprintf(f, " %8s", "");
 		print_time(f, r->on_cpu_ns, !context);
 		print_time(f, r->off_cpu_ns, true);
-		fprintf(f, "  %s\n", r->name);
+		fprintf(f, "  %s\n",
+			text_copy(name, sizeof(name), r->name,
+				  sizeof(r->name)));
 		print_most(f, r);
 	}
 	if (context)
