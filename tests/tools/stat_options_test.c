@@ -232,6 +232,30 @@ START_TEST(switches_mean_the_same_on_each_rung_or_are_not_available)
 }
 END_TEST
 
+/* Those of the child before its exec are not the command's. */
+START_TEST(kernel_voluntary_means_the_same_on_each_rung)
+{
+	static const char *const rungs[] = { "", "--no-bpf",
+					     "--no-bpf --no-perf" };
+	long n[3];
+
+	NEED_BPF();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(
+			sh("./urt stat -x , %s -- tests/probe sleeps 50 "
+			   "2>&1 >/dev/null | "
+			   "sed -n '/,kernel.voluntary,/p'",
+			   rungs[i]),
+			0);
+		n[i] = atol(text);
+	}
+	ck_assert_int_eq(n[0], 51);
+	/* Its parent may hear of its end before the last switch. */
+	for (int i = 1; i < 3; i++)
+		ck_assert(n[i] == n[0] || n[i] == n[0] - 1);
+}
+END_TEST
+
 /* ---- assertions ---- */
 
 static void assert_code(const char *expression, int code, const char *says)
@@ -364,6 +388,7 @@ Suite *stat_options_suite(void)
 	tcase_add_test(t, perf_events_are_the_second_rung);
 	tcase_add_test(
 		t, switches_mean_the_same_on_each_rung_or_are_not_available);
+	tcase_add_test(t, kernel_voluntary_means_the_same_on_each_rung);
 	tcase_add_test(t, budgets_that_hold_are_silent);
 	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
 	tcase_add_test(t, what_is_no_budget_is_refused_before_anything_runs);

@@ -191,8 +191,8 @@ static void child_figures(struct session *s)
 	r->system_ns = timeval_ns(s->usage.ru_stime);
 	if (s->counter)
 		return;
-	r->nvcsw = s->usage.ru_nvcsw;
-	r->nivcsw = s->usage.ru_nivcsw;
+	r->nvcsw = s->usage.ru_nvcsw - s->own_nvcsw;
+	r->nivcsw = s->usage.ru_nivcsw - s->own_nivcsw;
 }
 
 /* It runs since, and has not left the CPU. */

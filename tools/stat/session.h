@@ -33,7 +33,8 @@ struct session {
 	struct launch child; /* the command */
 	pid_t child_pid;     /* 0: there is none */
 	int status;	     /* of its end */
-	struct rusage usage; /* of its whole life */
+	struct rusage usage; /* of its whole life, from the fork on */
+	uint64_t own_nvcsw, own_nivcsw; /* of that, before its exec */
 	bool child_ended;
 	bool ending;	   /* we have sent it a signal to end */
 	bool asked_to_end; /* somebody has; the next time, it is killed */

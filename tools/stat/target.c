@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define GATE_NS (100 * NS_PER_MS)
+
 /* How often processes are looked at that have not announced contexts. */
 #define BY_NS (20 * NS_PER_MS)
 
@@ -245,6 +247,17 @@ bool session_prepare_command(struct session *s)
 	return true;
 }
 
+/* rusage counts from the fork on, BPF from the exec on. The switch to wait at the
+ * gate comes at once, unless the machine is very busy. */
+static void look_at_gate(struct session *s)
+{
+	int64_t end = now_ns() + GATE_NS;
+
+	while (proc_switches(s->child_pid, &s->own_nvcsw, &s->own_nivcsw) &&
+	       !s->own_nvcsw && now_ns() < end)
+		sleep_ns(NS_PER_MS / 20);
+}
+
 int session_start_command(struct session *s)
 {
 	int err;
@@ -253,6 +266,8 @@ int session_start_command(struct session *s)
 		return 0;
 	if (s->counter && !s->o->pids && !s->o->all && !s->o->cgroup)
 		counter_start_at_exec(s->counter, s->child_pid);
+	if (!s->counter)
+		look_at_gate(s);
 	err = launch_go(&s->child);
 	if (!err)
 		return 0;
