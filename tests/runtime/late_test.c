@@ -228,6 +228,7 @@ static void citizen(void *arg)
 {
 	struct actor *a = arg;
 
+	end(a); /* of its start */
 	while (!over) {
 		unsigned i = rnd(&a->random) % ARRAY_LEN(steps);
 
@@ -435,7 +436,6 @@ static void check(void)
 	long all = 0;
 
 	for (int i = 0; i < ACTORS; i++) {
-		ck_assert(role(i) != citizen || actors[i].steps);
 		all += actors[i].steps;
 		if (actors[i].longest_ns > worst->longest_ns)
 			worst = &actors[i];
@@ -479,6 +479,8 @@ static void society(void *arg)
 
 		actors[i].random = rnd(&r) | 1;
 		actors[i].peer = k < 2 * PAIRS ? pair[k / 2][k % 2] : -1;
+		if (role(i) == citizen)
+			begin(&actors[i], "the start");
 		c[i] = urt_spawn(role(i), &actors[i]);
 	}
 	urt_sleep(for_ns());
