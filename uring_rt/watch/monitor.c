@@ -14,7 +14,9 @@
  *                        waits for the processor, and the coroutine has used up
  *                        its slice of CPU time, its processor goes to another
  *                        thread, and a signal stops it where that is safe
- *                        (preempt.c); it yields at its next call
+ *                        (preempt.c); it yields at its next call. A thread
+ *                        that computes in the kernel, for a large read, goes
+ *                        on beside the other one
  *
  * So a coroutine that blocks keeps others waiting for one to two looks, and one
  * that computes for its slice and as long. A thread without a CPU computes no
@@ -254,11 +256,18 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
 	if (cpu_ns - s->cpu_ns < slice_ns)
 		return;
-	urt__ask_to_yield(w);
-	if (atomic_load(&w->word.where) != URT__OUT)
+	switch (atomic_load(&w->word.where)) {
+	case URT__IN:
+		urt__ask_to_yield(w);
 		return;
-	atomic_store(&w->hogging, true);
-	urt__preempt_soon(w);
+	case URT__OUT:
+		urt__ask_to_yield(w);
+		atomic_store(&w->hogging, true);
+		urt__preempt_soon(w);
+		break;
+	default: /* the kernel copies much, for one call */
+		break;
+	}
 	hand_off(w, now_ns, 0);
 }
 
