@@ -18,17 +18,29 @@ STATIC  ?=
 V       ?= 0
 BTF     ?= /sys/kernel/btf/vmlinux
 
+# Another processor than this one's (ARCH=aarch64): Debian's cross compiler and
+# the libraries of that architecture, or those in SYSROOT.
+ARCH    := $(shell uname -m)
+CROSS   := $(filter-out $(shell uname -m),$(ARCH))
+SYSROOT ?=
+
 ifeq ($(origin CC),default)
-CC := cc
+CC := $(CROSS:%=%-linux-gnu-g)cc $(SYSROOT:%=--sysroot=%)
 endif
 ifeq ($(origin CXX),default)
-CXX := $(if $(findstring clang,$(CC)),clang++,c++)
+CXX := $(if $(findstring clang,$(CC)),clang++,$(if $(CROSS),$(CROSS)-linux-gnu-g++ $(SYSROOT:%=--sysroot=%),c++))
+endif
+ifneq ($(CROSS),)
+BTF := /nonexistent
+export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/$(CROSS)-linux-gnu/pkgconfig
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+export SYSROOT
 endif
 
 # One directory per variant, so that they do not rebuild each other.
-VARIANT := $(if $(SAN),$(SAN),release)
+VARIANT := $(if $(SAN),$(SAN),release)$(CROSS:%=-%)
 B       := build/$(VARIANT)
-G       := build/gen
+G       := build/gen$(CROSS:%=-%)
 
 ifeq ($(V),0)
 Q    := @
@@ -38,7 +50,6 @@ Q    :=
 say   = @:
 endif
 
-ARCH    := $(shell uname -m)
 BPFARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -97,7 +108,7 @@ TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # compiles it.
 TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers $(B)/tests/unsimulated \
             $(B)/tests/random \
-            $(if $(shell command -v $(CXX)),$(B)/tests/cxx)
+            $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 # The command without a library (`make static`): also the libraries' own ones.
@@ -176,8 +187,8 @@ tests: all examples $(TESTS) ## the test suites, built and not run
 test: tests check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
-test-kernel: tests ## the suites on Debian 12's kernel, in qemu; SUITES="..."
-	$(Q)sh tests/kernel/run.sh $(B)
+test-kernel: tests ## the suites on other kernels, in qemu: SUITES, KERNELS, ARCH
+	$(Q)ARCH=$(ARCH) sh tests/kernel/run.sh $(B)
 
 stress: $(TESTS) ## the runtime at random, with a new seed each time; SECONDS=60
 	$(Q)cd $(B) && end=$$(($$(date +%s) + $(or $(SECONDS),60))); n=0; \

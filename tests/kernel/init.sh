@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The guest's first process: see run.sh.
 export PATH=/bin HOME=/ CK_TIMEOUT_MULTIPLIER=10 URT_FAULT_STEP=4
+export CK_TAP_LOG_FILE_NAME=- # each test's result at once
 /bin/busybox --install -s /bin
 mkdir -p /proc /sys /dev /tmp /run
 mount -t proc none /proc

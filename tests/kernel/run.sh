@@ -1,39 +1,56 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the test suites on another kernel: by default that of Debian 12, Linux
-# 6.1, the oldest that uring_rt is made for. In qemu, which emulates the
-# processor: some ten times slower, so the tests' time limits are, too.
+# Runs the test suites on other kernels, in qemu, and prints a table: by default
+# on that of Debian 12, Linux 6.1, the oldest that uring_rt is made for. Without
+# KVM, qemu emulates the processor: some ten times slower, so the tests' time
+# limits are, too.
 #
 #   tests/kernel/run.sh BUILD_DIR       (`make test-kernel`)
 #
 # Of the environment:
 #   SUITES    Check suites; default: those marked KERNEL in tests/lib/suites.def
 #   COMMAND   a shell command to be run in the guest instead, in BUILD_DIR's copy
-#   KERNEL    a vmlinuz; default: the newest one of the package PACKAGE
-#   PACKAGE   linux-image-cloud-amd64; it is downloaded, not installed
-#   ACCEL     tcg,thread=single; or tcg,thread=multi, or kvm, where that works
+#   ARCH      x86_64 or aarch64, which BUILD_DIR must be built for
+#   SYSROOT   where libraries for that ARCH are, besides /lib and /usr/lib
+#   KERNELS   packages, [DISTRIBUTION/]NAME, or files; default: the cloud kernel of
+#             bookworm; packages are downloaded, not installed
+#   ACCEL     tcg,thread=single (tcg,thread=multi for aarch64), or kvm
 #   SMP       processors: 2
 #   MEMORY    of the guest: 2G
 #   APPEND    more words for the kernel's command line
 #   TIMEOUT   s until qemu is ended: 1800
 #
-# Its processors take turns on one thread: qemu 7.2 with a thread for each went
-# on executing a breakpoint that the kernel had replaced, when BPF's statistics
-# were switched on, until the watchdog barked.
+# On x86-64 the processors take turns on one thread: qemu 7.2 with a thread for
+# each went on executing a breakpoint that the kernel had replaced, when BPF's
+# statistics were switched on, until the watchdog barked.
 #
 # The guest has no disk and no modules: an initramfs with busybox, the tests
-# and the libraries that they need. Exit code: 0, or 1: a suite failed, or the
+# and the libraries that they need. Exit code: 0, or 1: a suite failed, or a
 # guest did not get to its end (panic, time-out); 2: something is missing.
 set -eu
 
 build=${1:?usage: tests/kernel/run.sh BUILD_DIR}
-package=${PACKAGE:-linux-image-cloud-amd64}
+arch=${ARCH:-$(uname -m)}
 here=$(cd "$(dirname "$0")" && pwd)
 suites=${SUITES:-$(sed -n 's/^SUITE(\([a-z_]*\),.*KERNEL.*/\1/p' \
 	"$here/../lib/suites.def")}
 work=$(dirname "$build")/kernel
 run=$work/run.$$
 root=$run/root
+case $arch in
+x86_64)
+	deb=amd64 console=ttyS0 system=qemu-system-x86 accel=tcg,thread=single
+	machine="-cpu ${CPU:-max}"
+	;;
+aarch64)
+	deb=arm64 console=ttyAMA0 system=qemu-system-arm accel=tcg,thread=multi
+	machine="-machine virt,gic-version=3 -cpu max,pauth-impdef=on"
+	;;
+*)
+	echo "test-kernel: ARCH: expected x86_64 or aarch64, not \"$arch\"" >&2
+	exit 2
+	;;
+esac
 
 missing() {
 	echo "test-kernel: $1" >&2
@@ -42,52 +59,99 @@ missing() {
 
 need() {
 	command -v "$1" >/dev/null || missing "$1 is missing: as root, run
-	apt-get install --no-install-recommends qemu-system-x86 busybox-static cpio"
+	apt-get install --no-install-recommends $system busybox-static cpio"
 }
 
-# The package that the name stands for, as the real one has a version in it.
-fetch_kernel() {
+# ---- packages ----
+
+# apt with lists of its own, of any distribution and processor. DISTRIBUTION COMMAND ...
+apt() {
+	state=$work/apt/$1-$deb command=$2
+	shift 2
+	"$command" -qq -o Dir::Etc::SourceList="$state/sources" \
+		-o Dir::Etc::SourceParts=- -o Dir::State::Lists="$state/lists" \
+		-o Dir::State::Status=/dev/null -o Dir::Cache="$state/cache" \
+		-o APT::Architecture="$deb" -o APT::Architectures="$deb" \
+		-o APT::Sandbox::User=root "$@"
+}
+
+read_lists() { # DISTRIBUTION
+	state=$work/apt/$1-$deb
+	[ ! -e "$state/done" ] || return 0
 	need apt-get
-	need dpkg-deb
-	name=$(apt-cache depends "$package" 2>/dev/null |
+	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+		'Origin: Debian' | grep -v security | head -1)
+	[ -n "$uri" ] || missing "apt has no source of Debian here: give KERNELS=FILE"
+	mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"$uri $1 main" >"$state/sources"
+	apt "$1" apt-get update >&2 || missing "cannot read the lists of $1"
+	touch "$state/done"
+}
+
+# The directory with the files of a package; of the newest one, where the name
+# stands for those of several versions. DISTRIBUTION NAME
+unpack() {
+	read_lists "$1"
+	name=$(apt "$1" apt-cache depends "$2" 2>/dev/null |
 		sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-	name=${name:-$package}
-	kernel=$work/$name/vmlinuz
-	[ -e "$kernel" ] && return
-	mkdir -p "$work/$name"
-	(cd "$work/$name" && apt-get download -qq "$name" &&
-		dpkg-deb -x ./*.deb . && mv boot/vmlinuz-* vmlinuz &&
-		rm -rf ./*.deb boot lib usr etc) 2>"$run/download" || {
-		cat "$run/download" >&2
-		rm -rf "${work:?}/$name"
-		missing "no package $package here (Debian 12 has it); as root, \
-run apt-get update, or give KERNEL=vmlinuz, or PACKAGE=linux-image-..."
-	}
+	name=${name:-$2}
+	files=$work/packages/$1-$deb-$name
+	[ ! -e "$files/done" ] || return 0
+	rm -rf "$files"
+	mkdir -p "$files"
+	(cd "$files" && apt "$1" apt-get download "$name" >&2 &&
+		dpkg-deb -x ./*.deb . && rm -rf ./*.deb lib/modules usr/lib/modules) ||
+		missing "no package $2 for $deb in $1"
+	touch "$files/done"
+}
+
+# ---- the guest's files ----
+
+# Copies a library, and those that it needs, to the directory where it was.
+copy_library() {
+	for dir in ${SYSROOT:+"$SYSROOT/lib/$arch-linux-gnu" "$SYSROOT/usr/lib/$arch-linux-gnu"} \
+		"/lib/$arch-linux-gnu" "/usr/lib/$arch-linux-gnu" /lib64 /usr/lib64 /usr/local/lib; do
+		[ -e "$dir/$1" ] || continue
+		[ ! -e "$root/lib/$arch-linux-gnu/$1" ] || return 0
+		mkdir -p "$root/lib/$arch-linux-gnu"
+		cp -L "$dir/$1" "$root/lib/$arch-linux-gnu/$1"
+		copy_needed "$dir/$1"
+		return 0
+	done
+	missing "no library $1 for $arch: SYSROOT=DIRECTORY may have it"
+}
+
+copy_needed() {
+	for library in $(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+		copy_library "$library"
+	done
 }
 
 copy_program() {
 	mkdir -p "$root/urt/$(dirname "$1")"
 	cp "$build/$1" "$root/urt/$1"
-	ldd "$build/$1" | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p' |
-		while read -r library; do
-			mkdir -p "$root${library%/*}"
-			cp -nL "$library" "$root$library"
-			# backtrace(3) loads it when it needs it.
-			case $library in */libc.so.6)
-				unwinder=${library%/*}/libgcc_s.so.1
-				cp -nL "$unwinder" "$root$unwinder" ;;
-			esac
-		done
+	copy_needed "$build/$1"
+	loader=$(readelf -lW "$build/$1" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+	mkdir -p "$root${loader%/*}"
+	[ -e "$root$loader" ] || cp -L "${SYSROOT-}$loader" "$root$loader"
 }
 
 make_initramfs() {
 	mkdir -p "$root/bin" "$root/etc" "$root/urt"
-	busybox=$(command -v busybox)
+	if [ "$arch" = "$(uname -m)" ]; then
+		need busybox
+		busybox=$(command -v busybox)
+	else
+		unpack bookworm busybox-static
+		busybox=$files/bin/busybox
+	fi
 	cp "$busybox" "$root/bin/busybox"
 	for program in urt tests/urt_test tests/probe \
 		$(cd "$build" && ls examples/* | grep -v '\.'); do
 		copy_program "$program"
 	done
+	copy_library libgcc_s.so.1 # for backtrace(3)
 	for f in passwd group nsswitch.conf services protocols; do
 		cp "/etc/$f" "$root/etc/" 2>/dev/null || :
 	done
@@ -99,14 +163,18 @@ make_initramfs() {
 	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$run/initramfs"
 }
 
-# Its console on our stdout; the last line that init wrote is the result.
-boot() {
+# ---- running ----
+
+# Its console on our stdout, and in the log.
+boot() { # kernel
+	rm -f "$run/console"
 	mkfifo "$run/console"
-	timeout -k 5 "${TIMEOUT:-1800}" qemu-system-x86_64 \
-		-accel "${ACCEL:-tcg,thread=single}" -cpu max -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
-		-no-reboot -display none -serial stdio -kernel "$kernel" \
+	# shellcheck disable=SC2086
+	timeout -k 5 "${TIMEOUT:-1800}" "qemu-system-$arch" $machine \
+		-accel "${ACCEL:-$accel}" -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
+		-no-reboot -display none -serial stdio -kernel "$1" \
 		-initrd "$run/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic \
+		-append "console=$console quiet panic=-1 oops=panic \
 			softlockup_panic=1 watchdog_thresh=20 ${APPEND-}" \
 		</dev/null >"$run/console" &
 	qemu=$!
@@ -117,9 +185,23 @@ boot() {
 	[ $code != 124 ] || echo "test-kernel: time-out" >&2
 }
 
-need qemu-system-x86_64
-need busybox
+# Rows of the table: one for each suite that got to its end.
+rows() {
+	awk '
+	/^urt-kernel: Linux / { kernel = $3; sub(",", "", kernel) }
+	/^Running suite/ { skipped = 0; failed = "" }
+	/^SKIP / { skipped++ }
+	/^not ok / { split($0, part, ":"); failed = failed " `" part[3] "`" }
+	/^[0-9]+%: Checks: / { tests = $3 + 0 }
+	/^urt-kernel: [a-z_]+ [0-9]+ s$/ {
+		printf "| %s | %s | %d | %s | %d | %d |\n", kernel, $2, tests,
+			substr(failed, 2), skipped, $3
+	}' "$run/log"
+}
+
+need "qemu-system-$arch"
 need cpio
+need readelf
 qemu=
 cleanup() {
 	[ -z "$qemu" ] || { kill $qemu && wait $qemu || :; }
@@ -129,10 +211,23 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir -p "$run"
-kernel=${KERNEL-}
-[ -n "$kernel" ] || fetch_kernel
+run=$(cd "$run" && pwd) work=$(cd "$work" && pwd) root=$run/root
 make_initramfs
-boot
-result=$(sed -n 's/^urt-kernel: exit //p' "$run/log" | tail -1)
-[ -n "$result" ] || echo "test-kernel: the guest did not get to its end" >&2
-[ "$result" = 0 ] || exit 1
+code_of_all=0
+for kernel in ${KERNELS:-bookworm/linux-image-cloud-$deb}; do
+	if [ ! -f "$kernel" ]; then
+		case $kernel in */*) ;; *) kernel=bookworm/$kernel ;; esac
+		unpack "${kernel%%/*}" "${kernel#*/}"
+		kernel=$(ls "$files"/boot/vmlinuz-*)
+	fi
+	boot "$kernel"
+	rows >>"$run/rows"
+	result=$(sed -n 's/^urt-kernel: exit //p' "$run/log" | tail -1)
+	[ -n "$result" ] || echo "test-kernel: the guest did not get to its end" >&2
+	[ "$result" = 0 ] || code_of_all=1
+done
+[ -n "${COMMAND-}" ] || {
+	printf '\n| kernel | suite | tests | failed | skipped | s |\n|---|---|--:|---|--:|--:|\n'
+	cat "$run/rows"
+}
+exit $code_of_all
