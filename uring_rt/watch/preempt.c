@@ -87,8 +87,11 @@ void urt__preempted(void)
 
 #if !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 
+/* Of an object, or of one of its segments where other mappings lie between those
+ * (as in programs on aarch64). */
 struct range {
 	uintptr_t start, end;
+	const struct link_map *object;
 };
 
 /* Objects whose text may be preempted: the program, and the registered. */
@@ -111,6 +114,7 @@ static bool object_of(uintptr_t address, struct range *r)
 		return false;
 	r->start = (uintptr_t)o.dlfo_map_start;
 	r->end = (uintptr_t)o.dlfo_map_end;
+	r->object = o.dlfo_link_map;
 	return true;
 }
 
@@ -140,10 +144,15 @@ static bool within(const struct range *r, uintptr_t a)
 static bool is_allowed(uintptr_t a)
 {
 	unsigned n = atomic_load_explicit(&nr_allowed, memory_order_acquire);
+	struct range r = { 0 };
 
 	for (unsigned i = 0; i < n; i++)
 		if (within(&allowed[i], a))
 			return true;
+	if (object_of(a, &r))
+		for (unsigned i = 0; i < n; i++)
+			if (allowed[i].object == r.object)
+				return true;
 	return false;
 }
 
@@ -169,7 +178,7 @@ static bool is_foreign(uintptr_t a)
 {
 	struct range r;
 
-	if (a < 65536 || is_allowed(a) || within(&runtime, a))
+	if (a < 65536)
 		return false;
 	for (unsigned i = 0; i < URT__CLASSES; i++) {
 		const struct urt__stacks *s = &urt__rt.stacks[i];
@@ -178,7 +187,7 @@ static bool is_foreign(uintptr_t a)
 		    a < (uintptr_t)s->base + s->max * s->stride)
 			return false;
 	}
-	return object_of(a, &r);
+	return object_of(a, &r) && r.object != runtime.object && !is_allowed(a);
 }
 
 /* Reads dead and poisoned words of the stack, on purpose. */
