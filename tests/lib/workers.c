@@ -19,6 +19,11 @@ uint64_t counter(enum urt__stat s)
 	return n;
 }
 
+bool was_handed_off(void)
+{
+	return counter(URT__STAT_HANDOFFS) || counter(URT__STAT_PREEMPTIONS);
+}
+
 int64_t cpu_ns(void)
 {
 	struct timespec ts;

@@ -35,19 +35,21 @@ START_TEST(compare_tells_a_difference_from_chance)
 }
 END_TEST
 
+/* Loading BPF programs takes most of a short run, and these tests need no counts. */
+
 /* Each begins in its turn; what comes before a run belongs to it. */
 START_TEST(compare_runs_the_commands_in_turn)
 {
-	ck_assert_int_eq(sh("./urt compare -r 2 -w 1 -- echo a -- "
+	ck_assert_int_eq(sh("./urt compare --no-bpf -r 2 -w 1 -- echo a -- "
 			    "echo b -- echo c 2>/dev/null | tr -d '\\n'"),
 			 0);
 	ck_assert_str_eq(text, "abc"
 			       "abcbca");
-	ck_assert_int_eq(sh("./urt compare -r 1 --prepare 'printf .' "
+	ck_assert_int_eq(sh("./urt compare --no-bpf -r 1 --prepare 'printf .' "
 			    "-- printf a -- printf b 2>/dev/null"),
 			 0);
 	ck_assert_str_eq(text, ".a.b");
-	ck_assert_int_eq(sh("./urt compare -r 2 --prepare 'printf 1' "
+	ck_assert_int_eq(sh("./urt compare --no-bpf -r 2 --prepare 'printf 1' "
 			    "--prepare 'printf 2' -- printf a -- printf b "
 			    "2>/dev/null"),
 			 0);
@@ -57,11 +59,11 @@ END_TEST
 
 START_TEST(compare_gives_three_dashes_as_two)
 {
-	ck_assert_int_eq(sh("./urt compare -r 1 -- sh -c 'echo $*' "
+	ck_assert_int_eq(sh("./urt compare --no-bpf -r 1 -- sh -c 'echo $*' "
 			    "x --- -a ---- --- --b -- echo -- 2>&1"),
 			 1);
 	ck_assert_ptr_nonnull(strstr(text, "command C is empty"));
-	ck_assert_int_eq(sh("./urt compare -r 1 -- sh -c 'echo $*' "
+	ck_assert_int_eq(sh("./urt compare --no-bpf -r 1 -- sh -c 'echo $*' "
 			    "x --- -a ---- --- --b -- echo b 2>/dev/null"),
 			 0);
 	ck_assert_str_eq(text, "-- -a --- -- --b\nb\n");
@@ -70,7 +72,7 @@ END_TEST
 
 START_TEST(compare_is_silent_until_a_command_fails)
 {
-	const char *run = "./urt compare --silent -r 1 -o cmp.out "
+	const char *run = "./urt compare --no-bpf --silent -r 1 -o cmp.out "
 			  "--prepare 'echo p; echo p >&2' -- sh -c 'echo a; "
 			  "echo a >&2' -- sh -c 'echo lost; echo %s >&2; exit "
 			  "%d' 2>&1";
@@ -114,7 +116,7 @@ START_TEST(compare_prints_the_rounds_before_an_interruption)
 {
 	/* The second command interrupts its parent in the third round. */
 	ck_assert_int_eq(
-		sh("rm -f cmp.n; ./urt compare --json -r 100 -- true "
+		sh("rm -f cmp.n; ./urt compare --no-bpf --json -r 100 -- true "
 		   "-- sh -c 'echo >>cmp.n; [ $(wc -l <cmp.n) -lt 3 ] || "
 		   "{ kill -INT $PPID; exec sleep 9; }' 2>&1; code=$?; rm cmp.n; "
 		   "exit $code"),
@@ -136,13 +138,16 @@ START_TEST(compare_refuses_what_it_cannot_compare)
 	refuses("./urt compare --json --markdown -- true -- true", "not both");
 	refuses("./urt compare --prepare a --prepare b -- true -- true -- true",
 		"given 2 times for 3 commands");
-	refuses("./urt compare -r 1 --prepare 'exit 3' -- true -- true",
+	refuses("./urt compare --no-bpf -r 1 --prepare 'exit 3' -- true -- true",
 		"\"exit 3\" failed, which runs before the command");
 	refuses("./urt compare --export-json x -- true -- true",
 		"use --json -o FILE");
-	refuses("./urt compare -r 1 -- true -- false", "exit status 1");
-	refuses("./urt compare -w 1 -- true -- false", "exit status 1");
-	refuses_by(127, "./urt compare -r 1 -- true -- /no/such", "cannot run");
+	refuses("./urt compare --no-bpf -r 1 -- true -- false",
+		"exit status 1");
+	refuses("./urt compare --no-bpf -w 1 -- true -- false",
+		"exit status 1");
+	refuses_by(127, "./urt compare --no-bpf -r 1 -- true -- /no/such",
+		   "cannot run");
 	refuses("./urt compare -r x -- true -- true", "not a number");
 }
 END_TEST

@@ -127,6 +127,30 @@ START_TEST(intervals_end_after_their_number_with_a_summary)
 }
 END_TEST
 
+/* Which root would not touch otherwise: the caller could append to it without sudo. */
+START_TEST(root_appends_to_a_file_of_the_one_that_called_sudo)
+{
+	static const char append[] =
+		"./urt stat --no-bpf --append -o perf.txt -- true";
+
+	if (geteuid())
+		SKIP("needs root");
+	ck_assert_int_eq(sh("echo mine >perf.txt && chown 5000 perf.txt"), 0);
+	refuses(append, "a regular file of this user's");
+	ck_assert_int_eq(sh("SUDO_UID=5001 %s 2>&1", append), 1);
+	ck_assert_int_eq(sh("SUDO_UID=5000 %s 2>&1", append), 0);
+	/* Another name may be anything that the caller was able to link. */
+	ck_assert_int_eq(
+		sh("ln perf.txt perf.link && SUDO_UID=5000 %s 2>&1", append),
+		1);
+	ck_assert_int_eq(sh("stat -c %%u perf.txt && head -n 1 perf.txt && "
+			    "grep -c 'urt stat: true' perf.txt; "
+			    "rm -f perf.txt perf.link"),
+			 0);
+	ck_assert_str_eq(text, "5000\nmine\n1\n");
+}
+END_TEST
+
 START_TEST(results_are_appended_to_a_file_and_not_to_a_link)
 {
 	NEED_BPF();
@@ -385,6 +409,7 @@ Suite *perf_options_suite(void)
 	tcase_add_test(t, null_counts_nothing_but_time);
 	tcase_add_test(t, intervals_end_after_their_number_with_a_summary);
 	tcase_add_test(t, results_are_appended_to_a_file_and_not_to_a_link);
+	tcase_add_test(t, root_appends_to_a_file_of_the_one_that_called_sudo);
 	tcase_add_test(t, runs_are_listed_and_surrounded_by_commands);
 	tcase_add_test(t, started_processes_are_not_counted_if_not_wanted);
 	tcase_add_test(t, threads_are_counted_alone);
