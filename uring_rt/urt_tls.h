@@ -18,7 +18,15 @@
  * A stream that ends without close_notify was cut short, perhaps by an
  * attacker: a read then returns -ECONNRESET instead of 0.
  *
- * Not supported: TLS in the kernel (kTLS), renegotiation, early data.
+ * With urt_tls_options.kernel, the kernel encrypts and decrypts what a
+ * connection sends and receives (kTLS), as far as the kernel and OpenSSL can:
+ * the kernel's module `tls`, a cipher of AES-GCM or ChaCha20-Poly1305, and for
+ * receiving TLS 1.2, or OpenSSL 3.2. urt_tls_sendfile then copies nothing
+ * through the program. It is off by default: the kernel keeps its keys for the
+ * whole connection, so that writes fail with -EPROTO after the other side has
+ * asked for new ones (KeyUpdate).
+ *
+ * Not supported: renegotiation, early data.
  */
 #ifndef URT_TLS_H
 #define URT_TLS_H
@@ -43,6 +51,7 @@ struct urt_tls_options {
 	                                 none */
 	bool verify_client; /* a server: requires a certificate of clients */
 	bool insecure;	    /* a client: accepts any certificate of any name */
+	bool kernel;	    /* the kernel encrypts, where it can (kTLS) */
 };
 
 /*
@@ -89,6 +98,27 @@ URT_API int urt_tls_shutdown(struct urt_stream *, int64_t deadline_ns);
 
 /* As urt_stream_close, but the descriptor stays open: for those of urt_serve. */
 URT_API int urt_tls_end(struct urt_stream *, int64_t deadline_ns);
+
+/*
+ * Flushes the stream, then sends from a file, as urt_sendfile: at *offset, which
+ * moves by the bytes sent; all of len, or up to the end of the file. Returns the
+ * bytes sent, or an error if there were none. -EINVAL: the stream does not use
+ * TLS. May suspend.
+ */
+URT_API ssize_t urt_tls_sendfile(struct urt_stream *, int in, off_t *offset,
+				 size_t len, int64_t deadline_ns);
+
+/* What the kernel does of a connection (urt_tls_options.kernel): the sum of
+ * these, or 0. */
+enum { URT_TLS_SENDS = 1, URT_TLS_RECEIVES = 2 };
+URT_API int urt_tls_in_kernel(const struct urt_stream *);
+
+/*
+ * Asks for new keys in both directions (TLS 1.3, KeyUpdate): this side's are
+ * used from the next write on. 0; -EINVAL: the stream does not use TLS 1.3;
+ * -EOPNOTSUPP: the kernel sends for it, with the old keys. Does not suspend.
+ */
+URT_API int urt_tls_update_keys(struct urt_stream *);
 
 /* The protocol that ALPN chose ("": none), and whether the session was
  * resumed. */

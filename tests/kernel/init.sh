@@ -14,6 +14,10 @@ mount -t tmpfs none /dev/shm
 mount -t tmpfs none /tmp
 mount -t tracefs none /sys/kernel/tracing
 mount -t cgroup2 none /sys/fs/cgroup
+[ ! -e /modules ] || {
+	depmod -a
+	for module in $(cat /modules); do modprobe "$module"; done
+}
 ip link set lo up
 ulimit -n 65536
 echo "urt-kernel: Linux $(uname -r), $(nproc) processors, up $(

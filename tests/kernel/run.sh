@@ -14,6 +14,8 @@
 #   SYSROOT   where libraries for that ARCH are, besides /lib and /usr/lib
 #   KERNELS   packages, [DISTRIBUTION/]NAME, or files; default: the cloud kernel of
 #             bookworm; packages are downloaded, not installed
+#   MODULES   of those packages, to be loaded: tls
+#   PROGRAMS  of this machine that tests need: openssl
 #   ACCEL     tcg,thread=single (tcg,thread=multi for aarch64), or kvm
 #   SMP       processors: 2
 #   MEMORY    of the guest: 2G
@@ -24,8 +26,8 @@
 # each went on executing a breakpoint that the kernel had replaced, when BPF's
 # statistics were switched on, until the watchdog barked.
 #
-# The guest has no disk and no modules: an initramfs with busybox, the tests
-# and the libraries that they need. Exit code: 0, or 1: a suite failed, or a
+# The guest has no disk: an initramfs with busybox, the tests, the libraries that
+# they need, and modules. Exit code: 0, or 1: a suite failed, or a
 # guest did not get to its end (panic, time-out); 2: something is missing.
 set -eu
 
@@ -97,13 +99,13 @@ unpack() {
 		sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
 	name=${name:-$2}
 	files=$work/packages/$1-$deb-$name
-	[ ! -e "$files/done" ] || return 0
+	[ ! -e "$files/whole" ] || return 0
 	rm -rf "$files"
 	mkdir -p "$files"
 	(cd "$files" && apt "$1" apt-get download "$name" >&2 &&
-		dpkg-deb -x ./*.deb . && rm -rf ./*.deb lib/modules usr/lib/modules) ||
+		dpkg-deb -x ./*.deb . && rm -f ./*.deb) ||
 		missing "no package $2 for $deb in $1"
-	touch "$files/done"
+	touch "$files/whole"
 }
 
 # ---- the guest's files ----
@@ -128,11 +130,11 @@ copy_needed() {
 	done
 }
 
-copy_program() {
-	mkdir -p "$root/urt/$(dirname "$1")"
-	cp "$build/$1" "$root/urt/$1"
-	copy_needed "$build/$1"
-	loader=$(readelf -lW "$build/$1" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+copy_program() { # FROM TO
+	mkdir -p "$root/$(dirname "$2")"
+	cp "$1" "$root/$2"
+	copy_needed "$1"
+	loader=$(readelf -lW "$1" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
 	mkdir -p "$root${loader%/*}"
 	[ -e "$root$loader" ] || cp -L "${SYSROOT-}$loader" "$root$loader"
 }
@@ -149,8 +151,14 @@ make_initramfs() {
 	cp "$busybox" "$root/bin/busybox"
 	for program in urt tests/urt_test tests/probe \
 		$(cd "$build" && ls examples/* | grep -v '\.'); do
-		copy_program "$program"
+		copy_program "$build/$program" "urt/$program"
 	done
+	for program in ${PROGRAMS-openssl}; do
+		[ "$arch" = "$(uname -m)" ] && path=$(command -v "$program") &&
+			copy_program "$path" "bin/$program"
+	done
+	mkdir -p "$root/usr/lib/ssl" # openssl looks there
+	cp -L /usr/lib/ssl/openssl.cnf "$root/usr/lib/ssl" 2>/dev/null || :
 	copy_library libgcc_s.so.1 # for backtrace(3)
 	for f in passwd group nsswitch.conf services protocols; do
 		cp "/etc/$f" "$root/etc/" 2>/dev/null || :
@@ -160,7 +168,29 @@ make_initramfs() {
 	chmod 755 "$root/init"
 	echo "$suites" >"$root/suites"
 	[ -z "${COMMAND-}" ] || echo "$COMMAND" >"$root/command"
-	(cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$run/initramfs"
+	pack "$root" >"$run/initramfs"
+}
+
+pack() {
+	(cd "$1" && find . | cpio -o -H newc --quiet) | gzip -1
+}
+
+# The modules of a kernel's package, to be unpacked after the rest, and those that
+# they may ask for: ciphers are looked for by name.
+pack_modules() { # vmlinuz
+	more=$run/modules
+	rm -rf "$more"
+	mkdir -p "$more/sbin"
+	for tree in "${1%/boot/*}"/lib/modules/* "${1%/boot/*}"/usr/lib/modules/*; do
+		[ -d "$tree" ] || continue
+		mkdir -p "$more/lib/modules/${tree##*/}"
+		(cd "$tree" && find kernel/crypto kernel/arch kernel/lib kernel/net \
+			-name '*.ko*' 2>/dev/null |
+			cpio -pdm --quiet "$more/lib/modules/${tree##*/}")
+		ln -sf /bin/busybox "$more/sbin/modprobe"
+		echo "${MODULES-tls}" >"$more/modules"
+	done
+	pack "$more"
 }
 
 # ---- running ----
@@ -168,12 +198,13 @@ make_initramfs() {
 # Its console on our stdout, and in the log.
 boot() { # kernel
 	rm -f "$run/console"
+	pack_modules "$1" | cat "$run/initramfs" - >"$run/initrd"
 	mkfifo "$run/console"
 	# shellcheck disable=SC2086
 	timeout -k 5 "${TIMEOUT:-1800}" "qemu-system-$arch" $machine \
 		-accel "${ACCEL:-$accel}" -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
 		-no-reboot -display none -serial stdio -kernel "$1" \
-		-initrd "$run/initramfs" \
+		-initrd "$run/initrd" \
 		-append "console=$console quiet panic=-1 oops=panic \
 			softlockup_panic=1 watchdog_thresh=20 ${APPEND-}" \
 		</dev/null >"$run/console" &

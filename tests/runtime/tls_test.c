@@ -72,12 +72,15 @@ static int server_result;
 
 static struct urt_tls *made[8]; /* freed after the test */
 static unsigned nr_made;
+static bool in_kernel;
 
-static struct urt_tls *new_tls(const struct urt_tls_options *o)
+static struct urt_tls *new_tls(const struct urt_tls_options *options)
 {
+	struct urt_tls_options o = *options;
 	struct urt_tls *t = NULL;
 
-	ck_assert_msg(!urt_tls_new(&t, o), "%s", urt_tls_why());
+	o.kernel = in_kernel;
+	ck_assert_msg(!urt_tls_new(&t, &o), "%s", urt_tls_why());
 	ck_assert_uint_lt(nr_made, ARRAY_LEN(made));
 	made[nr_made++] = t;
 	return t;
@@ -406,8 +409,7 @@ static void send_much(void *arg)
 			ck_abort_msg("%zd", ret);
 		done += ret > 0 ? ret : 0;
 		if (flow[(intptr_t)arg].keys && done % 5 == 0)
-			SSL_key_update(urt_tls_ssl(s),
-				       SSL_KEY_UPDATE_REQUESTED);
+			ck_assert_int_eq(urt_tls_update_keys(s), 0);
 	}
 	while ((ssize_t)(done = urt_stream_flush(s, urt_after(MS))))
 		ck_assert_int_eq((int)done, -ETIME);
@@ -478,6 +480,174 @@ CORO_TEST(tls_stream_goes_on_with_new_keys)
 	exchange(NULL);
 }
 
+/* ---- files ------------------------------------------------------------- */
+
+#define FILE_SIZE 300007
+
+static char file[64];
+
+static void make_file(void)
+{
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/file", dir);
+	f = fopen(file, "w");
+	ck_assert_ptr_nonnull(f);
+	for (size_t i = 0; i < FILE_SIZE; i++)
+		fputc(byte_at(i), f);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+/* All from byte 7 on, between two lines. */
+static void send_file(struct urt_stream *s)
+{
+	int fd = open(file, O_RDONLY);
+	off_t offset = 7;
+
+	urt_stream_printf(s, SOON, "begin\n");
+	ck_assert_int_eq(urt_tls_sendfile(s, fd, &offset, 1, SOON), 1);
+	ck_assert_int_eq(urt_tls_sendfile(s, fd, &offset, SIZE_MAX, SOON),
+			 FILE_SIZE - 8);
+	ck_assert_int_eq(offset, FILE_SIZE);
+	ck_assert_int_eq(urt_tls_sendfile(s, fd, &offset, 1, SOON), 0);
+	ck_assert_int_eq(urt_tls_sendfile(s, -1, &offset, 1, SOON), -EBADF);
+	urt_stream_printf(s, SOON, "end\n");
+	ck_assert_int_eq(urt_stream_close(s, SOON), 0);
+	close(fd);
+}
+
+CORO_TEST(tls_sendfile_sends_between_lines_what_is_in_the_file)
+{
+	static uint8_t b[FILE_SIZE - 7];
+	struct urt_coro *c;
+	struct urt_stream *s;
+	size_t wrong = 0;
+
+	make_file();
+	c = serve_with(NULL, send_file);
+	s = dial(client_tls());
+	hear_line(s, "begin");
+	ck_assert_int_eq(urt_stream_read_full(s, b, sizeof(b), SOON),
+			 sizeof(b));
+	for (size_t i = 0; i < sizeof(b); i++)
+		wrong += b[i] != byte_at(i + 7);
+	ck_assert_uint_eq(wrong, 0);
+	hear_line(s, "end");
+	ck_assert_int_eq(urt_stream_read(s, b, 1, SOON), 0);
+	urt_stream_close(s, SOON);
+	urt_join(c);
+}
+
+/* ---- in the kernel ----------------------------------------------------- */
+
+static void use_kernel(void)
+{
+	in_kernel = true;
+}
+
+static bool kernel_has_tls(void)
+{
+	char ulps[256] = "";
+	FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_ulp", "r");
+
+	if (f && !fgets(ulps, sizeof(ulps), f))
+		ulps[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(ulps, "tls");
+}
+
+START_TEST(tls_in_the_kernel_is_tested_where_the_kernel_has_it)
+{
+	SKIP("no kernel module tls (modprobe tls; tests/kernel/README.md)");
+}
+END_TEST
+
+/* Without the kernel's part, 0. */
+static int kernels_part(int version)
+{
+	if (!in_kernel || !kernel_has_tls())
+		return 0;
+	return version == TLS1_2_VERSION || OPENSSL_VERSION_NUMBER >= 0x30200000
+		       ? URT_TLS_SENDS | URT_TLS_RECEIVES
+		       : URT_TLS_SENDS;
+}
+
+static int version;
+
+static void check_and_echo(struct urt_stream *s)
+{
+	ck_assert_int_eq(urt_tls_in_kernel(s), kernels_part(version));
+	echo_lines(s);
+}
+
+CORO_TEST(tls_connection_says_what_the_kernel_does_of_it)
+{
+	for (version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		struct urt_coro *c = serve_with(NULL, check_and_echo);
+		struct urt_tls *t = client_tls();
+		struct urt_stream *s;
+
+		SSL_CTX_set_max_proto_version(urt_tls_context(t), version);
+		s = dial(t);
+		ck_assert_int_eq(urt_tls_in_kernel(s), kernels_part(version));
+		say(s, "hello");
+		hear_line(s, "hello");
+		urt_stream_close(s, SOON);
+		urt_join(c);
+	}
+}
+
+static void wait_for_new_keys(struct urt_stream *s)
+{
+	hear_line(s, "before");
+	ck_assert_int_eq(urt_tls_update_keys(s), -EOPNOTSUPP);
+	say(s, "answer");
+	hear_line(s, "after");
+	urt_stream_printf(s, SOON, "answer\n");
+	server_result = urt_stream_flush(s, SOON);
+	ck_assert_ptr_nonnull(strstr(urt_tls_why(), "new keys"));
+	urt_tls_end(s, SOON);
+}
+
+/* The client has none of the kernel, so that it can ask for them. */
+CORO_TEST(tls_in_the_kernel_sends_nothing_when_asked_for_new_keys)
+{
+	struct urt_coro *c = serve_with(NULL, wait_for_new_keys);
+	struct urt_stream *s;
+	char b;
+
+	in_kernel = false;
+	s = dial(client_tls());
+	say(s, "before");
+	hear_line(s, "answer");
+	ck_assert_int_eq(urt_tls_update_keys(s), 0);
+	say(s, "after");
+	ck_assert_int_eq(urt_stream_read(s, &b, 1, SOON), 0);
+	urt_join(c);
+	ck_assert_int_eq(server_result, -EPROTO);
+	urt_stream_close(s, SOON);
+}
+
+/* ---- what programs are linked with ------------------------------------- */
+
+/* tests/runtime/abi_tls.txt, as abi.txt in linked_test.c. */
+START_TEST(tls_interface_for_linked_programs_is_as_it_was)
+{
+	if (SANITIZED)
+		SKIP("a sanitizer exports symbols of its own");
+	if (access("liburing_rt_tls.so", R_OK))
+		SKIP("the shared library is not here");
+	ck_assert_msg(
+		!sh("{ nm -D --defined-only liburing_rt_tls.so | awk '$2 != "
+		    "\"A\" { print $3 }' | LC_ALL=C sort; echo struct "
+		    "urt_tls_options %zu; } | diff "
+		    "../../tests/runtime/abi_tls.txt -",
+		    sizeof(struct urt_tls_options)),
+		"the interface of the library changed:\n%.1000s", text);
+}
+END_TEST
+
 /* ---- other programs' clients ------------------------------------------- */
 
 /* An example that listens at 127.0.0.1:PORT, from this build. */
@@ -496,11 +666,8 @@ static pid_t example(const char *name, int port, const char *target)
 			execl(path, path, at, certificate, key, NULL);
 		_exit(127);
 	}
-	ck_assert_msg(
-		!sh("for i in $(seq 500); do bash -c ': </dev/tcp/127.0.0.1/%d'"
-		    " 2>/dev/null && exit 0; sleep 0.02; done; exit 1",
-		    port),
-		"%s does not listen", name);
+	server_port = port;
+	ck_assert_msg(server_listens(), "%s does not listen", name);
 	return pid;
 }
 
@@ -592,10 +759,31 @@ START_TEST(tls_proxy_example_passes_on_both_ways)
 }
 END_TEST
 
+static void add_tests_of_the_kernel(TCase *t)
+{
+	if (!kernel_has_tls()) {
+		tcase_add_test(
+			t, tls_in_the_kernel_is_tested_where_the_kernel_has_it);
+		return;
+	}
+	tcase_add_test(t, tls_connection_says_what_the_kernel_does_of_it);
+	tcase_add_test(t,
+		       tls_stream_carries_lines_both_ways_until_close_notify);
+	tcase_add_test(t, tls_client_refuses_an_unknown_authority);
+	tcase_add_test(t, tls_stream_that_is_cut_short_is_an_error);
+	tcase_add_test(t, tls_client_resumes_its_last_session);
+	tcase_add_test(t, tls_server_wants_a_clients_certificate_if_told_to);
+	tcase_add_loop_test(t, tls_stream_loses_nothing_both_ways_at_once, 0,
+			    6);
+	tcase_add_test(t, tls_sendfile_sends_between_lines_what_is_in_the_file);
+	tcase_add_test(t,
+		       tls_in_the_kernel_sends_nothing_when_asked_for_new_keys);
+}
+
 Suite *tls_suite(void)
 {
 	Suite *s = suite_create("tls");
-	TCase *t = tcase_create("tls");
+	TCase *t = tcase_create("tls"), *k = tcase_create("kernel");
 
 	tcase_set_timeout(t, 60);
 	tcase_add_unchecked_fixture(t, make_certificates, remove_certificates);
@@ -614,9 +802,17 @@ Suite *tls_suite(void)
 	tcase_add_loop_test(t, tls_stream_loses_nothing_both_ways_at_once, 0,
 			    6);
 	tcase_add_test(t, tls_stream_goes_on_with_new_keys);
+	tcase_add_test(t, tls_sendfile_sends_between_lines_what_is_in_the_file);
+	tcase_add_test(t, tls_connection_says_what_the_kernel_does_of_it);
+	tcase_add_test(t, tls_interface_for_linked_programs_is_as_it_was);
 	tcase_add_test(t, https_example_serves_curl_and_s_client);
 	tcase_add_test(t, tls_proxy_example_passes_on_both_ways);
 	suite_add_tcase(s, t);
+	tcase_set_timeout(k, 60);
+	tcase_add_unchecked_fixture(k, make_certificates, remove_certificates);
+	tcase_add_checked_fixture(k, use_kernel, free_made);
+	add_tests_of_the_kernel(k);
+	suite_add_tcase(s, k);
 	return s;
 }
 

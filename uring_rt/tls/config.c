@@ -204,6 +204,7 @@ int urt_tls_new(struct urt_tls **tls, const struct urt_tls_options *o)
 		free(t);
 		return urt__tls_because(-ENOMEM, "SSL_CTX_new");
 	}
+	t->kernel = o->kernel;
 	set_defaults(t);
 	err = set_files(t->ctx, o);
 	if (!err)

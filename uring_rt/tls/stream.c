@@ -1,30 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * A TLS connection as a stream.
+ * A TLS connection as a stream, over wire.c, which sends and receives for it.
  *
- * OpenSSL reads and writes memory, by a BIO of our own: what the socket gave
- * (`in`, a buffer that the ring lends, so that a connection that waits holds
- * none) and what is to be sent (`out`). Between its calls this file receives
- * and sends. So no function of OpenSSL suspends, and its error queue, read
- * after the call that filled it, is that of the thread.
+ * OpenSSL reads and writes memory only, so no function of OpenSSL suspends, and
+ * its error queue, read after the call that filled it, is that of the thread.
  *
- * Invariants:
- *   L1  `lock` is held around each call of OpenSSL with this SSL, which cannot
- *       be used by two threads, and around `in` and `out`. It is a pthread
- *       mutex and never held across a suspension.
- *   L2  Only the reader receives, when `in` is empty, and gives the new `in` to
- *       OpenSSL under `lock`. Without renegotiation SSL_write never reads.
- *   L3  Only the holder of `sending` sends: first the rest of `wire`, then what
- *       has come to be in `out`, which becomes `wire`. So what one call of
- *       OpenSSL made goes out before what the next one made, and a send that a
- *       deadline ended continues where it stopped.
- *   L4  The reader never waits to send: the other side may be waiting for it to
- *       read. Output of its call (an answer to KeyUpdate, an alert) goes out at
- *       once if possible, otherwise with the next write.
+ * Invariant S1, beside those of wire.c: the reader never waits to send, since
+ * the other side may be waiting for it to read. Output of its call (an answer to
+ * KeyUpdate, an alert) goes out at once if possible, otherwise with the next
+ * write.
  *
- * A write is accepted when it has been encrypted. If it cannot be sent, the
- * call says how much was accepted all the same; the next call, or a flush,
- * returns the error.
+ * A write is accepted when it has been encrypted, or when the kernel that
+ * encrypts it has taken it. If what OpenSSL encrypted cannot be sent, the call
+ * says how much was accepted all the same; the next call, or a flush, returns
+ * the error.
  */
 #define _GNU_SOURCE
 #include "tls.h"
@@ -33,154 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OUT_SIZE  4096 /* bytes at the least */
 #define LINGER_NS INT64_C(1000000000)
-#define RECORD	  16384 /* bytes of plain text in a record, RFC 8446, 5.1 */
-
-struct bytes {
-	char *data;
-	size_t begin, end, size;
-};
-
-struct connection {
-	int fd;
-	SSL *ssl;
-	bool ended; /* the socket gave its end */
-	struct bytes in, out, wire;
-	pthread_mutex_t lock;
-	struct urt_mutex sending;
-	char name[URT__TLS_NAME];     /* a client's; "" */
-	char protocol[URT__TLS_NAME]; /* ALPN's; "" */
-};
-
-/* ---- the BIO ----------------------------------------------------------- */
-
-static int bio_read(BIO *bio, char *to, int len)
-{
-	struct connection *c = BIO_get_data(bio);
-	size_t have = c->in.end - c->in.begin;
-
-	BIO_clear_retry_flags(bio);
-	if (!have) {
-		if (!c->ended)
-			BIO_set_retry_read(bio);
-		return c->ended ? 0 : -1;
-	}
-	if ((size_t)len > have)
-		len = have;
-	memcpy(to, c->in.data + c->in.begin, len);
-	c->in.begin += len;
-	if (c->in.begin == c->in.end) {
-		urt_lent_return(c->in.data);
-		c->in = (struct bytes){ 0 };
-	}
-	return len;
-}
-
-static bool make_room(struct bytes *b, size_t len)
-{
-	size_t size = b->size ? b->size : OUT_SIZE;
-	char *data;
-
-	while (size - b->end < len)
-		size *= 2;
-	if (size == b->size)
-		return true;
-	data = realloc(b->data, size);
-	if (!data)
-		return false;
-	b->data = data;
-	b->size = size;
-	return true;
-}
-
-static int bio_write(BIO *bio, const char *from, int len)
-{
-	struct connection *c = BIO_get_data(bio);
-
-	BIO_clear_retry_flags(bio);
-	if (len <= 0 || !make_room(&c->out, len))
-		return -1;
-	memcpy(c->out.data + c->out.end, from, len);
-	c->out.end += len;
-	return len;
-}
-
-static long bio_ctrl(BIO *bio, int command, long n, void *arg)
-{
-	struct connection *c = BIO_get_data(bio);
-
-	(void)n, (void)arg;
-	if (command == BIO_CTRL_FLUSH)
-		return 1;
-	return command == BIO_CTRL_EOF && c->ended;
-}
-
-static BIO_METHOD *method;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
-{
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
-			      "uring_rt");
-	if (!method)
-		return;
-	BIO_meth_set_read(method, bio_read);
-	BIO_meth_set_write(method, bio_write);
-	BIO_meth_set_ctrl(method, bio_ctrl);
-}
-
-/* ---- sending and receiving --------------------------------------------- */
-
-/* Output since then: with `sending`. False: nothing. */
-static bool take_out(struct connection *c)
-{
-	pthread_mutex_lock(&c->lock);
-	free(c->wire.data);
-	c->wire = c->out;
-	c->out = (struct bytes){ 0 };
-	pthread_mutex_unlock(&c->lock);
-	return c->wire.end;
-}
-
-static int send_all(struct connection *c, int64_t deadline_ns)
-{
-	int err = urt_mutex_lock(&c->sending, deadline_ns);
-	struct bytes *b = &c->wire;
-	ssize_t n = 0;
-
-	if (err)
-		return err;
-	do {
-		while (n >= 0 && b->begin < b->end) {
-			n = urt_send(c->fd, b->data + b->begin,
-				     b->end - b->begin, MSG_NOSIGNAL,
-				     deadline_ns);
-			b->begin += n > 0 ? n : 0;
-		}
-	} while (n >= 0 && take_out(c));
-	urt_mutex_unlock(&c->sending);
-	return n < 0 ? (int)n : 0;
-}
-
-/* One piece into `in`, which is empty. */
-static int receive(struct connection *c, int64_t deadline_ns)
-{
-	void *data = NULL;
-	ssize_t n = urt_recv_lent(c->fd, &data, 0, deadline_ns);
-
-	if (n < 0)
-		return n;
-	pthread_mutex_lock(&c->lock);
-	if (n)
-		c->in = (struct bytes){ .data = data, .end = n };
-	else
-		c->ended = true;
-	pthread_mutex_unlock(&c->lock);
-	if (!n)
-		urt_lent_return(data);
-	return 0;
-}
 
 /* ---- OpenSSL's calls --------------------------------------------------- */
 
@@ -227,6 +69,8 @@ static int call_once(struct connection *c, enum call call, void *buf,
 		ret = SSL_write(c->ssl, buf, len);
 		break;
 	default: /* once, and 0: the other side has not said it yet */
+		if (c->new_keys)
+			return urt__tls_end_of_kernels(c);
 		if (SSL_in_init(c->ssl)) /* new keys, not yet sent */
 			SSL_do_handshake(c->ssl);
 		ret = SSL_get_shutdown(c->ssl) & SSL_SENT_SHUTDOWN ||
@@ -251,6 +95,8 @@ static int call_locked(struct connection *c, enum call call, void *buf,
 	pthread_mutex_lock(&c->lock);
 	before = c->out.end;
 	ret = call_once(c, call, buf, len);
+	if (c->kernel_sends && SSL_get_key_update_type(c->ssl) >= 0)
+		c->new_keys = true; /* W6 */
 	*made = c->out.end > before;
 	pthread_mutex_unlock(&c->lock);
 	return ret;
@@ -268,13 +114,14 @@ static int call_until(struct connection *c, enum call call, void *buf,
 
 	for (;;) {
 		ret = call_locked(c, call, buf, len, &made);
-		err = made ? send_all(c, call == READ ? 0 : deadline_ns) : 0;
+		err = made ? urt__tls_send(c, call == READ ? 0 : deadline_ns)
+			   : 0;
 		if (call == READ)
 			err = 0;
 		if (ret != -EAGAIN) /* a handshake has to arrive */
 			return call == HANDSHAKE && ret > 0 && err ? err : ret;
 		if (!err)
-			err = receive(c, deadline_ns);
+			err = urt__tls_receive(c, deadline_ns);
 		if (err)
 			return err;
 	}
@@ -292,34 +139,43 @@ static ssize_t tls_read(void *self, void *buf, size_t len, int64_t deadline_ns)
 static ssize_t tls_write(void *self, const void *buf, size_t len,
 			 int64_t deadline_ns)
 {
+	struct connection *c = self;
 	size_t done = 0;
-	int ret = send_all(self, deadline_ns); /* what was left */
 	bool made;
+	int ret;
 
+	if (c->new_keys)
+		return urt__tls_because(
+			-EPROTO, "the other side wants new keys, which the "
+				 "kernel cannot change");
+	if (c->kernel_sends)
+		return urt__tls_send_plain(c, buf, len, deadline_ns);
+	ret = urt__tls_send(c, deadline_ns); /* what was left */
 	/* Some records at a time go out in one send. */
-	while (ret >= 0 && done < len && done < 4 * RECORD) {
-		size_t n = len - done < RECORD ? len - done : RECORD;
+	while (ret >= 0 && done < len && done < 4 * URT__TLS_RECORD) {
+		size_t n = len - done < URT__TLS_RECORD ? len - done
+							: URT__TLS_RECORD;
 
-		ret = call_locked(self, WRITE, (char *)buf + done, n, &made);
+		ret = call_locked(c, WRITE, (char *)buf + done, n, &made);
 		if (ret > 0)
 			done += ret;
 	}
 	if (!done)
 		return ret;
-	send_all(self, deadline_ns);
+	urt__tls_send(c, deadline_ns);
 	return done;
 }
 
 static int tls_flush(void *self, int64_t deadline_ns)
 {
-	return send_all(self, deadline_ns);
+	return urt__tls_send(self, deadline_ns);
 }
 
 static int say_end(struct connection *c, int64_t deadline_ns)
 {
 	int ret = call_until(c, SHUTDOWN, NULL, 0, deadline_ns);
 
-	return ret < 0 ? ret : send_all(c, deadline_ns);
+	return ret < 0 ? ret : urt__tls_send(c, deadline_ns);
 }
 
 /*
@@ -330,15 +186,13 @@ static int say_end(struct connection *c, int64_t deadline_ns)
 static void linger(struct connection *c, int64_t deadline_ns)
 {
 	int64_t enough_ns = urt_after(LINGER_NS);
-	char b[1024];
 
 	if (c->ended || SSL_get_shutdown(c->ssl) & SSL_RECEIVED_SHUTDOWN)
 		return;
 	if (deadline_ns > enough_ns)
 		deadline_ns = enough_ns;
 	if (!urt_shutdown(c->fd, SHUT_WR, deadline_ns))
-		while (urt_recv(c->fd, b, sizeof(b), 0, deadline_ns) > 0)
-			;
+		urt__tls_drop_rest(c, deadline_ns);
 }
 
 static int end(struct connection *c, int64_t deadline_ns)
@@ -381,23 +235,18 @@ static const struct urt_stream_io io = { .read = tls_read,
 static struct connection *connection_new(struct urt_tls *t, int fd)
 {
 	struct connection *c = calloc(1, sizeof(*c));
-	BIO *bio;
 
-	pthread_once(&once, make_method);
 	if (!c)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
 	c->fd = fd;
 	c->ssl = SSL_new(t->ctx);
-	bio = method ? BIO_new(method) : NULL;
-	if (!c->ssl || !bio) {
-		BIO_free(bio);
+	if (!c->ssl || !urt__tls_set_bio(c)) {
 		tls_free(c);
 		return NULL;
 	}
-	BIO_set_data(bio, c);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(c->ssl, bio, bio);
+	if (t->kernel)
+		urt__tls_offer_kernel(c);
 	return c;
 }
 
@@ -440,6 +289,7 @@ static int handshake(struct connection *c, size_t size,
 	int ret = call_until(c, HANDSHAKE, NULL, 0, deadline_ns);
 
 	if (ret > 0) {
+		c->exactly = false;
 		know_protocol(c);
 		*stream = urt_stream_over(&io, c, size);
 		if (*stream)
@@ -541,6 +391,71 @@ int urt_tls_end(struct urt_stream *s, int64_t deadline_ns)
 	ended = end(c, deadline_ns);
 	urt_stream_free(s);
 	return err ? err : ended;
+}
+
+/* The rest of urt_tls_sendfile, where OpenSSL encrypts. */
+static ssize_t send_by_buffer(struct urt_stream *s, int in, off_t *offset,
+			      size_t len, int64_t deadline_ns)
+{
+	size_t size = 4 * URT__TLS_RECORD, done = 0;
+	char *buf = malloc(size);
+	ssize_t n = buf ? 1 : -ENOMEM, sent;
+
+	while (n > 0 && done < len) {
+		n = urt_pread(in, buf, len - done < size ? len - done : size,
+			      *offset, deadline_ns);
+		if (n <= 0)
+			break;
+		sent = urt_stream_write(s, buf, n, deadline_ns);
+		if (sent > 0) {
+			*offset += sent;
+			done += sent;
+		}
+		if (sent < n) /* the next call has the error */
+			n = sent < 0 ? sent : urt_stream_flush(s, deadline_ns);
+	}
+	if (n >= 0)
+		n = urt_stream_flush(s, deadline_ns);
+	free(buf);
+	return done ? (ssize_t)done : n;
+}
+
+ssize_t urt_tls_sendfile(struct urt_stream *s, int in, off_t *offset,
+			 size_t len, int64_t deadline_ns)
+{
+	struct connection *c = urt_stream_self(s, &io);
+	int err = c && offset ? urt_stream_flush(s, deadline_ns) : -EINVAL;
+
+	if (err)
+		return err;
+	return c->kernel_sends
+		       ? urt__tls_send_file(c, in, offset, len, deadline_ns)
+		       : send_by_buffer(s, in, offset, len, deadline_ns);
+}
+
+int urt_tls_update_keys(struct urt_stream *s)
+{
+	struct connection *c = urt_stream_self(s, &io);
+	int ok;
+
+	if (!c || SSL_version(c->ssl) < TLS1_3_VERSION)
+		return urt__tls_because(-EINVAL, "no connection of TLS 1.3");
+	if (c->kernel_sends)
+		return urt__tls_because(-EOPNOTSUPP,
+					"the kernel cannot change keys");
+	pthread_mutex_lock(&c->lock);
+	ok = SSL_key_update(c->ssl, SSL_KEY_UPDATE_REQUESTED);
+	pthread_mutex_unlock(&c->lock);
+	return ok ? 0 : urt__tls_because(-EINVAL, "SSL_key_update");
+}
+
+int urt_tls_in_kernel(const struct urt_stream *s)
+{
+	const struct connection *c = urt_stream_self(s, &io);
+
+	return c ? (c->kernel_sends ? URT_TLS_SENDS : 0) |
+			       (c->kernel_receives ? URT_TLS_RECEIVES : 0)
+		 : 0;
 }
 
 struct ssl_st *urt_tls_ssl(const struct urt_stream *s)
