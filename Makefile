@@ -360,6 +360,7 @@ TLS_EXAMPLES := $(patsubst uring_rt/examples/%.c,$(B)/examples/%,\
 $(TLS_EXAMPLES): EXAMPLE_LIBS := $(TLS_A) $(TLS_LIBS)
 $(TLS_EXAMPLES): $(TLS_A)
 
+$(B)/examples/redis: uring_rt/examples/resp.h
 $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)

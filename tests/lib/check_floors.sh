@@ -68,7 +68,8 @@ wait
 sync
 net
 watch
-tls' || bad=1
+tls
+examples' || bad=1
 floors tools 'lib
 measure
 load service/http

@@ -491,7 +491,16 @@ START_TEST(redis_gives_no_element_to_a_client_that_has_left)
 }
 END_TEST
 
-/* ---- as a user builds them ---- */
+/* ---- as a user reads and builds them ---- */
+
+START_TEST(every_example_has_under_150_lines)
+{
+	ck_assert_msg(!sh("cd ../../uring_rt/examples && for x in *.[ch]; do "
+			  "[ $(wc -l <$x) -lt 150 ] || { wc -l $x; exit 1; }; "
+			  "done"),
+		      "%s", text);
+}
+END_TEST
 
 START_TEST(an_example_builds_with_pkg_config)
 {
@@ -500,7 +509,7 @@ START_TEST(an_example_builds_with_pkg_config)
 	if (sh("command -v pkg-config"))
 		SKIP("no pkg-config");
 	ck_assert_int_eq(
-		sh("cp ../../uring_rt/urt.h ../../uring_rt/examples/*.c %s && "
+		sh("cp ../../uring_rt/urt.h ../../uring_rt/examples/*.[ch] %s && "
 		   "cp liburing_rt.so %s/liburing_rt.so.0 && cd %s && "
 		   "ln -s liburing_rt.so.0 liburing_rt.so",
 		   dir, dir, dir),
@@ -552,6 +561,7 @@ Suite *examples_suite(void)
 	tcase_add_test(t, events_are_shown_until_the_client_leaves);
 	tcase_add_test(t, redis_answers_pipelined_commands_in_order);
 	tcase_add_test(t, redis_gives_no_element_to_a_client_that_has_left);
+	tcase_add_test(t, every_example_has_under_150_lines);
 	tcase_add_test(t, an_example_builds_with_pkg_config);
 	suite_add_tcase(s, t);
 	return s;

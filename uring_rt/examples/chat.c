@@ -58,7 +58,8 @@ static void attend(int fd, void *arg)
 	char *line;
 
 	urt_scope_open(&mine, URT_NEVER);
-	urt_scope_go(&mine, show, &m); /* one writes, one reads */
+	if (!m.lines || !m.stream || urt_scope_go(&mine, show, &m))
+		goto out; /* no memory; one writes, one reads */
 	urt_chan_send(events, &e, URT_NEVER);
 	while (urt_stream_read_line(m.stream, &line, NULL, URT_NEVER) == 1) {
 		snprintf(e.line, LINE, "%s", line);
@@ -68,6 +69,7 @@ static void attend(int fd, void *arg)
 	strcpy(e.line, "(one less)");
 	if (urt_chan_send(events, &e, URT_NEVER)) /* the room has gone? */
 		urt_scope_cancel(&mine);
+out:
 	urt_scope_close(&mine); /* `show` uses our stack */
 	urt_stream_free(m.stream);
 	urt_chan_free(m.lines);
@@ -80,8 +82,9 @@ static void first(void *arg)
 	struct urt_coro *owner = urt_spawn(room, NULL);
 	struct urt_scope people;
 
-	if (listener < 0)
-		errx(1, "%s: %s", (char *)arg, strerror(-listener));
+	if (listener < 0 || !owner)
+		errx(1, "%s: %s", (char *)arg,
+		     strerror(listener < 0 ? -listener : ENOMEM));
 	urt_scope_open(&people, URT_NEVER);
 	urt_serve(&people, listener, attend, NULL);
 	urt_signal_wait(signals, NULL, URT_NEVER);
@@ -95,5 +98,7 @@ static void first(void *arg)
 int main(int argc, char **argv)
 {
 	events = urt_chan_new(sizeof(struct event), 0);
-	return urt_run(first, argc > 1 ? argv[1] : ":7778");
+	if (!events || urt_run(first, argc > 1 ? argv[1] : ":7778"))
+		errx(1, "%s", events ? urt_why() : "out of memory");
+	return 0;
 }

@@ -2,7 +2,6 @@
  * Server-sent events: what is posted is shown to all who listen, each for as long as it
  * stays. So each waits for two things: a message, or that its client leaves.
  *
- *	cc events.c $(pkg-config --cflags --libs uring_rt) -o events
  *	./events :8080
  *	curl -N localhost:8080/events                  several times
  *	curl localhost:8080/publish?hello              says how many are told
@@ -70,7 +69,8 @@ static void listen_to_all(int fd, struct urt_stream *s)
 	struct urt_scope scope;
 
 	urt_scope_open(&scope, URT_NEVER);
-	urt_scope_go(&scope, watch, &l);
+	if (!l.messages || !l.gone || urt_scope_go(&scope, watch, &l))
+		goto out; /* no memory: the client may come again */
 	pthread_mutex_lock(&lock);
 	l.next = listeners;
 	listeners = &l;
@@ -82,6 +82,7 @@ static void listen_to_all(int fd, struct urt_stream *s)
 	*p = l.next;
 	pthread_mutex_unlock(&lock);
 	urt_scope_cancel(&scope);
+out:
 	urt_scope_close(&scope); /* `watch` uses our stack */
 	urt_chan_free(l.messages);
 	urt_chan_free(l.gone);

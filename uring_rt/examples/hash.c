@@ -64,10 +64,15 @@ static void first(void *arg)
 	struct job *job = arg;
 	struct urt_chan *work = urt_chan_new(sizeof(struct file *), READERS);
 	struct urt_scope readers;
+	int started = 0;
 
+	if (!work)
+		errx(1, "out of memory");
 	urt_scope_open(&readers, URT_NEVER);
 	for (int i = 0; i < READERS; i++)
-		urt_scope_go(&readers, reader, work);
+		started += !urt_scope_go(&readers, reader, work);
+	if (!started)
+		errx(1, "no memory for a coroutine");
 	for (int i = 0; i < job->nr_files; i++)
 		urt_chan_send(work, &(struct file *){ &job->files[i] },
 			      URT_NEVER);
@@ -80,6 +85,8 @@ int main(int argc, char **argv)
 {
 	struct job job = { calloc(argc, sizeof(struct file)), argc - 1, 0 };
 
+	if (!job.files)
+		errx(1, "out of memory");
 	for (int i = 1; i < argc; i++)
 		job.files[i - 1].path = argv[i];
 	if (urt_run(first, &job))

@@ -44,8 +44,9 @@ static void forward(int client, void *arg)
 		return;
 	}
 	urt_scope_open(&both, URT_NEVER);
-	urt_scope_go(&both, pump, &there);
-	urt_scope_go(&both, pump, &back);
+	if (urt_scope_go(&both, pump, &there) ||
+	    urt_scope_go(&both, pump, &back))
+		urt_scope_cancel(&both); /* no memory for one of them */
 	urt_scope_close(&both); /* waits for both: they use our stack */
 	urt_close(target);
 }

@@ -2,7 +2,7 @@
  * An HTTP server that is replaced while it runs, and no request is lost.
  *
  *	cc restart.c $(pkg-config --cflags --libs uring_rt) -o restart
- *	./restart :8080 &
+ *	./restart :8080 10 &
  *	kill -HUP $!               the program that is at this path now takes over
  *	kill $!                    ends, when requests that have begun are answered
  *
@@ -10,7 +10,7 @@
  * as they are where each process listens for itself (SO_REUSEPORT). The new process
  * says by SIGTERM that it serves; until then, and if it never does, the old one goes on.
  * Then the old one accepts no more, tells each connection with its next answer that it
- * is the last one, and closes those that are still there after 10 s.
+ * is the last one, and closes those that are still there after so many seconds (10).
  *
  * Under systemd the socket can be systemd's: it comes as descriptor 3 (LISTEN_FDS), and
  * stays open while the service restarts.
@@ -29,6 +29,7 @@ static struct urt_scope connections;
 static struct urt_waitgroup open_ones = URT_WAITGROUP_INIT;
 static int listener;
 static _Atomic bool draining;
+static double patience = 10;
 
 static int serve(void *arg)
 {
@@ -117,7 +118,8 @@ static void first(void *arg)
 		errx(1, "%s: %s", argv[1], strerror(-listener));
 	urt_scope_open(&connections, URT_NEVER);
 	urt_scope_open(&accepting, URT_NEVER);
-	urt_scope_go(&accepting, accept_all, NULL);
+	if (urt_scope_go(&accepting, accept_all, NULL))
+		errx(1, "no memory for a coroutine");
 	if (old && atoi(old) == getppid())
 		kill(getppid(), SIGTERM);
 	while (urt_signal_wait(signals, NULL, URT_NEVER) == SIGHUP)
@@ -126,15 +128,17 @@ static void first(void *arg)
 	urt_scope_cancel(&accepting);
 	urt_scope_close(&accepting); /* what it had accepted is served */
 	urt_close(listener);
-	urt_waitgroup_wait(&open_ones, urt_after(SECONDS(10)));
+	urt_waitgroup_wait(&open_ones, urt_after(SECONDS(1) * patience));
 	urt_scope_cancel(&connections);
 	urt_scope_close(&connections);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc != 2)
-		errx(1, "usage: restart ADDRESS");
+	if (argc < 2 || argc > 3)
+		errx(1, "usage: restart ADDRESS [SECONDS]");
+	if (argc == 3)
+		patience = atof(argv[2]);
 	if (urt_run(first, argv))
 		errx(1, "%s", urt_why());
 	return 0;

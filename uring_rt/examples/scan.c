@@ -41,7 +41,7 @@ static int scan_port(void *arg)
 static void first(void *arg)
 {
 	struct urt_scope scan;
-	int port, *err = arg;
+	int port, ended, *err = arg;
 
 	urt_scope_open(&scan, URT_NEVER);
 	for (port = from; port <= to; port++) {
@@ -51,7 +51,9 @@ static void first(void *arg)
 		if (*err) /* -ECANCELED: one of them has failed */
 			break;
 	}
-	*err = urt_scope_close(&scan); /* the error of the first that failed */
+	ended = urt_scope_close(&scan); /* the error of the first that failed */
+	if (ended)
+		*err = ended;
 }
 
 int main(int argc, char **argv)

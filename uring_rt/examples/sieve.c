@@ -45,15 +45,19 @@ static void first(void *arg)
 	struct filter *f = calloc(count, sizeof(*f));
 	struct urt_chan *in = urt_chan_new(sizeof(int), 0), *source = in;
 
+	if (!f || !source)
+		errx(1, "out of memory");
 	urt_scope_open(&chain, URT_NEVER);
-	urt_scope_go(&chain, generate, source);
+	if (urt_scope_go(&chain, generate, source))
+		errx(1, "no memory for a coroutine");
 	for (; made < count; made++) {
 		f[made].in = in;
 		f[made].out = urt_chan_new(sizeof(int), 0);
 		if (urt_chan_recv(in, &f[made].prime, URT_NEVER))
 			break;
 		printf("%d\n", f[made].prime);
-		urt_scope_go(&chain, filter, &f[made]);
+		if (!f[made].out || urt_scope_go(&chain, filter, &f[made]))
+			errx(1, "no memory for %d filters", count);
 		in = f[made].out;
 	}
 	urt_scope_cancel(&chain); /* the generator would never end */

@@ -107,7 +107,8 @@ static void first(void *arg)
 	urt_scope_open(&customers, URT_NEVER);
 	for (unsigned i = 0; i < CUSTOMERS; i++) {
 		number[i] = i;
-		urt_scope_go(&customers, customer, &number[i]);
+		if (urt_scope_go(&customers, customer, &number[i]))
+			errx(1, "no memory for customer %u", i);
 	}
 	urt_scope_close(&customers);
 	urt_scope_cancel(&server);

@@ -62,8 +62,8 @@ static void serve(int fd, void *tls)
 			   down = { server, client, fd };
 
 		urt_scope_open(&both, URT_NEVER);
-		urt_scope_go(&both, pass_up, &up);
-		if (pass(&down) >= 0) /* the server has said all */
+		if (!urt_scope_go(&both, pass_up, &up) &&
+		    pass(&down) >= 0) /* the server has said all */
 			urt_tls_shutdown(client, urt_after(SECONDS(10)));
 		urt_scope_cancel(&both);
 		urt_scope_close(&both);
