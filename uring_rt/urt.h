@@ -42,7 +42,8 @@
  *  - keep the address of a thread-local variable across such a call (the header
  *    takes care of errno, below), or
  *  - hold a pthread lock across such a call, or lock it before and unlock it
- *    after, or
+ *    after,
+ *  - end its thread, by pthread_exit(3), or
  *  - change attributes that the kernel keeps for each thread: user ids by
  *    setfsuid(2), namespaces by setns(2) and unshare(2), capabilities,
  *    personality(2), the signal mask, scheduling. Other coroutines would run
@@ -52,8 +53,9 @@
  *    channel and make plain system calls.
  *
  * With URT_DEBUG=check in the environment, a coroutine that suspends with a
- * pthread lock held, or that passes a duration as a deadline, ends the program
- * with a message that says where.
+ * pthread lock held, or with other user ids, namespaces or personality than its
+ * thread had, or that passes a duration as a deadline, ends the program with a
+ * message that says where.
  *
  * C++: a coroutine may suspend in a catch block, and in a destructor while an
  * exception unwinds. Each coroutine has its own exceptions in flight, provided
@@ -174,11 +176,12 @@ struct urt_options {
  * Errors; urt_why() then gives the exact reason and the remedy:
  *
  *	-ENOSYS           the kernel has no io_uring, or is older than 6.1
- *	-EPERM, -EACCES   sysctl or seccomp forbids io_uring
+ *	-EPERM, -EACCES   sysctl or seccomp forbids io_uring (Podman's profile:
+ *	                  -ENOSYS)
  *	-EINVAL           wrong options, or a wrong URT_... in the environment
  *	-EBUSY            the process already has a run
- *	-ENOMEM           no more memory, address space (ulimit -v), or locked
- *	                  memory of the user (ulimit -l; a ring counts some
+ *	-ENOMEM           no more memory (ulimit -d), address space (ulimit -v),
+ *	                  or locked memory of the user (ulimit -l; a ring counts some
  *	                  80 KiB a worker, and is retried for a second)
  *	-EAGAIN           no more threads (ulimit -u, pids.max)
  *	-EMFILE, -ENFILE  no more descriptors; a run needs one a thread and six

@@ -72,7 +72,7 @@ void world(unsigned procs, unsigned spares)
 	rt->nr_procs = procs;
 	urt__shared = procs > 1;
 	stacks(8);
-	CHECK(urt__stats_open(&rt->stats_page, procs + spares) >= 0);
+	CHECK(!urt__stats_open(&rt->stats_page, &rt->stats_fd, procs + spares));
 	CHECK(!urt__trace_open(&rt->trace, &fd, 1 + procs + spares,
 			       urt__reason_names, URT__R_COUNT));
 	CHECK(!urt__fds_open(NULL, 0));

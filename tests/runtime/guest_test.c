@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/resource.h>
@@ -505,6 +506,48 @@ START_TEST(lack_of_threads_is_called_that)
 }
 END_TEST
 
+/* The counters page is a file in memory, and may be as long as any file. */
+static int run_without_files(void)
+{
+	struct rlimit l = { 0, 0 };
+	struct urt_options o = { .workers = 2 };
+
+	setrlimit(RLIMIT_FSIZE, &l);
+	return urt_run_with(nap, NULL, &o);
+}
+
+START_TEST(runtime_needs_no_file_size)
+{
+	in_child(run_without_files);
+}
+END_TEST
+
+/* Room for some threads' stacks, and for none. */
+static int run_with_little_data(void)
+{
+	struct urt_options o = { .workers = 2 };
+
+	for (rlim_t mb = 64; mb; mb /= 2) {
+		struct rlimit l = { mb << 20, RLIM_INFINITY };
+
+		setrlimit(RLIMIT_DATA, &l);
+		if (urt_run_with(nap, NULL, &o) &&
+		    !strstr(urt_why(), "ulimit -d")) {
+			fprintf(stderr, "%s\n", urt_why());
+			return 1;
+		}
+	}
+	return 0;
+}
+
+START_TEST(lack_of_data_is_called_that)
+{
+	if (SANITIZED)
+		SKIP("the sanitizers' own memory is more");
+	in_child(run_with_little_data);
+}
+END_TEST
+
 static int run_in_little_space(void)
 {
 	struct rlimit l = { 800 << 20, 800 << 20 };
@@ -966,6 +1009,20 @@ static void join_one_with_a_lock(void *arg)
 	urt_join(urt_spawn(end_with_a_lock, NULL));
 }
 
+static void end_the_thread(void *arg)
+{
+	(void)arg;
+	urt_yield();
+	pthread_exit(NULL);
+}
+
+static void keep_a_personality(void *arg)
+{
+	(void)arg;
+	personality(personality(0xffffffff) ^ ADDR_COMPAT_LAYOUT);
+	urt_sleep(MS);
+}
+
 static void wait_for_a_duration(void *arg)
 {
 	struct urt_sem s = URT_SEM_INIT(0);
@@ -999,12 +1056,16 @@ static const struct {
 	  "hold_across_a_sleep", "check" },
 	{ join_one_with_a_lock, "(end_with_a_lock) ends and holds 1 pthread",
 	  "end_with_a_lock", "check" },
+	{ keep_a_personality, "has changed its thread's personality",
+	  "keep_a_personality", "check" },
 	{ wait_for_a_duration, "give urt_after(5000000)", "wait_for_a_duration",
 	  "check" },
 	{ wait_for_minus_one, "a deadline of -1", "wait_for_minus_one",
 	  "check" },
 	{ open_for_a_duration, "give urt_after(5000000)", "open_for_a_duration",
 	  "check" },
+	{ end_the_thread, "(end_the_thread) ends its thread", "end_the_thread",
+	  NULL },
 	{ free_too_early,
 	  "urt_chan_free of a channel that coroutines are "
 	  "waiting on",
@@ -1093,6 +1154,8 @@ Suite *guest_suite(void)
 	tcase_add_test(limits, lack_of_locked_memory_is_called_that);
 	tcase_add_test(limits, lack_of_descriptors_is_called_that);
 	tcase_add_test(limits, lack_of_threads_is_called_that);
+	tcase_add_test(limits, runtime_needs_no_file_size);
+	tcase_add_test(limits, lack_of_data_is_called_that);
 	tcase_add_test(limits,
 		       address_space_that_is_limited_is_enough_or_is_blamed);
 	tcase_add_test(

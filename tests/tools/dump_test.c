@@ -475,10 +475,11 @@ static _Noreturn void lie(uint64_t chance)
 	uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct urt__outside *o;
+	int fd;
 	uint64_t stacks[] = { (uintptr_t)memory, 4096, 200 };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (urt__stats_open(&page, 4) < 0)
+	if (urt__stats_open(&page, &fd, 4) || fd < 0)
 		_exit(1);
 	for (size_t i = 0; i < size; i += 8)
 		*(uint64_t *)(memory + i) =

@@ -30,7 +30,8 @@ static void look_at_ring(void)
 		doctor_found("io_uring", false,
 			     "switched off: as root, sysctl "
 			     "kernel.io_uring_disabled=0");
-	else if (err == -EPERM || err == -EACCES)
+	else if (err == -EPERM || err == -EACCES ||
+		 (err == -ENOSYS && seccomp_is_filtering()))
 		doctor_found(
 			"io_uring", false,
 			"forbidden, probably by a container's seccomp profile: "

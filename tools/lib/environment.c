@@ -13,8 +13,8 @@ const struct environment environment[] = {
 	  "Prints the scheduler's state every MS milliseconds; a stack when a\n"
 	  "coroutine runs for MS without a call that may suspend; at the end, the\n"
 	  "coroutines that are left. check: ends the program, and says where, when\n"
-	  "a coroutine suspends with a pthread lock held, or a deadline is a\n"
-	  "duration." },
+	  "a coroutine suspends with a pthread lock held or its thread's user id,\n"
+	  "namespace or personality changed, or a deadline is a duration." },
 	{ "URT_PREEMPT", "off",
 	  "Loops are not preempted: another thread takes over their worker." },
 	{ "URT_ASSIST", "on",

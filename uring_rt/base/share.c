@@ -7,14 +7,20 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 int urt__share_new(const char *name, size_t size)
 {
-	int fd = urt__sys_memfd(name), err;
+	struct rlimit limit;
+	int fd, err;
 
+	/* Above the limit (ulimit -f), ftruncate is answered by SIGXFSZ. */
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)
+		return -EFBIG;
+	fd = urt__sys_memfd(name);
 	if (fd < 0)
 		return fd;
 	err = urt__sys_ftruncate(fd, size);

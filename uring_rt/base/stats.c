@@ -5,6 +5,7 @@
 #include "memory.h"
 #include "share.h"
 #include "sys.h"
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,19 +24,22 @@ static size_t header_size(void)
 	return (size + URT__CACHELINE - 1) & ~(size_t)(URT__CACHELINE - 1);
 }
 
-int urt__stats_open(struct urt__stats_page **out, unsigned slots)
+int urt__stats_open(struct urt__stats_page **out, int *fd, unsigned slots)
 {
 	size_t size = header_size() + slots * sizeof(struct urt__stats_slot);
 	struct urt__stats_page *p;
 	void *map;
-	int fd, err;
+	int err;
 
-	fd = urt__share_new(URT__STATS_NAME, size);
-	if (fd < 0)
-		return fd;
-	err = urt__mem_map(&map, size, fd, NULL);
+	*fd = urt__share_new(URT__STATS_NAME, size);
+	if (*fd == -EMFILE || *fd == -ENFILE)
+		return *fd;
+	if (*fd < 0) /* ulimit -f, or a sandbox */
+		*fd = -1;
+	err = urt__mem_map(&map, size, *fd, "uring_rt counters");
 	if (err) {
-		close(fd);
+		if (*fd >= 0)
+			close(*fd);
 		return err;
 	}
 	p = map;
@@ -48,13 +52,15 @@ int urt__stats_open(struct urt__stats_page **out, unsigned slots)
 		strncpy(p->name[i], names[i], URT__STATS_NAME_LEN - 1);
 	p->pid = getpid();
 	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
-	urt__share_send(fd, URT__STATS_TO_ENV);
+	if (*fd >= 0)
+		urt__share_send(*fd, URT__STATS_TO_ENV);
 	*out = p;
-	return fd;
+	return 0;
 }
 
 void urt__stats_close(struct urt__stats_page *p, int fd)
 {
 	munmap(p, p->header_size + (size_t)p->slot_size * p->slots);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }

@@ -141,10 +141,10 @@ static inline struct urt__outside *urt__stats_outside(struct urt__stats_page *p)
 }
 
 /*
- * A new page of `slots` zeroed slots. The descriptor, which has to stay open
- * for the page to be found, or -errno.
+ * A new page of `slots` zeroed slots. 0 or -errno. *fd has to stay open for the
+ * page to be found; -1: the process may not share memory, and tools find none.
  */
-int urt__stats_open(struct urt__stats_page **out, unsigned slots);
+int urt__stats_open(struct urt__stats_page **out, int *fd, unsigned slots);
 void urt__stats_close(struct urt__stats_page *, int fd);
 
 static inline struct urt__stats_slot *

@@ -43,19 +43,6 @@ void urt__trace_init(struct urt__trace_page *p, unsigned rings, uint32_t events)
 		p->exe[0] = '\0';
 }
 
-/* -1: shared memory is not to be had. */
-static int open_shared(size_t size)
-{
-	struct rlimit limit;
-	int fd;
-
-	/* Else it is SIGXFSZ. */
-	if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
-		return -1;
-	fd = urt__share_new(URT__TRACE_NAME, size);
-	return fd < 0 ? -1 : fd;
-}
-
 int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 		    const char *const *reasons, unsigned nr_reasons)
 {
@@ -64,7 +51,9 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 	void *map;
 	int err;
 
-	*fd = open_shared(size);
+	*fd = urt__share_new(URT__TRACE_NAME, size);
+	if (*fd < 0) /* shared memory is not to be had */
+		*fd = -1;
 	err = urt__mem_map(&map, size, *fd, "uring_rt trace rings");
 	if (err) {
 		if (*fd >= 0)

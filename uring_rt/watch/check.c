@@ -10,24 +10,83 @@
  *     Locks that the caller of urt_run holds do not count.
  *   - A deadline from before the run began: no call of this run can have made
  *     it, so it is a duration, or -1 as poll(2) has it. 0 means not to wait.
+ *   - Attributes of the thread that the coroutine changed and did not change
+ *     back: the file system's user and group, the personality, the mount and
+ *     network namespaces. Other coroutines would run with them.
  *
- * The third mistake of this kind, the address of a thread-local variable kept
+ * Without URT_DEBUG, too: a coroutine that ends its thread.
+ *
+ * The mistake that is left of this kind, the address of a thread-local variable kept
  * across a suspension, cannot be told from a stale word on the stack.
  */
 #include "watch.h"
+#include <pthread.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/personality.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SLACK_NS INT64_C(1000000000) /* a deadline made just before the run */
 
 static int64_t begun_ns;
 static __thread unsigned held_before __attribute__((tls_model("initial-exec")));
 
+/* What the kernel keeps for each thread, of what a coroutine may have changed. */
+static const char *const attributes[] = {
+	"file system user id (setfsuid)", "file system group id (setfsgid)",
+	"personality", "mount namespace (setns, unshare)",
+	"network namespace (setns, unshare)"
+};
+#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
+static __thread uint64_t thread_had[ATTRIBUTES];
+
+static uint64_t inode(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+static void look_at_thread(uint64_t has[ATTRIBUTES])
+{
+	/* -1 changes nothing. seteuid(3) changes both, and in all threads. */
+	has[0] = setfsuid(-1) - geteuid();
+	has[1] = setfsgid(-1) - getegid();
+	has[2] = personality(0xffffffff);
+	has[3] = inode("/proc/thread-self/ns/mnt");
+	has[4] = inode("/proc/thread-self/ns/net");
+}
+
+static void check_thread(struct urt__worker *w, bool dying)
+{
+	uint64_t has[ATTRIBUTES];
+	char name[128];
+	size_t i = 0;
+
+	look_at_thread(has);
+	while (i < ATTRIBUTES && has[i] == thread_had[i])
+		i++;
+	if (i == ATTRIBUTES)
+		return;
+	memcpy(thread_had, has, sizeof(has)); /* said once */
+	urt__mistake("%s %s and has changed its thread's %s: other coroutines "
+		     "would run with it; do this in a thread of "
+		     "pthread_create's",
+		     urt__report_name(w->current, name, sizeof(name)),
+		     dying ? "ends" : "suspends", attributes[i]);
+}
+
 static void check_switch(struct urt__worker *w, bool dying)
 {
 	unsigned held = urt__locks_held() - held_before;
 	char name[128];
 
-	if (urt__likely(!held) ||
-	    atomic_load(&w->current->reason) == URT__R_PREEMPTED)
+	if (atomic_load(&w->current->reason) == URT__R_PREEMPTED)
+		return;
+	check_thread(w, dying);
+	if (urt__likely(!held))
 		return;
 	held_before = urt__locks_held(); /* said once: the report locks, too */
 	urt__mistake("%s %s and holds %u pthread lock%s; use urt_mutex, or "
@@ -58,10 +117,41 @@ void urt__check_open(void)
 	urt__rt.check_deadline = check_deadline;
 }
 
+/* ---- always ------------------------------------------------------------ */
+
+static pthread_key_t ends;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Called by libc where a thread ends that was not left by urt__check_leave. */
+static void thread_ends(void *arg)
+{
+	struct urt__worker *w = arg;
+	char name[128];
+
+	if (urt__tls_worker == w) /* not so in a forked child */
+		urt__mistake("%s ends its thread, which is other coroutines', "
+			     "too, by pthread_exit or pthread_cancel; let its "
+			     "function return",
+			     urt__report_name(w->current, name, sizeof(name)));
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&ends, thread_ends);
+}
+
+void urt__check_leave(void)
+{
+	pthread_setspecific(ends, NULL);
+}
+
 void urt__check_enter(struct urt__worker *w)
 {
+	pthread_once(&once, make_key);
+	pthread_setspecific(ends, w);
 	if (!urt__rt.check_switch)
 		return;
 	held_before = urt__locks_held();
+	look_at_thread(thread_had);
 	__atomic_fetch_or(&w->tracing, URT__TELL_CHECK, __ATOMIC_RELAXED);
 }

@@ -6,11 +6,13 @@
 #define _GNU_SOURCE
 #include "watch.h"
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #undef errno
 
@@ -67,14 +69,18 @@ static int because_locked(int err)
 /* pthread_create says EAGAIN, too, where there is no room for the stack. */
 int urt__because_thread(int err, const char *whose)
 {
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	size_t size = 8 << 20;
-	void *p = mmap(NULL, size, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, size, PROT_NONE, flags, -1, 0);
+	bool data = true; /* may be as much */
 
-	if (p != MAP_FAILED)
+	if (p != MAP_FAILED) {
+		data = !mprotect(p, size, PROT_READ | PROT_WRITE);
 		munmap(p, size);
+	}
 	snprintf(why, sizeof(why), "cannot start a thread for %s: %s", whose,
 		 p == MAP_FAILED ? "no address space for its stack (ulimit -v)"
+		 : !data	 ? "no memory for its stack (ulimit -d)"
 		 : err == -EAGAIN
 			 ? "too many processes and threads (ulimit -u, the "
 			   "cgroup's pids.max, or kernel.threads-max)"
@@ -85,18 +91,25 @@ int urt__because_thread(int err, const char *whose)
 
 int urt__because_space(int err, const char *what)
 {
-	struct rlimit l;
+	struct rlimit space, data;
+	bool no_space = !getrlimit(RLIMIT_AS, &space) &&
+			space.rlim_cur != RLIM_INFINITY;
+	bool no_data = !getrlimit(RLIMIT_DATA, &data) &&
+		       data.rlim_cur != RLIM_INFINITY;
+	int n = snprintf(why, sizeof(why), "no address space for %s", what);
 
-	if (getrlimit(RLIMIT_AS, &l) || l.rlim_cur == RLIM_INFINITY)
-		snprintf(why, sizeof(why), "no address space for %s%s", what,
-			 err == -EAGAIN ? " (over the limit of locked memory, "
-					  "ulimit -l, since all of it is to be "
-					  "locked: mlockall)"
-					: " (vm.overcommit_memory?)");
+	if (no_space || no_data)
+		snprintf(why + n, sizeof(why) - n, ": ulimit -%c is %llu KiB",
+			 no_space ? 'v' : 'd',
+			 (unsigned long long)(no_space ? space.rlim_cur
+						       : data.rlim_cur) /
+				 1024);
+	else if (err == -EAGAIN)
+		snprintf(why + n, sizeof(why) - n,
+			 " (over the limit of locked memory, ulimit -l, since "
+			 "all of it is to be locked: mlockall)");
 	else
-		snprintf(why, sizeof(why),
-			 "no address space for %s: ulimit -v is %llu KiB", what,
-			 (unsigned long long)l.rlim_cur / 1024);
+		snprintf(why + n, sizeof(why) - n, " (vm.overcommit_memory?)");
 	return err;
 }
 
@@ -119,7 +132,9 @@ int urt__because_ring(int err)
 			disabled = 0;
 		fclose(f);
 	}
-	if (err == -ENOSYS)
+	/* Podman's default profile answers ENOSYS to what it does not allow. */
+	if (err == -ENOSYS &&
+	    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
 		return urt__because(err,
 				    "this kernel has no io_uring (Linux 6.1 or "
 				    "later is needed)");
@@ -127,12 +142,13 @@ int urt__because_ring(int err)
 		return urt__because(err,
 				    "io_uring is switched off: as root, run "
 				    "`sysctl kernel.io_uring_disabled=0`");
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM || err == -EACCES || err == -ENOSYS)
 		return urt__because(
-			err, "io_uring is forbidden here, probably by a "
-			     "container's seccomp profile: with Docker, run "
-			     "with `--security-opt seccomp=FILE`, where FILE "
-			     "is uring_rt's share/uring_rt/seccomp.json");
+			err,
+			"io_uring is forbidden here, probably by a "
+			"container's seccomp profile: run docker or podman "
+			"with `--security-opt seccomp=FILE`, where FILE "
+			"is uring_rt's share/uring_rt/seccomp.json");
 	if (err == -EBADF)
 		return urt__because(err,
 				    "urt_options.files: not all of them are "

@@ -93,6 +93,7 @@ static void worker_end(struct urt__worker *w)
 		urt__ring_unregister(&w->ring);
 	urt__worker_leave(w);
 	urt__signal_stack_leave(w);
+	urt__check_leave();
 	urt__tls_worker = NULL;
 	urt__worker_vacate(w);
 }
@@ -468,14 +469,12 @@ static int pages_open(const struct urt_options *o)
 	unsigned workers = o->workers + URT__SLOTS_MAX;
 	int err;
 
-	rt->stats_fd = urt__stats_open(&rt->stats_page, workers);
-	if (rt->stats_fd < 0)
-		return rt->stats_fd == -EMFILE
-			       ? urt__because(rt->stats_fd,
-					      "too many open descriptors "
-					      "(ulimit -n)")
-			       : urt__because_space(rt->stats_fd,
-						    "the counters page");
+	err = urt__stats_open(&rt->stats_page, &rt->stats_fd, workers);
+	if (err)
+		return err == -EMFILE
+			       ? urt__because(err, "too many open descriptors "
+						   "(ulimit -n)")
+			       : urt__because_space(err, "the counters page");
 	err = urt__trace_open(&rt->trace, &rt->trace_fd, 1 + workers,
 			      urt__reason_names, URT__R_COUNT);
 	urt__outside_fill(urt__stats_outside(rt->stats_page));

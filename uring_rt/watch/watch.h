@@ -72,6 +72,7 @@ unsigned urt__locks_held(void);
 /* A run begins; a worker is there, on its own thread. */
 void urt__check_open(void);
 void urt__check_enter(struct urt__worker *);
+void urt__check_leave(void);
 
 /* ---- report.c ---- */
 
