@@ -1176,6 +1176,9 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  *    uring_rt counts them in its own definitions of these functions;
  *  - its stack has room.
  *
+ * One that starts coroutines without a pause can also be preempted at the call
+ * that starts one (urt_go, urt_spawn, urt_scope_go), whatever calls that.
+ *
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not
  * safe, or the coroutine is blocked in a system call, it runs beside the others

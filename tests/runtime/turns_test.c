@@ -180,17 +180,19 @@ static void sleep_once(void *arg)
 /* In the monitor's place, which would do so for a worker that computes. */
 static void fire_and_expose(void *arg)
 {
-	struct urt__worker *w = urt__worker();
+	struct urt__worker *w;
 	struct urt_coro *sleeper = urt_spawn(sleep_once, NULL);
 	struct urt_coro *later[3];
 
 	urt_yield();
 	for (int i = 0; i < 3; i++)
 		later[i] = urt_spawn(sleep_once, NULL);
+	w = urt__enter(false); /* the monitor lets it alone */
 	compute(2 * MS);
 	urt__worker_fire(w, urt_now(), true);
 	urt__proc_expose(w);
 	ck_assert_ptr_eq(urt__rt.global_head, sleeper);
+	urt__leave();
 	urt_join(sleeper);
 	for (int i = 0; i < 3; i++)
 		urt_join(later[i]);
@@ -352,6 +354,32 @@ START_TEST(spawner_that_yields_goes_behind_those_that_it_spawned)
 }
 END_TEST
 
+/* It is inside the runtime nearly all the time, where no signal stops it. */
+static void spawn_without_a_pause(void *arg)
+{
+	atomic_bool *done = arg;
+
+	for (int i = 0; i < 100000; i++)
+		urt_go(end_at_once, NULL);
+	*done = true;
+}
+
+static void sleep_beside_spawning_without_a_pause(void *arg)
+{
+	atomic_bool done = false;
+	struct urt_coro *c = urt_spawn(spawn_without_a_pause, &done);
+
+	urt_sleep(MS);
+	ck_assert(!done);
+	urt_join(c);
+}
+
+START_TEST(sleeper_does_not_wait_for_one_that_spawns_without_a_pause)
+{
+	run_on(1, sleep_beside_spawning_without_a_pause, NULL);
+}
+END_TEST
+
 /* ---- one large call: the kernel copies a file that it has in memory ---- */
 
 #define LARGE (64 << 20)
@@ -421,6 +449,8 @@ Suite *turns_suite(void)
 	tcase_add_loop_test(t, all_of_a_crowd_that_yields_run, 0, n);
 	tcase_add_test(t,
 		       spawner_that_yields_goes_behind_those_that_it_spawned);
+	tcase_add_test(
+		t, sleeper_does_not_wait_for_one_that_spawns_without_a_pause);
 	tcase_add_test(t, sleeper_does_not_wait_for_a_large_read);
 	suite_add_tcase(s, t);
 	return s;

@@ -431,6 +431,14 @@ void urt__ask_to_yield(struct urt__worker *w)
 	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 }
 
+/* Whether the coroutine has been asked to yield, for the first time. */
+static bool is_asked(struct urt__worker *w)
+{
+	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
+	return atomic_load_explicit(&w->yield_at, memory_order_relaxed) ==
+	       urt__counted(w->stats, URT__STAT_SWITCHES);
+}
+
 void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 {
 	uint32_t attention = atomic_load(&w->word.attention);
@@ -447,8 +455,13 @@ void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 		return;
 	if (atomic_load(&urt__rt.stop))
 		urt__abandon(w);
-	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
-	if (atomic_load_explicit(&w->yield_at, memory_order_relaxed) ==
-	    urt__counted(w->stats, URT__STAT_SWITCHES))
+	if (is_asked(w))
 		urt__yield(w);
+}
+
+void urt__stop_if_asked(struct urt__worker *w)
+{
+	if (!w->current->no_preempt && !atomic_load(&urt__rt.stop) &&
+	    is_asked(w))
+		urt__proc_swap(w);
 }

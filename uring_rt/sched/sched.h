@@ -553,6 +553,20 @@ void urt__proc_swap(struct urt__worker *);
 /* By any thread: the coroutine that runs there now is to yield at its next call; not
  * one that runs there after it. */
 void urt__ask_to_yield(struct urt__worker *);
+void urt__stop_if_asked(struct urt__worker *);
+
+/*
+ * In a call that does not suspend and takes long: here the calling coroutine can be
+ * preempted. No signal does so inside the runtime, where one that makes only such calls
+ * would always be found.
+ */
+static inline void urt__preemption_point(struct urt__worker *w)
+{
+	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
+					       memory_order_relaxed) &
+			  URT__ATT_YIELD))
+		urt__stop_if_asked(w);
+}
 
 /*
  * From any thread that holds no lock: the worker's thread sleeps, or is stuck,

@@ -7,8 +7,10 @@
 static int64_t spawn_here(void *arg)
 {
 	struct urt__worker *w = urt__enter(false);
-	struct urt_coro *c = urt__spawn(w, arg);
+	struct urt_coro *c;
 
+	urt__preemption_point(w);
+	c = urt__spawn(w, arg);
 	if (c) {
 		c->parent = w->current->id;
 		urt__ready_new(w, c);

@@ -143,6 +143,7 @@ int urt_scope_go(struct urt_scope *s, int (*fn)(void *arg), void *arg)
 
 	if (!w)
 		return -EPERM;
+	urt__preemption_point(w);
 	spawn.deadline_ns = s->deadline_ns;
 	c = urt__spawn(w, &spawn);
 	if (!c) {
