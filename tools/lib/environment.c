@@ -39,6 +39,8 @@ const struct environment environment[] = {
 	  "Where the simulator writes each step." },
 	{ "URT_SIM_RESULT", "set by urt sim",
 	  "Where the simulator counts switches and faults." },
+	{ "URT_SIM_SERVE", "set by urt sim",
+	  "The socket by which the simulator is told to begin a run." },
 	{ "URT_BPF_LOG", "1",
 	  "urt prints libbpf's messages while it loads the BPF programs." },
 	{ "URT_BENCH_FILE", "PATH",

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: MIT
 /*
- * One run of a program under the simulator, which is a library that the command
- * carries inside itself and preloads by a memfd. Addresses are not random, and
- * the output of a sweep's runs is kept and shown only for one that fails.
+ * Runs of a program under the simulator, which is a library that the command
+ * carries inside itself and preloads by a memfd. The program is started once
+ * (uring_rt/sim/serve.c), and each run is a fork of it. Addresses are not
+ * random, and the output of a sweep's runs is kept and shown only for one that
+ * fails.
  */
 #define _GNU_SOURCE
 #include "sim.h"
 #include "../lib/launch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LIBRARY_FD 990 /* out of the program's way */
+#define SOCKET_FD  991
 
 __asm__(".section .rodata\n"
 	"urt__sim_library: .incbin \"" URT_SIM_LIBRARY "\"\n"
@@ -61,31 +62,32 @@ void sim_setting(const struct sim_options *o, const struct sim_case *c,
 }
 
 /* In the child. */
-static void become(const struct sim_options *o, const struct sim_case *c,
-		   struct sim_run *r, unsigned cpu)
+static void become(const struct sim_options *o, const struct sim_job *j,
+		   int socket, unsigned nth)
 {
-	char setting[SIM_SETTING_MAX], path[64];
 	struct rlimit core = { 0, 0 };
 	struct shared s = { 0 };
+	char path[64];
 	cpu_set_t one;
 	int fd = memfd_create("liburt_sim.so", 0);
 
-	if (fd < 0 || !sim_library_write(fd) || dup2(fd, LIBRARY_FD) < 0)
+	if (fd < 0 || !sim_library_write(fd) || dup2(fd, LIBRARY_FD) < 0 ||
+	    dup2(socket, SOCKET_FD) < 0)
 		_exit(fail("cannot make the simulator's library: %s",
 			   strerror(errno)));
 	close(fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", LIBRARY_FD);
 	setenv("LD_PRELOAD", path, 1);
-	sim_setting(o, c, setting, sizeof(setting));
-	setenv("URT_SIM", setting, 1);
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), r->shared_fd);
+	snprintf(path, sizeof(path), "%d", SOCKET_FD);
+	setenv("URT_SIM_SERVE", path, 1);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), j->shared_fd);
 	setenv("URT_SIM_RESULT", path, 1);
-	if (c->shown && o->trace)
+	if (j->what.shown && o->trace)
 		setenv("URT_SIM_TRACE", o->trace, 1);
-	if (!c->shown) {
+	if (!j->what.shown) {
 		setrlimit(RLIMIT_CORE, &core);
-		dup2(r->output_fd, STDOUT_FILENO);
-		dup2(r->output_fd, STDERR_FILENO);
+		dup2(j->output_fd, STDOUT_FILENO);
+		dup2(j->output_fd, STDERR_FILENO);
 	}
 	if (personality(ADDR_NO_RANDOMIZE) < 0)
 		fprintf(stderr,
@@ -93,62 +95,106 @@ static void become(const struct sim_options *o, const struct sim_case *c,
 			"program that depends on them does not repeat\n",
 			strerror(errno));
 	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	if (!c->shown) /* runs of a sweep each have a CPU */
+	CPU_SET(nth % sysconf(_SC_NPROCESSORS_ONLN), &one);
+	if (!j->what.shown) /* runs of a sweep each have a CPU */
 		sched_setaffinity(0, sizeof(one), &one);
 	execvp(o->command[0], o->command);
 	s.exec_error = -errno;
-	if (pwrite(r->shared_fd, &s, sizeof(s), 0) < 0)
+	if (pwrite(j->shared_fd, &s, sizeof(s), 0) < 0)
 		_exit(EXIT_BAD);
 	_exit(launch_exit_code(s.exec_error));
 }
 
-bool sim_run_start(const struct sim_options *o, struct sim_run *r,
-		   const struct sim_case *c, unsigned cpu)
+static bool start(struct sim_job *j, const struct sim_options *o, unsigned nth)
 {
 	pid_t self = getpid();
+	int ends[2];
 
-	*r = (struct sim_run){ .what = *c, .output_fd = -1, .pidfd = -1 };
-	r->shared_fd = memfd_create("urt sim result", MFD_CLOEXEC);
-	if (!c->shown)
-		r->output_fd = memfd_create("urt sim output", MFD_CLOEXEC);
-	if (r->shared_fd < 0 || (!c->shown && r->output_fd < 0) ||
-	    ftruncate(r->shared_fd, sizeof(struct shared)))
+	j->output_fd = -1;
+	j->shared_fd = memfd_create("urt sim result", MFD_CLOEXEC);
+	if (!j->what.shown)
+		j->output_fd = memfd_create("urt sim output", MFD_CLOEXEC);
+	if (j->shared_fd < 0 || (!j->what.shown && j->output_fd < 0) ||
+	    ftruncate(j->shared_fd, sizeof(struct shared)) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
 		return false;
 	fflush(NULL);
-	r->pid = fork();
-	if (!r->pid) {
+	j->pid = fork();
+	if (!j->pid) {
 		launch_die_with(self);
-		become(o, c, r, cpu);
+		become(o, j, ends[1], nth);
 	}
-	r->pidfd = r->pid > 0 ? (int)syscall(SYS_pidfd_open, r->pid, 0) : -1;
-	r->until_ns = now_ns() + o->timeout_s * NS_PER_S;
-	return r->pidfd >= 0;
+	close(ends[1]);
+	j->socket = ends[0];
+	return j->pid > 0;
 }
 
-bool sim_run_over(struct sim_run *r, bool stop)
+bool sim_job_begin(struct sim_job *j, const struct sim_options *o,
+		   const struct sim_case *c, unsigned nth)
 {
-	struct pollfd p = { r->pidfd, POLLIN, 0 };
+	char setting[SIM_SETTING_MAX];
 	struct shared s = { 0 };
-	int status;
 
-	if (poll(&p, 1, 0) != 1) {
-		if (!stop && now_ns() < r->until_ns)
+	j->what = *c;
+	if (!j->pid) {
+		if (!start(j, o, nth))
 			return false;
-		r->late = !stop;
-		kill(r->pid, SIGKILL);
+	} else if (pwrite(j->shared_fd, &s, sizeof(s), 0) < 0 ||
+		   (j->output_fd >= 0 && (ftruncate(j->output_fd, 0) ||
+					  lseek(j->output_fd, 0, SEEK_SET)))) {
+		return false;
 	}
-	waitpid(r->pid, &status, 0);
-	close(r->pidfd);
-	r->status = status;
-	if (pread(r->shared_fd, &s, sizeof(s), 0) == sizeof(s)) {
-		r->switches = s.switches;
-		r->faults = s.faults;
-		r->simulated_ns = s.ns;
-		r->exec_error = s.exec_error;
-		r->loaded = s.loaded;
-	}
-	close(r->shared_fd);
+	sim_setting(o, c, setting, sizeof(setting));
+	j->until_ns = now_ns() + o->timeout_s * NS_PER_S;
+	/* If the program has ended already, its status tells why. */
+	send(j->socket, setting, strlen(setting), MSG_NOSIGNAL);
+	return true;
+}
+
+void sim_job_close(struct sim_job *j)
+{
+	if (!j->pid)
+		return;
+	kill(j->pid, SIGKILL); /* its children die with it */
+	waitpid(j->pid, NULL, 0);
+	close(j->socket);
+	close(j->shared_fd);
+	if (j->output_fd >= 0)
+		close(j->output_fd);
+	j->pid = 0;
+}
+
+static void take_counts(struct sim_job *j, struct sim_run *r)
+{
+	struct shared s = { 0 };
+
+	if (pread(j->shared_fd, &s, sizeof(s), 0) != sizeof(s))
+		return;
+	r->switches = s.switches;
+	r->faults = s.faults;
+	r->simulated_ns = s.ns;
+	r->exec_error = s.exec_error;
+	r->loaded = s.loaded;
+}
+
+bool sim_job_ended(struct sim_job *j, bool stop, struct sim_run *r)
+{
+	ssize_t n;
+
+	*r = (struct sim_run){ .what = j->what, .output_fd = -1 };
+	n = recv(j->socket, &r->status, sizeof(r->status), MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN && !stop && now_ns() < j->until_ns)
+		return false;
+	r->late = n < 0 && !stop;
+	/* A program that the library did not come into, or that could not be run,
+	 * ends without a word. */
+	if (!n)
+		waitid(P_PID, j->pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT);
+	take_counts(j, r);
+	if (sim_run_failed(r) && !stop && !j->what.shown)
+		r->output_fd = fcntl(j->output_fd, F_DUPFD_CLOEXEC, 0);
+	if (n <= 0 || r->output_fd >= 0)
+		sim_job_close(j);
 	return true;
 }
 

@@ -31,7 +31,7 @@ static void on_stop(int sig)
 
 struct sweep {
 	const struct sim_options *o;
-	struct sim_run run[JOBS_MAX];
+	struct sim_job job[JOBS_MAX];
 	bool busy[JOBS_MAX];
 	uint64_t next, done;
 	int64_t simulated_ns, begin_ns;
@@ -42,40 +42,39 @@ struct sweep {
 /* ---- one after the other ----------------------------------------------- */
 
 /* Waits for one run. */
-static bool run_once(const struct sim_options *o, const struct sim_case *c,
-		     struct sim_run *r)
+static bool run_once(const struct sim_options *o, struct sim_job *j,
+		     const struct sim_case *c, struct sim_run *r)
 {
-	if (!sim_run_start(o, r, c, 0))
+	if (!sim_job_begin(j, o, c, 0))
 		return false;
-	while (!sim_run_over(r, stopped)) {
-		struct pollfd p = { r->pidfd, POLLIN, 0 };
+	while (!sim_job_ended(j, stopped, r)) {
+		struct pollfd p = { j->socket, POLLIN, 0 };
 
 		poll(&p, 1, 100);
 	}
 	return true;
 }
 
-static bool still_fails(const struct sim_options *o, const struct sim_case *c)
+static bool still_fails(const struct sim_options *o, struct sim_job *j,
+			const struct sim_case *c)
 {
 	struct sim_run r;
-	bool failed;
 
-	if (stopped || !run_once(o, c, &r))
+	if (stopped || !run_once(o, j, c, &r))
 		return false;
-	failed = sim_run_failed(&r) && !stopped;
 	sim_run_close(&r);
-	return failed;
+	return sim_run_failed(&r) && !stopped;
 }
 
 /* The least limit, up to `all`, with which the case still fails, in *limit. */
-static void shrink_one(const struct sim_options *o, struct sim_case *c,
-		       long *limit, long all)
+static void shrink_one(const struct sim_options *o, struct sim_job *j,
+		       struct sim_case *c, long *limit, long all)
 {
 	long passes = -1, fails = all;
 
 	while (passes + 1 < fails) {
 		*limit = passes + (fails - passes) / 2;
-		if (still_fails(o, c))
+		if (still_fails(o, j, c))
 			fails = *limit;
 		else
 			passes = *limit;
@@ -85,18 +84,20 @@ static void shrink_one(const struct sim_options *o, struct sim_case *c,
 
 static void shrink(const struct sim_options *o, struct sim_run *r)
 {
+	struct sim_job j = { 0 };
 	struct sim_case c = r->what;
 
 	if (r->late)
 		return;
 	if (c.most_faults < 0)
-		shrink_one(o, &c, &c.most_faults, r->faults);
+		shrink_one(o, &j, &c, &c.most_faults, r->faults);
 	if (c.switches < 0)
-		shrink_one(o, &c, &c.switches, r->switches);
-	if (!still_fails(o, &c)) /* it depends on more than that */
-		return;
-	sim_run_close(r);
-	run_once(o, &c, r);
+		shrink_one(o, &j, &c, &c.switches, r->switches);
+	if (still_fails(o, &j, &c)) { /* else it depends on more than that */
+		sim_run_close(r);
+		run_once(o, &j, &c, r);
+	}
+	sim_job_close(&j);
 }
 
 /* ---- many -------------------------------------------------------------- */
@@ -129,6 +130,7 @@ static void ended(struct sweep *s, struct sim_run *r)
 static bool round_of(struct sweep *s)
 {
 	struct pollfd p[JOBS_MAX];
+	struct sim_run r;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->o->jobs; i++) {
@@ -136,21 +138,17 @@ static bool round_of(struct sweep *s)
 				      .switches = s->o->switches,
 				      .most_faults = s->o->most_faults };
 
-		if (s->busy[i] && sim_run_over(&s->run[i], stopped)) {
+		if (s->busy[i] && sim_job_ended(&s->job[i], stopped, &r)) {
 			s->busy[i] = false;
 			if (!stopped)
-				ended(s, &s->run[i]);
-			else
-				sim_run_close(&s->run[i]);
+				ended(s, &r);
 		}
 		if (!s->busy[i] && more(s)) {
 			s->next++;
-			s->busy[i] = sim_run_start(
-				s->o, &s->run[i], &c,
-				i % sysconf(_SC_NPROCESSORS_ONLN));
+			s->busy[i] = sim_job_begin(&s->job[i], s->o, &c, i);
 		}
 		if (s->busy[i])
-			p[n++] = (struct pollfd){ s->run[i].pidfd, POLLIN, 0 };
+			p[n++] = (struct pollfd){ s->job[i].socket, POLLIN, 0 };
 	}
 	if (n)
 		poll(p, n, 100);
@@ -328,10 +326,12 @@ static int run_one(const struct sim_options *o, FILE *out)
 			      .switches = o->switches,
 			      .most_faults = o->most_faults,
 			      .shown = true };
+	struct sim_job j = { 0 };
 	int code;
 
-	if (!run_once(o, &c, &s.failure))
+	if (!run_once(o, &j, &c, &s.failure))
 		return fail("cannot start a run: %s", strerror(errno));
+	sim_job_close(&j);
 	if (!was_simulated(o, &s.failure, &code))
 		return code;
 	s.done = 1;
@@ -354,6 +354,8 @@ static int sweep(const struct sim_options *o, FILE *out)
 	s.begin_ns = now_ns();
 	while (round_of(&s))
 		;
+	for (unsigned i = 0; i < o->jobs; i++)
+		sim_job_close(&s.job[i]);
 	if (s.failed && !was_simulated(o, &s.failure, &code))
 		return code;
 	if (s.failed && !stopped) {
@@ -377,12 +379,11 @@ static const struct option_row rows[] = {
 	  .take = take_seeds,
 	  .text = "Try these seeds, or one; default 1..100." },
 	{ .name = "time",
-	  .argument = "S",
-	  .kind = OPTION_NUMBER,
+	  .argument = "TIME",
+	  .kind = OPTION_SECONDS,
 	  TO(time_s),
-	  .min = 1,
 	  .max = 1000000,
-	  .text = "Start no further seed after S seconds; without --seeds, try seeds until then." },
+	  .text = "Start no further seed after TIME (60s, 2m); without --seeds, try seeds until then." },
 	{ .name = "faults",
 	  .argument = "LIST",
 	  .kind = OPTION_TAKE,
@@ -446,7 +447,7 @@ const struct command command_sim = {
 	.about =
 		"Runs a program on urt.h, unchanged, in a simulation: one thread at a time, a virtual clock (sleeping costs no time), and rings, sockets and faults that a seed decides on. The same seed gives the same run. Seeds are tried until a run fails: a signal, a hang, or an exit status other than 0. That one is shrunk, shown, and printed as a command that repeats it.",
 	.notes =
-		"Simulated are clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real. The exit status is 1 if a run failed.",
+		"Simulated are clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real. What else is not simulated is named at its first use: the same seed may then give another run. The exit status is 1 if a run failed.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

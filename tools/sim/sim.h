@@ -15,7 +15,7 @@ struct sim_seeds {
 struct sim_options {
 	char **command;
 	struct sim_seeds seeds;
-	long time_s;	/* 0: until the last seed */
+	double time_s;	/* 0: until the last seed */
 	long timeout_s; /* of real time, for one run */
 	long jobs;
 	long workers;		    /* 0: by the seed */
@@ -34,17 +34,24 @@ struct sim_case {
 	bool shown;		    /* what it prints goes where ours does */
 };
 
+/* What became of one. */
 struct sim_run {
 	struct sim_case what;
-	pid_t pid;
-	int pidfd, shared_fd, output_fd;
-	int64_t until_ns;
 	int status; /* wait(2)'s */
 	bool late;
 	long switches, faults; /* that there were */
 	int64_t simulated_ns;
 	int exec_error; /* -errno: the command could not be run */
 	bool loaded;	/* the library was */
+	int output_fd;	/* of one that failed, unless it was shown; or -1 */
+};
+
+/* The program, started and waiting to become one run after the other. */
+struct sim_job {
+	pid_t pid; /* 0: not yet */
+	int socket, shared_fd, output_fd;
+	int64_t until_ns;
+	struct sim_case what; /* that runs */
 };
 
 /* ---- run.c ---- */
@@ -53,10 +60,13 @@ struct sim_run {
 void sim_setting(const struct sim_options *, const struct sim_case *, char *buf,
 		 size_t size);
 bool sim_library_write(int fd);
-bool sim_run_start(const struct sim_options *, struct sim_run *,
-		   const struct sim_case *, unsigned cpu);
+/* Begins a run; its job->socket is readable when it has ended. nth: of the jobs that
+ * share the CPUs. False: errno says why not. */
+bool sim_job_begin(struct sim_job *, const struct sim_options *,
+		   const struct sim_case *, unsigned nth);
 /* Whether it has ended, perhaps because it is late, or is to stop. */
-bool sim_run_over(struct sim_run *, bool stop);
+bool sim_job_ended(struct sim_job *, bool stop, struct sim_run *);
+void sim_job_close(struct sim_job *);
 bool sim_run_failed(const struct sim_run *);
 void sim_run_show(const struct sim_run *);
 void sim_run_close(struct sim_run *);

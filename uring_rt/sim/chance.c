@@ -80,7 +80,7 @@ void sim_tell_time(int64_t ns)
 
 /* ---- settings ---------------------------------------------------------- */
 
-static void share_result(void)
+void sim_share_result(void)
 {
 	const char *path = getenv("URT_SIM_RESULT");
 	int fd = path ? sim_call(SYS_openat, AT_FDCWD, path, O_RDWR, 0) : -1;
@@ -92,7 +92,6 @@ static void share_result(void)
 		   fd, 0);
 	if (map != MAP_FAILED)
 		result = map;
-	result->loaded = 1;
 	sim_call(SYS_close, fd);
 }
 
@@ -143,5 +142,5 @@ void sim_read_options(const char *s)
 			sim_say("URT_SIM: no such setting: \"%s\"", s);
 	}
 	setenv("URT_WORKERS", workers, 0);
-	share_result();
+	result->loaded = 1;
 }

@@ -44,6 +44,8 @@ enum sim_fault {
 
 /* ---- chance.c ---- */
 
+/* Where the events of runs are counted is shared with `urt sim`, if that asks. */
+void sim_share_result(void);
 /* The value of URT_SIM. */
 void sim_read_options(const char *);
 extern char sim_seed_text[];
@@ -53,6 +55,12 @@ unsigned sim_random(enum sim_dice, unsigned n);
 bool sim_fault(enum sim_fault);
 bool sim_switches(void);
 void sim_tell_time(int64_t ns);
+
+/* ---- serve.c ---- */
+
+/* Returns once for each run that `urt sim` asks for, in a child of its own; at once
+ * without `urt sim`. */
+void sim_serve(void);
 
 /* ---- world.c ---- */
 

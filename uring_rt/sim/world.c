@@ -477,10 +477,13 @@ int sim_thread_join(pthread_t p, void **ret)
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *s = getenv("URT_SIM"), *path = getenv("URT_SIM_TRACE");
+	const char *path = getenv("URT_SIM_TRACE"), *s;
 	cpu_set_t one;
 	int fd;
 
+	sim_share_result();
+	sim_serve();
+	s = getenv("URT_SIM");
 	if (!s)
 		return;
 	sim_read_options(s);

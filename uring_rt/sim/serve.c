@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Many runs by one start of the program. `urt sim` starts the program once; the
+ * library's constructor stays here, before main(), and forks a child for each run that
+ * it is asked for. The child returns and becomes the run, by which time the program is
+ * loaded and linked, and all runs find the same addresses.
+ *
+ * A message of the socket is, from `urt sim`, a run's settings (the value of URT_SIM),
+ * and back what wait(2) says of it.
+ */
+#define _GNU_SOURCE
+#include "sim.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The child dies with the server, and that with `urt sim`. */
+static void become_run(int socket, pid_t server, const char *settings)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != server)
+		_exit(1);
+	sim_call(SYS_close, socket);
+	setenv("URT_SIM", settings, 1);
+	unsetenv("URT_SIM_SERVE");
+}
+
+void sim_serve(void)
+{
+	const char *s = getenv("URT_SIM_SERVE");
+	int socket = s ? atoi(s) : -1, status;
+	pid_t server = getpid(), child;
+	char settings[512];
+	long n;
+
+	if (!s)
+		return;
+	while ((n = sim_call(SYS_read, socket, settings,
+			     sizeof(settings) - 1)) > 0) {
+		settings[n] = '\0';
+		child = fork();
+		if (!child) {
+			become_run(socket, server, settings);
+			return;
+		}
+		if (child < 0)
+			sim_say("cannot fork for seed %s", settings);
+		if (child < 0 || waitpid(child, &status, 0) != child ||
+		    sim_call(SYS_write, socket, &status, sizeof(status)) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
