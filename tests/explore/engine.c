@@ -100,8 +100,15 @@ _Noreturn void explore_fail(const char *format, ...)
 	exit(1);
 }
 
+_Noreturn void explore_end(void)
+{
+	leave();
+}
+
 static bool enabled(struct x_thread *t)
 {
+	if (t->state != X_DONE && x_has_signal(x_index(t)))
+		return true;
 	if (t->state == X_BLOCKED)
 		return t->timed_out || t->may_go(t->may_go_arg);
 	return t->state == X_READY;
@@ -213,10 +220,42 @@ static struct x_step *step(enum x_kind kind, const void *pc, uintptr_t addr)
 	return s;
 }
 
+/* Takes signals that came; a send and a step of its target are tried in both orders. */
+static struct x_object signals[EXPLORE_THREADS];
+
+void x_touch_signal(unsigned thread)
+{
+	x_touch(&signals[thread], true);
+}
+
+static void take_signal(struct x_thread *t)
+{
+	struct x_thread was = *t;
+
+	t->state = X_READY;
+	x_take_signal();
+	t->state = was.state;
+	t->may_go = was.may_go;
+	t->may_go_arg = was.may_go_arg;
+	t->until_ns = was.until_ns;
+	t->timed_out = was.timed_out;
+}
+
 struct x_step *x_point(enum x_kind kind, const void *pc, uintptr_t addr)
 {
-	switch_to(next_thread(x_index(x_self)));
-	return step(kind, pc, addr);
+	struct x_thread *t = x_self;
+	struct x_step *s;
+
+	x_take_back();
+	switch_to(next_thread(x_index(t)));
+	while (x_has_signal(x_index(t))) {
+		take_signal(t);
+		switch_to(next_thread(x_index(t)));
+	}
+	s = step(kind, pc, addr);
+	if (x_may_signal())
+		x_touch(&signals[x_index(t)], false);
+	return s;
 }
 
 bool x_block(const void *pc, uintptr_t addr, bool (*may_go)(void *), void *arg,
@@ -381,6 +420,15 @@ void x_scenario_begin(const struct explore_scenario *s)
 	if (scenario.setup)
 		scenario.setup();
 	x_arena_keep();
+}
+
+unsigned x_threads_of(void (*body)(void))
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		n += scenario.thread[i] == body;
+	return n;
 }
 
 void x_trace(const char *message, const char *replay)

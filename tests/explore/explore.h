@@ -45,6 +45,9 @@ struct explore_scenario {
 _Noreturn void explore_fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 
+/* The execution ends here, as when the process dies; check follows. */
+_Noreturn void explore_end(void);
+
 /* A number below n: every one is tried. */
 unsigned explore_choose(unsigned n);
 

@@ -6,9 +6,9 @@
 X        := build/explore
 X_ENGINE := $(patsubst %,$(X)/tests/explore/%.o,main search engine memory hooks \
             arena sites report lists outcomes survey)
-X_MODEL  := $(patsubst %,$(X)/tests/explore/%.o,kernel kring kmonitor)
+X_MODEL  := $(patsubst %,$(X)/tests/explore/%.o,kernel kring kmonitor kprocess)
 X_SEEN   := $(patsubst %.c,$(X)/%.o,$(filter-out uring_rt/base/sys.c \
-            uring_rt/base/assist.c uring_rt/watch/locks.c,$(filter %.c,$(LIB_SRC))) \
+            uring_rt/base/assist.c uring_rt/watch/locks.c uring_rt/watch/symbols.c,$(filter %.c,$(LIB_SRC))) \
             tests/explore/world.c $(wildcard tests/explore/*_explore.c))
 X_CFLAGS := -std=gnu17 -g $(WARN) -fno-pie -fno-omit-frame-pointer \
             -D_FILE_OFFSET_BITS=64 $(if $(filter x86_64,$(ARCH)),-fcf-protection=none)
@@ -18,7 +18,8 @@ X_RENAME := memcpy memset free:k_free syscall sched_yield \
             pthread_cond_wait:k_cond_wait pthread_cond_timedwait:k_cond_timedwait \
             pthread_cond_signal:k_cond_signal pthread_cond_broadcast:k_cond_broadcast \
             pthread_join:k_join ppoll read write epoll_create1 epoll_ctl epoll_wait \
-            clock_gettime prctl
+            clock_gettime prctl sigaction signal:k_set_signal kill nanosleep \
+            timer_create timer_settime backtrace dladdr
 X_SECTIONS := --rename-section .data=urt_data --rename-section .bss=urt_bss
 
 $(X_ENGINE): $(X)/%.o: %.c

@@ -81,6 +81,10 @@ struct x_thread {
 	struct x_clock view;	      /* ... and what fences make visible */
 	struct x_clock acq, acq_view; /* by relaxed loads: for acquire fences */
 	struct x_clock rel, rel_view; /* at the last release fence */
+	/* A plain store that a mutation takes back. */
+	char *lost;
+	size_t lost_size;
+	char lost_was[16];
 	/* A store that a mutation holds back. */
 	bool held;
 	uintptr_t held_addr;
@@ -112,6 +116,8 @@ bool x_block(const void *pc, uintptr_t addr, bool (*may_go)(void *), void *arg,
 	     int64_t until_ns, const char *what);
 /* The step touches an object; others that do, too, are tried in both orders. */
 void x_touch(struct x_object *, bool write);
+/* The step sends a signal to that thread. */
+void x_touch_signal(unsigned thread);
 /* One of n values; the first is tried first. */
 unsigned x_choose(unsigned n);
 bool x_stale_left(void);
@@ -120,6 +126,7 @@ void x_stale_used(void);
 /* One execution; false: it failed, and why. */
 bool x_execute(char *message, size_t size, uint64_t *steps);
 void x_scenario_begin(const struct explore_scenario *);
+unsigned x_threads_of(void (*body)(void)); /* that the scenario has */
 void x_trace(const char *message, const char *replay); /* of the last one */
 
 /* ---- search.c ---- */
@@ -164,10 +171,17 @@ unsigned x_first_of(unsigned set, unsigned from);
 
 void x_kernel_begin(void); /* an execution */
 
+/* Signals: whether any may come; whether one waits for that thread, which takes it
+ * before its next step, also where it is blocked. */
+bool x_may_signal(void);
+bool x_has_signal(unsigned thread);
+void x_take_signal(void);
+
 /* ---- memory.c ---- */
 
-/* A store that a mutation holds back happens now. */
+/* A store that a mutation holds back happens now; one that it takes back is gone. */
 void x_release_held(void);
+void x_take_back(void);
 void x_memory_begin(void); /* an execution */
 void x_thread_begin(struct x_thread *);
 void x_plain(uintptr_t addr, size_t size, bool write, const void *pc);
@@ -208,7 +222,14 @@ struct x_frame {
 	int line;
 };
 
-enum x_mutation { X_AS_IS, X_RELAX, X_DROP, X_SPLIT, X_HOLD };
+enum x_mutation {
+	X_AS_IS,
+	X_RELAX,
+	X_DROP,
+	X_SPLIT,
+	X_HOLD,
+	X_LOSE, /* a plain store */
+};
 
 struct x_site {
 	uintptr_t pc;	/* return address */
@@ -232,6 +253,7 @@ extern struct x_site *x_sites;
 extern unsigned x_nr_sites;
 /* How many sites it was planted in. */
 unsigned x_plant(enum x_mutation, const char *function, const char *text);
+extern bool x_plain_planted; /* in a plain store */
 bool x_deliberate(const void *pc);
 const char *x_where(const void *pc); /* one line of text, static */
 int x_coverage(bool verbose);

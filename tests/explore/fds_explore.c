@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* Operations on descriptors: close, cancellation, completion (wait/fds.c, io.c,
  * sched/cancel.c, ring/ring.c). */
+#include "../../uring_rt/wait/fds.h"
 #include "kernel.h"
 #include "world.h"
 #include <errno.h>
 #undef errno
 
-#define FD 3
+#define FD	     3
+#define FEW_LOOKS_NS 400000 /* until an operation goes ahead during a close */
 
 static int got, cancelled, bad;
 static struct urt_coro *reader;
@@ -27,13 +29,13 @@ static void closes(void *arg)
 {
 	(void)arg;
 	CHECK(!urt_close(FD));
-	CHECK(!k_in_kernel(FD));
 	world_done(2);
 }
 
 static void close_against_begin(void)
 {
 	world(2, 0);
+	k_clock_step_ns = FEW_LOOKS_NS;
 	world_coro(0, closes, NULL);
 	world_coro(1, reads, NULL);
 }
@@ -89,6 +91,118 @@ static void one_worker(void)
 
 SCENARIO(close_against_read_on_one, "A worker's own close ends its own read.",
 	 .setup = one_worker, .thread = { world_worker_0 }, .check = it_ended);
+
+/* ---- the number is used again ------------------------------------------ */
+
+static bool listed; /* before the close began */
+static int new_file;
+
+static bool has_operation(int number)
+{
+	struct urt__fd *fd = urt__fd(number);
+	bool has;
+
+	urt__lock(&fd->lock);
+	has = fd->ios;
+	urt__unlock(&fd->lock);
+	return has;
+}
+
+static void looks_and_closes(void *arg)
+{
+	(void)arg;
+	listed = has_operation(FD);
+	CHECK(!urt_close(FD));
+	world_done(2);
+}
+
+/* A file that is opened meanwhile has 8 bytes. */
+static void reads_one_file(void *arg)
+{
+	static char buf[8];
+	ssize_t n = urt_read(FD, buf, sizeof(buf), URT_NEVER);
+
+	(void)arg;
+	CHECK(n == 8 || n == -ECANCELED || n == -EBADF);
+	*(n > 0 ? &new_file : n == -EBADF ? &bad : &cancelled) += 1;
+	world_done(2);
+}
+
+static void opens_a_file(void)
+{
+	k_reuse(FD, 8);
+}
+
+static void close_against_reuse(void)
+{
+	world_other_threads = true;
+	world(2, 0);
+	k_clock_step_ns = FEW_LOOKS_NS;
+	world_coro(0, looks_and_closes, NULL);
+	world_coro(1, reads_one_file, NULL);
+}
+
+static void it_read_the_right_file(void)
+{
+	CHECK(new_file + bad + cancelled == 1);
+	CHECK(!listed || cancelled);
+	explore_outcome(new_file ? "new" : bad ? "closed" : "cancelled");
+}
+
+SCENARIO(close_against_reuse,
+	 "A read that began before a close does not read the file that has the "
+	 "number then.",
+	 .setup = close_against_reuse, .check = it_read_the_right_file,
+	 .thread = { world_worker_0, world_worker_1, opens_a_file }, .bound = 2,
+	 .stale = 1, .outcomes = "new closed cancelled");
+
+static int closes_done;
+
+static void closes_both(void *arg)
+{
+	(void)arg;
+	CHECK(!urt_close(FD));
+	__atomic_fetch_add(&closes_done, 1, __ATOMIC_RELAXED);
+	world_done(2);
+}
+
+/* Where the number is used again, by the time that the first closer goes on. */
+static void closes_the_next(void *arg)
+{
+	int ret;
+
+	(void)arg;
+	while (k_files_of(FD) < 2) {
+		urt_yield();
+		explore_relax();
+	}
+	ret = urt_close(FD);
+	CHECK(!ret);
+	__atomic_fetch_add(&closes_done, 1, __ATOMIC_RELAXED);
+	world_done(2);
+}
+
+static void close_against_next_close(void)
+{
+	world_other_threads = true;
+	world(2, 0);
+	k_clock_step_ns = FEW_LOOKS_NS;
+	world_coro(0, closes_both, NULL);
+	world_coro(1, closes_the_next, NULL);
+}
+
+static void none_is_closing(void)
+{
+	CHECK(closes_done == 2);
+	CHECK(!urt__fd(FD)->closing);
+}
+
+SCENARIO(
+	close_against_next_close,
+	"A file that has the number of one that is being closed is closed, too.",
+	.setup = close_against_next_close, .check = none_is_closing,
+	.thread = { world_worker_0, world_worker_1, opens_a_file }, .bound = 2,
+	.stale = 1);
 
 /* ---- deadlines --------------------------------------------------------- */
 

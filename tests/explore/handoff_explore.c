@@ -4,6 +4,7 @@
  * runs a coroutine outside the runtime, a spare, and who takes the processor.
  */
 #include "../../uring_rt/ring/abi.h"
+#include "../../uring_rt/sched/idle.h"
 #include "../../uring_rt/wait/io.h"
 #include "kernel.h"
 #include "world.h"
@@ -55,6 +56,24 @@ SCENARIO(handoff_against_handoff,
 	 .setup = one_and_a_spare,
 	 .thread = { world_worker_0, world_worker_1, hand_off,
 		     hand_off_by_kernel },
+	 .stale = 1, .bound = 2);
+
+static void retire(void)
+{
+	urt__spare_retire();
+}
+
+static void worker_1_or_gone(void)
+{
+	world_worker_1();
+	if (!urt__rt.stop)
+		urt__worker_vacate(urt__rt.worker[1]);
+}
+
+SCENARIO(retire_against_handoff,
+	 "A spare worker retires or is given a processor, and not both.",
+	 .setup = one_and_a_spare,
+	 .thread = { world_worker_0, worker_1_or_gone, retire, hand_off },
 	 .stale = 1, .bound = 2);
 
 /* ---- standing in ------------------------------------------------------- */
@@ -125,10 +144,20 @@ static void reads(void *arg)
 	world_done(2);
 }
 
+/* It is stuck outside until it has lost its processor. */
+static void is_stuck(void *arg)
+{
+	(void)arg;
+	while (urt__state(urt__rt.worker[0]) == URT__W_RUNNING)
+		explore_relax();
+	urt_yield();
+	world_done(2);
+}
+
 static void take_and_rescue(void)
 {
-	if (!urt__handoff(0, 0))
-		return;
+	while (!urt__handoff(0, 0))
+		explore_relax();
 	urt__worker_rescue(urt__rt.worker[0]);
 	urt__worker_rescue(urt__rt.worker[0]);
 }
@@ -151,9 +180,17 @@ static void it_was_read(void)
 	CHECK(plain == 1);
 }
 
+static void a_reader_and_one_stuck(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, is_stuck, NULL);
+	world_coro(0, reads, NULL);
+}
+
 SCENARIO(rescue_against_come_back,
 	 "What a blocked worker has queued is handed over by one thread.",
-	 .setup = a_reader, .check = it_was_read,
+	 .setup = a_reader_and_one_stuck, .check = it_was_read,
 	 .thread = { world_worker_0, world_worker_1, take_and_rescue,
 		     bytes_come },
 	 .stale = 1, .bound = 2);
@@ -222,6 +259,34 @@ SCENARIO(relieve_against_pause,
 	 .thread = { world_worker_0, relieve, k_timeout_passes }, .stale = 1,
 	 .bound = 2,
 	 .may_block = true); /* the last one, if no pause was needed */
+
+/* The second read is made at once, as it continues a row. */
+static void reads_twice(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
+	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
+	CHECK(urt_read(FD, buf, 4, urt_after(100000)) == -ETIME);
+	ended++;
+	world_done(1);
+}
+
+static void a_row_of_reads(void)
+{
+	world_other_threads = true;
+	world(1, 0);
+	k_set_bytes(FD, 8);
+	world_coro(0, reads_twice, NULL);
+}
+
+SCENARIO(
+	relieve_against_at_once,
+	"A deadline that passes while an operation is made at once, and others "
+	"have the timers, ends it.",
+	.setup = a_row_of_reads, .check = it_was_cancelled,
+	.thread = { world_worker_0, relieve }, .stale = 1, .bound = 2);
 
 /* ---- preemption -------------------------------------------------------- */
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PC __builtin_return_address(0)
+#define PC    __builtin_return_address(0)
+#define TABLE 4096
 
 void __tsan_init(void);
 void __tsan_init(void)
@@ -74,7 +75,8 @@ void *k_memset(void *, int, size_t);
 void *memset(void *, int, size_t);
 void *k_memset(void *to, int c, size_t n)
 {
-	x_plain((uintptr_t)to, n, true, PC);
+	/* Of a table for all workers that there may be, the beginning is used. */
+	x_plain((uintptr_t)to, n < TABLE ? n : TABLE, true, PC);
 	return memset(to, c, n);
 }
 

@@ -18,8 +18,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define PC	      __builtin_return_address(0)
-#define CLOCK_STEP_NS 50000
+#define PC __builtin_return_address(0)
 
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
@@ -27,6 +26,7 @@ bool urt__shared;
 /* Who waits on which futex; NULL: woken. In the scenario's memory. */
 static const uint32_t *futex_of[EXPLORE_THREADS];
 bool k_no_membarrier; /* planted: it fences nothing */
+int64_t k_clock_step_ns = 50000;
 
 void x_kernel_begin(void)
 {
@@ -177,7 +177,7 @@ bool urt__sys_fails(enum urt__sys_kind kind)
 int64_t urt__clock_ns(void)
 {
 	if (x_self)
-		x_now_ns += CLOCK_STEP_NS;
+		x_now_ns += k_clock_step_ns;
 	return x_now_ns;
 }
 
@@ -314,7 +314,7 @@ int urt__sys_thread(pthread_t *t, const pthread_attr_t *attr,
 		    void *(*fn)(void *), void *arg)
 {
 	(void)attr;
-	if (!x_self || nr_births == EXPLORE_THREADS)
+	if (!x_self || nr_births == x_threads_of(k_new_thread))
 		return -EAGAIN;
 	x_point(X_CALL, PC, (uintptr_t)births)->note = "makes a thread";
 	x_sync((uintptr_t)births, true);

@@ -9,6 +9,7 @@
 extern size_t
 	k_stack_stride; /* of the coroutines' stacks, before they are made */
 extern bool k_no_membarrier;
+extern int64_t k_clock_step_ns; /* at each look at the clock */
 
 /* That long from now; INT64_MAX: never. */
 int64_t k_after(int64_t s, int64_t ns);
@@ -21,8 +22,9 @@ bool k_ring_mmap(void **out, size_t size, int fd, off_t offset);
 void k_new_thread(void);
 void k_no_more_threads(void);
 
-/* A signal to a thread; see world.c. */
+/* kprocess.c: a signal to the thread of that number. */
 long k_signal(long tid, const void *pc);
+void k_take_signals(void); /* the thread does, from now on */
 
 /* Descriptors of the model are 3 to 3 + K_FILES - 1: each a stream of bytes. */
 #define K_FILES 4
@@ -37,8 +39,15 @@ void k_set_stubborn(int fd);
 void k_timeout_passes(void);
 /* Buffers that the kernel has been given to lend, by the group's tail. */
 unsigned k_buffers_given(void);
+/* A thread body: the number is used for another file as soon as it is closed; how many
+ * files have had it. */
+void k_reuse(int fd, unsigned bytes);
+unsigned k_files_of(int fd);
 /* How many operations are in the kernel; closed: the number was closed. */
 unsigned k_in_kernel(int fd);
 bool k_is_closed(int fd);
+
+/* Backtraces that were taken. */
+extern unsigned k_backtraces;
 
 #endif

@@ -48,7 +48,9 @@ static unsigned nr_rings;
 static struct waiting waiting[OPS];
 static unsigned bytes[K_FILES];
 static bool closed[K_FILES];
-static bool stubborn[K_FILES]; /* see k_set_stubborn */
+static unsigned files_of[K_FILES];    /* that have had the number before */
+static struct x_object file[K_FILES]; /* what steps do to each */
+static bool stubborn[K_FILES];	      /* see k_set_stubborn */
 
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
 {
@@ -190,6 +192,8 @@ static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
 			return -EALREADY;
 		if (!all && misses(w))
 			continue;
+		if (w->fd != TIMEOUT_FD)
+			x_touch(&file[w->fd - 3], true);
 		w->ring = NULL;
 		complete(r, w->user_data, -ECANCELED, 0);
 		n++;
@@ -199,7 +203,10 @@ static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
 
 static bool is_file(int fd)
 {
-	return fd >= 3 && fd < 3 + K_FILES && !closed[fd - 3];
+	if (fd < 3 || fd >= 3 + K_FILES)
+		return false;
+	x_touch(&file[fd - 3], true);
+	return !closed[fd - 3];
 }
 
 static void request(struct kring *r, const struct io_uring_sqe *sqe)
@@ -308,7 +315,7 @@ int urt__sys_ring_register(int fd, unsigned opcode, const void *arg,
 void k_bytes_come(int fd, unsigned n)
 {
 	x_point(X_CALL, PC, (uintptr_t)&bytes[fd - 3])->note = "bytes come";
-	x_sync((uintptr_t)&bytes[fd - 3], true);
+	x_touch(&file[fd - 3], true);
 	bytes[fd - 3] += n;
 	for (struct waiting *w = waiting; w < waiting + OPS; w++) {
 		struct kring *r = w->ring;
@@ -371,6 +378,31 @@ unsigned k_in_kernel(int fd)
 	for (struct waiting *w = waiting; w < waiting + OPS; w++)
 		n += w->ring && w->fd == fd;
 	return n;
+}
+
+static bool is_closed(void *arg)
+{
+	return closed[(intptr_t)arg - 3];
+}
+
+void k_reuse(int fd, unsigned n)
+{
+	x_block(PC, (uintptr_t)&closed[fd - 3], is_closed, (void *)(intptr_t)fd,
+		INT64_MAX, "opens a file of that number");
+	x_touch(&file[fd - 3], true);
+	closed[fd - 3] = false;
+	files_of[fd - 3]++;
+	bytes[fd - 3] = n;
+}
+
+unsigned k_files_of(int fd)
+{
+	if (x_self) {
+		x_point(X_CALL, PC, (uintptr_t)&closed[fd - 3])->note =
+			"looks which file has the number";
+		x_touch(&file[fd - 3], false);
+	}
+	return files_of[fd - 3] + 1;
 }
 
 bool k_is_closed(int fd)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Ends of coroutines: join, scopes, cancellation (sched.c, wait.c, scope.c). */
+#include "../../uring_rt/sched/context.h"
 #include "world.h"
 #include <errno.h>
 #undef errno
@@ -182,3 +183,52 @@ SCENARIO(scope_cancel_against_go,
 	 "A member that is started while its scope is cancelled ends, too.",
 	 .setup = scope_is_cancelled,
 	 .thread = { world_worker_0, world_worker_1 }, .stale = 1, .bound = 2);
+
+/* ---- contexts that coroutines share ------------------------------------ */
+
+static struct urt_context first = { .trace_id = { 1 } },
+			  next = { .trace_id = { 2 } };
+
+static void reads_context(void *arg)
+{
+	struct urt_context ctx;
+
+	(void)arg;
+	CHECK(urt_context_get(&ctx));
+	CHECK(ctx.trace_id[0] == 1);
+	world_done(2);
+}
+
+/* In place, if it is the only owner by then. */
+static void changes_context(void *arg)
+{
+	struct urt_context ctx;
+
+	(void)arg;
+	CHECK(!urt_context_set(&next));
+	CHECK(urt_context_get(&ctx) && ctx.trace_id[0] == 2);
+	world_done(2);
+}
+
+static void one_context(void)
+{
+	struct urt_coro *a, *b;
+
+	world(2, 0);
+	urt__rt.contexts = true; /* announced */
+	a = world_coro(0, reads_context, NULL);
+	b = world_coro(1, changes_context, NULL);
+	urt__tls_worker = urt__rt.worker[0];
+	urt__tls_worker->current = a;
+	CHECK(!urt_context_set(&first));
+	urt__tls_worker->current = NULL;
+	urt__tls_worker->word.where = URT__IN;
+	urt__tls_worker = NULL;
+	urt__context_inherit(b, a);
+}
+
+SCENARIO(
+	context_of_two,
+	"A context that two coroutines have is changed in place, and freed, by "
+	"the last of them only.",
+	.setup = one_context, .thread = { world_worker_0, world_worker_1 });

@@ -15,18 +15,19 @@ const struct x_known x_races[] = {
 #define TOLD	"tracing: written by one thread; readers: trace_read_against_write"
 #define SIGNAL \
 	"flags of the signal handler; what it leads to: preempted_goes_on"
-#define NOT_YET "no scenario yet"
+#define GUESS	"a guess, made anew at the next look; either answer is safe"
+#define FIGURE	"a measurement for people: one that is lost changes no run"
+#define RETURNS "after seconds without need; in the model no memory returns"
+#define OWN	"what the calling thread or coroutine alone changes"
+#define AGAIN	"the wait that follows looks again"
+#define KERNELS "the other side is the kernel"
 
 const struct x_known x_unreached[] = {
 	{ "watch/report.c", NULL, REPORTS },
 	{ "say_stall", "", REPORTS },
 	{ "trace", "urt__rt", REPORTS },
 	{ "say_limit", "", REPORTS },
-	{ "urt__coro_each", "", REPORTS },
-	{ "commit_visit", "", REPORTS },
-	{ "stop_the_world", "", REPORTS },
-	{ "urt__monitor_quit", "", REPORTS },
-	{ "monitor_main", "quitting", REPORTS },
+	{ "watch/check.c", NULL, REPORTS },
 	{ "watch/start.c", NULL, ALONE },
 	{ "base/stats.c", NULL, ALONE },
 	{ "base/announce.c", NULL, ALONE },
@@ -50,22 +51,27 @@ const struct x_known x_unreached[] = {
 	{ "wait/local.c", NULL,
 	  "keys are made once, values are a coroutine's" },
 	{ "urt__fd_kind", "", "a guess, asked anew if it is not there" },
-	{ "wait_in_slices", "", NOT_YET },
-	{ "by_call", "", NOT_YET },
-	{ "sched/context.c", NULL, NOT_YET },
-	{ "sched/exceptions.c", NULL, NOT_YET },
-	{ "watch/spares.c", NULL, NOT_YET },
-	{ "urt__spare_retire", "", NOT_YET },
-	{ "urt__worker_vacate", "", NOT_YET },
-	{ "watch/monitor.c", NULL, NOT_YET },
-	{ "urt__claim_job", "", NOT_YET },
-	{ "caught_up", "", NOT_YET },
-	{ "file_call", "", NOT_YET },
-	{ "end_wanted", "timed_out", NOT_YET },
-	{ "give_turns", "", NOT_YET },
-	{ "fresh_share", "", NOT_YET },
+	{ "urt__was_closed", "", OWN },
+	{ "sched/exceptions.c", NULL, OWN },
+	{ "wait_in_slices", "", AGAIN },
+	{ "by_call", "", AGAIN },
+	{ "tell_workers", "", TOLD },
+	{ "begin", "urt__rt.contexts", TOLD },
+	{ "sched/probe.c", NULL, FIGURE },
+	{ "urt__probe_given", "", FIGURE },
+	{ "watch/spares.c", NULL, GUESS },
+	{ "watch/monitor.c", NULL, GUESS },
+	{ "watch/told.c", NULL, KERNELS },
+	{ "fresh_share", "", GUESS },
+	{ "note_waiting", "", GUESS },
+	{ "urt__wake_hint", "", GUESS },
+	{ "has_work", "", GUESS },
+	{ "urt__pool_tidy", "", RETURNS },
+	{ "urt__pool_take", "", RETURNS },
+	{ "inbox_claim", "c->in_inbox, false", RETURNS },
+	{ "inbox_claim", "while (atomic_load(&c->op_worker))", RETURNS },
+	{ "file_call", "", "a read's steps, for what the model has not" },
 	{ "urt__ring_serve", "", "the model has no overflow" },
-	{ "run_job", "", NOT_YET },
 	{ 0 },
 };
 
@@ -157,5 +163,41 @@ const struct x_fault x_faults[] = {
 	  "__atomic_load_n(&p->ring[i].head, __ATOMIC_ACQUIRE)" },
 	{ "monitor_against_wake", X_DROP, "urt__monitor_stop",
 	  "atomic_store(&stopping" },
+	/* watch/: SIGQUIT */
+	{ "quit_stops_the_world", X_DROP, "urt__preempt_freeze",
+	  "atomic_store(&w->parked_signal" },
+	{ "quit_stops_the_world", X_RELAX, "freeze", "URT__FROZEN)" },
+	{ "quit_stops_the_world", X_HOLD, "freeze", "URT__FREEZING)" },
+	{ "quit_stops_the_world", X_RELAX, "stop_the_world",
+	  "atomic_load(&w->parked_signal)" },
+	/* wait/fds.c */
+	{ "close_against_reuse", X_LOSE, "urt__fd_closing", "fd->closing++" },
+	{ "close_against_reuse", X_DROP, "urt__op_close",
+	  "atomic_store(&c->closed" },
+	{ "close_against_reuse", X_LOSE, "urt__fd_list", "io->early =" },
+	{ "close_against_next_close", X_LOSE, "urt__fd_closed",
+	  "fd->closing--" },
+	/* wait/pool.c, sched/context.c, idle.c */
+	{ "cancel_against_job", X_SPLIT, "urt__claim_job",
+	  "atomic_compare_exchange_strong_explicit" },
+	{ "context_of_two", X_RELAX, "drop", "atomic_fetch_sub_explicit" },
+	{ "context_of_two", X_RELAX, "set", "atomic_load_explicit" },
+	{ "retire_against_handoff", X_SPLIT, "urt__spare_retire",
+	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
+	{ "relieve_against_at_once", X_DROP, NULL, "membarrier(2)" },
+	/* turns */
+	{ "expose_against_pop", X_DROP, NULL, "membarrier(2)" },
+	{ "expose_of_one_stuck", X_LOSE, "urt__proc_expose", "p->next = NULL" },
+	{ "blocking_and_queue_take_turns", X_LOSE, "give_turns",
+	  "p->passed =" },
+	{ "blocking_and_queue_take_turns", X_DROP, "give_turns",
+	  "urt__rt.waiting.len" },
+	{ "timers_and_queue_take_turns", X_LOSE, "urt__worker_fire",
+	  "p->due_left +=" },
+	{ "timers_and_queue_take_turns", X_LOSE, "choose_slow", "p->looks++" },
+	{ "yield_against_post", X_SPLIT, "global_append",
+	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
+	{ "yield_against_post", X_DROP, "urt__post",
+	  "atomic_fetch_add(&urt__rt.global_len" },
 	{ 0 },
 };

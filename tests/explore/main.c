@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* explore: the command line; see HACKING.md. */
+#define _GNU_SOURCE
 #include "kernel.h"
 #include "lists.h"
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,7 @@ static const char *const mutation_names[] = {
 	[X_DROP] = "left out",
 	[X_SPLIT] = "made a load and a store",
 	[X_HOLD] = "swapped with the next store",
+	[X_LOSE] = "left out, a plain store",
 };
 
 static bool plant_and_find(const struct x_fault *f)
@@ -228,6 +231,31 @@ static void list_scenarios(void)
 		       __start_explore_scenarios[i]->says);
 }
 
+static void catch_crashes(void);
+
+/* A planted fault may have two threads on one stack. */
+static void on_crash(int sig)
+{
+	signal(sig, SIG_DFL);
+	if (!x_self || x_options.trap)
+		return; /* and it comes again */
+	catch_crashes();
+	explore_fail("it crashes: SIG%s", sigabbrev_np(sig));
+}
+
+static void catch_crashes(void)
+{
+	static char stack[64 * 1024];
+	const stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	const struct sigaction sa = { .sa_handler = on_crash,
+				      .sa_flags = SA_ONSTACK | SA_NODEFER };
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+
+	sigaltstack(&ss, NULL);
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaction(signals[i], &sa, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	char sites[4096];
@@ -245,6 +273,7 @@ int main(int argc, char **argv)
 		list_scenarios();
 		return 0;
 	}
+	catch_crashes();
 	snprintf(sites, sizeof(sites), "%s.sites", argv[0]);
 	x_sites_open(sites);
 	if (want.survey) {

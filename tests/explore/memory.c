@@ -190,6 +190,30 @@ static void against_plain(struct byte *b, uintptr_t addr, bool write,
 			race(what, addr, pc, u, b->read_pc[u]);
 }
 
+void x_take_back(void)
+{
+	struct x_thread *t = x_self;
+
+	if (!t->lost)
+		return;
+	memcpy(t->lost, t->lost_was, t->lost_size);
+	t->lost = NULL;
+}
+
+/* The store follows; the thread's next call takes it back, if it is planted. */
+static void lose(uintptr_t addr, size_t size, const void *pc)
+{
+	struct x_thread *t = x_self;
+	struct x_site *site = x_site(pc);
+
+	if (!site || site->mutation != X_LOSE || size > sizeof(t->lost_was))
+		return;
+	site->hits++;
+	t->lost = (char *)addr;
+	t->lost_size = size;
+	memcpy(t->lost_was, t->lost, size);
+}
+
 void x_plain(uintptr_t addr, size_t size, bool write, const void *pc)
 {
 	struct byte *b = x_self ? byte_at(addr) : NULL;
@@ -198,6 +222,9 @@ void x_plain(uintptr_t addr, size_t size, bool write, const void *pc)
 
 	if (!b)
 		return;
+	x_take_back();
+	if (write && x_plain_planted)
+		lose(addr, size, pc);
 	me = x_index(t);
 	for (size_t i = 0; i < size; i++) {
 		refresh(&b[i]);

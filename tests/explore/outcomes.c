@@ -53,17 +53,15 @@ static unsigned words(const char *list)
 
 bool x_outcomes_are(const char *list, char *message, size_t size)
 {
+	bool all = nr_seen == words(list);
 	size_t len = 0;
 
 	for (unsigned i = 0; i < nr_seen; i++)
-		if (!is_in(list, seen[i])) {
-			snprintf(message, size, "outcome %s is not allowed",
-				 seen[i]);
-			return false;
-		}
-	if (nr_seen == words(list))
+		all &= is_in(list, seen[i]);
+	if (all)
 		return true;
-	len = snprintf(message, size, "of %s only these were seen:", list);
+	len = snprintf(message, size, "its outcomes are to be %s, and were",
+		       list);
 	for (unsigned i = 0; i < nr_seen && len < size; i++)
 		len += snprintf(message + len, size - len, " %s", seen[i]);
 	return false;

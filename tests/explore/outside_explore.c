@@ -159,3 +159,43 @@ SCENARIO(blocking_call_returns,
 	 "reported meanwhile.",
 	 .setup = pool, .thread = { pool_worker, k_new_thread },
 	 .check = it_ran);
+
+static struct urt_coro *caller;
+static int64_t returned;
+
+static void calls_or_not(void *arg)
+{
+	plain = 1;
+	returned = urt_blocking(job, arg);
+	CHECK(returned == 9 || returned == -ECANCELED);
+	CHECK(plain == (returned == 9 ? 2 : 1)); /* else it does not run now */
+	world_done(2);
+}
+
+static void cancels_caller(void *arg)
+{
+	(void)arg;
+	urt_cancel(caller);
+	world_done(2);
+}
+
+static void call_and_cancel(void)
+{
+	world(2, 0);
+	urt__blocking_open(2);
+	caller = world_coro(0, calls_or_not, &plain);
+	world_coro(1, cancels_caller, NULL);
+}
+
+static void called_or_not(void)
+{
+	explore_outcome(returned == 9 ? "called" : "cancelled");
+}
+
+SCENARIO(
+	cancel_against_job,
+	"A call that is cancelled while a thread of the pool begins it is made "
+	"and waited for, or not made at all.",
+	.setup = call_and_cancel, .check = called_or_not,
+	.thread = { pool_worker, world_worker_1, k_new_thread }, .stale = 1,
+	.bound = 2, .outcomes = "called cancelled");

@@ -198,13 +198,24 @@ bool x_is_atomic(const struct x_site *s)
 	return !strncmp(s->op, "__tsan_atomic", 13);
 }
 
+bool x_plain_planted;
+
+static bool can_plant(enum x_mutation m, const struct x_site *s)
+{
+	if (m == X_LOSE)
+		return strstr(s->op, "tsan_") && strstr(s->op, "_write");
+	return m != X_AS_IS && x_is_atomic(s);
+}
+
 unsigned x_plant(enum x_mutation m, const char *function, const char *text)
 {
 	unsigned n = 0;
 
+	x_plain_planted = m == X_LOSE;
+
 	for (unsigned i = 0; i < x_nr_sites; i++) {
 		x_sites[i].mutation = X_AS_IS;
-		if (m == X_AS_IS || !x_is_atomic(&x_sites[i]) ||
+		if (!can_plant(m, &x_sites[i]) ||
 		    !x_site_matches(&x_sites[i], function, text))
 			continue;
 		x_sites[i].mutation = m;

@@ -103,6 +103,7 @@ struct urt_coro *world_coro(unsigned worker, urt_fn *fn, void *arg)
 static void loop(unsigned i)
 {
 	urt__tls_worker = urt__rt.worker[i];
+	k_take_signals();
 	urt__worker_loop(urt__tls_worker);
 }
 
@@ -128,12 +129,6 @@ void world_done(unsigned n)
 	urt__enter(false);
 	urt__stop();
 	urt__leave();
-}
-
-long k_signal(long tid, const void *pc)
-{
-	(void)tid, (void)pc;
-	return 0;
 }
 
 unsigned urt__locks_held(void);

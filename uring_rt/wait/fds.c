@@ -20,12 +20,14 @@
  *    (sched.c). Under the lock the ring must not be touched, since that may
  *    reap, which unlists.
  *  - The thread that unlists the last operation wakes the closer.
- *  - Between the begin and the end of a close, no operation is listed. An
- *    operation that arrives during a close yields, then fails with EBADF or
+ *  - An operation that arrives during a close yields, then fails with EBADF or
  *    acts on the file that has reused the number, as if it had come after the
  *    close. But the kernel frees the number first and may then take long (a
  *    lingering socket, a file on FUSE or NFS): after 1 ms the operation goes
- *    ahead, since the number belongs to another file by then.
+ *    ahead, since the number most likely belongs to another file by then. If
+ *    it does not (the closer's thread had no CPU), the operation waits on a
+ *    file that nobody else can reach any more. So the end of the close
+ *    interrupts those that went ahead, and they begin anew.
  *  - The lock is a leaf, and is held across the closer's switch.
  *
  * Completions may be reaped by a thread without a processor, so the lock is
@@ -107,6 +109,7 @@ bool urt__fd_list(struct urt__io *io, bool anyway)
 	urt__lock(&fd->lock);
 	closing = fd->closing && !anyway;
 	if (urt__likely(!closing)) {
+		io->early = fd->closing;
 		io->next = fd->ios;
 		io->at = &fd->ios;
 		if (io->next)
@@ -170,5 +173,8 @@ void urt__fd_closed(struct urt__fd *fd)
 	atomic_store_explicit(&fd->kind, 0, memory_order_relaxed);
 	urt__lock(&fd->lock);
 	fd->closing--;
+	for (struct urt__io *io = fd->ios; urt__unlikely(io); io = io->next)
+		if (io->early)
+			urt__op_close(io->coro, io->seq);
 	urt__unlock(&fd->lock);
 }

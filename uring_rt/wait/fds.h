@@ -18,6 +18,7 @@ struct urt__io {
 	bool soon;	      /* handed over at once if there are two such */
 	bool awake;	      /* its coroutine has not parked yet */
 	bool came;	      /* ... and its completion came meanwhile */
+	bool early;	      /* listed during a close; fd->lock */
 	struct urt__io *next; /* on the same descriptor; fd->lock */
 	struct urt__io **at;  /* the link to it in that list; fd->lock */
 };
@@ -57,7 +58,8 @@ enum urt__fd_kind {
 enum urt__fd_kind urt__fd_kind(struct urt__fd *, int fd);
 
 /* Lists an operation (its fd is set) before its coroutine parks; false: the
- * descriptor is just being closed, and `anyway` is not set. Unlists one whose
+ * descriptor is just being closed, and `anyway` is not set. If it is, the operation is
+ * early: the end of the close ends it, too, so that it begins anew. Unlists one whose
  * completion has come. */
 bool urt__fd_list(struct urt__io *, bool anyway);
 void urt__fd_unlist(struct urt__io *);

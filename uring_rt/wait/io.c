@@ -45,6 +45,7 @@
 #include "fds.h"
 #include "io.h"
 #include "ops.h"
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@
  */
 #define SOON 2
 
+#define BEGIN_ANEW	  (-ERESTART) /* it was early; see fds.c */
 #define BACK_OFF_NS	  1000000
 #define CLOSE_PATIENCE_NS 1000000 /* see fds.c */
 
@@ -92,7 +94,7 @@ static int io_result(const struct urt__io *io)
 	if (io->res != -ECANCELED && io->res != -EINTR)
 		return io->res;
 	if (atomic_load_explicit(&c->closed, memory_order_relaxed) == io->seq)
-		return -ECANCELED;
+		return io->early ? BEGIN_ANEW : -ECANCELED;
 	if (!c->firm &&
 	    atomic_load_explicit(&c->cancelled, memory_order_relaxed))
 		return urt__cancel_error(c);
@@ -293,8 +295,9 @@ int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
 	int err;
 
 	io->coro = self;
-	io->came = false;
 	self->op = &io->op;
+again:
+	io->came = false;
 	if (urt__unlikely(urt__ring_full(&urt__worker()->ring)))
 		make_room(urt__worker());
 	err = begin(io, flags, deadline_ns);
@@ -321,7 +324,10 @@ int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
 	urt__park(w, URT__R_IO, URT__IO, NULL, NULL);
 out:
 	self->last_op = request->opcode;
-	return io_result(io);
+	err = io_result(io);
+	if (urt__unlikely(err == BEGIN_ANEW))
+		goto again;
+	return err;
 }
 
 int urt__io(const struct io_uring_sqe *request, enum urt__wait_flags flags,
