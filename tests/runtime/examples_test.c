@@ -137,6 +137,31 @@ START_TEST(the_proxy_forwards_both_ways)
 }
 END_TEST
 
+START_TEST(the_proxy_ends_connections_on_which_nothing_comes)
+{
+	char target[64], much[65536] = "";
+	pid_t echo;
+	int silent, deaf;
+
+	start("echo", NULL, NULL);
+	echo = server;
+	snprintf(target, sizeof(target), "localhost:%d", server_port);
+	start("proxy", target, "0.3");
+	silent = server_connect();
+	deaf = server_connect();
+	say(silent, "x");
+	hear(silent, "x");
+	hear_end(silent);
+	/* It speaks and does not read, until neither buffer takes more. */
+	while (send(deaf, much, sizeof(much), MSG_NOSIGNAL) > 0)
+		;
+	ck_assert(errno == ECONNRESET || errno == EPIPE);
+	end();
+	server = echo;
+	end();
+}
+END_TEST
+
 /* The next line, but for those about the one that looked whether somebody listens:
  * it comes and leaves at some time. */
 static void hear_line(int fd, const char *expected)
@@ -224,6 +249,24 @@ START_TEST(files_are_hashed)
 }
 END_TEST
 
+START_TEST(the_chat_room_ends_members_that_say_or_read_nothing)
+{
+	static const char line[] = "a line that its speaker does not read\n";
+	char buf[256];
+	int silent, deaf;
+
+	start("chat", "0.3", NULL);
+	silent = server_connect();
+	while (recv(silent, buf, sizeof(buf), 0) > 0)
+		;
+	deaf = server_connect();
+	while (send(deaf, line, strlen(line), MSG_NOSIGNAL) > 0)
+		;
+	ck_assert(errno == ECONNRESET || errno == EPIPE);
+	end();
+}
+END_TEST
+
 /* ---- httpd ---- */
 
 #define BIG (16 << 20)
@@ -277,6 +320,44 @@ static void read_big(int fd, size_t from, size_t to)
 	}
 	ck_assert_uint_eq(from, to);
 }
+
+/* What is refused is not followed by a second answer. */
+static void is_refused(const char *request, const char *expected)
+{
+	int fd = server_connect();
+
+	say(fd, request);
+	hear(fd, expected);
+	hear_end(fd);
+	close(fd);
+}
+
+START_TEST(httpd_refuses_bodies_that_it_would_take_for_requests)
+{
+	static const char too_large[] =
+		"HTTP/1.1 413 Content Too Large\r\n"
+		"Content-Length: 0\r\nConnection: close\r\n\r\n";
+	char request[1200] = "GET /";
+
+	make_site();
+	start("httpd", dir, NULL);
+	is_refused("GET /empty HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
+		   "GET /index.html HTTP/1.1\r\n\r\n",
+		   too_large);
+	is_refused("GET /empty HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+		   "0\r\n\r\n",
+		   too_large);
+	is_refused("GET /empty HTTP/1.1\r\nX: y\r\n Content-Length: 3\r\n\r\n",
+		   too_large);
+	is_refused("GET /empty HTTP/1.1\r\ncontent-length : 0\r\n\r\n",
+		   too_large);
+	memset(request + 5, 'a', 1000);
+	strcpy(request + 1005, " HTTP/1.1\r\n\r\n");
+	is_refused(request, "HTTP/1.1 414 URI Too Long\r\n"
+			    "Content-Length: 0\r\nConnection: close\r\n\r\n");
+	end();
+}
+END_TEST
 
 /* An answer that has begun is finished; an idle connection is closed, and a new
  * one refused. */
@@ -555,7 +636,10 @@ Suite *examples_suite(void)
 	tcase_add_test(t, the_sieve_finds_the_primes);
 	tcase_add_test(t, the_scanner_finds_the_port_that_is_open);
 	tcase_add_test(t, files_are_hashed);
+	tcase_add_test(t, the_proxy_ends_connections_on_which_nothing_comes);
+	tcase_add_test(t, the_chat_room_ends_members_that_say_or_read_nothing);
 	tcase_add_test(t, httpd_serves_files_to_curl);
+	tcase_add_test(t, httpd_refuses_bodies_that_it_would_take_for_requests);
 	tcase_add_test(t, httpd_ends_gracefully);
 	tcase_add_test(t, fanout_answers_with_what_came_before_the_deadline);
 	tcase_add_test(t, events_are_shown_until_the_client_leaves);

@@ -2,17 +2,24 @@
  * A chat room. Its list of members belongs to one coroutine, to which the
  * others send events: no lock, since what is shared has one owner.
  *	./chat :7778          and several times: nc localhost 7778
+ * Members go who say nothing for an hour, or who do not read for 10 s; the second
+ * argument is both in seconds.
  */
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <urt.h>
 
 #define LINE 256
+static int64_t silent_ns = 3600 * INT64_C(1000000000);
+static int64_t deaf_ns = 10 * INT64_C(1000000000);
+
 struct member {
 	struct urt_chan *lines; /* to be shown to it: char[LINE] */
 	struct urt_stream *stream;
+	int fd;
 	struct member *next;
 };
 struct event {
@@ -38,21 +45,32 @@ static void room(void *arg)
 	}
 }
 
+/* Until the room closes the lines: it uses them until then, deaf or not. */
 static int show(void *arg)
 {
 	struct member *m = arg;
 	char line[LINE];
+	bool deaf = false;
 
-	while (!urt_chan_recv(m->lines, line, URT_NEVER) &&
-	       urt_stream_printf(m->stream, URT_NEVER, "%s\n", line) > 0)
-		urt_stream_flush(m->stream, URT_NEVER);
+	while (!urt_chan_recv(m->lines, line, URT_NEVER)) {
+		int64_t deadline_ns = urt_after(deaf_ns);
+
+		if (deaf || (urt_stream_printf(m->stream, deadline_ns, "%s\n",
+					       line) > 0 &&
+			     !urt_stream_flush(m->stream, deadline_ns)))
+			continue;
+		deaf = true;
+		urt_shutdown(m->fd, SHUT_RDWR,
+			     URT_NEVER); /* ends its reading */
+	}
 	return 0;
 }
 
 static void attend(int fd, void *arg)
 {
 	struct member m = { .lines = urt_chan_new(LINE, 16),
-			    .stream = urt_stream_new(fd, 512) };
+			    .stream = urt_stream_new(fd, 512),
+			    .fd = fd };
 	struct event e = { .who = &m, .line = "(one more)" };
 	struct urt_scope mine;
 	char *line;
@@ -61,7 +79,8 @@ static void attend(int fd, void *arg)
 	if (!m.lines || !m.stream || urt_scope_go(&mine, show, &m))
 		goto out; /* no memory; one writes, one reads */
 	urt_chan_send(events, &e, URT_NEVER);
-	while (urt_stream_read_line(m.stream, &line, NULL, URT_NEVER) == 1) {
+	while (urt_stream_read_line(m.stream, &line, NULL,
+				    urt_after(silent_ns)) == 1) {
 		snprintf(e.line, LINE, "%s", line);
 		urt_chan_send(events, &e, URT_NEVER);
 	}
@@ -97,6 +116,8 @@ static void first(void *arg)
 
 int main(int argc, char **argv)
 {
+	if (argc > 2)
+		silent_ns = deaf_ns = atof(argv[2]) * 1e9;
 	events = urt_chan_new(sizeof(struct event), 0);
 	if (!events || urt_run(first, argc > 1 ? argv[1] : ":7778"))
 		errx(1, "%s", events ? urt_why() : "out of memory");

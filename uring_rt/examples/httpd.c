@@ -19,7 +19,33 @@ static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
 static int root, path_key;
 static _Atomic bool stopping;
 
-/* The path of a GET request, without its first slash. False: there is none. */
+static bool refuse(struct urt_stream *s, const char *why)
+{
+	int64_t deadline_ns = urt_after(SECONDS(10));
+
+	urt_stream_printf(s, deadline_ns,
+			  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"
+			  "Connection: close\r\n\r\n",
+			  why);
+	urt_stream_flush(s, deadline_ns);
+	return false;
+}
+
+/*
+ * Whether the header announces a body, or is one that two programs could read in
+ * two ways. What we do not read would be taken for the next request, which a proxy
+ * in front of us has not seen as one.
+ */
+static bool has_body(const char *line)
+{
+	return !strncasecmp(line, "Transfer-Encoding", 17) || *line == ' ' ||
+	       *line == '\t' ||
+	       (!strncasecmp(line, "Content-Length", 14) &&
+		strcasecmp(line + 14, ": 0"));
+}
+
+/* The path of a GET request, without its first slash. False: there is none, and
+ * the connection is of no more use. */
 static bool read_request(struct urt_stream *s, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));
@@ -31,10 +57,14 @@ static bool read_request(struct urt_stream *s, char path[1000])
 		return false;
 	strcpy(path, "index.html");
 	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
+	if (strlen(path) == 999)
+		return refuse(s, "414 URI Too Long");
 	urt_context_add(&ctx, path_key, path);
 	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1) {
 		if (!strncasecmp(line, "traceparent: ", 13))
 			urt_context_from_traceparent(&ctx, line + 13);
+		if (has_body(line))
+			return refuse(s, "413 Content Too Large");
 		if (!*line)
 			return !urt_context_set(&ctx);
 	}
