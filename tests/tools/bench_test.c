@@ -34,7 +34,8 @@ static void ends_with_what_it_has(int sig)
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
 	kill(pid, sig);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+		      "signal %d: status %x", sig, status);
 	fclose(out);
 }
 
