@@ -171,11 +171,14 @@ int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
 
 int launch_go(struct launch *l)
 {
+	/* It may have been killed already; that is no reason to die. */
+	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	int err = 0;
 	ssize_t n;
 
 	if (write(l->gate, "", 1) != 1)
 		err = errno;
+	signal(SIGPIPE, before);
 	close(l->gate);
 	do
 		n = read(l->failed, &err, sizeof(err));
