@@ -110,7 +110,7 @@ START_TEST(counts_are_those_of_bpftrace)
 		SKIP("bpftrace needs tracefs (mount -t tracefs none "
 		     "/sys/kernel/tracing)");
 	sh("cp tests/probe urt-bt.%d && rm -f bt.out bt.json; "
-	   "bpftrace -e 'tracepoint:raw_syscalls:sys_enter "
+	   "timeout -s KILL 90 bpftrace -e 'tracepoint:raw_syscalls:sys_enter "
 	   "/comm == \"urt-bt.%d\"/ { @calls = count(); } "
 	   "tracepoint:sched:sched_switch /comm == \"urt-bt.%d\"/ "
 	   "{ @switches = count(); } BEGIN { printf(\"begun\\n\"); }' "
@@ -138,7 +138,7 @@ Suite *measure_suite(void)
 	Suite *s = suite_create("measure");
 	TCase *t = tcase_create("measure");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 180);
 	tcase_add_test(t, top_shows_who_calls_and_ends_by_itself);
 	tcase_add_test(t, every_command_has_help_a_page_and_completions);
 	tcase_add_loop_test(t, counts_are_those_of_bpftrace, 0,
