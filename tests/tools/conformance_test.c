@@ -691,6 +691,30 @@ START_TEST(every_model_shares_its_connections_to_redis)
 }
 END_TEST
 
+/* ---- the end ---- */
+
+/* Also where the kernel still has the server's ring. */
+START_TEST(every_model_leaves_its_port_free)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), status;
+	struct sockaddr_in addr;
+
+	if (model_is_program(&models[_i]))
+		return; /* its own affair */
+	server_start(models[_i].name, NULL, NULL);
+	addr = server_address();
+	kill(server, SIGTERM);
+	ck_assert_int_eq(waitpid(server, &status, 0), server);
+	server = 0;
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM,
+		      "status %x", status);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	ck_assert_msg(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)),
+		      "%s: %m", models[_i].name);
+	close(fd);
+}
+END_TEST
+
 /* ---- CPU ---- */
 
 static double ms_since(const struct timespec *begin)
@@ -744,6 +768,7 @@ Suite *conformance_suite(void)
 
 	tcase_set_timeout(t, 240);
 	tcase_add_loop_test(t, every_model_gives_the_same_answers, 0, n);
+	tcase_add_loop_test(t, every_model_leaves_its_port_free, 0, n);
 	tcase_add_loop_test(t, every_model_limits_the_head, 0, n);
 	tcase_add_loop_test(t, every_model_puts_split_requests_together, 0, n);
 	tcase_add_loop_test(t, every_model_answers_pipelined_requests_in_order,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int start_backend(void)
@@ -175,6 +176,27 @@ static int exec_program(const struct model *m, const struct server *s)
 	return fail("cannot run %s: %s", argv[0], strerror(errno));
 }
 
+static int listening;
+
+/* The kernel lets go of what an io_uring holds a while after its process has
+ * ended, so the port would be in use by nobody. */
+static void stop_listening(int sig)
+{
+	shutdown(listening, SHUT_RDWR);
+	raise(sig); /* by the default, at the handler's end */
+}
+
+static void stop_listening_at_end(int fd)
+{
+	struct sigaction sa = { .sa_handler = stop_listening,
+				.sa_flags = SA_RESETHAND };
+
+	listening = fd;
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
 int cmd_serve(int argc, char **argv)
 {
 	struct choice c = { .port = 8080 };
@@ -201,8 +223,10 @@ int cmd_serve(int argc, char **argv)
 		return EXIT_BAD;
 	s.backend = net_loopback(c.backend);
 	s.redis = c.redis;
-	if (!model_is_program(c.model))
+	if (!model_is_program(c.model)) {
 		burn_calibrate();
+		stop_listening_at_end(s.listen_fd);
+	}
 	printf("%s on http://127.0.0.1:%d\n", c.model->name, s.port);
 	fflush(stdout);
 	return model_is_program(c.model) ? exec_program(c.model, &s)
