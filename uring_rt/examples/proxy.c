@@ -79,9 +79,10 @@ static void forward(int client, void *arg)
 		return;
 	}
 	urt_scope_open(&c.scope, URT_NEVER);
-	urt_scope_go(&c.scope, pump, &c.there);
-	urt_scope_go(&c.scope, pump, &c.back);
-	urt_scope_go(&c.scope, watch, &c);
+	if (urt_scope_go(&c.scope, pump, &c.there) ||
+	    urt_scope_go(&c.scope, pump, &c.back) ||
+	    urt_scope_go(&c.scope, watch, &c))
+		urt_scope_cancel(&c.scope); /* no memory for one of them */
 	urt_scope_close(&c.scope); /* waits for all: they use our stack */
 	urt_close(target);
 }
