@@ -1084,7 +1084,8 @@ START_TEST(mistake_of_the_program_is_named_with_its_place)
 	char buf[8192];
 	int status;
 
-	if (TSANITIZED || (SANITIZED && mistakes[_i].fn == step_over))
+	if (TSANITIZED || (SANITIZED && (mistakes[_i].fn == step_over ||
+					 mistakes[_i].fn == end_the_thread)))
 		SKIP("the sanitizer reports it itself");
 	if (mistakes[_i].debug)
 		setenv("URT_DEBUG", mistakes[_i].debug, 1);

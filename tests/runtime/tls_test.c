@@ -30,7 +30,7 @@ Suite *tls_suite(void)
 
 #include <openssl/ssl.h>
 
-#define SOON urt_after(20000 * MS)
+#define SOON urt_after(20000 * MS * slower())
 
 static char dir[] = "/tmp/urt-tls.XXXXXX";
 static char ca[64], other_ca[64], certificate[64], key[64];
@@ -468,7 +468,7 @@ START_TEST(tls_stream_loses_nothing_both_ways_at_once)
 {
 	struct urt_options o = { .workers = 1 + _i % 3 };
 
-	short_ns = _i < 3 ? 20000 * MS : MS / 5;
+	short_ns = _i < 3 ? 20000 * MS * slower() : MS / 5;
 	ck_assert_int_eq(urt_run_with(exchange, NULL, &o), 0);
 }
 END_TEST
@@ -476,7 +476,7 @@ END_TEST
 CORO_TEST(tls_stream_goes_on_with_new_keys)
 {
 	flow[0].keys = true;
-	short_ns = 20000 * MS;
+	short_ns = 20000 * MS * slower();
 	exchange(NULL);
 }
 
