@@ -70,6 +70,8 @@ const struct x_known x_unreached[] = {
 	{ "urt__pool_take", "", RETURNS },
 	{ "inbox_claim", "c->in_inbox, false", RETURNS },
 	{ "inbox_claim", "while (atomic_load(&c->op_worker))", RETURNS },
+	{ "urt__context_inherit", "", "by an owner, so that there is one" },
+	{ "give_turns", "w->hogging", GUESS },
 	{ "file_call", "", "a read's steps, for what the model has not" },
 	{ "urt__ring_serve", "", "the model has no overflow" },
 	{ 0 },
