@@ -1177,7 +1177,7 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  *  - its stack has room.
  *
  * One that starts coroutines without a pause can also be preempted at the call
- * that starts one (urt_go, urt_spawn, urt_scope_go), whatever calls that.
+ * that starts one (urt_go, urt_spawn, urt_scope_go), if it holds no such lock.
  *
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not

@@ -28,6 +28,11 @@ static void ended(struct urt_coro *c)
 	urt__coro_ended(c);
 }
 
+static bool may_preempt(void)
+{
+	return true;
+}
+
 static void no_monitor(void)
 {
 }
@@ -66,6 +71,7 @@ void world(unsigned procs, unsigned spares)
 	rt->deadlock = deadlock;
 	rt->coro_ended = ended;
 	rt->monitor_wake = no_monitor;
+	rt->may_preempt = may_preempt;
 	rt->features = URT__FEATURES_ALL;
 	rt->ring_entries = 8;
 	rt->membarrier = true;

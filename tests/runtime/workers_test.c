@@ -253,11 +253,20 @@ static void count_turns(void *arg)
 	stop_it = true;
 }
 
+/* The calling coroutine is not preempted meanwhile. */
+static void start_two(struct urt_coro *c[2], urt_fn *first, urt_fn *second)
+{
+	urt_preempt_disable();
+	c[0] = urt_spawn(first, NULL);
+	c[1] = urt_spawn(second, NULL);
+	urt_preempt_enable();
+}
+
 static void hog_and_others(void *arg)
 {
-	struct urt_coro *c[2] = { urt_spawn(hog, NULL),
-				  urt_spawn(count_turns, NULL) };
+	struct urt_coro *c[2];
 
+	start_two(c, hog, count_turns);
 	urt_join(c[0]);
 	urt_join(c[1]);
 	*(uint64_t *)arg = counter(URT__STAT_PREEMPTIONS);
@@ -293,9 +302,9 @@ END_TEST
  */
 static void busy_unpreempted(urt_fn *busy)
 {
-	struct urt_coro *c[2] = { urt_spawn(busy, NULL),
-				  urt_spawn(count_turns, NULL) };
+	struct urt_coro *c[2];
 
+	start_two(c, busy, count_turns);
 	urt_join(c[0]);
 	urt_join(c[1]);
 	ck_assert_int_eq(turns, 20);

@@ -462,6 +462,6 @@ void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 void urt__stop_if_asked(struct urt__worker *w)
 {
 	if (!w->current->no_preempt && !atomic_load(&urt__rt.stop) &&
-	    is_asked(w))
+	    urt__rt.may_preempt() && is_asked(w))
 		urt__proc_swap(w);
 }

@@ -256,6 +256,8 @@ struct urt__runtime {
 	void (*check_deadline)(int64_t deadline_ns);
 	/* A coroutine with local values or a scope, or the first, ended. */
 	void (*coro_ended)(struct urt_coro *);
+	/* Whether the calling coroutine can be preempted where it is. */
+	bool (*may_preempt)(void);
 };
 extern struct urt__runtime urt__rt;
 

@@ -61,7 +61,8 @@
 #define SCAN_MAX       (64 * 1024) /* bytes of stack looked at */
 #define NEED_BESIDES   8192	   /* bytes of stack below the registers */
 
-static bool possible;
+static bool wanted;   /* URT_PREEMPT does not forbid it */
+static bool possible; /* ... and it can be done by signal */
 static struct sigaction old_urg;
 
 #ifdef __x86_64__
@@ -373,6 +374,11 @@ static bool clock_open(unsigned i, int tid)
 	return true;
 }
 
+bool urt__may_preempt(void)
+{
+	return wanted && !urt__locks_held();
+}
+
 void urt__preempt_soon(struct urt__worker *w)
 {
 	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
@@ -406,9 +412,9 @@ void urt__preempt_open(void)
 				.sa_flags =
 					SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 
+	wanted = !s || strcmp(s, "off") != 0;
 	find_objects();
-	if (s && !strcmp(s, "off"))
-		possible = false;
+	possible = possible && wanted;
 	sigfillset(&sa.sa_mask);
 	sigaction(SIGURG, &sa, &old_urg);
 }

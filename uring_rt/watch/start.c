@@ -333,6 +333,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	rt->deadlock = urt__report_deadlock;
 	rt->stack_left = urt__report_stack_left;
 	rt->coro_ended = coro_ended;
+	rt->may_preempt = urt__may_preempt;
 	rt->features = f;
 	rt->ring_entries = o->ring_entries;
 	rt->max_coroutines = o->max_coroutines;

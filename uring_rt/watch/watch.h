@@ -54,6 +54,9 @@ static inline clockid_t urt__user_clock(int tid)
 void urt__preempt_open(void);
 void urt__preempt_close(void);
 
+/* It is wanted, and the calling coroutine holds no pthread lock. */
+bool urt__may_preempt(void);
+
 /* Has the worker's thread stop its coroutine where that is safe, when it next runs in
  * user space at a tick. Ends no call early. By the monitor. */
 void urt__preempt_soon(struct urt__worker *);
