@@ -185,6 +185,8 @@ void urt__proc_swap(struct urt__worker *w)
 {
 	if (w->proc && !give_up(w))
 		return;
+	/* It does; the flag also says that the run ends, which acquire sees. */
+	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
 	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
 	if (urt__telling(w))
 		trace_stop(w);
@@ -192,7 +194,6 @@ void urt__proc_swap(struct urt__worker *w)
 			      memory_order_relaxed);
 	urt__count(w->stats, URT__STAT_PREEMPTIONS);
 	urt__proc_acquire_turn(w);
-	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD); /* it has */
 	atomic_store_explicit(&w->current->reason, URT__R_RUNNABLE,
 			      memory_order_relaxed);
 	atomic_store_explicit(&w->hogging, true, memory_order_relaxed);
