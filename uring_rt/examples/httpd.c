@@ -44,8 +44,8 @@ static bool has_body(const char *line)
 		strcasecmp(line + 14, ": 0"));
 }
 
-/* The path of a GET request, without its first slash. False: there is none, and
- * the connection is of no more use. */
+/* Reads a GET request; path: without the first slash. False: no such request came,
+ * and the connection is of no more use. */
 static bool read_request(struct urt_stream *s, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));

@@ -238,22 +238,15 @@ static struct urt_coro *batch_refill(struct urt__proc *p)
 	return p->batch[p->batch_pos++];
 }
 
-/* One of `fresh` fewer; those that are due are among the rest. */
-static inline void fresh_shrink(struct urt__proc *p)
-{
-	p->fresh_len--;
-	if (urt__unlikely(p->due_left > p->fresh_len))
-		p->due_left = p->fresh_len;
-}
-
 /* The n oldest of those that have never run go to the queue. */
 static void fresh_to_runq(struct urt__proc *p, unsigned n)
 {
-	for (; n; n--) {
+	for (; n; n--, p->fresh_len--) {
 		runq_put(p, p->fresh[p->fresh_oldest]);
 		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
-		fresh_shrink(p);
 	}
+	if (urt__unlikely(p->due_left > p->fresh_len))
+		p->due_left = p->fresh_len;
 }
 
 /* Half of them where a sleeping worker could take them: the oldest, which in a
@@ -277,7 +270,7 @@ static inline struct urt_coro *fresh_take(struct urt__proc *p)
 {
 	if (urt__unlikely(p->due_left))
 		p->due_left--;
-	fresh_shrink(p);
+	p->fresh_len--;
 	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 }
 

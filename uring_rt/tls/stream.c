@@ -150,7 +150,7 @@ static ssize_t tls_write(void *self, const void *buf, size_t len,
 				 "kernel cannot change");
 	if (c->kernel_sends)
 		return urt__tls_send_plain(c, buf, len, deadline_ns);
-	ret = urt__tls_send(c, deadline_ns); /* what was left */
+	ret = urt__tls_send(c, deadline_ns); /* of earlier calls */
 	/* Some records at a time go out in one send. */
 	while (ret >= 0 && done < len && done < 4 * URT__TLS_RECORD) {
 		size_t n = len - done < URT__TLS_RECORD ? len - done

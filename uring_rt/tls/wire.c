@@ -4,8 +4,8 @@
  *
  * OpenSSL reads and writes memory, by a BIO of our own: what the socket gave
  * (`in`, a buffer that the ring lends, so that a connection that waits holds
- * none) and what is to be sent (`out`). Between its calls this file receives
- * and sends.
+ * none) and the output that is not sent yet (`out`). Between OpenSSL's calls this
+ * file receives and sends.
  *
  * Invariants:
  *   W1  `lock` is held around each call of OpenSSL with this SSL, which cannot
@@ -341,27 +341,36 @@ static int send_rest(struct connection *c, int64_t deadline_ns)
 	return n < 0 ? (int)n : 0;
 }
 
-int urt__tls_send(struct connection *c, int64_t deadline_ns)
+/* 0: all output before is sent, and the caller has `sending`. */
+static int begin_sending(struct connection *c, int64_t deadline_ns)
 {
 	int err = urt_mutex_lock(&c->sending, deadline_ns);
 
 	if (err)
 		return err;
 	err = send_rest(c, deadline_ns);
-	urt_mutex_unlock(&c->sending);
+	if (err)
+		urt_mutex_unlock(&c->sending);
+	return err;
+}
+
+int urt__tls_send(struct connection *c, int64_t deadline_ns)
+{
+	int err = begin_sending(c, deadline_ns);
+
+	if (!err)
+		urt_mutex_unlock(&c->sending);
 	return err;
 }
 
 ssize_t urt__tls_send_plain(struct connection *c, const void *buf, size_t len,
 			    int64_t deadline_ns)
 {
-	ssize_t ret = urt_mutex_lock(&c->sending, deadline_ns);
+	ssize_t ret = begin_sending(c, deadline_ns);
 
 	if (ret)
 		return ret;
-	ret = send_rest(c, deadline_ns);
-	if (!ret)
-		ret = urt_send(c->fd, buf, len, MSG_NOSIGNAL, deadline_ns);
+	ret = urt_send(c->fd, buf, len, MSG_NOSIGNAL, deadline_ns);
 	urt_mutex_unlock(&c->sending);
 	return ret;
 }
@@ -369,13 +378,11 @@ ssize_t urt__tls_send_plain(struct connection *c, const void *buf, size_t len,
 ssize_t urt__tls_send_file(struct connection *c, int in, off_t *offset,
 			   size_t len, int64_t deadline_ns)
 {
-	ssize_t ret = urt_mutex_lock(&c->sending, deadline_ns);
+	ssize_t ret = begin_sending(c, deadline_ns);
 
 	if (ret)
 		return ret;
-	ret = send_rest(c, deadline_ns);
-	if (!ret)
-		ret = urt_sendfile(c->fd, in, offset, len, deadline_ns);
+	ret = urt_sendfile(c->fd, in, offset, len, deadline_ns);
 	urt_mutex_unlock(&c->sending);
 	return ret;
 }

@@ -38,7 +38,7 @@ static const char *const attributes[] = {
 	"personality", "mount namespace (setns, unshare)",
 	"network namespace (setns, unshare)"
 };
-#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+#define ATTRIBUTES URT__ARRAY_LEN(attributes)
 
 static __thread uint64_t thread_had[ATTRIBUTES];
 
