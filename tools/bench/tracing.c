@@ -415,7 +415,7 @@ static int by_seconds(const void *a, const void *b)
 	return (x->seconds > y->seconds) - (x->seconds < y->seconds);
 }
 
-/* The median; NULL: there is none. */
+/* The median read; NULL: no read has succeeded. */
 static const struct scrape *scrape(void)
 {
 	qsort(scrapes, nr_scrapes, sizeof(*scrapes), by_seconds);

@@ -4,7 +4,7 @@
 #define URT_BENCH_TRACING_H
 
 /* rounds: 0: as many as fit into less than a minute. ours: without other tools.
- * A signal ends it; what was measured until then is printed. */
+ * A signal ends the rounds; their results until then are printed. */
 void bench_tracing(long rounds, bool ours, bool json);
 
 /* urt bench --tracing-loops FEWER FD: all loops, with that many times fewer

@@ -117,13 +117,6 @@ static int start_reader(void)
 	return -EAGAIN;
 }
 
-/* One that just ended, since it was idle, does not take the question. */
-static bool ring(void)
-{
-	return reader && owner == getpid() &&
-	       send(bell, "", 1, MSG_NOSIGNAL) == 1;
-}
-
 /* 1: it has answered; 0: it has ended; -ETIME. */
 static int wait_for_answer(void)
 {
@@ -148,35 +141,42 @@ static void leave_reader(pid_t pid)
 	asked = NULL;
 }
 
+static void write_question(pid_t pid, const struct remote_piece *p, size_t n)
+{
+	asked->pid = pid;
+	asked->n = n;
+	asked->size = 0;
+	for (size_t i = 0; i < n; i++) {
+		asked->there[i] =
+			(struct iovec){ (void *)(uintptr_t)p[i].at, p[i].size };
+		asked->size += p[i].size;
+	}
+}
+
 /* Bytes that are now in asked->to, or -errno. */
 static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 {
-	int answer = 0, err = 0;
+	int answer = 0, err;
 
 	if (pid == silent)
 		return -ETIME;
-	for (int i = 0; i < 3 && !answer && !err; i++) {
-		if (!asked && (err = start_reader()))
-			break;
-		asked->pid = pid;
-		asked->n = n;
-		asked->size = 0;
-		for (size_t k = 0; k < n; k++) {
-			asked->there[k] =
-				(struct iovec){ (void *)(uintptr_t)p[k].at,
-						p[k].size };
-			asked->size += p[k].size;
-		}
-		if (ring())
-			answer = wait_for_answer();
-		if (!answer) {
+	for (int i = 0; i < 3 && !answer; i++) {
+		if (!reader || owner != getpid()) {
 			forget_reader();
 			err = start_reader();
+			if (err)
+				return err;
 		}
+		write_question(pid, p, n);
+		/* One that just ended, since it was idle, does not take it. */
+		if (send(bell, "", 1, MSG_NOSIGNAL) == 1)
+			answer = wait_for_answer();
+		if (!answer)
+			forget_reader();
 	}
 	if (answer == -ETIME)
 		leave_reader(pid);
-	return answer == 1 ? asked->got : answer ? answer : err ? err : -EAGAIN;
+	return answer == 1 ? asked->got : answer ? answer : -EAGAIN;
 }
 
 /* The number of pieces that were read or turned out not to be there: the kernel

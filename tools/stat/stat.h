@@ -72,7 +72,7 @@ struct stat_options {
 	const char *budget;	   /* file of some of them; NULL: none */
 	const char *budget_when;   /* the lines of it that are meant; "": all */
 	const char *baseline_path; /* an earlier run's document, or NULL */
-	struct json_value *baseline; /* its tree; NULL: there is none yet */
+	struct json_value *baseline; /* its tree; NULL: not read yet */
 	bool github; /* annotations, and a table for the step's summary */
 
 	/* Only these figures are printed; 0: all. They point into events. */
