@@ -4,6 +4,7 @@
  * error says what to use instead. Runs in the build directory.
  */
 #define _GNU_SOURCE
+#include "../lib/cgroups.h"
 #include "../lib/test.h"
 #include "../lib/stat_run.h"
 #include <fcntl.h>
@@ -367,15 +368,15 @@ START_TEST(cgroups_and_units_are_counted_one_by_one)
 		"./urt stat --json %s -o perf.json -- sh -c 'echo $$ "
 		">%s/below/cgroup.procs; exec tests/probe calls 700' "
 		">/dev/null; cat perf.json";
-	bool hybrid = !access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
-	char group[64], options[128], row[80];
+	char group[96], options[128], row[80];
 	const char *p;
 
 	NEED_BPF();
-	snprintf(group, sizeof(group), "/sys/fs/cgroup%s/urt%d.service",
-		 hybrid ? "/unified" : "", getpid());
-	if ((!hybrid && access("/sys/fs/cgroup/cgroup.procs", F_OK)) ||
-	    sh("mkdir %s %s/below 2>/dev/null", group, group))
+	if (!have_cgroups())
+		SKIP("no cgroup (v2) can be made here");
+	snprintf(group, sizeof(group), "%s/urt%d.service", cgroup_mount,
+		 getpid());
+	if (sh("mkdir %s %s/below 2>/dev/null", group, group))
 		SKIP("no cgroup (v2) can be made here");
 	snprintf(options, sizeof(options),
 		 "--for-each-cgroup none,urt%d.service", getpid());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The options of `urt stat` one by one. Runs in the build directory. */
 #define _GNU_SOURCE
+#include "../lib/cgroups.h"
 #include "../lib/test.h"
 #include "../lib/stat_run.h"
 #include <limits.h>
@@ -50,19 +51,11 @@ END_TEST
 static const char *cgroup_new(void)
 {
 	static char path[128];
-	static const char *const mounts[] = { "/sys/fs/cgroup",
-					      "/sys/fs/cgroup/unified" };
 
-	for (unsigned i = 0; i < ARRAY_LEN(mounts); i++) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", mounts[i]);
-		if (access(path, W_OK))
-			continue;
-		snprintf(path, sizeof(path), "%s/urt-test-%d", mounts[i],
-			 getpid());
-		if (!mkdir(path, 0755))
-			return path;
-	}
-	return NULL;
+	if (!have_cgroups())
+		return NULL;
+	snprintf(path, sizeof(path), "%s/urt-test-%d", cgroup_mount, getpid());
+	return mkdir(path, 0755) ? NULL : path;
 }
 
 START_TEST(a_cgroup_is_counted_until_it_vanishes)
