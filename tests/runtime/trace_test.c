@@ -210,10 +210,10 @@ CORO_TEST(a_reader_that_is_gone_ends_the_tracing)
 enum state { UNKNOWN, RUNNABLE, RUNNING, PARKED, ENDED };
 
 #define COROUTINES 400
-#define ROUNDS	   50
+#define ROUNDS	   40 /* all events fit one ring: a late watcher loses none */
 
 static enum state state[2][1 << 16]; /* by processor that started it, number */
-static uint64_t current[8];	     /* by ring */
+static uint64_t *current;	     /* by ring */
 static uint64_t switches, out_of_order;
 static _Atomic bool run_over;
 static pthread_t watcher;
@@ -240,7 +240,6 @@ static void check_event(const struct trace_seen *s)
 	const struct urt__trace_event *e = &s->event;
 
 	ck_assert_int_eq(s->kind, TRACE_EVENT); /* none is lost */
-	ck_assert_uint_lt(s->ring, ARRAY_LEN(current));
 	if (e->kind == URT__TRACE_SPAWN)
 		becomes(e->coro, ENDED, ENDED, RUNNABLE);
 	else if (e->kind == URT__TRACE_READY)
@@ -305,6 +304,8 @@ static void many(void *arg)
 {
 	struct urt_coro *c[COROUTINES];
 
+	current = calloc(urt__rt.trace->rings, sizeof(*current));
+	ck_assert_ptr_nonnull(current);
 	ck_assert(trace_pages_add(arg, urt__rt.trace));
 	ck_assert_int_eq(pthread_create(&watcher, NULL, watch, arg), 0);
 	chan = urt_chan_new(1, 0);
@@ -317,6 +318,7 @@ static void many(void *arg)
 	atomic_store(&run_over, true);
 	pthread_join(watcher, NULL);
 	trace_pages_free(arg);
+	free(current);
 }
 
 START_TEST(what_workers_tell_is_in_order)
