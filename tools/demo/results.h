@@ -127,9 +127,11 @@ struct demo_hold {
 	long threads;
 	/* Bytes that came with them: of the server process, and in the whole
 	 * kernel (slab, kernel stacks, page tables), which holds both ends of
-	 * the sockets, the same for each model. */
+	 * the sockets, the same for each model. NaN: there was not more than
+	 * before, and memory_reason says so. */
 	double process_bytes, kernel_bytes;
 	double heap_bytes, stack_bytes; /* told by Node and Go; NaN */
+	char memory_reason[160];
 	char limit[200]; /* why it stopped short; "" if it did not */
 };
 

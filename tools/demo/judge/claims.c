@@ -26,29 +26,33 @@
 static const struct {
 	const char *text;
 	void (*judge)(const struct demo *, struct demo_claim *);
+	/* What others do on the CPUs can make it fail: it is of times, or of
+	 * counts of what the kernel does in time. */
+	bool needs_cpus;
 } claims[DEMO_CLAIMS] = {
 	{ "A switch between coroutines does not enter the kernel",
-	  judge_switch_enters_no_kernel },
+	  judge_switch_enters_no_kernel, true },
 	{ "A switch between coroutines is at least 10 times cheaper than one "
 	  "between threads",
-	  judge_switch_is_cheap },
-	{ "A waiting request holds no thread", judge_waiting_holds_no_thread },
+	  judge_switch_is_cheap, true },
+	{ "A waiting request holds no thread", judge_waiting_holds_no_thread,
+	  false },
 	{ "Thread-per-connection collapses with the number of connections; the "
 	  "others do not",
-	  judge_threads_collapse },
+	  judge_threads_collapse, false },
 	{ "What is captured at suspension: a continuation is smaller than a coroutine's stack, which is smaller than a thread",
-	  judge_captured_bytes },
+	  judge_captured_bytes, false },
 	{ "CPU work freezes an event loop and not the scheduler",
-	  judge_cpu_freezes_loops },
+	  judge_cpu_freezes_loops, true },
 	{ "The scheduler uses all CPUs for CPU work; the event loop uses one",
-	  judge_uses_all_cpus },
+	  judge_uses_all_cpus, false },
 	{ "Kernel involvement per request: coroutines need less of it than "
 	  "threads and an epoll loop, at full load",
-	  judge_kernel_per_request },
+	  judge_kernel_per_request, true },
 	{ "Hundreds of thousands of concurrent waits on modest hardware",
-	  judge_many_sleepers },
+	  judge_many_sleepers, false },
 	{ "Switching in user space spares the kernel's switches at every load",
-	  judge_kernel_by_load },
+	  judge_kernel_by_load, true },
 };
 
 /* ---- for all of them ---- */
@@ -114,6 +118,12 @@ static void judge_claims(struct demo *d)
 		else
 			claim_not_measured(c, "not requested (--only)");
 		judge_headline(c);
+		if (c->verdict == CLAIM_FAILS && claims[i].needs_cpus &&
+		    d->others > DEMO_OTHERS)
+			claim_not_measured(c,
+					   "the CPUs were not free: others "
+					   "used %.2f of %ld CPUs on average",
+					   d->others, d->host.cpus);
 		if (c->verdict == CLAIM_NOT_MEASURED && d->interrupted)
 			claim_not_measured(c, "interrupted before it was "
 					      "measured");
@@ -215,10 +225,12 @@ void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 		claim_figure(c, h->threads, "threads_%s", h->model->name);
 		claim_figure(c, h->process_bytes / h->waiting,
 			     "process_bytes_%s", h->model->name);
-		claim_say(c, "%s%s: %ld thread%s, %.1f KB of its process each",
-			  *c->measured ? "; " : "", h->model->name, h->threads,
-			  h->threads == 1 ? "" : "s",
-			  h->process_bytes / h->waiting / 1e3);
+		claim_say(c, "%s%s: %ld thread%s", *c->measured ? "; " : "",
+			  h->model->name, h->threads,
+			  h->threads == 1 ? "" : "s");
+		if (!isnan(h->process_bytes))
+			claim_say(c, ", %.1f KB of its process each",
+				  h->process_bytes / h->waiting / 1e3);
 	}
 	claim_figure(c, own ? own->waiting : NAN, "waiting");
 	if (!own) {
@@ -330,6 +342,8 @@ static void say_service(const struct demo *d, struct demo_claim *c)
 			     "process_bytes_%s", name);
 		claim_figure(c, h->kernel_bytes / h->waiting, "kernel_bytes_%s",
 			     name);
+		if (isnan(h->process_bytes))
+			continue;
 		claim_say(c, "%s%s %.0f",
 			  first ? ". In the service, with its "
 				  "read buffer of 4096 and its "

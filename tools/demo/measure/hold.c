@@ -9,7 +9,9 @@
  * process (VmRSS), and, since a thread or an operation in flight costs memory
  * that no process is charged with, of the kernel as a whole. The latter holds
  * the sockets of server, generator and backend, too: the same for every model,
- * so that differences between models are the models'.
+ * so that differences between models are the models'. A process may give back
+ * memory of the first requests meanwhile, and other programs that of the kernel:
+ * a difference that is not positive says nothing about a request, and is n/a.
  *
  * A process may not have as many descriptors as it would need, two for each
  * request, where the limit cannot be raised. Then several servers, generators
@@ -342,6 +344,19 @@ static void find_limit(struct fleet *f)
 	explain(f->stage[0].server.pid, h->limit + len, sizeof(h->limit) - len);
 }
 
+/* The bytes that came, or NaN. */
+static double came(struct demo_hold *h, const char *whose, double bytes)
+{
+	size_t len = strlen(h->memory_reason);
+
+	if (bytes > 0)
+		return bytes;
+	snprintf(h->memory_reason + len, sizeof(h->memory_reason) - len,
+		 "%sthe %s had no more memory than before (%+.1f MB)",
+		 len ? "; " : "", whose, bytes / 1e6);
+	return NAN;
+}
+
 static void hold(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
@@ -352,8 +367,9 @@ static void hold(struct fleet *f)
 	if (!load_all(f) || !gather(f) || !all_wait(f, SETTLE_NS))
 		return;
 	h->threads = status_of_all(f, "Threads:");
-	h->process_bytes = status_of_all(f, "VmRSS:") * 1024 - rss;
-	h->kernel_bytes = stage_kernel_bytes() - kernel;
+	h->process_bytes =
+		came(h, "process", status_of_all(f, "VmRSS:") * 1024 - rss);
+	h->kernel_bytes = came(h, "kernel", stage_kernel_bytes() - kernel);
 	if (h->waiting < h->wanted)
 		find_limit(f);
 	after = ask_all(f);
@@ -381,6 +397,7 @@ void demo_measure_hold(struct lab *lab, struct demo_hold *h)
 	struct fleet f = { .lab = lab, .hold = h };
 
 	h->outcome.status = DEMO_OK;
+	h->process_bytes = h->kernel_bytes = NAN;
 	h->heap_bytes = h->stack_bytes = NAN;
 	if (deal(&f)) {
 		if (begin_all(&f))

@@ -206,10 +206,11 @@ static struct chart memory_chart(const struct demo *d)
 		for (unsigned k = 0; k < d->nr_holds; k++) {
 			const struct demo_hold *h = &d->hold[k];
 
-			if (demo_ok(&h->outcome) && h->model == m)
-				add_point(s, h->waiting,
-					  (h->process_bytes + h->kernel_bytes) /
-						  1e6);
+			double bytes = h->process_bytes + h->kernel_bytes;
+
+			if (demo_ok(&h->outcome) && h->model == m &&
+			    !isnan(bytes))
+				add_point(s, h->waiting, bytes / 1e6);
 		}
 	}
 	drop_empty(&c);

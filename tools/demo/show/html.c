@@ -221,6 +221,9 @@ static void holds(FILE *f, const struct demo *d)
 		cell(f, "%.2f", h->kernel_bytes / h->waiting / 1e3);
 		fputs("<td class=wrap>", f);
 		svg_text(f, h->limit);
+		if (*h->limit && *h->memory_reason)
+			fputs("; ", f);
+		svg_text(f, h->memory_reason);
 		fputs("</td></tr>\n", f);
 	}
 	end_table(f);

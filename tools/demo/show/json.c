@@ -222,6 +222,7 @@ static void hold(struct json *j, const struct demo_hold *h)
 		json_double(j, "kernel_bytes", h->kernel_bytes);
 		json_double(j, "heap_bytes", h->heap_bytes);
 		json_double(j, "stack_bytes", h->stack_bytes);
+		string_or_null(j, "memory_reason", h->memory_reason);
 		string_or_null(j, "limit", h->limit);
 	}
 	json_end_object(j);

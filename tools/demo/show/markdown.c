@@ -161,6 +161,7 @@ static void holds(FILE *f, const struct demo *d)
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
+		char process[24], kernel[24];
 
 		if (h->outcome.status == DEMO_NOT_RUN)
 			continue;
@@ -180,12 +181,16 @@ static void holds(FILE *f, const struct demo *d)
 			continue;
 		}
 		fprintf(f,
-			"| %s | %ld | %ld | %ld | %ld | %.2f | %.2f | %.2f | "
-			"%s |\n",
+			"| %s | %ld | %ld | %ld | %ld | %.2f | %s | %s | "
+			"%s%s%s |\n",
 			h->model->name, h->wanted, h->waiting, h->answered,
 			h->threads, h->connect_ns / 1e9,
-			h->process_bytes / h->waiting / 1e3,
-			h->kernel_bytes / h->waiting / 1e3, h->limit);
+			cell(process, "%.2f",
+			     h->process_bytes / h->waiting / 1e3),
+			cell(kernel, "%.2f",
+			     h->kernel_bytes / h->waiting / 1e3),
+			h->limit, *h->limit && *h->memory_reason ? "; " : "",
+			h->memory_reason);
 	}
 }
 

@@ -234,20 +234,35 @@ static void print_loads(FILE *f, const struct demo *d)
 
 /* ---- the other measurements ---- */
 
+/* Of one request, or n/a. */
+static const char *kb(char buf[24], const struct demo_hold *h, double bytes)
+{
+	if (isnan(bytes))
+		return "n/a";
+	snprintf(buf, 24, "%.2f", bytes / h->waiting / 1e3);
+	return buf;
+}
+
 static void print_hold(FILE *f, const struct demo_hold *h)
 {
+	char process[24], kernel[24], both[24] = "n/a";
+	double bytes = h->process_bytes + h->kernel_bytes;
+
 	if (!demo_ok(&h->outcome)) {
 		fprintf(f, "  %-11s %s: %s\n", h->model->name,
 			demo_status_names[h->outcome.status],
 			h->outcome.reason);
 		return;
 	}
-	fprintf(f, "  %-11s %8ld %8ld %8ld %8.2f %8.2f %9.2f %9.2f %9.1f\n",
+	if (!isnan(bytes))
+		snprintf(both, sizeof(both), "%.1f", bytes / 1e6);
+	fprintf(f, "  %-11s %8ld %8ld %8ld %8.2f %8.2f %9s %9s %9s\n",
 		h->model->name, h->waiting, h->answered, h->threads,
 		h->connect_ns / 1e9, h->answer_ns / 1e9,
-		h->process_bytes / h->waiting / 1e3,
-		h->kernel_bytes / h->waiting / 1e3,
-		(h->process_bytes + h->kernel_bytes) / 1e6);
+		kb(process, h, h->process_bytes),
+		kb(kernel, h, h->kernel_bytes), both);
+	if (*h->memory_reason)
+		fprintf(f, "  %11s n/a: %s\n", "", h->memory_reason);
 	if (*h->limit)
 		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
 }
