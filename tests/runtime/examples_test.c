@@ -321,6 +321,10 @@ static void read_big(int fd, size_t from, size_t to)
 	ck_assert_uint_eq(from, to);
 }
 
+#define TOO_LARGE                            \
+	"HTTP/1.1 413 Content Too Large\r\n" \
+	"Content-Length: 0\r\nConnection: close\r\n\r\n"
+
 /* What is refused is not followed by a second answer. */
 static void is_refused(const char *request, const char *expected)
 {
@@ -334,27 +338,46 @@ static void is_refused(const char *request, const char *expected)
 
 START_TEST(httpd_refuses_bodies_that_it_would_take_for_requests)
 {
-	static const char too_large[] =
-		"HTTP/1.1 413 Content Too Large\r\n"
-		"Content-Length: 0\r\nConnection: close\r\n\r\n";
 	char request[1200] = "GET /";
 
 	make_site();
 	start("httpd", dir, NULL);
 	is_refused("GET /empty HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
 		   "GET /index.html HTTP/1.1\r\n\r\n",
-		   too_large);
+		   TOO_LARGE);
 	is_refused("GET /empty HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 		   "0\r\n\r\n",
-		   too_large);
+		   TOO_LARGE);
 	is_refused("GET /empty HTTP/1.1\r\nX: y\r\n Content-Length: 3\r\n\r\n",
-		   too_large);
+		   TOO_LARGE);
 	is_refused("GET /empty HTTP/1.1\r\ncontent-length : 0\r\n\r\n",
-		   too_large);
+		   TOO_LARGE);
 	memset(request + 5, 'a', 1000);
 	strcpy(request + 1005, " HTTP/1.1\r\n\r\n");
 	is_refused(request, "HTTP/1.1 414 URI Too Long\r\n"
 			    "Content-Length: 0\r\nConnection: close\r\n\r\n");
+	end();
+}
+END_TEST
+
+/* A close with unread bytes would reset the connection: sending would fail. */
+START_TEST(httpd_takes_the_rest_of_what_it_refuses)
+{
+	static char part[1 << 16];
+	char c;
+	int fd;
+
+	make_site();
+	start("httpd", dir, NULL);
+	fd = server_connect();
+	say(fd, "GET /empty HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n");
+	hear(fd, TOO_LARGE);
+	ck_assert_int_eq(recv(fd, &c, 1, 0), 0);
+	memset(part, 'x', sizeof(part) - 1);
+	for (int i = 0; i < 32; i++)
+		say(fd, part);
+	ck_assert_int_eq(recv(fd, &c, 1, 0), 0);
+	close(fd);
 	end();
 }
 END_TEST
@@ -640,6 +663,7 @@ Suite *examples_suite(void)
 	tcase_add_test(t, the_chat_room_ends_members_that_say_or_read_nothing);
 	tcase_add_test(t, httpd_serves_files_to_curl);
 	tcase_add_test(t, httpd_refuses_bodies_that_it_would_take_for_requests);
+	tcase_add_test(t, httpd_takes_the_rest_of_what_it_refuses);
 	tcase_add_test(t, httpd_ends_gracefully);
 	tcase_add_test(t, fanout_answers_with_what_came_before_the_deadline);
 	tcase_add_test(t, events_are_shown_until_the_client_leaves);

@@ -19,15 +19,24 @@ static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
 static int root, path_key;
 static _Atomic bool stopping;
 
-static bool refuse(struct urt_stream *s, const char *why)
+/*
+ * The rest of what the client sends is read and thrown away: a close that leaves
+ * bytes unread resets the connection, and a reset that arrives before the answer
+ * is read can destroy it.
+ */
+static bool refuse(struct urt_stream *s, int fd, const char *why)
 {
 	int64_t deadline_ns = urt_after(SECONDS(10));
+	char rest[4096];
 
 	urt_stream_printf(s, deadline_ns,
 			  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"
 			  "Connection: close\r\n\r\n",
 			  why);
 	urt_stream_flush(s, deadline_ns);
+	urt_shutdown(fd, SHUT_WR, deadline_ns);
+	while (urt_stream_read(s, rest, sizeof(rest), deadline_ns) > 0)
+		;
 	return false;
 }
 
@@ -46,7 +55,7 @@ static bool has_body(const char *line)
 
 /* Reads a GET request; path: without the first slash. False: no such request came,
  * and the connection is of no more use. */
-static bool read_request(struct urt_stream *s, char path[1000])
+static bool read_request(struct urt_stream *s, int fd, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));
 	struct urt_context ctx = { 0 };
@@ -58,13 +67,13 @@ static bool read_request(struct urt_stream *s, char path[1000])
 	strcpy(path, "index.html");
 	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
 	if (strlen(path) == 999)
-		return refuse(s, "414 URI Too Long");
+		return refuse(s, fd, "414 URI Too Long");
 	urt_context_add(&ctx, path_key, path);
 	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1) {
 		if (!strncasecmp(line, "traceparent: ", 13))
 			urt_context_from_traceparent(&ctx, line + 13);
 		if (has_body(line))
-			return refuse(s, "413 Content Too Large");
+			return refuse(s, fd, "413 Content Too Large");
 		if (!*line)
 			return !urt_context_set(&ctx);
 	}
@@ -98,7 +107,7 @@ static void serve(int fd, void *arg)
 	char path[1000];
 	bool more = s;
 
-	while (more && read_request(s, path)) {
+	while (more && read_request(s, fd, path)) {
 		urt_waitgroup_add(&busy, 1);
 		more = answer(s, fd, path) && !stopping;
 		urt_waitgroup_done(&busy);
