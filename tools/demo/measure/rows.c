@@ -21,8 +21,7 @@ static const int64_t warm_up_ns[] = {
 	[DEMO_FULL] = 400 * NS_PER_MS,
 };
 
-#define PATIENCE 100 /* times 20 ms */
-#define TELL_MS	 5000
+#define TELL_MS 5000
 
 /* All that is read at one moment. */
 struct moment {
@@ -177,21 +176,6 @@ static void add_round(struct stage *s, struct demo_row *row,
 	add_sums(row, &one);
 }
 
-/* A machine that stands still for a moment is not a server that is stuck: a
- * round without an answer goes on for a while, and its length is measured. */
-static bool wait_for_answers(struct stage *s, uint64_t before)
-{
-	bool fine = stage_wait(s, s->lab->demo->options.seconds * NS_PER_S);
-
-	for (int i = 0; fine && i < PATIENCE && !demo_stop; i++) {
-		if (__atomic_load_n(&s->shared->completed, __ATOMIC_RELAXED) !=
-		    before)
-			break;
-		fine = stage_wait(s, 20 * NS_PER_MS);
-	}
-	return fine;
-}
-
 static void measure_under_load(struct stage *s, struct demo_row *row)
 {
 	static struct moment a, b, asked; /* large */
@@ -210,7 +194,7 @@ static void measure_under_load(struct stage *s, struct demo_row *row)
 	look(s, page, &a);
 	a.told = asked.told;
 	a.told_at = asked.told_at;
-	fine = wait_for_answers(s, a.completed);
+	fine = stage_wait_for_answers(s, &s->shared->completed);
 	if (fine) {
 		look(s, page, &b);
 		__atomic_store_n(&s->shared->recording, 0, __ATOMIC_RELAXED);

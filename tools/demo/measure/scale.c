@@ -36,8 +36,7 @@ static double rate(struct lab *lab, struct demo_scale *m, int cpu)
 			before = s.shared->completed;
 			begin = now_ns();
 			others = proc_busy_s() - own_s();
-			if (stage_wait(&s,
-				       lab->demo->options.seconds * NS_PER_S))
+			if (stage_wait_for_answers(&s, &s.shared->completed))
 				rps = (s.shared->completed - before) * 1e9 /
 				      (now_ns() - begin);
 			others = proc_busy_s() - own_s() - others;

@@ -23,6 +23,7 @@
 
 #define START_MS   10000
 #define CONNECT_NS (20 * NS_PER_S)
+#define PATIENCE   250 /* times 20 ms */
 
 void stage_failed(struct demo_outcome *o, const char *format, ...)
 {
@@ -300,4 +301,17 @@ bool stage_wait(struct stage *s, int64_t ns)
 		return false;
 	}
 	return true;
+}
+
+bool stage_wait_for_answers(struct stage *s, const uint64_t *n)
+{
+	uint64_t before = __atomic_load_n(n, __ATOMIC_RELAXED);
+	bool fine = stage_wait(s, s->lab->demo->options.seconds * NS_PER_S);
+
+	for (int i = 0; fine && i < PATIENCE && !demo_stop; i++) {
+		if (__atomic_load_n(n, __ATOMIC_RELAXED) != before)
+			break;
+		fine = stage_wait(s, 20 * NS_PER_MS);
+	}
+	return fine;
 }
