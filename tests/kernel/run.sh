@@ -94,7 +94,8 @@ read_lists() { # DISTRIBUTION
 }
 
 # The directory with the files of a package; of the newest one, where the name
-# stands for those of several versions. DISTRIBUTION NAME
+# stands for those of several versions. Since Debian 14, a kernel's package is
+# empty and needs two others. DISTRIBUTION NAME
 unpack() {
 	read_lists "$1"
 	name=$(apt "$1" apt-cache depends "$2" 2>/dev/null |
@@ -104,8 +105,12 @@ unpack() {
 	[ ! -e "$files/whole" ] || return 0
 	rm -rf "$files"
 	mkdir -p "$files"
-	(cd "$files" && apt "$1" apt-get download "$name" >&2 &&
-		dpkg-deb -x ./*.deb . && rm -f ./*.deb) ||
+	parts=$(apt "$1" apt-cache depends "$name" 2>/dev/null |
+		sed -n 's/.*Depends: \(linux-\(binary\|modules\)-[0-9].*\)/\1/p')
+	# shellcheck disable=SC2086
+	(cd "$files" && apt "$1" apt-get download "$name" $parts >&2 &&
+		for deb_file in ./*.deb; do dpkg-deb -x "$deb_file" .; done &&
+		rm -f ./*.deb) ||
 		missing "no package $2 for $deb in $1"
 	touch "$files/whole"
 }
@@ -183,7 +188,9 @@ pack_modules() { # vmlinuz
 	more=$run/modules
 	rm -rf "$more"
 	mkdir -p "$more/sbin"
-	for tree in "${1%/boot/*}"/lib/modules/* "${1%/boot/*}"/usr/lib/modules/*; do
+	top=${1%/boot/*}
+	top=${top%/usr/lib/modules/*}
+	for tree in "$top"/lib/modules/* "$top"/usr/lib/modules/*; do
 		[ -d "$tree" ] || continue
 		mkdir -p "$more/lib/modules/${tree##*/}"
 		(cd "$tree" && find kernel/crypto kernel/arch kernel/lib kernel/net \
@@ -251,7 +258,8 @@ for kernel in ${KERNELS:-bookworm/linux-image-cloud-$deb}; do
 	if [ ! -f "$kernel" ]; then
 		case $kernel in */*) ;; *) kernel=bookworm/$kernel ;; esac
 		unpack "${kernel%%/*}" "${kernel#*/}"
-		kernel=$(ls "$files"/boot/vmlinuz-*)
+		kernel=$(find "$files/boot" "$files/usr/lib/modules" \
+			-name 'vmlinuz*' 2>/dev/null | head -1)
 	fi
 	boot "$kernel"
 	rows >>"$run/rows"

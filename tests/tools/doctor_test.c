@@ -24,15 +24,15 @@ static bool finding(const char *name, const char *ok)
 	return strstr(text, key);
 }
 
-/* As a container's profile; false: no seccomp here. The process of a test is
- * its own. */
-static bool forbid(unsigned call)
+/* As a container's profile, of which some say that there is no such call; false:
+ * no seccomp here. The process of a test is its own. */
+static bool forbid(unsigned call, int with)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | with),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = { ARRAY_LEN(filter), filter };
@@ -43,7 +43,7 @@ static bool forbid(unsigned call)
 
 START_TEST(doctor_sees_a_seccomp_filter)
 {
-	if (!forbid(SYS_io_uring_setup))
+	if (!forbid(SYS_io_uring_setup, EPERM))
 		SKIP("no seccomp here");
 	ck_assert_int_eq(sh("./urt doctor --json"), 1);
 	ck_assert(finding("seccomp", "no"));
@@ -54,13 +54,20 @@ END_TEST
 
 START_TEST(doctor_blames_the_filter_that_forbids_bpf)
 {
+	int with = _i ? ENOSYS : EPERM;
+
 	NEED_BPF();
-	if (!forbid(SYS_bpf))
+	if (!forbid(SYS_bpf, with) || !forbid(SYS_perf_event_open, with))
 		SKIP("no seccomp here");
 	ck_assert_int_eq(sh("./urt doctor --json"), 1);
 	ck_assert(finding("privileges", "yes"));
 	ck_assert(finding("eBPF", "no"));
+	ck_assert(finding("perf events", "no"));
 	ck_assert_ptr_nonnull(strstr(text, "a seccomp filter forbids bpf(2)"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "filter forbids perf_event_open(2)"));
+	ck_assert_ptr_null(strstr(text, "did not load"));
+	ck_assert_ptr_null(strstr(text, "not implemented"));
 	ck_assert_int_eq(sh("./urt stat --json -- true 2>&1"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "a seccomp filter forbids bpf(2)"));
 }
@@ -68,11 +75,16 @@ END_TEST
 
 START_TEST(doctor_tells_a_closed_tracefs_from_none)
 {
-	const char *in = "unshare -m sh -c 'mount -t tracefs none "
-			 "/sys/kernel/tracing && chmod 700 /sys/kernel/tracing";
+	const char *in =
+		"unshare -m sh -c '{ test -d /sys/kernel/tracing/events || "
+		"mount -t tracefs none /sys/kernel/tracing; }";
 
 	if (sh("%s' 2>&1", in))
 		SKIP("no tracefs can be mounted here");
+	if (!sh("%s && setpriv --reuid 65534 --regid 65534 --clear-groups "
+		"ls /sys/kernel/tracing/events' 2>&1",
+		in))
+		SKIP("tracefs is open to all here");
 	if (sh("cp urt /tmp/urt-doctor && setpriv --reuid 65534 "
 	       "/tmp/urt-doctor version 2>&1"))
 		SKIP("no other user to run as");
@@ -108,6 +120,8 @@ START_TEST(doctor_sees_namespaces)
 	sh("unshare -Upf --mount-proc ./urt doctor --json");
 	ck_assert(finding("user ids", "no"));
 	ck_assert(finding("eBPF", "no"));
+	/* It has all capabilities, which count in there. */
+	ck_assert(finding("privileges", "no"));
 	ck_assert_ptr_nonnull(strstr(text, "in a PID namespace"));
 }
 END_TEST
@@ -121,6 +135,13 @@ START_TEST(doctor_sees_what_is_not_mounted)
 	ck_assert(finding("sysfs", "no"));
 	ck_assert(finding("BTF", "no"));
 	ck_assert(finding("cgroups", "no"));
+	ck_assert(finding("tracefs", "no"));
+	/* One command mends all of these, and no other is named. */
+	ck_assert_ptr_nonnull(strstr(text, "mount -t sysfs sysfs /sys"));
+	ck_assert_ptr_null(strstr(text, "CONFIG_DEBUG_INFO_BTF"));
+	ck_assert_ptr_null(strstr(text, "tracefs /sys"));
+	ck_assert_ptr_null(strstr(text, "remount"));
+	ck_assert_ptr_null(strstr(text, "cgroup2 none"));
 	sh("unshare -m sh -c 'mount -t tmpfs none /proc/sys && exec ./urt "
 	   "doctor --json'");
 	ck_assert(finding("procfs", "no"));
@@ -171,7 +192,7 @@ Suite *doctor_suite(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, doctor_sees_a_seccomp_filter);
-	tcase_add_test(t, doctor_blames_the_filter_that_forbids_bpf);
+	tcase_add_loop_test(t, doctor_blames_the_filter_that_forbids_bpf, 0, 2);
 	tcase_add_test(t, doctor_tells_a_closed_tracefs_from_none);
 	tcase_add_test(t, doctor_says_how_much_locked_memory_a_run_needs);
 	tcase_add_test(t, doctor_sees_namespaces);

@@ -191,10 +191,9 @@ static int take_socket(pid_t pid, int number, int *err)
 
 static const char *refusal(int err)
 {
-	switch (err) {
-	case -EPERM:
-	case -EACCES:
+	if (bpf_is_refused(err))
 		return bpf_refusal();
+	switch (err) {
 	case -EALREADY:
 		return "it already receives reports (URT_ASSIST=on)";
 	case -ETIMEDOUT:

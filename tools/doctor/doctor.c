@@ -4,6 +4,7 @@
 #include "../../uring_rt/ring/ring.h"
 #include "../../uring_rt/watch/watch.h"
 #include "../measure/counter.h"
+#include "../measure/perf.h"
 #include "doctor.h"
 #include "../../uring_rt/base/assist.h"
 #include "../lib/options.h"
@@ -123,6 +124,11 @@ static void look_at_limits(void)
 		maps);
 }
 
+static bool no_sysfs(void)
+{
+	return access("/sys/kernel", R_OK);
+}
+
 /* The requirements of BPF, each by itself, so that the missing one is named. */
 static void look_at_btf(void)
 {
@@ -131,20 +137,24 @@ static void look_at_btf(void)
 	doctor_found(
 		"BTF", ok, "%s",
 		ok ? "/sys/kernel/btf/vmlinux can be read"
-		   : "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
-		     "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
-		     "events");
+		: no_sysfs()
+			? "no /sys/kernel/btf/vmlinux: as root, mount -t sysfs sysfs /sys"
+			: "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
+			  "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
+			  "events");
 }
 
 static void look_at_privileges(void)
 {
-	bool ok = may_use_bpf(), filtered = seccomp_is_filtering();
+	bool has = may_use_bpf(), filtered = seccomp_is_filtering();
+	bool ok = has && !in_user_namespace();
 
 	doctor_found(
 		"privileges", ok, "%s",
-		ok ? "BPF is allowed to this process"
-		   : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
-		     "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
+		ok    ? "BPF is allowed to this process"
+		: has ? bpf_refusal()
+		      : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
+			"urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
 	doctor_found(
 		"seccomp", !filtered, "%s",
 		filtered
@@ -164,9 +174,9 @@ static void look_at_assistance(void)
 		urt__assist_unload(&a);
 	doctor_found(
 		"assist", !err, "%s%s",
-		err == -EPERM || err == -EACCES ? bpf_refusal()
-		: err				? strerror(-err)
-						: "BPF can report a program's blocked threads to it at once: URT_ASSIST=on or urt assist",
+		bpf_is_refused(err) ? bpf_refusal()
+		: err		    ? strerror(-err)
+				    : "BPF can report a program's blocked threads to it at once: URT_ASSIST=on or urt assist",
 		err ? "; blocked threads are found by looking, 1 to 2 ms later"
 		    : "");
 }
@@ -187,22 +197,27 @@ static void look_at_tracefs(void)
 				     "and io_uring");
 			return;
 		}
-		there |= proc_has("/proc/self/mountinfo", at[i]);
+		there |= !access(at[i], F_OK) &&
+			 proc_has("/proc/self/mountinfo", at[i]);
 	}
 	doctor_found(
 		"tracefs", false, "%s; only perf events without BPF need it",
-		there ? "mounted, but closed to this user: as root, mount -o "
-			"remount,mode=755 /sys/kernel/tracing"
-		      : "not mounted: as root, mount -t tracefs tracefs "
-			"/sys/kernel/tracing");
+		no_sysfs()
+			? "no /sys/kernel: as root, mount -t sysfs sysfs /sys"
+		: there ? "mounted, but closed to this user: as root, mount -o "
+			  "remount,mode=755 /sys/kernel/tracing"
+			: "not mounted: as root, mount -t tracefs tracefs "
+			  "/sys/kernel/tracing");
 }
 
 static void look_at_perf(void)
 {
-	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
-	bool root = !geteuid();
+	struct perf_counts *p = NULL;
+	char why[256];
+	bool ok = perf_open(&p, getpid(), false, why, sizeof(why));
 
-	if (access("/proc/sys/kernel/perf_event_paranoid", R_OK)) {
+	perf_close(p);
+	if (!ok && access("/proc/sys/kernel/perf_event_paranoid", R_OK)) {
 		doctor_found(
 			"perf events", false,
 			"the rung below BPF; perf_event_paranoid cannot be "
@@ -210,12 +225,8 @@ static void look_at_perf(void)
 			"is hidden");
 		return;
 	}
-	doctor_found(
-		"perf events", root || paranoid <= 1,
-		"the rung below BPF; perf_event_paranoid is %ld%s", paranoid,
-		root || paranoid <= 1
-			? ""
-			: ": as root, sysctl kernel.perf_event_paranoid=1");
+	doctor_found("perf events", ok, "the rung below BPF%s%s",
+		     ok ? ", allowed to this process" : "; ", ok ? "" : why);
 }
 
 static void look_at_cgroups(void)
@@ -226,30 +237,35 @@ static void look_at_cgroups(void)
 	doctor_found(
 		"cgroups", ok, "%s",
 		ok ? "a cgroup2 mount is there: urt stat -G"
-		   : "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
-		     "/sys/fs/cgroup/unified");
+		: no_sysfs()
+			? "no /sys/fs/cgroup: as root, mount -t sysfs sysfs /sys"
+			: "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
+			  "/sys/fs/cgroup/unified");
 }
 
 static void look_at_tools(void)
 {
 	static const struct {
-		const char *name, *command;
+		const char *name, *command, *otherwise;
 	} tools[] = {
-		{ "strace", "strace -V 2>/dev/null" },
-		{ "perf", "perf version 2>/dev/null" },
-		{ "bpftool", "{ bpftool version || /usr/sbin/bpftool version; "
-			     "} 2>/dev/null" },
-		{ "clang", "clang --version 2>/dev/null" },
+		{ "strace", "strace -V 2>/dev/null", "`make deps`" },
+		{ "perf", "perf version 2>/dev/null",
+		  "the package linux-perf, linux-tools-generic or perf" },
+		{ "bpftool",
+		  "{ bpftool version || /usr/sbin/bpftool version; "
+		  "} 2>/dev/null",
+		  "`make deps`" },
+		{ "clang", "clang --version 2>/dev/null", "`make deps`" },
 	};
 	char version[64];
 
 	for (unsigned i = 0; i < ARRAY_LEN(tools); i++) {
 		command_first_line(tools[i].command, version, sizeof(version));
-		doctor_found(
-			tools[i].name, *version, "%s",
-			*version ? version
-				 : "not installed; only to build or to compare "
-				   "with: `make deps`");
+		doctor_found(tools[i].name, *version, "%s%s",
+			     *version ? version
+				      : "not installed; only to build or to "
+					"compare with: ",
+			     *version ? "" : tools[i].otherwise);
 	}
 }
 

@@ -128,13 +128,7 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 out_close:
 	collector_close(c);
 out_why:
-	if (err == -EPERM || err == -EACCES)
-		snprintf(why, why_size, "%s", bpf_refusal());
-	else
-		snprintf(why, why_size,
-			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
-			 "shows the log)",
-			 strerror(-err));
+	bpf_explain(err, why, why_size);
 	return NULL;
 }
 

@@ -2,6 +2,7 @@
 /* Privileges, as the kernel shows them; see privileges.h. */
 #include "privileges.h"
 #include "proc.h"
+#include <errno.h>
 #include <linux/capability.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,6 +60,12 @@ bool in_user_namespace(void)
 bool kernel_is_locked_down(void)
 {
 	return proc_has("/sys/kernel/security/lockdown", "[confidentiality]");
+}
+
+bool bpf_is_refused(int err)
+{
+	return err == -EPERM || err == -EACCES ||
+	       (err == -ENOSYS && seccomp_is_filtering());
 }
 
 const char *bpf_refusal(void)

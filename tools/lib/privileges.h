@@ -19,7 +19,9 @@ bool may_use_bpf(void);
 /* CAP_SYS_PTRACE: may look into processes of other users. */
 bool may_trace_others(void);
 
-/* Why a call of bpf(2) was refused, in one line, and what allows it. */
+/* Whether bpf(2) was refused, by this -errno: a filter may also answer that there
+ * is no such call. And why, in one line, and what allows it. */
+bool bpf_is_refused(int err);
 const char *bpf_refusal(void);
 
 /* A seccomp filter is in force, as in most containers. */

@@ -110,26 +110,62 @@ long proc_lines(const char *path)
 	return n;
 }
 
-static void thread_switches(const char *path, uint64_t *v, uint64_t *n)
-{
-	unsigned long count;
-	char line[LINE];
-	FILE *f = fopen(path, "re");
+struct proc_thread {
+	pid_t tid;
+	unsigned long voluntary, involuntary;
+};
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "voluntary_ctxt_switches: %lu", &count) == 1)
-			*v += count;
-		else if (sscanf(line, "nonvoluntary_ctxt_switches: %lu",
-				&count) == 1)
-			*n += count;
-	}
+/* False: it has ended. */
+static bool thread_switches(pid_t pid, struct proc_thread *t)
+{
+	char path[64], line[LINE];
+	unsigned found = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, t->tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		found += sscanf(line, "voluntary_ctxt_switches: %lu",
+				&t->voluntary) == 1 ||
+			 sscanf(line, "nonvoluntary_ctxt_switches: %lu",
+				&t->involuntary) == 1;
 	if (f)
 		fclose(f);
+	return found == 2;
 }
 
-bool proc_switches(pid_t pid, uint64_t *voluntary, uint64_t *involuntary)
+/* The same thread at the last look. Both lists are in the order in which the
+ * threads began, so it mostly is the next one. */
+static const struct proc_thread *last_seen(const struct proc_switches *s,
+					   pid_t tid, unsigned *next)
 {
-	char path[300];
+	for (unsigned i = 0; i < s->threads; i++) {
+		unsigned at = (*next + i) % s->threads;
+
+		if (s->thread[at].tid == tid) {
+			*next = at + 1;
+			return &s->thread[at];
+		}
+	}
+	return NULL;
+}
+
+/* What the thread did since; all of it, where its number was another's. */
+static void add_thread(struct proc_switches *s, const struct proc_thread *t,
+		       const struct proc_thread *was)
+{
+	bool same = was && was->voluntary <= t->voluntary &&
+		    was->involuntary <= t->involuntary;
+
+	s->voluntary += t->voluntary - (same ? was->voluntary : 0);
+	s->involuntary += t->involuntary - (same ? was->involuntary : 0);
+}
+
+bool proc_switches_look(struct proc_switches *s, pid_t pid, bool alone)
+{
+	struct proc_thread *now = NULL, *more, t;
+	unsigned n = 0, size = 0, next = 0;
+	char path[64];
 	struct dirent *e;
 	DIR *d;
 
@@ -137,16 +173,32 @@ bool proc_switches(pid_t pid, uint64_t *voluntary, uint64_t *involuntary)
 	d = opendir(path);
 	if (!d)
 		return false;
-	*voluntary = *involuntary = 0;
 	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
+		t.tid = atoi(e->d_name);
+		if (!t.tid || (alone && t.tid != pid) ||
+		    !thread_switches(pid, &t))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid,
-			 e->d_name);
-		thread_switches(path, voluntary, involuntary);
+		if (n == size) {
+			size = 2 * size + 16;
+			more = realloc(now, size * sizeof(t));
+			if (!more)
+				break;
+			now = more;
+		}
+		now[n++] = t;
+		add_thread(s, &t, last_seen(s, t.tid, &next));
 	}
 	closedir(d);
-	return true;
+	free(s->thread);
+	s->thread = now;
+	s->threads = n;
+	return !e;
+}
+
+void proc_switches_free(struct proc_switches *s)
+{
+	free(s->thread);
+	*s = (struct proc_switches){ 0 };
 }
 
 static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)

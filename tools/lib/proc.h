@@ -36,8 +36,20 @@ long proc_lines(const char *path);
 /* The children of a process's main thread, up to max; how many. */
 unsigned proc_children(pid_t pid, pid_t *children, unsigned max);
 
-/* Switches of all threads that the process has now. False: it is gone. */
-bool proc_switches(pid_t, uint64_t *voluntary, uint64_t *involuntary);
+/*
+ * Switches of a process's threads, over all looks at it. /proc forgets a thread
+ * that has ended; here it stays counted as it was last seen, so the sums never
+ * fall. All zero before the first look.
+ */
+struct proc_switches {
+	uint64_t voluntary, involuntary;
+	struct proc_thread *thread; /* of the last look, in /proc's order */
+	unsigned threads;
+};
+
+/* `alone`: of the one thread. False: the process is gone, or there is no memory. */
+bool proc_switches_look(struct proc_switches *, pid_t, bool alone);
+void proc_switches_free(struct proc_switches *);
 
 /* CPU time of a process, from its beginning. False: it is gone. */
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);

@@ -2,9 +2,12 @@
 /* Preparing BPF objects for the running kernel; see bpf_setup.h. Parsing the
  * kernel's BTF takes some 50 ms, so each function here does it once. */
 #include "bpf_setup.h"
+#include "../lib/privileges.h"
 #include <bpf/btf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static int print(enum libbpf_print_level level, const char *format,
 		 va_list args)
@@ -19,6 +22,25 @@ void bpf_setup(void)
 #if LIBBPF_MAJOR_VERSION == 0
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 #endif
+}
+
+void bpf_explain(int err, char *why, size_t size)
+{
+	if (bpf_is_refused(err))
+		snprintf(why, size, "%s", bpf_refusal());
+	else if (access("/sys/kernel", R_OK))
+		snprintf(why, size,
+			 "no /sys/kernel here, where BPF finds the kernel's "
+			 "types: as root, mount -t sysfs sysfs /sys");
+	else if (access("/sys/kernel/btf/vmlinux", R_OK))
+		snprintf(why, size,
+			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "
+			 "it has to be built with CONFIG_DEBUG_INFO_BTF");
+	else
+		snprintf(why, size,
+			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
+			 "shows the log)",
+			 strerror(-err));
 }
 
 /* The type of the tracepoint's function pointer; 0: the kernel lacks it. */

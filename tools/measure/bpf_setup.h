@@ -9,6 +9,9 @@
  * URT_BPF_LOG in the environment. */
 void bpf_setup(void);
 
+/* Why programs did not load, by the -errno, and what to do. */
+void bpf_explain(int err, char *why, size_t size);
+
 /* A program that loads only where the kernel has its tracepoint: io_uring may not
  * be built in, and names change. NULL: it does not load. */
 struct bpf_optional {

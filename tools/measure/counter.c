@@ -76,21 +76,6 @@ static int attach_all(struct counter *c)
 	return 0;
 }
 
-static void explain(int err, char *why, size_t size)
-{
-	if (err == EPERM || err == EACCES)
-		snprintf(why, size, "%s", bpf_refusal());
-	else if (access("/sys/kernel/btf/vmlinux", R_OK))
-		snprintf(why, size,
-			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "
-			 "it has to be built with CONFIG_DEBUG_INFO_BTF");
-	else
-		snprintf(why, size,
-			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
-			 "shows the log)",
-			 strerror(err));
-}
-
 /*
  * From where to where the code is that a page fault passes through. Without
  * the right to see addresses: nothing, and such waits count as "other".
@@ -213,14 +198,14 @@ struct counter *counter_open_with(const struct counter_options *options,
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 */
 	c->bpf = count_bpf__open();
 	if (!c->bpf) {
-		explain(errno, why, why_size);
+		bpf_explain(-errno, why, why_size);
 		free(c);
 		return NULL;
 	}
 	configure(c, options ? options : &defaults);
 	err = load(c);
 	if (err) {
-		explain(-err, why, why_size);
+		bpf_explain(err, why, why_size);
 		counter_close(c);
 		return NULL;
 	}

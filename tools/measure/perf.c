@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "perf.h"
+#include "../lib/privileges.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <dirent.h>
@@ -134,6 +135,45 @@ static int open_threads(struct perf_counts *p, pid_t pid)
 	return err == -ESRCH ? 0 : err;
 }
 
+/* Where perf_event_paranoid is 2, counting in user space is allowed to anybody,
+ * so a refusal of that is a filter's. */
+static bool filter_refuses(int err, long paranoid)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr),
+					.type = PERF_TYPE_SOFTWARE,
+					.config =
+						PERF_COUNT_SW_CONTEXT_SWITCHES,
+					.exclude_kernel = 1 };
+	int fd;
+
+	if (!seccomp_is_filtering() || err == -ENOSYS || paranoid > 2)
+		return seccomp_is_filtering() && err == -ENOSYS;
+	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+		     PERF_FLAG_FD_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
+static void explain(int err, char *why, size_t size)
+{
+	long paranoid = proc_number("/proc/sys/kernel/perf_event_paranoid", 4);
+
+	if (filter_refuses(err, paranoid))
+		snprintf(why, size,
+			 "a seccomp filter forbids perf_event_open(2): docker "
+			 "run --security-opt seccomp=unconfined");
+	else if (err == -EACCES || err == -EPERM)
+		snprintf(why, size,
+			 "perf events are not allowed, perf_event_paranoid is "
+			 "%ld: as root, sysctl kernel.perf_event_paranoid=1; "
+			 "in a container, --cap-add PERFMON",
+			 paranoid);
+	else
+		snprintf(why, size, "perf events cannot be used: %s",
+			 strerror(-err));
+}
+
 bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	       size_t why_size)
 {
@@ -153,14 +193,7 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 			err = open_all(*p, -1, cpu, false);
 	if (!err)
 		return true;
-	if (err == -EACCES || err == -EPERM)
-		snprintf(why, why_size,
-			 "perf events are not allowed: as root, sysctl "
-			 "kernel.perf_event_paranoid=1; in a container, "
-			 "--cap-add PERFMON");
-	else
-		snprintf(why, why_size, "perf events cannot be used: %s",
-			 strerror(-err));
+	explain(err, why, why_size);
 	perf_close(*p);
 	*p = NULL;
 	return false;

@@ -99,6 +99,7 @@ struct sampler *sampler_open(const struct profile_options *o)
 {
 	struct sampler *s = calloc(1, sizeof(*s));
 	int err = -ENOMEM;
+	char why[256];
 
 	bpf_setup();
 	s->bpf = s ? profile_bpf__open() : NULL;
@@ -106,12 +107,8 @@ struct sampler *sampler_open(const struct profile_options *o)
 		err = load(s, o);
 	if (!err)
 		return s;
-	if (err == -EPERM || err == -EACCES)
-		fail("profile needs BPF and perf events: %s", bpf_refusal());
-	else
-		fail("profile needs BPF and perf events: %s (`urt doctor` says "
-		     "how to get them)",
-		     strerror(-err));
+	bpf_explain(err, why, sizeof(why));
+	fail("profile needs BPF and perf events: %s", why);
 	sampler_close(s);
 	return NULL;
 }

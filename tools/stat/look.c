@@ -27,10 +27,9 @@ void session_look_at_proc(struct session *s, struct look *l)
 {
 	l->nvcsw = l->nivcsw = 0;
 	for (unsigned i = 0; i < s->o->pids; i++) {
-		proc_switches(s->o->pid[i], &s->proc_nvcsw[i],
-			      &s->proc_nivcsw[i]);
-		l->nvcsw += s->proc_nvcsw[i];
-		l->nivcsw += s->proc_nivcsw[i];
+		proc_switches_look(&s->switches[i], s->o->pid[i], s->o->by_tid);
+		l->nvcsw += s->switches[i].voluntary;
+		l->nivcsw += s->switches[i].involuntary;
 	}
 }
 

@@ -293,8 +293,10 @@ static void session_close(struct session *s)
 	for (int i = 0; i <= STAT_PIDS_MAX; i++)
 		if (s->pidfd[i] >= 0)
 			close(s->pidfd[i]);
-	for (unsigned i = 0; i < s->o->pids; i++)
+	for (unsigned i = 0; i < s->o->pids; i++) {
 		user_page_free(s->page[i]);
+		proc_switches_free(&s->switches[i]);
+	}
 	session_signals_close(s);
 	aide_end(s->aide);
 	user_pages_close(s->user_pages);

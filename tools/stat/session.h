@@ -56,8 +56,7 @@ struct session {
 	struct control_line control_line;
 	struct look base, last; /* of this window; of this interval */
 	struct urt_thread *thread_base;
-	uint64_t proc_nvcsw[STAT_PIDS_MAX]; /* when last seen */
-	uint64_t proc_nivcsw[STAT_PIDS_MAX];
+	struct proc_switches switches[STAT_PIDS_MAX]; /* without BPF */
 	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
 	/* --by context: processes whose contexts were found (bit n: pid[n]; the
 	 * last: the command); when to look again; why the last was not. */

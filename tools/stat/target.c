@@ -252,10 +252,14 @@ bool session_prepare_command(struct session *s)
 static void look_at_gate(struct session *s)
 {
 	int64_t end = now_ns() + GATE_NS;
+	struct proc_switches own = { 0 };
 
-	while (proc_switches(s->child_pid, &s->own_nvcsw, &s->own_nivcsw) &&
-	       !s->own_nvcsw && now_ns() < end)
+	while (proc_switches_look(&own, s->child_pid, false) &&
+	       !own.voluntary && now_ns() < end)
 		sleep_ns(NS_PER_MS / 20);
+	s->own_nvcsw = own.voluntary;
+	s->own_nivcsw = own.involuntary;
+	proc_switches_free(&own);
 }
 
 int session_start_command(struct session *s)

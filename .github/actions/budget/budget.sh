@@ -8,7 +8,8 @@
 #   URT_URL          what is asked for
 #   URT_BUDGET       file of the budget; one line each: WHEN ASSERTION, WHEN being
 #                    "rate" or "saturation", ASSERTION as `urt stat --assert` has
-#                    it; a limit such as 1.1x is relative to the baseline
+#                    it; a limit such as 1.1x is relative to the baseline. An
+#                    empty file is a beginning: the tables show the figures
 #   URT_BASELINE     directory with the figures of an earlier run (URT_OUT of
 #                    that run), or empty
 #   URT_RATE         requests/s of the first measurement (default 1000); batching
@@ -55,7 +56,11 @@ start_server() {
 measure() {
 	when=$1
 	shift
-	grep -q "^[[:space:]]*$when[[:space:]]" "$URT_BUDGET" && budget=$URT_BUDGET:$when || budget=
+	budget=$URT_BUDGET:$when
+	grep -q "^[[:space:]]*$when[[:space:]]" "$URT_BUDGET" || {
+		budget= # the table shows the figures to choose limits from
+		printf '\n## %s, without limits\n' "$when" >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+	}
 	result=0
 	$sudo env GITHUB_STEP_SUMMARY="${GITHUB_STEP_SUMMARY-}" \
 		"$URT" stat -p "$server" $children -D 500 --ops-from load \
