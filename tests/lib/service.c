@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 bool has(const char *what)
@@ -46,17 +47,51 @@ int server_connect(void)
 	return -1;
 }
 
-int free_port(void)
+/* Whether a server could listen there; 0: at any, and at which. */
+static int bindable(int port)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(port) };
 	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), err;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	bind(fd, (struct sockaddr *)&addr, len);
+	err = bind(fd, (struct sockaddr *)&addr, len);
 	getsockname(fd, (struct sockaddr *)&addr, &len);
 	close(fd);
-	return ntohs(addr.sin_port);
+	return err ? 0 : ntohs(addr.sin_port);
+}
+
+/* The least port that the kernel gives to clients. */
+static int first_of_clients(void)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	int first;
+
+	if (!f || fscanf(f, "%d", &first) != 1)
+		first = 0;
+	if (f)
+		fclose(f);
+	return first;
+}
+
+/*
+ * Below those of clients: one of these could be taken, by any connection of any
+ * program, before the server listens. By chance, so that suites that run at the
+ * same time seldom choose the same one.
+ */
+int free_port(void)
+{
+	enum { FIRST = 10000, ENOUGH = 1000 };
+	int choice = first_of_clients() - FIRST, port = 0;
+	struct timespec now;
+	uint64_t r;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	r = ((uint64_t)getpid() << 32) + now.tv_nsec + 1;
+	for (int i = 0; i < 100 && choice > ENOUGH && !port; i++)
+		port = bindable(FIRST + rnd(&r) % choice);
+	return port ? port : bindable(0);
 }
 
 void server_stop(void)
