@@ -54,6 +54,10 @@ int main(void)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
 
+	/* For each test, in seconds, where its suite says no more: a limit finds
+	 * what hangs, and shall not depend on how busy the machine is. */
+	setenv("CK_DEFAULT_TIMEOUT", "120", 0);
+
 	if (only && !*only)
 		unsetenv("CK_RUN_SUITE");
 #define SUITE(name, also) srunner_add_suite(runner, name##_suite());

@@ -232,12 +232,10 @@ Suite *assist_suite(void)
 	Suite *s = suite_create("assist");
 	TCase *t = tcase_create("told");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, each_blocking_is_told_and_others_go_on, 0,
 			    ARRAY_LEN(blocks));
 	suite_add_tcase(s, t);
 	t = tcase_create("file systems");
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(
 		t, file_system_that_does_not_answer_holds_up_its_user_only, 0,
 		4);

@@ -329,7 +329,6 @@ Suite *blocking_suite(void)
 	Suite *s = suite_create("blocking");
 	TCase *t = tcase_create("the pool is full");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, a_job_not_begun_ends_at_its_deadline, 0, 3);
 	tcase_add_loop_test(t, a_job_not_begun_can_be_cancelled, 0, 3);
 	tcase_add_loop_test(t, a_job_not_begun_ends_with_its_scope, 0, 3);

@@ -614,7 +614,6 @@ Suite *bounds_suite(void)
 	Suite *s = suite_create("bounds");
 	TCase *t = tcase_create("blocked");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, sleep_ends_in_time_among_coroutines_that_block,
 			    0, 3);
 	tcase_add_loop_test(
@@ -633,12 +632,10 @@ Suite *bounds_suite(void)
 	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("computing");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
 	tcase_add_loop_test(t, run_ends_though_all_signals_are_blocked, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("rows");
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, row_of_calls_that_need_not_wait_does_not_park, 0,
 			    ARRAY_LEN(rows));
 	tcase_add_loop_test(t, slow_close_keeps_nobody_else_waiting, 0, 2);

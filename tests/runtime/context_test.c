@@ -438,7 +438,6 @@ Suite *context_suite(void)
 	tcase_add_test(t, keys_end_at_256);
 	suite_add_tcase(s, t);
 	t = tcase_create("coroutines");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, coroutines_inherit_the_context_of_their_starter);
 	tcase_add_test(
 		t,

@@ -375,7 +375,6 @@ Suite *copy_suite(void)
 	Suite *s = suite_create("copy");
 	TCase *t = tcase_create("files and copies");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_file_is_replaced_whole);
 	tcase_add_test(t, what_could_not_be_written_leaves_nothing);

@@ -451,7 +451,6 @@ Suite *deploy_suite(void)
 	Suite *s = suite_create("deploy");
 	TCase *t = tcase_create("deploy");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, restart_under_load_loses_no_request);
 	tcase_add_test(t, server_goes_on_when_its_successor_fails);

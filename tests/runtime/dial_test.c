@@ -383,7 +383,6 @@ Suite *dial_suite(void)
 	Suite *s = suite_create("dial");
 	TCase *t = tcase_create("dial");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, who_listens_can_be_dialled);
 	tcase_add_test(t, without_a_host_both_families_are_listened_at);
 	tcase_add_test(t, datagrams_have_an_address_too);
@@ -396,7 +395,6 @@ Suite *dial_suite(void)
 	tcase_add_test(t, of_many_winners_one_descriptor_is_left);
 	suite_add_tcase(s, t);
 	t = tcase_create("serve");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, serving_ends_by_shutdown_or_with_its_scope);
 	tcase_add_test(t, serving_survives_a_shortage_of_descriptors);
 	tcase_add_test(t, what_does_not_listen_is_an_error_of_the_scope);

@@ -651,7 +651,6 @@ Suite *examples_suite(void)
 	Suite *s = suite_create("examples");
 	TCase *t = tcase_create("examples");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, echo_gives_back_what_it_gets);
 	tcase_add_test(t, the_proxy_forwards_both_ways);

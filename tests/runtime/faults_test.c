@@ -348,7 +348,6 @@ Suite *faults_suite(void)
 	Suite *s = suite_create("faults");
 	TCase *t = tcase_create("whole programs");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(
 		t, whatever_call_fails_a_program_ends_well_or_with_an_error, 0,
 		fault_programs_nr);

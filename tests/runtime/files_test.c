@@ -234,7 +234,6 @@ Suite *files_suite(void)
 	Suite *s = suite_create("files");
 	TCase *t = tcase_create("by the ring, and by the thread pool");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, a_file_lives_from_open_to_unlink, 0, 2);
 	tcase_add_loop_test(t, names_can_be_made_linked_moved_and_removed, 0,
 			    2);

@@ -1133,12 +1133,10 @@ Suite *guest_suite(void)
 	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits"),
 	      *calls = tcase_create("calls"), *said = tcase_create("mistakes");
 
-	tcase_set_timeout(cxx, 30);
 	tcase_add_loop_test(cxx, exceptions_belong_to_their_coroutine, 0,
 			    ARRAY_LEN(cxx_checks));
 	tcase_add_test(cxx, exception_that_leaves_its_coroutine_terminates);
 	suite_add_tcase(s, cxx);
-	tcase_set_timeout(limits, 60);
 	tcase_add_test(limits,
 		       runtime_leaves_closed_standard_descriptors_alone);
 	tcase_add_test(limits, own_descriptors_are_few_and_closed_by_exec);
@@ -1164,7 +1162,6 @@ Suite *guest_suite(void)
 		forked_children_keep_neither_descriptors_nor_reservations);
 	tcase_add_test(limits, descriptors_opened_while_a_run_ends_are_closed);
 	suite_add_tcase(s, limits);
-	tcase_set_timeout(calls, 30);
 	tcase_add_test(calls, opening_a_fifo_waits_for_its_other_side);
 	tcase_add_test(calls, opening_a_fifo_alone_ends_at_the_deadline);
 	tcase_add_test(calls, blocked_opens_leave_other_files_alone);

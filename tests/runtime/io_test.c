@@ -774,7 +774,6 @@ Suite *io_suite(void)
 	Suite *s = suite_create("io");
 	TCase *t = tcase_create("descriptors");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(
 		t, close_ends_the_calls_that_wait_for_the_descriptor, 1, 4);
 	tcase_add_test(t,

@@ -132,7 +132,6 @@ Suite *latency_suite(void)
 	Suite *s = suite_create("latency");
 	TCase *t = tcase_create("latency");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_time_lies_in_the_cell_that_ends_after_it);
 	tcase_add_test(t, a_coroutine_that_waits_for_its_turn_is_seen_to_wait);
 	tcase_add_test(t, each_timer_that_fires_alone_is_measured);

@@ -236,7 +236,6 @@ Suite *linked_suite(void)
 	Suite *s = suite_create("linked");
 	TCase *t = tcase_create("linked");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, program_without_shared_libraries_runs, 0, 2);
 	tcase_add_test(t, other_c_libraries_are_refused_when_it_is_compiled);
 	tcase_add_test(t, cmake_finds_the_package_and_its_targets);

@@ -374,7 +374,6 @@ Suite *net_suite(void)
 	tcase_add_test(t, families_take_turns_and_keep_their_order);
 	suite_add_tcase(s, t);
 	t = tcase_create("names");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, what_is_no_name_is_not_looked_up);
 	tcase_add_test(t, a_name_gives_its_addresses_in_turn);
 	tcase_add_test(t, localhost_is_known);

@@ -311,7 +311,6 @@ Suite *process_suite(void)
 	Suite *s = suite_create("process");
 	TCase *t = tcase_create("start");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, a_command_is_run_and_its_output_caught);
 	tcase_add_test(t, what_cannot_be_run_says_why);
 	tcase_add_test(t, a_conversation_goes_through_pipes);
@@ -319,7 +318,6 @@ Suite *process_suite(void)
 	tcase_add_test(t, it_starts_with_signals_as_a_program_expects_them);
 	suite_add_tcase(s, t);
 	t = tcase_create("end");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, too_much_output_kills);
 	tcase_add_test(t, a_deadline_kills);
 	tcase_add_test(t, cancelling_kills_at_any_time);

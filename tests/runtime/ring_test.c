@@ -239,7 +239,6 @@ Suite *ring_suite(void)
 	tcase_add_loop_test(t, a_refused_enter_is_asked_again, 0, 4);
 	tcase_add_test(t, set_up_reports_what_the_kernel_says);
 	tcase_add_test(t, features_can_be_masked_by_the_environment);
-	tcase_set_timeout(t, 30);
 	suite_add_tcase(s, t);
 	return s;
 }

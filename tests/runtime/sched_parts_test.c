@@ -255,14 +255,12 @@ Suite *sched_parts_suite(void)
 	tcase_add_test(t, runq_take_gives_half_rounded_up);
 	tcase_add_test(t, runq_works_when_its_counters_wrap);
 	tcase_add_test(t, runq_loses_and_doubles_nothing_under_thieves);
-	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	t = tcase_create("timers");
 	tcase_add_test(t, timers_fire_in_order_when_they_are_due);
 	tcase_add_test(t, dead_timers_do_not_keep_the_next_from_being_told);
 	tcase_add_test(t, dead_timers_do_not_pile_up);
 	tcase_add_test(t, timers_agree_with_a_plain_search_on_random_work);
-	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -638,7 +638,6 @@ Suite *sched_suite(void)
 	Suite *s = suite_create("sched");
 	TCase *t = tcase_create("coroutines");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, join_waits_for_the_end);
 	tcase_add_test(t, join_of_an_ended_coroutine_returns_at_once);
 	tcase_add_test(t, yield_lets_the_others_go_first);
@@ -651,7 +650,6 @@ Suite *sched_suite(void)
 	tcase_add_test(t, ids_differ);
 	suite_add_tcase(s, t);
 	t = tcase_create("runs");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, the_run_ends_with_its_first_coroutine);
 	tcase_add_test(t, runs_can_follow_each_other);
 	tcase_add_test(t, a_second_run_at_the_same_time_is_refused);

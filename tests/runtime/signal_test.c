@@ -183,7 +183,6 @@ Suite *signal_suite(void)
 	Suite *s = suite_create("signal");
 	TCase *t = tcase_create("signals");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, signals_are_waited_for);
 	tcase_add_test(t, afterwards_signals_do_what_they_did);
 	tcase_add_test(t, each_collector_gets_each_signal);

@@ -334,7 +334,6 @@ Suite *stream_suite(void)
 	Suite *s = suite_create("stream");
 	TCase *t = tcase_create("reading");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, lines_come_without_their_ends);
 	tcase_add_test(t, a_line_as_long_as_the_buffer_fits_and_no_longer);
 	tcase_add_test(t, a_delimiter_is_found_wherever_it_is_cut);
@@ -344,7 +343,6 @@ Suite *stream_suite(void)
 	tcase_add_test(t, cancelling_a_reader_loses_nothing);
 	suite_add_tcase(s, t);
 	t = tcase_create("writing");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, what_is_written_waits_for_the_flush);
 	tcase_add_test(t, long_writes_keep_their_order);
 	tcase_add_test(t, a_deadline_loses_nothing_that_was_accepted);

@@ -475,7 +475,6 @@ Suite *stress_suite(void)
 	TCase *t = tcase_create("random");
 	const char *rounds = getenv("URT_STRESS_ROUNDS");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, whatever_happens_nothing_is_lost, 0,
 			    rounds ? atoi(rounds) : 8);
 	tcase_add_loop_test(

@@ -321,7 +321,6 @@ Suite *sync_suite(void)
 	Suite *s = suite_create("sync");
 	TCase *t = tcase_create("chan");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, chan_keeps_the_order_at_any_capacity);
 	tcase_add_test(t, chan_waiting_senders_keep_their_order);
 	tcase_add_test(t, chan_rendezvous_does_not_store);
@@ -334,14 +333,12 @@ Suite *sync_suite(void)
 	tcase_add_test(t, chan_of_impossible_size_is_refused);
 	suite_add_tcase(s, t);
 	t = tcase_create("mutex");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, mutex_admits_one_at_a_time);
 	tcase_add_test(t, mutex_trylock_and_deadline_do_not_wait_for_ever);
 	tcase_add_test(t, mutex_waiter_is_not_starved_by_a_greedy_holder);
 	tcase_add_test(t, mutex_cancelled_waiter_goes_without_it);
 	suite_add_tcase(s, t);
 	t = tcase_create("waitgroup");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, waitgroup_waits_for_all);
 	tcase_add_test(t, waitgroup_wakes_all_that_wait);
 	tcase_add_test_raise_signal(t, waitgroup_below_zero_is_a_bug, 6);

@@ -785,7 +785,6 @@ Suite *tls_suite(void)
 	Suite *s = suite_create("tls");
 	TCase *t = tcase_create("tls"), *k = tcase_create("kernel");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_unchecked_fixture(t, make_certificates, remove_certificates);
 	tcase_add_checked_fixture(t, NULL, free_made);
 	tcase_add_test(t,
@@ -808,7 +807,6 @@ Suite *tls_suite(void)
 	tcase_add_test(t, https_example_serves_curl_and_s_client);
 	tcase_add_test(t, tls_proxy_example_passes_on_both_ways);
 	suite_add_tcase(s, t);
-	tcase_set_timeout(k, 60);
 	tcase_add_unchecked_fixture(k, make_certificates, remove_certificates);
 	tcase_add_checked_fixture(k, use_kernel, free_made);
 	add_tests_of_the_kernel(k);

@@ -669,7 +669,6 @@ Suite *together_suite(void)
 	Suite *s = suite_create("together");
 	TCase *t = tcase_create("select and locks");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, select_takes_the_case_that_can_go_ahead);
 	tcase_add_test(t, select_of_nothing_waits_for_its_deadline);
 	tcase_add_test(
@@ -688,7 +687,6 @@ Suite *together_suite(void)
 	tcase_add_test(t, a_barrier_does_not_count_who_gave_up);
 	suite_add_tcase(s, t);
 	t = tcase_create("scopes, locals, blocking");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, close_waits_for_all);
 	tcase_add_test(t, the_first_error_cancels_the_others_and_is_kept);
 	tcase_add_test(t, nothing_starts_in_a_cancelled_scope);

@@ -343,7 +343,6 @@ Suite *trace_suite(void)
 	Suite *s = suite_create("trace");
 	TCase *t = tcase_create("trace");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_reader_in_another_process_sees_no_torn_event);
 	tcase_add_test(t, nothing_is_traced_unless_asked_for);
 	tcase_add_test(t, parks_tell_their_reason_and_operation);

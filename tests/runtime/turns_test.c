@@ -430,7 +430,6 @@ Suite *turns_suite(void)
 	TCase *t = tcase_create("turns");
 	const int n = ARRAY_LEN(worker_counts);
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(
 		t, answer_waits_for_a_turn_of_others_that_compute_not_for_64, 0,
 		n);

@@ -426,13 +426,11 @@ Suite *wait_suite(void)
 	Suite *s = suite_create("wait");
 	TCase *t = tcase_create("time");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, sleepers_wake_in_the_order_of_their_deadlines);
 	tcase_add_test(t, sleep_lasts_at_least_as_long_as_asked);
 	tcase_add_test(t, a_deadline_in_the_past_does_not_sleep);
 	suite_add_tcase(s, t);
 	t = tcase_create("cancel");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, cancel_wakes_a_sleeper);
 	tcase_add_test(t, cancel_before_the_start_cancels_the_first_wait);
 	tcase_add_test(t, a_cancelled_join_leaves_the_coroutine_to_be_joined);
@@ -441,7 +439,6 @@ Suite *wait_suite(void)
 	tcase_add_test(t, close_works_in_a_cancelled_coroutine);
 	suite_add_tcase(s, t);
 	t = tcase_create("deadlines");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_deadline_ends_a_receive);
 	tcase_add_test(t, a_passed_deadline_still_takes_what_is_there);
 	tcase_add_test(t, a_deadline_that_is_far_away_does_no_harm);
@@ -450,7 +447,6 @@ Suite *wait_suite(void)
 		a_hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring);
 	suite_add_tcase(s, t);
 	t = tcase_create("operations");
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, what_the_kernel_gives_up_is_asked_for_again);
 	tcase_add_test(t, files_are_written_and_read_at_offsets);
 	tcase_add_test(t, a_non_blocking_descriptor_waits_like_others);

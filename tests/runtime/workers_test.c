@@ -1115,7 +1115,6 @@ Suite *workers_suite(void)
 	Suite *s = suite_create("workers");
 	TCase *t = tcase_create("spreading and waking");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, coroutines_run_on_all_workers_at_once, 2, 5);
 	tcase_add_test(
 		t,
@@ -1129,7 +1128,6 @@ Suite *workers_suite(void)
 	tcase_add_test(t, a_plain_thread_is_released_when_the_run_ends);
 	suite_add_tcase(s, t);
 	t = tcase_create("preemption");
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, a_tight_loop_does_not_keep_others_from_running,
 			    0, 3);
 	tcase_add_test(t, without_preemption_another_thread_takes_over);
@@ -1149,7 +1147,6 @@ Suite *workers_suite(void)
 	tcase_add_test(t, a_job_that_waits_does_not_keep_the_run_from_ending);
 	suite_add_tcase(s, t);
 	t = tcase_create("stacks and reports");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_coroutine_can_have_a_stack_of_its_own_size);
 	tcase_add_test(t, deep_stacks_are_given_back);
 	tcase_add_loop_test(

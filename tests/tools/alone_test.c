@@ -119,7 +119,6 @@ Suite *alone_suite(void)
 	Suite *s = suite_create("alone");
 	TCase *t = tcase_create("alone");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, static_command_is_one_small_file);
 	tcase_add_test(t, static_command_runs_in_an_empty_root);
 	tcase_add_test(t, static_command_counts_by_bpf);

@@ -132,7 +132,6 @@ Suite *bench_suite(void)
 	Suite *s = suite_create("bench");
 	TCase *t = tcase_create("bench");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, bench_keeps_what_it_has_when_a_signal_ends_it);
 	tcase_add_test(t, bench_writes_a_whole_document_when_a_signal_ends_it);
 	tcase_add_loop_test(

@@ -244,7 +244,6 @@ Suite *budget_suite(void)
 	Suite *s = suite_create("budget");
 	TCase *t = tcase_create("budget");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, budget_breaks_for_one_more_call_a_request);
 	tcase_add_test(t, assertions_are_relative_to_a_baseline);
 	tcase_add_test(t, operations_are_the_requests_that_loads_count);

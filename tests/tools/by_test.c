@@ -306,13 +306,11 @@ Suite *by_suite(void)
 	Suite *s = suite_create("by");
 	TCase *t = tcase_create("rows");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
 	tcase_add_test(t, by_says_what_it_cannot);
 	suite_add_tcase(s, t);
 	t = tcase_create("latency");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, calls_and_errors_are_those_that_strace_counts);
 	tcase_add_test(t, a_call_takes_as_long_as_it_waits);
 	suite_add_tcase(s, t);

@@ -157,7 +157,6 @@ Suite *compare_suite(void)
 	Suite *s = suite_create("compare");
 	TCase *t = tcase_create("compare");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, compare_tells_a_difference_from_chance);
 	tcase_add_test(t, compare_runs_the_commands_in_turn);
 	tcase_add_test(t, compare_gives_three_dashes_as_two);

@@ -598,8 +598,6 @@ Suite *demo_suite(void)
 	Suite *s = suite_create("demo");
 	TCase *t = tcase_create("claims"), *command = tcase_create("command");
 
-	tcase_set_timeout(t, 120);
-	tcase_set_timeout(command, 120);
 	tcase_add_test(t, demo_counts_the_kernel_entries_of_user_switches);
 	tcase_add_test(t, demo_times_switches_of_all_kinds);
 	tcase_add_test(command, demo_asks_node_and_go_for_their_user_switches);

@@ -190,7 +190,6 @@ Suite *doctor_suite(void)
 	Suite *s = suite_create("doctor");
 	TCase *t = tcase_create("doctor");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, doctor_sees_a_seccomp_filter);
 	tcase_add_loop_test(t, doctor_blames_the_filter_that_forbids_bpf, 0, 2);
 	tcase_add_test(t, doctor_tells_a_closed_tracefs_from_none);

@@ -560,7 +560,6 @@ Suite *dump_suite(void)
 	Suite *s = suite_create("dump");
 	TCase *t = tcase_create("dump");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(
 		t, dump_tells_each_coroutine_what_it_waits_for_and_where, 0, 2);
 	tcase_add_test(t, dump_makes_those_that_wait_alike_one_entry);

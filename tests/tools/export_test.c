@@ -460,7 +460,7 @@ Suite *export_suite(void)
 	Suite *s = suite_create("export");
 	TCase *t = tcase_create("export");
 
-	tcase_set_timeout(t, getenv("URT_EXPORT_ROUNDS") ? 3600 : 60);
+	tcase_set_timeout(t, getenv("URT_EXPORT_ROUNDS") ? 3600 : 120);
 	tcase_add_test(t, export_counts_each_cgroup_exactly);
 	tcase_add_test(t, export_bounds_its_series_and_loses_nothing);
 	tcase_add_test(t, cgroups_that_come_and_go_leave_nothing_behind);

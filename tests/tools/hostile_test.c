@@ -563,7 +563,6 @@ Suite *hostile_suite(void)
 	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, memory_that_does_not_answer_is_not_waited_for);
 	suite_add_tcase(s, t);
 	return s;

@@ -164,7 +164,6 @@ Suite *http_suite(void)
 	tcase_add_test(t,
 		       http_keeps_or_closes_a_connection_as_the_request_asks);
 	tcase_add_test(t, http_parser_survives_any_bytes);
-	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	return s;
 }

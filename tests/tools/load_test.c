@@ -338,7 +338,6 @@ Suite *load_suite(void)
 	Suite *s = suite_create("load");
 	TCase *t = tcase_create("load");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, load_measures_a_closed_loop);
 	tcase_add_test(t, load_keeps_the_rate_of_an_open_loop);
 	tcase_add_test(t, load_charges_a_slow_server_with_the_queue);

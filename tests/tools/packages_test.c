@@ -144,7 +144,6 @@ Suite *packages_suite(void)
 	Suite *s = suite_create("packages");
 	TCase *t = tcase_create("packages");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, version_is_the_same_wherever_it_stands);
 	tcase_add_test(t, install_and_uninstall_take_directories_with_blanks);
 	tcase_add_test(t, pkg_config_file_gives_flags_that_compile);

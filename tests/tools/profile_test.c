@@ -248,7 +248,6 @@ Suite *profile_suite(void)
 	Suite *s = suite_create("profile");
 	TCase *t = tcase_create("profile");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, threads_are_where_they_are_known_to_be);
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);

@@ -124,7 +124,6 @@ Suite *schema_suite(void)
 	Suite *s = suite_create("schema");
 	TCase *t = tcase_create("documents");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, stat_document_follows_its_schema_on_every_rung);
 	tcase_add_test(t,
 		       stat_document_of_running_processes_follows_its_schema);

@@ -374,7 +374,6 @@ Suite *stat_options_suite(void)
 	Suite *s = suite_create("stat_options");
 	TCase *t = tcase_create("options");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, several_processes_are_counted_together);
 	tcase_add_test(t, all_processes_are_counted_while_a_command_runs);
 	tcase_add_test(t, a_cgroup_is_counted_until_it_vanishes);

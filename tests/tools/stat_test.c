@@ -228,7 +228,6 @@ Suite *stat_suite(void)
 	Suite *s = suite_create("stat");
 	TCase *t = tcase_create("exact");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, switches_of_each_thread_are_the_kernels, 0, 3);
 	tcase_add_test(t, threads_of_microseconds_are_all_counted);
 	tcase_add_test(t, a_storm_of_forks_is_counted_whole);

@@ -313,7 +313,6 @@ Suite *tool_suite(void)
 	Suite *s = suite_create("tool");
 	TCase *t = tcase_create("stat");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, stat_counts_switches_as_the_kernel_does);
 	tcase_add_test(t, stat_tells_in_which_call_it_switched);
 	tcase_add_test(t, stat_counts_calls_exactly);
@@ -327,7 +326,6 @@ Suite *tool_suite(void)
 	tcase_add_test(t, stat_forwards_signals);
 	suite_add_tcase(s, t);
 	t = tcase_create("commands");
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, bad_input_is_refused_with_advice);
 	tcase_add_test(t, a_port_in_use_is_said);
 	tcase_add_test(t, doctor_names_what_it_looked_at);

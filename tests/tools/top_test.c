@@ -247,7 +247,6 @@ Suite *top_suite(void)
 	Suite *s = suite_create("top");
 	TCase *t = tcase_create("top");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, keys_sort_and_q_quits);
 	tcase_add_test(t, it_fits_the_terminal_whatever_its_size);
 	tcase_add_test(t, signals_leave_the_terminal_as_it_was);
