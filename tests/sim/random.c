@@ -41,7 +41,7 @@ static void draw_load(uint64_t r)
 {
 	unsigned sum = 0;
 
-	if (rnd(&r) % 16 == 0)
+	if (rnd(&r) % 64 == 0)
 		return; /* the whole one */
 	load.whole = false;
 	load.coros = 1 + rnd(&r) % (rnd(&r) % CORO + 1);

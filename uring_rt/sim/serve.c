@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "sim.h"
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -38,6 +39,7 @@ void sim_serve(void)
 
 	if (!s)
 		return;
+	dlopen("libgcc_s.so.1", RTLD_NOW); /* the runtime's, for backtraces */
 	while ((n = sim_call(SYS_read, socket, settings,
 			     sizeof(settings) - 1)) > 0) {
 		settings[n] = '\0';

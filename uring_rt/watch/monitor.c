@@ -618,8 +618,13 @@ static void *monitor_main(void *arg)
 	return NULL;
 }
 
-static void close_descriptors(void)
+/* What a run has used is cleared at its end, not all at the beginning: pages for
+ * workers that never were stay untouched. */
+static void leave_nothing(void)
 {
+	memset(seen, 0, atomic_load(&urt__rt.nr_workers) * sizeof(*seen));
+	memset(&doubt, 0, sizeof(doubt));
+	handed_ns = 0;
 	if (bell >= 0)
 		close(bell);
 	if (detached >= 0)
@@ -630,7 +635,7 @@ static void close_descriptors(void)
 
 void urt__monitor_forget(void)
 {
-	close_descriptors();
+	leave_nothing();
 	atomic_store(&quitting, false);
 }
 
@@ -638,9 +643,6 @@ int urt__monitor_start(void)
 {
 	int err;
 
-	memset(seen, 0, sizeof(seen));
-	memset(&doubt, 0, sizeof(doubt));
-	handed_ns = 0;
 	atomic_store(&stopping, false);
 	urt__rt.monitor_wake = wake;
 	bell = urt__sys_eventfd();
@@ -653,7 +655,7 @@ int urt__monitor_start(void)
 	if (!err)
 		err = urt__sys_thread(&thread, NULL, monitor_main, NULL);
 	if (err)
-		close_descriptors();
+		leave_nothing();
 	return err;
 }
 
@@ -662,5 +664,5 @@ void urt__monitor_stop(void)
 	atomic_store(&stopping, true);
 	ring_bell();
 	pthread_join(thread, NULL);
-	close_descriptors();
+	leave_nothing();
 }

@@ -326,8 +326,12 @@ static int keep_registered(const struct urt_options *o)
 static void runtime_init(const struct urt_options *o, unsigned f)
 {
 	struct urt__runtime *rt = &urt__rt;
+	size_t end = offsetof(struct urt__runtime, nr_workers);
 
-	memset(rt, 0, sizeof(*rt));
+	/* Most of it are places of workers that there never were. */
+	memset(rt->worker, 0, rt->nr_workers * sizeof(*rt->worker));
+	memset(rt, 0, offsetof(struct urt__runtime, worker));
+	memset((char *)rt + end, 0, sizeof(*rt) - end);
 	rt->stats_fd = rt->trace_fd = -1;
 	rt->other_threads = urt__report_other_threads;
 	rt->deadlock = urt__report_deadlock;
