@@ -4,6 +4,10 @@
  * execution to what the setup left. Globals of the runtime and the scenarios are
  * set back, too: the Makefile renames their sections. Of stacks only the ends are
  * kept, where control blocks lie; the rest is written before it is read.
+ *
+ * Of what is kept, most is never written again (tables of the runtime for all workers
+ * that there may be): pages are protected after the setup, and only those that an
+ * execution has once written are set back.
  */
 #include "explore_in.h"
 #include <stdarg.h>
@@ -15,6 +19,8 @@
 #define HEAP_SIZE (16ul << 20)
 #define STACKS	  8
 #define NAMES	  128
+#define REGIONS	  64
+#define PAGE	  4096ul
 
 extern char __start_urt_data[], __stop_urt_data[];
 extern char __start_urt_bss[], __stop_urt_bss[];
@@ -29,6 +35,16 @@ static struct name {
 	size_t size;
 	char text[40];
 } names[NAMES];
+
+/* Memory that is set back: whole pages of it as far as they were written. */
+static struct region {
+	char *at, *kept;
+	size_t size;
+	size_t nr_written;
+	uint32_t *written; /* numbers of pages */
+} regions[REGIONS];
+static unsigned nr_regions;
+static uint32_t numbers[X_ARENA_SIZE / PAGE];
 
 static size_t heap_used, heap_kept, stacks_used;
 static unsigned nr_stacks, nr_names, names_kept;
@@ -58,6 +74,104 @@ static size_t bss_size(void)
 	return __stop_urt_bss - __start_urt_bss;
 }
 
+/* ---- what is kept ------------------------------------------------------ */
+
+static char *first_page(const struct region *r)
+{
+	return (char *)(((uintptr_t)r->at + PAGE - 1) & ~(PAGE - 1));
+}
+
+/* Behind the last whole page; not before the first. */
+static char *end_of_pages(const struct region *r)
+{
+	char *end = (char *)((uintptr_t)(r->at + r->size) & ~(PAGE - 1));
+
+	return end > first_page(r) ? end : first_page(r);
+}
+
+static void keep(char *memory, size_t size)
+{
+	static char *to;
+	static uint32_t *number;
+	struct region *r = &regions[nr_regions++];
+
+	if (nr_regions == 1) {
+		to = kept;
+		number = numbers;
+	}
+	if (nr_regions == REGIONS)
+		explore_fail("too many pieces of memory to keep");
+	*r = (struct region){ memory, to, size, 0, number };
+	memcpy(to, memory, size);
+	to += size;
+	number += size / PAGE;
+	if (mprotect(first_page(r), end_of_pages(r) - first_page(r), PROT_READ))
+		explore_fail("cannot protect memory");
+}
+
+/* All can be written, and nothing is kept. */
+static void keep_nothing(void)
+{
+	for (struct region *r = regions; r < regions + nr_regions; r++)
+		if (mprotect(first_page(r), end_of_pages(r) - first_page(r),
+			     PROT_READ | PROT_WRITE))
+			explore_fail("cannot unprotect memory");
+	nr_regions = 0;
+}
+
+bool x_arena_written(void *addr)
+{
+	char *page = (char *)((uintptr_t)addr & ~(PAGE - 1));
+
+	for (struct region *r = regions; r < regions + nr_regions; r++) {
+		if (page < first_page(r) || page >= end_of_pages(r))
+			continue;
+		r->written[r->nr_written++] = (page - first_page(r)) / PAGE;
+		return !mprotect(page, PAGE, PROT_READ | PROT_WRITE);
+	}
+	return false;
+}
+
+static void set_back(const struct region *r)
+{
+	size_t head = first_page(r) - r->at, size = r->size;
+	size_t end = end_of_pages(r) - r->at;
+
+	memcpy(r->at, r->kept, head < size ? head : size);
+	for (size_t i = 0; i < r->nr_written; i++) {
+		size_t at = head + r->written[i] * PAGE;
+
+		memcpy(r->at + at, r->kept + at, PAGE);
+	}
+	if (end < size)
+		memcpy(r->at + end, r->kept + end, size - end);
+}
+
+void x_arena_keep(void)
+{
+	keep_nothing();
+	heap_kept = heap_used;
+	names_kept = nr_names;
+	keep(X_ARENA, heap_kept);
+	keep(__start_urt_data, data_size());
+	keep(__start_urt_bss, bss_size());
+	for (struct stacks *s = stacks; s < stacks + nr_stacks; s++)
+		for (size_t end = s->stride; s->kept && end <= s->size;
+		     end += s->stride)
+			keep(s->base + end - s->kept, s->kept);
+}
+
+void x_arena_restore(void)
+{
+	memset(X_ARENA + heap_kept, 0, heap_used - heap_kept);
+	heap_used = heap_kept;
+	nr_names = names_kept;
+	for (unsigned i = 0; i < nr_regions; i++)
+		set_back(&regions[i]);
+}
+
+/* ---- what is there ---------------------------------------------------- */
+
 void x_arena_open(void)
 {
 	if (!kept) {
@@ -68,6 +182,7 @@ void x_arena_open(void)
 		memcpy(pristine_data, __start_urt_data, data_size());
 		memcpy(pristine_bss, __start_urt_bss, bss_size());
 	} else {
+		keep_nothing();
 		memset(X_ARENA, 0, heap_used);
 		madvise(X_ARENA + HEAP_SIZE, X_ARENA_SIZE - HEAP_SIZE,
 			MADV_DONTNEED);
@@ -108,40 +223,6 @@ void *x_arena_stacks(size_t size, size_t stride, size_t keep)
 	if (nr_stacks > STACKS || HEAP_SIZE + stacks_used > X_ARENA_SIZE)
 		explore_fail("the arena has no room for stacks");
 	return s->base;
-}
-
-/* Copies all that is kept, one way or the other. */
-static char *copy(char *at, char *memory, size_t size, bool back)
-{
-	memcpy(back ? memory : at, back ? at : memory, size);
-	return at + size;
-}
-
-static void copy_all(bool back)
-{
-	char *at = copy(kept, X_ARENA, heap_kept, back);
-
-	at = copy(at, __start_urt_data, data_size(), back);
-	at = copy(at, __start_urt_bss, bss_size(), back);
-	for (struct stacks *s = stacks; s < stacks + nr_stacks; s++)
-		for (size_t end = s->stride; s->kept && end <= s->size;
-		     end += s->stride)
-			at = copy(at, s->base + end - s->kept, s->kept, back);
-}
-
-void x_arena_keep(void)
-{
-	heap_kept = heap_used;
-	names_kept = nr_names;
-	copy_all(false);
-}
-
-void x_arena_restore(void)
-{
-	memset(X_ARENA + heap_kept, 0, heap_used - heap_kept);
-	heap_used = heap_kept;
-	nr_names = names_kept;
-	copy_all(true);
 }
 
 /* ---- names ------------------------------------------------------------- */

@@ -213,6 +213,8 @@ void *x_arena_alloc(size_t size, size_t align);
 void *x_arena_stacks(size_t size, size_t stride, size_t kept);
 void x_arena_keep(void);    /* this is the start */
 void x_arena_restore(void); /* back to it */
+/* A write to that address has failed; false: not because of what is kept. */
+bool x_arena_written(void *addr);
 const char *x_arena_name(uintptr_t addr, char *buf, size_t size);
 
 /* ---- sites.c: where in the source a call of the instrumentation is ---- */

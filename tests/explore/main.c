@@ -234,8 +234,11 @@ static void list_scenarios(void)
 static void catch_crashes(void);
 
 /* A planted fault may have two threads on one stack. */
-static void on_crash(int sig)
+static void on_crash(int sig, siginfo_t *info, void *context)
 {
+	(void)context;
+	if (sig == SIGSEGV && x_arena_written(info->si_addr))
+		return;
 	signal(sig, SIG_DFL);
 	if (!x_self || x_options.trap)
 		return; /* and it comes again */
@@ -247,8 +250,9 @@ static void catch_crashes(void)
 {
 	static char stack[64 * 1024];
 	const stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	const struct sigaction sa = { .sa_handler = on_crash,
-				      .sa_flags = SA_ONSTACK | SA_NODEFER };
+	const struct sigaction sa = { .sa_sigaction = on_crash,
+				      .sa_flags = SA_ONSTACK | SA_NODEFER |
+						  SA_SIGINFO };
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 
 	sigaltstack(&ss, NULL);
