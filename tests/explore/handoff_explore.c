@@ -76,6 +76,44 @@ SCENARIO(retire_against_handoff,
 	 .thread = { world_worker_0, worker_1_or_gone, retire, hand_off },
 	 .stale = 1, .bound = 2);
 
+/* ---- counts ------------------------------------------------------------ */
+
+static void two_without_slots(void)
+{
+	world_other_threads = world_no_slots = true;
+	world(2, 0);
+}
+
+static void counts_and_goes(unsigned i)
+{
+	struct urt__worker *w = urt__rt.worker[i];
+
+	urt__count(w->stats, URT__STAT_SPAWNS);
+	urt__worker_vacate(w);
+}
+
+static void worker_0_goes(void)
+{
+	counts_and_goes(0);
+}
+
+static void worker_1_goes(void)
+{
+	counts_and_goes(1);
+}
+
+static void both_were_counted(void)
+{
+	CHECK(urt__counted(urt__stats_slot(urt__rt.stats_page, 0),
+			   URT__STAT_SPAWNS) == 2);
+}
+
+SCENARIO(counts_without_slots,
+	 "The counts of workers that share the last slot are added up.",
+	 .setup = two_without_slots,
+	 .thread = { worker_0_goes, worker_1_goes },
+	 .check = both_were_counted);
+
 /* ---- standing in ------------------------------------------------------- */
 
 static void ends_alone(void *arg)

@@ -186,6 +186,8 @@ const struct x_fault x_faults[] = {
 	{ "context_of_two", X_RELAX, "set", "atomic_load_explicit" },
 	{ "retire_against_handoff", X_SPLIT, "urt__spare_retire",
 	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
+	{ "counts_without_slots", X_SPLIT, "urt__worker_vacate",
+	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
 	{ "relieve_against_at_once", X_DROP, NULL, "membarrier(2)" },
 	/* turns */
 	{ "expose_against_pop", X_DROP, NULL, "membarrier(2)" },

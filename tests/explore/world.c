@@ -11,7 +11,7 @@
 
 static _Atomic unsigned nr_done;
 
-bool world_other_threads;
+bool world_other_threads, world_no_slots;
 
 static bool other_threads(void)
 {
@@ -78,7 +78,8 @@ void world(unsigned procs, unsigned spares)
 	rt->nr_procs = procs;
 	urt__shared = procs > 1;
 	stacks(8);
-	CHECK(!urt__stats_open(&rt->stats_page, &rt->stats_fd, procs + spares));
+	CHECK(!urt__stats_open(&rt->stats_page, &rt->stats_fd,
+			       world_no_slots ? 1 : procs + spares + 1));
 	CHECK(!urt__trace_open(&rt->trace, &fd, 1 + procs + spares,
 			       urt__reason_names, URT__R_COUNT));
 	CHECK(!urt__fds_open(NULL, 0));

@@ -20,6 +20,8 @@ void world_worker_2(void);
 
 /* There are threads that may yet bring something: no deadlock is reported. */
 extern bool world_other_threads;
+/* The workers have no slots in the page of counters. */
+extern bool world_no_slots;
 
 /* Called by each coroutine at its end: the last of n stops the run. */
 void world_done(unsigned n);
