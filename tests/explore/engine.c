@@ -22,8 +22,8 @@
  * Musuvathi and McKinley 2013; as loom does). Sleep sets would be wrong with a
  * bound, and are not used.
  *
- * A thread that spins says so (urt__cpu_relax, sched_yield): it is chosen again
- * when another one has made a step, or no other can. So does one that has made
+ * A thread that waits for a spin lock can continue when that is free. One that
+ * spins says so (urt__cpu_relax, sched_yield): it is chosen again when another one has made a step, or no other can. So does one that has made
  * FAIR steps in a row: it may be waiting in a loop that says nothing.
  */
 #include "explore_in.h"
@@ -111,7 +111,7 @@ static bool enabled(struct x_thread *t)
 		return true;
 	if (t->state == X_BLOCKED)
 		return t->timed_out || t->may_go(t->may_go_arg);
-	return t->state == X_READY;
+	return t->state == X_READY && (!t->lock || !*t->lock);
 }
 
 static unsigned enabled_set(void)
@@ -233,12 +233,14 @@ static void take_signal(struct x_thread *t)
 	struct x_thread was = *t;
 
 	t->state = X_READY;
+	t->lock = NULL;
 	x_take_signal();
 	t->state = was.state;
 	t->may_go = was.may_go;
 	t->may_go_arg = was.may_go_arg;
 	t->until_ns = was.until_ns;
 	t->timed_out = was.timed_out;
+	t->lock = was.lock;
 }
 
 struct x_step *x_point(enum x_kind kind, const void *pc, uintptr_t addr)
@@ -252,6 +254,7 @@ struct x_step *x_point(enum x_kind kind, const void *pc, uintptr_t addr)
 		take_signal(t);
 		switch_to(next_thread(x_index(t)));
 	}
+	t->lock = NULL;
 	s = step(kind, pc, addr);
 	if (x_may_signal())
 		x_touch(&signals[x_index(t)], false);
@@ -288,6 +291,14 @@ void explore_relax(void)
 	if (!x_self)
 		return;
 	x_self->relaxed = true;
+	x_self->fresh = true;
+}
+
+void explore_lock_waits(const uint32_t *lock)
+{
+	if (!x_self)
+		return;
+	x_self->lock = lock;
 	x_self->fresh = true;
 }
 

@@ -58,6 +58,9 @@ void explore_relax(void);
 void explore_outcome(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 
+/* ... that waits for a spin lock. */
+void explore_lock_waits(const uint32_t *lock);
+
 /* Number of the running thread in its scenario. */
 unsigned explore_self(void);
 

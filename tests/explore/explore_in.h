@@ -70,8 +70,9 @@ struct x_thread {
 	void *may_go_arg;
 	int64_t until_ns; /* ... or when this is over; INT64_MAX: never */
 	bool timed_out;
-	bool relaxed; /* waits for others to continue */
-	bool fresh;   /* its next load returns the newest store */
+	bool relaxed;	      /* waits for others to continue */
+	const uint32_t *lock; /* that it waits for until the word is 0 */
+	bool fresh;	      /* its next load returns the newest store */
 	void *tls_worker, *tls_serving;
 	unsigned steps;
 	struct x_clock dpor; /* steps that come before its next one in any

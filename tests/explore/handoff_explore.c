@@ -110,8 +110,7 @@ static void both_were_counted(void)
 
 SCENARIO(counts_without_slots,
 	 "The counts of workers that share the last slot are added up.",
-	 .setup = two_without_slots,
-	 .thread = { worker_0_goes, worker_1_goes },
+	 .setup = two_without_slots, .thread = { worker_0_goes, worker_1_goes },
 	 .check = both_were_counted);
 
 /* ---- standing in ------------------------------------------------------- */

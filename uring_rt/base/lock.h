@@ -22,6 +22,7 @@
 
 #ifdef URT__EXPLORE
 void explore_relax(void);
+void explore_lock_waits(const uint32_t *lock);
 #endif
 
 static inline void urt__cpu_relax(void)
@@ -35,16 +36,27 @@ static inline void urt__cpu_relax(void)
 #endif
 }
 
+static inline void urt__lock_relax(const uint32_t *lock, unsigned spins)
+{
+#ifdef URT__EXPLORE
+	(void)spins;
+	explore_lock_waits(lock);
+#else
+	(void)lock;
+	if (spins % 128 == 127)
+		sched_yield();
+	else
+		urt__cpu_relax();
+#endif
+}
+
 static URT__COLD __attribute__((unused)) void urt__lock_slow(uint32_t *lock)
 {
 	for (unsigned spins = 0;; spins++) {
 		if (!__atomic_load_n(lock, __ATOMIC_RELAXED) &&
 		    !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
 			return;
-		if (spins % 128 == 127)
-			sched_yield();
-		else
-			urt__cpu_relax();
+		urt__lock_relax(lock, spins);
 	}
 }
 
