@@ -248,5 +248,5 @@ static void select_on_three(void)
 
 SCENARIO(select_on_three_workers,
 	 "Two senders that claim one select at once: one wins.",
-	 .setup = select_on_three, .bound = 2, .stale = 1,
+	 .setup = select_on_three, .stale = 1,
 	 .thread = { world_worker_0, world_worker_1, world_worker_2 });

@@ -50,7 +50,7 @@ SCENARIO(
 	"A read that begins during the close ends, and not on a closed number.",
 	.setup = close_against_begin,
 	.thread = { world_worker_0, world_worker_1 }, .check = it_ended,
-	.bound = 2, .stale = 1);
+	.stale = 1);
 
 static void bytes_come(void)
 {
@@ -61,7 +61,7 @@ SCENARIO(close_against_completion,
 	 "A read that completes while its descriptor is closed ends once.",
 	 .setup = close_against_begin,
 	 .thread = { world_worker_0, world_worker_1, bytes_come },
-	 .check = it_ended, .bound = 2, .stale = 1);
+	 .check = it_ended, .stale = 1);
 
 static void cancels(void *arg)
 {
@@ -153,8 +153,8 @@ SCENARIO(close_against_reuse,
 	 "A read that began before a close does not read the file that has the "
 	 "number then.",
 	 .setup = close_against_reuse, .check = it_read_the_right_file,
-	 .thread = { world_worker_0, world_worker_1, opens_a_file }, .bound = 2,
-	 .stale = 1, .outcomes = "new closed cancelled");
+	 .thread = { world_worker_0, world_worker_1, opens_a_file }, .stale = 1,
+	 .outcomes = "new closed cancelled");
 
 static int closes_done;
 
@@ -201,8 +201,7 @@ SCENARIO(
 	close_against_next_close,
 	"A file that has the number of one that is being closed is closed, too.",
 	.setup = close_against_next_close, .check = none_is_closing,
-	.thread = { world_worker_0, world_worker_1, opens_a_file }, .bound = 2,
-	.stale = 1);
+	.thread = { world_worker_0, world_worker_1, opens_a_file }, .stale = 1);
 
 /* ---- deadlines --------------------------------------------------------- */
 
@@ -284,4 +283,4 @@ static void all_came_back(void)
 SCENARIO(lend_against_return,
 	 "Buffers that two workers give back at once come back to the kernel.",
 	 .setup = lending, .check = all_came_back,
-	 .thread = { world_worker_0, world_worker_1 }, .stale = 1, .bound = 2);
+	 .thread = { world_worker_0, world_worker_1 }, .stale = 1);

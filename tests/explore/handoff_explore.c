@@ -56,7 +56,7 @@ SCENARIO(handoff_against_handoff,
 	 .setup = one_and_a_spare,
 	 .thread = { world_worker_0, world_worker_1, hand_off,
 		     hand_off_by_kernel },
-	 .stale = 1, .bound = 2);
+	 .stale = 1);
 
 static void retire(void)
 {
@@ -74,7 +74,7 @@ SCENARIO(retire_against_handoff,
 	 "A spare worker retires or is given a processor, and not both.",
 	 .setup = one_and_a_spare,
 	 .thread = { world_worker_0, worker_1_or_gone, retire, hand_off },
-	 .stale = 1, .bound = 2);
+	 .stale = 1);
 
 /* ---- counts ------------------------------------------------------------ */
 
@@ -230,13 +230,13 @@ SCENARIO(rescue_against_come_back,
 	 .setup = a_reader_and_one_stuck, .check = it_was_read,
 	 .thread = { world_worker_0, world_worker_1, take_and_rescue,
 		     bytes_come },
-	 .stale = 1, .bound = 2);
+	 .stale = 1);
 
 SCENARIO(handoff_against_sleep,
 	 "A processor that is taken while its worker falls asleep is one's.",
 	 .setup = a_reader, .check = it_was_read,
 	 .thread = { world_worker_0, world_worker_1, hand_off, bytes_come },
-	 .stale = 1, .bound = 2);
+	 .stale = 1);
 
 /* ---- standing in while a worker enters the kernel ---------------------- */
 
@@ -294,7 +294,6 @@ SCENARIO(relieve_against_pause,
 	 "So is the end of a pause before a cancellation is asked for again.",
 	 .setup = a_stubborn_reader, .check = it_was_cancelled,
 	 .thread = { world_worker_0, relieve, k_timeout_passes }, .stale = 1,
-	 .bound = 2,
 	 .may_block = true); /* the last one, if no pause was needed */
 
 /* The second read is made at once, as it continues a row. */
@@ -306,6 +305,17 @@ static void reads_twice(void *arg)
 	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
 	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
 	CHECK(urt_read(FD, buf, 4, urt_after(100000)) == -ETIME);
+	ended++;
+	world_done(1);
+}
+
+static void reads_thrice(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	for (int i = 0; i < 3; i++)
+		CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
 	ended++;
 	world_done(1);
 }
@@ -323,7 +333,55 @@ SCENARIO(
 	"A deadline that passes while an operation is made at once, and others "
 	"have the timers, ends it.",
 	.setup = a_row_of_reads, .check = it_was_cancelled,
-	.thread = { world_worker_0, relieve }, .stale = 1, .bound = 2);
+	.thread = { world_worker_0, relieve }, .stale = 1);
+
+static void a_longer_row_of_reads(void)
+{
+	world_other_threads = true;
+	world(1, 0);
+	k_set_bytes(FD, 8);
+	world_coro(0, reads_thrice, NULL);
+}
+
+SCENARIO(
+	relieve_against_row,
+	"One without a deadline goes on waiting, though others had the timers.",
+	.setup = a_longer_row_of_reads, .check = it_was_cancelled,
+	.thread = { world_worker_0, relieve, bytes_come }, .stale = 1);
+
+static void reads_for_a_while(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	CHECK(urt_read(FD, buf, sizeof(buf), urt_after(1000)) == -ETIME);
+	ended++;
+	world_done(2);
+}
+
+/* Its processor is taken at once, as by the monitor after a while. */
+static void blocks_for_long(void *arg)
+{
+	(void)arg;
+	urt__handoff(urt__tls_worker->index, 0);
+	k_sleep(2000);
+	urt_yield();
+	world_done(2);
+}
+
+static void a_reader_with_a_deadline(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, blocks_for_long, NULL);
+	world_coro(0, reads_for_a_while, NULL);
+}
+
+SCENARIO(
+	deadline_against_handoff,
+	"A deadline that passes on another worker than its operation's ends it.",
+	.setup = a_reader_with_a_deadline, .check = it_was_cancelled,
+	.thread = { world_worker_0, world_worker_1 }, .stale = 1);
 
 /* ---- preemption -------------------------------------------------------- */
 
@@ -347,6 +405,35 @@ static void one_to_preempt(void)
 SCENARIO(preempted_goes_on,
 	 "A preempted coroutine gets its turn, and its processor back.",
 	 .setup = one_to_preempt, .thread = { world_worker_0, world_worker_1 },
+	 .stale = 1);
+
+static void starts_one(void *arg)
+{
+	(void)arg;
+	CHECK(!urt_go(waits_for_its_turn, NULL));
+	world_done(2);
+}
+
+static void one_that_starts_one(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, starts_one, NULL);
+}
+
+static void it_went_on_or_not(void)
+{
+	bool was =
+		urt__counted(urt__rt.worker[0]->stats, URT__STAT_PREEMPTIONS);
+
+	explore_outcome(was ? "preempted" : "whole");
+}
+
+SCENARIO(slice_ends_at_a_start,
+	 "A coroutine whose time is over is preempted where it starts another.",
+	 .setup = one_that_starts_one, .check = it_went_on_or_not,
+	 .outcomes = "whole preempted",
+	 .thread = { world_worker_0, world_worker_1, time_is_over },
 	 .stale = 1);
 
 /* ---- the end of a run -------------------------------------------------- */

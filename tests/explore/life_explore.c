@@ -182,7 +182,7 @@ static void scope_is_cancelled(void)
 SCENARIO(scope_cancel_against_go,
 	 "A member that is started while its scope is cancelled ends, too.",
 	 .setup = scope_is_cancelled,
-	 .thread = { world_worker_0, world_worker_1 }, .stale = 1, .bound = 2);
+	 .thread = { world_worker_0, world_worker_1 }, .stale = 1);
 
 /* ---- contexts that coroutines share ------------------------------------ */
 

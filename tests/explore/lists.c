@@ -158,6 +158,13 @@ const struct x_fault x_faults[] = {
 	/* sched/cancel.c; a load that is left out reads 0: OUT */
 	{ "relieve_against_submit", X_DROP, "is_entering", "w->word.where" },
 	{ "relieve_against_pause", X_DROP, "is_entering", "w->word.where" },
+	{ "relieve_against_row", X_DROP, NULL, "membarrier(2)" },
+	{ "deadline_against_handoff", X_DROP, NULL,
+	  "atomic_store(&c->timed_out" },
+	{ "deadline_against_handoff", X_DROP, "end_wanted",
+	  "atomic_load(&c->timed_out" },
+	{ "slice_ends_at_a_start", X_DROP, "urt__ask_to_yield",
+	  "atomic_fetch_or(&w->word.attention" },
 	{ "trace_read_against_write", X_DROP, "urt__trace_write",
 	  "urt__trace_fence" },
 	{ "trace_read_against_write", X_DROP, "torn", "urt__trace_fence" },

@@ -38,5 +38,5 @@ static void it_ran(void)
 
 SCENARIO(monitor_against_wake,
 	 "The monitor sleeps while all sleep, wakes with them, and ends.",
-	 .setup = one_that_sleeps, .check = it_ran, .stale = 1, .bound = 2,
+	 .setup = one_that_sleeps, .check = it_ran, .stale = 1,
 	 .thread = { with_monitor, world_worker_1, k_new_thread });

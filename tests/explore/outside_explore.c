@@ -50,7 +50,7 @@ SCENARIO(post_against_two_sleeps,
 	 "What a thread posts while both workers fall asleep is run.",
 	 .setup = two_sleepers,
 	 .thread = { world_worker_0, world_worker_1, posts }, .check = it_ran,
-	 .bound = 2, .stale = 1);
+	 .stale = 1);
 
 /* ---- calls on behalf of a thread --------------------------------------- */
 
@@ -198,4 +198,4 @@ SCENARIO(
 	"and waited for, or not made at all.",
 	.setup = call_and_cancel, .check = called_or_not,
 	.thread = { pool_worker, world_worker_1, k_new_thread }, .stale = 1,
-	.bound = 2, .outcomes = "called cancelled");
+	.outcomes = "called cancelled");

@@ -53,4 +53,4 @@ SCENARIO(quit_stops_the_world,
 	 "each is all there.",
 	 .setup = two_that_wait, .check = all_stood_still,
 	 .thread = { monitor_and_signal, world_worker_1, k_new_thread },
-	 .stale = 1, .bound = 2, .outcomes = "0 1 2");
+	 .stale = 1, .outcomes = "0 1 2");

@@ -74,8 +74,7 @@ static void each_ran_once(void)
 SCENARIO(expose_of_one_stuck,
 	 "Coroutines that are taken from a worker that is stuck run once.",
 	 .setup = one_is_stuck, .check = each_ran_once,
-	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1,
-	 .bound = 2);
+	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1);
 
 static void none_is_stuck(void)
 {
@@ -89,8 +88,7 @@ SCENARIO(expose_against_pop,
 	 "Coroutines that are taken from a worker that is out, and just comes "
 	 "in, run once, by it or by another.",
 	 .setup = none_is_stuck, .check = each_ran_once,
-	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1,
-	 .bound = 2);
+	 .thread = { world_worker_0, world_worker_1, relieve }, .stale = 1);
 
 /* ---- back from blocking calls ------------------------------------------- */
 
@@ -149,7 +147,7 @@ SCENARIO(blocking_and_queue_take_turns,
 	 "What is queued has its turn beside two that block again and again.",
 	 .setup = two_that_block, .check = it_had_its_turns,
 	 .thread = { world_worker_0, world_worker_1, world_worker_2 },
-	 .stale = 1, .bound = 2);
+	 .stale = 1);
 
 /* ---- timers that have fired, and the queue ------------------------------- */
 
@@ -260,5 +258,4 @@ SCENARIO(
 	"One that yields while another waits for any worker is run by one, and "
 	"not before it has left.",
 	.setup = one_that_yields, .check = both_ran,
-	.thread = { world_worker_0, world_worker_1, posts }, .stale = 1,
-	.bound = 2);
+	.thread = { world_worker_0, world_worker_1, posts }, .stale = 1);
