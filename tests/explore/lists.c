@@ -21,6 +21,11 @@ const struct x_known x_races[] = {
 #define OWN	"what the calling thread or coroutine alone changes"
 #define AGAIN	"the wait that follows looks again"
 #define KERNELS "the other side is the kernel"
+#define ANYTIME \
+	"decides when to hand off, relieve or ask: scenarios do so at any time"
+#define AT_ONCE \
+	"the model's time stands while a thread runs, so no worker wakes just then"
+#define ONE_MORE "wakes a worker too many at worst, which sleeps again"
 
 const struct x_known x_unreached[] = {
 	{ "watch/report.c", NULL, REPORTS },
@@ -59,8 +64,14 @@ const struct x_known x_unreached[] = {
 	{ "begin", "urt__rt.contexts", TOLD },
 	{ "sched/probe.c", NULL, FIGURE },
 	{ "urt__probe_given", "", FIGURE },
-	{ "watch/spares.c", NULL, GUESS },
-	{ "watch/monitor.c", NULL, GUESS },
+	{ "hand_off", "urt__rt", ANYTIME },
+	{ "hear", "", ANYTIME },
+	{ "see_to_stuck", "", ANYTIME },
+	{ "cpu_time_ns", "", ANYTIME },
+	{ "look_at_queues", "", ONE_MORE },
+	{ "look_at_all", "global_len", ONE_MORE },
+	{ "look_again", "", ONE_MORE },
+	{ "tick_ns", "monitor_asleep, 0", AT_ONCE },
 	{ "watch/told.c", NULL, KERNELS },
 	{ "fresh_share", "", GUESS },
 	{ "note_waiting", "", GUESS },
@@ -172,6 +183,7 @@ const struct x_fault x_faults[] = {
 	  "__atomic_load_n(&p->ring[i].head, __ATOMIC_ACQUIRE)" },
 	{ "monitor_against_wake", X_DROP, "urt__monitor_stop",
 	  "atomic_store(&stopping" },
+	{ "monitor_against_wake", X_DROP, "wake_monitor", "monitor_asleep" },
 	/* watch/: SIGQUIT */
 	{ "quit_stops_the_world", X_DROP, "urt__preempt_freeze",
 	  "atomic_store(&w->parked_signal" },
