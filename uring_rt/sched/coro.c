@@ -59,6 +59,9 @@ static struct urt_coro *coro_new(unsigned class)
 		return NULL;
 	c = (struct urt_coro *)top - 1;
 	c->stack_lowest = lowest;
+	c->deep_below = (char *)c - URT__STACK_KEEP;
+	if (c->deep_below < lowest)
+		c->deep_below = lowest;
 	c->number = class << INDEX_BITS | urt__stack_index(s, top);
 	/* Acquire; partner: urt__pool_tidy. */
 	atomic_store_explicit(
@@ -105,32 +108,51 @@ static struct urt_coro *coro_get(struct urt__proc *p, unsigned class)
 	return c;
 }
 
-void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
+static inline void put_free(struct urt__proc *p, struct urt_coro *c)
+{
+	c->link = p->free;
+	p->free = c;
+	p->nr_free++;
+}
+
+/* Apart, so that the rest saves no registers. */
+static URT__NOINLINE void coro_free_slow(struct urt__worker *w,
+					 struct urt_coro *c, bool trim)
 {
 	struct urt__proc *p = w->proc;
 	unsigned class = c->number >> INDEX_BITS;
 
-	urt__set_reason(c, URT__R_FREE);
-	urt__san_destroy(&c->san);
-	if (urt__unlikely(c->deep || !p->trim_in--)) {
+	if (trim) {
 		/* By chance, since programs have rhythms, too. */
 		p->trim_in = urt__random(w) % (2 * TRIM_EVERY);
 		urt__stack_trim(&urt__rt.stacks[class], c + 1);
 	}
-	if (urt__unlikely(class)) {
+	if (class) {
 		urt__pool_put(class, c);
 		return;
 	}
-	if (urt__unlikely(p->nr_free == URT__MAGAZINE)) {
+	if (p->nr_free == URT__MAGAZINE) {
 		if (p->full)
 			urt__pool_put(0, p->full);
 		p->full = p->free;
 		p->free = NULL;
 		p->nr_free = 0;
 	}
-	c->link = p->free;
-	p->free = c;
-	p->nr_free++;
+	put_free(p, c);
+}
+
+void urt__coro_free(struct urt__worker *w, struct urt_coro *c)
+{
+	struct urt__proc *p = w->proc;
+	bool trim = c->deep || !p->trim_in--;
+
+	urt__set_reason(c, URT__R_FREE);
+	urt__san_destroy(&c->san);
+	if (urt__unlikely(trim || c->number >> INDEX_BITS ||
+			  p->nr_free == URT__MAGAZINE))
+		coro_free_slow(w, c, trim);
+	else
+		put_free(p, c);
 }
 
 /* The smallest class that holds size bytes; URT__CLASSES: none. */

@@ -37,11 +37,12 @@
 #include "../ring/ring.h"
 #include "../urt.h"
 
-/* The state of a coroutine, or the reason for which it is parked. X(symbol,
- * name in reports, counter) */
+/* The state of a coroutine, or the reason for which it is parked; first those of
+ * one that waits for nothing. X(symbol, name in reports, counter) */
 #define URT__REASONS(X)                          \
 	X(FREE, "free", PARKS)                   \
 	X(RUNNABLE, "runnable", PARKS)           \
+	X(DEAD, "ended, not joined", PARKS)      \
 	X(PREEMPTED, "preempted", PARKS)         \
 	X(IO, "io", PARKS_IO)                    \
 	X(SLEEP, "sleep", PARKS_SLEEP)           \
@@ -57,8 +58,7 @@
 	X(BARRIER, "barrier", PARKS_LOCK)        \
 	X(JOIN, "join", PARKS_JOIN)              \
 	X(SCOPE, "scope close", PARKS_JOIN)      \
-	X(BLOCKING, "blocking call", PARKS_IO)   \
-	X(DEAD, "ended, not joined", PARKS)
+	X(BLOCKING, "blocking call", PARKS_IO)
 
 enum urt__reason {
 #define X(symbol, name, counter) URT__R_##symbol,
@@ -145,13 +145,15 @@ struct urt_coro {
 	struct urt_coro *inbox_link;
 	_Atomic bool in_inbox;
 
-	struct urt_scope *scope; /* it was started in; NULL: none */
-	int (*scope_fn)(void *); /* what it runs then; fn is a wrapper */
-	struct urt_coro *scope_next, *scope_prev; /* scope's lock */
+	struct urt_scope *scope;    /* it was started in; NULL: none */
 	struct urt_scope *inner;    /* innermost one it has open itself */
 	struct urt__locals *locals; /* coroutine-local values; NULL: none */
+	int (*scope_fn)(void *);    /* what it runs then; fn is a wrapper */
+	struct urt_coro *scope_next, *scope_prev; /* scope's lock */
 
-	void *stack_lowest;	  /* first usable byte */
+	void *stack_lowest; /* first usable byte */
+	void *deep_below;   /* URT__STACK_KEEP from the block, or stack_lowest:
+				     a park below it is noted, and checked */
 	_Atomic int64_t ready_ns; /* since when it is runnable, if that is
 	                             measured; 0: it is not. See probe.c */
 	uint32_t number;	  /* index and size class of its stack */

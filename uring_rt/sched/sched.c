@@ -274,11 +274,23 @@ static inline struct urt_coro *fresh_take(struct urt__proc *p)
 	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
 }
 
+/* Apart, so that the rest saves no registers. */
+static URT__NOINLINE void ready_new_full(struct urt__proc *p,
+					 struct urt_coro *c)
+{
+	fresh_put(p, c);
+	fresh_share(p);
+}
+
 static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__proc *p = w->proc;
 
 	urt__set_reason(c, URT__R_RUNNABLE);
+	if (urt__unlikely(p->fresh_len == URT__FRESH)) {
+		ready_new_full(p, c);
+		return;
+	}
 	fresh_put(p, c);
 	if (urt__shared)
 		fresh_share(p);
@@ -384,25 +396,33 @@ static inline void publish(struct urt__worker *w)
 		urt__wait_end(c, park, urt__cancel_error(c));
 }
 
-/* First thing on the side that was switched to. */
-static inline void after_switch(struct urt__worker *w, struct urt__san *now)
+static inline void run_commit(struct urt__worker *w)
 {
 	urt__commit_fn *commit = w->commit;
 
-	urt__san_enter(now, w->left);
-	if (w->parked)
-		publish(w);
 	if (commit == urt__commit_unlock)
 		urt__obj_unlock(w->commit_arg);
-	else if (commit)
+	else
 		commit(w, w->commit_arg);
-	w->parked = NULL;
 	w->commit = NULL;
 }
 
-static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
-				  struct urt__san *from_san, bool dying,
-				  struct urt_coro *c)
+/* First thing on the side that was switched to. */
+static inline void after_switch(struct urt__worker *w, struct urt__san *now)
+{
+	urt__san_enter(now, w->left);
+	if (w->parked)
+		publish(w);
+	if (w->commit)
+		run_commit(w);
+	w->parked = NULL;
+}
+
+/* Returns the context that was left, when that continues. */
+static inline struct urt__ctx *switch_to_coro(struct urt__worker *w,
+					      struct urt__ctx *from,
+					      struct urt__san *from_san,
+					      bool dying, struct urt_coro *c)
 {
 	if (urt__unlikely(urt__telling(w)))
 		urt__tell_switch(w, dying, c);
@@ -410,18 +430,18 @@ static inline void switch_to_coro(struct urt__worker *w, struct urt__ctx *from,
 	w->left = from_san;
 	urt__count(w->stats, URT__STAT_SWITCHES);
 	urt__san_leave(from_san, &c->san, dying);
-	urt__ctx_swap(from, &c->ctx);
+	return urt__ctx_swap(from, &c->ctx);
 }
 
-static inline void switch_to_loop(struct urt__worker *w, struct urt_coro *from,
-				  bool dying)
+static inline struct urt__ctx *switch_to_loop(struct urt__worker *w,
+					      struct urt_coro *from, bool dying)
 {
 	if (urt__unlikely(urt__telling(w)))
 		urt__tell_switch(w, dying, NULL);
 	__atomic_store_n(&w->current, NULL, __ATOMIC_RELAXED);
 	w->left = &from->san;
 	urt__san_leave(&from->san, &w->loop_san, dying);
-	urt__ctx_swap(&from->ctx, &w->loop);
+	return urt__ctx_swap(&from->ctx, &w->loop);
 }
 
 void urt__proc_look_soon(struct urt__proc *p)
@@ -429,16 +449,20 @@ void urt__proc_look_soon(struct urt__proc *p)
 	p->tick |= TICKS - 1;
 }
 
-/* Leaves self for c, or the loop; returns when self is switched to again,
+static_assert(offsetof(struct urt_coro, ctx) == 0, "leave_for converts");
+
+/* Leaves self for c, or the loop; returns self when it is switched to again,
  * perhaps on another worker. */
-static inline void leave_for(struct urt__worker *w, struct urt_coro *self,
-			     struct urt_coro *c)
+static inline __attribute__((always_inline)) struct urt_coro *
+leave_for(struct urt__worker *w, struct urt_coro *self, struct urt_coro *c)
 {
-	if (c)
-		switch_to_coro(w, &self->ctx, &self->san, false, c);
-	else
-		switch_to_loop(w, self, false);
+	struct urt__ctx *own =
+		c ? switch_to_coro(w, &self->ctx, &self->san, false, c)
+		  : switch_to_loop(w, self, false);
+
+	self = (struct urt_coro *)own;
 	after_switch(urt__worker(), &self->san);
+	return self;
 }
 
 /* The next one; NULL: none, or the loop is due to look round. */
@@ -461,18 +485,23 @@ static const uint8_t reason_counter[] = {
 #undef X
 };
 
+/* The last line of defence for a stack that could get no guard, and for a frame
+ * that stepped over it. */
+static URT__NOINLINE void stack_is_deep(struct urt_coro *self, const char *sp)
+{
+	self->deep = true;
+	if (urt__unlikely(sp < (char *)self->stack_lowest))
+		urt__rt.stack_left(self, sp);
+}
+
 int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 	      urt__commit_fn *commit, void *arg)
 {
 	struct urt_coro *self = w->current;
 	char *sp = __builtin_frame_address(0);
 
-	/* The last line of defence for a stack that could get no guard, and
-	 * for a frame that stepped over it. */
-	if (urt__unlikely(sp < (char *)self->stack_lowest))
-		urt__rt.stack_left(self, sp);
-	if (urt__unlikely(sp < (char *)self - URT__STACK_KEEP))
-		self->deep = true;
+	if (urt__unlikely(sp < (char *)self->deep_below))
+		stack_is_deep(self, sp);
 	URT_BUG_ON(urt__park_state(atomic_load_explicit(
 			   &self->park, memory_order_relaxed)) != URT__BUSY);
 	urt__set_reason(self, reason);
@@ -484,8 +513,7 @@ int urt__park(struct urt__worker *w, enum urt__reason reason, uint64_t state,
 	w->park_state = state;
 	w->commit = commit;
 	w->commit_arg = arg;
-	leave_for(w, self, successor(w));
-	return self->result;
+	return leave_for(w, self, successor(w))->result;
 }
 
 /* From a thread that is not a worker. */
@@ -688,13 +716,10 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 		atomic_load_explicit(&self->joiner, memory_order_acquire);
 	bool look_round = !(++w->proc->tick % TICKS);
 
-	w->commit = commit_exit;
-	w->commit_arg = self;
 	if (c && !look_round && ++w->proc->next_streak < STREAK &&
 	    urt__claim(c, atomic_load_explicit(&self->join_seq,
 					       memory_order_relaxed))) {
 		urt__count(w->stats, URT__STAT_EXITS);
-		w->commit = NULL;
 		if (urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
 			urt__trace_ready(w, c);
 		urt__set_reason(self, URT__R_DEAD);
@@ -703,6 +728,8 @@ static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 		atomic_store_explicit(&self->joiner, URT__DONE,
 				      memory_order_release);
 	} else {
+		w->commit = commit_exit;
+		w->commit_arg = self;
 		c = look_round ? NULL : take_local(w->proc);
 	}
 	if (c)
@@ -744,9 +771,9 @@ struct urt_coro *urt__spawn(struct urt__worker *w, const struct urt__spawn *s)
 	c->id = ++w->proc->last_id;
 	c->detached = s->detached;
 	c->last_op = c->row_misses = c->row_skip = 0;
+	c->no_preempt = 0;
 	c->deep = false;
 	c->at_end = 0;
-	c->no_preempt = 0;
 	c->scope = c->inner = NULL;
 	c->locals = NULL;
 	urt__san_create(&c->san, c->stack_lowest,

@@ -130,7 +130,6 @@ struct urt__worker {
 	int64_t next_enter_ns; /* when to enter the ring though there is work;
 	                          0: not decided since the last sleep */
 	uint32_t random;       /* xorshift: where stealing begins */
-	bool spinning;	       /* counted in urt__rt.spinning */
 	bool due;	       /* timers are firing: waiters go first */
 	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
@@ -686,8 +685,10 @@ static inline void urt__set_runnable(struct urt_coro *c)
 	enum urt__reason was =
 		atomic_load_explicit(&c->reason, memory_order_relaxed);
 
-	URT_BUG_ON(was == URT__R_FREE || was == URT__R_RUNNABLE ||
-		   was == URT__R_DEAD);
+	static_assert(URT__R_FREE < URT__R_DEAD &&
+			      URT__R_RUNNABLE < URT__R_DEAD,
+		      "those that do not wait come first");
+	URT_BUG_ON(was <= URT__R_DEAD);
 	urt__set_reason(c, URT__R_RUNNABLE);
 }
 

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #undef errno
 
-static int64_t spawn_here(void *arg)
+/* Between enter and leave, of which it does the latter. */
+static inline int64_t spawn_here(struct urt__worker *w,
+				 const struct urt__spawn *s)
 {
-	struct urt__worker *w = urt__enter(false);
 	struct urt_coro *c;
 
 	urt__preemption_point(w);
-	c = urt__spawn(w, arg);
+	c = urt__spawn(w, s);
 	if (c) {
 		c->parent = w->current->id;
 		urt__ready_new(w, c);
@@ -19,9 +20,14 @@ static int64_t spawn_here(void *arg)
 	return (intptr_t)c;
 }
 
+static int64_t spawn_behalf(void *arg)
+{
+	return spawn_here(urt__enter(false), arg);
+}
+
 /* Returns the coroutine as a positive number; 0: no memory; or -errno. */
-static int64_t spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o,
-		     bool detached)
+static inline __attribute__((always_inline)) int64_t
+spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o, bool detached)
 {
 	struct urt__spawn s = { .fn = fn,
 				.arg = arg,
@@ -29,9 +35,11 @@ static int64_t spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o,
 				.deadline_ns = URT_NEVER,
 				.detached = detached };
 
-	if (urt__likely(urt__current()))
-		return spawn_here(&s);
-	return urt__behalf(spawn_here, &s);
+	struct urt__worker *w = urt__enter(false);
+
+	if (urt__likely(w))
+		return spawn_here(w, &s);
+	return urt__behalf(spawn_behalf, &s);
 }
 
 int urt_go(urt_fn *fn, void *arg)
@@ -106,13 +114,16 @@ static int join_park(struct urt__worker *w, struct urt_coro *c,
 									: 0;
 }
 
-/* The end has a few instructions to go between ENDING and DONE. */
-static void wait_until_done(struct urt_coro *c)
+static inline bool is_done(struct urt_coro *c)
 {
-	for (unsigned spins = 1;
-	     atomic_load_explicit(&c->joiner, memory_order_acquire) !=
-	     URT__DONE;
-	     spins++) {
+	return atomic_load_explicit(&c->joiner, memory_order_acquire) ==
+	       URT__DONE;
+}
+
+/* The end has a few instructions to go between ENDING and DONE. */
+static URT__NOINLINE void wait_until_done(struct urt_coro *c)
+{
+	for (unsigned spins = 1; !is_done(c); spins++) {
 		if (spins % 128)
 			urt__cpu_relax();
 		else
@@ -126,10 +137,11 @@ static int join(struct urt__worker *w, struct urt_coro *c,
 {
 	int err = 0;
 
-	if (atomic_load_explicit(&c->joiner, memory_order_acquire) != URT__DONE)
+	if (!is_done(c))
 		err = join_park(w, c, flags, deadline_ns);
 	if (!err) {
-		wait_until_done(c);
+		if (urt__unlikely(!is_done(c)))
+			wait_until_done(c);
 		urt__coro_free(urt__worker(), c);
 	}
 	return err;

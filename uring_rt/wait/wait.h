@@ -26,12 +26,32 @@ enum urt__wait_flags {
 		2, /* an operation: tried even if the deadline has passed */
 };
 
+/* The part of urt__wait_begin for a wait that has a deadline. */
+int urt__wait_timed(struct urt__worker *, enum urt__wait_flags,
+		    int64_t deadline_ns, uint64_t seq);
+
 /*
  * 0: the wait is on. -ECANCELED: the coroutine was cancelled before, -ETIME:
  * the deadline passed before, -ENOMEM: no room for the timer.
  */
-int urt__wait_begin(struct urt__worker *, enum urt__wait_flags,
-		    int64_t deadline_ns, uint64_t *seq);
+static inline int urt__wait_begin(struct urt__worker *w,
+				  enum urt__wait_flags flags,
+				  int64_t deadline_ns, uint64_t *seq)
+{
+	struct urt_coro *self = w->current;
+
+	if (!(flags & URT__FIRM)) {
+		if (urt__unlikely(atomic_load_explicit(&self->cancelled,
+						       memory_order_relaxed)))
+			return urt__cancel_error(self);
+		if (urt__unlikely(self->deadline_ns < deadline_ns))
+			deadline_ns = self->deadline_ns;
+	}
+	*seq = urt__park_prepare(self, flags & URT__FIRM);
+	if (deadline_ns == URT_NEVER)
+		return 0;
+	return urt__wait_timed(w, flags, deadline_ns, *seq);
+}
 
 /* Called when a coroutine has returned: destroys its local values and leaves
  * its scope. */

@@ -8,8 +8,10 @@
 #ifndef URT_EXEC_ARCH_CONTEXT_H
 #define URT_EXEC_ARCH_CONTEXT_H
 
-/* Saves this context in *from and goes on in *to. */
-static inline __attribute__((always_inline)) void
+/* Saves this context in *from and goes on in *to. Returns, when another swap comes
+ * back here, that one's `to`: the context that was saved, from a register, so that
+ * the caller need not keep its address in memory across the switch. */
+static inline __attribute__((always_inline)) struct urt__ctx *
 urt__ctx_swap(struct urt__ctx *from, struct urt__ctx *to)
 {
 	register struct urt__ctx *x0 __asm__("x0") = from;
@@ -35,6 +37,7 @@ urt__ctx_swap(struct urt__ctx *from, struct urt__ctx *to)
 		  "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18",
 		  "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27",
 		  "v28", "v29", "v30", "v31", "cc", "memory");
+	return x1;
 }
 
 #endif

@@ -16,8 +16,10 @@
 #define URT__CTX_AVX512
 #endif
 
-/* Saves this context in *from and goes on in *to. */
-static inline __attribute__((always_inline)) void
+/* Saves this context in *from and goes on in *to. Returns, when another swap comes
+ * back here, that one's `to`: the context that was saved, from a register, so that
+ * the caller need not keep its address in memory across the switch. */
+static inline __attribute__((always_inline)) struct urt__ctx *
 urt__ctx_swap(struct urt__ctx *from, struct urt__ctx *to)
 {
 	__asm__ volatile("leaq	1f(%%rip), %%rax\n\t"
@@ -35,6 +37,7 @@ urt__ctx_swap(struct urt__ctx *from, struct urt__ctx *to)
 			   "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
 			   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
 			   "xmm15" URT__CTX_AVX512, "cc", "memory");
+	return to;
 }
 
 #endif
