@@ -24,7 +24,8 @@
  * receiving TLS 1.2, or OpenSSL 3.2. urt_tls_sendfile then copies nothing
  * through the program. It is off by default: the kernel keeps its keys for the
  * whole connection, so that writes fail with -EPROTO after the other side has
- * asked for new ones (KeyUpdate).
+ * asked for new ones (KeyUpdate), and reads after it has changed its own, where
+ * the kernel receives.
  *
  * Not supported: renegotiation, early data.
  */

@@ -45,6 +45,10 @@ static int because(struct connection *c)
 	    reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA ||
 	    reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
 		return urt__tls_because(-EACCES, "certificate refused");
+	if (c->keys_lost)
+		return urt__tls_because(
+			-EPROTO, "the other side has new keys, which the "
+				 "kernel cannot change");
 	if (c->ended)
 		return urt__tls_because(-ECONNRESET,
 					"the connection was cut short");

@@ -53,7 +53,8 @@ struct connection {
 	bool exactly; /* to receive only what OpenSSL asks for: `wanted` bytes */
 	bool kernel_sends, kernel_receives; /* it has the keys */
 	_Atomic bool new_keys; /* are wanted, and the kernel has the old ones */
-	uint8_t type; /* of records that OpenSSL makes for the kernel */
+	bool keys_lost; /* the other side has new ones, and the kernel receives */
+	uint8_t type;	/* of records that OpenSSL makes for the kernel */
 	size_t wanted;
 	struct bytes in, out, wire;
 	pthread_mutex_t lock;

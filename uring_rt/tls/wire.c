@@ -39,7 +39,9 @@
  *       asks for.
  *   W6  The kernel keeps its keys: before Linux 6.14 it cannot change them. If
  *       the other side asks for new ones (KeyUpdate), nothing more is sent but
- *       close_notify, since RFC 8446, 4.6.3, wants them to be used first.
+ *       close_notify, since RFC 8446, 4.6.3, wants them to be used first. If the
+ *       kernel receives, nothing more can be read, either: the other side's
+ *       next record has its new keys.
  */
 #define _GNU_SOURCE
 #include "tls.h"
@@ -144,10 +146,14 @@ static bool give_keys(struct connection *c, bool to_send, const void *keys)
 {
 	socklen_t size = size_of(keys);
 
+	if (!to_send)
+		c->keys_lost = c->kernel_receives;
 	if (!c->exactly || !size || (to_send ? !send_at_once(c) : !!c->in.data))
 		return false;
 	if (setsockopt(c->fd, SOL_TLS, to_send ? TLS_TX : TLS_RX, keys, size))
 		return false;
+	if (!to_send)
+		c->keys_lost = false;
 	*(to_send ? &c->kernel_sends : &c->kernel_receives) = true;
 	return true;
 }
