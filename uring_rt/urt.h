@@ -48,9 +48,10 @@
  *    setfsuid(2), namespaces by setns(2) and unshare(2), capabilities,
  *    personality(2), the signal mask, scheduling. Other coroutines would run
  *    with the change, and the caller's operations without it. There is no call
- *    that gives a coroutine a thread of its own: start one by
- *    pthread_create(3), and let it change its attributes, take its work from a
- *    channel and make plain system calls.
+ *    that gives a coroutine a thread of its own. Instead, start a plain thread
+ *    by pthread_create(3): it changes its attributes, receives its work from a
+ *    channel, makes plain system calls, and sends the results over another
+ *    channel.
  *
  * With URT_DEBUG=check in the environment, a coroutine that suspends with a
  * pthread lock held, or with other user ids, namespaces or personality than its
@@ -169,7 +170,8 @@ struct urt_options {
  * not lie on its stack. The end of the run waits for a coroutine that is in a
  * system call or computes in a library, until it returns from there, and for a
  * loop that cannot be preempted, until it makes a call. There is one run per
- * process at a time. In a statically linked program, no coroutine is preempted
+ * process at a time. pthread_cancel(3) of the calling thread takes effect when
+ * urt_run has returned. In a statically linked program, no coroutine is preempted
  * by a signal; link such a program by `pkg-config --static --libs
  * uring_rt-static`.
  *

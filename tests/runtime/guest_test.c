@@ -679,6 +679,39 @@ static int end_runs(void)
 	return descriptors() != open;
 }
 
+static void cancel_own_thread(void *arg)
+{
+	pthread_cancel(*(pthread_t *)arg);
+	for (int i = 0; i < 5; i++) { /* on any worker, in calls that cancel */
+		ck_assert_int_eq(urt_sleep(MS), 0);
+		usleep(1);
+	}
+	*(pthread_t *)arg = 0;
+}
+
+static void *run_and_be_cancelled(void *arg)
+{
+	pthread_t self = pthread_self();
+
+	*(int *)arg = urt_run(cancel_own_thread, &self);
+	*(int *)arg += self ? 1 : 2;
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(thread_that_is_cancelled_in_a_run_ends_after_it)
+{
+	pthread_t t;
+	void *how;
+	int result = -1;
+
+	pthread_create(&t, NULL, run_and_be_cancelled, &result);
+	pthread_join(t, &how);
+	ck_assert_ptr_eq(how, PTHREAD_CANCELED);
+	ck_assert_int_eq(result, 2);
+}
+END_TEST
+
 START_TEST(descriptors_opened_while_a_run_ends_are_closed)
 {
 	in_child(end_runs);
@@ -1160,6 +1193,7 @@ Suite *guest_suite(void)
 	tcase_add_test(
 		limits,
 		forked_children_keep_neither_descriptors_nor_reservations);
+	tcase_add_test(limits, thread_that_is_cancelled_in_a_run_ends_after_it);
 	tcase_add_test(limits, descriptors_opened_while_a_run_ends_are_closed);
 	suite_add_tcase(s, limits);
 	tcase_add_test(calls, opening_a_fifo_waits_for_its_other_side);

@@ -132,7 +132,9 @@ static void thread_ends(void *arg)
 		urt__mistake("%s ends its thread, which is other coroutines', "
 			     "too, by pthread_exit or pthread_cancel; let its "
 			     "function return",
-			     urt__report_name(w->current, name, sizeof(name)));
+			     w->current ? urt__report_name(w->current, name,
+							   sizeof(name))
+					: "a coroutine");
 }
 
 static void make_key(void)

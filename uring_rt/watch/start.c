@@ -104,6 +104,7 @@ static void *worker_main(void *arg)
 	struct urt__worker *w = b->worker;
 
 	pthread_sigmask(SIG_SETMASK, &workers_mask, NULL);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	if (b->again)
 		worker_begin_again(w);
 	else
@@ -554,7 +555,7 @@ int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 	struct urt__spawn first = {
 		.fn = fn, .arg = arg, .deadline_ns = URT_NEVER, .detached = true
 	};
-	int err = urt__options_check(&o);
+	int err = urt__options_check(&o), cancel_state;
 
 	if (err)
 		return err;
@@ -562,9 +563,12 @@ int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 	if (atomic_exchange(&running, true))
 		return urt__because(-EBUSY,
 				    "a run is going on in this process");
+	/* The thread's end would be that of all that it runs. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	err = run(&first, &o);
 	urt__shared = false;
 	atomic_store(&running, false);
+	pthread_setcancelstate(cancel_state, NULL);
 	return err;
 }
 
