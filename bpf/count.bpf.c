@@ -96,9 +96,12 @@ static __always_inline bool is_32_bit(struct task_struct *t)
 static __always_inline u64 where(struct task_struct *t)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
-	long nr = (int)SYSCALL_OF(regs);
+	u64 nr = (u32)SYSCALL_OF(regs);
 
-	if (nr < 0)
+	/* Else clang compares 32 bits of it where they are all that there is,
+	 * as on aarch64, which bounds nothing for the verifier of Linux 6.1. */
+	asm volatile("" : "+r"(nr));
+	if (nr > 0x7fffffff)
 		return URT_NO_SYSCALL;
 	if (nr >= URT_SYSCALLS || is_32_bit(t))
 		return URT_SYSCALL_OTHER;

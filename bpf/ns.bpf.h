@@ -2,7 +2,8 @@
 /*
  * PIDs as the tool knows them. In a container it may live in a PID namespace of
  * its own, where the numbers in task_struct mean nothing: what it says, and what
- * it is told, are the numbers there. Included once by each program.
+ * it is told, are the numbers there. And what else of a task is not the same for
+ * all kernels. Included once by each program.
  */
 #ifndef URT_NS_BPF_H
 #define URT_NS_BPF_H
@@ -11,6 +12,12 @@
 const volatile unsigned int ns_inum = 0;
 
 #define NS_DEPTH 32 /* MAX_PID_NS_LEVEL (include/linux/pid_namespace.h) */
+
+/* An int until Linux 7.1, one byte since 7.2: read in the size that it has. */
+static __always_inline bool is_on_cpu(struct task_struct *t)
+{
+	return BPF_CORE_READ_BITFIELD(t, on_cpu);
+}
 
 /* The number of p there; `outside` if it has none. */
 static __always_inline u32 ns_number(struct pid *p, u32 outside)

@@ -209,7 +209,7 @@ int find_sleepers(struct bpf_iter__task *ctx)
 		return 0;
 	tgid = t->tgid;
 	bpf_map_update_elem(&targets, &tgid, &armed, BPF_ANY);
-	if (t->on_cpu || !armed)
+	if (is_on_cpu(t) || !armed)
 		return 0;
 	pid = t->pid;
 	o.since_ns = bpf_ktime_get_ns();

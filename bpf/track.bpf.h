@@ -175,7 +175,7 @@ static __always_inline void since_now(struct task_struct *t,
 {
 	u64 now = want_times || want_threads ? bpf_ktime_get_ns() : 0;
 	struct urt_thread *th = want_threads ? thread_at(st->thread) : 0;
-	bool runs = t->on_cpu;
+	bool runs = is_on_cpu(t);
 
 	st->in_ns = runs ? now : 0;
 	st->out_ns = runs ? 0 : now;

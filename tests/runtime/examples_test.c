@@ -599,6 +599,8 @@ END_TEST
 
 START_TEST(every_example_has_under_150_lines)
 {
+	if (access("../../uring_rt/examples", X_OK))
+		SKIP("no sources here");
 	ck_assert_msg(!sh("cd ../../uring_rt/examples && for x in *.[ch]; do "
 			  "[ $(wc -l <$x) -lt 150 ] || { wc -l $x; exit 1; }; "
 			  "done"),

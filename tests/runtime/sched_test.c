@@ -22,26 +22,32 @@ static void run(urt_fn *fn, void *arg)
 	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
 }
 
+/* Where the machine is slow, the thread is handed off, and two coroutines run at
+ * a time: each takes a place of its own. */
 static char order[64];
+static unsigned places;
 
 static void append(void *arg)
 {
-	strcat(order, arg);
+	order[__atomic_fetch_add(&places, 1, __ATOMIC_RELAXED)] =
+		*(const char *)arg;
 }
 
 static void spawn_and_join_one(void *arg)
 {
 	struct urt_coro *c = urt_spawn(append, "b");
 
-	strcat(order, "a");
+	append("a");
 	ck_assert_int_eq(urt_join(c), 0);
-	strcat(order, "c");
+	append("c");
 }
 
 START_TEST(join_waits_for_the_end)
 {
 	run(spawn_and_join_one, NULL);
-	ck_assert_str_eq(order, "abc");
+	ck_assert_uint_eq(strlen(order), 3);
+	ck_assert_ptr_nonnull(strchr(order, 'b'));
+	ck_assert_int_eq(order[2], 'c');
 }
 END_TEST
 
@@ -63,7 +69,7 @@ END_TEST
 static void append_thrice(void *arg)
 {
 	for (int i = 0; i < 3; i++) {
-		strcat(order, arg);
+		append(arg);
 		urt_yield();
 	}
 }
