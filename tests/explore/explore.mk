@@ -37,7 +37,8 @@ $(X_SEEN): $(X)/%.o: %.c tests/explore/explore.mk
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(X_CFLAGS) -O1 -fsanitize=thread -U__SANITIZE_THREAD__ \
-	  -DURT__EXPLORE -Wno-tsan -fno-optimize-sibling-calls -MMD -MP -c -o $@ $<
+	  -DURT__EXPLORE -Wno-tsan -fno-optimize-sibling-calls \
+	  -fno-builtin-memset -fno-builtin-memcpy -MMD -MP -c -o $@ $<
 	$(Q)objcopy $(X_SECTIONS) $(foreach r,$(X_RENAME),--redefine-sym \
 	  $(firstword $(subst :, ,$r))=$(or $(word 2,$(subst :, ,$r)),k_$r)) $@
 
