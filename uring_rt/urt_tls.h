@@ -4,10 +4,11 @@
  * liburing_rt_tls, with a .pc file of its own.
  *
  * A connection is a urt_stream (urt.h), with the same reads, writes, lines,
- * deadlines and cancellation. urt_stream_close sends close_notify and waits up
- * to a second for the other side's end before it closes the descriptor, since
- * data that the other side has not read yet would be lost otherwise. One
- * coroutine may read while another writes.
+ * deadlines and cancellation. urt_stream_close sends close_notify and waits for
+ * the other side's end before it closes the descriptor, since data that the other
+ * side has not read yet could be lost otherwise: for a second, and longer, up to
+ * the deadline, while the other side still takes data. One coroutine may read
+ * while another writes.
  *
  * No function of OpenSSL suspends: OpenSSL works on memory, and the runtime
  * sends and receives. So OpenSSL's thread-local data stay on their thread.

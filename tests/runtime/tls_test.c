@@ -480,6 +480,46 @@ CORO_TEST(tls_stream_goes_on_with_new_keys)
 	exchange(NULL);
 }
 
+#define SLOWLY 25 /* rounds of 100 ms, more than the second of LINGER_NS */
+
+static void send_and_close(struct urt_stream *s)
+{
+	static char b[400000];
+
+	ck_assert_int_eq(urt_stream_write(s, b, sizeof(b), SOON), sizeof(b));
+	ck_assert_int_eq(urt_stream_close(s, SOON), 0);
+}
+
+/* It writes meanwhile, which a closed socket would answer with a reset. */
+CORO_TEST(tls_stream_is_not_closed_while_the_other_side_reads_slowly)
+{
+	struct urt_coro *c = serve_with(NULL, send_and_close);
+	int size = 4096, fd = urt_dial(address, SOON);
+	size_t done = 0, slow = 0;
+	struct urt_stream *s;
+	char b[4000];
+	ssize_t n;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	ck_assert_int_eq(
+		urt_tls_client(client_tls(), fd, "127.0.0.1", 0, &s, SOON), 0);
+	while ((n = urt_stream_read(s, b, sizeof(b), SOON)) > 0) {
+		done += n;
+		if (done < 200000 || slow++ >= SLOWLY)
+			continue;
+		urt_sleep(100 * MS);
+		urt_stream_write(s, b, 1, SOON);
+		urt_stream_flush(s, SOON);
+	}
+	ck_assert_int_eq(n, 0);
+	ck_assert_uint_eq(done, 400000);
+	ck_assert_uint_gt(slow, SLOWLY);
+	urt_stream_close(s, SOON);
+	urt_join(c);
+}
+
 /* ---- files ------------------------------------------------------------- */
 
 #define FILE_SIZE 300007
@@ -811,6 +851,8 @@ Suite *tls_suite(void)
 	tcase_add_loop_test(t, tls_stream_loses_nothing_both_ways_at_once, 0,
 			    6);
 	tcase_add_test(t, tls_stream_goes_on_with_new_keys);
+	tcase_add_test(
+		t, tls_stream_is_not_closed_while_the_other_side_reads_slowly);
 	tcase_add_test(t, tls_sendfile_sends_between_lines_what_is_in_the_file);
 	tcase_add_test(t, tls_connection_says_what_the_kernel_does_of_it);
 	tcase_add_test(t, tls_interface_for_linked_programs_is_as_it_was);

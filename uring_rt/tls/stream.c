@@ -17,10 +17,12 @@
  */
 #define _GNU_SOURCE
 #include "tls.h"
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define LINGER_NS INT64_C(1000000000)
 
@@ -101,6 +103,7 @@ static int call_locked(struct connection *c, enum call call, void *buf,
 	ret = call_once(c, call, buf, len);
 	if (c->kernel_sends && SSL_get_key_update_type(c->ssl) >= 0)
 		c->new_keys = true; /* W6 */
+	c->text |= call == WRITE && ret > 0;
 	*made = c->out.end > before;
 	pthread_mutex_unlock(&c->lock);
 	return ret;
@@ -170,9 +173,22 @@ static ssize_t tls_write(void *self, const void *buf, size_t len,
 	return done;
 }
 
+static bool is_gone(int err)
+{
+	return err == -EPIPE || err == -ECONNRESET;
+}
+
+/* Where the other side is gone, an answer to new keys is not missed. */
 static int tls_flush(void *self, int64_t deadline_ns)
 {
-	return urt__tls_send(self, deadline_ns);
+	struct connection *c = self;
+	int err = urt__tls_send(c, deadline_ns);
+	bool text;
+
+	pthread_mutex_lock(&c->lock);
+	text = c->text;
+	pthread_mutex_unlock(&c->lock);
+	return is_gone(err) && !text ? 0 : err;
 }
 
 static int say_end(struct connection *c, int64_t deadline_ns)
@@ -182,21 +198,37 @@ static int say_end(struct connection *c, int64_t deadline_ns)
 	return ret < 0 ? ret : urt__tls_send(c, deadline_ns);
 }
 
+/* Bytes that the other side's system has not taken yet. */
+static int not_taken(const struct connection *c)
+{
+	int n;
+
+	return ioctl(c->fd, SIOCOUTQ, &n) ? 0 : n;
+}
+
 /*
- * A socket that is closed with something unread sends a reset, which drops what
- * the other side has not read yet. With TLS 1.3 there often is: a server's
- * tickets, an answer to new keys. So the end is waited for, for a while.
+ * A socket that is closed with something unread, or that gets something then, sends
+ * a reset, which drops what is under way to the other side. With TLS 1.3 there often
+ * is: a server's tickets, an answer to new keys. So the end is waited for, for a
+ * while, and as long as the other side takes what was sent.
  */
 static void linger(struct connection *c, int64_t deadline_ns)
 {
-	int64_t enough_ns = urt_after(LINGER_NS);
+	int before, now = not_taken(c);
 
-	if (c->ended || SSL_get_shutdown(c->ssl) & SSL_RECEIVED_SHUTDOWN)
+	if (c->ended || SSL_get_shutdown(c->ssl) & SSL_RECEIVED_SHUTDOWN ||
+	    urt_shutdown(c->fd, SHUT_WR, deadline_ns))
 		return;
-	if (deadline_ns > enough_ns)
-		deadline_ns = enough_ns;
-	if (!urt_shutdown(c->fd, SHUT_WR, deadline_ns))
-		urt__tls_drop_rest(c, deadline_ns);
+	do {
+		int64_t enough_ns = urt_after(LINGER_NS);
+
+		if (enough_ns > deadline_ns)
+			enough_ns = deadline_ns;
+		if (urt__tls_drop_rest(c, enough_ns) != -ETIME)
+			return;
+		before = now;
+		now = not_taken(c);
+	} while (now < before && urt_now() < deadline_ns);
 }
 
 static int end(struct connection *c, int64_t deadline_ns)
@@ -206,7 +238,7 @@ static int end(struct connection *c, int64_t deadline_ns)
 	if (!ret)
 		linger(c, deadline_ns);
 	/* All written data have been flushed; the other side may be gone. */
-	return ret == -EPIPE || ret == -ECONNRESET ? 0 : ret;
+	return is_gone(ret) ? 0 : ret;
 }
 
 static int tls_close(void *self, int64_t deadline_ns)

@@ -49,7 +49,8 @@ struct bytes {
 struct connection {
 	int fd;
 	SSL *ssl;
-	bool ended;   /* the socket gave its end */
+	bool ended; /* the socket gave its end */
+	bool text;  /* something that was written may not be sent yet; `lock` */
 	bool exactly; /* to receive only what OpenSSL asks for: `wanted` bytes */
 	bool kernel_sends, kernel_receives; /* it has the keys */
 	_Atomic bool new_keys; /* are wanted, and the kernel has the old ones */
@@ -74,8 +75,8 @@ void urt__tls_offer_kernel(struct connection *);
  * an end is `ended`. May suspend. */
 int urt__tls_send(struct connection *, int64_t deadline_ns);
 int urt__tls_receive(struct connection *, int64_t deadline_ns);
-/* Receives and drops until the end, an error or the deadline. */
-void urt__tls_drop_rest(struct connection *, int64_t deadline_ns);
+/* Receives and drops until the end; 0 or -errno. */
+int urt__tls_drop_rest(struct connection *, int64_t deadline_ns);
 
 /* Where the kernel encrypts: as urt_send and urt_sendfile, after the output. */
 ssize_t urt__tls_send_plain(struct connection *, const void *buf, size_t len,

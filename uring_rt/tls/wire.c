@@ -324,6 +324,7 @@ static bool take_out(struct connection *c)
 	free(c->wire.data);
 	c->wire = c->out;
 	c->out = (struct bytes){ 0 };
+	c->text &= c->wire.end > 0;
 	pthread_mutex_unlock(&c->lock);
 	return c->wire.end;
 }
@@ -431,10 +432,14 @@ int urt__tls_receive(struct connection *c, int64_t deadline_ns)
 	return 0;
 }
 
-void urt__tls_drop_rest(struct connection *c, int64_t deadline_ns)
+int urt__tls_drop_rest(struct connection *c, int64_t deadline_ns)
 {
-	while (!c->ended && !urt__tls_receive(c, deadline_ns)) {
+	int err = 0;
+
+	while (!c->ended && !err) {
+		err = urt__tls_receive(c, deadline_ns);
 		urt_lent_return(c->in.data);
 		c->in = (struct bytes){ 0 };
 	}
+	return err;
 }
