@@ -211,6 +211,16 @@ START_TEST(simulator_refuses_what_it_cannot_do)
 }
 END_TEST
 
+START_TEST(simulator_that_was_stopped_calls_no_run_late)
+{
+	ck_assert_msg(
+		sh("setsid ./urt sim --time 3s --timeout 2 -- tests/servers "
+		   "leak repaired 2>&1 & sleep 1; kill -STOP -$!; sleep 4; "
+		   "kill -CONT -$!; wait $!") == 0,
+		"%s", text);
+}
+END_TEST
+
 START_TEST(simulator_writes_the_library_for_a_debugger)
 {
 	ck_assert_int_eq(sh("./urt sim --library sim.so"), 0);
@@ -256,6 +266,7 @@ Suite *sim_suite(void)
 	tcase_add_test(t, runtime_loses_nothing_in_a_simulation);
 	tcase_add_test(t, simulator_names_what_it_does_not_simulate);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
+	tcase_add_test(t, simulator_that_was_stopped_calls_no_run_late);
 	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);
 	return s;
 }

@@ -145,7 +145,8 @@ bool sim_job_begin(struct sim_job *j, const struct sim_options *o,
 		return false;
 	}
 	sim_setting(o, c, setting, sizeof(setting));
-	j->until_ns = now_ns() + o->timeout_s * NS_PER_S;
+	j->seen_ns = now_ns();
+	j->until_ns = j->seen_ns + o->timeout_s * NS_PER_S;
 	/* If the program has ended already, its status tells why. */
 	send(j->socket, setting, strlen(setting), MSG_NOSIGNAL);
 	return true;
@@ -177,13 +178,25 @@ static void take_counts(struct sim_job *j, struct sim_run *r)
 	r->loaded = s.loaded;
 }
 
+/* We look ten times a second. Where we could not, as after Ctrl-Z, the program most
+ * likely could not run either: that time is not counted. */
+static bool is_late(struct sim_job *j)
+{
+	int64_t now = now_ns();
+
+	if (now - j->seen_ns > NS_PER_S)
+		j->until_ns += now - j->seen_ns;
+	j->seen_ns = now;
+	return now >= j->until_ns;
+}
+
 bool sim_job_ended(struct sim_job *j, bool stop, struct sim_run *r)
 {
 	ssize_t n;
 
 	*r = (struct sim_run){ .what = j->what, .output_fd = -1 };
 	n = recv(j->socket, &r->status, sizeof(r->status), MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN && !stop && now_ns() < j->until_ns)
+	if (n < 0 && errno == EAGAIN && !stop && !is_late(j))
 		return false;
 	r->late = n < 0 && !stop;
 	/* A program that the library did not come into, or that could not be run,

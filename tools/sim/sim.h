@@ -50,8 +50,8 @@ struct sim_run {
 struct sim_job {
 	pid_t pid; /* 0: not yet */
 	int socket, shared_fd, output_fd;
-	int64_t until_ns;
-	struct sim_case what; /* that runs */
+	int64_t until_ns, seen_ns; /* the limit; when we looked last */
+	struct sim_case what;	   /* that runs */
 };
 
 /* ---- run.c ---- */

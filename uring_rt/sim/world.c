@@ -426,10 +426,11 @@ int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
 	static void *cache;
 	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		    void *) = sim_next(&cache, "pthread_create");
-	struct thread *t = vacant();
 	int detach = PTHREAD_CREATE_JOINABLE, err;
+	struct thread *t;
 
-	sim_step(20000);
+	sim_step(20000); /* others may take an entry meanwhile */
+	t = vacant();
 	if (!t || sim_fault(SIM_THREAD))
 		return EAGAIN;
 	if (attr)
