@@ -4,7 +4,7 @@
  *
  *	probe exit N         ends with status N
  *	probe signal         kills itself by SIGTERM
- *	probe sleeps N       N times nanosleep; prints the kernel's own counts of
+ *	probe sleeps N       N times nanosleep of 1 ms; prints the kernel's own counts of
  *	                     its switches, before and after, as "nvcsw nivcsw"
  *	probe calls N        N times sched_get_priority_max, which nobody else calls
  *	probe nops N         N io_uring NOPs, in batches of 8
@@ -59,9 +59,11 @@ static void print_own_switches(void)
 	printf("%ld %ld\n", ru.ru_nvcsw, ru.ru_nivcsw);
 }
 
+/* One that is over before it has begun to wait, as where the host took the CPU away
+ * meanwhile, makes no switch; few are if each is long. */
 static int sleeps(void)
 {
-	struct timespec ts = { 0, 100000 };
+	struct timespec ts = { 0, 1000000 };
 
 	print_own_switches();
 	for (long i = 0; i < n; i++)
