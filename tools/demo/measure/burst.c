@@ -15,14 +15,6 @@
 #define BURST_EVERY_NS	  NS_PER_S
 /* The first burst is due a fifth of a period after the connections stand. */
 #define WARM_UP_NS (100 * NS_PER_MS)
-#define PATIENCE   50 /* times 100 ms */
-
-/* Where others have the CPUs, a burst may take longer than the experiment. */
-static bool enough(const struct stage *s)
-{
-	return __atomic_load_n(&s->shared->bursts, __ATOMIC_RELAXED) &&
-	       s->shared->latency.count;
-}
 
 void demo_measure_burst(struct lab *lab, struct demo_burst *b)
 {
@@ -44,9 +36,11 @@ void demo_measure_burst(struct lab *lab, struct demo_burst *b)
 					 __ATOMIC_RELAXED);
 			stage_wait(&s,
 				   lab->demo->options.bursts * BURST_EVERY_NS);
-			for (int i = 0; i < PATIENCE && !enough(&s); i++)
-				if (!stage_wait(&s, 100 * NS_PER_MS))
-					break;
+			/* Where others have the CPUs, a burst may take longer
+			 * than the experiment. */
+			if (stage_wait_longer(&s, &s.shared->bursts, 0))
+				stage_wait_longer(&s, &s.shared->latency.count,
+						  0);
 			__atomic_store_n(&s.shared->recording, 0,
 					 __ATOMIC_RELAXED);
 			b->load_cpu = (double)(stage_cpu_ns(s.load) - cpu) /

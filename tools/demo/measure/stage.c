@@ -303,10 +303,9 @@ bool stage_wait(struct stage *s, int64_t ns)
 	return true;
 }
 
-bool stage_wait_for_answers(struct stage *s, const uint64_t *n)
+bool stage_wait_longer(struct stage *s, const uint64_t *n, uint64_t before)
 {
-	uint64_t before = __atomic_load_n(n, __ATOMIC_RELAXED);
-	bool fine = stage_wait(s, s->lab->demo->options.seconds * NS_PER_S);
+	bool fine = true;
 
 	for (int i = 0; fine && i < PATIENCE && !demo_stop; i++) {
 		if (__atomic_load_n(n, __ATOMIC_RELAXED) != before)
@@ -314,4 +313,12 @@ bool stage_wait_for_answers(struct stage *s, const uint64_t *n)
 		fine = stage_wait(s, 20 * NS_PER_MS);
 	}
 	return fine;
+}
+
+bool stage_wait_for_answers(struct stage *s, const uint64_t *n)
+{
+	uint64_t before = __atomic_load_n(n, __ATOMIC_RELAXED);
+
+	return stage_wait(s, s->lab->demo->options.seconds * NS_PER_S) &&
+	       stage_wait_longer(s, n, before);
 }

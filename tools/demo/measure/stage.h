@@ -44,8 +44,11 @@ bool stage_connected(struct stage *);
 /* For ns, or until Ctrl-C, or until the server dies: then false. */
 bool stage_wait(struct stage *, int64_t ns);
 
-/* The same, for --seconds, and longer until *n has changed: a machine that stands
- * still for a moment is not a server that is stuck. The caller measures the time. */
+/* The same, until *n is no longer what it was before, for some seconds at most: a
+ * machine that stands still for a moment is not a server that is stuck. */
+bool stage_wait_longer(struct stage *, const uint64_t *n, uint64_t before);
+
+/* For --seconds, and then until *n has changed. The caller measures the time. */
 bool stage_wait_for_answers(struct stage *, const uint64_t *n);
 
 /* Has the server tell something, by a signal that it answers in a line on its
