@@ -124,11 +124,6 @@ static void look_at_limits(void)
 		maps);
 }
 
-static bool no_sysfs(void)
-{
-	return access("/sys/kernel", R_OK);
-}
-
 /* The requirements of BPF, each by itself, so that the missing one is named. */
 static void look_at_btf(void)
 {
@@ -137,7 +132,7 @@ static void look_at_btf(void)
 	doctor_found(
 		"BTF", ok, "%s",
 		ok ? "/sys/kernel/btf/vmlinux can be read"
-		: no_sysfs()
+		: !sysfs_is_mounted()
 			? "no /sys/kernel/btf/vmlinux: as root, mount -t sysfs sysfs /sys"
 			: "the kernel gives no /sys/kernel/btf/vmlinux: it has to be "
 			  "built with CONFIG_DEBUG_INFO_BTF; urt falls back to perf "
@@ -202,7 +197,7 @@ static void look_at_tracefs(void)
 	}
 	doctor_found(
 		"tracefs", false, "%s; only perf events without BPF need it",
-		no_sysfs()
+		!sysfs_is_mounted()
 			? "no /sys/kernel: as root, mount -t sysfs sysfs /sys"
 		: there ? "mounted, but closed to this user: as root, mount -o "
 			  "remount,mode=755 /sys/kernel/tracing"
@@ -237,7 +232,7 @@ static void look_at_cgroups(void)
 	doctor_found(
 		"cgroups", ok, "%s",
 		ok ? "a cgroup2 mount is there: urt stat -G"
-		: no_sysfs()
+		: !sysfs_is_mounted()
 			? "no /sys/fs/cgroup: as root, mount -t sysfs sysfs /sys"
 			: "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
 			  "/sys/fs/cgroup/unified");

@@ -115,7 +115,7 @@ static void look_at_namespaces(void)
 
 static void look_at_mounts(void)
 {
-	bool sys = !access("/sys/kernel", R_OK);
+	bool sys = sysfs_is_mounted();
 	bool hidden = proc_has("/proc/self/mountinfo", "hidepid=") ||
 		      proc_has("/proc/self/mountinfo", "subset=pid");
 	bool proc = !access("/proc/1/stat", R_OK) &&

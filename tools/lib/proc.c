@@ -201,6 +201,11 @@ void proc_switches_free(struct proc_switches *s)
 	*s = (struct proc_switches){ 0 };
 }
 
+bool sysfs_is_mounted(void)
+{
+	return !access("/sys/kernel", R_OK);
+}
+
 static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
 {
 	char line[1024], *p;

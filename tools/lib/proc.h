@@ -51,6 +51,9 @@ struct proc_switches {
 bool proc_switches_look(struct proc_switches *, pid_t, bool alone);
 void proc_switches_free(struct proc_switches *);
 
+/* Without /sys, there is neither BTF, nor a cgroup, nor tracefs. */
+bool sysfs_is_mounted(void);
+
 /* CPU time of a process, from its beginning. False: it is gone. */
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
 bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);

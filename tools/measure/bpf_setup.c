@@ -3,6 +3,7 @@
  * kernel's BTF takes some 50 ms, so each function here does it once. */
 #include "bpf_setup.h"
 #include "../lib/privileges.h"
+#include "../lib/proc.h"
 #include <bpf/btf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ void bpf_explain(int err, char *why, size_t size)
 {
 	if (bpf_is_refused(err))
 		snprintf(why, size, "%s", bpf_refusal());
-	else if (access("/sys/kernel", R_OK))
+	else if (!sysfs_is_mounted())
 		snprintf(why, size,
 			 "no /sys/kernel here, where BPF finds the kernel's "
 			 "types: as root, mount -t sysfs sysfs /sys");
