@@ -5,6 +5,7 @@
  * on meanwhile, on one worker.
  */
 #define _GNU_SOURCE
+#include "../../tools/measure/user_stats.h"
 #include "../../uring_rt/base/assist.h"
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/sched/sched.h"
@@ -110,16 +111,11 @@ static long sleeps_of_thread(void)
  * from the switch to the standby's start, in us. */
 static double told_us(unsigned percent)
 {
-	const uint64_t *cell = urt__stats_slot(urt__rt.stats_page, 0)->told;
-	uint64_t all = 0, sum = 0;
-	unsigned i = 0;
+	static struct user_stats s;
 
-	for (unsigned k = 0; k < URT__TIME_CELLS; k++)
-		all += cell[k];
-	while (i < URT__TIME_CELLS - 1 &&
-	       (sum += cell[i]) * 100 < all * percent)
-		i++;
-	return (double)urt__time_end(i) / 1000;
+	memcpy(s.time[0], urt__stats_slot(urt__rt.stats_page, 0)->told,
+	       sizeof(s.time[0]));
+	return user_stats_time(&s, 0, percent / 100.0) / 1e3;
 }
 
 static void is_told(void *arg)
