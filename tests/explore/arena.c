@@ -5,8 +5,8 @@
  * set back, too: the Makefile renames their sections. Of stacks only the ends are
  * kept, where control blocks lie; the rest is written before it is read.
  *
- * Of what is kept, most is never written again (tables of the runtime for all workers
- * that there may be): pages are protected after the setup, and only those that an
+ * Most of this memory is never written again (tables of the runtime for all workers
+ * that there may be): its pages are protected after the setup, and only those that an
  * execution has once written are set back.
  */
 #include "explore_in.h"
@@ -74,7 +74,7 @@ static size_t bss_size(void)
 	return __stop_urt_bss - __start_urt_bss;
 }
 
-/* ---- what is kept ------------------------------------------------------ */
+/* ---- memory that is set back ------------------------------------------- */
 
 static char *first_page(const struct region *r)
 {
@@ -170,7 +170,7 @@ void x_arena_restore(void)
 		set_back(&regions[i]);
 }
 
-/* ---- what is there ---------------------------------------------------- */
+/* ---- allocating -------------------------------------------------------- */
 
 void x_arena_open(void)
 {

@@ -23,8 +23,9 @@
  * bound, and are not used.
  *
  * A thread that waits for a spin lock can continue when that is free. One that
- * spins says so (urt__cpu_relax, sched_yield): it is chosen again when another one has made a step, or no other can. So does one that has made
- * FAIR steps in a row: it may be waiting in a loop that says nothing.
+ * spins says so (urt__cpu_relax, sched_yield): it is chosen again when another one
+ * has made a step, or no other can. So is one that has made FAIR steps in a row: it
+ * may be waiting in a loop that says nothing.
  */
 #include "explore_in.h"
 #include "../../uring_rt/exec/context.h"

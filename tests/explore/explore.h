@@ -54,12 +54,12 @@ unsigned explore_choose(unsigned n);
 /* The thread gives way, as in a loop that waits for another. */
 void explore_relax(void);
 
+/* The same, for a spin lock: until its word is 0. */
+void explore_lock_waits(const uint32_t *lock);
+
 /* From check: how this execution ended, in a word. */
 void explore_outcome(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
-
-/* ... that waits for a spin lock. */
-void explore_lock_waits(const uint32_t *lock);
 
 /* Number of the running thread in its scenario. */
 unsigned explore_self(void);

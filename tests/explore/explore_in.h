@@ -214,7 +214,7 @@ void *x_arena_alloc(size_t size, size_t align);
 void *x_arena_stacks(size_t size, size_t stride, size_t kept);
 void x_arena_keep(void);    /* this is the start */
 void x_arena_restore(void); /* back to it */
-/* A write to that address has failed; false: not because of what is kept. */
+/* After a write to that address has failed. False: its page was not protected. */
 bool x_arena_written(void *addr);
 const char *x_arena_name(uintptr_t addr, char *buf, size_t size);
 

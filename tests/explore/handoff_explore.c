@@ -296,57 +296,51 @@ SCENARIO(relieve_against_pause,
 	 .thread = { world_worker_0, relieve, k_timeout_passes }, .stale = 1,
 	 .may_block = true); /* the last one, if no pause was needed */
 
-/* The second read is made at once, as it continues a row. */
-static void reads_twice(void *arg)
+/* The second read is made at once, as it continues a row. with_deadline: the third,
+ * for which there are no bytes. */
+static void reads_in_a_row(void *with_deadline)
 {
 	static char buf[8];
 
-	(void)arg;
 	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
 	CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
-	CHECK(urt_read(FD, buf, 4, urt_after(100000)) == -ETIME);
-	ended++;
-	world_done(1);
-}
-
-static void reads_thrice(void *arg)
-{
-	static char buf[8];
-
-	(void)arg;
-	for (int i = 0; i < 3; i++)
+	if (with_deadline)
+		CHECK(urt_read(FD, buf, 4, urt_after(100000)) == -ETIME);
+	else
 		CHECK(urt_read(FD, buf, 4, URT_NEVER) == 4);
 	ended++;
 	world_done(1);
 }
 
-static void a_row_of_reads(void)
+static void a_row(void *with_deadline)
 {
 	world_other_threads = true;
 	world(1, 0);
 	k_set_bytes(FD, 8);
-	world_coro(0, reads_twice, NULL);
+	world_coro(0, reads_in_a_row, with_deadline);
+}
+
+static void a_row_with_a_deadline(void)
+{
+	a_row(&ended);
+}
+
+static void a_row_without(void)
+{
+	a_row(NULL);
 }
 
 SCENARIO(
 	relieve_against_at_once,
 	"A deadline that passes while an operation is made at once, and others "
 	"have the timers, ends it.",
-	.setup = a_row_of_reads, .check = it_was_cancelled,
+	.setup = a_row_with_a_deadline, .check = it_was_cancelled,
 	.thread = { world_worker_0, relieve }, .stale = 1);
-
-static void a_longer_row_of_reads(void)
-{
-	world_other_threads = true;
-	world(1, 0);
-	k_set_bytes(FD, 8);
-	world_coro(0, reads_thrice, NULL);
-}
 
 SCENARIO(
 	relieve_against_row,
 	"One without a deadline goes on waiting, though others had the timers.",
-	.setup = a_longer_row_of_reads, .check = it_was_cancelled,
+	.setup = a_row_without, .check = it_was_cancelled,
 	.thread = { world_worker_0, relieve, bytes_come }, .stale = 1);
 
 static void reads_for_a_while(void *arg)

@@ -207,10 +207,10 @@ static int not_taken(const struct connection *c)
 }
 
 /*
- * A socket that is closed with something unread, or that gets something then, sends
- * a reset, which drops what is under way to the other side. With TLS 1.3 there often
- * is: a server's tickets, an answer to new keys. So the end is waited for, for a
- * while, and as long as the other side takes what was sent.
+ * A socket that is closed with unread bytes, or that receives bytes afterwards, sends
+ * a reset, and the bytes that it has not delivered yet are lost. With TLS 1.3 the
+ * other side often sends some: a server's tickets, an answer to new keys. So close
+ * waits for the other side's end: LINGER_NS, and as long as that takes data.
  */
 static void linger(struct connection *c, int64_t deadline_ns)
 {
