@@ -21,7 +21,8 @@ static void require(int fact, const char *what, int line)
 {
 	if (fact)
 		return;
-	fprintf(stderr, "line %d: not so: %s\n", line, what);
+	printf("line %d: not so: %s\n", line, what);
+	fflush(stdout);
 	abort();
 }
 

@@ -80,7 +80,9 @@ static enum control command(const char *line)
 enum control control_add(struct control_line *l, char c)
 {
 	if (c != '\n' && l->n < sizeof(l->text) - 1) {
-		l->text[l->n++] = c;
+		/* A NUL would end the line before its end: "stop\0..." is no
+		 * command. */
+		l->text[l->n++] = c ? c : '\1';
 		return CONTROL_NONE;
 	}
 	l->too_long |= c != '\n';
