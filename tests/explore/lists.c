@@ -73,7 +73,7 @@ const struct x_known x_unreached[] = {
 	{ "look_again", "", ONE_MORE },
 	{ "tick_ns", "monitor_asleep, 0", AT_ONCE },
 	{ "watch/told.c", NULL, KERNELS },
-	{ "fresh_share", "", GUESS },
+	{ "urt__fresh_share", "", GUESS },
 	{ "note_waiting", "", GUESS },
 	{ "urt__wake_hint", "", GUESS },
 	{ "has_work", "", GUESS },
@@ -119,7 +119,7 @@ const struct x_fault x_faults[] = {
 	{ "chan_rendezvous", X_RELAX, "urt_chan_send",
 	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
 	{ "chan_rendezvous", X_RELAX, NULL, "__atomic_store_n(lock, 0" },
-	/* sched/sched.c: parking */
+	/* sched/sched.c */
 	{ "chan_rendezvous", X_HOLD, "publish",
 	  "atomic_store_explicit(&c->park" },
 	{ "cancel_against_park", X_DROP, NULL, "membarrier(2)" },
@@ -218,7 +218,7 @@ const struct x_fault x_faults[] = {
 	{ "timers_and_queue_take_turns", X_LOSE, "urt__worker_fire",
 	  "p->due_left +=" },
 	{ "timers_and_queue_take_turns", X_LOSE, "choose_slow", "p->looks++" },
-	{ "yield_against_post", X_SPLIT, "global_append",
+	{ "yield_against_post", X_SPLIT, "urt__global_append",
 	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
 	{ "yield_against_post", X_DROP, "urt__post",
 	  "atomic_fetch_add(&urt__rt.global_len" },

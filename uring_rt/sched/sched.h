@@ -658,6 +658,9 @@ void urt__worker_destroy(struct urt__worker *);
  * spare that shall retire. */
 void urt__worker_loop(struct urt__worker *);
 
+/* The loop's: switches to c until a coroutine switches to the loop. */
+void urt__worker_run(struct urt__worker *, struct urt_coro *c);
+
 /* All loops return instead of running another coroutine. */
 void urt__stop(void);
 /* The run stops: leaves the calling coroutine forever. */

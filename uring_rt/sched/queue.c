@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where runnable coroutines wait: at a processor `next`, the newest that have
+ * never run (fresh), a batch taken from the local queue, and the local queue
+ * (runq.h), which other workers steal from; one global queue for all.
+ *
+ * Order of choice: next, the newest that has never run, the batch, the local
+ * queue, the global queue; others' queues when all of these are empty. The
+ * loop, at every second look round, begins with the batch and the queue, so
+ * that neither the new coroutines nor the older ones wait for all slices of the
+ * other group, nor for all that block (loop.c).
+ *
+ * `next` lets a pair that hands data to and fro stay in cache, but at most
+ * URT__STREAK times in a row while others wait.
+ */
+#define _GNU_SOURCE
+#include "queue.h"
+#include <string.h>
+
+#define AHEAD	    8u /* coroutines between the prefetch and the run */
+#define FRAME_LINES 7  /* cache lines of frames fetched below the block */
+
+void urt__global_append(struct urt_coro *first, struct urt_coro *last, size_t n)
+{
+	last->link = NULL;
+	urt__lock(&urt__rt.global_lock);
+	if (urt__rt.global_tail)
+		urt__rt.global_tail->link = first;
+	else
+		urt__rt.global_head = first;
+	urt__rt.global_tail = last;
+	atomic_fetch_add(&urt__rt.global_len, n);
+	urt__unlock(&urt__rt.global_lock);
+}
+
+/*
+ * No worker is bound to look at the global queue soon, so a wake-up must not be
+ * lost here: the addition to global_len, sequentially consistent, comes before
+ * the look at the sleepers; a worker that goes to sleep is listed first and
+ * looks at global_len then (idle.c).
+ */
+void urt__ready_global(struct urt_coro *c)
+{
+	urt__global_append(c, c, 1);
+	urt__wake_one();
+}
+
+void urt__post(struct urt__post *p)
+{
+	p->next = NULL;
+	urt__lock(&urt__rt.global_lock);
+	if (urt__rt.post_tail)
+		urt__rt.post_tail->next = p;
+	else
+		urt__rt.post_head = p;
+	urt__rt.post_tail = p;
+	atomic_fetch_add(&urt__rt.global_len, 1);
+	urt__unlock(&urt__rt.global_lock);
+	urt__wake_one();
+}
+
+void urt__runq_spill(struct urt__proc *p, struct urt_coro *c)
+{
+	struct urt_coro *half[URT__RUNQ_SIZE / 2 + 1];
+	uint32_t n = urt__runq_take(&p->runq, half, URT__RUNQ_SIZE / 2);
+
+	if (c)
+		half[n++] = c;
+	for (uint32_t i = 0; i + 1 < n; i++)
+		half[i]->link = half[i + 1];
+	if (n)
+		urt__global_append(half[0], half[n - 1], n);
+}
+
+/* All posts, with global_lock held. */
+static struct urt__post *posts_take(void)
+{
+	struct urt__post *first = urt__rt.post_head;
+
+	urt__rt.post_head = urt__rt.post_tail = NULL;
+	for (struct urt__post *p = first; p; p = p->next)
+		atomic_fetch_sub(&urt__rt.global_len, 1);
+	return first;
+}
+
+static void posts_start(struct urt__worker *w, struct urt__post *p)
+{
+	while (p) {
+		struct urt__post *next = p->next; /* it may end with its run */
+		struct urt__spawn s = { .fn = p->fn,
+					.arg = p->arg,
+					.deadline_ns = URT_NEVER,
+					.detached = true };
+		struct urt_coro *c = urt__spawn(w, &s);
+
+		if (c) {
+			c->parent = 0;
+			urt__ready_new(w, c);
+		} else {
+			p->failed(p);
+		}
+		p = next;
+	}
+}
+
+void urt__global_take(struct urt__worker *w)
+{
+	struct urt__proc *p = w->proc;
+	struct urt_coro *c, *head;
+	struct urt__post *posts;
+	uint32_t len = urt__runq_len(&p->runq);
+	size_t n = URT__RUNQ_SIZE / 2, taken = 0;
+
+	if (len > URT__RUNQ_SIZE - URT__TICKS)
+		urt__runq_spill(p, NULL);
+	if (len > URT__RUNQ_SIZE / 2)
+		n = URT__TICKS;
+	urt__lock(&urt__rt.global_lock);
+	posts = posts_take();
+	if (n > urt__rt.global_len / urt__rt.nr_procs + 1)
+		n = urt__rt.global_len / urt__rt.nr_procs + 1;
+	head = urt__rt.global_head;
+	for (; taken < n && urt__rt.global_head; taken++)
+		urt__rt.global_head = urt__rt.global_head->link;
+	if (!urt__rt.global_head)
+		urt__rt.global_tail = NULL;
+	atomic_fetch_sub(&urt__rt.global_len, taken);
+	urt__unlock(&urt__rt.global_lock);
+	while (taken--) {
+		c = head;
+		head = c->link;
+		if (urt__unlikely(atomic_load_explicit(&c->ready_ns,
+						       memory_order_relaxed)))
+			urt__probe_moved(w, c);
+		urt__runq_put(p, c);
+	}
+	posts_start(w, posts);
+}
+
+/*
+ * With many coroutines each that runs has long left the cache: its control
+ * block and the frames below it are fetched while others run. (A switch is 10
+ * ns, a miss 100.)
+ */
+static inline void prefetch(const struct urt_coro *c)
+{
+	const char *p = (const char *)c;
+
+	for (int line = -FRAME_LINES; line < 2; line++)
+		__builtin_prefetch(p + line * URT__CACHELINE, 1);
+}
+
+static struct urt_coro *batch_refill(struct urt__proc *p)
+{
+	p->batch_len = urt__runq_take(&p->runq, p->batch, URT__BATCH);
+	p->batch_pos = 0;
+	for (unsigned i = 1; p->batch_len == URT__BATCH && i < URT__BATCH; i++)
+		prefetch(p->batch[i]);
+	if (!p->batch_len)
+		return NULL;
+	return p->batch[p->batch_pos++];
+}
+
+void urt__fresh_to_runq(struct urt__proc *p, unsigned n)
+{
+	for (; n; n--, p->fresh_len--) {
+		urt__runq_put(p, p->fresh[p->fresh_oldest]);
+		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
+	}
+	if (urt__unlikely(p->due_left > p->fresh_len))
+		p->due_left = p->fresh_len;
+}
+
+void urt__fresh_share(struct urt__proc *p)
+{
+	if (p->fresh_len > 1 && urt__shared &&
+	    atomic_load_explicit(&urt__rt.idle.len, memory_order_relaxed))
+		urt__fresh_to_runq(p, p->fresh_len / 2);
+}
+
+/* Apart, so that the rest saves no registers. */
+static URT__NOINLINE void ready_new_full(struct urt__proc *p,
+					 struct urt_coro *c)
+{
+	urt__fresh_put(p, c);
+	urt__fresh_share(p);
+}
+
+static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
+{
+	struct urt__proc *p = w->proc;
+
+	urt__set_reason(c, URT__R_RUNNABLE);
+	if (urt__unlikely(p->fresh_len == URT__FRESH)) {
+		ready_new_full(p, c);
+		return;
+	}
+	urt__fresh_put(p, c);
+	if (urt__shared)
+		urt__fresh_share(p);
+}
+
+static URT__COLD void ready_new_told(struct urt__worker *w, struct urt_coro *c)
+{
+	urt__tell_spawn(w, c);
+	ready_new(w, c);
+}
+
+void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
+{
+	if (urt__unlikely(urt__telling(w)))
+		ready_new_told(w, c);
+	else
+		ready_new(w, c);
+}
+
+static inline struct urt_coro *take_queued(struct urt__proc *p)
+{
+	if (!urt__shared) {
+		struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
+
+		if (later)
+			prefetch(later);
+		return urt__runq_pop_alone(&p->runq);
+	}
+	if (p->batch_pos < p->batch_len)
+		return p->batch[p->batch_pos++];
+	return batch_refill(p);
+}
+
+struct urt_coro *urt__take_queued(struct urt__proc *p)
+{
+	return take_queued(p);
+}
+
+struct urt_coro *urt__take_local(struct urt__proc *p)
+{
+	struct urt_coro *c = p->next;
+
+	if (c) {
+		p->next = NULL;
+		if (urt__likely(++p->next_streak < URT__STREAK))
+			return c;
+		urt__runq_put(p, c);
+	} else if (p->fresh_len && ++p->next_streak < URT__STREAK) {
+		return urt__fresh_take(p);
+	}
+	p->next_streak = 0;
+	c = take_queued(p);
+	if (urt__unlikely(!c && p->fresh_len))
+		return urt__take_local(p);
+	return c;
+}
+
+bool urt__proc_has_queue(const struct urt__proc *p)
+{
+	return p->next || p->batch_pos < p->batch_len || p->fresh_len ||
+	       urt__runq_len(&p->runq);
+}
+
+void urt__proc_expose(struct urt__worker *from)
+{
+	struct urt__proc *p = from->proc;
+	unsigned n = 0, batch = p->batch_len - p->batch_pos;
+	struct urt_coro *c[URT__FRESH + URT__BATCH + 1];
+
+	/* Sleepers whose time has come, the newest, stay before all others. */
+	while (p->due_left)
+		c[n++] = urt__fresh_take(p);
+	urt__fresh_to_runq(p, p->fresh_len);
+	memcpy(c + n, p->batch + p->batch_pos, batch * sizeof(*c));
+	n += batch;
+	p->batch_pos = p->batch_len = 0;
+	if (p->next)
+		c[n++] = p->next;
+	p->next = NULL;
+	for (unsigned i = 0; i + 1 < n; i++)
+		c[i]->link = c[i + 1];
+	if (n)
+		urt__global_append(c[0], c[n - 1], n);
+}

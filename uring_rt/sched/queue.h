@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A processor's queues, and the global one. For a worker, inside the runtime,
+ * and its processor, unless something else is said.
+ */
+#ifndef URT_SCHED_QUEUE_H
+#define URT_SCHED_QUEUE_H
+
+#include "sched.h"
+
+#define URT__TICKS  64u	 /* switches between two looks round; power of two */
+#define URT__STREAK 128u /* runs of `next` in a row */
+
+/* ---- the global queue: from any thread ---- */
+
+/* Adds n coroutines, linked by link. No worker is woken. */
+void urt__global_append(struct urt_coro *first, struct urt_coro *last,
+			size_t n);
+/* Adds one, and wakes a worker for it. */
+void urt__ready_global(struct urt_coro *);
+
+static inline bool urt__global_waits(void)
+{
+	return urt__unlikely(atomic_load_explicit(&urt__rt.global_len,
+						  memory_order_relaxed));
+}
+
+/*
+ * Moves some of the global queue into the local one, at every look round: as
+ * many as can have run locally since the last one, so that neither starves the
+ * other; this processor's share if the local one is short. Where the local one
+ * is as good as full, and yielding keeps it so, its older half goes to the end
+ * here. Starts what was posted.
+ */
+void urt__global_take(struct urt__worker *);
+
+/* ---- the local queue ---- */
+
+/* Half of the local queue and c, if any, go to the global one. */
+URT__NOINLINE void urt__runq_spill(struct urt__proc *, struct urt_coro *c);
+
+static inline void urt__runq_put(struct urt__proc *p, struct urt_coro *c)
+{
+	if (urt__unlikely(!urt__runq_push(&p->runq, c)))
+		urt__runq_spill(p, c);
+}
+
+/* The oldest in the batch or the local queue; NULL: both are empty. */
+struct urt_coro *urt__take_queued(struct urt__proc *);
+
+/* The next one to run here, without looking beyond the local queue. */
+struct urt_coro *urt__take_local(struct urt__proc *);
+
+/* ---- coroutines that have never run ---- */
+
+/* The n oldest go to the local queue. */
+void urt__fresh_to_runq(struct urt__proc *, unsigned n);
+/* Half of them do where a sleeping worker could take them: the oldest, which in
+ * a tree have the most below them. */
+void urt__fresh_share(struct urt__proc *);
+
+static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
+{
+	if (urt__unlikely(p->fresh_len == URT__FRESH))
+		urt__fresh_to_runq(p, URT__FRESH / 2);
+	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
+}
+
+/* The newest; if timers of some have fired, the one whose timer fired last. */
+static inline struct urt_coro *urt__fresh_take(struct urt__proc *p)
+{
+	if (urt__unlikely(p->due_left))
+		p->due_left--;
+	p->fresh_len--;
+	return p->fresh[(p->fresh_oldest + p->fresh_len) % URT__FRESH];
+}
+
+#endif
