@@ -2,12 +2,9 @@
 /*
  * Start and stop of a run.
  *
- * The calling thread is the first worker; the others are threads of their own,
- * one for each further processor, one spare, and later spares that the monitor
- * asks for. A thread that is no longer needed ends; its worker, ring and all,
- * is vacant then until another thread is needed. Rings are destroyed, with the
- * control blocks of the workers, only when all threads have ended, since until
- * then any of them may kick any other.
+ * The workers' threads are in threads.c. Rings are destroyed, with the control
+ * blocks of the workers, only when all threads have ended, since until then any
+ * of them may kick any other.
  *
  * The end: urt__rt.stop is set and all are kicked. Loops return at their next
  * look, coroutines that enter the runtime leave forever, the monitor continues
@@ -29,195 +26,11 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #undef errno
 
 static atomic_bool running;
-
-/* ---- workers ----------------------------------------------------------- */
-
-static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
-static bool joined[URT__WORKERS_MAX];	    /* it has ended, and no more */
-static unsigned nr_joined;
-static sigset_t callers_mask; /* of urt_run's caller */
-static sigset_t workers_mask; /* the same, less the runtime's own signal */
-
-struct birth {
-	struct urt__worker *worker;
-	unsigned index;
-	bool again; /* the worker has had a thread before */
-	struct urt__proc *proc;
-	sem_t ready;
-	int err;
-};
-
-/* On its own thread, which will be the ring's. */
-static int worker_begin(struct urt__worker *w, unsigned index,
-			struct urt__proc *p)
-{
-	int err = urt__worker_init(w, index, p);
-
-	if (err)
-		return err;
-	urt__signal_stack_enter(w);
-	urt__tls_worker = w;
-	urt__check_enter(w);
-	atomic_store(&urt__rt.worker[index], w);
-	atomic_store(&urt__rt.nr_workers, index + 1);
-	if (atomic_load(&urt__rt.contexts)) /* listed before: see context.c */
-		__atomic_fetch_or(&w->tracing, URT__TELL_CONTEXT,
-				  __ATOMIC_SEQ_CST);
-	return 0;
-}
-
-/* On a thread that takes the place of one that has ended. */
-static void worker_begin_again(struct urt__worker *w)
-{
-	urt__worker_settle(w);
-	urt__signal_stack_enter(w);
-	urt__tls_worker = w;
-	urt__check_enter(w);
-	atomic_store(&w->state, URT__W_DETACHED);
-}
-
-static void worker_end(struct urt__worker *w)
-{
-	bool retires = !atomic_load(&urt__rt.stop);
-
-	if (!retires)
-		urt__ring_drain(&w->ring);
-	if (!retires && w->registered)
-		urt__ring_unregister(&w->ring);
-	urt__worker_leave(w);
-	urt__signal_stack_leave(w);
-	urt__check_leave();
-	urt__tls_worker = NULL;
-	urt__worker_vacate(w);
-}
-
-static void *worker_main(void *arg)
-{
-	struct birth *b = arg;
-	struct urt__worker *w = b->worker;
-
-	pthread_sigmask(SIG_SETMASK, &workers_mask, NULL);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	if (b->again)
-		worker_begin_again(w);
-	else
-		b->err = worker_begin(w, b->index, b->proc);
-	if (b->err) {
-		sem_post(&b->ready);
-		return NULL;
-	}
-	sem_post(&b->ready);
-	urt__worker_loop(w);
-	worker_end(w);
-	return NULL;
-}
-
-/* The last birth failed because no thread could be created; threads_lock. */
-static bool no_thread;
-
-/* Makes the thread and waits until it has begun. */
-static int birth(struct birth *b, pthread_t *t)
-{
-	int err;
-
-	sem_init(&b->ready, 0, 0);
-	err = urt__sys_thread(t, NULL, worker_main, b);
-	no_thread = err;
-	if (!err) {
-		while (sem_wait(&b->ready))
-			;
-		err = b->err;
-		if (err)
-			pthread_join(*t, NULL);
-	}
-	sem_destroy(&b->ready);
-	return err;
-}
-
-static int worker_add(struct urt__proc *p)
-{
-	struct birth b = { .index = atomic_load(&urt__rt.nr_workers),
-			   .proc = p };
-	pthread_t t;
-	int err;
-
-	if (b.index == urt__rt.nr_procs + URT__SPARES_MAX)
-		return -EUSERS;
-	b.worker = urt__sys_alloc_lines(sizeof(*b.worker));
-	if (!b.worker)
-		return -ENOMEM;
-	err = birth(&b, &t);
-	if (!err)
-		threads[b.index] = t;
-	else
-		free(b.worker);
-	return err;
-}
-
-/* For a worker whose thread has ended; it is vacant again if no thread can be
- * created. */
-static int worker_add_again(struct urt__worker *w)
-{
-	struct birth b = { .worker = w, .index = w->index, .again = true };
-	pthread_t t;
-	int err;
-
-	if (!joined[w->index])
-		pthread_join(threads[w->index], NULL);
-	err = birth(&b, &t);
-	joined[w->index] = err;
-	if (err)
-		urt__worker_vacate(w);
-	else
-		threads[w->index] = t;
-	return err;
-}
-
-int urt__worker_add(void)
-{
-	struct urt__worker *w;
-	int err = -ECANCELED;
-
-	pthread_mutex_lock(&threads_lock);
-	if (!atomic_load(&urt__rt.stop)) {
-		w = urt__vacant_take();
-		err = w ? worker_add_again(w) : worker_add(NULL);
-	}
-	pthread_mutex_unlock(&threads_lock);
-	return err;
-}
-
-/* The next one that is not joined yet; the first is the calling thread. */
-static bool next_thread(pthread_t *t)
-{
-	bool more;
-
-	pthread_mutex_lock(&threads_lock);
-	if (!nr_joined)
-		nr_joined = 1;
-	while (joined[nr_joined])
-		joined[nr_joined++] = false;
-	more = nr_joined < atomic_load(&urt__rt.nr_workers);
-	if (more)
-		*t = threads[nr_joined++];
-	pthread_mutex_unlock(&threads_lock);
-	return more;
-}
-
-static void join_threads(void)
-{
-	pthread_t t;
-
-	while (next_thread(&t))
-		pthread_join(t, NULL);
-}
 
 /* Closes a descriptor that was opened for a coroutine which the run's end
  * stopped before it learnt the number. */
@@ -241,8 +54,6 @@ static void workers_free(void)
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
 		urt__proc_free(urt__rt.proc[i]);
 }
-
-/* ---- run --------------------------------------------------------------- */
 
 static void coro_ended(struct urt_coro *c)
 {
@@ -297,7 +108,7 @@ static void forget_in_child(void)
 	urt__lend_forget();
 	urt__trace_forget();
 	urt__context_forget();
-	pthread_mutex_init(&threads_lock, NULL);
+	urt__threads_forget();
 }
 
 static void watch_forks(void)
@@ -352,30 +163,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	urt__shared = o->workers > 1;
 	urt__exceptions_open();
 	urt__check_open();
-	nr_joined = 0;
 	urt__spares_reset();
-}
-
-/* The program may have blocked all signals, to wait for them in a thread. */
-static void unblock_signals(void)
-{
-	sigset_t own;
-
-	sigemptyset(&own);
-	sigaddset(&own, SIGURG);
-	pthread_sigmask(SIG_UNBLOCK, &own, &callers_mask);
-	workers_mask = callers_mask;
-	sigdelset(&workers_mask, SIGURG);
-}
-
-static void restore_signals(void)
-{
-	sigset_t own;
-
-	sigemptyset(&own);
-	sigaddset(&own, SIGURG);
-	if (sigismember(&callers_mask, SIGURG))
-		pthread_sigmask(SIG_BLOCK, &own, NULL);
 }
 
 static int procs_new(void)
@@ -385,30 +173,6 @@ static int procs_new(void)
 		if (!urt__rt.proc[i])
 			return urt__because(-ENOMEM, "out of memory");
 	}
-	return 0;
-}
-
-/* The calling thread's worker, then those of other threads. */
-static int workers_new(void)
-{
-	struct urt__worker *w = urt__sys_alloc_lines(sizeof(*w));
-	int err = w ? worker_begin(w, 0, urt__rt.proc[0]) : -ENOMEM;
-
-	if (err) {
-		free(w);
-		return urt__because_ring(err);
-	}
-	pthread_mutex_lock(&threads_lock);
-	no_thread = false;
-	if (urt__rt.features & URT__F_OPTIONAL_OPS)
-		urt__rt.ops = urt__ring_ops(&w->ring);
-	for (unsigned i = 1; i < urt__rt.nr_procs && !err; i++)
-		err = worker_add(urt__rt.proc[i]);
-	pthread_mutex_unlock(&threads_lock);
-	if (err)
-		return no_thread ? urt__because_thread(err, "a worker")
-				 : urt__because_ring(err);
-	urt__spare_add();
 	return 0;
 }
 
@@ -436,7 +200,7 @@ static int run_workers(const struct urt__spawn *first,
 
 	if (err)
 		goto out_procs;
-	err = workers_new();
+	err = urt__threads_start();
 	if (err)
 		goto out_workers;
 	err = urt__monitor_start();
@@ -450,18 +214,18 @@ static int run_workers(const struct urt__spawn *first,
 	err = run_first(first);
 	if (err)
 		urt__stop();
-	join_threads();
+	urt__threads_join();
 	urt__monitor_stop();
-	join_threads();	     /* one that it made meanwhile */
+	urt__threads_join(); /* one that it made meanwhile */
 	urt__behalf_close(); /* first: a job may wait for it */
 	urt__blocking_close();
 	if (urt__debug.leak)
 		urt__report_leaks();
 out_workers:
 	urt__stop();
-	join_threads();
+	urt__threads_join();
 	if (urt__worker())
-		worker_end(urt__worker());
+		urt__worker_end(urt__worker());
 	urt__coro_each(close_opened, NULL);
 out_procs:
 	workers_free();
@@ -527,7 +291,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	if (err)
 		goto out_fds;
 	urt__preempt_open();
-	unblock_signals();
+	urt__threads_unblock();
 	urt__report_open();
 	err = run_workers(first, o);
 	if (rt->contexts)
@@ -535,7 +299,7 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	urt__signals_close();
 	urt__report_close();
 	urt__preempt_close();
-	restore_signals();
+	urt__threads_restore();
 out_fds:
 	free(rt->files);
 	free(rt->buffers);

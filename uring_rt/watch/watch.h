@@ -139,8 +139,21 @@ void urt__told_read(void (*hear)(unsigned index, int tid, int64_t ran_ns,
 struct urt__outside;
 void urt__outside_fill(struct urt__outside *);
 
-/* ---- start.c ---- */
+/* ---- threads.c ---- */
 
+/* A run begins, with as many threads as it has processors; its caller's is the
+ * first. 0, or what urt_why() says; then _join and _end all the same. */
+int urt__threads_start(void);
+/* Waits for all threads but the caller's. */
+void urt__threads_join(void);
+/* The worker's last act, on its thread: what is in flight ends first. */
+void urt__worker_end(struct urt__worker *);
+/* The program may have blocked all signals, to wait for them in a thread: the
+ * runtime's own is open in the caller until _restore, and in all workers. */
+void urt__threads_unblock(void);
+void urt__threads_restore(void);
+/* In a forked child. */
+void urt__threads_forget(void);
 /* One more worker thread, without a processor. 0 or -errno; -EUSERS: there are
  * URT__SPARES_MAX; -ECANCELED: the run stops. */
 int urt__worker_add(void);
