@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_S 20
+#define PATIENCE_S 20 /* and more where slower() says so */
 #define MANY	   40 /* failures in a row */
 
 /* ---- what is left behind ----------------------------------------------- */
@@ -245,7 +245,9 @@ static int child(const struct program *p, const struct kind *k, long nth)
 	struct left before;
 	int err;
 
-	alarm(PATIENCE_S);
+	/* Check's own handler would kill all of the test, unnamed. */
+	signal(SIGALRM, SIG_DFL);
+	alarm(PATIENCE_S * slower());
 	if (TSANITIZED) /* which then starts a thread of its own */
 		run_program(p);
 	before = look();

@@ -130,7 +130,7 @@ START_TEST(budget_without_bpf_is_that_of_proc)
 	ck_assert_ptr_nonnull(strstr(text, "::warning::no BPF here"));
 	ck_assert_ptr_nonnull(strstr(text, "budget,line=3,title=urt::saturation"
 					   ": syscalls/op < 90: not measured"));
-	ck_assert_ptr_null(strstr(text, "kernel.voluntary"));
+	ck_assert_ptr_null(strstr(text, "failed: kernel.voluntary"));
 	ck_assert_int_eq(sh("cat summary"), 0);
 	ck_assert_ptr_nonnull(
 		strstr(text, "| holds | `kernel.voluntary/op < 3` |"));

@@ -274,6 +274,32 @@ static void assert_code(const char *expression, int code, const char *says)
 	ck_assert_msg(strstr(text, says), "%s: %s", expression, text);
 }
 
+/* dd is a child that has ended when it is looked at; reads of its libraries and the
+ * shell's own come on top. */
+START_TEST(reads_and_writes_are_counted_without_bpf)
+{
+	ck_assert_int_eq(
+		sh("rm -f go.fifo done.fifo; mkfifo go.fifo done.fifo\n"
+		   "sh -c 'read x <go.fifo; dd if=/dev/zero of=/dev/null bs=1 "
+		   "count=1000 2>/dev/null; echo >done.fifo; read x <go.fifo' & "
+		   "p=$!\n./urt stat --no-bpf -p $p --json -o io.json "
+		   "--assert 'kernel.reads >= 1000' "
+		   "--assert 'kernel.reads < 1100' "
+		   "--assert 'kernel.writes >= 1000' "
+		   "--assert 'kernel.writes < 1100' -- "
+		   "sh -c 'echo >go.fifo; read x <done.fifo' 2>&1; code=$?\n"
+		   "echo >go.fifo; wait $p; cat io.json\n"
+		   "rm -f go.fifo done.fifo io.json; exit $code"),
+		0);
+	ck_assert_int_ge(number("kernel", "reads"), 1000);
+	ck_assert_ptr_nonnull(strstr(text, "\"kernel.reads\":\"proc\""));
+	ck_assert_int_eq(sh("./urt stat --no-bpf --assert 'kernel.reads < 9' "
+			    "-- true 2>&1"),
+			 3);
+	ck_assert_ptr_nonnull(strstr(text, "give it by -p"));
+}
+END_TEST
+
 START_TEST(budgets_that_hold_are_silent)
 {
 	NEED_BPF();
@@ -394,6 +420,7 @@ Suite *stat_options_suite(void)
 	tcase_add_test(
 		t, switches_mean_the_same_on_each_rung_or_are_not_available);
 	tcase_add_test(t, kernel_voluntary_means_the_same_on_each_rung);
+	tcase_add_test(t, reads_and_writes_are_counted_without_bpf);
 	tcase_add_test(t, budgets_that_hold_are_silent);
 	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
 	tcase_add_test(t, what_is_no_budget_is_refused_before_anything_runs);

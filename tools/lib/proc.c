@@ -239,6 +239,17 @@ bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns)
 	return cpu_of(path, user_ns, system_ns);
 }
 
+bool proc_transfers(pid_t pid, bool alone, int64_t *reads, int64_t *writes)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path),
+		 alone ? "/proc/%d/task/%d/io" : "/proc/%d/io", pid, pid);
+	*reads = proc_field_number(path, "syscr:", 10, -1);
+	*writes = proc_field_number(path, "syscw:", 10, -1);
+	return *reads >= 0 && *writes >= 0;
+}
+
 bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)
 {
 	char path[4096];

@@ -58,6 +58,12 @@ bool sysfs_is_mounted(void);
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
 bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);
 
+/* Calls of read(2) and write(2), and of those that copy as they do (readv, pread,
+ * sendfile, ...), that the process or thread has made; calls of recv(2) and send(2),
+ * and requests of io_uring, are not among them. False: it is gone, it is another
+ * user's, or the kernel does not count them. */
+bool proc_transfers(pid_t, bool alone, int64_t *reads, int64_t *writes);
+
 /* CPU seconds that the whole machine has worked, on all CPUs, in interrupts, or
  * for other guests of the host (steal); NaN: not known. */
 double proc_busy_s(void);

@@ -16,8 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LOOK_NS (10 * NS_PER_MS) /* at one process's descriptors */
-#define BACKLOG 4096
+/* At one process's descriptors: a program may have a million of them. The first
+ * ones are looked at however late the machine is. */
+#define LOOK_NS	 (10 * NS_PER_MS)
+#define LOOK_MIN 1024
+#define BACKLOG	 4096
 
 /* ---- what may be opened ---- */
 
@@ -117,6 +120,7 @@ void pages_each(pid_t pid, const char *name, bool (*found)(int fd, void *arg),
 {
 	int64_t end = now_ns() + LOOK_NS;
 	bool enough = false;
+	unsigned looks = 0;
 	struct dirent *e;
 	char path[64];
 	DIR *d;
@@ -126,7 +130,7 @@ void pages_each(pid_t pid, const char *name, bool (*found)(int fd, void *arg),
 	while (d && !enough && (e = readdir(d))) {
 		int fd;
 
-		if (now_ns() > end) {
+		if (looks++ >= LOOK_MIN && now_ns() > end) {
 			if (why)
 				*why = "it has too many descriptors to look "
 				       "for its page";

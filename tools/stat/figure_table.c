@@ -88,6 +88,16 @@ static const char *needs_kernel(const struct stat_result *r)
 		       : NULL;
 }
 
+static const char *needs_transfers(const struct stat_result *r)
+{
+	if (!r->options->pids || r->options->some_cpus)
+		return "kept for each process: give it by -p";
+	return r->reads < 0 ? "/proc/PID/io cannot be read: the process has "
+			      "ended, is another user's, or the kernel does "
+			      "not count them"
+			    : NULL;
+}
+
 static const char *needs_cpu(const struct stat_result *r)
 {
 	return r->user_ns < 0 ? r->why_no_cpu : NULL;
@@ -139,6 +149,16 @@ static double nvcsw(const struct stat_result *r)
 static double nivcsw(const struct stat_result *r)
 {
 	return r->nivcsw;
+}
+
+static double reads(const struct stat_result *r)
+{
+	return r->reads;
+}
+
+static double writes(const struct stat_result *r)
+{
+	return r->writes;
 }
 
 static double switches(const struct stat_result *r)
@@ -294,6 +314,16 @@ const struct figure figures[] = {
 	  .label = "involuntary, likewise",
 	  .place = IN_KERNEL,
 	  .json = "kernel.nivcsw" },
+	{ .name = "kernel.reads",
+	  .get = reads,
+	  .lacks = needs_transfers,
+	  .rung = RUNG_PROC,
+	  .json = "kernel.reads" },
+	{ .name = "kernel.writes",
+	  .get = writes,
+	  .lacks = needs_transfers,
+	  .rung = RUNG_PROC,
+	  .json = "kernel.writes" },
 	{ .name = "switches.iou-wrk",
 	  .get = of_iou_wrk,
 	  .lacks = figure_needs_bpf },

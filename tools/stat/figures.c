@@ -228,6 +228,8 @@ const char *figure_rung(const struct stat_result *r, const struct figure *f)
 		return "clock";
 	case RUNG_PERF:
 		return "perf";
+	case RUNG_PROC:
+		return "proc";
 	case RUNG_CPU:
 		return r->options->command ? "rusage" : "proc";
 	case RUNG_KERNEL:

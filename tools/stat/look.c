@@ -54,6 +54,23 @@ static void look_at_cpu(struct session *s, struct look *l)
 	}
 }
 
+static void look_at_transfers(struct session *s, struct look *l)
+{
+	l->reads = l->writes = -1;
+	for (unsigned i = 0; i < s->o->pids; i++) {
+		int64_t reads, writes;
+
+		if (s->o->some_cpus ||
+		    !proc_transfers(s->o->pid[i], s->o->by_tid, &reads,
+				    &writes)) {
+			l->reads = l->writes = -1;
+			return;
+		}
+		l->reads = (i ? l->reads : 0) + reads;
+		l->writes = (i ? l->writes : 0) + writes;
+	}
+}
+
 static bool agrees(const struct counts *c)
 {
 	uint64_t n = 0;
@@ -80,6 +97,7 @@ void session_look(struct session *s, struct look *l)
 	if (!s->counter)
 		session_look_at_proc(s, l);
 	look_at_cpu(s, l);
+	look_at_transfers(s, l);
 	l->ops = s->o->ops_fd > 0 ? ops_read(s->o->ops_fd) : 0;
 }
 
@@ -98,9 +116,10 @@ static void add_open(struct counts *c, const struct urt_open_times *from,
 	app->off_cpu_ns += to->off_cpu_ns - from->off_cpu_ns;
 }
 
-static void add_perf(int64_t *to, int64_t a, int64_t b)
+/* Once it is not known, it stays so. */
+static void add_known(int64_t *to, int64_t a, int64_t b)
 {
-	*to = a < 0 ? -1 : *to + a - b;
+	*to = *to < 0 || a < 0 || b < 0 ? -1 : *to + a - b;
 }
 
 /* Adds what came from one look to the next. */
@@ -119,13 +138,13 @@ void session_add(struct session *s, struct stat_result *r,
 		r->counts.class[i].tasks = to->counts.class[i].tasks;
 	user_stats_subtract(&d.user, &from->user);
 	user_stats_sum(&r->user, &d.user);
-	add_perf(&r->perf.switches, to->perf.switches, from->perf.switches);
-	add_perf(&r->perf.migrations, to->perf.migrations,
-		 from->perf.migrations);
-	add_perf(&r->perf.faults, to->perf.faults, from->perf.faults);
-	add_perf(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
-	add_perf(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
-	add_perf(&r->perf.completed, to->perf.completed, from->perf.completed);
+	add_known(&r->perf.switches, to->perf.switches, from->perf.switches);
+	add_known(&r->perf.migrations, to->perf.migrations,
+		  from->perf.migrations);
+	add_known(&r->perf.faults, to->perf.faults, from->perf.faults);
+	add_known(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
+	add_known(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
+	add_known(&r->perf.completed, to->perf.completed, from->perf.completed);
 	r->ops_told += to->ops - from->ops;
 	r->wall_ns += to->at_ns - from->at_ns;
 	r->nvcsw = r->counts.class[0].nvcsw;
@@ -138,10 +157,8 @@ void session_add(struct session *s, struct stat_result *r,
 		r->nvcsw += to->nvcsw - from->nvcsw;
 		r->nivcsw += to->nivcsw - from->nivcsw;
 	}
-	if (to->user_ns >= 0 && from->user_ns >= 0 && r->user_ns >= 0) {
-		r->user_ns += to->user_ns - from->user_ns;
-		r->system_ns += to->system_ns - from->system_ns;
-	} else {
-		r->user_ns = r->system_ns = -1;
-	}
+	add_known(&r->user_ns, to->user_ns, from->user_ns);
+	add_known(&r->system_ns, to->system_ns, from->system_ns);
+	add_known(&r->reads, to->reads, from->reads);
+	add_known(&r->writes, to->writes, from->writes);
 }

@@ -73,6 +73,7 @@ void session_tell_interval(struct session *s)
 	r.wall_ns = 0;
 	r.ops_told = 0;
 	r.user_ns = r.system_ns = 0;
+	r.reads = r.writes = 0;
 	r.nvcsw = r.nivcsw = 0;
 	r.start_ns = s->last.at_ns - s->begin_ns;
 	session_add(s, &r, &s->last, &now);

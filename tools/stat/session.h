@@ -19,6 +19,7 @@ struct look {
 	struct user_stats user;
 	struct perf_totals perf;
 	uint64_t nvcsw, nivcsw;
+	int64_t reads, writes;	    /* < 0: not known */
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
 	uint64_t ops;		    /* that `urt load` counted */
 };

@@ -123,6 +123,7 @@ struct stat_result {
 	struct perf_totals perf; /* if has_perf */
 	bool has_perf;		 /* with STAT_PERF, or where some is wanted */
 	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
+	int64_t reads, writes;	 /* likewise, of processes given; < 0: n/a */
 	bool has_uring;		 /* io_uring was counted */
 	bool live;		 /* read while it ran: two counts may differ */
 	struct stat_costs cost;

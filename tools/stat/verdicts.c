@@ -152,9 +152,18 @@ static void row_of_figure(FILE *f, const struct stat_result *r,
 void stat_print_github(FILE *f, const struct stat_result *r,
 		       const struct stat_verdicts *all)
 {
-	static const char *const shown[] = { "switches",    "voluntary",
-					     "involuntary", "syscalls",
-					     "uring",	    "cpu" };
+	static const char *const by_bpf[] = { "switches",    "voluntary",
+					      "involuntary", "syscalls",
+					      "uring",	     "cpu",
+					      NULL };
+	static const char *const without[] = { "switches",
+					       "syscalls",
+					       "kernel.voluntary",
+					       "kernel.reads",
+					       "kernel.writes",
+					       "cpu",
+					       NULL };
+	const char *const *shown = r->source == STAT_BPF ? by_bpf : without;
 	const struct stat_options *o = r->options;
 	const char *when = o->budget_when ? o->budget_when : "";
 
@@ -173,6 +182,6 @@ void stat_print_github(FILE *f, const struct stat_result *r,
 			all->v[i].of->text);
 		cells(f, all->v[i].value, all->v[i].was);
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(shown); i++)
-		row_of_figure(f, r, shown[i]);
+	for (; *shown; shown++)
+		row_of_figure(f, r, *shown);
 }

@@ -27,7 +27,7 @@ server=
 code=0
 
 # BPF needs root; without it, figures come from perf events or /proc, and a limit
-# on a figure that those lack is not kept.
+# on a figure that those lack is broken.
 sudo=
 [ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || sudo="sudo -n"
 children=--children
@@ -92,8 +92,10 @@ mkdir -p "$URT_OUT"
 check_lines
 $sudo "$URT" stat --json -- true 2>&1 >/dev/null | grep -q '"source":"bpf"' || {
 	children=
-	echo "::warning::no BPF here (urt doctor says why): some figures are missing," \
-		"and those of the server's child processes"
+	echo "::warning::no BPF here (urt doctor says why): the server's child processes" \
+		"are not counted, nor system calls; a budget can hold kernel.reads/op" \
+		"and kernel.writes/op (read, write and the like, but not recv and send)," \
+		"kernel.voluntary/op and cpu/op"
 }
 start_server
 measure rate --rate "$URT_RATE"
