@@ -106,7 +106,7 @@ EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # The program in C++ is left out, and its tests are skipped, where nothing
 # compiles it.
-TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers $(B)/tests/unsimulated \
+TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
             $(B)/tests/random \
             $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
 
@@ -475,7 +475,7 @@ $(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
 
 # Programs for the simulator.
-$(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/random: $(B)/tests/%: $(B)/tests/sim/%.o $(LIB_A)
+$(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated $(B)/tests/random: $(B)/tests/%: $(B)/tests/sim/%.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -lpthread -ldl

@@ -47,6 +47,13 @@ unsigned k_files_of(int fd);
 unsigned k_in_kernel(int fd);
 bool k_is_closed(int fd);
 
+/* How often the monitor has polled; until it has so often, which orders nothing. */
+unsigned k_polls(void);
+void k_await_polls(unsigned n);
+/* A worker that counts as asleep has requests that the kernel has not taken, and the
+ * monitor sleeps. */
+bool k_none_looks(void);
+
 /* Backtraces that were taken. */
 extern unsigned k_backtraces;
 

@@ -5,6 +5,7 @@
 #include "kernel.h"
 #include "../../uring_rt/base/assist.h"
 #include "../../uring_rt/base/sys.h"
+#include "../../uring_rt/sched/sched.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 #define POLL 91 /* the epoll instance */
 
 static uint64_t rung;
+static unsigned polls; /* that have ended */
 
 int urt__assist_load(struct urt__assist *a, const struct urt__assisted *whom)
 {
@@ -60,6 +62,19 @@ static bool is_rung(void *arg)
 	return rung;
 }
 
+bool k_none_looks(void)
+{
+	for (unsigned i = 0; urt__rt.monitor_asleep && i < urt__rt.nr_workers;
+	     i++) {
+		const struct urt__worker *w = urt__rt.worker[i];
+
+		if (w->state == URT__W_SLEEPING &&
+		    w->ring.sq_tail != *w->ring.sq_khead)
+			return true;
+	}
+	return false;
+}
+
 int k_ppoll(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 int k_ppoll(struct pollfd *p, nfds_t n, const struct timespec *ts,
 	    const sigset_t *mask)
@@ -72,9 +87,26 @@ int k_ppoll(struct pollfd *p, nfds_t n, const struct timespec *ts,
 	x_block(PC, (uintptr_t)&rung, is_rung, NULL, until_ns,
 		"waits for the bell");
 	x_sync((uintptr_t)&rung, true);
+	polls++;
 	p[0].revents = rung ? POLLIN : 0;
 	p[1].revents = 0;
 	return rung != 0;
+}
+
+static bool has_polled(void *arg)
+{
+	return polls >= (uintptr_t)arg;
+}
+
+void k_await_polls(unsigned n)
+{
+	x_block(PC, (uintptr_t)&polls, has_polled, (void *)(uintptr_t)n,
+		INT64_MAX, "until the monitor looks");
+}
+
+unsigned k_polls(void)
+{
+	return polls;
 }
 
 int k_epoll_create1(int);

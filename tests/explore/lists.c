@@ -184,6 +184,13 @@ const struct x_fault x_faults[] = {
 	{ "monitor_against_wake", X_DROP, "urt__monitor_stop",
 	  "atomic_store(&stopping" },
 	{ "monitor_against_wake", X_DROP, "wake_monitor", "monitor_asleep" },
+	{ "monitor_dozes_against_wake", X_DROP, "wake_monitor", "urt__fence" },
+	{ "monitor_dozes_against_wake", X_RELAX, "tick_ns",
+	  "atomic_store(&urt__rt.monitor_asleep, 1)" },
+	{ "monitor_dozes_against_wake", X_RELAX, "is_asleep",
+	  "atomic_load(&w->state)" },
+	{ "monitor_dozes_against_submit", X_RELAX, "is_asleep",
+	  "atomic_load(&w->state)" },
 	/* watch/: SIGQUIT */
 	{ "quit_stops_the_world", X_DROP, "urt__preempt_freeze",
 	  "atomic_store(&w->parked_signal" },

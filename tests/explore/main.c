@@ -120,6 +120,7 @@ static bool plant_and_find(const struct x_fault *f)
 	       mutation_names[f->mutation]);
 	if (r.failed && getenv("EXPLORE_WHY"))
 		printf("    %s\n", r.message);
+	fflush(stdout);
 	return r.failed;
 }
 

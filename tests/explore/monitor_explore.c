@@ -41,3 +41,82 @@ SCENARIO(monitor_against_wake,
 	 "The monitor sleeps while all sleep, wakes with them, and ends.",
 	 .setup = one_that_sleeps, .check = it_ran, .stale = 1,
 	 .thread = { with_monitor, world_worker_1, k_new_thread });
+
+/* ---- a worker wakes while the monitor falls asleep ---------------------- */
+
+#define FD	  3
+#define LAST_POLL 11 /* before it looks whether it may sleep for long */
+
+static void reads(void)
+{
+	static char buf[4];
+
+	CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == 4);
+}
+
+/* The monitor looks again soon, as it must while a worker is awake. */
+static void reads_and_is_seen(void *arg)
+{
+	int64_t since_ns;
+
+	(void)arg;
+	reads();
+	since_ns = x_now_ns;
+	k_await_polls(k_polls() + 1);
+	CHECK(x_now_ns - since_ns < 20000000);
+	ran++;
+	world_done(1);
+}
+
+static void bytes_come_then(void)
+{
+	k_await_polls(LAST_POLL);
+	k_bytes_come(FD, 4);
+}
+
+static void one_that_reads(void)
+{
+	world(1, 1);
+	world_coro(0, reads_and_is_seen, NULL);
+}
+
+SCENARIO(monitor_dozes_against_wake,
+	 "The monitor sees a worker that wakes, or the worker wakes it.",
+	 .setup = one_that_reads, .check = it_ran, .stale = 1,
+	 .thread = { with_monitor, world_worker_1, k_new_thread,
+		     bytes_come_then });
+
+/* ---- a worker that is about to hand requests over may block there -------- */
+
+static void wakes_it(void)
+{
+	atomic_exchange(&urt__rt.monitor_asleep, 0);
+}
+
+static void reads_once(void *arg)
+{
+	(void)arg;
+	reads();
+	ran++;
+	world_done(1);
+}
+
+static void dozes(void)
+{
+	atomic_store(&urt__rt.monitor_asleep, 1);
+	if (urt__all_asleep())
+		CHECK(!k_none_looks());
+	k_bytes_come(FD, 4);
+}
+
+static void one_that_submits(void)
+{
+	world(1, 0);
+	urt__rt.monitor_wake = wakes_it;
+	world_coro(0, reads_once, NULL);
+}
+
+SCENARIO(monitor_dozes_against_submit,
+	 "The monitor does not sleep while a worker is about to submit.",
+	 .setup = one_that_submits, .check = it_ran,
+	 .thread = { world_worker_0, dozes });

@@ -3,7 +3,9 @@
  * refuses, and must tell. */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 #undef errno
@@ -102,6 +105,71 @@ static void opens_raw_socket(void *arg)
 	     "be refused a raw socket");
 }
 
+static void selects_with_mask(void *arg)
+{
+	struct timespec now = { 0, 0 };
+
+	pselect(0, NULL, NULL, NULL, &now, NULL);
+}
+
+static void awaits_signal_until(void *arg)
+{
+	struct timespec now = { 0, 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigtimedwait(&set, NULL, &now);
+}
+
+static void sets_alarm(void *arg)
+{
+	alarm(1000);
+}
+
+static void reads_a_command(void *arg)
+{
+	FILE *f = popen("true", "r");
+
+	need(f, "run a command");
+	pclose(f);
+}
+
+static void waits_for_any_child(void *arg)
+{
+	wait(NULL);
+}
+
+static int returns(void *arg)
+{
+	return 0;
+}
+
+static void starts_c11_thread(void *arg)
+{
+	thrd_t t;
+
+	need(thrd_create(&t, returns, NULL) == thrd_success, "start a thread");
+	thrd_join(t, NULL);
+}
+
+static void asks_for_host(void *arg)
+{
+	gethostbyname("localhost");
+}
+
+static void opens_random_device(void *arg)
+{
+	int fd = urt_openat(AT_FDCWD, "/dev/urandom", O_RDONLY, 0, URT_NEVER);
+
+	need(fd >= 0, "open it");
+}
+
+static void opens_random_device_itself(void *arg)
+{
+	need(open("/dev/random", O_RDONLY) >= 0, "open it");
+}
+
 static void requeues_futex(void *arg)
 {
 	uint32_t from = 0, to = 0;
@@ -124,6 +192,15 @@ static const struct {
 	{ "resolves", resolves },
 	{ "opens_raw_socket", opens_raw_socket },
 	{ "requeues_futex", requeues_futex },
+	{ "selects_with_mask", selects_with_mask },
+	{ "awaits_signal_until", awaits_signal_until },
+	{ "sets_alarm", sets_alarm },
+	{ "reads_a_command", reads_a_command },
+	{ "waits_for_any_child", waits_for_any_child },
+	{ "starts_c11_thread", starts_c11_thread },
+	{ "asks_for_host", asks_for_host },
+	{ "opens_random_device", opens_random_device },
+	{ "opens_random_device_itself", opens_random_device_itself },
 };
 
 int main(int argc, char **argv)

@@ -8,13 +8,13 @@
 
 /* ---- what it finds ------------------------------------------------------ */
 
-/* The name of the server with that number, or NULL. */
-static const char *server(int i)
+/* The name with that number of those that the program lists, or NULL. */
+static const char *listed(const char *program, int i)
 {
 	static char name[64];
 	char *p = text;
 
-	sh("tests/servers");
+	sh("%s", program);
 	while (i-- && (p = strchr(p, '\n')))
 		p++;
 	if (!p || sscanf(p, "%63s", name) != 1)
@@ -24,7 +24,7 @@ static const char *server(int i)
 
 START_TEST(simulator_finds_each_kind_of_fault_and_none_in_what_is_repaired)
 {
-	const char *name = server(_i);
+	const char *name = listed("tests/servers", _i);
 
 	ck_assert_ptr_nonnull(name);
 	ck_assert_int_eq(
@@ -181,6 +181,15 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 		{ "resolves", "getaddrinfo" },
 		{ "opens_raw_socket", "a raw socket" },
 		{ "requeues_futex", "this futex operation" },
+		{ "selects_with_mask", "pselect" },
+		{ "awaits_signal_until", "sigtimedwait" },
+		{ "sets_alarm", "alarm" },
+		{ "reads_a_command", "popen" },
+		{ "waits_for_any_child", "wait" },
+		{ "starts_c11_thread", "thrd_create" },
+		{ "asks_for_host", "gethostbyname" },
+		{ "opens_random_device", "/dev/urandom" },
+		{ "opens_random_device_itself", "/dev/random" },
 	};
 	char said[128];
 
@@ -192,6 +201,30 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 		ck_assert_msg(strstr(text, said), "%s: %s", cases[i].program,
 			      text);
 	}
+}
+END_TEST
+
+#define THINGS 13
+
+/* A child process is real, and when it answers is not in the seed. */
+START_TEST(simulator_simulates_what_other_programs_use)
+{
+	const char *name = listed("tests/simulated", _i);
+	bool repeats = name && strcmp(name, "child_processes");
+
+	ck_assert_ptr_nonnull(name);
+	ck_assert_ptr_null(listed("tests/simulated", THINGS));
+	name = listed("tests/simulated", _i);
+	ck_assert_msg(
+		!sh("./urt sim --seeds 1..10 -- tests/simulated %s 2>&1", name),
+		"%s", text);
+	for (int i = 0; repeats && i < 2; i++)
+		ck_assert_msg(!sh("./urt sim --seeds 3 --trace sim.%s.%d -- "
+				  "tests/simulated %s 2>&1",
+				  name, i, name),
+			      "%s", text);
+	ck_assert(!repeats || !sh("cmp sim.%s.0 sim.%s.1 2>&1", name, name));
+	sh("rm -f sim.%s.?", name);
 }
 END_TEST
 
@@ -265,6 +298,8 @@ Suite *sim_suite(void)
 	tcase_add_test(t, example_sells_each_ticket_once_whatever_breaks);
 	tcase_add_test(t, runtime_loses_nothing_in_a_simulation);
 	tcase_add_test(t, simulator_names_what_it_does_not_simulate);
+	tcase_add_loop_test(t, simulator_simulates_what_other_programs_use, 0,
+			    THINGS);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
 	tcase_add_test(t, simulator_that_was_stopped_calls_no_run_late);
 	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);

@@ -447,7 +447,7 @@ const struct command command_sim = {
 	.about =
 		"Runs a program on urt.h, unchanged, in a simulation: one thread at a time, a virtual clock (sleeping costs no time), and rings, sockets and faults that a seed decides on. The same seed gives the same run. Seeds are tried until a run fails: a signal, a hang, or an exit status other than 0. That one is shrunk, shown, and printed as a command that repeats it.",
 	.notes =
-		"Simulated are clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real. What else is not simulated is named at its first use: the same seed may then give another run. The exit status is 1 if a run failed.",
+		"Simulated are clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real; while a child runs, the clock goes no faster than the real one. What else is not simulated is named at its first use: the same seed may then give another run. The exit status is 1 if a run failed.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

@@ -257,7 +257,7 @@ bool urt__ring_stranded(const struct urt__ring *r)
 
 bool urt__ring_submitting(const struct urt__ring *r)
 {
-	return __atomic_load_n(r->sq_ktail, __ATOMIC_RELAXED) !=
+	return __atomic_load_n(&r->sq_tail, __ATOMIC_RELAXED) !=
 	       __atomic_load_n(r->sq_khead, __ATOMIC_RELAXED);
 }
 

@@ -116,7 +116,8 @@ void urt__ring_kick(struct urt__ring *);
  */
 bool urt__ring_stranded(const struct urt__ring *);
 
-/* From any thread: the kernel is at work on what it was handed. A guess, likewise. */
+/* From any thread: there are requests that the kernel has not taken. Where the owner
+ * has published since that it sleeps, it is in io_uring_enter with them, or will be. */
 bool urt__ring_submitting(const struct urt__ring *);
 
 /* Calls done for the completions that are there, without a system call. */

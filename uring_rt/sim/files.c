@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "sim.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@
 
 #define POLLED_MAX 1024
 
-static long result(long ret)
+long sim_result(long ret)
 {
 	if (ret >= 0)
 		return ret;
@@ -69,8 +70,7 @@ static bool is_writable(void *arg)
 	return sim_writable(*(int *)arg);
 }
 
-/* Before a call that reads or writes: it waits here. */
-static void before(int fd, bool writes, int flags)
+void sim_before(int fd, bool writes, int flags)
 {
 	if (!sim_on)
 		return;
@@ -83,137 +83,82 @@ static void before(int fd, bool writes, int flags)
 
 /* ---- reading and writing ----------------------------------------------- */
 
+static bool is_socket(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return !sim_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len);
+}
+
+/* To a pipe, in as many pieces as there is room. */
+static long write_all(int fd, const char *p, size_t n)
+{
+	struct iovec v = { (void *)p, n };
+	size_t sum = 0;
+	long done;
+
+	do {
+		sim_before(fd, true, 0);
+		v = (struct iovec){ (void *)(p + sum), n - sum };
+		done = sim_call(SYS_pwritev2, fd, &v, 1L, -1L, -1L,
+				(long)RWF_NOWAIT);
+		if (done > 0)
+			sum += done;
+	} while (sum < n && (done > 0 || done == -EAGAIN));
+	return sum ? (long)sum : done;
+}
+
+/* More than a pipe has room for, where that would wait. */
+static bool is_long_write(int fd, size_t n)
+{
+	return sim_on && n > PIPE_BUF && !sim_is_nonblocking(fd) &&
+	       sim_call(SYS_fcntl, fd, (long)F_GETPIPE_SZ) > 0;
+}
+
 SIM_API ssize_t read(int fd, void *buf, size_t n)
 {
-	before(fd, false, 0);
-	return result(sim_call(SYS_read, fd, buf, n));
+	sim_before(fd, false, 0);
+	return sim_result(sim_call(SYS_read, fd, buf, n));
 }
 
 SIM_API ssize_t write(int fd, const void *buf, size_t n)
 {
-	before(fd, true, 0);
-	return result(sim_call(SYS_write, fd, buf, n));
+	if (sim_on && n > PIPE_BUF && is_socket(fd))
+		return send(fd, buf, n, 0);
+	if (is_long_write(fd, n))
+		return sim_result(write_all(fd, buf, n));
+	sim_before(fd, true, 0);
+	return sim_result(sim_call(SYS_write, fd, buf, n));
 }
 
-SIM_API ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+SIM_API ssize_t readv(int fd, const struct iovec *v, int n)
 {
-	before(fd, false, flags);
-	return result(sim_recvmsg(fd, m, flags));
+	sim_before(fd, false, 0);
+	return sim_result(sim_call(SYS_readv, fd, v, (long)n));
 }
 
-SIM_API ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+SIM_API ssize_t writev(int fd, const struct iovec *v, int n)
 {
-	before(fd, true, flags);
-	return result(sim_sendmsg(fd, m, flags));
-}
+	struct msghdr m = { .msg_iov = (void *)v, .msg_iovlen = n };
+	ssize_t sum = 0, done;
+	size_t all = 0;
 
-SIM_API ssize_t recvfrom(int fd, void *buf, size_t n, int flags,
-			 struct sockaddr *from, socklen_t *len)
-{
-	struct iovec v = { buf, n };
-	struct msghdr m = { .msg_iov = &v,
-			    .msg_iovlen = 1,
-			    .msg_name = from,
-			    .msg_namelen = len ? *len : 0 };
-	ssize_t got = recvmsg(fd, &m, flags);
-
-	if (got >= 0 && len)
-		*len = m.msg_namelen;
-	return got;
-}
-
-SIM_API ssize_t sendto(int fd, const void *buf, size_t n, int flags,
-		       const struct sockaddr *to, socklen_t len)
-{
-	struct iovec v = { (void *)buf, n };
-	struct msghdr m = { .msg_iov = &v,
-			    .msg_iovlen = 1,
-			    .msg_name = (void *)to,
-			    .msg_namelen = to ? len : 0 };
-
-	return sendmsg(fd, &m, flags);
-}
-
-SIM_API ssize_t recv(int fd, void *buf, size_t n, int flags)
-{
-	return recvfrom(fd, buf, n, flags, NULL, NULL);
-}
-
-SIM_API ssize_t send(int fd, const void *buf, size_t n, int flags)
-{
-	return sendto(fd, buf, n, flags, NULL, 0);
-}
-
-/* ---- sockets ----------------------------------------------------------- */
-
-SIM_API int socket(int domain, int type, int protocol)
-{
-	return result(sim_on ? sim_socket(domain, type, protocol)
-			     : sim_call(SYS_socket, domain, type, protocol));
-}
-
-SIM_API int bind(int fd, const struct sockaddr *s, socklen_t len)
-{
-	return result(sim_bind(fd, s, len));
-}
-
-SIM_API int connect(int fd, const struct sockaddr *s, socklen_t len)
-{
-	long err;
-
-	if (!sim_on)
-		return result(sim_call(SYS_connect, fd, s, len));
-	sim_step(1000);
-	while ((err = sim_connect(fd, s, len)) == -EAGAIN &&
-	       !sim_is_nonblocking(fd))
-		sim_wait(NULL, NULL, sim_after(100000), "connect");
-	sim_changed();
-	return result(err);
-}
-
-SIM_API int accept4(int fd, struct sockaddr *s, socklen_t *len, int flags)
-{
-	before(fd, false, 0);
-	return result(sim_accept(fd, s, len, flags));
-}
-
-SIM_API int accept(int fd, struct sockaddr *s, socklen_t *len)
-{
-	return accept4(fd, s, len, 0);
-}
-
-SIM_API int getsockname(int fd, struct sockaddr *s, socklen_t *len)
-{
-	return result(sim_name(fd, s, len, false));
-}
-
-SIM_API int getpeername(int fd, struct sockaddr *s, socklen_t *len)
-{
-	return result(sim_name(fd, s, len, true));
-}
-
-/* Options of TCP and IP have no effect. */
-SIM_API int setsockopt(int fd, int level, int name, const void *value,
-		       socklen_t len)
-{
-	if (sim_is_net(fd) && (level != SOL_SOCKET || name == SO_REUSEPORT))
-		return 0;
-	return result(sim_call(SYS_setsockopt, fd, level, name, value, len));
-}
-
-SIM_API int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
-{
-	if (sim_is_net(fd) && level != SOL_SOCKET) {
-		memset(value, 0, *len);
-		return 0;
+	for (int i = 0; i < n; i++)
+		all += v[i].iov_len;
+	if (sim_on && all > PIPE_BUF && is_socket(fd))
+		return sendmsg(fd, &m, 0);
+	if (!is_long_write(fd, all)) {
+		sim_before(fd, true, 0);
+		return sim_result(sim_call(SYS_writev, fd, v, (long)n));
 	}
-	return result(sim_call(SYS_getsockopt, fd, level, name, value, len));
-}
-
-SIM_API int shutdown(int fd, int how)
-{
-	sim_changed();
-	return result(sim_call(SYS_shutdown, fd, (long)how));
+	for (int i = 0; i < n; i++) {
+		done = write(fd, v[i].iov_base, v[i].iov_len);
+		if (done < 0)
+			return sum ? sum : done;
+		sum += done;
+	}
+	return sum;
 }
 
 SIM_API int close(int fd)
@@ -222,7 +167,7 @@ SIM_API int close(int fd)
 		sim_ring_close(fd);
 	sim_changed();
 	sim_net_close(fd);
-	return result(sim_call(SYS_close, fd));
+	return sim_result(sim_call(SYS_close, fd));
 }
 
 /* ---- waiting for several ----------------------------------------------- */
@@ -265,8 +210,8 @@ SIM_API int ppoll(struct pollfd *p, nfds_t n, const struct timespec *ts,
 		  const sigset_t *mask)
 {
 	if (!sim_on)
-		return result(sim_call(SYS_ppoll, p, n, ts, mask, 8L));
-	return result(poll_until(p, n, sim_until(ts)));
+		return sim_result(sim_call(SYS_ppoll, p, n, ts, mask, 8L));
+	return sim_result(poll_until(p, n, sim_until(ts)));
 }
 
 SIM_API int poll(struct pollfd *p, nfds_t n, int ms)
@@ -280,20 +225,44 @@ SIM_API int epoll_ctl(int fd, int op, int of, struct epoll_event *e)
 {
 	sim_ring_watched(of);
 	sim_changed();
-	return result(sim_call(SYS_epoll_ctl, fd, (long)op, (long)of, e));
+	return sim_result(sim_call(SYS_epoll_ctl, fd, (long)op, (long)of, e));
+}
+
+static int epoll_until(int fd, struct epoll_event *e, int max,
+		       const struct timespec *ts)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	ppoll(&p, 1, ts, NULL);
+	sim_rings_polled();
+	return sim_result(
+		sim_call(SYS_epoll_pwait, fd, e, (long)max, 0L, NULL, 8L));
+}
+
+SIM_API int epoll_pwait(int fd, struct epoll_event *e, int max, int ms,
+			const sigset_t *mask)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	if (sim_on && ms)
+		return epoll_until(fd, e, max, ms < 0 ? NULL : &ts);
+	sim_rings_polled();
+	return sim_result(sim_call(SYS_epoll_pwait, fd, e, (long)max, (long)ms,
+				   mask, 8L));
+}
+
+SIM_API int epoll_pwait2(int fd, struct epoll_event *e, int max,
+			 const struct timespec *ts, const sigset_t *mask)
+{
+	if (sim_on)
+		return epoll_until(fd, e, max, ts);
+	return sim_result(
+		sim_call(SYS_epoll_pwait2, fd, e, (long)max, ts, mask, 8L));
 }
 
 SIM_API int epoll_wait(int fd, struct epoll_event *e, int max, int ms)
 {
-	if (sim_on && ms) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
-		poll(&p, 1, ms);
-		ms = 0;
-	}
-	sim_rings_polled();
-	return result(sim_call(SYS_epoll_pwait, fd, e, (long)max, (long)ms,
-			       NULL, 8L));
+	return epoll_pwait(fd, e, max, ms, NULL);
 }
 
 /* ---- the same as _FORTIFY_SOURCE has them, with the buffer's size -------- */
@@ -344,6 +313,17 @@ SIM_API void *mmap64(void *at, size_t size, int prot, int flags, int fd,
 	return (void *)ret;
 }
 
+void sim_note_path(const char *path)
+{
+	static const char *const random[] = { "/dev/urandom", "/dev/random" };
+
+	for (unsigned i = 0; sim_on && i < 2; i++)
+		if (!strcmp(path, random[i]))
+			sim_not_simulated(random[i],
+					  "its bytes differ from run to run; "
+					  "those of getrandom(2) do not");
+}
+
 /* The state of a thread: what the simulation says. */
 static int open_state(int tid)
 {
@@ -365,8 +345,9 @@ SIM_API int open64(const char *path, int flags, ...)
 	va_end(ap);
 	if (sim_on && sscanf(path, "/proc/self/task/%d/stat", &tid) == 1)
 		return open_state(tid);
-	return result(sim_call(SYS_openat, (long)AT_FDCWD, path, (long)flags,
-			       (long)mode));
+	sim_note_path(path);
+	return sim_result(sim_call(SYS_openat, (long)AT_FDCWD, path,
+				   (long)flags, (long)mode));
 }
 
 SIM_API int open(const char *path, int flags, ...)
@@ -430,7 +411,7 @@ SIM_API long syscall(long nr, ...)
 	for (unsigned i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	return result(
+	return sim_result(
 		sim_on ? other_call(nr, a)
 		       : sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 }

@@ -391,6 +391,15 @@ void sim_net_close(int fd)
 		e->family = 0;
 }
 
+void sim_net_copy(int from, int to)
+{
+	struct end *e = end_of(from);
+
+	sim_net_close(to);
+	if (e && to < FDS)
+		*end_new(to) = *e;
+}
+
 /* ---- faults ------------------------------------------------------------ */
 
 int64_t sim_net_cut_ns(int fd)
@@ -411,6 +420,12 @@ int64_t sim_net_cut_ns(int fd)
 	return cut_until_ns;
 }
 
+static bool same_ports(const struct end *e, const struct address *local,
+		       const struct address *peer)
+{
+	return e->local.port == local->port && e->peer.port == peer->port;
+}
+
 void sim_net_reset(int fd)
 {
 	struct end *e = end_of(fd);
@@ -419,8 +434,8 @@ void sim_net_reset(int fd)
 		struct end *o = &ends[i];
 
 		if (!o->family || o->type != SOCK_STREAM ||
-		    (o != e && (o->local.port != e->peer.port ||
-				o->peer.port != e->local.port)))
+		    (!same_ports(o, &e->local, &e->peer) &&
+		     !same_ports(o, &e->peer, &e->local)))
 			continue;
 		o->reset = true;
 		sim_call(SYS_shutdown, i, (long)SHUT_RDWR);

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "sim.h"
 #include "../ring/abi.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +53,8 @@ static const char *const names[64] = {
 	[IORING_OP_WRITE] = "write",
 	[IORING_OP_SEND] = "send",
 	[IORING_OP_RECV] = "recv",
+	[IORING_OP_SPLICE] = "splice",
+	[IORING_OP_TEE] = "tee",
 	[51] = "futex wait",
 };
 
@@ -224,9 +227,35 @@ bool sim_op_waits(const struct io_uring_sqe *s)
 	       !(is_message(s->opcode) && s->msg_flags & MSG_DONTWAIT);
 }
 
+bool sim_op_moves(const struct io_uring_sqe *s)
+{
+	return s->opcode == IORING_OP_SPLICE || s->opcode == IORING_OP_TEE;
+}
+
 bool sim_op_ready(const struct io_uring_sqe *s)
 {
+	if (sim_op_moves(s) && !sim_readable(s->splice_fd_in))
+		return false;
 	return sim_poll_now(s->fd, events_of(s));
+}
+
+/* -1: where the descriptor is. */
+static long *offset(uint64_t value, long *own)
+{
+	*own = value;
+	return *own < 0 ? NULL : own;
+}
+
+static int move(const struct io_uring_sqe *s)
+{
+	long in, out, flags = s->splice_flags | SPLICE_F_NONBLOCK;
+
+	if (s->opcode == IORING_OP_TEE)
+		return sim_call(SYS_tee, s->splice_fd_in, s->fd, (long)s->len,
+				flags);
+	return sim_call(SYS_splice, s->splice_fd_in,
+			offset(s->splice_off_in, &in), s->fd,
+			offset(s->off, &out), (long)s->len, flags);
 }
 
 static int try_poll(const struct io_uring_sqe *s)
@@ -258,6 +287,9 @@ int sim_op_try(const struct io_uring_sqe *s)
 				  (void *)(uintptr_t)s->addr2, s->accept_flags);
 	case IORING_OP_CONNECT:
 		return sim_connect(s->fd, (void *)(uintptr_t)s->addr, s->off);
+	case IORING_OP_OPENAT:
+		sim_note_path((const char *)(uintptr_t)s->addr);
+		return direct(s);
 	case IORING_OP_CLOSE:
 		sim_net_close(s->fd);
 		return sim_call(SYS_close, s->fd);
@@ -270,6 +302,9 @@ int sim_op_try(const struct io_uring_sqe *s)
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
 		return transfer(s);
+	case IORING_OP_SPLICE:
+	case IORING_OP_TEE:
+		return move(s);
 	default:
 		return direct(s);
 	}

@@ -98,7 +98,7 @@ static bool is_ready(struct request *q)
 
 	if (q->is_futex)
 		return !q->futex.on;
-	if ((unsigned)q->sqe.fd >= ASKED / 2 ||
+	if ((unsigned)q->sqe.fd >= ASKED / 2 || sim_op_moves(&q->sqe) ||
 	    (q->sqe.opcode == IORING_OP_POLL_ADD &&
 	     q->sqe.poll32_events != POLLIN && q->sqe.poll32_events != POLLOUT))
 		return sim_op_ready(&q->sqe);

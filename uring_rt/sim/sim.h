@@ -94,6 +94,9 @@ void sim_not_simulated(const char *name, const char *what);
 long sim_call(long nr, ...);
 /* The next definition of a function: libc's. */
 void *sim_next(void **cache, const char *name);
+#define NEXT(type, name, params) \
+	static void *cache;      \
+	type(*real) params = (type(*) params)sim_next(&cache, #name)
 
 /* The state of the thread with that tid, for /proc: 'R' or 'S'; its CPU time. */
 char sim_thread_state(int tid);
@@ -104,6 +107,11 @@ void sim_signal(int tid, int sig);
 int sim_thread_new(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		   void *);
 int sim_thread_join(pthread_t, void **);
+/* Nobody will join it; false: it is not ours. Its tid, or 0. */
+bool sim_thread_detach(pthread_t);
+int sim_thread_tid(pthread_t);
+/* The program has child processes, from now on perhaps. */
+void sim_has_children(void);
 
 /* ---- ring.c ---- */
 
@@ -145,6 +153,7 @@ int sim_op_try(const struct io_uring_sqe *);
 bool sim_op_ready(const struct io_uring_sqe *);
 bool sim_op_waits(const struct io_uring_sqe *);
 bool sim_op_reads(const struct io_uring_sqe *);
+bool sim_op_moves(const struct io_uring_sqe *); /* from another descriptor */
 bool sim_op_known(unsigned opcode);
 const char *sim_op_name(unsigned opcode);
 
@@ -158,6 +167,7 @@ int sim_name(int fd, struct sockaddr *, socklen_t *, bool peer);
 ssize_t sim_sendmsg(int fd, const struct msghdr *, int flags);
 ssize_t sim_recvmsg(int fd, struct msghdr *, int flags);
 void sim_net_close(int fd);
+void sim_net_copy(int from, int to);
 bool sim_is_net(int fd);
 /* Until when nothing passes; 0: it does. */
 int64_t sim_net_cut_ns(int fd);
@@ -170,6 +180,12 @@ bool sim_readable(int fd);
 bool sim_writable(int fd);
 short sim_poll_now(int fd, short events);
 bool sim_is_nonblocking(int fd);
+/* Tells if it is a device of random bytes. */
+void sim_note_path(const char *path);
+/* Before a call that reads or writes: it waits here. */
+void sim_before(int fd, bool writes, int flags);
+/* What a function of libc returns for -errno. */
+long sim_result(long);
 
 /* ---- threads.c ---- */
 
@@ -181,5 +197,14 @@ struct sim_sleeper {
 	uint64_t order;
 };
 void sim_sleeper_add(struct sim_sleeper *, const void *on);
+void sim_sleeper_forget(struct sim_sleeper *);
+bool sim_is_awake(void *sleeper);
+/* The thread sleeps on the address until it is woken: true, or until then. */
+bool sim_sleep_on(const void *on, int64_t until_ns, const char *what);
+/* Wakes up to n, the first ones first. */
+#define SIM_ALL INT64_MAX
+long sim_wake(const void *on, long n);
+/* The simulation's time for one of that clock. */
+int64_t sim_until_clock(clockid_t, const struct timespec *);
 
 #endif

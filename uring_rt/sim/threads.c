@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * libc's ways for threads to wait, and its clocks, in front of libc's own.
- *
- * Locks are libc's, tried until they are free: their owners and kinds stay what they
- * are. Condition variables and futexes are lists of those who sleep, in order.
+ * Threads, futexes, signals, clocks and random numbers, in front of libc's own. A
+ * futex is a list of the threads that sleep on it, in order.
  */
 #define _GNU_SOURCE
 #include "sim.h"
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,11 +19,6 @@
 
 #define SLEEPERS 65536
 #define EPOCH_NS INT64_C(1700000000000000000) /* CLOCK_REALTIME, some day */
-
-/* The next definition of the function, libc's. */
-#define NEXT(type, name, params) \
-	static void *cache;      \
-	type(*real) params = (type(*) params)sim_next(&cache, #name)
 
 /* ---- sleeping and waking threads --------------------------------------- */
 
@@ -47,7 +39,7 @@ void sim_sleeper_add(struct sim_sleeper *s, const void *on)
 	sleeper[nr_sleepers++] = s;
 }
 
-static void forget(struct sim_sleeper *s)
+void sim_sleeper_forget(struct sim_sleeper *s)
 {
 	unsigned n = 0;
 
@@ -57,7 +49,7 @@ static void forget(struct sim_sleeper *s)
 	nr_sleepers = n;
 }
 
-static long wake(const void *on, long n)
+long sim_wake(const void *on, long n)
 {
 	long woken = 0;
 
@@ -71,19 +63,19 @@ static long wake(const void *on, long n)
 	return woken;
 }
 
-static bool is_awake(void *arg)
+bool sim_is_awake(void *arg)
 {
 	return !((struct sim_sleeper *)arg)->on;
 }
 
-static bool sleep_on(const void *on, int64_t until_ns, const char *what)
+bool sim_sleep_on(const void *on, int64_t until_ns, const char *what)
 {
 	struct sim_sleeper s;
 	bool woken;
 
 	sim_sleeper_add(&s, on);
-	woken = sim_wait(is_awake, &s, until_ns, what);
-	forget(&s);
+	woken = sim_wait(sim_is_awake, &s, until_ns, what);
+	sim_sleeper_forget(&s);
 	return woken;
 }
 
@@ -98,158 +90,12 @@ long sim_futex(uint32_t *word, int op, uint32_t value,
 	case FUTEX_WAIT:
 		if (*(volatile uint32_t *)word != value)
 			return -EAGAIN;
-		return sleep_on(word, until_ns, "futex") ? 0 : -ETIMEDOUT;
+		return sim_sleep_on(word, until_ns, "futex") ? 0 : -ETIMEDOUT;
 	case FUTEX_WAKE:
-		return wake(word, value);
+		return sim_wake(word, value);
 	}
 	sim_not_simulated("this futex operation", "ENOSYS");
 	return -ENOSYS;
-}
-
-/* ---- locks ------------------------------------------------------------- */
-
-/* X(function, the one that does not wait, type) */
-#define LOCKS(X)                                                             \
-	X(pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_t)        \
-	X(pthread_rwlock_rdlock, pthread_rwlock_tryrdlock, pthread_rwlock_t) \
-	X(pthread_rwlock_wrlock, pthread_rwlock_trywrlock, pthread_rwlock_t)
-
-/* The runtime's lock counters (watch/locks.c) are found before our definitions
- * and call libc by the name with underscores. */
-#define BOTH_NAMES(name, type)         \
-	SIM_API int name(type *l)      \
-	{                              \
-		return own_##name(l);  \
-	}                              \
-	SIM_API int __##name(type *l); \
-	SIM_API int __##name(type *l)  \
-	{                              \
-		return own_##name(l);  \
-	}
-
-/* A recursive or error-checking mutex answers for its owner, too. */
-#define X(lock, try, type)                                                   \
-	static int own_##lock(type *l)                                       \
-	{                                                                    \
-		NEXT(int, try, (type *));                                    \
-		int err = real(l);                                           \
-                                                                             \
-		if (err == EBUSY && !sim_on) {                               \
-			static void *wait;                                   \
-                                                                             \
-			return ((int (*)(type *))sim_next(&wait, #lock))(l); \
-		}                                                            \
-		while (err == EBUSY) {                                       \
-			sleep_on(l, SIM_NEVER, "a lock");                    \
-			err = real(l);                                       \
-		}                                                            \
-		return err;                                                  \
-	}                                                                    \
-	BOTH_NAMES(lock, type)
-LOCKS(X)
-#undef X
-
-#define X(unlock, type)                      \
-	static int own_##unlock(type *l)     \
-	{                                    \
-		NEXT(int, unlock, (type *)); \
-		int err = real(l);           \
-                                             \
-		if (sim_on)                  \
-			wake(l, SLEEPERS);   \
-		return err;                  \
-	}                                    \
-	BOTH_NAMES(unlock, type)
-X(pthread_mutex_unlock, pthread_mutex_t)
-X(pthread_rwlock_unlock, pthread_rwlock_t)
-#undef X
-
-static bool is_posted(void *arg)
-{
-	int value = 0;
-
-	sem_getvalue(arg, &value);
-	return value > 0;
-}
-
-static int sem_until(sem_t *s, int64_t until_ns)
-{
-	sim_step(100);
-	while (sem_trywait(s))
-		if (!sim_wait(is_posted, s, until_ns, "a semaphore")) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-	return 0;
-}
-
-static int64_t real_until(const struct timespec *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec - EPOCH_NS;
-}
-
-SIM_API int sem_wait(sem_t *s)
-{
-	NEXT(int, sem_wait, (sem_t *));
-	return sim_on ? sem_until(s, SIM_NEVER) : real(s);
-}
-
-SIM_API int sem_timedwait(sem_t *s, const struct timespec *ts)
-{
-	NEXT(int, sem_timedwait, (sem_t *, const struct timespec *));
-	return sim_on ? sem_until(s, real_until(ts)) : real(s, ts);
-}
-
-/* ---- condition variables ----------------------------------------------- */
-
-static int cond_until(pthread_cond_t *c, pthread_mutex_t *m, int64_t until_ns)
-{
-	struct sim_sleeper s;
-	bool woken;
-
-	sim_sleeper_add(&s, c);
-	pthread_mutex_unlock(m);
-	woken = sim_wait(is_awake, &s, until_ns, "a condition");
-	forget(&s);
-	pthread_mutex_lock(m);
-	return woken ? 0 : ETIMEDOUT;
-}
-
-SIM_API int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
-{
-	NEXT(int, pthread_cond_wait, (pthread_cond_t *, pthread_mutex_t *));
-	return sim_on ? cond_until(c, m, SIM_NEVER) : real(c, m);
-}
-
-/* CLOCK_REALTIME, unless the attribute said another: the larger one tells. */
-SIM_API int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
-				   const struct timespec *ts)
-{
-	NEXT(int, pthread_cond_timedwait,
-	     (pthread_cond_t *, pthread_mutex_t *, const struct timespec *));
-	int64_t until_ns = real_until(ts);
-
-	if (until_ns < 0)
-		until_ns += EPOCH_NS;
-	return sim_on ? cond_until(c, m, until_ns) : real(c, m, ts);
-}
-
-SIM_API int pthread_cond_signal(pthread_cond_t *c)
-{
-	NEXT(int, pthread_cond_signal, (pthread_cond_t *));
-	if (!sim_on)
-		return real(c);
-	wake(c, 1);
-	return 0;
-}
-
-SIM_API int pthread_cond_broadcast(pthread_cond_t *c)
-{
-	NEXT(int, pthread_cond_broadcast, (pthread_cond_t *));
-	if (!sim_on)
-		return real(c);
-	wake(c, SLEEPERS);
-	return 0;
 }
 
 /* ---- threads ----------------------------------------------------------- */
@@ -268,6 +114,13 @@ SIM_API int pthread_join(pthread_t t, void **ret)
 	return sim_thread_join(t, ret);
 }
 
+SIM_API int pthread_detach(pthread_t t)
+{
+	NEXT(int, pthread_detach, (pthread_t));
+	sim_thread_detach(t);
+	return real(t);
+}
+
 SIM_API int sched_yield(void)
 {
 	if (!sim_on)
@@ -282,12 +135,64 @@ SIM_API pid_t fork(void)
 	NEXT(pid_t, fork, (void));
 	pid_t pid;
 
-	if (sim_on)
+	if (sim_on) {
 		sim_not_simulated("fork", "the child runs on the real kernel");
+		sim_has_children();
+	}
 	pid = real();
 	if (!pid)
 		sim_on = false;
 	return pid;
+}
+
+/* ---- signals ----------------------------------------------------------- */
+
+/* To the thread that sends it, so that the next one's is at a known place; others
+ * have it if that blocks it. */
+static int send_own(int sig, int code, union sigval value)
+{
+	siginfo_t info = { .si_signo = sig, .si_code = code };
+	sigset_t blocked;
+
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	info.si_value = value;
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	sim_step(500);
+	sim_trace("signal %d", sig);
+	if (sigismember(&blocked, sig))
+		return sim_call(SYS_rt_sigqueueinfo, getpid(), sig, &info);
+	return sim_call(SYS_rt_tgsigqueueinfo, getpid(), gettid(), sig, &info);
+}
+
+SIM_API int kill(pid_t pid, int sig)
+{
+	union sigval none = { 0 };
+
+	return sim_result(sim_on && sig && pid == getpid()
+				  ? send_own(sig, SI_USER, none)
+				  : sim_call(SYS_kill, pid, sig));
+}
+
+SIM_API int sigqueue(pid_t pid, int sig, union sigval value)
+{
+	NEXT(int, sigqueue, (pid_t, int, union sigval));
+
+	return sim_on && sig && pid == getpid()
+		       ? sim_result(send_own(sig, SI_QUEUE, value))
+		       : real(pid, sig, value);
+}
+
+SIM_API int pthread_kill(pthread_t t, int sig)
+{
+	NEXT(int, pthread_kill, (pthread_t, int));
+	int tid = sig ? sim_thread_tid(t) : 0;
+
+	if (!tid)
+		return real(t, sig);
+	sim_step(500);
+	sim_signal(tid, sig);
+	return 0;
 }
 
 /* ---- clocks ------------------------------------------------------------ */
@@ -344,6 +249,31 @@ SIM_API time_t time(time_t *t)
 	return ts.tv_sec;
 }
 
+int64_t sim_until_clock(clockid_t clock, const struct timespec *ts)
+{
+	int64_t ns;
+
+	if (ts->tv_sec > SIM_NEVER / 1000000000 - 1)
+		return SIM_NEVER;
+	ns = ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
+	return clock == CLOCK_REALTIME ? ns - EPOCH_NS : ns;
+}
+
+SIM_API int timespec_get(struct timespec *ts, int base)
+{
+	return base == TIME_UTC && !clock_gettime(CLOCK_REALTIME, ts) ? base
+								      : 0;
+}
+
+SIM_API clock_t clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * CLOCKS_PER_SEC +
+	       ts.tv_nsec / (1000000000 / CLOCKS_PER_SEC);
+}
+
 static bool never(void *arg)
 {
 	(void)arg;
@@ -359,12 +289,8 @@ SIM_API int clock_nanosleep(clockid_t clock, int flags,
 		return -sim_call(SYS_clock_nanosleep, clock, (long)flags, ts,
 				 left);
 	sim_step(200);
-	until_ns = sim_until(ts);
-	if (flags & TIMER_ABSTIME)
-		until_ns = clock == CLOCK_REALTIME
-				   ? real_until(ts)
-				   : ts->tv_sec * INT64_C(1000000000) +
-					     ts->tv_nsec;
+	until_ns = flags & TIMER_ABSTIME ? sim_until_clock(clock, ts)
+					 : sim_until(ts);
 	sim_wait(never, NULL, until_ns, "a sleep");
 	return 0;
 }
@@ -418,6 +344,8 @@ SIM_API int timer_delete(timer_t t)
 	return t == OUR_TIMER ? 0 : real(t);
 }
 
+/* ---- random numbers ---------------------------------------------------- */
+
 static void fill(void *buf, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -435,4 +363,23 @@ SIM_API ssize_t getrandom(void *buf, size_t n, unsigned flags)
 SIM_API int getentropy(void *buf, size_t n)
 {
 	return getrandom(buf, n, 0) == (ssize_t)n ? 0 : -1;
+}
+
+/* Of glibc since 2.36. */
+SIM_API void arc4random_buf(void *buf, size_t n)
+{
+	getrandom(buf, n, 0);
+}
+
+SIM_API uint32_t arc4random(void)
+{
+	uint32_t n = 0;
+
+	getrandom(&n, sizeof(n), 0);
+	return n;
+}
+
+SIM_API uint32_t arc4random_uniform(uint32_t below)
+{
+	return below ? arc4random() % below : 0;
 }

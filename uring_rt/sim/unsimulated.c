@@ -6,6 +6,9 @@
 #define _GNU_SOURCE
 #include "sim.h"
 #include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -35,41 +38,74 @@ SIM_API int getaddrinfo(const char *node, const char *service,
 	return err;
 }
 
-/* X(name, type, parameters, arguments, what happens) */
-#define REAL(X)                                                                \
-	X(timerfd_create, (int clock, int flags), (clock, flags),              \
-	  "it goes by the real clock")                                         \
-	X(system, (const char *command), (command),                            \
-	  "the command runs on the real kernel")                               \
-	X(waitid, (int type, int id, void *info, int options),                 \
-	  (type, id, info, options), "it waits in real time")                  \
-	X(waitpid, (int pid, int *status, int options),                        \
-	  (pid, status, options), "it waits in real time")                     \
-	X(select, (int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *t), \
-	  (n, r, w, x, t), "it waits in real time")                            \
-	X(sigwait, (const sigset_t *set, int *sig), (set, sig),                \
-	  "it waits in real time")                                             \
-	X(posix_spawn,                                                         \
-	  (int *pid, const char *path, const void *actions, const void *attr,  \
-	   char *const *argv, char *const *env),                               \
-	  (pid, path, actions, attr, argv, env),                               \
-	  "the child runs on the real kernel")                                 \
-	X(posix_spawnp,                                                        \
-	  (int *pid, const char *path, const void *actions, const void *attr,  \
-	   char *const *argv, char *const *env),                               \
-	  (pid, path, actions, attr, argv, env),                               \
-	  "the child runs on the real kernel")
+/* X(type, name, parameters, arguments, what happens) */
+#define REAL_TIME  "it waits in real time"
+#define REAL_CHILD "the child runs on the real kernel"
+#define REAL(X)                                                               \
+	X(int, timerfd_create, (int clock, int flags), (clock, flags),        \
+	  "it goes by the real clock")                                        \
+	X(unsigned, alarm, (unsigned s), (s), "it goes by the real clock")    \
+	X(int, setitimer, (int which, const void *new, void *old),            \
+	  (which, new, old), "it goes by the real clock")                     \
+	X(int, system, (const char *command), (command), REAL_CHILD)          \
+	X(FILE *, popen, (const char *command, const char *mode),             \
+	  (command, mode), REAL_CHILD)                                        \
+	X(pid_t, wait, (int *status), (status), REAL_TIME)                    \
+	X(pid_t, wait3, (int *status, int options, void *usage),              \
+	  (status, options, usage), REAL_TIME)                                \
+	X(pid_t, wait4, (pid_t pid, int *status, int options, void *usage),   \
+	  (pid, status, options, usage), REAL_TIME)                           \
+	X(int, waitid, (int type, int id, void *info, int options),           \
+	  (type, id, info, options), REAL_TIME)                               \
+	X(pid_t, waitpid, (pid_t pid, int *status, int options),              \
+	  (pid, status, options), REAL_TIME)                                  \
+	X(int, select,                                                        \
+	  (int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *t),        \
+	  (n, r, w, x, t), REAL_TIME)                                         \
+	X(int, pselect,                                                       \
+	  (int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *t,  \
+	   const sigset_t *mask),                                             \
+	  (n, r, w, x, t, mask), REAL_TIME)                                   \
+	X(int, sigwait, (const sigset_t *set, int *sig), (set, sig),          \
+	  REAL_TIME)                                                          \
+	X(int, sigwaitinfo, (const sigset_t *set, siginfo_t *info),           \
+	  (set, info), REAL_TIME)                                             \
+	X(int, sigtimedwait,                                                  \
+	  (const sigset_t *set, siginfo_t *info, const struct timespec *t),   \
+	  (set, info, t), REAL_TIME)                                          \
+	X(int, sigsuspend, (const sigset_t *mask), (mask), REAL_TIME)         \
+	X(int, pause, (void), (), REAL_TIME)                                  \
+	X(int, pthread_timedjoin_np,                                          \
+	  (pthread_t t, void **ret, const struct timespec *ts), (t, ret, ts), \
+	  REAL_TIME)                                                          \
+	X(int, thrd_create, (void *t, void *fn, void *arg), (t, fn, arg),     \
+	  "the thread runs beside the others; those of pthread_create take "  \
+	  "turns")                                                            \
+	X(int, mtx_lock, (void *lock), (lock), REAL_TIME)                     \
+	X(int, cnd_wait, (void *cond, void *lock), (cond, lock), REAL_TIME)   \
+	X(struct hostent *, gethostbyname, (const char *name), (name),        \
+	  "the network answers")                                              \
+	X(int, posix_spawn,                                                   \
+	  (pid_t * pid, const char *path, const void *actions,                \
+	   const void *attr, char *const *argv, char *const *env),            \
+	  (pid, path, actions, attr, argv, env), REAL_CHILD)                  \
+	X(int, posix_spawnp,                                                  \
+	  (pid_t * pid, const char *path, const void *actions,                \
+	   const void *attr, char *const *argv, char *const *env),            \
+	  (pid, path, actions, attr, argv, env), REAL_CHILD)
 
-#define X(name, params, args, what)                                         \
-	SIM_API int name params;                                            \
-	SIM_API int name params                                             \
-	{                                                                   \
-		static void *cache;                                         \
-		int(*real) params = (int(*) params)sim_next(&cache, #name); \
-                                                                            \
-		if (sim_on)                                                 \
-			sim_not_simulated(#name, what);                     \
-		return real args;                                           \
+#define X(type, name, params, args, what)                                     \
+	SIM_API type name params;                                             \
+	SIM_API type name params                                              \
+	{                                                                     \
+		static void *cache;                                           \
+		type(*real) params = (type(*) params)sim_next(&cache, #name); \
+                                                                              \
+		if (sim_on)                                                   \
+			sim_not_simulated(#name, what);                       \
+		if (sim_on && !strcmp(what, REAL_CHILD))                      \
+			sim_has_children();                                   \
+		return real args;                                             \
 	}
 REAL(X)
 #undef X

@@ -37,6 +37,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS	 1024
@@ -64,6 +65,8 @@ static struct thread thread[THREADS];
 static int dying_tid;
 static unsigned nr_threads = 1; /* entries that were ever used */
 static __thread struct thread *self __attribute__((tls_model("initial-exec")));
+static struct thread *holder; /* of the baton */
+static bool has_children;
 bool sim_on, sim_anyway;
 static bool is_free; /* the end: threads run without the baton */
 int64_t sim_now_ns = BEGIN_NS;
@@ -210,8 +213,8 @@ static void stuck(void)
 static bool can_run(struct thread *t)
 {
 	return t->state == RUNS ||
-	       (t->state == WAITS &&
-		(t->until_ns <= sim_now_ns || (t->ready && t->ready(t->arg))));
+	       (t->state == WAITS && (t->until_ns <= sim_now_ns || t->signal ||
+				      (t->ready && t->ready(t->arg))));
 }
 
 /* Of those that can run; but_not: if there is another. */
@@ -226,6 +229,33 @@ static struct thread *pick(struct thread *but_not)
 	if (n)
 		return can[n > 1 ? sim_random(SIM_SWITCH, n) : 0];
 	return but_not && can_run(but_not) ? but_not : NULL;
+}
+
+void sim_has_children(void)
+{
+	has_children = true;
+}
+
+/*
+ * A child process is real, and so is the time that it takes: while one runs, the clock
+ * goes no faster than the real one, by steps of that length. False: none runs.
+ */
+static bool wait_for_children(int64_t next_ns)
+{
+	struct timespec ts = { 0, 1000000 };
+	siginfo_t ended = { 0 };
+
+	if (!has_children ||
+	    sim_call(SYS_waitid, (long)P_ALL, 0L, &ended,
+		     (long)(WEXITED | WNOHANG | WNOWAIT), NULL))
+		return has_children = false;
+	if (ended.si_pid)
+		return false;
+	if (next_ns - sim_now_ns < ts.tv_nsec)
+		ts.tv_nsec = next_ns - sim_now_ns;
+	sim_call(SYS_clock_nanosleep, (long)CLOCK_MONOTONIC, 0L, &ts, NULL);
+	sim_now_ns += ts.tv_nsec;
+	return true;
 }
 
 /* The thread that runs next. The clock advances as far as it must. */
@@ -251,6 +281,8 @@ static struct thread *next_thread(struct thread *but_not)
 			if (thread[i].state == WAITS &&
 			    thread[i].until_ns < next_ns)
 				next_ns = thread[i].until_ns;
+		if (wait_for_children(next_ns))
+			continue;
 		if (next_ns == SIM_NEVER) {
 			stuck();
 			return NULL;
@@ -273,6 +305,7 @@ static void switch_to(struct thread *t)
 		sim_trace("thread %d goes on", (int)(t - thread));
 		give(t);
 		take(me);
+		holder = me;
 		await_end();
 	}
 	if (is_free && strcmp(me->what, "poll"))
@@ -288,11 +321,17 @@ static void get_signal(void)
 		sim_call(SYS_tgkill, getpid(), self->tid, sig);
 }
 
+/* Not so in a handler of a signal from elsewhere, which any thread may run. */
+static bool is_simulated(void)
+{
+	return sim_on && self && self == holder;
+}
+
 void sim_yield(void)
 {
 	struct thread *t;
 
-	if (!sim_on || !self)
+	if (!is_simulated())
 		return;
 	t = next_thread(self);
 	self->what = "";
@@ -304,7 +343,7 @@ void sim_step(int64_t ns)
 {
 	int saved = errno;
 
-	if (!sim_on || !self)
+	if (!is_simulated())
 		return;
 	sim_now_ns += ns;
 	self->cpu_ns += ns;
@@ -320,17 +359,22 @@ bool sim_wait(bool (*ready)(void *), void *arg, int64_t until_ns,
 	      const char *what)
 {
 	struct thread *me = self;
-	bool came;
+	bool came, signalled;
 
-	me->ready = ready;
-	me->arg = arg;
-	me->until_ns = until_ns;
-	me->what = what;
-	me->state = WAITS;
-	switch_to(next_thread(NULL));
-	me->state = RUNS;
-	came = ready && ready(arg);
-	get_signal();
+	if (!is_simulated())
+		return ready && ready(arg);
+	do {
+		me->ready = ready;
+		me->arg = arg;
+		me->until_ns = until_ns;
+		me->what = what;
+		me->state = WAITS;
+		switch_to(next_thread(NULL));
+		me->state = RUNS;
+		signalled = me->signal;
+		get_signal();
+		came = ready && ready(arg);
+	} while (signalled && !came && until_ns > sim_now_ns);
 	return came;
 }
 
@@ -405,6 +449,7 @@ static void *thread_main(void *arg)
 	self = t;
 	t->tid = gettid();
 	take(t);
+	holder = t;
 	await_end();
 	pthread_cleanup_push(thread_gone, t);
 	ret = t->fn(t->fn_arg);
@@ -453,6 +498,14 @@ int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
 	return 0;
 }
 
+static struct thread *by_pthread(pthread_t p)
+{
+	for (unsigned i = 0; sim_on && i < nr_threads; i++)
+		if (!thread[i].joined && pthread_equal(thread[i].pthread, p))
+			return &thread[i];
+	return NULL;
+}
+
 static bool is_gone(void *arg)
 {
 	return ((struct thread *)arg)->state == GONE;
@@ -463,15 +516,29 @@ int sim_thread_join(pthread_t p, void **ret)
 	static void *cache;
 	int (*real)(pthread_t, void **) = sim_next(&cache, "pthread_join");
 
-	for (unsigned i = 0; sim_on && i < nr_threads; i++) {
-		struct thread *t = &thread[i];
+	struct thread *t = by_pthread(p);
 
-		if (t->joined || !pthread_equal(t->pthread, p))
-			continue;
+	if (t) {
 		sim_wait(is_gone, t, SIM_NEVER, "pthread_join");
 		t->joined = true;
 	}
 	return real(p, ret);
+}
+
+int sim_thread_tid(pthread_t p)
+{
+	struct thread *t = by_pthread(p);
+
+	return t && t->state != GONE ? t->tid : 0;
+}
+
+bool sim_thread_detach(pthread_t p)
+{
+	struct thread *t = by_pthread(p);
+
+	if (t)
+		t->joined = true;
+	return t;
 }
 
 /* ---- the beginning ----------------------------------------------------- */
@@ -497,7 +564,8 @@ __attribute__((constructor)) static void begin(void)
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
-	self = &thread[0];
+	unsetenv("LD_PRELOAD"); /* child processes are real ones */
+	self = holder = &thread[0];
 	self->tid = gettid();
 	self->pthread = pthread_self();
 	self->state = RUNS;

@@ -28,7 +28,7 @@
  * us shortly after a hand-off, since coroutines that block come in crowds. When
  * all sleep, looks become rarer, up to 4 ms, and end after some: an idle
  * program makes no system calls. The first worker that wakes wakes the monitor
- * (monitor_asleep; both sides set, fence, look).
+ * (monitor_asleep; each side sets, then looks at what the other sets).
  *
  * Where the kernel tells of threads that go to sleep (told.c), they need not
  * wait for a look.
@@ -383,7 +383,7 @@ static bool is_asleep(struct urt__worker *w)
 	}
 }
 
-static bool all_asleep(void)
+bool urt__all_asleep(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
@@ -571,7 +571,7 @@ static int64_t tick_ns(unsigned *lingered)
 
 	if (urt__clock_ns() - handed_ns < CROWD_NS)
 		return CROWD_TICK_NS;
-	if (!all_asleep()) {
+	if (!urt__all_asleep()) {
 		*lingered = 0;
 		return atomic_load(&urt__rt.preempted.len) ? HOG_TICK_NS
 							   : TICK_NS;
@@ -581,10 +581,10 @@ static int64_t tick_ns(unsigned *lingered)
 		return ns < LINGER_TICK_MAX_NS ? ns : LINGER_TICK_MAX_NS;
 	}
 	/* Partner: a worker that wakes changes its state, fences, and looks at
-	 * monitor_asleep. */
+	 * monitor_asleep. This store and the looks at the states have one order
+	 * in all threads, and so need no fence. */
 	atomic_store(&urt__rt.monitor_asleep, 1);
-	urt__fence();
-	if (!all_asleep()) {
+	if (!urt__all_asleep()) {
 		atomic_store(&urt__rt.monitor_asleep, 0);
 		return TICK_NS;
 	}

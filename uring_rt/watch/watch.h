@@ -116,6 +116,8 @@ uint64_t urt__counted_by_all(enum urt__stat);
 
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
+/* Whether no worker needs to be watched. */
+bool urt__all_asleep(void);
 /* In a forked child: there is none. */
 void urt__monitor_forget(void);
 /* From a signal handler: report everything and die of SIGQUIT. */
