@@ -853,6 +853,16 @@ URT_API int urt_listen(const char *address, int64_t deadline_ns);
 URT_API int urt_serve(struct urt_scope *, int listener,
 		      void (*serve)(int fd, void *arg), void *arg);
 
+/*
+ * Ends a connection whose input was not read to its end: tells the other side
+ * that nothing more comes (shutdown(2)), then reads and drops what it still
+ * sends, until it ends its side, too. A close without that resets the
+ * connection, and a reset that overtakes the last answer destroys the answer.
+ * The descriptor stays open. 0; -ETIME: the other side has not ended by then;
+ * errors of shutdown(2) and recv(2). May suspend.
+ */
+URT_API int urt_linger(int fd, int64_t deadline_ns);
+
 /* ---- buffered streams --------------------------------------------------- */
 
 /*

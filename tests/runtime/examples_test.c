@@ -15,7 +15,7 @@ static void start_with(const char *name, char **argv)
 	char path[64], address[32];
 
 	snprintf(path, sizeof(path), "examples/%s", name);
-	server_port = free_port();
+	server_port = net_free_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
 	argv[0] = path;
 	argv[1] = address;
@@ -321,6 +321,8 @@ static void read_big(int fd, size_t from, size_t to)
 	ck_assert_uint_eq(from, to);
 }
 
+#define CLOSES "Content-Length: 0\r\nConnection: close\r\n\r\n"
+
 #define TOO_LARGE                            \
 	"HTTP/1.1 413 Content Too Large\r\n" \
 	"Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -333,7 +335,6 @@ static void is_refused(const char *request, const char *expected)
 	say(fd, request);
 	hear(fd, expected);
 	hear_end(fd);
-	close(fd);
 }
 
 START_TEST(httpd_refuses_bodies_that_it_would_take_for_requests)
@@ -354,8 +355,34 @@ START_TEST(httpd_refuses_bodies_that_it_would_take_for_requests)
 		   TOO_LARGE);
 	memset(request + 5, 'a', 1000);
 	strcpy(request + 1005, " HTTP/1.1\r\n\r\n");
-	is_refused(request, "HTTP/1.1 414 URI Too Long\r\n"
-			    "Content-Length: 0\r\nConnection: close\r\n\r\n");
+	is_refused(request, "HTTP/1.1 414 URI Too Long\r\n" CLOSES);
+	end();
+}
+END_TEST
+
+START_TEST(httpd_answers_what_is_no_request_that_it_serves)
+{
+	static char line[20000];
+	static const char nul[] =
+		"GET /empty HTTP/1.1\r\n\0Content-Length: 9\r\n"
+		"\r\nGET / HTTP/1.1\r\n\r\n";
+	static const char bad[] = "HTTP/1.1 400 Bad Request\r\n" CLOSES;
+	int fd;
+
+	start("httpd", dir, NULL);
+	is_refused("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+		   "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\n" CLOSES);
+	is_refused("nonsense\r\n\r\n", bad);
+	is_refused("GET / HTTP/1.1\r\nX: a\rContent-Length: 3\r\n\r\n", bad);
+	memset(line, 'x', sizeof(line) - 1);
+	is_refused(line,
+		   "HTTP/1.1 431 Request Header Fields Too Large\r\n" CLOSES);
+	/* The line is not empty, so what follows it is no other request. */
+	fd = server_connect();
+	ck_assert_int_eq(send(fd, nul, sizeof(nul) - 1, MSG_NOSIGNAL),
+			 sizeof(nul) - 1);
+	hear(fd, bad);
+	hear_end(fd);
 	end();
 }
 END_TEST
@@ -542,6 +569,10 @@ START_TEST(events_are_shown_until_the_client_leaves)
 		;
 	ck_assert_int_eq(get_number("/publish?bye"), 1);
 	hear(b, "data: bye\n\n");
+	a = server_connect();
+	say(a, "POST /publish?x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+	hear_all(a);
+	ck_assert_ptr_nonnull(strstr(text, "HTTP/1.1 400 Bad Request\r\n"));
 	end();
 	hear_end(b);
 }
@@ -568,6 +599,34 @@ START_TEST(redis_answers_pipelined_commands_in_order)
 	say(a, INCR("n") "*3\r\n$5\r\nBLPOP\r\n$1\r\nl\r\n$4\r\n0.01\r\n");
 	hear(a, ":2\r\n*-1\r\n");
 	say(a, "*1\r\n$999999999\r\n");
+	hear(a, "-ERR Protocol error\r\n");
+	hear_end(a);
+	server_stop();
+}
+END_TEST
+
+/* Neither by what follows in the same packet, nor by what comes later. */
+START_TEST(redis_loses_no_answer_by_an_error_behind_it)
+{
+	static const char nul[] = "*3\r\n$3\r\nSET\r\n$1\r\nz\r\n$3\r\na\0b\r\n"
+				  "*2\r\n$3\r\nGET\r\n$1\r\nz\r\n";
+	static char more[1 << 18];
+	int a;
+
+	start("redis", NULL, NULL);
+	a = server_connect();
+	/* A value is text: it is not stored up to its NUL. */
+	ck_assert_int_eq(send(a, nul, sizeof(nul) - 1, 0), sizeof(nul) - 1);
+	hear(a, "-ERR no such command\r\n$-1\r\n");
+	say(a, INCR("n") "nonsense\r\nand more\r\n");
+	hear(a, ":1\r\n-ERR Protocol error\r\n");
+	memset(more, 'x', sizeof(more) - 1);
+	say(a, more);
+	ck_assert_int_eq(recv(a, more, 1, 0), 0);
+	close(a);
+	a = server_connect();
+	say(a, "*1x\r\n$4\r\nPING\r\n");
+	hear(a, "-ERR Protocol error\r\n");
 	hear_end(a);
 	server_stop();
 }
@@ -664,11 +723,13 @@ Suite *examples_suite(void)
 	tcase_add_test(t, the_chat_room_ends_members_that_say_or_read_nothing);
 	tcase_add_test(t, httpd_serves_files_to_curl);
 	tcase_add_test(t, httpd_refuses_bodies_that_it_would_take_for_requests);
+	tcase_add_test(t, httpd_answers_what_is_no_request_that_it_serves);
 	tcase_add_test(t, httpd_takes_the_rest_of_what_it_refuses);
 	tcase_add_test(t, httpd_ends_gracefully);
 	tcase_add_test(t, fanout_answers_with_what_came_before_the_deadline);
 	tcase_add_test(t, events_are_shown_until_the_client_leaves);
 	tcase_add_test(t, redis_answers_pipelined_commands_in_order);
+	tcase_add_test(t, redis_loses_no_answer_by_an_error_behind_it);
 	tcase_add_test(t, redis_gives_no_element_to_a_client_that_has_left);
 	tcase_add_test(t, every_example_has_under_150_lines);
 	tcase_add_test(t, an_example_builds_with_pkg_config);

@@ -31,6 +31,8 @@ struct client {
 	size_t len;
 	char *answer; /* NULL: not asked yet */
 	size_t answer_len, sent;
+	bool answered; /* what it still sends is dropped, up to its end: a close
+			* would reset the connection, and destroy the answer */
 };
 
 static struct client client[CLIENTS_MAX];
@@ -105,16 +107,22 @@ static void understand(struct client *c, struct collector *counts)
 
 static void receive(struct client *c, struct collector *counts)
 {
-	ssize_t n = recv(c->fd, c->request + c->len, REQUEST_MAX - c->len, 0);
+	ssize_t n;
+
+	if (c->answered)
+		c->len = 0;
+	n = recv(c->fd, c->request + c->len, REQUEST_MAX - c->len, 0);
 
 	if (n <= 0) {
 		if (!n || (errno != EAGAIN && errno != EINTR))
 			forget(c);
 		return;
 	}
+	if (c->answered)
+		return;
 	c->len += n;
 	c->request[c->len] = '\0';
-	if (strstr(c->request, "\r\n\r\n"))
+	if (memmem(c->request, c->len, "\r\n\r\n", 4))
 		understand(c, counts);
 	else if (c->len == REQUEST_MAX)
 		answer_text(c, "431 Request Header Fields Too Large", "");
@@ -129,8 +137,12 @@ static void send_more(struct client *c)
 		return;
 	if (n > 0)
 		c->sent += n;
-	if (n <= 0 || c->sent == c->answer_len)
+	if (n > 0 && c->sent < c->answer_len)
+		return;
+	if (n <= 0 || shutdown(c->fd, SHUT_WR))
 		forget(c);
+	else
+		c->answered = true;
 }
 
 static void take_client(int listener)
@@ -147,6 +159,11 @@ static void take_client(int listener)
 		close(fd);
 }
 
+static bool is_sending(const struct client *c)
+{
+	return c->answer && !c->answered;
+}
+
 /* One round; false: a signal asks to end. */
 static bool serve_once(int listener, int signals, struct collector *counts)
 {
@@ -157,16 +174,17 @@ static bool serve_once(int listener, int signals, struct collector *counts)
 	int64_t now;
 
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		fds[i + 2] = (struct pollfd){
-			client[i].fd, client[i].answer ? POLLOUT : POLLIN, 0
-		};
+		fds[i + 2] = (struct pollfd){ client[i].fd,
+					      is_sending(&client[i]) ? POLLOUT
+								     : POLLIN,
+					      0 };
 	if (poll(fds, ARRAY_LEN(fds), 1000) < 0)
 		return true;
 	now = now_ns();
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		if (client[i].fd < 0)
 			continue;
-		if (fds[i + 2].revents && client[i].answer)
+		if (fds[i + 2].revents && is_sending(&client[i]))
 			send_more(&client[i]);
 		else if (fds[i + 2].revents)
 			receive(&client[i], counts);

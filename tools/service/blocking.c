@@ -20,6 +20,15 @@ bool blocking_send(int fd, const char *p, size_t len)
 	return true;
 }
 
+void blocking_linger(int fd)
+{
+	char dropped[4096];
+
+	shutdown(fd, SHUT_WR);
+	while (recv(fd, dropped, sizeof(dropped), 0) > 0)
+		;
+}
+
 /* Connections to Redis for all clients; -1: not open. */
 static struct {
 	pthread_mutex_t lock;

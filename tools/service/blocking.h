@@ -9,6 +9,8 @@
 void blocking_open(const struct server *);
 /* Sends all of it. False: the connection is of no use. */
 bool blocking_send(int fd, const char *p, size_t len);
+/* Tells the client that nothing more comes; drops what it still sends, up to its end. */
+void blocking_linger(int fd);
 /* Waits ms at the backend: over Redis' pool, else over *own, which is opened if it is
  * -1 and is the caller's to close. False: no answer. */
 bool blocking_ask(int *own, unsigned ms);

@@ -177,9 +177,9 @@ size_t http_parse(const char *buf, size_t len, struct http_request *r)
 
 /* ---- answers ---- */
 
-#define TEXT(text, close)                     \
-	{                                     \
-		text, sizeof(text) - 1, close \
+#define TEXT(text, close)                            \
+	{                                            \
+		text, sizeof(text) - 1, close, false \
 	}
 /* For each way to continue. */
 #define RESPONSES(status, length, body)                                       \
@@ -207,9 +207,12 @@ struct http_response http_respond(const struct http_request *r)
 			"431 Request Header Fields Too Large", "4", "big\n"),
 	};
 
+	struct http_response answer = responses[r->route][r->after];
+
 	if (r->route == HTTP_CPU)
 		burn((int64_t)r->ms * 1000000);
-	return responses[r->route][r->after];
+	answer.linger = r->route >= HTTP_BAD;
+	return answer;
 }
 
 /* By hand: printf would touch 2 KB of each unit's stack. */

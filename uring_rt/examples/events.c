@@ -62,10 +62,9 @@ static void show(struct listener *l, struct urt_stream *s)
 
 static void listen_to_all(int fd, struct urt_stream *s)
 {
-	struct listener l = { .fd = fd,
-			      .messages = urt_chan_new(TEXT, 16),
-			      .gone = urt_chan_new(0, 0) },
-			**p;
+	struct listener **p, l = { .fd = fd,
+				   .messages = urt_chan_new(TEXT, 16),
+				   .gone = urt_chan_new(0, 0) };
 	struct urt_scope scope;
 
 	urt_scope_open(&scope, URT_NEVER);
@@ -114,12 +113,14 @@ static void serve(int fd, void *arg)
 		;
 	if (words > 0 && !strcmp(path, "/events")) {
 		listen_to_all(fd, s);
-	} else if (words > 0) {
-		urt_stream_printf(s, deadline_ns,
-				  "HTTP/1.1 200 OK\r\n"
-				  "Connection: close\r\n\r\n%d\n",
-				  publish(*text ? text : NULL));
+	} else if (s) {
+		urt_stream_printf(
+			s, deadline_ns,
+			"HTTP/1.1 %s\r\nConnection: close\r\n\r\n%d\n",
+			words > 0 ? "200 OK" : "400 Bad Request",
+			publish(*text ? text : NULL));
 		urt_stream_flush(s, deadline_ns);
+		urt_linger(fd, deadline_ns); /* the client may say more */
 	}
 	urt_stream_free(s);
 }

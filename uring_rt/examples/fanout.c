@@ -114,6 +114,7 @@ static void serve(int fd, void *arg)
 					  : r[i].err ? strerror(-r[i].err)
 						     : r[i].body);
 		urt_stream_flush(s, patience);
+		urt_linger(fd, patience); /* what else the client sends */
 	}
 	urt_stream_free(s);
 	free(r);

@@ -19,32 +19,21 @@ static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
 static int root, path_key;
 static _Atomic bool stopping;
 
-/*
- * The rest of what the client sends is read and thrown away: a close that leaves
- * bytes unread resets the connection, and a reset that arrives before the answer
- * is read can destroy it.
- */
-static bool refuse(struct urt_stream *s, int fd, const char *why)
+/* What is wrong with a line; "": none came. A NUL would end it here, not in a proxy. */
+static const char *read_text(struct urt_stream *s, char **line,
+			     int64_t deadline_ns)
 {
-	int64_t deadline_ns = urt_after(SECONDS(10));
-	char rest[4096];
+	size_t len;
+	int ret = urt_stream_read_line(s, line, &len, deadline_ns);
 
-	urt_stream_printf(s, deadline_ns,
-			  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"
-			  "Connection: close\r\n\r\n",
-			  why);
-	urt_stream_flush(s, deadline_ns);
-	urt_shutdown(fd, SHUT_WR, deadline_ns);
-	while (urt_stream_read(s, rest, sizeof(rest), deadline_ns) > 0)
-		;
-	return false;
+	if (ret != 1)
+		return ret == -EMSGSIZE ? "431 Request Header Fields Too Large"
+					: "";
+	return strcspn(*line, "\r") == len ? NULL : "400 Bad Request";
 }
 
-/*
- * Whether the header announces a body, or is one that two programs could read in
- * two ways. What we do not read would be taken for the next request, which a proxy
- * in front of us has not seen as one.
- */
+/* Whether the header announces a body, which we would take for the next request, or
+ * could be read in two ways: a proxy in front of us may see other requests. */
 static bool has_body(const char *line)
 {
 	return !strncasecmp(line, "Transfer-Encoding", 17) || *line == ' ' ||
@@ -53,29 +42,44 @@ static bool has_body(const char *line)
 		strcasecmp(line + 14, ": 0"));
 }
 
-/* Reads a GET request; path: without the first slash. False: no such request came,
- * and the connection is of no more use. */
+/* What is wrong with a request line, and its path without the first slash. */
+static const char *read_path(const char *line, char path[1000])
+{
+	if (!strstr(line, " HTTP/1."))
+		return "400 Bad Request";
+	if (strncmp(line, "GET /", 5))
+		return "405 Method Not Allowed\r\nAllow: GET";
+	strcpy(path, "index.html");
+	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
+	return strlen(path) == 999 ? "414 URI Too Long" : NULL;
+}
+
+/* False: the connection is of no more use. What is refused may go on for long, and is
+ * dropped: a close would reset the connection before the answer is read. */
 static bool read_request(struct urt_stream *s, int fd, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));
 	struct urt_context ctx = { 0 };
 	char *line;
+	const char *wrong = read_text(s, &line, deadline_ns);
 
-	if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1 ||
-	    strncmp(line, "GET /", 5))
-		return false;
-	strcpy(path, "index.html");
-	sscanf(line + 5, "%999[^ ?]", path); /* unless there is none */
-	if (strlen(path) == 999)
-		return refuse(s, fd, "414 URI Too Long");
-	urt_context_add(&ctx, path_key, path);
-	while (urt_stream_read_line(s, &line, NULL, deadline_ns) == 1) {
+	if (!wrong && !(wrong = read_path(line, path)))
+		urt_context_add(&ctx, path_key, path);
+	while (!wrong && !(wrong = read_text(s, &line, deadline_ns)) && *line) {
 		if (!strncasecmp(line, "traceparent: ", 13))
 			urt_context_from_traceparent(&ctx, line + 13);
 		if (has_body(line))
-			return refuse(s, fd, "413 Content Too Large");
-		if (!*line)
-			return !urt_context_set(&ctx);
+			wrong = "413 Content Too Large";
+	}
+	if (!wrong)
+		return !urt_context_set(&ctx);
+	if (*wrong) {
+		urt_stream_printf(s, deadline_ns,
+				  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"
+				  "Connection: close\r\n\r\n",
+				  wrong);
+		urt_stream_flush(s, deadline_ns);
+		urt_linger(fd, deadline_ns);
 	}
 	return false;
 }

@@ -22,9 +22,15 @@ static bool answer(struct urt_stream *s)
 	char *line, path[200];
 	bool more = true;
 
-	if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1 ||
-	    sscanf(line, "GET %199s HTTP/1.1", path) != 1)
+	if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1)
 		return false;
+	if (sscanf(line, "GET %199s HTTP/1.1", path) != 1) {
+		urt_stream_printf(s, deadline_ns,
+				  "HTTP/1.1 400 Bad Request\r\n"
+				  "Content-Length: 0\r\n"
+				  "Connection: close\r\n\r\n");
+		return false; /* urt_tls_end sends it */
+	}
 	do {
 		if (urt_stream_read_line(s, &line, NULL, deadline_ns) != 1)
 			return false;

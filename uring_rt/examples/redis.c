@@ -8,9 +8,8 @@
 #include <pthread.h>
 #include <search.h>
 #include <stdio.h>
-#include <string.h>
 #include "resp.h"
-enum { KEYS = 1 << 20, LIST_MAX = 1 << 16 };
+enum { KEYS = 1 << 20, LIST_MAX = 1 << 16, PATIENCE_NS = 1000000000 };
 
 struct item {
 	char *bulk; /* as an answer: $LENGTH, TEXT */
@@ -119,10 +118,11 @@ static void serve(int fd, void *arg)
 			blpop(c, i->list);
 		urt_stream_printf(c->stream, URT_NEVER, "%s", c->answer);
 		/* More commands may be here already. */
-		if (!urt_stream_buffered(c->stream) &&
-		    urt_stream_flush(c->stream, URT_NEVER))
-			break;
+		if (!urt_stream_buffered(c->stream))
+			urt_stream_flush(c->stream, URT_NEVER);
 	}
+	if (c->stream && !urt_stream_flush(c->stream, urt_after(PATIENCE_NS)))
+		urt_linger(fd, urt_after(PATIENCE_NS)); /* it may say more */
 	urt_stream_free(c->stream);
 }
 

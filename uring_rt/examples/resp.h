@@ -19,15 +19,25 @@ struct client {
 
 static long number(struct client *c, char kind, long most)
 {
-	char *line = "";
+	char *line = "", *end = "";
+	size_t len = 0;
+	long n = -1;
 
-	urt_stream_read_line(c->stream, &line, NULL, URT_NEVER);
-	return *line == kind && atol(line + 1) <= most ? atol(line + 1) : -1;
+	if (urt_stream_read_line(c->stream, &line, &len, URT_NEVER) != 1)
+		return -1;
+	if (*line == kind)
+		n = strtol(line + 1, &end, 10);
+	if (end == line + len && len > 1 && n >= 0 && n <= most)
+		return n;
+	urt_stream_printf(c->stream, URT_NEVER, "-ERR Protocol error\r\n");
+	return -1;
 }
 
 /* False: the client has gone, or does not speak the protocol. */
 static bool read_words(struct client *c)
 {
+	bool text = true;
+
 	c->words = number(c, '*', WORDS);
 	for (int i = 0; i < c->words; i++) {
 		long n = number(c, '$', WORD_MAX);
@@ -36,6 +46,9 @@ static bool read_words(struct client *c)
 						  URT_NEVER) != n + 2)
 			return false;
 		c->word[i][n] = 0;
+		text &= strlen(c->word[i]) == (size_t)n;
 	}
+	if (c->words > 0 && !text) /* it would be cut: then it is no command */
+		*c->word[0] = 0;
 	return c->words > 0;
 }

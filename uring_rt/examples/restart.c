@@ -53,6 +53,7 @@ static int serve(void *arg)
 			last = true;
 	}
 	urt_stream_free(s);
+	urt_linger(fd, urt_after(SECONDS(1))); /* so the last answer arrives */
 	urt_close(fd);
 	urt_waitgroup_done(&open_ones);
 	return 0;

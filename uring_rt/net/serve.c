@@ -93,6 +93,18 @@ static int accept_all(void *arg)
 	return err == -ECANCELED || err == -EINVAL ? 0 : err;
 }
 
+int urt_linger(int fd, int64_t deadline_ns)
+{
+	ssize_t n = urt_shutdown(fd, SHUT_WR, deadline_ns);
+	char dropped[2048];
+
+	if (!n)
+		while ((n = urt_recv(fd, dropped, sizeof(dropped), 0,
+				     deadline_ns)) > 0)
+			;
+	return n;
+}
+
 int urt_serve(struct urt_scope *scope, int listener,
 	      void (*serve)(int fd, void *arg), void *arg)
 {

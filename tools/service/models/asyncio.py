@@ -171,6 +171,10 @@ class Server:
             if last:
                 writer.write(last)
                 await writer.drain()
+            if last and last is not OK_CLOSE:  # a close would reset it
+                writer.write_eof()
+                while await reader.read(HTTP_MAX):
+                    pass
         except (OSError, EOFError):
             writer.transport.abort()
         finally:

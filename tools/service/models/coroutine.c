@@ -125,7 +125,11 @@ static bool answer(int fd, int *backend, const struct http_request *req)
 	if (req->route == HTTP_WAIT && !ask_backend(backend, req->ms))
 		return false;
 	resp = http_respond(req);
-	return send_all(fd, resp.text, resp.len) && !resp.close;
+	if (!send_all(fd, resp.text, resp.len))
+		return false;
+	if (resp.linger)
+		urt_linger(fd, URT_NEVER);
+	return !resp.close;
 }
 
 static void serve(int fd, int *backend)

@@ -28,7 +28,7 @@ struct source {
 	uint32_t interest; /* the events asked for */
 };
 
-enum state { READING, IN_LINE, ASKING, ANSWERING };
+enum state { READING, IN_LINE, ASKING, ANSWERING, LINGERING };
 
 struct conn {
 	struct source client;
@@ -41,6 +41,7 @@ struct conn {
 	const char *out; /* what is being written, to whom depends on state */
 	size_t out_len;
 	bool close; /* after the answer */
+	bool linger;
 	bool ended; /* the client has sent all that it wanted to */
 	size_t got; /* of the backend's reply */
 	size_t len; /* in buf */
@@ -204,6 +205,7 @@ static void answer(struct conn *c)
 	c->out = resp.text;
 	c->out_len = resp.len;
 	c->close = resp.close;
+	c->linger = resp.linger;
 }
 
 /* The answer may have gone out at once: then on to the next request. */
@@ -211,6 +213,11 @@ static bool answered(struct conn *c)
 {
 	if (flush_out(c, &c->client) <= 0)
 		return false;
+	if (c->linger && !shutdown(c->client.fd, SHUT_WR)) {
+		c->state = LINGERING;
+		c->len = 0;
+		return false;
+	}
 	if (c->close) {
 		conn_close(c);
 		return false;
@@ -251,7 +258,10 @@ static void client_readable(struct conn *c)
 	n = recv(c->client.fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n == 0 && c->state != READING) { /* it still gets its answers */
+	if (n > 0 && c->state == LINGERING)
+		return;
+	if (n == 0 && (c->state == ASKING || c->state == IN_LINE ||
+		       c->state == ANSWERING)) { /* it still gets its answers */
 		c->ended = true;
 		want(&c->client, 0);
 		return;

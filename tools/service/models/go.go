@@ -249,6 +249,13 @@ func askBackend(own *net.Conn, ms int) error {
 	return err
 }
 
+// Drops what the client still sends: a close would reset the connection.
+func refuse(c net.Conn, answer []byte) {
+	c.Write(answer)
+	c.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, c)
+}
+
 func serve(c net.Conn) {
 	var buf [httpMax]byte
 	var backend net.Conn
@@ -269,14 +276,14 @@ func serve(c net.Conn) {
 			end := bytes.Index(buf[:n], []byte("\r\n\r\n"))
 			if end < 0 {
 				if n == len(buf) {
-					c.Write(largeText)
+					refuse(c, largeText)
 					return
 				}
 				break
 			}
 			kind, ms, after, bad := parse(buf[:end+4])
 			if bad != nil {
-				c.Write(bad)
+				refuse(c, bad)
 				return
 			}
 			if kind == 'w' && askBackend(&backend, ms) != nil {

@@ -246,8 +246,9 @@ final class Server {
 		return 0;
 	}
 
-	/** Answers until the client has said all, or the last answer is given. */
-	static void requests(InputStream in, OutputStream out, Backend backend)
+	/** Answers until the client has said all, or the last answer is given; whether
+	 *  that refuses what the client may still be sending. */
+	static boolean requests(InputStream in, OutputStream out, Backend backend)
 			throws IOException, InterruptedException {
 		byte[] buf = new byte[HTTP_MAX];
 		Request request = new Request(buf);
@@ -256,12 +257,12 @@ final class Server {
 			int end = headEnd(buf, n);
 			if (end == 0 && n == HTTP_MAX) {
 				out.write(LARGE);
-				return;
+				return true;
 			}
 			if (end == 0) {
 				int got = in.read(buf, n, HTTP_MAX - n);
 				if (got < 0)
-					return;
+					return false;
 				n += got;
 				continue;
 			}
@@ -274,7 +275,7 @@ final class Server {
 			}
 			out.write(request.answer);
 			if (request.isLast())
-				return;
+				return request.answer == BAD || request.answer == MISSING;
 			n -= end;
 			System.arraycopy(buf, end, buf, 0, n);
 		}
@@ -283,7 +284,12 @@ final class Server {
 	static void serve(Socket client) {
 		Backend backend = new Backend();
 		try (client) {
-			requests(client.getInputStream(), client.getOutputStream(), backend);
+			InputStream in = client.getInputStream();
+			if (requests(in, client.getOutputStream(), backend)) {
+				client.shutdownOutput(); // a close would reset it
+				while (in.skip(HTTP_MAX) > 0)
+					;
+			}
 		} catch (IOException | InterruptedException e) {
 			// The client or the backend is gone: so is the connection.
 		} finally {

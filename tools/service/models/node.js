@@ -211,20 +211,23 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket)
   let ended = false; // the client has sent all it wants to
   let backend = null;
 
-  const refuse = (answer) => {
+  // The last answer. What the client still sends is read and dropped, up to its
+  // end: a close would reset the connection.
+  const finish = (answer) => {
     ended = true;
     buf = null;
-    socket.end(answer, () => socket.destroy());
+    socket.end(answer);
+    socket.resume();
   };
 
   async function serve() {
     busy = true;
     while (buf) {
       const end = buf.indexOf('\r\n\r\n');
-      if (end < 0 ? buf.length >= HTTP_MAX : end + 4 > HTTP_MAX) return refuse(TOO_LARGE);
+      if (end < 0 ? buf.length >= HTTP_MAX : end + 4 > HTTP_MAX) return finish(TOO_LARGE);
       if (end < 0) break;
       const req = parse(buf.latin1Slice(0, end + 4));
-      if (req.error) return refuse(req.error);
+      if (req.error) return finish(req.error);
       buf = end + 4 < buf.length ? buf.subarray(end + 4) : null;
       if (req.wait !== undefined && redis) await askPooled(req.wait);
       else if (req.wait !== undefined) {
@@ -233,7 +236,7 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket)
       }
       if (req.cpu && workers) await workers.burn(req.cpu);
       else if (req.cpu) burn(req.cpu);
-      if (req.ok === OK_CLOSE) return refuse(OK_CLOSE);
+      if (req.ok === OK_CLOSE) return socket.end(OK_CLOSE, () => socket.destroy());
       if (!socket.write(req.ok)) await new Promise((resolve) => socket.once('drain', resolve));
     }
     busy = false;

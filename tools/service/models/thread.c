@@ -31,8 +31,11 @@ static void serve(int fd, int *backend)
 			    !blocking_ask(backend, req.ms))
 				return;
 			resp = http_respond(&req);
-			if (!blocking_send(fd, resp.text, resp.len) ||
-			    resp.close)
+			if (!blocking_send(fd, resp.text, resp.len))
+				return;
+			if (resp.linger)
+				blocking_linger(fd);
+			if (resp.close)
 				return;
 			len -= used;
 			memmove(buf, buf + used, len);

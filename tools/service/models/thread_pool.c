@@ -27,6 +27,7 @@
 struct conn {
 	int fd, backend;     /* backend -1: not open */
 	_Atomic bool handed; /* to the next thread */
+	bool refused;	     /* what still comes is dropped, up to the end */
 	size_t len;	     /* in buf */
 	char buf[HTTP_MAX];
 };
@@ -43,16 +44,21 @@ static bool serve(struct conn *c)
 
 	atomic_load_explicit(&c->handed, memory_order_acquire);
 	n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
-	if (n <= 0)
-		return false;
+	if (n <= 0 || c->refused)
+		return n > 0;
 	c->len += n;
 	while ((used = http_parse(c->buf, c->len, &req))) {
 		if (req.route == HTTP_WAIT &&
 		    !blocking_ask(&c->backend, req.ms))
 			return false;
 		resp = http_respond(&req);
-		if (!blocking_send(c->fd, resp.text, resp.len) || resp.close)
+		if (!blocking_send(c->fd, resp.text, resp.len))
 			return false;
+		if (resp.close) {
+			c->refused = resp.linger;
+			c->len = 0;
+			return c->refused && !shutdown(c->fd, SHUT_WR);
+		}
 		c->len -= used;
 		memmove(c->buf, c->buf + used, c->len);
 	}
@@ -103,6 +109,7 @@ static void accepted(int fd)
 	}
 	c->fd = fd;
 	c->backend = -1;
+	c->refused = false;
 	c->len = 0;
 	put_back(c, EPOLL_CTL_ADD);
 }

@@ -216,6 +216,15 @@ async fn ask(own: &mut Option<TcpStream>, ms: u32) -> io::Result<()> {
     result
 }
 
+/// Drops what the client still sends: a close would reset the connection.
+async fn refuse(mut client: TcpStream, answer: &str) -> io::Result<()> {
+    let mut buf = [0; HTTP_MAX];
+    client.write_all(answer.as_bytes()).await?;
+    client.shutdown().await?;
+    while client.read(&mut buf).await? > 0 {}
+    Ok(())
+}
+
 /// Answers until the client has said all, or the last answer is given.
 async fn serve(mut client: TcpStream) -> io::Result<()> {
     let mut buf = [0; HTTP_MAX];
@@ -224,7 +233,7 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
     loop {
         let Some(end) = find(&buf[..n], b"\r\n\r\n") else {
             if n == HTTP_MAX {
-                return client.write_all(LARGE.as_bytes()).await;
+                return refuse(client, LARGE).await;
             }
             match client.read(&mut buf[n..]).await? {
                 0 => return Ok(()),
@@ -234,7 +243,7 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
         };
         let (after, route) = match parse(&buf[..end + 4]) {
             Ok(request) => request,
-            Err(answer) => return client.write_all(answer.as_bytes()).await,
+            Err(answer) => return refuse(client, answer).await,
         };
         match route {
             Route::Now => (),

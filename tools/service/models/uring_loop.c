@@ -22,7 +22,7 @@
 /* Since liburing 2.2; without it, entering the ring looks up a descriptor. */
 int io_uring_register_ring_fd(struct io_uring *ring) __attribute__((weak));
 
-enum state { READING, CONNECTING, ASKING, LISTENING, ANSWERING };
+enum state { READING, CONNECTING, ASKING, LISTENING, ANSWERING, LINGERING };
 
 struct conn {
 	int fd, backend; /* backend -1: not open */
@@ -33,9 +33,9 @@ struct conn {
 	struct conn *next_in_line; /* for a connection to Redis */
 	const char *out;
 	size_t out_len;
-	bool close;
-	size_t got; /* of the backend's reply */
-	size_t len; /* in buf */
+	bool close, linger; /* after the answer */
+	size_t got;	    /* of the backend's reply */
+	size_t len;	    /* in buf */
 	char buf[HTTP_MAX];
 	struct sockaddr_in addr; /* the kernel reads it while it connects */
 };
@@ -178,6 +178,7 @@ static void answer(struct conn *c)
 	c->out = resp.text;
 	c->out_len = resp.len;
 	c->close = resp.close;
+	c->linger = resp.linger;
 	op_send(c, ANSWERING, c->fd);
 }
 
@@ -251,10 +252,15 @@ static void completed(struct conn *c, int res)
 	case ANSWERING:
 		if (!sent(c, c->fd, res))
 			break;
-		if (c->close)
+		if (c->linger && !shutdown(c->fd, SHUT_WR))
+			op_recv(c, LINGERING, c->fd, c->buf, sizeof(c->buf));
+		else if (c->close)
 			conn_close(c);
 		else
 			next_request(c);
+		break;
+	case LINGERING: /* what came is dropped */
+		op_recv(c, LINGERING, c->fd, c->buf, sizeof(c->buf));
 		break;
 	}
 }
