@@ -19,7 +19,7 @@ static int budget(const char *model, const char *more, const char *lines)
 	ck_assert_ptr_nonnull(f);
 	fputs(lines, f);
 	fclose(f);
-	port = free_port();
+	port = net_free_port();
 	return sh("rm -f summary; URT=./urt GITHUB_STEP_SUMMARY=summary "
 		  "URT_COMMAND='./urt serve %s --port %d' "
 		  "URT_URL=http://127.0.0.1:%d/ URT_BUDGET=budget "
@@ -85,7 +85,8 @@ START_TEST(assertions_are_relative_to_a_baseline)
 	ck_assert_int_eq(
 		sh("for d in '' x '{' '{\"figures\":{\"wall\":' "
 		   "'{\"figures\":[[[[' '{\"a' '{\"figures\":{\"wall\\' "
-		   "'{\"a\":\"\\\\\",\"figures\":{\"wall\":\"1\"}}'; do "
+		   "'{\"a\":\"\\\\\",\"figures\":{\"wall\":\"1\"}}' "
+		   "'{\"figures\":{\"wall\\u0000x\":1}}'; do "
 		   "printf '%%s' \"$d\" >base.json; "
 		   "./urt stat --baseline base.json -- true 2>/dev/null; "
 		   "[ $? = 1 ] || exit 7; done"),
@@ -97,7 +98,7 @@ END_TEST
 START_TEST(operations_are_the_requests_that_loads_count)
 {
 	NEED_BPF();
-	port = free_port();
+	port = net_free_port();
 	ck_assert_int_eq(
 		sh("./urt serve epoll --port %d >/dev/null & s=$!\n"
 		   "./urt stat -p $s --warmup 1 --ops-from load --json "
@@ -189,7 +190,7 @@ START_TEST(readme_budget_and_commands_run)
 	ck_assert_int_eq(budget("coroutine", "URT_OUT=b6", text) & ~3, 0);
 	ck_assert_ptr_null(strstr(text, "::error::"));
 	readme_block("two lines do the same", "", "readme.commands");
-	port = free_port();
+	port = net_free_port();
 	ck_assert_int_eq(
 		sh("rm -f summary; cp readme.budget .urt-budget\n"
 		   "./urt serve coroutine --port %d >/dev/null & PID=$!\n"
@@ -232,6 +233,11 @@ START_TEST(budget_says_what_cannot_be_measured)
 		1);
 	ck_assert_ptr_nonnull(
 		strstr(text, "budget, line 1: 'no-such-figure/op < 1'"));
+	/* Its end would not be seen. */
+	ck_assert_int_eq(sh("printf 'syscalls < 9000\\0; switches < 0\\n' "
+			    ">budget; ./urt stat --budget budget -- true 2>&1"),
+			 1);
+	ck_assert_ptr_nonnull(strstr(text, "budget, line 1: a NUL byte"));
 	ck_assert_int_eq(budget("epoll", "URT_OUT=b4 URT_BUDGET=nowhere", ""),
 			 1);
 	ck_assert_ptr_nonnull(strstr(text, "cannot read \"nowhere\""));

@@ -168,16 +168,24 @@ END_TEST
 
 START_TEST(operations_may_come_from_a_figure_or_a_file)
 {
+	int n = 0;
+
 	NEED_BPF();
 	stat_ok("--ops-from syscalls:sched_get_priority_max", "calls 250");
 	ck_assert_int_eq(number(NULL, "ops"), 250);
 	ck_assert_int_eq(sh("echo 42 >ops.txt"), 0);
 	stat_ok("--ops-from file:ops.txt", "calls 250");
 	ck_assert_int_eq(number(NULL, "ops"), 42);
-	ck_assert_int_eq(sh("./urt stat --ops-from file:/no/such -- true 2>&1"),
+	ck_assert_int_eq(sh("printf '4\\0002' >ops.nul; echo 4 2 >ops.two; "
+			    "echo inf >ops.inf; echo 0 >ops.0; "
+			    "for f in /no/such ops.nul ops.two ops.inf ops.0; "
+			    "do ./urt stat --ops-from file:$f -- true 2>&1; "
+			    "done; rm ops.*"),
 			 0);
-	ck_assert_ptr_nonnull(
-		strstr(text, "figures per operation are missing"));
+	for (const char *p = text; n < 5; n++, p++) {
+		p = strstr(p, "figures per operation are missing");
+		ck_assert_msg(p != NULL, "%d: %s", n, text);
+	}
 }
 END_TEST
 

@@ -66,7 +66,8 @@ static char *put_utf8(char *to, uint32_t c)
 	return to;
 }
 
-/* Behind "\u". A half of a surrogate pair alone becomes U+FFFD. */
+/* Behind "\u". A half of a surrogate pair alone becomes U+FFFD, and so does NUL,
+ * which would end the string for all that read it. */
 static char *unicode(struct reader *r, char *to)
 {
 	int32_t c = hex4(r->at), low;
@@ -74,6 +75,8 @@ static char *unicode(struct reader *r, char *to)
 	if (c < 0)
 		return NULL;
 	r->at += 4;
+	if (!c)
+		c = 0xfffd;
 	if (c < 0xd800 || c > 0xdfff)
 		return put_utf8(to, c);
 	if (c < 0xdc00 && r->at[0] == '\\' && r->at[1] == 'u' &&

@@ -154,6 +154,7 @@ bool stat_take_budget(void *to, char *path)
 	unsigned before = o->nr_asserts;
 	size_t size = 0;
 	bool fine = true;
+	ssize_t len;
 	FILE *f;
 
 	if (when)
@@ -164,8 +165,10 @@ bool stat_take_budget(void *to, char *path)
 	if (!f)
 		return !fail("--budget: cannot read %s: %s", path,
 			     strerror(errno));
-	for (unsigned n = 1; fine && getline(&line, &size, f) > 0; n++)
-		fine = add_line(o, line, o->budget_when, n);
+	for (unsigned n = 1; fine && (len = getline(&line, &size, f)) > 0; n++)
+		fine = strlen(line) == (size_t)len
+			       ? add_line(o, line, o->budget_when, n)
+			       : !fail("%s, line %u: a NUL byte", path, n);
 	free(line);
 	fclose(f);
 	if (fine && o->nr_asserts == before)

@@ -10,6 +10,7 @@
 #include "../lib/output.h"
 #include "../load/ops.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,12 +36,29 @@ static void tell(const struct stat_result *r, void *arg)
 	t->told++;
 }
 
+/* A number above 0, and nothing else. errno: the file cannot be read. */
+static bool read_ops(const char *path, double *ops)
+{
+	FILE *f = fopen(path, "re");
+	char text[64], *end;
+	size_t n;
+
+	if (!f)
+		return false;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	errno = 0;
+	text[n] = '\0';
+	*ops = strtod(text, &end);
+	end += strspn(end, " \t\r\n");
+	return end == text + n && *ops > 0 && isfinite(*ops);
+}
+
 /* How many operations there were. */
 static void find_ops(struct stat_result *r)
 {
 	const struct stat_options *o = r->options;
-	char why[256] = "it holds no number";
-	FILE *f;
+	char why[256] = "it holds no number above 0, or more than one";
 
 	r->ops = o->ops;
 	if (!o->ops_from)
@@ -56,15 +74,10 @@ static void find_ops(struct stat_result *r)
 		if (!r->ops)
 			strcpy(why, "it is 0");
 	} else {
-		f = fopen(o->ops_from + 5, "re");
-		if (!f)
-			snprintf(why, sizeof(why), "%s", strerror(errno));
-		if (f && fscanf(f, "%lf", &r->ops) == 1 && r->ops > 0) {
-			fclose(f);
+		if (read_ops(o->ops_from + 5, &r->ops))
 			return;
-		}
-		if (f)
-			fclose(f);
+		if (errno)
+			snprintf(why, sizeof(why), "%s", strerror(errno));
 	}
 	r->ops = 0;
 	fail("--ops-from %s: %s; figures per operation are missing",
