@@ -291,6 +291,8 @@ END_TEST
 
 START_TEST(output_goes_neither_through_links_nor_into_other_files)
 {
+	int links = 0;
+
 	NEED_BPF();
 	sh("rm -rf host.d; mkdir host.d; echo keep >host.d/victim; "
 	   "ln -s victim host.d/link; mkfifo host.d/fifo; "
@@ -301,6 +303,9 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 		"it is a link");
 	refuses("./urt dump -p $$ -o host.d/link", "it is a link");
 	refuses("./urt demo --quick -o host.d/link", "it is a link");
+	refuses("./urt sim --library host.d/link", "it is a link");
+	refuses("./urt sim --seeds 1 --trace host.d/link -- true",
+		"it is a link");
 	refuses("timeout 20 ./urt record -o host.d/fifo -- true",
 		"not a regular file");
 	/* A new file takes the name's place: what had it stays as it was. */
@@ -308,6 +313,21 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 			    "cat host.d/victim; ls -A host.d | wc -l"),
 			 0);
 	ck_assert_str_eq(text, "keep\n4\n");
+	/* All may write there, and /dev is nothing but a beginning. */
+	ck_assert_int_eq(sh("d=$(mktemp -d /dev/shm/urt.XXXXXX) && "
+			    "cp host.d/victim $d/v && ln -s v $d/link && "
+			    "for o in '' --append; do "
+			    "./urt stat $o -o $d/link -- true 2>&1; "
+			    "./urt stat $o -o /dev/../$d/link -- true 2>&1; "
+			    "done; ./urt stat -o $d/new -- true && "
+			    "./urt stat --append -o $d/new -- true && "
+			    "cat $d/v && grep -c elapsed $d/new; rm -r $d"),
+			 0);
+	for (const char *p = text; links < 4; links++, p++) {
+		p = strstr(p, "it is a link");
+		ck_assert_msg(p != NULL, "%s", text);
+	}
+	ck_assert_ptr_nonnull(strstr(text, "\nkeep\n2\n"));
 	sh("rm -rf host.d");
 }
 END_TEST

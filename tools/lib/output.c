@@ -64,18 +64,40 @@ static int create(const char *path, const char **why)
 	return fd;
 }
 
+static bool is_descriptor(const char *path)
+{
+	return !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr") ||
+	       (!strncmp(path, "/dev/fd/", 8) &&
+		path[8 + strspn(path + 8, "0123456789")] == '\0');
+}
+
+/* A descriptor of ours, or a device; -1: the path is neither. /dev also has
+ * directories that all may write to (/dev/shm). */
+static int open_device(const char *path)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (is_descriptor(path))
+		return open(path, O_WRONLY | O_CLOEXEC);
+	if (!strncmp(path, "/dev/", 5))
+		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW |
+					O_NONBLOCK);
+	if (fd < 0 ||
+	    (!fstat(fd, &st) && S_ISCHR(st.st_mode) && !fcntl(fd, F_SETFL, 0)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
 FILE *output_open(const char *path)
 {
 	const char *why = NULL;
-	int fd;
+	int fd = open_device(path);
 	FILE *f;
 
-	if (strncmp(path, "/dev/", 5)) {
+	if (fd < 0)
 		fd = create(path, &why);
-	} else {
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		fd = fd < 0 ? -errno : fd;
-	}
 	f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!f)
 		fail("cannot write %s: %s", path, why ? why : strerror(-fd));
@@ -97,9 +119,12 @@ FILE *output_append(const char *path)
 				    O_CLOEXEC);
 	struct stat st;
 	FILE *f;
+	bool device = fd >= 0 && !fstat(fd, &st) && S_ISCHR(st.st_mode);
 
-	if (!strncmp(path, "/dev/", 5) || (fd < 0 && errno == ENOENT))
+	if (device || is_descriptor(path) || (fd < 0 && errno == ENOENT)) {
+		close(fd);
 		return output_open(path);
+	}
 	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
 			st.st_nlink != 1 || !is_ours(st.st_uid))) {
 		close(fd);

@@ -8,8 +8,8 @@
 /*
  * A new file, which takes the place of one of that name: nothing is written
  * into a file that is there, and no link is followed. A link, or a file that is
- * not regular, is refused, except devices and descriptors below /dev. NULL: it
- * cannot be written; an error message was printed.
+ * not regular, is refused, except /dev/stdout, /dev/stderr, /dev/fd/N and devices
+ * below /dev. NULL: it cannot be written; an error message was printed.
  */
 FILE *output_open(const char *path);
 

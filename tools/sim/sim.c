@@ -12,11 +12,11 @@
 #include "../lib/options.h"
 #include "../lib/output.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define JOBS_MAX 256
@@ -291,11 +291,27 @@ static bool take_faults(void *to, char *arg)
 
 static int write_library(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	FILE *f = output_open(path);
 
-	if (fd < 0 || !sim_library_write(fd) || close(fd))
+	if (!f)
+		return EXIT_BAD;
+	if (fchmod(fileno(f), 0755) || !sim_library_write(fileno(f)) ||
+	    fclose(f))
 		return fail("cannot write %s: %s", path, strerror(errno));
 	return 0;
+}
+
+/* A new file, by the name that the program opens it by. */
+static bool open_trace(struct sim_options *o)
+{
+	static char path[64];
+	FILE *f = o->trace ? output_open(o->trace) : NULL;
+
+	if (!f)
+		return !o->trace;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fileno(f));
+	o->trace = path;
+	return true;
 }
 
 static int cannot_run(const struct sim_options *o, int err)
@@ -474,7 +490,7 @@ int cmd_sim(int argc, char **argv)
 					      o.time_s ? UINT64_MAX - 1 : 100 };
 	if (o.trace && o.seeds.first != o.seeds.last)
 		return fail("--trace: give one seed, by --seeds N");
-	if (o.output && !(out = output_open(o.output)))
+	if (!open_trace(&o) || (o.output && !(out = output_open(o.output))))
 		return EXIT_BAD;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
