@@ -183,7 +183,7 @@ bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
 
 ##@ Checking
-tests: all examples $(TESTS) ## the test suites, built and not run
+tests: $(if $(SAN),$(TLS_A) $(URT),all) examples $(TESTS) ## the test suites, built and not run
 test: tests check-floors ## the test suites; TEST=name runs one
 	$(Q)cd $(B) && CK_RUN_SUITE='$(TEST)' tests/urt_test
 
@@ -432,7 +432,7 @@ build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC) \
                    $(G)/count.skel.h $(G)/syscall_names.h $(G)/syscall_names_32.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined \
+	$(Q)$(CC) $(ALL_CFLAGS) -O1 -fsanitize=address,undefined \
 	  -fno-sanitize-recover=all -I$(G) -Ibpf -o $@ $< $(FUZZ_$*) \
 	  -lbpf -lelf -lz -lprotobuf-c -lm
 

@@ -38,60 +38,13 @@ int server_connect(void)
 {
 	struct sockaddr_in addr = server_address();
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct timeval patience = { 10, 0 };
+	struct timeval patience = { 60, 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
 	close(fd);
 	return -1;
-}
-
-/* Whether a server could listen there; 0: at any, and at which. */
-static int bindable(int port)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_port = htons(port) };
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), err;
-
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	err = bind(fd, (struct sockaddr *)&addr, len);
-	getsockname(fd, (struct sockaddr *)&addr, &len);
-	close(fd);
-	return err ? 0 : ntohs(addr.sin_port);
-}
-
-/* The least port that the kernel gives to clients. */
-static int first_of_clients(void)
-{
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	int first;
-
-	if (!f || fscanf(f, "%d", &first) != 1)
-		first = 0;
-	if (f)
-		fclose(f);
-	return first;
-}
-
-/*
- * Below those of clients: one of these could be taken, by any connection of any
- * program, before the server listens. By chance, so that suites that run at the
- * same time seldom choose the same one.
- */
-int free_port(void)
-{
-	enum { FIRST = 10000, ENOUGH = 1000 };
-	int choice = first_of_clients() - FIRST, port = 0;
-	struct timespec now;
-	uint64_t r;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	r = ((uint64_t)getpid() << 32) + now.tv_nsec + 1;
-	for (int i = 0; i < 100 && choice > ENOUGH && !port; i++)
-		port = bindable(FIRST + rnd(&r) % choice);
-	return port ? port : bindable(0);
 }
 
 void server_stop(void)
@@ -116,7 +69,7 @@ bool server_listens(void)
 			server = 0;
 			return false;
 		}
-		usleep(10000);
+		usleep(i < 100 ? 1000 : 10000);
 	}
 	return false;
 }
@@ -127,7 +80,7 @@ static bool try_to_start(const char *model, const char *option,
 {
 	char port[8];
 
-	server_port = free_port();
+	server_port = net_free_port();
 	snprintf(port, sizeof(port), "%d", server_port);
 	server = fork();
 	if (!server) {

@@ -3,6 +3,7 @@
 #ifndef URT_TEST_SERVICE_H
 #define URT_TEST_SERVICE_H
 
+#include "../../tools/lib/net.h"
 #include "../../tools/service/model.h"
 #include "tool_run.h"
 #include <arpa/inet.h>
@@ -32,7 +33,6 @@ bool server_listens(void);
 struct sockaddr_in server_address(void);
 /* A connection to it; -1: it does not listen. */
 int server_connect(void);
-int free_port(void);
 
 /* Whether the program that a model needs is missing: the test then skips. */
 bool not_here(const char *model);

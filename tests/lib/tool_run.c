@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Running the command urt; see tool_run.h. */
 #include "tool_run.h"
+#include <sys/mman.h>
 
 char text[1 << 20];
 
@@ -26,15 +27,24 @@ int sh(const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Each test is a process of its own: what one of them has found, the others know. */
+static enum { UNKNOWN, ABSENT, PRESENT } * bpf;
+
+static __attribute__((constructor)) void share(void)
+{
+	bpf = mmap(NULL, sizeof(*bpf), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (bpf == MAP_FAILED)
+		abort();
+}
+
 bool have_bpf(void)
 {
-	static int known = -1;
-
-	if (known < 0) {
+	if (*bpf == UNKNOWN) {
 		sh("./urt stat --json -- true 2>&1");
-		known = strstr(text, "\"source\":\"bpf\"") != NULL;
+		*bpf = strstr(text, "\"source\":\"bpf\"") ? PRESENT : ABSENT;
 	}
-	return known;
+	return *bpf == PRESENT;
 }
 
 void refuses_by(int expected, const char *command, const char *says)

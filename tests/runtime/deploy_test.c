@@ -80,7 +80,7 @@ static void start(const char *path, const char *seconds)
 {
 	char address[32];
 
-	server_port = free_port();
+	server_port = net_free_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* so its successors are ours */
 	server = fork();

@@ -732,7 +732,7 @@ static void ends_well(pid_t pid)
 
 START_TEST(https_example_serves_curl_and_s_client)
 {
-	int port = free_port();
+	int port = net_free_port();
 	pid_t pid = example("https", port, NULL);
 
 	if (!sh("command -v curl")) {
@@ -789,7 +789,7 @@ static void talk_through_proxy(void *arg)
 
 START_TEST(tls_proxy_example_passes_on_both_ways)
 {
-	int port = free_port(), plain = free_port();
+	int port = net_free_port(), plain = net_free_port();
 	char target[32];
 	pid_t echo, proxy;
 

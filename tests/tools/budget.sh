@@ -6,24 +6,27 @@
 #   tests/tools/budget.sh URT
 set -eu
 urt=$1
-port=18473
 if ! "$urt" stat --json -- true 2>&1 | grep -q '"source":"bpf"'; then
 	echo "SKIP budget: no BPF here (urt doctor says why)"
 	exit 0
 fi
-"$urt" stat --timeout 8000 --ops-from uring:RECV \
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+mkfifo "$dir/control"
+"$urt" stat --control "fifo:$dir/control" --ops-from uring:RECV \
 	--assert 'switches/op < 0.5' --assert 'syscalls/op < 1.5' \
 	--assert 'lost == 0' --assert 'mismatch == 0' \
-	-- "$urt" serve coroutine --port $port >/dev/null 2>budget.txt &
+	-- "$urt" serve coroutine --port 0 >"$dir/url" 2>"$dir/text" &
 tool=$!
-tries=0
-until "$urt" load -c 64 -d 2 http://127.0.0.1:$port/ >/dev/null 2>&1; do
-	tries=$((tries + 1))
-	[ $tries -lt 50 ] || break
-	sleep 0.1
+url=
+while [ -z "$url" ] && kill -0 $tool; do
+	sleep 0.05
+	url=$(sed -n 's/.* on //p' "$dir/url")
 done
+"$urt" load -c 64 -d 2 "$url" >/dev/null || kill $tool
+timeout 5 sh -c 'echo stop >"$0"' "$dir/control" || :
 code=0
 wait $tool || code=$?
-grep -e 'kernel switches' -e 'system calls' -e 'assertion' budget.txt || :
-rm -f budget.txt
+grep -e 'kernel switches' -e 'system calls' -e 'assertion' "$dir/text" ||
+	cat "$dir/text"
 exit $code

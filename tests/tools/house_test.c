@@ -107,7 +107,7 @@ START_TEST(model_is_one_file_and_one_row)
 		   "sleep 0.1; done; kill $!; ./urt serve --list | "
 		   "grep -q ^recipe && [ $i -lt 100 ]; e=$?; cd ../../..; "
 		   "rm -rf house; exit $e",
-		   free_port()),
+		   net_free_port()),
 		0);
 }
 END_TEST

@@ -9,9 +9,10 @@
 START_TEST(load_measures_a_closed_loop)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 8 -d 1 http://127.0.0.1:%d/",
-			    server_port),
-			 0);
+	ck_assert_int_eq(
+		sh("./urt load --json -c 8 -d 0.3 http://127.0.0.1:%d/",
+		   server_port),
+		0);
 	ck_assert(figure(NULL, "requests") > 8);
 	ck_assert(figure(NULL, "errors") == 0);
 	ck_assert(has("\"loop\":\"closed\""));
@@ -20,7 +21,7 @@ START_TEST(load_measures_a_closed_loop)
 	ck_assert(figure(NULL, "generator_cpu") > 0);
 	/* A backend of 20 ms: no answer before, and 8 connections give at most
 	 * 8 * 50 answers a second. */
-	ck_assert_int_eq(sh("./urt load --json -c 8 -d 1 "
+	ck_assert_int_eq(sh("./urt load --json -c 8 -d 0.3 "
 			    "'http://127.0.0.1:%d/wait?ms=20'",
 			    server_port),
 			 0);
@@ -43,7 +44,7 @@ static bool rate_was_kept(double rate)
 START_TEST(load_keeps_the_rate_of_an_open_loop)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 8 -d 2 -R 500 "
+	ck_assert_int_eq(sh("./urt load --json -c 8 -d 0.7 -R 500 "
 			    "http://127.0.0.1:%d/",
 			    server_port),
 			 0);
@@ -54,15 +55,15 @@ START_TEST(load_keeps_the_rate_of_an_open_loop)
 END_TEST
 
 /*
- * One connection, a server that takes 20 ms, 100 requests due a second: it can
- * give 50, so the queue grows by 50 requests a second, and after 2 s the last
- * ones have waited a second. A generator that counted from when it sent would
+ * One connection, a server that takes 20 ms, 200 requests due a second: it can
+ * give 50, so the queue grows by 150 requests a second, and after 1 s the last
+ * ones have waited 0.75 s. A generator that counted from when it sent would
  * say 20 ms of each.
  */
 START_TEST(load_charges_a_slow_server_with_the_queue)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 1 -d 2 -R 100 "
+	ck_assert_int_eq(sh("./urt load --json -c 1 -d 1 -R 200 "
 			    "'http://127.0.0.1:%d/wait?ms=20' 2>stderr.txt",
 			    server_port),
 			 0);
@@ -78,7 +79,7 @@ END_TEST
 START_TEST(load_counts_answers_that_are_errors)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 4 -d 1 "
+	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.3 "
 			    "http://127.0.0.1:%d/nothing",
 			    server_port),
 			 0);
@@ -207,7 +208,7 @@ START_TEST(load_ends_where_the_server_says_nothing)
 	struct sockaddr_in addr;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	server_port = free_port();
+	server_port = net_free_port();
 	addr = server_address();
 	ck_assert(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
 		  !listen(fd, 64));
@@ -233,7 +234,7 @@ END_TEST
 /* The server comes later than its client. */
 START_TEST(load_waits_until_the_server_answers)
 {
-	server_port = free_port();
+	server_port = net_free_port();
 	ck_assert_int_eq(sh("(./urt load --wait 30 -n 10 http://127.0.0.1:%d/; "
 			    "echo code $?) >out.txt 2>&1 & "
 			    "timeout -s KILL 20 ./urt serve epoll --port %d & "

@@ -31,7 +31,12 @@ void net_use_source(int fd, const struct sockaddr_in *server, int nth);
  */
 int net_redis_port(const char *url);
 
-/* A port that is free now. -1: none; an error message was printed. */
+/*
+ * A port that is free now, and that the kernel gives to no client: one of those
+ * could be taken by any connection before a server listens there. By chance, so
+ * that programs that look at the same time seldom find the same one. -1: none;
+ * an error message was printed.
+ */
 int net_free_port(void);
 
 /* Waits up to ms until someone listens on the port. */

@@ -20,7 +20,7 @@
 
 #define CHECK_MS   50
 #define TIMES	   2  /* on one connection */
-#define PATIENCE_S 10 /* for an answer */
+#define PATIENCE_S 30 /* for an answer */
 
 /* One answer: its status; 0: none, or none that urt load understands. */
 static int ask(int fd, const char *request)

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 5000
+#define START_MS 20000
 
 /* Whether what listens there is a Redis that we may use. */
 static bool answers(int port)
