@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <errno.h>
+#include <linux/magic.h>
 
 static void look_at_ring(void)
 {
@@ -176,33 +178,59 @@ static void look_at_assistance(void)
 		    : "");
 }
 
-/* perf events find system calls and io_uring there. */
+static bool is_of_type(const char *path, unsigned long magic)
+{
+	struct statfs s;
+
+	return !statfs(path, &s) && (unsigned long)s.f_type == magic;
+}
+
+#define ONLY_PERF "only perf events without BPF need it"
+
+/*
+ * Perf events find the numbers of their tracepoints there. Its files belong to root
+ * and to the group of the mount: whoever may look at the directory may still not
+ * read them.
+ */
 static void look_at_tracefs(void)
 {
 	static const char *const at[] = { "/sys/kernel/tracing",
 					  "/sys/kernel/debug/tracing" };
-	bool there = false;
-	char path[64];
+	const char *there = NULL;
+	bool has_none = false;
+	char path[96];
 
 	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
-		snprintf(path, sizeof(path), "%s/events", at[i]);
-		if (!access(path, R_OK | X_OK)) {
+		snprintf(path, sizeof(path),
+			 "%s/events/raw_syscalls/sys_enter/id", at[i]);
+		if (!access(path, R_OK)) {
 			doctor_found("tracefs", true,
 				     "mounted: perf events count system calls "
 				     "and io_uring");
 			return;
 		}
-		there |= !access(at[i], F_OK) &&
-			 proc_has("/proc/self/mountinfo", at[i]);
+		if (there || !is_of_type(at[i], TRACEFS_MAGIC))
+			continue;
+		there = at[i];
+		has_none = access(path, F_OK) && errno == ENOENT;
 	}
-	doctor_found(
-		"tracefs", false, "%s; only perf events without BPF need it",
-		!sysfs_is_mounted()
-			? "no /sys/kernel: as root, mount -t sysfs sysfs /sys"
-		: there ? "mounted, but closed to this user: as root, mount -o "
-			  "remount,mode=755 /sys/kernel/tracing"
-			: "not mounted: as root, mount -t tracefs tracefs "
-			  "/sys/kernel/tracing");
+	if (!sysfs_is_mounted())
+		doctor_found("tracefs", false,
+			     "no /sys/kernel: as root, mount -t sysfs sysfs "
+			     "/sys; " ONLY_PERF);
+	else if (!there)
+		doctor_found("tracefs", false,
+			     "not mounted: as root, mount -t tracefs tracefs "
+			     "/sys/kernel/tracing; " ONLY_PERF);
+	else if (has_none)
+		doctor_found("tracefs", false,
+			     "this kernel has no tracepoints of system calls "
+			     "(CONFIG_FTRACE_SYSCALLS); " ONLY_PERF);
+	else
+		doctor_found("tracefs", false,
+			     "mounted, but closed to this user: as root, mount "
+			     "-o remount,mode=750,gid=%u %s; " ONLY_PERF,
+			     getegid(), there);
 }
 
 static void look_at_perf(void)
@@ -234,7 +262,11 @@ static void look_at_cgroups(void)
 		ok ? "a cgroup2 mount is there: urt stat -G"
 		: !sysfs_is_mounted()
 			? "no /sys/fs/cgroup: as root, mount -t sysfs sysfs /sys"
-			: "no cgroup2 mount for urt stat -G: mount -t cgroup2 none "
+		: is_of_type("/sys/fs/cgroup", SYSFS_MAGIC)
+			? "no cgroup2 mount for urt stat -G: as root, mount -t "
+			  "cgroup2 none /sys/fs/cgroup"
+			: "no cgroup2 mount for urt stat -G: as root, mkdir -p "
+			  "/sys/fs/cgroup/unified && mount -t cgroup2 none "
 			  "/sys/fs/cgroup/unified");
 }
 

@@ -13,8 +13,10 @@ const char *const stat_source_names[] = { "proc", "perf", "bpf" };
 /* ---- what a figure needs: NULL where it is there, else the reason ---- */
 
 static const char not_by_cpu[] = "not known by CPU (-C)";
-static const char no_tracefs[] = "perf events need tracefs for this: mount -t "
-				 "tracefs tracefs /sys/kernel/tracing";
+static const char no_tracefs[] =
+	"perf events need tracefs for this, which is not "
+	"mounted or closed to this user: `urt doctor` "
+	"prints the command";
 
 const char *figure_needs_bpf(const struct stat_result *r)
 {
