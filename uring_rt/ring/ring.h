@@ -58,6 +58,8 @@ struct urt__ring {
  */
 int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
+/* Its part: how the ring is kicked. */
+int urt__ring_init_kick(struct urt__ring *);
 void urt__ring_destroy(struct urt__ring *);
 /* In a forked child, which has nothing of it but the descriptors. */
 void urt__ring_forget(struct urt__ring *);
