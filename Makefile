@@ -197,9 +197,10 @@ stress: $(TESTS) ## the runtime at random, with a new seed each time; SECONDS=60
 	    CK_RUN_SUITE=$$suite URT_STRESS_SECONDS=2 tests/urt_test || exit 1; \
 	  done; n=$$((n + 1)); done; echo "$$n rounds of each, nothing lost"
 
-fuzz: $(FUZZ:%=build/fuzz/%_fuzz) ## parsers under any bytes, with ASan; SECONDS=10 each
+fuzz-targets: $(FUZZ:%=build/fuzz/%_fuzz)
+fuzz: fuzz-targets ## parsers under any bytes, with ASan; SECONDS=10 each, SEED=n
 	$(Q)for t in $(FUZZ); do \
-	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) || exit 1; done
+	  build/fuzz/$${t}_fuzz tests/fuzz/corpus/$$t $(or $(SECONDS),10) $(SEED) || exit 1; done
 
 format: ## format the sources with clang-format
 	$(Q)clang-format -i $(FORMAT_SRC)
@@ -462,6 +463,11 @@ $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSIO
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
 
+# Sanitized, they are compiled more often than their speed is of use.
+ifneq ($(SAN),)
+$(B)/tools/%.o $(B)/tests/tools/%.o: ALL_CFLAGS += -O0
+endif
+
 # The tests may call anything of the command but its main().
 $(B)/tests/runtime/tls_test.o: ALL_CFLAGS += $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(TLS_A) $(LIB_A)
@@ -488,6 +494,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
-.PHONY: all examples static deps peers demo deb rpm version bench tests test test-kernel stress fuzz format check-format \
+.PHONY: all examples static deps peers demo deb rpm version bench tests test test-kernel stress fuzz fuzz-targets format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:

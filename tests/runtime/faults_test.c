@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_S 20 /* and more where slower() says so */
+#define PATIENCE_S 60 /* and more where slower() says so */
 #define MANY	   40 /* failures in a row */
 
 /* ---- what is left behind ----------------------------------------------- */
@@ -120,7 +120,7 @@ static bool anything_left(const struct left *before, bool rings)
 {
 	struct left now = look();
 
-	for (int i = 0; i < 5000 && !same(before, &now, rings); i++) {
+	for (int i = 0; i < 20000 && !same(before, &now, rings); i++) {
 		usleep(1000);
 		now = look();
 	}

@@ -751,7 +751,7 @@ START_TEST(https_example_serves_curl_and_s_client)
 	for (int v = 2; v <= 3; v++) {
 		ck_assert_int_eq(
 			sh("printf 'GET /s HTTP/1.1\\r\\nConnection: close"
-			   "\\r\\n\\r\\n' | timeout 20 openssl s_client -quiet "
+			   "\\r\\n\\r\\n' | timeout 90 openssl s_client -quiet "
 			   "-verify_return_error -CAfile %s -servername "
 			   "localhost -tls1_%d -alpn http/1.1 -connect "
 			   "127.0.0.1:%d 2>/dev/null",

@@ -24,7 +24,7 @@ while [ -z "$url" ] && kill -0 $tool; do
 	url=$(sed -n 's/.* on //p' "$dir/url")
 done
 "$urt" load -c 64 -d 2 "$url" >/dev/null || kill $tool
-timeout 5 sh -c 'echo stop >"$0"' "$dir/control" || :
+timeout 60 sh -c 'echo stop >"$0"' "$dir/control" || :
 code=0
 wait $tool || code=$?
 grep -e 'kernel switches' -e 'system calls' -e 'assertion' "$dir/text" ||

@@ -609,7 +609,7 @@ static void unpacked_in(const char *home, char *path, size_t size)
 static void is_temporary(const char *path)
 {
 	ck_assert_msg(!strncmp(path, "/tmp/urt-cache-", 15), "%s", path);
-	ck_assert_int_eq(sh("timeout 20 sh -c 'while [ -e $(dirname %s) ]; do "
+	ck_assert_int_eq(sh("timeout 90 sh -c 'while [ -e $(dirname %s) ]; do "
 			    "sleep 0.02; done'",
 			    path),
 			 0);

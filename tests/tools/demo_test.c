@@ -577,8 +577,9 @@ static void tells_user_switches(const char *model, const char *what)
 {
 	if (not_here(model))
 		SKIP("%s is not installed", model);
-	ck_assert_int_eq(sh("./urt demo --quick --only 8 -m %s --json", model),
-			 0);
+	ck_assert_int_eq(
+		sh("./urt demo --quick --only 8 -d 0.1 -m %s --json", model),
+		0);
 	if (has("n/a: needs uvMetricsInfo"))
 		SKIP("this Node does not count its events");
 	ck_assert(has(what));
@@ -591,7 +592,9 @@ START_TEST(demo_asks_node_and_go_for_their_user_switches)
 	tells_user_switches("node", "events that the event loop handled");
 	tells_user_switches("go", "a goroutine was set running");
 	ck_assert_int_eq(
-		sh("./urt demo --quick --only 8 -m epoll,thread --json"), 0);
+		sh("./urt demo --quick --only 8 -d 0.1 -m epoll,thread "
+		   "--json"),
+		0);
 	ck_assert(isnan(figure("per_request", "user_switches")));
 	ck_assert(has("n/a: the kernel switches its threads"));
 	ck_assert(has("n/a: callbacks of one loop"));
@@ -628,6 +631,8 @@ Suite *demo_suite(void)
 	tcase_add_test(command, demo_checks_the_directory_of_the_report_first);
 	tcase_add_test(command, demo_measures_a_server_of_ones_own);
 	tcase_add_test(command, demo_refuses_bad_options_with_advice);
+	tcase_set_timeout(t, 300);
+	tcase_set_timeout(command, 300);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, command);
 	return s;

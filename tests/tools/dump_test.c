@@ -535,7 +535,7 @@ START_TEST(dump_survives_programs_that_lie)
 		ck_assert_int_eq(read(fds[0], &c, 1), 1);
 		close(fds[0]);
 		close(fds[1]);
-		code = sh("timeout 20 ./urt dump -p %d %s 2>&1", program,
+		code = sh("timeout 90 ./urt dump -p %d %s 2>&1", program,
 			  i % 2 ? "--leaked" : "");
 		ck_assert_msg(code == 0 || code == 1, "exit code %d: %s", code,
 			      text);

@@ -217,7 +217,7 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 	NEED_BPF();
 	pid = liar(lie_in_counters, mode);
 	ck_assert_msg(sh("timeout 90 ./urt stat --json -o host.json -p %d "
-			 "--timeout 600 2>&1; code=$?; cat host.json; "
+			 "--timeout 300 2>&1; code=$?; cat host.json; "
 			 "exit $code",
 			 pid) == 0,
 		      "%s: %s", mode, text);
@@ -248,7 +248,7 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 	NEED_BPF();
 	pid = liar(lie_in_events, mode);
 	/* Memory: 256 MiB of buffers at most, and what urt has otherwise. */
-	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 900 "
+	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 400 "
 			 "-o host.pftrace 2>&1",
 			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,
 		      "%s: %s", mode, text);
@@ -283,8 +283,8 @@ START_TEST(a_fifo_named_as_a_page_is_not_opened)
 	NEED_BPF();
 	pid = liar(have_fifo_open, "");
 	ck_assert_int_eq(
-		sh("timeout 20 ./urt stat -p %d --timeout 300 2>&1", pid), 0);
-	ck_assert_int_eq(sh("timeout 20 ./urt top -b -n 1 -d 100 2>&1"), 0);
+		sh("timeout 90 ./urt stat -p %d --timeout 300 2>&1", pid), 0);
+	ck_assert_int_eq(sh("timeout 90 ./urt top -b -n 1 -d 100 2>&1"), 0);
 	stop(pid);
 }
 END_TEST
@@ -306,7 +306,7 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 	refuses("./urt sim --library host.d/link", "it is a link");
 	refuses("./urt sim --seeds 1 --trace host.d/link -- true",
 		"it is a link");
-	refuses("timeout 20 ./urt record -o host.d/fifo -- true",
+	refuses("timeout 90 ./urt record -o host.d/fifo -- true",
 		"not a regular file");
 	/* A new file takes the name's place: what had it stays as it was. */
 	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
@@ -379,7 +379,7 @@ START_TEST(memory_that_does_not_answer_is_not_waited_for)
 	fuse_hold(&fuse, FUSE_HOLD_READ);
 	pid = liar(have_coroutines_in_a_file, "");
 	sh("for c in dump 'dump --leaked' 'top -b -n 1 -c' "
-	   "'profile --duration 500'; do (timeout -s INT -k 5 40 ./urt $c -p %d "
+	   "'profile --duration 500'; do (timeout -s INT -k 5 90 ./urt $c -p %d "
 	   "2>&1; echo \"$c ends: $?\") & done; wait",
 	   pid);
 	ck_assert_msg(strstr(text, "does not answer") != NULL, "%s", text);
@@ -556,7 +556,7 @@ START_TEST(a_killed_urt_leaves_its_command_alive)
 	NEED_BPF();
 	ck_assert_int_eq(
 		sh("rm -f host.out; mkfifo host.out\n"
-		   "setsid ./urt stat -- sh -c 'echo $$; sleep 20' >host.out & "
+		   "setsid ./urt stat -- sh -c 'echo $$; sleep 300' >host.out & "
 		   "read child <host.out; kill -9 $!\n"
 		   "wait $! 2>/dev/null; kill -0 $child && kill $child"),
 		0);

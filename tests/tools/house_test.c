@@ -101,7 +101,7 @@ START_TEST(model_is_one_file_and_one_row)
 		      "%s", text);
 	ck_assert_int_eq(
 		sh("cd house/build/release && port=%d && "
-		   "{ timeout 30 ./urt serve recipe --port $port >/dev/null & } "
+		   "{ timeout 90 ./urt serve recipe --port $port >/dev/null & } "
 		   "&& for i in $(seq 100); do ./urt load -c 1 -n 1 "
 		   "http://127.0.0.1:$port/ >/dev/null 2>&1 && break; "
 		   "sleep 0.1; done; kill $!; ./urt serve --list | "

@@ -212,17 +212,17 @@ START_TEST(load_ends_where_the_server_says_nothing)
 	addr = server_address();
 	ck_assert(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
 		  !listen(fd, 64));
-	ck_assert_int_eq(sh("timeout 30 ./urt load -c 4 --timeout 0.3 "
+	ck_assert_int_eq(sh("timeout 90 ./urt load -c 4 --timeout 0.3 "
 			    "http://127.0.0.1:%d/ 2>&1",
 			    server_port),
 			 1);
 	ck_assert_msg(has("does not answer: 4 opened"), "%s", text);
-	ck_assert_int_eq(sh("timeout 30 ./urt load -c 4 -n 9 --timeout 0.3 "
+	ck_assert_int_eq(sh("timeout 90 ./urt load -c 4 -n 9 --timeout 0.3 "
 			    "http://127.0.0.1:%d/ 2>&1",
 			    server_port),
 			 1);
 	ck_assert(has("does not answer"));
-	ck_assert_int_eq(sh("timeout 30 ./urt load --wait 0.3 "
+	ck_assert_int_eq(sh("timeout 90 ./urt load --wait 0.3 "
 			    "http://127.0.0.1:%d/ 2>&1",
 			    server_port),
 			 1);
@@ -235,9 +235,9 @@ END_TEST
 START_TEST(load_waits_until_the_server_answers)
 {
 	server_port = net_free_port();
-	ck_assert_int_eq(sh("(./urt load --wait 30 -n 10 http://127.0.0.1:%d/; "
+	ck_assert_int_eq(sh("(./urt load --wait 90 -n 10 http://127.0.0.1:%d/; "
 			    "echo code $?) >out.txt 2>&1 & "
-			    "timeout -s KILL 20 ./urt serve epoll --port %d & "
+			    "timeout -s KILL 90 ./urt serve epoll --port %d & "
 			    "wait %%1; cat out.txt; kill %%2",
 			    server_port, server_port),
 			 0);

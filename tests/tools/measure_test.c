@@ -115,8 +115,9 @@ START_TEST(counts_are_those_of_bpftrace)
 	   "tracepoint:sched:sched_switch /comm == \"urt-bt.%d\"/ "
 	   "{ @switches = count(); } BEGIN { printf(\"begun\\n\"); }' "
 	   ">bt.out 2>&1 & bt=$!; n=0; "
-	   "until grep -q begun bt.out || [ $((n += 1)) -gt 200 ]; do "
+	   "until grep -q begun bt.out || [ $((n += 1)) -gt 1200 ]; do "
 	   "sleep 0.05; done; "
+	   "grep -q begun bt.out && "
 	   "./urt stat --json -o bt.json -- ./urt-bt.%d %s >/dev/null 2>&1; "
 	   "kill -INT $bt; wait $bt; rm urt-bt.%d",
 	   getpid(), getpid(), getpid(), getpid(), watched[_i], getpid());

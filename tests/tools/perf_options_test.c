@@ -214,7 +214,7 @@ static void while_counted(const char *options, void (*work)(void))
 		0);
 	work();
 	ck_assert_int_eq(
-		sh("timeout 5 sh -c 'echo stop >ctl.fifo'; tail --pid=$(cat perf.pid) "
+		sh("timeout 60 sh -c 'echo stop >ctl.fifo'; tail --pid=$(cat perf.pid) "
 		   "-f /dev/null; rm -f ctl.fifo ack.fifo; cat "
 		   "perf.json perf.err"),
 		0);

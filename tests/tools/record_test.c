@@ -419,7 +419,7 @@ START_TEST(a_recording_ends_by_time_by_size_and_by_a_signal)
 	ck_assert_int_eq(sh("./urt record -o rec.pftrace --duration 200 -- "
 			    "tests/probe hang 2>&1 >/dev/null"),
 			 0);
-	sh("timeout 20 ./urt record --max-size 1 -o rec.pftrace -- "
+	sh("timeout 90 ./urt record --max-size 1 -o rec.pftrace -- "
 	   "tests/probe rounds 8 100000 2>&1 >/dev/null");
 	ck_assert_ptr_nonnull(strstr(text, "--max-size"));
 	ck_assert(decode("rec.pftrace").whole);

@@ -47,7 +47,9 @@ start_server() {
 		tail -n 5 "$URT_OUT/server.log" >&2
 		fail "the server did not answer at $URT_URL within 30 s"
 	}
-	"$URT" load -c "$URT_CONNECTIONS" -d 2 "$URT_URL" >/dev/null ||
+	warm_up=2
+	[ "$URT_SECONDS" != 1 ] || warm_up=1
+	"$URT" load -c "$URT_CONNECTIONS" -d $warm_up "$URT_URL" >/dev/null ||
 		fail "the server failed while warming up"
 }
 
