@@ -307,16 +307,22 @@ END_TEST
 START_TEST(last_holds_the_end_and_no_more)
 {
 	struct found f;
+	int tries = 0;
 
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
 		SKIP("no io_uring here");
-	ck_assert_int_eq(sh("./urt record --last 30ms -o last.pftrace -- "
-			    "tests/probe rounds 2 2000 2>&1 >/dev/null"),
-			 0);
-	ck_assert_msg(strstr(text, ", the last 0.0") != NULL, "%s", text);
-	f = decode("last.pftrace");
-	is_sound(&f);
+	/* Without a CPU, the program may do little in its last 30 ms. */
+	do {
+		ck_assert_int_eq(
+			sh("./urt record --last 30ms -o last.pftrace -- "
+			   "tests/probe rounds 2 2000 2>&1 >/dev/null"),
+			0);
+		ck_assert_msg(strstr(text, ", the last 0.0") != NULL, "%s",
+			      text);
+		f = decode("last.pftrace");
+		is_sound(&f);
+	} while (nr_pieces <= 10 && tries++ < 20);
 	ck_assert_int_gt(nr_pieces, 10);
 	ck_assert_uint_le(pieces[nr_pieces - 1].ns - pieces[0].ns, 30 * MS);
 	/* All there was, if the time is long: as without the option. */
