@@ -73,8 +73,8 @@ EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/tls/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 # Programs that the tests run, and all else in its rooms.
-PROBE    := tests/tools/probe.c
-TEST_SRC := $(filter-out $(PROBE),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
+PROBES   := probe leaker
+TEST_SRC := $(filter-out $(PROBES:%=tests/tools/%.c),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
 
@@ -93,7 +93,8 @@ FUZZ_pages   := tools/measure/trace_pages.c tools/measure/user_stats.c \
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
                 tools/measure/counter.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
-FUZZ_report  := tools/record/report.c tools/record/report_print.c tools/record/timeline_read.c \
+FUZZ_report  := $(addprefix tools/record/,report.c report_print.c report_request.c report_path.c \
+                report_slow.c timeline_read.c) tools/lib/embed.c \
                 tools/lib/options.c tools/lib/help.c \
                 $(G)/perfetto.pb-c.c $(FUZZ_text)
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
@@ -106,7 +107,7 @@ EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # The program in C++ is left out, and its tests are skipped, where nothing
 # compiles it.
-TESTS    := $(B)/tests/urt_test $(B)/tests/probe $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
+TESTS    := $(B)/tests/urt_test $(PROBES:%=$(B)/tests/%) $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
             $(B)/tests/random \
             $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
 
@@ -476,7 +477,7 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(T
 	  $(shell pkg-config --libs check 2>/dev/null || echo -lcheck) -ljansson -lutil \
 	  $(TOOL_LIBS) $(TLS_LIBS)
 
-$(B)/tests/probe: $(PROBE:%.c=$(B)/%.o) $(LIB_A)
+$(PROBES:%=$(B)/tests/%): $(B)/tests/%: $(B)/tests/tools/%.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
 

@@ -289,6 +289,8 @@ static __always_inline void leaves(void *ctx, struct task_struct *t,
 			th->voluntary++;
 		else if (th)
 			th->involuntary++;
+		if (th)
+			th->cgroup = bpf_get_current_cgroup_id();
 	}
 	if (t->__state & TASK_DEAD)
 		last_switch(t, class, st, c);

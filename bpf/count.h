@@ -186,6 +186,7 @@ struct urt_thread {
 	__u32 class; /* enum urt_class */
 	__u32 pid, tgid;
 	char comm[16];
+	__u64 cgroup; /* its id, at its last switch */
 	__u64 voluntary, involuntary;
 	__u64 syscalls;
 	__u64 submitted, completed; /* io_uring requests */
@@ -209,6 +210,6 @@ _Static_assert(sizeof(struct urt_errno) == 4, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_key) == URT_BY_TEXT + 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_count) == 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_where) == 32, "shared with BPF");
-_Static_assert(sizeof(struct urt_thread) == 88, "shared with BPF");
+_Static_assert(sizeof(struct urt_thread) == 96, "shared with BPF");
 
 #endif

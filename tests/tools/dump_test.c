@@ -442,6 +442,39 @@ START_TEST(leaked_are_those_that_nothing_can_reach)
 }
 END_TEST
 
+/* Each of leaker's populations, which says itself how many leaked. */
+START_TEST(leaked_are_exactly_those_that_a_program_knows_of)
+{
+	static const char *const arguments[] = { "1", "2", "1 thread" };
+	int n = 0, want, got, maybe;
+	char name[32];
+
+	ck_assert_int_eq(
+		sh("for c in $(tests/leaker); do tests/leaker $c %s >leak.$c & "
+		   "echo $! >leak.$c.pid; done\n"
+		   "for c in $(tests/leaker); do "
+		   "until test -s leak.$c; do sleep 0.01; done; "
+		   "got=$(./urt dump --leaked -p $(cat leak.$c.pid) 2>&1 | "
+		   "grep leaked); echo \"$c: $(cat leak.$c): $got\"; "
+		   "kill $(cat leak.$c.pid); done; rm leak.*",
+		   arguments[_i]),
+		0);
+	for (char *p = text, *end; (end = strchr(p, '\n')); p = end + 1) {
+		maybe = 0;
+		ck_assert_int_ge(sscanf(p,
+					"%31[^:]: %d leaked: %d leaked, %d "
+					"of them maybe",
+					name, &want, &got, &maybe),
+				 3);
+		ck_assert_msg(got == want, "%s", text);
+		ck_assert_msg(maybe == (strcmp(name, "maybe") ? 0 : want), "%s",
+			      text);
+		n++;
+	}
+	ck_assert_int_ge(n, 23);
+}
+END_TEST
+
 START_TEST(leaked_are_none_of_those_that_are_known)
 {
 	start(populate, 2);
@@ -566,6 +599,8 @@ Suite *dump_suite(void)
 	tcase_add_test(t, top_counts_coroutines_by_what_they_wait_for);
 	tcase_add_test(t, dump_never_mixes_two_waits_of_a_coroutine);
 	tcase_add_loop_test(t, leaked_are_those_that_nothing_can_reach, 0, 2);
+	tcase_add_loop_test(t, leaked_are_exactly_those_that_a_program_knows_of,
+			    0, 3);
 	tcase_add_test(t, leaked_are_none_of_those_that_are_known);
 	tcase_add_test(t, dump_survives_programs_that_lie);
 	tcase_add_test(t, dump_says_why_it_cannot);

@@ -439,6 +439,73 @@ static void spins(void *arg)
 	urt_join(other);
 }
 
+/* ---- requests: N of known parts, one after another; tells the longest ---- */
+
+#define MS_NS 1000000
+
+/* Inherits the context. */
+static void helper(void *arg)
+{
+	urt_sleep(5 * MS_NS);
+	urt_chan_send(gate, "x", URT_NEVER);
+	urt_sleep(4 * MS_NS);
+	urt_write(gate_pipe[1], "x", 1, URT_NEVER);
+}
+
+static void request(void *arg)
+{
+	long i = (intptr_t)arg;
+	struct urt_context ctx = { 0 };
+	struct urt_coro *other;
+	char text[64], c;
+
+	snprintf(text, sizeof(text), "00-%032lx-%016lx-01", i + 1, i + 1);
+	urt_context_from_traceparent(&ctx, text);
+	urt_context_add(&ctx, urt_context_key("http.route"),
+			i % 2 ? "/odd" : "/even");
+	urt_context_set(&ctx);
+	other = urt_spawn(helper, NULL);
+	if (urt_sleep(2 * MS_NS) || urt_chan_recv(gate, &c, URT_NEVER) ||
+	    urt_read(gate_pipe[0], &c, 1, URT_NEVER) != 1)
+		exit(1);
+	usleep(5000);
+	urt_join(other);
+	urt_context_set(NULL);
+}
+
+static void requests(void *arg)
+{
+	int64_t longest = 0;
+
+	gate = urt_chan_new(1, 0);
+	if (!gate || pipe(gate_pipe))
+		exit(1);
+	for (long i = 0; i < n; i++) {
+		int64_t begin = urt_now();
+
+		urt_join(urt_spawn(request, (void *)(intptr_t)i));
+		longest = urt_now() - begin > longest ? urt_now() - begin
+						      : longest;
+	}
+	printf("longest %lld\n", (long long)longest);
+}
+
+/* One that works for a request, one that has ended, one that runs. */
+static void stay(void *arg)
+{
+	n = 1;
+	urt_spawn(request, NULL);
+	urt_spawn(yield_half, NULL);
+	gate = urt_chan_new(1, 0);
+	if (pipe(gate_pipe))
+		exit(1);
+	urt_yield();
+	puts("there");
+	fflush(stdout);
+	for (;;)
+		urt_sleep(MS_NS);
+}
+
 static void on_usr1(int sig)
 {
 	_exit(7);
@@ -485,6 +552,10 @@ int main(int argc, char **argv)
 		return urt_run(yields, NULL) ? 1 : 0;
 	if (!strcmp(what, "coros"))
 		return urt_run(coros, NULL) ? 1 : 0;
+	if (!strcmp(what, "requests"))
+		return urt_run(requests, NULL) ? 1 : 0;
+	if (!strcmp(what, "requests-stay"))
+		return urt_run(stay, NULL) ? 1 : 0;
 	pause_us = argc > 3 ? atol(argv[3]) : 0;
 	if (!strcmp(what, "spins"))
 		return urt_run(spins, NULL) ? 1 : 0;

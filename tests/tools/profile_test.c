@@ -147,6 +147,51 @@ START_TEST(commands_are_profiled_until_they_end)
 }
 END_TEST
 
+/* The last column but one of pprof's table, in ms, of a function. */
+static double pprof_ms(const char *function)
+{
+	const char *at = strstr(text, function);
+	double cum = -1;
+
+	while (at && at > text && at[-1] != '\n')
+		at--;
+	if (at)
+		sscanf(at, " %*s %*s %*s %lf", &cum);
+	return cum;
+}
+
+START_TEST(pprof_reads_what_is_written_for_it)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	if (sh("go tool pprof -h 2>&1 | grep -q sample_index"))
+		SKIP("go tool pprof is not installed");
+	pid = child_start();
+	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration %d -o "
+			    "profile.pb.gz 2>&1",
+			    pid, WINDOW_US / 1000),
+			 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ck_assert_msg(!sh("go tool pprof -unit ms -nodefraction 0 -top "
+			  "profile.pb.gz 2>&1"),
+		      "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "Type: on-cpu"));
+	ck_assert_msg(pprof_ms("profile_test_spins") > 0.2 * WINDOW_US / 1000,
+		      "%.2000s", text);
+	ck_assert_int_eq(sh("go tool pprof -unit ms -nodefraction 0 -top "
+			    "-sample_index=off-cpu -tagfocus=thread=waiting "
+			    "profile.pb.gz 2>&1"),
+			 0);
+	/* Its read has no frame pointers, which hides the caller. */
+	ck_assert_msg(pprof_ms("other_thread") > 0.7 * WINDOW_US / 1000 &&
+			      pprof_ms("other_thread") < 1.5 * WINDOW_US / 1000,
+		      "%.2000s", text);
+	sh("rm profile.pb.gz");
+}
+END_TEST
+
 /* ---- coroutines ---- */
 
 static int told;
@@ -249,6 +294,7 @@ Suite *profile_suite(void)
 	TCase *t = tcase_create("profile");
 
 	tcase_add_test(t, threads_are_where_they_are_known_to_be);
+	tcase_add_test(t, pprof_reads_what_is_written_for_it);
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);
 	tcase_add_test(t, pages_hold_what_a_name_cannot_leave);

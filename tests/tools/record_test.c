@@ -206,6 +206,142 @@ START_TEST(a_request_flows_from_a_wait_by_way_of_the_kernel)
 }
 END_TEST
 
+/* ---- requests of programs that set contexts ---- */
+
+/* Steps of the first path; *own: the sum of those of depth 0. has: a step of this
+ * depth, that says this, and takes as long at least. */
+static bool path_has(int depth, const char *says, long long least_ns,
+		     long long *own)
+{
+	const char *p = strstr(text, "\"path\":["), *end, *next;
+	bool found = false;
+
+	ck_assert_ptr_nonnull(p);
+	end = strstr(p, "]");
+	*own = 0;
+	for (; (p = strstr(p, "{\"depth\":")) && p < end; p = next) {
+		char one[512];
+		int d = atoi(p + 9);
+		long long ns = atoll(strstr(p, "\"ns\":") + 5);
+
+		next = strstr(p, "}");
+		snprintf(one, sizeof(one), "%.*s", (int)(next - p), p);
+		*own += d ? 0 : ns;
+		found |= d == depth && ns >= least_ns && strstr(one, says);
+	}
+	return found;
+}
+
+START_TEST(a_request_is_explained_step_by_step)
+{
+	long long longest, ns, own;
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(sh("./urt record -o rec.pftrace -- tests/probe "
+			    "requests 6 2>rec.err"),
+			 0);
+	ck_assert_int_eq(sscanf(text, "longest %lld", &longest), 1);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(3, "request", "/even"), 3);
+	ck_assert_int_eq(count_pieces(3, "request", "/odd"), 3);
+	ck_assert_int_eq(count_pieces(3, "request-part", "/odd"), 3);
+	ck_assert_int_eq(count_pieces(3, "request-end", NULL), 12);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text, "{\"route\":\"/even\",\"count\":3,"));
+	ck_assert_ptr_nonnull(strstr(text, "{\"route\":\"/odd\",\"count\":3,"));
+	ck_assert_int_eq(number(NULL, "requests_cut"), 0);
+	ns = number("slowest", "ns");
+	ck_assert_int_ge(ns, 14 * MS); /* 2 + 3 + 4 + 5, of which 9 are exact */
+	ck_assert_int_le(ns, longest);
+	/* Without a gap; and each wait has its cause below it. */
+	ck_assert_msg(path_has(0, "\"what\":\"sleep\"", 2 * MS, &own), "%s",
+		      text);
+	ck_assert_int_eq(own, ns);
+	ck_assert_int_eq(number("slowest", "running_ns") +
+				 number("slowest", "ready_ns") +
+				 number("slowest", "waiting_ns"),
+			 ns);
+	ck_assert_msg(path_has(0,
+			       "\"what\":\"chan receive\",\"until\":\"helper #",
+			       0, &own),
+		      "%s", text);
+	ck_assert_msg(path_has(1, "\"who\":\"helper #", 0, &own), "%s", text);
+	ck_assert_msg(path_has(0, "\"what\":\"io READ\"", 0, &own), "%s", text);
+	ck_assert_msg(path_has(1, "\"who\":\"READ\",\"what\":\"in the kernel\"",
+			       0, &own),
+		      "%s", text);
+	/* It blocked its thread, while it was the one that ran there. */
+	ck_assert_msg(path_has(0, "\"what\":\"running\"", 5 * MS, &own), "%s",
+		      text);
+	ck_assert_msg(path_has(1, "\"what\":\"wait: clock_nanosleep\"",
+			       49 * MS / 10, &own),
+		      "%s", text);
+	ck_assert_ptr_nonnull(
+		strstr(text, "\"trace_id\":\"000000000000000000000000000000"));
+}
+END_TEST
+
+START_TEST(a_report_is_a_page_without_network)
+{
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("requests 2");
+	ck_assert_int_eq(sh("cp rec.pftrace '<b>.pftrace'; ./urt report --html "
+			    "rec.html '<b>.pftrace' >rec.txt && cat rec.html"),
+			 0);
+	ck_assert_ptr_nonnull(strstr(text, "default-src 'none'"));
+	ck_assert_ptr_nonnull(strstr(text, "\"file\":\"\\u003cb>.pftrace\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"what\":\"in the kernel\""));
+	ck_assert_ptr_null(strstr(text, "<b>"));
+	ck_assert_ptr_null(strstr(text, "http://"));
+	ck_assert_ptr_null(strstr(text, "https://"));
+	ck_assert_ptr_null(strstr(text, "@DATA@"));
+	ck_assert_int_eq(
+		sh("cat rec.txt; rm -f '<b>.pftrace' rec.html rec.txt"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "The path of the slowest one"));
+	ck_assert_ptr_nonnull(strstr(text, "READ  in the kernel"));
+	refuses("./urt report --html /no/such/page rec.pftrace",
+		"cannot write");
+}
+END_TEST
+
+START_TEST(a_sample_has_one_of_n_requests_and_no_others)
+{
+	struct found f;
+	long all;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	record("requests 9");
+	decode("rec.pftrace");
+	all = nr_pieces;
+	ck_assert_int_eq(sh("./urt record --sample 3 -o rec.pftrace -- "
+			    "tests/probe requests 9 2>&1 >/dev/null"),
+			 0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_lt(nr_pieces, all);
+	/* The 3rd, 6th and 9th, and what they started. */
+	ck_assert_int_eq(count_pieces(3, "request", "/even"), 2);
+	ck_assert_int_eq(count_pieces(3, "request", "/odd"), 1);
+	ck_assert_int_eq(count_pieces(1, "coroutine", "request #"), 3);
+	ck_assert_int_eq(count_pieces(1, "coroutine", "helper #"), 3);
+	ck_assert_int_eq(count_pieces(1, "coroutine", NULL), 6);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "submit READ"), 3);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_int_ge(number("slowest", "ns"), 14 * MS);
+	refuses("./urt record --sample 2 --coroutines 0 -- true",
+		"--sample needs tracks");
+}
+END_TEST
+
 START_TEST(a_running_program_is_told_to_trace_and_to_stop)
 {
 	struct found f;
@@ -481,6 +617,9 @@ Suite *record_suite(void)
 	tcase_add_test(t, timers_wake_and_not_the_threads_that_they_interrupt);
 	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
 	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
+	tcase_add_test(t, a_request_is_explained_step_by_step);
+	tcase_add_test(t, a_report_is_a_page_without_network);
+	tcase_add_test(t, a_sample_has_one_of_n_requests_and_no_others);
 	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);
 	tcase_add_test(t, events_that_were_overwritten_are_counted);
 	tcase_add_test(t, tracks_are_bounded_and_the_rest_is_counted);

@@ -88,6 +88,47 @@ START_TEST(report_document_follows_its_schema)
 }
 END_TEST
 
+START_TEST(report_document_of_requests_follows_its_schema)
+{
+	NEED_VALIDATOR();
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	is_valid("urt.report.v1",
+		 "./urt record -o schema.pftrace -- tests/probe requests 2 "
+		 ">/dev/null && ./urt report --json schema.pftrace "
+		 ">schema.json && grep -q '\"what\":\"in the kernel\"' "
+		 "schema.json");
+	sh("rm schema.pftrace");
+}
+END_TEST
+
+START_TEST(dump_document_follows_its_schema)
+{
+	static const char *const of[][2] = {
+		{ "tests/leaker select", "--leaked" },
+		{ "tests/leaker deadlines", "--longer 3600000" },
+		{ "tests/probe requests-stay", "" },
+	};
+
+	NEED_VALIDATOR();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	for (unsigned i = 0; i < ARRAY_LEN(of); i++) {
+		char command[512];
+
+		snprintf(command, sizeof(command),
+			 "rm -f schema.out; %s >schema.out & pid=$!; until test "
+			 "-s schema.out; do sleep 0.01; done; ./urt dump -p "
+			 "$pid --json %s >schema.json; code=$?; kill $pid; exit "
+			 "$code",
+			 of[i][0], of[i][1]);
+		is_valid("urt.dump.v1", command);
+	}
+	sh("rm schema.out");
+}
+END_TEST
+
 START_TEST(compare_document_follows_its_schema)
 {
 	NEED_VALIDATOR();
@@ -144,6 +185,8 @@ Suite *schema_suite(void)
 	tcase_add_test(t,
 		       stat_document_of_running_processes_follows_its_schema);
 	tcase_add_test(t, report_document_follows_its_schema);
+	tcase_add_test(t, report_document_of_requests_follows_its_schema);
+	tcase_add_test(t, dump_document_follows_its_schema);
 	tcase_add_test(t, compare_document_follows_its_schema);
 	tcase_add_test(t, bench_document_follows_its_schema);
 	tcase_add_test(t, demo_document_follows_its_schema);

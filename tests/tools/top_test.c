@@ -5,6 +5,8 @@
  * directory.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/urt.h"
+#include "../lib/cgroups.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -140,10 +143,15 @@ START_TEST(keys_sort_and_q_quits)
 	until("sorted by uring");
 	press("p");
 	until("sorted by cpu");
-	ck_assert_ptr_null(strstr(out, "threads (t)"));
+	ck_assert_ptr_null(strstr(out, "threads (t g)"));
 	press("t");
-	until("threads (t)");
+	until("threads (t g)");
 	until("     tid");
+	press("g");
+	until("cgroups (t g)");
+	until("cgroup      ");
+	press("h");
+	until("sorted by handoffs");
 	press("\033[A?x"); /* what it does not know does nothing */
 	press("q");
 	ends(0);
@@ -220,6 +228,91 @@ START_TEST(stopped_it_gives_the_terminal_back)
 }
 END_TEST
 
+/* ---- what it counts ---- */
+
+/* The columns of the line that begins with `of`, after it. */
+static int columns(const char *of, double column[7])
+{
+	char word[7][32];
+	const char *at = strstr(text, of);
+	int n;
+
+	if (!at)
+		return 0;
+	n = sscanf(at + strlen(of), "%31s %31s %31s %31s %31s %31s %31s",
+		   word[0], word[1], word[2], word[3], word[4], word[5],
+		   word[6]);
+	for (int i = 0; i < n; i++)
+		column[i] = strcmp(word[i], "n/a") ? atof(word[i]) : -1;
+	return n;
+}
+
+/* 10 ms each, beside one that wants to run. */
+static void blocks(void *arg)
+{
+	for (;;) {
+		usleep(10000);
+		urt_yield();
+	}
+}
+
+static void blocks_twice(void *arg)
+{
+	urt_go(blocks, NULL);
+	blocks(NULL);
+}
+
+START_TEST(handoffs_of_the_runtime_are_shown)
+{
+	struct urt_options o = { .workers = 1 };
+	double column[7];
+	char of[64];
+	pid_t pid;
+
+	NEED_BPF();
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "blocks");
+		urt_run_with(blocks_twice, NULL, &o);
+		_exit(1);
+	}
+	ck_assert_int_eq(sh("sleep 0.1; ./urt top -b -d 300 -n 1 -s handoffs"),
+			 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	snprintf(of, sizeof(of), "%8d blocks ", pid);
+	ck_assert_msg(columns(of, column) == 7, "%.2000s", text);
+	/* One of the two blocks at any time: some 100 a second. */
+	ck_assert_msg(column[6] >= 1 && column[6] < 10000, "%.2000s", text);
+	/* Other programs have none to show. */
+	ck_assert_msg(strstr(text, " n/a\n") != NULL, "%.2000s", text);
+}
+END_TEST
+
+START_TEST(cgroups_are_counted_as_one)
+{
+	double column[7];
+
+	NEED_BPF();
+	if (!have_cgroups())
+		SKIP("no cgroup can be made here");
+	/* Processes in it that begin and end, as long as it is looked at. */
+	ck_assert_int_eq(
+		sh("mkdir -p %s/urt-top && ./urt top -b -d 500 -n 1 --by cgroup "
+		   ">top.out & t=$!\n"
+		   "sh -c 'echo $$ >%s/urt-top/cgroup.procs; while kill -0 '$t'; "
+		   "do tests/probe sleeps 50; done' >top.err 2>&1; wait $t; "
+		   "cat top.out; rm top.err top.out; rmdir %s/urt-top",
+		   cgroup_mount, cgroup_mount, cgroup_mount),
+		0);
+	ck_assert_msg(columns("\n/urt-top ", column) == 7, "%.2000s", text);
+	/* A sleep of 1 ms is a switch. */
+	ck_assert_msg(column[0] > 10 && column[0] < 20000, "%.2000s", text);
+	ck_assert_msg(column[6] < 0, "%.2000s", text);
+}
+END_TEST
+
 START_TEST(an_error_leaves_the_terminal_alone)
 {
 	int status;
@@ -251,6 +344,8 @@ Suite *top_suite(void)
 	tcase_add_test(t, it_fits_the_terminal_whatever_its_size);
 	tcase_add_test(t, signals_leave_the_terminal_as_it_was);
 	tcase_add_test(t, stopped_it_gives_the_terminal_back);
+	tcase_add_test(t, handoffs_of_the_runtime_are_shown);
+	tcase_add_test(t, cgroups_are_counted_as_one);
 	tcase_add_test(t, an_error_leaves_the_terminal_alone);
 	suite_add_tcase(s, t);
 	return s;

@@ -170,7 +170,7 @@ const struct command command_dump = {
 	.about =
 		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory twice for pointers, from its globals and the stacks of its threads and of the coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed; those whose objects a thread other than the first one allocated mostly are. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers of threads are not read: a pointer that is nowhere else is not seen.",
+		"--leaked searches the program's memory twice for pointers, from its globals and the stacks of its threads and of the coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers of threads are not read: a pointer that is nowhere else is not seen.",
 	OPTIONS(rows),
 };
 

@@ -36,6 +36,7 @@
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
 #define LOOK_MAX    (60 * NS_PER_S)
+#define GO_MAX	    (UINT64_C(256) << 20) /* of a file that are searched */
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended" };
@@ -149,6 +150,27 @@ bool coros_outside(pid_t pid, struct urt__outside *o)
 	return o->version;
 }
 
+/* Its linker writes a mark, at a multiple of 16, into the data of the file. */
+static bool is_go(pid_t pid)
+{
+	static const char mark[] = "\xff Go buildinf:";
+	static char page[4096];
+	struct modules *m = modules_open(pid);
+	bool found = false;
+
+	for (uint64_t at = m && m->n ? m->module[0].from : 0;
+	     at && at < m->module[0].to && !found &&
+	     at - m->module[0].from < GO_MAX;
+	     at += sizeof(page)) {
+		if (!remote_read(pid, at, page, sizeof(page)))
+			continue;
+		for (size_t i = 0; i < sizeof(page) && !found; i += 16)
+			found = !memcmp(page + i, mark, sizeof(mark) - 1);
+	}
+	modules_close(m);
+	return found;
+}
+
 struct coros *coros_open(pid_t pid, char *why, size_t size)
 {
 	struct coros *c = calloc(1, sizeof(*c));
@@ -159,7 +181,15 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 	c->pid = pid;
 	c->reading = calloc(CHUNK, sizeof(*c->reading));
 	bad = find_page(pid, &c->o);
-	if (!c->o.version)
+	if (!c->o.version && is_go(pid))
+		snprintf(
+			why, size,
+			"process %d is a Go program: goroutines are n/a, since "
+			"their layout is Go's own and differs by version; its "
+			"SIGQUIT or /debug/pprof/goroutine prints them, `urt "
+			"profile` shows its threads",
+			pid);
+	else if (!c->o.version)
 		snprintf(why, size,
 			 "process %d runs no coroutines of uring_rt, or of a "
 			 "version that cannot be read from outside%s%s",

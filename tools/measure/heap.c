@@ -11,13 +11,9 @@
  * block is free if the next one says so; free ones that glibc keeps in caches
  * look used, which hides a leak and makes none up.
  *
- * Known gap: in a program whose objects are all in an arena of a second thread,
- * --leaked found none of 16 leaks that it finds in [heap]. Nothing false is told,
- * but whether such arenas are walked to their end has not been shown yet.
- *
  * All other memory that can be written is searched as a whole. If nothing is
- * known of it (anonymous, not behind a file's data), it may be another
- * allocator's.
+ * known of it (anonymous, not behind a file's private data, which a program's
+ * zeroed globals follow), it may be another allocator's.
  *
  * All this is what a program may have written at will: walks are bounded by the
  * mapping, blocks by a number, and pages that were never touched are not read.
@@ -260,7 +256,7 @@ static bool take_line(struct heap *h, struct walk *w, const char *line,
 	s.guarded = follows && !last->access;
 	s.unknown = !*path && !(follows && last->file);
 	*last = (struct mapping){ .to = s.to,
-				  .file = *path == '/',
+				  .file = *path == '/' && rights[3] == 'p',
 				  .access = rights[0] == 'r' };
 	if (rights[0] != 'r' || (rights[1] != 'w' && *path) ||
 	    is_left_out(path))

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "modules.h"
 #include "../lib/text.h"
+#include "../lib/tool.h"
 #include "remote.h"
 #include "symbols.h"
 #include <elf.h>
@@ -22,6 +23,7 @@
 #define MODULES_MAX 4096
 #define HEADERS_MAX 64
 #define HELD_MAX    256
+#define MADE_NS	    (200 * NS_PER_MS) /* until they are read again */
 
 static struct module *add(struct modules *m)
 {
@@ -123,6 +125,7 @@ void modules_close(struct modules *m)
 		if (m->module[i].held)
 			close(m->module[i].held - 1);
 	}
+	symbols_close(m->made);
 	free(m->module);
 	free(m);
 }
@@ -189,14 +192,27 @@ static void read_symbols(pid_t pid, struct module *m)
 	m->held = 0;
 }
 
-void modules_name(const struct modules *m, uint64_t address, char *buf,
-		  size_t size)
+/* There are more of them from time to time. */
+static void name_made(struct modules *m, uint64_t address, char *buf,
+		      size_t size)
+{
+	symbols_name(m->made, address, buf, size);
+	if (strncmp(buf, "0x", 2) ||
+	    (m->made_ns && now_ns() - m->made_ns < MADE_NS))
+		return;
+	symbols_close(m->made);
+	m->made = symbols_open_map(m->pid);
+	m->made_ns = now_ns();
+	symbols_name(m->made, address, buf, size);
+}
+
+void modules_name(struct modules *m, uint64_t address, char *buf, size_t size)
 {
 	struct module *in = modules_at(m, address);
 	const char *base;
 
 	if (!in) {
-		snprintf(buf, size, "%#" PRIx64, address);
+		name_made(m, address, buf, size);
 		return;
 	}
 	if (!in->symbols_read)

@@ -33,6 +33,9 @@ struct modules {
 	pid_t pid;
 	size_t n;
 	struct module *module; /* by address */
+	struct symbols
+		*made;	 /* functions that were made at run time; or NULL */
+	int64_t made_ns; /* when they were read; 0: never */
 };
 
 /* NULL: its maps cannot be read. */
@@ -47,7 +50,6 @@ void modules_hold(struct modules *);
 struct module *modules_at(const struct modules *, uint64_t address);
 
 /* "function", or "file+0x12" as addr2line takes it, or the address. */
-void modules_name(const struct modules *, uint64_t address, char *buf,
-		  size_t size);
+void modules_name(struct modules *, uint64_t address, char *buf, size_t size);
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names of functions: the symbol tables of the program's file, sorted. Only
- * the program itself is looked at: coroutines that begin in a shared library
- * are named by address. A stripped program has its exported functions at most.
+ * Names of functions: the symbol tables of a file, sorted. A stripped one has its
+ * exported functions at most. Functions that a compiler makes at run time are in no
+ * file; where it writes /tmp/perf-PID.map for profilers, as Node does with
+ * --perf-basic-prof, that is read instead.
  *
  * The file is another program's: it may be a FIFO, lie on a file system whose
  * daemon never answers, or be made to confuse an ELF reader. So a child process
@@ -15,6 +16,7 @@
 #define _GNU_SOURCE
 #include "symbols.h"
 #include "../lib/privileges.h"
+#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
 #include <errno.h>
@@ -39,7 +41,17 @@
 
 struct function {
 	uint64_t at, size; /* in the file */
+	uint64_t order;	   /* of one address, the last line of a map counts */
 	char name[SYMBOL_NAME];
+};
+
+/* What is read: the ELF file that is open as exe, or named by path if exe is -1;
+ * or, if that is not 0, the map of a process. */
+struct source {
+	int exe;
+	const char *path;
+	uint64_t entry;
+	pid_t map_of;
 };
 
 struct symbols {
@@ -112,10 +124,56 @@ static int open_file(int exe, const char *path)
 	return open(own, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-static void child(int out_fd, int exe, const char *path, uint64_t entry)
+/* By the PID that the process has in its own namespace, in its own /tmp. Anybody
+ * may make a file there: it has to be the process's user's, and no link. -1: there
+ * is none. */
+static int open_map(pid_t pid)
+{
+	char path[64], line[256] = "";
+	struct stat process, st;
+	const char *last;
+	int at, fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (!proc_field(path, "NSpid:", line, sizeof(line)))
+		return -1;
+	last = strrchr(line, '\t');
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (stat(path, &process))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%ld.map", pid,
+		 atol(last ? last + 1 : line));
+	at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0 || fstat(at, &st) || st.st_uid != process.st_uid)
+		return -1;
+	fd = open_file(at, NULL);
+	close(at);
+	return fd;
+}
+
+/* Lines of an address, a size, and a name. */
+static void read_map(FILE *out, int fd)
+{
+	struct function f = { 0 };
+	char line[1024], name[256];
+	FILE *in = fdopen(fd, "r");
+
+	fwrite(&f, sizeof(f), 1, out); /* the bias */
+	while (in && fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "%" SCNx64 " %" SCNx64 " %255[^\n]", &f.at,
+			   &f.size, name) != 3)
+			continue;
+		f.order++;
+		text_copy(f.name, sizeof(f.name), name, sizeof(f.name) - 1);
+		fwrite(&f, sizeof(f), 1, out);
+	}
+}
+
+static void child(int out_fd, const struct source *of)
 {
 	FILE *out = fdopen(out_fd, "w");
-	int fd = open_file(exe, path);
+	int fd = of->map_of ? open_map(of->map_of)
+			    : open_file(of->exe, of->path);
 	Elf *elf;
 
 	privileges_none();
@@ -124,9 +182,13 @@ static void child(int out_fd, int exe, const char *path, uint64_t entry)
 	limit(RLIMIT_AS, MEMORY_MAX);
 #endif
 	elf_version(EV_CURRENT);
-	elf = fd < 0 || !out ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (fd >= 0 && out && of->map_of)
+		read_map(out, fd);
+	elf = fd < 0 || !out || of->map_of
+		      ? NULL
+		      : elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	if (elf)
-		read_file(out, elf, entry);
+		read_file(out, elf, of->entry);
 	if (out)
 		fflush(out);
 	_exit(0);
@@ -192,10 +254,19 @@ static int by_address(const void *a, const void *b)
 {
 	const struct function *x = a, *y = b;
 
-	return (x->at > y->at) - (x->at < y->at);
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
 }
 
-struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
+/* It was killed, and has ended soon, unless it hangs in the kernel. */
+static void reap(pid_t pid)
+{
+	for (int ms = 0; !waitpid(pid, NULL, WNOHANG) && ms < 100; ms++)
+		sleep_ns(NS_PER_MS);
+}
+
+static struct symbols *read_source(const struct source *of)
 {
 	struct symbols *s = vain_ns < VAIN_NS ? calloc(1, sizeof(*s)) : NULL;
 	int fds[2];
@@ -208,13 +279,13 @@ struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		child(fds[1], exe, path, entry);
+		child(fds[1], of);
 	}
 	close(fds[1]);
 	if (pid > 0) {
 		read_functions(s, fds[0]);
 		kill(pid, SIGKILL);
-		waitpid(pid, NULL, WNOHANG); /* it may hang in the kernel */
+		reap(pid);
 	}
 	close(fds[0]);
 	if (s->n)
@@ -223,6 +294,16 @@ struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 		return s;
 	symbols_close(s);
 	return NULL;
+}
+
+struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
+{
+	return read_source(&(struct source){ exe, path, entry, 0 });
+}
+
+struct symbols *symbols_open_map(pid_t pid)
+{
+	return read_source(&(struct source){ .map_of = pid });
 }
 
 void symbols_close(struct symbols *s)

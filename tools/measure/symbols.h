@@ -17,6 +17,9 @@ struct symbols;
  * it. The file may belong to any user. NULL: cannot be read.
  */
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
+/* The functions that a process's compiler made at run time, as far as it tells
+ * profilers. NULL: none. */
+struct symbols *symbols_open_map(pid_t);
 void symbols_close(struct symbols *);
 
 /* Into buf, e.g. "handle", or "0x1234" as addr2line takes it. NULL symbols: the

@@ -35,7 +35,7 @@ static void seen(const struct coro_seen *s, void *arg)
 static void add_group(struct coro_looks *l, struct folds *folds,
 		      const struct group *g)
 {
-	const struct modules *m = coros_modules(l->coros);
+	struct modules *m = coros_modules(l->coros);
 	char text[FRAMES_MAX] = "", name[320], op[32];
 
 	for (unsigned i = g->frames; i-- > 0;) {

@@ -19,12 +19,13 @@
 #define PLACES	      65536 /* of stacks; power of two */
 #define STACKS_MAX    49152
 #define BYTES_MAX     (UINT64_C(128) << 20)
-#define AGAIN_NS      (100 * NS_PER_MS) /* until maps are read again */
+/* Until maps are read again; longer each time, if that was in vain. */
+#define AGAIN_NS (100 * NS_PER_MS)
 
 struct process {
 	pid_t tgid;
 	struct modules *modules;
-	int64_t read_ns;
+	int64_t read_ns, again_ns;
 };
 
 struct stack {
@@ -134,23 +135,29 @@ static struct process *process_of(struct names *s, pid_t tgid)
 	if (s->n == PROCESSES_MAX)
 		return NULL;
 	p = &s->process[s->n++];
-	*p = (struct process){ .tgid = tgid };
+	*p = (struct process){ .tgid = tgid, .again_ns = AGAIN_NS };
 	return p;
 }
 
-/* Its maps; again if they lack the address, since it may have mapped more. */
+/* Its maps; again if they lack the address, since it may have mapped more. In no
+ * map is what a compiler made at run time. */
 static struct modules *modules_of(struct names *s, pid_t tgid, uint64_t pc)
 {
 	struct process *p = process_of(s, tgid);
 	struct modules *fresh;
 
 	if (!p || (p->modules && modules_at(p->modules, pc)) ||
-	    (p->read_ns && now_ns() - p->read_ns < AGAIN_NS))
+	    (p->read_ns && now_ns() - p->read_ns < p->again_ns))
 		return p ? p->modules : NULL;
 	p->read_ns = now_ns();
 	fresh = modules_open(tgid);
 	if (!fresh)
 		return p->modules;
+	p->again_ns = modules_at(fresh, pc) ? AGAIN_NS : 2 * p->again_ns;
+	if (p->modules && !modules_at(fresh, pc)) {
+		modules_close(fresh);
+		return p->modules;
+	}
 	modules_hold(fresh);
 	modules_close(p->modules);
 	return p->modules = fresh;

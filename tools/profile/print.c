@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The result of `urt profile`: a list of the heaviest stacks, folded stacks as
- * flamegraph.pl takes them, or a page that draws them. Names have no ';' and no
+ * flamegraph.pl takes them, a page that draws them, or pprof's form (pprof.c). Names have no ';' and no
  * control characters (names.c); in the page they are JSON, in which '<' is never
  * written as such, so that no name can end the script.
  */
@@ -17,11 +17,22 @@ static const char *const kinds[] = { "on-cpu", "off-cpu", "coroutines" };
 
 enum profile_form profile_form(const char *path)
 {
-	const char *dot = path ? strrchr(path, '.') : NULL;
+	static const struct {
+		const char *ending;
+		enum profile_form form;
+	} forms[] = { { ".folded", PROFILE_FOLDED },
+		      { ".html", PROFILE_HTML },
+		      { ".pb.gz", PROFILE_PPROF },
+		      { ".pprof", PROFILE_PPROF } };
+	size_t len = path ? strlen(path) : 0;
 
-	if (dot && !strcmp(dot, ".folded"))
-		return PROFILE_FOLDED;
-	return dot && !strcmp(dot, ".html") ? PROFILE_HTML : PROFILE_TEXT;
+	for (unsigned i = 0; i < ARRAY_LEN(forms); i++) {
+		size_t n = strlen(forms[i].ending);
+
+		if (len > n && !strcmp(path + len - n, forms[i].ending))
+			return forms[i].form;
+	}
+	return PROFILE_TEXT;
 }
 
 /* In the unit that is printed: us, or coroutines at a look. */
@@ -216,12 +227,15 @@ static void print_page(FILE *f, const struct profile *p)
 	fputs(at + strlen(mark), f);
 }
 
-void profile_print(FILE *f, const struct profile *p, enum profile_form form)
+bool profile_print(FILE *f, const struct profile *p, enum profile_form form)
 {
+	if (form == PROFILE_PPROF)
+		return profile_print_pprof(f, p);
 	if (form == PROFILE_FOLDED)
 		print_folded(f, p);
 	else if (form == PROFILE_HTML)
 		print_page(f, p);
 	else
 		print_text(f, p);
+	return !fflush(f) && !ferror(f);
 }

@@ -167,7 +167,8 @@ static int measure(struct running *r, FILE *out)
 	r->p.lost = sampler_lost(r->sampler);
 	code = end_command(r);
 	set_title(r);
-	profile_print(out, &r->p, profile_form(r->o->output));
+	if (!profile_print(out, &r->p, profile_form(r->o->output)))
+		code = fail("cannot write the result: %s", strerror(errno));
 	return code;
 }
 
@@ -194,8 +195,6 @@ static int profile(const struct profile_options *o)
 		code = measure(&r, out);
 	else if (r.sampler)
 		fail("out of memory");
-	if (fflush(out) || ferror(out))
-		code = fail("cannot write the result: %s", strerror(errno));
 	if (o->output)
 		fclose(out);
 	coro_looks_close(r.coros);
@@ -235,7 +234,7 @@ static const struct option_row rows[] = {
 	  TO(limit),
 	  .text = "Print N stacks of each kind; default 5, 0: all." },
 	{ OPTION_OUTPUT, TO(output),
-	  .text = "Write to FILE: folded stacks if it ends in .folded, a flame graph as one page without network if in .html, else text." },
+	  .text = "Write to FILE: folded stacks if it ends in .folded, a flame graph as one page without network if in .html, a profile for pprof (`go tool pprof`) if in .pb.gz or .pprof, else text." },
 	{ OPTION_USER, TO(user_name) },
 };
 
@@ -247,7 +246,7 @@ const struct command command_profile = {
 	.about =
 		"Prints where a program's time goes: on the CPU by samples of its stacks; off the CPU by the stack that each thread left it with, for how long, and the stack of the thread that woke it; and of a program on uring_rt, where its coroutines wait and why. Profiles a command and what it starts until it ends, or a running process until Ctrl-C.",
 	.notes =
-		"Time off the CPU is added up over all threads, and is exact: it includes waits that have not ended. A thread that sleeps from before the beginning has no stack until it runs. Coroutines are looked at every 500 ms; their numbers are means of all looks. The folded stacks are in microseconds of time, or coroutines; the first frame is on-cpu, off-cpu or coroutines.\n\nThe kernel follows the stacks of threads by frame pointers: build programs with -fno-omit-frame-pointer. A library without them hides the function that called it. Stacks of coroutines are unwound by the programs' own tables. Functions of just-in-time compilers have no names.",
+		"Time off the CPU is added up over all threads, and is exact: it includes waits that have not ended. A thread that sleeps from before the beginning has no stack until it runs. Coroutines are looked at every 500 ms; their numbers are means of all looks. The folded stacks are in microseconds of time, or coroutines; the first frame is on-cpu, off-cpu or coroutines.\n\nThe kernel follows the stacks of threads by frame pointers: build programs with -fno-omit-frame-pointer. A library without them hides the function that called it. Stacks of coroutines are unwound by the programs' own tables. Functions that a compiler makes at run time have names where it writes /tmp/perf-PID.map, as Node does with --perf-basic-prof. Goroutines are n/a: a Go program is shown by its threads.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

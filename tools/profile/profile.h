@@ -50,11 +50,15 @@ struct profile {
 	uint64_t lost;	/* events */
 };
 
-enum profile_form { PROFILE_TEXT, PROFILE_FOLDED, PROFILE_HTML };
+enum profile_form { PROFILE_TEXT, PROFILE_FOLDED, PROFILE_HTML, PROFILE_PPROF };
 
-/* By the name of the file: .folded, .html, or text. */
+/* By the name of the file: .folded, .html, .pb.gz, or text. */
 enum profile_form profile_form(const char *path);
-void profile_print(FILE *, const struct profile *, enum profile_form);
+/* False: it could not be written; errno says why. */
+bool profile_print(FILE *, const struct profile *, enum profile_form);
+
+/* pprof.c */
+bool profile_print_pprof(FILE *, const struct profile *);
 
 /* ---- names of addresses (names.c) ---- */
 

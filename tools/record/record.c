@@ -29,7 +29,7 @@ struct options {
 	const struct launch_user
 		*user; /* the user that the command runs as; NULL: us */
 	const char *out, *user_name;
-	long pid, duration_ms, buffer_mb, max_mb, memory_mb, coroutines;
+	long pid, duration_ms, buffer_mb, max_mb, memory_mb, coroutines, sample;
 	double last; /* s; 0: all */
 	bool all, if_fails;
 };
@@ -189,7 +189,7 @@ static int64_t write_recent(struct recording *r, const struct options *o)
 	rewind(r->f);
 	if (ftruncate(fileno(r->f), 0) && errno != EINVAL)
 		return -1;
-	t = timeline_new(r->f, o->coroutines);
+	t = timeline_new(r->f, o->coroutines, o->sample);
 	if (!t)
 		return -1;
 	recent_write(r->recent, t);
@@ -311,7 +311,7 @@ static bool recording_begin(struct recording *r, const struct options *o)
 		r->recent = recent_new((size_t)o->memory_mb << 20,
 				       o->last * NS_PER_S);
 	else
-		r->timeline = timeline_new(r->f, o->coroutines);
+		r->timeline = timeline_new(r->f, o->coroutines, o->sample);
 	r->ahead_ns = boot_ahead_ns();
 	if (o->coroutines)
 		r->pages = trace_pages_new();
@@ -408,6 +408,13 @@ static const struct option_row rows[] = {
 	  TO(coroutines),
 	  .max = 100000,
 	  .text = "Make tracks for at most N coroutines at a time; default 1000. With 0, programs on uring_rt do not trace." },
+	{ .name = "sample",
+	  .argument = "N",
+	  .kind = OPTION_NUMBER,
+	  TO(sample),
+	  .min = 1,
+	  .max = 1 << 30,
+	  .text = "Draw one of N requests, with its coroutines and io_uring requests, and none of the others. A request is what coroutines do while they have one context (urt_context_set)." },
 	{ .name = "max-size",
 	  .argument = "MIB",
 	  .kind = OPTION_NUMBER,
@@ -466,6 +473,8 @@ int cmd_record(int argc, char **argv)
 	if (o.if_fails && (!o.last || !o.command))
 		return fail(
 			"record: --if-fails is for --last TIME with a command after --");
+	if (o.sample && !o.coroutines)
+		return fail("record: --sample needs tracks for coroutines");
 	if (!ok_user(o.user_name, &o))
 		return EXIT_BAD;
 	return record(&o);

@@ -5,7 +5,8 @@
  * they were woken, how long io_uring requests took, and the same of coroutines.
  * It reads the file as any reader of Perfetto's format would, packet by packet,
  * and holds sums only; a file that ends in the middle of a packet is read up to
- * there, and that is said.
+ * there, and that is said. The slowest requests of a program that sets contexts
+ * are explained step by step (report_path.c), for which the file is read again.
  */
 #define _GNU_SOURCE
 #include "report.h"
@@ -77,6 +78,7 @@ static void describe(struct report *r, const Urt__TrackDescriptor *d)
 	if (!t)
 		return;
 	t->thread = d->thread != NULL;
+	t->parent = d->parent_uuid;
 	if (d->thread)
 		snprintf(t->name, REPORT_NAME, "%.40s (%" PRId64 ")",
 			 d->thread->thread_name ? d->thread->thread_name : "",
@@ -146,6 +148,10 @@ static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
 
 	if (!*t->open || ns < t->since_ns)
 		return;
+	report_request_slice(t, ns);
+	if (r->on_slice)
+		r->on_slice(r->on_slice_arg, t, ns,
+			    by ? by->string_value : NULL);
 	if (t->kind == REPORT_THREAD || t->kind == REPORT_CORO)
 		keep_wait(r, t, ns, by ? by->string_value : NULL);
 	s = t->kind == REPORT_OTHER ? NULL
@@ -173,6 +179,12 @@ static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
 	}
 	keep_name(t->open, name);
 	t->since_ns = ns;
+	t->flow = e->n_flow_ids ? e->flow_ids[0] : 0;
+	t->worker = value(e, "worker");
+	t->state = is(e, TIMELINE_CORO_WAIT)  ? REPORT_WAITS
+		   : runs		      ? REPORT_RUNS
+		   : is(e, TIMELINE_RUNNABLE) ? REPORT_READY
+					      : REPORT_STATES;
 	if (is(e, TIMELINE_CORO_WAIT))
 		t->kind = REPORT_CORO;
 	else if (runs || is(e, TIMELINE_RUNNABLE))
@@ -188,6 +200,7 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 		  const Urt__TrackEvent *next)
 {
 	struct report_track *t = track_of(r, e->track_uuid);
+	const Urt__DebugAnnotation *trace = note(e, TIMELINE_TRACE_ID);
 
 	if (!r->first_ns || ns < r->first_ns)
 		r->first_ns = ns;
@@ -204,6 +217,14 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 		begin_slice(r, t, ns, e);
 	else if (is(e, TIMELINE_MORE))
 		r->completed_more++;
+	else if (is(e, TIMELINE_REQUEST))
+		report_request_begins(
+			r, t, ns, value(e, TIMELINE_REQUEST_NUMBER),
+			e->name ? e->name : "",
+			trace && trace->string_value ? trace->string_value
+						     : "");
+	else if (is(e, TIMELINE_REQUEST_END))
+		report_request_ends(r, t, ns);
 }
 
 /* A thread's slice ends where its next begins: one packet is looked ahead. */
@@ -229,6 +250,7 @@ void report_read(struct report *r, FILE *f)
 	}
 	r->cut = from.cut;
 	timeline_reader_close(&from);
+	report_requests_free(r);
 }
 
 /* ---- the command ---- */
@@ -242,6 +264,7 @@ static int longest_first(const void *a, const void *b)
 
 struct choice {
 	bool json;
+	const char *page;
 	long lines;
 };
 
@@ -257,6 +280,11 @@ static const struct option_row rows[] = {
 	  .max = REPORT_SUMS,
 	  .text = "Print N lines of each table; default 20." },
 	{ OPTION_JSON("urt.report.v1"), TO(json) },
+	{ .name = "html",
+	  .argument = "PAGE",
+	  .kind = OPTION_TEXT,
+	  TO(page),
+	  .text = "Also write one page, without network, to the file PAGE: requests by route, and the critical paths of the slowest." },
 };
 
 const struct command command_report = {
@@ -287,12 +315,16 @@ int cmd_report(int argc, char **argv)
 	if (!f)
 		return fail("cannot read %s: %s", path, strerror(errno));
 	report_read(&r, f);
+	if (r.packets)
+		report_paths(&r, f);
 	fclose(f);
 	if (!r.packets)
 		return fail("%s is not a timeline of urt record", path);
 	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
+	if (c.page && !report_print_page(&r, path, c.page))
+		return EXIT_BAD;
 	if (c.json)
-		report_print_json(&r);
+		report_print_json(&r, path, stdout);
 	else
 		report_print(&r, path, c.lines);
 	return 0;

@@ -12,6 +12,9 @@
 #define REPORT_TRACKS 65536
 #define REPORT_STALLS 10
 #define REPORT_NAME   64
+#define REPORT_ROUTES 128
+#define REPORT_SLOW   10
+#define REPORT_STEPS  1024
 
 enum report_kind {
 	REPORT_REQUEST, /* of io_uring, from submission to completion */
@@ -20,13 +23,43 @@ enum report_kind {
 	REPORT_OTHER,
 };
 
+/* Of a coroutine. */
+enum report_state { REPORT_RUNS, REPORT_READY, REPORT_WAITS, REPORT_STATES };
+
+/* A step of a path: at_ns from the begin of its request. */
+struct report_step {
+	unsigned
+		depth; /* 0: of the request itself; else a cause of one above */
+	uint64_t at_ns, ns;
+	char who[48], what[48], by[48]; /* by: what ended it; or "" */
+};
+
+/* A request of a program's. */
+struct report_request {
+	uint64_t number, at_ns, ns, process;
+	uint64_t state_ns[REPORT_STATES];
+	char route[REPORT_NAME], coro[REPORT_NAME], trace_id[33];
+	struct report_step *step; /* its path, once it is known; or NULL */
+	unsigned steps, steps_left_out;
+};
+
+struct report_route {
+	char name[REPORT_NAME]; /* "": a free place */
+	struct histogram ns;
+	uint64_t state_ns[REPORT_STATES];
+};
+
 struct report_track {
-	uint64_t uuid;		/* 0: a free place */
-	bool thread;		/* else a lane of requests, or of coroutines */
-	char name[REPORT_NAME]; /* of a coroutine while it lives */
-	char open[REPORT_NAME]; /* the slice it is in; "": none */
-	enum report_kind kind;	/* of that slice */
-	uint64_t since_ns;
+	uint64_t uuid;		 /* 0: a free place */
+	uint64_t parent;	 /* its process's */
+	bool thread;		 /* else a lane of requests, or of coroutines */
+	char name[REPORT_NAME];	 /* of a coroutine while it lives */
+	char open[REPORT_NAME];	 /* the slice it is in; "": none */
+	enum report_kind kind;	 /* of that slice */
+	enum report_state state; /* ... REPORT_STATES: not a coroutine's */
+	uint64_t since_ns, flow;
+	unsigned worker;
+	struct report_request *request; /* it works for; or NULL */
 };
 
 /* All slices of one name: of a thread each its own, else on all tracks. */
@@ -55,13 +88,45 @@ struct report {
 	uint64_t dropped, overwritten, untracked;
 	uint64_t completed_more; /* completions of requests that continued */
 	bool cut;		 /* the file ends within a packet */
+
+	struct report_route route[REPORT_ROUTES];
+	struct report_request slow[REPORT_SLOW]; /* the slowest first */
+	uint64_t requests_cut; /* that began or ended outside the file */
+
+	/* Called for each slice when it has ended; by: what ended it, or NULL. */
+	void (*on_slice)(void *arg, const struct report_track *, uint64_t to,
+			 const char *by);
+	void *on_slice_arg;
 };
 
 /* Adds up all packets of a file. */
 void report_read(struct report *, FILE *);
 
+/* ---- report_request.c ---- */
+
+void report_request_begins(struct report *, struct report_track *, uint64_t ns,
+			   uint64_t number, const char *route,
+			   const char *trace_id);
+/* The slice that the track is in, up to a time. */
+void report_request_slice(struct report_track *, uint64_t to);
+void report_request_ends(struct report *, struct report_track *, uint64_t ns);
+/* Those that did not end. */
+void report_requests_free(struct report *);
+
+/* ---- report_path.c: paths of the slowest; reads the file once more ---- */
+
+void report_paths(struct report *, FILE *);
+
 /* The sums: most first. */
 void report_print(const struct report *, const char *path, long lines);
-void report_print_json(const struct report *);
+void report_print_json(const struct report *, const char *path, FILE *);
+/* ---- report_slow.c: the same of requests by route, and of the slowest ---- */
+
+struct json;
+void report_print_slow(const struct report *, long lines);
+void report_json_slow(struct json *, const struct report *);
+/* All as a page. False: a message was printed. */
+bool report_print_page(const struct report *, const char *path,
+		       const char *page);
 
 #endif

@@ -104,6 +104,7 @@ void report_print(const struct report *r, const char *path, long lines)
 		       "or by messages of other rings\n",
 		       r->completed_more);
 	print_coroutines(r, lines);
+	report_print_slow(r, lines);
 }
 
 static void json_sums(struct json *j, const struct report *r,
@@ -142,12 +143,13 @@ static void json_latency(struct json *j, const char *name,
 	json_end_object(j);
 }
 
-void report_print_json(const struct report *r)
+void report_print_json(const struct report *r, const char *path, FILE *f)
 {
-	struct json j = { .out = stdout };
+	struct json j = { .out = f };
 
 	json_object(&j, NULL);
 	json_string(&j, "schema", "urt.report.v1");
+	json_string(&j, "file", path);
 	json_int(&j, "duration_ns", r->last_ns - r->first_ns);
 	json_int(&j, "packets", r->packets);
 	json_int(&j, "dropped", r->dropped);
@@ -162,5 +164,6 @@ void report_print_json(const struct report *r)
 	json_int(&j, "overwritten", r->overwritten);
 	json_int(&j, "untracked", r->untracked);
 	json_end_object(&j);
+	report_json_slow(&j, r);
 	json_end_object(&j);
 }

@@ -46,6 +46,7 @@ struct timeline {
 	struct timeline_file out;
 	struct coro_timeline *coro;
 	uint64_t last_ns, no_place;
+	unsigned sample;
 	struct thread thread[THREADS];
 	struct request request[REQUESTS];
 	uint32_t lane_pid[LANES]; /* whose request is in it; 0: nobody's */
@@ -307,6 +308,8 @@ static void submit(struct timeline *t, const struct urt_event *e)
 	uint32_t lane;
 
 	complete(t, e, false); /* its end was dropped: the memory is new */
+	if (t->sample && !coro_timeline_flow(t->coro, e->pid, e->b))
+		return;
 	lane = lane_take(t, e->pid);
 	r = lane < LANES ? request_of(t, e->a, true) : NULL;
 	if (!r) {
@@ -346,14 +349,15 @@ static void punted(struct timeline *t, const struct urt_event *e)
 
 /* ---- the whole ---- */
 
-struct timeline *timeline_new(FILE *f, unsigned coroutines)
+struct timeline *timeline_new(FILE *f, unsigned coroutines, unsigned sample)
 {
 	struct timeline *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
 	if (timeline_file_begin(&t->out, f)) {
-		t->coro = coro_timeline_new(&t->out, coroutines);
+		t->sample = sample;
+		t->coro = coro_timeline_new(&t->out, coroutines, sample);
 		if (t->coro)
 			return t;
 		timeline_file_end(&t->out);
@@ -401,7 +405,7 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 	case URT_EV_COMPLETE:
 		if (e->a)
 			complete(t, e, true);
-		else
+		else if (!t->sample)
 			complete_in_between(t, e);
 		break;
 	}

@@ -21,9 +21,10 @@ struct timeline_lost {
 	uint64_t coroutine_events; /* overwritten in their rings */
 };
 
-/* Writes to f from now on, with tracks for a number of coroutines at a time.
- * NULL: out of memory. */
-struct timeline *timeline_new(FILE *f, unsigned coroutines);
+/* Writes to f from now on, with tracks for a number of coroutines at a time; of
+ * these and of requests of io_uring only what belongs to one of `sample` requests
+ * of the program's, if that is not 0. NULL: out of memory. */
+struct timeline *timeline_new(FILE *f, unsigned coroutines, unsigned sample);
 
 /* One event, in the order of the buffer. */
 void timeline_event(struct timeline *, const struct urt_event *);
@@ -58,5 +59,13 @@ int64_t timeline_size(const struct timeline *);
 #define TIMELINE_CORO_RUN  "coroutine-run"
 #define TIMELINE_CORO_WAIT "coroutine-wait"
 #define TIMELINE_RUNNABLE  "coroutine-runnable"
+
+/* ... and where it begins to work for a request, as the one that has set its
+ * context, or as one that has inherited it; and where that ends. */
+#define TIMELINE_REQUEST	"request"
+#define TIMELINE_REQUEST_PART	"request-part"
+#define TIMELINE_REQUEST_END	"request-end"
+#define TIMELINE_REQUEST_NUMBER "request"
+#define TIMELINE_TRACE_ID	"trace_id"
 
 #endif

@@ -16,12 +16,16 @@
  * is heard of them after the next event of the same ring. Until then the run is
  * blind: what other rings tell is drawn on their workers' tracks only. So no
  * slice spans what was lost.
+ *
+ * A coroutine that has a context works for a request; the lane says which
+ * (timeline_lane.c).
  */
 #define _GNU_SOURCE
 #include "timeline_coro.h"
 #include "../measure/symbols.h"
 #include "timeline.h"
 #include "timeline_lane.h"
+#include "../lib/text.h"
 #include "../lib/tool.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -225,8 +229,8 @@ static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
 		snprintf(name, sizeof(name), "io %s",
 			 uring_op_name(e->opcode, buf));
 	l->runnable_ns = l->op_flow = 0;
-	if (e->arg) {
-		l->op_flow = m.flow = ++t->out->flows;
+	if (e->arg) { /* hidden: no flow, nor one that had the address before */
+		l->op_flow = m.flow = l->hidden ? 0 : ++t->out->flows;
 		*op_flow_of(t, r->pid, e->arg) = (struct op_flow){
 			.user_data = e->arg, .flow = m.flow, .pid = r->pid
 		};
@@ -301,11 +305,12 @@ static void switches(struct coro_timeline *t, struct run *r,
 	if (!e->coro)
 		return;
 	m.name = coroutine(r, e->coro, e->fn, name);
-	timeline_mark(t->out, &m);
-	w->open = true;
 	w->current = e->coro;
 	w->fn = e->fn;
 	l = lane_of(t, r, e->coro, e->fn, ns);
+	w->open = !t->lanes.sample || (l && !l->hidden);
+	if (w->open)
+		timeline_mark(t->out, &m);
 	if (l)
 		runs(t, l, s->ring - 1, ns);
 }
@@ -327,7 +332,7 @@ static void readied(struct coro_timeline *t, struct run *r, const char *verb,
 		snprintf(by, sizeof(by), "%s", doer->name);
 	else if (e->arg)
 		snprintf(by, sizeof(by), "coroutine #%" PRIu64, e->arg);
-	if ((e->arg || !s->ring) && !l->op_flow) {
+	if ((e->arg || !s->ring) && !l->op_flow && !l->hidden) {
 		l->flow = ++t->out->flows;
 		snprintf(what, sizeof(what), "%s %s", verb, l->name);
 		instant(t, r, s->ring, ns, what, l->flow);
@@ -335,26 +340,73 @@ static void readied(struct coro_timeline *t, struct run *r, const char *verb,
 	runnable(t, l, "runnable", by, ns);
 }
 
+static void moved(struct coro_timeline *t, struct run *r, const char *format,
+		  const struct trace_seen *s, uint64_t ns)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), format, s->event.coro, s->event.arg);
+	if (!t->lanes.sample)
+		instant(t, r, s->ring, ns, what, 0);
+}
+
+/* A coroutine works for another request, or for none. */
+static void context(struct coro_timeline *t, struct run *r,
+		    const struct trace_seen *s, uint64_t ns)
+{
+	const struct urt__trace_event *e = &s->event;
+	struct lane *l = lane_find(&t->lanes, r->number, e->coro);
+	uint64_t runs_here = r->worker[s->ring].current;
+	struct lane *from = lane_find(&t->lanes, r->number, runs_here);
+	uint8_t bytes[16];
+	char route[17];
+
+	memcpy(bytes, &e->fn, 8);
+	memcpy(bytes + 8, &e->arg, 8);
+	if (!l || !from)
+		return;
+	if (e->kind == URT__TRACE_NO_CONTEXT)
+		lane_request_end(&t->lanes, l, ns);
+	else if (e->kind == URT__TRACE_ROUTE)
+		lane_request_named(&t->lanes, l,
+				   text_copy(route, sizeof(route),
+					     (char *)bytes, sizeof(bytes)),
+				   ns);
+	else if (!lane_request_begin(&t->lanes, l, l == from ? NULL : from,
+				     bytes, ns))
+		;
+	else if (l == from)
+		runs(t, l, s->ring - 1, ns);
+	else
+		runnable(t, l, "runnable", from->name, ns);
+}
+
 static void event(struct coro_timeline *t, struct run *r,
 		  const struct trace_seen *s, uint64_t ns)
 {
-	const struct urt__trace_event *e = &s->event;
-	char what[80];
-
-	if (e->kind == URT__TRACE_SWITCH) {
+	switch (s->event.kind) {
+	case URT__TRACE_SWITCH:
 		switches(t, r, s, ns);
-	} else if (e->kind == URT__TRACE_READY) {
+		break;
+	case URT__TRACE_READY:
 		readied(t, r, "readies", s, ns);
-	} else if (e->kind == URT__TRACE_SPAWN) {
+		break;
+	case URT__TRACE_SPAWN:
 		readied(t, r, "starts", s, ns);
-	} else {
-		snprintf(what, sizeof(what),
-			 e->kind == URT__TRACE_STEAL
-				 ? "steals %" PRIu64 " from processor %" PRIu64
-				 : "processor of worker %" PRIu64
-				   " to worker %" PRIu64,
-			 e->coro, e->arg);
-		instant(t, r, s->ring, ns, what, 0);
+		break;
+	case URT__TRACE_STEAL:
+		moved(t, r, "steals %" PRIu64 " from processor %" PRIu64, s,
+		      ns);
+		break;
+	case URT__TRACE_HANDOFF:
+		moved(t, r,
+		      "processor of worker %" PRIu64 " to worker %" PRIu64, s,
+		      ns);
+		break;
+	case URT__TRACE_CONTEXT:
+	case URT__TRACE_ROUTE:
+	case URT__TRACE_NO_CONTEXT:
+		context(t, r, s, ns);
 	}
 }
 
@@ -432,14 +484,14 @@ uint64_t coro_timeline_untracked(const struct coro_timeline *t)
 /* ---- the whole ---- */
 
 struct coro_timeline *coro_timeline_new(struct timeline_file *out,
-					unsigned tracks)
+					unsigned tracks, unsigned sample)
 {
 	struct coro_timeline *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
 	t->out = out;
-	if (lanes_init(&t->lanes, out, tracks))
+	if (lanes_init(&t->lanes, out, tracks, sample))
 		return t;
 	free(t);
 	return NULL;

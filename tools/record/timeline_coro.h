@@ -8,9 +8,10 @@
 
 struct coro_timeline;
 
-/* tracks: for so many coroutines at a time; 0: workers only. NULL: no memory. */
-struct coro_timeline *coro_timeline_new(struct timeline_file *,
-					unsigned tracks);
+/* tracks: for so many coroutines at a time; 0: workers only. sample: see
+ * timeline_lane.h. NULL: no memory. */
+struct coro_timeline *coro_timeline_new(struct timeline_file *, unsigned tracks,
+					unsigned sample);
 /* Ends all slices at ns. */
 void coro_timeline_free(struct coro_timeline *, uint64_t ns);
 

@@ -6,6 +6,10 @@
  * becomes a new track, since a track stays below its process.
  *
  * Time never goes back on a track: last_ns.
+ *
+ * A request is a stretch of a life in which the coroutine has one context. Each
+ * has a number; coroutines that are started in it inherit it. Where one of N is
+ * drawn, all other lanes are hidden: known, but not written.
  */
 #define _GNU_SOURCE
 #include "timeline_lane.h"
@@ -15,9 +19,10 @@
 
 #define NONE UINT32_MAX
 
-bool lanes_init(struct lanes *t, struct timeline_file *out, unsigned n)
+bool lanes_init(struct lanes *t, struct timeline_file *out, unsigned n,
+		unsigned sample)
 {
-	*t = (struct lanes){ .out = out, .free = NONE };
+	*t = (struct lanes){ .out = out, .free = NONE, .sample = sample };
 	if (!n)
 		return true;
 	for (t->buckets = 1; t->buckets < n;)
@@ -70,11 +75,22 @@ static void name_track(struct lanes *t, struct lane *l, pid_t pid)
 	timeline_describe(t->out, &d);
 }
 
+/* Draws its life from now on. */
+static void show(struct lanes *t, struct lane *l, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
+				   .category = TIMELINE_LIFE,
+				   .track = l->uuid,
+				   .name = l->name };
+
+	m.ns = l->last_ns = ns > l->last_ns ? ns : l->last_ns;
+	timeline_mark(t->out, &m);
+	l->hidden = false;
+}
+
 struct lane *lane_begin(struct lanes *t, unsigned run, pid_t pid, uint64_t coro,
 			const char *name, uint64_t ns)
 {
-	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
-				   .category = TIMELINE_LIFE };
 	uint32_t *bucket;
 	struct lane *l;
 
@@ -89,15 +105,14 @@ struct lane *lane_begin(struct lanes *t, unsigned run, pid_t pid, uint64_t coro,
 	*l = (struct lane){ .coro = coro,
 			    .run = run,
 			    .uuid = l->uuid,
+			    .hidden = true,
 			    .last_ns = ns > l->last_ns ? ns : l->last_ns };
 	bucket = bucket_of(t, run, coro);
 	l->next = *bucket;
 	*bucket = l - t->lane;
 	snprintf(l->name, LANE_NAME_LEN, "%s", name);
-	m.ns = l->last_ns;
-	m.track = l->uuid;
-	m.name = l->name;
-	timeline_mark(t->out, &m);
+	if (!t->sample)
+		show(t, l, ns);
 	return l;
 }
 
@@ -112,13 +127,24 @@ static void end_on(struct lanes *t, struct lane *l, uint64_t ns)
 	timeline_mark(t->out, &m);
 }
 
+/* Draws its life no more. */
+static void hide(struct lanes *t, struct lane *l, uint64_t ns)
+{
+	if (l->hidden)
+		return;
+	if (l->open)
+		end_on(t, l, ns);
+	end_on(t, l, ns);
+	l->open = false;
+	l->hidden = true;
+}
+
 void lane_end(struct lanes *t, struct lane *l, uint64_t ns)
 {
 	uint32_t *at = bucket_of(t, l->run, l->coro);
 
-	if (l->open)
-		end_on(t, l, ns);
-	end_on(t, l, ns);
+	lane_request_end(t, l, ns);
+	hide(t, l, ns);
 	while (*at != l - t->lane)
 		at = &t->lane[*at].next;
 	*at = l->next;
@@ -140,9 +166,70 @@ void lane_slice(struct lanes *t, struct lane *l, struct timeline_mark *m)
 		end_on(t, l, m->ns);
 	if (m->ns > l->last_ns)
 		l->last_ns = m->ns;
+	if (l->hidden)
+		return;
 	m->type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN;
 	m->ns = l->last_ns;
 	m->track = l->uuid;
 	timeline_mark(t->out, m);
 	l->open = true;
+}
+
+/* ---- requests ---- */
+
+static void request_mark(struct lanes *t, struct lane *l, const char *category,
+			 const char *name, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
+				   .category = category,
+				   .track = l->uuid,
+				   .name = name };
+
+	m.ns = l->last_ns = ns > l->last_ns ? ns : l->last_ns;
+	m.note[m.notes++] = (struct timeline_note){ TIMELINE_REQUEST_NUMBER,
+						    l->request, NULL };
+	if (strspn(l->trace_id, "0") < 32)
+		m.note[m.notes++] = (struct timeline_note){ TIMELINE_TRACE_ID,
+							    0, l->trace_id };
+	timeline_mark(t->out, &m);
+}
+
+void lane_request_end(struct lanes *t, struct lane *l, uint64_t ns)
+{
+	if (l->request && !l->hidden)
+		request_mark(t, l, TIMELINE_REQUEST_END, "request ends", ns);
+	l->request = 0;
+	if (t->sample)
+		hide(t, l, ns);
+}
+
+bool lane_request_begin(struct lanes *t, struct lane *l,
+			const struct lane *from, const uint8_t trace_id[16],
+			uint64_t ns)
+{
+	char hex[33];
+
+	for (unsigned i = 0; i < 16; i++)
+		sprintf(hex + 2 * i, "%02x", trace_id[i]);
+	/* The same one again, of which more is known by now. */
+	if (!from && l->request && l->own && strspn(hex, "0") < 32 &&
+	    !strcmp(l->trace_id, hex))
+		return false;
+	lane_request_end(t, l, ns);
+	l->request = from ? from->request : ++t->requests;
+	l->own = !from;
+	memcpy(l->trace_id, hex, sizeof(hex));
+	if (!t->sample || !l->request || l->request % t->sample)
+		return false;
+	show(t, l, ns);
+	return true;
+}
+
+void lane_request_named(struct lanes *t, struct lane *l, const char *route,
+			uint64_t ns)
+{
+	if (l->request && !l->hidden)
+		request_mark(t, l,
+			     l->own ? TIMELINE_REQUEST : TIMELINE_REQUEST_PART,
+			     *route ? route : "request", ns);
 }

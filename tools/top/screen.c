@@ -57,39 +57,60 @@ static void line(struct frame *f, const char *look, const char *format, ...)
 	f->lines++;
 }
 
+static const char *number(double n, char buf[32])
+{
+	if (n < 0)
+		return "n/a";
+	snprintf(buf, 32, "%.0f", n);
+	return buf;
+}
+
 static void row_line(struct frame *f, const struct top *t, const struct row *r)
 {
-	char user[32] = "n/a", wait[32] = "n/a", tid[16] = "";
+	char of[320], user[32], wait[32], handoffs[32];
+	const char *group;
 
-	if (r->per_s[USER] >= 0)
-		snprintf(user, sizeof(user), "%.0f", r->per_s[USER]);
-	if (r->wait_us >= 0)
-		snprintf(wait, sizeof(wait), "%.0f", r->wait_us);
-	if (t->threads)
-		snprintf(tid, sizeof(tid), " %8u", r->tid);
-	line(f, "", "%8u%s %-16s %11.0f %11.0f %11.0f %11s %9s %7.1f", r->pid,
-	     tid, r->name, r->per_s[SWITCHES], r->per_s[SYSCALLS],
-	     r->per_s[URING], user, wait, r->per_s[CPU]);
+	if (t->cgroups) {
+		group = cgroups_label(t->cgroups, r->cgroup);
+		snprintf(of, sizeof(of), "%-40s", group ? group : "(removed)");
+	} else if (t->by == TOP_THREADS) {
+		snprintf(of, sizeof(of), "%8u %8u %-16s", r->pid, r->tid,
+			 r->name);
+	} else {
+		snprintf(of, sizeof(of), "%8u %-16s", r->pid, r->name);
+	}
+	line(f, "", "%s %11.0f %11.0f %11.0f %11s %9s %7.1f %11s", of,
+	     r->per_s[SWITCHES], r->per_s[SYSCALLS], r->per_s[URING],
+	     number(r->per_s[USER], user), number(r->wait_us, wait),
+	     r->per_s[CPU], number(r->per_s[HANDOFFS], handoffs));
 }
 
 static void title_line(struct frame *f, const struct top *t)
 {
+	static const char *const rows[] = { "processes", "threads", "cgroups",
+					    "units" };
 	time_t now = time(NULL);
 	struct tm tm;
 	char clock[16];
 
 	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &tm));
 	line(f, "",
-	     "urt top %s, sorted by %s (s c u w p), %s (t), %ld ms, q quits",
-	     clock, top_column_names[t->sort],
-	     t->threads ? "threads" : "processes", t->delay_ms);
+	     "urt top %s, sorted by %s (s c u w p h), %s (t g), %ld ms, q quits",
+	     clock, top_column_names[t->sort], rows[t->by], t->delay_ms);
 }
 
 static void draw_counts(struct frame *f, const struct top *t)
 {
-	line(f, "\033[7m", "%8s%s %-16s %11s %11s %11s %11s %9s %7s", "pid",
-	     t->threads ? "      tid" : "", "name", "switches/s", "syscalls/s",
-	     "uring/s", "user sw/s", "p99 us", "CPU %");
+	static const char *const of[] = {
+		"     pid name            ",
+		"     pid      tid name            ",
+		"cgroup                                  ",
+		"unit                                    ",
+	};
+
+	line(f, "\033[7m", "%s %11s %11s %11s %11s %9s %7s %11s", of[t->by],
+	     "switches/s", "syscalls/s", "uring/s", "user sw/s", "p99 us",
+	     "CPU %", "handoffs/s");
 	if (t->lost)
 		line(f, "", "LOST: %llu events", (unsigned long long)t->lost);
 	for (unsigned i = 0; i < t->rows; i++)
@@ -146,7 +167,7 @@ enum action { NOTHING, REDRAW, RECOUNT, QUIT };
 
 static enum action key(struct top *t)
 {
-	static const char keys[] = "scuwp";
+	static const char keys[] = "scuwph";
 	const char *at;
 	char c;
 
@@ -159,8 +180,10 @@ static enum action key(struct top *t)
 		return REDRAW;
 	}
 	if (c == 't')
-		t->threads = !t->threads;
-	return c == 't' || c == ' ' ? RECOUNT : NOTHING;
+		top_by(t, t->by == TOP_THREADS ? TOP_PROCESSES : TOP_THREADS);
+	else if (c == 'g')
+		top_by(t, t->cgroups ? TOP_PROCESSES : TOP_CGROUPS);
+	return c == 't' || c == 'g' || c == ' ' ? RECOUNT : NOTHING;
 }
 
 static enum action signalled(int fd, bool batch)

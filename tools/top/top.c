@@ -23,7 +23,10 @@
 #define LOOK_NS (200 * NS_PER_MS) /* at counters pages, in one refresh */
 
 const char *const top_column_names[] = { "switches", "syscalls", "uring",
-					 "user",     "cpu",	 NULL };
+					 "user",     "cpu",	 "handoffs",
+					 NULL };
+const char *const top_by_names[] = { "process", "thread", "cgroup", "unit",
+				     NULL };
 
 /* ---- rows ---- */
 
@@ -41,17 +44,19 @@ static void name_of(const struct urt_thread *t, bool process, char name[17])
 
 static struct row *row_of(struct top *t, const struct urt_thread *th)
 {
-	uint32_t tid = t->threads ? th->pid : 0;
+	uint32_t tid = t->by == TOP_THREADS ? th->pid : 0;
+	uint64_t cgroup = t->cgroups ? th->cgroup : 0;
 	struct row *r;
 
 	for (unsigned i = t->rows; i--;)
-		if (t->row[i].pid == th->tgid && t->row[i].tid == tid)
+		if (t->row[i].pid == th->tgid && t->row[i].tid == tid &&
+		    t->row[i].cgroup == cgroup)
 			return &t->row[i];
 	r = &t->row[t->rows++];
-	*r = (struct row){ .pid = th->tgid, .tid = tid };
-	r->per_s[USER] = r->wait_us = -1;
+	*r = (struct row){ .pid = th->tgid, .tid = tid, .cgroup = cgroup };
+	r->per_s[USER] = r->per_s[HANDOFFS] = r->wait_us = -1;
 	if (th->tgid)
-		name_of(th, !t->threads, r->name);
+		name_of(th, t->by != TOP_THREADS, r->name);
 	else
 		strcpy(r->name, "others");
 	return r;
@@ -105,7 +110,9 @@ static void add_user(struct top *t, struct row *r, double s)
 	if (seen && seen->page == user_page_id(page) && !now.bad) {
 		d = now;
 		user_stats_subtract(&d, &seen->stats);
+		r->users = 1;
 		r->per_s[USER] = user_stats_get(&d, "switches") / s;
+		r->per_s[HANDOFFS] = user_stats_get(&d, "handoffs") / s;
 		if (user_stats_times(&d, URT__TIME_READY))
 			r->wait_us =
 				user_stats_time(&d, URT__TIME_READY, 0.99) /
@@ -117,6 +124,46 @@ static void add_user(struct top *t, struct row *r, double s)
 		seen = &t->seen[t->next_seen++ % ARRAY_LEN(t->seen)];
 	*seen = (struct user_seen){ r->pid, user_page_id(page), now };
 	user_page_free(page);
+}
+
+/* ---- rows of cgroups ---- */
+
+/* Percentiles of several programs make none of all of them. */
+static void add_row(struct row *to, const struct row *r)
+{
+	for (int c = 0; c < COLUMNS; c++)
+		if (to->per_s[c] < 0)
+			to->per_s[c] = r->per_s[c];
+		else if (r->per_s[c] >= 0)
+			to->per_s[c] += r->per_s[c];
+	if (r->users)
+		to->wait_us = to->users ? -1 : r->wait_us;
+	to->users += r->users;
+}
+
+/* From rows of processes. */
+static void by_cgroup(struct top *t)
+{
+	unsigned n = 0, k;
+
+	for (unsigned i = 0; i < t->rows; i++) {
+		for (k = 0; k < n && t->row[k].cgroup != t->row[i].cgroup; k++)
+			;
+		if (k < n)
+			add_row(&t->row[k], &t->row[i]);
+		else
+			t->row[n++] = t->row[i];
+	}
+	t->rows = n;
+	cgroups_scan(t->cgroups);
+}
+
+void top_by(struct top *t, enum top_by by)
+{
+	if (t->cgroups)
+		cgroups_free(t->cgroups);
+	t->cgroups = by >= TOP_CGROUPS ? cgroups_new(by == TOP_UNITS) : NULL;
+	t->by = by >= TOP_CGROUPS && !t->cgroups ? TOP_PROCESSES : by;
 }
 
 static enum column sort_by;
@@ -146,12 +193,26 @@ void top_refresh(struct top *t)
 	for (unsigned i = 0; i < t->slots; i++)
 		if (!i || t->slot[i].state != URT_THREAD_FREE)
 			add_slot(t, i, s);
-	for (unsigned i = 0; i < t->rows && !t->threads; i++)
+	for (unsigned i = 0; i < t->rows && t->by != TOP_THREADS; i++)
 		if (t->row[i].pid && now_ns() < now + LOOK_NS)
 			add_user(t, &t->row[i], s);
+	if (t->cgroups)
+		by_cgroup(t);
 	counter_read(t->counter, &counts);
 	t->lost = counts.lost;
 	top_sort(t);
+}
+
+/* What programs have counted by now, so that the first refresh has a gain. */
+static void look_at_users(struct top *t)
+{
+	for (unsigned i = 1; i < t->slots; i++)
+		if (t->slot[i].state != URT_THREAD_FREE)
+			row_of(t, &t->slot[i]);
+	for (unsigned i = 0; i < t->rows && now_ns() < t->last_ns + LOOK_NS;
+	     i++)
+		add_user(t, &t->row[i], 1);
+	t->rows = 0;
 }
 
 /* ---- the command ---- */
@@ -181,16 +242,23 @@ static const struct option_row rows[] = {
 	  .text = "Print plain text, one table after another." },
 	{ .letter = 't',
 	  .name = "threads",
-	  .kind = OPTION_FLAG,
-	  TO(threads),
+	  .kind = OPTION_SET,
+	  TO(by),
+	  .min = TOP_THREADS,
 	  .text = "Show threads instead of processes." },
+	{ .name = "by",
+	  .argument = "WHAT",
+	  .kind = OPTION_CHOICE,
+	  TO(by),
+	  .choices = top_by_names,
+	  .text = "Show one line for each process (default), thread, cgroup or systemd unit." },
 	{ .letter = 's',
 	  .name = "sort",
 	  .argument = "NAME",
 	  .kind = OPTION_CHOICE,
 	  TO(sort),
 	  .choices = top_column_names,
-	  .text = "Sort by switches (default), syscalls, uring, user or cpu." },
+	  .text = "Sort by switches (default), syscalls, uring, user, cpu or handoffs." },
 	{ .kind = OPTION_SPACE },
 	{ .letter = 'c',
 	  .name = "coroutines",
@@ -212,9 +280,9 @@ const struct command command_top = {
 	.what = "show switches, system calls and operations of all processes, live",
 	.usage = "[OPTIONS]",
 	.about =
-		"Shows kernel switches, system calls, io_uring operations, user switches and CPU time per second, by process.",
+		"Shows kernel switches, system calls, io_uring operations, user switches and CPU time per second, by process, thread, cgroup or systemd unit.",
 	.notes =
-		"Keys: s, c, u, w, p sort by switches, calls, io_uring, user switches, CPU; t shows threads or processes; space refreshes; q or Ctrl-C quits.\n\nThe column \"p99 us\": 99 of 100 coroutines of a program on uring_rt waited less than that for their turn (sampled).",
+		"Keys: s, c, u, w, p, h sort by switches, calls, io_uring, user switches, CPU, hand-offs; t shows threads or processes, g cgroups or processes; space refreshes; q or Ctrl-C quits.\n\nThe column \"p99 us\": 99 of 100 coroutines of a program on uring_rt waited less than that for their turn (sampled). \"handoffs/s\": processors that its runtime took from threads that blocked or computed. Both are n/a for other programs.\n\nA thread belongs to the cgroup in which it made its last switch.",
 	OPTIONS(rows),
 };
 
@@ -239,6 +307,8 @@ static int start(struct top *t)
 	memcpy(t->before, t->slot, t->slots * sizeof(*t->before));
 	t->last_ns = now_ns();
 	privileges_reduce();
+	if (t->by != TOP_THREADS)
+		look_at_users(t);
 	return 0;
 }
 
@@ -253,6 +323,7 @@ int cmd_top(int argc, char **argv)
 		return fail("top: unexpected argument \"%s\"", argv[first]);
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		t.batch = true;
+	top_by(&t, t.by);
 	if (t.coroutines != (t.pid > 0) || (t.key && !t.coroutines))
 		return fail("top: --coroutines, -p PID and -k KEY go together");
 	if (t.coroutines)
@@ -262,6 +333,7 @@ int cmd_top(int argc, char **argv)
 	if (!code)
 		top_show(&t);
 	top_coros_close(&t);
+	top_by(&t, TOP_PROCESSES);
 	counter_close(t.counter);
 	free(t.before);
 	free(t.row);

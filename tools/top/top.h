@@ -3,6 +3,7 @@
 #ifndef URT_TOP_H
 #define URT_TOP_H
 
+#include "../measure/cgroups.h"
 #include "../measure/counter.h"
 #include "../measure/user_stats.h"
 #include <stdbool.h>
@@ -12,15 +13,22 @@
 #define TOP_WIDTH 384
 #define TOP_LINES 256
 
-enum column { SWITCHES, SYSCALLS, URING, USER, CPU, COLUMNS };
+enum column { SWITCHES, SYSCALLS, URING, USER, CPU, HANDOFFS, COLUMNS };
+
+/* What a row is. */
+enum top_by { TOP_PROCESSES, TOP_THREADS, TOP_CGROUPS, TOP_UNITS };
 
 extern const char *const top_column_names[]; /* ends with NULL */
+extern const char *const top_by_names[];     /* likewise */
 
 struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */
+	uint64_t cgroup;   /* its id; 0: rows are not of cgroups */
 	char name[17];
-	double per_s[COLUMNS]; /* USER: < 0, n/a; CPU: percent of one */
-	double wait_us;	       /* 99 % of coroutines waited less for their turn;
+	unsigned users; /* processes on uring_rt that are in it */
+	double per_s
+		[COLUMNS]; /* USER, HANDOFFS: < 0, n/a; CPU: percent of one */
+	double wait_us;	   /* 99 % of coroutines waited less for their turn;
 	                     < 0: none was measured */
 };
 
@@ -41,7 +49,9 @@ struct top {
 	uint64_t lost; /* events */
 	int64_t last_ns;
 	enum column sort;
-	bool threads, batch;
+	enum top_by by;
+	struct cgroups *cgroups; /* NULL: rows are not of them */
+	bool batch;
 	long delay_ms, rounds; /* rounds 0: until it is quit */
 
 	bool coroutines;
@@ -60,6 +70,8 @@ void top_coros_close(struct top *);
 /* Counts since the last call, and sorts. */
 void top_refresh(struct top *);
 void top_sort(struct top *);
+/* What rows are from the next refresh on. */
+void top_by(struct top *, enum top_by);
 
 /* Until it is quit, with the terminal as it was before in the end. */
 void top_show(struct top *);

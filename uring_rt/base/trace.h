@@ -60,6 +60,13 @@ enum urt__trace_kind {
 	URT__TRACE_SPAWN,   /* coro, entry fn, by coroutine arg or 0 */
 	URT__TRACE_STEAL,   /* so many as coro says, from processor arg */
 	URT__TRACE_HANDOFF, /* the processor of worker coro, to worker arg */
+	URT__TRACE_CONTEXT, /* coro works for a request from now on: fn and arg are
+	                       the 16 bytes of its trace id. If coro does not run
+	                       on this worker, it has the context of the one that
+	                       does. The next event of the ring is: */
+	URT__TRACE_ROUTE, /* coro; fn and arg are 16 bytes of text, the begin of
+	                       the context's first attribute */
+	URT__TRACE_NO_CONTEXT, /* coro works for no request any more */
 };
 
 enum urt__trace_how {

@@ -239,6 +239,8 @@ int urt_context_set(const struct urt_context *ctx)
 		err = begin();
 	if (!err)
 		err = set(w, ctx);
+	if (!err && urt__unlikely(urt__telling(w) & URT__TELL_EVENTS))
+		urt__trace_context(w, w->current);
 	urt__leave();
 	return err;
 }

@@ -413,6 +413,9 @@ URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
 URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
 /* Each only if events are told, inside the runtime, before it can be seen. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
+/* c, new or running, has another context than before, or none. */
+URT__COLD void urt__trace_context(struct urt__worker *,
+				  const struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
 /* ---- probe.c: how long the runnable wait ---- */

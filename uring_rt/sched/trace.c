@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include "context.h"
 #include "sched.h"
+#include <string.h>
 #include <unistd.h>
 
 const char *const urt__reason_names[] = {
@@ -150,6 +151,33 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 	write_own(w, &e);
 }
 
+static void put_text(struct urt__trace_event *e, const uint8_t *from, size_t n)
+{
+	uint8_t text[16] = { 0 };
+
+	memcpy(text, from, n < sizeof(text) ? n : sizeof(text));
+	memcpy(&e->fn, text, 8);
+	memcpy(&e->arg, text + 8, 8);
+}
+
+void urt__trace_context(struct urt__worker *w, const struct urt_coro *c)
+{
+	const struct urt_context *ctx = c->context;
+	struct urt__trace_event id = { .kind = ctx ? URT__TRACE_CONTEXT
+						   : URT__TRACE_NO_CONTEXT,
+				       .coro = c->id };
+	struct urt__trace_event route = { .kind = URT__TRACE_ROUTE,
+					  .coro = c->id };
+
+	if (ctx)
+		put_text(&id, ctx->trace_id, sizeof(ctx->trace_id));
+	write_own(w, &id);
+	if (ctx && ctx->attrs_size > 2)
+		put_text(&route, ctx->attrs + 2, ctx->attrs[1]);
+	if (ctx)
+		write_own(w, &route);
+}
+
 void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_SPAWN,
@@ -162,6 +190,8 @@ void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
 		urt__context_inherit(c, w->current);
 	if (bits & URT__TELL_EVENTS)
 		write_own(w, &e);
+	if (bits & URT__TELL_EVENTS && c->context)
+		urt__trace_context(w, c);
 	if (bits & URT__TELL_ARMED)
 		urt__probe_ready(w, c);
 }
