@@ -117,12 +117,13 @@ START_TEST(dump_document_follows_its_schema)
 	for (unsigned i = 0; i < ARRAY_LEN(of); i++) {
 		char command[512];
 
-		snprintf(command, sizeof(command),
-			 "rm -f schema.out; %s >schema.out & pid=$!; until test "
-			 "-s schema.out; do sleep 0.01; done; ./urt dump -p "
-			 "$pid --json %s >schema.json; code=$?; kill $pid; exit "
-			 "$code",
-			 of[i][0], of[i][1]);
+		snprintf(
+			command, sizeof(command),
+			"rm -f schema.out; %s >schema.out & pid=$!; until test "
+			"-s schema.out; do sleep 0.01; done; ./urt dump -p "
+			"$pid --json %s >schema.json; code=$?; kill $pid; exit "
+			"$code",
+			of[i][0], of[i][1]);
 		is_valid("urt.dump.v1", command);
 	}
 	sh("rm schema.out");

@@ -299,7 +299,7 @@ START_TEST(cgroups_are_counted_as_one)
 		SKIP("no cgroup can be made here");
 	/* Processes in it that begin and end, as long as it is looked at. */
 	ck_assert_int_eq(
-		sh("mkdir -p %s/urt-top && ./urt top -b -d 500 -n 1 --by cgroup "
+		sh("mkdir -p %s/urt-top; ./urt top -b -d 500 -n 1 --by cgroup "
 		   ">top.out & t=$!\n"
 		   "sh -c 'echo $$ >%s/urt-top/cgroup.procs; while kill -0 '$t'; "
 		   "do tests/probe sleeps 50; done' >top.err 2>&1; wait $t; "

@@ -24,6 +24,7 @@
 #include "pages.h"
 #include "remote.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
 #define LOOK_MAX    (60 * NS_PER_S)
-#define GO_MAX	    (UINT64_C(256) << 20) /* of a file that are searched */
+#define GO_LINES    8 /* of maps: the program comes first */
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended" };
@@ -150,24 +151,26 @@ bool coros_outside(pid_t pid, struct urt__outside *o)
 	return o->version;
 }
 
-/* Its linker writes a mark, at a multiple of 16, into the data of the file. */
+/* Go's linker begins the data of a program with a mark. */
 static bool is_go(pid_t pid)
 {
 	static const char mark[] = "\xff Go buildinf:";
-	static char page[4096];
-	struct modules *m = modules_open(pid);
+	char path[64], line[4400], rights[8], head[sizeof(mark) - 1];
+	uint64_t from;
 	bool found = false;
+	FILE *f;
 
-	for (uint64_t at = m && m->n ? m->module[0].from : 0;
-	     at && at < m->module[0].to && !found &&
-	     at - m->module[0].from < GO_MAX;
-	     at += sizeof(page)) {
-		if (!remote_read(pid, at, page, sizeof(page)))
-			continue;
-		for (size_t i = 0; i < sizeof(page) && !found; i += 16)
-			found = !memcmp(page + i, mark, sizeof(mark) - 1);
-	}
-	modules_close(m);
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "re");
+	for (int i = 0; f && i < GO_LINES && !found; i++)
+		found = fgets(line, sizeof(line), f) &&
+			sscanf(line, "%" SCNx64 "-%*s %7s", &from, rights) ==
+				2 &&
+			rights[1] == 'w' &&
+			remote_read(pid, from, head, sizeof(head)) &&
+			!memcmp(head, mark, sizeof(head));
+	if (f)
+		fclose(f);
 	return found;
 }
 
