@@ -286,6 +286,27 @@ START_TEST(a_request_is_explained_step_by_step)
 }
 END_TEST
 
+/* The recording ends in the middle of one. */
+START_TEST(a_request_without_an_end_has_no_time)
+{
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(
+		sh("rm -f stay.out; tests/probe requests 1000000 "
+		   ">stay.out & pid=$!; ./urt record -p $pid "
+		   "--duration 100 -o rec.pftrace 2>/dev/null; code=$?; "
+		   "kill $pid; rm stay.out; exit $code"),
+		0);
+	decode("rec.pftrace");
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	/* One may be cut by the end, and its time is not told: none is shorter. */
+	ck_assert_int_le(number(NULL, "requests_cut"), 1);
+	if (number("routes", "count") > 0)
+		ck_assert_int_ge(number("routes", "p50_ns"), 14 * MS);
+}
+END_TEST
+
 START_TEST(a_report_is_a_page_without_network)
 {
 	NEED_BPF();
@@ -618,6 +639,7 @@ Suite *record_suite(void)
 	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
 	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
 	tcase_add_test(t, a_request_is_explained_step_by_step);
+	tcase_add_test(t, a_request_without_an_end_has_no_time);
 	tcase_add_test(t, a_report_is_a_page_without_network);
 	tcase_add_test(t, a_sample_has_one_of_n_requests_and_no_others);
 	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);

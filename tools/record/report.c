@@ -224,7 +224,8 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 			trace && trace->string_value ? trace->string_value
 						     : "");
 	else if (is(e, TIMELINE_REQUEST_END))
-		report_request_ends(r, t, ns);
+		report_request_ends(r, t, ns,
+				    value(e, TIMELINE_REQUEST_NUMBER));
 }
 
 /* A thread's slice ends where its next begins: one packet is looked ahead. */

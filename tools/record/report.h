@@ -109,7 +109,8 @@ void report_request_begins(struct report *, struct report_track *, uint64_t ns,
 			   const char *trace_id);
 /* The slice that the track is in, up to a time. */
 void report_request_slice(struct report_track *, uint64_t to);
-void report_request_ends(struct report *, struct report_track *, uint64_t ns);
+void report_request_ends(struct report *, struct report_track *, uint64_t ns,
+			 uint64_t number);
 /* Those that did not end. */
 void report_requests_free(struct report *);
 

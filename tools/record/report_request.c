@@ -77,12 +77,13 @@ void report_request_slice(struct report_track *t, uint64_t to)
 		q->state_ns[t->state] += to - from;
 }
 
-void report_request_ends(struct report *r, struct report_track *t, uint64_t ns)
+void report_request_ends(struct report *r, struct report_track *t, uint64_t ns,
+			 uint64_t number)
 {
 	struct report_request *q = t->request;
 	struct report_route *route;
 
-	if (!q)
+	if (!q || q->number != number)
 		return;
 	if (*t->open)
 		report_request_slice(t, ns);

@@ -155,9 +155,12 @@ void lane_end(struct lanes *t, struct lane *l, uint64_t ns)
 
 void lanes_end(struct lanes *t, unsigned run, uint64_t ns)
 {
-	for (uint32_t i = 0; i < t->n; i++)
-		if (t->lane[i].coro && t->lane[i].run == run)
-			lane_end(t, &t->lane[i], ns);
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!t->lane[i].coro || t->lane[i].run != run)
+			continue;
+		t->lane[i].request = 0; /* its end was not seen */
+		lane_end(t, &t->lane[i], ns);
+	}
 }
 
 void lane_slice(struct lanes *t, struct lane *l, struct timeline_mark *m)
