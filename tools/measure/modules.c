@@ -218,6 +218,9 @@ void modules_name(struct modules *m, uint64_t address, char *buf, size_t size)
 	if (!in->symbols_read)
 		read_symbols(m->pid, in);
 	symbols_name(in->symbols, address, buf, size);
+	/* Node maps a part of its file again, behind what it has compiled. */
+	if (!strncmp(buf, "0x", 2) && (m->made || !m->made_ns))
+		name_made(m, address, buf, size);
 	if (strncmp(buf, "0x", 2))
 		return;
 	base = strrchr(in->path, '/');
