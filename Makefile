@@ -176,9 +176,18 @@ $(G)/.deps:
 demo: all ## the experiment: all models, one workload; DEMO="--connections 64 ..."
 	$(Q)$(URT) demo $(DEMO)
 
-picture: all ## README's picture anew, from a full run of claim 4 (minutes)
-	$(Q)$(URT) demo --full --only 4 --report build/picture $(DEMO)
-	$(Q)cp build/picture/waiting.svg tools/demo/waiting.svg
+results: all ## RESULTS.md and README's picture: a full run (half an hour), or JSON=OLD.json
+	$(Q)mkdir -p build/results
+ifdef JSON
+	$(Q)$(URT) demo --from $(JSON) --report build/results $(DEMO)
+else
+	$(Q)$(URT) demo --full --resume build/results/part.json --report build/results $(DEMO)
+	$(Q)rm build/results/part.json
+endif
+	$(Q)cp build/results/waiting.svg tools/demo/waiting.svg
+	$(Q){ cat build/results/report.md; printf '\n%s\n' \
+	    'Written by `make results`, with no figure typed by hand. [How the figures were checked](CHECKS.md).'; } \
+	    >tools/demo/RESULTS.md
 
 bench: all ## the runtime's micro-benchmarks; BENCH="--runs 5 ..."
 	$(Q)$(URT) bench $(BENCH)
@@ -495,6 +504,6 @@ $(B)/tests/cxx: tests/runtime/cxx.cpp uring_rt/urt.h $(LIB_A)
 
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
-.PHONY: all examples static deps peers demo deb rpm version bench tests test test-kernel stress fuzz fuzz-targets format check-format \
+.PHONY: all examples static deps peers demo results deb rpm version bench tests test test-kernel stress fuzz fuzz-targets format check-format \
         check-floors explore install uninstall clean help
 .SECONDARY:

@@ -268,6 +268,34 @@ START_TEST(demo_measures_connections_that_come_and_go)
 END_TEST
 
 /* The choice is made of the same figures as the claims. */
+/* A wrk of our own, whose figures are known to be wrong. */
+START_TEST(demo_flags_a_second_generator_that_differs)
+{
+#define SECOND "./urt demo --only 8 --rounds 1 -d 0.05 -c 8 -m epoll 2>&1"
+	sh("mkdir -p bin; printf '#!/bin/sh\\necho \"  100 requests in 1.00s, "
+	   "6KB read\"; echo Requests/sec: 100.00\\n' >bin/wrk; "
+	   "chmod +x bin/wrk");
+	ck_assert_int_eq(sh("PATH=$PWD/bin:$PATH " SECOND), 0);
+	ck_assert_msg(has(" 100  0."), "%s", text);
+	ck_assert(has("not explained\n"));
+	ck_assert(has("warning: epoll: urt load and wrk measure different"));
+	sh("rm -r bin");
+}
+END_TEST
+
+START_TEST(demo_measures_messages_with_busy_loops)
+{
+	ck_assert_int_eq(sh("./urt demo --only 6 --rounds 1 -d 0.1 "
+			    "-m coroutine --json -o stalls.json"),
+			 0);
+	ck_assert_int_eq(sh("./urt demo --from stalls.json"), 0);
+	ck_assert_msg(has("stall-64-1ms    coroutine "), "%s", text);
+	ck_assert(has("stall-160-100us coroutine "));
+	ck_assert(has("p99.9 of messages without a busy loop)"));
+	sh("rm stalls.json");
+}
+END_TEST
+
 START_TEST(demo_says_node_or_go_by_their_figures)
 {
 	double node;
@@ -510,6 +538,41 @@ START_TEST(demo_writes_a_report)
 		   "--waiting 20 --report /no/such/place 2>&1 >/dev/null"),
 		1);
 	ck_assert(has("cannot make /no/such/place"));
+	/* The same again, from the document alone. */
+	ck_assert_int_eq(
+		sh("rm -rf again; ./urt demo --from report/report.json "
+		   "--report again 2>&1"),
+		0);
+	ck_assert_int_eq(sh("for f in index.html report.md waiting.svg; do "
+			    "cmp report/$f again/$f || exit 1; done 2>&1"),
+			 0);
+	ck_assert_int_eq(sh("./urt demo --from report/report.md 2>&1"), 1);
+	ck_assert(has("report.md is not JSON"));
+	ck_assert_int_eq(sh("sed -i 's/\"mode\":/\"mood\":/' "
+			    "report/report.json; "
+			    "./urt demo --from report/report.json 2>&1"),
+			 1);
+	ck_assert(has("has no complete \"settings\""));
+}
+END_TEST
+
+/* A second run has the measurements of the first, to the ns. */
+START_TEST(demo_resumes_with_what_is_missing)
+{
+#define RESUME "./urt demo --quick --only 3 --waiting 20 --resume part.json "
+	static const char own[] = "grep -o '\"model\":\"epoll\",\"wanted\""
+				  "[^}]*' part.json >%s";
+
+	ck_assert_int_eq(sh("rm -f part.json; " RESUME "-m epoll 2>&1"), 0);
+	sh(own, "first");
+	ck_assert_int_eq(sh(RESUME "-m epoll,coroutine 2>&1"), 0);
+	ck_assert_msg(has("\n  coroutine "), "%s", text);
+	sh(own, "second");
+	ck_assert_int_eq(sh("test -s first && cmp first second 2>&1"), 0);
+	ck_assert_int_eq(sh("grep -c '\"interrupted\":\"no\"' part.json"), 0);
+	ck_assert_int_eq(sh(RESUME "-m epoll -d 7 2>&1"), 1);
+	ck_assert(has("was measured with another mode, --seconds or --wait"));
+	sh("rm part.json first second");
 }
 END_TEST
 
@@ -626,6 +689,9 @@ Suite *demo_suite(void)
 	tcase_add_test(t, demo_starts_very_many_sleepers);
 	tcase_add_test(command, demo_assert_decides_the_exit_code);
 	tcase_add_test(command, demo_interrupted_prints_what_it_has);
+	tcase_add_test(command, demo_resumes_with_what_is_missing);
+	tcase_add_test(command, demo_measures_messages_with_busy_loops);
+	tcase_add_test(command, demo_flags_a_second_generator_that_differs);
 	tcase_add_test(command, demo_writes_a_report);
 	tcase_add_test(command, demo_prints_a_finished_table_at_once);
 	tcase_add_test(command, demo_checks_the_directory_of_the_report_first);

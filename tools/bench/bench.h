@@ -45,16 +45,11 @@ struct bench {
 	void (*measure)(long n, double *figures);
 	long n; /* of `measure`; of the others the first try */
 	/*
-	 * Or a client that asks a server: 0 or -errno. `with` and `loop` are its
-	 * own.
+	 * Or a client that asks a server: 0 or -errno. `with` is its own.
 	 */
 	int (*client)(const struct target *, const struct bench *,
 		      double *figures);
 	long with;
-	struct { /* busy loops in messages */
-		uint32_t ns;
-		double hz; /* a connection */
-	} loop;
 	bool epoll;	   /* also asked of event loops */
 	bool cold_file;	   /* needs one: $URT_BENCH_FILE */
 	bool more_workers; /* also on 4 */

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt bench stall`: the matrix of ClickHouse/silk (its docs/work-stealing.md).
- * Some messages carry a busy loop, at moments that are a Poisson process for
- * each connection, and the rest want to be answered meanwhile. The load is
- * what the loops alone would take of the server's CPUs if all came in time:
- *
- *	connections x loops a second and connection x length / CPUs
- *
- * Below 1 (64 %) the question is who waits behind a loop, above it (160 %)
- * what becomes of the messages without one. They are reported apart: an event
- * loop delays both alike, a scheduler that preempts can favour either.
- * Connections are counted per CPU, as there: 64 of them, or 16 above 1.
+ * `urt bench stall`: the matrix of load/messages.h. Messages with and without a
+ * loop are reported apart: an event loop delays both alike, a scheduler that
+ * preempts can favour either.
  */
 #define _GNU_SOURCE
 #include "../load/messages.h"
@@ -25,17 +17,13 @@ static int stall(const struct target *t, const struct bench *b, double *figures)
 	static struct messages_result r;
 	struct messages_plan p = {
 		.port = t->port,
-		.connections = b->with * t->workers,
-		.threads = t->workers,
 		.not_on_cpu = t->cpu,
 		.warm_ns = WARM_NS,
 		.ns = FOR_NS,
-		.loop_hz = b->loop.hz,
-		.loop_ns = b->loop.ns,
 		.stop = t->stop,
 	};
 	const struct histogram *of[] = { &r.plain, &r.loop };
-	int err = messages_load(&p, &r);
+	int err = messages_stall(&stall_cases[b->with], &p, t->workers, &r);
 
 	*figures++ = r.rate;
 	for (int i = 0; i < 2; i++) {
@@ -63,16 +51,17 @@ static int stall(const struct target *t, const struct bench *b, double *figures)
 			LATE("with a loop: p99.9"), LATE("with a loop: max"), \
 	}
 
-#define STALL(title, connections, ns, hz)                              \
-	{                                                              \
-		.name = title, .figures = FIGURES, .client = stall,    \
-		.with = connections, .loop = { ns, hz }, .epoll = true \
+/* By the index of its case. */
+#define STALL(title, nth)                                           \
+	{                                                           \
+		.name = title, .figures = FIGURES, .client = stall, \
+		.with = nth, .epoll = true                          \
 	}
 
 const struct bench bench_stall[] = {
-	STALL("stall-64-1ms", 64, 1000000, 10),
-	STALL("stall-64-100us", 64, 100000, 100),
-	STALL("stall-160-1ms", 16, 1000000, 100),
-	STALL("stall-160-100us", 16, 100000, 1000),
+	STALL("stall-64-1ms", 0),
+	STALL("stall-64-100us", 1),
+	STALL("stall-160-1ms", 2),
+	STALL("stall-160-100us", 3),
 	{ 0 },
 };

@@ -13,11 +13,9 @@
  */
 #define _GNU_SOURCE
 #include "changes.h"
-#include "show/show.h"
 #include "../lib/shift.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,64 +98,6 @@ struct changes {
 	double by_chance;  /* of those, expected to differ without a reason */
 	unsigned too_few;  /* figures whose rounds allow no verdict */
 };
-
-/* ---- documents ---- */
-
-static bool understood(struct demo_document *d, size_t size, const char *name)
-{
-	const char *wrong, *schema;
-
-	d->tree = json_tree(d->text, size, &wrong);
-	if (!d->tree)
-		return !fail("--compare: %s is not JSON from byte %zu on", name,
-			     wrong - d->text);
-	schema = json_text(d->tree, "schema");
-	if (schema && !strcmp(schema, "urt.demo.v1"))
-		return true;
-	return !fail("--compare: %s is no result of `urt demo --json`", name);
-}
-
-bool demo_document_read(struct demo_document *d, const char *path)
-{
-	size_t size = 0;
-	FILE *f = fopen(path, "re"), *to = open_memstream(&d->text, &size);
-	char part[65536];
-	size_t n;
-	bool failed;
-
-	d->tree = NULL;
-	while (f && to && (n = fread(part, 1, sizeof(part), f)))
-		fwrite(part, 1, n, to);
-	failed = !f || !to || ferror(f);
-	if (failed)
-		fail("--compare: cannot read %s: %s", path, strerror(errno));
-	if (f)
-		fclose(f);
-	if (to && fclose(to))
-		abort(); /* no memory */
-	if (!failed && understood(d, size, path))
-		return true;
-	demo_document_free(d);
-	return false;
-}
-
-void demo_document_of(struct demo_document *d, const struct demo *demo)
-{
-	size_t size;
-	FILE *f = open_memstream(&d->text, &size);
-
-	if (!f)
-		abort();
-	demo_print_json(f, demo);
-	if (fclose(f) || !understood(d, size, "the result"))
-		abort();
-}
-
-void demo_document_free(struct demo_document *d)
-{
-	json_tree_free(d->tree);
-	free(d->text);
-}
 
 /* ---- the same figure in both ---- */
 

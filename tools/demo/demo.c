@@ -7,6 +7,8 @@
 #include "changes.h"
 #include "options.h"
 #include "plan.h"
+#include "resume.h"
+#include "saved.h"
 #include "judge/judge.h"
 #include "show/show.h"
 #include "../lib/net.h"
@@ -45,10 +47,14 @@ static bool anything_measured(const struct demo *d)
 		any |= demo_ok(&d->row[i].outcome);
 	for (unsigned i = 0; i < d->nr_loads; i++)
 		any |= demo_ok(&d->load[i].outcome);
+	for (unsigned i = 0; i < d->nr_seconds; i++)
+		any |= demo_ok(&d->second[i].outcome);
 	for (unsigned i = 0; i < d->nr_holds; i++)
 		any |= demo_ok(&d->hold[i].outcome);
 	for (unsigned i = 0; i < d->nr_bursts; i++)
 		any |= demo_ok(&d->burst[i].outcome);
+	for (unsigned i = 0; i < d->nr_stalls; i++)
+		any |= demo_ok(&d->stall[i].outcome);
 	for (unsigned i = 0; i < d->nr_scales; i++)
 		any |= demo_ok(&d->scale[i].outcome);
 	for (unsigned i = 0; i < UNIT_KINDS; i++)
@@ -119,6 +125,30 @@ static int show(struct demo *d)
 	return anything_measured(d) ? 0 : EXIT_BAD;
 }
 
+/* An earlier result again. */
+static int show_saved(struct demo *d)
+{
+	struct demo_options asked = d->options;
+	struct demo_document doc;
+	bool fine;
+
+	if (!demo_document_read(&doc, asked.from))
+		return EXIT_BAD;
+	memset(d, 0, sizeof(*d));
+	fine = demo_restore(d, &doc, asked.from);
+	demo_document_free(&doc);
+	if (!fine)
+		return EXIT_BAD;
+	d->options.json = asked.json;
+	d->options.out = asked.out;
+	d->options.report = asked.report;
+	d->options.compare = asked.compare;
+	d->options.nr_asserts = asked.nr_asserts;
+	memcpy(d->options.assert, asked.assert, sizeof(asked.assert));
+	demo_judge(d);
+	return show(d);
+}
+
 int cmd_demo(int argc, char **argv)
 {
 	static struct demo d; /* large */
@@ -141,15 +171,28 @@ int cmd_demo(int argc, char **argv)
 	/* Before the experiment: after it would be too late. */
 	if (d.options.report && demo_check_report(d.options.report))
 		return EXIT_BAD;
+	if (d.options.from)
+		return show_saved(&d);
+	if (!resume_open(&d.options))
+		return EXIT_BAD;
 	d.begin_ns = now_ns();
 	if (!lab_open(&lab, &d))
 		return EXIT_BAD;
 	lab.finished = print_part;
+	lab.planned = resume_planned;
+	lab.measured = resume_measured;
+	if (!resume_fits(&d)) {
+		lab_close(&lab);
+		return EXIT_BAD;
+	}
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	demo_run_plan(&lab);
 	lab_close(&lab);
 	d.end_ns = now_ns();
+	resume_add_time(&d);
+	if (!d.interrupted)
+		resume_complete(&d);
 	demo_judge(&d);
 	return show(&d);
 }

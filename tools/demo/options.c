@@ -143,7 +143,7 @@ static bool take_backend(void *to, char *url)
 static const struct {
 	struct demo_counts connections, waiting, come_and_go;
 	double seconds;
-	long rounds, bursts, sleepers;
+	long rounds, bursts, sleepers, threads_end;
 } modes[] = {
 	[DEMO_QUICK] = { { { 256 }, 1 },
 			 { { 1000 }, 1 },
@@ -158,7 +158,8 @@ static const struct {
 			   0.5,
 			   3,
 			   2,
-			   1000000 },
+			   300000,
+			   40000 },
 	[DEMO_FULL] = { { { 16, 64, 256, 1000 }, 4 },
 			{ { 1000, 10000, 40000, 100000 }, 4 },
 			{ { 10, 1 }, 2 },
@@ -175,7 +176,7 @@ static const struct demo_loads loads[] = {
 	[DEMO_FULL] = { { 0, 0.1, 0.25, 0.5, 0.75, 0.9, 1 }, 7, 3 },
 };
 
-static void fill_in(struct demo_options *o)
+void demo_fill_in(struct demo_options *o)
 {
 	if (!o->nr_models)
 		for (unsigned i = 0; i < nr_models; i++)
@@ -186,8 +187,10 @@ static void fill_in(struct demo_options *o)
 		add_model(o, o->server[i]);
 	if (!o->connections.len)
 		o->connections = modes[o->mode].connections;
-	if (!o->waiting.len)
+	if (!o->waiting.len) {
 		o->waiting = modes[o->mode].waiting;
+		o->threads_end = modes[o->mode].threads_end;
+	}
 	if (!o->seconds)
 		o->seconds = modes[o->mode].seconds;
 	if (!o->rounds)
@@ -216,7 +219,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SET,
 	  TO(mode),
 	  .min = DEMO_FULL,
-	  .text = "Measure everything, up to 40,000 and 100,000 requests that wait; all models; some 25 minutes. Default: some 3 minutes." },
+	  .text = "Measure everything, up to 40,000 and 100,000 requests that wait; all models; some 30 minutes. Default: some 3 minutes." },
 	{ .name = "only",
 	  .argument = "LIST",
 	  .kind = OPTION_TAKE,
@@ -244,7 +247,7 @@ static const struct option_row rows[] = {
 	  .argument = "LIST",
 	  .kind = OPTION_TAKE,
 	  .take = take_waiting,
-	  .text = "Let N requests wait at a time, for each N (claims 3, 4, 5); default 1000,10000." },
+	  .text = "Let N requests wait at a time, for each N (claims 3, 4, 5); default 1000,10000, and 40000 of threads and coroutines." },
 	{ .letter = 'd',
 	  .name = "seconds",
 	  .argument = "S",
@@ -290,6 +293,16 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TEXT,
 	  TO(with),
 	  .text = "With --compare: measure nothing, and compare OLD.json with this result." },
+	{ .name = "from",
+	  .argument = "OLD.json",
+	  .kind = OPTION_TEXT,
+	  TO(from),
+	  .text = "Measure nothing, and show OLD.json, an earlier result, again: as text, with --json as JSON, with --report as a report." },
+	{ .name = "resume",
+	  .argument = "FILE",
+	  .kind = OPTION_TEXT,
+	  TO(resume),
+	  .text = "Keep the result so far in FILE, and measure only what FILE lacks if it is there: for a long run that was interrupted." },
 	{ OPTION_JSON("urt.demo.v1"), TO(json) },
 	{ OPTION_OUTPUT, TO(out), .text = "Write the result to FILE." },
 };
@@ -316,6 +329,9 @@ bool demo_parse(int argc, char **argv, struct demo_options *o)
 		return !fail("demo: unexpected argument \"%s\"", argv[first]);
 	if (o->with && !o->compare)
 		return !fail("--with needs --compare OLD.json");
-	fill_in(o);
+	if (o->from && (o->resume || o->with))
+		return !fail("--from shows one result: leave out %s",
+			     o->resume ? "--resume" : "--with");
+	demo_fill_in(o);
 	return true;
 }

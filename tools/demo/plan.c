@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "plan.h"
+#include "steps.h"
 #include "../lib/tool.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,17 +19,6 @@
 
 /* How often the progress is told where stderr is a file or a pipe. */
 #define LOG_NS (10 * NS_PER_S)
-
-/* One measurement. */
-struct step {
-	void (*run)(struct lab *, struct step *);
-	double estimate_s;
-	enum demo_part part; /* that is complete, for finished */
-	unsigned index;	     /* of its row, hold, burst or scale */
-	enum unit_kind unit; /* or that */
-	long n;		     /* of units */
-	char what[160];	     /* for people */
-};
 
 static struct step *steps;
 static unsigned nr_steps;
@@ -57,94 +47,14 @@ static struct step *add(void (*run)(struct lab *, struct step *),
 	return s;
 }
 
-/* ---- the kinds of step ---- */
-
-static void run_row(struct lab *lab, struct step *s)
-{
-	struct demo_row *row = &lab->demo->row[s->index];
-
-	/* Models that failed or are missing would fail again. */
-	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
-		demo_measure_row(lab, row);
-}
-
-static void run_load(struct lab *lab, struct step *s)
-{
-	struct demo_row *row = &lab->demo->load[s->index];
-
-	if (!row->nr_rounds && row->outcome.status != DEMO_NOT_RUN)
-		return;
-	if (row->share == 0)
-		row->rate = DEMO_IDLE_RATE;
-	else if (row->share < 1 && !row->rate)
-		row->rate = floor(row->share *
-				  demo_capacity(lab->demo, row->model));
-	if (row->share < 1 && row->rate < 1) {
-		row->outcome.status = DEMO_SKIPPED;
-		strcpy(row->outcome.reason, "its full load was not measured");
-		return;
-	}
-	demo_measure_row(lab, row);
-}
-
-static void finished(struct lab *lab, struct step *s)
-{
-	lab->finished(lab->demo, s->part);
-}
-
-static void run_yields(struct lab *lab, struct step *s)
-{
-	demo_count_switches(lab);
-}
-
-static void stop_counting(struct lab *lab, struct step *s)
-{
-	lab_stop_counting(lab);
-}
-
-static void run_switches(struct lab *lab, struct step *s)
-{
-	demo_time_switches(lab);
-}
-
-static void run_unit(struct lab *lab, struct step *s)
-{
-	demo_measure_unit(lab, s->unit, s->n);
-}
-
-/* One that did not reach a number will not reach a larger one. */
-static void run_hold(struct lab *lab, struct step *s)
-{
-	struct demo_hold *h = &lab->demo->hold[s->index];
-
-	for (unsigned i = 0; i < s->index; i++) {
-		const struct demo_hold *less = &lab->demo->hold[i];
-
-		if (less->model != h->model || less->wanted >= h->wanted ||
-		    !demo_ok(&less->outcome) || less->waiting >= less->wanted)
-			continue;
-		h->outcome.status = DEMO_SKIPPED;
-		snprintf(h->outcome.reason, sizeof(h->outcome.reason),
-			 "it stopped at %ld already", less->waiting);
-		return;
-	}
-	demo_measure_hold(lab, h);
-}
-
-static void run_burst(struct lab *lab, struct step *s)
-{
-	demo_measure_burst(lab, &lab->demo->burst[s->index]);
-}
-
-static void run_scale(struct lab *lab, struct step *s)
-{
-	struct demo_scale *m = &lab->demo->scale[s->index];
-
-	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
-		demo_measure_scale(lab, m);
-}
-
 /* ---- the plan ---- */
+
+/* What takes too long for a run of three minutes: in a full run, or where only
+ * some claims are asked for. */
+static bool has_time(const struct demo_options *o)
+{
+	return o->mode == DEMO_FULL || (o->mode == DEMO_DEFAULT && o->only);
+}
 
 static void add_row(struct demo *d, const struct model *m, const char *path,
 		    long connections, long per_connection)
@@ -186,7 +96,8 @@ static void plan_rows(struct demo *d)
 			/* No claim rests on them: one round is enough. */
 			if (r->per_connection && round && o->mode != DEMO_FULL)
 				continue;
-			s = add(run_row, o->seconds + 0.45, i);
+			s = add(step_row, o->seconds + 0.45, i);
+			s->round = round;
 			snprintf(s->what, sizeof(s->what),
 				 "%s: %s, round %ld of %ld", r->model->name,
 				 demo_row_title(r, title), round + 1,
@@ -222,8 +133,9 @@ static void plan_loads(struct demo *d)
 		for (unsigned i = 0; i < d->nr_loads; i++) {
 			const struct demo_row *r = &d->load[i];
 			struct step *s =
-				add(run_load, d->options.seconds + 0.45, i);
+				add(step_load, d->options.seconds + 0.45, i);
 
+			s->round = round;
 			snprintf(s->what, sizeof(s->what),
 				 "%s at load %s, round %ld of %ld",
 				 r->model->name, demo_load_name(r->share, name),
@@ -257,12 +169,31 @@ static void plan_units(struct demo *d)
 		d->unit[kinds[i].kind].outcome.status = DEMO_NOT_RUN;
 		if (!kinds[i].wanted)
 			continue;
-		s = add(run_unit, 0.3 + kinds[i].n * kinds[i].ns_each / 1e9, 0);
+		s = add(step_unit, 0.3 + kinds[i].n * kinds[i].ns_each / 1e9,
+			0);
 		s->unit = kinds[i].kind;
 		s->n = kinds[i].n;
 		snprintf(s->what, sizeof(s->what), "%ld of the unit %s", s->n,
 			 demo_unit_names[s->unit]);
 	}
+}
+
+static void add_hold(struct demo *d, const struct model *m, long wanted)
+{
+	struct demo_hold *h;
+	struct step *s;
+
+	if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP) ||
+	    !model_answers(m, ANSWERS_WAIT))
+		return;
+	d->hold = more(d->hold, d->nr_holds, sizeof(*h));
+	h = &d->hold[d->nr_holds];
+	h->model = m;
+	h->wanted = wanted;
+	h->outcome.status = DEMO_NOT_RUN;
+	s = add(step_hold, 1.2 + h->wanted * 1e-4, d->nr_holds++);
+	snprintf(s->what, sizeof(s->what), "%s, %ld requests that wait",
+		 m->name, wanted);
 }
 
 static void plan_holds(struct demo *d)
@@ -271,27 +202,14 @@ static void plan_holds(struct demo *d)
 	/* Claims 3 and 5 need one number, not all. */
 	unsigned counts = demo_wants(d, 4) ? o->waiting.len : 1;
 
-	for (unsigned i = 0; i < counts; i++) {
-		for (unsigned m = 0; m < o->nr_models; m++) {
-			struct demo_hold *h;
-			struct step *s;
-
-			if (model_is(o->model[m],
-				     MODEL_CPU_VARIANT | MODEL_STEP) ||
-			    !model_answers(o->model[m], ANSWERS_WAIT))
-				continue;
-			d->hold = more(d->hold, d->nr_holds, sizeof(*h));
-			h = &d->hold[d->nr_holds];
-			h->model = o->model[m];
-			h->wanted = o->waiting.n[i];
-			h->outcome.status = DEMO_NOT_RUN;
-			s = add(run_hold, 1.2 + h->wanted * 1e-4,
-				d->nr_holds++);
-			snprintf(s->what, sizeof(s->what),
-				 "%s, %ld requests that wait", h->model->name,
-				 h->wanted);
-		}
-	}
+	for (unsigned i = 0; i < counts; i++)
+		for (unsigned m = 0; m < o->nr_models; m++)
+			add_hold(d, o->model[m], o->waiting.n[i]);
+	for (unsigned m = 0; m < o->nr_models; m++)
+		if (o->threads_end && demo_wants(d, 4) &&
+		    (o->model[m]->role == ROLE_THREADS ||
+		     o->model[m]->role == ROLE_COROUTINES))
+			add_hold(d, o->model[m], o->threads_end);
 }
 
 static void plan_bursts(struct demo *d)
@@ -307,10 +225,42 @@ static void plan_bursts(struct demo *d)
 		b = &d->burst[d->nr_bursts];
 		b->model = d->options.model[m];
 		b->outcome.status = DEMO_NOT_RUN;
-		s = add(run_burst, d->options.bursts + 0.6, d->nr_bursts++);
+		s = add(step_burst, d->options.bursts + 0.6, d->nr_bursts++);
 		snprintf(s->what, sizeof(s->what),
 			 "%s, light requests during CPU bursts",
 			 b->model->name);
+	}
+}
+
+static void plan_stalls(struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+
+	for (unsigned i = 0; i < STALL_CASES && has_time(o); i++) {
+		for (unsigned m = 0; m < o->nr_models; m++) {
+			enum model_role role = o->model[m]->role;
+
+			if (role != ROLE_COROUTINES && role != ROLE_GO &&
+			    role != ROLE_CALLBACKS)
+				continue;
+			d->stall =
+				more(d->stall, d->nr_stalls, sizeof(*d->stall));
+			d->stall[d->nr_stalls].model = o->model[m];
+			d->stall[d->nr_stalls].nth = i;
+			d->stall[d->nr_stalls++].outcome.status = DEMO_NOT_RUN;
+		}
+	}
+	for (long round = 0; round < o->rounds; round++) {
+		for (unsigned i = 0; i < d->nr_stalls; i++) {
+			struct step *s = add(step_stall, o->seconds + 0.4, i);
+
+			s->round = round;
+			snprintf(s->what, sizeof(s->what),
+				 "%s, %s, round %ld of %ld",
+				 d->stall[i].model->name,
+				 stall_cases[d->stall[i].nth].name, round + 1,
+				 o->rounds);
+		}
 	}
 }
 
@@ -326,9 +276,10 @@ static void plan_scales(struct demo *d)
 	}
 	for (long round = 0; round < d->options.rounds; round++) {
 		for (unsigned m = 0; m < d->nr_scales; m++) {
-			struct step *s =
-				add(run_scale, 2 * d->options.seconds + 0.8, m);
+			struct step *s = add(step_scale,
+					     2 * d->options.seconds + 0.8, m);
 
+			s->round = round;
 			snprintf(s->what, sizeof(s->what),
 				 "%s, CPU work on one CPU and on all, round "
 				 "%ld of %ld",
@@ -338,9 +289,39 @@ static void plan_scales(struct demo *d)
 	}
 }
 
+static void plan_seconds(struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+
+	if (!has_time(o))
+		return;
+	for (unsigned m = 0; m < o->nr_models; m++) {
+		if (model_is(o->model[m], MODEL_CPU_VARIANT | MODEL_STEP))
+			continue;
+		d->second = more(d->second, d->nr_seconds, sizeof(*d->second));
+		d->second[d->nr_seconds].model = o->model[m];
+		d->second[d->nr_seconds].connections =
+			o->connections.n[o->connections.len / 2];
+		d->second[d->nr_seconds++].outcome.status = DEMO_NOT_RUN;
+	}
+	for (long round = 0; round < o->rounds; round++) {
+		for (unsigned m = 0; m < d->nr_seconds; m++) {
+			struct step *s =
+				add(step_second,
+				    o->seconds + ceil(o->seconds) + 0.6, m);
+
+			s->round = round;
+			snprintf(s->what, sizeof(s->what),
+				 "%s, by urt load and by wrk, round %ld of %ld",
+				 d->second[m].model->name, round + 1,
+				 o->rounds);
+		}
+	}
+}
+
 static void end_part(enum demo_part part)
 {
-	add(finished, 0, 0)->part = part;
+	add(step_finished, 0, 0)->part = part;
 }
 
 static void make_plan(struct demo *d)
@@ -353,11 +334,14 @@ static void make_plan(struct demo *d)
 		plan_rows(d);
 	end_part(PART_ROWS);
 	if (demo_wants(d, 1))
-		strcpy(add(run_yields, 1, 0)->what,
+		strcpy(add(step_yields, 1, 0)->what,
 		       "counted coroutine switches");
-	strcpy(add(stop_counting, 0.1, 0)->what, "end of counting");
+	strcpy(add(step_stop_counting, 0.1, 0)->what, "end of counting");
+	if (demo_wants(d, 8))
+		plan_seconds(d);
+	end_part(PART_SECOND);
 	if (demo_wants(d, 2))
-		strcpy(add(run_switches, 3, 0)->what, "the cost of a switch");
+		strcpy(add(step_switches, 3, 0)->what, "the cost of a switch");
 	plan_units(d);
 	if (demo_wants(d, 3) || demo_wants(d, 4) || demo_wants(d, 5))
 		plan_holds(d);
@@ -365,12 +349,17 @@ static void make_plan(struct demo *d)
 	if (demo_wants(d, 6))
 		plan_bursts(d);
 	end_part(PART_BURSTS);
+	if (demo_wants(d, 6))
+		plan_stalls(d);
+	end_part(PART_STALLS);
 	if (demo_wants(d, 7))
 		plan_scales(d);
 	end_part(PART_SCALES);
 }
 
-static void progress(const struct demo *d, unsigned done, double done_s)
+/* done_s: the estimates of the steps so far, which took took_s. */
+static void progress(const struct demo *d, unsigned done, double done_s,
+		     double took_s)
 {
 	double left = 0, factor = 1;
 
@@ -385,22 +374,36 @@ static void progress(const struct demo *d, unsigned done, double done_s)
 	for (unsigned i = done; i < nr_steps; i++)
 		left += steps[i].estimate_s;
 	if (done_s > 3)
-		factor = (now_ns() - d->begin_ns) / 1e9 / done_s;
+		factor = took_s / done_s;
 	fprintf(stderr, "%s[%u/%u, %.0f s left] %s%s",
 		terminal ? "\r\033[K" : "", done + 1, nr_steps, left * factor,
 		steps[done].what, terminal ? "" : "\n");
 }
 
+/* A step that took less had nothing to do: its model is missing, or a run that
+ * was resumed has its result. */
+#define SKIPPED_S 0.02
+
 void demo_run_plan(struct lab *lab)
 {
 	struct demo *d = lab->demo;
-	double done_s = 0;
+	double done_s = 0, took_s = 0;
 
 	make_plan(d);
+	lab->planned(d);
 	for (unsigned i = 0; i < nr_steps && !demo_stop; i++) {
-		progress(d, i, done_s);
+		int64_t begin = now_ns();
+		double took;
+
+		progress(d, i, done_s, took_s);
 		steps[i].run(lab, &steps[i]);
+		took = (now_ns() - begin) / 1e9;
+		if (took < SKIPPED_S)
+			continue;
 		done_s += steps[i].estimate_s;
+		took_s += took;
+		if (!demo_stop)
+			lab->measured(d);
 	}
 	if (isatty(STDERR_FILENO) && !d->options.json)
 		fputs("\r\033[K", stderr);

@@ -12,6 +12,8 @@ const char *const demo_status_names[] = { "ok", "skipped", "failed",
 const char *const demo_verdict_names[] = { "holds", "does not hold",
 					   "not measured" };
 
+const char *const demo_mode_names[] = { "quick", "default", "full" };
+
 const char *const demo_unit_names[] = {
 	[UNIT_THREAD] = "thread",	[UNIT_COROUTINE] = "coroutine",
 	[UNIT_PROMISE] = "promise",	[UNIT_TIMER] = "timer promise",
@@ -119,7 +121,8 @@ const struct demo_hold *demo_hold(const struct demo *d,
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
 
-		if (!demo_ok(&h->outcome) || h->model != model)
+		if (!demo_ok(&h->outcome) || h->model != model ||
+		    (!wanted && h->wanted == d->options.threads_end))
 			continue;
 		if (wanted ? h->wanted == wanted
 			   : !best || h->wanted > best->wanted)
@@ -237,6 +240,96 @@ static double median(double *v, unsigned n)
 {
 	sort_doubles(v, n);
 	return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+/* The median of the times of that name, or 0. */
+static double time_of(const struct demo_costs *c, const char *name)
+{
+	double v[DEMO_ROUNDS_MAX];
+
+	for (unsigned i = 0; i < c->nr_times; i++) {
+		if (strcmp(c->time[i].name, name) || !c->time[i].n)
+			continue;
+		memcpy(v, c->time[i].ns, sizeof(v));
+		return median(v, c->time[i].n);
+	}
+	return 0;
+}
+
+double demo_ms(const struct histogram *h, double p)
+{
+	return h->count ? histogram_percentile(h, p) / 1e6 : NAN;
+}
+
+double demo_median_of(const double *rounds, unsigned n)
+{
+	double v[DEMO_ROUNDS_MAX];
+
+	memcpy(v, rounds, sizeof(v));
+	return n ? median(v, n) : NAN;
+}
+
+void demo_costs_of_times(struct demo_costs *c)
+{
+	c->call = time_of(c, "call");
+	c->unit[UNIT_COROUTINE] = time_of(c, "coroutine");
+	c->unit[UNIT_THREAD] = time_of(c, "thread");
+	c->unit[UNIT_GOROUTINE] = time_of(c, "goroutine");
+	c->handover = time_of(c, "handover");
+	c->handover_across = time_of(c, "across");
+}
+
+/*
+ * A generator that used its whole CPU while the server did not was the limit
+ * itself. Else a server that needs more CPU time for a request under one of them
+ * (it wakes that generator more often) has a rate that differs by as much. What
+ * is left is not explained.
+ */
+#define ALIKE	  0.1 /* rates that differ by less are the same */
+#define EXPLAINED 0.1 /* of the CPU time's ratio to that of the rates */
+
+static bool was_limit(const struct demo_generator *g, unsigned n)
+{
+	double server = demo_median_of(g->server_cpu_ns, n) *
+			demo_median_of(g->rps, n) / 1e9;
+
+	return demo_median_of(g->cpu, n) > LOAD_BUSY && server < SERVER_BUSY;
+}
+
+/* NULL: it is not known why they differ. */
+static const char *second_verdict(const struct demo_second *m, char buf[80])
+{
+	unsigned n = m->nr_rounds;
+	double rates =
+		demo_median_of(m->wrk.rps, n) / demo_median_of(m->load.rps, n);
+	double cpu = demo_median_of(m->load.server_cpu_ns, n) /
+		     demo_median_of(m->wrk.server_cpu_ns, n);
+
+	if (fabs(rates - 1) < ALIKE)
+		return "the same within 10 %";
+	if (rates < 1 && was_limit(&m->wrk, n))
+		return "wrk was at its limit";
+	if (rates > 1 && was_limit(&m->load, n))
+		return "urt load was at its limit";
+	if (!(fabs(rates / cpu - 1) < EXPLAINED))
+		return NULL;
+	snprintf(buf, 80, "the server needs %.2f times the CPU time under %s",
+		 cpu > 1 ? cpu : 1 / cpu, cpu > 1 ? "urt load" : "wrk");
+	return buf;
+}
+
+const char *demo_second_verdict(const struct demo_second *m, char buf[80])
+{
+	const char *why = second_verdict(m, buf);
+
+	return why ? why : "not explained";
+}
+
+bool demo_second_unexplained(const struct demo_second *m)
+{
+	char buf[80];
+
+	return m->nr_rounds && !second_verdict(m, buf);
 }
 
 double demo_scale_median(const struct demo_scale *m, bool all)

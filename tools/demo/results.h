@@ -11,12 +11,13 @@
 #include "../measure/counter.h"
 #include "../lib/histogram.h"
 #include "../load/load.h"
+#include "../load/messages.h"
 #include "../service/model.h"
 #include "../measure/user_stats.h"
 
 #define DEMO_CLAIMS	 10
 #define DEMO_COUNTS_MAX	 8
-#define DEMO_ROUNDS_MAX	 9
+#define DEMO_ROUNDS_MAX	 31
 #define DEMO_ASSERTS_MAX 16
 
 enum demo_mode { DEMO_QUICK, DEMO_DEFAULT, DEMO_FULL };
@@ -36,6 +37,7 @@ struct demo_options {
 	unsigned only;			/* bit n: claim n is asked for */
 	struct demo_counts connections; /* at a time, under load */
 	struct demo_counts waiting;	/* at a time, in claim 4 */
+	long threads_end; /* the same, of threads and coroutines only; 0: no */
 	struct demo_counts come_and_go; /* requests on each connection */
 	const struct demo_loads *loads; /* of claim 10 */
 	double seconds;	     /* measured, per round, model and path */
@@ -49,6 +51,8 @@ struct demo_options {
 	const char *report;  /* directory of the report; NULL: none */
 	const char *compare; /* an earlier result; NULL: none */
 	const char *with;    /* a result to compare instead of a run; or NULL */
+	const char *from;    /* a result to show instead of a run; or NULL */
+	const char *resume;  /* file of a run that goes on; NULL: none */
 	const char *assert[DEMO_ASSERTS_MAX];
 	unsigned nr_asserts;
 };
@@ -114,6 +118,22 @@ struct demo_row {
 	long rss;     /* bytes, then */
 };
 
+/* What one load generator measured of a server, in each round. */
+struct demo_generator {
+	double rps[DEMO_ROUNDS_MAX];
+	double server_cpu_ns[DEMO_ROUNDS_MAX]; /* per request */
+	double cpu[DEMO_ROUNDS_MAX]; /* share of a CPU that it took itself */
+};
+
+/* The same requests by urt load and by wrk, in alternating rounds. */
+struct demo_second {
+	const struct model *model;
+	struct demo_outcome outcome;
+	long connections;
+	struct demo_generator load, wrk;
+	unsigned nr_rounds;
+};
+
 /* One model with so many requests waiting at a time (claims 3, 4, 5). */
 struct demo_hold {
 	const struct model *model;
@@ -145,6 +165,17 @@ struct demo_burst {
 	uint64_t bursts;
 	double burst_ns; /* mean time until a burst was answered */
 	double load_cpu; /* as above */
+};
+
+/* Messages of which some carry a busy loop: one case of the stall matrix
+ * (load/messages.h) for one model (claim 6). */
+struct demo_stall {
+	const struct model *model;
+	unsigned nth; /* of stall_cases */
+	struct demo_outcome outcome;
+	double rate[DEMO_ROUNDS_MAX]; /* answers a second, of both kinds */
+	unsigned nr_rounds;
+	struct histogram plain, loop; /* ns: without a loop, with one */
 };
 
 /* CPU-bound requests on one CPU and on all (claim 7). */
@@ -272,10 +303,14 @@ struct demo {
 	unsigned nr_rows;
 	struct demo_row *load; /* claim 10 */
 	unsigned nr_loads;
+	struct demo_second *second;
+	unsigned nr_seconds;
 	struct demo_hold *hold;
 	unsigned nr_holds;
 	struct demo_burst *burst;
 	unsigned nr_bursts;
+	struct demo_stall *stall;
+	unsigned nr_stalls;
 	struct demo_scale *scale;
 	unsigned nr_scales;
 	struct demo_unit unit[UNIT_KINDS];
@@ -299,8 +334,10 @@ enum demo_part {
 	PART_HOST,
 	PART_LOADS,
 	PART_ROWS,
+	PART_SECOND,
 	PART_HOLDS,
 	PART_BURSTS,
+	PART_STALLS,
 	PART_SCALES,
 	PART_CONCLUSIONS,
 	DEMO_PARTS
@@ -309,7 +346,7 @@ enum demo_part {
 /* ---- looking at results ---- */
 
 extern const char *const demo_status_names[], *const demo_verdict_names[];
-extern const char *const demo_unit_names[];
+extern const char *const demo_unit_names[], *const demo_mode_names[];
 
 /* Whether claim n (from 1) is to be measured. */
 bool demo_wants(const struct demo *, int claim);
@@ -321,7 +358,7 @@ static inline bool demo_ok(const struct demo_outcome *o)
 
 /* The one of a model, if it was measured: the row of a kind of path ("/" or
  * "/wait") on connections that stay, with so many connections, or 0: with the most; the hold of so many,
- * or 0: of the most. NULL: there is none. */
+ * or 0: of the most, not counting threads_end. NULL: there is none. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
 const struct demo_hold *demo_hold(const struct demo *, const struct model *,
@@ -357,8 +394,22 @@ double demo_spread(const struct demo_row *, size_t offset);
 #define ROW_SPREAD(row, field) \
 	demo_spread(row, offsetof(struct demo_sample, field))
 
+/* Fills in the medians of costs by its times. */
+void demo_costs_of_times(struct demo_costs *);
+
 /* Bytes of one unit alone; NaN: not measured. */
 double demo_unit_bytes(const struct demo *, enum unit_kind);
+
+/* A percentile of latencies in ms; NaN: there are none. */
+double demo_ms(const struct histogram *, double p);
+
+/* Median of the rounds of demo_generator. */
+double demo_median_of(const double *rounds, unsigned n);
+
+/* Why the two generators differ, or that they do not; in buf, or static. */
+const char *demo_second_verdict(const struct demo_second *, char buf[80]);
+/* Whether they do, and it is not known why. */
+bool demo_second_unexplained(const struct demo_second *);
 
 /* Median of the requests per second on one CPU, or on all. */
 double demo_scale_median(const struct demo_scale *, bool all);

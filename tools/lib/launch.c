@@ -207,9 +207,14 @@ int launch_piped(struct launch *l, char *const argv[], int cpu, int *out)
 int launch_read(struct launch *l, int out, char *buf, size_t size)
 {
 	int status, err = launch_go(l);
-	ssize_t n = err ? -1 : read(out, buf, size - 1);
+	ssize_t n = err ? 0 : 1;
+	size_t len = 0;
 
-	buf[n > 0 ? n : 0] = '\0';
+	while (n > 0 && len < size - 1) {
+		n = read(out, buf + len, size - 1 - len);
+		len += n > 0 ? n : 0;
+	}
+	buf[len] = '\0';
 	close(out);
 	if (err)
 		return err;

@@ -278,6 +278,27 @@ int messages_load(const struct messages_plan *p, struct messages_result *r)
 	return err;
 }
 
+/* ---- busy loops ---- */
+
+const struct stall_case stall_cases[STALL_CASES] = {
+	{ "stall-64-1ms", 64, 1000000, 10 },
+	{ "stall-64-100us", 64, 100000, 100 },
+	{ "stall-160-1ms", 16, 1000000, 100 },
+	{ "stall-160-100us", 16, 100000, 1000 },
+};
+
+int messages_stall(const struct stall_case *c, const struct messages_plan *p,
+		   int workers, struct messages_result *r)
+{
+	struct messages_plan plan = *p;
+
+	plan.connections = c->connections * workers;
+	plan.threads = workers;
+	plan.loop_hz = c->loop_hz;
+	plan.loop_ns = c->loop_ns;
+	return messages_load(&plan, r);
+}
+
 /* ---- all at once ---- */
 
 static int burst_answers(struct share *s, double *took)

@@ -38,6 +38,31 @@ struct messages_result {
 int messages_load(const struct messages_plan *, struct messages_result *);
 
 /*
+ * The matrix of ClickHouse/silk (its docs/work-stealing.md). Some messages carry
+ * a busy loop, at moments that are a Poisson process for each connection, and
+ * the rest want to be answered meanwhile. The load is what the loops alone would
+ * take of the server's CPUs if all came in time:
+ *
+ *	connections x loops a second and connection x length / CPUs
+ *
+ * Below 1 (64 %) the question is who waits behind a loop, above it (160 %) what
+ * becomes of the messages without one.
+ */
+struct stall_case {
+	const char *name;
+	long connections; /* for each CPU of the server */
+	uint32_t loop_ns;
+	double loop_hz; /* a connection */
+};
+#define STALL_CASES 4
+extern const struct stall_case stall_cases[STALL_CASES];
+
+/* One of them, from as many threads as the server has workers, which keep off
+ * cpu (-1: none). As messages_load. */
+int messages_stall(const struct stall_case *, const struct messages_plan *,
+		   int workers, struct messages_result *);
+
+/*
  * n connections stand, and then all ask at once, and again after each answer.
  * ns from a connection's first message to its answer: the median's and the
  * last's. 0 or -errno.

@@ -275,20 +275,17 @@ static void say_hold(const struct demo_hold *h, struct demo_claim *c)
 		  *h->limit ? h->limit : "not all were answered");
 }
 
-/* Whether all others held as many as the threads did not. */
-static bool others_held(const struct demo *d, long wanted)
+/* Models beside the threads that were asked to hold so many; those that did. */
+static unsigned others(const struct demo *d, long wanted, bool that_did)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
 
-		if (h->wanted != wanted || h->model->role == ROLE_THREADS ||
-		    h->outcome.status == DEMO_SKIPPED)
-			continue;
-		if (!held(h))
-			return false;
-		n++;
+		if (h->wanted == wanted && h->model->role != ROLE_THREADS &&
+		    h->outcome.status != DEMO_SKIPPED)
+			n += !that_did || held(h);
 	}
 	return n;
 }
@@ -319,9 +316,12 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 			  most);
 		claim_judge(c, false);
 	} else {
-		claim_say(c, "; %s others held %ld and answered them",
-			  others_held(d, most) ? "the" : "not all", most);
-		claim_judge(c, others_held(d, most));
+		claim_say(c,
+			  "; of %u other models %u held %ld and answered them",
+			  others(d, most, false), others(d, most, true), most);
+		claim_judge(c, others(d, most, true) &&
+				       others(d, most, true) ==
+					       others(d, most, false));
 	}
 }
 

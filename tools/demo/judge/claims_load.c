@@ -23,6 +23,34 @@ static double p99_beside_burst(const struct demo_burst *b)
 	return histogram_percentile(&b->latency, 0.99);
 }
 
+/* The stall matrix: no verdict rests on it, since the claim says nothing of how
+ * much a server answers that is asked for more CPU than there is. */
+static void say_stalls(const struct demo *d, struct demo_claim *c)
+{
+	unsigned said = 0;
+
+	for (unsigned i = 0; i < d->nr_stalls; i++) {
+		const struct demo_stall *m = &d->stall[i];
+		const char *name = stall_cases[m->nth].name;
+		double late = demo_ms(&m->plain, 0.999);
+
+		if (!demo_ok(&m->outcome) || !m->nr_rounds)
+			continue;
+		claim_figure(c, demo_median_of(m->rate, m->nr_rounds),
+			     "%s_answers_%s", name, m->model->name);
+		claim_figure(c, late * 1e6, "%s_p999_ns_%s", name,
+			     m->model->name);
+		claim_say(c, "%s%s %s %.0f/s", said++ ? ", " : "; ", name,
+			  m->model->name,
+			  demo_median_of(m->rate, m->nr_rounds));
+		if (!isnan(late))
+			claim_say(c, " %.1f ms", late);
+	}
+	if (said)
+		claim_say(c, " (answers, and p99.9 of messages without a busy "
+			     "loop)");
+}
+
 void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_burst *own = demo_burst(d, model_of(ROLE_COROUTINES));
@@ -51,6 +79,7 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 			c,
 			" (p50 / p99 / max of light requests in ms, at a rate, with a 200 ms burst of CPU each second on one CPU; required: event loops' p99 over %.0f, coroutine's under %.0f)",
 			FROZEN_NS / 1e6, FLUID_NS / 1e6);
+	say_stalls(d, c);
 	if (!own || !loops)
 		claim_not_measured(c, "coroutine and an event loop are needed");
 	else

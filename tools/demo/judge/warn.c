@@ -44,6 +44,20 @@ static void judge_row(struct demo *d, struct demo_row *r)
 		     (unsigned long long)r->counts.lost);
 }
 
+static void judge_seconds(struct demo *d)
+{
+	for (unsigned i = 0; i < d->nr_seconds; i++) {
+		const struct demo_second *m = &d->second[i];
+
+		if (demo_ok(&m->outcome) && demo_second_unexplained(m))
+			warn(d,
+			     "%s: urt load and wrk measure different rates, "
+			     "and neither a generator at its limit nor the "
+			     "server's CPU time explains that",
+			     m->model->name);
+	}
+}
+
 void judge_warnings(struct demo *d)
 {
 	unsigned rows = 0, wide = 0;
@@ -64,6 +78,7 @@ void judge_warnings(struct demo *d)
 		rows++;
 		wide += ROW_SPREAD(r, rps) > WIDE;
 	}
+	judge_seconds(d);
 	if (wide)
 		warn(d,
 		     "in %u of %u rows of GET a round lies more than %.0f %% "

@@ -25,7 +25,9 @@ struct lab {
 	struct demo *demo; /* the results */
 	/* Called when a part of them is complete. */
 	void (*finished)(struct demo *, enum demo_part);
-	struct counter *counter; /* while counting; or NULL */
+	void (*planned)(struct demo *);	 /* when the experiments are known */
+	void (*measured)(struct demo *); /* after each of them */
+	struct counter *counter;	 /* while counting; or NULL */
 	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
 	pid_t redis;   /* started by us; 0: none */
 	double busy_s; /* CPU seconds of the whole machine less ours, at first */
@@ -60,8 +62,10 @@ bool demo_check_server(struct lab *, struct model *);
 
 /* One measurement each; the results are appended to or filled in. */
 void demo_measure_row(struct lab *, struct demo_row *);
+void demo_measure_second(struct lab *, struct demo_second *);
 void demo_measure_hold(struct lab *, struct demo_hold *);
 void demo_measure_burst(struct lab *, struct demo_burst *);
+void demo_measure_stall(struct lab *, struct demo_stall *);
 void demo_measure_scale(struct lab *, struct demo_scale *);
 void demo_measure_unit(struct lab *, enum unit_kind, long n);
 

@@ -88,16 +88,6 @@ static void add_counts(struct counts *to, const struct counts *from)
 	counts_subtract(to, &minus);
 }
 
-static void add_user(struct user_stats *to, const struct user_stats *from)
-{
-	for (unsigned i = 0; i < from->n; i++) {
-		if (i >= to->n)
-			to->counter[to->n++] = from->counter[i];
-		else
-			to->counter[i].value += from->counter[i].value;
-	}
-}
-
 /* What lies between two moments, as a row of one round. */
 static void subtract(struct demo_row *one, const struct stage *s,
 		     const struct moment *a, const struct moment *b)
@@ -152,7 +142,7 @@ static void add_sums(struct demo_row *row, const struct demo_row *one)
 	row->has_counts = one->has_counts;
 	add_counts(&row->counts, &one->counts);
 	row->has_user = one->has_user;
-	add_user(&row->user, &one->user);
+	user_stats_sum(&row->user, &one->user);
 	row->told += one->told;
 	row->told_requests += one->told_requests;
 }

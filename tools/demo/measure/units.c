@@ -110,11 +110,10 @@ void demo_count_switches(struct lab *lab)
 			 lab->demo->why_no_bpf);
 }
 
-/* The rounds behind "name=", kept under that name; their median, or 0. */
-static double times(struct demo_costs *c, const char *text, const char *name)
+/* The rounds behind "name=", kept under that name. */
+static void keep_times(struct demo_costs *c, const char *text, const char *name)
 {
 	struct demo_times *t = &c->time[c->nr_times];
-	double sorted[DEMO_ROUNDS_MAX];
 	const char *p = value_of(text, name);
 	char *end;
 
@@ -124,15 +123,12 @@ static double times(struct demo_costs *c, const char *text, const char *name)
 		p = *end == ',' ? end + 1 : NULL;
 	}
 	if (!t->n)
-		return 0;
+		return;
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	c->nr_times++;
-	memcpy(sorted, t->ns, sizeof(sorted));
-	sort_doubles(sorted, t->n);
-	return (sorted[(t->n - 1) / 2] + sorted[t->n / 2]) / 2;
 }
 
-static double go_switch(struct lab *lab)
+static void go_switch(struct lab *lab)
 {
 	static const char *const args[] = { "yield", GO_YIELDS, NULL };
 	char out[128] = "", **argv = NULL;
@@ -143,11 +139,13 @@ static double go_switch(struct lab *lab)
 	if (argv)
 		run(lab, argv, out, sizeof(out), false);
 	command_free(argv);
-	return times(&lab->demo->costs, out, "goroutine");
+	keep_times(&lab->demo->costs, out, "goroutine");
 }
 
 void demo_time_switches(struct lab *lab)
 {
+	static const char *const names[] = { "call", "coroutine", "thread",
+					     "handover", "across" };
 	struct demo_costs *c = &lab->demo->costs;
 	char cpu[16], out[512];
 	char *argv[] = {
@@ -157,12 +155,10 @@ void demo_time_switches(struct lab *lab)
 	snprintf(cpu, sizeof(cpu), "%d", lab->demo->load_cpu);
 	if (!run(lab, argv, out, sizeof(out), false))
 		return;
-	c->call = times(c, out, "call");
-	c->unit[UNIT_COROUTINE] = times(c, out, "coroutine");
-	c->unit[UNIT_THREAD] = times(c, out, "thread");
-	c->handover = times(c, out, "handover");
-	c->handover_across = times(c, out, "across");
-	c->unit[UNIT_GOROUTINE] = go_switch(lab);
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		keep_times(c, out, names[i]);
+	go_switch(lab);
+	demo_costs_of_times(c);
 }
 
 /* ---- claims 5 and 9 ---- */

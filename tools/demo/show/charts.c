@@ -54,26 +54,15 @@ static unsigned most_points(const struct chart *c)
 	return most;
 }
 
-static void legend(FILE *f, const struct chart *c)
-{
-	fputs("<div class=legend>", f);
-	for (unsigned i = 0; i < c->n; i++)
-		fprintf(f, "<span class='m-%s'><i></i>%s</span>",
-			c->series[i].name, c->series[i].name);
-	fputs("</div>", f);
-}
-
 static void card(FILE *f, const struct chart *c, const char *title,
 		 const char *note)
 {
 	fprintf(f, "<div class=card><h3>%s</h3><p class=soft>%s</p>", title,
 		note);
-	if (most_points(c) > 1) {
+	if (most_points(c) > 1)
 		svg_lines(f, c);
-		legend(f, c);
-	} else {
+	else
 		svg_bars(f, c, NULL);
-	}
 	fputs("</div>\n", f);
 }
 
@@ -230,39 +219,23 @@ static void memory(FILE *f, const struct demo *d)
 	free(c.series);
 }
 
-/* Names with their colours, three in a row, below the lines. */
-static void picture_legend(FILE *f, const struct chart *c)
-{
-	for (unsigned i = 0; i < c->n; i++) {
-		unsigned x = 54 + i % 3 * 125, y = 280 + i / 3 * 18;
-
-		fprintf(f,
-			"<rect class='bar m-%s' x='%u' y='%u' width='11' "
-			"height='11' rx='3'/><text x='%u' y='%u'>%s</text>",
-			c->series[i].name, x, y, x + 16, y + 10,
-			c->series[i].name);
-	}
-}
-
 void demo_print_picture(FILE *f, const struct demo *d)
 {
 	struct chart c = memory_chart(d);
 
 	fprintf(f,
-		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 440 %u' "
+		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 440 270' "
 		"width='560'><title>Memory of the server and the kernel, by "
 		"requests that wait at the same time</title><style>text{"
 		"font:12px system-ui,sans-serif;fill:#7a858f}.grid{stroke:#8884;"
 		"fill:none}.line{fill:none;stroke-width:2.2;stroke:var(--c)}"
-		".dot,.bar{fill:var(--c)}",
-		284 + (c.n + 2) / 3 * 18);
+		".dot,.bar,text.end{fill:var(--c)}text.end{font-size:11px}"
+		".leader{fill:none;stroke:var(--c);stroke-width:.8}");
 	html_colours(f, d);
 	fputs("</style><svg width='440' height='270'>", f);
 	if (c.n)
 		svg_lines(f, &c);
-	fputs("</svg>", f);
-	picture_legend(f, &c);
-	fputs("</svg>\n", f);
+	fputs("</svg></svg>\n", f);
 	free(c.series);
 }
 
@@ -321,12 +294,18 @@ static void switches(FILE *f, const struct demo *d)
 {
 	const struct demo_costs *k = &d->costs;
 	struct chart c = { .log_y = true };
+	unsigned seen = 0; /* bit n: unit n */
 
-	for (unsigned i = 0; i < nr_models; i++)
-		if (models[i].alone < UNIT_KINDS && !models[i].argument &&
-		    k->unit[models[i].alone] > 0)
-			add_point(add_series(&c, models[i].name), 0,
-				  k->unit[models[i].alone]);
+	/* Each unit once, by the name of the first model that has it. */
+	for (unsigned i = 0; i < nr_models; i++) {
+		enum unit_kind unit = models[i].alone;
+
+		if (unit >= UNIT_KINDS || seen >> unit & 1 ||
+		    !(k->unit[unit] > 0))
+			continue;
+		seen |= 1u << unit;
+		add_point(add_series(&c, models[i].name), 0, k->unit[unit]);
+	}
 	if (k->unit[UNIT_COROUTINE] > 0) {
 		fprintf(f,
 			"<div class=card><h3>A switch, ns</h3><p class=soft>On "

@@ -192,6 +192,73 @@ static void rows(FILE *f, const struct demo *d)
 	}
 }
 
+static void seconds(FILE *f, const struct demo *d)
+{
+	static const char *const heads[] = { "model", "urt load/s",
+					     "wrk/s", "server's CPU us: load",
+					     "wrk",   "generator's CPU %: load",
+					     "wrk",   "the difference",
+					     NULL };
+
+	if (!d->nr_seconds)
+		return;
+	fputs("<h3>The same by a second load generator</h3>", f);
+	begin_table(f, heads);
+	for (unsigned i = 0; i < d->nr_seconds; i++) {
+		const struct demo_second *m = &d->second[i];
+		unsigned n = m->nr_rounds;
+		char b[80];
+
+		if (!demo_ok(&m->outcome) || !n) {
+			outcome_row(f, m->model->name, &m->outcome);
+			continue;
+		}
+		fprintf(f, "<tr><td>%s</td>", m->model->name);
+		cell(f, "%.0f", demo_median_of(m->load.rps, n));
+		cell(f, "%.0f", demo_median_of(m->wrk.rps, n));
+		cell(f, "%.1f", demo_median_of(m->load.server_cpu_ns, n) / 1e3);
+		cell(f, "%.1f", demo_median_of(m->wrk.server_cpu_ns, n) / 1e3);
+		cell(f, "%.0f", demo_median_of(m->load.cpu, n) * 100);
+		cell(f, "%.0f", demo_median_of(m->wrk.cpu, n) * 100);
+		fprintf(f, "<td class=wrap>%s</td></tr>\n",
+			demo_second_verdict(m, b));
+	}
+	end_table(f);
+}
+
+static void stalls(FILE *f, const struct demo *d)
+{
+	static const char *const heads[] = {
+		"case",	     "model",
+		"answers/s", "without a loop: p99 ms",
+		"p99.9 ms",  "with one: p99 ms",
+		"p99.9 ms",  NULL
+	};
+
+	if (!d->nr_stalls)
+		return;
+	fputs("<h3>Messages of which some carry a busy loop</h3>", f);
+	begin_table(f, heads);
+	for (unsigned i = 0; i < d->nr_stalls; i++) {
+		const struct demo_stall *m = &d->stall[i];
+		const struct histogram *of[] = { &m->plain, &m->loop };
+
+		if (!demo_ok(&m->outcome) || !m->nr_rounds) {
+			outcome_row(f, m->model->name, &m->outcome);
+			continue;
+		}
+		fprintf(f, "<tr><td>%s</td><td>%s</td>",
+			stall_cases[m->nth].name, m->model->name);
+		cell(f, "%.0f", demo_median_of(m->rate, m->nr_rounds));
+		for (unsigned k = 0; k < 2; k++) {
+			cell(f, "%.2f", demo_ms(of[k], 0.99));
+			cell(f, "%.2f", demo_ms(of[k], 0.999));
+		}
+		fputs("</tr>\n", f);
+	}
+	end_table(f);
+}
+
 static void holds(FILE *f, const struct demo *d)
 {
 	static const char *const heads[] = {
@@ -235,7 +302,9 @@ static void tables(FILE *f, const struct demo *d)
 	      "\n",
 	      f);
 	rows(f, d);
+	seconds(f, d);
 	holds(f, d);
+	stalls(f, d);
 	fputs("</details>\n", f);
 }
 
@@ -288,7 +357,7 @@ static void choice(FILE *f, const struct demo *d)
 	fputs("</div>\n", f);
 }
 
-void html_colours(FILE *f, const struct demo *d)
+static void colour(FILE *f, const struct model *m)
 {
 	static const char *const lines[] = {
 		[LINE_PLAIN] = NULL,
@@ -296,16 +365,21 @@ void html_colours(FILE *f, const struct demo *d)
 		[LINE_BOLD] = "stroke-width:3.4",
 	};
 
-	for (unsigned i = 0; i < d->options.nr_models; i++) {
-		const struct model *m = d->options.model[i];
+	fprintf(f,
+		".m-%s{--c:%s}@media(prefers-color-scheme:dark){.m-%s{--c:%s}}\n",
+		m->name, m->light, m->name, m->dark);
+	if (lines[m->line])
+		fprintf(f, ".line.m-%s{%s}\n", m->name, lines[m->line]);
+}
 
-		fprintf(f,
-			".m-%s{--c:%s}@media(prefers-color-scheme:dark)"
-			"{.m-%s{--c:%s}}\n",
-			m->name, m->light, m->name, m->dark);
-		if (lines[m->line])
-			fprintf(f, ".line.m-%s{%s}\n", m->name, lines[m->line]);
-	}
+/* Of all models: units of scheduling are also measured without theirs. */
+void html_colours(FILE *f, const struct demo *d)
+{
+	for (unsigned i = 0; i < nr_models; i++)
+		colour(f, &models[i]);
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (d->options.model[i]->command)
+			colour(f, d->options.model[i]);
 }
 
 void demo_print_html(FILE *f, const struct demo *d)

@@ -26,9 +26,9 @@ static void outcome(struct json *j, const struct demo_outcome *o)
 			    o->status == DEMO_NOT_RUN ? "not run" : o->reason);
 }
 
-static void latency(struct json *j, const struct histogram *h)
+static void latency(struct json *j, const char *name, const struct histogram *h)
 {
-	json_object(j, "latency_ns");
+	json_object(j, name);
 	json_int(j, "p50", histogram_percentile(h, 0.5));
 	json_int(j, "p90", histogram_percentile(h, 0.9));
 	json_int(j, "p99", histogram_percentile(h, 0.99));
@@ -91,16 +91,30 @@ static void counts(struct json *j, const char *name,
 	json_end_array(j);
 }
 
+/* Those asked for, in their order; of a user's server its command, too. */
+static void measured_models(struct json *j, const struct demo_options *o)
+{
+	json_array(j, "models");
+	for (unsigned i = 0; i < o->nr_models; i++) {
+		json_object(j, NULL);
+		json_string(j, "name", o->model[i]->name);
+		if (o->model[i]->command)
+			json_string(j, "command", o->model[i]->command);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
 static void settings(struct json *j, const struct demo *d)
 {
-	static const char *const modes[] = { "quick", "default", "full" };
 	const struct demo_options *o = &d->options;
 
 	json_object(j, "settings");
-	json_string(j, "mode", modes[o->mode]);
+	json_string(j, "mode", demo_mode_names[o->mode]);
 	json_int(j, "connections", o->connections.n[o->connections.len - 1]);
 	counts(j, "connection_counts", &o->connections);
 	counts(j, "waiting", &o->waiting);
+	json_int(j, "threads_end", o->threads_end);
 	json_double(j, "seconds", o->seconds);
 	json_int(j, "rounds", o->rounds);
 	json_int(j, "bursts", o->bursts);
@@ -109,6 +123,12 @@ static void settings(struct json *j, const struct demo *d)
 	json_int(j, "load_cpu", d->load_cpu);
 	json_string(j, "backend", o->redis_port ? "redis" : "built-in");
 	json_string(j, "source", d->counted ? "bpf" : "proc");
+	json_array(j, "only");
+	for (int i = 1; i <= DEMO_CLAIMS; i++)
+		if (demo_wants(d, i))
+			json_int(j, NULL, i);
+	json_end_array(j);
+	measured_models(j, o);
 	json_end_object(j);
 }
 
@@ -167,9 +187,10 @@ static void row(struct json *j, const struct demo *d, const struct demo_row *r)
 	if (demo_ok(&r->outcome)) {
 		json_int(j, "requests", r->requests);
 		json_int(j, "errors", r->errors);
+		json_double(j, "seconds", r->seconds);
 		json_double(j, "rps", ROW_MEDIAN(r, rps));
 		json_double(j, "rps_spread", ROW_SPREAD(r, rps));
-		latency(j, &r->latency);
+		latency(j, "latency_ns", &r->latency);
 		per_request(j, r);
 		json_int(j, "threads", r->threads);
 		json_int(j, "rss", r->rss);
@@ -198,9 +219,42 @@ static void load(struct json *j, const struct demo_row *r)
 		json_int(j, "requests", r->requests);
 		json_int(j, "errors", r->errors);
 		json_int(j, "unanswered", r->unanswered);
-		latency(j, &r->latency);
+		json_double(j, "seconds", r->seconds);
+		json_int(j, "threads", r->threads);
+		latency(j, "latency_ns", &r->latency);
 		per_request(j, r);
 		rounds(j, r);
+	}
+	json_end_object(j);
+}
+
+static void numbers(struct json *j, const char *name, const double *v,
+		    unsigned n)
+{
+	json_array(j, name);
+	for (unsigned i = 0; i < n; i++)
+		json_double(j, NULL, v[i]);
+	json_end_array(j);
+}
+
+static void second(struct json *j, const struct demo_second *m)
+{
+	char b[80];
+
+	json_object(j, NULL);
+	json_string(j, "model", m->model->name);
+	json_int(j, "connections", m->connections);
+	outcome(j, &m->outcome);
+	if (demo_ok(&m->outcome)) {
+		numbers(j, "load_rps", m->load.rps, m->nr_rounds);
+		numbers(j, "wrk_rps", m->wrk.rps, m->nr_rounds);
+		numbers(j, "load_server_cpu_ns", m->load.server_cpu_ns,
+			m->nr_rounds);
+		numbers(j, "wrk_server_cpu_ns", m->wrk.server_cpu_ns,
+			m->nr_rounds);
+		numbers(j, "load_cpu", m->load.cpu, m->nr_rounds);
+		numbers(j, "wrk_cpu", m->wrk.cpu, m->nr_rounds);
+		json_string(j, "verdict", demo_second_verdict(m, b));
 	}
 	json_end_object(j);
 }
@@ -236,10 +290,11 @@ static void burst(struct json *j, const struct demo_burst *b)
 	if (demo_ok(&b->outcome)) {
 		json_int(j, "requests", b->latency.count);
 		json_int(j, "errors", b->errors);
+		json_int(j, "unanswered", b->unanswered);
 		json_int(j, "bursts", b->bursts);
 		json_double(j, "burst_ns", b->burst_ns);
 		json_double(j, "load_cpu", b->load_cpu);
-		latency(j, &b->latency);
+		latency(j, "latency_ns", &b->latency);
 		json_array(j, "phase_max_ns");
 		for (unsigned i = 0; i < LOAD_PHASES; i++) {
 			if (b->phase[i].count)
@@ -252,6 +307,20 @@ static void burst(struct json *j, const struct demo_burst *b)
 	json_end_object(j);
 }
 
+static void stall(struct json *j, const struct demo_stall *m)
+{
+	json_object(j, NULL);
+	json_string(j, "model", m->model->name);
+	json_string(j, "case", stall_cases[m->nth].name);
+	outcome(j, &m->outcome);
+	if (demo_ok(&m->outcome)) {
+		numbers(j, "answers_per_s", m->rate, m->nr_rounds);
+		latency(j, "without_loop_ns", &m->plain);
+		latency(j, "with_loop_ns", &m->loop);
+	}
+	json_end_object(j);
+}
+
 static void scale(struct json *j, const struct demo_scale *m)
 {
 	json_object(j, NULL);
@@ -259,14 +328,8 @@ static void scale(struct json *j, const struct demo_scale *m)
 	outcome(j, &m->outcome);
 	json_double(j, "speedup", demo_speedup(m));
 	json_double(j, "others_cpus", m->others);
-	json_array(j, "one_cpu_rps");
-	for (unsigned i = 0; i < m->nr_rounds; i++)
-		json_double(j, NULL, m->one[i]);
-	json_end_array(j);
-	json_array(j, "all_cpus_rps");
-	for (unsigned i = 0; i < m->nr_rounds; i++)
-		json_double(j, NULL, m->all[i]);
-	json_end_array(j);
+	numbers(j, "one_cpu_rps", m->one, m->nr_rounds);
+	numbers(j, "all_cpus_rps", m->all, m->nr_rounds);
 	json_end_object(j);
 }
 
@@ -276,6 +339,7 @@ static void unit(struct json *j, const char *name, const struct demo_unit *u)
 	json_string(j, "unit", name);
 	outcome(j, &u->outcome);
 	if (demo_ok(&u->outcome)) {
+		json_int(j, "wanted", u->wanted);
 		json_int(j, "count", u->count);
 		json_double(j, "create_ns", u->create_ns);
 		json_double(j, "process_bytes", u->process_bytes);
@@ -289,6 +353,16 @@ static void unit(struct json *j, const char *name, const struct demo_unit *u)
 
 static void switches(struct json *j, const struct demo_costs *c)
 {
+	json_object(j, "switch_counts");
+	if (c->has_switch_counts) {
+		json_int(j, "user_switches", c->user_switches);
+		json_int(j, "kernel_switches", c->kernel_switches);
+		json_int(j, "syscalls", c->syscalls);
+		json_double(j, "seconds", c->counted_s);
+	} else {
+		string_or_null(j, "reason", c->why_not);
+	}
+	json_end_object(j);
 	json_object(j, "switch_ns");
 	for (unsigned i = 0; i < c->nr_times; i++) {
 		json_array(j, c->time[i].name);
@@ -360,6 +434,10 @@ static void measurements(struct json *j, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_loads; i++)
 		load(j, &d->load[i]);
 	json_end_array(j);
+	json_array(j, "second_generator");
+	for (unsigned i = 0; i < d->nr_seconds; i++)
+		second(j, &d->second[i]);
+	json_end_array(j);
 	json_array(j, "waiting");
 	for (unsigned i = 0; i < d->nr_holds; i++)
 		hold(j, &d->hold[i]);
@@ -367,6 +445,10 @@ static void measurements(struct json *j, const struct demo *d)
 	json_array(j, "bursts");
 	for (unsigned i = 0; i < d->nr_bursts; i++)
 		burst(j, &d->burst[i]);
+	json_end_array(j);
+	json_array(j, "stalls");
+	for (unsigned i = 0; i < d->nr_stalls; i++)
+		stall(j, &d->stall[i]);
 	json_end_array(j);
 	json_array(j, "scaling");
 	for (unsigned i = 0; i < d->nr_scales; i++)

@@ -155,6 +155,40 @@ static void rows(FILE *f, const struct demo *d)
 	}
 }
 
+static void seconds(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_seconds; i++) {
+		const struct demo_second *m = &d->second[i];
+		unsigned n = m->nr_rounds;
+		char b[80];
+
+		if (!demo_ok(&m->outcome) || !n)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\n## By a second load generator\n\n"
+				"GET /, %ld connections, in alternating rounds, "
+				"without counting\n\n"
+				"| model | urt load/s | wrk/s | server's CPU us: "
+				"urt load | wrk | generator's CPU %%: urt load | "
+				"wrk | the difference |\n"
+				"|---|--:|--:|--:|--:|--:|--:|---|\n",
+				m->connections);
+		head = true;
+		fprintf(f,
+			"| %s | %.0f | %.0f | %.1f | %.1f | %.0f | %.0f | %s |\n",
+			m->model->name, demo_median_of(m->load.rps, n),
+			demo_median_of(m->wrk.rps, n),
+			demo_median_of(m->load.server_cpu_ns, n) / 1e3,
+			demo_median_of(m->wrk.server_cpu_ns, n) / 1e3,
+			demo_median_of(m->load.cpu, n) * 100,
+			demo_median_of(m->wrk.cpu, n) * 100,
+			demo_second_verdict(m, b));
+	}
+}
+
 static void holds(FILE *f, const struct demo *d)
 {
 	bool head = false;
@@ -220,6 +254,33 @@ static void bursts(FILE *f, const struct demo *d)
 	}
 }
 
+static void stalls(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_stalls; i++) {
+		const struct demo_stall *m = &d->stall[i];
+		char b[4][24];
+
+		if (!demo_ok(&m->outcome) || !m->nr_rounds)
+			continue;
+		if (!head)
+			fputs("\n## Messages of which some carry a busy loop\n\n"
+			      "On one CPU, the load on another; in *stall-64-1ms*, loops of 1 ms ask for 64 % of the CPU.\n\n"
+			      "| case | model | answers/s | without a loop: p99 ms | p99.9 ms | with one: p99 ms | p99.9 ms |\n"
+			      "|---|---|--:|--:|--:|--:|--:|\n",
+			      f);
+		head = true;
+		fprintf(f, "| %s | %s | %.0f | %s | %s | %s | %s |\n",
+			stall_cases[m->nth].name, m->model->name,
+			demo_median_of(m->rate, m->nr_rounds),
+			cell(b[0], "%.2f", demo_ms(&m->plain, 0.99)),
+			cell(b[1], "%.2f", demo_ms(&m->plain, 0.999)),
+			cell(b[2], "%.2f", demo_ms(&m->loop, 0.99)),
+			cell(b[3], "%.2f", demo_ms(&m->loop, 0.999)));
+	}
+}
+
 static void table(FILE *f, const struct demo *d)
 {
 	const struct demo_options *o = &d->options;
@@ -276,8 +337,10 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	table(f, d);
 	loads(f, d);
 	rows(f, d);
+	seconds(f, d);
 	holds(f, d);
 	bursts(f, d);
+	stalls(f, d);
 	fputs("\n## When to pick which, by these figures\n", f);
 	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
 		fprintf(f, "\n**%s.** %s\n", d->advice[i].name,

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The result of `urt demo` for people, on a terminal of 100 columns. */
 #define _GNU_SOURCE
-#include "show.h"
+#include "print.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A number in six columns, or n/a. */
-static const char *cell(char buf[16], double v)
+const char *print_cell(char buf[16], double v)
 {
 	if (isnan(v))
 		return "n/a";
@@ -105,10 +104,10 @@ static void print_row(FILE *f, const struct demo_row *r)
 		 ROW_MEDIAN(r, rps));
 	fprintf(f, "  %-11s %8s %5s %7.2f %7.2f | %8s %8s %8s %8s %8s | %6ld",
 		r->model->name, rps, spread, ROW_MEDIAN(r, p50_ns) / 1e6,
-		ROW_MEDIAN(r, p99_ns) / 1e6, cell(b[0], p.switches),
-		cell(b[1], p.syscalls), cell(b[2], p.uring_ops),
-		cell(b[3], p.user_switches),
-		cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3), r->threads);
+		ROW_MEDIAN(r, p99_ns) / 1e6, print_cell(b[0], p.switches),
+		print_cell(b[1], p.syscalls), print_cell(b[2], p.uring_ops),
+		print_cell(b[3], p.user_switches),
+		print_cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3), r->threads);
 	if (r->errors)
 		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
 	fputc('\n', f);
@@ -175,9 +174,10 @@ static void print_load(FILE *f, const struct demo_row *r)
 		histogram_percentile(h, 0.5) / 1e6,
 		histogram_percentile(h, 0.99) / 1e6,
 		histogram_percentile(h, 0.999) / 1e6, h->max / 1e6,
-		cell(b[0], p.switches), cell(b[1], p.syscalls),
-		cell(b[2], p.uring_ops), cell(b[3], p.user_switches),
-		cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3));
+		print_cell(b[0], p.switches), print_cell(b[1], p.syscalls),
+		print_cell(b[2], p.uring_ops),
+		print_cell(b[3], p.user_switches),
+		print_cell(b[4], ROW_MEDIAN(r, cpu_ns) / 1e3));
 	if (r->errors)
 		fprintf(f, "  %llu errors", (unsigned long long)r->errors);
 	fputc('\n', f);
@@ -233,6 +233,52 @@ static void print_loads(FILE *f, const struct demo *d)
 }
 
 /* ---- the other measurements ---- */
+
+static void print_second(FILE *f, const struct demo_second *m)
+{
+	unsigned n = m->nr_rounds;
+	double load = demo_median_of(m->load.rps, n);
+	double wrk = demo_median_of(m->wrk.rps, n);
+	char b[80];
+
+	if (!demo_ok(&m->outcome) || !n) {
+		fprintf(f, "  %-14s %s: %s\n", m->model->name,
+			demo_status_names[m->outcome.status],
+			m->outcome.reason);
+		return;
+	}
+	fprintf(f,
+		"  %-14s %8.0f %8.0f %5.2f | %5.1f %5.1f | %4.0f %4.0f  %s\n",
+		m->model->name, load, wrk, wrk / load,
+		demo_median_of(m->load.server_cpu_ns, n) / 1e3,
+		demo_median_of(m->wrk.server_cpu_ns, n) / 1e3,
+		demo_median_of(m->load.cpu, n) * 100,
+		demo_median_of(m->wrk.cpu, n) * 100, demo_second_verdict(m, b));
+}
+
+static void print_seconds(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_seconds; i++) {
+		const struct demo_second *m = &d->second[i];
+
+		if (m->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nThe same by a second generator: GET /, %ld "
+				"connections, alternating rounds, not counted\n"
+				"  %-14s %8s %8s %5s | %11s | %9s\n"
+				"  %-14s %8s %8s %5s | %5s %5s | %4s %4s  %s\n",
+				m->connections, "", "urt load", "wrk", "",
+				"CPU us/req", "its CPU %", "model", "/s", "/s",
+				"times", "load", "wrk", "load", "wrk",
+				"the difference");
+		head = true;
+		print_second(f, m);
+	}
+}
 
 /* Of one request, or n/a. */
 static const char *kb(char buf[24], const struct demo_hold *h, double bytes)
@@ -345,6 +391,49 @@ static void print_bursts(FILE *f, const struct demo *d)
 	}
 }
 
+static void print_stall(FILE *f, const struct demo_stall *m)
+{
+	const struct histogram *a = &m->plain, *b = &m->loop;
+	char t[4][16];
+
+	if (!demo_ok(&m->outcome) || !m->nr_rounds) {
+		fprintf(f, "  %-15s %-10s %s: %s\n", stall_cases[m->nth].name,
+			m->model->name, demo_status_names[m->outcome.status],
+			m->outcome.reason);
+		return;
+	}
+	fprintf(f, "  %-15s %-10s %8.0f | %7s %7s | %7s %7s\n",
+		stall_cases[m->nth].name, m->model->name,
+		demo_median_of(m->rate, m->nr_rounds),
+		print_cell(t[0], demo_ms(a, 0.99)),
+		print_cell(t[1], demo_ms(a, 0.999)),
+		print_cell(t[2], demo_ms(b, 0.99)),
+		print_cell(t[3], demo_ms(b, 0.999)));
+}
+
+static void print_stalls(FILE *f, const struct demo *d)
+{
+	bool head = false;
+
+	for (unsigned i = 0; i < d->nr_stalls; i++) {
+		const struct demo_stall *m = &d->stall[i];
+
+		if (m->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!head)
+			fprintf(f,
+				"\nMessages of which some carry a busy loop, "
+				"one CPU, the load on another; ms\n"
+				"  %-15s %-10s %8s | %15s | %15s\n"
+				"  %-15s %-10s %8s | %7s %7s | %7s %7s\n",
+				"loops ask for", "", "answers",
+				"without a loop", "with one", "% of the CPU",
+				"model", "/s", "p99", "p99.9", "p99", "p99.9");
+		head = true;
+		print_stall(f, m);
+	}
+}
+
 static void print_scales(FILE *f, const struct demo *d)
 {
 	bool head = false;
@@ -371,131 +460,16 @@ static void print_scales(FILE *f, const struct demo *d)
 	}
 }
 
-static void print_table(FILE *f, const struct demo *d)
-{
-	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
-	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!model_is(d->options.model[i],
-			      MODEL_CPU_VARIANT | MODEL_STEP))
-			fprintf(f, " %14s", d->options.model[i]->name);
-	fputc('\n', f);
-	for (unsigned row = 0; row < TABLE_ROWS; row++) {
-		fprintf(f, "  %-36s", d->table[row].name);
-		for (unsigned i = 0; i < d->options.nr_models; i++) {
-			const struct model *m = d->options.model[i];
-
-			if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP))
-				continue;
-			fprintf(f, " %14s", d->table[row].cell[i]);
-		}
-		fputc('\n', f);
-	}
-}
-
-/* ---- conclusions ---- */
-
-/* Breaks at blanks, so that lines have at most 100 columns. */
-static void print_folded(FILE *f, const char *indent, const char *text)
-{
-	size_t room = 100 - strlen(indent);
-
-	while (*text) {
-		size_t len = strlen(text);
-
-		if (len > room) {
-			len = room;
-			while (len && text[len] != ' ')
-				len--;
-			if (!len)
-				len = room;
-		}
-		fprintf(f, "%s%.*s\n", indent, (int)len, text);
-		text += len;
-		text += *text == ' ';
-	}
-}
-
-static void print_claims(FILE *f, const struct demo *d)
-{
-	fputs("\nClaims\n", f);
-	for (int i = 0; i < DEMO_CLAIMS; i++) {
-		const struct demo_claim *c = &d->claim[i];
-
-		if (!demo_wants(d, i + 1))
-			continue;
-		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
-			demo_verdict_names[c->verdict]);
-		if (*c->headline)
-			print_folded(f, "     ", c->headline);
-		if (c->verdict == CLAIM_NOT_MEASURED)
-			print_folded(f, "     ", c->reason);
-		print_folded(f, "     ", c->measured);
-	}
-}
-
-static void print_advice(FILE *f, const struct demo *d)
-{
-	fputs("\nWhen to pick which, by these figures\n", f);
-	for (unsigned i = 0; i < ADVICE_PARTS; i++) {
-		fprintf(f, "  %s\n", d->advice[i].name);
-		print_folded(f, "     ", d->advice[i].text);
-	}
-}
-
-static void print_choice(FILE *f, const struct demo *d)
-{
-	const struct demo_choice *c = &d->choice;
-
-	if (!c->measured)
-		return;
-	fprintf(f, "\nNode or Go? (*: the best)\n  %-35s", "");
-	for (unsigned m = 0; m < CHOICE_MODELS; m++)
-		fprintf(f, " %12s", c->model[m]->name);
-	for (unsigned i = 0; i < CHOICE_ROWS; i++) {
-		const struct demo_choice_row *r = &c->row[i];
-
-		fprintf(f, "\n  %-35s", r->name);
-		for (unsigned m = 0; m < CHOICE_MODELS; m++) {
-			char b[16];
-
-			fprintf(f, "%12s%s", cell(b, r->value[m]),
-				r->value[m] == r->best ? "*" : " ");
-		}
-	}
-	fputc('\n', f);
-	for (unsigned i = 0; i < CHOICE_CASES; i++)
-		print_folded(f, "  ", c->sentence[i]);
-}
-
-static void print_conclusions(FILE *f, const struct demo *d)
-{
-	print_choice(f, d);
-	if (!d->options.only)
-		print_table(f, d);
-	print_claims(f, d);
-	if (!d->options.only)
-		print_advice(f, d);
-	fputc('\n', f);
-	if (!isnan(d->most_load_cpu))
-		fprintf(f,
-			"The load generator took at most %.0f %% of its "
-			"CPU.\n",
-			d->most_load_cpu * 100);
-	for (unsigned i = 0; i < d->nr_warnings; i++)
-		fprintf(f, "warning: %s\n", d->warning[i]);
-	if (d->interrupted)
-		fputs("Interrupted: these are the results until then.\n", f);
-	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
-}
-
 void demo_print_part(FILE *f, const struct demo *d, enum demo_part part)
 {
 	static void (*const parts[DEMO_PARTS])(FILE *, const struct demo *) = {
 		[PART_HOST] = print_host,
 		[PART_LOADS] = print_loads,
 		[PART_ROWS] = print_rows,
+		[PART_SECOND] = print_seconds,
 		[PART_HOLDS] = print_holds,
 		[PART_BURSTS] = print_bursts,
+		[PART_STALLS] = print_stalls,
 		[PART_SCALES] = print_scales,
 		[PART_CONCLUSIONS] = print_conclusions,
 	};

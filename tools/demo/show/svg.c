@@ -12,7 +12,7 @@
 #define WIDTH  440.0
 #define HEIGHT 270.0
 #define LEFT   54.0
-#define RIGHT  14.0
+#define RIGHT  96.0 /* room for the names of the lines */
 #define TOP    14.0
 #define BOTTOM 44.0
 
@@ -200,6 +200,64 @@ static void line(FILE *f, const struct chart *c, const struct series *s,
 				s->name, s->x[i], s->y[i]);
 }
 
+/* ---- the names of lines, to the right of them ---- */
+
+#define NAME_HEIGHT 13.0
+#define NAMES_MAX   32
+
+struct name {
+	const struct series *series;
+	double x, y; /* where its line ends */
+	double at;   /* y of the name */
+};
+
+/* Names keep their distance: from the top down, then up from the bottom. */
+static void spread(struct name *all, unsigned n)
+{
+	double height = HEIGHT - BOTTOM - TOP, bottom = HEIGHT - BOTTOM;
+	double least = fmin(NAME_HEIGHT, height / n);
+
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned k = i; k && all[k].y < all[k - 1].y; k--) {
+			struct name higher = all[k];
+
+			all[k] = all[k - 1];
+			all[k - 1] = higher;
+		}
+	for (unsigned i = 0; i < n; i++)
+		all[i].at = i ? fmax(all[i].y, all[i - 1].at + least)
+			      : fmax(all[i].y, TOP);
+	for (unsigned i = n; i--; bottom = all[i].at - least)
+		all[i].at = fmin(all[i].at, bottom);
+}
+
+static void names_of_lines(FILE *f, const struct chart *c,
+			   const struct scale *x, const struct scale *y)
+{
+	struct name all[NAMES_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->n && n < NAMES_MAX; i++) {
+		const struct series *s = &c->series[i];
+		unsigned last = s->n;
+
+		while (last && isnan(s->y[last - 1]))
+			last--;
+		if (last--)
+			all[n++] = (struct name){ s, place(x, s->x[last]),
+						  place(y, s->y[last]), 0 };
+	}
+	spread(all, n);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f,
+			"<path class='leader m-%s' d='M%.1f %.1fL%.0f "
+			"%.1f'/><text class='end m-%s' x='%.0f' y='%.1f'>%s"
+			"</text>",
+			all[i].series->name, all[i].x, all[i].y,
+			WIDTH - RIGHT + 8, all[i].at, all[i].series->name,
+			WIDTH - RIGHT + 11, all[i].at + 4, all[i].series->name);
+}
+
 void svg_lines(FILE *f, const struct chart *c)
 {
 	struct scale x = { NAN, NAN, c->log_x, LEFT, WIDTH - RIGHT };
@@ -220,6 +278,7 @@ void svg_lines(FILE *f, const struct chart *c)
 	axis_x(f, c, &x);
 	for (unsigned i = 0; i < c->n; i++)
 		line(f, c, &c->series[i], &x, &y);
+	names_of_lines(f, c, &x, &y);
 	fputs("</svg>\n", f);
 }
 
@@ -236,6 +295,17 @@ static void bar(FILE *f, const struct series *s, unsigned point,
 	double to = place(x, s->y[point]);
 	char n[24];
 
+	/* A logarithmic scale has no 0 that a bar could begin at. */
+	if (x->log) {
+		fprintf(f,
+			"<path class='grid' d='M%.0f %.1fH%.0f'/>"
+			"<circle class='dot m-%s%s' cx='%.1f' cy='%.1f' r='5'/>"
+			"<text x='%.1f' y='%.1f'>%s</text>",
+			x->from, top + BAR / 2 - 1, x->to, s->name,
+			pale ? " pale" : "", to, top + BAR / 2 - 1, to + 9,
+			top + BAR - 4, svg_number(n, s->y[point]));
+		return;
+	}
 	fprintf(f,
 		"<rect class='bar m-%s%s' x='%.0f' y='%.1f' width='%.1f' "
 		"height='%.1f' rx='2'/>"

@@ -25,12 +25,12 @@ struct chart {
 	unsigned n; /* series */
 };
 
-/* Lines over x. */
+/* Lines over x, each with its name at the right. */
 void svg_lines(FILE *, const struct chart *);
 
 /* One bar for each series and each of its points, whose x is not used; the
- * names of the points, or NULL where there is one. Along a logarithmic scale
- * if log_y. */
+ * names of the points, or NULL where there is one. Dots along a logarithmic
+ * scale if log_y. */
 void svg_bars(FILE *, const struct chart *, const char *const *points);
 
 /* A number as short as it can be: 1.5k, 0.02. */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* A result of `urt demo --json`, as a tree. */
+#ifndef URT_DEMO_DOCUMENT_H
+#define URT_DEMO_DOCUMENT_H
+
+#include "../lib/json_tree.h"
+#include "results.h"
+
+struct demo_document {
+	char *text;
+	struct json_value *tree;
+};
+
+/* False: the file holds none; an error message was printed. */
+bool demo_document_read(struct demo_document *, const char *path);
+void demo_document_of(struct demo_document *, const struct demo *);
+void demo_document_free(struct demo_document *);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The kinds of step of the plan. A step does nothing where its result is there
+ * already, which a resumed run has read, or where it would fail again.
+ */
+#define _GNU_SOURCE
+#include "steps.h"
+#include <math.h>
+#include <string.h>
+
+void step_row(struct lab *lab, struct step *s)
+{
+	struct demo_row *row = &lab->demo->row[s->index];
+
+	/* A resumed run has this round already. Models that failed or are
+	 * missing would fail again. */
+	if (row->nr_rounds > s->round)
+		return;
+	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
+		demo_measure_row(lab, row);
+}
+
+void step_load(struct lab *lab, struct step *s)
+{
+	struct demo_row *row = &lab->demo->load[s->index];
+
+	if (row->nr_rounds > s->round ||
+	    (!row->nr_rounds && row->outcome.status != DEMO_NOT_RUN))
+		return;
+	if (row->share == 0)
+		row->rate = DEMO_IDLE_RATE;
+	else if (row->share < 1 && !row->rate)
+		row->rate = floor(row->share *
+				  demo_capacity(lab->demo, row->model));
+	if (row->share < 1 && row->rate < 1) {
+		row->outcome.status = DEMO_SKIPPED;
+		strcpy(row->outcome.reason, "its full load was not measured");
+		return;
+	}
+	demo_measure_row(lab, row);
+}
+
+void step_finished(struct lab *lab, struct step *s)
+{
+	lab->finished(lab->demo, s->part);
+}
+
+void step_yields(struct lab *lab, struct step *s)
+{
+	if (!lab->demo->costs.has_switch_counts)
+		demo_count_switches(lab);
+}
+
+void step_stop_counting(struct lab *lab, struct step *s)
+{
+	lab_stop_counting(lab);
+}
+
+void step_switches(struct lab *lab, struct step *s)
+{
+	if (!lab->demo->costs.nr_times)
+		demo_time_switches(lab);
+}
+
+void step_unit(struct lab *lab, struct step *s)
+{
+	if (lab->demo->unit[s->unit].outcome.status == DEMO_NOT_RUN)
+		demo_measure_unit(lab, s->unit, s->n);
+}
+
+/* One that did not reach a number will not reach a larger one. */
+void step_hold(struct lab *lab, struct step *s)
+{
+	struct demo_hold *h = &lab->demo->hold[s->index];
+
+	if (h->outcome.status != DEMO_NOT_RUN)
+		return;
+	for (unsigned i = 0; i < s->index; i++) {
+		const struct demo_hold *less = &lab->demo->hold[i];
+
+		if (less->model != h->model || less->wanted >= h->wanted ||
+		    !demo_ok(&less->outcome) || less->waiting >= less->wanted)
+			continue;
+		h->outcome.status = DEMO_SKIPPED;
+		snprintf(h->outcome.reason, sizeof(h->outcome.reason),
+			 "it stopped at %ld already", less->waiting);
+		return;
+	}
+	demo_measure_hold(lab, h);
+}
+
+void step_burst(struct lab *lab, struct step *s)
+{
+	struct demo_burst *b = &lab->demo->burst[s->index];
+
+	if (b->outcome.status == DEMO_NOT_RUN)
+		demo_measure_burst(lab, b);
+}
+
+void step_scale(struct lab *lab, struct step *s)
+{
+	struct demo_scale *m = &lab->demo->scale[s->index];
+
+	if (m->nr_rounds > s->round)
+		return;
+	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+		demo_measure_scale(lab, m);
+}
+
+void step_second(struct lab *lab, struct step *s)
+{
+	struct demo_second *m = &lab->demo->second[s->index];
+
+	if (m->nr_rounds > s->round)
+		return;
+	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+		demo_measure_second(lab, m);
+}
+
+void step_stall(struct lab *lab, struct step *s)
+{
+	struct demo_stall *m = &lab->demo->stall[s->index];
+
+	if (m->nr_rounds > s->round)
+		return;
+	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+		demo_measure_stall(lab, m);
+}
