@@ -349,7 +349,7 @@ $(SIM_SO): $(SIM_SRC) $(wildcard uring_rt/sim/*.h) uring_rt/ring/abi.h
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize=% -D_FILE_OFFSET_BITS=64 -D_FORTIFY_SOURCE%,$(ALL_CFLAGS)) \
-	  -fPIC -shared -Wl,-soname,liburt_sim.so -o $@ $(SIM_SRC) -ldl -lpthread
+	  -fPIC -fexceptions -shared -Wl,-soname,liburt_sim.so -o $@ $(SIM_SRC) -ldl -lpthread
 
 $(B)/tools/sim/run.o: $(SIM_SO)
 $(B)/tools/sim/run.o: ALL_CFLAGS += -DURT_SIM_LIBRARY='"$(SIM_SO)"'

@@ -4,7 +4,9 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,11 +16,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#undef errno
 
 #define MS   INT64_C(1000000)
 #define LONG (1 << 20) /* bytes: more than a pipe or a socket holds */
@@ -328,6 +330,40 @@ static void spin_locks(void *arg)
 	NEED(turns == 20);
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void takes_long(void)
+{
+	usleep(1000000);
+	turns++;
+}
+
+static void *does_once(void *arg)
+{
+	pthread_once(&once, takes_long);
+	NEED(turns == 1);
+	return NULL;
+}
+
+static void initialisation(void *arg)
+{
+	pthread_t a = start(does_once, NULL), b = start(does_once, NULL);
+
+	NEED(!urt_blocking(joins, &a) && !urt_blocking(joins, &b));
+}
+
+/* As std::future of C++ does. */
+static void futexes_until(void *arg)
+{
+	struct timespec soon = in_ms(CLOCK_REALTIME, 3600000);
+	uint32_t word = 0;
+	int64_t begin = urt_now();
+
+	NEED(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME,
+		     0, &soon, NULL, FUTEX_BITSET_MATCH_ANY) == -1);
+	NEED(errno == ETIMEDOUT && urt_now() - begin > 3599000 * MS);
+}
+
 static void *nothing(void *arg)
 {
 	return NULL;
@@ -440,6 +476,8 @@ static const struct {
 	{ "splices", splices },
 	{ "deadlines_of_locks", deadlines_of_locks },
 	{ "spin_locks", spin_locks },
+	{ "initialisation", initialisation },
+	{ "futexes_until", futexes_until },
 	{ "detached_threads", detached_threads },
 	{ "signals", signals },
 	{ "signal_to_a_thread", signal_to_a_thread },

@@ -204,7 +204,7 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 }
 END_TEST
 
-#define THINGS 13
+#define THINGS 15
 
 /* A child process is real, and when it answers is not in the seed. */
 START_TEST(simulator_simulates_what_other_programs_use)

@@ -79,23 +79,33 @@ bool sim_sleep_on(const void *on, int64_t until_ns, const char *what)
 	return woken;
 }
 
+/* FUTEX_WAIT has a time from now on, _BITSET one of a clock. */
+static int64_t futex_until(int op, const struct timespec *ts)
+{
+	if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT || !ts)
+		return sim_until(ts);
+	return sim_until_clock(op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME
+							 : CLOCK_MONOTONIC,
+			       ts);
+}
+
 long sim_futex(uint32_t *word, int op, uint32_t value,
 	       const struct timespec *ts, uint32_t mask)
 {
-	int64_t until_ns = sim_until(ts);
+	bool all = mask == FUTEX_BITSET_MATCH_ANY;
+	int command = op & FUTEX_CMD_MASK;
 
-	(void)mask;
 	sim_step(200);
-	switch (op & FUTEX_CMD_MASK) {
-	case FUTEX_WAIT:
-		if (*(volatile uint32_t *)word != value)
-			return -EAGAIN;
-		return sim_sleep_on(word, until_ns, "futex") ? 0 : -ETIMEDOUT;
-	case FUTEX_WAKE:
+	if (command == FUTEX_WAKE || (command == FUTEX_WAKE_BITSET && all))
 		return sim_wake(word, value);
+	if (command != FUTEX_WAIT && !(command == FUTEX_WAIT_BITSET && all)) {
+		sim_not_simulated("this futex operation", "ENOSYS");
+		return -ENOSYS;
 	}
-	sim_not_simulated("this futex operation", "ENOSYS");
-	return -ENOSYS;
+	if (*(volatile uint32_t *)word != value)
+		return -EAGAIN;
+	return sim_sleep_on(word, futex_until(op, ts), "futex") ? 0
+								: -ETIMEDOUT;
 }
 
 /* ---- threads ----------------------------------------------------------- */
@@ -112,6 +122,35 @@ SIM_API int pthread_create(pthread_t *t, const pthread_attr_t *attr,
 SIM_API int pthread_join(pthread_t t, void **ret)
 {
 	return sim_thread_join(t, ret);
+}
+
+enum { NEVER_RUN, RUNNING, DONE };
+
+/* Also where the function throws. */
+static void once_is_over(int **once)
+{
+	if (*(volatile int *)*once == RUNNING)
+		*(volatile int *)*once = NEVER_RUN;
+	sim_wake(*once, SIM_ALL);
+}
+
+SIM_API int pthread_once(pthread_once_t *once, void (*fn)(void))
+{
+	NEXT(int, pthread_once, (pthread_once_t *, void (*)(void)));
+	volatile int *state = (volatile int *)once;
+
+	if (!sim_on)
+		return real(once, fn);
+	while (*state == RUNNING)
+		sim_sleep_on(once, SIM_NEVER, "pthread_once");
+	if (*state == NEVER_RUN) {
+		int *over __attribute__((cleanup(once_is_over))) = (int *)once;
+
+		*state = RUNNING;
+		fn();
+		*state = DONE;
+	}
+	return 0;
 }
 
 SIM_API int pthread_detach(pthread_t t)
