@@ -12,6 +12,7 @@ const struct x_known x_races[] = {
 
 #define REPORTS "reports of the state as it is just then, for people"
 #define ALONE	"before the other threads are there, or after they have ended"
+#define THERE	"threads of workers begin and end; in scenarios they are there"
 #define TOLD	"tracing: written by one thread; readers: trace_read_against_write"
 #define SIGNAL \
 	"flags of the signal handler; what it leads to: preempted_goes_on"
@@ -34,6 +35,7 @@ const struct x_known x_unreached[] = {
 	{ "say_limit", "", REPORTS },
 	{ "watch/check.c", NULL, REPORTS },
 	{ "watch/start.c", NULL, ALONE },
+	{ "watch/threads.c", NULL, THERE },
 	{ "base/stats.c", NULL, ALONE },
 	{ "base/announce.c", NULL, ALONE },
 	{ "watch/outside.c", NULL, ALONE },

@@ -216,7 +216,7 @@ START_TEST(simulator_simulates_what_other_programs_use)
 	ck_assert_ptr_null(listed("tests/simulated", THINGS));
 	name = listed("tests/simulated", _i);
 	ck_assert_msg(
-		!sh("./urt sim --seeds 1..10 -- tests/simulated %s 2>&1", name),
+		!sh("./urt sim --seeds 1..5 -- tests/simulated %s 2>&1", name),
 		"%s", text);
 	for (int i = 0; repeats && i < 2; i++)
 		ck_assert_msg(!sh("./urt sim --seeds 3 --trace sim.%s.%d -- "
