@@ -3,6 +3,7 @@
 #include "../../uring_rt/sync/chan.h"
 #include "world.h"
 #include <errno.h>
+#include <string.h>
 #undef errno
 
 static struct urt_chan *chan, *other;
@@ -186,6 +187,15 @@ SCENARIO(cancel_against_send,
 
 /* ---- select ------------------------------------------------------------ */
 
+/* Where the select's frame was. */
+static __attribute__((noinline)) void uses_the_stack(void)
+{
+	char frame[2048];
+
+	memset(frame, 1, sizeof(frame));
+	__asm__ volatile("" : : "r"(frame) : "memory");
+}
+
 static void selects(void *arg)
 {
 	uint64_t a = 0, b = 0;
@@ -196,6 +206,7 @@ static void selects(void *arg)
 	int i = urt_select(cases, 2, URT_NEVER);
 
 	(void)arg;
+	uses_the_stack();
 	CHECK(i == 0 || i == 1);
 	CHECK(!cases[i].result && (i ? b == 2 && !a : a == 1 && !b));
 	/* The other sender's is still to be had. */

@@ -203,6 +203,62 @@ SCENARIO(
 	.setup = close_against_next_close, .check = none_is_closing,
 	.thread = { world_worker_0, world_worker_1, opens_a_file }, .stale = 1);
 
+/* ---- a request that is left to a worker's inbox ------------------------ */
+
+#define SEQ UINT64_C(6)
+
+static struct urt_coro *coro;
+
+static void runs_inbox(void)
+{
+	urt__tls_worker = urt__rt.worker[0];
+	urt__inbox_run(urt__tls_worker);
+}
+
+/* As begin() in io.c and publish() in sched.c have it. */
+static void waits_again(void)
+{
+	uint64_t park = SEQ << 2 | URT__IO;
+
+	urt__tls_worker = urt__rt.worker[1];
+	atomic_store_explicit(&coro->op_worker, urt__tls_worker,
+			      memory_order_release);
+	atomic_store_explicit(&coro->park, park, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&coro->cancelled, memory_order_relaxed))
+		urt__wait_end(coro, park, -ECANCELED);
+}
+
+static void cancels_coro(void)
+{
+	atomic_store(&coro->cancelled, true);
+	urt__cancel_fence();
+	urt__cancel_marked(coro);
+}
+
+/* It is in the inbox for a wait that is over. */
+static void in_an_inbox(void)
+{
+	world(2, 0);
+	coro = explore_alloc(sizeof(*coro));
+	explore_name(coro, sizeof(*coro), "coroutine");
+	coro->park = (SEQ - 1) << 2;
+	coro->op_worker = urt__rt.worker[0];
+	coro->in_inbox = true;
+	urt__rt.worker[0]->inbox = coro;
+}
+
+static void it_is_asked_for(void)
+{
+	CHECK(coro->cancel_asked || urt__rt.worker[1]->inbox == coro);
+}
+
+SCENARIO(inbox_against_next_wait,
+	 "A cancellation that finds its coroutine in an inbox is not lost, "
+	 "though that waits for another operation by now.",
+	 .setup = in_an_inbox, .check = it_is_asked_for,
+	 .thread = { runs_inbox, waits_again, cancels_coro });
+
 /* ---- deadlines --------------------------------------------------------- */
 
 static void reads_in_time(void *arg)

@@ -200,6 +200,9 @@ const struct x_fault x_faults[] = {
 	{ "quit_stops_the_world", X_HOLD, "freeze", "URT__FREEZING)" },
 	{ "quit_stops_the_world", X_RELAX, "stop_the_world",
 	  "atomic_load(&w->parked_signal)" },
+	{ "inbox_against_next_wait", X_RELAX, "urt__inbox_run",
+	  "atomic_exchange(&c->in_inbox, false)" },
+	{ "inbox_against_next_wait", X_DROP, NULL, "membarrier(2)" },
 	/* wait/fds.c */
 	{ "close_against_reuse", X_LOSE, "urt__fd_closing", "fd->closing++" },
 	{ "close_against_reuse", X_DROP, "urt__op_close",
