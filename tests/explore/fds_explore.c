@@ -203,6 +203,37 @@ SCENARIO(
 	.setup = close_against_next_close, .check = none_is_closing,
 	.thread = { world_worker_0, world_worker_1, opens_a_file }, .stale = 1);
 
+/* Its first read may be the closer's to end; the next one is of another file. */
+static void reads_again(void *arg)
+{
+	static char buf[8];
+	ssize_t n = urt_read(FD, buf, sizeof(buf), URT_NEVER);
+
+	(void)arg;
+	CHECK(n == 8 || n == -ECANCELED || n == -EBADF);
+	while (k_files_of(FD) < 2) {
+		urt_yield();
+		explore_relax();
+	}
+	if (n != 8)
+		CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == 8);
+	world_done(2);
+}
+
+static void close_and_read_again(void)
+{
+	world_other_threads = true;
+	world(1, 0);
+	world_coro(0, closes, NULL);
+	world_coro(0, reads_again, NULL);
+}
+
+SCENARIO(
+	close_against_later_read,
+	"A read of the next file of a number does not wake who closed the last.",
+	.setup = close_and_read_again,
+	.thread = { world_worker_0, opens_a_file }, .stale = 1);
+
 /* ---- a request that is left to a worker's inbox ------------------------ */
 
 #define SEQ UINT64_C(6)

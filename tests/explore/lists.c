@@ -205,6 +205,8 @@ const struct x_fault x_faults[] = {
 	{ "inbox_against_next_wait", X_DROP, NULL, "membarrier(2)" },
 	/* wait/fds.c */
 	{ "close_against_reuse", X_LOSE, "urt__fd_closing", "fd->closing++" },
+	{ "close_against_later_read", X_LOSE, "urt__fd_unlist",
+	  "fd->closer = NULL" },
 	{ "close_against_reuse", X_DROP, "urt__op_close",
 	  "atomic_store(&c->closed" },
 	{ "close_against_reuse", X_LOSE, "urt__fd_list", "io->early =" },
