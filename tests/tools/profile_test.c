@@ -215,7 +215,7 @@ START_TEST(functions_that_node_compiles_have_names)
 		   "/tmp/perf-$!.map' 2>&1; rm profile.js; cat profile.folded"),
 		0);
 	ck_assert_msg(folded("on-cpu;node;", "profileTestSums", "JS:") >
-			      folded("on-cpu;node;", "", "") / 3,
+			      folded("on-cpu;node;", "", "") / 10,
 		      "%.2000s", text);
 }
 END_TEST

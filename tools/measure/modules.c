@@ -23,7 +23,7 @@
 #define MODULES_MAX 4096
 #define HEADERS_MAX 64
 #define HELD_MAX    256
-#define MADE_NS	    (200 * NS_PER_MS) /* until they are read again */
+#define MADE_NS	    (20 * NS_PER_MS) /* until they are read again */
 
 static struct module *add(struct modules *m)
 {
