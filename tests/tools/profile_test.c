@@ -192,34 +192,6 @@ START_TEST(pprof_reads_what_is_written_for_it)
 }
 END_TEST
 
-static const char node_program[] =
-	"function profileTestSums(n) { let s = 0;\n"
-	"for (let i = 0; i < n; i++) s = (s * 31 + i) % 1000003; return s }\n"
-	"const used = () => process.cpuUsage().user, end = used() + 400000;\n"
-	"let x = 0; while (used() < end) x += profileTestSums(100000)\n";
-
-START_TEST(functions_that_node_compiles_have_names)
-{
-	FILE *f;
-
-	NEED_BPF();
-	if (sh("node --version 2>&1"))
-		SKIP("node is not installed");
-	f = fopen("profile.js", "w");
-	ck_assert_ptr_nonnull(f);
-	fputs(node_program, f);
-	ck_assert_int_eq(fclose(f), 0);
-	ck_assert_int_eq(
-		sh("./urt profile -F 999 -o profile.folded -- sh -c 'node "
-		   "--perf-basic-prof profile.js & wait $!; rm "
-		   "/tmp/perf-$!.map' 2>&1; rm profile.js; cat profile.folded"),
-		0);
-	ck_assert_msg(folded("on-cpu;node;", "profileTestSums", "JS:") >
-			      folded("on-cpu;node;", "", "") / 10,
-		      "%.2000s", text);
-}
-END_TEST
-
 /* ---- coroutines ---- */
 
 static int told;
@@ -323,7 +295,6 @@ Suite *profile_suite(void)
 
 	tcase_add_test(t, threads_are_where_they_are_known_to_be);
 	tcase_add_test(t, pprof_reads_what_is_written_for_it);
-	tcase_add_test(t, functions_that_node_compiles_have_names);
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);
 	tcase_add_test(t, pages_hold_what_a_name_cannot_leave);
