@@ -151,7 +151,8 @@ static const struct {
 			 0.2,
 			 1,
 			 1,
-			 200000 },
+			 200000,
+			 0 },
 	[DEMO_DEFAULT] = { { { 16, 256 }, 2 },
 			   { { 1000, 10000 }, 2 },
 			   { { 10 }, 1 },
@@ -166,7 +167,8 @@ static const struct {
 			1,
 			5,
 			10,
-			1000000 },
+			1000000,
+			0 },
 };
 
 /* By mode. The full load is measured first: the others are shares of it. */

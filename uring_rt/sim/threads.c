@@ -144,7 +144,8 @@ SIM_API int pthread_once(pthread_once_t *once, void (*fn)(void))
 	while (*state == RUNNING)
 		sim_sleep_on(once, SIM_NEVER, "pthread_once");
 	if (*state == NEVER_RUN) {
-		int *over __attribute__((cleanup(once_is_over))) = (int *)once;
+		int *over __attribute__((cleanup(once_is_over), unused)) =
+			(int *)once;
 
 		*state = RUNNING;
 		fn();
