@@ -18,8 +18,9 @@
 #define NO_ENTRY 0.001
 /* Than a switch of threads on the same CPU. */
 #define MUCH_CHEAPER 10.0
-/* Threads that a runtime may have in addition to one for each CPU. */
-#define HELPERS 4
+/* Threads that a runtime may have in addition to one for each CPU: ours has its
+ * monitor and spare threads, more of them where others use the CPUs. */
+#define HELPERS 8
 /* The largest number in claim 4: without it, a claim of collapse is open. */
 #define MANY_WAITING 40000
 
