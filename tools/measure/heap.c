@@ -11,6 +11,10 @@
  * block is free if the next one says so; free ones that glibc keeps in caches
  * look used, which hides a leak and makes none up.
  *
+ * Known gap: in a forked child whose coroutines allocated in the arenas of several
+ * threads, --leaked told of none of 16 leaks, or of four coroutines that a pointer
+ * in [heap] reaches (its [heap] is two mappings there). Not explained yet.
+ *
  * All other memory that can be written is searched as a whole. If nothing is
  * known of it (anonymous, not behind a file's private data, which a program's
  * zeroed globals follow), it may be another allocator's.
