@@ -267,7 +267,6 @@ START_TEST(demo_measures_connections_that_come_and_go)
 }
 END_TEST
 
-/* The choice is made of the same figures as the claims. */
 /* A wrk of our own, whose figures are known to be wrong. */
 START_TEST(demo_flags_a_second_generator_that_differs)
 {
@@ -296,6 +295,7 @@ START_TEST(demo_measures_messages_with_busy_loops)
 }
 END_TEST
 
+/* The choice is made of the same figures as the claims. */
 START_TEST(demo_says_node_or_go_by_their_figures)
 {
 	double node;

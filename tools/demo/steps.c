@@ -8,15 +8,20 @@
 #include <math.h>
 #include <string.h>
 
+/* Whether the step's round is to be measured: a resumed run may have it already,
+ * and models that failed or are missing would fail again. */
+static bool is_due(const struct step *s, unsigned nr_rounds,
+		   const struct demo_outcome *outcome)
+{
+	return nr_rounds ? nr_rounds <= s->round
+			 : outcome->status == DEMO_NOT_RUN;
+}
+
 void step_row(struct lab *lab, struct step *s)
 {
 	struct demo_row *row = &lab->demo->row[s->index];
 
-	/* A resumed run has this round already. Models that failed or are
-	 * missing would fail again. */
-	if (row->nr_rounds > s->round)
-		return;
-	if (row->nr_rounds || row->outcome.status == DEMO_NOT_RUN)
+	if (is_due(s, row->nr_rounds, &row->outcome))
 		demo_measure_row(lab, row);
 }
 
@@ -24,8 +29,7 @@ void step_load(struct lab *lab, struct step *s)
 {
 	struct demo_row *row = &lab->demo->load[s->index];
 
-	if (row->nr_rounds > s->round ||
-	    (!row->nr_rounds && row->outcome.status != DEMO_NOT_RUN))
+	if (!is_due(s, row->nr_rounds, &row->outcome))
 		return;
 	if (row->share == 0)
 		row->rate = DEMO_IDLE_RATE;
@@ -101,9 +105,7 @@ void step_scale(struct lab *lab, struct step *s)
 {
 	struct demo_scale *m = &lab->demo->scale[s->index];
 
-	if (m->nr_rounds > s->round)
-		return;
-	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+	if (is_due(s, m->nr_rounds, &m->outcome))
 		demo_measure_scale(lab, m);
 }
 
@@ -111,9 +113,7 @@ void step_second(struct lab *lab, struct step *s)
 {
 	struct demo_second *m = &lab->demo->second[s->index];
 
-	if (m->nr_rounds > s->round)
-		return;
-	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+	if (is_due(s, m->nr_rounds, &m->outcome))
 		demo_measure_second(lab, m);
 }
 
@@ -121,8 +121,6 @@ void step_stall(struct lab *lab, struct step *s)
 {
 	struct demo_stall *m = &lab->demo->stall[s->index];
 
-	if (m->nr_rounds > s->round)
-		return;
-	if (m->nr_rounds || m->outcome.status == DEMO_NOT_RUN)
+	if (is_due(s, m->nr_rounds, &m->outcome))
 		demo_measure_stall(lab, m);
 }

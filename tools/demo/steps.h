@@ -11,7 +11,7 @@ struct step {
 	double estimate_s;
 	enum demo_part part; /* that is complete, for step_finished */
 	unsigned index;	     /* of its row, hold, burst or scale */
-	unsigned round;	     /* of those before it; see step_row */
+	unsigned round;	     /* of those before it; see is_due in steps.c */
 	enum unit_kind unit; /* or that */
 	long n;		     /* of units */
 	char what[160];	     /* for people */

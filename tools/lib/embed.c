@@ -13,3 +13,12 @@ const struct embedded *embedded(const char *path)
 	fprintf(stderr, "urt: bug: no file %s is embedded\n", path);
 	abort();
 }
+
+const char *embedded_begin(FILE *f, const char *path)
+{
+	static const char mark[] = "@DATA@";
+	const char *text = embedded(path)->text, *at = strstr(text, mark);
+
+	fwrite(text, 1, at - text, f);
+	return at + strlen(mark);
+}

@@ -7,6 +7,8 @@
 #ifndef URT_EMBED_H
 #define URT_EMBED_H
 
+#include <stdio.h>
+
 struct embedded {
 	const char *path; /* "service/models/node.js" */
 	const char *text; /* its bytes, then a NUL that is not one of them */
@@ -18,5 +20,8 @@ extern const struct embedded embedded_files[];
 
 /* Aborts if there is no such file: the path is the program's own. */
 const struct embedded *embedded(const char *path);
+
+/* Writes what stands before "@DATA@" in such a file; what stands behind it. */
+const char *embedded_begin(FILE *, const char *path);
 
 #endif

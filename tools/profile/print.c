@@ -218,13 +218,10 @@ static void page_data(FILE *f, const struct profile *p)
 
 static void print_page(FILE *f, const struct profile *p)
 {
-	static const char mark[] = "@DATA@";
-	const struct embedded *page = embedded("profile/page.html");
-	const char *at = strstr(page->text, mark);
+	const char *rest = embedded_begin(f, "profile/page.html");
 
-	fwrite(page->text, 1, at - page->text, f);
 	page_data(f, p);
-	fputs(at + strlen(mark), f);
+	fputs(rest, f);
 }
 
 bool profile_print(FILE *f, const struct profile *p, enum profile_form form)

@@ -158,9 +158,7 @@ static void put_json(FILE *f, const char *text)
 bool report_print_page(const struct report *r, const char *path,
 		       const char *page)
 {
-	static const char mark[] = "@DATA@";
-	const char *text = embedded("record/report.html")->text;
-	const char *at = strstr(text, mark);
+	const char *rest;
 	char *json = NULL;
 	size_t size;
 	FILE *memory = open_memstream(&json, &size), *f = NULL;
@@ -171,9 +169,9 @@ bool report_print_page(const struct report *r, const char *path,
 		ok = !fclose(memory) && (f = output_open(page));
 	}
 	if (f) {
-		fwrite(text, 1, at - text, f);
+		rest = embedded_begin(f, "record/report.html");
 		put_json(f, json);
-		fputs(at + strlen(mark), f);
+		fputs(rest, f);
 		ok = !ferror(f);
 		ok &= !fclose(f);
 		if (!ok)

@@ -53,9 +53,9 @@ struct http_response {
 	const char *text;
 	size_t len;
 	bool close;
-	bool linger; /* first read and drop what the client still sends of what is
-		      * refused: a close would reset the connection, and could
-		      * destroy the answer */
+	bool linger; /* the request is refused: the rest of it is read and dropped
+		      * before the close, which would reset the connection
+		      * otherwise, and could destroy the answer */
 };
 /* The answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
