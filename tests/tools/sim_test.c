@@ -254,6 +254,16 @@ START_TEST(simulator_that_was_stopped_calls_no_run_late)
 }
 END_TEST
 
+/* The program that waits for its next run, most of the time. */
+START_TEST(simulator_names_the_signal_that_ended_its_program)
+{
+	ck_assert(sh("./urt sim --time 5s -j 1 -- tests/servers leak repaired "
+		     "2>&1 & until pkill -KILL -P $!; do :; done; wait $!"));
+	ck_assert_msg(strstr(text, "died of SIGKILL"), "%s", text);
+	ck_assert_msg(!strstr(text, "--timeout"), "%s", text);
+}
+END_TEST
+
 START_TEST(simulator_writes_the_library_for_a_debugger)
 {
 	ck_assert_int_eq(sh("./urt sim --library sim.so"), 0);
@@ -302,6 +312,7 @@ Suite *sim_suite(void)
 			    THINGS);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
 	tcase_add_test(t, simulator_that_was_stopped_calls_no_run_late);
+	tcase_add_test(t, simulator_names_the_signal_that_ended_its_program);
 	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);
 	return s;
 }

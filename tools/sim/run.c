@@ -126,7 +126,10 @@ static bool start(struct sim_job *j, const struct sim_options *o, unsigned nth)
 	}
 	close(ends[1]);
 	j->socket = ends[0];
-	return j->pid > 0;
+	if (j->pid > 0)
+		return true;
+	j->pid = 0;
+	return false;
 }
 
 bool sim_job_begin(struct sim_job *j, const struct sim_options *o,
@@ -190,19 +193,30 @@ static bool is_late(struct sim_job *j)
 	return now >= j->until_ns;
 }
 
+/* A program that the library did not come into, that could not be run, or that
+ * somebody killed ends without a word. Its status, as wait(2) has it. */
+static int silent_end(const struct sim_job *j)
+{
+	siginfo_t info = { 0 };
+
+	waitid(P_PID, j->pid, &info, WEXITED | WNOWAIT);
+	return info.si_code == CLD_EXITED ? info.si_status << 8
+					  : info.si_status;
+}
+
 bool sim_job_ended(struct sim_job *j, bool stop, struct sim_run *r)
 {
+	bool silent;
 	ssize_t n;
 
 	*r = (struct sim_run){ .what = j->what, .output_fd = -1 };
 	n = recv(j->socket, &r->status, sizeof(r->status), MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN && !stop && !is_late(j))
+	silent = !n || (n < 0 && errno != EAGAIN);
+	if (n < 0 && !silent && !stop && !is_late(j))
 		return false;
-	r->late = n < 0 && !stop;
-	/* A program that the library did not come into, or that could not be run,
-	 * ends without a word. */
-	if (!n)
-		waitid(P_PID, j->pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT);
+	r->late = n < 0 && !silent && !stop;
+	if (silent)
+		r->status = silent_end(j);
 	take_counts(j, r);
 	if (sim_run_failed(r) && !stop && !j->what.shown)
 		r->output_fd = fcntl(j->output_fd, F_DUPFD_CLOEXEC, 0);

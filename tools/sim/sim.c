@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define JOBS_MAX 256
@@ -326,6 +327,11 @@ static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 {
 	if (r->exec_error)
 		*code = cannot_run(o, r->exec_error);
+	else if (!r->loaded && WIFSIGNALED(r->status))
+		*code = fail("%s died of SIG%s at seed %llu, before it was "
+			     "simulated: go on from that seed",
+			     o->command[0], sigabbrev_np(WTERMSIG(r->status)),
+			     (unsigned long long)r->what.seed);
 	else if (!r->loaded)
 		*code = fail("%s did not load the simulator: link it with "
 			     "libc.so, without a sanitizer, and do not "

@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,8 +47,9 @@
 #define TRACE_FD 1000	 /* out of the way of the program's */
 
 struct thread {
-	_Atomic uint32_t go; /* futex: it has the baton */
-	int tid;
+	_Atomic uint32_t go;  /* futex: it has the baton */
+	_Atomic uint32_t tid; /* futex: it has begun */
+	uint32_t *ends; /* futex of the kernel: cleared at its end; or NULL */
 	enum { GONE, RUNS, WAITS } state;
 	bool (*ready)(void *);
 	void *arg;
@@ -62,7 +64,7 @@ struct thread {
 };
 
 static struct thread thread[THREADS];
-static int dying_tid;
+static struct thread *dying;	/* gave the baton away for good */
 static unsigned nr_threads = 1; /* entries that were ever used */
 static __thread struct thread *self __attribute__((tls_model("initial-exec")));
 static struct thread *holder; /* of the baton */
@@ -164,15 +166,25 @@ static void take(struct thread *t)
 			 0);
 }
 
-/* Of a thread that gave the baton away for good: only then are the locks that
- * it holds in libc free again. */
+/*
+ * Only at the end of a dying thread are the locks that it holds in libc free again, and
+ * its stack for the next one. The kernel tells the end as it tells pthread_join(3): by a
+ * futex, whose address an old kernel may not give. Never by sched_yield(2) in a loop: each
+ * call puts the caller a slice behind all others, for SCHED_IDLE a second, and on a busy
+ * CPU that is the time for which it then waits (Linux 6.18; runs took minutes).
+ */
 static void await_end(void)
 {
-	int tid = dying_tid;
+	struct timespec ts = { 0, 20000 };
+	struct thread *t = dying;
+	uint32_t tid;
 
-	dying_tid = 0;
-	while (tid && sim_call(SYS_tgkill, getpid(), tid, 0) != -ESRCH)
-		sim_call(SYS_sched_yield);
+	dying = NULL;
+	while (t && t->ends && (tid = *(volatile uint32_t *)t->ends))
+		sim_call(SYS_futex, t->ends, FUTEX_WAIT, tid, NULL, NULL, 0);
+	while (t && !t->ends &&
+	       sim_call(SYS_tgkill, getpid(), t->tid, 0) != -ESRCH)
+		sim_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
 /* The world stands still: only the threads that report it still run. */
@@ -397,7 +409,7 @@ int64_t sim_until(const struct timespec *ts)
 static struct thread *by_tid(int tid)
 {
 	for (unsigned i = 0; i < nr_threads; i++)
-		if (thread[i].tid == tid && thread[i].state != GONE)
+		if ((int)thread[i].tid == tid && thread[i].state != GONE)
 			return &thread[i];
 	return NULL;
 }
@@ -436,7 +448,7 @@ static void thread_gone(void *arg)
 	sim_trace("thread ends");
 	next = next_thread(NULL);
 	self = NULL;
-	dying_tid = t->tid;
+	dying = t;
 	if (next)
 		give(next);
 }
@@ -447,7 +459,9 @@ static void *thread_main(void *arg)
 	void *ret;
 
 	self = t;
-	t->tid = gettid();
+	sim_call(SYS_prctl, PR_GET_TID_ADDRESS, &t->ends, 0L, 0L, 0L);
+	atomic_store(&t->tid, gettid());
+	sim_call(SYS_futex, &t->tid, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	take(t);
 	holder = t;
 	await_end();
@@ -491,8 +505,9 @@ int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
 	}
 	*out = t->pthread;
 	/* Its tid is known to others when it has come so far. */
-	while (!*(volatile int *)&t->tid)
-		sim_call(SYS_sched_yield);
+	while (!atomic_load(&t->tid))
+		sim_call(SYS_futex, &t->tid, FUTEX_WAIT_PRIVATE, 0, NULL, NULL,
+			 0);
 	t->state = RUNS;
 	sim_trace("thread %d begins", (int)(t - thread));
 	return 0;
