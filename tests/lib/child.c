@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* See child.h. */
 #include "child.h"
+#include <dirent.h>
 #include <sys/resource.h>
 
 int child_says(urt_fn *fn, const struct urt_options *o, char *buf, size_t size)
@@ -27,4 +28,43 @@ int child_says(urt_fn *fn, const struct urt_options *o, char *buf, size_t size)
 	close(fds[0]);
 	waitpid(pid, &status, 0);
 	return status;
+}
+
+void in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(fn());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+		SKIP("not possible here");
+	ck_assert_msg(!status, "status %x", status);
+}
+
+long status_of(const char *name)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			kb = atol(line + strlen(name) + 1);
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+int descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = -1; /* its own */
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n - 2;
 }

@@ -11,4 +11,14 @@
 /* Runs fn in a child, with the child's stderr in buf. Returns its wait status. */
 int child_says(urt_fn *fn, const struct urt_options *, char *buf, size_t size);
 
+/* Runs fn in a child, whose limits and descriptors it may change. Its result is the
+ * child's exit status: 0 if all is right, SKIPPED if the test is not possible here. */
+#define SKIPPED 77
+void in_child(int (*fn)(void));
+
+/* A value of /proc/self/status, in kB. */
+long status_of(const char *name);
+/* The number of open descriptors. */
+int descriptors(void);
+
 #endif

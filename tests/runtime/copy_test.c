@@ -48,7 +48,7 @@ RUN_TEST(a_file_is_replaced_whole)
 	free(data);
 }
 
-RUN_TEST(what_could_not_be_written_leaves_nothing)
+RUN_TEST(file_that_could_not_be_written_leaves_nothing)
 {
 	char path[5000], *data;
 
@@ -377,7 +377,7 @@ Suite *copy_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_file_is_replaced_whole);
-	tcase_add_test(t, what_could_not_be_written_leaves_nothing);
+	tcase_add_test(t, file_that_could_not_be_written_leaves_nothing);
 	tcase_add_test(t, a_write_that_is_cancelled_leaves_nothing_half);
 	tcase_add_test(t, the_bound_of_a_file_is_exact);
 	tcase_add_test(t, sendfile_sends_all_to_anything);

@@ -58,7 +58,7 @@ static void check_talk(const char *address)
 	urt_close(listener);
 }
 
-RUN_TEST(who_listens_can_be_dialled)
+RUN_TEST(listener_can_be_dialled)
 {
 	static const char path[] = "unix:/tmp/urt-dial-test.sock";
 
@@ -74,7 +74,7 @@ RUN_TEST(who_listens_can_be_dialled)
 	ck_assert_int_eq(urt_dial(path, never), -ENOENT);
 }
 
-RUN_TEST(without_a_host_both_families_are_listened_at)
+RUN_TEST(listener_without_a_host_takes_both_families)
 {
 	int listener = urt_listen(":0", never), fd;
 	struct urt_addr a;
@@ -209,7 +209,7 @@ RUN_TEST(an_address_that_refuses_costs_no_delay)
 	urt_close(listener);
 }
 
-RUN_TEST(if_none_connects_the_first_ones_error_is_returned)
+RUN_TEST(dial_returns_the_first_error_if_no_address_connects)
 {
 	struct urt_addr a[3] = { closed_port(), closed_port(), closed_port() };
 
@@ -257,7 +257,7 @@ RUN_TEST(a_race_can_be_cancelled_at_any_time)
 }
 
 /* All connect, so there are winners to spare, whose sockets must be closed. */
-RUN_TEST(of_many_winners_one_descriptor_is_left)
+RUN_TEST(dial_leaves_one_descriptor_of_many_winners)
 {
 	int listener = urt_listen("127.0.0.1:0", never), before;
 	struct urt_addr a[2];
@@ -369,7 +369,7 @@ RUN_TEST(serving_survives_a_shortage_of_descriptors)
 	urt_close(listener);
 }
 
-RUN_TEST(what_does_not_listen_is_an_error_of_the_scope)
+RUN_TEST(server_that_cannot_listen_is_an_error_of_its_scope)
 {
 	struct urt_scope scope;
 
@@ -383,21 +383,21 @@ Suite *dial_suite(void)
 	Suite *s = suite_create("dial");
 	TCase *t = tcase_create("dial");
 
-	tcase_add_test(t, who_listens_can_be_dialled);
-	tcase_add_test(t, without_a_host_both_families_are_listened_at);
+	tcase_add_test(t, listener_can_be_dialled);
+	tcase_add_test(t, listener_without_a_host_takes_both_families);
 	tcase_add_test(t, datagrams_have_an_address_too);
 	tcase_add_test(t, a_server_can_start_again_at_once);
 	tcase_add_test(t, the_second_address_wins_where_the_first_is_silent);
 	tcase_add_test(t, an_address_that_refuses_costs_no_delay);
-	tcase_add_test(t, if_none_connects_the_first_ones_error_is_returned);
+	tcase_add_test(t, dial_returns_the_first_error_if_no_address_connects);
 	tcase_add_test(t, a_race_ends_at_its_deadline);
 	tcase_add_test(t, a_race_can_be_cancelled_at_any_time);
-	tcase_add_test(t, of_many_winners_one_descriptor_is_left);
+	tcase_add_test(t, dial_leaves_one_descriptor_of_many_winners);
 	suite_add_tcase(s, t);
 	t = tcase_create("serve");
 	tcase_add_test(t, serving_ends_by_shutdown_or_with_its_scope);
 	tcase_add_test(t, serving_survives_a_shortage_of_descriptors);
-	tcase_add_test(t, what_does_not_listen_is_an_error_of_the_scope);
+	tcase_add_test(t, server_that_cannot_listen_is_an_error_of_its_scope);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -177,7 +177,7 @@ static void hear_line(int fd, const char *expected)
 	ck_assert_str_eq(line, expected);
 }
 
-START_TEST(in_the_chat_room_all_hear_all)
+START_TEST(chat_room_lets_all_hear_all)
 {
 	int a, b;
 
@@ -715,7 +715,7 @@ Suite *examples_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, echo_gives_back_what_it_gets);
 	tcase_add_test(t, the_proxy_forwards_both_ways);
-	tcase_add_test(t, in_the_chat_room_all_hear_all);
+	tcase_add_test(t, chat_room_lets_all_hear_all);
 	tcase_add_test(t, the_sieve_finds_the_primes);
 	tcase_add_test(t, the_scanner_finds_the_port_that_is_open);
 	tcase_add_test(t, files_are_hashed);

@@ -6,128 +6,15 @@
 #define _GNU_SOURCE
 #include "../lib/child.h"
 #include "../lib/net.h"
-#include "../lib/test.h"
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define SKIPPED 77 /* a child's exit status */
-
-/* ---- C++ --------------------------------------------------------------- */
-
-#define CXX "tests/cxx"
-
-static const char *const cxx_checks[] = {
-	"yield",     "sleep",	   "channel", "select",	  "mutex",
-	"semaphore", "condition",  "join",    "scope",	  "read",
-	"pool",	     "preemption", "travel",  "in_catch", "thread_local",
-};
-
-/* Its status as of waitpid. */
-static int run_cxx(const char *check, int workers)
-{
-	char n[16];
-	char *argv[] = { (char *)CXX, (char *)check, n, NULL };
-	int status;
-	pid_t pid;
-
-	snprintf(n, sizeof(n), "%d", workers);
-	pid = fork();
-	if (!pid) {
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		if (!strcmp(check, "not_caught"))
-			fclose(stderr), close(2);
-		execv(argv[0], argv);
-		_exit(127);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
-START_TEST(exceptions_belong_to_their_coroutine)
-{
-	const char *check = cxx_checks[_i];
-
-	if (access(CXX, X_OK))
-		SKIP("no C++ compiler was there");
-	for (int workers = 1; workers <= 4; workers *= 2) {
-		int status = run_cxx(check, workers);
-
-		ck_assert_msg(!status, "cxx %s %d: status %x", check, workers,
-			      status);
-	}
-}
-END_TEST
-
-START_TEST(exception_that_leaves_its_coroutine_terminates)
-{
-	int status;
-
-	if (access(CXX, X_OK))
-		SKIP("no C++ compiler was there");
-	status = run_cxx("not_caught", 2);
-	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT,
-		      "status %x", status);
-}
-END_TEST
 
 /* ---- what surrounds the process ---------------------------------------- */
-
-/* In a child of its own, whose limits and descriptors may be changed: fn's
- * result is its exit status, 0 is right. */
-static void in_child(int (*fn)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(fn());
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
-		SKIP("not possible here");
-	ck_assert_msg(!status, "status %x", status);
-}
-
-/* In kB, of /proc/self/status. */
-static long status_of(const char *name)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[256];
-	long kb = -1;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, strlen(name)))
-			kb = atol(line + strlen(name) + 1);
-	if (f)
-		fclose(f);
-	return kb;
-}
-
-static int descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = -1; /* its own */
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n - 2;
-}
 
 static int failed;
 
@@ -263,7 +150,7 @@ static int look_at_mappings(void)
 	return writable > 1024 * 1024 || dumped_shared > 4096;
 }
 
-START_TEST(what_is_reserved_is_not_in_a_core_dump)
+START_TEST(reserved_memory_is_not_in_a_core_dump)
 {
 	if (SANITIZED)
 		SKIP("the sanitizers reserve terabytes themselves");
@@ -278,6 +165,7 @@ struct job {
 	const char *path;
 	int fd; /* or -errno */
 };
+
 static struct urt_chan *jobs, *done;
 
 static void *open_as_user(void *arg)
@@ -343,7 +231,6 @@ END_TEST
 /* ---- a burst ----------------------------------------------------------- */
 
 #define BURST 20000
-
 static struct urt_sem gate = URT_SEM_INIT(0);
 static struct urt_waitgroup burst = URT_WAITGROUP_INIT;
 
@@ -574,150 +461,6 @@ START_TEST(address_space_that_is_limited_is_enough_or_is_blamed)
 }
 END_TEST
 
-/* ---- forks and ends ---------------------------------------------------- */
-
-static int generation, kept_open;
-static long kept_kb;
-
-static void generations(void *arg);
-
-static void fork_one(void *arg)
-{
-	int status, open = descriptors();
-	long kb = status_of("VmSize:");
-	struct urt_options o = { .workers = 2 };
-	pid_t pid = fork();
-
-	(void)arg;
-	if (!pid) {
-		/* Less than its parent, which has a run. */
-		if (descriptors() >= open || status_of("VmSize:") > kb / 2)
-			_exit(10 + generation);
-		if (generation++ < 3 && urt_run_with(generations, NULL, &o))
-			_exit(20 + generation);
-		_exit(failed);
-	}
-	waitpid(pid, &status, 0);
-	failed |= status;
-}
-
-/* Each in its own run has as much as the one before, and a chunk of stacks. */
-static void generations(void *arg)
-{
-	(void)arg;
-	if (kept_open)
-		failed |= open_descriptors() != kept_open ||
-			  status_of("VmSize:") > kept_kb + (256 << 10);
-	kept_open = open_descriptors();
-	kept_kb = status_of("VmSize:");
-	urt_join(urt_spawn(fork_one, NULL));
-}
-
-static int fork_generations(void)
-{
-	struct urt_options o = { .workers = 2 };
-
-	return urt_run_with(generations, NULL, &o) || failed;
-}
-
-START_TEST(forked_children_keep_neither_descriptors_nor_reservations)
-{
-	if (SANITIZED)
-		SKIP("the sanitizers reserve terabytes themselves");
-	in_child(fork_generations);
-}
-END_TEST
-
-static void accept_one(void *arg)
-{
-	int fd = urt_accept(*(int *)arg, NULL, NULL, SOCK_CLOEXEC, URT_NEVER);
-
-	close(fd);
-}
-
-static int listener;
-static struct urt_addr address;
-
-static void open_one(void *arg)
-{
-	int fd = urt_openat(AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0,
-			    URT_NEVER);
-
-	(void)arg;
-	close(fd);
-}
-
-static void end_while_they_open(void *arg)
-{
-	(void)arg;
-	listener = urt_listen("127.0.0.1:0", URT_NEVER);
-	urt_addr_local(listener, &address);
-	for (int i = 0; i < 8; i++) {
-		urt_go(accept_one, &listener);
-		urt_go(open_one, NULL);
-	}
-	urt_yield();
-	for (int i = 0; i < 8; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-		connect(fd, &address.sa, address.len);
-		close(fd);
-	}
-	/* The kernel has accepted, or will before the rings are empty. */
-}
-
-static int end_runs(void)
-{
-	struct urt_options o = { .workers = 1 };
-	int open = descriptors();
-
-	for (int i = 0; i < 20; i++) {
-		if (urt_run_with(end_while_they_open, NULL, &o))
-			return 1;
-		close(listener);
-	}
-	return descriptors() != open;
-}
-
-static void cancel_own_thread(void *arg)
-{
-	pthread_cancel(*(pthread_t *)arg);
-	for (int i = 0; i < 5; i++) { /* on any worker, in calls that cancel */
-		ck_assert_int_eq(urt_sleep(MS), 0);
-		usleep(1);
-	}
-	*(pthread_t *)arg = 0;
-}
-
-static void *run_and_be_cancelled(void *arg)
-{
-	pthread_t self = pthread_self();
-
-	*(int *)arg = urt_run(cancel_own_thread, &self);
-	*(int *)arg += self ? 1 : 2;
-	pthread_testcancel();
-	return NULL;
-}
-
-START_TEST(thread_that_is_cancelled_in_a_run_ends_after_it)
-{
-	pthread_t t;
-	void *how;
-	int result = -1;
-
-	pthread_create(&t, NULL, run_and_be_cancelled, &result);
-	pthread_join(t, &how);
-	ck_assert_ptr_eq(how, PTHREAD_CANCELED);
-	ck_assert_int_eq(result, 2);
-}
-END_TEST
-
-START_TEST(descriptors_opened_while_a_run_ends_are_closed)
-{
-	in_child(end_runs);
-}
-END_TEST
-
 /* ---- calls that wait as their namesakes do ----------------------------- */
 
 static char fifo[64];
@@ -918,257 +661,12 @@ CORO_TEST(cancelled_coroutine_ends_its_child)
 	ck_assert_int_eq(ret[2], -ECANCELED);
 }
 
-/* Cases that wait, before and after those that could go ahead. */
-CORO_TEST(select_takes_ready_cases_with_equal_chance)
-{
-	struct urt_chan *c[6];
-	int n[6] = { 0 }, v = 0;
-
-	for (int i = 0; i < 6; i++)
-		c[i] = urt_chan_new(sizeof(int), 1);
-	for (int i = 0; i < 9000; i++) {
-		struct urt_case k[6];
-
-		for (int j = 0; j < 6; j++)
-			k[j] = (struct urt_case){ c[j], URT_RECV, &v, 0 };
-		for (int j = 2; j < 5; j++)
-			urt_chan_send(c[j], &v, 0);
-		n[urt_select(k, 6, 0)]++;
-	}
-	/* 3000 each, and a standard deviation of 45. */
-	for (int j = 2; j < 5; j++)
-		ck_assert_msg(n[j] > 2700 && n[j] < 3300, "%d: %d", j, n[j]);
-	for (int i = 0; i < 6; i++)
-		urt_chan_free(c[i]);
-}
-
-static void send_1000(void *arg)
-{
-	for (int i = 0; i < 1000; i++)
-		urt_chan_send(arg, &i, URT_NEVER);
-}
-
-CORO_TEST(select_that_waited_is_served_through_any_case)
-{
-	struct urt_chan *c = urt_chan_new(sizeof(int), 0);
-	struct urt_coro *sender = urt_spawn(send_1000, c);
-	int n[2] = { 0 }, v;
-
-	for (int i = 0; i < 1000; i++) {
-		struct urt_case k[2] = { { c, URT_RECV, &v, 0 },
-					 { c, URT_RECV, &v, 0 } };
-
-		n[urt_select(k, 2, URT_NEVER)]++;
-	}
-	ck_assert_int_gt(n[0], 400);
-	ck_assert_int_gt(n[1], 400);
-	urt_join(sender);
-	urt_chan_free(c);
-}
-
-/* ---- mistakes ---------------------------------------------------------- */
-
-static void receive(void *arg)
-{
-	urt_chan_recv(arg, NULL, URT_NEVER);
-}
-
-static void free_too_early(void *arg)
-{
-	struct urt_chan *c = urt_chan_new(4, 0);
-
-	(void)arg;
-	urt_go(receive, c);
-	urt_yield();
-	urt_chan_free(c);
-	urt_yield(); /* so that it is called, and not jumped to */
-}
-
-static void unlock_unlocked(void *arg)
-{
-	struct urt_mutex m = URT_MUTEX_INIT;
-
-	(void)arg;
-	urt_mutex_unlock(&m);
-	urt_yield();
-}
-
-static void enable_only(void *arg)
-{
-	(void)arg;
-	urt_preempt_enable();
-	urt_yield();
-}
-
-/* Over its own guard and on, without touching that. */
-static __attribute__((noinline)) void large_frame(void *arg)
-{
-	char b[200000];
-
-	(void)arg;
-	b[0] = 1;
-	__asm__ volatile("" ::"r"(b) : "memory");
-	urt_sleep(1);
-}
-
-static void step_over(void *arg)
-{
-	(void)arg;
-	for (int i = 0; i < 40; i++)
-		urt_go(receive, urt_chan_new(4, 0));
-	urt_yield();
-	urt_join(urt_spawn(large_frame, NULL));
-}
-
-static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
-
-static void hold_across_a_sleep(void *arg)
-{
-	(void)arg;
-	pthread_mutex_lock(&held);
-	urt_sleep(MS);
-	pthread_mutex_unlock(&held);
-}
-
-static void end_with_a_lock(void *arg)
-{
-	(void)arg;
-	pthread_mutex_lock(&held);
-}
-
-static void join_one_with_a_lock(void *arg)
-{
-	(void)arg;
-	urt_join(urt_spawn(end_with_a_lock, NULL));
-}
-
-static void end_the_thread(void *arg)
-{
-	(void)arg;
-	urt_yield();
-	pthread_exit(NULL);
-}
-
-static void keep_a_personality(void *arg)
-{
-	(void)arg;
-	personality(personality(0xffffffff) ^ ADDR_COMPAT_LAYOUT);
-	urt_sleep(MS);
-}
-
-static void wait_for_a_duration(void *arg)
-{
-	struct urt_sem s = URT_SEM_INIT(0);
-
-	(void)arg;
-	urt_sem_wait(&s, 5 * MS);
-	urt_yield();
-}
-
-static void wait_for_minus_one(void *arg)
-{
-	(void)arg;
-	urt_poll(0, POLLIN, -1);
-	urt_yield();
-}
-
-static void open_for_a_duration(void *arg)
-{
-	struct urt_scope s;
-
-	(void)arg;
-	urt_scope_open(&s, 5 * MS);
-	urt_scope_close(&s);
-}
-
-static const struct {
-	urt_fn *fn;
-	const char *says, *names, *debug;
-} mistakes[] = {
-	{ hold_across_a_sleep, "suspends and holds 1 pthread lock",
-	  "hold_across_a_sleep", "check" },
-	{ join_one_with_a_lock, "(end_with_a_lock) ends and holds 1 pthread",
-	  "end_with_a_lock", "check" },
-	{ keep_a_personality, "has changed its thread's personality",
-	  "keep_a_personality", "check" },
-	{ wait_for_a_duration, "give urt_after(5000000)", "wait_for_a_duration",
-	  "check" },
-	{ wait_for_minus_one, "a deadline of -1", "wait_for_minus_one",
-	  "check" },
-	{ open_for_a_duration, "give urt_after(5000000)", "open_for_a_duration",
-	  "check" },
-	{ end_the_thread, "(end_the_thread) ends its thread", "end_the_thread",
-	  NULL },
-	{ free_too_early,
-	  "urt_chan_free of a channel that coroutines are "
-	  "waiting on",
-	  "free_too_early", NULL },
-	{ unlock_unlocked, "urt_mutex_unlock of a mutex that is not locked",
-	  "unlock_unlocked", NULL },
-	{ enable_only, "urt_preempt_enable without urt_preempt_disable",
-	  "enable_only", NULL },
-	{ step_over, "coroutine stack overflow: coroutine 42 (large_frame)",
-	  "large_frame", NULL },
-};
-
-START_TEST(mistake_of_the_program_is_named_with_its_place)
-{
-	struct urt_options o = { .workers = 1, .stack_size = 32768 };
-	char buf[8192];
-	int status;
-
-	if (TSANITIZED || (SANITIZED && (mistakes[_i].fn == step_over ||
-					 mistakes[_i].fn == end_the_thread)))
-		SKIP("the sanitizer reports it itself");
-	if (mistakes[_i].debug)
-		setenv("URT_DEBUG", mistakes[_i].debug, 1);
-	status = child_says(mistakes[_i].fn, &o, buf, sizeof(buf));
-	ck_assert_msg(WIFSIGNALED(status), "%x: %.1500s", status, buf);
-	ck_assert_msg(strstr(buf, mistakes[_i].says) != NULL, "%.1500s", buf);
-	/* Static functions, by the symbol table. */
-	ck_assert_msg(strstr(buf, mistakes[_i].names) != NULL, "%.1500s", buf);
-	ck_assert_ptr_null(strstr(buf, "uring_rt: bug"));
-}
-END_TEST
-
-/* What is right passes: locks that are given back, the caller's own, deadlines
- * that have just passed. */
-static void make_no_mistake(void *arg)
-{
-	struct urt_sem s = URT_SEM_INIT(0);
-
-	(void)arg;
-	for (int i = 0; i < 100; i++) {
-		pthread_mutex_lock(&held);
-		pthread_mutex_unlock(&held);
-		ck_assert_int_eq(urt_sem_wait(&s, 0), -ETIME);
-		ck_assert_int_eq(urt_sem_wait(&s, urt_now()), -ETIME);
-		urt_yield();
-		printf("%s", "");
-		urt_sleep(1000);
-	}
-}
-
-START_TEST(check_finds_nothing_where_there_is_nothing)
-{
-	static pthread_mutex_t outer = PTHREAD_MUTEX_INITIALIZER;
-
-	setenv("URT_DEBUG", "check", 1);
-	pthread_mutex_lock(&outer);
-	ck_assert_int_eq(urt_run(make_no_mistake, NULL), 0);
-	pthread_mutex_unlock(&outer);
-}
-END_TEST
-
 Suite *guest_suite(void)
 {
 	Suite *s = suite_create("guest");
 	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits"),
 	      *calls = tcase_create("calls"), *said = tcase_create("mistakes");
 
-	tcase_add_loop_test(cxx, exceptions_belong_to_their_coroutine, 0,
-			    ARRAY_LEN(cxx_checks));
-	tcase_add_test(cxx, exception_that_leaves_its_coroutine_terminates);
 	suite_add_tcase(s, cxx);
 	tcase_add_test(limits,
 		       runtime_leaves_closed_standard_descriptors_alone);
@@ -1176,7 +674,7 @@ Suite *guest_suite(void)
 	tcase_add_test(
 		limits,
 		reservations_are_not_filled_in_a_process_that_locks_its_memory);
-	tcase_add_test(limits, what_is_reserved_is_not_in_a_core_dump);
+	tcase_add_test(limits, reserved_memory_is_not_in_a_core_dump);
 	tcase_add_test(limits,
 		       thread_with_an_identity_of_its_own_serves_coroutines);
 	tcase_add_loop_test(limits, memory_of_a_burst_goes_back_to_the_system,
@@ -1190,11 +688,6 @@ Suite *guest_suite(void)
 	tcase_add_test(limits, lack_of_data_is_called_that);
 	tcase_add_test(limits,
 		       address_space_that_is_limited_is_enough_or_is_blamed);
-	tcase_add_test(
-		limits,
-		forked_children_keep_neither_descriptors_nor_reservations);
-	tcase_add_test(limits, thread_that_is_cancelled_in_a_run_ends_after_it);
-	tcase_add_test(limits, descriptors_opened_while_a_run_ends_are_closed);
 	suite_add_tcase(s, limits);
 	tcase_add_test(calls, opening_a_fifo_waits_for_its_other_side);
 	tcase_add_test(calls, opening_a_fifo_alone_ends_at_the_deadline);
@@ -1203,13 +696,7 @@ Suite *guest_suite(void)
 	tcase_add_test(calls, close_ends_a_writer_that_had_sent_a_part);
 	tcase_add_test(calls, join_has_a_deadline);
 	tcase_add_test(calls, cancelled_coroutine_ends_its_child);
-	tcase_add_test(calls, select_takes_ready_cases_with_equal_chance);
-	tcase_add_test(calls, select_that_waited_is_served_through_any_case);
 	suite_add_tcase(s, calls);
-	tcase_add_loop_test(said,
-			    mistake_of_the_program_is_named_with_its_place, 0,
-			    ARRAY_LEN(mistakes));
-	tcase_add_test(said, check_finds_nothing_where_there_is_nothing);
 	suite_add_tcase(s, said);
 	return s;
 }

@@ -281,7 +281,7 @@ static void closes_at_random(void *arg)
 	ck_assert_int_gt(received, 0);
 }
 
-START_TEST(closing_and_waiting_at_random_ends)
+START_TEST(closes_and_waits_at_random_end)
 {
 	struct urt_options o = { .workers = _i, .ring_entries = 8 };
 
@@ -398,7 +398,7 @@ static void lends(void *arg)
 	}
 }
 
-START_TEST(what_is_received_into_lent_buffers_is_what_was_sent)
+START_TEST(lent_buffers_hold_what_was_sent)
 {
 	with_mask(_i % 2, 1 + _i / 2, lends);
 }
@@ -659,7 +659,7 @@ START_TEST(a_cancelled_coroutine_begins_no_operation)
 }
 END_TEST
 
-START_TEST(without_a_run_operations_say_so)
+START_TEST(operations_without_a_run_say_so)
 {
 	char c;
 
@@ -778,7 +778,7 @@ Suite *io_suite(void)
 		t, close_ends_the_calls_that_wait_for_the_descriptor, 1, 4);
 	tcase_add_test(t,
 		       close_of_a_non_blocking_descriptor_ends_its_waiters_too);
-	tcase_add_loop_test(t, closing_and_waiting_at_random_ends, 1, 5);
+	tcase_add_loop_test(t, closes_and_waits_at_random_end, 1, 5);
 	tcase_add_test(t,
 		       a_wait_that_begins_while_the_descriptor_is_closed_ends);
 	tcase_add_loop_test(t, a_write_that_may_wait_writes_all, 0, 4);
@@ -786,9 +786,8 @@ Suite *io_suite(void)
 	tcase_add_loop_test(t, lengths_of_four_gigabytes_are_not_cut_to_nothing,
 			    0, 2);
 	tcase_add_loop_test(t, a_cancelled_coroutine_begins_no_operation, 0, 2);
-	tcase_add_test(t, without_a_run_operations_say_so);
-	tcase_add_loop_test(
-		t, what_is_received_into_lent_buffers_is_what_was_sent, 0, 4);
+	tcase_add_test(t, operations_without_a_run_say_so);
+	tcase_add_loop_test(t, lent_buffers_hold_what_was_sent, 0, 4);
 	tcase_add_test(t, a_lent_receive_waits_no_longer_than_its_deadline);
 	tcase_add_loop_test(t, registered_files_and_memory_are_used_as_others,
 			    1, 3);

@@ -502,7 +502,7 @@ static void society(void *arg)
 	check();
 }
 
-START_TEST(nobody_is_late_whatever_the_others_do)
+START_TEST(coroutine_is_not_late_whatever_the_others_do)
 {
 	static const unsigned workers[] = { 1, 2, 8 };
 	struct urt_options o = { .workers = workers[_i], .max_blocking = 4 };
@@ -518,7 +518,8 @@ Suite *late_suite(void)
 	TCase *t = tcase_create("late");
 
 	tcase_set_timeout(t, 60 + for_ns() / MS / 1000);
-	tcase_add_loop_test(t, nobody_is_late_whatever_the_others_do, 0, 3);
+	tcase_add_loop_test(t, coroutine_is_not_late_whatever_the_others_do, 0,
+			    3);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -61,7 +61,7 @@ START_TEST(names_and_missing_hosts_are_left_to_the_resolver)
 }
 END_TEST
 
-START_TEST(what_is_no_address_is_refused)
+START_TEST(text_that_is_no_address_is_refused)
 {
 	static const char *const bad[] = {
 		"",
@@ -209,7 +209,7 @@ static void use_fake(void)
 	sem_init(&let_go, 0, 0);
 }
 
-RUN_TEST(what_is_no_name_is_not_looked_up)
+RUN_TEST(text_that_is_no_name_is_not_looked_up)
 {
 	struct urt_addr a[4];
 	char text[URT_ADDR_TEXT];
@@ -370,11 +370,11 @@ Suite *net_suite(void)
 
 	tcase_add_test(t, an_address_is_printed_as_it_was_written);
 	tcase_add_test(t, names_and_missing_hosts_are_left_to_the_resolver);
-	tcase_add_test(t, what_is_no_address_is_refused);
+	tcase_add_test(t, text_that_is_no_address_is_refused);
 	tcase_add_test(t, families_take_turns_and_keep_their_order);
 	suite_add_tcase(s, t);
 	t = tcase_create("names");
-	tcase_add_test(t, what_is_no_name_is_not_looked_up);
+	tcase_add_test(t, text_that_is_no_name_is_not_looked_up);
 	tcase_add_test(t, a_name_gives_its_addresses_in_turn);
 	tcase_add_test(t, localhost_is_known);
 	tcase_add_test(t, failed_look_ups_say_why);

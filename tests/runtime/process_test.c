@@ -59,7 +59,7 @@ RUN_TEST(a_command_is_run_and_its_output_caught)
 	ck_assert_int_eq(urt_process_run(&c, NULL, NULL, 0, never), 0);
 }
 
-RUN_TEST(what_cannot_be_run_says_why)
+RUN_TEST(program_that_cannot_be_run_says_why)
 {
 	struct urt_command none = { .argv = ARGV("/no/such/program") };
 	struct urt_command dir = { .argv = ARGV("/tmp") };
@@ -145,7 +145,7 @@ RUN_TEST(descriptors_may_stand_in_each_others_way)
 	}
 }
 
-RUN_TEST(it_starts_with_signals_as_a_program_expects_them)
+RUN_TEST(process_starts_with_signals_as_it_expects_them)
 {
 	/* Not by a shell: busybox's ignores SIGQUIT. */
 	struct urt_command c = { .argv = (const char *[]){
@@ -235,7 +235,7 @@ RUN_TEST(cancelling_kills_at_any_time)
 	}
 }
 
-RUN_TEST(closing_a_group_kills_what_it_started)
+RUN_TEST(group_that_is_closed_kills_its_processes)
 {
 	struct urt_command c = SHELL("sleep 1000 & echo $!");
 	struct urt_process p;
@@ -312,16 +312,16 @@ Suite *process_suite(void)
 	TCase *t = tcase_create("start");
 
 	tcase_add_test(t, a_command_is_run_and_its_output_caught);
-	tcase_add_test(t, what_cannot_be_run_says_why);
+	tcase_add_test(t, program_that_cannot_be_run_says_why);
 	tcase_add_test(t, a_conversation_goes_through_pipes);
 	tcase_add_test(t, descriptors_may_stand_in_each_others_way);
-	tcase_add_test(t, it_starts_with_signals_as_a_program_expects_them);
+	tcase_add_test(t, process_starts_with_signals_as_it_expects_them);
 	suite_add_tcase(s, t);
 	t = tcase_create("end");
 	tcase_add_test(t, too_much_output_kills);
 	tcase_add_test(t, a_deadline_kills);
 	tcase_add_test(t, cancelling_kills_at_any_time);
-	tcase_add_test(t, closing_a_group_kills_what_it_started);
+	tcase_add_test(t, group_that_is_closed_kills_its_processes);
 	tcase_add_test(t, signals_reach_it);
 	tcase_add_test(t, many_can_run_at_once);
 	suite_add_tcase(s, t);

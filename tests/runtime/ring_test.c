@@ -102,7 +102,7 @@ START_TEST(an_overflowing_completion_queue_loses_nothing)
 }
 END_TEST
 
-START_TEST(nothing_is_lost_with_any_feature_masked)
+START_TEST(ring_loses_nothing_with_any_feature_masked)
 {
 	features = URT__FEATURES_ALL & ~(1u << _i);
 	many(1000);
@@ -110,7 +110,7 @@ START_TEST(nothing_is_lost_with_any_feature_masked)
 }
 END_TEST
 
-START_TEST(nothing_is_lost_without_any_feature)
+START_TEST(ring_loses_nothing_without_any_feature)
 {
 	features = 0;
 	many(1000);
@@ -128,7 +128,7 @@ START_TEST(a_wait_ends_with_its_timeout)
 }
 END_TEST
 
-START_TEST(what_is_queued_is_submitted_also_when_the_wait_times_out)
+START_TEST(request_that_is_queued_is_submitted_also_when_the_wait_times_out)
 {
 	struct counted c = { .res = 99 };
 	int fds[2];
@@ -229,12 +229,13 @@ Suite *ring_suite(void)
 	tcase_add_test(t, a_request_completes_once);
 	tcase_add_test(t, a_full_submission_queue_is_handed_over);
 	tcase_add_test(t, an_overflowing_completion_queue_loses_nothing);
-	tcase_add_loop_test(t, nothing_is_lost_with_any_feature_masked, 0,
+	tcase_add_loop_test(t, ring_loses_nothing_with_any_feature_masked, 0,
 			    URT__FEATURE_COUNT);
-	tcase_add_test(t, nothing_is_lost_without_any_feature);
+	tcase_add_test(t, ring_loses_nothing_without_any_feature);
 	tcase_add_test(t, a_wait_ends_with_its_timeout);
 	tcase_add_test(
-		t, what_is_queued_is_submitted_also_when_the_wait_times_out);
+		t,
+		request_that_is_queued_is_submitted_also_when_the_wait_times_out);
 	tcase_add_test(t, drain_cancels_what_is_in_flight);
 	tcase_add_loop_test(t, a_refused_enter_is_asked_again, 0, 4);
 	tcase_add_test(t, set_up_reports_what_the_kernel_says);

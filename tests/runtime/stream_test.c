@@ -112,7 +112,7 @@ RUN_TEST(a_delimiter_is_found_wherever_it_is_cut)
 	}
 }
 
-RUN_TEST(what_has_no_delimiter_can_still_be_read)
+RUN_TEST(stream_without_a_delimiter_can_still_be_read)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -210,7 +210,7 @@ RUN_TEST(cancelling_a_reader_loses_nothing)
 
 /* ---- writing ---- */
 
-RUN_TEST(what_is_written_waits_for_the_flush)
+RUN_TEST(stream_keeps_what_is_written_until_the_flush)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -337,13 +337,13 @@ Suite *stream_suite(void)
 	tcase_add_test(t, lines_come_without_their_ends);
 	tcase_add_test(t, a_line_as_long_as_the_buffer_fits_and_no_longer);
 	tcase_add_test(t, a_delimiter_is_found_wherever_it_is_cut);
-	tcase_add_test(t, what_has_no_delimiter_can_still_be_read);
+	tcase_add_test(t, stream_without_a_delimiter_can_still_be_read);
 	tcase_add_test(t, a_peek_takes_nothing);
 	tcase_add_test(t, a_full_read_stops_short_only_where_it_must);
 	tcase_add_test(t, cancelling_a_reader_loses_nothing);
 	suite_add_tcase(s, t);
 	t = tcase_create("writing");
-	tcase_add_test(t, what_is_written_waits_for_the_flush);
+	tcase_add_test(t, stream_keeps_what_is_written_until_the_flush);
 	tcase_add_test(t, long_writes_keep_their_order);
 	tcase_add_test(t, a_deadline_loses_nothing_that_was_accepted);
 	tcase_add_test(t, a_broken_connection_is_an_error_and_no_signal);

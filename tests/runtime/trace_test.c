@@ -148,7 +148,7 @@ static void nothing(void *arg)
 	urt_yield();
 }
 
-CORO_TEST(nothing_is_traced_unless_asked_for)
+CORO_TEST(trace_is_off_unless_asked_for)
 {
 	struct urt_coro *c = urt_spawn(nothing, NULL);
 
@@ -329,7 +329,7 @@ static void many(void *arg)
 	free(current);
 }
 
-START_TEST(what_workers_tell_is_in_order)
+START_TEST(events_of_workers_are_in_order)
 {
 	struct urt_options two = { .workers = 2 };
 	struct trace_pages *t = trace_pages_new();
@@ -352,10 +352,10 @@ Suite *trace_suite(void)
 	TCase *t = tcase_create("trace");
 
 	tcase_add_test(t, a_reader_in_another_process_sees_no_torn_event);
-	tcase_add_test(t, nothing_is_traced_unless_asked_for);
+	tcase_add_test(t, trace_is_off_unless_asked_for);
 	tcase_add_test(t, parks_tell_their_reason_and_operation);
 	tcase_add_test(t, a_reader_that_is_gone_ends_the_tracing);
-	tcase_add_test(t, what_workers_tell_is_in_order);
+	tcase_add_test(t, events_of_workers_are_in_order);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -399,7 +399,7 @@ CORO_TEST(errno_is_this_threads_own)
 
 /* As it does without anybody's wish where it cannot make a thread (6.1, 100
  * reads of pipes at once beside children that start). */
-CORO_TEST(what_the_kernel_gives_up_is_asked_for_again)
+CORO_TEST(operation_that_the_kernel_gives_up_is_asked_for_again)
 {
 	struct urt__sys_fault *f = &urt__sys_faults[URT__SYS_OPERATION];
 	char c = 0;
@@ -447,7 +447,8 @@ Suite *wait_suite(void)
 		a_hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring);
 	suite_add_tcase(s, t);
 	t = tcase_create("operations");
-	tcase_add_test(t, what_the_kernel_gives_up_is_asked_for_again);
+	tcase_add_test(t,
+		       operation_that_the_kernel_gives_up_is_asked_for_again);
 	tcase_add_test(t, files_are_written_and_read_at_offsets);
 	tcase_add_test(t, a_non_blocking_descriptor_waits_like_others);
 	tcase_add_test(t, a_receive_that_must_not_wait_does_not);

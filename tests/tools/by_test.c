@@ -288,7 +288,7 @@ START_TEST(a_call_takes_as_long_as_it_waits)
 }
 END_TEST
 
-START_TEST(by_says_what_it_cannot)
+START_TEST(by_names_what_it_cannot_do)
 {
 	NEED_BPF();
 	refuses("./urt stat --by route -- true",
@@ -308,7 +308,7 @@ Suite *by_suite(void)
 
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
-	tcase_add_test(t, by_says_what_it_cannot);
+	tcase_add_test(t, by_names_what_it_cannot_do);
 	suite_add_tcase(s, t);
 	t = tcase_create("latency");
 	tcase_add_test(t, calls_and_errors_are_those_that_strace_counts);

@@ -605,7 +605,7 @@ START_TEST(a_file_that_was_cut_is_read_to_there)
 }
 END_TEST
 
-START_TEST(what_cannot_be_recorded_is_said)
+START_TEST(record_says_what_it_cannot_record)
 {
 	refuses("./urt record", "give a command");
 	refuses("./urt record -o /no/such -- true", "cannot write");
@@ -653,7 +653,7 @@ Suite *record_suite(void)
 	tcase_add_test(t, a_switch_takes_at_most_40_bytes_of_the_file);
 	tcase_add_test(t, a_recording_ends_by_time_by_size_and_by_a_signal);
 	tcase_add_test(t, a_file_that_was_cut_is_read_to_there);
-	tcase_add_test(t, what_cannot_be_recorded_is_said);
+	tcase_add_test(t, record_says_what_it_cannot_record);
 	suite_add_tcase(s, t);
 	return s;
 }

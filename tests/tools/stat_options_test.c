@@ -341,7 +341,7 @@ START_TEST(budgets_that_are_broken_exit_with_3)
 }
 END_TEST
 
-START_TEST(what_is_no_budget_is_refused_before_anything_runs)
+START_TEST(budget_that_is_none_is_refused_before_anything_runs)
 {
 	refuses("./urt stat --assert 'nonsense < 1' -- true", "no figure");
 	refuses("./urt stat --assert 'switches' -- true", "comes one of <");
@@ -399,7 +399,7 @@ START_TEST(ctrl_c_prints_what_was_measured)
 }
 END_TEST
 
-START_TEST(what_counting_cost_is_told)
+START_TEST(stat_tells_what_counting_cost)
 {
 	NEED_BPF();
 	stat_ok("--cost always", "calls 100000");
@@ -431,11 +431,11 @@ Suite *stat_options_suite(void)
 	tcase_add_test(t, reads_and_writes_are_counted_without_bpf);
 	tcase_add_test(t, budgets_that_hold_are_silent);
 	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
-	tcase_add_test(t, what_is_no_budget_is_refused_before_anything_runs);
+	tcase_add_test(t, budget_that_is_none_is_refused_before_anything_runs);
 	tcase_add_test(t, bad_options_are_refused_with_advice);
 	tcase_add_test(t, a_full_disk_is_said);
 	tcase_add_test(t, ctrl_c_prints_what_was_measured);
-	tcase_add_test(t, what_counting_cost_is_told);
+	tcase_add_test(t, stat_tells_what_counting_cost);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -132,7 +132,7 @@ static long long causes(void)
 	return n;
 }
 
-START_TEST(waiting_for_pages_is_a_cause)
+START_TEST(wait_for_pages_is_a_cause)
 {
 	long major, waits;
 
@@ -166,7 +166,7 @@ START_TEST(preemption_is_a_cause)
 }
 END_TEST
 
-START_TEST(waiting_in_a_system_call_is_a_cause)
+START_TEST(wait_in_a_system_call_is_a_cause)
 {
 	NEED_BPF();
 	stat_ok("", "sleeps 100");
@@ -234,9 +234,9 @@ Suite *stat_suite(void)
 	tcase_add_test(t, programs_that_are_executed_are_followed);
 	tcase_add_test(t, system_calls_of_32_bits_have_their_own_table);
 	tcase_add_test(t, a_million_system_calls_are_counted_to_one);
-	tcase_add_test(t, waiting_for_pages_is_a_cause);
+	tcase_add_test(t, wait_for_pages_is_a_cause);
 	tcase_add_test(t, preemption_is_a_cause);
-	tcase_add_test(t, waiting_in_a_system_call_is_a_cause);
+	tcase_add_test(t, wait_in_a_system_call_is_a_cause);
 	tcase_add_test(t, operations_tell_how_they_were_completed);
 	tcase_add_test(t, times_are_counted_once_for_each_switch);
 	suite_add_tcase(s, t);

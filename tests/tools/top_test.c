@@ -158,7 +158,7 @@ START_TEST(keys_sort_and_q_quits)
 }
 END_TEST
 
-START_TEST(it_fits_the_terminal_whatever_its_size)
+START_TEST(top_fits_the_terminal_whatever_its_size)
 {
 	static const int sizes[][2] = {
 		{ 40, 10 }, { 20, 3 }, { 9, 1 }, { 120, 30 }
@@ -341,7 +341,7 @@ Suite *top_suite(void)
 	TCase *t = tcase_create("top");
 
 	tcase_add_test(t, keys_sort_and_q_quits);
-	tcase_add_test(t, it_fits_the_terminal_whatever_its_size);
+	tcase_add_test(t, top_fits_the_terminal_whatever_its_size);
 	tcase_add_test(t, signals_leave_the_terminal_as_it_was);
 	tcase_add_test(t, stopped_it_gives_the_terminal_back);
 	tcase_add_test(t, handoffs_of_the_runtime_are_shown);

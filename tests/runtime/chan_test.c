@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Floor 5: channels, mutex, wait group. */
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
+/* Floor 5: channels, on one worker. */
 #include "../lib/workers.h"
 
 static struct urt_chan *ch;
@@ -183,142 +181,9 @@ START_TEST(chan_of_impossible_size_is_refused)
 }
 END_TEST
 
-/* ---- mutex ---- */
-
-static struct urt_mutex mutex = URT_MUTEX_INIT;
-static long inside, total;
-
-static void critical(void *arg)
+Suite *chan_suite(void)
 {
-	for (int i = 0; i < 200; i++) {
-		ck_assert_int_eq(urt_mutex_lock(&mutex, URT_NEVER), 0);
-		ck_assert_int_eq(inside++, 0);
-		if (i % 7 == 0)
-			urt_yield();
-		if (i % 50 == 0)
-			urt_sleep(10000);
-		inside--;
-		total++;
-		urt_mutex_unlock(&mutex);
-	}
-}
-
-CORO_TEST(mutex_admits_one_at_a_time)
-{
-	struct urt_coro *c[20];
-
-	for (int i = 0; i < 20; i++)
-		c[i] = urt_spawn(critical, NULL);
-	for (int i = 0; i < 20; i++)
-		urt_join(c[i]);
-	ck_assert_int_eq(total, 20 * 200);
-}
-
-CORO_TEST(mutex_trylock_and_deadline_do_not_wait_for_ever)
-{
-	urt_mutex_lock(&mutex, URT_NEVER);
-	ck_assert(!urt_mutex_trylock(&mutex));
-	ck_assert_int_eq(urt_mutex_lock(&mutex, urt_after(MS)), -ETIME);
-	urt_mutex_unlock(&mutex);
-	ck_assert(urt_mutex_trylock(&mutex));
-	urt_mutex_unlock(&mutex);
-}
-
-static bool got_it;
-
-static void lock_once(void *arg)
-{
-	result = urt_mutex_lock(&mutex, URT_NEVER);
-	if (result)
-		return;
-	got_it = true;
-	urt_mutex_unlock(&mutex);
-}
-
-CORO_TEST(mutex_waiter_is_not_starved_by_a_greedy_holder)
-{
-	struct urt_coro *c;
-	int64_t begin = urt_now();
-
-	urt_mutex_lock(&mutex, URT_NEVER);
-	c = urt_spawn(lock_once, NULL);
-	urt_yield();
-	/* Unlocks and locks again at once, always: the waiter never finds it
-	 * free, until it is handed over. */
-	while (!got_it) {
-		urt_mutex_unlock(&mutex);
-		urt_mutex_lock(&mutex, URT_NEVER);
-		urt_yield();
-		ck_assert_int_lt(urt_now() - begin, 5000 * MS);
-	}
-	urt_mutex_unlock(&mutex);
-	urt_join(c);
-}
-
-CORO_TEST(mutex_cancelled_waiter_goes_without_it)
-{
-	struct urt_coro *c;
-
-	urt_mutex_lock(&mutex, URT_NEVER);
-	c = urt_spawn(lock_once, NULL);
-	urt_yield();
-	urt_cancel(c);
-	urt_join(c);
-	ck_assert_int_eq(result, -ECANCELED);
-	urt_mutex_unlock(&mutex);
-	ck_assert(urt_mutex_trylock(&mutex));
-}
-
-/* ---- wait group ---- */
-
-static struct urt_waitgroup group = URT_WAITGROUP_INIT;
-
-static void work(void *arg)
-{
-	urt_yield();
-	total++;
-	urt_waitgroup_done(&group);
-}
-
-CORO_TEST(waitgroup_waits_for_all)
-{
-	ck_assert_int_eq(urt_waitgroup_wait(&group, URT_NEVER), 0);
-	urt_waitgroup_add(&group, 50);
-	for (int i = 0; i < 50; i++)
-		urt_go(work, NULL);
-	ck_assert_int_eq(urt_waitgroup_wait(&group, urt_after(0)), -ETIME);
-	ck_assert_int_eq(urt_waitgroup_wait(&group, URT_NEVER), 0);
-	ck_assert_int_eq(total, 50);
-}
-
-static void wait_group(void *arg)
-{
-	result += !urt_waitgroup_wait(&group, URT_NEVER);
-}
-
-CORO_TEST(waitgroup_wakes_all_that_wait)
-{
-	struct urt_coro *c[10];
-
-	urt_waitgroup_add(&group, 1);
-	for (int i = 0; i < 10; i++)
-		c[i] = urt_spawn(wait_group, NULL);
-	urt_yield();
-	urt_waitgroup_done(&group);
-	for (int i = 0; i < 10; i++)
-		urt_join(c[i]);
-	ck_assert_int_eq(result, 10);
-}
-
-START_TEST(waitgroup_below_zero_is_a_bug)
-{
-	urt_waitgroup_done(&group);
-}
-END_TEST
-
-Suite *sync_suite(void)
-{
-	Suite *s = suite_create("sync");
+	Suite *s = suite_create("chan");
 	TCase *t = tcase_create("chan");
 
 	tcase_add_test(t, chan_keeps_the_order_at_any_capacity);
@@ -331,17 +196,6 @@ Suite *sync_suite(void)
 	tcase_add_test(t, chan_what_was_received_counts_though_cancelled_after);
 	tcase_add_test(t, chan_of_nothing_counts_events);
 	tcase_add_test(t, chan_of_impossible_size_is_refused);
-	suite_add_tcase(s, t);
-	t = tcase_create("mutex");
-	tcase_add_test(t, mutex_admits_one_at_a_time);
-	tcase_add_test(t, mutex_trylock_and_deadline_do_not_wait_for_ever);
-	tcase_add_test(t, mutex_waiter_is_not_starved_by_a_greedy_holder);
-	tcase_add_test(t, mutex_cancelled_waiter_goes_without_it);
-	suite_add_tcase(s, t);
-	t = tcase_create("waitgroup");
-	tcase_add_test(t, waitgroup_waits_for_all);
-	tcase_add_test(t, waitgroup_wakes_all_that_wait);
-	tcase_add_test_raise_signal(t, waitgroup_below_zero_is_a_bug, 6);
 	suite_add_tcase(s, t);
 	return s;
 }

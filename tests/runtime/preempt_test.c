@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Preemption: what computes or blocks stops nobody else, and loses neither registers,
+ * errno nor locks.
+ */
+#define _GNU_SOURCE
+#include "../lib/workers.h"
+#include <pthread.h>
+
+/* ---- preemption -------------------------------------------------------- */
+
+static atomic_bool stop_it;
+static _Atomic long turns;
+static bool await_preemption;
+
+/* In the program's own text, with no call at all. */
+static __attribute__((noinline)) void tight_loop(void)
+{
+	while (!stop_it)
+		;
+}
+
+static void hog(void *arg)
+{
+	tight_loop();
+}
+
+static void count_turns(void *arg)
+{
+	for (int i = 0; i < 20; i++) {
+		urt_sleep(MS);
+		turns++;
+	}
+	/* On a busy CPU, the hog's thread loses its processor before the signal
+	 * comes, and goes on: it is asked again. */
+	while (await_preemption && !counter(URT__STAT_PREEMPTIONS))
+		urt_sleep(MS);
+	stop_it = true;
+}
+
+/* The calling coroutine is not preempted meanwhile. */
+static void start_two(struct urt_coro *c[2], urt_fn *first, urt_fn *second)
+{
+	urt_preempt_disable();
+	c[0] = urt_spawn(first, NULL);
+	c[1] = urt_spawn(second, NULL);
+	urt_preempt_enable();
+}
+
+static void hog_and_others(void *arg)
+{
+	struct urt_coro *c[2];
+
+	start_two(c, hog, count_turns);
+	urt_join(c[0]);
+	urt_join(c[1]);
+	*(uint64_t *)arg = counter(URT__STAT_PREEMPTIONS);
+}
+
+START_TEST(a_tight_loop_does_not_keep_others_from_running)
+{
+	static const unsigned workers[] = { 1, 2, 4 };
+	uint64_t preemptions;
+
+	await_preemption = workers[_i] == 1 && can_preempt();
+	run_on(workers[_i], hog_and_others, &preemptions);
+	ck_assert_int_eq(turns, 20);
+	if (await_preemption)
+		ck_assert_uint_gt(preemptions, 0);
+}
+END_TEST
+
+START_TEST(hog_without_preemption_loses_its_processor)
+{
+	uint64_t preemptions;
+
+	setenv("URT_PREEMPT", "off", 1);
+	run_on(1, hog_and_others, &preemptions);
+	ck_assert_int_eq(turns, 20);
+	ck_assert_uint_eq(preemptions, 0);
+}
+END_TEST
+
+/*
+ * A coroutine that is busy in the given way until told to stop, on one worker;
+ * others must run meanwhile, and it must not be preempted by a switch.
+ */
+static void busy_unpreempted(urt_fn *busy)
+{
+	struct urt_coro *c[2];
+
+	start_two(c, busy, count_turns);
+	urt_join(c[0]);
+	urt_join(c[1]);
+	ck_assert_int_eq(turns, 20);
+	ck_assert_uint_eq(counter(URT__STAT_PREEMPTIONS), 0);
+	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS), 0);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void hog_with_mutex(void *arg)
+{
+	pthread_mutex_lock(&mutex);
+	tight_loop();
+	pthread_mutex_unlock(&mutex);
+}
+
+CORO_TEST(holder_of_a_pthread_mutex_is_not_preempted)
+{
+	busy_unpreempted(hog_with_mutex);
+	/* What preempting it would have led to: this would never return. */
+	pthread_mutex_lock(&mutex);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void hog_with_rwlock(void *arg)
+{
+	static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+
+	pthread_rwlock_rdlock(&lock);
+	flockfile(stdout);
+	pthread_rwlock_unlock(&lock);
+	tight_loop();
+	funlockfile(stdout);
+}
+
+CORO_TEST(holder_of_a_stdio_stream_is_not_preempted)
+{
+	busy_unpreempted(hog_with_rwlock);
+}
+
+static int compare_slowly(const void *a, const void *b)
+{
+	tight_loop();
+	return *(const int *)a - *(const int *)b;
+}
+
+static void hog_in_callback(void *arg)
+{
+	int v[2] = { 2, 1 };
+
+	qsort(v, 2, sizeof(v[0]), compare_slowly);
+	ck_assert_int_eq(v[0], 1);
+}
+
+CORO_TEST(a_callback_of_a_library_is_not_preempted)
+{
+	busy_unpreempted(hog_in_callback);
+}
+
+static void hog_disabled(void *arg)
+{
+	urt_preempt_disable();
+	urt_preempt_disable();
+	urt_preempt_enable();
+	tight_loop();
+	urt_preempt_enable();
+}
+
+CORO_TEST(preemption_can_be_disabled)
+{
+	busy_unpreempted(hog_disabled);
+}
+
+/* Inside malloc more often than not. Were it switched away from there, the
+ * others' malloc on the same thread would block on its lock forever. */
+static void hog_in_malloc(void *arg)
+{
+	void *p[64] = { NULL };
+	uint64_t r = 1;
+
+	while (!stop_it) {
+		int i = rnd(&r) % 64;
+
+		free(p[i]);
+		p[i] = malloc(rnd(&r) % 5000);
+	}
+	for (int i = 0; i < 64; i++)
+		free(p[i]);
+}
+
+static void count_turns_with_malloc(void *arg)
+{
+	for (int i = 0; i < 100; i++) {
+		void *p = malloc(2000 + i);
+
+		urt_sleep(MS);
+		free(p);
+	}
+	stop_it = true;
+}
+
+CORO_TEST(malloc_is_safe_under_preemption)
+{
+	struct urt_coro *c[3] = { urt_spawn(hog_in_malloc, NULL),
+				  urt_spawn(hog_in_malloc, NULL),
+				  urt_spawn(count_turns_with_malloc, NULL) };
+
+	for (int i = 0; i < 3; i++)
+		urt_join(c[i]);
+}
+
+/* Floating point, vectors and integers in registers all the time. */
+static __attribute__((noinline)) double compute(uint64_t n)
+{
+	double x = 1, y = 0.5;
+	float v[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint64_t h = 14695981039346656037u;
+
+	for (uint64_t i = 0; i < n; i++) {
+		x = x * 1.0000001 + y;
+		y = y * 0.9999999 + 1e-9;
+		for (int k = 0; k < 8; k++)
+			v[k] = v[k] * 0.999f + 0.5f;
+		h = (h ^ i) * 1099511628211u;
+	}
+	return x + y + v[0] + v[7] + (double)(h >> 40);
+}
+
+static double expected;
+static uint64_t steps_of_compute;
+static atomic_int computing;
+
+static void compute_and_check(void *arg)
+{
+	ck_assert(compute(steps_of_compute) == expected);
+	computing--;
+}
+
+/* How often a coroutine is preempted depends on when the monitor has a CPU, so they
+ * compute again until there were some preemptions. */
+CORO_TEST(registers_survive_preemption)
+{
+	int64_t begin, spent;
+	int rounds = 0;
+
+	/* As many steps as take 50 to 100 ms of CPU time: several slices. */
+	for (steps_of_compute = 1000;; steps_of_compute *= 2) {
+		begin = cpu_ns();
+		expected = compute(steps_of_compute);
+		spent = cpu_ns() - begin;
+		if (spent > 50 * MS)
+			break;
+	}
+	do {
+		computing = 4;
+		for (int i = 0; i < 4; i++)
+			urt_go(compute_and_check, NULL);
+		while (computing)
+			urt_sleep(MS);
+	} while (can_preempt() && counter(URT__STAT_PREEMPTIONS) <= 4 &&
+		 ++rounds < 20);
+	if (can_preempt())
+		ck_assert_uint_gt(counter(URT__STAT_PREEMPTIONS), 4);
+}
+
+/* A runtime call in a loop, that never has to wait. */
+static void hog_with_calls(void *arg)
+{
+	struct urt_mutex m = URT_MUTEX_INIT;
+
+	while (!stop_it) {
+		urt_mutex_lock(&m, URT_NEVER);
+		urt_mutex_unlock(&m);
+	}
+}
+
+CORO_TEST(the_time_slice_ends_at_a_call)
+{
+	struct urt_coro *c[2] = { urt_spawn(hog_with_calls, NULL),
+				  urt_spawn(count_turns, NULL) };
+
+	urt_join(c[0]);
+	urt_join(c[1]);
+	ck_assert_int_eq(turns, 20);
+}
+
+/* ---- workers that are stuck -------------------------------------------- */
+
+static atomic_int slept = -1;
+
+/* A slow machine may be late: then the signal meets it on its way there. */
+static void block_the_thread(void *arg)
+{
+	slept = usleep(200000) ? usleep(200000) : 0;
+}
+
+CORO_TEST(a_blocking_call_gives_up_its_processor)
+{
+	struct urt_coro *c[2] = { urt_spawn(block_the_thread, NULL),
+				  urt_spawn(count_turns, NULL) };
+
+	urt_join(c[1]);
+	ck_assert_int_eq(turns, 20);
+	ck_assert_int_eq(slept, -1); /* the others were not kept by it */
+	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS), 0);
+	urt_join(c[0]);
+	ck_assert_int_eq(slept, 0); /* nor was it interrupted */
+}
+
+/* ---- thread-locals and locals ------------------------------------------ */
+
+static __attribute__((noinline)) void spin_for(uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		__asm__ volatile("");
+}
+
+static void disturb_errno(void *arg)
+{
+	while (!stop_it) {
+		errno = 4711;
+		urt_sleep(100000);
+	}
+}
+
+CORO_TEST(errno_survives_preemption)
+{
+	struct urt_coro *c = urt_spawn(disturb_errno, NULL);
+	uint64_t before = counter(URT__STAT_PREEMPTIONS);
+
+	for (int i = 0; i < 50; i++) {
+		close(-1); /* sets it */
+		spin_for(20000000);
+		ck_assert_int_eq(errno, EBADF);
+	}
+	if (can_preempt())
+		ck_assert_uint_gt(counter(URT__STAT_PREEMPTIONS), before);
+	stop_it = true;
+	urt_join(c);
+}
+
+static void block_then_loop(void *arg)
+{
+	usleep(60000); /* loses its processor */
+	tight_loop();
+}
+
+static void leave_a_loop(void *arg)
+{
+	urt_go(hog, NULL);
+	urt_go(block_then_loop, NULL);
+	urt_sleep(100 * MS);
+}
+
+START_TEST(a_preempted_loop_does_not_keep_the_run_from_ending)
+{
+	if (!can_preempt())
+		SKIP("nothing is preempted by a signal in this build");
+	run_on(2, leave_a_loop, NULL);
+}
+END_TEST
+
+Suite *preempt_suite(void)
+{
+	Suite *s = suite_create("preempt");
+	TCase *t = tcase_create("preempt");
+
+	tcase_add_test(t, a_blocking_call_gives_up_its_processor);
+	tcase_add_loop_test(t, a_tight_loop_does_not_keep_others_from_running,
+			    0, 3);
+	tcase_add_test(t, hog_without_preemption_loses_its_processor);
+	tcase_add_test(t, holder_of_a_pthread_mutex_is_not_preempted);
+	tcase_add_test(t, holder_of_a_stdio_stream_is_not_preempted);
+	tcase_add_test(t, a_callback_of_a_library_is_not_preempted);
+	tcase_add_test(t, preemption_can_be_disabled);
+	tcase_add_test(t, malloc_is_safe_under_preemption);
+	tcase_add_test(t, registers_survive_preemption);
+	tcase_add_test(t, the_time_slice_ends_at_a_call);
+	tcase_add_test(t, errno_survives_preemption);
+	tcase_add_test(t, a_preempted_loop_does_not_keep_the_run_from_ending);
+	suite_add_tcase(s, t);
+	return s;
+}
