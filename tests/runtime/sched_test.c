@@ -300,6 +300,44 @@ START_TEST(ids_differ)
 }
 END_TEST
 
+static void sleep_long(void *arg)
+{
+	*(int *)arg = urt_sleep(100000 * MS);
+}
+
+CORO_TEST(join_has_a_deadline)
+{
+	int slept = 0;
+	struct urt_coro *c = urt_spawn(sleep_long, &slept);
+
+	ck_assert_int_eq(urt_join_until(c, urt_after(MS)), -ETIME);
+	ck_assert_int_eq(urt_join_until(c, 0), -ETIME);
+	ck_assert_int_eq(urt_end(c), 0);
+	ck_assert_int_eq(slept, -ECANCELED);
+}
+
+static void end_child(void *arg)
+{
+	int *ret = arg, slept = 0;
+	struct urt_coro *c = urt_spawn(sleep_long, &slept);
+
+	ret[0] = urt_join(c);
+	ret[1] = urt_end(c);
+	ret[2] = slept;
+}
+
+CORO_TEST(cancelled_coroutine_ends_its_child)
+{
+	int ret[3] = { 0 };
+	struct urt_coro *c = urt_spawn(end_child, ret);
+
+	urt_yield();
+	ck_assert_int_eq(urt_end(c), 0);
+	ck_assert_int_eq(ret[0], -ECANCELED);
+	ck_assert_int_eq(ret[1], 0);
+	ck_assert_int_eq(ret[2], -ECANCELED);
+}
+
 Suite *sched_suite(void)
 {
 	Suite *s = suite_create("sched");
@@ -315,6 +353,8 @@ Suite *sched_suite(void)
 	tcase_add_test(t, yielding_coroutines_do_not_starve_the_ring);
 	tcase_add_test(t, a_busy_pair_does_not_starve_others);
 	tcase_add_test(t, ids_differ);
+	tcase_add_test(t, join_has_a_deadline);
+	tcase_add_test(t, cancelled_coroutine_ends_its_child);
 	suite_add_tcase(s, t);
 	t = tcase_create("runs");
 	tcase_add_test(t, runs_can_follow_each_other);

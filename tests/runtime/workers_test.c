@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Floors 3 and 7 with several threads: spreading, waking, preemption, workers
- * that get stuck, plain threads beside them, and the reports.
+ * Floors 3 and 7 with several threads: spreading, waking, workers that get stuck,
+ * errno, plain threads next to them.
  */
 #define _GNU_SOURCE
 #include "../lib/workers.h"
@@ -447,7 +447,7 @@ END_TEST
 Suite *workers_suite(void)
 {
 	Suite *s = suite_create("workers");
-	TCase *t = tcase_create("spreading and waking");
+	TCase *t = tcase_create("workers");
 
 	tcase_add_loop_test(t, coroutines_run_on_all_workers_at_once, 2, 5);
 	tcase_add_test(t, an_idle_program_makes_no_system_calls);
@@ -457,14 +457,10 @@ Suite *workers_suite(void)
 	tcase_add_loop_test(
 		t, plain_threads_may_use_channels_and_start_coroutines, 1, 4);
 	tcase_add_test(t, a_plain_thread_is_released_when_the_run_ends);
-	suite_add_tcase(s, t);
-	t = tcase_create("preemption");
 	tcase_add_loop_test(t, a_stuck_worker_strands_no_completion, 1, 3);
 	tcase_add_loop_test(t, workers_that_block_and_come_back_lose_nothing, 1,
 			    4);
 	tcase_add_test(t, a_job_that_waits_does_not_keep_the_run_from_ending);
-	suite_add_tcase(s, t);
-	t = tcase_create("stacks and reports");
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * The runtime as a guest in a program: C++, and what surrounds the process.
- * What C++ programs do is in cxx.cpp.
+ * The runtime as a guest in a process: its descriptors and memory, limits of resources,
+ * the identity of threads.
  */
 #define _GNU_SOURCE
 #include "../lib/child.h"
-#include "../lib/net.h"
 #include <grp.h>
 #include <pthread.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/resource.h>
 
 /* ---- what surrounds the process ---------------------------------------- */
@@ -210,7 +208,7 @@ static void use_both(void *arg)
 
 static int serve_as_user(void)
 {
-	char path[] = "/tmp/urt-guest.XXXXXX";
+	char path[] = "/tmp/urt-limits.XXXXXX";
 	struct urt_options o = { .workers = 2 };
 	int fd = mkstemp(path), err;
 
@@ -232,6 +230,7 @@ END_TEST
 
 #define BURST 20000
 static struct urt_sem gate = URT_SEM_INIT(0);
+
 static struct urt_waitgroup burst = URT_WAITGROUP_INIT;
 
 static void one_of_many(void *arg)
@@ -461,213 +460,11 @@ START_TEST(address_space_that_is_limited_is_enough_or_is_blamed)
 }
 END_TEST
 
-/* ---- calls that wait as their namesakes do ----------------------------- */
-
-static char fifo[64];
-
-static void new_fifo(void)
+Suite *limits_suite(void)
 {
-	snprintf(fifo, sizeof(fifo), "/tmp/urt-fifo.%d", getpid());
-	unlink(fifo);
-	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-}
+	Suite *s = suite_create("limits");
+	TCase *limits = tcase_create("limits");
 
-static int open_fifo(int flags, int64_t ns)
-{
-	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
-}
-
-/* What the other side does once ours has begun to wait. */
-static void other_side(void *arg)
-{
-	int flags = *(int *)arg, fd;
-
-	urt_sleep(20 * MS);
-	fd = open(fifo, flags | O_NONBLOCK | O_CLOEXEC);
-	ck_assert_int_ge(fd, 0);
-	if (flags == O_WRONLY)
-		ck_assert_int_eq(write(fd, "x", 1), 1);
-	urt_sleep(20 * MS);
-	close(fd);
-}
-
-CORO_TEST(opening_a_fifo_waits_for_its_other_side)
-{
-	static int to_write = O_WRONLY, to_read = O_RDONLY;
-	struct urt_coro *c;
-	int fd;
-	char b;
-
-	new_fifo();
-	c = urt_spawn(other_side, &to_write);
-	fd = open_fifo(O_RDONLY, 5000 * MS);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 1);
-	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 0);
-	urt_join(c);
-	urt_close(fd);
-	c = urt_spawn(other_side, &to_read);
-	fd = open_fifo(O_WRONLY, 5000 * MS);
-	ck_assert_int_ge(fd, 0);
-	urt_join(c);
-	urt_close(fd);
-	unlink(fifo);
-}
-
-CORO_TEST(opening_a_fifo_alone_ends_at_the_deadline)
-{
-	int before_fds = open_descriptors();
-
-	new_fifo();
-	for (int i = 0; i < 20; i++) {
-		ck_assert_int_eq(open_fifo(O_RDONLY, 3 * MS), -ETIME);
-		ck_assert_int_eq(open_fifo(O_WRONLY, 3 * MS), -ETIME);
-	}
-	ck_assert_int_ge(open_fifo(O_RDONLY | O_NONBLOCK, 0), 0);
-	ck_assert_int_eq(open_descriptors(), before_fds + 1);
-	unlink(fifo);
-}
-
-static _Atomic int waiting;
-
-static void wait_for_reader(void *arg)
-{
-	(void)arg;
-	waiting++;
-	ck_assert_int_eq(open_fifo(O_WRONLY, 10000 * MS), -ECANCELED);
-}
-
-/* The kernel has 4 threads a CPU for what blocks, unless told otherwise. */
-CORO_TEST(blocked_opens_leave_other_files_alone)
-{
-	struct urt_coro *c[64];
-	char path[80];
-
-	new_fifo();
-	snprintf(path, sizeof(path), "%s.dir", fifo);
-	for (int i = 0; i < 64; i++)
-		c[i] = urt_spawn(wait_for_reader, NULL);
-	urt_sleep(50 * MS);
-	ck_assert_int_eq(waiting, 64);
-	ck_assert_int_eq(
-		urt_mkdirat(AT_FDCWD, path, 0700, urt_after(5000 * MS)), 0);
-	rmdir(path);
-	for (int i = 0; i < 64; i++)
-		urt_end(c[i]);
-	unlink(fifo);
-}
-
-static void accept_later(void *arg)
-{
-	urt_sleep(30 * MS);
-	for (int i = 0; i < 3; i++)
-		urt_close(urt_accept(*(int *)arg, NULL, NULL, 0,
-				     urt_after(5000 * MS)));
-}
-
-CORO_TEST(connect_waits_while_the_backlog_is_full)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd[3];
-	struct urt_coro *c;
-
-	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "urt-%d", getpid());
-	ck_assert_int_eq(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
-	ck_assert_int_eq(listen(l, 0), 0);
-	c = urt_spawn(accept_later, &l);
-	for (int i = 0; i < 3; i++) {
-		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		ck_assert_int_eq(urt_connect(fd[i], (struct sockaddr *)&a,
-					     sizeof(a), urt_after(5000 * MS)),
-				 0);
-	}
-	urt_join(c);
-	fd[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	fd[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	urt_connect(fd[0], (struct sockaddr *)&a, sizeof(a), URT_NEVER);
-	ck_assert_int_eq(urt_connect(fd[1], (struct sockaddr *)&a, sizeof(a),
-				     urt_after(20 * MS)),
-			 -ETIME);
-}
-
-static int pair[2];
-static ssize_t wrote;
-
-static void write_much(void *arg)
-{
-	static char b[8 << 20];
-
-	(void)arg;
-	wrote = urt_write(pair[0], b, sizeof(b), URT_NEVER);
-}
-
-/* Whatever has the number next must not get the rest. */
-CORO_TEST(close_ends_a_writer_that_had_sent_a_part)
-{
-	struct urt_coro *c;
-	char b[65536];
-	int other[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	c = urt_spawn(write_much, NULL);
-	for (int i = 0; i < 10; i++)
-		urt_yield();
-	ck_assert_int_gt(urt_recv(pair[1], b, sizeof(b), 0, URT_NEVER), 0);
-	urt_close(pair[0]);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
-	urt_join(c);
-	ck_assert_int_gt(wrote, 0);
-	ck_assert_int_lt(wrote, 8 << 20);
-	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(recv(other[i], b, sizeof(b), MSG_DONTWAIT),
-				 -1);
-}
-
-static void sleep_long(void *arg)
-{
-	*(int *)arg = urt_sleep(100000 * MS);
-}
-
-CORO_TEST(join_has_a_deadline)
-{
-	int slept = 0;
-	struct urt_coro *c = urt_spawn(sleep_long, &slept);
-
-	ck_assert_int_eq(urt_join_until(c, urt_after(MS)), -ETIME);
-	ck_assert_int_eq(urt_join_until(c, 0), -ETIME);
-	ck_assert_int_eq(urt_end(c), 0);
-	ck_assert_int_eq(slept, -ECANCELED);
-}
-
-static void end_child(void *arg)
-{
-	int *ret = arg, slept = 0;
-	struct urt_coro *c = urt_spawn(sleep_long, &slept);
-
-	ret[0] = urt_join(c);
-	ret[1] = urt_end(c);
-	ret[2] = slept;
-}
-
-CORO_TEST(cancelled_coroutine_ends_its_child)
-{
-	int ret[3] = { 0 };
-	struct urt_coro *c = urt_spawn(end_child, ret);
-
-	urt_yield();
-	ck_assert_int_eq(urt_end(c), 0);
-	ck_assert_int_eq(ret[0], -ECANCELED);
-	ck_assert_int_eq(ret[1], 0);
-	ck_assert_int_eq(ret[2], -ECANCELED);
-}
-
-Suite *guest_suite(void)
-{
-	Suite *s = suite_create("guest");
-	TCase *cxx = tcase_create("c++"), *limits = tcase_create("limits"),
-	      *calls = tcase_create("calls"), *said = tcase_create("mistakes");
-
-	suite_add_tcase(s, cxx);
 	tcase_add_test(limits,
 		       runtime_leaves_closed_standard_descriptors_alone);
 	tcase_add_test(limits, own_descriptors_are_few_and_closed_by_exec);
@@ -689,14 +486,5 @@ Suite *guest_suite(void)
 	tcase_add_test(limits,
 		       address_space_that_is_limited_is_enough_or_is_blamed);
 	suite_add_tcase(s, limits);
-	tcase_add_test(calls, opening_a_fifo_waits_for_its_other_side);
-	tcase_add_test(calls, opening_a_fifo_alone_ends_at_the_deadline);
-	tcase_add_test(calls, blocked_opens_leave_other_files_alone);
-	tcase_add_test(calls, connect_waits_while_the_backlog_is_full);
-	tcase_add_test(calls, close_ends_a_writer_that_had_sent_a_part);
-	tcase_add_test(calls, join_has_a_deadline);
-	tcase_add_test(calls, cancelled_coroutine_ends_its_child);
-	suite_add_tcase(s, calls);
-	suite_add_tcase(s, said);
 	return s;
 }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/* Calls that wait for another process or thread: opening a FIFO, connecting to a full
+ * backlog. */
+#define _GNU_SOURCE
+#include "../lib/net.h"
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static char fifo[64];
+
+static void new_fifo(void)
+{
+	snprintf(fifo, sizeof(fifo), "/tmp/urt-fifo.%d", getpid());
+	unlink(fifo);
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+}
+
+static int open_fifo(int flags, int64_t ns)
+{
+	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
+}
+
+/* What the other side does once ours has begun to wait. */
+static void other_side(void *arg)
+{
+	int flags = *(int *)arg, fd;
+
+	urt_sleep(20 * MS);
+	fd = open(fifo, flags | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	if (flags == O_WRONLY)
+		ck_assert_int_eq(write(fd, "x", 1), 1);
+	urt_sleep(20 * MS);
+	close(fd);
+}
+
+CORO_TEST(opening_a_fifo_waits_for_its_other_side)
+{
+	static int to_write = O_WRONLY, to_read = O_RDONLY;
+	struct urt_coro *c;
+	int fd;
+	char b;
+
+	new_fifo();
+	c = urt_spawn(other_side, &to_write);
+	fd = open_fifo(O_RDONLY, 5000 * MS);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 1);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 0);
+	urt_join(c);
+	urt_close(fd);
+	c = urt_spawn(other_side, &to_read);
+	fd = open_fifo(O_WRONLY, 5000 * MS);
+	ck_assert_int_ge(fd, 0);
+	urt_join(c);
+	urt_close(fd);
+	unlink(fifo);
+}
+
+CORO_TEST(opening_a_fifo_alone_ends_at_the_deadline)
+{
+	int before_fds = open_descriptors();
+
+	new_fifo();
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(open_fifo(O_RDONLY, 3 * MS), -ETIME);
+		ck_assert_int_eq(open_fifo(O_WRONLY, 3 * MS), -ETIME);
+	}
+	ck_assert_int_ge(open_fifo(O_RDONLY | O_NONBLOCK, 0), 0);
+	ck_assert_int_eq(open_descriptors(), before_fds + 1);
+	unlink(fifo);
+}
+
+static _Atomic int waiting;
+
+static void wait_for_reader(void *arg)
+{
+	(void)arg;
+	waiting++;
+	ck_assert_int_eq(open_fifo(O_WRONLY, 10000 * MS), -ECANCELED);
+}
+
+/* The kernel has 4 threads a CPU for what blocks, unless told otherwise. */
+CORO_TEST(blocked_opens_leave_other_files_alone)
+{
+	struct urt_coro *c[64];
+	char path[80];
+
+	new_fifo();
+	snprintf(path, sizeof(path), "%s.dir", fifo);
+	for (int i = 0; i < 64; i++)
+		c[i] = urt_spawn(wait_for_reader, NULL);
+	urt_sleep(50 * MS);
+	ck_assert_int_eq(waiting, 64);
+	ck_assert_int_eq(
+		urt_mkdirat(AT_FDCWD, path, 0700, urt_after(5000 * MS)), 0);
+	rmdir(path);
+	for (int i = 0; i < 64; i++)
+		urt_end(c[i]);
+	unlink(fifo);
+}
+
+static void accept_later(void *arg)
+{
+	urt_sleep(30 * MS);
+	for (int i = 0; i < 3; i++)
+		urt_close(urt_accept(*(int *)arg, NULL, NULL, 0,
+				     urt_after(5000 * MS)));
+}
+
+CORO_TEST(connect_waits_while_the_backlog_is_full)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd[3];
+	struct urt_coro *c;
+
+	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "urt-%d", getpid());
+	ck_assert_int_eq(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
+	ck_assert_int_eq(listen(l, 0), 0);
+	c = urt_spawn(accept_later, &l);
+	for (int i = 0; i < 3; i++) {
+		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ck_assert_int_eq(urt_connect(fd[i], (struct sockaddr *)&a,
+					     sizeof(a), urt_after(5000 * MS)),
+				 0);
+	}
+	urt_join(c);
+	fd[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	fd[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	urt_connect(fd[0], (struct sockaddr *)&a, sizeof(a), URT_NEVER);
+	ck_assert_int_eq(urt_connect(fd[1], (struct sockaddr *)&a, sizeof(a),
+				     urt_after(20 * MS)),
+			 -ETIME);
+}
+
+Suite *fifo_suite(void)
+{
+	Suite *s = suite_create("fifo");
+	TCase *t = tcase_create("fifo");
+
+	tcase_add_test(t, opening_a_fifo_waits_for_its_other_side);
+	tcase_add_test(t, opening_a_fifo_alone_ends_at_the_deadline);
+	tcase_add_test(t, blocked_opens_leave_other_files_alone);
+	tcase_add_test(t, connect_waits_while_the_backlog_is_full);
+	suite_add_tcase(s, t);
+	return s;
+}
