@@ -471,7 +471,7 @@ $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"' \
   $(if $(filter 1,$(STATIC)),-DURT_STATIC)
 
-$(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null)
+$(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null) $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 
 # Sanitized, they are compiled more often than their speed is of use.
 ifneq ($(SAN),)
@@ -479,7 +479,6 @@ $(B)/tools/%.o $(B)/tests/tools/%.o: ALL_CFLAGS += -O0
 endif
 
 # The tests may call anything of the command but its main().
-$(B)/tests/runtime/tls_test.o: ALL_CFLAGS += $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(TLS_A) $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ \

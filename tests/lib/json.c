@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* See json.h. Members are visited in the document's order, as jansson keeps it. */
+/* Members are visited in the document's order, as jansson keeps it. */
 #include "json.h"
+#include "json_tree.h"
 #include "tool_run.h"
-#include <jansson.h>
 
 /* The first member of that name, which `take` accepts. */
 static json_t *find(json_t *v, const char *name, json_t *(*take)(json_t *))
@@ -44,26 +44,83 @@ static json_t *with_wanted(json_t *v)
 	return find(v, wanted, scalar);
 }
 
+json_t *document(void)
+{
+	static json_t *last;
+	const char *start = text[0] == '{' ? text : strstr(text, "\n{");
+
+	json_decref(last);
+	last = start ? json_loads(start, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	return last;
+}
+
+static json_t *any(json_t *v)
+{
+	return v;
+}
+
+json_t *member(json_t *in, const char *name)
+{
+	return find(in, name, any);
+}
+
+double value(json_t *in, const char *name)
+{
+	wanted = name;
+	in = with_wanted(in);
+	return json_is_number(in) ? json_number_value(in) : __builtin_nan("");
+}
+
 double figure(const char *section, const char *name)
 {
-	const char *start = text[0] == '{' ? text : strstr(text, "\n{");
-	json_t *document =
-		start ? json_loads(start, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
-	double value = __builtin_nan("");
-	json_t *found;
+	json_t *in = document();
 
 	wanted = name;
-	found = section ? find(document, section, with_wanted)
-			: with_wanted(document);
-	if (json_is_number(found))
-		value = json_number_value(found);
-	json_decref(document);
-	return value;
+	return value(section ? find(in, section, with_wanted) : in, name);
 }
 
 long long number(const char *section, const char *name)
 {
-	double value = figure(section, name);
+	double n = figure(section, name);
 
-	return value == value ? (long long)value : -1;
+	return n == n ? (long long)n : -1;
+}
+
+static json_t *wanted_members;
+
+static bool has_wanted(json_t *v)
+{
+	const char *key;
+	json_t *is;
+
+	json_object_foreach(
+		wanted_members, key,
+		is) if (!json_equal(json_object_get(v, key), is)) return false;
+	return true;
+}
+
+static json_t *matching(json_t *v)
+{
+	const char *key;
+	json_t *child, *found = NULL;
+	size_t i;
+
+	if (has_wanted(v))
+		return v;
+	json_array_foreach(v, i,
+			   child) if ((found = matching(child))) return found;
+	json_object_foreach(v, key,
+			    child) if ((found = matching(child))) return found;
+	return NULL;
+}
+
+json_t *row(const char *section, json_t *members)
+{
+	json_t *in = document(), *found;
+
+	wanted_members = members;
+	wanted = section;
+	found = section ? find(in, section, matching) : matching(in);
+	json_decref(members);
+	return found;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers in the JSON document that a command printed (`text` of tool_run.h). */
+/* The JSON document that a command printed (`text` of tool_run.h). */
 #ifndef URT_TEST_JSON_H
 #define URT_TEST_JSON_H
 

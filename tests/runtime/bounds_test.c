@@ -6,148 +6,19 @@
  * a fault.
  */
 #define _GNU_SOURCE
-#include "../../uring_rt/base/stats.h"
-#include "../../uring_rt/sched/sched.h"
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
 #include "../lib/workers.h"
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 /* ---- coroutines that block --------------------------------------------- */
 
-enum { BLOCKERS = 50 };
-
-static atomic_int begun;
-static sem_t sem;
-
-static void block_a_while(void *arg)
-{
-	begun++;
-	usleep(200000);
-}
-
-static int64_t slept; /* the least of some tries: the rest is the machine's */
-
-/* When each of them stops all others for 10 ms, that takes over half a second. */
-static void sleep_among_blocked(void *arg)
-{
-	struct urt_coro *c[BLOCKERS];
-	int64_t begin = urt_now(), took;
-
-	for (int i = 0; i < BLOCKERS; i++)
-		c[i] = urt_spawn(block_a_while, NULL);
-	urt_sleep(MS);
-	took = urt_now() - begin;
-	if (!slept || took < slept)
-		slept = took;
-	for (int i = 0; i < BLOCKERS; i++)
-		urt_join(c[i]);
-}
-
-START_TEST(sleep_ends_in_time_among_coroutines_that_block)
-{
-	static const unsigned workers[] = { 1, 2, 8 };
-
-	int64_t enough = 150 * MS * slower();
-	int tries = 0;
-
-	do {
-		run_on(workers[_i], sleep_among_blocked, NULL);
-		ck_assert_int_eq(begun, BLOCKERS * ++tries);
-	} while (slept >= enough && tries < 10);
-	ck_assert_int_lt(slept, enough);
-}
-END_TEST
-
-static void wait_for_sem(void *arg)
-{
-	while (sem_wait(&sem))
-		;
-}
-
-/* More than there are threads at first: all block until the first continues. */
-static void wake_all(void *arg)
-{
-	enum { N = 300 };
-	static struct urt_coro *c[N];
-
-	for (int i = 0; i < N; i++)
-		c[i] = urt_spawn(wait_for_sem, NULL);
-	urt_sleep(MS);
-	for (int i = 0; i < N; i++)
-		sem_post(&sem);
-	for (int i = 0; i < N; i++)
-		urt_join(c[i]);
-}
-
-START_TEST(hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them)
-{
-	sem_init(&sem, 0, 0);
-	run_on(1 + _i, wake_all, NULL);
-}
-END_TEST
-
 static _Thread_local volatile unsigned long sink;
-
-static void compute_then_post(void *arg)
-{
-	int64_t until = urt_now() + 60 * MS;
-
-	while (urt_now() < until)
-		for (int i = 0; i < 10000; i++)
-			sink += i;
-	sem_post(&sem);
-}
-
-/* Newest first: it computes, is preempted, and the other blocks. */
-static void post_to_a_blocked_one(void *arg)
-{
-	struct urt_coro *w = urt_spawn(wait_for_sem, NULL);
-	struct urt_coro *c = urt_spawn(compute_then_post, NULL);
-
-	urt_join(c);
-	urt_join(w);
-}
-
-START_TEST(preempted_coroutine_goes_on_when_the_next_one_waits_for_it)
-{
-	sem_init(&sem, 0, 0);
-	run_on(1 + _i, post_to_a_blocked_one, NULL);
-}
-END_TEST
-
-static void only_block(void *arg)
-{
-	struct timespec t = { 1, 500000000 };
-	int64_t begin;
-
-	urt_sleep(100 * MS);
-	begin = cpu_ns();
-	while (nanosleep(&t, &t))
-		;
-	ck_assert_int_lt(cpu_ns() - begin, 25 * MS * slower());
-}
-
-START_TEST(blocked_coroutine_costs_no_cpu)
-{
-	run_on(1 + _i, only_block, NULL);
-}
-END_TEST
 
 /*
  * A call that blocks just when its coroutine's preemption is due, while completions
@@ -348,35 +219,6 @@ END_TEST
 
 #endif
 
-static void threads_end(void *arg)
-{
-	struct urt_coro *c[20];
-	unsigned most;
-
-	for (int i = 0; i < 20; i++)
-		c[i] = urt_spawn(block_a_while, NULL);
-	for (int i = 0; i < 20; i++)
-		urt_join(c[i]);
-	most = urt__rt.nr_workers;
-	ck_assert_uint_gt(most, 20);
-	for (int64_t until = urt_after(20000 * MS);
-	     urt__rt.vacant.len + 4 < most && urt_now() < until;)
-		urt_sleep(50 * MS);
-	ck_assert_uint_ge(urt__rt.vacant.len + 4, most);
-	/* And others take their places. */
-	for (int i = 0; i < 20; i++)
-		c[i] = urt_spawn(block_a_while, NULL);
-	for (int i = 0; i < 20; i++)
-		urt_join(c[i]);
-	ck_assert_uint_le(urt__rt.nr_workers, most + 4);
-}
-
-START_TEST(threads_that_are_not_needed_end)
-{
-	run_on(1 + _i, threads_end, NULL);
-}
-END_TEST
-
 /* ---- coroutines that compute ------------------------------------------- */
 
 static atomic_int computed;
@@ -436,7 +278,6 @@ END_TEST
 /* ---- rows of calls ----------------------------------------------------- */
 
 enum { ROW = 1000 };
-
 static atomic_bool stop;
 
 static void yield_on(void *arg)
@@ -545,91 +386,16 @@ START_TEST(row_of_calls_that_need_not_wait_does_not_park)
 }
 END_TEST
 
-/* ---- calls that the kernel does not answer ----------------------------- */
-
-enum { LINGER_S = 3 };
-
-/* A connection whose close takes LINGER_S: nobody takes what it has sent. */
-static int lingering(int *peer)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct linger linger = { 1, LINGER_S };
-	socklen_t len = sizeof(at);
-	static char buf[1 << 16];
-	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, high;
-
-	ck_assert_int_eq(bind(l, (void *)&at, sizeof(at)), 0);
-	listen(l, 1);
-	getsockname(l, (void *)&at, &len);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(connect(fd, (void *)&at, len), 0);
-	*peer = accept(l, NULL, NULL);
-	close(l);
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	while (send(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		;
-	/* A number that nobody else is given. */
-	high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
-	close(fd);
-	return high;
-}
-
-static void close_it(void *arg)
-{
-	urt_close(*(int *)arg);
-}
-
-static void others_beside_a_slow_close(void *arg)
-{
-	int peer, fd = lingering(&peer), s[2];
-	struct urt_coro *c = urt_spawn(close_it, &fd);
-	int64_t begin = urt_now();
-	char b;
-
-	for (int i = 0; i < 20; i++)
-		urt_sleep(MS);
-	ck_assert_int_lt(urt_now() - begin, (LINGER_S - 1) * 1000 * MS);
-	/* The number is free, and is another one's now. */
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
-	ck_assert_int_eq(fcntl(s[0], F_DUPFD_CLOEXEC, fd), fd);
-	ck_assert_int_eq(write(s[1], "x", 1), 1);
-	ck_assert_int_eq(urt_recv(fd, &b, 1, 0, URT_NEVER), 1);
-	ck_assert_int_lt(urt_now() - begin, (LINGER_S - 1) * 1000 * MS);
-	close(peer); /* unread: it resets, and the close is over */
-	urt_join(c);
-	close(fd);
-	close(s[0]);
-	close(s[1]);
-}
-
-START_TEST(slow_close_keeps_nobody_else_waiting)
-{
-	run_on(1 + _i, others_beside_a_slow_close, NULL);
-}
-END_TEST
-
 Suite *bounds_suite(void)
 {
 	Suite *s = suite_create("bounds");
 	TCase *t = tcase_create("blocked");
 
-	tcase_add_loop_test(t, sleep_ends_in_time_among_coroutines_that_block,
-			    0, 3);
-	tcase_add_loop_test(
-		t,
-		hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them,
-		0, 2);
-	tcase_add_loop_test(
-		t, preempted_coroutine_goes_on_when_the_next_one_waits_for_it,
-		0, 2);
-	tcase_add_loop_test(t, blocked_coroutine_costs_no_cpu, 0, 2);
 	tcase_add_test(
 		t, call_that_blocks_as_its_coroutine_is_preempted_ends_in_time);
 #if defined(__x86_64__)
 	tcase_add_test(t, call_goes_on_though_the_signal_comes_at_its_restart);
 #endif
-	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("computing");
 	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
@@ -638,7 +404,6 @@ Suite *bounds_suite(void)
 	t = tcase_create("rows");
 	tcase_add_loop_test(t, row_of_calls_that_need_not_wait_does_not_park, 0,
 			    ARRAY_LEN(rows));
-	tcase_add_loop_test(t, slow_close_keeps_nobody_else_waiting, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

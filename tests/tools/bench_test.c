@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* urt bench: each set gives its figures, and nothing that was measured is lost. */
 #define _GNU_SOURCE
+#include "../lib/json_tree.h"
 #include "../lib/tool_run.h"
 #include <signal.h>
 #include <unistd.h>
@@ -52,8 +53,9 @@ START_TEST(bench_writes_a_whole_document_when_a_signal_ends_it)
 	sh("timeout -s TERM 1.5 ./urt bench --json -r 51 -w 1 "
 	   "yield 2>/dev/null; echo END");
 
-	ck_assert_ptr_nonnull(strstr(text, "\"schema\":\"urt.bench.v1\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"yield\""));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "schema", "urt.bench.v1")));
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:s}", "name", "yield")));
 	ck_assert_ptr_nonnull(
 		strstr(text, "],\"interrupted\":\"ended by a signal\"}\nEND"));
 }
@@ -79,11 +81,12 @@ START_TEST(bench_tracing_keeps_what_it_has_when_a_signal_ends_it)
 	ck_assert_msg(strstr(text, "\"way\":\"alone\",\"event\":\"yield\","
 				   "\"ns\":null") == NULL,
 		      "%s", text);
-	ck_assert_ptr_nonnull(strstr(text, "\"way\":\"alone\""));
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:s}", "way", "alone")));
 	ck_assert_ptr_nonnull(
 		strstr(text, "},\"interrupted\":\"ended by a signal\"}\n"));
-	ck_assert_ptr_nonnull(strstr(
-		text, "\"unavailable\":\"ended by a signal before it\""));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "unavailable",
+				    "ended by a signal before it")));
 }
 END_TEST
 
@@ -91,37 +94,41 @@ START_TEST(bench_latency_asks_a_server_in_each_runtime)
 {
 	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 reads-0 burst-1000"),
 			 0);
-	ck_assert_ptr_nonnull(strstr(text, "\"figure\":\"first 1000\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"figure\":\"last first answer\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"runtime\":\"epoll\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"runtime\":\"uring_rt\""));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "figure", "first 1000")));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "figure", "last first answer")));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "runtime", "epoll")));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "runtime", "uring_rt")));
 	ck_assert_ptr_null(strstr(text, "unavailable"));
 }
 END_TEST
 
 START_TEST(bench_stall_tells_messages_with_a_loop_from_those_without)
 {
-	const char *p, *plain, *loop;
+	json_t *plain, *loop;
 
 	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 stall-64-1ms"), 0);
-	p = strstr(text, "\"figure\":\"answers\"");
-	ck_assert_ptr_nonnull(p);
-	plain = strstr(text, "\"figure\":\"without: max\"");
-	loop = strstr(text, "\"figure\":\"with a loop: p50\"");
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "figure", "answers")));
+	plain = row(NULL, json_pack("{s:s}", "figure", "without: max"));
+	loop = row(NULL, json_pack("{s:s}", "figure", "with a loop: p50"));
 	ck_assert(plain && loop);
 	/* A loop of 1 ms was asked for: no answer is sooner. */
-	p = strstr(loop, "\"ns\":");
-	ck_assert_ptr_nonnull(p);
-	ck_assert_msg(atof(p + 5) > 900, "%.40s", p);
+	ck_assert_double_gt(value(loop, "ns"), 900);
 }
 END_TEST
 
 START_TEST(bench_takes_names_and_sets_of_them)
 {
 	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 'chan-*'"), 0);
-	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"chan-buffered\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"name\":\"chan-pingpong\""));
-	ck_assert_ptr_null(strstr(text, "\"name\":\"yield\""));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "name", "chan-buffered")));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "name", "chan-pingpong")));
+	ck_assert_ptr_null(row(NULL, json_pack("{s:s}", "name", "yield")));
 	refuses("./urt bench yield nonsense", "no such benchmark");
 	refuses("./urt bench -w 3 yield", "urt bench --help");
 }

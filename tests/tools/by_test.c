@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
+#include "../lib/json_tree.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include <fcntl.h>
@@ -14,36 +15,34 @@
 #include <unistd.h>
 #undef errno
 
-/* The sum of "name":N over all rows, which come behind "by":. */
-static long long sum(const char *name)
+static long long sum_in(json_t *v, const char *name)
 {
-	const char *p = strstr(text, "\"by\":{");
-	char key[64];
-	long long n = 0;
+	long long n = json_integer_value(json_object_get(v, name));
+	const char *key;
+	json_t *child;
+	size_t i;
 
-	ck_assert_msg(p != NULL, "no rows: %s", text);
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	while ((p = strstr(p + 1, key)))
-		n += atoll(p + strlen(key));
+	json_array_foreach(v, i, child) n += sum_in(child, name);
+	json_object_foreach(v, key, child) n += sum_in(child, name);
 	return n;
 }
 
-/* The number "name" of the row, in the part of it that `in` begins. */
-static long long of_row(const char *row, const char *in, const char *name)
+/* The sum of the members of that name over all rows. */
+static long long sum(const char *name)
 {
-	const char *p = strstr(text, "\"by\":{"), *end;
-	char key[80];
+	json_t *by = member(document(), "by");
 
-	snprintf(key, sizeof(key), "{\"name\":\"%s\"", row);
-	p = p ? strstr(p, key) : NULL;
-	if (!p)
-		return -1;
-	end = strstr(p + 1, "{\"name\":");
-	snprintf(key, sizeof(key), "\"%s\":{", in);
-	p = strstr(p, key);
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	p = p ? strstr(p, key) : NULL;
-	return p && (!end || p < end) ? atoll(p + strlen(key)) : 0;
+	ck_assert_msg(by != NULL, "no rows: %s", text);
+	return sum_in(by, name);
+}
+
+/* The number "name" in the part `in` of the row; -1: there is no such row. */
+static long long of_row(const char *named, const char *in, const char *name)
+{
+	json_t *r = row("by", json_pack("{s:s}", "name", named));
+	double n = value(member(r, in), name);
+
+	return !r ? -1 : n == n ? n : 0;
 }
 
 static void adds_up(void)
@@ -215,20 +214,13 @@ END_TEST
 
 /* ---- how long calls take, and how they fail ---- */
 
-/* What `name` says in the part of the JSON that is about the call. */
+/* The number "name" of a call in "latency"; -1: it is not there. */
 static long long of_call(const char *call, const char *name)
 {
-	const char *p = strstr(text, "\"latency\":{"), *end;
-	char key[64];
+	json_t *c = member(member(document(), "latency"), call);
+	double n = value(c, name);
 
-	snprintf(key, sizeof(key), "\"%s\":{", call);
-	p = p ? strstr(p, key) : NULL;
-	if (!p)
-		return -1;
-	end = strstr(p, "}}");
-	snprintf(key, sizeof(key), "\"%s\":", name);
-	p = strstr(p, key);
-	return p && p < end ? atoll(p + strlen(key)) : 0;
+	return !c ? -1 : n == n ? n : 0;
 }
 
 /* strace -c: % time, seconds, usecs/call, calls, errors or nothing, name. */

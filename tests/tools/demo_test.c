@@ -5,31 +5,11 @@
  * the manners of the command. What a claim's verdict is on this machine is not
  * for a test to say, but that it follows from its figures is.
  */
-#include "../lib/service.h"
-#include <math.h>
+#include "../lib/demo_run.h"
+#include "../lib/json_tree.h"
 
 /* The models that are always there. */
 #define C_MODELS "-m thread,epoll,uring-loop,coroutine "
-
-/* What the verdict of claim n is, in text. */
-static bool verdict(int n, const char *is)
-{
-	char key[32];
-	const char *p;
-
-	snprintf(key, sizeof(key), "{\"id\":%d,", n);
-	p = strstr(text, key);
-	p = p ? strstr(p, "\"verdict\":\"") : NULL;
-	return p && !strncmp(p + 11, is, strlen(is));
-}
-
-/* No experiment failed; if one did, why. */
-static void none_failed(void)
-{
-	const char *p = strstr(text, "\"status\":\"failed\"");
-
-	ck_assert_msg(!p, "%.400s", p);
-}
 
 /* Claim n holds if its figures say so; where they do not, other programs on the
  * CPUs may be why, which is then the reason that it is not judged. */
@@ -246,23 +226,21 @@ END_TEST
 START_TEST(demo_measures_connections_that_come_and_go)
 {
 	bool bpf = have_bpf();
-	const char *rows, *calls;
+	json_t *one;
 
 	ck_assert_int_eq(sh("./urt demo --only 8 -c 8 -d 0.1 -w 2 --rounds 1 "
 			    "--json -m thread"),
 			 0);
 	none_failed();
-	rows = strstr(text, "\"requests_per_connection\":10,");
-	ck_assert_ptr_nonnull(rows);
-	ck_assert(strstr(rows, "\"errors\":0,"));
+	one = row(NULL, json_pack("{s:i}", "requests_per_connection", 10));
+	ck_assert_ptr_nonnull(one);
+	ck_assert_int_eq(value(one, "errors"), 0);
 	if (!bpf)
 		SKIP("no BPF here: `urt doctor` says why");
 	/* A receive and a send for each; a tenth of accept, clone, the last
 	 * receive, close and the end of a thread. */
-	calls = strstr(rows, "\"syscalls\":");
-	rows = strstr(rows, "\"requests\":");
-	ck_assert(rows && calls);
-	ck_assert_msg(calls_of(atof(rows + 11), atof(calls + 11), 2.2, 6, 8),
+	ck_assert_msg(calls_of(value(one, "requests"), value(one, "syscalls"),
+			       2.2, 6, 8),
 		      "%.3000s", text);
 }
 END_TEST
@@ -299,7 +277,7 @@ END_TEST
 START_TEST(demo_says_node_or_go_by_their_figures)
 {
 	double node;
-	const char *p;
+	json_t *chosen;
 
 	if (not_here("node") || not_here("go"))
 		SKIP("Node and Go are not both installed");
@@ -316,24 +294,25 @@ START_TEST(demo_says_node_or_go_by_their_figures)
 	node = (figure("waiting", "process_bytes") +
 		figure("waiting", "kernel_bytes")) /
 	       50e3; /* the first one is Node's */
-	p = strstr(text, "\"figure\":\"memory of a request that waits, KB\"");
-	if (!p) { /* of one of them there is no figure, so no choice */
+	chosen = row(NULL, json_pack("{s:s}", "figure",
+				     "memory of a request that waits, KB"));
+	if (!chosen) { /* of one of them there is no figure, so no choice */
 		ck_assert_msg(has("had no more memory than before"), "%.3000s",
 			      text);
 		return;
 	}
-	p = strstr(p, "\"node\":");
 	if (isnan(node))
-		ck_assert(!strncmp(p + 7, "null", 4));
+		ck_assert(json_is_null(json_object_get(chosen, "node")));
 	else
-		ck_assert_double_eq_tol(atof(p + 7), node, 0.01 * node);
+		ck_assert_double_eq_tol(value(chosen, "node"), node,
+					0.01 * node);
 }
 END_TEST
 
 START_TEST(demo_counts_the_kernel_by_load)
 {
 	bool bpf = have_bpf();
-	const char *idle, *full;
+	json_t *idle, *full;
 	double n;
 
 	ck_assert_int_eq(sh("./urt demo --quick --only 10 -d 0.3 --json "
@@ -349,18 +328,20 @@ START_TEST(demo_counts_the_kernel_by_load)
 	}
 	/* A thread receives and sends for each request, at any load; how many
 	 * switches coroutines need at full load, the machine decides. */
-	full = strstr(text, "\"model\":\"thread\",\"share\":1,");
+	full = row(NULL,
+		   json_pack("{s:s, s:i}", "model", "thread", "share", 1));
 	ck_assert_ptr_nonnull(full);
-	n = atof(strstr(full, "\"requests\":") + 11);
+	n = value(full, "requests");
 	ck_assert(calls_of(n, figure("measured", "syscalls_thread_at_100"), 2,
 			   1e3, 64));
 	/* Up to one request on each of the 64 connections may have been
 	 * answered before the first look, and is taken by the generator after
 	 * it; and where the look is interrupted, half of those due meanwhile:
 	 * 32 in 64 ms. */
-	idle = strstr(text, "\"model\":\"thread\",\"share\":0,");
+	idle = row(NULL,
+		   json_pack("{s:s, s:i}", "model", "thread", "share", 0));
 	ck_assert_ptr_nonnull(idle);
-	n = atof(strstr(idle, "\"requests\":") + 11);
+	n = value(idle, "requests");
 	ck_assert(figure("measured", "syscalls_thread_at_0") >
 		  2 * (n - 64 - 32) / n);
 	ck_assert(figure("measured", "switches_coroutine_at_0") > 0);
@@ -381,256 +362,6 @@ START_TEST(demo_starts_very_many_sleepers)
 	ck_assert(figure("measured", "coroutine_bytes") > 1000);
 	ck_assert(figure("measured", "coroutine_bytes") < 20000);
 	ck_assert(verdict(9, "holds"));
-}
-END_TEST
-
-/* A result with one model, whose throughput was this in each round. */
-static void write_result(const char *file, const char *kernel,
-			 const char *verdict, const char *rps)
-{
-	ck_assert_int_eq(
-		sh("printf '{\"schema\":\"urt.demo.v1\",\"host\":{\"kernel\":"
-		   "\"%s\",\"time\":\"noon\\u0021\"},\"models\":[{\"model\":"
-		   "\"go\",\"path\":\"/\",\"connections\":8,"
-		   "\"requests_per_connection\":null,\"rounds\":[' >%s; "
-		   "for n in %s; do printf '%%s{\"rps\":%%s}' \"$comma\" $n; "
-		   "comma=,; done >>%s; printf ']}],\"waiting\":[{\"model\":"
-		   "\"go\",\"wanted\":9,\"threads\":%d}],\"claims\":[{\"id\":4,"
-		   "\"verdict\":\"%s\"}]}\n' >>%s",
-		   kernel, file, rps, file, *kernel - '0', verdict, file),
-		0);
-}
-
-/* By the table of the Mann-Whitney test: 1 of 20 orders of two times three
- * values has no overlap with the lower ones first, so 90 %. */
-START_TEST(demo_compare_tells_changes_from_chance)
-{
-	write_result("old.json", "6.1", "holds", "100 104 102");
-	write_result("new.json", "6.1", "holds", "107 103 101");
-	ck_assert_int_eq(sh("./urt demo --compare old.json --with new.json"),
-			 0);
-	ck_assert_msg(has("Changes since noon!\n\n0 of 1 figures differ"), "%s",
-		      text);
-	write_result("new.json", "7.1", "does not hold", "210 206 208");
-	ck_assert_int_eq(sh("./urt demo --compare old.json --with new.json"),
-			 0);
-	ck_assert_msg(has("  kernel: 6.1 -> 7.1\n"), "%s", text);
-	ck_assert(has("  claim 4: holds -> does not hold\n"));
-	ck_assert(has("1 of 1 figures differ; 0 would by chance"));
-	ck_assert(has("102        208   +103.9   +100.0 .. +107.8  go, /, "
-		      "connections 8: requests/s"));
-	ck_assert(has("without confidence, differ by more than 10 %"));
-	ck_assert(has("+16.7                     waiting: go, wanted 9: "
-		      "threads"));
-	/* Two rounds in one order of six: not enough. */
-	write_result("new.json", "6.1", "holds", "210 206");
-	sh("sed -i 's/104},{\"rps\":102/104/' old.json; "
-	   "./urt demo --compare old.json --with new.json");
-	ck_assert_msg(has("0 of 0 figures differ"), "%s", text);
-	ck_assert(has("Too few rounds for a verdict: 1 of the figures"));
-}
-END_TEST
-
-START_TEST(demo_compare_refuses_other_documents)
-{
-	ck_assert_int_eq(sh("./urt demo --with x.json 2>&1"), 1);
-	ck_assert(has("--with needs --compare OLD.json"));
-	ck_assert_int_eq(sh("./urt demo --compare missing.json 2>&1"), 1);
-	ck_assert(has("cannot read missing.json: No such file"));
-	sh("echo '{\"schema\":\"urt.demo.v1\",}' >old.json");
-	ck_assert_int_eq(sh("./urt demo --compare old.json 2>&1"), 1);
-	ck_assert(has("old.json is not JSON from byte 24 on"));
-	sh("echo '{\"schema\":\"urt.stat.v1\"}' >old.json");
-	ck_assert_int_eq(sh("./urt demo --compare old.json 2>&1"), 1);
-	ck_assert(has("old.json is no result of `urt demo --json`"));
-	/* An empty one has nothing in common with a run. */
-	sh("echo '{\"schema\":\"urt.demo.v1\"}' >old.json");
-	ck_assert_int_eq(sh("./urt demo --quick --only 2 --compare old.json"),
-			 0);
-	ck_assert_msg(has("kernel: none -> Linux"), "%s", text);
-	ck_assert(has("0 of 0 figures differ"));
-	sh("rm old.json new.json");
-}
-END_TEST
-
-/* One model that waits: as little as there is to assert of. */
-#define LITTLE "./urt demo --quick --only 3 --waiting 20 -m epoll --json "
-
-START_TEST(demo_assert_decides_the_exit_code)
-{
-	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll<3' "
-				   "--assert '3.threads_epoll>=1'"),
-			 0);
-	/* What was not measured is not what was asserted. */
-	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll>1000' "
-				   "--assert 1=holds "
-				   "--assert '1.entries_per_switch<1' 2>&1"),
-			 3);
-	ck_assert(has("assert failed: 3.threads_epoll>1000: it is "));
-	ck_assert(has("assert failed: 1=holds: "));
-	ck_assert_msg(has("assert failed: 1.entries_per_switch<1: not "
-			  "requested"),
-		      "%.3000s", text);
-	ck_assert_int_eq(sh(LITTLE "--assert nonsense 2>&1"), 1);
-}
-END_TEST
-
-START_TEST(demo_interrupted_prints_what_it_has)
-{
-	int seconds;
-
-	/* The first model would run for an hour. On a busy machine it begins
-	 * late. */
-	for (seconds = 3; seconds < 100; seconds *= 2) {
-		ck_assert_int_eq(
-			sh("setsid -w timeout -s INT --preserve-status %d "
-			   "./urt demo --only 2,8 -c 8 -d 3600 -m epoll,thread "
-			   "2>&1",
-			   seconds),
-			0);
-		ck_assert_msg(has("Interrupted"), "%.3000s", text);
-		ck_assert_msg(has("interrupted before it was measured"),
-			      "%.3000s", text);
-		if (has("\n  epoll "))
-			break;
-	}
-	ck_assert_msg(seconds < 100, "%.3000s", text);
-}
-END_TEST
-
-/* The first table is there while the next one is still being measured. */
-START_TEST(demo_prints_a_finished_table_at_once)
-{
-	/* It would continue for ten seconds more: that it is there to be killed
-	 * is the exit code. */
-	ck_assert_int_eq(sh("rm -f table; mkfifo table; ./urt demo --only 3,6 "
-			    "--waiting 20 -m epoll --full 2>/dev/null >table & "
-			    "pid=$!; sed '/20 requests that wait/q' table; "
-			    "kill $pid"),
-			 0);
-	ck_assert_msg(has("20 requests that wait"), "%.3000s", text);
-	ck_assert(!has("Claims"));
-}
-END_TEST
-
-START_TEST(demo_checks_the_directory_of_the_report_first)
-{
-	ck_assert_int_eq(sh("timeout 60 ./urt demo --full --report "
-			    "/no/such/place 2>&1"),
-			 1);
-	ck_assert(has("cannot make /no/such/place"));
-	ck_assert(!has("Claims"));
-}
-END_TEST
-
-START_TEST(demo_writes_a_report)
-{
-	ck_assert_int_eq(sh("rm -rf report; ./urt demo --quick --only 2,3 "
-			    "--waiting 100 -m epoll,coroutine "
-			    "--report report >/dev/null"),
-			 0);
-	ck_assert_int_eq(sh("cat report/report.json"), 0);
-	ck_assert(has("\"schema\":\"urt.demo.v1\""));
-	ck_assert_int_eq(sh("cat report/report.md"), 0);
-	ck_assert(has("| 2 | A switch between coroutines is at least 10"));
-	ck_assert_int_eq(
-		sh("./urt demo --quick --only 3 -m epoll "
-		   "--waiting 20 --report /no/such/place 2>&1 >/dev/null"),
-		1);
-	ck_assert(has("cannot make /no/such/place"));
-	/* The same again, from the document alone. */
-	ck_assert_int_eq(
-		sh("rm -rf again; ./urt demo --from report/report.json "
-		   "--report again 2>&1"),
-		0);
-	ck_assert_int_eq(sh("for f in index.html report.md waiting.svg; do "
-			    "cmp report/$f again/$f || exit 1; done 2>&1"),
-			 0);
-	ck_assert_int_eq(sh("./urt demo --from report/report.md 2>&1"), 1);
-	ck_assert(has("report.md is not JSON"));
-	ck_assert_int_eq(sh("sed -i 's/\"mode\":/\"mood\":/' "
-			    "report/report.json; "
-			    "./urt demo --from report/report.json 2>&1"),
-			 1);
-	ck_assert(has("has no complete \"settings\""));
-}
-END_TEST
-
-/* A second run has the measurements of the first, to the ns. */
-START_TEST(demo_resumes_with_what_is_missing)
-{
-#define RESUME "./urt demo --quick --only 3 --waiting 20 --resume part.json "
-	static const char own[] = "grep -o '\"model\":\"epoll\",\"wanted\""
-				  "[^}]*' part.json >%s";
-
-	ck_assert_int_eq(sh("rm -f part.json; " RESUME "-m epoll 2>&1"), 0);
-	sh(own, "first");
-	ck_assert_int_eq(sh(RESUME "-m epoll,coroutine 2>&1"), 0);
-	ck_assert_msg(has("\n  coroutine "), "%s", text);
-	sh(own, "second");
-	ck_assert_int_eq(sh("test -s first && cmp first second 2>&1"), 0);
-	ck_assert_int_eq(sh("grep -c '\"interrupted\":\"no\"' part.json"), 0);
-	ck_assert_int_eq(sh(RESUME "-m epoll -d 7 2>&1"), 1);
-	ck_assert(has("was measured with another mode, --seconds or --wait"));
-	sh("rm part.json first second");
-}
-END_TEST
-
-/* A server of one's own takes part where its answers allow. */
-START_TEST(demo_measures_a_server_of_ones_own)
-{
-	ck_assert_int_eq(sh("./urt demo --quick --only 3,7,8 -c 16 -m epoll "
-			    "-d 0.1 -w 2 --waiting 20 --json --server "
-			    "'mine=./urt serve thread --port {port} --backend "
-			    "{backend}' 2>err"),
-			 0);
-	none_failed();
-	ck_assert(figure("measured", "threads_mine") >= 21);
-	ck_assert(figure("measured", "speedup_mine") > 0 ||
-		  has("the CPUs were not free"));
-	ck_assert(has("\"model\":\"mine\""));
-	ck_assert_int_eq(sh("cat err"), 0);
-	ck_assert_msg(has("mine: / yes; /wait (claims 3, 4, 5): yes; /cpu (6, "
-			  "7): yes; nonsense is answered with status 400"),
-		      "%s", text);
-	/* Without {backend}, its /wait waits behind another one. */
-	ck_assert_int_eq(sh("./urt demo --quick --only 3 -m epoll --waiting 20 "
-			    "--json --server 'mine=./urt serve epoll --port "
-			    "{port}' 2>&1"),
-			 0);
-	ck_assert_msg(has("it does not ask the backend on {backend}"), "%s",
-		      text);
-	ck_assert(isnan(figure("measured", "threads_mine")));
-	ck_assert_int_eq(sh("./urt demo --quick --only 3 --server "
-			    "'mine=: {port}' 2>&1"),
-			 1);
-	ck_assert_msg(has("--server mine: the server ended at once"), "%s",
-		      text);
-}
-END_TEST
-
-START_TEST(demo_refuses_bad_options_with_advice)
-{
-	static const struct {
-		const char *options, *says;
-	} bad[] = {
-		{ "--only 11", "not a number from 1 to 10" },
-		{ "--models thread,nonsense", "no such model" },
-		{ "--connections 0", "not a number" },
-		{ "--waiting x", "not a number" },
-		{ "--rounds 100", "not a number" },
-		{ "--seconds 0", "not a number" },
-		{ "--backend redis://192.0.2.1", "expected redis://127.0.0.1" },
-		{ "--server mine", "expected NAME='COMMAND'" },
-		{ "--server 'mine=true'", "with {port} in it" },
-		{ "--server 'epoll=x {port}'", "is a model of urt" },
-		{ "part nonsense 3", "no such part" },
-	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
-		ck_assert_int_eq(sh("./urt demo %s 2>&1", bad[i].options), 1);
-		ck_assert_msg(has(bad[i].says), "%s: %s", bad[i].options, text);
-	}
 }
 END_TEST
 
@@ -684,19 +415,9 @@ Suite *demo_suite(void)
 	tcase_add_test(t, demo_measures_connections_that_come_and_go);
 	tcase_add_test(command, demo_says_node_or_go_by_their_figures);
 	tcase_add_test(t, demo_counts_the_kernel_by_load);
-	tcase_add_test(command, demo_compare_tells_changes_from_chance);
-	tcase_add_test(command, demo_compare_refuses_other_documents);
 	tcase_add_test(t, demo_starts_very_many_sleepers);
-	tcase_add_test(command, demo_assert_decides_the_exit_code);
-	tcase_add_test(command, demo_interrupted_prints_what_it_has);
-	tcase_add_test(command, demo_resumes_with_what_is_missing);
 	tcase_add_test(command, demo_measures_messages_with_busy_loops);
 	tcase_add_test(command, demo_flags_a_second_generator_that_differs);
-	tcase_add_test(command, demo_writes_a_report);
-	tcase_add_test(command, demo_prints_a_finished_table_at_once);
-	tcase_add_test(command, demo_checks_the_directory_of_the_report_first);
-	tcase_add_test(command, demo_measures_a_server_of_ones_own);
-	tcase_add_test(command, demo_refuses_bad_options_with_advice);
 	tcase_set_timeout(t, 300);
 	tcase_set_timeout(command, 300);
 	suite_add_tcase(s, t);

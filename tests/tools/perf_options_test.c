@@ -5,16 +5,11 @@
  */
 #define _GNU_SOURCE
 #include "../lib/cgroups.h"
-#include "../lib/test.h"
+#include "../lib/json_tree.h"
 #include "../lib/stat_run.h"
-#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #define CALL "sched_get_priority_max"
 
@@ -337,10 +332,15 @@ static void on_two_cpus(void)
 	sched_setaffinity(0, sizeof(old), &old);
 }
 
+/* The calls of the row of that name. */
+static long calls_of(const char *name)
+{
+	return value(row(NULL, json_pack("{s:s}", "name", name)), CALL);
+}
+
 START_TEST(cpus_are_counted_alone_or_one_by_one)
 {
 	char options[64];
-	const char *p;
 
 	NEED_BPF();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
@@ -355,12 +355,8 @@ START_TEST(cpus_are_counted_alone_or_one_by_one)
 			    ">/dev/null"),
 			 0);
 	ck_assert_int_eq(number("by_name", CALL), 800);
-	p = strstr(text, "\"name\":\"CPU 0\"");
-	p = p ? strstr(p, "\"" CALL "\":") : NULL;
-	ck_assert_msg(p && atoi(p + strlen(CALL) + 3) == 300, "%s", text);
-	p = strstr(text, "\"name\":\"CPU 1\"");
-	p = p ? strstr(p, "\"" CALL "\":") : NULL;
-	ck_assert_msg(p && atoi(p + strlen(CALL) + 3) == 500, "%s", text);
+	ck_assert_msg(calls_of("CPU 0") == 300, "%s", text);
+	ck_assert_msg(calls_of("CPU 1") == 500, "%s", text);
 }
 END_TEST
 
@@ -370,8 +366,7 @@ START_TEST(cgroups_and_units_are_counted_one_by_one)
 		"./urt stat --json %s -o perf.json -- sh -c 'echo $$ "
 		">%s/below/cgroup.procs; exec tests/probe calls 700' "
 		">/dev/null; cat perf.json";
-	char group[96], options[128], row[80];
-	const char *p;
+	char group[96], options[128];
 
 	NEED_BPF();
 	if (!have_cgroups())
@@ -385,14 +380,11 @@ START_TEST(cgroups_and_units_are_counted_one_by_one)
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(sh(command, i ? "--by unit" : options, group),
 				 0);
-		snprintf(row, sizeof(row), "\"name\":\"%s\"",
-			 strrchr(group, '/') + 1);
-		p = strstr(text, row);
-		p = p ? strstr(p, "\"" CALL "\":") : NULL;
-		ck_assert_msg(p && atoi(p + strlen(CALL) + 3) == 700, "%.1000s",
-			      p ? p : text);
-		ck_assert_msg(i || strstr(text, "\"name\":\"others\""), "%s",
-			      text);
+		ck_assert_msg(calls_of(strrchr(group, '/') + 1) == 700,
+			      "%.1000s", text);
+		ck_assert_msg(
+			i || row(NULL, json_pack("{s:s}", "name", "others")),
+			"%s", text);
 	}
 	/* It is empty a moment after the last of it was waited for. */
 	ck_assert_int_eq(sh("until rmdir %s/below %s 2>/dev/null; do :; done",

@@ -2,8 +2,9 @@
 /* The options of `urt stat` one by one. Runs in the build directory. */
 #define _GNU_SOURCE
 #include "../lib/cgroups.h"
-#include "../lib/test.h"
+#include "../lib/json_tree.h"
 #include "../lib/stat_run.h"
+#include "../lib/test.h"
 #include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -141,16 +142,14 @@ END_TEST
 
 START_TEST(repeated_runs_give_mean_and_spread)
 {
-	const char *p;
-
 	NEED_BPF();
 	ck_assert_int_eq(sh("./urt stat -r 3 --json -- tests/probe calls 500 "
 			    "2>&1"),
 			 0);
 	ck_assert_int_eq(number(NULL, "runs"), 3);
-	p = strstr(text, "\"syscalls:sched_get_priority_max\":{");
-	ck_assert_ptr_nonnull(p);
-	ck_assert_ptr_nonnull(strstr(p, "\"mean\":500,\"deviation\":0,"));
+	ck_assert_ptr_nonnull(
+		row("syscalls:sched_get_priority_max",
+		    json_pack("{s:i, s:i}", "mean", 500, "deviation", 0)));
 }
 END_TEST
 
@@ -196,12 +195,13 @@ START_TEST(perf_events_are_the_second_rung)
 	long v[2], n[2];
 
 	if (stat_json("--no-bpf", "sleeps 100") ||
-	    !strstr(text, "\"source\":\"perf\""))
+	    !row(NULL, json_pack("{s:s}", "source", "perf")))
 		SKIP("no perf events here");
 	ck_assert_int_ge(number("switches", "total"), 90);
-	ck_assert_ptr_nonnull(strstr(text, "\"switches\":\"perf\""));
-	ck_assert_ptr_nonnull(strstr(text, "\"voluntary\":null"));
-	if (strstr(text, "\"syscalls\":null"))
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "switches", "perf")));
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:n}", "voluntary")));
+	if (row(NULL, json_pack("{s:n}", "syscalls")))
 		ck_assert_ptr_nonnull(strstr(text, "tracefs"));
 	v[0] = number("switches", "total");
 	ck_assert_int_eq(sh("cat probe2.out"), 0);
@@ -300,7 +300,8 @@ START_TEST(reads_and_writes_are_counted_without_bpf)
 		   "rm -f go.fifo done.fifo io.json; exit $code"),
 		0);
 	ck_assert_int_ge(number("kernel", "reads"), 1000);
-	ck_assert_ptr_nonnull(strstr(text, "\"kernel.reads\":\"proc\""));
+	ck_assert_ptr_nonnull(
+		row(NULL, json_pack("{s:s}", "kernel.reads", "proc")));
 	ck_assert_int_eq(sh("./urt stat --no-bpf --assert 'kernel.reads < 9' "
 			    "-- true 2>&1"),
 			 3);
@@ -406,7 +407,7 @@ START_TEST(stat_tells_what_counting_cost)
 	ck_assert_int_ge(number("cost", "bpf_runs"), 100000);
 	ck_assert_int_gt(number("cost", "bpf_ns"), 100000);
 	stat_ok("--cost off", "calls 1");
-	ck_assert_ptr_nonnull(strstr(text, "\"cost\":null"));
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:n}", "cost")));
 }
 END_TEST
 

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Files and names that deceive the tool: links and FIFOs where files are expected, names
+ * that a terminal would obey, ELF files that exhaust memory. What lies in pages of
+ * counters and of events is in hostile_test.c.
+ */
+#define _GNU_SOURCE
+#include "../../tools/measure/symbols.h"
+#include "../lib/cgroups.h"
+#include "../lib/tool_run.h"
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define NOBODY 65534
+
+/* ---- the liars ---- */
+
+static pid_t liar(void (*lie)(const char *), const char *mode)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (!geteuid() && setresuid(NOBODY, NOBODY, NOBODY))
+		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 1);
+	lie(mode);
+	_exit(0);
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* ---- FIFOs and links ---- */
+
+static void have_fifo_open(const char *mode)
+{
+	char dir[] = "/tmp/urt-hostile.XXXXXX", path[64];
+
+	snprintf(path, sizeof(path), "%s/urt-stats", mkdtemp(dir));
+	mkfifo(path, 0666);
+	open(path, O_RDONLY | O_NONBLOCK);
+	unlink(path);
+	rmdir(dir);
+	for (;;)
+		usleep(1000);
+}
+
+START_TEST(a_fifo_named_as_a_page_is_not_opened)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_fifo_open, "");
+	ck_assert_int_eq(
+		sh("timeout 90 ./urt stat -p %d --timeout 300 2>&1", pid), 0);
+	ck_assert_int_eq(sh("timeout 90 ./urt top -b -n 1 -d 100 2>&1"), 0);
+	stop(pid);
+}
+END_TEST
+
+START_TEST(output_goes_neither_through_links_nor_into_other_files)
+{
+	int links = 0;
+
+	NEED_BPF();
+	sh("rm -rf host.d; mkdir host.d; echo keep >host.d/victim; "
+	   "ln -s victim host.d/link; mkfifo host.d/fifo; "
+	   "ln host.d/victim host.d/hard");
+	refuses("./urt record -o host.d/link -- true", "it is a link");
+	refuses("./urt stat -o host.d/link -- true", "it is a link");
+	refuses("./urt compare -r 1 -o host.d/link -- true -- true",
+		"it is a link");
+	refuses("./urt dump -p $$ -o host.d/link", "it is a link");
+	refuses("./urt demo --quick -o host.d/link", "it is a link");
+	refuses("./urt sim --library host.d/link", "it is a link");
+	refuses("./urt sim --seeds 1 --trace host.d/link -- true",
+		"it is a link");
+	refuses("timeout 90 ./urt record -o host.d/fifo -- true",
+		"not a regular file");
+	/* A new file takes the name's place: what had it stays as it was. */
+	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
+			    "cat host.d/victim; ls -A host.d | wc -l"),
+			 0);
+	ck_assert_str_eq(text, "keep\n4\n");
+	/* All may write there, and /dev is nothing but a beginning. */
+	ck_assert_int_eq(sh("d=$(mktemp -d /dev/shm/urt.XXXXXX) && "
+			    "cp host.d/victim $d/v && ln -s v $d/link && "
+			    "for o in '' --append; do "
+			    "./urt stat $o -o $d/link -- true 2>&1; "
+			    "./urt stat $o -o /dev/../$d/link -- true 2>&1; "
+			    "done; ./urt stat -o $d/new -- true && "
+			    "./urt stat --append -o $d/new -- true && "
+			    "cat $d/v && grep -c elapsed $d/new; rm -r $d"),
+			 0);
+	for (const char *p = text; links < 4; links++, p++) {
+		p = strstr(p, "it is a link");
+		ck_assert_msg(p != NULL, "%s", text);
+	}
+	ck_assert_ptr_nonnull(strstr(text, "\nkeep\n2\n"));
+	sh("rm -rf host.d");
+}
+END_TEST
+
+/* ---- names ---- */
+
+static void be_named(const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	for (;;)
+		usleep(2000);
+}
+
+/* Nothing but text and newlines. */
+static void is_harmless(const char *what)
+{
+	for (const unsigned char *c = (unsigned char *)text; *c; c++)
+		ck_assert_msg(*c == '\n' || *c == '\t' ||
+				      (*c >= ' ' && *c < 0x7f) || *c >= 0xc3,
+			      "%s prints byte %#x", what, *c);
+}
+
+START_TEST(names_cannot_reach_the_terminal_nor_break_json)
+{
+	static const char *const commands[] = {
+		"./urt stat --per-thread -p %d --timeout 300 2>&1",
+		"./urt record -p %d --duration 300 -o host.pftrace 2>&1",
+		"./urt report host.pftrace; : %d",
+		"./urt top -b -n 1 -d 300; : %d",
+		"./urt stat --per-thread --json -p %d --timeout 300 2>&1",
+		"./urt report --json host.pftrace; : %d",
+	};
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(be_named, "\033]0;H\a\xff\x9b\x7f\xc2\x9b\"");
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		char command[256];
+
+		snprintf(command, sizeof(command), commands[i], pid);
+		ck_assert_int_eq(sh("%s", command), 0);
+		is_harmless(command);
+		if (i < 4 || sh("command -v python3 >/dev/null"))
+			continue;
+		/* By a parser that is not ours. */
+		ck_assert_msg(!sh("(%s) | python3 -c 'import json, sys; "
+				  "json.loads(sys.stdin.buffer.read()"
+				  ".decode(\"utf-8\", \"strict\"))'",
+				  command),
+			      "%s", text);
+	}
+	stop(pid);
+}
+END_TEST
+
+/* Whoever has a part of the hierarchy names the cgroups in it. */
+START_TEST(names_of_cgroups_cannot_reach_the_terminal)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	if (!have_cgroups() ||
+	    sh("g=\"%s/$(printf 'urt-\\033]0;H\\a\\377\\233\"%d')\" && "
+	       "rm -f host.group && mkdir \"$g\" && ln -s \"$g\" host.group",
+	       cgroup_mount, getpid()))
+		SKIP("no cgroup (v2) can be made here");
+	pid = liar(be_named, "liar");
+	ck_assert_int_eq(sh("echo %d >host.group/cgroup.procs; "
+			    "./urt stat --by cgroup -p %d --timeout 300 2>&1; "
+			    "./urt stat --by unit -p %d --timeout 300 2>&1; "
+			    "./urt stat -G host.group/ --timeout 100 2>&1",
+			    pid, pid, pid),
+			 0);
+	stop(pid);
+	ck_assert_ptr_nonnull(strstr(text, "/urt-?]0;H"));
+	is_harmless("--by");
+	sh("until rmdir \"$(readlink host.group)\" 2>/dev/null; do :; done; "
+	   "rm host.group");
+}
+END_TEST
+
+/* ---- ELF files ---- */
+
+#define SYMBOLS	  40000
+#define LONG_NAME 100000
+
+static struct {
+	Elf64_Ehdr head;
+	Elf64_Shdr section[3]; /* none, symbols, their names */
+	Elf64_Sym symbol[SYMBOLS];
+	char names[1 + LONG_NAME + 1];
+} elf;
+
+/* 1 MB; all symbols share a name, which read one by one would be 4 GB. */
+static int elf_of_long_names(void)
+{
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	memcpy(elf.head.e_ident, ELFMAG, SELFMAG);
+	elf.head.e_ident[EI_CLASS] = ELFCLASS64;
+	elf.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	elf.head.e_ident[EI_VERSION] = EV_CURRENT;
+	elf.head.e_version = EV_CURRENT;
+	elf.head.e_ehsize = sizeof(elf.head);
+	elf.head.e_shoff = offsetof(typeof(elf), section);
+	elf.head.e_shentsize = sizeof(Elf64_Shdr);
+	elf.head.e_shnum = 3;
+	elf.section[1] =
+		(Elf64_Shdr){ .sh_type = SHT_SYMTAB,
+			      .sh_offset = offsetof(typeof(elf), symbol),
+			      .sh_size = sizeof(elf.symbol),
+			      .sh_entsize = sizeof(Elf64_Sym),
+			      .sh_link = 2 };
+	elf.section[2] =
+		(Elf64_Shdr){ .sh_type = SHT_STRTAB,
+			      .sh_offset = offsetof(typeof(elf), names),
+			      .sh_size = sizeof(elf.names) };
+	for (int i = 0; i < SYMBOLS; i++)
+		elf.symbol[i] = (Elf64_Sym){
+			.st_name = 1,
+			.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
+			.st_value = 16 * (i + 1),
+			.st_size = 16,
+		};
+	memset(elf.names + 1, 'x', LONG_NAME);
+	ck_assert_int_eq(write(fd, &elf, sizeof(elf)), sizeof(elf));
+	return fd;
+}
+
+/* In kB: the most that this process, or one that it has waited for, had. */
+static long most_memory(void)
+{
+	struct rusage self, children;
+
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &children);
+	return self.ru_maxrss > children.ru_maxrss ? self.ru_maxrss
+						   : children.ru_maxrss;
+}
+
+START_TEST(an_elf_file_cannot_take_more_memory_than_it_is_large)
+{
+	int fd = elf_of_long_names();
+	long before = most_memory();
+	struct symbols *s = symbols_open(fd, "", 0);
+	char name[SYMBOL_NAME], expected[SYMBOL_NAME];
+
+	ck_assert_ptr_nonnull(s);
+	memset(expected, 'x', sizeof(expected) - 1);
+	expected[sizeof(expected) - 1] = '\0';
+	symbols_name(s, 16 * SYMBOLS + 1, name, sizeof(name));
+	ck_assert_str_eq(name, expected);
+	ck_assert_int_lt(most_memory() - before, 64 << 10);
+	symbols_close(s);
+	close(fd);
+}
+END_TEST
+
+/* ---- what a killed urt leaves ---- */
+
+START_TEST(a_killed_urt_leaves_its_command_alive)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("rm -f host.out; mkfifo host.out\n"
+		   "setsid ./urt stat -- sh -c 'echo $$; sleep 300' >host.out & "
+		   "read child <host.out; kill -9 $!\n"
+		   "wait $! 2>/dev/null; kill -0 $child && kill $child"),
+		0);
+}
+END_TEST
+
+Suite *hostile_files_suite(void)
+{
+	Suite *s = suite_create("hostile_files");
+	TCase *t = tcase_create("hostile_files");
+
+	tcase_set_timeout(t, 240);
+	tcase_add_test(t, a_fifo_named_as_a_page_is_not_opened);
+	tcase_add_test(t,
+		       output_goes_neither_through_links_nor_into_other_files);
+	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
+	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
+	tcase_add_test(t, an_elf_file_cannot_take_more_memory_than_it_is_large);
+	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
+	suite_add_tcase(s, t);
+	return s;
+}
