@@ -64,11 +64,15 @@ json_t *member(json_t *in, const char *name)
 	return find(in, name, any);
 }
 
+static double number_of(json_t *v)
+{
+	return json_is_number(v) ? json_number_value(v) : __builtin_nan("");
+}
+
 double value(json_t *in, const char *name)
 {
 	wanted = name;
-	in = with_wanted(in);
-	return json_is_number(in) ? json_number_value(in) : __builtin_nan("");
+	return number_of(with_wanted(in));
 }
 
 double figure(const char *section, const char *name)
@@ -76,7 +80,8 @@ double figure(const char *section, const char *name)
 	json_t *in = document();
 
 	wanted = name;
-	return value(section ? find(in, section, with_wanted) : in, name);
+	return number_of(section ? find(in, section, with_wanted)
+				 : with_wanted(in));
 }
 
 long long number(const char *section, const char *name)

@@ -344,10 +344,8 @@ START_TEST(a_report_is_a_page_without_network)
 			    "rec.html '<b>.pftrace' >rec.txt && cat rec.html"),
 			 0);
 	ck_assert_ptr_nonnull(strstr(text, "default-src 'none'"));
-	ck_assert_ptr_nonnull(
-		row(NULL, json_pack("{s:s}", "file", "<b>.pftrace")));
-	ck_assert_ptr_nonnull(
-		row(NULL, json_pack("{s:s}", "what", "in the kernel")));
+	ck_assert_ptr_nonnull(strstr(text, "\"file\":\"\\u003cb>.pftrace\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"what\":\"in the kernel\""));
 	ck_assert_ptr_null(strstr(text, "<b>"));
 	ck_assert_ptr_null(strstr(text, "http://"));
 	ck_assert_ptr_null(strstr(text, "https://"));
