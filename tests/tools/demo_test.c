@@ -255,8 +255,56 @@ START_TEST(demo_flags_a_second_generator_that_differs)
 	ck_assert_int_eq(sh("PATH=$PWD/bin:$PATH " SECOND), 0);
 	ck_assert_msg(has(" 100  0."), "%s", text);
 	ck_assert(has("not explained\n"));
+	ck_assert(has("(three backends in turn), "));
+	ck_assert(has("(three backends at once), "));
 	ck_assert(has("warning: epoll: urt load and wrk measure different"));
 	sh("rm -r bin");
+}
+END_TEST
+
+START_TEST(demo_measures_the_bounds_of_the_coroutine)
+{
+	ck_assert_int_eq(sh("./urt demo --bounds --only 3,8 --rounds 2 -d 0.05 "
+			    "--waiting 50 --json -o bounds.json; "
+			    "./urt demo --from bounds.json"),
+			 0);
+	ck_assert_msg(has("requests/s at full load, of uring-loop's: at least "
+			  "0.970"),
+		      "%s", text);
+	ck_assert(has("times, of 2: "));
+	ck_assert(has(" bytes, of 50: "));
+	ck_assert(has("n/a ms, of 0: not measured"));
+	/* Its tables fit a terminal of 80 columns. */
+	ck_assert_int_eq(sh("COLUMNS=80 ./urt demo --from bounds.json | "
+			    "awk 'length > 80 { print; bad = 1 } "
+			    "END { exit bad }'"),
+			 0);
+	/* All of it again, to the last digit. */
+	ck_assert_int_eq(sh("./urt demo --from bounds.json --json -o again.json"
+			    " && cmp bounds.json again.json 2>&1"),
+			 0);
+	sh("rm bounds.json again.json");
+}
+END_TEST
+
+START_TEST(demo_records_how_one_request_waits)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt demo --only 3 --waiting 20 -m coroutine "
+			    "--json -o waits.json 2>&1 && cat waits.json"),
+			 0);
+	none_failed();
+	ck_assert_int_eq(sh("grep -o '\"timelines\".*' waits.json"), 0);
+	ck_assert_msg(has("\"kind\":\"coroutine\""), "%.900s", text);
+	ck_assert(has("\"state\":\"waits\",\"what\":\"wait: io_uring_enter"));
+	ck_assert_int_eq(sh("./urt demo --from waits.json --json -o again.json "
+			    "&& cmp waits.json again.json 2>&1"),
+			 0);
+	ck_assert_int_eq(sh("./urt demo --from waits.json --report waits "
+			    ">/dev/null; cat waits/index.html"),
+			 0);
+	ck_assert(has("<h2>How one request waits</h2>"));
+	sh("rm -r waits.json again.json waits");
 }
 END_TEST
 
@@ -268,8 +316,9 @@ START_TEST(demo_measures_messages_with_busy_loops)
 	ck_assert_int_eq(sh("./urt demo --from stalls.json"), 0);
 	ck_assert_msg(has("stall-64-1ms    coroutine "), "%s", text);
 	ck_assert(has("stall-160-100us coroutine "));
+	/* As text it is broken into lines. */
+	ck_assert_int_eq(sh("cat stalls.json; rm stalls.json"), 0);
 	ck_assert(has("p99.9 of messages without a busy loop)"));
-	sh("rm stalls.json");
 }
 END_TEST
 
@@ -416,6 +465,8 @@ Suite *demo_suite(void)
 	tcase_add_test(command, demo_says_node_or_go_by_their_figures);
 	tcase_add_test(t, demo_counts_the_kernel_by_load);
 	tcase_add_test(t, demo_starts_very_many_sleepers);
+	tcase_add_test(command, demo_measures_the_bounds_of_the_coroutine);
+	tcase_add_test(command, demo_records_how_one_request_waits);
 	tcase_add_test(command, demo_measures_messages_with_busy_loops);
 	tcase_add_test(command, demo_flags_a_second_generator_that_differs);
 	tcase_set_timeout(t, 300);

@@ -48,6 +48,7 @@ START_TEST(models_have_complete_rows)
 		ck_assert_ptr_eq(model_find(m->name), m);
 		ck_assert(m->unit && m->lives && m->waits_in);
 		ck_assert(m->light && m->dark);
+		ck_assert_ptr_nonnull(m->settings);
 		ck_assert(!m->run == !!m->source);
 		ck_assert(!m->switches == !m->switches_are);
 		if (m->source)

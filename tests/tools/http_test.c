@@ -27,6 +27,10 @@ START_TEST(http_knows_its_paths)
 	ck_assert_int_eq(route("GET /wait?ms=25" END), HTTP_WAIT);
 	ck_assert_uint_eq(parsed("GET /wait?ms=25" END).ms, 25);
 	ck_assert_int_eq(route("GET /cpu?ms=0" END), HTTP_CPU);
+	ck_assert_int_eq(route("GET /chain?ms=7" END), HTTP_CHAIN);
+	ck_assert_int_eq(route("GET /fan?ms=7" END), HTTP_FAN);
+	ck_assert_uint_eq(parsed("GET /fan?ms=7" END).ms, 7);
+	ck_assert_int_eq(route("GET /chain?s=7" END), HTTP_NOT_FOUND);
 }
 END_TEST
 

@@ -83,7 +83,7 @@ START_TEST(report_document_follows_its_schema)
 	NEED_BPF();
 	is_valid("urt.report.v1",
 		 "./urt record -o schema.pftrace -- examples/sieve >/dev/null "
-		 "&& ./urt report --json schema.pftrace >schema.json");
+		 "&& ./urt report --slices schema.pftrace >schema.json");
 	sh("rm schema.pftrace");
 }
 END_TEST

@@ -61,7 +61,10 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 {
 	struct demo_row *r;
 
+	bool deep = path[1] && strncmp(path, "/wait", 5);
+
 	if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP) ||
+	    (deep && model_is(m, MODEL_ONE_ASK)) ||
 	    !model_answers(m, path[1] ? ANSWERS_WAIT : ANSWERS_NOW))
 		return;
 	d->row = more(d->row, d->nr_rows, sizeof(*d->row));
@@ -73,6 +76,21 @@ static void add_row(struct demo *d, const struct model *m, const char *path,
 	snprintf(r->path, sizeof(r->path), "%s", path);
 }
 
+/* A request that asks three backends, one after the other and at once. */
+static void plan_deep(struct demo *d)
+{
+	static const char *const paths[] = { "/chain?ms=%ld", "/fan?ms=%ld" };
+	const struct demo_options *o = &d->options;
+	char path[32];
+
+	for (unsigned i = 0; i < ARRAY_LEN(paths) && has_time(o); i++) {
+		snprintf(path, sizeof(path), paths[i], o->wait_ms);
+		for (unsigned m = 0; m < o->nr_models; m++)
+			add_row(d, o->model[m], path,
+				o->connections.n[o->connections.len - 1], 0);
+	}
+}
+
 static void plan_rows(struct demo *d)
 {
 	const struct demo_options *o = &d->options;
@@ -80,7 +98,7 @@ static void plan_rows(struct demo *d)
 	char wait[32], title[96];
 
 	snprintf(wait, sizeof(wait), "/wait?ms=%ld", o->wait_ms);
-	for (unsigned i = 0; i <= c->len; i++)
+	for (unsigned i = 0; i < c->len + !demo_has_bounds(d); i++)
 		for (unsigned m = 0; m < o->nr_models; m++)
 			add_row(d, o->model[m], i < c->len ? "/" : wait,
 				c->n[i < c->len ? i : c->len - 1], 0);
@@ -88,6 +106,7 @@ static void plan_rows(struct demo *d)
 		for (unsigned m = 0; m < o->nr_models; m++)
 			add_row(d, o->model[m], "/", c->n[0],
 				o->come_and_go.n[i]);
+	plan_deep(d);
 	for (long round = 0; round < o->rounds; round++) {
 		for (unsigned i = 0; i < d->nr_rows; i++) {
 			const struct demo_row *r = &d->row[i];
@@ -219,13 +238,17 @@ static void plan_bursts(struct demo *d)
 		struct step *s;
 
 		if (model_is(d->options.model[m], MODEL_STEP) ||
-		    !model_answers(d->options.model[m], ANSWERS_CPU))
+		    !model_answers(d->options.model[m], ANSWERS_CPU) ||
+		    (demo_has_bounds(d) &&
+		     d->options.model[m]->role != ROLE_COROUTINES))
 			continue;
 		d->burst = more(d->burst, d->nr_bursts, sizeof(*b));
 		b = &d->burst[d->nr_bursts];
 		b->model = d->options.model[m];
 		b->outcome.status = DEMO_NOT_RUN;
-		s = add(step_burst, d->options.bursts + 0.6, d->nr_bursts++);
+		s = add(step_burst,
+			(1 + demo_has_bounds(d)) * (d->options.bursts + 0.6),
+			d->nr_bursts++);
 		snprintf(s->what, sizeof(s->what),
 			 "%s, light requests during CPU bursts",
 			 b->model->name);
@@ -319,6 +342,30 @@ static void plan_seconds(struct demo *d)
 	}
 }
 
+/* Of the models that stand for the ways to wait. */
+static void plan_timelines(struct demo *d)
+{
+	const struct demo_options *o = &d->options;
+
+	for (unsigned m = 0; m < o->nr_models && has_time(o); m++) {
+		enum model_role role = o->model[m]->role;
+		struct step *s;
+
+		if (role != ROLE_THREADS && role != ROLE_CALLBACKS &&
+		    role != ROLE_NODE && role != ROLE_GO &&
+		    role != ROLE_COROUTINES)
+			continue;
+		d->timeline = more(d->timeline, d->nr_timelines,
+				   sizeof(*d->timeline));
+		d->timeline[d->nr_timelines].model = o->model[m];
+		d->timeline[d->nr_timelines].outcome.status = DEMO_NOT_RUN;
+		s = add(step_timeline, 1.5, d->nr_timelines++);
+		snprintf(s->what, sizeof(s->what),
+			 "%s, one request that waits, recorded",
+			 o->model[m]->name);
+	}
+}
+
 static void end_part(enum demo_part part)
 {
 	add(step_finished, 0, 0)->part = part;
@@ -345,6 +392,8 @@ static void make_plan(struct demo *d)
 	plan_units(d);
 	if (demo_wants(d, 3) || demo_wants(d, 4) || demo_wants(d, 5))
 		plan_holds(d);
+	if (demo_wants(d, 3))
+		plan_timelines(d);
 	end_part(PART_HOLDS);
 	if (demo_wants(d, 6))
 		plan_bursts(d);

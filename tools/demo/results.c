@@ -12,7 +12,7 @@ const char *const demo_status_names[] = { "ok", "skipped", "failed",
 const char *const demo_verdict_names[] = { "holds", "does not hold",
 					   "not measured" };
 
-const char *const demo_mode_names[] = { "quick", "default", "full" };
+const char *const demo_mode_names[] = { "quick", "default", "full", "bounds" };
 
 const char *const demo_unit_names[] = {
 	[UNIT_THREAD] = "thread",	[UNIT_COROUTINE] = "coroutine",
@@ -49,7 +49,11 @@ const struct demo_row *demo_row(const struct demo *d, const struct model *model,
 
 const char *demo_row_title(const struct demo_row *r, char buf[96])
 {
-	int len = snprintf(buf, 96, "GET %s, %ld connections", r->path,
+	const char *asks =
+		!strncmp(r->path, "/chain", 6) ? " (three backends in turn)"
+		: !strncmp(r->path, "/fan", 4) ? " (three backends at once)"
+					       : "";
+	int len = snprintf(buf, 96, "GET %s%s, %ld connections", r->path, asks,
 			   r->connections);
 
 	if (r->per_connection)

@@ -20,7 +20,7 @@
 #define DEMO_ROUNDS_MAX	 31
 #define DEMO_ASSERTS_MAX 16
 
-enum demo_mode { DEMO_QUICK, DEMO_DEFAULT, DEMO_FULL };
+enum demo_mode { DEMO_QUICK, DEMO_DEFAULT, DEMO_FULL, DEMO_BOUNDS, DEMO_MODES };
 
 /* A list of numbers, as given on the command line. */
 struct demo_counts {
@@ -160,6 +160,7 @@ struct demo_burst {
 	const struct model *model;
 	struct demo_outcome outcome;
 	struct histogram latency; /* ns, of the light requests */
+	struct histogram without; /* the same without bursts; or empty */
 	struct load_phase phase[LOAD_PHASES];
 	uint64_t errors, unanswered;
 	uint64_t bursts;
@@ -176,6 +177,30 @@ struct demo_stall {
 	double rate[DEMO_ROUNDS_MAX]; /* answers a second, of both kinds */
 	unsigned nr_rounds;
 	struct histogram plain, loop; /* ns: without a loop, with one */
+};
+
+/* One request that waits, as `urt record` saw it. */
+#define TIMELINE_LANES	6
+#define TIMELINE_SLICES 96
+
+struct demo_slice {
+	unsigned lane;
+	bool runs;	  /* else it waits */
+	double at_ns, ns; /* from the timeline's begin */
+	char what[32];
+};
+
+struct demo_timeline {
+	const struct model *model;
+	struct demo_outcome outcome;
+	double ns; /* that it shows */
+	struct {
+		char name[48];
+		bool coroutine; /* else a thread */
+	} lane[TIMELINE_LANES];
+	unsigned nr_lanes;
+	struct demo_slice slice[TIMELINE_SLICES];
+	unsigned nr_slices;
 };
 
 /* CPU-bound requests on one CPU and on all (claim 7). */
@@ -293,10 +318,23 @@ struct demo_choice {
 	char sentence[CHOICE_CASES][256];
 };
 
+/* A bound of the model coroutine (judge/bounds.c). */
+#define BOUNDS 7
+
+struct demo_bound {
+	const char *name, *unit;
+	double limit, value;
+	double low, high; /* of the rounds or loads; NaN: one measurement */
+	bool at_least;	  /* else at most */
+	uint64_t samples; /* rounds, loads, connections or requests */
+	enum demo_verdict verdict;
+};
+
 struct demo {
 	struct demo_options options;
 	struct demo_host host;
-	bool counted; /* by BPF; if not, why */
+	char (*settings)[MODEL_SETTINGS]; /* in the order of options.model */
+	bool counted;			  /* by BPF; if not, why */
 	char why_no_bpf[256];
 	int server_cpu, load_cpu; /* -1: only one CPU */
 	struct demo_row *row;
@@ -313,12 +351,15 @@ struct demo {
 	unsigned nr_stalls;
 	struct demo_scale *scale;
 	unsigned nr_scales;
+	struct demo_timeline *timeline;
+	unsigned nr_timelines;
 	struct demo_unit unit[UNIT_KINDS];
 	struct demo_costs costs;
 	struct demo_claim claim[DEMO_CLAIMS];
 	struct demo_table_row table[TABLE_ROWS];
 	struct demo_advice advice[ADVICE_PARTS];
 	struct demo_choice choice;
+	struct demo_bound bound[BOUNDS];
 	char **warning; /* what a reader must know before believing a figure */
 	unsigned nr_warnings;
 	double others; /* CPUs that other programs used during the run; NaN */
@@ -378,6 +419,11 @@ const struct demo_row *demo_load(const struct demo *, const struct model *,
 bool demo_load_was_limit(const struct demo_row *);
 /* CPUs that the server used. */
 double demo_server_cpu(const struct demo_row *);
+/* Whether the run measures the bounds of the model coroutine. */
+static inline bool demo_has_bounds(const struct demo *d)
+{
+	return d->options.mode == DEMO_BOUNDS;
+}
 /* Requests per second at full load; 0: not measured. */
 double demo_capacity(const struct demo *, const struct model *);
 /* "idle", "50 %", "full"; the buffer. */

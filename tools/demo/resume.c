@@ -61,6 +61,7 @@ static void take_over(struct demo *d, const struct demo *from)
 	TAKE(d, from, burst, nr_bursts, true);
 	TAKE(d, from, stall, nr_stalls, d->stall[i].nth == from->stall[k].nth);
 	TAKE(d, from, scale, nr_scales, true);
+	TAKE(d, from, timeline, nr_timelines, true);
 	memcpy(d->unit, from->unit, sizeof(d->unit));
 	d->costs = from->costs;
 }

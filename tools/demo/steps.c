@@ -25,6 +25,14 @@ void step_row(struct lab *lab, struct step *s)
 		demo_measure_row(lab, row);
 }
 
+/* A load is a share of this: of the model's own, or, where models are compared
+ * at the same rates, of epoll's. */
+static double capacity(const struct demo *d, const struct demo_row *row)
+{
+	return demo_capacity(d, demo_has_bounds(d) ? model_of(ROLE_CALLBACKS)
+						   : row->model);
+}
+
 void step_load(struct lab *lab, struct step *s)
 {
 	struct demo_row *row = &lab->demo->load[s->index];
@@ -34,8 +42,7 @@ void step_load(struct lab *lab, struct step *s)
 	if (row->share == 0)
 		row->rate = DEMO_IDLE_RATE;
 	else if (row->share < 1 && !row->rate)
-		row->rate = floor(row->share *
-				  demo_capacity(lab->demo, row->model));
+		row->rate = floor(row->share * capacity(lab->demo, row));
 	if (row->share < 1 && row->rate < 1) {
 		row->outcome.status = DEMO_SKIPPED;
 		strcpy(row->outcome.reason, "its full load was not measured");
@@ -123,4 +130,12 @@ void step_stall(struct lab *lab, struct step *s)
 
 	if (is_due(s, m->nr_rounds, &m->outcome))
 		demo_measure_stall(lab, m);
+}
+
+void step_timeline(struct lab *lab, struct step *s)
+{
+	struct demo_timeline *t = &lab->demo->timeline[s->index];
+
+	if (t->outcome.status == DEMO_NOT_RUN)
+		demo_measure_timeline(lab, t);
 }

@@ -29,5 +29,6 @@ void step_burst(struct lab *, struct step *);
 void step_scale(struct lab *, struct step *);
 void step_second(struct lab *, struct step *);
 void step_stall(struct lab *, struct step *);
+void step_timeline(struct lab *, struct step *);
 
 #endif

@@ -186,12 +186,19 @@ void json_int(struct json *j, const char *name, int64_t value)
 
 void json_double(struct json *j, const char *name, double value)
 {
+	char text[32];
+
 	if (!isfinite(value)) {
 		json_null(j, name);
 		return;
 	}
 	json_before(j, name);
-	fprintf(j->out, "%.10g", value);
+	for (int digits = 10; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, value);
+		if (!j->exact || strtod(text, NULL) == value)
+			break;
+	}
+	fputs(text, j->out);
 }
 
 void json_null(struct json *j, const char *name)

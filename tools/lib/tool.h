@@ -48,6 +48,7 @@ void sort_doubles(double *, size_t n);
 struct json {
 	FILE *out;
 	bool comma; /* before the next value */
+	bool exact; /* numbers with all digits, else ten */
 	int depth;
 };
 

@@ -264,7 +264,7 @@ static int longest_first(const void *a, const void *b)
 }
 
 struct choice {
-	bool json;
+	bool json, slices;
 	const char *page;
 	long lines;
 };
@@ -281,6 +281,11 @@ static const struct option_row rows[] = {
 	  .max = REPORT_SUMS,
 	  .text = "Print N lines of each table; default 20." },
 	{ OPTION_JSON("urt.report.v1"), TO(json) },
+	{ .name = "slices",
+	  .kind = OPTION_SET,
+	  TO(slices),
+	  .min = true,
+	  .text = "Print one JSON document, as --json, with each slice of each thread, coroutine and io_uring request." },
 	{ .name = "html",
 	  .argument = "PAGE",
 	  .kind = OPTION_TEXT,
@@ -318,15 +323,17 @@ int cmd_report(int argc, char **argv)
 	report_read(&r, f);
 	if (r.packets)
 		report_paths(&r, f);
-	fclose(f);
-	if (!r.packets)
+	if (!r.packets) {
+		fclose(f);
 		return fail("%s is not a timeline of urt record", path);
+	}
 	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
-	if (c.page && !report_print_page(&r, path, c.page))
-		return EXIT_BAD;
-	if (c.json)
-		report_print_json(&r, path, stdout);
+	if (c.json || c.slices)
+		report_print_json(&r, path, c.slices ? f : NULL, stdout);
 	else
 		report_print(&r, path, c.lines);
+	fclose(f);
+	if (c.page && !report_print_page(&r, path, c.page))
+		return EXIT_BAD;
 	return 0;
 }

@@ -120,12 +120,16 @@ void report_paths(struct report *, FILE *);
 
 /* The sums: most first. */
 void report_print(const struct report *, const char *path, long lines);
-void report_print_json(const struct report *, const char *path, FILE *);
+/* slices: the timeline's file, if they are asked for; or NULL. */
+void report_print_json(const struct report *, const char *path, FILE *slices,
+		       FILE *);
 /* ---- report_slow.c: the same of requests by route, and of the slowest ---- */
 
 struct json;
 void report_print_slow(const struct report *, long lines);
 void report_json_slow(struct json *, const struct report *);
+/* ---- report_slices.c ---- */
+void report_json_slices(struct json *, const struct report *, FILE *);
 /* All as a page. False: a message was printed. */
 bool report_print_page(const struct report *, const char *path,
 		       const char *page);

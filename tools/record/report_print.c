@@ -143,7 +143,8 @@ static void json_latency(struct json *j, const char *name,
 	json_end_object(j);
 }
 
-void report_print_json(const struct report *r, const char *path, FILE *f)
+void report_print_json(const struct report *r, const char *path, FILE *slices,
+		       FILE *f)
 {
 	struct json j = { .out = f };
 
@@ -165,5 +166,7 @@ void report_print_json(const struct report *r, const char *path, FILE *f)
 	json_int(&j, "untracked", r->untracked);
 	json_end_object(&j);
 	report_json_slow(&j, r);
+	if (slices)
+		report_json_slices(&j, r, slices);
 	json_end_object(&j);
 }

@@ -165,7 +165,7 @@ bool report_print_page(const struct report *r, const char *path,
 	bool ok = false;
 
 	if (memory) {
-		report_print_json(r, path, memory);
+		report_print_json(r, path, NULL, memory);
 		ok = !fclose(memory) && (f = output_open(page));
 	}
 	if (f) {

@@ -57,13 +57,8 @@ static int pool_take(void)
 	return fd;
 }
 
-static bool ask_on(int *fd, unsigned ms)
+static bool send_ask(int *fd, const struct backend_ask *ask)
 {
-	char buf[BACKEND_REPLY_MAX];
-	struct backend_ask ask;
-	size_t got = 0;
-	ssize_t n;
-
 	if (*fd < 0) {
 		struct sockaddr_in addr = backend_address(server);
 
@@ -71,11 +66,17 @@ static bool ask_on(int *fd, unsigned ms)
 		if (connect(*fd, (struct sockaddr *)&addr, sizeof(addr)))
 			return false;
 	}
-	backend_ask(&ask, server->redis, ms);
-	if (!blocking_send(*fd, ask.text, ask.len))
-		return false;
-	while (got < ask.reply_len) {
-		n = recv(*fd, buf, sizeof(buf), 0);
+	return blocking_send(*fd, ask->text, ask->len);
+}
+
+static bool get_reply(int fd, const struct backend_ask *ask)
+{
+	char buf[BACKEND_REPLY_MAX];
+	size_t got = 0;
+
+	while (got < ask->reply_len) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
 		if (n <= 0 || backend_refused(buf))
 			return false;
 		got += n;
@@ -83,21 +84,55 @@ static bool ask_on(int *fd, unsigned ms)
 	return true;
 }
 
-bool blocking_ask(int *own, unsigned ms)
+static bool ask_pooled(const struct backend_ask *ask)
 {
-	bool fine;
-	int fd;
+	int fd = pool_take();
+	bool fine = send_ask(&fd, ask) && get_reply(fd, ask);
 
-	if (!server->redis)
-		return ask_on(own, ms);
-	fd = pool_take();
-	fine = ask_on(&fd, ms);
 	if (!fine && fd >= 0) {
 		close(fd);
 		fd = -1;
 	}
 	pool_give(fd);
 	return fine;
+}
+
+/* A thread that waits for three at once sends three times, then reads three
+ * times: the replies to the others lie in their sockets meanwhile. */
+static bool ask_at_once(int own[BACKEND_ASKS], const struct backend_ask *ask)
+{
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		if (!send_ask(&own[i], ask))
+			return false;
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		if (!get_reply(own[i], ask))
+			return false;
+	return true;
+}
+
+bool blocking_ask(int own[BACKEND_ASKS], const struct http_request *req)
+{
+	unsigned asks = http_asks(req);
+	struct backend_ask ask;
+
+	if (!asks)
+		return true;
+	backend_ask(&ask, server->redis, req->ms);
+	if (req->route == HTTP_FAN && !server->redis)
+		return ask_at_once(own, &ask);
+	for (unsigned i = 0; i < asks; i++)
+		if (server->redis ? !ask_pooled(&ask)
+				  : !send_ask(&own[i], &ask) ||
+					    !get_reply(own[i], &ask))
+			return false;
+	return true;
+}
+
+void blocking_close(const int own[BACKEND_ASKS])
+{
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		if (own[i] >= 0)
+			close(own[i]);
 }
 
 void blocking_open(const struct server *s)

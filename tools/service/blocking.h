@@ -11,8 +11,10 @@ void blocking_open(const struct server *);
 bool blocking_send(int fd, const char *p, size_t len);
 /* Tells the client that nothing more comes; drops what it still sends, up to its end. */
 void blocking_linger(int fd);
-/* Waits ms at the backend: over Redis' pool, else over *own, which is opened if it is
- * -1 and is the caller's to close. False: no answer. */
-bool blocking_ask(int *own, unsigned ms);
+/* Waits at the backend as often as the request says: over Redis' pool, else over
+ * the client's own connections, each of which is opened if it is -1. False: no
+ * answer. */
+bool blocking_ask(int own[BACKEND_ASKS], const struct http_request *);
+void blocking_close(const int own[BACKEND_ASKS]);
 
 #endif

@@ -53,6 +53,16 @@ static bool is_value(unsigned char c)
 	return c == '\t' || (c >= 0x20 && c != 0x7f);
 }
 
+static const struct {
+	const char *path;
+	enum http_route route;
+} routes[] = {
+	{ "/wait?ms=", HTTP_WAIT },
+	{ "/chain?ms=", HTTP_CHAIN },
+	{ "/fan?ms=", HTTP_FAN },
+	{ "/cpu?ms=", HTTP_CPU },
+};
+
 static void parse_line(const char *s, const char *end, struct http_request *r)
 {
 	size_t version = sizeof(VERSION);
@@ -71,14 +81,13 @@ static void parse_line(const char *s, const char *end, struct http_request *r)
 		if (!is_path(*p))
 			return;
 	r->route = HTTP_NOT_FOUND;
-	if (end - s == 1) {
+	if (end - s == 1)
 		r->route = HTTP_OK;
-	} else if (begins(s, end, "/wait?ms=")) {
-		r->route = HTTP_WAIT;
-		parse_ms(s + 9, end, r);
-	} else if (begins(s, end, "/cpu?ms=")) {
-		r->route = HTTP_CPU;
-		parse_ms(s + 8, end, r);
+	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
+		if (!begins(s, end, routes[i].path))
+			continue;
+		r->route = routes[i].route;
+		parse_ms(s + strlen(routes[i].path), end, r);
 	}
 }
 
@@ -200,6 +209,8 @@ struct http_response http_respond(const struct http_request *r)
 	static const struct http_response responses[][HTTP_CLOSE + 1] = {
 		[HTTP_OK] = RESPONSES("200 OK", "3", "ok\n"),
 		[HTTP_WAIT] = RESPONSES("200 OK", "3", "ok\n"),
+		[HTTP_CHAIN] = RESPONSES("200 OK", "3", "ok\n"),
+		[HTTP_FAN] = RESPONSES("200 OK", "3", "ok\n"),
 		[HTTP_CPU] = RESPONSES("200 OK", "3", "ok\n"),
 		[HTTP_BAD] = RESPONSES("400 Bad Request", "4", "bad\n"),
 		[HTTP_NOT_FOUND] = RESPONSES("404 Not Found", "8", "no such\n"),

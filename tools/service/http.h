@@ -6,6 +6,9 @@
  *
  *	GET /            at once
  *	GET /wait?ms=N   after a round trip to a backend that takes N ms
+ *	GET /chain?ms=N  after three round trips to it, one after the other
+ *	GET /fan?ms=N    after three round trips to it at once, on connections
+ *	                 of their own
  *	GET /cpu?ms=N    after burning N ms of CPU
  *
  * Anything malformed is answered 400 (also what announces a body), another path
@@ -27,6 +30,8 @@
 enum http_route {
 	HTTP_OK,
 	HTTP_WAIT,
+	HTTP_CHAIN,
+	HTTP_FAN,
 	HTTP_CPU,
 	HTTP_BAD, /* from here on: answer and close */
 	HTTP_NOT_FOUND,
@@ -65,6 +70,17 @@ struct http_response http_respond(const struct http_request *);
 #define BACKEND_REPLY	  "ok\n" /* of the built-in one */
 #define BACKEND_REPLY_MAX 32	 /* bytes of any reply */
 #define BACKEND_POOL	  64	 /* connections to Redis, for all clients */
+#define BACKEND_ASKS	  3	 /* of a chain, and of a fan */
+
+/* How often the request asks the backend. Redis is asked by a fan as by a chain:
+ * clients that held some of its connections while they wait for others would
+ * wait for each other. */
+static inline unsigned http_asks(const struct http_request *r)
+{
+	return r->route == HTTP_WAIT				? 1
+	       : r->route == HTTP_CHAIN || r->route == HTTP_FAN ? BACKEND_ASKS
+								: 0;
+}
 
 struct backend_ask {
 	char text[96];	  /* to be sent */

@@ -27,7 +27,9 @@ enum model_role {
 	ROLE_NONE,
 	ROLE_THREADS,	 /* a thread for each connection */
 	ROLE_CALLBACKS,	 /* an event loop over epoll */
+	ROLE_RING_LOOP,	 /* the same over io_uring */
 	ROLE_COROUTINES, /* uring_rt */
+	ROLE_LENT,	 /* the same, with buffers that are lent */
 	ROLE_NODE,
 	ROLE_NODE_WORKERS, /* Node, with CPU work in worker threads */
 	ROLE_GO,
@@ -42,6 +44,7 @@ enum model_flags {
 	MODEL_STEP = 32,	 /* a step between two others: only by load */
 	MODEL_EXTRA = 64,	 /* only in a full run, or where it is named */
 	MODEL_ALL_CPUS = 128,	 /* its server may use all CPUs under load */
+	MODEL_ONE_ASK = 256,	 /* it does not answer /chain and /fan */
 };
 
 /* Where the number of its user switches comes from. */
@@ -60,12 +63,20 @@ enum model_answers {
 
 enum model_line { LINE_PLAIN, LINE_DASHED, LINE_BOLD };
 
+/* A variable of the environment that changes how a model's server runs. */
+struct model_variable {
+	const char *name;
+	const char *without; /* what holds where it is not set */
+};
+
 struct model {
 	const char *name;
 	const char *unit;     /* of scheduling */
 	const char *lives;    /* what a request is while it waits */
 	const char *waits_in; /* the interface that it waits in */
-	unsigned flags;	      /* of enum model_flags */
+	const char *settings; /* threads, stacks, heap, flags: for people */
+	struct model_variable variable[3];
+	unsigned flags; /* of enum model_flags */
 	enum model_role role;
 	enum unit_kind alone;	/* the unit as it is measured alone */
 	const size_t *captured; /* UNIT_STRUCT: its size, with read buffer */
@@ -100,6 +111,11 @@ const struct model *model_of(enum model_role);
 
 /* "thread, epoll, ... and go", for messages; static. */
 const char *model_names(void);
+
+#define MODEL_SETTINGS 320 /* bytes of them, at most */
+
+/* How its server is set, by its row and by our environment; the buffer. */
+const char *model_settings(const struct model *, char buf[MODEL_SETTINGS]);
 
 /* Whether it has one of the flags. */
 static inline bool model_is(const struct model *m, unsigned flags)

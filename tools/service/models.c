@@ -6,6 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RING "one thread; a ring of 256 requests and 4096 completions"
+#define COROUTINE_VARIABLES                                                 \
+	{                                                                   \
+		{ "URT_WORKERS", "a worker for each CPU that it may use" }, \
+			{ "URT_FEATURES", "all that the kernel has" },      \
+			{ "URT_PREEMPT", "on" },                            \
+	}
+#define NODE_VARIABLES                                             \
+	{                                                          \
+		{ "UV_THREADPOOL_SIZE",                            \
+		  "4 threads, which sockets do not use" },         \
+			{ "NODE_OPTIONS", "V8's own heap limit" }, \
+	}
+#define GO_VARIABLES                                                          \
+	{                                                                     \
+		{ "GOMAXPROCS", "a processor for each CPU that it may use" }, \
+			{ "GOGC", "100" }, { "GOMEMLIMIT", "none" },          \
+	}
+
 #define ONE_LOOP "n/a: callbacks of one loop, which are not counted"
 
 const struct model models[] = {
@@ -14,6 +33,7 @@ const struct model models[] = {
 		.unit = "OS thread",
 		.lives = "a kernel stack",
 		.waits_in = "the kernel",
+		.settings = "stacks of 128 KB; as many threads as connections",
 		.flags = MODEL_STRAIGHT_LINE,
 		.role = ROLE_THREADS,
 		.alone = UNIT_THREAD,
@@ -27,6 +47,7 @@ const struct model models[] = {
 		.unit = "OS thread",
 		.lives = "a kernel stack",
 		.waits_in = "epoll, then the kernel",
+		.settings = "200 threads (Tomcat's default), stacks of 128 KB",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_STEP | MODEL_EXTRA,
 		.alone = UNIT_THREAD,
 		.run = model_thread_pool,
@@ -40,6 +61,7 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "epoll",
+		.settings = "one thread; up to 256 events a call",
 		.flags = MODEL_EVENT_LOOP,
 		.role = ROLE_CALLBACKS,
 		.alone = UNIT_STRUCT,
@@ -54,6 +76,7 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "io_uring, entered for each request to it",
+		.settings = RING ", no DEFER_TASKRUN; one request a call",
 		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP |
 			 MODEL_EXTRA,
 		.alone = UNIT_STRUCT,
@@ -69,6 +92,7 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "io_uring without DEFER_TASKRUN",
+		.settings = RING ", no DEFER_TASKRUN",
 		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING | MODEL_STEP |
 			 MODEL_EXTRA,
 		.alone = UNIT_STRUCT,
@@ -84,7 +108,9 @@ const struct model models[] = {
 		.unit = "callback",
 		.lives = "a C struct",
 		.waits_in = "io_uring",
+		.settings = RING "; SINGLE_ISSUER, DEFER_TASKRUN",
 		.flags = MODEL_EVENT_LOOP | MODEL_NEEDS_RING,
+		.role = ROLE_RING_LOOP,
 		.alone = UNIT_STRUCT,
 		.captured = &model_uring_loop_captured,
 		.run = model_uring_loop,
@@ -98,6 +124,8 @@ const struct model models[] = {
 		.unit = "coroutine",
 		.lives = "its stack",
 		.waits_in = "io_uring",
+		.settings = "stacks of 128 KB, reserved",
+		.variable = COROUTINE_VARIABLES,
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING,
 		.role = ROLE_COROUTINES,
 		.alone = UNIT_COROUTINE,
@@ -115,7 +143,10 @@ const struct model models[] = {
 		.unit = "coroutine",
 		.lives = "its stack, without a read buffer",
 		.waits_in = "io_uring",
+		.settings =
+			"as coroutine; read buffers are lent by the runtime",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_EXTRA,
+		.role = ROLE_LENT,
 		.alone = UNIT_COROUTINE,
 		.run = model_coroutine_lent,
 		.switches = SWITCHES_PAGE,
@@ -130,6 +161,7 @@ const struct model models[] = {
 		.unit = "coroutine",
 		.lives = "its stack",
 		.waits_in = "io_uring",
+		.settings = "as coroutine, on all CPUs",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_STEP |
 			 MODEL_EXTRA | MODEL_ALL_CPUS,
 		.alone = UNIT_COROUTINE,
@@ -146,6 +178,8 @@ const struct model models[] = {
 		.unit = "continuation",
 		.lives = "a closure",
 		.waits_in = "libuv",
+		.settings = "one process, one loop; --expose-gc, for claim 5",
+		.variable = NODE_VARIABLES,
 		.flags = MODEL_EVENT_LOOP | MODEL_TELLS_MEMORY,
 		.role = ROLE_NODE,
 		.alone = UNIT_PROMISE,
@@ -163,6 +197,7 @@ const struct model models[] = {
 		.unit = "continuation",
 		.lives = "a closure",
 		.waits_in = "libuv",
+		.settings = "as node, and a worker thread for each CPU",
 		.flags = MODEL_CPU_VARIANT,
 		.role = ROLE_NODE_WORKERS,
 		.alone = UNIT_PROMISE,
@@ -178,6 +213,7 @@ const struct model models[] = {
 		.unit = "continuation",
 		.lives = "a closure",
 		.waits_in = "libuv",
+		.settings = "as node, a process for each CPU",
 		.flags = MODEL_CPU_VARIANT | MODEL_EXTRA | MODEL_ALL_CPUS,
 		.alone = UNIT_PROMISE,
 		.language = LANGUAGE_NODE,
@@ -193,6 +229,8 @@ const struct model models[] = {
 		.unit = "goroutine",
 		.lives = "its stack",
 		.waits_in = "netpoller",
+		.settings = "stacks by Go",
+		.variable = GO_VARIABLES,
 		.flags = MODEL_STRAIGHT_LINE | MODEL_TELLS_MEMORY,
 		.role = ROLE_GO,
 		.alone = UNIT_GOROUTINE,
@@ -210,6 +248,7 @@ const struct model models[] = {
 		.unit = "goroutine",
 		.lives = "its stack",
 		.waits_in = "netpoller",
+		.settings = "as go, on all CPUs",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_STEP | MODEL_EXTRA |
 			 MODEL_ALL_CPUS,
 		.alone = UNIT_GOROUTINE,
@@ -227,7 +266,10 @@ const struct model models[] = {
 		.unit = "virtual thread",
 		.lives = "its stack, on the heap",
 		.waits_in = "epoll",
-		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA,
+		.settings =
+			"a carrier thread for each CPU that it may use; the JVM's own choice of heap and collector",
+		.variable = { { "JAVA_TOOL_OPTIONS", "no flags" } },
+		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA | MODEL_ONE_ASK,
 		.alone = UNIT_OTHER,
 		.language = LANGUAGE_JAVA,
 		.source = "service/models/java.java",
@@ -242,7 +284,10 @@ const struct model models[] = {
 		.unit = "task",
 		.lives = "a future on the heap",
 		.waits_in = "epoll",
-		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA,
+		.settings = "multi-thread runtime, LTO, panic=abort",
+		.variable = { { "TOKIO_WORKER_THREADS",
+				"a worker for each CPU that it may use" } },
+		.flags = MODEL_STRAIGHT_LINE | MODEL_EXTRA | MODEL_ONE_ASK,
 		.alone = UNIT_OTHER,
 		.language = LANGUAGE_RUST,
 		.source = "service/models/tokio.rs",
@@ -256,6 +301,7 @@ const struct model models[] = {
 		.unit = "task",
 		.lives = "a generator frame",
 		.waits_in = "epoll",
+		.settings = "one loop, asyncio's own; gc.freeze() at the start",
 		.flags = MODEL_EVENT_LOOP | MODEL_STRAIGHT_LINE | MODEL_EXTRA,
 		.alone = UNIT_OTHER,
 		.language = LANGUAGE_PYTHON,
@@ -300,6 +346,22 @@ const char *model_names(void)
 			models[i].name);
 	fclose(f);
 	return text;
+}
+
+const char *model_settings(const struct model *m, char buf[MODEL_SETTINGS])
+{
+	size_t len = snprintf(buf, MODEL_SETTINGS, "%s", m->settings);
+
+	for (unsigned i = 0; i < ARRAY_LEN(m->variable); i++) {
+		const struct model_variable *v = &m->variable[i];
+		const char *value = v->name ? getenv(v->name) : NULL;
+
+		if (v->name && len < MODEL_SETTINGS)
+			len += snprintf(buf + len, MODEL_SETTINGS - len,
+					value ? "; %s=%s" : "; %s not set: %s",
+					v->name, value ? value : v->without);
+	}
+	return buf;
 }
 
 /* The servers in C are this very program. */
@@ -370,6 +432,8 @@ struct model *model_of_command(const char *text)
 	*m = (struct model){
 		.name = name,
 		.unit = "of its own",
+		.settings = text + len + 1,
+		.flags = MODEL_ONE_ASK,
 		.lives = "not known",
 		.waits_in = "not known",
 		.alone = UNIT_OTHER,

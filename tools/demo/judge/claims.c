@@ -138,6 +138,7 @@ void demo_judge(struct demo *d)
 	judge_table(d);
 	judge_advice(d);
 	judge_choice(d);
+	judge_bounds(d);
 }
 
 /* ---- 1: no kernel entry ---- */

@@ -329,9 +329,11 @@ void judge_kernel_by_load(const struct demo *d, struct demo_claim *c)
 		claim_say(c,
 			  " (kernel switches / system calls per GET / on %d "
 			  "connections; %d/s is idle, full a closed loop, the "
-			  "rest open loops by share of each model's full load; "
+			  "rest open loops by share of %s full load; "
 			  "%g switches count as one for each request)",
-			  DEMO_LOADS_CONNS, DEMO_IDLE_RATE, EACH_REQUEST);
+			  DEMO_LOADS_CONNS, DEMO_IDLE_RATE,
+			  demo_has_bounds(d) ? "epoll's" : "each model's",
+			  EACH_REQUEST);
 	for (unsigned i = 0; i < d->options.loads->len; i++) {
 		const struct demo_row *r = demo_load(d, own, i);
 

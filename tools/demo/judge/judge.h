@@ -16,6 +16,7 @@ int demo_assert(const struct demo *);
 void judge_table(struct demo *);
 void judge_advice(struct demo *);
 void judge_choice(struct demo *);
+void judge_bounds(struct demo *);
 void judge_warnings(struct demo *);
 
 void judge_headline(struct demo_claim *);

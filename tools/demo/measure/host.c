@@ -158,6 +158,9 @@ void demo_look_at_host(struct demo *d)
 	command_first_line("redis-server --version 2>/dev/null", h->redis,
 			   sizeof(h->redis));
 	strftime(h->time, sizeof(h->time), "%Y-%m-%d %H:%M UTC", gmtime(&now));
+	d->settings = calloc(d->options.nr_models, sizeof(*d->settings));
+	for (unsigned i = 0; d->settings && i < d->options.nr_models; i++)
+		model_settings(d->options.model[i], d->settings[i]);
 	h->cpus = may_use_cpus();
 	h->memory = proc_meminfo("MemTotal:");
 	limits(h);

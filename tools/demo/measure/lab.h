@@ -67,6 +67,7 @@ void demo_measure_hold(struct lab *, struct demo_hold *);
 void demo_measure_burst(struct lab *, struct demo_burst *);
 void demo_measure_stall(struct lab *, struct demo_stall *);
 void demo_measure_scale(struct lab *, struct demo_scale *);
+void demo_measure_timeline(struct lab *, struct demo_timeline *);
 void demo_measure_unit(struct lab *, enum unit_kind, long n);
 
 /*

@@ -19,6 +19,7 @@ static const int64_t warm_up_ns[] = {
 	[DEMO_QUICK] = 200 * NS_PER_MS,
 	[DEMO_DEFAULT] = 250 * NS_PER_MS,
 	[DEMO_FULL] = 400 * NS_PER_MS,
+	[DEMO_BOUNDS] = 400 * NS_PER_MS,
 };
 
 #define TELL_MS 5000
@@ -206,7 +207,8 @@ void demo_measure_row(struct lab *lab, struct demo_row *row)
 				  .rate = row->rate };
 	struct stage s;
 
-	lab->use_redis = lab->demo->options.redis_port && row->path[1];
+	lab->use_redis = lab->demo->options.redis_port &&
+			 !strncmp(row->path, "/wait", 5);
 	if (stage_begin(&s, lab, &row->outcome, row->model,
 			model_is(row->model, MODEL_ALL_CPUS)
 				? -1

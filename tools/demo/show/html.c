@@ -72,8 +72,17 @@ static void host(FILE *f, const struct demo *d)
 		d->load_cpu, h->pid_max, h->threads_max, h->max_map_count,
 		h->cgroup_cpu, h->cgroup_memory, h->cgroup_pids,
 		h->mitigations);
-	fputs("<details><summary class=soft>Conditions</summary>", f);
+	fputs("<details><summary class=soft>Conditions, and the settings of each model</summary>",
+	      f);
 	paragraph(f, "soft", text);
+	fputs("<table class=settings>", f);
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		fprintf(f, "<tr><td>%s</td><td class=wrap>",
+			d->options.model[i]->name);
+		svg_text(f, d->settings[i]);
+		fputs("</td></tr>\n", f);
+	}
+	fputs("</table>\n", f);
 	for (unsigned i = 0; i < d->nr_warnings; i++)
 		fprintf(f, "<p class=soft>Warning: %s</p>\n", d->warning[i]);
 	if (!isnan(d->most_load_cpu))
@@ -357,6 +366,32 @@ static void choice(FILE *f, const struct demo *d)
 	fputs("</div>\n", f);
 }
 
+static void bounds(FILE *f, const struct demo *d)
+{
+	static const char *const heads[] = { "figure", "bound",	  "measured",
+					     "from",   "to",	  "of",
+					     "unit",   "verdict", NULL };
+
+	if (!demo_has_bounds(d))
+		return;
+	fputs("<h2>Bounds of the model coroutine</h2><div class=card>", f);
+	begin_table(f, heads);
+	for (unsigned i = 0; i < BOUNDS; i++) {
+		const struct demo_bound *b = &d->bound[i];
+
+		fprintf(f, "<tr><td>%s</td><td>%s %g</td>", b->name,
+			b->at_least ? "at least" : "at most", b->limit);
+		cell(f, "%.4g", b->value);
+		cell(f, "%.4g", b->low);
+		cell(f, "%.4g", b->high);
+		fprintf(f, "<td>%llu</td><td>%s</td><td>%s</td></tr>\n",
+			(unsigned long long)b->samples, b->unit,
+			demo_verdict_names[b->verdict]);
+	}
+	end_table(f);
+	fputs("</div>\n", f);
+}
+
 static void colour(FILE *f, const struct model *m)
 {
 	static const char *const lines[] = {
@@ -403,8 +438,10 @@ void demo_print_html(FILE *f, const struct demo *d)
 		paragraph(f, "soft",
 			  "Interrupted: these are the results until then.");
 	choice(f, d);
+	bounds(f, d);
 	claims(f, d);
 	html_charts(f, d);
+	html_timelines(f, d);
 	html_anatomy(f, d);
 	unit_table(f, d);
 	advice(f, d);

@@ -15,4 +15,7 @@ void html_charts(FILE *, const struct demo *);
 /* A picture of each model, with its figures in it. */
 void html_anatomy(FILE *, const struct demo *);
 
+/* How one request waits in each model, as it was recorded: timeline.c. */
+void html_timelines(FILE *, const struct demo *);
+
 #endif

@@ -27,6 +27,10 @@ static void host(FILE *f, const struct demo *d)
 		h->time, demo_versions(h, versions, sizeof(versions)),
 		h->mitigations, h->pid_max, h->threads_max, h->max_map_count,
 		h->cgroup_cpu, h->cgroup_memory, h->cgroup_pids);
+	fputs("\n| model | settings |\n|---|---|\n", f);
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		fprintf(f, "| %s | %s |\n", d->options.model[i]->name,
+			d->settings[i]);
 	if (!d->counted)
 		fprintf(f, "\nCounted by /proc only: %s\n", d->why_no_bpf);
 }
@@ -48,6 +52,28 @@ static void claims(FILE *f, const struct demo *d)
 			c->verdict == CLAIM_NOT_MEASURED && *c->measured ? ". "
 									 : "",
 			c->measured);
+	}
+}
+
+static void bounds(FILE *f, const struct demo *d)
+{
+	if (!demo_has_bounds(d))
+		return;
+	fputs("\n## Bounds of the model coroutine\n\n| figure | bound | "
+	      "measured | from | to | of | unit | verdict |\n|---|---|--:|--:|"
+	      "--:|--:|---|---|\n",
+	      f);
+	for (unsigned i = 0; i < BOUNDS; i++) {
+		const struct demo_bound *b = &d->bound[i];
+		char t[3][24];
+
+		fprintf(f,
+			"| %s | %s %g | %s | %s | %s | %llu | %s | **%s** |\n",
+			b->name, b->at_least ? "at least" : "at most", b->limit,
+			cell(t[0], "%.4g", b->value),
+			cell(t[1], "%.4g", b->low), cell(t[2], "%.4g", b->high),
+			(unsigned long long)b->samples, b->unit,
+			demo_verdict_names[b->verdict]);
 	}
 }
 
@@ -333,6 +359,7 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	fputs("# One HTTP service in several models of concurrency\n\n", f);
 	choice(f, d);
 	host(f, d);
+	bounds(f, d);
 	claims(f, d);
 	table(f, d);
 	loads(f, d);

@@ -8,6 +8,27 @@
 /* A number in six columns, or n/a. */
 const char *print_cell(char buf[16], double v);
 
+/* Columns of the terminal that it goes to, or of $COLUMNS; a file has as many as a
+ * table needs. Tables leave columns out where there are fewer than PRINT_TABLE;
+ * text is never wider than PRINT_TEXT. */
+#define PRINT_TABLE 103
+#define PRINT_TEXT  100
+unsigned print_width(FILE *);
+bool print_narrow(FILE *);
+
+/* In lines that break at blanks, of at most the width, and PRINT_TEXT. */
+void print_folded(FILE *, const char *indent, const char *text);
+/* The first line begins with `first`, which is as long as the indent. */
+void print_hanging(FILE *, const char *first, const char *indent,
+		   const char *text);
+
+/* ---- the parts: print_other.c, print_end.c ---- */
+
+void print_seconds(FILE *, const struct demo *);
+void print_holds(FILE *, const struct demo *);
+void print_bursts(FILE *, const struct demo *);
+void print_stalls(FILE *, const struct demo *);
+void print_scales(FILE *, const struct demo *);
 void print_conclusions(FILE *, const struct demo *);
 
 #endif

@@ -3,48 +3,62 @@
 #define _GNU_SOURCE
 #include "print.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void print_table(FILE *f, const struct demo *d)
+#define NAME_COLUMNS 38
+#define CELL_COLUMNS 15
+
+/* Of the models that have their own column. */
+static void print_cells(FILE *f, const struct demo *d, const unsigned *model,
+			unsigned n)
 {
-	fprintf(f, "\nUnit of scheduling, measured\n  %-36s", "");
-	for (unsigned i = 0; i < d->options.nr_models; i++)
-		if (!model_is(d->options.model[i],
-			      MODEL_CPU_VARIANT | MODEL_STEP))
-			fprintf(f, " %14s", d->options.model[i]->name);
+	fprintf(f, "  %-36s", "");
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f, " %14s", d->options.model[model[i]]->name);
 	fputc('\n', f);
 	for (unsigned row = 0; row < TABLE_ROWS; row++) {
 		fprintf(f, "  %-36s", d->table[row].name);
-		for (unsigned i = 0; i < d->options.nr_models; i++) {
-			const struct model *m = d->options.model[i];
-
-			if (model_is(m, MODEL_CPU_VARIANT | MODEL_STEP))
-				continue;
-			fprintf(f, " %14s", d->table[row].cell[i]);
-		}
+		for (unsigned i = 0; i < n; i++)
+			fprintf(f, " %14s", d->table[row].cell[model[i]]);
 		fputc('\n', f);
 	}
 }
 
-/* Breaks at blanks, so that lines have at most 100 columns. */
-static void print_folded(FILE *f, const char *indent, const char *text)
+/* As many models side by side as there is room for. */
+static void print_table(FILE *f, const struct demo *d)
 {
-	size_t room = 100 - strlen(indent);
+	unsigned *shown = calloc(d->options.nr_models, sizeof(*shown));
+	unsigned width = print_width(f), n = 0;
+	unsigned room = width > NAME_COLUMNS + 2 * CELL_COLUMNS
+				? (width - NAME_COLUMNS) / CELL_COLUMNS
+				: 2;
 
-	while (*text) {
-		size_t len = strlen(text);
-
-		if (len > room) {
-			len = room;
-			while (len && text[len] != ' ')
-				len--;
-			if (!len)
-				len = room;
-		}
-		fprintf(f, "%s%.*s\n", indent, (int)len, text);
-		text += len;
-		text += *text == ' ';
+	if (!shown)
+		abort();
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (!model_is(d->options.model[i],
+			      MODEL_CPU_VARIANT | MODEL_STEP))
+			shown[n++] = i;
+	fputs("\nUnit of scheduling, measured\n", f);
+	for (unsigned i = 0; i < n; i += room) {
+		if (i)
+			fputc('\n', f);
+		print_cells(f, d, shown + i, n - i < room ? n - i : room);
 	}
+	free(shown);
+}
+
+static void print_claim_text(FILE *f, const struct demo_claim *c)
+{
+	char *line, number[16];
+
+	snprintf(number, sizeof(number), "  %d. ", c->id);
+	if (asprintf(&line, "%s: %s", c->text, demo_verdict_names[c->verdict]) <
+	    0)
+		abort();
+	print_hanging(f, number, "     ", line);
+	free(line);
 }
 
 static void print_claims(FILE *f, const struct demo *d)
@@ -55,8 +69,7 @@ static void print_claims(FILE *f, const struct demo *d)
 
 		if (!demo_wants(d, i + 1))
 			continue;
-		fprintf(f, "  %d. %s: %s\n", c->id, c->text,
-			demo_verdict_names[c->verdict]);
+		print_claim_text(f, c);
 		if (*c->headline)
 			print_folded(f, "     ", c->headline);
 		if (c->verdict == CLAIM_NOT_MEASURED)
@@ -74,23 +87,31 @@ static void print_advice(FILE *f, const struct demo *d)
 	}
 }
 
+static int choice_columns(const struct demo_choice *c, unsigned m)
+{
+	int len = strlen(c->model[m]->name);
+
+	return len > 8 ? len : 8;
+}
+
 static void print_choice(FILE *f, const struct demo *d)
 {
 	const struct demo_choice *c = &d->choice;
 
 	if (!c->measured)
 		return;
-	fprintf(f, "\nNode or Go? (*: the best)\n  %-35s", "");
+	fprintf(f, "\nNode or Go? (*: the best)\n  %-34s", "");
 	for (unsigned m = 0; m < CHOICE_MODELS; m++)
-		fprintf(f, " %12s", c->model[m]->name);
+		fprintf(f, "%*s ", choice_columns(c, m), c->model[m]->name);
 	for (unsigned i = 0; i < CHOICE_ROWS; i++) {
 		const struct demo_choice_row *r = &c->row[i];
 
-		fprintf(f, "\n  %-35s", r->name);
+		fprintf(f, "\n  %-34s", r->name);
 		for (unsigned m = 0; m < CHOICE_MODELS; m++) {
 			char b[16];
 
-			fprintf(f, "%12s%s", print_cell(b, r->value[m]),
+			fprintf(f, "%*s%s", choice_columns(c, m),
+				print_cell(b, r->value[m]),
 				r->value[m] == r->best ? "*" : " ");
 		}
 	}
@@ -99,8 +120,30 @@ static void print_choice(FILE *f, const struct demo *d)
 		print_folded(f, "  ", c->sentence[i]);
 }
 
+static void print_bounds(FILE *f, const struct demo *d)
+{
+	if (!demo_has_bounds(d))
+		return;
+	fputs("\nBounds of the model coroutine\n", f);
+	for (unsigned i = 0; i < BOUNDS; i++) {
+		const struct demo_bound *b = &d->bound[i];
+		char t[4][16];
+
+		fprintf(f, "  %s: %s %s\n     %s", b->name,
+			b->at_least ? "at least" : "at most",
+			print_cell(t[0], b->limit), print_cell(t[1], b->value));
+		if (!isnan(b->low))
+			fprintf(f, " (%s to %s)", print_cell(t[2], b->low),
+				print_cell(t[3], b->high));
+		fprintf(f, "%s%s, of %llu: %s\n", *b->unit ? " " : "", b->unit,
+			(unsigned long long)b->samples,
+			demo_verdict_names[b->verdict]);
+	}
+}
+
 void print_conclusions(FILE *f, const struct demo *d)
 {
+	print_bounds(f, d);
 	print_choice(f, d);
 	if (!d->options.only)
 		print_table(f, d);
@@ -114,7 +157,7 @@ void print_conclusions(FILE *f, const struct demo *d)
 			"CPU.\n",
 			d->most_load_cpu * 100);
 	for (unsigned i = 0; i < d->nr_warnings; i++)
-		fprintf(f, "warning: %s\n", d->warning[i]);
+		print_hanging(f, "warning: ", "         ", d->warning[i]);
 	if (d->interrupted)
 		fputs("Interrupted: these are the results until then.\n", f);
 	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);

@@ -17,6 +17,7 @@ import time
 
 HTTP_MAX = 4096
 HTTP_MAX_MS = 60000
+ASKS = 3  # of a chain, and of a fan
 BACKENDS = 4  # loopback addresses that the built-in backend listens on
 POOL = 64  # connections to Redis
 
@@ -40,7 +41,7 @@ HEAD = re.compile(
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 BODY = re.compile(rb'\r\n(?:transfer-encoding:|content-length:(?![ \t]*0+\r\n))', re.I)
 CONNECTION = re.compile(rb'\r\nconnection:([^\r]*)', re.I)
-PATH = re.compile(rb'/(wait|cpu)\?ms=(.*)')
+PATH = re.compile(rb'/(wait|chain|fan|cpu)\?ms=(.*)')
 
 redis = 'redis' in sys.argv[3:]
 backend_port = int(sys.argv[2])
@@ -139,7 +140,14 @@ class Server:
         finally:
             self.pool.put_nowait(backend)
 
-    async def requests(self, reader, writer, backend):
+    async def ask_all(self, own, route, ms):
+        if route == b'fan' and not redis:
+            await asyncio.gather(*(backend.ask(ms) for backend in own))
+            return
+        for backend in own[:1 if route == b'wait' else ASKS]:
+            await (self.ask_pooled(ms) if redis else backend.ask(ms))
+
+    async def requests(self, reader, writer, own):
         buf = b''
         while True:
             end = buf.find(b'\r\n\r\n')
@@ -153,21 +161,21 @@ class Server:
                 continue
             text, route, ms = parse(buf[:end + 4])
             buf = buf[end + 4:]
-            if route == b'wait':
-                await (self.ask_pooled(ms) if redis else backend.ask(ms))
-            elif route == b'cpu':
+            if route == b'cpu':
                 spin(round(self.rounds_per_ms * ms))
+            elif route:
+                await self.ask_all(own, route, ms)
             if text is not OK and text is not OK_TELL:
                 return text
             writer.write(text)
             await writer.drain()
 
     async def connection(self, reader, writer):
-        backend = Backend()
+        own = [Backend() for _ in range(ASKS)]
         task = asyncio.current_task()
         self.tasks.add(task)
         try:
-            last = await self.requests(reader, writer, backend)
+            last = await self.requests(reader, writer, own)
             if last:
                 writer.write(last)
                 await writer.drain()
@@ -178,7 +186,8 @@ class Server:
         except (OSError, EOFError):
             writer.transport.abort()
         finally:
-            backend.close()
+            for backend in own:
+                backend.close()
             writer.close()
             self.tasks.discard(task)
 

@@ -65,7 +65,7 @@ static bool ask_on(int *fd, unsigned ms)
 	return true;
 }
 
-static bool ask_backend(int *own, unsigned ms)
+static bool ask_once(int *own, unsigned ms)
 {
 	bool fine;
 	int fd;
@@ -82,6 +82,52 @@ static bool ask_backend(int *own, unsigned ms)
 	return fine;
 }
 
+/* One of several that a request waits for at once. */
+struct asked {
+	int *own;
+	unsigned ms;
+	bool fine;
+};
+
+static void ask_beside(void *arg)
+{
+	struct asked *a = arg;
+
+	a->fine = ask_once(a->own, a->ms);
+}
+
+static bool ask_at_once(int own[BACKEND_ASKS], unsigned ms)
+{
+	struct asked asked[BACKEND_ASKS];
+	struct urt_coro *coro[BACKEND_ASKS] = { NULL };
+	bool fine = true;
+
+	for (int i = 0; i < BACKEND_ASKS; i++) {
+		asked[i] = (struct asked){ &own[i], ms, false };
+		if (i)
+			coro[i] = urt_spawn(ask_beside, &asked[i]);
+	}
+	ask_beside(&asked[0]);
+	for (int i = 0; i < BACKEND_ASKS; i++) {
+		if (coro[i])
+			urt_join(coro[i]);
+		fine &= asked[i].fine;
+	}
+	return fine;
+}
+
+static bool ask_backend(int own[BACKEND_ASKS], const struct http_request *req)
+{
+	unsigned asks = http_asks(req);
+
+	if (req->route == HTTP_FAN && !server->redis)
+		return ask_at_once(own, req->ms);
+	for (unsigned i = 0; i < asks; i++)
+		if (!ask_once(&own[i], req->ms))
+			return false;
+	return true;
+}
+
 /* Each route's context, so that `urt stat --by context` tells what the route
  * costs the kernel; but for the span, which is another one for each request. */
 static struct urt_context contexts[HTTP_CPU + 1];
@@ -89,7 +135,9 @@ static struct urt_context contexts[HTTP_CPU + 1];
 static void make_contexts(void)
 {
 	static const char *const names[] = {
-		[HTTP_OK] = "/", [HTTP_WAIT] = "/wait", [HTTP_CPU] = "/cpu"
+		[HTTP_OK] = "/",	 [HTTP_WAIT] = "/wait",
+		[HTTP_CHAIN] = "/chain", [HTTP_FAN] = "/fan",
+		[HTTP_CPU] = "/cpu",
 	};
 	int key = urt_context_key("http.route");
 
@@ -122,7 +170,7 @@ static bool answer(int fd, int *backend, const struct http_request *req)
 	struct http_response resp;
 
 	set_context(req->route);
-	if (req->route == HTTP_WAIT && !ask_backend(backend, req->ms))
+	if (!ask_backend(backend, req))
 		return false;
 	resp = http_respond(req);
 	if (!send_all(fd, resp.text, resp.len))
@@ -227,11 +275,12 @@ static void (*serve_connection)(int fd, int *backend) = serve;
 static void connection(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
-	int backend = -1;
+	int backend[BACKEND_ASKS] = { -1, -1, -1 };
 
-	serve_connection(fd, &backend);
-	if (backend >= 0)
-		urt_close(backend);
+	serve_connection(fd, backend);
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		if (backend[i] >= 0)
+			urt_close(backend[i]);
 	urt_close(fd);
 }
 

@@ -32,8 +32,10 @@ enum state { READING, IN_LINE, ASKING, ANSWERING, LINGERING };
 
 struct conn {
 	struct source client;
-	struct source own;	   /* backend connection of this client */
-	struct source *backend;	   /* that one, or one of the pool; NULL */
+	struct source
+		own[BACKEND_ASKS]; /* backend connections of this client */
+	struct source *backend;	   /* the one asked, or one of the pool; NULL */
+	unsigned asked;		   /* how often, for this request */
 	struct conn *next_in_line; /* for one of the pool */
 	enum state state;
 	struct http_request req;
@@ -43,7 +45,7 @@ struct conn {
 	bool close; /* after the answer */
 	bool linger;
 	bool ended; /* the client has sent all that it wanted to */
-	size_t got; /* of the backend's reply */
+	size_t got; /* of the backend's replies to this request */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
 	struct conn *next_dead;
@@ -62,6 +64,8 @@ static unsigned pool_n;
 static struct conn *line, **line_end = &line;
 
 static void ask_now(struct conn *c);
+static void ask_backend(struct conn *c);
+static void asked(struct conn *c);
 
 static void want(struct source *s, uint32_t interest)
 {
@@ -127,10 +131,12 @@ static void conn_close(struct conn *c)
 	c->backend = NULL;
 	if (c->state == IN_LINE)
 		line_leave(c);
-	if (backend)
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		source_close(&c->own[i]);
+	if (server->redis && backend) {
 		source_close(backend); /* its reply may still come */
-	if (backend && backend != &c->own)
 		pool_give(backend);
+	}
 	c->next_dead = dead;
 	dead = c;
 }
@@ -179,14 +185,23 @@ static void ask_now(struct conn *c)
 	backend_ask(&c->ask, server->redis, c->req.ms);
 	c->out = c->ask.text;
 	c->out_len = c->ask.len;
-	c->got = 0;
-	flush_out(c, c->backend);
+	c->asked++;
+	if (flush_out(c, c->backend) > 0)
+		asked(c);
+}
+
+/* A fan asks all before it waits for the first. */
+static void asked(struct conn *c)
+{
+	if (c->req.route == HTTP_FAN && !server->redis &&
+	    c->asked < BACKEND_ASKS)
+		ask_backend(c);
 }
 
 static void ask_backend(struct conn *c)
 {
 	if (!server->redis)
-		c->backend = &c->own;
+		c->backend = &c->own[c->asked];
 	else if (pool_n)
 		c->backend = pool_free[--pool_n];
 	if (c->backend)
@@ -233,7 +248,9 @@ static void next_request(struct conn *c)
 	while ((used = http_parse(c->buf, c->len, &c->req))) {
 		c->len -= used;
 		memmove(c->buf, c->buf + used, c->len);
-		if (c->req.route == HTTP_WAIT) {
+		if (http_asks(&c->req)) {
+			c->asked = 0;
+			c->got = 0;
 			ask_backend(c);
 			return;
 		}
@@ -286,13 +303,17 @@ static void client_event(struct conn *c, uint32_t events)
 		client_readable(c);
 }
 
+/* To all that was asked so far. */
 static void replied(struct conn *c)
 {
 	struct source *backend = c->backend;
 
-	if (backend != &c->own) {
-		c->backend = NULL;
+	c->backend = NULL;
+	if (server->redis)
 		pool_give(backend);
+	if (c->asked < http_asks(&c->req)) {
+		ask_backend(c);
+		return;
 	}
 	answer(c);
 	if (answered(c))
@@ -304,8 +325,9 @@ static void backend_event(struct conn *c, struct source *s)
 	char buf[BACKEND_REPLY_MAX];
 	ssize_t n;
 
-	if (c && c->state == ASKING && c->out_len) {
-		flush_out(c, s);
+	if (c && c->state == ASKING && c->out_len && s == c->backend) {
+		if (flush_out(c, s) > 0)
+			asked(c);
 		return;
 	}
 	n = recv(s->fd, buf, sizeof(buf), 0);
@@ -320,7 +342,7 @@ static void backend_event(struct conn *c, struct source *s)
 		return;
 	}
 	c->got += n;
-	if (c->got >= c->ask.reply_len)
+	if (c->got >= c->asked * c->ask.reply_len && !c->out_len)
 		replied(c);
 }
 
@@ -346,7 +368,8 @@ static void accept_some(struct source *listener)
 		return;
 	}
 	c->client = (struct source){ .conn = c, .fd = fd };
-	c->own = (struct source){ .conn = c, .fd = -1 };
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		c->own[i] = (struct source){ .conn = c, .fd = -1 };
 	c->backend = NULL;
 	c->state = READING;
 	c->ended = false;

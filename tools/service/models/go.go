@@ -24,6 +24,7 @@ import (
 const (
 	httpMax   = 4096
 	httpMaxMs = 60000
+	asks      = 3  // of a chain, and of a fan
 	backends  = 4  // loopback addresses that the built-in backend listens on
 	poolSize  = 64 // connections to Redis
 )
@@ -66,7 +67,12 @@ func parseMs(s []byte) (int, bool) {
 	return n, err == nil && n <= httpMaxMs
 }
 
-// kind is 0 for /, 'w' for /wait, 'c' for /cpu; bad is the answer to an error.
+var routes = [...]struct {
+	path string
+	kind byte
+}{{"/wait?ms=", 'w'}, {"/chain?ms=", 'h'}, {"/fan?ms=", 'f'}, {"/cpu?ms=", 'c'}}
+
+// kind is 0 for /, or the first letter of the path, but 'h' for /chain; bad is the answer to an error.
 func parseLine(line []byte) (kind byte, ms, after int, bad []byte) {
 	const method, version = "GET ", " HTTP/1.x"
 	if len(line) <= len(method)+len(version) || !bytes.HasPrefix(line, []byte(method)) {
@@ -89,13 +95,13 @@ func parseLine(line []byte) (kind byte, ms, after int, bad []byte) {
 	if len(path) == 1 {
 		return 0, 0, after, nil
 	}
-	for _, p := range []string{"/wait?ms=", "/cpu?ms="} {
-		if bytes.HasPrefix(path, []byte(p)) {
-			ms, ok := parseMs(path[len(p):])
+	for _, p := range routes {
+		if bytes.HasPrefix(path, []byte(p.path)) {
+			ms, ok := parseMs(path[len(p.path):])
 			if !ok {
 				return 0, 0, 0, badText
 			}
-			return p[1], ms, after, nil
+			return p.kind, ms, after, nil
 		}
 	}
 	return 0, 0, 0, missingText
@@ -249,6 +255,37 @@ func askBackend(own *net.Conn, ms int) error {
 	return err
 }
 
+// At once: a goroutine for each but the first.
+func askAtOnce(own *[asks]net.Conn, ms int) error {
+	done := make(chan error, asks-1)
+	for i := 1; i < asks; i++ {
+		go func() { done <- askOn(&own[i], ms) }()
+	}
+	err := askOn(&own[0], ms)
+	for i := 1; i < asks; i++ {
+		if e := <-done; e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func askAll(own *[asks]net.Conn, kind byte, ms int) error {
+	switch {
+	case kind == 'f' && pool == nil:
+		return askAtOnce(own, ms)
+	case kind == 'f' || kind == 'h':
+		for i := range own {
+			if err := askBackend(&own[i], ms); err != nil {
+				return err
+			}
+		}
+	case kind == 'w':
+		return askBackend(&own[0], ms)
+	}
+	return nil
+}
+
 // Drops what the client still sends: a close would reset the connection.
 func refuse(c net.Conn, answer []byte) {
 	c.Write(answer)
@@ -258,11 +295,13 @@ func refuse(c net.Conn, answer []byte) {
 
 func serve(c net.Conn) {
 	var buf [httpMax]byte
-	var backend net.Conn
+	var own [asks]net.Conn // to the backend
 	defer c.Close()
 	defer func() {
-		if backend != nil {
-			backend.Close()
+		for _, b := range own {
+			if b != nil {
+				b.Close()
+			}
 		}
 	}()
 	n := 0
@@ -286,7 +325,7 @@ func serve(c net.Conn) {
 				refuse(c, bad)
 				return
 			}
-			if kind == 'w' && askBackend(&backend, ms) != nil {
+			if askAll(&own, kind, ms) != nil {
 				return
 			}
 			if kind == 'c' {

@@ -68,6 +68,7 @@ const useWorkers = process.argv.includes('workers');
 const redis = process.argv.includes('redis');
 const HTTP_MAX = 4096;
 const HTTP_MAX_MS = 60000;
+const ASKS = 3; // of a chain, and of a fan
 const BACKENDS = 4; // loopback addresses that the built-in backend listens on
 const POOL = cluster.isWorker ? Math.floor(64 / processes()) : 64; // connections to Redis
 
@@ -103,10 +104,11 @@ function parse(head) {
   if (!m || BODY.test(head)) return { error: BAD };
   const ok = answer(head, m[2] === '0');
   if (m[1] === '/') return { ok };
-  const p = /^\/(wait|cpu)\?ms=(.*)$/.exec(m[1]);
+  const p = /^\/(wait|chain|fan|cpu)\?ms=(.*)$/.exec(m[1]);
   if (!p) return { error: NOT_FOUND };
   if (!/^[0-9]+$/.test(p[2]) || Number(p[2]) > HTTP_MAX_MS) return { error: BAD };
-  return { ok, [p[1]]: Number(p[2]) };
+  if (p[1] === 'cpu') return { ok, cpu: Number(p[2]) };
+  return { ok, wait: Number(p[2]), asks: p[1] === 'wait' ? 1 : ASKS, atOnce: p[1] === 'fan' };
 }
 
 // Worker threads, each with the requests that it has not answered yet.
@@ -209,7 +211,17 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket)
   let buf = null;
   let busy = false;
   let ended = false; // the client has sent all it wants to
-  let backend = null;
+  const backends = []; // of this client, as many as it has needed
+
+  async function askAll(req) {
+    const ask = (i) => {
+      if (redis) return askPooled(req.wait);
+      if (!backends[i]) backends[i] = new Backend();
+      return backends[i].ask(req.wait);
+    };
+    if (req.atOnce && !redis) await Promise.all([...Array(req.asks).keys()].map(ask));
+    else for (let i = 0; i < req.asks; i++) await ask(i);
+  }
 
   // The last answer. What the client still sends is read and dropped, up to its
   // end: a close would reset the connection.
@@ -229,11 +241,7 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket)
       const req = parse(buf.latin1Slice(0, end + 4));
       if (req.error) return finish(req.error);
       buf = end + 4 < buf.length ? buf.subarray(end + 4) : null;
-      if (req.wait !== undefined && redis) await askPooled(req.wait);
-      else if (req.wait !== undefined) {
-        if (!backend) backend = new Backend();
-        await backend.ask(req.wait);
-      }
+      if (req.asks) await askAll(req);
       if (req.cpu && workers) await workers.burn(req.cpu);
       else if (req.cpu) burn(req.cpu);
       if (req.ok === OK_CLOSE) return socket.end(OK_CLOSE, () => socket.destroy());
@@ -255,7 +263,7 @@ const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket)
     ended = true;
   });
   socket.on('error', () => {});
-  socket.on('close', () => backend && backend.socket.destroy());
+  socket.on('close', () => backends.forEach((b) => b.socket.destroy()));
 });
 
 // Not before the workers run: what they open to start could not be had later.

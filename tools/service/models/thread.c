@@ -27,8 +27,7 @@ static void serve(int fd, int *backend)
 	while ((n = recv(fd, buf + len, sizeof(buf) - len, 0)) > 0) {
 		len += n;
 		while ((used = http_parse(buf, len, &req))) {
-			if (req.route == HTTP_WAIT &&
-			    !blocking_ask(backend, req.ms))
+			if (!blocking_ask(backend, &req))
 				return;
 			resp = http_respond(&req);
 			if (!blocking_send(fd, resp.text, resp.len))
@@ -46,11 +45,10 @@ static void serve(int fd, int *backend)
 static void *connection(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
-	int backend = -1;
+	int backend[BACKEND_ASKS] = { -1, -1, -1 };
 
-	serve(fd, &backend);
-	if (backend >= 0)
-		close(backend);
+	serve(fd, backend);
+	blocking_close(backend);
 	close(fd);
 	return NULL;
 }

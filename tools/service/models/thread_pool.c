@@ -25,10 +25,11 @@
 #define STACK_SIZE (128 * 1024)
 
 struct conn {
-	int fd, backend;     /* backend -1: not open */
-	_Atomic bool handed; /* to the next thread */
-	bool refused;	     /* what still comes is dropped, up to the end */
-	size_t len;	     /* in buf */
+	int fd;
+	int backend[BACKEND_ASKS]; /* -1: not open */
+	_Atomic bool handed;	   /* to the next thread */
+	bool refused; /* what still comes is dropped, up to the end */
+	size_t len;   /* in buf */
 	char buf[HTTP_MAX];
 };
 
@@ -48,8 +49,7 @@ static bool serve(struct conn *c)
 		return n > 0;
 	c->len += n;
 	while ((used = http_parse(c->buf, c->len, &req))) {
-		if (req.route == HTTP_WAIT &&
-		    !blocking_ask(&c->backend, req.ms))
+		if (!blocking_ask(c->backend, &req))
 			return false;
 		resp = http_respond(&req);
 		if (!blocking_send(c->fd, resp.text, resp.len))
@@ -67,8 +67,7 @@ static bool serve(struct conn *c)
 
 static void conn_close(struct conn *c)
 {
-	if (c->backend >= 0)
-		close(c->backend);
+	blocking_close(c->backend);
 	close(c->fd);
 	free(c);
 }
@@ -108,7 +107,8 @@ static void accepted(int fd)
 		return;
 	}
 	c->fd = fd;
-	c->backend = -1;
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		c->backend[i] = -1;
 	c->refused = false;
 	c->len = 0;
 	put_back(c, EPOLL_CTL_ADD);

@@ -25,7 +25,10 @@ int io_uring_register_ring_fd(struct io_uring *ring) __attribute__((weak));
 enum state { READING, CONNECTING, ASKING, LISTENING, ANSWERING, LINGERING };
 
 struct conn {
-	int fd, backend; /* backend -1: not open */
+	int fd;
+	int backend[BACKEND_ASKS]; /* -1: not open */
+	unsigned nth;		   /* of them, which is used now */
+	unsigned asked;		   /* replies to this request so far */
 	enum state state;
 	struct http_request req;
 	struct backend_ask ask;
@@ -80,7 +83,7 @@ static void pool_give(int fd)
 	line = next->next_in_line;
 	if (!line)
 		line_end = &line;
-	next->backend = fd;
+	next->backend[0] = fd;
 	ask_now(next);
 }
 
@@ -88,7 +91,7 @@ static void pool_give(int fd)
 static bool pool_take(struct conn *c)
 {
 	if (pool_n) {
-		c->backend = pool[--pool_n];
+		c->backend[0] = pool[--pool_n];
 		return true;
 	}
 	c->next_in_line = NULL;
@@ -105,8 +108,9 @@ static bool asking(const struct conn *c)
 
 static void conn_close(struct conn *c)
 {
-	if (c->backend >= 0)
-		close(c->backend);
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		if (c->backend[i] >= 0)
+			close(c->backend[i]);
 	if (server->redis && asking(c))
 		pool_give(-1);
 	close(c->fd);
@@ -136,9 +140,9 @@ static void op_connect(struct conn *c)
 {
 	struct io_uring_sqe *sqe = get_sqe();
 
-	c->backend = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	c->backend[c->nth] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	c->addr = backend_address(server);
-	io_uring_prep_connect(sqe, c->backend,
+	io_uring_prep_connect(sqe, c->backend[c->nth],
 			      (const struct sockaddr *)&c->addr,
 			      sizeof(c->addr));
 	io_uring_sqe_set_data(sqe, c);
@@ -159,16 +163,43 @@ static void ask_now(struct conn *c)
 	c->out = c->ask.text;
 	c->out_len = c->ask.len;
 	c->got = 0;
-	if (c->backend < 0)
+	if (c->backend[c->nth] < 0)
 		op_connect(c);
 	else
-		op_send(c, ASKING, c->backend);
+		op_send(c, ASKING, c->backend[c->nth]);
 }
 
 static void ask_backend(struct conn *c)
 {
+	if (!server->redis)
+		c->nth = c->asked;
 	if (!server->redis || pool_take(c))
 		ask_now(c);
+}
+
+static void listen_to(struct conn *c, unsigned nth)
+{
+	c->nth = nth;
+	c->got = 0;
+	op_recv(c, LISTENING, c->backend[nth], c->reply, sizeof(c->reply));
+}
+
+static bool asks_at_once(const struct conn *c)
+{
+	return c->req.route == HTTP_FAN && !server->redis;
+}
+
+/* A fan asks all before it waits for the first. */
+static void asked(struct conn *c)
+{
+	if (!asks_at_once(c)) {
+		listen_to(c, c->nth);
+	} else if (c->nth + 1 < BACKEND_ASKS) {
+		c->nth++;
+		ask_now(c);
+	} else {
+		listen_to(c, 0);
+	}
 }
 
 static void answer(struct conn *c)
@@ -193,7 +224,8 @@ static void next_request(struct conn *c)
 	}
 	c->len -= used;
 	memmove(c->buf, c->buf + used, c->len);
-	if (c->req.route == HTTP_WAIT)
+	c->asked = 0;
+	if (http_asks(&c->req))
 		ask_backend(c);
 	else
 		answer(c);
@@ -211,7 +243,7 @@ static bool sent(struct conn *c, int fd, int n)
 
 static void replied(struct conn *c, int n)
 {
-	int fd = c->backend;
+	int fd = c->backend[c->nth];
 
 	c->got += n;
 	if (backend_refused(c->reply)) {
@@ -220,10 +252,15 @@ static void replied(struct conn *c, int n)
 		op_recv(c, LISTENING, fd, c->reply, sizeof(c->reply));
 	} else {
 		if (server->redis) {
-			c->backend = -1;
+			c->backend[0] = -1;
 			pool_give(fd);
 		}
-		answer(c);
+		if (++c->asked == http_asks(&c->req))
+			answer(c);
+		else if (asks_at_once(c))
+			listen_to(c, c->asked);
+		else
+			ask_backend(c);
 	}
 }
 
@@ -239,12 +276,11 @@ static void completed(struct conn *c, int res)
 		next_request(c);
 		break;
 	case CONNECTING:
-		op_send(c, ASKING, c->backend);
+		op_send(c, ASKING, c->backend[c->nth]);
 		break;
 	case ASKING:
-		if (sent(c, c->backend, res))
-			op_recv(c, LISTENING, c->backend, c->reply,
-				sizeof(c->reply));
+		if (sent(c, c->backend[c->nth], res))
+			asked(c);
 		break;
 	case LISTENING:
 		replied(c, res);
@@ -290,7 +326,9 @@ static void accepted(int fd)
 		return;
 	}
 	c->fd = fd;
-	c->backend = -1;
+	for (int i = 0; i < BACKEND_ASKS; i++)
+		c->backend[i] = -1;
+	c->nth = 0;
 	c->state = READING;
 	c->len = 0;
 	op_recv(c, READING, fd, c->buf, sizeof(c->buf));
