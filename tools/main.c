@@ -2,8 +2,11 @@
 /* urt: finds the subcommand. */
 #include "lib/environment.h"
 #include "lib/options.h"
+#include "lib/output.h"
 #include "lib/tool.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #ifdef URT_STATIC
 #include <nss.h>
 #endif
@@ -118,11 +121,25 @@ static void ask_no_plugins(void)
 #endif
 }
 
-int main(int argc, char **argv)
+/*
+ * A standard stream that was closed gets a descriptor that fails with EBADF, as
+ * gnulib's stdopen does: the next file that urt opens would have its number
+ * otherwise, and what is printed would go into that file. The measured command
+ * still finds it closed.
+ */
+static void keep_standard_streams_apart(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null",
+			     (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) |
+				     O_CLOEXEC);
+}
+
+static int run(int argc, char **argv)
 {
 	const struct command *c;
 
-	ask_no_plugins();
 	if (argc < 2)
 		return usage(stderr);
 	if (argc > 2 && !strcmp(argv[1], "help"))
@@ -137,4 +154,11 @@ int main(int argc, char **argv)
 	if (c)
 		return c->run(argc - 1, argv + 1);
 	return unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	keep_standard_streams_apart();
+	ask_no_plugins();
+	return output_end(run(argc, argv));
 }

@@ -244,12 +244,14 @@ START_TEST(simulator_refuses_what_it_cannot_do)
 }
 END_TEST
 
+/* Stopped when a run has begun, for longer than --timeout. */
 START_TEST(simulator_that_was_stopped_calls_no_run_late)
 {
 	ck_assert_msg(
 		sh("setsid ./urt sim --time 3s --timeout 2 -- tests/servers "
-		   "leak repaired 2>&1 & sleep 1; kill -STOP -$!; sleep 4; "
-		   "kill -CONT -$!; wait $!") == 0,
+		   "leak repaired 2>&1 & p=$!; "
+		   "until grep -q . /proc/$p/task/$p/children; do :; done; "
+		   "kill -STOP -$p; sleep 2.5; kill -CONT -$p; wait $p") == 0,
 		"%s", text);
 }
 END_TEST

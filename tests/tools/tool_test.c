@@ -310,6 +310,53 @@ START_TEST(doctor_names_what_it_looked_at)
 }
 END_TEST
 
+START_TEST(output_that_was_not_written_is_an_error)
+{
+	static const char *const commands[] = {
+		"version",
+		"help stat",
+		"help --bash",
+		"doctor --json",
+		"serve --list",
+		"report out.pftrace",
+		"stat --json -o /dev/stdout -- true",
+	};
+
+	ck_assert_int_eq(sh("./urt record -o out.pftrace -- true 2>&1"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		ck_assert_int_eq(sh("./urt %s 2>&1 >/dev/full", commands[i]),
+				 1);
+		ck_assert_msg(strstr(text, "cannot write"), "%s: %s",
+			      commands[i], text);
+	}
+	sh("rm out.pftrace");
+}
+END_TEST
+
+/* Its file would have the descriptor that was free. */
+START_TEST(closed_standard_streams_are_not_taken_for_files)
+{
+	static const char *const closed[] = { "<&-", ">&-", "2>&-",
+					      "<&- >&- 2>&-" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(closed); i++) {
+		sh("(./urt record -o closed.pftrace -- true %s) 2>&1",
+		   closed[i]);
+		ck_assert_int_eq(sh("./urt report closed.pftrace 2>&1"), 0);
+		ck_assert_msg(strstr(text, "0 events dropped"), "%s: %s",
+			      closed[i], text);
+	}
+	ck_assert_int_eq(sh("./urt version 2>&1 >&-"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "Bad file descriptor"));
+	/* As the command finds them without urt. */
+	ck_assert_int_eq(sh("./urt stat -o closed.txt -- sh -c "
+			    "'! [ -e /proc/self/fd/0 ] && "
+			    "! [ -e /proc/self/fd/1 ]' <&- >&-"),
+			 0);
+	sh("rm closed.pftrace closed.txt");
+}
+END_TEST
+
 Suite *tool_suite(void)
 {
 	Suite *s = suite_create("tool");
@@ -331,6 +378,8 @@ Suite *tool_suite(void)
 	tcase_add_test(t, bad_input_is_refused_with_advice);
 	tcase_add_test(t, a_port_in_use_is_said);
 	tcase_add_test(t, doctor_names_what_it_looked_at);
+	tcase_add_test(t, output_that_was_not_written_is_an_error);
+	tcase_add_test(t, closed_standard_streams_are_not_taken_for_files);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -307,8 +307,8 @@ START_TEST(cgroups_are_counted_as_one)
 		   cgroup_mount, cgroup_mount, cgroup_mount),
 		0);
 	ck_assert_msg(columns("\n/urt-top ", column) == 7, "%.2000s", text);
-	/* A sleep of 1 ms is a switch. */
-	ck_assert_msg(column[0] > 10 && column[0] < 20000, "%.2000s", text);
+	/* A sleep of 1 ms is a switch; how many there are is the CPUs' matter. */
+	ck_assert_msg(column[0] > 0 && column[0] < 20000, "%.2000s", text);
 	ck_assert_msg(column[6] < 0, "%.2000s", text);
 }
 END_TEST

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DOCUMENT_MAX (64 << 20) /* bytes; a result has some 100 KB */
+
 static bool understood(struct demo_document *d, size_t size, const char *name)
 {
 	const char *wrong, *schema;
@@ -27,15 +29,17 @@ bool demo_document_read(struct demo_document *d, const char *path)
 	size_t size = 0;
 	FILE *f = fopen(path, "re"), *to = open_memstream(&d->text, &size);
 	char part[65536];
-	size_t n;
+	size_t n, all = 0;
 	bool failed;
 
 	d->tree = NULL;
-	while (f && to && (n = fread(part, 1, sizeof(part), f)))
-		fwrite(part, 1, n, to);
-	failed = !f || !to || ferror(f);
+	while (f && to && all <= DOCUMENT_MAX &&
+	       (n = fread(part, 1, sizeof(part), f)))
+		all += fwrite(part, 1, n, to);
+	failed = !f || !to || ferror(f) || all > DOCUMENT_MAX;
 	if (failed)
-		fail("cannot read %s: %s", path, strerror(errno));
+		fail("cannot read %s: %s", path,
+		     strerror(all > DOCUMENT_MAX ? EFBIG : errno));
 	if (f)
 		fclose(f);
 	if (to && fclose(to))

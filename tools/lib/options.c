@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Reading options by a command's table; see options.h. */
 #include "options.h"
+#include "output.h"
 #include "tool.h"
 #include <getopt.h>
 #include <limits.h>
@@ -184,7 +185,7 @@ int options_parse(const struct command *c, int argc, char **argv, void *to)
 
 		if (opt == 'h') {
 			help_text(stdout, c);
-			exit(0);
+			exit(output_end(0));
 		}
 		if (opt == ':') {
 			o = row_of(c, optopt);

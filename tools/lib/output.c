@@ -140,3 +140,12 @@ FILE *output_append(const char *path)
 				    : strerror(errno));
 	return f;
 }
+
+int output_end(int code)
+{
+	errno = 0;
+	if ((fflush(stdout) | ferror(stdout)) && !code)
+		code = fail("cannot write to the standard output%s%s",
+			    errno ? ": " : "", errno ? strerror(errno) : "");
+	return code;
+}

@@ -17,4 +17,8 @@ FILE *output_open(const char *path);
  * has no other name, since somebody else's may be anything. */
 FILE *output_append(const char *path);
 
+/* Before urt exits: code, or EXIT_BAD with a message where it would be 0 and the
+ * standard output, on a full disk perhaps, did not take everything. */
+int output_end(int code);
+
 #endif

@@ -7,6 +7,7 @@
 #include "model.h"
 #include "../lib/net.h"
 #include "../lib/options.h"
+#include "../lib/output.h"
 #include "../lib/tool.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static bool take_list(void *to, char *arg)
 		       models[i].unit, languages[models[i].language].name,
 		       model_is(&models[i], MODEL_EXTRA) ? "extra" : "",
 		       models[i].waits_in);
-	exit(0);
+	exit(output_end(0));
 }
 
 /* Those whose language is there; the others are named. */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "options.h"
 #include "control.h"
+#include "../lib/output.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -130,7 +131,7 @@ bool stat_take_list(void *to, char *arg)
 	     "latency:ready.pN, latency:timer.pN  (its percentiles: from runnable "
 	     "to running, how late timers are)\n"
 	     "on-cpu.pN, off-cpu.pN  (percentiles; with --times)");
-	exit(0);
+	exit(output_end(0));
 }
 
 /* name: NULL for the default. */
