@@ -137,7 +137,9 @@ URT    := $(B)/urt
 BPFTOOL := $(firstword $(foreach t,bpftool /usr/sbin/bpftool \
             $(wildcard /usr/lib/linux-tools*/*/bpftool /usr/lib/linux-tools-*/bpftool),\
             $(shell $(t) version >/dev/null 2>&1 && echo $(t))))
-HAVE_BTF := $(wildcard $(BTF))
+# An old bpftool cannot read a newer kernel's (Ubuntu 22.04): as if there were none.
+HAVE_BTF := $(and $(wildcard $(BTF)),$(BPFTOOL),\
+            $(shell $(BPFTOOL) btf dump file $(BTF) 2>/dev/null | head -c 1))
 
 .DEFAULT_GOAL := all
 .SUFFIXES:

@@ -25,6 +25,17 @@ void bpf_setup(void)
 #endif
 }
 
+/* libbpf before 1.0 knows no enumerations of 64 bits, which Linux has since 6.0. */
+static bool libbpf_reads_kernel_types(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool reads = !libbpf_get_error(btf);
+
+	if (reads)
+		btf__free(btf);
+	return reads;
+}
+
 void bpf_explain(int err, char *why, size_t size)
 {
 	if (bpf_is_refused(err))
@@ -37,6 +48,12 @@ void bpf_explain(int err, char *why, size_t size)
 		snprintf(why, size,
 			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "
 			 "it has to be built with CONFIG_DEBUG_INFO_BTF");
+	else if (!libbpf_reads_kernel_types())
+		snprintf(
+			why, size,
+			"this libbpf cannot read the types of Linux 6.0 and "
+			"later: use the static urt of a release, or build with "
+			"libbpf 1.0 or later");
 	else
 		snprintf(why, size,
 			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "

@@ -2,7 +2,8 @@
 /*
  * liburing's header, and definitions of newer kernels that the headers of
  * Debian 12 (liburing 2.3) or Ubuntu 22.04 (2.1) lack. The values are the
- * kernel's ABI (include/uapi/linux/io_uring.h) and never change.
+ * kernel's ABI (include/uapi/linux/io_uring.h) and never change. struct open_how
+ * is liburing's, too: 2.1 defines it itself, others include <linux/openat2.h>.
  */
 #ifndef URT_RING_ABI_H
 #define URT_RING_ABI_H
@@ -16,6 +17,12 @@
 #ifndef IORING_SETUP_TASKRUN_FLAG
 #define IORING_SETUP_COOP_TASKRUN (1U << 8)
 #define IORING_SETUP_TASKRUN_FLAG (1U << 9)
+#endif
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1U << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
 #endif
 #ifndef IORING_SETUP_NO_SQARRAY
 #define IORING_SETUP_NO_SQARRAY (1U << 16)
