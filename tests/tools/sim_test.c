@@ -256,6 +256,30 @@ START_TEST(simulator_that_was_stopped_calls_no_run_late)
 }
 END_TEST
 
+/* A stopped run stands for one that gets no CPU. */
+START_TEST(run_that_cannot_go_on_is_not_late)
+{
+	ck_assert_msg(
+		sh("./urt sim --seeds 1 --timeout 1 -- sh -c 'i=0; while [ $i "
+		   "-lt 300000 ]; do i=$((i + 1)); done' 2>&1 & while kill -0 "
+		   "$! && ! run=$(pgrep -P $(pgrep -P $!)); do :; done "
+		   "2>/dev/null; kill -STOP $run; sleep 2; kill -CONT $run; "
+		   "wait $!") == 0,
+		"%s", text);
+}
+END_TEST
+
+START_TEST(run_that_is_late_tells_where_its_threads_are)
+{
+	sh("mkfifo sim.fifo");
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 1 --timeout 1 -- cat sim.fifo 2>&1"), 1);
+	ck_assert_msg(strstr(text, ": state S"), "%s", text);
+	ck_assert_msg(strstr(text, "longer than --timeout"), "%s", text);
+	sh("rm sim.fifo");
+}
+END_TEST
+
 /* The program that waits for its next run, most of the time. */
 START_TEST(simulator_names_the_signal_that_ended_its_program)
 {
@@ -314,6 +338,8 @@ Suite *sim_suite(void)
 			    THINGS);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);
 	tcase_add_test(t, simulator_that_was_stopped_calls_no_run_late);
+	tcase_add_test(t, run_that_cannot_go_on_is_not_late);
+	tcase_add_test(t, run_that_is_late_tells_where_its_threads_are);
 	tcase_add_test(t, simulator_names_the_signal_that_ended_its_program);
 	tcase_add_test(t, simulator_writes_the_library_for_a_debugger);
 	return s;

@@ -43,6 +43,7 @@ struct shared {
 	long switches, faults;
 	int64_t ns;
 	int64_t loaded; /* by the library */
+	int64_t pid;	/* of the run */
 	int64_t exec_error;
 };
 
@@ -149,7 +150,8 @@ bool sim_job_begin(struct sim_job *j, const struct sim_options *o,
 	}
 	sim_setting(o, c, setting, sizeof(setting));
 	j->seen_ns = now_ns();
-	j->until_ns = j->seen_ns + o->timeout_s * NS_PER_S;
+	j->limit_ns = o->timeout_s * NS_PER_S;
+	j->until_ns = j->seen_ns + j->limit_ns;
 	/* If the program has ended already, its status tells why. */
 	send(j->socket, setting, strlen(setting), MSG_NOSIGNAL);
 	return true;
@@ -181,16 +183,37 @@ static void take_counts(struct sim_job *j, struct sim_run *r)
 	r->loaded = s.loaded;
 }
 
+/* Where the run's output goes. */
+static void tell_late(const struct sim_job *j, pid_t pid)
+{
+	FILE *f = j->output_fd < 0 ? NULL : fdopen(dup(j->output_fd), "a");
+
+	sim_tell_late(f ? f : stderr, pid);
+	if (f)
+		fclose(f);
+}
+
 /* We look ten times a second. Where we could not, as after Ctrl-Z, the program most
  * likely could not run either: that time is not counted. */
 static bool is_late(struct sim_job *j)
 {
 	int64_t now = now_ns();
+	struct shared s = { 0 };
 
 	if (now - j->seen_ns > NS_PER_S)
 		j->until_ns += now - j->seen_ns;
 	j->seen_ns = now;
-	return now >= j->until_ns;
+	if (now < j->until_ns)
+		return false;
+	if (pread(j->shared_fd, &s, sizeof(s), 0) != sizeof(s))
+		s.pid = 0;
+	if (sim_waits_for_cpu(s.pid, j->limit_ns) ||
+	    sim_waits_for_cpu(j->pid, INT64_MAX)) {
+		j->until_ns = now + NS_PER_S / 10;
+		return false;
+	}
+	tell_late(j, s.pid ? s.pid : j->pid);
+	return true;
 }
 
 /* A program that the library did not come into, that could not be run, or that

@@ -433,7 +433,7 @@ static const struct option_row rows[] = {
 	  TO(timeout_s),
 	  .min = 1,
 	  .max = 100000,
-	  .text = "Fail a run that takes S seconds of real time; default 60." },
+	  .text = "Fail a run that takes S seconds of real time, of which those do not count in which it waits for a CPU; default 60, and say where its threads are." },
 	{ .name = "switches",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,

@@ -50,7 +50,8 @@ struct sim_run {
 struct sim_job {
 	pid_t pid; /* 0: not yet */
 	int socket, shared_fd, output_fd;
-	int64_t until_ns, seen_ns; /* the limit; when we looked last */
+	int64_t limit_ns;
+	int64_t until_ns, seen_ns; /* when it is late; when we looked last */
 	struct sim_case what;	   /* that runs */
 };
 
@@ -71,5 +72,12 @@ bool sim_run_failed(const struct sim_run *);
 void sim_run_show(const struct sim_run *);
 void sim_run_close(struct sim_run *);
 const char *sim_run_how(const struct sim_run *, char buf[64]);
+
+/* ---- late.c ---- */
+
+/* Whether it has used less of a CPU than that, and cannot go on without one. */
+bool sim_waits_for_cpu(pid_t, int64_t limit_ns);
+/* What its threads do. */
+void sim_tell_late(FILE *, pid_t);
 
 #endif

@@ -23,6 +23,7 @@ struct result {
 	long switches, faults;
 	int64_t ns;
 	int64_t loaded;
+	int64_t pid;
 };
 static struct result own_result, *result = &own_result;
 static struct {
@@ -76,6 +77,11 @@ bool sim_switches(void)
 void sim_tell_time(int64_t ns)
 {
 	result->ns = ns;
+}
+
+void sim_tell_pid(int pid)
+{
+	result->pid = pid;
 }
 
 /* ---- settings ---------------------------------------------------------- */

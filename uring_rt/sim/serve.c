@@ -48,6 +48,7 @@ void sim_serve(void)
 			become_run(socket, server, settings);
 			return;
 		}
+		sim_tell_pid(child);
 		if (child < 0)
 			sim_say("cannot fork for seed %s", settings);
 		if (child < 0 || waitpid(child, &status, 0) != child ||

@@ -55,6 +55,7 @@ unsigned sim_random(enum sim_dice, unsigned n);
 bool sim_fault(enum sim_fault);
 bool sim_switches(void);
 void sim_tell_time(int64_t ns);
+void sim_tell_pid(int pid); /* of the run's process */
 
 /* ---- serve.c ---- */
 
