@@ -130,8 +130,8 @@ static void kernel(FILE *f, const struct demo *d)
 	drop_empty(&c);
 	if (c.n) {
 		fputs("<div class=card><h3>The kernel, per request</h3>"
-		      "<p class=soft>GET /, most connections; a bar is a "
-		      "factor, not a difference: the scale is logarithmic</p>",
+		      "<p class=soft>GET /, most connections; lower is "
+		      "better; the scale is logarithmic</p>",
 		      f);
 		svg_bars(f, &c, points);
 		fputs("</div>\n", f);
@@ -215,7 +215,7 @@ static void memory(FILE *f, const struct demo *d)
 	if (c.n)
 		card(f, &c, "Memory by requests that wait",
 		     "MB of the server and of the kernel, both ends of all "
-		     "sockets included; a line ends where the model does");
+		     "sockets included; a line ends where the model does; lower is better");
 	free(c.series);
 }
 
@@ -263,7 +263,7 @@ static void burst(FILE *f, const struct demo *d)
 	if (c.n)
 		card(f, &c, "Light requests around a CPU burst",
 		     "1000 a second are due; at 0 one asks for 200 ms of CPU; "
-		     "the server has one CPU");
+		     "the server has one CPU; lower is better");
 	free(c.series);
 }
 
@@ -282,7 +282,7 @@ static void scale(FILE *f, const struct demo *d)
 		fprintf(f,
 			"<div class=card><h3>CPU work on all %ld CPUs, times "
 			"one</h3><p class=soft>Requests that burn 5 ms each, "
-			"by the same program</p>",
+			"by the same program; higher is better</p>",
 			d->host.cpus);
 		svg_bars(f, &c, NULL);
 		fputs("</div>\n", f);
@@ -310,7 +310,7 @@ static void switches(FILE *f, const struct demo *d)
 		fprintf(f,
 			"<div class=card><h3>A switch, ns</h3><p class=soft>On "
 			"one CPU, by yielding; a function call is %.1f ns, a "
-			"thread woken on another CPU %.0f. Logarithmic</p>",
+			"thread woken on another CPU %.0f. Lower is better; logarithmic</p>",
 			k->call, k->handover_across);
 		svg_bars(f, &c, NULL);
 		fputs("</div>\n", f);
@@ -334,16 +334,19 @@ void html_charts(FILE *f, const struct demo *d)
 	kernel(f, d);
 	burst(f, d);
 	memory(f, d);
-	by_connections(f, d, rps, "Throughput by connections",
-		       "GET /, requests a second from a server on one CPU",
-		       "requests/s");
-	by_connections(f, d, p99_ms, "Latency by connections",
-		       "GET /, 99 % are answered within, ms, at full load",
-		       "p99, ms");
-	by_connections(f, d, cpu_us, "CPU per request",
-		       "GET /, us of the server's CPU; compares models even "
-		       "where the load generator was the limit",
-		       "CPU, us");
+	by_connections(
+		f, d, rps, "Throughput by connections",
+		"GET /, requests a second from a server on one CPU; higher is better",
+		"requests/s");
+	by_connections(
+		f, d, p99_ms, "Latency by connections",
+		"GET /, 99 % are answered within, ms, at full load; lower is better",
+		"p99, ms");
+	by_connections(
+		f, d, cpu_us, "CPU per request",
+		"GET /, us of the server's CPU, lower is better; compares models even "
+		"where the load generator was the limit",
+		"CPU, us");
 	fputs("</div>\n", f);
 }
 

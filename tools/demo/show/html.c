@@ -101,6 +101,8 @@ static void claims(FILE *f, const struct demo *d)
 	for (int i = 0; i < DEMO_CLAIMS; i++) {
 		const struct demo_claim *c = &d->claim[i];
 
+		if (!demo_wants(d, i + 1))
+			continue;
 		fprintf(f, "<div class='card claim %s'><h3><span>%d. ",
 			classes[c->verdict], c->id);
 		svg_text(f, c->text);
