@@ -47,16 +47,38 @@ static bool runs(const struct json_value *e)
 	return !strncmp(json_text(e, "what"), "running", 7);
 }
 
+static bool has_coroutines(const struct json_value *doc)
+{
+	for (const struct json_value *e = first_slice(doc); e; e = e->next)
+		if (is_text(e, "kind", "coroutine"))
+			return true;
+	return false;
+}
+
+/* Whether a request may wait so: a coroutine, where there are some; else a thread
+ * that another one wakes. Other threads of the runtime wait as long, too. */
+static bool may_be_request(const struct json_value *e, bool coroutines)
+{
+	const char *what = json_text(e, "what");
+
+	if (!what || runs(e))
+		return false;
+	if (coroutines)
+		return is_text(e, "kind", "coroutine") &&
+		       !strncmp(what, "io ", 3);
+	return is_text(e, "kind", "thread") && json_text(e, "until");
+}
+
 /* The wait that was disturbed least. False: there is none. */
 static bool find_wait(const struct json_value *doc, struct window *w)
 {
+	bool coroutines = has_coroutines(doc);
 	double best = INFINITY;
 
 	for (const struct json_value *e = first_slice(doc); e; e = e->next) {
 		double at = json_number(e, "at_ns"), ns = json_number(e, "ns");
 
-		if (!is_text(e, "kind", "thread") || !json_text(e, "until") ||
-		    !json_text(e, "what") || runs(e) || !(ns >= LEAST_NS) ||
+		if (!may_be_request(e, coroutines) || !(ns >= LEAST_NS) ||
 		    !(ns < best) || at < AROUND_NS)
 			continue;
 		best = ns;
