@@ -466,6 +466,7 @@ $(B)/tools/measure/counter.o: $(G)/count.skel.h
 $(B)/tools/record/kernel_events.o: $(G)/record.skel.h
 $(B)/tools/profile/sample.o: $(G)/profile.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h
+$(B)/tools/measure/registers.o: $(G)/registers.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
 $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h

@@ -122,6 +122,10 @@ struct sched_entity {
 	__u64 sum_exec_runtime;
 };
 
+struct sched_info {
+	__u64 run_delay;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct css_set *cgroups;
@@ -139,6 +143,7 @@ struct task_struct {
 	unsigned long nivcsw;
 	char comm[16];
 	struct sched_entity se;
+	struct sched_info sched_info;
 	struct thread_struct thread;
 };
 
@@ -169,7 +174,10 @@ struct pt_regs {
 #endif
 
 struct linux_binprm;
-struct bpf_iter_meta;
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;

@@ -168,6 +168,35 @@ static void *thread_holds(void *arg)
 	return ch;
 }
 
+static NOINLINE void wipe(void)
+{
+	volatile char below[4096];
+
+	for (unsigned i = 0; i < sizeof(below); i++)
+		below[i] = 0;
+}
+
+/* ... in a register that a system call keeps. */
+static void *register_holds(void *arg)
+{
+#if defined(__x86_64__)
+	register uintptr_t kept __asm__("r12") = (uintptr_t)handed;
+
+	handed = NULL;
+	pthread_barrier_wait(&met);
+	wipe();
+	for (;;) {
+		long result;
+
+		__asm__ volatile("syscall"
+				 : "=a"(result), "+r"(kept)
+				 : "0"(34 /* pause */)
+				 : "rcx", "r11", "memory");
+	}
+#endif
+	return thread_holds(arg);
+}
+
 static NOINLINE void start_holder(void *(*fn)(void *))
 {
 	pthread_t t;
@@ -379,6 +408,12 @@ static void keep_by_threads(void)
 		start_holder(thread_holds);
 }
 
+static void keep_by_registers(void)
+{
+	for (int i = 0; i < N; i++)
+		start_holder(register_holds);
+}
+
 static void keep_by_deadlines(void)
 {
 	for (int i = 0; i < N; i++)
@@ -421,6 +456,7 @@ static const struct population {
 	{ "mapping", keep_by_mapping, 0 },
 	{ "coroutines", keep_by_coroutines, 0 },
 	{ "threads", keep_by_threads, 0 },
+	{ "registers", keep_by_registers, 0 },
 	{ "deadlines", keep_by_deadlines, 0 },
 	{ "maybe", lose_in_a_mapping, N },
 };

@@ -12,6 +12,7 @@
 #include "../lib/output.h"
 #include "../lib/privileges.h"
 #include "../lib/text.h"
+#include "../measure/registers.h"
 #include "../measure/remote.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -104,7 +105,8 @@ static int run(struct dump *d)
 	else if (!d->groups)
 		code = fail("out of memory");
 	else if (d->only_leaked &&
-		 !(d->leaked = leaked_find(d->coros, d->pid, why, sizeof(why))))
+		 !(d->leaked = leaked_find(d->coros, d->pid, d->registers, why,
+					   sizeof(why))))
 		code = fail("%s", why);
 	else
 		code = look(d);
@@ -170,7 +172,7 @@ const struct command command_dump = {
 	.about =
 		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory twice for pointers, from its globals and the stacks of its threads and of the coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers of threads are not read: a pointer that is nowhere else is not seen.",
+		"--leaked searches the program's memory twice for pointers, from its globals, the stacks and registers of its threads and the stacks of coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers are read by a BPF program; where that cannot be had, all are leaked maybe.",
 	OPTIONS(rows),
 };
 
@@ -187,8 +189,12 @@ int cmd_dump(int argc, char **argv)
 		return fail("dump: -p PID is missing: which program?");
 	if (d.output && !(d.out = output_open(d.output)))
 		return EXIT_BAD;
+	if (d.only_leaked)
+		d.registers = registers_open(d.pid, d.no_registers,
+					     sizeof(d.no_registers));
 	privileges_reduce();
 	code = run(&d);
+	registers_close(d.registers);
 	if (d.output && fclose(d.out) && !code)
 		code = fail("cannot write %s: %s", d.output, strerror(errno));
 	return code;

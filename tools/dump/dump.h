@@ -24,6 +24,8 @@ struct dump {
 	struct context_keys keys;
 	struct groups *groups;
 	struct leaked *leaked; /* NULL: they were not searched for */
+	struct registers_reader *registers;
+	char no_registers[256]; /* why that is NULL */
 	struct json json;
 	uint64_t printed, left_out; /* coroutines, with DUMP_EACH */
 	uint64_t shorter;	    /* waited for less than longer_ns */

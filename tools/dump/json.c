@@ -138,6 +138,10 @@ void dump_json_end(struct dump *d, const struct coros_look *look)
 		json_object(j, "leaked");
 		json_int(j, "count", l.leaked);
 		json_int(j, "maybe", l.maybe);
+		if (*d->no_registers)
+			json_string(j, "no_registers", d->no_registers);
+		else
+			json_null(j, "no_registers");
 		json_int(j, "searched_bytes", l.bytes);
 		json_int(j, "search_ns", l.ns);
 		json_end_object(j);

@@ -55,7 +55,9 @@ static void keep(struct leaked *l, struct leaked_search *s, bool first)
 		qsort(l->coro, n, sizeof(*l->coro), by_block);
 }
 
-struct leaked *leaked_find(struct coros *c, pid_t pid, char *why, size_t size)
+struct leaked *leaked_find(struct coros *c, pid_t pid,
+			   struct registers_reader *registers, char *why,
+			   size_t size)
 {
 	struct leaked *l = calloc(1, sizeof(*l));
 	const char *bad = l ? NULL : "out of memory";
@@ -64,7 +66,7 @@ struct leaked *leaked_find(struct coros *c, pid_t pid, char *why, size_t size)
 	for (int i = 0; i < 2 && !bad && (!i || l->n); i++) {
 		struct leaked_search s = { 0 };
 
-		bad = leaked_search(c, pid, &s);
+		bad = leaked_search(c, pid, registers, &s);
 		if (!bad)
 			keep(l, &s, !i);
 		free(s.coro);

@@ -7,8 +7,11 @@
 
 struct leaked;
 
-/* Searches the program; NULL: it cannot, and why says so in a line. */
-struct leaked *leaked_find(struct coros *, pid_t, char *why, size_t size);
+/* Searches the program; registers: NULL: they cannot be read. NULL: it cannot search,
+ * and why says so in a line. */
+struct registers_reader;
+struct leaked *leaked_find(struct coros *, pid_t, struct registers_reader *,
+			   char *why, size_t size);
 void leaked_free(struct leaked *);
 
 /* Whether this coroutine is one, and still waits as it did then. */

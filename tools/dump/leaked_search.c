@@ -4,8 +4,8 @@
  * nothing that can still run can reach, so that nothing can end their wait; as Go's
  * leak profile.
  *
- * A garbage collector's search, from outside. Roots are the globals, the stacks
- * of threads, and the stacks of coroutines that can continue: those that run,
+ * A garbage collector's search, from outside. Roots are the globals, the stacks and
+ * registers of threads, and the stacks of coroutines that can continue: those that run,
  * are runnable, or wait for the kernel or the time. Each word that points into a
  * block of the heap (measure/heap.h) reaches that block, whose words are then
  * searched. When the object that a coroutine waits for is reached, or one of
@@ -19,18 +19,19 @@
  * coroutine names its object, and so may the worker that parked it: neither counts.
  *
  * Any word that looks like a pointer counts as one, so stale values hide leaks.
- * Two things could make one up. The program runs on, and a pointer may move from
- * memory that is searched later to memory that was searched before: so the search
- * is made twice, and only what both find is told. And the registers of threads
- * are not read, since that would stop them. Where an object lies in memory of
+ * One thing could make one up: the program runs on, and a pointer may move from
+ * memory that is searched later to memory that was searched before. So the search
+ * is made twice, and only what both find is told. Where an object lies in memory of
  * which no blocks are known, only pointers to it or close below it are
- * recognised: such a coroutine is leaked "maybe".
+ * recognised: such a coroutine is leaked "maybe". So is each where the registers
+ * of threads cannot be read (measure/registers.h).
  */
 #define _GNU_SOURCE
 #include "leaked_search.h"
 #include "../../uring_rt/base/outside.h"
 #include "../lib/tool.h"
 #include "../measure/heap.h"
+#include "../measure/registers.h"
 #include "../measure/remote.h"
 #include <dirent.h>
 #include <inttypes.h>
@@ -66,6 +67,7 @@ struct work {
 struct search {
 	struct coros *coros;
 	const struct urt__outside *o;
+	struct registers_reader *registers; /* or NULL */
 	struct heap *heap;
 	struct leaked_coro *coro;
 	size_t coros_n, coros_room;
@@ -281,19 +283,16 @@ static void reach(struct search *s, uint32_t i)
 	}
 }
 
+/* Those fields of a worker that are known to be its own. */
 static bool is_worker(const struct search *s, uint64_t at)
 {
-	for (size_t i = 0; i < s->workers; i++) {
-		ssize_t block = heap_block_at(s->heap, s->worker[i]);
-		uint64_t from = s->worker[i], to = from + 4096;
+	uint64_t size = s->o->worker_current;
 
-		if (block >= 0) {
-			from = s->heap->block[block].from;
-			to = s->heap->block[block].to;
-		}
-		if (at >= from && at < to)
+	if (size < s->o->worker_tid)
+		size = s->o->worker_tid;
+	for (size_t i = 0; i < s->workers; i++)
+		if (at - s->worker[i] < size)
 			return true;
-	}
 	return false;
 }
 
@@ -441,6 +440,18 @@ static void read_workers(struct search *s)
 		s->workers = n;
 }
 
+static void take_registers(struct search *s)
+{
+	size_t n;
+	uint64_t *word = s->registers ? registers_read(s->registers, &n) : NULL;
+
+	if (word)
+		take_words(word, n, 0, s);
+	for (size_t i = 0; !word && i < s->coros_n; i++)
+		s->coro[i].maybe = true;
+	free(word);
+}
+
 /* ---- a search ---- */
 
 /* False: it could not be made to its end. */
@@ -451,6 +462,7 @@ static bool search_all(struct search *s)
 	for (size_t i = 0; i < s->heap->spans && ok; i++)
 		ok = heap_read(s->heap, s->heap->span[i].from,
 			       s->heap->span[i].to, take_words, s);
+	take_registers(s);
 	for (uint32_t i = 0; i < s->coros_n; i++)
 		if (s->coro[i].alive)
 			push_stack(s, &s->coro[i]);
@@ -503,9 +515,11 @@ static void search_end(struct search *s)
 	free(s->work);
 }
 
-const char *leaked_search(struct coros *c, pid_t pid, struct leaked_search *out)
+const char *leaked_search(struct coros *c, pid_t pid,
+			  struct registers_reader *registers,
+			  struct leaked_search *out)
 {
-	struct search s = { 0 };
+	struct search s = { .registers = registers };
 	const char *bad = search(&s, c, pid);
 	size_t n = 0;
 

@@ -131,7 +131,12 @@ static void print_leaked(const struct dump *d)
 	struct leaked_count l = leaked_count(d->leaked);
 
 	fprintf(d->out, "%zu leaked", l.leaked);
-	if (l.maybe)
+	if (l.maybe && *d->no_registers)
+		fprintf(d->out,
+			", %zu of them maybe: registers of threads are not "
+			"read: %s",
+			l.maybe, d->no_registers);
+	else if (l.maybe)
 		fprintf(d->out,
 			", %zu of them maybe: their objects are in memory of an "
 			"allocator that is not known",

@@ -3,17 +3,18 @@
  * Memory of a process for a search of pointers.
  *
  * glibc writes the size of each block in front of it, so its heaps can be walked
- * from block to block: [heap]; the arenas of threads, which begin at multiples
+ * from block to block: [heap]; the arenas of threads, whose heaps begin at multiples
  * of 64 MiB with a header that says their size; and large blocks with a mapping
- * of their own. A walk counts only if it ends exactly where the heap ends. Where
+ * of their own. A walk counts only if it ends exactly where the heap ends, or at
+ * the marks that glibc writes where it left a heap for a next one. Where
  * an arena's first block is depends on the version of glibc, so each place that
- * can be it is tried. The last block of a heap is what was never handed out. A
- * block is free if the next one says so; free ones that glibc keeps in caches
+ * can be it is tried. The last block of a heap is memory that glibc has not handed
+ * out. A block is free if the next one says so; free ones that glibc keeps in caches
  * look used, which hides a leak and makes none up.
  *
- * Known gap: in a forked child whose coroutines allocated in the arenas of several
- * threads, --leaked told of none of 16 leaks, or of four coroutines that a pointer
- * in [heap] reaches (its [heap] is two mappings there). Not explained yet.
+ * A heap is often several mappings: what a forked child adds to a heap is a mapping
+ * of its own, and huge pages, NUMA policies and locked memory split them too. So
+ * neighbours of one kind are one range here.
  *
  * All other memory that can be written is searched as a whole. If nothing is
  * known of it (anonymous, not behind a file's private data, which a program's
@@ -31,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SPANS_MAX   131072
@@ -63,6 +65,45 @@ static void touched(const struct heap *h, uint64_t from, size_t n, bool *is)
 		is[i] = entry[i] >> 62;
 }
 
+/* Linux 6.7's, which older headers lack. */
+struct scan {
+	uint64_t size, flags, from, to, end, region, regions, pages;
+	uint64_t inverted, all, any, told;
+};
+#define SCAN	  _IOWR('f', 16, struct scan)
+#define IN_MEMORY 8
+#define IN_SWAP	  16
+
+/* The first page from there on that was ever touched: the shadow of a sanitizer has
+ * terabytes between two. */
+static uint64_t next_touched(const struct heap *h, uint64_t from, uint64_t to)
+{
+	uint64_t found[3]; /* from, to, which */
+	struct scan s = { .size = sizeof(s),
+			  .from = from,
+			  .to = to,
+			  .region = (uintptr_t)found,
+			  .regions = 1,
+			  .pages = 1,
+			  .any = IN_MEMORY | IN_SWAP,
+			  .told = IN_MEMORY | IN_SWAP };
+	int n = h->pagemap < 0 ? -1 : ioctl(h->pagemap, SCAN, &s);
+
+	return n < 0 ? from : n ? found[0] : to;
+}
+
+/* Up to *stop, or only what lies in the first page. False: that is not there. */
+static bool read_some(const struct heap *h, uint64_t at, uint64_t *stop,
+		      uint64_t *buf)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE), next = (at / page + 1) * page;
+
+	if (remote_read(h->pid, at, buf, *stop - at))
+		return true;
+	*stop = *stop < next ? *stop : next;
+	return remote_read(h->pid, at, buf, *stop - at);
+}
+
 bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 	       void *arg)
 {
@@ -78,6 +119,11 @@ bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 		if (h->end_ns && now_ns() > h->end_ns)
 			return false;
 		touched(h, from, (end - 1) / page - from / page + 1, is);
+		if (!memchr(is, true, (end - 1) / page - from / page + 1)) {
+			end = (end - 1) / page * page + page;
+			from = next_touched(h, end, to);
+			continue;
+		}
 		for (at = from; at < end;) {
 			size_t first = from / page;
 			uint64_t stop = at;
@@ -85,9 +131,9 @@ bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 			while (stop < end && is[stop / page - first])
 				stop = (stop / page + 1) * page;
 			stop = stop < end ? stop : end;
-			if (stop > at &&
-			    remote_read(h->pid, at, buf, stop - at) &&
-			    !f(buf, (stop - at) / 8, at, arg))
+			if (stop > at && !read_some(h, at, &stop, buf))
+				stop = at;
+			if (stop > at && !f(buf, (stop - at) / 8, at, arg))
 				return false;
 			at = stop > at ? stop : (at / page + 1) * page;
 		}
@@ -146,9 +192,20 @@ static bool add_block(struct heap *h, uint64_t from, uint64_t to)
 	return true;
 }
 
-/* The blocks from `at` to exactly `end`; else none of them, and false. */
-static bool walk(struct heap *h, struct walk *w, uint64_t at, uint64_t end,
-		 bool mapped)
+/* Where glibc went on in another heap, it ends the old one by a block of 16 bytes, and
+ * one of 0 or 16. */
+static bool is_mark(struct walk *w, uint64_t at, uint64_t end)
+{
+	uint64_t next = size_at(w, at + 16, end);
+
+	return size_at(w, at, end) == (16 | IN_USE) &&
+	       (next == IN_USE || next == (16 | IN_USE));
+}
+
+/* Adds the blocks from `at` to exactly `end`, or to marks before it. Where it ended; 0:
+ * this is no such heap, and no block is added. */
+static uint64_t walk(struct heap *h, struct walk *w, uint64_t at, uint64_t end,
+		     bool mapped)
 {
 	size_t before = h->blocks;
 
@@ -166,27 +223,28 @@ static bool walk(struct heap *h, struct walk *w, uint64_t at, uint64_t end,
 			break;
 		at = next;
 	}
-	if (at == end)
-		return true;
+	if (at == end || (!mapped && is_mark(w, at, end)))
+		return at;
 	h->blocks = before;
-	return false;
+	return 0;
 }
 
-static bool walk_arena(struct heap *h, struct walk *w, uint64_t from,
-		       uint64_t to)
+/* The heap of an arena that begins at `from`: where it ends, or 0. */
+static uint64_t walk_arena(struct heap *h, struct walk *w, uint64_t from,
+			   uint64_t to)
 {
 	uint64_t head[3]; /* its arena, the heap before, bytes */
-	uint64_t end;
+	uint64_t end, ended = 0;
 
 	if (!remote_read(h->pid, from, head, sizeof(head)) ||
 	    head[2] > to - from || head[2] < 4096)
-		return false;
+		return 0;
 	end = from + head[2];
-	for (uint64_t at = from + 32; at < from + ARENA_HEAD && at < end;
-	     at += 16)
-		if (walk(h, w, at, end, false))
-			return true;
-	return false;
+	for (uint64_t at = from + 32;
+	     !ended && at < from + ARENA_HEAD && at < end; at += 16)
+		if (size_at(w, at, end) & IN_USE)
+			ended = walk(h, w, at, end, false);
+	return ended;
 }
 
 /* ---- mappings ---- */
@@ -205,80 +263,117 @@ static bool add_span(struct heap *h, const struct heap_span *s)
 	return true;
 }
 
-static bool is_left_out(const char *path)
-{
-	return strstr(path, "[io_uring]") || !strncmp(path, "[v", 2) ||
-	       !strncmp(path, "/memfd:urt-", 11) || !strncmp(path, "/dev/", 5);
-}
-
-/* The first address in it at which an arena could begin. */
-static uint64_t arena_in(const struct heap_span *s)
-{
-	return (s->from + ARENA - 1) & ~(ARENA - 1);
-}
-
-/* The kernel makes one mapping of an arena and what lies directly below it. */
-static bool take_arenas(struct heap *h, struct walk *w, struct heap_span s)
-{
-	uint64_t at = arena_in(&s);
-	bool ok = true;
-
-	for (; at < s.to && ok; at += ARENA) {
-		struct heap_span below = s;
-
-		if (!walk_arena(h, w, at, s.to))
-			continue;
-		below.to = at;
-		ok = add_span(h, &below);
-		s.from = h->blocks ? h->block[h->blocks - 1].to : at;
-		s.guarded = false;
-	}
-	return ok && add_span(h, &s);
-}
-
-struct mapping {
-	uint64_t to;
-	bool file, access;
+/* A range of memory: neighbouring mappings of one kind. */
+struct range {
+	uint64_t from, to;
+	enum kind {
+		SKIPPED, /* cannot be read, or no pointers to objects are in it */
+		MAIN,	 /* [heap] */
+		NAMELESS,
+		OTHER,
+	} kind;
+	bool access;		      /* its memory can be read */
+	bool file_data;		      /* a file's private data */
+	bool above_file, above_guard; /* what lies directly below it */
 };
 
-/* One line of maps. */
-static bool take_line(struct heap *h, struct walk *w, const char *line,
-		      struct mapping *last)
+/* Shared memory is below /dev, too. */
+static bool is_device(const char *path)
 {
-	struct heap_span s = { 0 };
+	return !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/zero", 9) &&
+	       strncmp(path, "/dev/shm/", 9) &&
+	       strncmp(path, "/dev/hugepages/", 15);
+}
+
+static enum kind kind_of(const char *rights, const char *path)
+{
+	bool nameless = !*path || !strncmp(path, "[anon:", 6);
+
+	if (rights[0] != 'r' || (rights[1] != 'w' && !nameless) ||
+	    strstr(path, "[io_uring]") || !strncmp(path, "[v", 2) ||
+	    !strncmp(path, "/memfd:urt-", 11) || is_device(path))
+		return SKIPPED;
+	if (!strcmp(path, "[heap]"))
+		return MAIN;
+	return nameless ? NAMELESS : OTHER;
+}
+
+/* Other memory may lie below and above an arena and its heaps. */
+static bool take_nameless(struct heap *h, struct walk *w, const struct range *r)
+{
+	struct heap_span s = { r->from, r->to, !r->above_file, r->above_guard };
+	uint64_t at = (s.from + ARENA - 1) & ~(ARENA - 1);
+
+	for (; at < r->to; at += ARENA) {
+		uint64_t ended = walk_arena(h, w, at, r->to);
+		struct heap_span below = s;
+
+		if (!ended)
+			continue;
+		below.to = at;
+		if (!add_span(h, &below))
+			return false;
+		s = (struct heap_span){ ended, r->to, true, false };
+	}
+	if (s.from == r->from && s.unknown && !s.guarded &&
+	    walk(h, w, s.from, s.to, true))
+		return true;
+	return add_span(h, &s);
+}
+
+static bool take_range(struct heap *h, struct walk *w, const struct range *r)
+{
+	struct heap_span s = { r->from, r->to, r->kind == MAIN,
+			       r->above_guard };
+
+	if (r->kind == SKIPPED)
+		return true;
+	if (r->kind == NAMELESS)
+		return take_nameless(h, w, r);
+	if (r->kind == MAIN) {
+		uint64_t ended = walk(h, w, s.from, s.to, false);
+
+		s.from = ended ? ended : s.from;
+	}
+	return add_span(h, &s);
+}
+
+/* One line of maps. The range before it is taken once it has come to its end. */
+static bool take_line(struct heap *h, struct walk *w, const char *line,
+		      struct range *last)
+{
+	struct range r = { 0 };
 	char rights[8];
 	const char *path;
-	bool walked = false, follows;
+	bool follows, ok;
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %*s %n", &s.from,
-		   &s.to, rights, &at) < 3 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %*s %n", &r.from,
+		   &r.to, rights, &at) < 3 ||
 	    !at)
 		return true;
 	path = line + at;
-	follows = last->to == s.from;
-	s.guarded = follows && !last->access;
-	s.unknown = !*path && !(follows && last->file);
-	*last = (struct mapping){ .to = s.to,
-				  .file = *path == '/' && rights[3] == 'p',
-				  .access = rights[0] == 'r' };
-	if (rights[0] != 'r' || (rights[1] != 'w' && *path) ||
-	    is_left_out(path))
+	follows = last->to == r.from;
+	r.kind = kind_of(rights, path);
+	r.access = rights[0] == 'r';
+	r.file_data = *path == '/' && rights[3] == 'p';
+	r.above_file = follows && last->file_data;
+	r.above_guard = follows && !last->access;
+	if (follows && r.kind == last->kind &&
+	    (r.kind == MAIN || r.kind == NAMELESS)) {
+		last->to = r.to;
 		return true;
-	if (!strcmp(path, "[heap]"))
-		walked = walk(h, w, s.from, s.to, false), s.unknown = true;
-	else if (s.unknown && arena_in(&s) < s.to)
-		return take_arenas(h, w, s);
-	else if (s.unknown && !s.guarded)
-		walked = walk(h, w, s.from, s.to, true);
-	return walked || add_span(h, &s);
+	}
+	ok = take_range(h, w, last);
+	*last = r;
+	return ok;
 }
 
 struct heap *heap_open(pid_t pid)
 {
 	struct heap *h = calloc(1, sizeof(*h));
 	struct walk *w = calloc(1, sizeof(*w));
-	struct mapping last = { 0 };
+	struct range last = { 0 };
 	char path[64], line[4400];
 	bool ok = true;
 	FILE *f;
@@ -297,6 +392,7 @@ struct heap *heap_open(pid_t pid)
 		line[strcspn(line, "\n")] = '\0';
 		ok = take_line(h, w, line, &last);
 	}
+	ok = ok && take_range(h, w, &last);
 	fclose(f);
 	free(w);
 	if (ok)
