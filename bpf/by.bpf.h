@@ -26,12 +26,20 @@ struct {
 	__type(value, u32);
 } by_rows SEC(".maps");
 
+/* Where in by_sums a count is. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, URT_BY_COUNTS);
 	__type(key, struct urt_by_count);
-	__type(value, u64);
+	__type(value, u32);
 } by_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, URT_BY_COUNTS);
+	__type(key, u32);
+	__type(value, u64);
+} by_sums SEC(".maps");
 
 /* By process. The tool adds to it when a process has announced contexts. */
 struct {
@@ -41,27 +49,49 @@ struct {
 	__type(value, struct urt_by_where);
 } by_where SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct urt_by_last);
-} by_last SEC(".maps");
-
-const volatile int by = URT_BY_NOTHING;
 unsigned int by_next_row = URT_BY_FIRST_ROW;
+unsigned int by_next_sum = 1;
+unsigned int by_generation = 1; /* the tool's, after a change of by_where */
 
-static __always_inline void by_add(u32 row, u16 what, u16 nr, u64 n)
+/* 0: there is no room. */
+static __always_inline u32 by_place(const struct urt_by_count *key)
+{
+	u32 *at = bpf_map_lookup_elem(&by_counts, key), fresh;
+
+	if (at)
+		return *at;
+	fresh = __sync_fetch_and_add(&by_next_sum, 1);
+	if (fresh >= URT_BY_COUNTS)
+		return 0;
+	bpf_map_update_elem(&by_counts, key, &fresh, BPF_NOEXIST);
+	at = bpf_map_lookup_elem(&by_counts, key); /* or another CPU's */
+	return at ? *at : 0;
+}
+
+static __always_inline struct urt_by_task *by_task(struct task_struct *t)
+{
+	return bpf_task_storage_get(&by_tasks, t, 0, 0);
+}
+
+/* b: the thread's, which knows where it added last; or 0. */
+static __always_inline void by_add(struct urt_by_task *b, u32 row, u16 what,
+				   u16 nr, u64 n)
 {
 	struct urt_by_count key = { .row = row, .what = what, .nr = nr };
-	u64 *sum = bpf_map_lookup_elem(&by_counts, &key);
+	u32 i = (row + what + nr * 5) & (URT_BY_SUMS - 1), at;
+	u64 *sum;
 
-	if (!sum) {
-		u64 zero = 0;
-
-		bpf_map_update_elem(&by_counts, &key, &zero, BPF_NOEXIST);
-		sum = bpf_map_lookup_elem(&by_counts, &key);
+	if (b && b->sum[i].key.row == row && b->sum[i].key.what == what &&
+	    b->sum[i].key.nr == nr) {
+		at = b->sum[i].at;
+	} else {
+		at = by_place(&key);
+		if (b) {
+			b->sum[i].key = key;
+			b->sum[i].at = at;
+		}
 	}
+	sum = at ? bpf_map_lookup_elem(&by_sums, &at) : 0;
 	if (sum)
 		*sum += n;
 	else
@@ -110,19 +140,18 @@ static __always_inline u64 by_slot(struct task_struct *t,
 	return block + w->offset;
 }
 
-/* The row of the first 64 bytes of a record, or of its whole, at `record`. */
-static __always_inline u32 by_parse(const struct urt_by_where *w,
-				    const u8 *head, u64 record)
+/* The row of a record; head: what it has from `valid` on, 4 bytes at least. */
+static __always_inline u32 by_parse(u32 of, const u8 *head, u64 record)
 {
 	struct urt_by_key key = {};
 	u64 at = record + 28, end;
 	u8 entry[2];
 
-	end = at + (head[26] | head[27] << 8);
+	end = at + (head[2] | head[3] << 8);
 	for (int i = 0; i < BY_ENTRIES && at + 2 <= end; i++) {
 		if (bpf_probe_read_user(entry, 2, (void *)at))
 			return URT_BY_ROW_NONE;
-		if (entry[0] == w->key) {
+		if (entry[0] == of) {
 			u32 n = entry[1];
 
 			if (n > sizeof(key.text) - 1)
@@ -138,36 +167,43 @@ static __always_inline u32 by_parse(const struct urt_by_where *w,
 }
 
 /*
- * A record of uring_rt has room for 64 bytes; another's may end at a page that
- * is not there. Records of which these 64 bytes, ids included, and the key are
- * the same are of the same row if no attribute continues behind them.
+ * Attributes that are the same are of the same row, whatever the ids are. Known
+ * again are those that end within the bytes that are read at once. A record of
+ * uring_rt has room for these; another's may end at a page that is not there.
  */
-static __always_inline u32 by_row_of_record(const struct urt_by_where *w,
+static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
 					    u64 record)
 {
-	u32 zero = 0;
-	struct urt_by_last *last = bpf_map_lookup_elem(&by_last, &zero);
 	union {
 		u64 word[URT_BY_HEAD / 8];
 		u8 byte[URT_BY_HEAD];
 	} head = {};
-	bool same = true;
+	u64 differ = 0;
+	u32 i, row;
 
-	if (!record || !last)
+	if (!record)
 		return URT_BY_ROW_NONE;
-	if (bpf_probe_read_user(&head, sizeof(head), (void *)record) &&
-	    bpf_probe_read_user(&head, 28, (void *)record))
+	if (bpf_probe_read_user(&head, sizeof(head), (void *)(record + 24)) &&
+	    bpf_probe_read_user(&head, 4, (void *)(record + 24)))
 		return URT_BY_ROW_NONE;
-	if (head.byte[24] != 1)
+	if (head.byte[0] != 1)
 		return URT_BY_ROW_NONE;
-	for (int i = 0; i < URT_BY_HEAD / 8; i++)
-		same &= head.word[i] == last->record[i];
-	if (same && last->key == w->key && last->row >= URT_BY_FIRST_ROW &&
-	    28 + (head.byte[26] | head.byte[27] << 8) <= URT_BY_HEAD)
-		return last->row;
-	__builtin_memcpy(last->record, head.word, sizeof(head));
-	last->key = w->key;
-	return last->row = by_parse(w, head.byte, record);
+	i = (head.word[0] ^ head.word[1] ^ head.word[2]) *
+		    0x9e3779b97f4a7c15ULL >>
+	    62;
+	if (b) {
+		for (int k = 0; k < URT_BY_HEAD / 8; k++)
+			differ |= head.word[k] ^ b->head[i].word[k];
+		if (!differ && b->head[i].row)
+			return b->head[i].row;
+	}
+	row = by_parse(key, head.byte, record);
+	if (b && row >= URT_BY_FIRST_ROW &&
+	    4 + (head.byte[2] | head.byte[3] << 8) <= URT_BY_HEAD) {
+		__builtin_memcpy(b->head[i].word, head.word, sizeof(head));
+		b->head[i].row = row;
+	}
+	return row;
 }
 
 static __always_inline struct urt_by_where *where_of(struct task_struct *t)
@@ -177,19 +213,38 @@ static __always_inline struct urt_by_where *where_of(struct task_struct *t)
 	return bpf_map_lookup_elem(&by_where, &tgid);
 }
 
-static __always_inline u32 by_context(struct task_struct *t)
+/* Where the pointer of its contexts is, and which attribute makes rows. */
+static __always_inline bool by_find(struct task_struct *t,
+				    struct urt_by_task *b)
 {
-	struct urt_by_where *w = where_of(t);
-	u64 slot, record = 0;
+	u64 tp = thread_pointer(t);
+	u32 generation = by_generation;
+	struct urt_by_where *w;
+
+	if (b->generation == generation && b->tp == tp)
+		return b->slot;
+	w = where_of(t);
+	b->slot = w ? by_slot(t, w) : 0;
+	if (w)
+		b->key = w->key;
+	b->tp = tp;
+	/* glibc makes a module's thread-local block when it is first used. */
+	b->generation = w && !b->slot ? 0 : generation;
+	__builtin_memset(b->head, 0, sizeof(b->head));
+	return b->slot;
+}
+
+static __always_inline u32 by_context(struct task_struct *t,
+				      struct urt_by_task *b)
+{
+	u64 record = 0;
 
 	if (t->flags & (PF_IO_WORKER | PF_KTHREAD))
 		return URT_BY_ROW_KERNEL;
-	if (!w)
+	if (!b || !by_find(t, b) ||
+	    bpf_probe_read_user(&record, 8, (void *)b->slot))
 		return URT_BY_ROW_NONE;
-	slot = by_slot(t, w);
-	if (!slot || bpf_probe_read_user(&record, 8, (void *)slot))
-		return URT_BY_ROW_NONE;
-	return by_row_of_record(w, record);
+	return by_row_of_record(b, b->key, record);
 }
 
 /* The block that the operation says, if that says the operation, too. */
@@ -205,13 +260,14 @@ static __always_inline u64 by_coroutine(const struct urt_by_where *w, u64 op)
 }
 
 /* The row of a request: its coroutine's, else "shared": kicks, timeouts. */
-static __always_inline u32 by_request(struct task_struct *t, u64 user_data)
+static __always_inline u32 by_request(struct task_struct *t,
+				      struct urt_by_task *b, u64 user_data)
 {
 	struct urt_by_where *w = where_of(t);
 	u64 block, op = 0, record = 0;
 
 	if (!w || !w->runtime)
-		return by_context(t);
+		return by_context(t, b);
 	block = by_coroutine(w, user_data);
 	if (!block) { /* a request to cancel another lies in the block */
 		block = user_data - w->block_cancel_op;
@@ -222,44 +278,62 @@ static __always_inline u32 by_request(struct task_struct *t, u64 user_data)
 	}
 	if (bpf_probe_read_user(&record, 8, (void *)(block + w->block_context)))
 		return URT_BY_ROW_NONE;
-	return by_row_of_record(w, record);
+	return by_row_of_record(b, w->key, record);
 }
 
 /* ---- rows ---- */
 
-/* t is the current task; st: what is known of it, or 0. */
-static __always_inline u32 by_row(struct task_struct *t, struct urt_task *st)
+/* t is the current task; b: its own, or 0. */
+static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 {
 	struct urt_by_key key = {};
+	u64 number = 0;
 
 	if (by == URT_BY_CONTEXT)
-		return by_context(t);
-	if (by == URT_BY_CPU) {
-		key.number = bpf_get_smp_processor_id();
-		return by_row_of(&key);
-	}
-	if (st && st->by_own)
-		return st->by_own;
+		return by_context(t, b);
+	if (by == URT_BY_CPU)
+		number = bpf_get_smp_processor_id();
 	if (by == URT_BY_CGROUP)
-		key.number = bpf_get_current_cgroup_id();
+		number = bpf_get_current_cgroup_id();
+	if (b && b->own && b->number == number)
+		return b->own;
+	key.number = number;
 	if (by == URT_BY_THREAD)
 		key.number = pid_of(t);
 	if (by == URT_BY_COMM || by == URT_BY_THREAD)
 		bpf_probe_read_kernel(key.text, sizeof(t->comm), t->comm);
-	if (by == URT_BY_CGROUP || !st)
+	if (!b)
 		return by_row_of(&key);
-	return st->by_own = by_row_of(&key);
+	b->number = number;
+	return b->own = by_row_of(&key);
 }
 
-static __always_inline void by_syscall(struct task_struct *t,
-				       struct urt_task *st, u64 nr, u16 what)
+static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
 {
+	struct urt_by_task *b = by_task(t);
 	u32 row =
 		by == URT_BY_CONTEXT && nr == BY_ENTER && what == URT_BY_SYSCALL
 			? URT_BY_ROW_SHARED
-			: by_row(t, st);
+			: by_row(t, b);
 
-	by_add(row, what, nr, 1);
+	by_add(b, row, what, nr, 1);
+}
+
+/* What the kernel has added since to the time that t waited for a CPU belongs to
+ * the wait before this run, which began in the row of the last switch. */
+static __always_inline void
+by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
+{
+	u64 now, ns;
+
+	if (!b || !bpf_core_field_exists(t->sched_info.run_delay))
+		return;
+	now = BPF_CORE_READ(t, sched_info.run_delay);
+	ns = now - b->run_delay;
+	if (ns && b->looked && st->out_ns)
+		by_add(b, st->by_row, URT_BY_RUN_DELAY, 0, ns);
+	b->run_delay = now;
+	b->looked = 1;
 }
 
 /* ns: how long it ran. */
@@ -267,22 +341,39 @@ static __always_inline void by_switch(struct task_struct *t,
 				      struct urt_task *st, u64 at, u32 cause,
 				      bool voluntary, u64 ns)
 {
+	struct urt_by_task *b = by_task(t);
 	u32 row = by == URT_BY_CONTEXT && at == BY_ENTER ? URT_BY_ROW_SHARED
-							 : by_row(t, st);
+							 : by_row(t, b);
 
-	by_add(row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,
+	by_run_delay(t, b, st);
+	by_add(b, row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,
 	       1);
 	/* Which context has run how long, switches in user space hide. */
 	if (ns && by != URT_BY_CONTEXT)
-		by_add(row, URT_BY_ON_CPU, 0, ns);
+		by_add(b, row, URT_BY_ON_CPU, 0, ns);
 	st->by_row = row;
 }
 
-static __always_inline void by_submit(struct urt_task *st, u8 op, u64 user_data)
+/* Not on every machine; only loaded if rows are wanted. */
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(on_user_fault, unsigned long address)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
+	struct urt_by_task *b = task_find(t) ? by_task(t) : 0;
 
-	by_add(by == URT_BY_CONTEXT ? by_request(t, user_data) : by_row(t, st),
+	if (b)
+		by_add(b, by_row(t, b), URT_BY_FAULT, 0, 1);
+	return 0;
+}
+
+static __always_inline void by_submit(u8 op, u64 user_data)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct urt_by_task *b = by_task(t);
+
+	by_add(b,
+	       by == URT_BY_CONTEXT ? by_request(t, b, user_data)
+				    : by_row(t, b),
 	       URT_BY_SUBMITTED, op, 1);
 }
 

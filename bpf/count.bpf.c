@@ -160,13 +160,13 @@ static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
 	st->out_ns = now;
 }
 
-static __always_inline void runs(struct task_struct *t)
+static __always_inline void runs(struct task_struct *t, u64 now)
 {
 	struct urt_task *st = task_find(t);
 	int class = st ? task_class(t) : io_class(t);
 	struct urt_thread *th;
 	struct urt_counts *c;
-	u64 now, ns;
+	u64 ns;
 	u32 log;
 
 	if (class < 0)
@@ -176,7 +176,6 @@ static __always_inline void runs(struct task_struct *t)
 		st = io_thread(t, class);
 	if (!st || !c)
 		return;
-	now = bpf_ktime_get_ns();
 	st->in_ns = now;
 	th = want_threads ? thread_at(st->thread) : 0;
 	if (th)
@@ -185,7 +184,7 @@ static __always_inline void runs(struct task_struct *t)
 		return;
 	ns = now - st->out_ns;
 	if (by)
-		by_add(st->by_row, URT_BY_OFF_CPU, 0, ns);
+		by_add(by_task(t), st->by_row, URT_BY_OFF_CPU, 0, ns);
 	if (!want_times)
 		return;
 	log = log_of(ns);
@@ -251,7 +250,7 @@ static __always_inline void last_switch(struct task_struct *t, u32 class,
 }
 
 static __always_inline void leaves(void *ctx, struct task_struct *t,
-				   struct urt_task *st, u32 class)
+				   struct urt_task *st, u32 class, u64 now)
 {
 	struct urt_counts *c = counts_of(class);
 	struct urt_calls *calls = calls_here();
@@ -274,14 +273,11 @@ static __always_inline void leaves(void *ctx, struct task_struct *t,
 	cause = cause_of(ctx, t, class, at, voluntary);
 	if (cause < URT_CAUSES)
 		c->cause[cause]++;
-	if (by) {
-		u64 now = bpf_ktime_get_ns();
-
+	if (by)
 		by_switch(t, st, at, cause, voluntary,
 			  st->in_ns ? now - st->in_ns : 0);
-	}
-	if (want_times || want_threads || by)
-		ran(st, c, bpf_ktime_get_ns());
+	if (now)
+		ran(st, c, now);
 	if (want_threads) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -301,22 +297,23 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	     struct task_struct *next)
 {
 	struct urt_task *st = task_find(prev);
+	u64 now = want_times || want_threads || by ? bpf_ktime_get_ns() : 0;
 
 	if (st) {
-		leaves(ctx, prev, st, task_class(prev));
+		leaves(ctx, prev, st, task_class(prev), now);
 	} else if (prev->flags & PF_IO_WORKER) {
 		int class = io_class(prev);
 
 		if (class >= 0) {
 			st = io_thread(prev, class);
 			if (st)
-				leaves(ctx, prev, st, class);
+				leaves(ctx, prev, st, class, now);
 			else
 				__sync_fetch_and_add(&lost, 1);
 		}
 	}
-	if (want_times || want_threads || by)
-		runs(next);
+	if (now)
+		runs(next, now);
 	return 0;
 }
 
@@ -340,10 +337,9 @@ int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 	if (want_latency)
 		call_begins(t, st, nr);
 	if (by && is_32_bit(t))
-		by_syscall(t, st, nr & (URT_SYSCALLS_32 - 1),
-			   URT_BY_SYSCALL_32);
+		by_syscall(t, nr & (URT_SYSCALLS_32 - 1), URT_BY_SYSCALL_32);
 	else if (by)
-		by_syscall(t, st, nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
+		by_syscall(t, nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
 			   URT_BY_SYSCALL);
 	if (want_threads) {
 		struct urt_thread *th = thread_at(st->thread);
@@ -418,8 +414,12 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	struct urt_task *st = task_find(p);
 	u64 nr = nr_execve;
 
-	if (st)
-		st->by_own = 0; /* its name is another one */
+	if (by) {
+		struct urt_by_task *b = by_task(p);
+
+		if (b)
+			b->own = b->generation = 0; /* other name and image */
+	}
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -438,7 +438,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	if (nr < URT_SYSCALLS) {
 		c->made[nr]++;
 		if (by)
-			by_syscall(p, st, nr, URT_BY_SYSCALL);
+			by_syscall(p, nr, URT_BY_SYSCALL);
 	}
 	return 0;
 }

@@ -87,18 +87,9 @@ struct urt_task {
 	__u32 thread;	     /* its slot of struct urt_thread; 0: none */
 	__u16 fresh;	     /* found running: the first growth is not ours */
 	__u16 command;	     /* of a process that the tool was given */
-	__u32 by_row;	     /* of its last switch */
-	__u32 by_own;	     /* by thread or name: its row; 0: not known yet */
 	__u64 enter_ns;	     /* it is in a system call since; 0: in none */
 	__u32 enter_nr;	     /* ... and in which */
-};
-
-#define URT_BY_HEAD 64 /* bytes of a record that are read at once */
-
-/* One CPU's last row by context: the same bytes are the same row. */
-struct urt_by_last {
-	__u64 record[URT_BY_HEAD / 8];
-	__u32 key, row;
+	__u32 by_row;	     /* of its last switch */
 };
 
 /* ---- how long system calls take (latency.bpf.h) ---- */
@@ -154,12 +145,37 @@ enum urt_by_what {
 	URT_BY_SUBMITTED, /* io_uring requests by opcode */
 	URT_BY_ON_CPU,	  /* ns */
 	URT_BY_OFF_CPU,	  /* ns, from a switch of the row to the next run */
+	URT_BY_RUN_DELAY, /* ns of that in which it could have run */
+	URT_BY_FAULT,	  /* page faults of its own code */
 };
 
 struct urt_by_count {
 	__u32 row;
 	__u16 what; /* enum urt_by_what */
 	__u16 nr;
+};
+
+#define URT_BY_HEAD  40 /* bytes of a record, from `valid` on, read at once */
+#define URT_BY_HEADS 4
+#define URT_BY_SUMS  8
+
+/* The rows of a thread that are known already; powers of two, by a hash each. */
+struct urt_by_task {
+	__u32 own;	  /* by anything but context: its row; 0: not known */
+	__u32 generation; /* that `slot` and `key` are of */
+	__u64 number;	  /* by CPU or cgroup: what `own` is of */
+	__u32 looked;	  /* run_delay is set */
+	__u64 run_delay;  /* the kernel's, when last looked at, ns */
+	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
+	__u32 key;	  /* the attribute that makes rows */
+	struct {
+		__u32 row;
+		__u64 word[URT_BY_HEAD / 8];
+	} head[URT_BY_HEADS]; /* these bytes are of this row */
+	struct {
+		struct urt_by_count key;
+		__u32 at; /* in by_sums; 0: not known */
+	} sum[URT_BY_SUMS];
 };
 
 /* Where a process shows the contexts of its threads. */

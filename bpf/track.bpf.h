@@ -13,6 +13,14 @@ struct {
 	__type(value, struct urt_task);
 } tasks SEC(".maps");
 
+/* Made when the thread is added: where it is used, nothing can be allocated. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct urt_by_task);
+} by_tasks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -72,6 +80,7 @@ const volatile int no_inherit = URT_COUNT_STARTED;
 const volatile bool want_children = false; /* those that are there */
 const volatile bool want_times = false;
 const volatile bool want_threads = false;
+const volatile int by = URT_BY_NOTHING; /* rows */
 const volatile unsigned int max_threads = 1;
 /* The code that a page fault passes through; 0: not known. */
 const volatile unsigned long long fault_from = 0, fault_to = 0;
@@ -206,6 +215,9 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 		__sync_fetch_and_add(&lost, 1);
 		return;
 	}
+	if (by) /* without it rows are found more slowly */
+		bpf_task_storage_get(&by_tasks, t, 0,
+				     BPF_LOCAL_STORAGE_GET_F_CREATE);
 	c->tasks++;
 	if (first.command)
 		__sync_fetch_and_add(&command_threads, 1);

@@ -48,9 +48,8 @@ static __always_inline int submitted(void *req)
 	if (op < URT_URING_OPS)
 		c->submitted[op]++;
 	if (by && op < URT_URING_OPS)
-		by_submit(st, op,
-			  BPF_CORE_READ((struct io_kiocb___urt *)req,
-					cqe.user_data));
+		by_submit(op, BPF_CORE_READ((struct io_kiocb___urt *)req,
+					    cqe.user_data));
 	th = own_counts(st);
 	if (th)
 		th->submitted++;

@@ -68,6 +68,26 @@ START_TEST(rows_add_up_to_the_totals)
 }
 END_TEST
 
+/* Two loops that share a CPU: each waits for it while the other one runs. */
+START_TEST(rows_tell_waits_for_a_cpu_and_page_faults)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("./urt stat --json --by comm -- taskset -c $(taskset -cp $$ "
+		   "| sed 's/.*[:,-] *//') sh -c \"timeout 0.3 sh -c 'while :; "
+		   "do :; done' & timeout 0.3 sh -c 'while :; do :; done'; "
+		   "wait\" 2>&1"),
+		0);
+	ck_assert_msg(sum("run_queue_ns") >= 200 * MS, "%s", text);
+	/* By two clocks. */
+	ck_assert_int_le(sum("run_queue_ns"),
+			 sum("off_cpu_ns") + sum("off_cpu_ns") / 20 + 10 * MS);
+	if (!strstr(text, "\"user_page_faults\":null"))
+		ck_assert_int_ge(sum("user_page_faults"), 100);
+	adds_up();
+}
+END_TEST
+
 /* ---- what each route is known to do ---- */
 
 static int zero, ready_fd, go_fd;
@@ -299,6 +319,7 @@ Suite *by_suite(void)
 	TCase *t = tcase_create("rows");
 
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
+	tcase_add_test(t, rows_tell_waits_for_a_cpu_and_page_faults);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
 	tcase_add_test(t, by_names_what_it_cannot_do);
 	suite_add_tcase(s, t);

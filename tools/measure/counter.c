@@ -29,7 +29,7 @@ struct mapped {
 
 struct counter {
 	struct count_bpf *bpf;
-	struct bpf_link *link[12];
+	struct bpf_link *link[16];
 	unsigned nr_links;
 	struct bpf_link *open_link; /* sums up what has not ended; or NULL */
 	bool has_uring; /* the kernel has the tracepoints of io_uring */
@@ -52,6 +52,7 @@ static void choose_programs(struct count_bpf *bpf,
 		{ bpf->progs.on_move, "cgroup_attach_task" },
 		{ bpf->progs.on_complete, "io_uring_complete" },
 		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
+		{ bpf->progs.on_user_fault, o->by ? "page_fault_user" : NULL },
 	};
 
 	bpf_choose(optional, ARRAY_LEN(optional));
@@ -131,6 +132,7 @@ static void configure(struct counter *c, const struct counter_options *o)
 	if (!o->by) {
 		bpf_map__set_max_entries(bpf->maps.by_rows, 1);
 		bpf_map__set_max_entries(bpf->maps.by_counts, 1);
+		bpf_map__set_max_entries(bpf->maps.by_sums, 1);
 	}
 	c->max_threads = o->threads ? o->threads + 2 : 2;
 	bpf->rodata->max_threads = c->max_threads;
@@ -419,7 +421,13 @@ int counter_by_where(struct counter *c, pid_t pid, const struct urt_by_where *w)
 	if (bpf_map_update_elem(bpf_map__fd(c->bpf->maps.by_where), &tgid, w,
 				BPF_ANY))
 		return -errno;
+	c->bpf->data->by_generation++;
 	return 0;
+}
+
+bool counter_by_faults(struct counter *c)
+{
+	return bpf_program__fd(c->bpf->progs.on_user_fault) >= 0;
 }
 
 /* The key of a row, by looking at all. There are few. */
@@ -440,6 +448,7 @@ static const struct urt_by_key *key_of(int map, uint32_t row,
 void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 {
 	int map = bpf_map__fd(c->bpf->maps.by_counts);
+	int sums = bpf_map__fd(c->bpf->maps.by_sums);
 	int rows = bpf_map__fd(c->bpf->maps.by_rows);
 	uint64_t *of_cpu = calloc(c->nr_cpus, sizeof(*of_cpu));
 	struct urt_by_count count, *last = NULL;
@@ -447,9 +456,11 @@ void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 
 	while (of_cpu && !bpf_map_get_next_key(map, last, &count)) {
 		uint64_t n;
+		uint32_t at;
 
 		last = &count;
-		if (bpf_map_lookup_elem(map, &count, of_cpu))
+		if (bpf_map_lookup_elem(map, &count, &at) ||
+		    bpf_map_lookup_elem(sums, &at, of_cpu))
 			continue;
 		n = sum_of_cpus(c, of_cpu);
 		if (n)

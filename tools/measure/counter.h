@@ -79,6 +79,7 @@ void counter_stop(struct counter *);
 
 /* By rows: where the contexts of a process are; and all counts so far. */
 int counter_by_where(struct counter *, pid_t, const struct urt_by_where *);
+bool counter_by_faults(struct counter *); /* are counted by row */
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 
 /* Of the system call of that number, all CPUs; and each of its errors. */

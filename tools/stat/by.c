@@ -114,6 +114,10 @@ static void take(uint32_t row, const struct urt_by_key *key,
 		r->on_cpu_ns += n;
 	} else if (c->what == URT_BY_OFF_CPU) {
 		r->off_cpu_ns += n;
+	} else if (c->what == URT_BY_RUN_DELAY) {
+		r->run_delay_ns += n;
+	} else if (c->what == URT_BY_FAULT) {
+		r->faults += n;
 	}
 }
 
@@ -146,6 +150,7 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
 	if (by == URT_BY_CGROUP && (t->cgroups = cgroups_new(by_unit)))
 		cgroups_scan(t->cgroups);
 	counter_by_read(c, take, t);
+	t->faults = counter_by_faults(c);
 	if (t->cgroups)
 		cgroups_free(t->cgroups);
 	t->cgroups = NULL;
@@ -275,9 +280,10 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 {
 	bool context = t->by == URT_BY_CONTEXT;
 
-	fprintf(f, "\n%10s %10s %10s %8s %12s %12s  by %s%s%s\n", "switches",
-		"syscalls", "io_uring", context ? "share" : "", "on CPU, ms",
-		"off, ms", by_names[t->by], context ? " " : "", t->key);
+	fprintf(f, "\n%10s %10s %10s %8s %12s %12s %12s %8s  by %s%s%s\n",
+		"switches", "syscalls", "io_uring", context ? "share" : "",
+		"on CPU, ms", "off, ms", "for CPU, ms", "faults",
+		by_names[t->by], context ? " " : "", t->key);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct stat_row *r = t->row[i];
 		char name[sizeof(r->name)];
@@ -290,6 +296,11 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 			fprintf(f, " %8s", "");
 		print_time(f, r->on_cpu_ns, !context);
 		print_time(f, r->off_cpu_ns, true);
+		print_time(f, r->run_delay_ns, true);
+		if (t->faults)
+			fprintf(f, " %8" PRIu64, r->faults);
+		else
+			fprintf(f, " %8s", "n/a");
 		fprintf(f, "  %s\n",
 			text_copy(name, sizeof(name), r->name,
 				  sizeof(r->name)));
@@ -298,8 +309,12 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 	if (context)
 		fputs("share: of the row \"shared\", by requests of io_uring; "
 		      "time on the CPU is n/a, as the\nkernel does not see "
-		      "switches in user space.\n",
+		      "switches in user space. Single requests (count, mean, "
+		      "p50, p99, max, path):\nurt record, then urt report.\n",
 		      f);
+	fputs("for CPU: the part of the time off the CPU in which a CPU was "
+	      "waited for. faults: page\nfaults outside system calls.\n",
+	      f);
 }
 
 static void json_named(struct json *j, const char *member, const uint64_t *n,
@@ -339,6 +354,11 @@ static void json_row(struct json *j, const struct stat_by *t,
 	else
 		json_int(j, "on_cpu_ns", r->on_cpu_ns);
 	json_int(j, "off_cpu_ns", r->off_cpu_ns);
+	json_int(j, "run_queue_ns", r->run_delay_ns);
+	if (t->faults)
+		json_int(j, "user_page_faults", r->faults);
+	else
+		json_null(j, "user_page_faults");
 	json_end_object(j);
 }
 

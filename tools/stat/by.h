@@ -16,7 +16,7 @@ struct stat_row {
 	uint64_t cause[2][URT_CAUSES]; /* switches; [1]: voluntary */
 	uint64_t made[URT_SYSCALL_SLOTS], made_32;
 	uint64_t submitted[URT_URING_OPS];
-	uint64_t on_cpu_ns, off_cpu_ns;
+	uint64_t on_cpu_ns, off_cpu_ns, run_delay_ns, faults;
 	uint64_t switches, syscalls, requests; /* sums of the above */
 };
 
@@ -27,6 +27,7 @@ struct stat_by {
 	struct cgroups *cgroups; /* while it is read */
 	struct stat_row **row;	 /* the one with most events first */
 	uint64_t requests;	 /* of rows that are of a request or of none */
+	bool faults;		 /* are known */
 };
 
 /* "thread", "comm", "cgroup", "context" or "context:KEY"; false: an error message was printed.
