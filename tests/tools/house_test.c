@@ -63,8 +63,20 @@ START_TEST(models_have_complete_rows)
 }
 END_TEST
 
-/* The recipe, followed: a copy of the tree, a server of ten lines, a row. */
-START_TEST(model_is_one_file_and_one_row)
+/* The recipes of tools/README.md, followed in a copy of the tree. */
+static void copy_of_the_tree(void)
+{
+	ck_assert_int_eq(
+		sh("rm -rf house && mkdir -p house/build/release && "
+		   "cp -a " TOP "Makefile " TOP "uring_rt " TOP "bpf " TOP
+		   "tools " TOP "tests house/ && "
+		   "cp -a *.o *.a *.so pic tools uring_rt house/build/release/ "
+		   "&& cp -a " TOP "build/gen house/build/"),
+		0);
+}
+
+/* A server of ten lines and a row. */
+static void add_model(void)
 {
 	static const char program[] =
 		"import http.server, sys\\n"
@@ -84,19 +96,76 @@ START_TEST(model_is_one_file_and_one_row)
 		"\"service/models/recipe.py\", .no_switches = \"n/a\", .light = "
 		"\"#111111\", .dark = \"#eeeeee\" },";
 
-	if (language_missing(LANGUAGE_PYTHON))
-		SKIP("Python is not installed");
 	ck_assert_int_eq(
-		sh("rm -rf house && mkdir -p house/build/release && "
-		   "cp -a " TOP "Makefile " TOP "uring_rt " TOP "bpf " TOP
-		   "tools " TOP "tests house/ && "
-		   "cp -a *.o *.a *.so pic tools uring_rt house/build/release/ "
-		   "&& cp -a " TOP "build/gen house/build/ && cd house && "
-		   "printf '%s' >tools/service/models/recipe.py && "
+		sh("cd house && printf '%s' >tools/service/models/recipe.py && "
 		   "sed -i 's|^const unsigned nr_models|&|; /^};$/{x;s/^/x/;"
 		   "/^x$/{x;s|^|%s\\n|;b};x}' tools/service/models.c",
 		   program, row),
 		0);
+}
+
+/* One row. */
+static void add_figure(void)
+{
+	ck_assert_int_eq(
+		sh("cd house && sed -i 's|^const struct figure figures.*|&\\n"
+		   "\\t{ .name = \"recipe\", .get = switches, .lacks = "
+		   "needs_switches, .label = \"switches by the recipe\", "
+		   ".place = IN_SWITCHES, .json = \"switches.recipe\" },|' "
+		   "tools/stat/figure_table.c"),
+		0);
+}
+
+/* A row, a function, and a declaration (whose other users are not built anew). */
+static void add_operation(void)
+{
+	ck_assert_int_eq(
+		sh("cd house/uring_rt && touch -r urt.h stamp && "
+		   "sed -i 's|^.X(STATX,.*|\\tX(EPOLL_CTL, \"5.6\", POOL, "
+		   "epoll_ctl) \\\\\\n&|' wait/ops.h && cat >>wait/files.c <<'EOF'\n"
+		   "int urt_epoll_ctl(int ep, int op, int fd,\n"
+		   "\t\t  struct epoll_event *event, int64_t deadline_ns)\n"
+		   "{\n"
+		   "\tstruct io_uring_sqe r = { .opcode = URT__OP_EPOLL_CTL,\n"
+		   "\t\t\t\t  .fd = ep, .len = op, .off = fd,\n"
+		   "\t\t\t\t  .addr = PTR(event) };\n"
+		   "\tstruct urt__syscall c = { SYS_epoll_ctl,\n"
+		   "\t\t\t  { ep, op, fd, PTR(event) } };\n"
+		   "\n"
+		   "\treturn either(&r, &c, deadline_ns);\n"
+		   "}\n"
+		   "EOF\n"
+		   "sed -i 's|^URT_API int urt_epoll_wait|URT_API int "
+		   "urt_epoll_ctl(int ep, int op, int fd, struct epoll_event "
+		   "*, int64_t deadline_ns);\\n&|' urt.h && touch -r stamp urt.h"),
+		0);
+}
+
+static const char program_with_the_operation[] =
+	"#include <urt.h>\n"
+	"#include <sys/epoll.h>\n"
+	"static int ret[2];\n"
+	"static void first(void *arg)\n"
+	"{\n"
+	"\tstruct epoll_event e = { .events = EPOLLIN };\n"
+	"\tint ep = epoll_create1(0), p[2];\n"
+	"\turt_pipe(p, 0);\n"
+	"\tret[0] = urt_epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &e, URT_NEVER);\n"
+	"\tret[1] = urt_epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &e, URT_NEVER);\n"
+	"}\n"
+	"int main(void)\n"
+	"{\n"
+	"\treturn urt_run(first, 0) || ret[0] || ret[1] != -EEXIST;\n"
+	"}\n";
+
+START_TEST(recipes_for_a_model_a_figure_and_an_operation_work)
+{
+	if (language_missing(LANGUAGE_PYTHON))
+		SKIP("Python is not installed");
+	copy_of_the_tree();
+	add_model();
+	add_figure();
+	add_operation();
 	ck_assert_msg(!sh("cd house && make -s -j2 WERROR=1 "
 			  "build/release/urt 2>&1"),
 		      "%s", text);
@@ -106,10 +175,21 @@ START_TEST(model_is_one_file_and_one_row)
 		   "&& for i in $(seq 100); do ./urt load -c 1 -n 1 "
 		   "http://127.0.0.1:$port/ >/dev/null 2>&1 && break; "
 		   "sleep 0.1; done; kill $!; ./urt serve --list | "
-		   "grep -q ^recipe && [ $i -lt 100 ]; e=$?; cd ../../..; "
-		   "rm -rf house; exit $e",
+		   "grep -q ^recipe && [ $i -lt 100 ]",
 		   net_free_port()),
 		0);
+	ck_assert_int_eq(
+		sh("cd house/build/release && ./urt stat --list | "
+		   "grep -w recipe && ./urt stat --json -- true 2>&1 | "
+		   "grep -o '\"recipe\":[0-9]'"),
+		0);
+	ck_assert_msg(
+		!sh("cd house && cat >x.c <<'EOF' && ${CC:-cc} -Iuring_rt "
+		    "-o x x.c build/release/liburing_rt.a -lpthread -ldl "
+		    "2>&1 && ./x && URT_FEATURES=-optional_ops ./x\n%sEOF",
+		    program_with_the_operation),
+		"%s", text);
+	sh("rm -rf house");
 }
 END_TEST
 
@@ -185,7 +265,7 @@ Suite *house_suite(void)
 	tcase_add_test(t, pages_name_only_paths_that_exist);
 	tcase_add_test(t, readme_names_every_model);
 	tcase_add_test(t, models_have_complete_rows);
-	tcase_add_test(t, model_is_one_file_and_one_row);
+	tcase_add_test(t, recipes_for_a_model_a_figure_and_an_operation_work);
 	tcase_add_test(t, environment_lists_every_variable_that_is_read);
 	tcase_add_test(t, urt_h_compiles_as_c11_c17_and_cxx);
 	tcase_add_test(t, manual_has_a_page_for_every_call);

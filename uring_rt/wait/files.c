@@ -2,19 +2,17 @@
 /*
  * Files: the POSIX calls as operations on the ring.
  *
- * Each call is written down twice in one place: as a submission entry, and as
- * the system call that means the same. Which of them is made depends on what
- * the running kernel's ring knows (IORING_REGISTER_PROBE, asked once at start);
- * the system call is made on the thread pool.
+ * Each call has a submission entry and a system call (either.h). Which of them is made
+ * depends on the operations that the running kernel's ring has (IORING_REGISTER_PROBE,
+ * asked once at start); the system call is made on the thread pool.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
+#include "either.h"
 #include "fds.h"
-#include "io.h"
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,22 +20,14 @@
 #include <unistd.h>
 #undef errno
 
-/* A system call to be made elsewhere. */
-struct call {
-	long nr;
-	long a[6];
-};
-
 static int64_t make_call(void *arg)
 {
-	const struct call *c = arg;
+	const struct urt__syscall *c = arg;
 	long ret = syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4],
 			   c->a[5]);
 
 	return ret < 0 ? -*__errno_location() : ret;
 }
-
-#define PTR(p) ((uintptr_t)(p))
 
 /* The ring's lengths have 32 bits; what moves data may move less. */
 #define LEN_MAX	    0x7ffff000u
@@ -49,16 +39,16 @@ static uint32_t cut(size_t len)
 }
 
 /* On the thread pool, whatever the ring knows. */
-static int by_call(const struct call *call, int64_t deadline_ns)
+static int by_call(const struct urt__syscall *call, int64_t deadline_ns)
 {
 	if (!urt__current())
 		return -EPERM;
 	return urt_blocking_until(make_call, (void *)call, deadline_ns);
 }
 
-/* By the ring, with how and events as for urt__io_call, or by the thread pool. */
-static int make(const struct io_uring_sqe *request, const struct call *call,
-		enum urt__io_how how, short events, int64_t deadline_ns)
+int urt__either(const struct io_uring_sqe *request,
+		const struct urt__syscall *call, enum urt__io_how how,
+		short events, int64_t deadline_ns)
 {
 	int ret;
 
@@ -77,148 +67,10 @@ static enum urt__io_how how_at(off_t offset)
 	return offset < 0 ? URT__LISTED : URT__LISTED | URT__AT_OFFSET;
 }
 
-static int either(const struct io_uring_sqe *request, const struct call *call,
-		  int64_t deadline_ns)
+static int either(const struct io_uring_sqe *request,
+		  const struct urt__syscall *call, int64_t deadline_ns)
 {
-	return make(request, call, 0, 0, deadline_ns);
-}
-
-/* ---- opening, also of files that wait for their other side ------------- */
-
-/*
- * The ring first tries without waiting, by O_NONBLOCK: a FIFO is then open for
- * reading at once, and for writing not at all (ENXIO), where open(2) waits for
- * the other side. So these are opened again by a thread of the kernel's. A
- * reader keeps what it has meanwhile, so that a writer that came and went between
- * the two is not missed: data, or its end, ends the wait as well.
- */
-#define IOWQ_MAX 512
-
-struct fifo {
-	const struct io_uring_sqe *request;
-	int fd; /* the first one; -1: none */
-	int opened;
-	struct urt_sem done;
-};
-
-/* A blocked open must not keep the ring's other work from its threads. */
-static void allow_threads(void)
-{
-	unsigned max[2] = { IOWQ_MAX, 0 };
-	struct urt__worker *w = urt__enter(false);
-
-	urt__sys_ring_register(w->ring.fd, IORING_REGISTER_IOWQ_MAX_WORKERS,
-			       max, 2);
-	urt__leave();
-}
-
-static int open_blocking(const struct io_uring_sqe *request,
-			 int64_t deadline_ns)
-{
-	struct io_uring_sqe r = *request;
-
-	allow_threads();
-	r.flags |= IOSQE_ASYNC;
-	return urt__io_call(&r, URT__OPENS, 0, deadline_ns);
-}
-
-static void open_again(void *arg)
-{
-	struct fifo *f = arg;
-
-	f->opened = open_blocking(f->request, URT_NEVER);
-	if (f->opened >= 0) /* else, as when it was unlinked, the other tells */
-		urt_sem_post(&f->done);
-}
-
-static void wait_for_data(void *arg)
-{
-	struct fifo *f = arg;
-
-	if (urt_poll(f->fd, POLLIN, URT_NEVER) >= 0)
-		urt_sem_post(&f->done);
-}
-
-static int wait_for_writer(const struct io_uring_sqe *request, int fd,
-			   int64_t deadline_ns)
-{
-	struct fifo f = { request, fd, -1, URT_SEM_INIT(0) };
-	struct urt_coro *again, *data;
-	int err = -EAGAIN;
-
-	if (poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 0) > 0)
-		return fd;
-	data = urt_spawn(wait_for_data, &f);
-	again = urt_spawn(open_again, &f);
-	if (data && again)
-		err = urt_sem_wait(&f.done, deadline_ns);
-	if (data)
-		urt_end(data);
-	if (again)
-		urt_end(again);
-	if (f.opened >= 0)
-		urt_close(f.opened);
-	if (err)
-		urt_close(fd);
-	return err ? err : fd;
-}
-
-static bool is_fifo(int ret, int dir, const char *path)
-{
-	struct stat st;
-
-	if (ret >=
-	    0) /* the first question costs little, and is most often no */
-		return lseek(ret, 0, SEEK_CUR) < 0 && !fstat(ret, &st) &&
-		       S_ISFIFO(st.st_mode);
-	return ret == -ENXIO && path && !fstatat(dir, path, &st, 0) &&
-	       S_ISFIFO(st.st_mode);
-}
-
-static int open_waiting(const struct io_uring_sqe *r, const struct call *c,
-			uint64_t flags, int64_t deadline_ns)
-{
-	int saved = *__errno_location();
-	int ret = make(r, c, URT__OPENS, 0, deadline_ns);
-
-	if (flags & (O_NONBLOCK | O_PATH) || !urt__has_op(r->opcode))
-		return ret;
-	if ((flags & O_ACCMODE) == O_WRONLY && ret == -ENXIO &&
-	    is_fifo(ret, r->fd, (const char *)(uintptr_t)r->addr))
-		ret = open_blocking(r, deadline_ns);
-	else if ((flags & O_ACCMODE) == O_RDONLY && ret >= 0 &&
-		 is_fifo(ret, -1, NULL))
-		ret = wait_for_writer(r, ret, deadline_ns);
-	*__errno_location() = saved;
-	return ret;
-}
-
-int urt_openat(int dir, const char *path, int flags, mode_t mode,
-	       int64_t deadline_ns)
-{
-	struct io_uring_sqe r = { .opcode = URT__OP_OPENAT,
-				  .fd = dir,
-				  .addr = PTR(path),
-				  .len = mode,
-				  .open_flags = flags };
-	struct call c = { SYS_openat, { dir, PTR(path), flags, mode } };
-
-	return open_waiting(&r, &c, flags, deadline_ns);
-}
-
-int urt_openat2(int dir, const char *path, const struct open_how *how,
-		size_t size, int64_t deadline_ns)
-{
-	struct io_uring_sqe r = { .opcode = URT__OP_OPENAT2,
-				  .fd = dir,
-				  .addr = PTR(path),
-				  .len = size,
-				  .off = PTR(how) };
-	struct call c = { SYS_openat2, { dir, PTR(path), PTR(how), size } };
-
-	return open_waiting(
-		&r, &c, size >= sizeof(how->flags) ? how->flags : O_NONBLOCK,
-		deadline_ns);
+	return urt__either(request, call, 0, 0, deadline_ns);
 }
 
 ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
@@ -230,10 +82,11 @@ ssize_t urt_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .len = n,
 				  .off = offset,
 				  .rw_flags = flags };
-	struct call c = { SYS_preadv2, { fd, PTR(iov), n, offset, 0, flags } };
+	struct urt__syscall c = { SYS_preadv2,
+				  { fd, PTR(iov), n, offset, 0, flags } };
 
-	return make(&r, &c, how_at(offset), flags & RWF_NOWAIT ? 0 : POLLIN,
-		    deadline_ns);
+	return urt__either(&r, &c, how_at(offset),
+			   flags & RWF_NOWAIT ? 0 : POLLIN, deadline_ns);
 }
 
 ssize_t urt_readv(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
@@ -250,9 +103,10 @@ ssize_t urt_pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 				  .len = n,
 				  .off = offset,
 				  .rw_flags = flags };
-	struct call c = { SYS_pwritev2, { fd, PTR(iov), n, offset, 0, flags } };
+	struct urt__syscall c = { SYS_pwritev2,
+				  { fd, PTR(iov), n, offset, 0, flags } };
 	short events = flags & RWF_NOWAIT ? 0 : POLLOUT;
-	ssize_t done = make(&r, &c, how_at(offset), events, deadline_ns);
+	ssize_t done = urt__either(&r, &c, how_at(offset), events, deadline_ns);
 
 	if (done <= 0 || offset >= 0 || !events)
 		return done;
@@ -267,9 +121,9 @@ ssize_t urt_writev(int fd, const struct iovec *iov, int n, int64_t deadline_ns)
 int urt_fsync(int fd, int64_t deadline_ns)
 {
 	struct io_uring_sqe r = { .opcode = URT__OP_FSYNC, .fd = fd };
-	struct call c = { SYS_fsync, { fd } };
+	struct urt__syscall c = { SYS_fsync, { fd } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fdatasync(int fd, int64_t deadline_ns)
@@ -277,9 +131,9 @@ int urt_fdatasync(int fd, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = URT__OP_FSYNC,
 				  .fd = fd,
 				  .fsync_flags = IORING_FSYNC_DATASYNC };
-	struct call c = { SYS_fdatasync, { fd } };
+	struct urt__syscall c = { SYS_fdatasync, { fd } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
@@ -290,11 +144,11 @@ int urt_sync_file_range(int fd, off_t offset, size_t len, unsigned flags,
 				  .off = offset,
 				  .len = len,
 				  .sync_range_flags = flags };
-	struct call c = { SYS_sync_file_range,
-			  { fd, offset, (long)len, flags } };
+	struct urt__syscall c = { SYS_sync_file_range,
+				  { fd, offset, (long)len, flags } };
 
 	return TOO_LONG(len) ? by_call(&c, deadline_ns)
-			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
+			     : urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fallocate(int fd, int mode, off_t offset, off_t len,
@@ -305,9 +159,9 @@ int urt_fallocate(int fd, int mode, off_t offset, off_t len,
 				  .off = offset,
 				  .addr = len,
 				  .len = mode };
-	struct call c = { SYS_fallocate, { fd, mode, offset, len } };
+	struct urt__syscall c = { SYS_fallocate, { fd, mode, offset, len } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_ftruncate(int fd, off_t size, int64_t deadline_ns)
@@ -315,9 +169,9 @@ int urt_ftruncate(int fd, off_t size, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = URT__OP_FTRUNCATE,
 				  .fd = fd,
 				  .off = size };
-	struct call c = { SYS_ftruncate, { fd, size } };
+	struct urt__syscall c = { SYS_ftruncate, { fd, size } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_fadvise(int fd, off_t offset, size_t len, int advice,
@@ -328,10 +182,11 @@ int urt_fadvise(int fd, off_t offset, size_t len, int advice,
 				  .off = offset,
 				  .len = len,
 				  .fadvise_advice = advice };
-	struct call c = { SYS_fadvise64, { fd, offset, (long)len, advice } };
+	struct urt__syscall c = { SYS_fadvise64,
+				  { fd, offset, (long)len, advice } };
 
 	return TOO_LONG(len) ? by_call(&c, deadline_ns)
-			     : make(&r, &c, URT__LISTED, 0, deadline_ns);
+			     : urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
@@ -341,7 +196,8 @@ int urt_madvise(void *address, size_t len, int advice, int64_t deadline_ns)
 				  .addr = PTR(address),
 				  .len = len,
 				  .fadvise_advice = advice };
-	struct call c = { SYS_madvise, { PTR(address), (long)len, advice } };
+	struct urt__syscall c = { SYS_madvise,
+				  { PTR(address), (long)len, advice } };
 
 	return TOO_LONG(len) ? by_call(&c, deadline_ns)
 			     : either(&r, &c, deadline_ns);
@@ -356,7 +212,8 @@ int urt_statx(int dir, const char *path, int flags, unsigned mask,
 				  .len = mask,
 				  .off = PTR(st),
 				  .statx_flags = flags };
-	struct call c = { SYS_statx, { dir, PTR(path), flags, mask, PTR(st) } };
+	struct urt__syscall c = { SYS_statx,
+				  { dir, PTR(path), flags, mask, PTR(st) } };
 
 	return either(&r, &c, deadline_ns);
 }
@@ -370,8 +227,9 @@ int urt_renameat(int from_dir, const char *from, int to_dir, const char *to,
 				  .len = to_dir,
 				  .off = PTR(to),
 				  .rename_flags = flags };
-	struct call c = { SYS_renameat2,
-			  { from_dir, PTR(from), to_dir, PTR(to), flags } };
+	struct urt__syscall c = {
+		SYS_renameat2, { from_dir, PTR(from), to_dir, PTR(to), flags }
+	};
 
 	return either(&r, &c, deadline_ns);
 }
@@ -382,7 +240,7 @@ int urt_unlinkat(int dir, const char *path, int flags, int64_t deadline_ns)
 				  .fd = dir,
 				  .addr = PTR(path),
 				  .unlink_flags = flags };
-	struct call c = { SYS_unlinkat, { dir, PTR(path), flags } };
+	struct urt__syscall c = { SYS_unlinkat, { dir, PTR(path), flags } };
 
 	return either(&r, &c, deadline_ns);
 }
@@ -393,7 +251,7 @@ int urt_mkdirat(int dir, const char *path, mode_t mode, int64_t deadline_ns)
 				  .fd = dir,
 				  .addr = PTR(path),
 				  .len = mode };
-	struct call c = { SYS_mkdirat, { dir, PTR(path), mode } };
+	struct urt__syscall c = { SYS_mkdirat, { dir, PTR(path), mode } };
 
 	return either(&r, &c, deadline_ns);
 }
@@ -405,7 +263,8 @@ int urt_symlinkat(const char *target, int dir, const char *path,
 				  .fd = dir,
 				  .addr = PTR(target),
 				  .off = PTR(path) };
-	struct call c = { SYS_symlinkat, { PTR(target), dir, PTR(path) } };
+	struct urt__syscall c = { SYS_symlinkat,
+				  { PTR(target), dir, PTR(path) } };
 
 	return either(&r, &c, deadline_ns);
 }
@@ -419,8 +278,9 @@ int urt_linkat(int from_dir, const char *from, int to_dir, const char *to,
 				  .len = to_dir,
 				  .off = PTR(to),
 				  .hardlink_flags = flags };
-	struct call c = { SYS_linkat,
-			  { from_dir, PTR(from), to_dir, PTR(to), flags } };
+	struct urt__syscall c = {
+		SYS_linkat, { from_dir, PTR(from), to_dir, PTR(to), flags }
+	};
 
 	return either(&r, &c, deadline_ns);
 }
@@ -434,10 +294,10 @@ int urt_fsetxattr(int fd, const char *name, const void *value, size_t size,
 				  .off = PTR(value),
 				  .len = cut(size),
 				  .rw_flags = flags };
-	struct call c = { SYS_fsetxattr,
-			  { fd, PTR(name), PTR(value), size, flags } };
+	struct urt__syscall c = { SYS_fsetxattr,
+				  { fd, PTR(name), PTR(value), size, flags } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_setxattr(const char *path, const char *name, const void *value,
@@ -448,8 +308,9 @@ int urt_setxattr(const char *path, const char *name, const void *value,
 				  .off = PTR(value),
 				  .len = cut(size),
 				  .rw_flags = flags };
-	struct call c = { SYS_setxattr,
-			  { PTR(path), PTR(name), PTR(value), size, flags } };
+	struct urt__syscall c = {
+		SYS_setxattr, { PTR(path), PTR(name), PTR(value), size, flags }
+	};
 
 	urt__set_addr3(&r, PTR(path));
 	return either(&r, &c, deadline_ns);
@@ -463,9 +324,10 @@ ssize_t urt_fgetxattr(int fd, const char *name, void *value, size_t size,
 				  .addr = PTR(name),
 				  .off = PTR(value),
 				  .len = cut(size) };
-	struct call c = { SYS_fgetxattr, { fd, PTR(name), PTR(value), size } };
+	struct urt__syscall c = { SYS_fgetxattr,
+				  { fd, PTR(name), PTR(value), size } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 ssize_t urt_getxattr(const char *path, const char *name, void *value,
@@ -475,8 +337,8 @@ ssize_t urt_getxattr(const char *path, const char *name, void *value,
 				  .addr = PTR(name),
 				  .off = PTR(value),
 				  .len = cut(size) };
-	struct call c = { SYS_getxattr,
-			  { PTR(path), PTR(name), PTR(value), size } };
+	struct urt__syscall c = { SYS_getxattr,
+				  { PTR(path), PTR(name), PTR(value), size } };
 
 	urt__set_addr3(&r, PTR(path));
 	return either(&r, &c, deadline_ns);
@@ -490,9 +352,9 @@ ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 				  .len = cut(len),
 				  .splice_fd_in = in,
 				  .splice_flags = flags };
-	struct call c = { SYS_tee, { in, out, len, flags } };
+	struct urt__syscall c = { SYS_tee, { in, out, len, flags } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 int urt_shutdown(int fd, int how, int64_t deadline_ns)
@@ -500,9 +362,9 @@ int urt_shutdown(int fd, int how, int64_t deadline_ns)
 	struct io_uring_sqe r = { .opcode = URT__OP_SHUTDOWN,
 				  .fd = fd,
 				  .len = how };
-	struct call c = { SYS_shutdown, { fd, how } };
+	struct urt__syscall c = { SYS_shutdown, { fd, how } };
 
-	return make(&r, &c, URT__LISTED, 0, deadline_ns);
+	return urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 }
 
 /* The ring takes offsets by value and does not move them. */
@@ -518,11 +380,11 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 		.splice_off_in = in_offset ? (uint64_t)*in_offset : URT__HERE,
 		.splice_flags = flags
 	};
-	struct call c = { SYS_splice,
-			  { in, PTR(in_offset), out, PTR(out_offset), len,
-			    flags } };
+	struct urt__syscall c = { SYS_splice,
+				  { in, PTR(in_offset), out, PTR(out_offset),
+				    len, flags } };
 	bool by_ring = urt__has_op(URT__OP_SPLICE);
-	ssize_t n = make(&r, &c, URT__LISTED, 0, deadline_ns);
+	ssize_t n = urt__either(&r, &c, URT__LISTED, 0, deadline_ns);
 
 	if (n > 0 && by_ring && in_offset)
 		*in_offset += n;
@@ -569,7 +431,8 @@ int urt_waitid(idtype_t type, id_t id, siginfo_t *info, int options,
 				  .addr2 = PTR(info),
 				  .len = type,
 				  .splice_fd_in = options };
-	struct call c = { SYS_waitid, { type, id, PTR(info), options } };
+	struct urt__syscall c = { SYS_waitid,
+				  { type, id, PTR(info), options } };
 
 	if (type == P_PID && !(options & (WNOHANG | WSTOPPED | WCONTINUED)) &&
 	    !urt__has_op(URT__OP_WAITID))
