@@ -31,7 +31,7 @@
  * Voluntary or not is not guessed from the state of the task: the kernel has
  * just added to one of the task's own counters, nvcsw or nivcsw, before the
  * tracepoint; we look which (kernel/sched/core.c, __schedule). The growth of
- * those counters is added up beside our own count of events: were an event
+ * those counters is added up next to our own count of events: were an event
  * missed, the two would differ, and the tool says so.
  *
  * In which system call a thread switched: the kernel keeps its number with the
@@ -51,8 +51,8 @@
  * looked up there; their state is kept by pid in `io_threads`, which
  * is preallocated since a switch is no place to allocate.
  *
- * What is not wanted costs nothing: the constants below are known when the
- * programs are loaded, and the kernel drops the code behind them.
+ * A figure that is not wanted costs nothing: the constants below are known when
+ * the programs are loaded, and the kernel drops the code behind them.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"

@@ -9,7 +9,7 @@
 
 #define EXPORT_OPS	  64 /* io_uring opcodes */
 #define EXPORT_BUCKETS	  24 /* slot n: times below 1 us << n; the last: all */
-#define EXPORT_GROUPS_MAX 4096 /* cgroups that are told apart */
+#define EXPORT_GROUPS_MAX 4096 /* cgroups with rows of their own */
 #define EXPORT_CALLS_MAX  65536
 #define EXPORT_OTHER	  0 /* the "cgroup" of all that found no room */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * PIDs as the tool knows them. In a container it may live in a PID namespace of
- * its own, where the numbers in task_struct mean nothing: what it says, and what
- * it is told, are the numbers there. And what else of a task is not the same for
- * all kernels. Included once by each program.
+ * PIDs as the tool knows them. In a container it may live in a PID namespace of its
+ * own, where the numbers in task_struct mean nothing: it prints and takes the numbers
+ * there. And what else of a task is not the same for all kernels. Included once by each
+ * program.
  */
 #ifndef URT_NS_BPF_H
 #define URT_NS_BPF_H

@@ -5,9 +5,9 @@
  * that woke them. Added up in the kernel, by equal stacks.
  *
  * A thread's time off the CPU is kept in `off` from its switch to its next one.
- * What is still there at the end has not ended; the tool adds it. Threads that
- * sleep when profiling begins are put there by find_sleepers, without a stack,
- * so that no time is missing.
+ * A wait that is still there at the end has not ended; the tool adds it.
+ * Threads that sleep when profiling begins are put there by find_sleepers,
+ * without a stack, so that no time is missing.
  *
  * Stacks of programs are followed by frame pointers, as the kernel does.
  */

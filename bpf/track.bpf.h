@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of count.bpf.c, included once there: the maps and settings, and how it is
- * known who is traced.
+ * Part of count.bpf.c, included once there: the maps and settings, and which threads
+ * are traced.
  */
 #ifndef URT_TRACK_BPF_H
 #define URT_TRACK_BPF_H

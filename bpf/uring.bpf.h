@@ -7,7 +7,7 @@
 
 /*
  * io_uring. Requests are submitted by the thread that entered, or by iou-sqp;
- * completions are posted by whoever finishes the request.
+ * the thread that finishes the request posts its completion.
  */
 static __always_inline int current_class(struct urt_task **st)
 {

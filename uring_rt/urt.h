@@ -1193,11 +1193,11 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  *
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not
- * safe, or the coroutine is blocked in a system call, it runs beside the others
- * as an ordinary thread. The signal comes from a timer of the thread's CPU
- * time, on the return to the program: it interrupts no blocking call, except at
- * the end of the run. URT_PREEMPT=off in the environment leaves only the taking
- * over.
+ * safe, or the coroutine is blocked in a system call, it runs next to the
+ * others as an ordinary thread. The signal comes from a timer of the thread's
+ * CPU time, on the return to the program: it interrupts no blocking call,
+ * except at the end of the run. URT_PREEMPT=off in the environment leaves only
+ * the taking over.
  *
  * Between disable and enable, which nest, the calling coroutine is not
  * preempted: for a lock that a library makes itself, or thread-local data. On

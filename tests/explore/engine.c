@@ -2,11 +2,10 @@
 /*
  * Orders: which thread makes the next step.
  *
- * The threads of a scenario are contexts of one thread. Each stops before every
- * step that others can see (an atomic operation, a fence, a call of the
- * kernel), and the engine chooses who continues. Plain accesses are no steps:
- * that no two of them race is checked (memory.c), and then their order makes no
- * difference.
+ * The threads of a scenario are contexts of one thread. Each stops before every step
+ * that others can see (an atomic operation, a fence, a call of the kernel), and the
+ * engine chooses the thread that continues. Plain accesses are no steps: that no two of
+ * them race is checked (memory.c), and then their order makes no difference.
  *
  * Not every order is tried, only those that can make a difference (dynamic
  * partial-order reduction, Flanagan and Godefroid 2005): when a step touches

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Processors that change hands (sched/handoff.c): one processor, a worker that
- * runs a coroutine outside the runtime, a spare, and who takes the processor.
+ * runs a coroutine outside the runtime, a spare, and the thread that takes the
+ * processor.
  */
 #include "../../uring_rt/ring/abi.h"
 #include "../../uring_rt/sched/idle.h"

@@ -23,7 +23,7 @@
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
 
-/* Who waits on which futex; NULL: woken. In the scenario's memory. */
+/* Which thread waits on which futex; NULL: woken. In the scenario's memory. */
 static const uint32_t *futex_of[EXPLORE_THREADS];
 bool k_no_membarrier; /* planted: it fences nothing */
 int64_t k_clock_step_ns = 50000;

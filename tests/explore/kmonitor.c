@@ -130,7 +130,7 @@ int k_epoll_wait(int fd, struct epoll_event *e, int n, int ms)
 	return 0;
 }
 
-/* Also a thread's CPU time: who runs uses it. */
+/* Also a thread's CPU time: only the thread that runs uses it. */
 int k_clock_gettime(clockid_t, struct timespec *);
 int k_clock_gettime(clockid_t clock, struct timespec *ts)
 {

@@ -36,7 +36,7 @@
 
 struct store {
 	uint64_t value;
-	struct x_clock rel, rel_view; /* for who acquires it */
+	struct x_clock rel, rel_view; /* for the thread that acquires it */
 	struct x_clock seen;	      /* when each first saw it; 0: not yet */
 };
 

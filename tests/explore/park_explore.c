@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The park word (sched/coro.h): of all who race to end a wait one wins; what the
- * parker wrote is seen by the winner; who comes late changes nothing.
+ * The park word (sched/coro.h): of all wakers that race to end a wait, one wins; what
+ * the parker wrote is seen by the winner; a late one changes nothing.
  */
 #include "../../uring_rt/sched/sched.h"
 #include "explore.h"

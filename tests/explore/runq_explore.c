@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The run queue alone, of four places: its owner pushes and takes, others steal
- * (sched/runq.h). Each coroutine is taken by one, and what was written before it
- * was pushed is seen by who took it.
+ * (sched/runq.h). One thread takes each coroutine, and sees all that was written before
+ * the push.
  */
 #define URT__RUNQ_SIZE 4u
 #include "../../uring_rt/sched/runq.h"

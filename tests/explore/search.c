@@ -191,7 +191,7 @@ static bool read_replay(const char *s)
 		while (n-- && nr_forced < BRANCHES)
 			forced[nr_forced++] = d - digits;
 	}
-	/* The rest is 0 in the record, whatever the first would be. */
+	/* The rest is 0 in the record, even where the first choice would differ. */
 	memset(forced + nr_forced, 0, BRANCHES - nr_forced);
 	nr_forced = BRANCHES;
 	return true;

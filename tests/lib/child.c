@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* See child.h. */
+#define _GNU_SOURCE
 #include "child.h"
 #include <dirent.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 int child_says(urt_fn *fn, const struct urt_options *o, char *buf, size_t size)
@@ -67,4 +70,27 @@ int descriptors(void)
 	if (d)
 		closedir(d);
 	return n - 2;
+}
+
+pid_t liar(void (*lie)(const char *), const char *mode)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (!geteuid() && setresuid(NOBODY, NOBODY, NOBODY))
+		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 1);
+	lie(mode);
+	_exit(0);
+}
+
+void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }

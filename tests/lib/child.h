@@ -16,6 +16,11 @@ int child_says(urt_fn *fn, const struct urt_options *, char *buf, size_t size);
 #define SKIPPED 77
 void in_child(int (*fn)(void));
 
+/* Starts lie(mode) in a child of another user, which dies with the test; stops it. */
+#define NOBODY 65534
+pid_t liar(void (*lie)(const char *), const char *mode);
+void stop(pid_t);
+
 /* A value of /proc/self/status, in kB. */
 long status_of(const char *name);
 /* The number of open descriptors. */

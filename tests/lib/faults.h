@@ -26,6 +26,26 @@ extern atomic_int fault_errors; /* that the program's calls have returned */
 void fault_setup(void);
 void fault_teardown(void);
 
+/* A program's handling of errors: it returns the first. */
+#define TRY(call)                                           \
+	({                                                  \
+		int64_t try_ret = (call);                   \
+                                                            \
+		if (try_ret < 0) {                          \
+			atomic_fetch_add(&fault_errors, 1); \
+			return try_ret;                     \
+		}                                           \
+		try_ret;                                    \
+	})
+
+static const int64_t never = URT_NEVER;
+
+int fault_write_all(int fd, const char *buf, size_t len);
+/* Programs of faults_net.c. */
+int fault_echo(void);
+int fault_echo_lent(void);
+int fault_lines(void);
+
 /* A condition that must not hold, whichever call failed. */
 #define NEVER(what)                                                     \
 	do {                                                            \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Reading and checking timelines; see timeline_decode.h. */
 #include "timeline_decode.h"
+#include "tool_run.h"
 #include <zlib.h>
 
 #define PIECES (1 << 20)
@@ -286,4 +287,24 @@ void is_sound(const struct found *f)
 	ck_assert_int_eq(f->unbound, 0);
 	ck_assert_int_eq(f->left_open, 0);
 	ck_assert_int_eq(f->begins, f->ends);
+}
+
+void record(const char *args)
+{
+	ck_assert_int_eq(sh("./urt record -o rec.pftrace -- tests/probe %s "
+			    "2>&1 >/dev/null",
+			    args),
+			 0);
+	ck_assert_msg(strstr(text, " 0 events dropped"), "%s", text);
+}
+
+void has_coroutines(long n)
+{
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
+	/* All by one coroutine: but for the first they are a row, and made at
+	 * once as long as that succeeds. */
+	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
+	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
+	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
 }

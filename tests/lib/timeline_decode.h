@@ -49,4 +49,9 @@ struct known *known_of(uint64_t uuid);
 long count_pieces(int type, const char *category, const char *name);
 void is_sound(const struct found *);
 
+/* Records the probe to rec.pftrace; expects that no event was lost. */
+void record(const char *args);
+/* Expects the waits of `probe coros N`: N for each reason, and two more sleeps. */
+void has_coroutines(long n);
+
 #endif

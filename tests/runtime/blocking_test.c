@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Floor 4: the thread pool when it is full. A job that no thread has begun is
- * taken back at the deadline or cancellation of who waits for it; one that has
- * begun is not.
+ * taken back at the deadline or cancellation of the coroutine that waits for
+ * it; one that has begun is not.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/net/resolve.h"

@@ -114,9 +114,9 @@ CORO_TEST(close_of_a_non_blocking_descriptor_ends_its_waiters_too)
 
 /*
  * Several that wait for one descriptor in every way, on short deadlines, while
- * another sends, cancels some of them, and closes it; the number is used again
- * at once, by whatever file. On a ring of 8 entries. Everybody must come back,
- * and receive nothing but what was sent.
+ * another sends, cancels some of them, and closes it; another file gets the
+ * number at once. On a ring of 8 entries. Everybody must come back, and receive
+ * nothing but what was sent.
  */
 #define PAIRS 24
 
@@ -289,7 +289,7 @@ static void write_much(void *arg)
 	wrote = urt_write(fds[0], b, sizeof(b), URT_NEVER);
 }
 
-/* Whatever has the number next must not get the rest. */
+/* The next file with this number must not get the rest. */
 CORO_TEST(close_ends_a_writer_that_had_sent_a_part)
 {
 	struct urt_coro *c;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Contexts: what the thread's pointer shows is the running coroutine's record at
- * every moment, whoever starts, moves or ends meanwhile; and what the process
- * announces can be read as OTEP 4719 and 4947 say.
+ * Contexts: what the thread's pointer shows is the running coroutine's record at every
+ * moment, while others start, move or end; and what the process announces can be read
+ * as OTEP 4719 and 4947 say.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"

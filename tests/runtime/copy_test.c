@@ -305,7 +305,7 @@ RUN_TEST(copy_copies_files_that_have_no_size)
 	close(out);
 }
 
-/* Who is gone is an error and no signal, by whatever way. */
+/* A receiver that is gone gives an error and no signal, on each way. */
 RUN_TEST(a_copy_to_a_broken_connection_ends)
 {
 	int in = big_file(), fds[2];

@@ -4,10 +4,10 @@
  *
  * Each program runs again and again in a child of its own, and each time the
  * next call of a kind fails (base/sys.h), until one run has come to its end
- * before that call. Whatever fails, a run ends with success, and then with all
- * data in place, or with an error that one of the program's own calls returned;
- * not by a hang, a crash, or with anything left behind: descriptors, threads,
- * mappings, and under AddressSanitizer memory.
+ * before that call. After any failure, a run ends with success, and then with
+ * all data in place, or with an error that one of the program's own calls
+ * returned; not by a hang, a crash, or with anything left behind: descriptors,
+ * threads, mappings, and under AddressSanitizer memory.
  *
  * URT_FAULT="OPERATION EINTR x 1" is for one kind, URT_FAULT_STEP=1 for every
  * call; URT_VERBOSE says how many calls there were.

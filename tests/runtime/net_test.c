@@ -277,8 +277,8 @@ RUN_TEST(failed_look_ups_say_why)
 	ck_assert_int_eq(freed, 0);
 }
 
-/* The deadline comes while getaddrinfo is stuck, and its memory outlives that
- * of whoever asked. */
+/* The deadline comes while getaddrinfo is stuck, and its memory outlives the
+ * caller's. */
 static void ask_late(void *arg)
 {
 	struct urt_addr a;

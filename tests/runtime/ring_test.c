@@ -168,7 +168,7 @@ START_TEST(drain_cancels_what_is_in_flight)
 }
 END_TEST
 
-/* Whichever enter fails, with whatever the kernel may say: nothing is lost. */
+/* If any enter fails, with any error of the kernel's: nothing is lost. */
 START_TEST(a_refused_enter_is_asked_again)
 {
 	static const int errors[] = { EINTR, EAGAIN, EBUSY, ENOMEM };

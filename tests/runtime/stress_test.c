@@ -3,10 +3,9 @@
  * The whole runtime at random, on 1, 2, 4 and 8 workers: coroutines that send,
  * receive, select, lock, sleep, read and write with deadlines, call blocking
  * functions, open scopes, and are cancelled at any moment; plain threads that
- * send and receive beside them. What must be true at the end whatever happened:
- * everything sent was received exactly once or is still queued, no lock is left
- * taken or was held twice, every coroutine ended, every byte written to a
- * socket was read.
+ * send and receive beside them. What must be true at the end: everything sent
+ * was received exactly once or is still queued, no lock is left taken or was
+ * held twice, every coroutine ended, every byte written to a socket was read.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"

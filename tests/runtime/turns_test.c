@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * No coroutine delays another: whatever some do, the others have their turns. The
+ * No coroutine delays another: the others have their turns, no matter what some do. The
  * waits are counted in what the some do meanwhile, not in time, so that a busy machine
  * changes little; a fault multiplies them, or makes them endless.
  */

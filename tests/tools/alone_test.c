@@ -86,8 +86,8 @@ START_TEST(static_command_counts_by_bpf)
 }
 END_TEST
 
-/* By /etc/passwd, whatever nsswitch.conf names; a user without an entry that
- * called sudo is that user, and not root. */
+/* By /etc/passwd, even if nsswitch.conf names others; a user without an
+ * entry that called sudo is that user, and not root. */
 START_TEST(static_command_finds_users_without_plugins)
 {
 	if (geteuid())

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* Whatever ends it: the row that is complete is there, and the rest is whole. */
+/* However it ends: the row that is complete is there, and the rest is whole. */
 static void ends_with_what_it_has(int sig)
 {
 	char row[256] = "";

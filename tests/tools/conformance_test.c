@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * One service, several servers: what each model answers, byte for byte, to
- * requests good and bad, whole and in pieces, and what it does with clients
- * that are slow, greedy or gone. All models must pass the same tests; a peer
- * whose program is not installed is skipped, visibly.
+ * requests good and bad, whole and in pieces. All models must pass the same
+ * tests; a peer whose program is not installed is skipped, visibly. Clients
+ * that are slow, greedy or gone are in conformance_clients_test.c.
  */
 #define _GNU_SOURCE
 #include "../../tools/lib/burn.h"

@@ -212,8 +212,8 @@ START_TEST(demo_counts_the_kernel_per_request)
 		ck_assert(verdict(8, "not measured"));
 		SKIP("no BPF here: `urt doctor` says why");
 	}
-	/* A blocking receive and a send: two calls, whatever the machine; in
-	 * two rounds. */
+	/* A blocking receive and a send: two calls on any machine; in two
+	 * rounds. */
 	ck_assert_msg(calls_of(figure("models", "requests"),
 			       figure("measured", "syscalls_thread_16"), 2,
 			       SANITIZED ? 4 : 2.2, 2 * 16),

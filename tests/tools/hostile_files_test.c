@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "../../tools/measure/symbols.h"
+#include "../lib/child.h"
 #include "../lib/cgroups.h"
 #include "../lib/tool_run.h"
 #include <sys/auxv.h>
@@ -14,32 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define NOBODY 65534
-
 /* ---- the liars ---- */
-
-static pid_t liar(void (*lie)(const char *), const char *mode)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	if (!geteuid() && setresuid(NOBODY, NOBODY, NOBODY))
-		_exit(1);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 1);
-	lie(mode);
-	_exit(0);
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
 
 /* ---- FIFOs and links ---- */
 
@@ -163,7 +139,7 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 }
 END_TEST
 
-/* Whoever has a part of the hierarchy names the cgroups in it. */
+/* The owner of a part of the hierarchy names the cgroups in it. */
 START_TEST(names_of_cgroups_cannot_reach_the_terminal)
 {
 	pid_t pid;

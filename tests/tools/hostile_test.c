@@ -10,15 +10,14 @@
 #include "../../uring_rt/base/share.h"
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/base/trace.h"
+#include "../lib/child.h"
 #include "../lib/fuse.h"
 #include "../lib/tool_run.h"
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #define LIE_US 2000 /* from one lie to the next */
-#define NOBODY 65534
 
 static int64_t now(void)
 {
@@ -162,29 +161,6 @@ static void lie_in_events(const char *mode)
 
 /* ---- the liars ---- */
 
-static pid_t liar(void (*lie)(const char *), const char *mode)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	if (!geteuid() && setresuid(NOBODY, NOBODY, NOBODY))
-		_exit(1);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 1);
-	lie(mode);
-	_exit(0);
-}
-
-static void stop(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
 /* Memory of its counters page, in kB: holes have none. */
 static long page_kb(pid_t pid)
 {
@@ -216,7 +192,7 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 		ck_assert_msg(strstr(text, "not sealed"), "%s: %s", mode, text);
 	if (!strcmp(mode, "back"))
 		ck_assert_msg(strstr(text, "went back"), "%s: %s", mode, text);
-	/* Whatever it says: no figure that wrapped. */
+	/* For each lie: no figure that wrapped. */
 	ck_assert_msg(number("user", "switches") < 1000000, "%s: %s", mode,
 		      text);
 	ck_assert_msg(sh("timeout 90 ./urt top -b -n 2 -d 200 2>&1") == 0,

@@ -7,27 +7,6 @@
 #include "../lib/timeline_decode.h"
 #include "../lib/tool_run.h"
 
-static void record(const char *args)
-{
-	ck_assert_int_eq(sh("./urt record -o rec.pftrace -- tests/probe %s "
-			    "2>&1 >/dev/null",
-			    args),
-			 0);
-	ck_assert_msg(strstr(text, " 0 events dropped"), "%s", text);
-}
-
-/* Of probe coros N: N times for each reason, and twice for the first one. */
-static void has_coroutines(long n)
-{
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
-	/* All by one coroutine: but for the first they are a row, and made at
-	 * once as long as that succeeds. */
-	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
-	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
-}
-
 /* ---- requests of programs that set contexts ---- */
 
 START_TEST(events_that_were_overwritten_are_counted)

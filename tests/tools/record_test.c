@@ -15,15 +15,6 @@ static bool begins(json_t *step, const char *name, const char *with)
 	return !with || (is && !strncmp(is, with, strlen(with)));
 }
 
-static void record(const char *args)
-{
-	ck_assert_int_eq(sh("./urt record -o rec.pftrace -- tests/probe %s "
-			    "2>&1 >/dev/null",
-			    args),
-			 0);
-	ck_assert_msg(strstr(text, " 0 events dropped"), "%s", text);
-}
-
 START_TEST(a_timeline_has_each_request_from_start_to_end)
 {
 	struct found f;
@@ -118,19 +109,8 @@ START_TEST(a_report_says_who_waited_on_what)
 }
 END_TEST
 
-/* Of probe coros N: N times for each reason, and twice for the first one. */
-static void has_coroutines(long n)
-{
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
-	/* All by one coroutine: but for the first they are a row, and made at
-	 * once as long as that succeeds. */
-	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
-	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
-}
-
-/* Timers expire while somebody else computes on that CPU, who did not do it. */
+/* Timers expire while another thread computes on that CPU, which did not wake the
+ * sleeper. */
 START_TEST(timers_wake_and_not_the_threads_that_they_interrupt)
 {
 	NEED_BPF();

@@ -228,7 +228,7 @@ START_TEST(switches_mean_the_same_on_each_rung_or_are_not_available)
 	ck_assert_int_eq(sh(command, "--no-bpf"), 0);
 	if (strstr(text, "<not counted>"))
 		SKIP("no perf events, or no tracefs here");
-	/* The rest is chance: who preempts whom. */
+	/* The rest is chance: which thread preempts which. */
 	perf = atol(text);
 	ck_assert_msg(perf >= 200, "perf: %ld, bpf: %ld", perf, bpf);
 }

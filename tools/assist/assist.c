@@ -57,7 +57,7 @@ struct run {
 struct assistance {
 	struct run run[RUNS_MAX];
 	unsigned n, ever;
-	ino_t refused; /* a page of which nothing (more) is said */
+	ino_t refused; /* a page about which nothing (more) is printed */
 	struct page_inbox *inbox;
 	bool verbose;
 };

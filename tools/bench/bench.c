@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt bench: the runtime's micro-benchmarks, how long one waits for others
- * (`latency`), and messages with busy loops (`stall`), beside the same in Go and
- * in POSIX threads or event loops. Every figure comes from a process of its
- * own, for one worker pinned to one CPU; the runtimes take turns, so that a
- * machine whose speed drifts is no advantage to any; medians are printed, with
- * the spread, each row when it is complete.
+ * urt bench: the runtime's micro-benchmarks, how long one waits for others (`latency`),
+ * and messages with busy loops (`stall`), next to the same in Go and in POSIX threads
+ * or event loops. Every figure comes from a process of its own, for one worker pinned
+ * to one CPU; the runtimes take turns, so that a machine whose speed drifts is no
+ * advantage to any; medians are printed, with the spread, each row when it is complete.
  *
  * A micro-benchmark looks first how many operations fill RUN_NS on this
  * machine and in this runtime. A fixed number is either too few for a fast
@@ -268,7 +267,7 @@ static const char *measure(const struct bench *b, enum runtime rt, int workers,
 struct plan {
 	long runs;    /* 0: each set's own */
 	char **names; /* of sets or benchmarks, with * and ?; NULL: `micro` */
-	long workers; /* so many only; 0: all counts */
+	long workers; /* only this number; 0: all counts */
 	bool tracing, ours;
 	struct sheet sheet;
 };

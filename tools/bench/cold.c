@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A file whose pages are not in memory. It has no name, so nothing is left of
- * it whatever ends us; the readers open our descriptor in /proc. Its content
- * is random, in case the file system compresses.
+ * it, however the program ends; the readers open our descriptor in /proc. Its
+ * content is random, in case the file system compresses.
  */
 #define _GNU_SOURCE
 #include "bench.h"

@@ -76,7 +76,7 @@ static int faults(const struct target *t, const struct bench *b,
 	return err ? err : m.value[3] ? 0 : -ENODATA;
 }
 
-/* ---- a row of calls beside echo connections ---- */
+/* ---- a row of calls next to echo connections ---- */
 
 /* In a child: connections that ask until it is killed. */
 static pid_t load_beside(const struct target *t, long connections)

@@ -259,7 +259,7 @@ static void bench_parked(long n, double *figures)
 }
 
 /*
- * ---- echo-hog: n echo connections beside a loop that never calls ----
+ * ---- echo-hog: n echo connections next to a loop that never calls ----
  *
  * Client and server are coroutines of one program; each client asks five times
  * a second. The figure is the 99th percentile of the answers' latency.

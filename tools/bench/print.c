@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The results of `urt bench`, as text or JSON. A row is written, and flushed,
- * as soon as it is complete: whatever ends the command, what was measured until
- * then is there.
+ * as soon as it is complete: a command that is ended has the measurements until
+ * then.
  */
 #define _GNU_SOURCE
 #include "bench.h"

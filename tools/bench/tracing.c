@@ -62,7 +62,7 @@ static const struct way {
 	enum how how;
 	const char *needs;   /* a command; NULL: nothing */
 	const char *command; /* before the loop's own, one shell word each */
-	long fewer;	     /* so many times fewer events: it is slow */
+	long fewer;	     /* the factor of fewer events: it is slow */
 } ways[] = {
 	{ "alone", ALONE, NULL, NULL, 1 },
 	{ "urt stat", COUNTED, NULL, NULL, 1 },
@@ -272,7 +272,7 @@ static bool run_here(struct counter *c, int cpu, double ns[EVENTS])
 
 /*
  * The times come through a descriptor of their own, since some of the tools
- * print to stdout whatever their options are.
+ * print to stdout in spite of their options.
  */
 static bool run_by(const struct way *w, int cpu, double ns[EVENTS])
 {

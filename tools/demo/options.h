@@ -7,7 +7,7 @@
 /* False: they are wrong; an error message was printed. --help ends the program. */
 bool demo_parse(int argc, char **argv, struct demo_options *);
 
-/* What is not given, by the mode. */
+/* Defaults, by the mode. */
 void demo_fill_in(struct demo_options *);
 
 #endif

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How often the progress is told where stderr is a file or a pipe. */
+/* How often the progress is printed where stderr is a file or a pipe. */
 #define LOG_NS (10 * NS_PER_S)
 
 static struct step *steps;
@@ -49,8 +49,8 @@ static struct step *add(void (*run)(struct lab *, struct step *),
 
 /* ---- the plan ---- */
 
-/* What takes too long for a run of three minutes: in a full run, or where only
- * some claims are asked for. */
+/* Steps that take too long for a run of three minutes: in a full run, or
+ * where only some claims are asked for. */
 static bool has_time(const struct demo_options *o)
 {
 	return o->mode == DEMO_FULL || (o->mode == DEMO_DEFAULT && o->only);

@@ -284,10 +284,9 @@ void demo_costs_of_times(struct demo_costs *c)
 }
 
 /*
- * A generator that used its whole CPU while the server did not was the limit
- * itself. Else a server that needs more CPU time for a request under one of them
- * (it wakes that generator more often) has a rate that differs by as much. What
- * is left is not explained.
+ * A generator that used its whole CPU while the server did not was the limit itself.
+ * Else a server that needs more CPU time for a request under one of them (it wakes that
+ * generator more often) has a rate that differs by as much. The rest is not explained.
  */
 #define ALIKE	  0.1 /* rates that differ by less are the same */
 #define EXPLAINED 0.1 /* of the CPU time's ratio to that of the rates */

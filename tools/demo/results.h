@@ -52,7 +52,7 @@ struct demo_options {
 	const char *compare; /* an earlier result; NULL: none */
 	const char *with;    /* a result to compare instead of a run; or NULL */
 	const char *from;    /* a result to show instead of a run; or NULL */
-	const char *resume;  /* file of a run that goes on; NULL: none */
+	const char *resume;  /* file of a run that is resumed; NULL: none */
 	const char *assert[DEMO_ASSERTS_MAX];
 	unsigned nr_asserts;
 };
@@ -134,7 +134,7 @@ struct demo_second {
 	unsigned nr_rounds;
 };
 
-/* One model with so many requests waiting at a time (claims 3, 4, 5). */
+/* One model with a number of requests waiting at a time (claims 3, 4, 5). */
 struct demo_hold {
 	const struct model *model;
 	long wanted; /* requests that were to wait */
@@ -397,9 +397,10 @@ static inline bool demo_ok(const struct demo_outcome *o)
 	return o->status == DEMO_OK;
 }
 
-/* The one of a model, if it was measured: the row of a kind of path ("/" or
- * "/wait") on connections that stay, with so many connections, or 0: with the most; the hold of so many,
- * or 0: of the most, not counting threads_end. NULL: there is none. */
+/* The one of a model, if it was measured: the row of a kind of path ("/" or "/wait")
+ * on connections that stay, with this number of connections, or 0: with the most;
+ * the hold of this number, or 0: of the most, not counting threads_end. NULL: there
+ * is none. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
 const struct demo_hold *demo_hold(const struct demo *, const struct model *,

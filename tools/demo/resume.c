@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * A run of half an hour that was interrupted goes on where it ended. The result
- * so far is written every few seconds as the same document that --json prints.
- * A run that finds the file plans all its experiments, fills in those that the
- * file has, and the steps of the plan leave out what is there (plan.c). A round
- * that was cut short is not written, so it is measured again.
+ * A run of half an hour that was interrupted continues where it ended. The
+ * result so far is written every few seconds as the same document that --json
+ * prints. A run that finds the file plans all its experiments, fills in those
+ * that the file has, and the steps of the plan leave out what is there
+ * (plan.c). A round that was cut short is not written, so it is measured again.
  */
 #define _GNU_SOURCE
 #include "resume.h"
@@ -134,9 +134,9 @@ void resume_add_time(struct demo *d)
 }
 
 /*
- * What is concluded so far is concluded in a child: the parent does so once, at
- * the end. A file that was written by halves does not take the place of one
- * that is complete.
+ * The conclusions so far are drawn in a child: the parent does so once, at the
+ * end. A file that was written by halves does not take the place of one that is
+ * complete.
  */
 static void keep_now(struct demo *d, bool complete)
 {

@@ -188,9 +188,9 @@ static bool is_of_type(const char *path, unsigned long magic)
 #define ONLY_PERF "only perf events without BPF need it"
 
 /*
- * Perf events find the numbers of their tracepoints there. Its files belong to root
- * and to the group of the mount: whoever may look at the directory may still not
- * read them.
+ * Perf events find the numbers of their tracepoints there. Its files belong to root and
+ * to the group of the mount: a user that may look at the directory may still not read
+ * them.
  */
 static void look_at_tracefs(void)
 {

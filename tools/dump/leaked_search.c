@@ -13,16 +13,16 @@
  * When nothing more is reached, the coroutines that were not are leaked. Two that
  * wait for each other are found so; a counter of references would miss them.
  *
- * A coroutine that waits for another's end can continue if the other can; that
- * somebody could cancel the first is no reason. A wait with a deadline ends by
- * itself: its timer's word lies in the run's memory. The control block of a leaked
- * coroutine names its object, and so may the worker that parked it: neither counts.
+ * A coroutine that waits for another's end can continue if the other can; a possible
+ * cancellation of the first does not count. A wait with a deadline ends by itself: its
+ * timer's word lies in the run's memory. The control block of a leaked coroutine names
+ * its object, and so may the worker that parked it: neither counts.
  *
  * Any word that looks like a pointer counts as one, so stale values hide leaks.
  * One thing could make one up: the program runs on, and a pointer may move from
  * memory that is searched later to memory that was searched before. So the search
- * is made twice, and only what both find is told. Where an object lies in memory of
- * which no blocks are known, only pointers to it or close below it are
+ * is made twice, and only leaks that both find are printed. Where an object lies in
+ * memory of which no blocks are known, only pointers to it or close below it are
  * recognised: such a coroutine is leaked "maybe". So is each where the registers
  * of threads cannot be read (measure/registers.h).
  */
@@ -384,7 +384,7 @@ static void exclude_coroutines(struct search *s)
 	}
 }
 
-/* What lies below a thread's stack pointer is stale. */
+/* Memory below a thread's stack pointer is stale. */
 static void cut_stack(struct search *s, const char *tid)
 {
 	char path[64], line[256] = "";

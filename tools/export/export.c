@@ -114,7 +114,7 @@ static int open_directory(const char *path)
 	return fd;
 }
 
-/* A reader never sees half a file, and whatever our umask is may read it. */
+/* A reader never sees half a file, and may read it under any umask. */
 static bool write_file(int dir, struct collector *c)
 {
 	static const char name[] = "urt.prom", new[] = ".urt.prom.new";

@@ -28,7 +28,7 @@ struct call_read {
 	uint64_t n;
 };
 
-/* The system calls that are told apart, in the order of tally.call (calls.c). */
+/* The system calls with rows of their own, in the order of tally.call (calls.c). */
 struct call_names {
 	uint32_t nr[EXPORT_NAMES_MAX];
 	char name[EXPORT_NAMES_MAX][32];
@@ -41,7 +41,7 @@ void call_names_admit(struct call_names *, unsigned max,
 /* EXPORT_NAMES_MAX: it has none. */
 unsigned call_names_place(const struct call_names *, uint32_t nr);
 
-/* All that is told of one label. */
+/* All figures of one label. */
 struct series {
 	char label[CGROUP_LABEL_MAX];
 	struct tally now;  /* with what is past */

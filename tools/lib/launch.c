@@ -171,7 +171,7 @@ int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
 
 int launch_go(struct launch *l)
 {
-	/* It may have been killed already; that is no reason to die. */
+	/* It may have been killed already; this must not end the program. */
 	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	int err = 0;
 	ssize_t n;

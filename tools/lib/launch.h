@@ -21,8 +21,8 @@ struct launch_user {
 };
 
 /*
- * A user by name or number; or, for NULL, the one who called sudo. False: there
- * is none; of a given one, it was said.
+ * A user by name or number; or, for NULL, the user that called sudo. False:
+ * there is none; if one was given, an error was printed.
  */
 bool launch_user_find(const char *name, struct launch_user *);
 
@@ -56,8 +56,8 @@ int launch_read(struct launch *, int out, char *buf, size_t size);
 int launch_command(struct launch *, char *const argv[], const sigset_t *mask,
 		   const struct launch_user *, const int output[2]);
 
-/* A descriptor of the process, if it is one and has not ended; else -1, and it
- * was said why. */
+/* A descriptor of the process, if it is one and has not ended; else -1, and
+ * an error was printed. */
 int process_open(pid_t pid);
 
 /* The same of a thread; -ENOSYS: it is there, but this kernel (before 6.9) has

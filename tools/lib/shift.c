@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Up to so many values together the distribution is exact. */
+/* Up to this number of values together, the distribution is exact. */
 #define EXACT_MAX 40
 
 static double median(const double *sorted, size_t n)

@@ -102,7 +102,7 @@ void sort_doubles(double *v, size_t n)
 
 /* ---- JSON ---- */
 
-/* Always UTF-8, whatever the text is (RFC 8259, 8.1). */
+/* Always UTF-8, for any text (RFC 8259, 8.1). */
 static void json_quote(FILE *out, const char *s)
 {
 	fputc('"', out);

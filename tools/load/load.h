@@ -5,8 +5,8 @@
  *
  * Closed loop: each connection sends a request when it has read the answer to
  * the one before, so the rate adapts to the server, and the latencies are those
- * of a server loaded to its limit. Open loop: requests are due at a given rate
- * whatever the server does, and a latency counts from the moment at which the
+ * of a server loaded to its limit. Open loop: requests are due at a given rate,
+ * even if the server is slow, and a latency counts from the moment at which the
  * request was due, not from when a connection was free to send it: a server
  * that stalls is charged with all that it made wait (the coordinated omission
  * that a closed loop commits is not committed).
@@ -28,8 +28,8 @@ struct load_options {
 	 * open loop begins late, so that several generators take turns. */
 	double rate_offset;
 	uint64_t requests; /* sent in all, the first ones included; 0: no end */
-	/* After so many answers a connection is closed, and the next request
-	 * opens a new one, which its latency includes; 0: never. */
+	/* After this number of answers a connection is closed, and the next
+	 * request opens a new one, which its latency includes; 0: never. */
 	long per_connection;
 	bool spin;  /* never sleep while the load lasts */
 	bool hold;  /* each connection asks once, and then waits */
@@ -37,8 +37,8 @@ struct load_options {
 	/* While connections are opened: requests that wait behind the server,
 	 * so that no more are opened than it takes in; NULL: not known. */
 	const uint64_t *waiting;
-	const char *burst_path; /* asked beside, on its own connection; NULL:
-				     no */
+	const char *burst_path; /* asked in between, on its own
+				     * connection; NULL: no */
 	int64_t burst_every_ns; /* how often */
 };
 
@@ -52,9 +52,8 @@ struct load_phase {
 };
 
 /*
- * Shared between the generator and whoever watches it. Written by the
- * generator, but for those that say so. Latencies are kept while recording is
- * set.
+ * Shared between the generator and its watcher. Written by the generator, but
+ * for those that say so. Latencies are kept while recording is set.
  */
 struct load_shared {
 	uint64_t completed;  /* answers with status 200 */

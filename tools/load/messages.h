@@ -19,10 +19,10 @@ struct messages_plan {
 	int not_on_cpu;	 /* the server's; -1: anywhere */
 	int64_t warm_ns; /* before anything counts */
 	int64_t ns;	 /* for how long it counts */
-	/* Busy loops: each connection has moments, a Poisson process of so many
-	 * a second; the first message after one asks for a loop of so long.
-	 * Moments that pass during a message are one, or a server that has too
-	 * much to do would soon get nothing but loops. 0: none. */
+	/* Busy loops: each connection has moments, a Poisson process of this
+	 * rate; the first message after one asks for a loop of so long.
+	 * Moments that pass during a message are one, or a server that has
+	 * too much to do would soon get nothing but loops. 0: none. */
 	double loop_hz;
 	uint32_t loop_ns;
 	const volatile sig_atomic_t *stop; /* set: end early, -EINTR */

@@ -13,7 +13,7 @@
 /* For commands started from now on. Its descriptor or -errno. */
 int ops_open(void);
 
-/* The requests counted so far. What was written there is not to be trusted. */
+/* The requests counted so far. Its contents are not to be trusted. */
 uint64_t ops_read(int fd);
 
 /* Adds what was counted since the last call; `completed` only grows. Does

@@ -229,7 +229,7 @@ const struct urt__outside *coros_layout(const struct coros *c)
 	return &c->o;
 }
 
-/* ---- who runs ---- */
+/* ---- which coroutines run ---- */
 
 static int read_workers(struct coros *c)
 {

@@ -578,15 +578,6 @@ uint64_t counts_submitted(const struct counts *c)
 	return n;
 }
 
-uint64_t counts_punted(const struct counts *c)
-{
-	uint64_t n = 0;
-
-	for (int i = 0; i < URT_CLASSES; i++)
-		n += sum(c->class[i].punted, URT_URING_OPS);
-	return n;
-}
-
 uint64_t counts_not_ended(const struct counts *c)
 {
 	const struct urt_counts *app = &c->class[URT_CLASS_APP];

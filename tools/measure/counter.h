@@ -114,7 +114,6 @@ uint64_t counts_not_ended(const struct counts *);
 uint64_t counts_switches(const struct counts *, enum urt_class);
 uint64_t counts_syscalls(const struct counts *);
 uint64_t counts_submitted(const struct counts *);
-uint64_t counts_punted(const struct counts *);
 uint64_t counts_completed(const struct counts *);
 
 #endif

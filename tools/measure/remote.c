@@ -2,14 +2,14 @@
 /*
  * Reading another process's memory; see remote.h.
  *
- * What is at an address there may be a file of a FUSE mount whose server never
- * answers. A thread that reads it sleeps in the kernel, in the worst case so
- * that not even SIGKILL ends it. So a child process reads, into memory that it
- * shares with its parent, which waits for a bounded time; then the parent leaves
- * the child behind, and believes nothing of that process any more. The child has
- * none of the parent's descriptors, or the reader of a pipe would wait for it. It
- * ends when it was asked nothing for a moment: it was forked with privileges that
- * the parent gives up in the meantime (lib/privileges.h).
+ * An address there may belong to a file of a FUSE mount whose server never answers. A
+ * thread that reads it sleeps in the kernel, in the worst case so that not even SIGKILL
+ * ends it. So a child process reads, into memory that it shares with its parent, which
+ * waits for a bounded time; then the parent leaves the child behind, and believes
+ * nothing of that process any more. The child has none of the parent's descriptors, or
+ * the reader of a pipe would wait for it. It ends when it was asked nothing for a
+ * moment: it was forked with privileges that the parent gives up in the meantime
+ * (lib/privileges.h).
  */
 #define _GNU_SOURCE
 #include "remote.h"
@@ -91,7 +91,7 @@ static void forget_reader(void)
 	bell = -1;
 }
 
-/* Its end is told to nobody: the program has other children to wait for. */
+/* Its end sends no signal: the program has other children to wait for. */
 static int start_reader(void)
 {
 	pid_t parent = getpid();

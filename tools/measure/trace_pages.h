@@ -73,7 +73,7 @@ int64_t trace_pages_moment(const struct trace_pages *);
 
 /*
  * The next event in the order of time, if it happened before before_ns. One
- * coroutine's events are in their order whatever the workers' clocks say.
+ * coroutine's events are in their order even where the workers' clocks differ.
  */
 bool trace_pages_next(struct trace_pages *, int64_t before_ns,
 		      struct trace_seen *);

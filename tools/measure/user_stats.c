@@ -30,10 +30,9 @@ struct user_page {
 	struct page_map map;
 	pid_t pid; /* whose it is; 0: not known */
 	uint32_t header_size, slot_size;
-	uint32_t room; /* for so many slots; how many are used may grow */
-	unsigned n;    /* counters */
-	unsigned
-		times_at; /* cells of a slot before the times; 0: it has none */
+	uint32_t room;	   /* in slots; the number of those used may grow */
+	unsigned n;	   /* counters */
+	unsigned times_at; /* cells of a slot before the times; 0: none */
 	char name[USER_STATS_MAX][URT__STATS_NAME_LEN];
 	uint64_t last[USER_STATS_MAX];
 	const char *bad;

@@ -14,7 +14,7 @@ struct profile_options {
 	const char *user_name;
 	int64_t duration_ns; /* 0: until it ends, or Ctrl-C */
 	long rate;	     /* samples a second and CPU */
-	bool threads;	     /* of one name are told apart */
+	bool threads;	     /* of one name are kept apart */
 	long limit;	     /* entries of the text; 0: all */
 	const char *output;  /* its file; NULL: stdout */
 };
@@ -81,7 +81,7 @@ void frame_add(char text[FRAMES_MAX], const char *frame, const char *ending);
 
 struct sampler;
 
-/* NULL: not possible, and it was said. */
+/* NULL: not possible, and an error was printed. */
 struct sampler *sampler_open(const struct profile_options *);
 void sampler_close(struct sampler *);
 /* A process that runs, or one that waits at its gate. 0 or -errno. */

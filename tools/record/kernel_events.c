@@ -41,7 +41,7 @@ static bool make_room(struct kernel_events *k)
 	return k->event;
 }
 
-/* Non-zero: there is no room for more. */
+/* Non-zero: no room is left. */
 static int on_event(void *arg, void *data, size_t size)
 {
 	struct kernel_events *k = arg;

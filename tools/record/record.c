@@ -180,8 +180,8 @@ static int64_t write_end(struct recording *r, struct timeline *t,
 	return size;
 }
 
-/* What is held becomes the contents of the file, in the place of what may be
- * there: without privileges another file could not be made. */
+/* The events that are held replace the contents of the file: without
+ * privileges another file could not be made. */
 static int64_t write_recent(struct recording *r, const struct options *o)
 {
 	struct timeline *t;

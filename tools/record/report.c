@@ -5,8 +5,9 @@
  * they were woken, how long io_uring requests took, and the same of coroutines.
  * It reads the file as any reader of Perfetto's format would, packet by packet,
  * and holds sums only; a file that ends in the middle of a packet is read up to
- * there, and that is said. The slowest requests of a program that sets contexts
- * are explained step by step (report_path.c), for which the file is read again.
+ * there, and a message says so. The slowest requests of a program that sets
+ * contexts are explained step by step (report_path.c), for which the file is
+ * read again.
  */
 #define _GNU_SOURCE
 #include "report.h"

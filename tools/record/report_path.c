@@ -12,8 +12,8 @@
  *	ready		(no worker was free, or none knew yet)
  *
  * The file is read a second time, once it is known which requests are the slowest:
- * slices that overlap one of them are kept, sorted by whose they are. What a file
- * says may be anything, so slices, steps and depth are bounded.
+ * slices that overlap one of them are kept, sorted by their owner. A file may say
+ * anything, so slices, steps and depth are bounded.
  */
 #define _GNU_SOURCE
 #include "report.h"

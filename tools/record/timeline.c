@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * From events to a timeline. A thread's track is a row of slices: running, or
- * waiting in what it waits in; when it runs again, the slice tells who woke it
- * and how long it then had to wait for a CPU. A request of io_uring is a slice
+ * waiting in what it waits in; when it runs again, the slice names its waker
+ * and the time that it then waited for a CPU. A request of io_uring is a slice
  * in a lane of its process (as many lanes as there are requests at a time),
  * tied by flows to its submission and to the thread that completed it.
  *

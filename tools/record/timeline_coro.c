@@ -7,7 +7,7 @@
  * or is runnable and waits for a worker. Coroutines beyond the number of tracks
  * are counted.
  *
- * Flows: from who made it runnable to where it runs; and, where it waits for an
+ * Flows: from its waker to the place where it runs; and, where it waits for an
  * operation, from the wait over the request's submission and completion by the
  * kernel (timeline.c, which asks by the request's user_data) to where it runs.
  *

@@ -8,8 +8,8 @@
 
 struct coro_timeline;
 
-/* tracks: for so many coroutines at a time; 0: workers only. sample: see
- * timeline_lane.h. NULL: no memory. */
+/* tracks: for this number of coroutines at a time; 0: workers only. sample:
+ * see timeline_lane.h. NULL: no memory. */
 struct coro_timeline *coro_timeline_new(struct timeline_file *, unsigned tracks,
 					unsigned sample);
 /* Ends all slices at ns. */

@@ -38,8 +38,8 @@ struct lanes {
 	uint64_t uuids;
 	uint64_t missed; /* asked for when none was free */
 	uint64_t requests;
-	unsigned sample; /* one of so many requests is drawn, and nothing else;
-	                    0: all is */
+	unsigned sample; /* one of this number of requests is drawn, and
+	                    * nothing else; 0: all is */
 };
 
 /* False: out of memory. sample: see above. */

@@ -6,7 +6,7 @@
 /*
  * They print "port N" on stdout and serve until they are killed: in coroutines
  * (as many workers as URT_WORKERS says), or in event loops over epoll, which
- * only echo (so many threads, connections dealt out in turn). Exit code.
+ * only echo (as many threads, connections dealt out in turn). Exit code.
  */
 int messages_serve_coroutine(void);
 int messages_serve_epoll(int threads);

@@ -4,8 +4,8 @@
  * its privileges, for the two tasks that urt itself cannot do:
  *
  * Switching the kernel's statistics of BPF programs on and off, which needs
- * CAP_SYS_ADMIN, when urt has given that up. It takes single bytes for it, so
- * whoever took over urt would gain nothing by it.
+ * CAP_SYS_ADMIN, when urt has given that up. It takes single bytes for it, so a
+ * program that took over urt would gain nothing by it.
  *
  * Telling whether a signal that urt got went to the whole process group. A
  * terminal's do, which the kernel says; kill(0, ...) and kill(-group, ...) do,

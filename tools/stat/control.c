@@ -80,8 +80,8 @@ static enum control command(const char *line)
 enum control control_add(struct control_line *l, char c)
 {
 	if (c != '\n' && l->n < sizeof(l->text) - 1) {
-		/* A NUL would end the line before its end: "stop\0..." is no
-		 * command. */
+		/* A NUL would end the line before its end: "stop\0..." is
+		 * not a command. */
 		l->text[l->n++] = c ? c : '\1';
 		return CONTROL_NONE;
 	}

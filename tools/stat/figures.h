@@ -22,7 +22,7 @@ enum figure_place {
 enum figure_rung {
 	RUNG_SOURCE, /* the measurement's */
 	RUNG_KERNEL, /* the kernel's own counters */
-	RUNG_PROC,   /* counters of /proc, whatever the source */
+	RUNG_PROC,   /* counters of /proc, with any source */
 	RUNG_CPU,    /* the kernel's CPU times */
 	RUNG_PAGE,   /* the program's page of counters */
 	RUNG_CLOCK,

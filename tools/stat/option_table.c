@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The table of `urt stat`'s options. Those of perf stat that urt does not have
- * are rows as well: what they are told is what to use instead. */
+/* The table of `urt stat`'s options. Those of perf stat that urt does not
+ * have are rows as well: the error names the substitute. */
 #include "options.h"
 #include <limits.h>
 

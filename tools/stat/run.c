@@ -7,8 +7,8 @@
  * on, between "enable" and "disable", by interval) is the difference of two
  * looks, so that no program in the kernel has to ask whether it should count.
  *
- * What counting costs is measured by the kernel, for 5 ms of each half second:
- * all the time, it would double the cost that it measures.
+ * The kernel measures the cost of counting, for 5 ms of each half second: all
+ * the time, it would double the cost that it measures.
  */
 #define _GNU_SOURCE
 #include "../lib/privileges.h"

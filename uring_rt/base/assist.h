@@ -20,7 +20,7 @@ struct urt__assisted {
 	int64_t word_tls; /* struct urt__stats_slot */
 };
 
-/* Closed on exec; while both are open the program is told. */
+/* Closed on exec; while both are open the program gets reports. */
 struct urt__assist {
 	int ring; /* the ring buffer: for the reader to map; or -1 */
 	int link; /* the program's attachment; or -1 */

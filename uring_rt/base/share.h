@@ -2,10 +2,9 @@
 /*
  * Memory that other processes may map: the counters page and the trace rings.
  *
- * It is a memfd, so it lies in no directory: nothing is left behind by a
- * program that is killed, and no name can be taken by somebody else. It is
- * sealed at its size: a reader that has checked the size once can map it
- * without the danger of SIGBUS, whatever this process does later.
+ * It is a memfd, so it lies in no directory: nothing is left behind by a program that
+ * is killed, and no name can be taken by somebody else. It is sealed at its size: a
+ * reader that has checked the size once can map it without the danger of SIGBUS.
  *
  * A tool finds it through /proc/PID/fd. A program may end before anybody looks
  * there, so a tool that starts programs names a socket in the environment:

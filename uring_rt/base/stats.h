@@ -89,10 +89,10 @@ struct urt__stats_slot {
 };
 
 /*
- * Where a worker's thread is, for whoever looks from outside: the monitor, and a
- * BPF program on sched_switch. Of a thread that goes to sleep in OUT or KERNEL, and
- * whose attention has not URT__ATT_REVOKE, the processor should go to another one.
- * The first member of struct urt__worker.
+ * Where a worker's thread is, for readers outside: the monitor, and a BPF program on
+ * sched_switch. Of a thread that goes to sleep in OUT or KERNEL, and whose attention
+ * has not URT__ATT_REVOKE, the processor should go to another one. The first member of
+ * struct urt__worker.
  */
 struct urt__word {
 	_Atomic uint32_t where;	    /* enum urt__where; its thread writes */

@@ -47,7 +47,8 @@ enum urt__sys_kind {
  * set before the run; any thread counts.
  */
 struct urt__sys_fault {
-	_Atomic long countdown; /* 0: never; < 0: so many more fail */
+	_Atomic long
+		countdown; /* 0: never; < 0: this number of further calls fail */
 	int err;
 	int times;	   /* 0 is as 1 */
 	_Atomic long hits; /* calls that failed */

@@ -24,11 +24,11 @@
  *	3. head = n + 1, release
  *
  * Reading: head = h1, acquire; the words of the events before h1 are copied, by
- * relaxed atomic loads; an acquire fence; head = h2. Whoever copied a word of
- * event n sees, by the fences of step 1 and here, h2 >= n. So of what was
- * copied, all events up to h2 - events are lost or torn, as event h2 may just
- * have been being written over the oldest; all younger ones are whole. Lost
- * ones are counted by their numbers.
+ * relaxed atomic loads; an acquire fence; head = h2. A reader that copied a
+ * word of event n sees, by the fences of step 1 and here, h2 >= n. So of what
+ * was copied, all events up to h2 - events are lost or torn, as event h2 may
+ * just have been being written over the oldest; all younger ones are whole.
+ * Lost ones are counted by their numbers.
  *
  * Order. An event is written before what it tells of can be seen by another
  * worker: a coroutine's parking before it can be readied, its readying before
@@ -58,7 +58,7 @@ enum urt__trace_kind {
 	URT__TRACE_READY, /* coro, entry fn, by coroutine arg; 0: by a completion or a
 	                       timer; on ring 0, by the thread arg */
 	URT__TRACE_SPAWN,   /* coro, entry fn, by coroutine arg or 0 */
-	URT__TRACE_STEAL,   /* so many as coro says, from processor arg */
+	URT__TRACE_STEAL,   /* their number is in coro, from processor arg */
 	URT__TRACE_HANDOFF, /* the processor of worker coro, to worker arg */
 	URT__TRACE_CONTEXT, /* coro works for a request from now on: fn and arg are
 	                       the 16 bytes of its trace id. If coro does not run

@@ -2,8 +2,8 @@
  * A chat room. Its list of members belongs to one coroutine, to which the
  * others send events: no lock, since what is shared has one owner.
  *	./chat :7778          and several times: nc localhost 7778
- * Members go who say nothing for an hour, or who do not read for 10 s; the second
- * argument is both in seconds.
+ * Members that say nothing for an hour, or do not read for 10 s, are dropped; the
+ * second argument is both in seconds.
  */
 #include <err.h>
 #include <signal.h>

@@ -1,13 +1,13 @@
 /*
- * Server-sent events: what is posted is shown to all who listen, each for as long as it
+ * Server-sent events: each message is shown to all listeners, each for as long as it
  * stays. So each waits for two things: a message, or that its client leaves.
  *
  *	./events :8080
  *	curl -N localhost:8080/events                  several times
  *	curl localhost:8080/publish?hello              says how many are told
  *
- * select waits for channels. What is no channel, here the other side's end, becomes one
- * by a coroutine that waits for it and then closes a channel.
+ * select waits for channels. An event without a channel, here the other side's end,
+ * gets one by a coroutine that waits for the event and then closes the channel.
  */
 #define _GNU_SOURCE
 #include <err.h>

@@ -54,8 +54,8 @@ static const char *read_path(const char *line, char path[1000])
 	return strlen(path) == 999 ? "414 URI Too Long" : NULL;
 }
 
-/* False: the connection is of no more use. What is refused may go on for long, and is
- * dropped: a close would reset the connection before the answer is read. */
+/* False: the connection is of no more use. A request that is refused may be long,
+ * and is dropped: a close would reset the connection before the answer is read. */
 static bool read_request(struct urt_stream *s, int fd, char path[1000])
 {
 	int64_t deadline_ns = urt_after(SECONDS(30));

@@ -39,8 +39,8 @@ static int pump(void *arg)
 	struct direction *d = arg;
 	int err = urt_copy(d->in, d->out, SIZE_MAX, NULL, URT_NEVER);
 
-	/* The end of one direction is told to the other side, which may still
-	 * have something to say. An error ends both: it cancels the scope. */
+	/* The end of one direction is passed on to the other side, which may
+	 * still have data to send. An error ends both: it cancels the scope. */
 	urt_shutdown(d->out, SHUT_WR, URT_NEVER);
 	if (!--d->of->open)
 		urt_scope_cancel(&d->of->scope); /* the watch */

@@ -48,7 +48,8 @@ static bool read_words(struct client *c)
 		c->word[i][n] = 0;
 		text &= strlen(c->word[i]) == (size_t)n;
 	}
-	if (c->words > 0 && !text) /* it would be cut: then it is no command */
+	if (c->words > 0 &&
+	    !text) /* it would be cut: then it is not a command */
 		*c->word[0] = 0;
 	return c->words > 0;
 }

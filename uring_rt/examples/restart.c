@@ -6,11 +6,12 @@
  *	kill -HUP $!               the program that is at this path now takes over
  *	kill $!                    ends, when requests that have begun are answered
  *
- * The listening socket is handed over, so that connections that wait in it are not lost,
- * as they are where each process listens for itself (SO_REUSEPORT). The new process
- * says by SIGTERM that it serves; until then, and if it never does, the old one goes on.
- * Then the old one accepts no more, tells each connection with its next answer that it
- * is the last one, and closes those that are still there after so many seconds (10).
+ * The listening socket is handed over, so that connections that wait in it are not
+ * lost, as they are where each process listens for itself (SO_REUSEPORT). The new
+ * process says by SIGTERM that it serves; until then, and if it never does, the old one
+ * continues. Then the old one accepts no more, tells each connection with its next
+ * answer that it is the last one, and closes those that are still there after some
+ * seconds (10).
  *
  * Under systemd the socket can be systemd's: it comes as descriptor 3 (LISTEN_FDS), and
  * stays open while the service restarts.

@@ -17,7 +17,7 @@ struct way {
 	int to_fd;
 };
 
-/* Until the one side's end, which the other one is told. */
+/* Until the one side's end, which is passed on to the other. */
 static int pass(void *arg)
 {
 	struct way *way = arg;
@@ -63,7 +63,7 @@ static void serve(int fd, void *tls)
 
 		urt_scope_open(&both, URT_NEVER);
 		if (!urt_scope_go(&both, pass_up, &up) &&
-		    pass(&down) >= 0) /* the server has said all */
+		    pass(&down) >= 0) /* the server has sent everything */
 			urt_tls_shutdown(client, urt_after(SECONDS(10)));
 		urt_scope_cancel(&both);
 		urt_scope_close(&both);

@@ -15,8 +15,8 @@
  * something now: a slow receiver's bytes go by send, which holds no thread. The
  * first 64 KiB go that way, too: small files are not worth a pipe.
  *
- * What is in the pipe when a splice to the socket fails is thrown away with it;
- * the file's offset counts what was sent, so nothing is lost.
+ * Bytes in the pipe when a splice to the socket fails are thrown away with it; the
+ * file's offset counts what was sent, so nothing is lost.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"

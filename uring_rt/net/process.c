@@ -9,14 +9,14 @@
  * The end is waited for by polling a pidfd, which the ring can do on every
  * kernel. Waiting does not reap: the zombie stays until urt_process_close, and
  * with it the pid and the group's id. So signals by pid reach no other process,
- * opening the pidfd after the start is no race, and several can wait. Two
+ * opening the pidfd after the start does not race, and several can wait. Two
  * things would break that, both the program's doing: SIGCHLD ignored (refused),
  * and a wait for any child elsewhere.
  *
- * Structured: whoever starts a process closes it, on every way out, and that
- * kills what still runs. Rejected: PR_SET_PDEATHSIG (it fires when the thread
- * ends that started it, and threads of the pool do), and reaping by a handler
- * of SIGCHLD (the program's own to use).
+ * Structured: the caller closes it, on every way out, which kills the processes
+ * that still run. Rejected: PR_SET_PDEATHSIG (it fires when the thread ends
+ * that started it, and threads of the pool do), and reaping by a handler of
+ * SIGCHLD (the program's own to use).
  */
 #define _GNU_SOURCE
 #include "../wait/io.h"

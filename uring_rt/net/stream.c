@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Buffered streams: bytes in, bytes out, and what is in between.
+ * Buffered streams: bytes in, bytes out, and the buffers between.
  *
  * The one rule is that nothing is lost: a call takes bytes out of the buffer only
  * when it returns them, so one that ends early (deadline, cancellation, error,

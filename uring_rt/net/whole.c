@@ -3,7 +3,7 @@
  * Whole files: read one, replace one.
  *
  * A file that is written in place is, after a crash, neither the old one nor
- * the new one. So it is replaced: written beside it, synced, renamed (which is
+ * the new one. So it is replaced: written next to it, synced, renamed (which is
  * atomic), and the directory synced, without which the rename itself may not
  * survive (ext4, xfs; "All file systems are not created equal", OSDI 2014).
  *

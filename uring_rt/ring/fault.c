@@ -8,7 +8,7 @@
  * much. The exception is close, which Linux carries out also when it fails;
  * unless it was cancelled, which says that nothing was begun.
  *
- * What fits into RECORD comes whole: a siginfo_t through a pipe.
+ * Data that fits into RECORD comes whole: a siginfo_t through a pipe.
  *
  * A mark in user_data has the result replaced when it comes; the reap looks at
  * it together with the mark of kicks, in one branch.

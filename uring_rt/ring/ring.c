@@ -241,8 +241,8 @@ void urt__ring_submit(struct urt__ring *r)
 	enter(r, 0, 0, NULL, 0);
 }
 
-/* Requests that the kernel tries at once, and then, if they would block, waits
- * for by polling; all others may block whoever submits them. */
+/* Requests that the kernel tries at once, and then, if they would block,
+ * waits for by polling; all others may block the thread that submits them. */
 static bool never_blocks(uint8_t opcode)
 {
 	switch (opcode) {

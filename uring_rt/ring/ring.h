@@ -20,7 +20,7 @@ struct urt__op {
 #define URT__RING_IGNORE UINT64_C(0)
 /* ... and one that only wakes, and belongs to no request of this ring. */
 #define URT__RING_KICK UINT64_C(1)
-/* Beside an op's address, for tests: its result is replaced; fault.c. */
+/* Other than an op's address, for tests: its result is replaced; fault.c. */
 #define URT__RING_SPOILED UINT64_C(2)
 
 struct urt__ring {
@@ -49,7 +49,7 @@ struct urt__ring {
 	int no_room_tries; /* consecutive refusals by the kernel */
 	int event_fd;	   /* -1: kicked by messages; else polled for kicks */
 	bool event_armed;  /* the poll of event_fd is queued or in flight */
-	bool kicked; /* a kick was reaped; whoever wants to know clears it */
+	bool kicked;	   /* a kick was reaped; the reader clears it */
 };
 
 /*

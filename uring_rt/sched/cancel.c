@@ -162,9 +162,9 @@ static void inbox_push(struct urt_coro *c)
 
 /*
  * The request must go to the ring that has the operation, and only its owner
- * may use that: another worker is told by its inbox. Only the owner, which
- * reaps the completion, knows whether the operation is still in flight; it
- * leaves a coroutine alone that has continued or ended since.
+ * may use that: another worker gets a message in its inbox. Only the owner,
+ * which reaps the completion, knows whether the operation is still in flight;
+ * it leaves a coroutine alone that has continued or ended since.
  */
 void urt__op_cancel(struct urt_coro *c)
 {

@@ -137,7 +137,7 @@ struct urt_coro {
 	uint8_t last_op;	    /* opcode of its last operation ... */
 	uint8_t row_misses;	    /* ... and of those in a row that were made
 				       at once, how many were in vain */
-	uint8_t row_skip;	    /* so many are not made at once */
+	uint8_t row_skip;	    /* up to this number are not made at once */
 	_Atomic uint32_t cancels;   /* requests to cancel that are under way */
 	struct urt__op cancel_op;   /* the request to cancel it */
 

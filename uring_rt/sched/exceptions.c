@@ -11,8 +11,8 @@
  * keeps nothing outside the stack.
  *
  * Programs without a C++ library pay nothing: the switch looks at one word for
- * this and for tracing (URT__TELL_*). The words are swapped whatever is in
- * them, since looking costs as much as copying.
+ * this and for tracing (URT__TELL_*). The words are always swapped, since
+ * looking costs as much as copying.
  *
  * The library is found once, at the start of a run: by a weak symbol, which
  * also finds one that is linked statically, else among the libraries that the

@@ -124,8 +124,8 @@ static bool has_work(struct urt__proc *p)
 }
 
 /*
- * The worker that continues with the processor p; with idle_lock held. First those
- * that wait for one, whose coroutines go on at once. But they may soon block again, so
+ * The worker that continues with the processor p; with idle_lock held. First those that
+ * wait for one, whose coroutines continue at once. But they may soon block again, so
  * between two of them a spare one looks round and runs what else there is.
  */
 static struct urt__worker *successor(struct urt__proc *p)
@@ -145,7 +145,7 @@ static struct urt__worker *successor(struct urt__proc *p)
 	return to;
 }
 
-/* The timeline shows that the calling coroutine does not run until it goes on. */
+/* The timeline shows that the calling coroutine does not run until it continues. */
 static URT__COLD void trace_stop(struct urt__worker *w)
 {
 	atomic_store_explicit(&w->current->reason, URT__R_PREEMPTED,

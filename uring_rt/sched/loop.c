@@ -40,9 +40,9 @@ static bool enter_ring(struct urt__worker *w)
 
 /*
  * Whether a worker that waits for a processor is to have this one. Those whose
- * coroutine was preempted, when the others have run for URT__HOG_TURN_NS: they had
- * used up a time slice; that they now wait for as long is fair, and keeps light work
- * beside heavy work quick. Those that come back from a blocking call, in turn with the
+ * coroutine was preempted, when the others have run for URT__HOG_TURN_NS: they had used
+ * up a time slice; that they now wait for as long is fair, and keeps light work quick
+ * while heavy work runs. Those that come back from a blocking call, in turn with the
  * queue, as they may block again and again.
  */
 static void give_turns(struct urt__worker *w)

@@ -9,9 +9,9 @@
  *
  * A burst leaves as many as were alive at its height, and each keeps the pages
  * that it touched. So the monitor looks at each period what was not needed in
- * the whole of the last one: the smallest number that were here at any time. So
- * many go back to the system during the next period, a few at each call. Stacks
- * that are freed and reused within a period stay warm.
+ * the whole of the last one: the smallest number that were here at any time.
+ * That number goes back to the system during the next period, a few at each
+ * call. Stacks that are freed and reused within a period stay warm.
  *
  * Giving a coroutine back takes its control block, too, which timers, wakers
  * and cancellations of its last life may still hold with the number of a wait.

@@ -14,17 +14,17 @@
  * switch costs some instructions more, so the next one is followed only after
  * PAUSE times as many rounds as this one waited.
  *
- * What this leaves out: coroutines that are readied from outside any processor
- * (by plain threads, or workers that have lost theirs), and ends that switch to
- * their joiner at once. Its bias: processors that look round often.
+ * Left out: coroutines that are readied from outside any processor (by plain
+ * threads, or workers that have lost theirs), and ends that switch to their
+ * joiner at once. Its bias: processors that look round often.
  *
  * A followed coroutine can be taken to another processor: by a thief, or by way
- * of the global queue. Whoever takes it there follows it from then on, or gives
- * up following it (ready_ns = 0) if it follows another one: a mark that no look
- * removes would be believed much later. Where it came from sees in ready_ns
- * that it is over. A worker that is given a processor follows what is followed
- * there before it runs anything (urt__probe_given). Coroutines are never
- * unmapped, so that is safe to look at.
+ * of the global queue. The thread that takes it there follows it from then on,
+ * or gives up following it (ready_ns = 0) if it follows another one: a mark
+ * that no look removes would be believed much later. Where it came from sees in
+ * ready_ns that it is over. A worker that is given a processor follows what is
+ * followed there before it runs anything (urt__probe_given). Coroutines are
+ * never unmapped, so that is safe to look at.
  */
 #include "sched.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A processor's queues, and the global one. For a worker, inside the runtime,
- * and its processor, unless something else is said.
+ * and its processor, unless the comment says otherwise.
  */
 #ifndef URT_SCHED_QUEUE_H
 #define URT_SCHED_QUEUE_H

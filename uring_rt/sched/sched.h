@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler's inside: workers, processors, park and ready. The protocols
- * are explained in sched.c (switch, park, ready) and idle.c (who runs).
+ * are explained in sched.c (switch, park, ready) and idle.c (which workers
+ * run).
  */
 #ifndef URT_SCHED_SCHED_H
 #define URT_SCHED_SCHED_H
@@ -59,7 +60,8 @@ struct urt__proc {
 	 * one or NULL. */
 	struct urt_coro *free, *full;
 	unsigned nr_free;
-	unsigned trim_in; /* so many frees: one that is trimmed unseen */
+	unsigned
+		trim_in; /* after this number of frees: one that is trimmed unseen */
 	uint64_t last_id; /* of the coroutines spawned here */
 
 	/* See probe.c: the coroutine that is followed, or NULL; rounds until
@@ -158,11 +160,12 @@ struct urt__worker {
 	 * kernel told; 0: nothing of that kind. idle_lock. */
 	int64_t told_ns;
 
-	unsigned index;		  /* in urt__rt.worker */
-	_Atomic int tid;	  /* of its thread; 0: it has none */
-	_Atomic uint64_t preempt; /* the signal should stop what runs at so many
-	                             switches and one; 0: nothing */
-	_Atomic bool stalled;	  /* ... and print a backtrace */
+	unsigned index;			/* in urt__rt.worker */
+	_Atomic int tid;		/* of its thread; 0: it has none */
+	_Atomic uint64_t preempt;	/* the signal should stop the coroutine
+	                             * that runs after this number of
+	                             * switches and one; 0: nothing */
+	_Atomic bool stalled;		/* ... and print a backtrace */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;
@@ -310,9 +313,9 @@ static inline struct urt__worker *urt__enter(bool may_suspend)
 	if (urt__unlikely(!w || !w->current))
 		return NULL;
 	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
-	/* Partner: the membarrier of whoever sets attention (handoff.c).
-	 * Acquire: the thread that cleared it may have changed the processor's
-	 * queues. */
+	/* Partner: the membarrier of the thread that sets attention
+	 * (handoff.c). Acquire: the thread that cleared it may have changed
+	 * the processor's queues. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_acquire))) {
@@ -381,7 +384,7 @@ void urt__ready_last(struct urt_coro *);
 /* The same for one that has never run. With a processor. */
 void urt__ready_new(struct urt__worker *, struct urt_coro *);
 
-/* ---- trace.c: what happens here is told, while somebody wants to know ---- */
+/* ---- trace.c: events, while a tool reads them ---- */
 
 /* Somebody does; from any thread. */
 static inline bool urt__trace_wanted(void)
@@ -411,7 +414,7 @@ static inline void urt__trace_look(struct urt__worker *w)
 URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
 				struct urt_coro *next);
 URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
-/* Each only if events are told, inside the runtime, before it can be seen. */
+/* Each only if events are written, inside the runtime, before it can be seen. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
 /* c, new or running, has another context than before, or none. */
 URT__COLD void urt__trace_context(struct urt__worker *,
@@ -506,7 +509,7 @@ void urt__coro_free(struct urt__worker *, struct urt_coro *);
 
 /*
  * From any thread, or the signal handler's: has the coroutine fn(arg) started
- * by whoever finds it. The post is the caller's until fn runs.
+ * by the worker that finds it. The post is the caller's until fn runs.
  */
 void urt__post(struct urt__post *);
 

@@ -121,7 +121,7 @@ static void trace_switch(struct urt__worker *w, bool dying,
 	write_own(w, &e);
 }
 
-/* Volatile, as the reader is whoever interrupts this thread. */
+/* Volatile, as the reader interrupts this thread. */
 void urt__tell_switch(struct urt__worker *w, bool dying, struct urt_coro *next)
 {
 	uint32_t bits = urt__telling(w);

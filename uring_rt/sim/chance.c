@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The seed's decisions: the dice, which faults happen, and the settings behind
- * the seed in URT_SIM. How many switches and faults there were is told to `urt
- * sim`, which shrinks a run by allowing only the first of them.
+ * the seed in URT_SIM. `urt sim` gets the numbers of switches and faults, and
+ * shrinks a run by allowing only the first of them.
  */
 #define _GNU_SOURCE
 #include "sim.h"

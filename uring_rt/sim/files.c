@@ -175,7 +175,7 @@ SIM_API int close(int fd)
 struct polled {
 	struct pollfd *p;
 	nfds_t n;
-	unsigned asked; /* after so many changes: none was ready */
+	unsigned asked; /* after this number of changes: none was ready */
 };
 
 /* Asked at each switch of threads, so the kernel is asked after changes only. */

@@ -3,8 +3,8 @@
  * Locks, condition variables, semaphores and barriers of libc, in front of its own.
  *
  * Locks are libc's, tried until they are free: their owners and kinds stay what they
- * are. Condition variables are lists of those who sleep, in order, and barriers are
- * counts in libc's place for them.
+ * are. Condition variables are lists of sleepers, in order, and barriers are counts in
+ * libc's place for them.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -103,7 +103,7 @@ X(pthread_mutex_unlock, pthread_mutex_t)
 X(pthread_rwlock_unlock, pthread_rwlock_t)
 #undef X
 
-/* Its owner may be one that waits, so others go on meanwhile. */
+/* Its owner may be one that waits, so others run meanwhile. */
 SIM_API int pthread_spin_lock(pthread_spinlock_t *l)
 {
 	while (pthread_spin_trylock(l)) {

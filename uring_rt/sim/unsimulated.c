@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Functions of libc that are the real kernel's, or know less than they would: the first
- * use of each is told by its name, since the same seed may then give another run.
+ * use of each is reported by its name, since the same seed may then give another run.
  */
 #define _GNU_SOURCE
 #include "sim.h"

@@ -2,10 +2,10 @@
 /*
  * Condition: waiters in order of arrival; signal wakes the first.
  *
- * The waiter is on the list, under the condition's lock, before it gives up
- * the mutex, so a signal made with the mutex held cannot come between. The
- * mutex is taken again whatever ended the wait. No wake-ups without cause; but
- * others may have taken the mutex first, so look again, as always.
+ * The waiter is on the list, under the condition's lock, before it gives up the
+ * mutex, so a signal made with the mutex held cannot come between. The mutex is
+ * taken again after every wait. No wake-ups without cause; but others may have
+ * taken the mutex first, so look again, as always.
  *
  * Lock order: the condition's, then the mutex's.
  */

@@ -3,9 +3,9 @@
  * Mutex: Go's policy (sync/mutex.go).
  *
  * Handing a busy lock to the coroutine that has waited longest makes every
- * hand-over a switch, and the lock is then held by someone who is not running:
- * rivals that are fair in this way are 7 to 12 times slower. So unlock just
- * frees it and wakes the first waiter, which competes with the running
+ * hand-over a switch, and the lock is then held by a coroutine that is not
+ * running: rivals that are fair in this way are 7 to 12 times slower. So unlock
+ * just frees it and wakes the first waiter, which competes with the running
  * coroutines. A waiter that has lost for STARVING_NS is handed the lock, so
  * none starves.
  *

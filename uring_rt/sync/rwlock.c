@@ -19,8 +19,8 @@ void urt_rwlock_init(struct urt_rwlock *l)
 	*l = (struct urt_rwlock)URT_RWLOCK_INIT;
 }
 
-/* With the lock held and no writer: those who can go in now do. Whom to
- * ready. */
+/* With the lock held and no writer: the waiters that can enter now do. Whom
+ * to ready. */
 static struct urt__waiter *admit(struct urt_rwlock *l, bool readers_first)
 {
 	struct urt__waiter *w;

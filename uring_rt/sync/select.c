@@ -2,14 +2,14 @@
 /*
  * Select: waits for the first of several channels, as Go's select.go.
  *
- * All channels are locked, in the order of their addresses so that two selects
- * cannot wait for each other. In a random order of the cases, the first one
- * that need not wait goes ahead: so each that could has the same chance. If there
- * is none, the coroutine is put on the lists of all of them, in that order, too
- * (a channel may be named twice), with one wait: all its waiters bear the same sequence number,
- * so whoever claims one has claimed them all (sched/coro.h), and the others
- * fail. The locks are released by the commit, when the registers are saved.
- * Then it takes itself off the other lists.
+ * All channels are locked, in the order of their addresses so that two selects cannot
+ * wait for each other. In a random order of the cases, the first one that need not wait
+ * goes ahead: so each that could has the same chance. If there is none, the coroutine
+ * is put on the lists of all of them, in that order, too (a channel may be named
+ * twice), with one wait: all its waiters bear the same sequence number, so a waker that
+ * claims one has claimed them all (sched/coro.h), and the others fail. The locks are
+ * released by the commit, when the registers are saved. Then it takes itself off the
+ * other lists.
  *
  * A channel may be named by several cases; it is locked once.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Wait group: a count and those who wait for it to be zero.
+ * Wait group: a count, and the waiters until it is zero.
  *
  * The count may be raised while somebody waits; a waiter that is woken at zero
  * does not look again, so a group that is reused wakes its old waiters, as Go's

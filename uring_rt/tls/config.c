@@ -213,7 +213,7 @@ int urt_tls_new(struct urt_tls **tls, const struct urt_tls_options *o)
 		urt_tls_free(t);
 		return err;
 	}
-	/* A client's; a server's connections are told in stream.c. */
+	/* A client's; a server's connections are reported in stream.c. */
 	SSL_CTX_set_verify(t->ctx,
 			   (o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER) |
 				   (o->verify_client

@@ -5,10 +5,9 @@
  * OpenSSL reads and writes memory only, so no function of OpenSSL suspends, and
  * its error queue, read after the call that filled it, is that of the thread.
  *
- * Invariant S1, beside those of wire.c: the reader never waits to send, since
+ * Invariant S1, in addition to those of wire.c: the reader never waits to send, since
  * the other side may be waiting for it to read. Output of its call (an answer to
- * KeyUpdate, an alert) goes out at once if possible, otherwise with the next
- * write.
+ * KeyUpdate, an alert) goes out at once if possible, otherwise with the next write.
  *
  * A write is accepted when it has been encrypted, or when the kernel that
  * encrypts it has taken it. If what OpenSSL encrypted cannot be sent, the call

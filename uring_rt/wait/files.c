@@ -38,7 +38,7 @@ static uint32_t cut(size_t len)
 	return len < LEN_MAX ? len : LEN_MAX;
 }
 
-/* On the thread pool, whatever the ring knows. */
+/* Always on the thread pool. */
 static int by_call(const struct urt__syscall *call, int64_t deadline_ns)
 {
 	if (!urt__current())

@@ -3,10 +3,10 @@
  * Scopes: coroutines that are started, cancelled and waited for together
  * (Sustrik's structured concurrency, Go's errgroup).
  *
- * A scope lies on its opener's stack. It lists its members, and the scopes
- * that were opened by its members or, inside it, by its opener: cancellation
- * goes down this tree. close waits until no member is left, whatever happens
- * to the closer meanwhile: so a member may use what the opener's stack holds.
+ * A scope lies on its opener's stack. It lists its members, and the scopes that
+ * were opened by its members or, inside it, by its opener: cancellation goes
+ * down this tree. close waits until no member is left, even if its caller is
+ * cancelled meanwhile: so a member may use what the opener's stack holds.
  *
  * The deadline needs no timer of its own: each wait of a member ends by its
  * coroutine's deadline_ns (urt__wait_begin), which is the scope's: the earlier

@@ -32,7 +32,8 @@
 static int64_t begun_ns;
 static __thread unsigned held_before __attribute__((tls_model("initial-exec")));
 
-/* What the kernel keeps for each thread, of what a coroutine may have changed. */
+/* Attributes that the kernel keeps for each thread and that a coroutine may have
+ * changed. */
 static const char *const attributes[] = {
 	"file system user id (setfsuid)", "file system group id (setfsgid)",
 	"personality", "mount namespace (setns, unshare)",

@@ -314,8 +314,9 @@ static bool has_to_get_on(const struct urt__worker *w,
 }
 
 /*
- * It makes progress, but slowly, and has not slept: its coroutines compute. What they
- * send and await is not to lie in its queue for many switches (sched.c).
+ * It makes progress, but slowly, and has not slept: its coroutines compute. The
+ * coroutines that they send and await must not lie in its queue for many switches
+ * (sched.c).
  */
 static void note_pace(struct urt__worker *w, const struct seen *last,
 		      const struct seen *now)
@@ -618,8 +619,8 @@ static void *monitor_main(void *arg)
 	return NULL;
 }
 
-/* What a run has used is cleared at its end, not all at the beginning: pages for
- * workers that never were stay untouched. */
+/* A run clears at its end the parts that it has used, not all of them at the
+ * beginning: pages for workers that never were stay untouched. */
 static void leave_nothing(void)
 {
 	memset(seen, 0, atomic_load(&urt__rt.nr_workers) * sizeof(*seen));

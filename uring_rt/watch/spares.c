@@ -8,9 +8,8 @@
  * where coroutines block by the dozen, several at a time, since a thread takes
  * 50 us to make. Spares that were not needed for a second end.
  *
- * Running into a limit is no error: the program continues as well as it can,
- * which is that what blocks stops others. It is said once, by the name of the
- * limit.
+ * Running into a limit is not an error: the program continues as well as it
+ * can, which is that what blocks stops others. One message names the limit.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"

@@ -125,7 +125,7 @@ void urt__told_read(void (*hear)(unsigned index, int tid, int64_t ran_ns,
 	}
 }
 
-/* ---- who loads the program ---- */
+/* ---- which thread loads the program ---- */
 
 static int load_own(void)
 {

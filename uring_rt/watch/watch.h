@@ -9,8 +9,8 @@
 /* The settings of URT_DEBUG; 0 and false: nothing. */
 struct urt__debug {
 	int64_t sched_ns; /* a line about the scheduler so often */
-	int64_t stall_ns; /* report who runs for longer without a switch */
-	bool leak;	  /* report who is still there at the end */
+	int64_t stall_ns; /* report coroutines that run for longer without a switch */
+	bool leak;	  /* report coroutines that are left at the end */
 	bool check;	  /* look for mistakes of the program; check.c */
 };
 extern struct urt__debug urt__debug;

@@ -2,8 +2,8 @@
 /*
  * The claims, and the judges of those about the unit itself (1 to 5); those
  * about its behaviour under load are in claims_load.c. Nothing is decided here
- * that a measurement did not decide: the thresholds stand beside the texts, and
- * a claim whose measurement is missing is not measured, and says why.
+ * that a measurement did not decide: the thresholds stand next to the texts,
+ * and a claim whose measurement is missing is not measured, and says why.
  */
 #define _GNU_SOURCE
 #include "judge.h"
@@ -27,7 +27,7 @@
 static const struct {
 	const char *text;
 	void (*judge)(const struct demo *, struct demo_claim *);
-	/* What others do on the CPUs can make it fail: it is of times, or of
+	/* Other programs on the CPUs can make it fail: it is of times, or of
 	 * counts of what the kernel does in time. */
 	bool needs_cpus;
 } claims[DEMO_CLAIMS] = {
@@ -277,7 +277,7 @@ static void say_hold(const struct demo_hold *h, struct demo_claim *c)
 		  *h->limit ? h->limit : "not all were answered");
 }
 
-/* Models beside the threads that were asked to hold so many; those that did. */
+/* Other models than the threads, with this number of requests; those that did. */
 static unsigned others(const struct demo *d, long wanted, bool that_did)
 {
 	unsigned n = 0;

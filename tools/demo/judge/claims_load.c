@@ -16,7 +16,7 @@
 /* Connections that are worth a word there. */
 #define MANY_CONNECTIONS 100000
 
-/* ---- 6: beside a burst ---- */
+/* ---- 6: during a burst ---- */
 
 static double p99_beside_burst(const struct demo_burst *b)
 {
@@ -312,7 +312,7 @@ static void say_load(const struct demo *d, struct demo_claim *c,
 /*
  * Holds if the coroutine model needs fewer than EACH_REQUEST switches at each
  * load. Where one request is there at a time, the server sleeps before it and
- * is woken by it, whatever its unit of scheduling is.
+ * is woken by it, with any unit of scheduling.
  */
 void judge_kernel_by_load(const struct demo *d, struct demo_claim *c)
 {

@@ -74,7 +74,7 @@ static double switch_ns(const struct demo *d, const struct model *m)
 	return ns > 0 ? ns : NAN;
 }
 
-/* The most that waited, whatever was wanted; 0: none. */
+/* The most that waited; 0: none. */
 static double most_waiting(const struct demo *d, const struct model *model)
 {
 	long most = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Light requests beside a burst of CPU (claim 6): an open loop of `/` at a low
- * rate, and once a second, on a connection of its own, a request that burns
- * 200 ms. The server has one CPU, so what differs is only whether it lets
- * something else run in between. An open loop, because a closed one would send
- * nothing while the server is frozen and measure nothing of it.
+ * Light requests during a burst of CPU (claim 6): an open loop of `/` at a low
+ * rate, and once a second, on a connection of its own, a request that burns 200
+ * ms. The server has one CPU, so what differs is only whether it lets something
+ * else run in between. An open loop, because a closed one would send nothing
+ * while the server is frozen and measure nothing of it.
  */
 #include "stage.h"
 #include <string.h>

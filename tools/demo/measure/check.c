@@ -2,11 +2,11 @@
 /*
  * Whether a user's server (--server) takes part, and in which experiments:
  * before the plan is made, each path is asked for twice on one connection, and
- * what it does is looked at from outside. `/` must be answered with status 200
- * and a Content-Length on a connection that stays open, since without that
- * there is nothing to measure. `/wait` counts if it takes as long as it is told
- * and its request reaches the backend; `/cpu` if the server's CPU time grows by
- * about as much as it is told. The answer to a malformed request is told and
+ * its effect is observed from outside. `/` must be answered with status 200 and
+ * a Content-Length on a connection that stays open, since without that there is
+ * nothing to measure. `/wait` counts if it takes as long as it is told and its
+ * request reaches the backend; `/cpu` if the server's CPU time grows by about
+ * as much as it is told. The answer to a malformed request is printed and
  * decides nothing.
  */
 #define _GNU_SOURCE

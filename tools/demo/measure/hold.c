@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * N requests that wait at the same time (claims 3, 4 and 5): each connection
- * sends one `/wait`, the backend keeps all of them until it is told to let go.
- * While they wait, the server's threads and memory are read; then it must
- * answer every one.
+ * N requests that wait at the same time (claims 3, 4 and 5): each connection sends one
+ * `/wait`, the backend keeps all of them until it is told to answer. While they wait,
+ * the server's threads and memory are read; then it must answer every one.
  *
  * Memory is what has come since the server had served a few requests: of its
  * process (VmRSS), and, since a thread or an operation in flight costs memory

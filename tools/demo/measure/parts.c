@@ -196,13 +196,13 @@ static int part_switch(long cpu)
 	return 0;
 }
 
-/* Does so many switches and nothing else. */
+/* Does this number of switches and nothing else. */
 static int part_yield(long n)
 {
 	return coroutine_ns(n < 2 ? 2 : n) > 0 ? 0 : EXIT_BAD;
 }
 
-/* ---- so many that sleep ---- */
+/* ---- coroutines that sleep ---- */
 
 struct sleepers {
 	long wanted;
@@ -272,7 +272,7 @@ static int part_sleep(long n)
 	return ret;
 }
 
-/* ---- so many threads that wait ---- */
+/* ---- threads that wait ---- */
 
 static void *wait_for_ever(void *arg)
 {

@@ -32,7 +32,7 @@ struct moment {
 	struct user_stats user;
 	uint64_t nvcsw, nivcsw;
 	int64_t cpu_ns, load_cpu_ns;
-	double told, told_at; /* by the server, at so many requests; NaN */
+	double told, told_at; /* by the server, after told_at requests; NaN */
 };
 
 /*

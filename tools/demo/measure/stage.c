@@ -21,7 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What is given up then does not come; a busy machine is slower than one thinks. */
+/* A measurement that is given up then does not come; a busy machine is slower than one
+ * thinks. */
 #define START_MS   60000
 #define CONNECT_NS (60 * NS_PER_S)
 #define ANSWER_NS  (30 * NS_PER_S)

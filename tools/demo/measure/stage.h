@@ -51,8 +51,8 @@ bool stage_wait_longer(struct stage *, const uint64_t *n, uint64_t before);
 /* For --seconds, and then until *n has changed. The caller measures the time. */
 bool stage_wait_for_answers(struct stage *, const uint64_t *n);
 
-/* Has the server tell something, by a signal that it answers in a line on its
- * stdout. False: no answer in so many ms. */
+/* Has the server tell something, by a signal that it answers in a line on
+ * its stdout. False: no answer within this time. */
 bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
 
 /* CPU time that a process and its children used; 0: gone. */

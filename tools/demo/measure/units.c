@@ -16,7 +16,7 @@
 #define COUNTED_YIELDS "20000000"
 #define GO_YIELDS      "2000000"
 
-/* How so many units are made; in C by this program itself. */
+/* How a number of units is made; in C by this program itself. */
 static const struct {
 	const char *name;
 	enum language language;

@@ -371,7 +371,7 @@ static void say(FILE *f, double y, const char *class, const char *text)
 	fputs("</text>", f);
 }
 
-/* A row of so many boxes, at most twelve. */
+/* A row of n boxes, at most twelve. */
 static void boxes(FILE *f, const char *model, double n, double y, double size)
 {
 	unsigned shown = n > 12 ? 12 : n < 1 || isnan(n) ? 1 : (unsigned)n;

@@ -2,7 +2,7 @@
 /*
  * Charts as inline SVG (svg.h): 440 units wide, which is a phone's width, so
  * that the text in them is as large as that around them; a desktop shows two
- * beside each other. No library: an axis and a path are a few lines each.
+ * side by side. No library: an axis and a path are a few lines each.
  */
 #include "svg.h"
 #include "../../lib/tool.h"

@@ -16,7 +16,7 @@
 #define URT__CTX_AVX512
 #endif
 
-/* Saves this context in *from and goes on in *to. Returns, when another swap comes
+/* Saves this context in *from and continues in *to. Returns, when another swap comes
  * back here, that one's `to`: the context that was saved, from a register, so that
  * the caller need not keep its address in memory across the switch. */
 static inline __attribute__((always_inline)) struct urt__ctx *
