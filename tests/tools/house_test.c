@@ -93,7 +93,7 @@ static void add_model(void)
 		"\\t{ .name = \"recipe\", .unit = \"thread\", .lives = \"a "
 		"stack\", .waits_in = \"the kernel\", .alone = UNIT_OTHER, "
 		".language = LANGUAGE_PYTHON, .source = "
-		"\"service/models/recipe.py\", .no_switches = \"n/a\", .light = "
+		"\"service/models/recipe.py\", .no_switches = \"n/a\", .settings = \"none\", .light = "
 		"\"#111111\", .dark = \"#eeeeee\" },";
 
 	ck_assert_int_eq(
