@@ -244,6 +244,38 @@ START_TEST(an_elf_file_cannot_take_more_memory_than_it_is_large)
 }
 END_TEST
 
+/* The other side of --control may be another user, in a directory of its own. */
+START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
+{
+	static const char *const answers[] = { "link", "file", "to_fifo" };
+
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("rm -rf ctl; mkdir ctl && mkfifo ctl/fifo ctl/ack && "
+		   "echo kept >ctl/file && ln -s file ctl/link && "
+		   "ln -s ack ctl/to_fifo"),
+		0);
+	for (unsigned i = 0; i < ARRAY_LEN(answers); i++) {
+		ck_assert_int_eq(sh("./urt stat --control fifo:ctl/fifo,ctl/%s "
+				    "-- true 2>&1",
+				    answers[i]),
+				 1);
+		ck_assert_msg(strstr(text, "FIFOs that are no links"), "%s",
+			      text);
+		ck_assert_int_eq(sh("./urt stat --control fifo:ctl/%s -- true "
+				    "2>&1",
+				    answers[i]),
+				 1);
+	}
+	ck_assert_int_eq(
+		sh("./urt stat --control fifo:ctl/fifo,ctl/ack -- true "
+		   "2>&1"),
+		0);
+	ck_assert_int_eq(sh("cat ctl/file; rm -r ctl"), 0);
+	ck_assert_str_eq(text, "kept\n");
+}
+END_TEST
+
 /* ---- what a killed urt leaves ---- */
 
 START_TEST(a_killed_urt_leaves_its_command_alive)
@@ -267,6 +299,8 @@ Suite *hostile_files_suite(void)
 	tcase_add_test(t, a_fifo_named_as_a_page_is_not_opened);
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);
+	tcase_add_test(
+		t, answers_of_control_go_through_no_link_and_only_into_a_fifo);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
 	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
 	tcase_add_test(t, an_elf_file_cannot_take_more_memory_than_it_is_large);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool open_numbers(const char *text, int *control_fd, int *ack_fd)
@@ -26,7 +27,26 @@ static bool open_numbers(const char *text, int *control_fd, int *ack_fd)
 	       (*ack_fd < 0 || fcntl(*ack_fd, F_GETFD) >= 0);
 }
 
-/* Both ways, so that it neither waits for the other side nor ends with it. */
+/*
+ * Both ways, so that it neither waits for the other side nor ends with it. In
+ * another user's directory the name may be a link to any file, which would get
+ * root's answers: a link is not followed, and only a FIFO is opened.
+ */
+static int open_fifo(const char *path)
+{
+	int at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1;
+	struct stat st;
+	char own[64];
+
+	if (at >= 0 && !fstat(at, &st) && S_ISFIFO(st.st_mode)) {
+		snprintf(own, sizeof(own), "/proc/self/fd/%d", at);
+		fd = open(own, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	}
+	if (at >= 0)
+		close(at);
+	return fd;
+}
+
 static bool open_fifos(const char *text, int *control_fd, int *ack_fd)
 {
 	char *names = strdup(text), *comma;
@@ -36,9 +56,9 @@ static bool open_fifos(const char *text, int *control_fd, int *ack_fd)
 	comma = strchr(names, ',');
 	if (comma)
 		*comma = '\0';
-	*control_fd = open(names, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	*control_fd = open_fifo(names);
 	if (comma)
-		*ack_fd = open(comma + 1, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		*ack_fd = open_fifo(comma + 1);
 	free(names);
 	return *control_fd >= 0 && (!comma || *ack_fd >= 0);
 }
@@ -53,7 +73,7 @@ bool control_open(const char *text, int *control_fd, int *ack_fd)
 	    open_fifos(text + 5, control_fd, ack_fd))
 		return true;
 	fail("--control: \"%s\" is not fd:N[,M] with open descriptors, nor "
-	     "fifo:COMMANDS[,ANSWERS]",
+	     "fifo:COMMANDS[,ANSWERS] with FIFOs that are no links",
 	     text);
 	return false;
 }
