@@ -16,7 +16,8 @@ int open_descriptors(void)
 		len = readlinkat(dirfd(d), e->d_name, what, sizeof(what) - 1);
 		what[len < 0 ? 0 : len] = '\0';
 		n += strcmp(what, "anon_inode:[io_uring]") &&
-		     strcmp(what, "anon_inode:[eventfd]");
+		     strcmp(what, "anon_inode:[eventfd]") &&
+		     strncmp(what, "/proc/", 6);
 	}
 	closedir(d);
 	return n;

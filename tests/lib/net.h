@@ -26,7 +26,7 @@ static const int64_t never = URT_NEVER;
 	static void name##_body(void *arg)
 
 /* The number of open descriptors of the program itself: a run has rings for spare
- * threads, which come and go. */
+ * threads, which come and go, and its monitor looks into /proc for moments. */
 int open_descriptors(void);
 
 #endif

@@ -51,8 +51,6 @@ const struct environment environment[] = {
 	  "The group of that user, where no data base here knows the user." },
 	{ "GITHUB_STEP_SUMMARY", "PATH; set by GitHub",
 	  "Where `urt stat --format github` appends its table." },
-	{ "COLUMNS", "NUMBER",
-	  "The width of the tables of `urt demo`. Default: the terminal's." },
 	{ "XDG_CACHE_HOME", "DIRECTORY",
 	  "urt keeps the programs of other languages in its directory urt.\n"
 	  "Default: ~/.cache." },
