@@ -57,6 +57,9 @@ const struct environment environment[] = {
 	{ "HOME", "DIRECTORY", "Where that default is." },
 	{ "PATH", "DIRECTORIES",
 	  "Where urt looks for the languages of the other models." },
+	{ "COLUMNS", "N",
+	  "How wide the tables of `urt demo` may be. Default: as the terminal;\n"
+	  "where there is none, as wide as they are." },
 	{ 0 },
 };
 
