@@ -94,7 +94,7 @@ FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c 
                 tools/measure/counter.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_report  := $(addprefix tools/record/,report.c report_print.c report_request.c report_path.c \
-                report_slow.c timeline_read.c) tools/lib/embed.c \
+                report_slices.c report_slow.c timeline_read.c) tools/lib/embed.c \
                 tools/lib/options.c tools/lib/help.c \
                 $(G)/perfetto.pb-c.c $(FUZZ_text)
 FUZZ_SRC     := $(foreach t,$(FUZZ),$(FUZZ_$t))
