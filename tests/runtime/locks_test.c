@@ -318,10 +318,11 @@ static void work(void *arg)
 CORO_TEST(waitgroup_waits_for_all)
 {
 	ck_assert_int_eq(urt_waitgroup_wait(&group, URT_NEVER), 0);
-	urt_waitgroup_add(&group, 50);
+	urt_waitgroup_add(&group, 51); /* the last is ours */
 	for (int i = 0; i < 50; i++)
 		urt_go(work, NULL);
 	ck_assert_int_eq(urt_waitgroup_wait(&group, urt_after(0)), -ETIME);
+	urt_waitgroup_done(&group);
 	ck_assert_int_eq(urt_waitgroup_wait(&group, URT_NEVER), 0);
 	ck_assert_int_eq(total, 50);
 }
