@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Operations on descriptors: close, cancellation, completion (wait/fds.c, io.c,
  * sched/cancel.c, ring/ring.c). */
+#include "../../uring_rt/ring/abi.h"
 #include "../../uring_rt/wait/fds.h"
 #include "kernel.h"
 #include "world.h"
@@ -371,3 +372,62 @@ SCENARIO(lend_against_return,
 	 "Buffers that two workers give back at once come back to the kernel.",
 	 .setup = lending, .check = all_came_back,
 	 .thread = { world_worker_0, world_worker_1 }, .stale = 1);
+
+/* ---- completions ------------------------------------------------------- */
+
+static int firsts, laters;
+
+static void queue(struct urt__op *op)
+{
+	struct io_uring_sqe *sqe = urt__ring_sqe(&urt__rt.worker[0]->ring);
+
+	sqe->opcode = IORING_OP_NOP;
+	sqe->user_data = (uintptr_t)op;
+}
+
+static void is_later(struct urt__op *op, int32_t res, uint32_t flags)
+{
+	(void)op, (void)res, (void)flags;
+	laters++;
+}
+
+static struct urt__op later = { .done = is_later };
+
+/* As a cancellation that is asked for again (sched/cancel.c). */
+static void asks_again(struct urt__op *op, int32_t res, uint32_t flags)
+{
+	(void)op, (void)res, (void)flags;
+	CHECK(!firsts++);
+	queue(&later);
+}
+
+static struct urt__op first = { .done = asks_again };
+
+/* The queue is full, and the kernel does not take it before it has been reaped. */
+static void reaps(void)
+{
+	struct urt__ring *r = &urt__rt.worker[0]->ring;
+
+	queue(&first);
+	urt__ring_submit(r);
+	while (!urt__ring_full(r))
+		queue(&later);
+	k_refuse(1);
+	urt__ring_reap(r);
+	urt__ring_enter(r, 0);
+}
+
+static void a_ring(void)
+{
+	world(1, 0);
+}
+
+static void each_came_once(void)
+{
+	CHECK(firsts == 1);
+	CHECK(laters == (int)urt__rt.worker[0]->ring.sq_entries + 1);
+}
+
+SCENARIO(reap_in_a_completion,
+	 "A completion whose handling has others reaped is not handled again.",
+	 .setup = a_ring, .thread = { reaps }, .check = each_came_once);

@@ -25,7 +25,8 @@ bool urt__shared;
 
 /* Which thread waits on which futex; NULL: woken. In the scenario's memory. */
 static const uint32_t *futex_of[EXPLORE_THREADS];
-bool k_no_membarrier; /* planted: it fences nothing */
+static struct x_object futexes; /* steps that list and wake those */
+bool k_no_membarrier;		/* planted: it fences nothing */
 int64_t k_clock_step_ns = 50000;
 
 void x_kernel_begin(void)
@@ -259,6 +260,7 @@ static long futex_wait(uint32_t *word, uint32_t value,
 		errno = EAGAIN;
 		return -1;
 	}
+	x_touch(&futexes, true);
 	futex_of[me] = word;
 	x_block(pc, (uintptr_t)word, is_woken, x_self, until_ns, "futex wait");
 	x_sync((uintptr_t)word, true);
@@ -272,6 +274,7 @@ static long futex_wake(const uint32_t *word, int n, const void *pc)
 
 	x_point(X_CALL, pc, (uintptr_t)word)->note = "futex wake";
 	x_sync((uintptr_t)word, true);
+	x_touch(&futexes, true);
 	for (unsigned i = 0; i < x_nr_threads && woken < n; i++)
 		if (futex_of[i] == word) {
 			futex_of[i] = NULL;

@@ -35,6 +35,8 @@ void k_sleep(int64_t ns);
 void k_set_bytes(int fd, unsigned n); /* in a setup */
 /* In a setup: the first cancellation of a read there is answered by EALREADY. */
 void k_set_stubborn(int fd);
+/* The next n calls to enter a ring find no room in the kernel. */
+void k_refuse(unsigned n);
 /* A thread body: the first timeout in a ring, at any moment. */
 void k_timeout_passes(void);
 /* Buffers that the kernel has been given to lend, by the group's tail. */

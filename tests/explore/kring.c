@@ -51,6 +51,7 @@ static bool closed[K_FILES];
 static unsigned files_of[K_FILES];    /* that have had the number before */
 static struct x_object file[K_FILES]; /* what steps do to each */
 static bool stubborn[K_FILES];	      /* see k_set_stubborn */
+static unsigned refusals;	      /* see k_refuse */
 
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *p)
 {
@@ -257,6 +258,10 @@ int urt__sys_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
 		return 0;
 	x_point(X_CALL, PC, id(r))->note = "enters its ring";
 	x_sync(id(r), true);
+	if (refusals) {
+		refusals--;
+		return -EAGAIN;
+	}
 	head = r->map->sq_head;
 	for (unsigned i = 0; i < to_submit; i++)
 		request(r, &r->sqes[head++ % ENTRIES]);
@@ -350,6 +355,11 @@ void k_timeout_passes(void)
 	w = timeout();
 	complete(w->ring, w->user_data, -ETIME, 0);
 	w->ring = NULL;
+}
+
+void k_refuse(unsigned n)
+{
+	refusals = n;
 }
 
 void k_set_stubborn(int fd)

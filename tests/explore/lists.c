@@ -158,9 +158,17 @@ const struct x_fault x_faults[] = {
 	  "atomic_store_explicit(done, 1" },
 	{ "blocking_call_returns", X_DROP, "urt_blocking_until",
 	  "atomic_fetch_add(&urt__rt.blocking" },
-	/* sched/idle.c */
+	{ "blocking_call_returns", X_DROP, "push",
+	  "atomic_fetch_add_explicit(&pool.work" },
+	/* sched/idle.c, loop.c */
 	{ "post_against_sleep", X_RELAX, "urt__post",
 	  "atomic_fetch_add(&urt__rt.global_len" },
+	{ "deadlock_against_post", X_LOSE, "urt__worker_awake",
+	  "urt__rt.epoch++" },
+	{ "retire_against_take", X_DROP, "urt__worker_loop",
+	  "!w->proc && !atomic_load(&w->retire)" },
+	{ "cancel_against_take", X_DROP, "sleep_listed",
+	  "if (atomic_load(&w->inbox))" },
 	/* sched/handoff.c */
 	{ "handoff_against_enter", X_DROP, "while_out",
 	  "atomic_fetch_or(&from->word.attention" },
@@ -168,6 +176,7 @@ const struct x_fault x_faults[] = {
 	  "atomic_store_explicit" },
 	{ "handoff_against_enter", X_RELAX, "where", "atomic_load_explicit" },
 	{ "relieve_against_enter", X_DROP, NULL, "membarrier(2)" },
+	{ "relieve_against_wake", X_LOSE, "complete", "r->kicked = true" },
 	/* sched/cancel.c; a load that is left out reads 0: OUT */
 	{ "relieve_against_submit", X_DROP, "is_entering", "w->word.where" },
 	{ "relieve_against_pause", X_DROP, "is_entering", "w->word.where" },
@@ -222,7 +231,11 @@ const struct x_fault x_faults[] = {
 	{ "counts_without_slots", X_SPLIT, "urt__worker_vacate",
 	  "__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)" },
 	{ "relieve_against_at_once", X_DROP, NULL, "membarrier(2)" },
-	/* turns */
+	{ "reap_in_a_completion", X_DROP, "urt__ring_reap",
+	  "io_uring_smp_store_release(r->cq_khead" },
+	/* turns; one makes each wait the first of its coroutine */
+	{ "timer_against_next_wait", X_DROP, "urt__park_prepare",
+	  "urt__park_seq(atomic_load_explicit(" },
 	{ "expose_against_pop", X_DROP, NULL, "membarrier(2)" },
 	{ "expose_of_one_stuck", X_LOSE, "urt__proc_expose", "p->next = NULL" },
 	{ "blocking_and_queue_take_turns", X_LOSE, "give_turns",

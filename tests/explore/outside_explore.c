@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Plain threads, and workers that sleep (sched/idle.c, wait/thread.c). */
+#include "../../uring_rt/base/sys.h"
+#include "../../uring_rt/sched/idle.h"
 #include "../../uring_rt/wait/pool.h"
 #include "../../uring_rt/wait/thread.h"
 #include "kernel.h"
@@ -51,6 +53,164 @@ SCENARIO(post_against_two_sleeps,
 	 .setup = two_sleepers,
 	 .thread = { world_worker_0, world_worker_1, posts }, .check = it_ran,
 	 .stale = 1);
+
+/* The kick may come when the worker is listed as asleep and is not in the kernel yet,
+ * and be reaped in its place: not kicked again, it would sleep beside its work. */
+static void posts_and_relieves(void)
+{
+	posts();
+	urt__worker_relieve(urt__rt.worker[0]);
+}
+
+SCENARIO(relieve_against_wake,
+	 "A worker is woken, though another thread has reaped its kick.",
+	 .setup = one_sleeper, .check = it_ran,
+	 .thread = { world_worker_0, posts_and_relieves });
+
+/* ---- whether anything can still happen ---------------------------------- */
+
+static _Atomic unsigned others; /* plain threads that there are */
+
+static bool any_others(void)
+{
+	return atomic_load(&others);
+}
+
+static void *posts_and_ends(void *arg)
+{
+	posts();
+	atomic_fetch_sub(&others, 1);
+	return arg;
+}
+
+static void starts_a_thread(void *arg)
+{
+	pthread_t t;
+
+	atomic_fetch_add(&others, 1);
+	CHECK(!urt__sys_thread(&t, NULL, posts_and_ends, arg));
+}
+
+static struct urt__post starter = { .fn = starts_a_thread };
+
+static void posts_starter_and_ends(void)
+{
+	urt__post(&starter);
+	atomic_fetch_sub(&others, 1);
+}
+
+static void a_thread_and_a_spare(void)
+{
+	world(1, 1);
+	others = 1;
+	urt__rt.other_threads = any_others;
+}
+
+/*
+ * The spare finds all hopeless; the first thread posts and ends; the spare counts no
+ * threads; worker 0 starts the second one and sleeps again; the spare finds all
+ * hopeless again. Only the epoch tells it that its count is old.
+ */
+SCENARIO(deadlock_against_post,
+	 "No deadlock is reported while a thread is there that another one, "
+	 "which has ended, had a coroutine start.",
+	 .setup = a_thread_and_a_spare, .check = it_ran,
+	 .thread = { world_worker_0, world_worker_1, posts_starter_and_ends,
+		     k_new_thread },
+	 .stale = 1);
+
+/* ---- a sleeper whose processor is taken becomes a spare ------------------ */
+
+/* Worker 1, the spare, is given the calling worker's processor, does what there is and
+ * falls asleep; and its processor is taken back, perhaps before it is in the kernel. */
+static void give_and_take(void)
+{
+	while (!atomic_load(&urt__rt.spare.len))
+		explore_relax();
+	CHECK(urt__handoff(0, 0));
+	while (!atomic_load(&urt__rt.idle.len))
+		explore_relax();
+	urt_yield();
+}
+
+/* As by the monitor. */
+static void retires_it(void *arg)
+{
+	(void)arg;
+	give_and_take();
+	if (urt__spare_retire())
+		while (urt__state(urt__rt.worker[1]) != URT__W_GONE)
+			explore_relax();
+	world_done(1);
+}
+
+static void worker_1_or_gone(void)
+{
+	struct urt__worker *w = urt__rt.worker[1];
+
+	world_worker_1();
+	if (urt__rt.stop)
+		return;
+	CHECK(!w->proc);
+	urt__worker_vacate(w);
+}
+
+static void one_and_a_spare(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	world_coro(0, retires_it, NULL);
+}
+
+SCENARIO(
+	retire_against_take,
+	"A spare that is told to end, and knows nothing of being one yet, ends.",
+	.setup = one_and_a_spare,
+	.thread = { world_worker_0, worker_1_or_gone }, .stale = 1);
+
+#define FD 3
+
+static struct urt_coro *reader[2];
+
+static void is_cancelled(void *arg)
+{
+	static char buf[8];
+
+	(void)arg;
+	CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == -ECANCELED);
+	ran++;
+	world_done(3);
+}
+
+/* The spare wakes for the first, and may reap the kick for the second with its own. */
+static void cancels_both(void *arg)
+{
+	(void)arg;
+	give_and_take();
+	urt_cancel(reader[0]);
+	urt_cancel(reader[1]);
+	world_done(3);
+}
+
+static void two_readers_and_a_spare(void)
+{
+	world_other_threads = true;
+	world(1, 1);
+	reader[0] = world_coro(0, is_cancelled, NULL);
+	reader[1] = world_coro(0, is_cancelled, NULL);
+	world_coro(0, cancels_both, NULL);
+}
+
+static void both_ended(void)
+{
+	CHECK(ran == 2);
+}
+
+SCENARIO(cancel_against_take,
+	 "A spare asks its own ring to cancel what that has, though it has no "
+	 "processor.",
+	 .setup = two_readers_and_a_spare, .check = both_ended,
+	 .thread = { world_worker_0, world_worker_1 }, .stale = 1);
 
 /* ---- calls on behalf of a thread --------------------------------------- */
 
@@ -131,11 +291,15 @@ static int64_t job(void *arg)
 	return 9;
 }
 
+/* The thread is perhaps just falling asleep, from which it wakes by itself after 5 s. */
 static void calls(void *arg)
 {
+	int64_t since_ns = x_now_ns;
+
 	plain = 1;
 	CHECK(urt_blocking(job, arg) == 9);
 	CHECK(plain == 2);
+	CHECK(x_now_ns - since_ns < 1000000000);
 	ran++;
 	world_done(1);
 }

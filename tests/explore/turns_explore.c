@@ -213,6 +213,41 @@ SCENARIO(
 	.setup = two_and_two, .check = none_waited,
 	.thread = { world_worker_0 });
 
+/* ---- a timer whose wait is over ------------------------------------------- */
+
+static struct urt_sem never;
+static int64_t deadline_ns;
+
+static void waits_twice(void *arg)
+{
+	(void)arg;
+	deadline_ns = urt_after(100000000);
+	CHECK(!urt_sem_wait(&sem, deadline_ns));
+	CHECK(!urt_sem_wait(&sem, URT_NEVER)); /* when that passes */
+	world_done(2);
+}
+
+/* Both timers fire at one look: behind a live one the other is not dropped before. */
+static void posts_twice(void *arg)
+{
+	(void)arg;
+	urt_sem_post(&sem);
+	CHECK(urt_sem_wait(&never, deadline_ns - 1) == -ETIME);
+	urt_sem_post(&sem);
+	world_done(2);
+}
+
+static void two_waits(void)
+{
+	world(1, 0);
+	world_coro(0, posts_twice, NULL);
+	world_coro(0, waits_twice, NULL);
+}
+
+SCENARIO(timer_against_next_wait,
+	 "A deadline that passes after its wait does not end the next one.",
+	 .setup = two_waits, .thread = { world_worker_0 });
+
 /* ---- one that yields ----------------------------------------------------- */
 
 static int in_line;

@@ -312,9 +312,9 @@ void urt__worker_loop(struct urt__worker *w)
 	while (!atomic_load_explicit(&urt__rt.stop, memory_order_relaxed)) {
 		struct urt_coro *c;
 
-		/* It may have been told to while it was about to sleep: then it
-		 * must not be listed, or it is given a processor and leaves
-		 * with it. */
+		/* It may have been told to where it slept with a processor
+		 * that was taken: then it must not be listed as a spare, or
+		 * it is given a processor and leaves with it. */
 		if (!w->proc && !atomic_load(&w->retire))
 			urt__spare_sleep(w);
 		if (atomic_load(&w->retire))

@@ -12,8 +12,9 @@
  * push: the slot is written, then tail is published (release). Consumers load
  * tail (acquire) and so see the slot. A consumer copies slots first and then
  * claims them by moving head with a CAS (release): if another moved it first,
- * the copies are thrown away. The owner loads head (acquire) before it reuses
- * a slot, so a claimed slot has been read.
+ * the copies are thrown away; so it does no harm that head and tail are read
+ * apart, and their difference may be more than was ever there. The owner loads
+ * head (acquire) before it reuses a slot, so a claimed slot has been read.
  *
  * Linearisation points: push at the store of tail; take at the CAS of head.
  */
@@ -73,12 +74,6 @@ static inline uint32_t urt__runq_take(struct urt__runq *q,
 			n = max;
 		if (!n)
 			return 0;
-		/* Head and tail were read apart: the pair may never have been. */
-		if (n > URT__RUNQ_SIZE / 2) {
-			head = atomic_load_explicit(&q->head,
-						    memory_order_acquire);
-			continue;
-		}
 		for (uint32_t i = 0; i < n; i++)
 			out[i] = atomic_load_explicit(
 				&q->slot[(head + i) % URT__RUNQ_SIZE],

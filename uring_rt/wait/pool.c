@@ -150,6 +150,7 @@ static bool wait_for_work(void)
 	bool in_time = true;
 
 	while (!pool.head && !pool.closing && in_time) {
+		/* With the lock: what comes later is not seen already. */
 		uint32_t seen = atomic_load(&pool.work);
 
 		pool.idle++;
