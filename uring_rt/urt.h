@@ -1188,8 +1188,9 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  *    uring_rt counts them in its own definitions of these functions;
  *  - its stack has room.
  *
- * One that starts coroutines without a pause can also be preempted at the call
- * that starts one (urt_go, urt_spawn, urt_scope_go), if it holds no such lock.
+ * One that makes calls that do not suspend without a pause (urt_go, urt_sem_post,
+ * urt_mutex_trylock and the like; no unlock) can also be preempted at such a
+ * call, if it holds no such lock.
  *
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not

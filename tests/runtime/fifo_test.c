@@ -3,6 +3,8 @@
  * backlog. */
 #define _GNU_SOURCE
 #include "../lib/net.h"
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -100,6 +102,35 @@ CORO_TEST(blocked_opens_leave_other_files_alone)
 	unlink(fifo);
 }
 
+static void open_leased(void *arg)
+{
+	waiting++;
+	ck_assert_int_eq(open_fifo(O_RDWR, 10000 * MS), -ECANCELED);
+}
+
+/* No FIFO, and so as on a file system that does not answer. */
+CORO_TEST(opens_that_wait_for_a_lease_leave_other_files_alone)
+{
+	struct urt_coro *c[64];
+	int holder;
+
+	new_fifo();
+	unlink(fifo);
+	signal(SIGIO, SIG_IGN); /* "give it back" */
+	holder = open(fifo, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	if (fcntl(holder, F_SETLEASE, F_WRLCK)) /* no leases there */
+		return;
+	for (int i = 0; i < 64; i++)
+		c[i] = urt_spawn(open_leased, NULL);
+	urt_sleep(50 * MS);
+	ck_assert_int_eq(waiting, 64);
+	ck_assert_int_eq(urt_unlinkat(AT_FDCWD, fifo, 0, urt_after(5000 * MS)),
+			 0);
+	for (int i = 0; i < 64; i++)
+		urt_end(c[i]);
+	close(holder);
+}
+
 static void accept_later(void *arg)
 {
 	urt_sleep(30 * MS);
@@ -141,6 +172,7 @@ Suite *fifo_suite(void)
 	tcase_add_test(t, opening_a_fifo_waits_for_its_other_side);
 	tcase_add_test(t, opening_a_fifo_alone_ends_at_the_deadline);
 	tcase_add_test(t, blocked_opens_leave_other_files_alone);
+	tcase_add_test(t, opens_that_wait_for_a_lease_leave_other_files_alone);
 	tcase_add_test(t, connect_waits_while_the_backlog_is_full);
 	suite_add_tcase(s, t);
 	return s;

@@ -10,6 +10,7 @@
 #include "../lib/workers.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -380,6 +381,130 @@ START_TEST(sleeper_does_not_wait_for_one_that_spawns_without_a_pause)
 }
 END_TEST
 
+/* ---- loops of calls that do not suspend ---- */
+
+static struct urt_sem posted;
+static struct urt_mutex taken;
+static struct urt_rwlock written;
+static struct urt_cond signalled;
+static struct urt_waitgroup counted;
+static struct urt_context large_context;
+static struct urt_scope cancelled_scope;
+static struct urt_coro *cancelled;
+static struct urt_chan *closed;
+
+static void post(void)
+{
+	urt_sem_post(&posted);
+	urt_sem_trywait(&posted);
+}
+
+static void try_lock(void)
+{
+	ck_assert(!urt_mutex_trylock(&taken));
+}
+
+static void try_read_lock(void)
+{
+	ck_assert(!urt_rwlock_tryrdlock(&written));
+}
+
+static void try_write_lock(void)
+{
+	ck_assert(!urt_rwlock_trywrlock(&written));
+}
+
+static void signal_condition(void)
+{
+	urt_cond_signal(&signalled);
+}
+
+static void count_up(void)
+{
+	urt_waitgroup_add(&counted, 1);
+}
+
+static void set_context(void)
+{
+	urt_context_set(&large_context);
+}
+
+static void cancel_scope(void)
+{
+	urt_scope_cancel(&cancelled_scope);
+}
+
+static void cancel(void)
+{
+	urt_cancel(cancelled);
+}
+
+static void close_channel(void)
+{
+	urt_chan_close(closed);
+}
+
+static void (*const short_calls[])(void) = {
+	post,	  try_lock,    try_read_lock, try_write_lock, signal_condition,
+	count_up, set_context, cancel_scope,  cancel,	      close_channel,
+};
+
+enum { CALLS = 30000000 };
+
+struct loop {
+	void (*call)(void);
+	atomic_bool done;
+};
+
+static void call_without_a_pause(void *arg)
+{
+	struct loop *loop = arg;
+
+	for (int i = 0; i < CALLS && !over; i++)
+		loop->call();
+	loop->done = true;
+}
+
+static void wait_forever(void *arg)
+{
+	urt_sleep_until(URT_NEVER);
+}
+
+static void sleep_beside_calls_without_a_pause(void *arg)
+{
+	struct loop loop = { .call = arg };
+	char value[256] = "";
+	struct urt_coro *c;
+	bool meanwhile;
+
+	urt_mutex_lock(&taken, URT_NEVER);
+	urt_rwlock_wrlock(&written, URT_NEVER);
+	memset(value, 'a', sizeof(value) - 1);
+	urt_context_add(&large_context, urt_context_key("a"), value);
+	urt_context_add(&large_context, urt_context_key("b"), value);
+	urt_scope_open(&cancelled_scope, URT_NEVER);
+	cancelled = urt_spawn(wait_forever, NULL);
+	closed = urt_chan_new(0, 0);
+	c = urt_spawn(call_without_a_pause, &loop);
+	for (int i = 0; i < TIMES; i++)
+		urt_sleep(MS);
+	meanwhile = !loop.done;
+	over = true;
+	urt_join(c);
+	urt_end(cancelled);
+	urt_scope_close(&cancelled_scope);
+	urt_chan_free(closed);
+	ck_assert(meanwhile);
+}
+
+START_TEST(sleeper_does_not_wait_for_a_loop_of_calls_that_do_not_suspend)
+{
+	if (can_preempt())
+		run_on(1, sleep_beside_calls_without_a_pause,
+		       (void *)short_calls[_i]);
+}
+END_TEST
+
 /* ---- one large call: the kernel copies a file that it has in memory ---- */
 
 #define LARGE (64 << 20)
@@ -450,6 +575,10 @@ Suite *turns_suite(void)
 		       spawner_that_yields_goes_behind_those_that_it_spawned);
 	tcase_add_test(
 		t, sleeper_does_not_wait_for_one_that_spawns_without_a_pause);
+	tcase_add_loop_test(
+		t,
+		sleeper_does_not_wait_for_a_loop_of_calls_that_do_not_suspend,
+		0, ARRAY_LEN(short_calls));
 	tcase_add_test(t, sleeper_does_not_wait_for_a_large_read);
 	suite_add_tcase(s, t);
 	return s;

@@ -27,6 +27,7 @@ static const struct {
 
 /* Completion queue entries for each submission queue entry. */
 #define CQ_FACTOR 16
+#define IOWQ_MAX  512 /* threads of the kernel for one ring */
 
 static int ring_setup(struct urt__ring *r, unsigned entries,
 		      struct io_uring_params *p)
@@ -142,6 +143,19 @@ static void ring_register_self(struct urt__ring *r)
 	}
 }
 
+/*
+ * Operations that block in the kernel's threads, such as opening on a file system that
+ * does not answer, must not keep the ring's other work from them. By default there are
+ * four threads a CPU for all operations on files. (Another is made only where all of
+ * them sleep.)
+ */
+static void allow_threads(const struct urt__ring *r)
+{
+	unsigned max[2] = { IOWQ_MAX, 0 };
+
+	urt__sys_ring_register(r->fd, IORING_REGISTER_IOWQ_MAX_WORKERS, max, 2);
+}
+
 int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 		   struct urt__stats_slot *stats)
 {
@@ -169,6 +183,7 @@ int urt__ring_init(struct urt__ring *r, unsigned entries, unsigned features,
 	if (r->features & URT__F_NO_IOWAIT)
 		r->enter_flags |= IORING_ENTER_NO_IOWAIT;
 	ring_register_self(r);
+	allow_threads(r);
 	err = urt__ring_init_kick(r);
 	if (!err)
 		return 0;

@@ -228,7 +228,7 @@ static int set(struct urt__worker *w, const struct urt_context *ctx)
 
 int urt_context_set(const struct urt_context *ctx)
 {
-	struct urt__worker *w = urt__enter(false);
+	struct urt__worker *w = urt__enter_often();
 	int err = 0;
 
 	if (!w)

@@ -563,16 +563,20 @@ void urt__ask_to_yield(struct urt__worker *);
 void urt__stop_if_asked(struct urt__worker *);
 
 /*
- * In a call that does not suspend and takes long: here the calling coroutine can be
- * preempted. No signal does so inside the runtime, where one that makes only such calls
- * would always be found.
+ * As urt__enter, for a call that does not suspend, and of which a loop may consist: here
+ * the calling coroutine can be preempted. No signal does so inside the runtime, where
+ * such a loop is found nearly always. (Not in an unlock: the lock would wait, too.)
  */
-static inline void urt__preemption_point(struct urt__worker *w)
+static inline struct urt__worker *urt__enter_often(void)
 {
-	if (urt__unlikely(atomic_load_explicit(&w->word.attention,
+	struct urt__worker *w = urt__enter(false);
+
+	if (urt__likely(w) &&
+	    urt__unlikely(atomic_load_explicit(&w->word.attention,
 					       memory_order_relaxed) &
 			  URT__ATT_YIELD))
 		urt__stop_if_asked(w);
+	return w;
 }
 
 /*

@@ -319,6 +319,8 @@ int sim_ring_register(int fd, unsigned opcode, void *arg, unsigned n)
 	struct ring *to;
 
 	(void)fd;
+	if (opcode == IORING_REGISTER_IOWQ_MAX_WORKERS)
+		return 0;
 	sim_step(500);
 	if (opcode == IORING_REGISTER_PROBE)
 		return probe(arg, n);

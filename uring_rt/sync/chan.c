@@ -234,7 +234,7 @@ void urt_chan_close(struct urt_chan *ch)
 	struct urt__waiter *receivers, *senders;
 	unsigned n;
 
-	if (urt__unlikely(!urt__enter(false))) {
+	if (urt__unlikely(!urt__enter_often())) {
 		URT_MISTAKE_ON(
 			urt__behalf(close_behalf, ch) == -EPERM,
 			"urt_chan_close by a thread while no run is going on");

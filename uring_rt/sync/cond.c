@@ -48,7 +48,7 @@ static void wake(struct urt_cond *c, bool all)
 	unsigned n;
 
 	URT_MISTAKE_ON(
-		!urt__enter(false),
+		!urt__enter_often(),
 		"urt_cond_signal or urt_cond_broadcast on a plain thread: call it in a coroutine");
 	urt__obj_lock(&c->lock);
 	w = all ? urt__waitq_claim_all(&c->waiters, 0, &n)

@@ -65,7 +65,7 @@ bool urt_mutex_trylock(struct urt_mutex *m)
 {
 	bool taken;
 
-	if (!urt__enter(false))
+	if (!urt__enter_often())
 		return false;
 	taken = try(m);
 	urt__leave();

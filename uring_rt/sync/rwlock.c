@@ -93,7 +93,7 @@ bool urt_rwlock_tryrdlock(struct urt_rwlock *l)
 {
 	bool taken;
 
-	if (!urt__enter(false))
+	if (!urt__enter_often())
 		return false;
 	urt__obj_lock(&l->lock);
 	taken = !l->writing && !l->writers.head;
@@ -107,7 +107,7 @@ bool urt_rwlock_trywrlock(struct urt_rwlock *l)
 {
 	bool taken;
 
-	if (!urt__enter(false))
+	if (!urt__enter_often())
 		return false;
 	urt__obj_lock(&l->lock);
 	taken = !l->writing && !l->readers;

@@ -57,7 +57,7 @@ bool urt_sem_trywait(struct urt_sem *s)
 {
 	bool taken;
 
-	if (!urt__enter(false))
+	if (!urt__enter_often())
 		return false;
 	urt__obj_lock(&s->lock);
 	taken = s->count;
@@ -71,7 +71,7 @@ void urt_sem_post(struct urt_sem *s)
 {
 	struct urt__waiter *w;
 
-	if (urt__unlikely(!urt__enter(false))) {
+	if (urt__unlikely(!urt__enter_often())) {
 		URT_MISTAKE_ON(
 			urt__behalf(post_behalf, s) == -EPERM,
 			"urt_sem_post by a thread while no run is going on");

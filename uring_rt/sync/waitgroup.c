@@ -72,7 +72,7 @@ void urt_waitgroup_add(struct urt_waitgroup *wg, int64_t n)
 {
 	int64_t state;
 
-	if (urt__unlikely(!urt__enter(false))) {
+	if (urt__unlikely(!urt__enter_often())) {
 		URT_MISTAKE_ON(
 			urt__behalf(add_behalf, &(struct call){ wg, n }) ==
 				-EPERM,

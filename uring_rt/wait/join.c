@@ -8,10 +8,8 @@
 static inline int64_t spawn_here(struct urt__worker *w,
 				 const struct urt__spawn *s)
 {
-	struct urt_coro *c;
+	struct urt_coro *c = urt__spawn(w, s);
 
-	urt__preemption_point(w);
-	c = urt__spawn(w, s);
 	if (c) {
 		c->parent = w->current->id;
 		urt__ready_new(w, c);
@@ -35,7 +33,7 @@ spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o, bool detached)
 				.deadline_ns = URT_NEVER,
 				.detached = detached };
 
-	struct urt__worker *w = urt__enter(false);
+	struct urt__worker *w = urt__enter_often();
 
 	if (urt__likely(w))
 		return spawn_here(w, &s);
@@ -202,7 +200,7 @@ static int64_t cancel_behalf(void *arg)
 
 int urt_cancel(struct urt_coro *c)
 {
-	if (!urt__enter(false))
+	if (!urt__enter_often())
 		return urt__behalf(cancel_behalf, c);
 	atomic_store(&c->cancelled, true);
 	urt__cancel_fence();

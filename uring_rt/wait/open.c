@@ -21,8 +21,6 @@
 #include <unistd.h>
 #undef errno
 
-#define IOWQ_MAX 512
-
 struct fifo {
 	const struct io_uring_sqe *request;
 	int fd; /* the first one; -1: none */
@@ -30,23 +28,11 @@ struct fifo {
 	struct urt_sem done;
 };
 
-/* A blocked open must not keep the ring's other work from its threads. */
-static void allow_threads(void)
-{
-	unsigned max[2] = { IOWQ_MAX, 0 };
-	struct urt__worker *w = urt__enter(false);
-
-	urt__sys_ring_register(w->ring.fd, IORING_REGISTER_IOWQ_MAX_WORKERS,
-			       max, 2);
-	urt__leave();
-}
-
 static int open_blocking(const struct io_uring_sqe *request,
 			 int64_t deadline_ns)
 {
 	struct io_uring_sqe r = *request;
 
-	allow_threads();
 	r.flags |= IOSQE_ASYNC;
 	return urt__io_call(&r, URT__OPENS, 0, deadline_ns);
 }

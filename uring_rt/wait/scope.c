@@ -95,7 +95,7 @@ static int64_t cancel_behalf(void *arg)
 
 void urt_scope_cancel(struct urt_scope *s)
 {
-	if (!urt__enter(false)) {
+	if (!urt__enter_often()) {
 		urt__behalf(cancel_behalf, s);
 		return;
 	}
@@ -134,7 +134,7 @@ static void link_member(struct urt_scope *s, struct urt_coro *c)
 
 int urt_scope_go(struct urt_scope *s, int (*fn)(void *arg), void *arg)
 {
-	struct urt__worker *w = urt__enter(false);
+	struct urt__worker *w = urt__enter_often();
 	struct urt__spawn spawn = { .fn = member_main,
 				    .arg = arg,
 				    .detached = true };
@@ -143,7 +143,6 @@ int urt_scope_go(struct urt_scope *s, int (*fn)(void *arg), void *arg)
 
 	if (!w)
 		return -EPERM;
-	urt__preemption_point(w);
 	spawn.deadline_ns = s->deadline_ns;
 	c = urt__spawn(w, &spawn);
 	if (!c) {
