@@ -24,6 +24,7 @@
 /* A measurement that is given up then does not come; a busy machine is slower than one
  * thinks. */
 #define START_MS   60000
+#define LOOK_MS	   100 /* at whether the server has ended */
 #define CONNECT_NS (60 * NS_PER_S)
 #define ANSWER_NS  (30 * NS_PER_S)
 
@@ -173,12 +174,17 @@ bool stage_begin_nth(struct stage *s, struct lab *lab, struct demo_outcome *o,
 	command_free(argv);
 	if (err)
 		return false;
-	if (net_wait_listening(s->port, START_MS))
-		return true;
-	if (ended(s->server.pid))
-		stage_failed(o, "the server ended at once (see above)");
-	else
-		stage_failed(o, "the server did not listen within a minute");
+	for (int ms = 0; ms < START_MS; ms += LOOK_MS) {
+		if (net_wait_listening(s->port, LOOK_MS))
+			return true;
+		if (ended(s->server.pid)) {
+			kill(-s->server.pid, SIGKILL);
+			s->server.pid = 0;
+			stage_failed(o, "the server ended at once (see above)");
+			return false;
+		}
+	}
+	stage_failed(o, "the server did not listen within a minute");
 	return false;
 }
 
