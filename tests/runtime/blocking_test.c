@@ -94,7 +94,7 @@ static void run_full(void (*fn)(void), int workers)
 	END_TEST                                          \
 	static void name##_body(void)
 
-FULL_TEST(a_job_not_begun_ends_at_its_deadline)
+FULL_TEST(job_not_begun_ends_at_its_deadline)
 {
 	int64_t deadline = urt_after(20 * MS);
 
@@ -104,7 +104,7 @@ FULL_TEST(a_job_not_begun_ends_at_its_deadline)
 	ck_assert_int_eq(called, 0);
 }
 
-FULL_TEST(a_job_not_begun_can_be_cancelled)
+FULL_TEST(job_not_begun_can_be_cancelled)
 {
 	struct urt_coro *c = urt_spawn(caller, NULL);
 
@@ -120,7 +120,7 @@ static int scoped(void *arg)
 	return urt_blocking(call, NULL);
 }
 
-FULL_TEST(a_job_not_begun_ends_with_its_scope)
+FULL_TEST(job_not_begun_ends_with_its_scope)
 {
 	struct urt_scope s;
 
@@ -130,7 +130,7 @@ FULL_TEST(a_job_not_begun_ends_with_its_scope)
 	ck_assert_int_eq(called, 0);
 }
 
-FULL_TEST(a_process_is_not_started_after_its_deadline)
+FULL_TEST(process_is_not_started_after_its_deadline)
 {
 	const char *const argv[] = { "/bin/true", NULL };
 	struct urt_command c = { .argv = argv };
@@ -152,7 +152,7 @@ static int never_asked(const char *host, const char *service,
 	return EAI_NONAME;
 }
 
-FULL_TEST(a_look_up_not_begun_is_taken_back)
+FULL_TEST(look_up_not_begun_is_taken_back)
 {
 	struct urt_addr a;
 
@@ -204,7 +204,7 @@ static void begun(void *arg)
 	urt_join(c); /* its result was 0, not -ECANCELED */
 }
 
-START_TEST(a_job_that_has_begun_is_not_ended_by_a_cancellation)
+START_TEST(job_that_has_begun_is_not_ended_by_a_cancellation)
 {
 	struct urt_options o = { .workers = worker_counts[_i],
 				 .max_blocking = 1 };
@@ -224,7 +224,7 @@ static void leave_queued(void *arg)
 	sem_post(&release); /* or the end would wait forever */
 }
 
-START_TEST(the_end_of_a_run_drops_jobs_that_nobody_has_begun)
+START_TEST(end_of_a_run_drops_jobs_that_nobody_has_begun)
 {
 	struct urt_options o = { .workers = worker_counts[_i],
 				 .max_blocking = 1 };
@@ -312,7 +312,7 @@ static void chances(void *arg)
 	}
 }
 
-START_TEST(a_job_is_run_once_or_taken_back)
+START_TEST(job_is_run_once_or_taken_back)
 {
 	struct urt_options o = { .workers = worker_counts[_i % 3],
 				 .max_blocking = _i < 3 ? 1 : 3 };
@@ -329,19 +329,18 @@ Suite *blocking_suite(void)
 	Suite *s = suite_create("blocking");
 	TCase *t = tcase_create("the pool is full");
 
-	tcase_add_loop_test(t, a_job_not_begun_ends_at_its_deadline, 0, 3);
-	tcase_add_loop_test(t, a_job_not_begun_can_be_cancelled, 0, 3);
-	tcase_add_loop_test(t, a_job_not_begun_ends_with_its_scope, 0, 3);
-	tcase_add_loop_test(t, a_process_is_not_started_after_its_deadline, 0,
-			    3);
-	tcase_add_loop_test(t, a_look_up_not_begun_is_taken_back, 0, 3);
+	tcase_add_loop_test(t, job_not_begun_ends_at_its_deadline, 0, 3);
+	tcase_add_loop_test(t, job_not_begun_can_be_cancelled, 0, 3);
+	tcase_add_loop_test(t, job_not_begun_ends_with_its_scope, 0, 3);
+	tcase_add_loop_test(t, process_is_not_started_after_its_deadline, 0, 3);
+	tcase_add_loop_test(t, look_up_not_begun_is_taken_back, 0, 3);
 	tcase_add_loop_test(t, jobs_behind_one_that_was_taken_back_are_done, 0,
 			    3);
 	tcase_add_loop_test(
-		t, a_job_that_has_begun_is_not_ended_by_a_cancellation, 0, 3);
-	tcase_add_loop_test(
-		t, the_end_of_a_run_drops_jobs_that_nobody_has_begun, 0, 3);
-	tcase_add_loop_test(t, a_job_is_run_once_or_taken_back, 0, 6);
+		t, job_that_has_begun_is_not_ended_by_a_cancellation, 0, 3);
+	tcase_add_loop_test(t, end_of_a_run_drops_jobs_that_nobody_has_begun, 0,
+			    3);
+	tcase_add_loop_test(t, job_is_run_once_or_taken_back, 0, 6);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -71,7 +71,7 @@ START_TEST(lent_buffers_hold_what_was_sent)
 }
 END_TEST
 
-CORO_TEST(a_lent_receive_waits_no_longer_than_its_deadline)
+CORO_TEST(lent_receive_waits_no_longer_than_its_deadline)
 {
 	void *data = &data;
 
@@ -205,7 +205,7 @@ static void zero_copy(void *arg)
 	receives_large();
 }
 
-START_TEST(a_zero_copy_send_returns_when_its_buffer_is_free)
+START_TEST(zero_copy_send_returns_when_its_buffer_is_free)
 {
 	with_mask(_i, 1, zero_copy);
 }
@@ -217,10 +217,10 @@ Suite *buffers_suite(void)
 	TCase *t = tcase_create("buffers");
 
 	tcase_add_loop_test(t, lent_buffers_hold_what_was_sent, 0, 4);
-	tcase_add_test(t, a_lent_receive_waits_no_longer_than_its_deadline);
+	tcase_add_test(t, lent_receive_waits_no_longer_than_its_deadline);
 	tcase_add_loop_test(t, registered_files_and_memory_are_used_as_others,
 			    1, 3);
-	tcase_add_loop_test(t, a_zero_copy_send_returns_when_its_buffer_is_free,
+	tcase_add_loop_test(t, zero_copy_send_returns_when_its_buffer_is_free,
 			    0, 2);
 	suite_add_tcase(s, t);
 	return s;

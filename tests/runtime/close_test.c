@@ -271,7 +271,7 @@ static void closes_at_that_moment(void *arg)
 	}
 }
 
-START_TEST(a_wait_that_begins_while_the_descriptor_is_closed_ends)
+START_TEST(wait_that_begins_while_the_descriptor_is_closed_ends)
 {
 	with_mask(0, 2, closes_at_that_moment);
 }
@@ -321,8 +321,7 @@ Suite *close_suite(void)
 	tcase_add_test(t,
 		       close_of_a_non_blocking_descriptor_ends_its_waiters_too);
 	tcase_add_loop_test(t, closes_and_waits_at_random_end, 1, 5);
-	tcase_add_test(t,
-		       a_wait_that_begins_while_the_descriptor_is_closed_ends);
+	tcase_add_test(t, wait_that_begins_while_the_descriptor_is_closed_ends);
 	tcase_add_test(t, close_ends_a_writer_that_had_sent_a_part);
 	suite_add_tcase(s, t);
 	return s;

@@ -91,7 +91,7 @@ START_TEST(traceparent_is_read_as_w3c_says)
 }
 END_TEST
 
-START_TEST(an_attribute_replaces_the_one_with_its_key)
+START_TEST(attribute_replaces_the_one_with_its_key)
 {
 	static char large[300];
 	struct urt_context ctx = { 0 };
@@ -290,7 +290,7 @@ static void wandering(void *arg)
 	urt_chan_free(chan);
 }
 
-START_TEST(the_threads_pointer_always_shows_the_running_coroutines_record)
+START_TEST(threads_pointer_always_shows_the_running_coroutines_record)
 {
 	static const unsigned workers[] = { 1, 2, 5 };
 
@@ -401,7 +401,7 @@ START_TEST(keys_are_announced_as_a_process_context)
 }
 END_TEST
 
-START_TEST(a_forked_child_announces_its_own)
+START_TEST(forked_child_announces_its_own)
 {
 	int status;
 
@@ -434,18 +434,17 @@ Suite *context_suite(void)
 	TCase *t = tcase_create("records");
 
 	tcase_add_test(t, traceparent_is_read_as_w3c_says);
-	tcase_add_test(t, an_attribute_replaces_the_one_with_its_key);
+	tcase_add_test(t, attribute_replaces_the_one_with_its_key);
 	tcase_add_test(t, keys_end_at_256);
 	suite_add_tcase(s, t);
 	t = tcase_create("coroutines");
 	tcase_add_test(t, coroutines_inherit_the_context_of_their_starter);
 	tcase_add_test(
-		t,
-		the_threads_pointer_always_shows_the_running_coroutines_record);
+		t, threads_pointer_always_shows_the_running_coroutines_record);
 	suite_add_tcase(s, t);
 	t = tcase_create("announced");
 	tcase_add_test(t, keys_are_announced_as_a_process_context);
-	tcase_add_test(t, a_forked_child_announces_its_own);
+	tcase_add_test(t, forked_child_announces_its_own);
 	tcase_add_test(t, programs_with_the_static_library_export_the_pointer);
 	suite_add_tcase(s, t);
 	return s;

@@ -26,7 +26,7 @@ static void teardown(void)
 
 /* ---- whole files ---- */
 
-RUN_TEST(a_file_is_replaced_whole)
+RUN_TEST(file_is_replaced_whole)
 {
 	struct stat st;
 	char *data;
@@ -78,7 +78,7 @@ static void write_a(void *arg)
 
 /* Wherever it is when it is cancelled, there is one whole file, or none, and no
  * other beside it (teardown). */
-RUN_TEST(a_write_that_is_cancelled_leaves_nothing_half)
+RUN_TEST(write_that_is_cancelled_leaves_nothing_half)
 {
 	char *data;
 
@@ -97,7 +97,7 @@ RUN_TEST(a_write_that_is_cancelled_leaves_nothing_half)
 	}
 }
 
-RUN_TEST(the_bound_of_a_file_is_exact)
+RUN_TEST(bound_of_a_file_is_exact)
 {
 	char text[10000], *data;
 	struct stat st;
@@ -306,7 +306,7 @@ RUN_TEST(copy_copies_files_that_have_no_size)
 }
 
 /* A receiver that is gone gives an error and no signal, on each way. */
-RUN_TEST(a_copy_to_a_broken_connection_ends)
+RUN_TEST(copy_to_a_broken_connection_ends)
 {
 	int in = big_file(), fds[2];
 	uint64_t copied;
@@ -342,7 +342,7 @@ static void read_some_and_close(void *arg)
 }
 
 /* In the middle: an error, and as many bytes as the file has moved by. */
-RUN_TEST(a_connection_that_breaks_in_the_middle_is_an_error)
+RUN_TEST(connection_that_breaks_in_the_middle_is_an_error)
 {
 	int in = big_file(), fds[2];
 	uint64_t copied;
@@ -376,16 +376,16 @@ Suite *copy_suite(void)
 	TCase *t = tcase_create("files and copies");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, a_file_is_replaced_whole);
+	tcase_add_test(t, file_is_replaced_whole);
 	tcase_add_test(t, file_that_could_not_be_written_leaves_nothing);
-	tcase_add_test(t, a_write_that_is_cancelled_leaves_nothing_half);
-	tcase_add_test(t, the_bound_of_a_file_is_exact);
+	tcase_add_test(t, write_that_is_cancelled_leaves_nothing_half);
+	tcase_add_test(t, bound_of_a_file_is_exact);
 	tcase_add_test(t, sendfile_sends_all_to_anything);
 	tcase_add_test(t, sendfile_counts_what_was_sent_until_the_deadline);
 	tcase_add_test(t, copy_copies_between_all_kinds);
 	tcase_add_test(t, copy_copies_files_that_have_no_size);
-	tcase_add_test(t, a_copy_to_a_broken_connection_ends);
-	tcase_add_test(t, a_connection_that_breaks_in_the_middle_is_an_error);
+	tcase_add_test(t, copy_to_a_broken_connection_ends);
+	tcase_add_test(t, connection_that_breaks_in_the_middle_is_an_error);
 	suite_add_tcase(s, t);
 	return s;
 }

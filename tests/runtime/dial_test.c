@@ -114,7 +114,7 @@ RUN_TEST(datagrams_have_an_address_too)
 }
 
 /* The client's end is the last to close, so the server's waits in TIME_WAIT. */
-RUN_TEST(a_server_can_start_again_at_once)
+RUN_TEST(server_can_start_again_at_once)
 {
 	char text[URT_ADDR_TEXT], c;
 	int listener = urt_listen("127.0.0.1:0", never), fd, peer;
@@ -173,7 +173,7 @@ static struct urt_addr closed_port(void)
 	return a;
 }
 
-RUN_TEST(the_second_address_wins_where_the_first_is_silent)
+RUN_TEST(second_address_wins_where_the_first_is_silent)
 {
 	int listener = urt_listen("127.0.0.1:0", never), fd;
 	int64_t begin = urt_now();
@@ -193,7 +193,7 @@ RUN_TEST(the_second_address_wins_where_the_first_is_silent)
 }
 
 /* The next one is begun when one fails: 15 times 250 ms are not waited for. */
-RUN_TEST(an_address_that_refuses_costs_no_delay)
+RUN_TEST(address_that_refuses_costs_no_delay)
 {
 	int listener = urt_listen("127.0.0.1:0", never), fd;
 	int64_t begin = urt_now();
@@ -220,7 +220,7 @@ RUN_TEST(dial_returns_the_first_error_if_no_address_connects)
 	ck_assert_int_eq(urt__dial_race(a + 1, 1, never), -ECONNREFUSED);
 }
 
-RUN_TEST(a_race_ends_at_its_deadline)
+RUN_TEST(race_ends_at_its_deadline)
 {
 	struct urt_addr a[2];
 
@@ -241,7 +241,7 @@ static void race_hole(void *arg)
 	result = urt__dial_race(a, 3, never);
 }
 
-RUN_TEST(a_race_can_be_cancelled_at_any_time)
+RUN_TEST(race_can_be_cancelled_at_any_time)
 {
 	struct urt_coro *c;
 
@@ -386,12 +386,12 @@ Suite *dial_suite(void)
 	tcase_add_test(t, listener_can_be_dialled);
 	tcase_add_test(t, listener_without_a_host_takes_both_families);
 	tcase_add_test(t, datagrams_have_an_address_too);
-	tcase_add_test(t, a_server_can_start_again_at_once);
-	tcase_add_test(t, the_second_address_wins_where_the_first_is_silent);
-	tcase_add_test(t, an_address_that_refuses_costs_no_delay);
+	tcase_add_test(t, server_can_start_again_at_once);
+	tcase_add_test(t, second_address_wins_where_the_first_is_silent);
+	tcase_add_test(t, address_that_refuses_costs_no_delay);
 	tcase_add_test(t, dial_returns_the_first_error_if_no_address_connects);
-	tcase_add_test(t, a_race_ends_at_its_deadline);
-	tcase_add_test(t, a_race_can_be_cancelled_at_any_time);
+	tcase_add_test(t, race_ends_at_its_deadline);
+	tcase_add_test(t, race_can_be_cancelled_at_any_time);
 	tcase_add_test(t, dial_leaves_one_descriptor_of_many_winners);
 	suite_add_tcase(s, t);
 	t = tcase_create("serve");

@@ -110,7 +110,7 @@ START_TEST(echo_gives_back_what_it_gets)
 }
 END_TEST
 
-START_TEST(the_proxy_forwards_both_ways)
+START_TEST(proxy_forwards_both_ways)
 {
 	char target[64];
 	pid_t echo;
@@ -137,7 +137,7 @@ START_TEST(the_proxy_forwards_both_ways)
 }
 END_TEST
 
-START_TEST(the_proxy_ends_connections_on_which_nothing_comes)
+START_TEST(proxy_ends_connections_on_which_nothing_comes)
 {
 	char target[64], much[65536] = "";
 	pid_t echo;
@@ -200,7 +200,7 @@ START_TEST(chat_room_lets_all_hear_all)
 }
 END_TEST
 
-START_TEST(the_sieve_finds_the_primes)
+START_TEST(sieve_finds_the_primes)
 {
 	ck_assert_int_eq(sh("examples/sieve 10"), 0);
 	ck_assert_str_eq(text, PRIMES_10);
@@ -209,7 +209,7 @@ START_TEST(the_sieve_finds_the_primes)
 }
 END_TEST
 
-START_TEST(the_scanner_finds_the_port_that_is_open)
+START_TEST(scanner_finds_the_port_that_is_open)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
@@ -249,7 +249,7 @@ START_TEST(files_are_hashed)
 }
 END_TEST
 
-START_TEST(the_chat_room_ends_members_that_say_or_read_nothing)
+START_TEST(chat_room_ends_members_that_say_or_read_nothing)
 {
 	static const char line[] = "a line that its speaker does not read\n";
 	char buf[256];
@@ -667,7 +667,7 @@ START_TEST(every_example_has_under_150_lines)
 }
 END_TEST
 
-START_TEST(an_example_builds_with_pkg_config)
+START_TEST(example_builds_with_pkg_config)
 {
 	if (SANITIZED)
 		SKIP("the library needs the sanitizer's");
@@ -714,13 +714,13 @@ Suite *examples_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, echo_gives_back_what_it_gets);
-	tcase_add_test(t, the_proxy_forwards_both_ways);
+	tcase_add_test(t, proxy_forwards_both_ways);
 	tcase_add_test(t, chat_room_lets_all_hear_all);
-	tcase_add_test(t, the_sieve_finds_the_primes);
-	tcase_add_test(t, the_scanner_finds_the_port_that_is_open);
+	tcase_add_test(t, sieve_finds_the_primes);
+	tcase_add_test(t, scanner_finds_the_port_that_is_open);
 	tcase_add_test(t, files_are_hashed);
-	tcase_add_test(t, the_proxy_ends_connections_on_which_nothing_comes);
-	tcase_add_test(t, the_chat_room_ends_members_that_say_or_read_nothing);
+	tcase_add_test(t, proxy_ends_connections_on_which_nothing_comes);
+	tcase_add_test(t, chat_room_ends_members_that_say_or_read_nothing);
 	tcase_add_test(t, httpd_serves_files_to_curl);
 	tcase_add_test(t, httpd_refuses_bodies_that_it_would_take_for_requests);
 	tcase_add_test(t, httpd_answers_what_is_no_request_that_it_serves);
@@ -732,7 +732,7 @@ Suite *examples_suite(void)
 	tcase_add_test(t, redis_loses_no_answer_by_an_error_behind_it);
 	tcase_add_test(t, redis_gives_no_element_to_a_client_that_has_left);
 	tcase_add_test(t, every_example_has_under_150_lines);
-	tcase_add_test(t, an_example_builds_with_pkg_config);
+	tcase_add_test(t, example_builds_with_pkg_config);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -73,7 +73,7 @@ static void note_alignment(void *arg)
 	to_thread();
 }
 
-START_TEST(a_new_context_has_an_aligned_stack)
+START_TEST(new_context_has_an_aligned_stack)
 {
 	prepare(note_alignment, NULL);
 	entry_alignment = 1;
@@ -120,7 +120,7 @@ static void open_stacks(size_t max, bool madvise)
 	ck_assert_int_eq(urt__stacks_init(&stacks, 64 * 1024, max, madvise), 0);
 }
 
-START_TEST(a_stack_is_usable_from_end_to_end)
+START_TEST(stack_is_usable_from_end_to_end)
 {
 	char *top, *lowest;
 
@@ -171,7 +171,7 @@ static unsigned resident_pages(void *from, void *to)
 	return resident;
 }
 
-START_TEST(a_trimmed_stack_gives_back_its_deep_pages)
+START_TEST(trimmed_stack_gives_back_its_deep_pages)
 {
 	char *top, *lowest;
 
@@ -287,14 +287,14 @@ Suite *exec_suite(void)
 	TCase *t = tcase_create("switch");
 
 	tcase_add_test(t, switch_goes_there_and_back);
-	tcase_add_test(t, a_new_context_has_an_aligned_stack);
+	tcase_add_test(t, new_context_has_an_aligned_stack);
 	tcase_add_test(t, values_in_registers_survive_a_switch);
 	suite_add_tcase(s, t);
 	t = tcase_create("stacks");
-	tcase_add_test(t, a_stack_is_usable_from_end_to_end);
+	tcase_add_test(t, stack_is_usable_from_end_to_end);
 	tcase_add_test(t, stacks_run_out_at_their_maximum);
 	tcase_add_test(t, tops_of_stacks_do_not_share_cache_sets);
-	tcase_add_test(t, a_trimmed_stack_gives_back_its_deep_pages);
+	tcase_add_test(t, trimmed_stack_gives_back_its_deep_pages);
 	tcase_add_test(t, stack_that_came_back_is_empty_and_goes_out_first);
 	tcase_add_test(t, stacks_of_a_mebibyte_have_guards_of_64_kib);
 	tcase_add_test_raise_signal(t, running_into_a_guard_faults, SIGSEGV);

@@ -76,7 +76,7 @@ static void file_life(void *arg)
 	ck_assert_int_eq(urt_unlinkat(dir_fd, "a", 0, never), -ENOENT);
 }
 
-START_TEST(a_file_lives_from_open_to_unlink)
+START_TEST(file_lives_from_open_to_unlink)
 {
 	on_masks(_i, file_life);
 }
@@ -187,7 +187,7 @@ static void children(void *arg)
 	ck_assert_int_lt(urt_waitid(P_PID, pid, &info, WEXITED, never), 0);
 }
 
-START_TEST(a_child_can_be_waited_for)
+START_TEST(child_can_be_waited_for)
 {
 	on_masks(_i, children);
 }
@@ -234,11 +234,11 @@ Suite *files_suite(void)
 	Suite *s = suite_create("files");
 	TCase *t = tcase_create("by the ring, and by the thread pool");
 
-	tcase_add_loop_test(t, a_file_lives_from_open_to_unlink, 0, 2);
+	tcase_add_loop_test(t, file_lives_from_open_to_unlink, 0, 2);
 	tcase_add_loop_test(t, names_can_be_made_linked_moved_and_removed, 0,
 			    2);
 	tcase_add_loop_test(t, splice_and_tee_move_what_they_say, 0, 2);
-	tcase_add_loop_test(t, a_child_can_be_waited_for, 0, 2);
+	tcase_add_loop_test(t, child_can_be_waited_for, 0, 2);
 	tcase_add_loop_test(t, datagrams_come_with_their_sender, 0, 2);
 	suite_add_tcase(s, t);
 	return s;

@@ -102,7 +102,7 @@ static void fork_inside(void *arg)
 	close(fds[1]);
 }
 
-START_TEST(a_forked_child_leaves_the_parents_ring_alone)
+START_TEST(forked_child_leaves_the_parents_ring_alone)
 {
 	run_on(1, fork_inside, NULL);
 }
@@ -117,7 +117,7 @@ static void fork_and_return(void *arg)
 		urt_sleep(MS);
 }
 
-START_TEST(a_forked_child_that_returns_ends)
+START_TEST(forked_child_that_returns_ends)
 {
 	int status;
 
@@ -157,8 +157,8 @@ Suite *fork_suite(void)
 	Suite *s = suite_create("fork");
 	TCase *t = tcase_create("fork");
 
-	tcase_add_test(t, a_forked_child_leaves_the_parents_ring_alone);
-	tcase_add_test(t, a_forked_child_that_returns_ends);
+	tcase_add_test(t, forked_child_leaves_the_parents_ring_alone);
+	tcase_add_test(t, forked_child_that_returns_ends);
 	tcase_add_test(t, sigquit_kills_a_forked_child);
 	tcase_add_test(
 		t, forked_children_keep_neither_descriptors_nor_reservations);

@@ -52,14 +52,14 @@ static void writes_whole(void *arg)
 	free(buf);
 }
 
-START_TEST(a_write_that_may_wait_writes_all)
+START_TEST(write_that_may_wait_writes_all)
 {
 	non_blocking = _i / 2;
 	with_mask(_i % 2, 1, writes_whole);
 }
 END_TEST
 
-CORO_TEST(a_full_datagram_peer_is_waited_for_without_spinning)
+CORO_TEST(full_datagram_peer_is_waited_for_without_spinning)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int to = urt_socket(AF_UNIX, SOCK_DGRAM, 0), from, ret;
@@ -121,7 +121,7 @@ static void opens_cancelled(void *arg)
 	urt_join(urt_spawn(cancelled, NULL));
 }
 
-START_TEST(a_cancelled_coroutine_begins_no_operation)
+START_TEST(cancelled_coroutine_begins_no_operation)
 {
 	with_mask(_i, 1, opens_cancelled);
 }
@@ -203,7 +203,7 @@ static void futexes(void *arg)
 	urt_join(c[1]);
 }
 
-START_TEST(a_futex_is_waited_for_and_woken)
+START_TEST(futex_is_waited_for_and_woken)
 {
 	with_mask(_i, 1, futexes);
 }
@@ -231,7 +231,7 @@ static void epolls(void *arg)
 	ck_assert_int_eq(urt_epoll_wait(ep, got, 4, never), -EBADF);
 }
 
-START_TEST(an_epoll_instance_is_waited_for)
+START_TEST(epoll_instance_is_waited_for)
 {
 	with_mask(_i, 1, epolls);
 }
@@ -242,15 +242,15 @@ Suite *io_suite(void)
 	Suite *s = suite_create("io");
 	TCase *t = tcase_create("descriptors");
 
-	tcase_add_loop_test(t, a_write_that_may_wait_writes_all, 0, 4);
-	tcase_add_test(t, a_full_datagram_peer_is_waited_for_without_spinning);
+	tcase_add_loop_test(t, write_that_may_wait_writes_all, 0, 4);
+	tcase_add_test(t, full_datagram_peer_is_waited_for_without_spinning);
 	tcase_add_loop_test(t, lengths_of_four_gigabytes_are_not_cut_to_nothing,
 			    0, 2);
-	tcase_add_loop_test(t, a_cancelled_coroutine_begins_no_operation, 0, 2);
+	tcase_add_loop_test(t, cancelled_coroutine_begins_no_operation, 0, 2);
 	tcase_add_test(t, operations_without_a_run_say_so);
 	tcase_add_loop_test(t, vectors_wait_for_a_non_blocking_pipe, 0, 2);
-	tcase_add_loop_test(t, a_futex_is_waited_for_and_woken, 0, 2);
-	tcase_add_loop_test(t, an_epoll_instance_is_waited_for, 0, 2);
+	tcase_add_loop_test(t, futex_is_waited_for_and_woken, 0, 2);
+	tcase_add_loop_test(t, epoll_instance_is_waited_for, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -18,7 +18,7 @@ static uint64_t measured(enum urt__time t, unsigned from_cell)
 	return n;
 }
 
-START_TEST(a_time_lies_in_the_cell_that_ends_after_it)
+START_TEST(time_lies_in_the_cell_that_ends_after_it)
 {
 	uint64_t r = seed();
 
@@ -68,7 +68,7 @@ static void watch_turns(void *arg)
 	ck_assert_uint_gt(measured(URT__TIME_READY, long_wait), 0);
 }
 
-START_TEST(a_coroutine_that_waits_for_its_turn_is_seen_to_wait)
+START_TEST(coroutine_that_waits_for_its_turn_is_seen_to_wait)
 {
 	struct urt_options o = { .workers = 1 };
 
@@ -118,7 +118,7 @@ static void watch_wanderers(void *arg)
 			  0);
 }
 
-START_TEST(a_wait_is_measured_though_the_coroutine_moves)
+START_TEST(wait_is_measured_though_the_coroutine_moves)
 {
 	struct urt_options o = { .workers = _i };
 
@@ -132,10 +132,10 @@ Suite *latency_suite(void)
 	Suite *s = suite_create("latency");
 	TCase *t = tcase_create("latency");
 
-	tcase_add_test(t, a_time_lies_in_the_cell_that_ends_after_it);
-	tcase_add_test(t, a_coroutine_that_waits_for_its_turn_is_seen_to_wait);
+	tcase_add_test(t, time_lies_in_the_cell_that_ends_after_it);
+	tcase_add_test(t, coroutine_that_waits_for_its_turn_is_seen_to_wait);
 	tcase_add_test(t, each_timer_that_fires_alone_is_measured);
-	tcase_add_loop_test(t, a_wait_is_measured_though_the_coroutine_moves, 1,
+	tcase_add_loop_test(t, wait_is_measured_though_the_coroutine_moves, 1,
 			    5);
 	suite_add_tcase(s, t);
 	return s;

@@ -51,7 +51,7 @@ CORO_TEST(readers_share_and_a_waiting_writer_keeps_new_ones_out)
 	urt_rwlock_unlock(&rwlock);
 }
 
-CORO_TEST(a_writer_that_gives_up_lets_the_readers_in)
+CORO_TEST(writer_that_gives_up_lets_the_readers_in)
 {
 	struct urt_coro *w, *r;
 
@@ -121,7 +121,7 @@ static void wait_sem(void *arg)
 		strcat(order, arg);
 }
 
-CORO_TEST(a_post_goes_to_the_one_that_has_waited_longest)
+CORO_TEST(post_goes_to_the_one_that_has_waited_longest)
 {
 	struct urt_coro *a = urt_spawn(wait_sem, "a"), *b;
 
@@ -185,7 +185,7 @@ static void meet(void *arg)
 	}
 }
 
-CORO_TEST(a_barrier_opens_for_all_and_can_be_used_again)
+CORO_TEST(barrier_opens_for_all_and_can_be_used_again)
 {
 	struct urt_coro *c[3];
 
@@ -203,7 +203,7 @@ static void meet_late(void *arg)
 }
 
 /* Its deadline passes while nobody else runs: it gives up, or is counted. */
-CORO_TEST(a_barrier_does_not_count_who_gave_up)
+CORO_TEST(barrier_does_not_count_who_gave_up)
 {
 	struct urt_barrier b = URT_BARRIER_INIT(2);
 	struct urt_coro *c = urt_spawn(meet_late, &b);
@@ -366,12 +366,12 @@ Suite *locks_suite(void)
 	tcase_add_test_raise_signal(t, waitgroup_below_zero_is_a_bug, 6);
 	tcase_add_test(t,
 		       readers_share_and_a_waiting_writer_keeps_new_ones_out);
-	tcase_add_test(t, a_writer_that_gives_up_lets_the_readers_in);
+	tcase_add_test(t, writer_that_gives_up_lets_the_readers_in);
 	tcase_add_test(t, signal_wakes_the_first_and_broadcast_all);
-	tcase_add_test(t, a_post_goes_to_the_one_that_has_waited_longest);
+	tcase_add_test(t, post_goes_to_the_one_that_has_waited_longest);
 	tcase_add_test(t, once_runs_once_and_all_wait_for_it);
-	tcase_add_test(t, a_barrier_opens_for_all_and_can_be_used_again);
-	tcase_add_test(t, a_barrier_does_not_count_who_gave_up);
+	tcase_add_test(t, barrier_opens_for_all_and_can_be_used_again);
+	tcase_add_test(t, barrier_does_not_count_who_gave_up);
 	suite_add_tcase(s, t);
 	return s;
 }

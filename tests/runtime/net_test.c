@@ -15,7 +15,7 @@
 
 /* ---- addresses ---- */
 
-START_TEST(an_address_is_printed_as_it_was_written)
+START_TEST(address_is_printed_as_it_was_written)
 {
 	static const char *const same[] = {
 		"127.0.0.1:80",	     "255.255.255.255:65535",
@@ -230,7 +230,7 @@ RUN_TEST(text_that_is_no_name_is_not_looked_up)
 	ck_assert_uint_eq(urt__blocking_threads(), 0);
 }
 
-RUN_TEST(a_name_gives_its_addresses_in_turn)
+RUN_TEST(name_gives_its_addresses_in_turn)
 {
 	static const char *const expected[] = { "[::1]:7", "10.0.0.1:7",
 						"[::2]:7", "10.0.0.2:7" };
@@ -294,7 +294,7 @@ static void ask_late(void *arg)
 	sem_post(&let_go);
 }
 
-START_TEST(a_look_up_ends_at_its_deadline)
+START_TEST(look_up_ends_at_its_deadline)
 {
 	ck_assert_int_eq(urt_run(ask_late, NULL), 0);
 	ck_assert_int_eq(looked_up, 1);
@@ -331,7 +331,7 @@ static void cancel_two(void *arg)
 	sem_post(&let_go);
 }
 
-START_TEST(a_look_up_can_be_cancelled)
+START_TEST(look_up_can_be_cancelled)
 {
 	struct urt_options o = { .max_blocking = 1 };
 
@@ -355,7 +355,7 @@ static void race_deadline(void *arg)
 	}
 }
 
-START_TEST(a_look_up_that_races_its_deadline_leaks_nothing)
+START_TEST(look_up_that_races_its_deadline_leaks_nothing)
 {
 	ck_assert_int_eq(urt_run(race_deadline, NULL), 0);
 	ck_assert_int_gt(freed, 0);
@@ -368,19 +368,19 @@ Suite *net_suite(void)
 	Suite *s = suite_create("net");
 	TCase *t = tcase_create("addresses");
 
-	tcase_add_test(t, an_address_is_printed_as_it_was_written);
+	tcase_add_test(t, address_is_printed_as_it_was_written);
 	tcase_add_test(t, names_and_missing_hosts_are_left_to_the_resolver);
 	tcase_add_test(t, text_that_is_no_address_is_refused);
 	tcase_add_test(t, families_take_turns_and_keep_their_order);
 	suite_add_tcase(s, t);
 	t = tcase_create("names");
 	tcase_add_test(t, text_that_is_no_name_is_not_looked_up);
-	tcase_add_test(t, a_name_gives_its_addresses_in_turn);
+	tcase_add_test(t, name_gives_its_addresses_in_turn);
 	tcase_add_test(t, localhost_is_known);
 	tcase_add_test(t, failed_look_ups_say_why);
-	tcase_add_test(t, a_look_up_ends_at_its_deadline);
-	tcase_add_test(t, a_look_up_can_be_cancelled);
-	tcase_add_test(t, a_look_up_that_races_its_deadline_leaks_nothing);
+	tcase_add_test(t, look_up_ends_at_its_deadline);
+	tcase_add_test(t, look_up_can_be_cancelled);
+	tcase_add_test(t, look_up_that_races_its_deadline_leaks_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }

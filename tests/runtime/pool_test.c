@@ -54,7 +54,7 @@ START_TEST(blocking_calls_run_on_a_bounded_pool)
 }
 END_TEST
 
-CORO_TEST(a_cancelled_coroutine_still_gets_its_blocking_calls_result)
+CORO_TEST(cancelled_coroutine_still_gets_its_blocking_calls_result)
 {
 	struct urt_coro *c = urt_spawn(call_blocking, (void *)5);
 
@@ -65,7 +65,7 @@ CORO_TEST(a_cancelled_coroutine_still_gets_its_blocking_calls_result)
 	ck_assert_int_eq(ended, 1);
 }
 
-START_TEST(a_blocking_call_on_a_plain_thread_is_just_made)
+START_TEST(blocking_call_on_a_plain_thread_is_just_made)
 {
 	ck_assert_int_eq(urt_blocking(block, (void *)4), 8);
 }
@@ -78,8 +78,8 @@ Suite *pool_suite(void)
 
 	tcase_add_test(t, blocking_calls_run_on_a_bounded_pool);
 	tcase_add_test(
-		t, a_cancelled_coroutine_still_gets_its_blocking_calls_result);
-	tcase_add_test(t, a_blocking_call_on_a_plain_thread_is_just_made);
+		t, cancelled_coroutine_still_gets_its_blocking_calls_result);
+	tcase_add_test(t, blocking_call_on_a_plain_thread_is_just_made);
 	suite_add_tcase(s, t);
 	return s;
 }

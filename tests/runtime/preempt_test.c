@@ -57,7 +57,7 @@ static void hog_and_others(void *arg)
 	*(uint64_t *)arg = counter(URT__STAT_PREEMPTIONS);
 }
 
-START_TEST(a_tight_loop_does_not_keep_others_from_running)
+START_TEST(tight_loop_does_not_keep_others_from_running)
 {
 	static const unsigned workers[] = { 1, 2, 4 };
 	uint64_t preemptions;
@@ -144,7 +144,7 @@ static void hog_in_callback(void *arg)
 	ck_assert_int_eq(v[0], 1);
 }
 
-CORO_TEST(a_callback_of_a_library_is_not_preempted)
+CORO_TEST(callback_of_a_library_is_not_preempted)
 {
 	busy_unpreempted(hog_in_callback);
 }
@@ -266,7 +266,7 @@ static void hog_with_calls(void *arg)
 	}
 }
 
-CORO_TEST(the_time_slice_ends_at_a_call)
+CORO_TEST(time_slice_ends_at_a_call)
 {
 	struct urt_coro *c[2] = { urt_spawn(hog_with_calls, NULL),
 				  urt_spawn(count_turns, NULL) };
@@ -286,7 +286,7 @@ static void block_the_thread(void *arg)
 	slept = usleep(200000) ? usleep(200000) : 0;
 }
 
-CORO_TEST(a_blocking_call_gives_up_its_processor)
+CORO_TEST(blocking_call_gives_up_its_processor)
 {
 	struct urt_coro *c[2] = { urt_spawn(block_the_thread, NULL),
 				  urt_spawn(count_turns, NULL) };
@@ -344,7 +344,7 @@ static void leave_a_loop(void *arg)
 	urt_sleep(100 * MS);
 }
 
-START_TEST(a_preempted_loop_does_not_keep_the_run_from_ending)
+START_TEST(preempted_loop_does_not_keep_the_run_from_ending)
 {
 	if (!can_preempt())
 		SKIP("nothing is preempted by a signal in this build");
@@ -357,19 +357,19 @@ Suite *preempt_suite(void)
 	Suite *s = suite_create("preempt");
 	TCase *t = tcase_create("preempt");
 
-	tcase_add_test(t, a_blocking_call_gives_up_its_processor);
-	tcase_add_loop_test(t, a_tight_loop_does_not_keep_others_from_running,
-			    0, 3);
+	tcase_add_test(t, blocking_call_gives_up_its_processor);
+	tcase_add_loop_test(t, tight_loop_does_not_keep_others_from_running, 0,
+			    3);
 	tcase_add_test(t, hog_without_preemption_loses_its_processor);
 	tcase_add_test(t, holder_of_a_pthread_mutex_is_not_preempted);
 	tcase_add_test(t, holder_of_a_stdio_stream_is_not_preempted);
-	tcase_add_test(t, a_callback_of_a_library_is_not_preempted);
+	tcase_add_test(t, callback_of_a_library_is_not_preempted);
 	tcase_add_test(t, preemption_can_be_disabled);
 	tcase_add_test(t, malloc_is_safe_under_preemption);
 	tcase_add_test(t, registers_survive_preemption);
-	tcase_add_test(t, the_time_slice_ends_at_a_call);
+	tcase_add_test(t, time_slice_ends_at_a_call);
 	tcase_add_test(t, errno_survives_preemption);
-	tcase_add_test(t, a_preempted_loop_does_not_keep_the_run_from_ending);
+	tcase_add_test(t, preempted_loop_does_not_keep_the_run_from_ending);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -33,7 +33,7 @@ static int check_run(const struct urt_command *c, const char *expected)
 	return status;
 }
 
-RUN_TEST(a_command_is_run_and_its_output_caught)
+RUN_TEST(command_is_run_and_its_output_caught)
 {
 	static const char *const env[] = { "A=b", NULL };
 	struct urt_command c = { .argv = ARGV("echo", "a b", "c") };
@@ -88,7 +88,7 @@ RUN_TEST(program_that_cannot_be_run_says_why)
 	ck_assert_int_eq(urt_process_run(&empty, NULL, NULL, 0, never), 0);
 }
 
-RUN_TEST(a_conversation_goes_through_pipes)
+RUN_TEST(conversation_goes_through_pipes)
 {
 	struct urt_command c = { .argv = ARGV("cat"),
 				 .in = URT_PIPE,
@@ -198,7 +198,7 @@ RUN_TEST(too_much_output_kills)
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-RUN_TEST(a_deadline_kills)
+RUN_TEST(deadline_kills)
 {
 	struct urt_command c = { .argv = ARGV("sleep", "1000") };
 	char *out;
@@ -311,15 +311,15 @@ Suite *process_suite(void)
 	Suite *s = suite_create("process");
 	TCase *t = tcase_create("start");
 
-	tcase_add_test(t, a_command_is_run_and_its_output_caught);
+	tcase_add_test(t, command_is_run_and_its_output_caught);
 	tcase_add_test(t, program_that_cannot_be_run_says_why);
-	tcase_add_test(t, a_conversation_goes_through_pipes);
+	tcase_add_test(t, conversation_goes_through_pipes);
 	tcase_add_test(t, descriptors_may_stand_in_each_others_way);
 	tcase_add_test(t, process_starts_with_signals_as_it_expects_them);
 	suite_add_tcase(s, t);
 	t = tcase_create("end");
 	tcase_add_test(t, too_much_output_kills);
-	tcase_add_test(t, a_deadline_kills);
+	tcase_add_test(t, deadline_kills);
 	tcase_add_test(t, cancelling_kills_at_any_time);
 	tcase_add_test(t, group_that_is_closed_kills_its_processes);
 	tcase_add_test(t, signals_reach_it);

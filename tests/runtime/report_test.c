@@ -59,7 +59,7 @@ static void all_asleep(void *arg)
 	wait_for_ever(NULL);
 }
 
-START_TEST(a_deadlock_is_reported_with_backtraces_on_any_number_of_workers)
+START_TEST(deadlock_is_reported_with_backtraces_on_any_number_of_workers)
 {
 	int status =
 		child_says(all_asleep, &(struct urt_options){ .workers = _i },
@@ -107,7 +107,7 @@ static void asleep_beside_a_thread(void *arg)
 	all_asleep(NULL);
 }
 
-START_TEST(a_deadlock_is_reported_when_the_last_thread_that_could_end_it_ends)
+START_TEST(deadlock_is_reported_when_the_last_thread_that_could_end_it_ends)
 {
 	int status = child_says(asleep_beside_a_thread,
 				&(struct urt_options){ .workers = _i }, said,
@@ -279,7 +279,7 @@ static void all_wait(void *arg)
 	urt_join(c);
 }
 
-START_TEST(a_deadlock_is_reported_and_ends_with_status_2)
+START_TEST(deadlock_is_reported_and_ends_with_status_2)
 {
 	int status = child_says(all_wait, NULL, said, sizeof(said));
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%x: %s",
@@ -290,7 +290,7 @@ START_TEST(a_deadlock_is_reported_and_ends_with_status_2)
 }
 END_TEST
 
-START_TEST(a_deadlock_is_seen_beside_io_urings_own_threads)
+START_TEST(deadlock_is_seen_beside_io_urings_own_threads)
 {
 	int status = child_says(worker_thread_then_deadlock, NULL, said,
 				sizeof(said));
@@ -307,19 +307,19 @@ Suite *report_suite(void)
 
 	tcase_add_loop_test(
 		t,
-		a_deadlock_is_reported_with_backtraces_on_any_number_of_workers,
+		deadlock_is_reported_with_backtraces_on_any_number_of_workers,
 		1, 4);
 	tcase_add_loop_test(
 		t,
-		a_deadlock_is_reported_when_the_last_thread_that_could_end_it_ends,
+		deadlock_is_reported_when_the_last_thread_that_could_end_it_ends,
 		1, 3);
 	tcase_add_test(t, sigquit_lists_all_coroutines_and_kills);
 	tcase_add_test(t, leaks_are_listed_on_request);
 	tcase_add_test(
 		t, gdb_lists_coroutines_and_unwinds_them_to_their_first_frame);
 	tcase_add_test(t, stalls_and_the_scheduler_are_reported_on_request);
-	tcase_add_test(t, a_deadlock_is_reported_and_ends_with_status_2);
-	tcase_add_test(t, a_deadlock_is_seen_beside_io_urings_own_threads);
+	tcase_add_test(t, deadlock_is_reported_and_ends_with_status_2);
+	tcase_add_test(t, deadlock_is_seen_beside_io_urings_own_threads);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -65,7 +65,7 @@ static void finish(struct counted *c, unsigned n)
 	urt__ring_destroy(&ring);
 }
 
-START_TEST(a_request_completes_once)
+START_TEST(request_completes_once)
 {
 	struct counted c = { .res = 99 };
 	unsigned before;
@@ -90,13 +90,13 @@ static void many(unsigned n)
 	free(c);
 }
 
-START_TEST(a_full_submission_queue_is_handed_over)
+START_TEST(full_submission_queue_is_handed_over)
 {
 	many(100);
 }
 END_TEST
 
-START_TEST(an_overflowing_completion_queue_loses_nothing)
+START_TEST(overflowing_completion_queue_loses_nothing)
 {
 	many(5000);
 }
@@ -117,7 +117,7 @@ START_TEST(ring_loses_nothing_without_any_feature)
 }
 END_TEST
 
-START_TEST(a_wait_ends_with_its_timeout)
+START_TEST(wait_ends_with_its_timeout)
 {
 	int64_t begin = urt__clock_ns();
 
@@ -169,7 +169,7 @@ START_TEST(drain_cancels_what_is_in_flight)
 END_TEST
 
 /* If any enter fails, with any error of the kernel's: nothing is lost. */
-START_TEST(a_refused_enter_is_asked_again)
+START_TEST(refused_enter_is_asked_again)
 {
 	static const int errors[] = { EINTR, EAGAIN, EBUSY, ENOMEM };
 	struct counted *c;
@@ -226,18 +226,18 @@ Suite *ring_suite(void)
 	Suite *s = suite_create("ring");
 	TCase *t = tcase_create("ring");
 
-	tcase_add_test(t, a_request_completes_once);
-	tcase_add_test(t, a_full_submission_queue_is_handed_over);
-	tcase_add_test(t, an_overflowing_completion_queue_loses_nothing);
+	tcase_add_test(t, request_completes_once);
+	tcase_add_test(t, full_submission_queue_is_handed_over);
+	tcase_add_test(t, overflowing_completion_queue_loses_nothing);
 	tcase_add_loop_test(t, ring_loses_nothing_with_any_feature_masked, 0,
 			    URT__FEATURE_COUNT);
 	tcase_add_test(t, ring_loses_nothing_without_any_feature);
-	tcase_add_test(t, a_wait_ends_with_its_timeout);
+	tcase_add_test(t, wait_ends_with_its_timeout);
 	tcase_add_test(
 		t,
 		request_that_is_queued_is_submitted_also_when_the_wait_times_out);
 	tcase_add_test(t, drain_cancels_what_is_in_flight);
-	tcase_add_loop_test(t, a_refused_enter_is_asked_again, 0, 4);
+	tcase_add_loop_test(t, refused_enter_is_asked_again, 0, 4);
 	tcase_add_test(t, set_up_reports_what_the_kernel_says);
 	tcase_add_test(t, features_can_be_masked_by_the_environment);
 	suite_add_tcase(s, t);

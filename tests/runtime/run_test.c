@@ -109,7 +109,7 @@ static void count_threads(void *arg)
 	*(unsigned *)arg = urt__rt.nr_procs;
 }
 
-START_TEST(the_number_of_workers_comes_from_options_environment_or_cpus)
+START_TEST(number_of_workers_comes_from_options_environment_or_cpus)
 {
 	unsigned n = 0;
 	cpu_set_t set;
@@ -153,7 +153,7 @@ static void leave_others(void *arg)
 	urt_sleep(MS);
 }
 
-START_TEST(the_run_ends_with_its_first_coroutine)
+START_TEST(run_ends_with_its_first_coroutine)
 {
 	int fds[2];
 
@@ -172,7 +172,7 @@ static void run_inside(void *arg)
 	ck_assert_ptr_nonnull(strstr(urt_why(), "going on"));
 }
 
-START_TEST(a_second_run_at_the_same_time_is_refused)
+START_TEST(second_run_at_the_same_time_is_refused)
 {
 	run_on(1, run_inside, NULL);
 }
@@ -198,7 +198,7 @@ END_TEST
 
 /* ---- set-up that fails ---- */
 
-START_TEST(a_forbidden_io_uring_is_explained)
+START_TEST(forbidden_io_uring_is_explained)
 {
 	pid_t pid = fork();
 	int status;
@@ -246,14 +246,14 @@ static void look_at_page(void *arg)
 			  before + 100);
 }
 
-START_TEST(the_counters_page_can_be_found_and_counts)
+START_TEST(counters_page_can_be_found_and_counts)
 {
 	unsetenv(URT__STATS_TO_ENV);
 	run_on(1, look_at_page, NULL);
 }
 END_TEST
 
-START_TEST(the_counters_page_is_sent_where_the_environment_wants_it)
+START_TEST(counters_page_is_sent_where_the_environment_wants_it)
 {
 	struct page_inbox *inbox = page_inbox_open(URT__STATS_TO_ENV);
 	struct urt__stats_page *p;
@@ -278,7 +278,7 @@ START_TEST(the_counters_page_is_sent_where_the_environment_wants_it)
 }
 END_TEST
 
-START_TEST(a_socket_that_nobody_reads_stops_no_run)
+START_TEST(socket_that_nobody_reads_stops_no_run)
 {
 	setenv(URT__STATS_TO_ENV, "@urt-nobody-listens-here/x", 1);
 	run_on(1, bump, NULL);
@@ -293,17 +293,15 @@ Suite *run_suite(void)
 	Suite *s = suite_create("run");
 	TCase *t = tcase_create("run");
 
-	tcase_add_test(t, the_run_ends_with_its_first_coroutine);
-	tcase_add_test(t, a_second_run_at_the_same_time_is_refused);
+	tcase_add_test(t, run_ends_with_its_first_coroutine);
+	tcase_add_test(t, second_run_at_the_same_time_is_refused);
 	tcase_add_test(t, impossible_options_are_refused);
-	tcase_add_test(t, a_forbidden_io_uring_is_explained);
-	tcase_add_test(t, the_counters_page_can_be_found_and_counts);
+	tcase_add_test(t, forbidden_io_uring_is_explained);
+	tcase_add_test(t, counters_page_can_be_found_and_counts);
+	tcase_add_test(t, counters_page_is_sent_where_the_environment_wants_it);
+	tcase_add_test(t, socket_that_nobody_reads_stops_no_run);
 	tcase_add_test(
-		t, the_counters_page_is_sent_where_the_environment_wants_it);
-	tcase_add_test(t, a_socket_that_nobody_reads_stops_no_run);
-	tcase_add_test(
-		t,
-		the_number_of_workers_comes_from_options_environment_or_cpus);
+		t, number_of_workers_comes_from_options_environment_or_cpus);
 	tcase_add_test(t, thread_that_is_cancelled_in_a_run_ends_after_it);
 	tcase_add_test(t, descriptors_opened_while_a_run_ends_are_closed);
 	suite_add_tcase(s, t);

@@ -118,7 +118,7 @@ static void grow(void *arg)
 	}
 }
 
-START_TEST(a_tree_of_ten_thousand_coroutines_comes_back_whole)
+START_TEST(tree_of_ten_thousand_coroutines_comes_back_whole)
 {
 	struct tree t = { 4, 0 };
 
@@ -227,7 +227,7 @@ static void pair_beside_one(void *arg)
 	urt_chan_free(ch[1]);
 }
 
-START_TEST(a_busy_pair_does_not_starve_others)
+START_TEST(busy_pair_does_not_starve_others)
 {
 	run_on(1, pair_beside_one, NULL);
 }
@@ -347,11 +347,11 @@ Suite *sched_suite(void)
 	tcase_add_test(t, join_of_an_ended_coroutine_returns_at_once);
 	tcase_add_test(t, yield_lets_the_others_go_first);
 	tcase_add_test(t, yield_of_the_only_coroutine_returns);
-	tcase_add_test(t, a_tree_of_ten_thousand_coroutines_comes_back_whole);
+	tcase_add_test(t, tree_of_ten_thousand_coroutines_comes_back_whole);
 	tcase_add_test(t, more_runnable_coroutines_than_a_queue_holds_all_run);
 	tcase_add_test(t, yielding_coroutines_do_not_starve_timers);
 	tcase_add_test(t, yielding_coroutines_do_not_starve_the_ring);
-	tcase_add_test(t, a_busy_pair_does_not_starve_others);
+	tcase_add_test(t, busy_pair_does_not_starve_others);
 	tcase_add_test(t, ids_differ);
 	tcase_add_test(t, join_has_a_deadline);
 	tcase_add_test(t, cancelled_coroutine_ends_its_child);

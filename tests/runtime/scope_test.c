@@ -47,7 +47,7 @@ CORO_TEST(close_waits_for_all)
 	ck_assert_int_eq(ended, 10);
 }
 
-CORO_TEST(the_first_error_cancels_the_others_and_is_kept)
+CORO_TEST(first_error_cancels_the_others_and_is_kept)
 {
 	struct urt_scope s;
 
@@ -69,7 +69,7 @@ CORO_TEST(cancelled_scope_starts_nothing)
 	ck_assert_int_eq(urt_scope_close(&s), 0);
 }
 
-CORO_TEST(the_deadline_of_a_scope_ends_all_its_waits)
+CORO_TEST(deadline_of_a_scope_ends_all_its_waits)
 {
 	struct urt_scope s;
 	int64_t begin = urt_now();
@@ -190,7 +190,7 @@ static void close_a_scope(void *arg)
 	result = urt_scope_close(&s);
 }
 
-CORO_TEST(a_cancelled_closer_cancels_its_scope_and_still_waits)
+CORO_TEST(cancelled_closer_cancels_its_scope_and_still_waits)
 {
 	struct urt_coro *c = urt_spawn(close_a_scope, NULL);
 
@@ -244,13 +244,13 @@ Suite *scope_suite(void)
 	TCase *t = tcase_create("scope");
 
 	tcase_add_test(t, close_waits_for_all);
-	tcase_add_test(t, the_first_error_cancels_the_others_and_is_kept);
+	tcase_add_test(t, first_error_cancels_the_others_and_is_kept);
 	tcase_add_test(t, cancelled_scope_starts_nothing);
-	tcase_add_test(t, the_deadline_of_a_scope_ends_all_its_waits);
+	tcase_add_test(t, deadline_of_a_scope_ends_all_its_waits);
 	tcase_add_test(t, scope_deadline_is_etime_in_every_wait);
 	tcase_add_test(t,
 		       cancellation_reaches_every_operation_in_nested_scopes);
-	tcase_add_test(t, a_cancelled_closer_cancels_its_scope_and_still_waits);
+	tcase_add_test(t, cancelled_closer_cancels_its_scope_and_still_waits);
 	tcase_add_test(
 		t,
 		local_values_are_each_coroutines_own_and_destroyed_at_its_end);

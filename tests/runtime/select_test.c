@@ -116,7 +116,7 @@ static void select_two(void *arg)
 	result = urt_select(c, 2, URT_NEVER);
 }
 
-CORO_TEST(a_waiting_select_is_served_once_and_leaves_the_other_channels)
+CORO_TEST(waiting_select_is_served_once_and_leaves_the_other_channels)
 {
 	int v = 1, w = 5;
 	struct urt_coro *c;
@@ -211,8 +211,7 @@ Suite *select_suite(void)
 	tcase_add_test(t, select_takes_the_case_that_can_go_ahead);
 	tcase_add_test(t, select_of_nothing_waits_for_its_deadline);
 	tcase_add_test(
-		t,
-		a_waiting_select_is_served_once_and_leaves_the_other_channels);
+		t, waiting_select_is_served_once_and_leaves_the_other_channels);
 	tcase_add_test(t, select_can_name_a_channel_more_than_once);
 	tcase_add_test(t, select_is_fair_among_the_ready);
 	tcase_add_test(t, select_works_with_many_cases);

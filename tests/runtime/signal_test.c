@@ -83,7 +83,7 @@ static void wait_for_one(void *arg)
 	result = urt_signal_wait(*(int *)arg, NULL, never);
 }
 
-RUN_TEST(a_wait_for_signals_can_be_cancelled)
+RUN_TEST(wait_for_signals_can_be_cancelled)
 {
 	int fd = urt_signal_open(SIGUSR1, 0);
 	struct urt_coro *c = urt_spawn(wait_for_one, &fd);
@@ -140,7 +140,7 @@ static void leave_open(void *arg)
 	ck_assert_int_ge(urt_signal_open(SIGUSR1, SIGQUIT, 0), 0);
 }
 
-START_TEST(the_end_of_the_run_closes_collectors)
+START_TEST(end_of_the_run_closes_collectors)
 {
 	int before = open_descriptors();
 	struct sigaction sa;
@@ -172,7 +172,7 @@ static void fork_and_raise(void *arg)
 	ck_assert_int_eq(urt_signal_wait(fd, NULL, urt_after(MS)), -ETIME);
 }
 
-START_TEST(a_forked_child_has_its_signals_back)
+START_TEST(forked_child_has_its_signals_back)
 {
 	ck_assert_int_eq(urt_run(fork_and_raise, NULL), 0);
 }
@@ -187,10 +187,10 @@ Suite *signal_suite(void)
 	tcase_add_test(t, afterwards_signals_do_what_they_did);
 	tcase_add_test(t, each_collector_gets_each_signal);
 	tcase_add_test(t, some_signals_cannot_be_collected);
-	tcase_add_test(t, a_wait_for_signals_can_be_cancelled);
+	tcase_add_test(t, wait_for_signals_can_be_cancelled);
 	tcase_add_test(t, signals_may_come_while_collectors_go);
-	tcase_add_test(t, the_end_of_the_run_closes_collectors);
-	tcase_add_test(t, a_forked_child_has_its_signals_back);
+	tcase_add_test(t, end_of_the_run_closes_collectors);
+	tcase_add_test(t, forked_child_has_its_signals_back);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -29,7 +29,7 @@ static void touch_800k(void *arg)
 	ck_assert_uint_gt(touch_stack(800 * 1024), 0);
 }
 
-CORO_TEST(a_coroutine_can_have_a_stack_of_its_own_size)
+CORO_TEST(coroutine_can_have_a_stack_of_its_own_size)
 {
 	struct urt_spawn_options o = { .stack_size = 1 << 20 };
 	struct urt_spawn_options too_much = { .stack_size = 1 << 30 };
@@ -125,7 +125,7 @@ static void spawn_overflow(void *arg)
 	urt_join(urt_spawn(overflow, NULL));
 }
 
-START_TEST(a_stack_overflow_is_named_and_fatal)
+START_TEST(stack_overflow_is_named_and_fatal)
 {
 	struct urt_options o = { .stack_size = 16384 };
 	char said[8192];
@@ -146,9 +146,9 @@ Suite *stack_suite(void)
 	Suite *s = suite_create("stack");
 	TCase *t = tcase_create("stack");
 
-	tcase_add_test(t, a_coroutine_can_have_a_stack_of_its_own_size);
+	tcase_add_test(t, coroutine_can_have_a_stack_of_its_own_size);
 	tcase_add_test(t, deep_stacks_are_given_back);
-	tcase_add_test(t, a_stack_overflow_is_named_and_fatal);
+	tcase_add_test(t, stack_overflow_is_named_and_fatal);
 	suite_add_tcase(s, t);
 	return s;
 }

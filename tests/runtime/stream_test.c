@@ -67,7 +67,7 @@ RUN_TEST(lines_come_without_their_ends)
 	done(s, other);
 }
 
-RUN_TEST(a_line_as_long_as_the_buffer_fits_and_no_longer)
+RUN_TEST(line_as_long_as_the_buffer_fits_and_no_longer)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -90,7 +90,7 @@ RUN_TEST(a_line_as_long_as_the_buffer_fits_and_no_longer)
 	done(s, other);
 }
 
-RUN_TEST(a_delimiter_is_found_wherever_it_is_cut)
+RUN_TEST(delimiter_is_found_wherever_it_is_cut)
 {
 	const char text[] = "ab\r\n\r\rcd\r\n\r\n";
 	const char *data;
@@ -137,7 +137,7 @@ RUN_TEST(stream_without_a_delimiter_can_still_be_read)
 	done(s, other);
 }
 
-RUN_TEST(a_peek_takes_nothing)
+RUN_TEST(peek_takes_nothing)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -159,7 +159,7 @@ RUN_TEST(a_peek_takes_nothing)
 	done(s, other);
 }
 
-RUN_TEST(a_full_read_stops_short_only_where_it_must)
+RUN_TEST(full_read_stops_short_only_where_it_must)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -252,7 +252,7 @@ RUN_TEST(long_writes_keep_their_order)
 
 /* Writes numbers until the socket is full and the deadline comes, and then goes
  * on where it stopped: all arrive, once and in order. */
-RUN_TEST(a_deadline_loses_nothing_that_was_accepted)
+RUN_TEST(deadline_loses_nothing_that_was_accepted)
 {
 	int other, n = 0, size = 4096;
 	struct urt_stream *s = small(&other), *in;
@@ -299,7 +299,7 @@ RUN_TEST(a_deadline_loses_nothing_that_was_accepted)
 	done(in, -1);
 }
 
-RUN_TEST(a_broken_connection_is_an_error_and_no_signal)
+RUN_TEST(broken_connection_is_an_error_and_no_signal)
 {
 	int other;
 	struct urt_stream *s = small(&other);
@@ -335,18 +335,18 @@ Suite *stream_suite(void)
 	TCase *t = tcase_create("reading");
 
 	tcase_add_test(t, lines_come_without_their_ends);
-	tcase_add_test(t, a_line_as_long_as_the_buffer_fits_and_no_longer);
-	tcase_add_test(t, a_delimiter_is_found_wherever_it_is_cut);
+	tcase_add_test(t, line_as_long_as_the_buffer_fits_and_no_longer);
+	tcase_add_test(t, delimiter_is_found_wherever_it_is_cut);
 	tcase_add_test(t, stream_without_a_delimiter_can_still_be_read);
-	tcase_add_test(t, a_peek_takes_nothing);
-	tcase_add_test(t, a_full_read_stops_short_only_where_it_must);
+	tcase_add_test(t, peek_takes_nothing);
+	tcase_add_test(t, full_read_stops_short_only_where_it_must);
 	tcase_add_test(t, cancelling_a_reader_loses_nothing);
 	suite_add_tcase(s, t);
 	t = tcase_create("writing");
 	tcase_add_test(t, stream_keeps_what_is_written_until_the_flush);
 	tcase_add_test(t, long_writes_keep_their_order);
-	tcase_add_test(t, a_deadline_loses_nothing_that_was_accepted);
-	tcase_add_test(t, a_broken_connection_is_an_error_and_no_signal);
+	tcase_add_test(t, deadline_loses_nothing_that_was_accepted);
+	tcase_add_test(t, broken_connection_is_an_error_and_no_signal);
 	tcase_add_test(t, files_and_pipes_are_streams_too);
 	suite_add_tcase(s, t);
 	return s;

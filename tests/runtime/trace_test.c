@@ -64,7 +64,7 @@ static uint64_t read_all(struct urt__trace_page *p, uint64_t n)
 	return got;
 }
 
-START_TEST(a_reader_in_another_process_sees_no_torn_event)
+START_TEST(reader_in_another_process_sees_no_torn_event)
 {
 	static const uint32_t sizes[] = { 2, 16, 256 };
 	uint64_t n = FEWER(3000000);
@@ -200,7 +200,7 @@ CORO_TEST(parks_tell_their_reason_and_operation)
 	close(fds[1]);
 }
 
-CORO_TEST(a_reader_that_is_gone_ends_the_tracing)
+CORO_TEST(reader_that_is_gone_ends_the_tracing)
 {
 	struct urt_coro *c;
 
@@ -351,10 +351,10 @@ Suite *trace_suite(void)
 	Suite *s = suite_create("trace");
 	TCase *t = tcase_create("trace");
 
-	tcase_add_test(t, a_reader_in_another_process_sees_no_torn_event);
+	tcase_add_test(t, reader_in_another_process_sees_no_torn_event);
 	tcase_add_test(t, trace_is_off_unless_asked_for);
 	tcase_add_test(t, parks_tell_their_reason_and_operation);
-	tcase_add_test(t, a_reader_that_is_gone_ends_the_tracing);
+	tcase_add_test(t, reader_that_is_gone_ends_the_tracing);
 	tcase_add_test(t, events_of_workers_are_in_order);
 	suite_add_tcase(s, t);
 	return s;

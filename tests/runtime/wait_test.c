@@ -67,7 +67,7 @@ CORO_TEST(sleep_lasts_at_least_as_long_as_asked)
 	}
 }
 
-CORO_TEST(a_deadline_in_the_past_does_not_sleep)
+CORO_TEST(deadline_in_the_past_does_not_sleep)
 {
 	int64_t begin = urt_now();
 
@@ -111,7 +111,7 @@ static void join_it(void *arg)
 	result = urt_join(arg);
 }
 
-CORO_TEST(a_cancelled_join_leaves_the_coroutine_to_be_joined)
+CORO_TEST(cancelled_join_leaves_the_coroutine_to_be_joined)
 {
 	struct urt_coro *sleeper = urt_spawn(sleep_long, NULL);
 	struct urt_coro *joiner = urt_spawn(join_it, sleeper);
@@ -179,7 +179,7 @@ CORO_TEST(close_works_in_a_cancelled_coroutine)
 
 /* ---- deadlines on operations ---- */
 
-CORO_TEST(a_deadline_ends_a_receive)
+CORO_TEST(deadline_ends_a_receive)
 {
 	int64_t begin = urt_now();
 
@@ -191,7 +191,7 @@ CORO_TEST(a_deadline_ends_a_receive)
 	ck_assert_int_eq(urt_recv(fds[0], buffer, 64, 0, URT_NEVER), 3);
 }
 
-CORO_TEST(a_passed_deadline_still_takes_what_is_there)
+CORO_TEST(passed_deadline_still_takes_what_is_there)
 {
 	pair(fds);
 	ck_assert_int_eq(urt_recv(fds[0], buffer, 64, 0, 0), -ETIME);
@@ -199,7 +199,7 @@ CORO_TEST(a_passed_deadline_still_takes_what_is_there)
 	ck_assert_int_eq(urt_recv(fds[0], buffer, 64, 0, 0), 3);
 }
 
-CORO_TEST(a_deadline_that_is_far_away_does_no_harm)
+CORO_TEST(deadline_that_is_far_away_does_no_harm)
 {
 	pair(fds);
 	for (int i = 0; i < 1000; i++) {
@@ -243,7 +243,7 @@ static void expire_together(void *arg)
 	free(c);
 }
 
-START_TEST(a_hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring)
+START_TEST(hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring)
 {
 	struct urt_options o = { .ring_entries = 64, .workers = 1 };
 
@@ -280,7 +280,7 @@ static void write_soon(void *arg)
 	urt_write(fds[1], "x", 1, URT_NEVER);
 }
 
-CORO_TEST(a_non_blocking_descriptor_waits_like_others)
+CORO_TEST(non_blocking_descriptor_waits_like_others)
 {
 	char c;
 
@@ -290,7 +290,7 @@ CORO_TEST(a_non_blocking_descriptor_waits_like_others)
 	ck_assert_int_eq(urt_read(fds[0], &c, 1, urt_after(MS)), -ETIME);
 }
 
-CORO_TEST(a_receive_that_must_not_wait_does_not)
+CORO_TEST(receive_that_must_not_wait_does_not)
 {
 	pair(fds);
 	ck_assert_int_eq(urt_recv(fds[0], buffer, 1, MSG_DONTWAIT, URT_NEVER),
@@ -354,7 +354,7 @@ static void echo_server(void *arg)
 	ck_assert_int_eq(fd, -ECANCELED);
 }
 
-CORO_TEST(a_hundred_clients_are_echoed)
+CORO_TEST(hundred_clients_are_echoed)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
@@ -375,7 +375,7 @@ CORO_TEST(a_hundred_clients_are_echoed)
 	urt_close(listener);
 }
 
-CORO_TEST(a_refused_connection_says_so)
+CORO_TEST(refused_connection_says_so)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 				    .sin_port = htons(1) };
@@ -428,33 +428,33 @@ Suite *wait_suite(void)
 
 	tcase_add_test(t, sleepers_wake_in_the_order_of_their_deadlines);
 	tcase_add_test(t, sleep_lasts_at_least_as_long_as_asked);
-	tcase_add_test(t, a_deadline_in_the_past_does_not_sleep);
+	tcase_add_test(t, deadline_in_the_past_does_not_sleep);
 	suite_add_tcase(s, t);
 	t = tcase_create("cancel");
 	tcase_add_test(t, cancel_wakes_a_sleeper);
 	tcase_add_test(t, cancel_before_the_start_cancels_the_first_wait);
-	tcase_add_test(t, a_cancelled_join_leaves_the_coroutine_to_be_joined);
+	tcase_add_test(t, cancelled_join_leaves_the_coroutine_to_be_joined);
 	tcase_add_test(t, cancel_ends_an_operation_in_flight);
 	tcase_add_test(t, cancel_of_an_operation_not_yet_submitted_works);
 	tcase_add_test(t, close_works_in_a_cancelled_coroutine);
 	suite_add_tcase(s, t);
 	t = tcase_create("deadlines");
-	tcase_add_test(t, a_deadline_ends_a_receive);
-	tcase_add_test(t, a_passed_deadline_still_takes_what_is_there);
-	tcase_add_test(t, a_deadline_that_is_far_away_does_no_harm);
+	tcase_add_test(t, deadline_ends_a_receive);
+	tcase_add_test(t, passed_deadline_still_takes_what_is_there);
+	tcase_add_test(t, deadline_that_is_far_away_does_no_harm);
 	tcase_add_test(
 		t,
-		a_hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring);
+		hundred_thousand_deadlines_at_once_lose_nothing_on_a_small_ring);
 	suite_add_tcase(s, t);
 	t = tcase_create("operations");
 	tcase_add_test(t,
 		       operation_that_the_kernel_gives_up_is_asked_for_again);
 	tcase_add_test(t, files_are_written_and_read_at_offsets);
-	tcase_add_test(t, a_non_blocking_descriptor_waits_like_others);
-	tcase_add_test(t, a_receive_that_must_not_wait_does_not);
+	tcase_add_test(t, non_blocking_descriptor_waits_like_others);
+	tcase_add_test(t, receive_that_must_not_wait_does_not);
 	tcase_add_test(t, poll_tells_what_is_ready);
-	tcase_add_test(t, a_hundred_clients_are_echoed);
-	tcase_add_test(t, a_refused_connection_says_so);
+	tcase_add_test(t, hundred_clients_are_echoed);
+	tcase_add_test(t, refused_connection_says_so);
 	tcase_add_test(t, errno_is_this_threads_own);
 	suite_add_tcase(s, t);
 	return s;

@@ -58,7 +58,7 @@ static void idle(void *arg)
 	ck_assert_int_lt(after.ru_nvcsw - before.ru_nvcsw, 40);
 }
 
-START_TEST(an_idle_program_makes_no_system_calls)
+START_TEST(idle_program_makes_no_system_calls)
 {
 	run_on(4, idle, NULL);
 }
@@ -224,7 +224,7 @@ static void strand(void *arg)
 	close(pipe_fds[1]);
 }
 
-START_TEST(a_stuck_worker_strands_no_completion)
+START_TEST(stuck_worker_strands_no_completion)
 {
 	run_on(_i, strand, NULL);
 }
@@ -358,7 +358,7 @@ static void leave_a_job(void *arg)
 	urt_sleep(20 * MS);
 }
 
-START_TEST(a_job_that_waits_does_not_keep_the_run_from_ending)
+START_TEST(job_that_waits_does_not_keep_the_run_from_ending)
 {
 	to = urt_chan_new(4, 0); /* forever: somebody waits on it */
 	run_on(2, leave_a_job, to);
@@ -432,7 +432,7 @@ static void leave_a_thread(void *arg)
 	urt_sleep(20 * MS);
 }
 
-START_TEST(a_plain_thread_is_released_when_the_run_ends)
+START_TEST(plain_thread_is_released_when_the_run_ends)
 {
 	pthread_t t;
 
@@ -450,17 +450,17 @@ Suite *workers_suite(void)
 	TCase *t = tcase_create("workers");
 
 	tcase_add_loop_test(t, coroutines_run_on_all_workers_at_once, 2, 5);
-	tcase_add_test(t, an_idle_program_makes_no_system_calls);
+	tcase_add_test(t, idle_program_makes_no_system_calls);
 	tcase_add_loop_test(t, wake_up_from_outside_is_not_lost, 0, 6);
 	tcase_add_loop_test(t, work_that_comes_in_bursts_is_always_found, 0, 3);
 	tcase_add_test(t, errno_is_that_of_the_thread_one_is_on);
 	tcase_add_loop_test(
 		t, plain_threads_may_use_channels_and_start_coroutines, 1, 4);
-	tcase_add_test(t, a_plain_thread_is_released_when_the_run_ends);
-	tcase_add_loop_test(t, a_stuck_worker_strands_no_completion, 1, 3);
+	tcase_add_test(t, plain_thread_is_released_when_the_run_ends);
+	tcase_add_loop_test(t, stuck_worker_strands_no_completion, 1, 3);
 	tcase_add_loop_test(t, workers_that_block_and_come_back_lose_nothing, 1,
 			    4);
-	tcase_add_test(t, a_job_that_waits_does_not_keep_the_run_from_ending);
+	tcase_add_test(t, job_that_waits_does_not_keep_the_run_from_ending);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -285,7 +285,7 @@ START_TEST(calls_and_errors_are_those_that_strace_counts)
 }
 END_TEST
 
-START_TEST(a_call_takes_as_long_as_it_waits)
+START_TEST(call_takes_as_long_as_it_waits)
 {
 	NEED_BPF();
 	ck_assert_int_eq(sh("./urt stat --json --latency -- sleep 0.2 2>&1"),
@@ -325,7 +325,7 @@ Suite *by_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("latency");
 	tcase_add_test(t, calls_and_errors_are_those_that_strace_counts);
-	tcase_add_test(t, a_call_takes_as_long_as_it_waits);
+	tcase_add_test(t, call_takes_as_long_as_it_waits);
 	suite_add_tcase(s, t);
 	return s;
 }

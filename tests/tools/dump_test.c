@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/urt.h"
+#include "../lib/json_tree.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include <errno.h>
@@ -252,30 +253,44 @@ static void move(void *arg)
 	urt_sleep(NEVER_NS);
 }
 
-/* The parts of the JSON that speak of one coroutine. */
+static bool has_frame(json_t *stack, const char *function)
+{
+	json_t *frame;
+	size_t i;
+
+	json_array_foreach(stack, i, frame)
+	{
+		const char *name =
+			json_string_value(json_object_get(frame, "function"));
+
+		if (name && !strcmp(name, function))
+			return true;
+	}
+	return false;
+}
+
 static void check_each(unsigned *whole)
 {
-	char *p = strstr(text, "{\"id\":");
+	json_t *coro, *all = json_object_get(document(), "coroutines");
+	size_t i;
 
-	while (p) {
-		char *next = strstr(p + 1, "{\"id\":");
-		bool sleep, chan_wait;
+	json_array_foreach(all, i, coro)
+	{
+		json_t *stack = json_object_get(coro, "stack");
+		const char *why =
+			json_string_value(json_object_get(coro, "reason"));
 
-		if (next)
-			next[-1] = '\0';
-		sleep = strstr(p, "\"reason\":\"sleep\"");
-		chan_wait = strstr(p, "\"reason\":\"chan ");
-		if (strstr(p, "\"stack_is_whole\":1") &&
-		    strstr(p, "\"function\":\"moves\"")) {
-			++*whole;
-			ck_assert_msg(sleep ==
-					      !!strstr(p, "\"waits_by_sleep\""),
-				      "%s", p);
-			ck_assert_msg(chan_wait ==
-					      !!strstr(p, "\"waits_by_chan\""),
-				      "%s", p);
-		}
-		p = next;
+		if (!json_integer_value(
+			    json_object_get(coro, "stack_is_whole")) ||
+		    !has_frame(stack, "moves"))
+			continue;
+		++*whole;
+		ck_assert_msg((why && !strcmp(why, "sleep")) ==
+				      has_frame(stack, "waits_by_sleep"),
+			      "%s", text);
+		ck_assert_msg((why && !strncmp(why, "chan ", 5)) ==
+				      has_frame(stack, "waits_by_chan"),
+			      "%s", text);
 	}
 }
 

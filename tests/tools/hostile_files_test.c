@@ -32,7 +32,7 @@ static void have_fifo_open(const char *mode)
 		usleep(1000);
 }
 
-START_TEST(a_fifo_named_as_a_page_is_not_opened)
+START_TEST(fifo_named_as_a_page_is_not_opened)
 {
 	pid_t pid;
 
@@ -226,7 +226,7 @@ static long most_memory(void)
 						   : children.ru_maxrss;
 }
 
-START_TEST(an_elf_file_cannot_take_more_memory_than_it_is_large)
+START_TEST(elf_file_cannot_take_more_memory_than_it_is_large)
 {
 	int fd = elf_of_long_names();
 	long before = most_memory();
@@ -278,7 +278,7 @@ END_TEST
 
 /* ---- what a killed urt leaves ---- */
 
-START_TEST(a_killed_urt_leaves_its_command_alive)
+START_TEST(killed_urt_leaves_its_command_alive)
 {
 	NEED_BPF();
 	ck_assert_int_eq(
@@ -296,15 +296,15 @@ Suite *hostile_files_suite(void)
 	TCase *t = tcase_create("hostile_files");
 
 	tcase_set_timeout(t, 240);
-	tcase_add_test(t, a_fifo_named_as_a_page_is_not_opened);
+	tcase_add_test(t, fifo_named_as_a_page_is_not_opened);
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);
 	tcase_add_test(
 		t, answers_of_control_go_through_no_link_and_only_into_a_fifo);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
 	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
-	tcase_add_test(t, an_elf_file_cannot_take_more_memory_than_it_is_large);
-	tcase_add_test(t, a_killed_urt_leaves_its_command_alive);
+	tcase_add_test(t, elf_file_cannot_take_more_memory_than_it_is_large);
+	tcase_add_test(t, killed_urt_leaves_its_command_alive);
 	suite_add_tcase(s, t);
 	return s;
 }

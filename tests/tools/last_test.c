@@ -65,7 +65,7 @@ START_TEST(tracks_are_bounded_and_the_rest_is_counted)
 }
 END_TEST
 
-START_TEST(a_full_buffer_drops_and_says_how_many)
+START_TEST(full_buffer_drops_and_says_how_many)
 {
 	const char *dropped;
 
@@ -189,7 +189,7 @@ START_TEST(last_is_written_if_an_assertion_fails)
 END_TEST
 
 /* A thread's switch away and back, and its waking by a timer. */
-START_TEST(a_switch_takes_at_most_40_bytes_of_the_file)
+START_TEST(switch_takes_at_most_40_bytes_of_the_file)
 {
 	long bytes;
 
@@ -203,7 +203,7 @@ START_TEST(a_switch_takes_at_most_40_bytes_of_the_file)
 }
 END_TEST
 
-START_TEST(a_recording_ends_by_time_by_size_and_by_a_signal)
+START_TEST(recording_ends_by_time_by_size_and_by_a_signal)
 {
 	NEED_BPF();
 	ck_assert_int_eq(
@@ -229,10 +229,10 @@ Suite *last_suite(void)
 	tcase_add_test(t, last_is_bounded_by_memory_and_says_so);
 	tcase_add_test(t, last_is_written_by_a_signal_and_goes_on);
 	tcase_add_test(t, last_is_written_if_an_assertion_fails);
-	tcase_add_test(t, a_switch_takes_at_most_40_bytes_of_the_file);
-	tcase_add_test(t, a_recording_ends_by_time_by_size_and_by_a_signal);
+	tcase_add_test(t, switch_takes_at_most_40_bytes_of_the_file);
+	tcase_add_test(t, recording_ends_by_time_by_size_and_by_a_signal);
 	tcase_add_test(t, tracks_are_bounded_and_the_rest_is_counted);
-	tcase_add_test(t, a_full_buffer_drops_and_says_how_many);
+	tcase_add_test(t, full_buffer_drops_and_says_how_many);
 	tcase_add_test(t, events_that_were_overwritten_are_counted);
 	suite_add_tcase(s, t);
 	return s;

@@ -67,7 +67,7 @@ START_TEST(every_command_has_help_a_page_and_completions)
 END_TEST
 
 /* As in a container: numbers of processes there are not the kernel's. */
-START_TEST(a_pid_namespace_has_pids_of_its_own)
+START_TEST(pid_namespace_has_pids_of_its_own)
 {
 	NEED_BPF();
 	if (sh("unshare -pf --mount-proc true 2>&1"))
@@ -146,7 +146,7 @@ Suite *measure_suite(void)
 	tcase_add_test(t, every_command_has_help_a_page_and_completions);
 	tcase_add_loop_test(t, counts_are_those_of_bpftrace, 0,
 			    ARRAY_LEN(watched));
-	tcase_add_test(t, a_pid_namespace_has_pids_of_its_own);
+	tcase_add_test(t, pid_namespace_has_pids_of_its_own);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -15,7 +15,7 @@ static bool begins(json_t *step, const char *name, const char *with)
 	return !with || (is && !strncmp(is, with, strlen(with)));
 }
 
-START_TEST(a_timeline_has_each_request_from_start_to_end)
+START_TEST(timeline_has_each_request_from_start_to_end)
 {
 	struct found f;
 
@@ -38,7 +38,7 @@ START_TEST(a_timeline_has_each_request_from_start_to_end)
 END_TEST
 
 /* 32-bit calls, a thread that renames itself, a request that never ends. */
-START_TEST(a_report_names_odd_waits)
+START_TEST(report_names_odd_waits)
 {
 	struct found f;
 
@@ -67,7 +67,7 @@ START_TEST(a_report_names_odd_waits)
 }
 END_TEST
 
-START_TEST(a_kernel_thread_waits_in_no_system_call)
+START_TEST(kernel_thread_waits_in_no_system_call)
 {
 	json_t *wait, *waits;
 	bool found = false;
@@ -92,7 +92,7 @@ START_TEST(a_kernel_thread_waits_in_no_system_call)
 }
 END_TEST
 
-START_TEST(a_report_says_who_waited_on_what)
+START_TEST(report_says_who_waited_on_what)
 {
 	NEED_BPF();
 	record("sleeps 100");
@@ -127,7 +127,7 @@ START_TEST(timers_wake_and_not_the_threads_that_they_interrupt)
 }
 END_TEST
 
-START_TEST(a_timeline_has_each_wait_of_each_coroutine)
+START_TEST(timeline_has_each_wait_of_each_coroutine)
 {
 	struct found f;
 
@@ -173,7 +173,7 @@ static int step(const struct piece *p, uint64_t flow)
 						   : 10000;
 }
 
-START_TEST(a_request_flows_from_a_wait_by_way_of_the_kernel)
+START_TEST(request_flows_from_a_wait_by_way_of_the_kernel)
 {
 	long waits = 0;
 
@@ -229,7 +229,7 @@ static bool path_has(struct step want, long long *own)
 	return found;
 }
 
-START_TEST(a_request_is_explained_step_by_step)
+START_TEST(request_is_explained_step_by_step)
 {
 	long long longest, ns, own;
 	struct found f;
@@ -294,7 +294,7 @@ START_TEST(a_request_is_explained_step_by_step)
 END_TEST
 
 /* The recording ends in the middle of one. */
-START_TEST(a_request_without_an_end_has_no_time)
+START_TEST(request_without_an_end_has_no_time)
 {
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
@@ -314,7 +314,7 @@ START_TEST(a_request_without_an_end_has_no_time)
 }
 END_TEST
 
-START_TEST(a_report_is_a_page_without_network)
+START_TEST(report_is_a_page_without_network)
 {
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
@@ -339,7 +339,7 @@ START_TEST(a_report_is_a_page_without_network)
 }
 END_TEST
 
-START_TEST(a_sample_has_one_of_n_requests_and_no_others)
+START_TEST(sample_has_one_of_n_requests_and_no_others)
 {
 	struct found f;
 	long all;
@@ -370,7 +370,7 @@ START_TEST(a_sample_has_one_of_n_requests_and_no_others)
 }
 END_TEST
 
-START_TEST(a_running_program_is_told_to_trace_and_to_stop)
+START_TEST(running_program_is_told_to_trace_and_to_stop)
 {
 	struct found f;
 
@@ -392,7 +392,7 @@ END_TEST
 
 /* ---- the flight recorder ---- */
 
-START_TEST(a_file_that_was_cut_is_read_to_there)
+START_TEST(file_that_was_cut_is_read_to_there)
 {
 	NEED_BPF();
 	record("sleeps 100");
@@ -434,19 +434,19 @@ Suite *record_suite(void)
 	TCase *t = tcase_create("record");
 
 	tcase_set_timeout(t, 180);
-	tcase_add_test(t, a_timeline_has_each_request_from_start_to_end);
-	tcase_add_test(t, a_report_names_odd_waits);
-	tcase_add_test(t, a_kernel_thread_waits_in_no_system_call);
-	tcase_add_test(t, a_report_says_who_waited_on_what);
+	tcase_add_test(t, timeline_has_each_request_from_start_to_end);
+	tcase_add_test(t, report_names_odd_waits);
+	tcase_add_test(t, kernel_thread_waits_in_no_system_call);
+	tcase_add_test(t, report_says_who_waited_on_what);
 	tcase_add_test(t, timers_wake_and_not_the_threads_that_they_interrupt);
-	tcase_add_test(t, a_timeline_has_each_wait_of_each_coroutine);
-	tcase_add_test(t, a_request_flows_from_a_wait_by_way_of_the_kernel);
-	tcase_add_test(t, a_request_is_explained_step_by_step);
-	tcase_add_test(t, a_request_without_an_end_has_no_time);
-	tcase_add_test(t, a_report_is_a_page_without_network);
-	tcase_add_test(t, a_sample_has_one_of_n_requests_and_no_others);
-	tcase_add_test(t, a_running_program_is_told_to_trace_and_to_stop);
-	tcase_add_test(t, a_file_that_was_cut_is_read_to_there);
+	tcase_add_test(t, timeline_has_each_wait_of_each_coroutine);
+	tcase_add_test(t, request_flows_from_a_wait_by_way_of_the_kernel);
+	tcase_add_test(t, request_is_explained_step_by_step);
+	tcase_add_test(t, request_without_an_end_has_no_time);
+	tcase_add_test(t, report_is_a_page_without_network);
+	tcase_add_test(t, sample_has_one_of_n_requests_and_no_others);
+	tcase_add_test(t, running_program_is_told_to_trace_and_to_stop);
+	tcase_add_test(t, file_that_was_cut_is_read_to_there);
 	tcase_add_test(t, record_says_what_it_cannot_record);
 	suite_add_tcase(s, t);
 	return s;

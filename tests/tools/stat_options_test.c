@@ -59,7 +59,7 @@ static const char *cgroup_new(void)
 	return mkdir(path, 0755) ? NULL : path;
 }
 
-START_TEST(a_cgroup_is_counted_until_it_vanishes)
+START_TEST(cgroup_is_counted_until_it_vanishes)
 {
 	const char *group;
 
@@ -106,7 +106,7 @@ START_TEST(only_what_is_between_enable_and_disable_counts)
 }
 END_TEST
 
-START_TEST(a_timeout_ends_the_command_and_prints)
+START_TEST(timeout_ends_the_command_and_prints)
 {
 	/* Ended as it was asked to: that is no failure. */
 	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 0);
@@ -375,7 +375,7 @@ START_TEST(bad_options_are_refused_with_advice)
 }
 END_TEST
 
-START_TEST(a_full_disk_is_said)
+START_TEST(full_disk_is_said)
 {
 	if (access("/dev/full", W_OK))
 		SKIP("no /dev/full here");
@@ -418,9 +418,9 @@ Suite *stat_options_suite(void)
 
 	tcase_add_test(t, several_processes_are_counted_together);
 	tcase_add_test(t, all_processes_are_counted_while_a_command_runs);
-	tcase_add_test(t, a_cgroup_is_counted_until_it_vanishes);
+	tcase_add_test(t, cgroup_is_counted_until_it_vanishes);
 	tcase_add_test(t, only_what_is_between_enable_and_disable_counts);
-	tcase_add_test(t, a_timeout_ends_the_command_and_prints);
+	tcase_add_test(t, timeout_ends_the_command_and_prints);
 	tcase_add_test(t, intervals_add_up_to_the_whole);
 	tcase_add_test(t, repeated_runs_give_mean_and_spread);
 	tcase_add_test(t, values_are_separated_as_wished);
@@ -434,7 +434,7 @@ Suite *stat_options_suite(void)
 	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
 	tcase_add_test(t, budget_that_is_none_is_refused_before_anything_runs);
 	tcase_add_test(t, bad_options_are_refused_with_advice);
-	tcase_add_test(t, a_full_disk_is_said);
+	tcase_add_test(t, full_disk_is_said);
 	tcase_add_test(t, ctrl_c_prints_what_was_measured);
 	tcase_add_test(t, stat_tells_what_counting_cost);
 	suite_add_tcase(s, t);

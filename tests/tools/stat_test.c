@@ -73,7 +73,7 @@ START_TEST(threads_of_microseconds_are_all_counted)
 }
 END_TEST
 
-START_TEST(a_storm_of_forks_is_counted_whole)
+START_TEST(storm_of_forks_is_counted_whole)
 {
 	NEED_BPF();
 	stat_ok("", "storm 100");
@@ -105,7 +105,7 @@ START_TEST(system_calls_of_32_bits_have_their_own_table)
 }
 END_TEST
 
-START_TEST(a_million_system_calls_are_counted_to_one)
+START_TEST(million_system_calls_are_counted_to_one)
 {
 	NEED_BPF();
 	stat_ok("", "calls 1000000");
@@ -223,10 +223,10 @@ Suite *stat_suite(void)
 
 	tcase_add_loop_test(t, switches_of_each_thread_are_the_kernels, 0, 3);
 	tcase_add_test(t, threads_of_microseconds_are_all_counted);
-	tcase_add_test(t, a_storm_of_forks_is_counted_whole);
+	tcase_add_test(t, storm_of_forks_is_counted_whole);
 	tcase_add_test(t, programs_that_are_executed_are_followed);
 	tcase_add_test(t, system_calls_of_32_bits_have_their_own_table);
-	tcase_add_test(t, a_million_system_calls_are_counted_to_one);
+	tcase_add_test(t, million_system_calls_are_counted_to_one);
 	tcase_add_test(t, wait_for_pages_is_a_cause);
 	tcase_add_test(t, preemption_is_a_cause);
 	tcase_add_test(t, wait_in_a_system_call_is_a_cause);

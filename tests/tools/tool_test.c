@@ -280,7 +280,7 @@ START_TEST(bad_input_is_refused_with_advice)
 }
 END_TEST
 
-START_TEST(a_port_in_use_is_said)
+START_TEST(port_in_use_is_said)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
@@ -376,7 +376,7 @@ Suite *tool_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("commands");
 	tcase_add_test(t, bad_input_is_refused_with_advice);
-	tcase_add_test(t, a_port_in_use_is_said);
+	tcase_add_test(t, port_in_use_is_said);
 	tcase_add_test(t, doctor_names_what_it_looked_at);
 	tcase_add_test(t, output_that_was_not_written_is_an_error);
 	tcase_add_test(t, closed_standard_streams_are_not_taken_for_files);

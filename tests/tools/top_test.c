@@ -313,7 +313,7 @@ START_TEST(cgroups_are_counted_as_one)
 }
 END_TEST
 
-START_TEST(an_error_leaves_the_terminal_alone)
+START_TEST(error_leaves_the_terminal_alone)
 {
 	int status;
 
@@ -346,7 +346,7 @@ Suite *top_suite(void)
 	tcase_add_test(t, stopped_it_gives_the_terminal_back);
 	tcase_add_test(t, handoffs_of_the_runtime_are_shown);
 	tcase_add_test(t, cgroups_are_counted_as_one);
-	tcase_add_test(t, an_error_leaves_the_terminal_alone);
+	tcase_add_test(t, error_leaves_the_terminal_alone);
 	suite_add_tcase(s, t);
 	return s;
 }
