@@ -40,7 +40,7 @@ struct actor {
 	const char *_Atomic step; /* its name */
 	uint64_t random;
 	_Atomic bool gone; /* it was joined */
-	long steps;
+	_Atomic long steps;
 	int64_t longest_ns;
 	const char *longest_step;
 	int peer; /* of a pair: its socket */

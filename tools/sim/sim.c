@@ -325,6 +325,8 @@ static int cannot_run(const struct sim_options *o, int err)
 static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 			  int *code)
 {
+	if (!r->loaded)
+		sim_run_show(r); /* it may say why */
 	if (r->exec_error)
 		*code = cannot_run(o, r->exec_error);
 	else if (!r->loaded && WIFSIGNALED(r->status))

@@ -11,11 +11,14 @@
 #define _GNU_SOURCE
 #include "sim.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The child dies with the server, and that with `urt sim`. */
@@ -27,6 +30,21 @@ static void become_run(int socket, pid_t server, const char *settings)
 	sim_call(SYS_close, socket);
 	setenv("URT_SIM", settings, 1);
 	unsetenv("URT_SIM_SERVE");
+}
+
+/* The machine, or the user, may have no process left for a moment. */
+static pid_t fork_when_possible(void)
+{
+	const struct timespec pause = { 0, 100000000 };
+	pid_t child;
+
+	for (int tries = 0; (child = fork()) < 0 && errno == EAGAIN; tries++) {
+		if (tries == 100)
+			break;
+		sim_call(SYS_clock_nanosleep, (long)CLOCK_MONOTONIC, 0L, &pause,
+			 NULL);
+	}
+	return child;
 }
 
 void sim_serve(void)
@@ -43,14 +61,15 @@ void sim_serve(void)
 	while ((n = sim_call(SYS_read, socket, settings,
 			     sizeof(settings) - 1)) > 0) {
 		settings[n] = '\0';
-		child = fork();
+		child = fork_when_possible();
 		if (!child) {
 			become_run(socket, server, settings);
 			return;
 		}
 		sim_tell_pid(child);
 		if (child < 0)
-			sim_say("cannot fork for seed %s", settings);
+			sim_say("cannot fork for seed %s: %s", settings,
+				strerror(errno));
 		if (child < 0 || waitpid(child, &status, 0) != child ||
 		    sim_call(SYS_write, socket, &status, sizeof(status)) < 0)
 			_exit(1);
