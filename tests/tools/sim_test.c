@@ -260,11 +260,11 @@ END_TEST
 START_TEST(run_that_cannot_go_on_is_not_late)
 {
 	ck_assert_msg(
-		sh("./urt sim --seeds 1 --timeout 1 -- sh -c 'i=0; while [ $i "
+		sh("child() { c=; read -r c _ </proc/$1/task/$1/children; [ $c ]; }; "
+		   "./urt sim --seeds 1 --timeout 1 -- sh -c 'i=0; while [ $i "
 		   "-lt 300000 ]; do i=$((i + 1)); done' 2>&1 & while kill -0 "
-		   "$! && ! run=$(pgrep -P $(pgrep -P $!)); do :; done "
-		   "2>/dev/null; kill -STOP $run; sleep 2; kill -CONT $run; "
-		   "wait $!") == 0,
+		   "$! && ! { child $! && child $c; }; do :; done 2>/dev/null; "
+		   "kill -STOP $c; sleep 2; kill -CONT $c; wait $!") == 0,
 		"%s", text);
 }
 END_TEST
@@ -284,7 +284,8 @@ END_TEST
 START_TEST(simulator_names_the_signal_that_ended_its_program)
 {
 	ck_assert(sh("./urt sim --time 5s -j 1 -- tests/servers leak repaired "
-		     "2>&1 & until pkill -KILL -P $!; do :; done; wait $!"));
+		     "2>&1 & until kill -KILL $(cat /proc/$!/task/$!/children) "
+		     "2>/dev/null; do :; done; wait $!"));
 	ck_assert_msg(strstr(text, "died of SIGKILL"), "%s", text);
 	ck_assert_msg(!strstr(text, "--timeout"), "%s", text);
 }
