@@ -259,7 +259,7 @@ func askBackend(own *net.Conn, ms int) error {
 func askAtOnce(own *[asks]net.Conn, ms int) error {
 	done := make(chan error, asks-1)
 	for i := 1; i < asks; i++ {
-		go func() { done <- askOn(&own[i], ms) }()
+		go func(c *net.Conn) { done <- askOn(c, ms) }(&own[i])
 	}
 	err := askOn(&own[0], ms)
 	for i := 1; i < asks; i++ {
