@@ -6,10 +6,10 @@
 #include "../measure/coros.h"
 
 struct leaked;
+struct registers_reader;
 
 /* Searches the program; registers: NULL: they cannot be read. NULL: it cannot search,
  * and why says so in a line. */
-struct registers_reader;
 struct leaked *leaked_find(struct coros *, pid_t, struct registers_reader *,
 			   char *why, size_t size);
 void leaked_free(struct leaked *);

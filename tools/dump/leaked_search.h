@@ -17,9 +17,10 @@ struct leaked_search {
 	uint64_t bytes; /* searched */
 };
 
+struct registers_reader;
+
 /* NULL, or why it could not be made to its end. Without registers, each that is leaked
  * is so maybe. */
-struct registers_reader;
 const char *leaked_search(struct coros *, pid_t, struct registers_reader *,
 			  struct leaked_search *);
 

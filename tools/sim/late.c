@@ -7,69 +7,43 @@
  */
 #define _GNU_SOURCE
 #include "sim.h"
+#include "../lib/proc.h"
 #include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* The first line of a file in /proc; "" if there is none. */
-static char *line_of(char *buf, size_t size, pid_t pid, const char *task,
-		     const char *name)
-{
-	char path[320];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d%s%s/%s", pid,
-		 task ? "/task/" : "", task ? task : "", name);
-	f = fopen(path, "re");
-	if (!f || !fgets(buf, size, f))
-		buf[0] = '\0';
-	if (f)
-		fclose(f);
-	buf[strcspn(buf, "\n")] = '\0';
-	return buf;
-}
-
-/* Behind the name, which may hold anything: proc_pid_stat(5). */
-static const char *state_of(const char *stat)
-{
-	const char *p = strrchr(stat, ')');
-
-	return p && p[1] ? p + 2 : "";
-}
-
-/* Of user and of system time, in the unit of clock ticks. */
 static int64_t cpu_ns(pid_t pid)
 {
-	unsigned long user = 0, system = 0;
-	char buf[1024];
+	int64_t user_ns = 0, system_ns = 0;
 
-	sscanf(state_of(line_of(buf, sizeof(buf), pid, NULL, "stat")),
-	       "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu", &user,
-	       &system);
-	return (int64_t)(user + system) * (NS_PER_S / sysconf(_SC_CLK_TCK));
+	proc_cpu(pid, &user_ns, &system_ns);
+	return user_ns + system_ns;
 }
 
-/* Each thread, with its state's letter; until() is true: ends. */
+/* Whether `is` says so of a thread, by its state's letter and its wait in the kernel;
+ * asks of each until then. */
 static bool some_thread(pid_t pid,
 			bool (*is)(FILE *, const char *tid, char state,
 				   const char *in),
 			FILE *to)
 {
-	char path[64], stat[1024], in[128];
+	char path[320], state[64], in[128];
 	struct dirent *e;
 	bool found = false;
 	DIR *d;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	d = opendir(path);
-	while (d && !found && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			found = is(to, e->d_name,
-				   *state_of(line_of(stat, sizeof(stat), pid,
-						     e->d_name, "stat")),
-				   line_of(in, sizeof(in), pid, e->d_name,
-					   "wchan"));
+	while (d && !found && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid,
+			 e->d_name);
+		proc_field(path, "State:", state, sizeof(state));
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/wchan", pid,
+			 e->d_name);
+		proc_line(path, in, sizeof(in));
+		found = is(to, e->d_name, state[0], in);
+	}
 	if (d)
 		closedir(d);
 	return found;
