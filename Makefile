@@ -108,7 +108,7 @@ TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # The program in C++ is left out, and its tests are skipped, where nothing
 # compiles it.
 TESTS    := $(B)/tests/urt_test $(PROBES:%=$(B)/tests/%) $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
-            $(B)/tests/random \
+            $(B)/tests/random $(if $(SAN),,$(B)/tests/leaker_asan) \
             $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
@@ -491,6 +491,12 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(T
 $(PROBES:%=$(B)/tests/%): $(B)/tests/%: $(B)/tests/tools/%.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
+
+# With AddressSanitizer's allocator, where the compiler has it.
+$(B)/tests/leaker_asan: tests/tools/leaker.c $(LIB_A)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address $(ALL_LDFLAGS) -pie -o $@ $^ \
+	  -luring -lpthread -ldl 2>$@.log || echo "$@ is left out: $@.log"
 
 # Programs for the simulator.
 $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated $(B)/tests/random: $(B)/tests/%: $(B)/tests/sim/%.o $(LIB_A)

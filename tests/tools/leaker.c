@@ -430,6 +430,18 @@ static void lose_in_a_mapping(void)
 		urt_go(takes, p + 4096 * (i + 1));
 }
 
+/* ... which also holds a pointer to it. */
+static void keep_in_a_mapping(void)
+{
+	char *p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (int i = 0; i < N; i++) {
+		((void **)p)[i] = p + 4096 * (i + 1);
+		urt_go(takes, ((void **)p)[i]);
+	}
+}
+
 static const struct population {
 	const char *name;
 	void (*make)(void);
@@ -459,6 +471,7 @@ static const struct population {
 	{ "registers", keep_by_registers, 0 },
 	{ "deadlines", keep_by_deadlines, 0 },
 	{ "maybe", lose_in_a_mapping, N },
+	{ "untold", keep_in_a_mapping, 0 },
 };
 
 static const struct population *wanted;

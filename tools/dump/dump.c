@@ -172,7 +172,7 @@ const struct command command_dump = {
 	.about =
 		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory twice for pointers, from its globals, the stacks and registers of its threads and the stacks of coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap are told apart; an object in other memory is reached only by pointers to it or up to 512 bytes below it, so that coroutine is leaked maybe, which is said. Registers are read by a BPF program; where that cannot be had, all are leaked maybe.",
+		"--leaked searches the program's memory twice for pointers, from its globals, the stacks and registers of its threads and the stacks of coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap and of AddressSanitizer's (up to 128 KiB each) are told apart. All words of other memory count as pointers, and an object in it is reached only by pointers to it or up to 512 bytes below it: such a coroutine is leaked maybe, or, if it is reached, counted as one of which it cannot be told. Registers are read by a BPF program; where that cannot be had, all are leaked maybe.",
 	OPTIONS(rows),
 };
 

@@ -138,6 +138,7 @@ void dump_json_end(struct dump *d, const struct coros_look *look)
 		json_object(j, "leaked");
 		json_int(j, "count", l.leaked);
 		json_int(j, "maybe", l.maybe);
+		json_int(j, "untold", l.untold);
 		if (*d->no_registers)
 			json_string(j, "no_registers", d->no_registers);
 		else

@@ -50,6 +50,7 @@ static void keep(struct leaked *l, struct leaked_search *s, bool first)
 	l->coro = s->coro;
 	s->coro = NULL;
 	l->n = l->count.leaked = n;
+	l->count.untold = s->untold;
 	l->count.bytes = s->bytes;
 	if (n)
 		qsort(l->coro, n, sizeof(*l->coro), by_block);

@@ -17,10 +17,10 @@ void leaked_free(struct leaked *);
 /* Whether this coroutine is one, and still waits as it did then. */
 bool leaked_has(const struct leaked *, const struct coro_seen *);
 
-/* How many coroutines are leaked, and how many of these only perhaps; how much memory
- * was searched, in how long. */
+/* How many coroutines are leaked, and how many of these only perhaps; of how many it
+ * cannot be told; how much memory was searched, in how long. */
 struct leaked_count {
-	size_t leaked, maybe;
+	size_t leaked, maybe, untold;
 	uint64_t bytes;
 	int64_t ns;
 };

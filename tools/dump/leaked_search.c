@@ -24,7 +24,9 @@
  * is made twice, and only leaks that both find are printed. Where an object lies in
  * memory of which no blocks are known, only pointers to it or close below it are
  * recognised: such a coroutine is leaked "maybe". So is each where the registers
- * of threads cannot be read (measure/registers.h).
+ * of threads cannot be read (measure/registers.h). All words of that memory are
+ * roots, so of a coroutine whose object it holds and which is reached nothing is known:
+ * it is counted as one that cannot be told.
  */
 #define _GNU_SOURCE
 #include "leaked_search.h"
@@ -82,7 +84,8 @@ struct search {
 	size_t works, works_room;
 	uint64_t bytes, close_from, close_to;
 	int64_t now_ns;
-	bool failed; /* out of memory */
+	bool no_registers; /* they were not read */
+	bool failed;	   /* out of memory */
 };
 
 /* One more element at the end of an array; NULL: no memory. */
@@ -358,7 +361,7 @@ static void place_objects(struct search *s)
 		if (span && !span->unknown)
 			reach(s, w->coro); /* a global, or a thread's */
 		else if (span)
-			s->coro[w->coro].maybe = true;
+			s->coro[w->coro].unknown = true;
 		if (w->object - CLOSE < s->close_from)
 			s->close_from = w->object - CLOSE;
 		if (w->object >= s->close_to)
@@ -447,8 +450,7 @@ static void take_registers(struct search *s)
 
 	if (word)
 		take_words(word, n, 0, s);
-	for (size_t i = 0; !word && i < s->coros_n; i++)
-		s->coro[i].maybe = true;
+	s->no_registers = !word;
 	free(word);
 }
 
@@ -523,9 +525,15 @@ const char *leaked_search(struct coros *c, pid_t pid,
 	const char *bad = search(&s, c, pid);
 	size_t n = 0;
 
-	for (size_t i = 0; i < s.coros_n && !bad; i++)
-		if (!s.coro[i].alive)
-			s.coro[n++] = s.coro[i];
+	for (size_t i = 0; i < s.coros_n && !bad; i++) {
+		struct leaked_coro *coro = &s.coro[i];
+
+		coro->maybe = coro->unknown || s.no_registers;
+		if (!coro->alive)
+			s.coro[n++] = *coro;
+		else
+			out->untold += coro->unknown;
+	}
 	out->coro = s.coro;
 	out->n = n;
 	out->bytes = s.bytes;

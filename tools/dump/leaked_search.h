@@ -9,11 +9,14 @@ struct leaked_coro {
 	uint64_t block, lowest, sp, park, object;
 	uint64_t timer; /* the word of its deadline */
 	bool parked, is_select, is_join, alive, maybe;
+	bool unknown; /* its object is in memory of which no blocks are known */
 };
 
 struct leaked_search {
 	struct leaked_coro *coro; /* those that are leaked; to be freed */
 	size_t n;
+	size_t untold; /* not leaked as far as is known; their objects are in memory
+			 * of which no blocks are known */
 	uint64_t bytes; /* searched */
 };
 

@@ -141,6 +141,12 @@ static void print_leaked(const struct dump *d)
 			", %zu of them maybe: their objects are in memory of an "
 			"allocator that is not known",
 			l.maybe);
+	if (l.untold)
+		fprintf(d->out,
+			"; of %zu more it cannot be told: their objects are in "
+			"memory of an allocator that is not known, where each "
+			"word counts as a pointer",
+			l.untold);
 	fprintf(d->out, "; %.1f MiB searched in %.1f ms\n", l.bytes / 1048576.0,
 		l.ns / 1e6);
 }

@@ -16,6 +16,8 @@
  * of its own, and huge pages, NUMA policies and locked memory split them too. So
  * neighbours of one kind are one range here.
  *
+ * AddressSanitizer's allocator: heap_asan.c.
+ *
  * All other memory that can be written is searched as a whole. If nothing is
  * known of it (anonymous, not behind a file's private data, which a program's
  * zeroed globals follow), it may be another allocator's.
@@ -26,6 +28,7 @@
 #define _GNU_SOURCE
 #include "heap.h"
 #include "../lib/tool.h"
+#include "heap_asan.h"
 #include "remote.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -144,29 +147,40 @@ bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 
 /* ---- walking a heap ---- */
 
-struct walk {
-	pid_t pid;
+struct heap_piece {
 	uint64_t from, to; /* what buf holds */
-	uint8_t buf[PIECE];
+	uint64_t buf[PIECE / sizeof(uint64_t)];
 };
 
-/* The size and the flags of the block at an address. */
-static uint64_t size_at(struct walk *w, uint64_t at, uint64_t end)
+const uint64_t *heap_words_at(const struct heap *h, uint64_t at, size_t n,
+			      uint64_t end)
 {
-	uint64_t size;
+	struct heap_piece *p = h->piece;
 
-	if (at + 16 > end)
-		return 0;
-	if (at < w->from || at + 16 > w->to) {
-		w->from = at;
-		w->to = end - at < PIECE ? end : at + PIECE;
-		if (!remote_read(w->pid, at, w->buf, w->to - at)) {
-			w->to = w->from;
-			return 0;
+	if (at % 8 || at + 8 * n > end)
+		return NULL;
+	if (at < p->from || at + 8 * n > p->to) {
+		p->from = at;
+		p->to = end - at < PIECE ? end : at + PIECE;
+		if (!remote_read(h->pid, at, p->buf, p->to - at)) {
+			p->to = p->from;
+			return NULL;
 		}
 	}
-	memcpy(&size, w->buf + (at + 8 - w->from), sizeof(size));
-	return size;
+	return p->buf + (at - p->from) / 8;
+}
+
+void heap_forget_words(const struct heap *h)
+{
+	h->piece->from = h->piece->to = 0;
+}
+
+/* The size and the flags of the block at an address. */
+static uint64_t size_at(const struct heap *h, uint64_t at, uint64_t end)
+{
+	const uint64_t *word = heap_words_at(h, at, 2, end);
+
+	return word ? word[1] : 0;
 }
 
 /* The array of n elements with room for one more, which doubles at 1, 2, 4, ...; NULL:
@@ -178,7 +192,7 @@ static void *one_more(void *array, size_t n, size_t size)
 	return realloc(array, (n ? 2 * n : 1) * size);
 }
 
-static bool add_block(struct heap *h, uint64_t from, uint64_t to)
+bool heap_add_block(struct heap *h, uint64_t from, uint64_t to)
 {
 	struct heap_block *more;
 
@@ -194,44 +208,42 @@ static bool add_block(struct heap *h, uint64_t from, uint64_t to)
 
 /* Where glibc went on in another heap, it ends the old one by a block of 16 bytes, and
  * one of 0 or 16. */
-static bool is_mark(struct walk *w, uint64_t at, uint64_t end)
+static bool is_mark(const struct heap *h, uint64_t at, uint64_t end)
 {
-	uint64_t next = size_at(w, at + 16, end);
+	uint64_t next = size_at(h, at + 16, end);
 
-	return size_at(w, at, end) == (16 | IN_USE) &&
+	return size_at(h, at, end) == (16 | IN_USE) &&
 	       (next == IN_USE || next == (16 | IN_USE));
 }
 
 /* Adds the blocks from `at` to exactly `end`, or to marks before it. Where it ended; 0:
  * this is no such heap, and no block is added. */
-static uint64_t walk(struct heap *h, struct walk *w, uint64_t at, uint64_t end,
-		     bool mapped)
+static uint64_t walk(struct heap *h, uint64_t at, uint64_t end, bool mapped)
 {
 	size_t before = h->blocks;
 
 	while (at < end) {
-		uint64_t word = size_at(w, at, end), next;
+		uint64_t word = size_at(h, at, end), next;
 		uint64_t size = word & ~(uint64_t)CHUNK_FLAGS;
 
 		if (size < LEAST || size % 16 || size > end - at ||
 		    !!(word & MAPPED) != mapped)
 			break;
 		next = at + size;
-		if (mapped ? !add_block(h, at + 16, next)
-			   : next < end && size_at(w, next, end) & IN_USE &&
-				     !add_block(h, at + 16, next + 8))
+		if (mapped ? !heap_add_block(h, at + 16, next)
+			   : next < end && size_at(h, next, end) & IN_USE &&
+				     !heap_add_block(h, at + 16, next + 8))
 			break;
 		at = next;
 	}
-	if (at == end || (!mapped && is_mark(w, at, end)))
+	if (at == end || (!mapped && is_mark(h, at, end)))
 		return at;
 	h->blocks = before;
 	return 0;
 }
 
 /* The heap of an arena that begins at `from`: where it ends, or 0. */
-static uint64_t walk_arena(struct heap *h, struct walk *w, uint64_t from,
-			   uint64_t to)
+static uint64_t walk_arena(struct heap *h, uint64_t from, uint64_t to)
 {
 	uint64_t head[3]; /* its arena, the heap before, bytes */
 	uint64_t end, ended = 0;
@@ -242,8 +254,8 @@ static uint64_t walk_arena(struct heap *h, struct walk *w, uint64_t from,
 	end = from + head[2];
 	for (uint64_t at = from + 32;
 	     !ended && at < from + ARENA_HEAD && at < end; at += 16)
-		if (size_at(w, at, end) & IN_USE)
-			ended = walk(h, w, at, end, false);
+		if (size_at(h, at, end) & IN_USE)
+			ended = walk(h, at, end, false);
 	return ended;
 }
 
@@ -299,13 +311,15 @@ static enum kind kind_of(const char *rights, const char *path)
 }
 
 /* Other memory may lie below and above an arena and its heaps. */
-static bool take_nameless(struct heap *h, struct walk *w, const struct range *r)
+static bool take_nameless(struct heap *h, const struct range *r)
 {
 	struct heap_span s = { r->from, r->to, !r->above_file, r->above_guard };
 	uint64_t at = (s.from + ARENA - 1) & ~(ARENA - 1);
 
+	if (heap_asan_walk(h, r->from, r->to))
+		return true;
 	for (; at < r->to; at += ARENA) {
-		uint64_t ended = walk_arena(h, w, at, r->to);
+		uint64_t ended = walk_arena(h, at, r->to);
 		struct heap_span below = s;
 
 		if (!ended)
@@ -316,12 +330,12 @@ static bool take_nameless(struct heap *h, struct walk *w, const struct range *r)
 		s = (struct heap_span){ ended, r->to, true, false };
 	}
 	if (s.from == r->from && s.unknown && !s.guarded &&
-	    walk(h, w, s.from, s.to, true))
+	    walk(h, s.from, s.to, true))
 		return true;
 	return add_span(h, &s);
 }
 
-static bool take_range(struct heap *h, struct walk *w, const struct range *r)
+static bool take_range(struct heap *h, const struct range *r)
 {
 	struct heap_span s = { r->from, r->to, r->kind == MAIN,
 			       r->above_guard };
@@ -329,9 +343,9 @@ static bool take_range(struct heap *h, struct walk *w, const struct range *r)
 	if (r->kind == SKIPPED)
 		return true;
 	if (r->kind == NAMELESS)
-		return take_nameless(h, w, r);
+		return take_nameless(h, r);
 	if (r->kind == MAIN) {
-		uint64_t ended = walk(h, w, s.from, s.to, false);
+		uint64_t ended = walk(h, s.from, s.to, false);
 
 		s.from = ended ? ended : s.from;
 	}
@@ -339,8 +353,7 @@ static bool take_range(struct heap *h, struct walk *w, const struct range *r)
 }
 
 /* One line of maps. The range before it is taken once it has come to its end. */
-static bool take_line(struct heap *h, struct walk *w, const char *line,
-		      struct range *last)
+static bool take_line(struct heap *h, const char *line, struct range *last)
 {
 	struct range r = { 0 };
 	char rights[8];
@@ -355,6 +368,8 @@ static bool take_line(struct heap *h, struct walk *w, const char *line,
 	path = line + at;
 	follows = last->to == r.from;
 	r.kind = kind_of(rights, path);
+	if (r.kind == NAMELESS && heap_asan_shadow(h, r.from, r.to))
+		r.kind = SKIPPED;
 	r.access = rights[0] == 'r';
 	r.file_data = *path == '/' && rights[3] == 'p';
 	r.above_file = follows && last->file_data;
@@ -364,7 +379,7 @@ static bool take_line(struct heap *h, struct walk *w, const char *line,
 		last->to = r.to;
 		return true;
 	}
-	ok = take_range(h, w, last);
+	ok = take_range(h, last);
 	*last = r;
 	return ok;
 }
@@ -372,29 +387,29 @@ static bool take_line(struct heap *h, struct walk *w, const char *line,
 struct heap *heap_open(pid_t pid)
 {
 	struct heap *h = calloc(1, sizeof(*h));
-	struct walk *w = calloc(1, sizeof(*w));
 	struct range last = { 0 };
 	char path[64], line[4400];
 	bool ok = true;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = h && w ? fopen(path, "re") : NULL;
+	if (h)
+		h->piece = calloc(1, sizeof(*h->piece));
+	f = h && h->piece ? fopen(path, "re") : NULL;
 	if (!f) {
+		free(h ? h->piece : NULL);
 		free(h);
-		free(w);
 		return NULL;
 	}
-	h->pid = w->pid = pid;
+	h->pid = pid;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	h->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	while (ok && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = '\0';
-		ok = take_line(h, w, line, &last);
+		ok = take_line(h, line, &last);
 	}
-	ok = ok && take_range(h, w, &last);
+	ok = ok && take_range(h, &last);
 	fclose(f);
-	free(w);
 	if (ok)
 		return h;
 	heap_close(h);
@@ -407,6 +422,7 @@ void heap_close(struct heap *h)
 		return;
 	if (h->pagemap >= 0)
 		close(h->pagemap);
+	free(h->piece);
 	free(h->span);
 	free(h->block);
 	free(h);

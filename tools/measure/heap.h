@@ -26,8 +26,10 @@ struct heap {
 	size_t spans;
 	struct heap_block *block; /* by address */
 	size_t blocks;
-	int pagemap;	/* descriptor, or -1 */
-	int64_t end_ns; /* nothing is read any more from then on */
+	int pagemap;		  /* descriptor, or -1 */
+	int64_t end_ns;		  /* nothing is read any more from then on */
+	bool asan;		  /* AddressSanitizer's shadow has been seen */
+	struct heap_piece *piece; /* read last, for walks */
 };
 
 /* NULL: its maps cannot be read, or no memory. */
@@ -46,5 +48,13 @@ struct heap_span *heap_span_at(const struct heap *, uint64_t address);
 typedef bool heap_words(const uint64_t *word, size_t n, uint64_t at, void *arg);
 bool heap_read(const struct heap *, uint64_t from, uint64_t to, heap_words *f,
 	       void *arg);
+
+/* For walks of heaps: n words at an address, all below end; NULL: they cannot be
+ * read. Until the next call. They may have been read a while ago: forget. */
+const uint64_t *heap_words_at(const struct heap *, uint64_t at, size_t n,
+			      uint64_t end);
+void heap_forget_words(const struct heap *);
+/* False: no memory, or too many. */
+bool heap_add_block(struct heap *, uint64_t from, uint64_t to);
 
 #endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/*
+ * AddressSanitizer's allocator, of gcc and clang on x86-64, as its sources have it
+ * (compiler-rt: sanitizer_allocator_primary64.h, sanitizer_allocator_size_class_map.h,
+ * asan_allocator.cpp).
+ *
+ * Blocks of up to 128 KiB lie in a space of 4 TiB at a fixed address, in one region of
+ * 64 GiB for each size. A region begins with blocks of that size, one behind the other,
+ * and ends with a list of free ones, which is a mapping of its own. In front of the
+ * bytes of a block are 16 of a header, whose first byte says whether it is in use; free
+ * blocks, and those that are kept back to catch late uses, are not. Where the header
+ * is not at the block's begin, a mark and the header's address are there.
+ *
+ * Larger blocks have mappings of their own, which are searched as a whole, as any other
+ * memory. The shadow is not searched: no pointers are in it.
+ *
+ * A mapping counts as a region only if all in it looks so. What looks wrong is read
+ * once more: the program may be changing it.
+ */
+#include "heap_asan.h"
+
+#define SHADOW	   UINT64_C(0x7fff7000)
+#define SHADOW_END UINT64_C(0x10007fff8000)
+#define REGION	   (UINT64_C(1) << 36)
+#define SMALLEST   16  /* bytes; up to FINE a size for each multiple of it */
+#define FINE	   256 /* ... and four for each power of two from there on */
+#define CLASSES	   53
+#define HEADER	   16
+#define MARK	   UINT64_C(0xcc6e96b9cc6e96b9)
+#define BAD	   1 /* where a block begins */
+
+enum state { UNUSED, IN_USE = 2, KEPT_BACK = 3 };
+
+bool heap_asan_shadow(struct heap *h, uint64_t from, uint64_t to)
+{
+	h->asan |= from == SHADOW;
+	return h->asan && to <= SHADOW_END;
+}
+
+/* Bytes; 0: there is no such class. */
+static uint64_t class_size(uint64_t class)
+{
+	uint64_t n = class - FINE / SMALLEST, power;
+
+	if (class >= CLASSES)
+		return 0;
+	if (class <= FINE / SMALLEST)
+		return class * SMALLEST;
+	power = (uint64_t)FINE << (n >> 2);
+	return power + (power >> 2) * (n & 3);
+}
+
+/* The size of the blocks in a mapping that begins there; 0: it is none of these. */
+static uint64_t size_of(const struct heap *h, uint64_t from)
+{
+	/* Until LLVM 16 and gcc 13; since then. */
+	static const uint64_t spaces[] = { UINT64_C(0x600000000000),
+					   UINT64_C(0x500000000000) };
+
+	for (int i = 0; h->asan && i < 2; i++)
+		if (from > spaces[i] && from - spaces[i] < 64 * REGION)
+			return class_size((from - spaces[i]) / REGION);
+	return 0;
+}
+
+/* Where the bytes begin of the block at an address; 0: it is not in use. */
+static uint64_t begin_of(const struct heap *h, uint64_t at, uint64_t size,
+			 uint64_t end)
+{
+	const uint64_t *word = heap_words_at(h, at, 2, end);
+	uint64_t header = at;
+
+	if (word && word[0] == MARK) {
+		header = word[1];
+		if (header - at < HEADER || header - at > size - HEADER)
+			return BAD;
+		word = heap_words_at(h, header, 2, end);
+	}
+	if (!word)
+		return BAD;
+	switch (word[0] & 0xff) {
+	case IN_USE:
+		return header + HEADER;
+	case UNUSED:
+	case KEPT_BACK:
+		return 0;
+	}
+	return BAD;
+}
+
+bool heap_asan_walk(struct heap *h, uint64_t from, uint64_t to)
+{
+	uint64_t size = size_of(h, from);
+	size_t before = h->blocks;
+
+	if (!size)
+		return false;
+	if (from % REGION) /* its list of free blocks */
+		return true;
+	for (uint64_t at = from; at + size <= to; at += size) {
+		uint64_t begin = begin_of(h, at, size, to);
+
+		if (begin == BAD) {
+			heap_forget_words(h);
+			begin = begin_of(h, at, size, to);
+		}
+		if (begin == BAD ||
+		    (begin && !heap_add_block(h, begin, at + size))) {
+			h->blocks = before;
+			return false;
+		}
+	}
+	return true;
+}
