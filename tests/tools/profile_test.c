@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,70 @@ START_TEST(threads_are_where_they_are_known_to_be)
 		      "%.999s", text);
 }
 END_TEST
+
+/* ---- functions that are made at run time ---- */
+
+#if defined(__x86_64__)
+/* push %rbp; mov %rsp,%rbp; mov %rdi,%rcx; 1: dec %rcx; jnz 1b; pop %rbp; ret */
+static const uint8_t made_spins[] = {
+	0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0xf9,
+	0x48, 0xff, 0xc9, 0x75, 0xfb, 0x5d, 0xc3
+};
+
+static _Noreturn void run_made(int ready)
+{
+	uint8_t *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char path[64];
+	FILE *f;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "made");
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	f = fopen(path, "we");
+	if (code == MAP_FAILED || !f)
+		_exit(1);
+	memcpy(code + 64, made_spins, sizeof(made_spins));
+	/* A later line for the same address counts, as it does for perf. */
+	fprintf(f, "%lx %zx replaced\n", (long)code + 64, sizeof(made_spins));
+	fprintf(f, "%lx %zx made; at <run> time\nno line\n", (long)code + 64,
+		sizeof(made_spins));
+	fclose(f);
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		((void (*)(long))(void *)(code + 64))(1000000);
+}
+
+START_TEST(functions_made_at_run_time_have_the_names_of_the_perf_map)
+{
+	long long on;
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	NEED_BPF();
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid)
+		run_made(fds[1]);
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration 200 -o "
+			    "profile.folded && cat profile.folded",
+			    pid),
+			 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	on = folded("on-cpu;made;", "", "");
+	ck_assert_msg(on > 0, "%.999s", text);
+	ck_assert_msg(folded("on-cpu;made;", ";made: at <run> time", "") >
+			      on * 0.8,
+		      "%.999s", text);
+	ck_assert_ptr_null(strstr(text, "replaced"));
+	sh("rm /tmp/perf-%d.map", pid);
+}
+END_TEST
+#endif
 
 START_TEST(commands_are_profiled_until_they_end)
 {
@@ -294,6 +359,10 @@ Suite *profile_suite(void)
 	TCase *t = tcase_create("profile");
 
 	tcase_add_test(t, threads_are_where_they_are_known_to_be);
+#if defined(__x86_64__)
+	tcase_add_test(
+		t, functions_made_at_run_time_have_the_names_of_the_perf_map);
+#endif
 	tcase_add_test(t, pprof_reads_what_is_written_for_it);
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);
