@@ -183,6 +183,7 @@ results: all ## RESULTS.md and README's picture: a full run (half an hour), or J
 ifdef JSON
 	$(Q)$(URT) demo --from $(JSON) --report build/results $(DEMO)
 else
+	$(Q)$(URT) serve --build
 	$(Q)$(URT) demo --full --resume build/results/part.json --report build/results $(DEMO)
 	$(Q)rm build/results/part.json
 endif

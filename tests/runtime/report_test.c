@@ -198,9 +198,21 @@ START_TEST(stalls_and_the_scheduler_are_reported_on_request)
 		ck_assert_ptr_nonnull(strstr(said, "slow_one"));
 	ck_assert_ptr_nonnull(strstr(said, "sched"));
 	ck_assert_ptr_nonnull(strstr(said, "processors=1"));
-	setenv("URT_DEBUG", "nonsense", 1);
-	ck_assert_int_eq(urt_run(start_one, NULL), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(urt_why(), "URT_DEBUG"));
+}
+END_TEST
+
+START_TEST(environment_with_an_unknown_value_is_refused)
+{
+	static const char *const names[] = { "URT_DEBUG", "URT_PREEMPT",
+					     "URT_ASSIST", "URT_WORKERS",
+					     "URT_FEATURES" };
+
+	for (int i = 0; i < 5; i++) {
+		setenv(names[i], "maybe", 1);
+		ck_assert_int_eq(urt_run(start_one, NULL), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(urt_why(), names[i]));
+		unsetenv(names[i]);
+	}
 }
 END_TEST
 
@@ -318,6 +330,7 @@ Suite *report_suite(void)
 	tcase_add_test(
 		t, gdb_lists_coroutines_and_unwinds_them_to_their_first_frame);
 	tcase_add_test(t, stalls_and_the_scheduler_are_reported_on_request);
+	tcase_add_test(t, environment_with_an_unknown_value_is_refused);
 	tcase_add_test(t, deadlock_is_reported_and_ends_with_status_2);
 	tcase_add_test(t, deadlock_is_seen_beside_io_urings_own_threads);
 	suite_add_tcase(s, t);

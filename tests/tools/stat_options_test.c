@@ -21,7 +21,7 @@ START_TEST(several_processes_are_counted_together)
 		   "tests/probe hang >hang2 & b=$!\n"
 		   "until grep -q hanging hang1 && grep -q hanging hang2; "
 		   "do :; done\n"
-		   "./urt stat --json -p $a,$b -o stat2.json "
+		   "./urt stat --json -p $a,$b,$a -o stat2.json "
 		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
 		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
 		   "kill -USR1 $a $b; wait $tool; code=$?\n"

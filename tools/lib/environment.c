@@ -15,10 +15,10 @@ const struct environment environment[] = {
 	  "coroutines that are left. check: ends the program, and says where, when\n"
 	  "a coroutine suspends with a pthread lock held or its thread's user id,\n"
 	  "namespace or personality changed, or a deadline is a duration." },
-	{ "URT_PREEMPT", "off",
-	  "Loops are not preempted: another thread takes over their worker." },
-	{ "URT_ASSIST", "on",
-	  "A BPF program reports to the runtime at once when a worker blocks\n"
+	{ "URT_PREEMPT", "on (default), off",
+	  "off: loops are not preempted: another thread takes over their worker." },
+	{ "URT_ASSIST", "off (default), on",
+	  "on: a BPF program reports to the runtime at once when a worker blocks\n"
 	  "outside its ring. Needs CAP_BPF and CAP_PERFMON; `urt assist` does the\n"
 	  "same for a program without them. While it runs, each switch of the\n"
 	  "machine costs a BPF program's call." },

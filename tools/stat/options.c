@@ -8,6 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool is_taken(const struct stat_options *o, long pid)
+{
+	for (unsigned i = 0; i < o->pids; i++)
+		if (o->pid[i] == pid)
+			return true;
+	return false;
+}
+
 static bool take_numbers(struct stat_options *o, const char *option, char *text)
 {
 	long pid;
@@ -15,6 +23,8 @@ static bool take_numbers(struct stat_options *o, const char *option, char *text)
 	for (char *p = strtok(text, ","); p; p = strtok(NULL, ",")) {
 		if (!parse_number(option, p, 1, 1 << 22, &pid))
 			return false;
+		if (is_taken(o, pid))
+			continue;
 		if (o->pids == STAT_PIDS_MAX)
 			return !fail("%s: at most %d; -G takes a cgroup of any "
 				     "number",

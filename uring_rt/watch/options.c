@@ -284,6 +284,23 @@ int urt__options_features(unsigned *f)
 	return -EINVAL;
 }
 
+/* Any other value would be taken for the default, silently. */
+int urt__options_switches(void)
+{
+	static const char *const names[] = { "URT_PREEMPT", "URT_ASSIST" };
+
+	for (int i = 0; i < 2; i++) {
+		const char *s = getenv(names[i]);
+
+		if (!s || !*s || !strcmp(s, "on") || !strcmp(s, "off"))
+			continue;
+		snprintf(why, sizeof(why), "%s: \"%.20s\": expected on or off",
+			 names[i], s);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* "sched=1000,stall=100,leak,check", times in ms. */
 int urt__options_debug(void)
 {

@@ -268,7 +268,8 @@ static int run(const struct urt__spawn *first, const struct urt_options *o)
 	unsigned f;
 	int err = urt__options_features(&f);
 
-	if (err || (err = urt__options_debug()))
+	if (err || (err = urt__options_debug()) ||
+	    (err = urt__options_switches()))
 		return err;
 	runtime_init(o, f);
 	err = pages_open(o);

@@ -25,6 +25,7 @@ int urt__options_check(struct urt_options *);
  * Likewise. */
 int urt__options_features(unsigned *features);
 int urt__options_debug(void);
+int urt__options_switches(void);
 /* Bytes of locked memory that the rings of a run with these options take. */
 size_t urt__options_locked(const struct urt_options *);
 /* Sets urt_why() and returns err; _ring: for an error of a ring's set-up. */

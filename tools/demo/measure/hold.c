@@ -31,10 +31,13 @@
 
 #define WARM_UP_CONNECTIONS 20
 #define SETTLE_NS	    (100 * NS_PER_MS)
-#define STUCK_NS	    (3 * NS_PER_S) /* without progress: no more comes */
-#define PER_REQUEST	    (64 * 1024)	   /* bytes, by caution */
-#define TELL_MS		    20000
-#define SPARE		    256 /* descriptors for other uses */
+/* Without progress: no more comes. A SYN that the server dropped comes again
+ * after 1, 3 and 7 s. */
+#define STUCK_S	    10
+#define STUCK_NS    (STUCK_S * NS_PER_S)
+#define PER_REQUEST (64 * 1024) /* bytes, by caution */
+#define TELL_MS	    20000
+#define SPARE	    256 /* descriptors for other uses */
 
 /* The servers that share the requests. */
 struct fleet {
@@ -336,9 +339,15 @@ static void release(struct fleet *f)
 static void find_limit(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
-	int len = snprintf(h->limit, sizeof(h->limit),
-			   "refused after %ld waited, with %ld threads: ",
-			   h->waiting, h->threads);
+	long n = refused(f);
+	int len = n ? snprintf(h->limit, sizeof(h->limit),
+			       "%ld refused after %ld waited, with %ld "
+			       "threads: ",
+			       n, h->waiting, h->threads)
+		    : snprintf(h->limit, sizeof(h->limit),
+			       "no more in %d s after %ld waited, with %ld "
+			       "threads: ",
+			       STUCK_S, h->waiting, h->threads);
 
 	explain(f->stage[0].server.pid, h->limit + len, sizeof(h->limit) - len);
 }

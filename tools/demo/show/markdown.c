@@ -20,6 +20,7 @@ static void host(FILE *f, const struct demo *d)
 	char versions[600];
 
 	fprintf(f,
+		"\n## Machine and settings\n\n"
 		"%s, %ld CPUs (%s), %s, %.1f GB, %s. %s. "
 		"Mitigations: %s. pid_max %ld, threads-max %ld, max_map_count "
 		"%ld; cgroup: cpu %s, memory %s, pids %s.\n",
@@ -356,7 +357,7 @@ static void choice(FILE *f, const struct demo *d)
 
 void demo_print_markdown(FILE *f, const struct demo *d)
 {
-	fputs("# One HTTP service in several models of concurrency\n\n", f);
+	fputs("# One HTTP service in several models of concurrency\n", f);
 	choice(f, d);
 	host(f, d);
 	bounds(f, d);
