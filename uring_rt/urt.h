@@ -27,10 +27,10 @@
  *    10 us). On a plain thread, every other call returns -EPERM, or false. A
  *    call that cannot return an error ends the program there, and its
  *    description says so. The same rules apply while there is no run.
- *  - A forked child has no run until it starts its own. It continues in the
- *    coroutine that forked, alone; when that coroutine's function returns, the
- *    child exits with status 0 and does not return from urt_run. The child
- *    keeps those stacks of the parent's run that were in use.
+ *  - A forked child has no run until it starts its own. Only the coroutine that
+ *    forked continues in it; when that coroutine's function returns, the child
+ *    exits with status 0 and does not return from urt_run. The child keeps
+ *    those stacks of the parent's run that were in use.
  *  - A buffer that is lent to a call belongs to the caller again when the call
  *    returns: a timed-out or cancelled call returns only when the kernel no
  *    longer uses the buffer.
@@ -39,10 +39,9 @@
  * share needs a lock, a channel or atomics. After any call that may suspend, a
  * coroutine may continue on another thread. Therefore C code must not
  *
- *  - keep the address of a thread-local variable across such a call (the header
- *    takes care of errno, below), or
- *  - hold a pthread lock across such a call, or lock it before and unlock it
- *    after,
+ *  - keep the address of a thread-local variable across such a call (errno is
+ *    safe: see urt_errno_location below),
+ *  - hold a pthread lock across such a call,
  *  - end its thread, by pthread_exit(3), or
  *  - change attributes that the kernel keeps for each thread: user ids by
  *    setfsuid(2), namespaces by setns(2) and unshare(2), capabilities,
@@ -68,8 +67,8 @@
  * variables belong to the thread, as in C.
  *
  * A coroutine that computes for long is preempted where that is safe; where it
- * is not, another thread takes over the coroutines that wait behind it: see
- * "preemption".
+ * is not, another thread takes over the coroutines that wait for its worker:
+ * see "preemption".
  *
  * The header compiles as C11 and later and as C++, also without GNU extensions.
  * struct msghdr, POLLIN and other names of the system need the headers that
@@ -108,9 +107,9 @@ extern "C" {
 #endif
 
 /*
- * The address of errno on the current thread. Compilers are told that glibc's
- * own accessor always returns the same address, and keep the address across
- * calls; a coroutine may have moved to another thread in between.
+ * The address of errno on the current thread. glibc declares its own accessor
+ * as const, so compilers keep the address across calls, in which a coroutine
+ * may have moved to another thread.
  */
 URT_API int *urt_errno_location(void);
 #undef errno
@@ -175,28 +174,28 @@ struct urt_options {
  * by a signal; link such a program by `pkg-config --static --libs
  * uring_rt-static`.
  *
- * Errors; urt_why() then gives the exact reason and the remedy:
+ * After these errors, urt_why() gives the exact reason and the remedy:
  *
  *	-ENOSYS           the kernel has no io_uring, or is older than 6.1
  *	-EPERM, -EACCES   sysctl or seccomp forbids io_uring (Podman's profile:
  *	                  -ENOSYS)
  *	-EINVAL           wrong options, or a wrong URT_... in the environment
- *	-EBUSY            the process already has a run
+ *	-EBUSY            a run of this process exists already
  *	-ENOMEM           no more memory (ulimit -d), address space (ulimit -v),
  *	                  or locked memory of the user (ulimit -l; a ring counts some
  *	                  80 KiB a worker, and is retried for a second)
  *	-EAGAIN           no more threads (ulimit -u, pids.max)
- *	-EMFILE, -ENFILE  no more descriptors; a run needs one a thread and six
+ *	-EMFILE, -ENFILE  no more descriptors; a run needs one per thread, and six
  *	-EBADF, -EFAULT   one of urt_options.files, or .buffers, does not exist
  *	-EOPNOTSUPP       the kernel cannot pin memory of that kind (.buffers)
  *
- * During the run, the process holds for it: descriptors above 2, close-on-exec
- * (one a thread for its ring; two memory files and two sockets for tools; the
- * monitor's two); address space for max_coroutines stacks and a few tables, which uses no memory, and is neither
- * locked by mlockall(2) nor part of a core dump, until it is used; the stacks
- * of up to 128 ended coroutines for each worker. Further stacks stay for two
- * seconds after their coroutine has ended; then their memory returns to the
- * system.
+ * A run holds descriptors above 2, all close-on-exec: one per thread for its
+ * ring, two memory files and two sockets for tools, and two for the monitor. It
+ * reserves address space for max_coroutines stacks and a few tables; until that
+ * space is used, it takes no memory, is not locked by mlockall(2), and is not
+ * part of a core dump. Each worker keeps the stacks of up to 128 ended
+ * coroutines. Further stacks stay for two seconds after their coroutine has
+ * ended; then their memory returns to the system.
  */
 URT_API int urt_run(urt_fn *fn, void *arg);
 URT_API int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *);
@@ -220,8 +219,8 @@ URT_API int urt_go(urt_fn *fn, void *arg);
  */
 URT_API struct urt_coro *urt_spawn(urt_fn *fn, void *arg);
 
-/* As urt_go and urt_spawn, with options of the coroutine's own; zero in a field
- * means the run's. */
+/* As urt_go and urt_spawn, with options for this coroutine; zero in a field
+ * means the run's default. */
 struct urt_spawn_options {
 	size_t stack_size; /* bytes, rounded up to 16 KiB times a power of 4;
 	                      at most 64 MiB */
@@ -302,9 +301,10 @@ URT_API void urt_scope_cancel(struct urt_scope *);
 
 /*
  * Waits until all members have returned. If the caller is cancelled or the
- * deadline passes meanwhile, it cancels the members and continues to wait.
- * Returns the first error of a member, or else -ECANCELED or -ETIME if one of
- * these happened, or else 0. May suspend.
+ * deadline passes meanwhile, the call cancels the members and continues to
+ * wait. Returns the first error of a member. Without one, it returns -ECANCELED
+ * or -ETIME if the caller was cancelled or the deadline passed, or else 0. May
+ * suspend.
  */
 URT_API int urt_scope_close(struct urt_scope *);
 
@@ -361,8 +361,8 @@ enum urt_op { URT_RECV, URT_SEND };
 struct urt_case {
 	struct urt_chan *chan; /* NULL: the case is never ready */
 	enum urt_op op;
-	void *elem; /* the element to send, where to receive to, or NULL */
-	int result; /* of the case that was taken: 0, or -EPIPE: closed */
+	void *elem; /* element to send, memory for the one received, or NULL */
+	int result; /* of the case taken: 0, or -EPIPE: its channel is closed */
 };
 
 /*
@@ -630,10 +630,10 @@ URT_API ssize_t urt_tee(int in, int out, size_t len, unsigned flags,
 			int64_t deadline_ns);
 URT_API int urt_shutdown(int fd, int how, int64_t deadline_ns);
 
-/* Waits for POLLIN, POLLOUT, ...; returns the events that came. */
+/* Waits for POLLIN, POLLOUT, ...; returns the events that occurred. */
 URT_API int urt_poll(int fd, short events, int64_t deadline_ns);
 
-/* Waits for events of an epoll instance; returns their number, at most max. */
+/* As epoll_wait(2): returns the number of events, at most max. */
 struct epoll_event;
 URT_API int urt_epoll_wait(int epfd, struct epoll_event *, int max,
 			   int64_t deadline_ns);
@@ -641,7 +641,7 @@ URT_API int urt_epoll_wait(int epfd, struct epoll_event *, int max,
 /*
  * Sleeps while *word is `expected`, until a wake: as futex(2) with FUTEX_WAIT
  * and FUTEX_WAKE, without FUTEX_PRIVATE_FLAG. So they work between processes,
- * and not together with private futexes. wait: 0; -EAGAIN: *word had another
+ * but not together with private futexes. wait: 0; -EAGAIN: *word had another
  * value. A wait may also end without a wake. wake: the number of waiters that
  * were woken, at most n.
  */
@@ -662,11 +662,11 @@ URT_API int urt_pipe(int fds[2], int flags);
 
 /*
  * Closes the descriptor, also in a cancelled coroutine. Calls on it that wait
- * in other coroutines first return -ECANCELED (POSIX leaves their end open, and
- * plain close(2) leaves them waiting). A call that had written a part returns
- * the number of bytes written, and writes no more. The close does not end calls
- * of the thread pool, the `in` of splice and tee, or epoll_wait on another
- * descriptor, and it waits for requests that a disk has begun. May suspend.
+ * in other coroutines first return -ECANCELED; plain close(2) would leave them
+ * waiting. A call that had written a part returns the number of bytes written
+ * and writes no more. The close does not end calls of the thread pool, the `in`
+ * of splice and tee, or epoll_wait on another descriptor, and it waits for
+ * requests that a disk has begun. May suspend.
  */
 URT_API int urt_close(int fd);
 
@@ -674,13 +674,13 @@ URT_API int urt_close(int fd);
 
 /*
  * As the system calls of the same name (urt_renameat is renameat2, with its
- * flags). Offset -1 means the current position. A call that the running
- * kernel's io_uring lacks is made by other means with the same meaning (`urt
- * doctor` lists them); where the means is the thread pool, neither a deadline
- * nor a cancellation ends the call. struct statx and struct open_how need their
- * own headers. Opening a FIFO without O_NONBLOCK waits for its other side and
- * holds a thread of the kernel meanwhile; opening a serial line does not wait
- * for its carrier.
+ * flags). Offset -1 means the current position. Where the kernel's io_uring
+ * lacks an operation, the runtime makes the call by a system call or on the
+ * thread pool, with the same meaning (`urt doctor` lists these). Neither a
+ * deadline nor a cancellation ends a call on the pool. struct statx and struct
+ * open_how need their own headers. Opening a FIFO without O_NONBLOCK waits for
+ * its other side and holds a thread of the kernel meanwhile; opening a serial
+ * line does not wait for its carrier.
  */
 struct statx;
 struct open_how;
@@ -743,8 +743,8 @@ URT_API int urt_write_file(const char *path, const void *data, size_t len,
 /*
  * Copies from one descriptor to another until the end of `in` or, if it comes
  * first, `len` bytes (SIZE_MAX: no limit). *copied is the number of bytes
- * written, also after an error, when bytes that were read and not yet written
- * are lost. 0 or -errno; -EPIPE from sockets comes without SIGPIPE.
+ * written, also after an error. An error loses the bytes that were read and not
+ * yet written. 0 or -errno; -EPIPE from sockets comes without SIGPIPE.
  */
 URT_API int urt_copy(int in, int out, size_t len, uint64_t *copied,
 		     int64_t deadline_ns);
@@ -799,11 +799,11 @@ URT_API int urt_addr_peer(int fd, struct urt_addr *);
 
 /*
  * Finds the addresses of an address string: at most n, best first, in the order
- * of RFC 6724 with alternating families (RFC 8305, section 4). Returns how many
- * there are, at least 1. getaddrinfo(3) looks names up on the thread pool;
- * strings without a name need no wait. At the deadline or when cancelled the
- * call returns, and the look-up continues without it: until it ends, it holds
- * one of urt_options.max_blocking threads, and the end of the run waits for it.
+ * of RFC 6724 with alternating families (RFC 8305, section 4). Returns their
+ * number, at least 1. getaddrinfo(3) looks names up on the thread pool; strings
+ * without a name need no wait. At the deadline or when cancelled the call
+ * returns, and the look-up continues without it: until it ends, it holds one of
+ * urt_options.max_blocking threads, and the end of the run waits for it.
  * Errors: -ENOENT: no such host (EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY);
  * -EAGAIN: no answer, try again later (EAI_AGAIN); -EIO: the name server failed
  * (EAI_FAIL); -ENOMEM; the errno of EAI_SYSTEM; -EINVAL (all other errors, and
@@ -843,8 +843,8 @@ URT_API int urt_listen(const char *address, int64_t deadline_ns);
 /*
  * Starts a coroutine in the scope that accepts connections and calls serve(fd,
  * arg) for each of them in a coroutine of the same scope; fd is closed when
- * serve returns. Where descriptors, memory or coroutines are short, accepting
- * pauses and tries again. Accepting ends when the scope is cancelled, which
+ * serve returns. When descriptors, memory or coroutines run short, accepting
+ * pauses, then tries again. Accepting ends when the scope is cancelled, which
  * cancels the connections, too, or by urt_shutdown(listener, SHUT_RD, ...),
  * which leaves them alone; any other error of accept(2) becomes a member's
  * error. The listener still belongs to the caller and must stay open until the
@@ -855,8 +855,8 @@ URT_API int urt_serve(struct urt_scope *, int listener,
 
 /*
  * Ends a connection whose input was not read to its end: tells the other side
- * that nothing more comes (shutdown(2)), then reads and drops what it still
- * sends, until it ends its side, too. A close without that resets the
+ * that nothing more comes (shutdown(2)), then reads and drops what that side
+ * still sends, until it ends its side, too. A close without that resets the
  * connection, and a reset that overtakes the last answer destroys the answer.
  * The descriptor stays open. 0; -ETIME: the other side has not ended by then;
  * errors of shutdown(2) and recv(2). May suspend.
@@ -916,18 +916,18 @@ URT_API ssize_t urt_stream_read(struct urt_stream *, void *buf, size_t len,
 				int64_t deadline_ns);
 
 /*
- * Reads all len bytes. Returns fewer if the stream ended or an error came after
- * them, which the next call returns; 0: the end of the stream; an error only if
- * there was no byte before it.
+ * Reads all len bytes. Returns fewer if the stream ended or failed after them;
+ * the next call returns the error. 0: the end of the stream. An error is
+ * returned only if no byte came before it.
  */
 URT_API ssize_t urt_stream_read_full(struct urt_stream *, void *buf, size_t len,
 				     int64_t deadline_ns);
 
 /*
  * Waits for n bytes and shows them without taking them: *data points into the
- * buffer and is valid until the next call that reads. Returns how many bytes
- * are there, n or more; fewer: the stream ends after them. -EMSGSIZE: n is more
- * than the buffer's size.
+ * buffer and is valid until the next call that reads. Returns the number of
+ * bytes there, n or more; fewer: the stream ends after them. -EMSGSIZE: n is
+ * more than the buffer's size.
  */
 URT_API ssize_t urt_stream_peek(struct urt_stream *, size_t n,
 				const char **data, int64_t deadline_ns);
@@ -956,8 +956,8 @@ URT_API int urt_stream_read_line(struct urt_stream *, char **line, size_t *len,
 
 /*
  * Accepts all len bytes into the buffer and writes the buffer out when it is
- * full. Returns fewer if an error came after them; an error only if no byte was
- * accepted. A broken connection is -EPIPE, on a socket without SIGPIPE.
+ * full. Returns fewer if an error came after them, and an error only if no byte
+ * was accepted. A broken connection is -EPIPE, on a socket without SIGPIPE.
  */
 URT_API ssize_t urt_stream_write(struct urt_stream *, const void *buf,
 				 size_t len, int64_t deadline_ns);
@@ -991,9 +991,9 @@ struct urt_command {
 	const char *cwd;	 /* NULL: the caller's */
 	int in, out, err; /* a descriptor above 0 (which still belongs to the
 	                     caller), or one of the above */
-	bool group; /* starts a process group of its own, and signals go to
-	               the whole group: for shells and other programs that
-	               have children */
+	bool group; /* the process starts a group of its own, and signals go to
+		       the whole group: for shells and other programs that have
+		       children */
 };
 
 /*
@@ -1015,15 +1015,15 @@ struct urt_process {
  * and other ignored signals stay ignored (nohup). Descriptors without
  * close-on-exec are inherited, as always. 0; an error of chdir(2) or execve(2)
  * in the child (-ENOENT: no such program); -ECHILD: SIGCHLD is ignored, so that
- * the process could not be waited for; -EINVAL. May suspend.
+ * nobody could wait for the process; -EINVAL. May suspend.
  */
 URT_API int urt_process_start(struct urt_process *, const struct urt_command *);
 
 /*
  * Waits until the process has ended and returns its status as of waitpid(2),
  * for WIFEXITED and the like; 0 is success. -ETIME and -ECANCELED: the process
- * still runs. Several coroutines may wait, and again: urt_process_close reaps
- * the process, and its pid is not reused before. May suspend.
+ * still runs. Several coroutines may wait, and each may wait again: the process
+ * is not reaped, and its pid not reused, before urt_process_close. May suspend.
  */
 URT_API int urt_process_wait(const struct urt_process *, int64_t deadline_ns);
 
@@ -1032,9 +1032,9 @@ URT_API int urt_process_wait(const struct urt_process *, int64_t deadline_ns);
 URT_API int urt_process_signal(const struct urt_process *, int signal);
 
 /*
- * Closes the pipes, kills the process if it still runs (and the members that
- * its group has left), waits for its end and reaps it; returns its status. So a
- * coroutine that is cancelled kills its processes on its way out. -ESRCH: the
+ * Closes the pipes, kills the process if it still runs (and the remaining
+ * members of its group), waits for its end, reaps it and returns its status. So
+ * a coroutine that is cancelled kills its processes on its way out. -ESRCH: the
  * process was never started, or is closed. Not cancellable. May suspend.
  */
 URT_API int urt_process_close(struct urt_process *);
@@ -1095,8 +1095,8 @@ URT_API int urt_signal_close(int fd);
  * (-ECANCELED) or when deadline_ns or its scope's deadline passes (-ETIME).
  * Once fn has begun, the call waits for its end, so that the memory it uses
  * stays valid. -EAGAIN: no thread could be started. fn should return none of
- * these values, so that the caller can tell them apart. On a plain thread, the
- * call just calls fn. May suspend.
+ * these values, so that the caller can tell them apart. On a plain thread,
+ * urt_blocking simply calls fn. May suspend.
  */
 URT_API int64_t urt_blocking(int64_t (*fn)(void *), void *arg);
 URT_API int64_t urt_blocking_until(int64_t (*fn)(void *), void *arg,
@@ -1188,21 +1188,22 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  *    uring_rt counts them in its own definitions of these functions;
  *  - its stack has room.
  *
- * One that makes calls that do not suspend without a pause (urt_go, urt_sem_post,
- * urt_mutex_trylock and the like; no unlock) can also be preempted at such a
- * call, if it holds no such lock.
+ * A coroutine that holds no such lock can also be preempted in calls that do
+ * not suspend (urt_go, urt_sem_post, urt_mutex_trylock and the like, but not in
+ * an unlock), if it makes them without a pause.
  *
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not
  * safe, or the coroutine is blocked in a system call, it runs next to the
  * others as an ordinary thread. The signal comes from a timer of the thread's
  * CPU time, on the return to the program: it interrupts no blocking call,
- * except at the end of the run. URT_PREEMPT=off in the environment leaves only
- * the taking over.
+ * except at the end of the run. With URT_PREEMPT=off in the environment, no
+ * coroutine is preempted; other threads still take over the coroutines that
+ * wait.
  *
  * Between disable and enable, which nest, the calling coroutine is not
- * preempted: for a lock that a library makes itself, or thread-local data. On
- * plain threads these calls have no effect.
+ * preempted: for locks that a library implements itself, and for thread-local
+ * data. On plain threads these calls have no effect.
  */
 URT_API void urt_preempt_disable(void);
 URT_API void urt_preempt_enable(void);

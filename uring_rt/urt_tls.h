@@ -5,10 +5,10 @@
  *
  * A connection is a urt_stream (urt.h), with the same reads, writes, lines,
  * deadlines and cancellation. urt_stream_close sends close_notify and waits for
- * the other side's end before it closes the descriptor, since data that the other
- * side has not read yet could be lost otherwise: for a second, and longer, up to
- * the deadline, while the other side still takes data. One coroutine may read
- * while another writes.
+ * the other side's end before it closes the descriptor, since data that the
+ * other side has not read yet could be lost otherwise. It waits for one second,
+ * or, while the other side still takes data, up to the deadline. One coroutine
+ * may read while another writes.
  *
  * No function of OpenSSL suspends: OpenSSL works on memory, and the runtime
  * sends and receives. So OpenSSL's thread-local data stay on their thread.
@@ -23,10 +23,10 @@
  * connection sends and receives (kTLS), as far as the kernel and OpenSSL can:
  * the kernel's module `tls`, a cipher of AES-GCM or ChaCha20-Poly1305, and for
  * receiving TLS 1.2, or OpenSSL 3.2. urt_tls_sendfile then copies nothing
- * through the program. It is off by default: the kernel keeps its keys for the
- * whole connection, so that writes fail with -EPROTO after the other side has
- * asked for new ones (KeyUpdate), and reads after it has changed its own, where
- * the kernel receives.
+ * through the program. It is off by default, because the kernel keeps its keys
+ * for the whole connection: writes fail with -EPROTO after the other side has
+ * asked for new keys (KeyUpdate); where the kernel receives, reads fail after
+ * the other side has changed its own.
  *
  * Not supported: renegotiation, early data.
  */
@@ -48,11 +48,11 @@ struct urt_tls_options {
 	                            A server needs one */
 	const char *key;	 /* PEM file: its private key */
 	const char
-		*authorities; /* PEM file of trusted ones. NULL: the system's */
+		*authorities; /* PEM file of trusted CAs. NULL: the system's */
 	const char *const *protocols; /* ALPN, best first, ends with NULL; NULL:
 	                                 none */
-	bool verify_client; /* a server: requires a certificate of clients */
-	bool insecure;	    /* a client: accepts any certificate of any name */
+	bool verify_client; /* a server: clients must send a certificate */
+	bool insecure;	    /* a client: accept any certificate for any name */
 	bool kernel;	    /* the kernel encrypts, where it can (kTLS) */
 };
 
@@ -65,7 +65,7 @@ struct urt_tls_options {
  */
 struct urt_tls;
 URT_API int urt_tls_new(struct urt_tls **, const struct urt_tls_options *);
-/* Frees it when its connections are closed. NULL is allowed. */
+/* Frees the context, once its last connection is closed. NULL is allowed. */
 URT_API void urt_tls_free(struct urt_tls *);
 
 /* OpenSSL's own objects, for settings that this header lacks. Call
@@ -76,11 +76,11 @@ URT_API struct ssl_st *urt_tls_ssl(const struct urt_stream *);
 
 /*
  * Makes the handshake on a connected socket; then *stream has buffers of `size`
- * bytes, as urt_stream_new. name: the server's host name or IP address, for SNI
- * and verification. 0; -EPROTO: the handshake failed; -EACCES: this side or the
- * other refused the certificate; -ECONNRESET; -ETIME; -ECANCELED; -ENOMEM;
- * errors of send(2) and recv(2). urt_tls_why() gives the reason. After an error
- * the descriptor is still open and belongs to the caller. May suspend.
+ * bytes, as after urt_stream_new. name: the server's host name or IP address,
+ * for SNI and verification. 0; -EPROTO: the handshake failed; -EACCES: this
+ * side or the other refused the certificate; -ECONNRESET; -ETIME; -ECANCELED;
+ * -ENOMEM; errors of send(2) and recv(2). urt_tls_why() gives the reason. After
+ * an error the descriptor is still open and belongs to the caller. May suspend.
  */
 URT_API int urt_tls_client(struct urt_tls *, int fd, const char *name,
 			   size_t size, struct urt_stream **stream,
@@ -88,17 +88,18 @@ URT_API int urt_tls_client(struct urt_tls *, int fd, const char *name,
 URT_API int urt_tls_server(struct urt_tls *, int fd, size_t size,
 			   struct urt_stream **stream, int64_t deadline_ns);
 
-/* urt_dial, then urt_tls_client with the host of that address. Errors of
- * both. */
+/* urt_dial, then urt_tls_client with the host of that address. Errors: of both
+ * calls. May suspend. */
 URT_API int urt_tls_dial(struct urt_tls *, const char *address, size_t size,
 			 struct urt_stream **stream, int64_t deadline_ns);
 
-/* Flushes and sends close_notify: the other side reads the end of the stream,
+/* Flushes and sends close_notify: the other side reads the end of the stream
  * and may still write. 0; -EINVAL: the stream does not use TLS; errors of
  * urt_stream_flush. May suspend. */
 URT_API int urt_tls_shutdown(struct urt_stream *, int64_t deadline_ns);
 
-/* As urt_stream_close, but the descriptor stays open: for those of urt_serve. */
+/* As urt_stream_close, but the descriptor stays open: for descriptors of
+ * urt_serve. May suspend. */
 URT_API int urt_tls_end(struct urt_stream *, int64_t deadline_ns);
 
 /*
@@ -110,15 +111,15 @@ URT_API int urt_tls_end(struct urt_stream *, int64_t deadline_ns);
 URT_API ssize_t urt_tls_sendfile(struct urt_stream *, int in, off_t *offset,
 				 size_t len, int64_t deadline_ns);
 
-/* What the kernel does of a connection (urt_tls_options.kernel): the sum of
- * these, or 0. */
+/* Which directions of a connection the kernel handles (urt_tls_options.kernel):
+ * the sum of these, or 0. Does not suspend. */
 enum { URT_TLS_SENDS = 1, URT_TLS_RECEIVES = 2 };
 URT_API int urt_tls_in_kernel(const struct urt_stream *);
 
 /*
  * Asks for new keys in both directions (TLS 1.3, KeyUpdate): this side's are
  * used from the next write on. 0; -EINVAL: the stream does not use TLS 1.3;
- * -EOPNOTSUPP: the kernel sends for it, with the old keys. Does not suspend.
+ * -EOPNOTSUPP: the kernel sends, and keeps the old keys. Does not suspend.
  */
 URT_API int urt_tls_update_keys(struct urt_stream *);
 
