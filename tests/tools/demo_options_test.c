@@ -63,7 +63,7 @@ START_TEST(demo_compare_refuses_other_documents)
 	ck_assert(has("old.json is not JSON from byte 24 on"));
 	sh("echo '{\"schema\":\"urt.stat.v1\"}' >old.json");
 	ck_assert_int_eq(sh("./urt demo --compare old.json 2>&1"), 1);
-	ck_assert(has("old.json is no result of `urt demo --json`"));
+	ck_assert(has("old.json is not a result of `urt demo --json`"));
 	/* An empty one has nothing in common with a run. */
 	sh("echo '{\"schema\":\"urt.demo.v1\"}' >old.json");
 	ck_assert_int_eq(sh("./urt demo --quick --only 2 --compare old.json"),

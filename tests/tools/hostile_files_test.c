@@ -260,8 +260,8 @@ START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 				    "-- true 2>&1",
 				    answers[i]),
 				 1);
-		ck_assert_msg(strstr(text, "FIFOs that are no links"), "%s",
-			      text);
+		ck_assert_msg(strstr(text, "FIFOs that are not symbolic links"),
+			      "%s", text);
 		ck_assert_int_eq(sh("./urt stat --control fifo:ctl/%s -- true "
 				    "2>&1",
 				    answers[i]),

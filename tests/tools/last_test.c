@@ -182,7 +182,7 @@ START_TEST(last_is_written_if_an_assertion_fails)
 		3);
 	ck_assert_msg(decode("last.pftrace").whole, "%s", text);
 	ck_assert_int_ge(count_pieces(1, NULL, "wait: clock_nanosleep"), 50);
-	refuses("./urt record --if-fails -- true", "is for --last");
+	refuses("./urt record --if-fails -- true", "needs --last TIME");
 	refuses("./urt record --last never -- true", "--last");
 	sh("rm -f last.pftrace first.pftrace last.err go1");
 }

@@ -41,7 +41,7 @@ static const struct {
 	{ "--pre true -a", "a command after --" },
 	{ "--append -- true", "takes -o FILE" },
 	{ "--no-inherit -a", "takes a command" },
-	{ "-t 1 -p 1", "give one of -p and -t" },
+	{ "-t 1 -p 1", "give either -p or -t" },
 	{ "-t 4194304", "no thread has the TID" },
 	{ "--children -- true", "takes -p" },
 	{ "-A --by comm -- true", "give one of" },

@@ -366,7 +366,7 @@ START_TEST(sample_has_one_of_n_requests_and_no_others)
 	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
 	ck_assert_int_ge(number("slowest", "ns"), 14 * MS);
 	refuses("./urt record --sample 2 --coroutines 0 -- true",
-		"--sample needs tracks");
+		"--sample needs coroutines");
 }
 END_TEST
 

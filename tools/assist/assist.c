@@ -338,7 +338,7 @@ static int assist_running(struct assistance *a, pid_t pid)
 		return EXIT_BAD;
 	pages_each(pid, URT__STATS_NAME, found, &f, &why);
 	if (!f.any)
-		fail("%d has no run of uring_rt to be seen%s%s", pid,
+		fail("no run of uring_rt is visible in process %d%s%s", pid,
 		     why ? ": " : "", why ? why : "");
 	if (a->n)
 		follow(a, pid, process);
@@ -422,7 +422,7 @@ const struct command command_assist = {
 	.what = "report blocked threads to a program at once",
 	.usage = "[OPTIONS] -p PID | -- COMMAND [ARGUMENT ...]",
 	.about =
-		"Loads a BPF program that reports to a program on uring_rt at once when one of its workers goes to sleep in a blocking call, a page fault or a slow file system, so that another thread takes over after some 50 us. Without it the runtime looks for such workers itself, and others wait for 1 to 2 ms. Ends with the program, or by Ctrl-C.",
+		"Loads a BPF program that reports to a program on uring_rt at once when one of its workers goes to sleep in a blocking call, a page fault or a slow file system, so that another thread takes over after some 50 us. Without that, the runtime looks for such workers itself, and other coroutines wait for 1 to 2 ms. Ends when the program ends, or at Ctrl-C.",
 	.notes =
 		"Needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. A program that has the first two needs no helper: run it with URT_ASSIST=on. `urt stat` counts the hand-offs that these reports caused.",
 	OPTIONS(rows),

@@ -414,7 +414,7 @@ static const struct option_row rows[] = {
 	  TO(runs),
 	  .min = 1,
 	  .max = RUNS_MAX,
-	  .text = "Run each N times, interleaved; default 5, 3 where one is long." },
+	  .text = "Run each benchmark N times, interleaved; default 5, or 3 for long ones." },
 	{ .letter = 'w',
 	  .name = "workers",
 	  .argument = "N",
@@ -438,16 +438,16 @@ static const struct option_row rows[] = {
 const struct command command_bench = {
 	.name = "bench",
 	.run = cmd_bench,
-	.what = "run the runtime's micro-benchmarks next to others",
+	.what = "compare the runtime's primitives with threads and Go",
 	.usage = "[OPTIONS] [NAME...]",
 	.about =
 		"Runs benchmarks of the runtime and, where it is installed, of Go. NAME is a benchmark (* and ? match several) or a set:\n"
 		"micro (the default): yield, chan-pingpong, spawn-join, spawn-batch, chan-buffered, mutex-contended, sleep, skynet, memory, start, stop (of 10^6 parked coroutines), echo-hog (p99 of 1000 connections next to a loop)\n"
-		"latency: how long one waits for others: blocked-N (coroutines in libc), echo-64-blocked, reads-N (1000 in a row next to N connections), burst-1000 (connections at once), in-turn and in-turn-busy (one after another; next to a busy program), echo-N, faults-4 (on a cold mapped file), new-20 (coroutines that compute)\n"
-		"stall: messages with busy loops at random moments: stall-LOAD-LENGTH, the loops' share of the CPUs in per cent and the length of one\n"
+		"latency: how long a coroutine waits because of others: blocked-N (coroutines in libc), echo-64-blocked, reads-N (1000 in a row next to N connections), burst-1000 (connections at once), in-turn and in-turn-busy (one after another; next to a busy program), echo-N, faults-4 (on a cold mapped file), new-20 (coroutines that compute)\n"
+		"stall: messages of which some carry a busy loop: stall-LOAD-LENGTH, with the loops' share of the CPUs in percent and the length of each\n"
 		"all: all of these",
 	.notes =
-		"Each row is printed when it is complete. Ctrl-C (or SIGTERM, SIGHUP) ends the benchmarks; the results until then are printed.",
+		"Each row is printed when it is complete. Ctrl-C, SIGTERM or SIGHUP ends the benchmarks and prints the results so far.",
 	OPTIONS(rows),
 	.words = words,
 };
@@ -456,7 +456,7 @@ const struct command command_bench = {
 static int ended(void)
 {
 	return state.stop ? fail(BENCH_INTERRUPTED
-				 "; the results until then are above")
+				 "; the results so far are above")
 			  : 0;
 }
 

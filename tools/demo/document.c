@@ -21,7 +21,7 @@ static bool understood(struct demo_document *d, size_t size, const char *name)
 	schema = json_text(d->tree, "schema");
 	if (schema && !strcmp(schema, "urt.demo.v1"))
 		return true;
-	return !fail("%s is no result of `urt demo --json`", name);
+	return !fail("%s is not a result of `urt demo --json`", name);
 }
 
 bool demo_document_read(struct demo_document *d, const char *path)

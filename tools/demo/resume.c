@@ -81,7 +81,7 @@ static bool same_experiment(const struct demo *d, const struct demo *from)
 		what = "way of counting (eBPF or /proc)";
 	if (!what)
 		return true;
-	return !fail("--resume: the result that is there was measured with "
+	return !fail("--resume: the result in the file was measured with "
 		     "another %s: give the same options, or another file",
 		     what);
 }

@@ -65,17 +65,17 @@ static const struct option_row rows[] = {
 	  TO(counts.max_groups),
 	  .min = 1,
 	  .max = EXPORT_GROUPS_MAX,
-	  .text = "Tell N labels apart and count the rest as \"other\"; default 200." },
+	  .text = "Use at most N labels and count the rest as \"other\"; default 200." },
 	{ .name = "max-syscalls",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
 	  TO(counts.max_calls),
 	  .max = EXPORT_NAMES_MAX,
-	  .text = "Tell N system calls apart; default 20." },
+	  .text = "Use at most N labels for system calls; default 20." },
 	{ .name = "no-times",
 	  .kind = OPTION_FLAG,
 	  TO(counts.no_times),
-	  .text = "Make no histograms of waiting: spares each switch and wake-up two readings of the clock." },
+	  .text = "Make no histograms of waiting, which saves two readings of the clock per switch and wake-up." },
 };
 
 const struct command command_export = {
@@ -84,7 +84,7 @@ const struct command command_export = {
 	.what = "publish metrics for Prometheus, by cgroup or unit",
 	.usage = "[OPTIONS]",
 	.about =
-		"Counts context switches, system calls, io_uring requests and waiting of all processes by cgroup, and publishes the counts for Prometheus. Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of other users' programs on uring_rt. Gives up all others as soon as it counts.",
+		"Counts context switches, system calls, io_uring requests and waiting of all processes by cgroup, and publishes the counts for Prometheus. Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE for switches in user space of other users' programs on uring_rt. urt gives up all other privileges as soon as it counts.",
 	OPTIONS(rows),
 };
 

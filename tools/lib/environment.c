@@ -10,18 +10,19 @@ const struct environment environment[] = {
 	  "Threads that run coroutines at a time. Default: the CPUs that the\n"
 	  "process may use, by its affinity and its cgroup's cpu.max." },
 	{ "URT_DEBUG", "sched=MS,stall=MS,leak,check",
-	  "Prints the scheduler's state every MS milliseconds; a stack when a\n"
-	  "coroutine runs for MS without a call that may suspend; at the end, the\n"
-	  "coroutines that are left. check: ends the program, and says where, when\n"
-	  "a coroutine suspends with a pthread lock held or its thread's user id,\n"
-	  "namespace or personality changed, or a deadline is a duration." },
+	  "sched: prints the scheduler's state every MS milliseconds. stall: prints\n"
+	  "a stack when a coroutine runs for MS milliseconds without a call that\n"
+	  "may suspend. leak: prints the coroutines that are left at the end.\n"
+	  "check: ends the program, and says where, when a coroutine suspends with\n"
+	  "a pthread lock held or with its thread's user id, namespace or\n"
+	  "personality changed, or passes a duration as a deadline." },
 	{ "URT_PREEMPT", "on (default), off",
 	  "off: loops are not preempted: another thread takes over their worker." },
 	{ "URT_ASSIST", "off (default), on",
 	  "on: a BPF program reports to the runtime at once when a worker blocks\n"
 	  "outside its ring. Needs CAP_BPF and CAP_PERFMON; `urt assist` does the\n"
-	  "same for a program without them. While it runs, each switch of the\n"
-	  "machine costs a BPF program's call." },
+	  "same for a program without them. While it is loaded, each switch of the\n"
+	  "machine calls it." },
 	{ "URT_FEATURES", "-NAME,-NAME",
 	  "Runs as if the kernel lacked these features (`urt doctor` names\n"
 	  "them)." },
@@ -33,33 +34,34 @@ const struct environment environment[] = {
 	  "Where `urt load` counts requests for `urt stat --ops-from load`." },
 	{ "URT_SIM", "SEED,NAME=VALUE,...; set by urt sim",
 	  "With the simulator's library preloaded (`urt sim --library FILE`): the\n"
-	  "seed, faults as --faults has them, workers=N, and switches=N and\n"
-	  "faults=N for the first N only." },
+	  "seed, faults as for --faults, workers=N, and switches=N and faults=N,\n"
+	  "which allow only the first N." },
 	{ "URT_SIM_TRACE", "PATH; set by urt sim",
 	  "Where the simulator writes each step." },
 	{ "URT_SIM_RESULT", "set by urt sim",
 	  "Where the simulator counts switches and faults." },
 	{ "URT_SIM_SERVE", "set by urt sim",
-	  "The socket by which the simulator is told to begin a run." },
+	  "The socket by which urt tells the simulator to begin a run." },
 	{ "URT_BPF_LOG", "1",
 	  "urt prints libbpf's messages while it loads the BPF programs." },
 	{ "URT_BENCH_FILE", "PATH",
-	  "The file that the reads of `urt bench latency` read." },
+	  "The file that `urt bench latency` reads." },
 	{ "SUDO_UID", "set by sudo",
 	  "The user that urt runs commands as, when it is started by sudo." },
 	{ "SUDO_GID", "set by sudo",
-	  "The group of that user, where no data base here knows the user." },
+	  "The group of that user, if no user database here knows the user." },
 	{ "GITHUB_STEP_SUMMARY", "PATH; set by GitHub",
 	  "Where `urt stat --format github` appends its table." },
 	{ "XDG_CACHE_HOME", "DIRECTORY",
 	  "urt keeps the programs of other languages in its directory urt.\n"
 	  "Default: ~/.cache." },
-	{ "HOME", "DIRECTORY", "Where that default is." },
+	{ "HOME", "DIRECTORY",
+	  "The home directory, which has the default cache." },
 	{ "PATH", "DIRECTORIES",
 	  "Where urt looks for the languages of the other models." },
 	{ "COLUMNS", "N",
-	  "How wide the tables of `urt demo` may be. Default: as the terminal;\n"
-	  "where there is none, as wide as they are." },
+	  "The greatest width of the tables of `urt demo`. Default: the\n"
+	  "terminal's; without a terminal, no limit." },
 	{ 0 },
 };
 

@@ -34,7 +34,7 @@ static bool take_seconds(const struct option_row *o, const char *arg,
 			s = n * units[i].seconds;
 	if (!(s >= 0.01 && s <= o->max))
 		return !fail("--%s: \"%s\" is not a time from 0.01 to %ld "
-			     "seconds, as 10, 10s, 500ms or 2m",
+			     "seconds, such as 10, 10s, 500ms or 2m",
 			     o->name, arg, o->max);
 	*to = s;
 	return true;

@@ -23,7 +23,7 @@ enum option_kind {
 	OPTION_TEXT,	/* const char * */
 	OPTION_CHOICE,	/* an enum: the index of one of choices */
 	OPTION_TAKE,	/* take() */
-	OPTION_ANYWAY,	/* accepted: it is so anyway */
+	OPTION_ANYWAY,	/* accepted without effect: urt does this anyway */
 	OPTION_INSTEAD, /* another tool's: text says what to use instead */
 	OPTION_SPACE,	/* no option: an empty line in the help text */
 };
@@ -47,14 +47,14 @@ struct option_row {
 
 #define OPTION_TO(type, field) .to = offsetof(type, field)
 
-/* Beginnings of rows that several commands have; OPTION_TO and, unless it is here,
- * the text follow. */
+/* Beginnings of rows that several commands share. OPTION_TO follows, and the
+ * text where it is not given here. */
 #define OPTION_PID                                       \
 	.letter = 'p', .name = "pid", .argument = "PID", \
 	.kind = OPTION_NUMBER, .min = 1, .max = 1 << 22
 #define OPTION_USER                                              \
 	.name = "user", .argument = "NAME", .kind = OPTION_TEXT, \
-	.text = "Run the command as this user. Default: under sudo, the user that called sudo."
+	.text = "Run the command as this user. Default: under sudo, the user who called sudo."
 #define OPTION_JSON(schemas)                 \
 	.name = "json", .kind = OPTION_FLAG, \
 	.text = "Print one JSON document (schema " schemas ")."
@@ -64,8 +64,9 @@ struct option_row {
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *what;  /* it does, in a line without a full stop */
-	const char *usage; /* behind "urt NAME" */
+	const char
+		*what; /* what the command does, a line without a full stop */
+	const char *usage; /* the rest of the line "usage: urt NAME" */
 	const char *about; /* paragraphs above the options */
 	const char *notes; /* paragraphs below them; NULL: none */
 	const struct option_row *options; /* ends with a row without kind */

@@ -292,7 +292,7 @@ static int no_connection(const struct run *r)
 		return fail("the server on port %d stopped answering after "
 			    "%llu answers (--timeout)",
 			    port, (unsigned long long)SUM_OF(r, completed));
-	return fail("the server on port %d accepts connections and does not "
+	return fail("the server on port %d accepts connections but does not "
 		    "answer: %llu opened, none answered in %g s (--timeout)",
 		    port, (unsigned long long)SUM_OF(r, opened), r->timeout_s);
 }
@@ -423,7 +423,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SECONDS,
 	  TO(seconds),
 	  .max = 86400,
-	  .text = "Measure for S seconds (or 500ms, 2m), after all connections stand; default 10." },
+	  .text = "Measure for S seconds (or 500ms, 2m), after all connections are open; default 10." },
 	{ .letter = 'n',
 	  .name = "requests",
 	  .argument = "N",
@@ -431,7 +431,7 @@ static const struct option_row rows[] = {
 	  TO(result.load.requests),
 	  .min = 1,
 	  .max = 1000000000000,
-	  .text = "Send exactly N requests in all instead, and measure each." },
+	  .text = "Send exactly N requests in total instead, and measure each." },
 	{ .letter = 'R',
 	  .name = "rate",
 	  .argument = "N",
@@ -439,7 +439,7 @@ static const struct option_row rows[] = {
 	  TO(rate),
 	  .min = 1,
 	  .max = 100000000,
-	  .text = "Open loop: N requests per second are due, independent of the server's speed, and latencies count from when a request was due (coordinated omission corrected). Without --rate, a closed loop: each connection sends its next request when it has read the last answer." },
+	  .text = "Send N requests per second, however fast the server answers (an open loop). Latencies count from the time at which each request was due, so there is no coordinated omission. Without --rate, the loop is closed: each connection sends its next request when it has read the last answer." },
 	{ .letter = 't',
 	  .name = "threads",
 	  .argument = "N",
@@ -464,7 +464,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SECONDS,
 	  TO(wait_s),
 	  .max = 86400,
-	  .text = "Wait up to S seconds for a first answer." },
+	  .text = "Before measuring, wait up to S seconds for a first answer." },
 	{ .name = "timeout",
 	  .argument = "S",
 	  .kind = OPTION_SECONDS,
@@ -492,7 +492,7 @@ const struct command command_load = {
 	.about =
 		"Loads an HTTP/1.1 server over many connections. URL is http://ADDRESS:PORT/PATH or http://localhost:PORT/PATH; answers must have Content-Length.",
 	.notes =
-		"On one machine, what the server sends is delivered by the server's own CPU, which also wakes the generator if that sleeps. A generator that does little for a request sleeps often: Node used 19 % less CPU time for a request, and answered 1.14 times as many, where the generator did not sleep (--spin). Compare figures of different generators with that in mind.",
+		"On one machine, the server's own CPU delivers the answers and wakes the generator if it sleeps. A generator that does little for a request sleeps often: Node used 19 % less CPU time for a request, and answered 1.14 times as many, when the generator did not sleep (--spin). Compare figures of different generators with that in mind.",
 	OPTIONS(rows),
 };
 
@@ -531,7 +531,7 @@ int cmd_load(int argc, char **argv)
 	clamp(&r.result);
 	if (!net_need_descriptors(r.result.load.connections + 32, &allowed))
 		return fail("%ld connections need more open descriptors than "
-			    "are allowed: at most %ld fit (ulimit -n)",
+			    "are allowed: open at most %ld, or raise ulimit -n",
 			    r.result.load.connections, allowed - 32);
 	return load_for(&r);
 }

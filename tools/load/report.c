@@ -87,7 +87,7 @@ void load_print_text(const struct load_result *r)
 	printf("%11.0f%% of a CPU for %s\n", r->cpu * 100,
 	       r->threads > 1 ? "the busiest generator" : "the generator");
 	if (r->interrupted)
-		puts("interrupted: these are the results until then");
+		puts("interrupted: these are the results so far");
 }
 
 void load_warn(const struct load_result *r)
@@ -95,20 +95,21 @@ void load_warn(const struct load_result *r)
 	const struct load_shared *s = &r->sum;
 
 	if (r->cpu > BUSY)
-		fprintf(stderr, "urt: warning: the generator had no CPU to "
-				"spare: the server may be faster than this "
-				"(--threads)\n");
+		fprintf(stderr,
+			"urt: warning: the generator used all of its CPU: the "
+			"server may be faster than this; try more "
+			"--threads\n");
 	if (s->unanswered > s->latency.count / 100 + 1)
 		fprintf(stderr,
-			"urt: warning: %llu requests were due and not answered "
-			"at the end: the server is slower than the rate; they count with the time that they have waited\n",
+			"urt: warning: %llu requests were due but not answered "
+			"at the end: the server is slower than the rate; their latencies are the time that they have waited so far\n",
 			(unsigned long long)s->unanswered);
 	if (s->no_length)
 		fprintf(stderr, "urt: warning: answers without Content-Length "
 				"cannot be read\n");
 	if (r->gave_up)
 		fprintf(stderr, "urt: warning: the server stopped answering; "
-				"the figures are those until then "
+				"the figures end there "
 				"(--timeout)\n");
 }
 

@@ -208,7 +208,7 @@ static int profile(const struct profile_options *o)
 
 static const struct option_row rows[] = {
 	{ OPTION_PID, TO(pid),
-	  .text = "Profile this running process, and what it starts." },
+	  .text = "Profile this running process and the processes that it starts." },
 	{ .name = "duration",
 	  .argument = "MS",
 	  .kind = OPTION_MS,
@@ -223,18 +223,18 @@ static const struct option_row rows[] = {
 	  TO(rate),
 	  .min = 1,
 	  .max = 10000,
-	  .text = "Take HZ samples a second of each CPU; default 99." },
+	  .text = "Sample each CPU HZ times per second; default 99." },
 	{ .name = "threads",
 	  .kind = OPTION_FLAG,
 	  TO(threads),
-	  .text = "Tell threads of the same name apart." },
+	  .text = "Show threads of the same name separately." },
 	{ .name = "limit",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
 	  TO(limit),
 	  .text = "Print N stacks of each kind; default 5, 0: all." },
 	{ OPTION_OUTPUT, TO(output),
-	  .text = "Write to FILE: folded stacks if it ends in .folded, a flame graph as one page without network if in .html, a profile for pprof (`go tool pprof`) if in .pb.gz or .pprof, else text." },
+	  .text = "Write to FILE. A name that ends in .folded gives folded stacks; in .html, a flame graph as one page that needs no network; in .pb.gz or .pprof, a profile for pprof (`go tool pprof`); any other, text." },
 	{ OPTION_USER, TO(user_name) },
 };
 
@@ -244,9 +244,9 @@ const struct command command_profile = {
 	.what = "print where threads and coroutines are, by stacks",
 	.usage = "[OPTIONS] [-p PID | -- COMMAND [ARGUMENT ...]]",
 	.about =
-		"Prints where a program's time goes: on the CPU by samples of its stacks; off the CPU by the stack that each thread left it with, for how long, and the stack of the thread that woke it; and of a program on uring_rt, where its coroutines wait and why. Profiles a command and what it starts until it ends, or a running process until Ctrl-C.",
+		"Prints where a program's time goes. On the CPU, it samples stacks; off the CPU, it adds up the time by the stack with which each thread left the CPU and the stack of the thread that woke it. Of a program on uring_rt, it also prints where coroutines wait and why. Profiles a command and its descendants until the command ends, or a running process until Ctrl-C.",
 	.notes =
-		"Time off the CPU is added up over all threads, and is exact: it includes waits that have not ended. A thread that sleeps from before the beginning has no stack until it runs. Coroutines are looked at every 500 ms; their numbers are means of all looks. The folded stacks are in microseconds of time, or coroutines; the first frame is on-cpu, off-cpu or coroutines.\n\nThe kernel follows the stacks of threads by frame pointers: build programs with -fno-omit-frame-pointer. A library without them hides the function that called it. Stacks of coroutines are unwound by the programs' own tables. Functions that a compiler makes at run time have names where it writes /tmp/perf-PID.map, as Node does with --perf-basic-prof. Goroutines are n/a: a Go program is shown by its threads.",
+		"Time off the CPU is added up over all threads, and is exact: it includes waits that have not ended. A thread that already slept at the beginning has no stack until it runs. Coroutines are sampled every 500 ms; their numbers are means of all samples. The folded stacks are in microseconds of time, or coroutines; the first frame is on-cpu, off-cpu or coroutines.\n\nThe kernel follows the stacks of threads by frame pointers: build programs with -fno-omit-frame-pointer. A library without them hides the function that called it. Stacks of coroutines are unwound by the programs' own tables. Functions that are compiled at run time have names if their compiler writes /tmp/perf-PID.map, as Node does with --perf-basic-prof. Goroutines are n/a: a Go program is shown by its threads.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

@@ -401,7 +401,7 @@ static const struct option_row rows[] = {
 	  TO(buffer_mb),
 	  .min = 1,
 	  .max = 1024,
-	  .text = "Size of the buffer between kernel and urt; default 8. Events that find it full are dropped, and their number is printed." },
+	  .text = "Use MIB MiB for the buffer between kernel and urt; default 8. Events that do not fit are dropped, and their number is printed." },
 	{ .name = "coroutines",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -414,7 +414,7 @@ static const struct option_row rows[] = {
 	  TO(sample),
 	  .min = 1,
 	  .max = 1 << 30,
-	  .text = "Draw one of N requests, with its coroutines and io_uring requests, and none of the others. A request is what coroutines do while they have one context (urt_context_set)." },
+	  .text = "Record only one in N requests, with its coroutines and io_uring requests. A request is the work that coroutines do under one context (urt_context_set)." },
 	{ .name = "max-size",
 	  .argument = "MIB",
 	  .kind = OPTION_NUMBER,
@@ -438,7 +438,7 @@ static const struct option_row rows[] = {
 	{ .name = "if-fails",
 	  .kind = OPTION_FLAG,
 	  TO(if_fails),
-	  .text = "Write what --last holds only if the command fails, as `urt stat --assert` does." },
+	  .text = "With --last: write the events only if the command fails, as `urt stat --assert` does." },
 	{ OPTION_USER, TO(user_name) },
 };
 
@@ -448,9 +448,9 @@ const struct command command_record = {
 	.what = "record a timeline for ui.perfetto.dev",
 	.usage = "[OPTIONS] [-- COMMAND [ARGUMENT ...]]",
 	.about =
-		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all (-a), until it ends or Ctrl-C. Open the file in ui.perfetto.dev, or read it by `urt report`. Programs on uring_rt trace while this runs: the timeline also shows the activity of their workers and coroutines.",
+		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all processes (-a), until the process ends or until Ctrl-C. Open the file in ui.perfetto.dev, or print it with `urt report`. Programs on uring_rt trace meanwhile, so the timeline also shows the activity of their workers and coroutines.",
 	.notes =
-		"A second Ctrl-C kills a command that does not end.\n\nWith --last, recording can run for days: memory is bounded, and nothing is written until it is asked for. To have the seconds before a budget is broken: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
+		"A second Ctrl-C kills a command that does not end.\n\nWith --last, a recording can run for days: its memory is bounded, and it writes only when asked. To record the last seconds before a budget is exceeded: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
 	OPTIONS(rows),
 	.runs_command = true,
 };
@@ -472,9 +472,10 @@ int cmd_record(int argc, char **argv)
 		return fail("record: give a command after --, -p PID or -a");
 	if (o.if_fails && (!o.last || !o.command))
 		return fail(
-			"record: --if-fails is for --last TIME with a command after --");
+			"record: --if-fails needs --last TIME and a command after --");
 	if (o.sample && !o.coroutines)
-		return fail("record: --sample needs tracks for coroutines");
+		return fail(
+			"record: --sample needs coroutines: give --coroutines a number above 0");
 	if (!ok_user(o.user_name, &o))
 		return EXIT_BAD;
 	return record(&o);

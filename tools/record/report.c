@@ -291,7 +291,7 @@ static const struct option_row rows[] = {
 	  .argument = "PAGE",
 	  .kind = OPTION_TEXT,
 	  TO(page),
-	  .text = "Also write one page, without network, to the file PAGE: requests by route, and the critical paths of the slowest." },
+	  .text = "Also write one page, which needs no network, to the file PAGE: requests by route, and the critical paths of the slowest ones." },
 };
 
 const struct command command_report = {
@@ -300,7 +300,7 @@ const struct command command_report = {
 	.what = "summarise a timeline as text",
 	.usage = "[OPTIONS] [FILE]",
 	.about =
-		"Summarises a timeline of `urt record`. FILE: default urt.pftrace.",
+		"Summarises a timeline of `urt record`. FILE defaults to urt.pftrace.",
 	OPTIONS(rows),
 };
 
@@ -326,7 +326,9 @@ int cmd_report(int argc, char **argv)
 		report_paths(&r, f);
 	if (!r.packets) {
 		fclose(f);
-		return fail("%s is not a timeline of urt record", path);
+		return fail(
+			"%s is not a timeline: give a file that `urt record` wrote",
+			path);
 	}
 	qsort(r.sum, REPORT_SUMS, sizeof(*r.sum), longest_first);
 	if (c.json || c.slices)

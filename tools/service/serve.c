@@ -107,22 +107,22 @@ static const struct option_row rows[] = {
 	{ .name = "list",
 	  .kind = OPTION_TAKE,
 	  .take = take_list,
-	  .text = "Print the models: unit of scheduling, language, whether the demo leaves it out by default (extra), where it waits." },
+	  .text = "Print each model: its unit of scheduling, its language, whether the demo leaves it out by default (extra), and where its requests wait." },
 	{ .name = "build",
 	  .kind = OPTION_TAKE,
 	  .take = take_build,
-	  .text = "Build the models of other languages now, not when they are first served. Downloads the crates that the model tokio needs." },
+	  .text = "Build the models of other languages now, instead of when they are first served. Downloads the crates that the model tokio needs." },
 	{ .name = "port",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
 	  OPTION_TO(struct choice, port),
 	  .max = 65535,
-	  .text = "Listen on port N; default 8080; 0: any." },
+	  .text = "Listen on port N; default 8080; 0: any free port." },
 	{ .name = "backend",
 	  .argument = "N|URL",
 	  .kind = OPTION_TAKE,
 	  .take = take_backend,
-	  .text = "Use the backend that runs on port N; by default one is started with the server. With redis://127.0.0.1:PORT, /wait?ms=N is a SET and GET of a key in Redis, over 64 connections that all clients share." },
+	  .text = "Use the backend that runs on port N; by default, the server comes with its own. With redis://127.0.0.1:PORT, /wait?ms=N is a SET and GET of a key in Redis, over 64 connections that all clients share." },
 };
 
 const struct command command_serve = {
@@ -131,7 +131,7 @@ const struct command command_serve = {
 	.what = "run one server of the demo alone",
 	.usage = "MODEL [OPTIONS]",
 	.about =
-		"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip to a backend, /cpu?ms=N after burning CPU.\n\nMODEL is one of those that --list prints, or backend: only the server that /wait calls.",
+		"Serves HTTP/1.1 on 127.0.0.1: / at once, /wait?ms=N after a round trip to a backend, /cpu?ms=N after burning CPU.\n\nMODEL is a name that --list prints, or backend, which is only the server that /wait calls.",
 	OPTIONS(rows),
 	.words = words,
 };

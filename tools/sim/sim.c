@@ -331,7 +331,7 @@ static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 		*code = cannot_run(o, r->exec_error);
 	else if (!r->loaded && WIFSIGNALED(r->status))
 		*code = fail("%s died of SIG%s at seed %llu, before it was "
-			     "simulated: go on from that seed",
+			     "simulated: continue from that seed",
 			     o->command[0], sigabbrev_np(WTERMSIG(r->status)),
 			     (unsigned long long)r->what.seed);
 	else if (!r->loaded)
@@ -413,7 +413,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_TAKE,
 	  TO(faults),
 	  .take = take_faults,
-	  .text = "Make faults: NAME=P% or NAME=N, the Nth time, of net, partition, short, enter, block, file and thread; default short=10%,block=0.2%." },
+	  .text = "Inject faults: a list of NAME=P% or NAME=N, only the Nth time. NAME is net, partition, short, enter, block, file or thread. Default: short=10%,block=0.2%." },
 	{ .name = "workers",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -435,7 +435,7 @@ static const struct option_row rows[] = {
 	  TO(timeout_s),
 	  .min = 1,
 	  .max = 100000,
-	  .text = "Fail a run that takes S seconds of real time, of which those do not count in which it waits for a CPU; default 60, and say where its threads are." },
+	  .text = "Fail a run that takes S seconds of real time, without the time in which it waits for a CPU, and print where its threads are; default 60." },
 	{ .name = "switches",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -457,7 +457,7 @@ static const struct option_row rows[] = {
 	  .argument = "FILE",
 	  .kind = OPTION_TEXT,
 	  TO(library),
-	  .text = "Write the preloaded library to FILE, and do no more: URT_SIM=SEED LD_PRELOAD=FILE runs a seed in gdb." },
+	  .text = "Write the preloaded library to FILE and exit: URT_SIM=SEED LD_PRELOAD=FILE then runs a seed in gdb." },
 	{ OPTION_JSON("urt.sim.v1"), TO(json) },
 	{ OPTION_OUTPUT, TO(output),
 	  .text = "Write the result to FILE; default: stderr." },
@@ -469,9 +469,9 @@ const struct command command_sim = {
 	.what = "run a program in a simulation, for many seeds",
 	.usage = "[OPTIONS] -- COMMAND [ARGUMENT ...]",
 	.about =
-		"Runs a program on urt.h, unchanged, in a simulation: one thread at a time, a virtual clock (sleeping costs no time), and rings, sockets and faults that a seed decides on. The same seed gives the same run. Seeds are tried until a run fails: a signal, a hang, or an exit status other than 0. That one is shrunk, shown, and printed as a command that repeats it.",
+		"Runs a program on urt.h, unchanged, in a simulation: one thread at a time, a virtual clock (sleeping costs no time), and rings, sockets and faults that a seed decides on. The same seed gives the same run. Seeds are tried until a run fails: a signal, a hang, or an exit status other than 0. That run is shrunk, shown, and printed as a command that repeats it.",
 	.notes =
-		"Simulated are clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real; while a child runs, the clock goes no faster than the real one. What else is not simulated is named at its first use: the same seed may then give another run. The exit status is 1 if a run failed.",
+		"The simulation has clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real; while a child runs, the clock goes no faster than the real one. urt names everything else that is not simulated at its first use; the same seed may then give another run. The exit status is 1 if a run failed.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

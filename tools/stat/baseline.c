@@ -35,7 +35,7 @@ bool stat_take_baseline(void *to, char *path)
 	o->baseline = json_tree(text, size, &wrong);
 	if (stat_baseline_figure(o, "wall", &(double){ 0 }))
 		return true;
-	return !fail("--baseline: %s is no result of `urt stat --json` with "
+	return !fail("--baseline: %s is not a result of `urt stat --json` with "
 		     "its figures",
 		     path);
 }

@@ -72,8 +72,8 @@ bool control_open(const char *text, int *control_fd, int *ack_fd)
 	if (!strncmp(text, "fifo:", 5) &&
 	    open_fifos(text + 5, control_fd, ack_fd))
 		return true;
-	fail("--control: \"%s\" is not fd:N[,M] with open descriptors, nor "
-	     "fifo:COMMANDS[,ANSWERS] with FIFOs that are no links",
+	fail("--control: invalid \"%s\": expected fd:N[,M] with open descriptors, or "
+	     "fifo:COMMANDS[,ANSWERS] with FIFOs that are not symbolic links",
 	     text);
 	return false;
 }
@@ -148,7 +148,7 @@ void control_ack(int ack_fd)
 	if (ack_fd < 0)
 		return;
 	if (!ready(ack_fd, POLLOUT))
-		fail("--control: the answers are not read: one was left out");
+		fail("--control: nobody reads the answers: one was dropped");
 	else if (write(ack_fd, "ack\n", 4) != 4)
 		fail("--control: the answer could not be written: %s",
 		     strerror(errno));

@@ -26,9 +26,10 @@ static bool take_numbers(struct stat_options *o, const char *option, char *text)
 		if (is_taken(o, pid))
 			continue;
 		if (o->pids == STAT_PIDS_MAX)
-			return !fail("%s: at most %d; -G takes a cgroup of any "
-				     "number",
-				     option, STAT_PIDS_MAX);
+			return !fail(
+				"%s: at most %d; use -G for a cgroup with any "
+				"number",
+				option, STAT_PIDS_MAX);
 		o->pid[o->pids++] = pid;
 	}
 	return o->pids || !fail("%s: expected ID[,ID]", option);
@@ -39,7 +40,7 @@ bool stat_take_pids(void *to, char *text)
 	struct stat_options *o = to;
 
 	if (o->by_tid)
-		return !fail("give one of -p and -t");
+		return !fail("give either -p or -t");
 	return take_numbers(o, "--pid", text);
 }
 
@@ -48,7 +49,7 @@ bool stat_take_tids(void *to, char *text)
 	struct stat_options *o = to;
 
 	if (o->pids && !o->by_tid)
-		return !fail("give one of -p and -t");
+		return !fail("give either -p or -t");
 	o->by_tid = true;
 	return take_numbers(o, "--tid", text);
 }
@@ -93,7 +94,7 @@ bool stat_take_no_aggr(void *to, char *arg)
 	struct stat_options *o = to;
 
 	if (o->by)
-		return !fail("give one of --by, -A and --for-each-cgroup");
+		return !fail("give only one of --by, -A and --for-each-cgroup");
 	o->by = URT_BY_CPU;
 	return true;
 }
@@ -103,7 +104,7 @@ bool stat_take_cgroups(void *to, char *arg)
 	struct stat_options *o = to;
 
 	if (o->by)
-		return !fail("give one of --by, -A and --for-each-cgroup");
+		return !fail("give only one of --by, -A and --for-each-cgroup");
 	o->by = URT_BY_CGROUP;
 	o->by_names = arg;
 	return true;
@@ -138,7 +139,7 @@ bool stat_take_list(void *to, char *arg)
 	puts("syscalls:NAME\nswitches:NAME  (while in that system call)\n"
 	     "uring:OPCODE\npolled:OPCODE\npunted:OPCODE\n"
 	     "user:COUNTER  (of a program on uring_rt)\n"
-	     "latency:ready.pN, latency:timer.pN  (its percentiles: from runnable "
+	     "latency:ready.pN, latency:timer.pN  (percentiles for such a program: from runnable "
 	     "to running, how late timers are)\n"
 	     "on-cpu.pN, off-cpu.pN  (percentiles; with --times)");
 	exit(output_end(0));
@@ -172,7 +173,7 @@ bool stat_take_by(void *to, char *arg)
 	struct stat_options *o = to;
 
 	if (o->by)
-		return !fail("give one of --by, -A and --for-each-cgroup");
+		return !fail("give only one of --by, -A and --for-each-cgroup");
 	o->by_unit = !strcmp(arg, "unit");
 	if (o->by_unit)
 		arg = "cgroup";

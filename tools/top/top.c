@@ -264,7 +264,7 @@ static const struct option_row rows[] = {
 	  .name = "coroutines",
 	  .kind = OPTION_FLAG,
 	  TO(coroutines),
-	  .text = "Show the coroutines of one program on uring_rt instead: how many, by the object they wait for and their starting function." },
+	  .text = "Show the coroutines of one program on uring_rt instead, counted by the object that they wait for and by their starting function." },
 	{ OPTION_PID, TO(pid), .text = "Show the coroutines of this program." },
 	{ .letter = 'k',
 	  .name = "context",
@@ -282,7 +282,7 @@ const struct command command_top = {
 	.about =
 		"Shows kernel switches, system calls, io_uring operations, user switches and CPU time per second, by process, thread, cgroup or systemd unit.",
 	.notes =
-		"Keys: s, c, u, w, p, h sort by switches, calls, io_uring, user switches, CPU, hand-offs; t shows threads or processes, g cgroups or processes; space refreshes; q or Ctrl-C quits.\n\nThe column \"p99 us\": 99 of 100 coroutines of a program on uring_rt waited less than that for their turn (sampled). \"handoffs/s\": processors that its runtime took from threads that blocked or computed. Both are n/a for other programs.\n\nA thread belongs to the cgroup in which it made its last switch.",
+		"Keys: s, c, u, w, p, h sort by switches, calls, io_uring, user switches, CPU, hand-offs; t shows threads or processes, g cgroups or processes; space refreshes; q or Ctrl-C quits.\n\nThe column \"p99 us\": 99 of 100 coroutines of a program on uring_rt waited less than this for their turn, by samples. \"handoffs/s\": how often its runtime took a processor from a thread that blocked or computed. Both are n/a for other programs.\n\nA thread belongs to the cgroup in which it made its last switch.",
 	OPTIONS(rows),
 };
 

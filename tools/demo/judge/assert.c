@@ -78,9 +78,10 @@ static int check(const struct demo *d, const char *expr)
 	if (sscanf(expr, "%d=%31[a-z ]%c", &id, verdict, &rest) == 2 &&
 	    id >= 1 && id <= DEMO_CLAIMS)
 		return check_verdict(&d->claim[id - 1], expr, verdict);
-	return fail("--assert: \"%s\" is neither CLAIM.FIGURE<NUMBER (also <=, "
-		    ">, >=; figures: see --json) nor CLAIM=holds",
-		    expr);
+	return fail(
+		"--assert: invalid \"%s\": expected CLAIM.FIGURE<NUMBER (or "
+		"<=, >, >=; --json prints the figures) or CLAIM=holds",
+		expr);
 }
 
 int demo_assert(const struct demo *d)

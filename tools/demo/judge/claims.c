@@ -121,10 +121,11 @@ static void judge_claims(struct demo *d)
 		judge_headline(c);
 		if (c->verdict == CLAIM_FAILS && claims[i].needs_cpus &&
 		    d->others > DEMO_OTHERS)
-			claim_not_measured(c,
-					   "the CPUs were not free: others "
-					   "used %.2f of %ld CPUs on average",
-					   d->others, d->host.cpus);
+			claim_not_measured(
+				c,
+				"the CPUs were not free: other "
+				"programs used %.2f of %ld CPUs on average",
+				d->others, d->host.cpus);
 		if (c->verdict == CLAIM_NOT_MEASURED && d->interrupted)
 			claim_not_measured(c, "interrupted before it was "
 					      "measured");
@@ -310,8 +311,8 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 		claim_not_measured(c, "the thread model was not measured");
 	} else if (held(thread) && most < MANY_WAITING) {
 		claim_not_measured(c,
-				   "all held up to %ld; whether threads "
-				   "collapse beyond, --full measures (%d)",
+				   "all models held up to %ld; --full measures "
+				   "whether threads collapse beyond that (%d)",
 				   most, MANY_WAITING);
 	} else if (held(thread)) {
 		claim_say(c, "%sthread also held %ld", *c->measured ? "; " : "",

@@ -100,10 +100,11 @@ static bool cpus_were_taken(const struct demo *d, struct demo_claim *c)
 	double most = fmax(own->others, threads ? threads->others : 0);
 
 	if (most > DEMO_OTHERS)
-		claim_not_measured(c,
-				   "the CPUs were not free: others used up to "
-				   "%.2f of %ld CPUs meanwhile",
-				   most, d->host.cpus);
+		claim_not_measured(
+			c,
+			"the CPUs were not free: other programs used "
+			"up to %.2f of %ld CPUs meanwhile",
+			most, d->host.cpus);
 	else if (control < NEARLY_ALL * d->host.cpus)
 		claim_not_measured(c,
 				   "the CPUs were not free: threads, the "
@@ -136,8 +137,8 @@ void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 	if (*c->measured)
 		claim_say(
 			c,
-			" (requests that burn 5 ms each, per second, on "
-			"%ld CPUs by those on one; required: coroutine over %.2f, event loops under %.2f)",
+			" (rate of requests that burn 5 ms each on %ld "
+			"CPUs, divided by the rate on one; required: coroutine over %.2f, event loops under %.2f)",
 			d->host.cpus, NEARLY_ALL * d->host.cpus, ONE_CPU);
 	if (d->host.cpus < 2)
 		claim_not_measured(c, "there is only one CPU");

@@ -64,9 +64,9 @@ void judge_warnings(struct demo *d)
 
 	if (d->others > DEMO_OTHERS)
 		warn(d,
-		     "the CPUs were not free: others used %.2f of %ld CPUs on "
+		     "the CPUs were not free: other programs used %.2f of %ld CPUs on "
 		     "average; times and rates are worse than they could be, "
-		     "counts per request may be, too",
+		     "and perhaps counts per request, too",
 		     d->others, d->host.cpus);
 	d->most_load_cpu = NAN;
 	for (unsigned i = 0; i < d->nr_rows; i++) {

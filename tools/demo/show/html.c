@@ -438,7 +438,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	host(f, d);
 	if (d->interrupted)
 		paragraph(f, "soft",
-			  "Interrupted: these are the results until then.");
+			  "Interrupted: these are the results so far.");
 	choice(f, d);
 	bounds(f, d);
 	claims(f, d);

@@ -378,5 +378,5 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_warnings; i++)
 		fprintf(f, "- warning: %s\n", d->warning[i]);
 	if (d->interrupted)
-		fputs("\nInterrupted: these are the results until then.\n", f);
+		fputs("\nInterrupted: these are the results so far.\n", f);
 }

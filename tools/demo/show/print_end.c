@@ -159,6 +159,6 @@ void print_conclusions(FILE *f, const struct demo *d)
 	for (unsigned i = 0; i < d->nr_warnings; i++)
 		print_hanging(f, "warning: ", "         ", d->warning[i]);
 	if (d->interrupted)
-		fputs("Interrupted: these are the results until then.\n", f);
+		fputs("Interrupted: these are the results so far.\n", f);
 	fprintf(f, "%.0f s in all.\n", (d->end_ns - d->begin_ns) / 1e9);
 }
