@@ -6,9 +6,9 @@
  *
  *	| header | payload, even versions | payload, odd versions |
  *
- * A reader takes the header, the payload, and the header again; a time of 0 or
- * another time than before says that the payload has changed meanwhile. So each
- * version is written to the half that the one before does not use, then the
+ * A reader takes the header, the payload, and the header again; a time that is
+ * 0, or that has changed, means that the payload has changed meanwhile. So each
+ * version is written to the half that the version before does not use. Then the
  * header changes between two stores of the time, the first of which is 0.
  *
  * The mapping is made once and never moved. A forked child does not inherit it
@@ -127,7 +127,7 @@ static size_t mapping_size(void)
 	return 4096 + 2 * HALF;
 }
 
-/* Without a memfd the mapping's name is all that it can be found by. */
+/* Without a memfd, readers find the mapping only by its name. */
 static int map(struct header **out)
 {
 	int fd = urt__sys_memfd(NAME), err = 0;

@@ -11,7 +11,7 @@
 #include "assist.lskel.h"
 #pragma GCC diagnostic pop
 
-/* A descriptor of its own, closed on exec, of one that the skeleton will close. */
+/* Duplicates, with close-on-exec, a descriptor that the skeleton will close. */
 static int keep(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 3);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading the BPF program that tells a run of workers that went to sleep
- * (bpf/assist.bpf.c), for the process itself or, by `urt assist`, for another one.
+ * Loading the BPF program that reports to a run which workers went to sleep
+ * (bpf/assist.bpf.c), for this process or, in `urt assist`, for another one.
  *
- * By a light skeleton: the system calls that libbpf would make, as a program of their
- * own, so that the library needs no other one.
+ * A light skeleton does it: a program of its own that makes the system calls
+ * which libbpf would make, so that the library does not need libbpf.
  */
 #ifndef URT_BASE_ASSIST_H
 #define URT_BASE_ASSIST_H
@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Whom to tell of. */
+/* The process to report about. */
 struct urt__assisted {
-	pid_t pid;	  /* in the PID namespace of which these are */
+	pid_t pid;	  /* in the PID namespace that the next two name */
 	uint64_t ns_dev;  /* stat(2)'s of /proc/PID/ns/pid */
 	uint64_t ns_ino;  /* ... */
 	int64_t word_tls; /* struct urt__stats_slot */

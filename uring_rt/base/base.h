@@ -21,8 +21,8 @@
 	((type *)((char *)(ptr)-offsetof(type, member)))
 
 /*
- * A broken invariant. Always compiled in: says what and where, and aborts.
- * Never for an operating error.
+ * A broken invariant. Always compiled in: prints what is broken and where, and
+ * aborts. Never for an operating error.
  */
 #define URT_BUG_ON(cond)                                     \
 	do {                                                 \
@@ -31,8 +31,8 @@
 	} while (0)
 
 /*
- * A mistake of the program's that no result can tell: says what the program did,
- * and where, and aborts.
+ * A mistake of the program in a call that cannot return an error: prints what
+ * the program did and where, and aborts.
  */
 #define URT_MISTAKE_ON(cond, what)                  \
 	do {                                        \

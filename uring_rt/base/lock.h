@@ -2,16 +2,16 @@
 /*
  * The lock inside channels, mutexes and queues: held for a few dozen
  * instructions, and by design across one switch between coroutines (see
- * sched/sched.h: a lock may be released by the context that is switched to,
- * so it belongs to no thread). Zero is unlocked: static initialisers work.
+ * sched/sched.h: the context that is switched to may release a lock, so a lock
+ * belongs to no thread). Zero is unlocked: static initialisers work.
  *
  * A holder can lose its CPU to the kernel, so the spin is bounded and then
  * gives the CPU away. Never held across anything that can block.
  *
  * urt__obj_lock protects objects that only coroutines touch (channels, mutexes,
  * ...). A thread that touches such an object holds a processor, so in a run
- * that has only one processor these locks have no second user: then they are
- * not taken, and an uncontended atomic exchange (5 ns) is saved twice a call.
+ * with only one processor these locks have no second user. Such a run does not
+ * take them, which saves an uncontended atomic exchange (5 ns) twice a call.
  */
 #ifndef URT_BASE_LOCK_H
 #define URT_BASE_LOCK_H
@@ -61,8 +61,8 @@ static URT__COLD __attribute__((unused)) void urt__lock_slow(uint32_t *lock)
 }
 
 /* A full fence, between a store and a load of different words. TSan does not
- * model fences, so an atomic operation on a word of its own stands in for the
- * fence. */
+ * model fences; under TSan, an atomic operation on a word of its own replaces
+ * the fence. */
 static inline void urt__fence(void)
 {
 #ifdef URT__TSAN

@@ -4,26 +4,25 @@
  *
  * The runtime reserves room for all coroutines that could ever be, for a table
  * of all descriptors, for trace rings of all workers: hundreds of gigabytes, of
- * which a program uses little. That is free as long as no other call concerns
- * the whole of it, as some do:
+ * which a program uses little. That costs nothing, except where something
+ * affects the whole reservation:
  *
  *   mlockall(MCL_FUTURE) fills each new mapping at once. So a reservation is
- *   made without access, which cannot be filled; it is unlocked; and what is
- *   opened is locked again page by page as it is touched (MLOCK_ONFAULT).
- *   Nothing of the promise is lost: what is touched is locked. Between opening
- *   and locking is the place for guards, which cannot be put into locked
- *   memory.
+ *   made without access, which cannot be filled, and is unlocked. A part that
+ *   is opened is locked again page by page as it is touched (MLOCK_ONFAULT), so
+ *   the promise is kept: touched memory is locked. Guards cannot be put into
+ *   locked memory; they are made between opening and locking.
  *
- *   A core dump contains mappings that were written to, with their holes. So
- *   what was never opened is not in it.
+ *   A core dump contains mappings that were written to, with their holes. Parts
+ *   that were never opened are not in it.
  *
- *   With vm.overcommit_memory=2 what is writable counts, and only that.
+ *   With vm.overcommit_memory=2, only writable memory counts.
  *
  * The kernel joins neighbours of equal access, so that a reservation is two or
  * three mappings, however many times a part of it is opened.
  *
- * Whether the process locks its future memory is asked of each reservation by
- * msync(2), which does not invalidate locked memory (EBUSY).
+ * For each reservation, msync(2) tells whether the process locks its future
+ * memory: it refuses to invalidate locked memory (EBUSY).
  */
 #define _GNU_SOURCE
 #include "memory.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Address space that is reserved whole and used bit by bit; why: memory.c. */
+/* Address space that is reserved as a whole and used in parts; why:
+ * memory.c. */
 #ifndef URT_BASE_MEMORY_H
 #define URT_BASE_MEMORY_H
 
@@ -9,9 +10,10 @@
 #define URT__MEM_STACKS	   -2 /* anonymous, too */
 
 /*
- * Reserves size bytes that cannot be touched yet, of memory that is one of the
- * above, or of a file, and names the mapping. 0; -ENOMEM: the address space is full;
- * -EAGAIN: over the limit of locked memory, in a process that locks all of its.
+ * Reserves size bytes that cannot be touched yet, of one of the above kinds of
+ * memory or of a file, and names the mapping. 0; -ENOMEM: the address space is
+ * full; -EAGAIN: over the limit of locked memory, in a process that locks all
+ * its memory.
  */
 int urt__mem_reserve(void **out, size_t size, int fd, const char *name);
 

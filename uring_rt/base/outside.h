@@ -2,8 +2,8 @@
 /*
  * How another process reads the coroutines of a run from its memory, without
  * stopping it: where the control blocks lie, and at which offsets their fields
- * are. A part of the counters page's header (stats.h), so a tool finds it as it
- * finds that, and need not be of the same version as the program.
+ * are. This is a part of the counters page's header (stats.h), so a tool finds
+ * both in the same way, and need not have the program's version.
  *
  * Everything here is written before the first coroutine starts and does not
  * change; version is written last.
@@ -14,15 +14,15 @@
  *
  * for i below `used`. base, stride and used are read from the program, for each
  * of nr_stacks arrays, since arrays are made when they are first needed; a base
- * of 0 is none. A block is never unmapped nor used for anything else.
+ * of 0 is none. A block is never unmapped or used for anything else.
  *
  * The park word is a sequence lock over all of a parked coroutine: its stack,
- * its registers, what it waits for, its context. It is sequence << 2 | state,
- * where 0 is not parked and all others are (2: on an operation), and each wait
- * has the next sequence. A reader takes the word, then all else, and then the
- * word again: if it is the same and says parked, what was read belongs to that
- * wait. A stack or a context that it read of a coroutine which was not parked
- * may be torn.
+ * its registers, the object of its wait, its context. The word is sequence << 2
+ * | state. State 0 means not parked, all others mean parked (2: on an
+ * operation), and each wait takes the next sequence. A reader reads the word,
+ * then all else, and then the word again: if the word is unchanged and its
+ * state is parked, all that was read belongs to that wait. Otherwise the stack
+ * or the context that was read may be torn.
  *
  * A reader must treat all of this as untrusted: any program may have written
  * it.
@@ -61,8 +61,9 @@ struct urt__outside {
 	uint16_t block_object, block_op, block_cancel_op, block_deadline_ns;
 	uint16_t block_lowest;
 
-	/* Operations: what user_data of a request points at. */
-	uint16_t op_coro, op_what; /* its block; the request's first 8 bytes */
+	/* Operations: user_data of a request points at one. */
+	uint16_t op_coro, op_what; /* its coroutine's block; its request's first
+				      8 bytes */
 
 	/* Workers: an array of pointers, and how many of them are set. */
 	uint64_t workers, nr_workers; /* addresses; of 8 and 4 bytes */

@@ -3,9 +3,9 @@
  * Telling the sanitizers and Valgrind that the stack changes. All of it is
  * nothing in a plain build.
  *
- * ASan must know the bounds of the stack that is switched to, and hands back
- * those of the one that was left (which is how a worker's own stack becomes
- * known). TSan keeps a shadow context per coroutine.
+ * ASan must know the bounds of the stack that is switched to, and returns the
+ * bounds of the stack that was left: so a worker learns those of its own stack.
+ * TSan keeps a shadow context per coroutine.
  */
 #ifndef URT_BASE_SAN_H
 #define URT_BASE_SAN_H
@@ -37,8 +37,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* The data that a switch needs of each side; empty but for one byte in plain
- * builds. */
+/* The data that a switch needs of each side; a single byte in plain builds. */
 struct urt__san {
 #ifdef URT__ASAN
 	const void *bottom;

@@ -33,7 +33,8 @@ int urt__share_new(const char *name, size_t size)
 	return fd;
 }
 
-/* "@NAME/SECRET": the address is @NAME. Its length, or 0: it is none. */
+/* "@NAME/SECRET": the address is @NAME. Returns the address's length; 0: the
+ * text is invalid. */
 static socklen_t address_of(const char *text, struct sockaddr_un *a)
 {
 	size_t n = text && *text == '@' ? strcspn(text, "/") : 0;

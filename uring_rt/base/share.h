@@ -2,16 +2,17 @@
 /*
  * Memory that other processes may map: the counters page and the trace rings.
  *
- * It is a memfd, so it lies in no directory: nothing is left behind by a program that
- * is killed, and no name can be taken by somebody else. It is sealed at its size: a
- * reader that has checked the size once can map it without the danger of SIGBUS.
+ * The memory is a memfd, which lies in no directory: a killed program leaves
+ * nothing behind, and no other program can take its name. The memfd is sealed
+ * at its size: a reader that has checked the size once can map it without
+ * danger of SIGBUS.
  *
- * A tool finds it through /proc/PID/fd. A program may end before anybody looks
+ * A tool finds it through /proc/PID/fd. A program may end before a tool looks
  * there, so a tool that starts programs names a socket in the environment:
- * "@NAME/SECRET" is an abstract Unix socket of type SOCK_SEQPACKET. The memfd is
- * sent there when it is made, with that text, as only a program that the tool
- * has started can know it. A program never waits for the tool: where it does
- * not take the connection, the memfd can still be found.
+ * "@NAME/SECRET" is an abstract Unix socket of type SOCK_SEQPACKET. A program
+ * sends its memfd there at once, together with that text, which only programs
+ * started by the tool can know. A program never waits for the tool: if the tool
+ * does not take the connection, the memfd can still be found.
  */
 #ifndef URT_BASE_SHARE_H
 #define URT_BASE_SHARE_H

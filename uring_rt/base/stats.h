@@ -8,15 +8,14 @@
  * anyone at any time; a reader adds up the slots. Slots are cache-line
  * aligned, so counting costs no traffic between CPUs.
  *
- * Where it is: a memfd named "urt-stats", to be found through /proc/PID/fd;
- * and it is sent to the socket that the environment names in URT_STATS_TO
- * (`urt stat` does this, so that not even a program of a millisecond is
- * missed).
+ * The page is a memfd named "urt-stats", to be found through /proc/PID/fd. The
+ * program also sends it to the socket that URT_STATS_TO names; `urt stat` sets
+ * this, so that it misses no program, however short.
  *
  * The header names the counters, so that a tool of another version can still
- * print what it finds. Counters are only ever added at the end. A program that makes
- * very many threads has one slot for all beyond a number (sched/idle.c): these add
- * to it what they have counted when they go to sleep.
+ * print what it finds. Counters are only ever added at the end. In a program
+ * with very many threads, all beyond a number share one slot (sched/idle.c):
+ * they add their counts to it when they go to sleep.
  */
 #ifndef URT_BASE_STATS_H
 #define URT_BASE_STATS_H
@@ -75,24 +74,24 @@ struct urt__stats_slot {
 	URT__ALIGNED uint64_t counter[URT__STAT_COUNT];
 	uint64_t op[URT__STATS_OPS];
 	uint64_t time[URT__TIME_COUNT][URT__TIME_CELLS]; /* times.h */
-	/* How to find the worker's word in its process; see below. */
-	uint64_t word;	  /* its address there */
+	/* How a reader finds the worker's word in its process; see below. */
+	uint64_t word;	  /* the word's address there */
 	int64_t word_tls; /* where, from the thread pointer on, that is kept */
 	uint32_t tid;	  /* of its thread now; 0: none */
 	/* In the first slot: the descriptor, in this process, by which `urt assist`
 	 * offers to tell of blocked threads (watch/told.c); 0: none. */
 	uint32_t told_socket;
-	/* Of hand-offs that the kernel told: from the worker's going to sleep to
-	 * the other thread's running. All of them in the first slot, by atomic
-	 * additions. */
+	/* Of hand-offs that the kernel reported: the time from the worker's
+	 * going to sleep to the other thread's running. All are in the first
+	 * slot, by atomic additions. */
 	uint64_t told[URT__TIME_CELLS];
 };
 
 /*
  * Where a worker's thread is, for readers outside: the monitor, and a BPF program on
- * sched_switch. Of a thread that goes to sleep in OUT or KERNEL, and whose attention
- * has not URT__ATT_REVOKE, the processor should go to another one. The first member of
- * struct urt__worker.
+ * sched_switch. If a thread goes to sleep in OUT or KERNEL, and its attention
+ * lacks URT__ATT_REVOKE, its processor should go to another thread. The first
+ * member of struct urt__worker.
  */
 struct urt__word {
 	_Atomic uint32_t where;	    /* enum urt__where; its thread writes */
@@ -125,8 +124,8 @@ struct urt__stats_page {
 	char name[URT__STAT_COUNT][URT__STATS_NAME_LEN];
 };
 
-/* How to read the coroutines (outside.h): behind the names, and nowhere if
- * header_size does not leave room for it. */
+/* How to read the coroutines (outside.h): after the names; absent if
+ * header_size leaves no room for it. */
 static inline size_t urt__stats_outside_at(size_t counters)
 {
 	size_t end = offsetof(struct urt__stats_page, name) +
@@ -173,7 +172,7 @@ static inline void urt__count(struct urt__stats_slot *s, enum urt__stat c)
 #endif
 }
 
-/* What the owner has counted so far, for any thread. */
+/* The owner's count so far, for any thread. */
 static inline uint64_t urt__counted(const struct urt__stats_slot *s,
 				    enum urt__stat c)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The system-call seam; see sys.h. Also what must not allocate: printing. */
+/* The system-call seam; see sys.h. Also printing, which must not allocate. */
 #define _GNU_SOURCE
 #include "sys.h"
 #include "base.h"
@@ -23,7 +23,8 @@
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
 
-/* countdown goes from N to 1, by the first failure to 1 - times, and to 0. */
+/* countdown goes from N down to 1; the first failure sets it to 1 - times, from
+ * where it goes up to 0. */
 bool urt__sys_fails(enum urt__sys_kind kind)
 {
 	struct urt__sys_fault *f = &urt__sys_faults[kind];
@@ -55,9 +56,9 @@ static int result(long ret)
 }
 
 /*
- * Of a new descriptor: the runtime's own lie above those of standard input,
- * output and error, which a program may have been started without. Its messages
- * would otherwise be written to the file that has reused the number.
+ * Moves a new descriptor above those of standard input, output and error. A
+ * program may have been started without these, and its messages would otherwise
+ * go to a descriptor of the runtime's that has taken such a number.
  */
 static int above_standard(int fd)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The system-call seam: every call by which the runtime itself can fail goes
- * through here, so that this is the one place where a test makes the Nth call
- * of a kind fail. All return >= 0 or -errno, but those that return memory.
+ * through here, so that a test can make the Nth call of a kind fail. All return
+ * >= 0 or -errno, except those that return memory.
  */
 #ifndef URT_BASE_SYS_H
 #define URT_BASE_SYS_H
@@ -42,9 +42,9 @@ enum urt__sys_kind {
 };
 
 /*
- * For tests: of the calls of a kind, that which takes countdown to 0 returns
- * -err instead of being made, and so do those after it, `times` in all. To be
- * set before the run; any thread counts.
+ * For tests: of the calls of a kind, the one that takes countdown to 0 returns
+ * -err instead of being made, and so do the calls after it, `times` in all. Set
+ * before the run; the calls of all threads count.
  */
 struct urt__sys_fault {
 	_Atomic long
@@ -55,14 +55,14 @@ struct urt__sys_fault {
 };
 extern struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 
-/* Whether any call of a kind shall yet fail. */
+/* Whether a call of this kind has still to fail. */
 static inline bool urt__sys_armed(enum urt__sys_kind kind)
 {
 	return urt__unlikely(atomic_load_explicit(
 		&urt__sys_faults[kind].countdown, memory_order_relaxed));
 }
 
-/* Counts a call; whether it shall fail. */
+/* Counts a call; true: it has to fail. */
 bool urt__sys_fails(enum urt__sys_kind);
 
 int urt__sys_ring_setup(unsigned entries, struct io_uring_params *);
@@ -78,7 +78,7 @@ int urt__sys_mprotect(void *addr, size_t size, int prot);
 /* process_madvise(2) on ourselves, through our own pidfd. */
 ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *, size_t n,
 				 int advice);
-/* One that can be sealed, and never executed. */
+/* A memory file that can be sealed, but not executed. */
 int urt__sys_memfd(const char *name);
 int urt__sys_ftruncate(int fd, off_t size);
 int urt__sys_eventfd(void);
@@ -88,7 +88,7 @@ int urt__sys_sigaltstack(const stack_t *, stack_t *old);
 
 int urt__sys_socket(int domain, int type, int protocol);
 int urt__sys_pipe(int fds[2], int flags);
-/* The same for the runtime's own use: not among the standard descriptors. */
+/* The same for the runtime's own use: never a standard descriptor. */
 int urt__sys_own_pipe(int fds[2], int flags);
 /* Two connected sockets of type AF_UNIX, likewise. */
 int urt__sys_own_sockets(int fds[2], int type);

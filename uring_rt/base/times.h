@@ -5,8 +5,8 @@
  *
  * A row for each power of two from 256 ns on, cut into 4 equal parts, so a time is
  * known to within a quarter. Written as counters are: by one thread, with plain
- * stores. They are read by other programs of any version, so their number, their
- * order and their size never change.
+ * stores. Programs of other versions read them, so their number, order and size
+ * never change.
  */
 #ifndef URT_BASE_TIMES_H
 #define URT_BASE_TIMES_H
@@ -43,7 +43,7 @@ static inline unsigned urt__time_cell(uint64_t ns)
 	return cell < URT__TIME_CELLS ? cell : URT__TIME_CELLS - 1;
 }
 
-/* The first time, in ns, that is too long for the cell. */
+/* The shortest time, in ns, that is too long for the cell. */
 static inline uint64_t urt__time_end(unsigned cell)
 {
 	unsigned row = cell / URT__TIME_PARTS, part = cell % URT__TIME_PARTS;

@@ -52,7 +52,7 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 	int err;
 
 	*fd = urt__share_new(URT__TRACE_NAME, size);
-	if (*fd < 0) /* shared memory is not to be had */
+	if (*fd < 0) /* no shared memory */
 		*fd = -1;
 	err = urt__mem_map(&map, size, *fd, "uring_rt trace rings");
 	if (err) {
@@ -68,7 +68,7 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 	for (unsigned i = 0; i < nr_reasons && i < URT__TRACE_REASONS; i++)
 		strncpy(p->reason[i], reasons[i], URT__TRACE_REASON_LEN - 1);
 	__atomic_store_n(&p->magic, URT__TRACE_MAGIC, __ATOMIC_RELEASE);
-	/* Somebody is waiting for the events: from the first one on. */
+	/* A tool waits for the events, from the first one on. */
 	if (*fd >= 0 && !urt__share_send(*fd, URT__TRACE_TO_ENV))
 		p->until_ns = urt__clock_ns() + 5 * URT__TRACE_LEASE;
 	*out = p;
@@ -99,8 +99,8 @@ static const uint64_t *event_words(const struct urt__trace_page *p,
 	       at * URT__TRACE_WORDS;
 }
 
-/* Of n copied from number tail on, how many at the start are not to be trusted;
- * more than n: others after them are lost, too. */
+/* Of n events copied from number tail on, the number at the start that may be
+ * torn. More than n: events after them are lost, too. */
 static uint64_t torn(const struct urt__trace_page *p,
 		     const struct urt__trace_shape *s, unsigned i,
 		     uint64_t tail)

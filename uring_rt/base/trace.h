@@ -5,15 +5,13 @@
  *
  * Shared memory of fixed layout (share.h): a header, then a ring of events for
  * each worker and, as number 0, one for all threads that are not workers. A
- * ring's memory is only touched once there are events. Where it is: as the
- * counters page (stats.h), as a memfd named "urt-trace"; and where the
- * environment names a socket in URT_TRACE_TO that takes it, tracing is on from
- * the start.
+ * ring's memory is only touched once there are events. It is found as the
+ * counters page is (stats.h), as a memfd named "urt-trace". If URT_TRACE_TO
+ * names a socket that takes the memfd, tracing is on from the start.
  *
- * On and off. A reader writes into until_ns the time until which it wants to
- * have events, and renews that while it reads; 0 is off. The first writer that
- * finds the time passed makes it 0. So a reader that was killed leaves nothing
- * behind.
+ * On and off. A reader writes into until_ns the time until which it wants
+ * events, and renews it while it reads; 0 is off. The first writer that finds
+ * the time passed makes it 0, so a killed reader leaves nothing behind.
  *
  * One writer for each ring: the worker's thread, inside the runtime (ring 0:
  * under a lock). It never waits for a reader: the oldest events are
@@ -25,15 +23,15 @@
  *
  * Reading: head = h1, acquire; the words of the events before h1 are copied, by
  * relaxed atomic loads; an acquire fence; head = h2. A reader that copied a
- * word of event n sees, by the fences of step 1 and here, h2 >= n. So of what
- * was copied, all events up to h2 - events are lost or torn, as event h2 may
- * just have been being written over the oldest; all younger ones are whole.
- * Lost ones are counted by their numbers.
+ * word of event n sees, by the fences of step 1 and here, h2 >= n. So of the
+ * copied events, all up to h2 - events are lost or torn, because event h2 may
+ * at that moment have been written over the oldest; all younger ones are whole.
+ * Lost events are counted by their numbers.
  *
- * Order. An event is written before what it tells of can be seen by another
- * worker: a coroutine's parking before it can be readied, its readying before
- * it can be run. So a reader that takes the time T, then reads all rings, and
- * then uses only events before T, has each coroutine's events without a gap.
+ * Order. An event is written before another worker can see what it reports: a
+ * coroutine's parking before the coroutine can be readied, its readying before
+ * it can run. So a reader that takes the time T, then reads all rings, and then
+ * uses only events before T, has each coroutine's events without a gap.
  */
 #ifndef URT_BASE_TRACE_H
 #define URT_BASE_TRACE_H
@@ -70,7 +68,7 @@ enum urt__trace_kind {
 };
 
 enum urt__trace_how {
-	URT__TRACE_LOOP,      /* nobody did: the loop */
+	URT__TRACE_LOOP,      /* the loop: no coroutine ran */
 	URT__TRACE_YIELDED,   /* it is runnable */
 	URT__TRACE_PARKED,    /* for `reason`; if for an operation, arg is that
 	                         request's user_data */
@@ -87,7 +85,8 @@ struct urt__trace_event {
 
 #define URT__TRACE_WORDS (sizeof(struct urt__trace_event) / sizeof(uint64_t))
 
-/* Of one ring; all of them together, that reading touches few pages. */
+/* Of one ring; all rings' heads lie together, so that reading touches few
+ * pages. */
 struct urt__trace_ring {
 	URT__ALIGNED uint64_t head; /* events so far; its writer */
 	uint32_t tid;		    /* of the worker; 0: none yet */
@@ -101,7 +100,7 @@ struct urt__trace_page {
 	uint32_t events_offset; /* of ring 0's events; bytes */
 	uint32_t pid;
 	uint32_t unused;
-	uint64_t entry;		   /* where the program's entry point is */
+	uint64_t entry;		   /* the program's entry point */
 	char exe[URT__TRACE_PATH]; /* its file */
 	char reason[URT__TRACE_REASONS][URT__TRACE_REASON_LEN];
 	URT__ALIGNED int64_t until_ns; /* see above; readers and writers */
@@ -111,7 +110,7 @@ struct urt__trace_page {
 static_assert(sizeof(struct urt__trace_event) == 40, "read by urt");
 static_assert(sizeof(struct urt__trace_ring) == URT__CACHELINE, "read by urt");
 
-/* Bytes of a page; and making one of that many zeroed bytes. */
+/* Bytes of a page; and making a page of that many zeroed bytes. */
 size_t urt__trace_size(unsigned rings, uint32_t events);
 void urt__trace_init(struct urt__trace_page *, unsigned rings, uint32_t events);
 
@@ -156,8 +155,8 @@ static inline void urt__trace_write(struct urt__trace_page *p, unsigned i,
 	__atomic_store_n(&r->head, head + 1, __ATOMIC_RELEASE);
 }
 
-/* Where things are in a page, as a reader has checked and copied it once: what
- * the page itself says may change at any time. */
+/* The layout of a page, checked and copied once by a reader, because the page
+ * itself may change at any time. */
 struct urt__trace_shape {
 	uint32_t rings, events;
 	uint64_t events_offset; /* bytes */
@@ -167,8 +166,9 @@ struct urt__trace_shape urt__trace_shape(const struct urt__trace_page *);
 
 /*
  * A reader's: copies the events of ring i from number *tail on into out, at
- * most max, and returns how many; *tail is the next one's number then. Those
- * that were overwritten are added to *lost: they come before all in out.
+ * most max, and returns how many; *tail is the next one's number then. The
+ * number of events that were overwritten is added to *lost: they come before
+ * all in out.
  */
 unsigned urt__trace_read(const struct urt__trace_page *,
 			 const struct urt__trace_shape *, unsigned i,

@@ -3,12 +3,12 @@
  * The register switch.
  *
  * A context that is not running is three words: stack pointer, frame pointer
- * and where to continue. Everything else that is live across the switch the
- * compiler saves itself, in the frame of the function that switches: the
- * switch is inline assembly that declares every register overwritten, so only
- * what is in use there is stored, and no call or return is made. It ends in an
- * indirect jump rather than a `ret`, whose target the return predictor would
- * always get wrong.
+ * and where to continue. The compiler saves everything else that is live across
+ * the switch, in the frame of the function that switches: the switch is inline
+ * assembly that declares every register overwritten, so only registers in use
+ * there are stored, and no call or return is made. It ends in an indirect jump
+ * rather than a `ret`, whose target the return predictor would always get
+ * wrong.
  *
  * Not switched: the floating-point control words (rounding mode, masks). They
  * are the thread's; Go and most libraries do the same.

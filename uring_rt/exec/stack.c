@@ -2,11 +2,11 @@
 /*
  * Stacks.
  *
- * A mapping for each stack dies at vm.max_map_count (65,530) and costs some 7
- * us; so one mapping is reserved for all of them (base/memory.c) and stack i is
- * simply the i-th stretch of it. It is opened a chunk at a time, from the low
- * end. The kernel gives memory page by page as it is touched, so a coroutine
- * that needs little has one page.
+ * A mapping for each stack would fail at vm.max_map_count (65,530) and cost
+ * some 7 us. So one mapping is reserved for all stacks (base/memory.c), and
+ * stack i is the i-th stretch of it. It is opened a chunk at a time, from the
+ * low end. The kernel gives memory page by page as it is touched, so a
+ * coroutine that needs little has one page.
  *
  *	base                                                     stride
  *	| guard      |  usable, grows down  <-  first frame | colour |
@@ -14,7 +14,7 @@
  * Guard: 16 KiB that fault, so that a frame of that size cannot step over them,
  * and 64 KiB for stacks of 1 MiB and more and on aarch64, where compilers that
  * probe (-fstack-clash-protection) assume that much. A larger frame needs that
- * option, with which every page of it is touched. MADV_GUARD_INSTALL (Linux
+ * option, which touches every page of the frame. MADV_GUARD_INSTALL (Linux
  * 6.13) marks guards in the page table and leaves the mapping whole; the table
  * costs memory, which is why small stacks have small guards. Before 6.13
  * mprotect has to split the mapping, two VMAs a stack; a budget of half of
@@ -31,10 +31,10 @@
  * ourselves: 330 ns each instead of 1,000.
  *
  * Coming back. sched/ keeps the coroutines that have ended with their stacks,
- * whose control blocks it may still look at. urt__stack_trim gives the pages
- * that a deep call has touched back to the kernel. A stack that was not needed
- * for a while comes back whole (urt__stack_put): then its memory, control block
- * included, is zero, and its number is handed out again before new ones are.
+ * whose control blocks it may still read. urt__stack_trim gives the pages that
+ * a deep call has touched back to the kernel. A stack that was not needed for a
+ * while comes back whole (urt__stack_put): then its memory, control block
+ * included, is zero, and its number is handed out again before new numbers are.
  */
 #define _GNU_SOURCE
 #include "stack.h"
@@ -84,7 +84,8 @@ static size_t guard_size(size_t stack_size, size_t page)
 	return (n + page - 1) / page * page;
 }
 
-/* Where the address space is limited, stacks leave half of it to the rest. */
+/* If the address space is limited, stacks leave half of it to the rest of the
+ * program. */
 static size_t fewer(size_t max, size_t stride)
 {
 	struct rlimit l;
@@ -177,7 +178,7 @@ static int guard_one(struct urt__stacks *s, char *guard)
 	return err;
 }
 
-/* All n from number `opened` on at once; false where that cannot be done. */
+/* All n from number `opened` on at once; false: the kernel cannot. */
 static bool guard_many(struct urt__stacks *s, size_t n)
 {
 	struct iovec v[CHUNK];

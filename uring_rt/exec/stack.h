@@ -38,8 +38,8 @@ struct urt__stacks {
 int urt__stacks_init(struct urt__stacks *, size_t size, size_t max,
 		     bool guard_madvise);
 void urt__stacks_destroy(struct urt__stacks *);
-/* In a forked child, which may run on one of them and look at all others: gives
- * up what was never opened. */
+/* In a forked child, which may run on one stack and read all others: gives up
+ * the stacks that were never opened. */
 void urt__stacks_forget(struct urt__stacks *);
 
 /*
@@ -53,7 +53,7 @@ void *urt__stack_get(struct urt__stacks *, void **lowest);
  * caller's. From any thread. */
 bool urt__stack_put(struct urt__stacks *, void *top);
 
-/* Returns to the kernel what lies deeper than URT__STACK_KEEP from the end. */
+/* Returns to the kernel all pages deeper than URT__STACK_KEEP from the end. */
 #define URT__STACK_KEEP (16 * 1024)
 void urt__stack_trim(const struct urt__stacks *, void *top);
 
@@ -65,7 +65,7 @@ static inline size_t urt__stack_index(const struct urt__stacks *s,
 	return ((const char *)top - 1 - s->base) / s->stride;
 }
 
-/* Whether addr lies in it; number *index then. Takes no lock. */
+/* Whether addr lies in a stack; *index is then its number. Takes no lock. */
 bool urt__stack_find(const struct urt__stacks *, const void *addr,
 		     size_t *index, bool *in_guard);
 

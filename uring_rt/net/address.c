@@ -2,14 +2,14 @@
 /*
  * Addresses as text.
  *
- * One string names everything that can be dialled or listened at, as in Go, so
- * that it can come from a command line as it is. The parser is strict: each
- * kind of address has one form, and any other text is refused here, before it
- * reaches getaddrinfo, which takes "1.2" and "0x7f.1" for addresses
- * (inet_aton's forms, by which filters have been fooled).
+ * One string names any address to dial or to listen at, as in Go, so that it
+ * can come unchanged from a command line. The parser is strict: each kind of
+ * address has one form, and any other text is refused here, before it reaches
+ * getaddrinfo, which takes "1.2" and "0x7f.1" for addresses (inet_aton's forms,
+ * by which filters have been fooled).
  *
- * Rejected: URLs (a second syntax, with escapes), and names of services (a file
- * would have to be read for what the caller knows).
+ * Rejected: URLs (a second syntax, with escapes), and names of services (the
+ * runtime would have to read a file for a number that the caller knows).
  */
 #define _GNU_SOURCE
 #include "address.h"
@@ -24,7 +24,7 @@
 
 static const struct network {
 	const char *prefix;
-	int family, type; /* family AF_UNSPEC: of the internet */
+	int family, type; /* family AF_UNSPEC: IPv4 or IPv6 */
 } networks[] = {
 	{ "tcp:", AF_UNSPEC, SOCK_STREAM },
 	{ "udp:", AF_UNSPEC, SOCK_DGRAM },
@@ -80,7 +80,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* All of text; < 0: it is not a port. */
+/* Parses all of text; < 0: it is not a port. */
 static int parse_port(const char *text)
 {
 	int port = 0;
@@ -98,7 +98,7 @@ static int parse_port(const char *text)
 }
 
 /* Letters, digits, "-", "_" in labels with dots between (one may be at the
- * end); the last label has more than digits. */
+ * end); the last label is not all digits. */
 static bool is_name(const char *s)
 {
 	bool digits_only = true, empty = true;
@@ -210,7 +210,7 @@ int urt__address_parse(const char *text, struct urt__address *out)
 
 /* ---- order ------------------------------------------------------------- */
 
-/* The place of the first one whose family is, or is not, that; or n. */
+/* The index of the first address whose family is, or is not, that; or n. */
 static size_t find(const struct urt_addr *a, size_t from, size_t n, int family,
 		   bool is)
 {

@@ -13,17 +13,18 @@ struct urt__address {
 	uint16_t port;
 };
 
-/* The parts of an address as urt.h describes it. 0, -EINVAL or -ENAMETOOLONG;
- * -ENODEV: no interface of that name behind "%". */
+/* The parts of an address, in the form that urt.h describes. 0, -EINVAL or
+ * -ENAMETOOLONG; -ENODEV: no interface of that name behind "%". */
 int urt__address_parse(const char *text, struct urt__address *);
 
-/* Of IPv4 or IPv6; the bytes in network order. */
+/* Makes an IPv4 or IPv6 address; the bytes are in network order. */
 void urt__addr_set(struct urt_addr *, int type, int family, const void *bytes,
 		   uint32_t scope, uint16_t port);
 
 /*
- * Puts the families in turn, the first one's first, and leaves the order within
- * each (RFC 8305, section 4, with a First Address Family Count of 1).
+ * Alternates the families, beginning with the first address's, and keeps the
+ * order within each (RFC 8305, section 4, with a First Address Family Count of
+ * 1).
  */
 void urt__addrs_interleave(struct urt_addr *, size_t n);
 

@@ -10,13 +10,13 @@
  *	file to file       copy_file_range, which file systems do without copying
  *	                   where they can
  *
- * The ring has a kernel thread do each splice, and that thread is held until
- * the socket has taken all. So it is only used where the socket can take
- * something now: a slow receiver's bytes go by send, which holds no thread. The
- * first 64 KiB go that way, too: small files are not worth a pipe.
+ * A kernel thread does each splice of a ring, and is held until the socket has
+ * taken all. So splice is used only while the socket can take data now: a slow
+ * receiver's bytes go by send, which holds no thread. The first 64 KiB go by
+ * send, too: small files are not worth a pipe.
  *
- * Bytes in the pipe when a splice to the socket fails are thrown away with it; the
- * file's offset counts what was sent, so nothing is lost.
+ * If a splice to the socket fails, the bytes in the pipe are thrown away with
+ * it; the file's offset counts what was sent, so nothing is lost.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -30,7 +30,7 @@
 
 #define CHUNK	   ((size_t)65536)    /* of the buffer, and of a pipe */
 #define RANGE	   ((size_t)16 << 20) /* in one call of copy_file_range */
-#define NOT_SPLICE (-EINVAL)	      /* one of the two cannot */
+#define NOT_SPLICE (-EINVAL)	      /* one of the two sides cannot */
 
 static ssize_t read_from(int fd, bool is_socket, void *buf, size_t len,
 			 int64_t deadline_ns)
@@ -39,7 +39,7 @@ static ssize_t read_from(int fd, bool is_socket, void *buf, size_t len,
 			 : urt_read(fd, buf, len, deadline_ns);
 }
 
-/* All of it: 0, or -errno after *done bytes of it. */
+/* Writes all of it. 0, or -errno after *done bytes. */
 static int write_to(int fd, bool is_socket, const char *buf, size_t len,
 		    size_t *done, int64_t deadline_ns)
 {
@@ -68,8 +68,8 @@ struct sending {
 	bool no_splice;
 };
 
-/* One chunk by the buffer. Its length, 0 at the end of the file; -errno, though
- * some of it may have been sent. */
+/* Sends one chunk by the buffer. Returns its length; 0 at the end of the file;
+ * -errno, after which a part may have been sent. */
 static ssize_t send_buffer(struct sending *s, size_t len, int64_t deadline_ns)
 {
 	size_t done;
@@ -92,7 +92,7 @@ static bool takes_now(int fd)
 	return poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
-/* One by the pipe, likewise. NOT_SPLICE: nothing was done. */
+/* Sends one chunk by the pipe, likewise. NOT_SPLICE: nothing was done. */
 static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 {
 	off_t from = s->offset;
@@ -121,7 +121,7 @@ static ssize_t send_pipe(struct sending *s, size_t len, int64_t deadline_ns)
 	return n;
 }
 
-/* more: the chunk before was a full one. */
+/* more: the previous chunk was full. */
 static ssize_t send_chunk(struct sending *s, size_t len, bool more,
 			  int64_t deadline_ns)
 {
@@ -216,9 +216,9 @@ static int64_t copy_range(void *arg)
 }
 
 /*
- * On the thread pool, a piece at a time, so that the deadline is looked at. Says
- * whether that was all; else the file systems cannot do it, or it is one of
- * those whose files have no size (/proc), and the rest goes by the buffer.
+ * On the thread pool, a piece at a time, so that the deadline is noticed.
+ * Returns whether all was copied. If not, the file systems cannot do it, or the
+ * file has no size (/proc), and the rest goes by the buffer.
  */
 static bool copy_by_range(int in, int out, size_t len, uint64_t *copied,
 			  int64_t deadline_ns, int *err)

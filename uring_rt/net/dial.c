@@ -5,14 +5,14 @@
  * A name often has an address of each family, and often one of them does not
  * work from here; trying one after the other can take minutes. So they race
  * (RFC 8305, "happy eyeballs"): one coroutine for each attempt, all in a scope,
- * begun when the one before has failed or after 250 ms. The first to connect
+ * begun when the previous one has failed, or after 250 ms. The first to connect
  * wins by a compare-and-swap and cancels the scope; closing the scope waits for
  * the losers, each of which closes its own socket. So when urt_dial returns,
  * nothing of the race is left, however it ended.
  *
- * Not taken from the RFC: asking for both kinds of record on our own and
- * starting before both are there (section 3), since getaddrinfo gives all at
- * once; and remembering the address that worked.
+ * Two parts of the RFC are left out: asking for both kinds of record separately
+ * and starting before both are there (section 3), since getaddrinfo returns all
+ * at once; and remembering the address that worked.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -56,17 +56,18 @@ static int dial_one(const struct urt_addr *a, int64_t deadline_ns)
 	err = urt_connect(fd, &a->sa, a->len, deadline_ns);
 	if (!err)
 		return fd;
-	close(fd); /* not connected: nothing that would linger */
+	close(fd); /* not connected, so close cannot linger */
 	return err;
 }
 
 /* On the dialler's stack, until its scope is closed. */
 struct race {
 	const struct urt_addr *addrs;
-	_Atomic size_t next;  /* address to be tried by the next attempt */
-	_Atomic int winner;   /* descriptor; -1: nobody yet */
-	_Atomic int error;    /* of the first address, or else the first */
-	struct urt_sem ended; /* attempts that came to their end */
+	_Atomic size_t next;  /* index of the address that the next attempt
+				 tries */
+	_Atomic int winner;   /* descriptor; -1: none yet */
+	_Atomic int error;    /* of the first address, else the first error */
+	struct urt_sem ended; /* attempts that have ended */
 	struct urt_scope scope;
 };
 
@@ -91,8 +92,8 @@ static int attempt(void *arg)
 	return 0;
 }
 
-/* Starts the attempts in their time, and waits for all to end or one to win.
- * 0, or why it stopped. */
+/* Starts the attempts, each at its time, and waits until one wins or all have
+ * ended. 0, or the error that ended the race. */
 static int run_race(struct race *r, size_t n, int64_t deadline_ns)
 {
 	size_t started = 0, ended = 0;
@@ -132,7 +133,7 @@ int urt__dial_race(const struct urt_addr *addrs, size_t n, int64_t deadline_ns)
 	err = urt_scope_open(&r.scope, deadline_ns);
 	if (err)
 		return err;
-	/* Its own is the earliest of all that hold here. */
+	/* The scope's own deadline is the earliest of all that apply here. */
 	err = run_race(&r, n, r.scope.deadline_ns);
 	urt_scope_cancel(&r.scope);
 	urt_scope_close(&r.scope);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions on descriptors that several files of this floor use. */
+/* Functions on descriptors, shared by files of this floor. */
 #ifndef URT_NET_FD_H
 #define URT_NET_FD_H
 
@@ -13,8 +13,8 @@ static inline bool urt__is_socket(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
 }
 
-/* Before something that cannot be ended: whether to begin it. 0; -ETIME;
- * -ECANCELED; -EPERM. */
+/* Whether to begin something that cannot be interrupted. 0; -ETIME; -ECANCELED;
+ * -EPERM. */
 static inline int urt__given_up(int64_t deadline_ns)
 {
 	const struct urt_coro *self = urt__current();
@@ -28,7 +28,7 @@ static inline int urt__given_up(int64_t deadline_ns)
 	return deadline_ns == URT_NEVER || urt_now() < deadline_ns ? 0 : -ETIME;
 }
 
-/* Of a descriptor, as urt_read_file. */
+/* As urt_read_file, of a descriptor. */
 ssize_t urt__read_to_end(int fd, char **data, size_t max, int64_t deadline_ns);
 
 #endif

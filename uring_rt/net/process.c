@@ -2,19 +2,19 @@
 /*
  * Child processes.
  *
- * posix_spawn starts them, on the thread pool, since its caller is suspended
- * until the new program is loaded. glibc's shares the memory (as vfork), blocks
- * all signals around it and reports an error of exec.
+ * posix_spawn starts them, on the thread pool, since it suspends its caller
+ * until the new program is loaded. glibc's version shares the memory (as
+ * vfork), blocks all signals meanwhile, and reports an error of exec.
  *
- * The end is waited for by polling a pidfd, which the ring can do on every
- * kernel. Waiting does not reap: the zombie stays until urt_process_close, and
- * with it the pid and the group's id. So signals by pid reach no other process,
- * opening the pidfd after the start does not race, and several can wait. Two
- * things would break that, both the program's doing: SIGCHLD ignored (refused),
- * and a wait for any child elsewhere.
+ * To wait for the end, the ring polls a pidfd, which works on every kernel.
+ * Waiting does not reap: the zombie stays until urt_process_close, and with it
+ * the pid and the group's id. So signals by pid reach no other process, opening
+ * the pidfd after the start does not race, and several coroutines can wait. A
+ * program can break that in two ways: by ignoring SIGCHLD (which is refused),
+ * and by waiting for any child elsewhere.
  *
- * Structured: the caller closes it, on every way out, which kills the processes
- * that still run. Rejected: PR_SET_PDEATHSIG (it fires when the thread ends
+ * Structured: the caller closes each process on every way out, which kills it
+ * if it still runs. Rejected: PR_SET_PDEATHSIG (it fires when the thread ends
  * that started it, and threads of the pool do), and reaping by a handler of
  * SIGCHLD (the program's own to use).
  */
@@ -59,7 +59,7 @@ static int check(const struct urt_command *c)
 	return 0;
 }
 
-/* A pipe's two ends; the child's index tells which is whose. */
+/* Makes a pipe; the child's index decides which end is the child's. */
 static int add_pipe(struct start *s, int i, int *ours)
 {
 	int ends[2], err = urt__sys_own_pipe(ends, O_CLOEXEC);
@@ -72,8 +72,9 @@ static int add_pipe(struct start *s, int i, int *ours)
 }
 
 /*
- * Descriptors that lie where the child's are going to be would be overwritten
- * before they are used (out = 2, err = 1): a copy above them is used instead.
+ * A descriptor with a number that the child's will have would be overwritten
+ * before it is used (out = 2, err = 1): a copy with a higher number is used
+ * instead.
  */
 static int move_up(struct start *s, int i)
 {
@@ -189,7 +190,7 @@ static void close_pipes(struct urt_process *p)
 	}
 }
 
-/* Started by then, or not at all. */
+/* The child has been started by now, or never will be. */
 static int start_until(struct urt_process *p, const struct urt_command *c,
 		       int64_t deadline_ns)
 {
@@ -224,7 +225,7 @@ int urt_process_start(struct urt_process *p, const struct urt_command *c)
 
 /* ---- wait, signal, close ----------------------------------------------- */
 
-/* As waitpid's, which cannot look without reaping. */
+/* The status as of waitpid, which cannot look without reaping. */
 static int status_of(const siginfo_t *info)
 {
 	if (info->si_code == CLD_EXITED)
@@ -245,7 +246,7 @@ int urt_process_wait(const struct urt_process *p, int64_t deadline_ns)
 			return last_error();
 		if (info.si_pid)
 			return status_of(&info);
-		/* A debugger has it first. */
+		/* A debugger gets it first. */
 		err = urt_now() < deadline_ns ? urt_sleep(1000000) : -ETIME;
 		if (err)
 			return err;
@@ -258,12 +259,12 @@ int urt_process_signal(const struct urt_process *p, int signal)
 		return -ESRCH;
 	if (p->group && !kill(-p->pid, signal))
 		return 0;
-	/* Or it has left its group. */
+	/* The child may also have left its group. */
 	return kill(p->pid, signal) ? last_error() : 0;
 }
 
-/* The wait for its end that nothing ends; should the ring fail, waitpid does
- * the waiting. */
+/* Waits for the child's end, whatever happens; if the ring fails, by
+ * waitpid. */
 static void wait_firm(int pidfd)
 {
 	struct io_uring_sqe r = { .opcode = URT__OP_POLL_ADD,

@@ -3,19 +3,19 @@
  * Names to addresses.
  *
  * getaddrinfo(3) blocks, for seconds if a name server is silent, and nothing
- * can end it. So it runs on the thread pool, on a request of its own memory
- * which the caller and the thread hold together: the last to release it frees
- * it. The caller waits, as long as it wants, for an eventfd to be written: an
- * operation like any other, with its deadline and its cancellation. If it gives
- * up, a job that no thread has begun is taken back; else a thread is left
- * behind that ends when getaddrinfo does.
+ * can interrupt it. So it runs on the thread pool, on a request in memory of
+ * its own, which the caller and the thread hold together: the last to release
+ * it frees it. The caller waits for a write to an eventfd, which is an
+ * operation like any other, with a deadline and cancellation. If the caller
+ * gives up, it takes a job back that no thread has begun; a thread that has
+ * begun ends when getaddrinfo does.
  *
- * Rejected: that the thread wakes the coroutine itself, as in urt_blocking. A
- * wait for a job that has begun is firm there, and this one must end at its
- * deadline all the same. Also rejected: a resolver of our own over the ring.
+ * Rejected: that the thread wakes the coroutine itself, as in urt_blocking.
+ * There, the wait for a job that has begun is firm, but this wait must end at
+ * its deadline. Also rejected: a resolver of our own over the ring.
  * nsswitch.conf, /etc/hosts, mDNS, search lists and extensions of a
  * distribution belong to libc, and names must mean the same as in other
- * programs. Hence no cache either: the machine has one, or does without.
+ * programs. For the same reason there is no cache: the machine may have one.
  */
 #define _GNU_SOURCE
 #include "../wait/pool.h"
@@ -33,7 +33,7 @@
 
 struct urt__resolver urt__resolver = { getaddrinfo, freeaddrinfo };
 
-/* Written by the thread before `done`, read by the caller after it. */
+/* The thread writes these before `done`; the caller reads them after. */
 struct request {
 	char host[URT__HOST_MAX + 1];
 	int type;
@@ -86,8 +86,7 @@ static int64_t look_up(void *arg)
 	struct addrinfo hints = { .ai_socktype = r->type };
 	int eai;
 
-	if (atomic_load(&r->holders) >
-	    1) { /* otherwise the caller has given up */
+	if (atomic_load(&r->holders) > 1) { /* else the caller has given up */
 		eai = urt__resolver.get(r->host, NULL, &hints, &r->list);
 		r->error = error_of(eai, *urt_errno_location());
 		atomic_store(&r->done, true);

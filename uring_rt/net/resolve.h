@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names to addresses; what the dialler needs of it, and a seam for tests. */
+/* Names to addresses; the part that the dialler needs, and a seam for tests. */
 #ifndef URT_NET_RESOLVE_H
 #define URT_NET_RESOLVE_H
 
@@ -15,7 +15,7 @@ struct urt__resolver {
 };
 extern struct urt__resolver urt__resolver;
 
-/* Addresses that are tried, of one name. */
+/* The most addresses of one name that are tried. */
 #define URT__ADDRS_MAX 16
 
 /* As urt_resolve, for a parsed address. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The accept loop that every server has, with the two errors that a loop
- * written in haste gets wrong: a client that disconnects before it is accepted
- * does not end the server, and running out of descriptors is a reason to wait,
- * not to spin (the connection is still there).
+ * The accept loop that every server has, with the two errors that simple loops
+ * handle wrongly: a client that disconnects before it is accepted does not end
+ * the server, and running out of descriptors is a reason to wait, not to spin
+ * (the connection is still there).
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #undef errno
 
-#define PAUSE_NS 10000000 /* while something is short */
+#define PAUSE_NS 10000000 /* while descriptors or memory are short */
 
 struct server {
 	struct urt_scope *scope;
@@ -89,7 +89,7 @@ static int accept_all(void *arg)
 
 		err = fd < 0 ? fd : begin(&s, fd);
 	} while (!err || !(err = after_error(err)));
-	/* EINVAL: it listens no more. */
+	/* EINVAL: the socket no longer listens. */
 	return err == -ECANCELED || err == -EINVAL ? 0 : err;
 }
 

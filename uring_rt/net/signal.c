@@ -7,13 +7,13 @@
  * be blocked in every thread of the process: workers, spares, the pool, and
  * those of the program and its libraries, before any of them was started; one
  * thread that does not block it, and SIGTERM kills. And a blocked signal stays
- * blocked in every program that any thread executes. A handler needs no
- * thread's consent, can be installed at any time, and exec removes it. It costs
- * an EINTR here and there, which SA_RESTART keeps small.
+ * blocked in every program that any thread executes. A handler needs nothing
+ * from other threads, can be installed at any time, and is removed by exec. Its
+ * cost is an EINTR now and then, which SA_RESTART makes rare.
  *
  * The handler may run on any thread at any moment, also while a collector is
- * being closed, and must not write to a descriptor that another file has by
- * then. So it counts itself in before it looks at the table, and close, having
+ * being closed, and must not write to a descriptor that another file has
+ * reused. So it counts itself in before it reads the table, and close, having
  * cleared its entry, waits until no handler is counted: both sides store first
  * and then look (sequentially consistent), so one sees the other.
  */
@@ -52,8 +52,8 @@ static uint64_t bit_of(int signal)
 	return UINT64_C(1) << (signal - 1);
 }
 
-/* Signals that do not fit into the pipe are lost. errno is whom we
- * interrupted's. */
+/* Signals that do not fit into the pipe are lost. errno belongs to the
+ * interrupted code. */
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	int saved = *__errno_location();
@@ -77,7 +77,7 @@ static bool can_be_collected(int signal)
 	case SIGSEGV:
 	case SIGBUS:
 	case SIGFPE:
-	case SIGILL: /* of the very instruction: nothing can continue */
+	case SIGILL: /* caused by the current instruction: it cannot continue */
 	case SIGURG: /* the runtime's */
 		return false;
 	default:
@@ -216,7 +216,7 @@ void urt__signals_close(void)
 			close(close_collector(&collectors[i]));
 }
 
-/* Other threads may have been in there, but are not in the child. */
+/* Other threads may have been in the handler, but do not exist in the child. */
 void urt__signals_forget(void)
 {
 	pthread_mutex_init(&lock, NULL);

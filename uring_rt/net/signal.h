@@ -2,7 +2,8 @@
 #ifndef URT_NET_SIGNAL_H
 #define URT_NET_SIGNAL_H
 
-/* The end of a run, and a forked child: closes those that are still open. */
+/* At the end of a run and in a forked child: closes the collections that are
+ * still open. */
 void urt__signals_close(void);
 void urt__signals_forget(void);
 

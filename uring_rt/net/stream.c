@@ -3,20 +3,20 @@
  * Buffered streams: bytes in, bytes out, and the buffers between.
  *
  * The one rule is that nothing is lost: a call takes bytes out of the buffer only
- * when it returns them, so one that ends early (deadline, cancellation, error,
- * a delimiter that has not come) has only filled the buffer a little more, and
- * can be made again. Where that is not possible, since the caller's memory was
- * filled directly, the call returns what there is, and the error comes next time
- * by itself.
+ * when it returns them, so a call that ends early (deadline, cancellation,
+ * error, a delimiter that has not come) has only filled the buffer a little
+ * more, and can be repeated. If the caller's memory was filled directly, the
+ * call returns the bytes that there are, and the next call meets the error
+ * again.
  *
  * Invariants: begin <= end <= size in both buffers. Bytes move only to make
- * room, so what a call shows (peek, a line) stays until the next call that
- * reads. The reader touches only `in`, the writer only `out`: one coroutine each
- * needs no lock.
+ * room, so the bytes that a call shows (peek, a line) stay until the next call
+ * that reads. The reader touches only `in`, the writer only `out`: one
+ * coroutine each needs no lock.
  *
  * Long reads and writes go around the buffer. Rejected: buffers that grow (the
  * bound is what protects a server from a line without end), and a growing copy
- * of a line (getline's way: what is shown in place costs nothing).
+ * of a line, as getline makes: showing the line in place costs nothing.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -167,8 +167,8 @@ ssize_t urt_stream_peek(struct urt_stream *s, size_t n, const char **data,
 }
 
 /*
- * Fills until the delimiter is in the buffer: how many bytes there are up to
- * and with it. 0: the stream ends before. Bytes that were searched are not
+ * Fills the buffer until it has the delimiter. Returns the number of bytes up
+ * to and with the delimiter; 0: the stream ends before. Searched bytes are not
  * searched again, except a tail that could be the delimiter's beginning.
  */
 static ssize_t find(struct urt_stream *s, const char *delimiter, size_t len,
@@ -213,8 +213,8 @@ ssize_t urt_stream_read_until(struct urt_stream *s, const char *delimiter,
 	return n;
 }
 
-/* The byte behind the line can be overwritten: it is the "\n", or, at the end
- * of the stream, unused or the one that the buffer has more than its size. */
+/* The byte after the line can be overwritten: it is the "\n", or, at the end of
+ * the stream, an unused byte or the buffer's extra byte. */
 int urt_stream_read_line(struct urt_stream *s, char **line, size_t *len,
 			 int64_t deadline_ns)
 {
@@ -255,7 +255,7 @@ int urt_stream_flush(struct urt_stream *s, int64_t deadline_ns)
 	return s->io->flush ? s->io->flush(s->self, deadline_ns) : 0;
 }
 
-/* Accepts some: into the buffer, or, what would fill it, directly. */
+/* Accepts a part: into the buffer, or directly if it would fill the buffer. */
 static ssize_t write_some(struct urt_stream *s, const char *buf, size_t len,
 			  int64_t deadline_ns)
 {

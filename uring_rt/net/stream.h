@@ -8,14 +8,14 @@
 
 struct urt__buffer {
 	char *data;   /* `size` bytes, in the stream's own memory */
-	size_t begin; /* the bytes that are in it: from begin ... */
+	size_t begin; /* the bytes in it: from begin ... */
 	size_t end;   /* ... to end */
 };
 
 struct urt_stream {
 	const struct urt_stream_io *io;
 	void *self;  /* of io */
-	size_t size; /* of each buffer; both have a byte more, for a 0 */
+	size_t size; /* of each buffer; both have an extra byte, for a 0 */
 	struct urt__buffer in, out; /* the reader's; the writer's */
 };
 

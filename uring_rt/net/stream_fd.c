@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Streams over descriptors (stream.h): sockets by send and recv, since only send
- * can be told not to raise SIGPIPE, anything else by read and write.
+ * Streams over descriptors (stream.h): sockets use send and recv, since only
+ * send can be told not to raise SIGPIPE; other descriptors use read and write.
  */
 #define _GNU_SOURCE
 #include "stream.h"

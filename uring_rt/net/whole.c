@@ -2,13 +2,14 @@
 /*
  * Whole files: read one, replace one.
  *
- * A file that is written in place is, after a crash, neither the old one nor
- * the new one. So it is replaced: written next to it, synced, renamed (which is
- * atomic), and the directory synced, without which the rename itself may not
- * survive (ext4, xfs; "All file systems are not created equal", OSDI 2014).
+ * After a crash, a file that was written in place has neither its old nor its
+ * new contents. So a new file is written next to the old one, synced, and
+ * renamed (which is atomic); then the directory is synced, without which the
+ * rename itself may not survive (ext4, xfs; "All file systems are not created
+ * equal", OSDI 2014).
  *
- * Cleaning up is done by plain system calls, since operations in a cancelled
- * coroutine return before they have begun.
+ * Plain system calls clean up, since operations in a cancelled coroutine return
+ * before they have begun.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -24,8 +25,8 @@
 #include <unistd.h>
 #undef errno
 
-#define SIZE_UNKNOWN 4096 /* what a file is taken to have that does not say */
-#define TRIES	     100  /* names for the new file */
+#define SIZE_UNKNOWN 4096 /* assumed for a file that does not report one */
+#define TRIES	     100  /* names to try for the new file */
 
 /* ---- reading ----------------------------------------------------------- */
 
@@ -46,7 +47,7 @@ static ssize_t first_room(int fd, size_t max)
 	return (size < max ? size : max) + 1;
 }
 
-/* Up to the end; len is never more than room - 1 after it. */
+/* Reads up to the end; afterwards len is at most room - 1. */
 static ssize_t read_all(int fd, char **data, size_t max, int64_t deadline_ns)
 {
 	ssize_t room = first_room(fd, max), n;
@@ -160,7 +161,7 @@ static int sync_directory(const char *path, int64_t deadline_ns)
 		return fd;
 	err = urt_fsync(fd, deadline_ns);
 	urt_close(fd);
-	return err == -EINVAL ? 0 : err; /* it has nothing to sync */
+	return err == -EINVAL ? 0 : err; /* the directory needs no sync */
 }
 
 int urt_write_file(const char *path, const void *data, size_t len, mode_t mode,

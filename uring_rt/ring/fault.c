@@ -2,16 +2,16 @@
 /*
  * Requests that fail, for tests (base/sys.h, URT__SYS_OPERATION).
  *
- * To replace only the result of a request that was carried out would lose data
- * that a failing kernel does not lose. So a request that shall fail becomes a
- * NOP before the kernel sees it, and one that shall be short asks for half as
- * much. The exception is close, which Linux carries out also when it fails;
- * unless it was cancelled, which says that nothing was begun.
+ * Replacing only the result of a request that was carried out would lose data
+ * that a failing kernel does not lose. So a request that has to fail becomes a
+ * NOP before the kernel sees it, and one that has to be short asks for half as
+ * much. The exception is close, which Linux carries out even when it fails,
+ * unless it was cancelled before it began.
  *
  * Data that fits into RECORD comes whole: a siginfo_t through a pipe.
  *
- * A mark in user_data has the result replaced when it comes; the reap looks at
- * it together with the mark of kicks, in one branch.
+ * A mark in user_data makes the reap replace the result; the reap tests this
+ * mark and that of kicks in one branch.
  */
 #include "../base/sys.h"
 #include "ring.h"

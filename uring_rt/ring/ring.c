@@ -40,11 +40,11 @@
  *    frees some, and ask again; the program is slower, never wrong.
  *
  * Waking. A worker sleeps only in its ring, so a thread that wakes it posts a
- * completion there: IORING_REGISTER_SEND_MSG_RING (Linux 6.13), which needs no
- * ring of the sender's and so works from any thread. Before that, an eventfd:
- * the ring has one multishot poll on it, which posts a completion for each
- * write; the eventfd is never read. (MSG_RING as a request, since 5.18, is not
- * used: it needs a ring of the sender's, which plain threads do not have.)
+ * completion there, by IORING_REGISTER_SEND_MSG_RING (Linux 6.13), which works
+ * from any thread because the sender needs no ring. Older kernels use an
+ * eventfd: the ring has one multishot poll on it, which posts a completion for
+ * each write; the eventfd is never read. MSG_RING as a request, since 5.18, is
+ * not used: its sender needs a ring, which plain threads do not have.
  *
  * setup.c makes and destroys the ring.
  */
@@ -72,7 +72,7 @@ static void arm_event(struct urt__ring *r)
 {
 	struct io_uring_sqe *sqe = urt__ring_sqe(r);
 
-	r->inflight--; /* it never ends, and no one waits for it */
+	r->inflight--; /* it never ends, and nothing waits for it */
 	sqe->opcode = URT__OP_POLL_ADD;
 	sqe->fd = r->event_fd;
 	sqe->poll32_events = urt__ring_poll_mask(POLLIN);
@@ -85,7 +85,7 @@ int urt__ring_init_kick(struct urt__ring *r)
 {
 	r->event_fd = -1;
 	if (r->features & URT__F_MSG_RING && !send_message(r)) {
-		urt__ring_enter(r, 0); /* where it was only a question */
+		urt__ring_enter(r, 0); /* it was only tried */
 		return 0;
 	}
 	r->features &= ~URT__F_MSG_RING;
@@ -102,15 +102,15 @@ void urt__ring_kick(struct urt__ring *r)
 	int err;
 
 	if (r->event_fd < 0) {
-		/* A full queue wakes as well as a message; and a thread that
-		 * has ended (EOWNERDEAD) need not be woken. */
+		/* A full queue wakes the reader as a message does, and a thread
+		 * that has ended (EOWNERDEAD) need not be woken. */
 		while ((err = send_message(r)) && err != -EOVERFLOW &&
 		       err != -EOWNERDEAD && err != -EBADFD)
 			URT_BUG_ON(err != -ENOMEM && err != -EAGAIN &&
 				   err != -EINTR);
 		return;
 	}
-	/* Full means that it was never read: it wakes all the same. */
+	/* A full eventfd was never read, so it wakes the ring as well. */
 	if (write(r->event_fd, &one, sizeof(one)) < 0)
 		URT_BUG_ON(errno != EAGAIN);
 }
@@ -197,9 +197,9 @@ static int enter(struct urt__ring *r, unsigned wait_nr, unsigned flags,
 		return ret;
 	}
 	/*
-	 * Submission comes first in the kernel: an error of the wait (ETIME,
-	 * EINTR) is returned only where nothing was submitted, so the head it
-	 * publishes is what counts.
+	 * The kernel submits first, and returns an error of the wait (ETIME,
+	 * EINTR) only if it submitted nothing. So the head that it publishes is
+	 * what counts.
 	 */
 	ret = io_uring_smp_load_acquire(r->sq_khead) - r->sq_taken;
 	__atomic_store_n(&r->sq_taken, r->sq_taken + ret, __ATOMIC_RELAXED);
@@ -241,8 +241,8 @@ void urt__ring_submit(struct urt__ring *r)
 	enter(r, 0, 0, NULL, 0);
 }
 
-/* Requests that the kernel tries at once, and then, if they would block,
- * waits for by polling; all others may block the thread that submits them. */
+/* Requests that the kernel tries at once and, if they would block, completes by
+ * polling. All others may block the thread that submits them. */
 static bool never_blocks(uint8_t opcode)
 {
 	switch (opcode) {

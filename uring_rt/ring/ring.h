@@ -16,11 +16,11 @@ struct urt__op {
 	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
 };
 
-/* user_data that is no op: a completion that no coroutine waits for. */
+/* user_data that is not an op: no coroutine waits for the completion. */
 #define URT__RING_IGNORE UINT64_C(0)
-/* ... and one that only wakes, and belongs to no request of this ring. */
+/* ... and the completion only wakes, and belongs to no request of this ring. */
 #define URT__RING_KICK UINT64_C(1)
-/* Other than an op's address, for tests: its result is replaced; fault.c. */
+/* A mark in an op's address, for tests: its result is replaced; fault.c. */
 #define URT__RING_SPOILED UINT64_C(2)
 
 struct urt__ring {
@@ -38,7 +38,7 @@ struct urt__ring {
 	unsigned cq_mask;
 
 	unsigned long inflight; /* requests whose last completion is to come */
-	int fd;			/* what others name the ring by */
+	int fd;			/* by which others name the ring */
 	int enter_fd;		/* fd, or its registered index */
 	unsigned enter_flags;	/* on every enter */
 	unsigned features;	/* enum urt__feature that it has */
@@ -54,14 +54,14 @@ struct urt__ring {
 
 /*
  * Makes the ring for the calling thread. features: those that may be used; the
- * ring's own word tells which it got. -errno of io_uring_setup(2).
+ * ring's own word has those it got. -errno of io_uring_setup(2).
  */
 int urt__ring_init(struct urt__ring *, unsigned entries, unsigned features,
 		   struct urt__stats_slot *);
-/* Its part: how the ring is kicked. */
+/* The part of it that decides how the ring is kicked. */
 int urt__ring_init_kick(struct urt__ring *);
 void urt__ring_destroy(struct urt__ring *);
-/* In a forked child, which has nothing of it but the descriptors. */
+/* In a forked child, which has only the ring's descriptors. */
 void urt__ring_forget(struct urt__ring *);
 
 /*
@@ -70,7 +70,7 @@ void urt__ring_forget(struct urt__ring *);
  */
 int urt__ring_register(struct urt__ring *, const int *files, unsigned nr_files,
 		       const struct iovec *buffers, unsigned nr_buffers);
-/* ... and lets go of them at once: the kernel frees a closed ring later. */
+/* ... and releases them at once: the kernel frees a closed ring later. */
 void urt__ring_unregister(struct urt__ring *);
 
 /* Bit for each opcode that the running kernel has. */
@@ -90,46 +90,48 @@ static inline bool urt__ring_full(const struct urt__ring *r)
 }
 
 /*
- * One io_uring_enter for all: hands over what is queued, and waits until
- * there is a completion, or timeout_ns (0: does not wait; URT_NEVER) is over,
- * or a signal came; then calls done for all completions. Returns
- * how many.
+ * One io_uring_enter for all: hands over the queued requests, and waits until
+ * there is a completion, or until timeout_ns (0: does not wait; URT_NEVER) is
+ * over, or a signal arrives; then calls done for all completions. Returns their
+ * number.
  */
 unsigned urt__ring_enter(struct urt__ring *, int64_t timeout_ns);
 
-/* The same without calling done: for callers that must look round first, or let
- * another thread reap meanwhile. After _arm: so that a kick is noticed. */
+/* The same without calling done, for callers that must look round first, or let
+ * another thread reap meanwhile. Call _arm before, so that a kick is
+ * noticed. */
 void urt__ring_wait(struct urt__ring *, int64_t timeout_ns);
 void urt__ring_arm(struct urt__ring *);
 
-/* Hands over what is queued, as far as there is room; calls no done. */
+/* Hands over the queued requests, as far as there is room; calls no done. */
 void urt__ring_submit(struct urt__ring *);
 
 /*
- * From any thread: a wait in this ring, also the next one if none is going on,
- * ends soon. The owner sees after its reap all that the kicker wrote before the
- * kick.
+ * From any thread: ends the wait in this ring soon, or the next wait if none is
+ * under way. After its reap, the owner sees all that the kicker wrote before
+ * the kick.
  */
 void urt__ring_kick(struct urt__ring *);
 
 /*
- * From any thread: something waits for the owner to enter the ring. A guess
- * that is right once the owner has not run for a while.
+ * From any thread: whether something waits for the owner to enter the ring. A
+ * guess, which is right once the owner has not run for a while.
  */
 bool urt__ring_stranded(const struct urt__ring *);
 
-/* From any thread: there are requests that the kernel has not taken. Where the owner
- * has published since that it sleeps, it is in io_uring_enter with them, or will be. */
+/* From any thread: whether there are requests that the kernel has not taken. If
+ * the owner has since published that it sleeps, it is in io_uring_enter with
+ * them, or will be. */
 bool urt__ring_submitting(const struct urt__ring *);
 
 /* Calls done for the completions that are there, without a system call. */
 unsigned urt__ring_reap(struct urt__ring *);
 
 /*
- * By another thread than the ring's own, while that is kept out, between _borrow and
- * _return: hands over what is queued, in a way that cannot block, and calls done for
- * the completions. The requests are then the calling thread's, which must outlive
- * them.
+ * On another thread than the ring's own, while that is kept out, between
+ * _borrow and _return: hands over the queued requests, in a way that cannot
+ * block, and calls done for the completions. The requests then belong to the
+ * calling thread, which must outlive them.
  */
 struct urt__ring_loan {
 	int enter_fd; /* the owner's: a registered index is one thread's */
@@ -139,8 +141,8 @@ struct urt__ring_loan urt__ring_borrow(struct urt__ring *);
 void urt__ring_return(struct urt__ring *, struct urt__ring_loan);
 void urt__ring_serve(struct urt__ring *);
 
-/* On a thread that is to be the ring's own from now on; on that thread's last
- * moments, when nothing is in flight. */
+/* On the thread that owns the ring from now on; and at the end of that thread,
+ * when nothing is in flight. */
 void urt__ring_settle(struct urt__ring *);
 void urt__ring_leave(struct urt__ring *);
 
@@ -150,7 +152,7 @@ void urt__ring_leave(struct urt__ring *);
  */
 void urt__ring_drain(struct urt__ring *);
 
-/* For tests: makes queued requests fail, as urt__sys_faults wants it. */
+/* For tests: makes queued requests fail as urt__sys_faults says. */
 void urt__ring_spoil(struct urt__ring *);
 
 /* The events of poll(2), as a POLL_ADD's poll32_events: its halves are in

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Making a ring, with as much as the kernel has of what is wanted, and
+ * Making a ring with as many of the wanted features as the kernel has, and
  * destroying it.
  *
  * The mapping is made here and not by io_uring_queue_init, because liburing
@@ -98,8 +98,8 @@ static void ring_layout(struct urt__ring *r, const struct io_uring_params *p)
 }
 
 /*
- * Linux 5.19: without ASYNC_CANCEL_ANY a run could not be ended. It has no
- * flag of its own; URT__OP_SOCKET came with it.
+ * Linux 5.19: without ASYNC_CANCEL_ANY, a run could not be ended. That feature
+ * has no flag; URT__OP_SOCKET, which is probed here, came with it.
  */
 static int probe_cancel_any(const struct urt__ring *r)
 {
@@ -146,8 +146,8 @@ static void ring_register_self(struct urt__ring *r)
 /*
  * Operations that block in the kernel's threads, such as opening on a file system that
  * does not answer, must not keep the ring's other work from them. By default there are
- * four threads a CPU for all operations on files. (Another is made only where all of
- * them sleep.)
+ * four threads a CPU for all operations on files. The kernel makes another only
+ * when all of them sleep.
  */
 static void allow_threads(const struct urt__ring *r)
 {
@@ -208,8 +208,8 @@ int urt__ring_register(struct urt__ring *r, const int *files, unsigned nr_files,
 	return err;
 }
 
-/* Else the ring, and the kernel's threads for it, would live as long as the
- * calling thread. */
+/* Otherwise the ring, and the kernel's threads for it, would live as long as
+ * the calling thread. */
 static void ring_unregister_self(struct urt__ring *r)
 {
 	struct io_uring_rsrc_update u = { .offset = r->enter_fd };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Barrier: the last of `count` to come wakes the others, and it is ready for
- * the next round at once. One that gives up its wait is not counted any more,
- * unless its round is over by the time that it has the lock: then it was counted
- * in, and has waited long enough.
+ * Barrier: the last of `count` coroutines to arrive wakes the others, and the
+ * barrier is ready for the next round at once. A coroutine that gives up its
+ * wait no longer counts, unless its round is over by the time that it has the
+ * lock: then it was counted, and its wait has succeeded.
  */
 #include "waiter.h"
 #undef errno

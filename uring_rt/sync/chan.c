@@ -3,8 +3,8 @@
  * Channels, as Go's chan.go.
  *
  * A ring of elements, a list of waiting receivers and one of waiting senders,
- * under one lock. An element goes by the shortest way: from a sender straight
- * into the buffer of a receiver that waits (on its stack), else into the ring,
+ * under one lock. An element takes the shortest way: from a sender straight
+ * into the buffer of a waiting receiver (on its stack), else into the ring,
  * else the sender waits with it.
  *
  * Invariants, with the lock free, for waiters that can still be claimed:
@@ -56,7 +56,7 @@ size_t urt_chan_len(const struct urt_chan *ch)
 	return __atomic_load_n(&ch->len, __ATOMIC_RELAXED);
 }
 
-/* NULL: nowhere to copy to, or nothing to copy. */
+/* Does nothing if `to` is NULL or there is nothing to copy. */
 static inline void copy(const struct urt_chan *ch, void *to, const void *from)
 {
 	if (!to || !from)

@@ -16,13 +16,13 @@ struct urt_chan {
 	char ring[];
 };
 
-/* Would have to wait; no error of a channel. */
+/* The call would have to wait; not an error of a channel. */
 #define URT__MUST_WAIT 1
 
 /*
- * With the lock held: does it if that needs no waiting. 0, -EPIPE, or
- * URT__MUST_WAIT. *wake: the coroutine to ready when the lock is released, or
- * NULL.
+ * With the lock held: sends or receives, if that needs no waiting. 0, -EPIPE,
+ * or URT__MUST_WAIT. *wake: the coroutine to ready when the lock is released,
+ * or NULL.
  */
 int urt__chan_try_send(struct urt_chan *, const void *elem,
 		       struct urt_coro **wake);

@@ -3,10 +3,11 @@
  * Condition: waiters in order of arrival; signal wakes the first.
  *
  * The waiter takes the condition's lock before it gives up the mutex, and holds
- * it until it is on the list and has parked, so a signal made with the mutex held
- * cannot come between; the order of the two under that lock makes no difference.
- * The mutex is taken again after every wait. No wake-ups without cause; but
- * others may have taken the mutex first, so look again, as always.
+ * it until it is on the list and has parked, so a signal made with the mutex
+ * held cannot come between; the order of the two under that lock makes no
+ * difference. The mutex is taken again after every wait. There are no wake-ups
+ * without a signal, but others may have taken the mutex first, so callers check
+ * their condition again, as always.
  *
  * Lock order: the condition's, then the mutex's.
  */

@@ -4,10 +4,10 @@
  *
  * Handing a busy lock to the coroutine that has waited longest makes every
  * hand-over a switch, and the lock is then held by a coroutine that is not
- * running: rivals that are fair in this way are 7 to 12 times slower. So unlock
- * just frees it and wakes the first waiter, which competes with the running
- * coroutines. A waiter that has lost for STARVING_NS is handed the lock, so
- * none starves.
+ * running: libraries that are fair in this way are 7 to 12 times slower. So
+ * unlock just frees it and wakes the first waiter, which competes with the
+ * running coroutines. A waiter that has lost for STARVING_NS is handed the
+ * lock, so none starves.
  *
  *	state: LOCKED | WAITERS | WOKEN
  *
@@ -18,8 +18,8 @@
  * lock taken after a wake-up goes back to the front of the list and keeps its
  * time.
  *
- * With several processors the holder is probably running: a lock that is taken
- * is looked at for a moment before its taker parks.
+ * With several processors, the holder is probably running: before a coroutine
+ * parks, it looks at the taken lock for a moment.
  */
 #include "waiter.h"
 #undef errno
@@ -83,8 +83,8 @@ static bool spin(struct urt__worker *w, struct urt_mutex *m)
 	return false;
 }
 
-/* With the list's lock held. True: taken; else WAITERS is set. awake: this is
- * the waiter that WOKEN tells of. */
+/* With the list's lock held. True: the mutex is taken; else WAITERS is set.
+ * awake: this is the waiter for which WOKEN is set. */
 static bool take_or_mark(struct urt_mutex *m, bool awake)
 {
 	uint32_t clear = awake ? WOKEN : 0;
@@ -108,8 +108,8 @@ static void clear_bits(struct urt_mutex *m, uint32_t bits)
 #define HANDED_OVER 1
 #define TRY_AGAIN   0
 
-/* Of those that pass the lock on, with the list's lock held: the coroutine to
- * ready. */
+/* For calls that pass the mutex on, with the list's lock held. Returns the
+ * coroutine to ready. */
 static struct urt_coro *wake_first(struct urt_mutex *m)
 {
 	struct urt__waiter *w = urt__waitq_claim(&m->waiters, TRY_AGAIN);
@@ -137,7 +137,8 @@ static void wake_slow(struct urt_mutex *m)
 		urt__ready_last(c);
 }
 
-/* It gave up: the last of the list, or the one whom an unlock had woken. */
+/* The waiter gave up; it was the last on the list, or an unlock had woken
+ * it. */
 static void give_up(struct urt_mutex *m)
 {
 	urt__obj_lock(&m->lock);

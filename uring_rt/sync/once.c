@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Once: the first to come runs the function, the others wait until it has
- * returned. `done` is read without the lock: acquire, partner of the release
- * after the function.
+ * Once: the first coroutine to arrive runs the function, the others wait until
+ * the function has returned. `done` is read without the lock: acquire, partner
+ * of the release after the function.
  */
 #include "waiter.h"
 #undef errno

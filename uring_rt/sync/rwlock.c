@@ -4,7 +4,7 @@
  * phase-fair, Brandenburg and Anderson 2010).
  *
  * A writer that waits keeps new readers out; the last reader of the phase hands
- * the lock to the first writer. A writer that leaves hands it to all readers
+ * the lock to the first writer. A writer that unlocks hands it to all readers
  * that wait by then, else to the next writer. So a writer waits for one phase
  * of readers and the writers before it, a reader for one writer: none starves.
  *
@@ -19,8 +19,8 @@ void urt_rwlock_init(struct urt_rwlock *l)
 	*l = (struct urt_rwlock)URT_RWLOCK_INIT;
 }
 
-/* With the lock held and no writer: the waiters that can enter now do. Whom
- * to ready. */
+/* With the lock held and no writer: lets the waiters in that can enter now.
+ * Returns the coroutines to ready. */
 static struct urt__waiter *admit(struct urt_rwlock *l, bool readers_first)
 {
 	struct urt__waiter *w;
@@ -78,7 +78,7 @@ int urt_rwlock_wrlock(struct urt_rwlock *l, int64_t deadline_ns)
 		ret = urt__waiter_park(w, &self, &l->writers, false, &l->lock,
 				       URT__R_RWLOCK, 0, deadline_ns);
 	}
-	if (ret < 0) { /* perhaps it was what kept readers out */
+	if (ret < 0) { /* perhaps this writer kept readers out */
 		urt__obj_lock(&l->lock);
 		if (!l->writing)
 			wake = admit(l, false);

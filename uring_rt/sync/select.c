@@ -3,13 +3,14 @@
  * Select: waits for the first of several channels, as Go's select.go.
  *
  * All channels are locked, in the order of their addresses so that two selects cannot
- * wait for each other. In a random order of the cases, the first one that need not wait
- * goes ahead: so each that could has the same chance. If there is none, the coroutine
- * is put on the lists of all of them, in that order, too (a channel may be named
- * twice), with one wait: all its waiters bear the same sequence number, so a waker that
- * claims one has claimed them all (sched/coro.h), and the others fail. The locks are
- * released by the commit, when the registers are saved. Then it takes itself off the
- * other lists.
+ * wait for each other. The cases are tried in a random order, and the first one
+ * that need not wait is taken, so each ready case has the same chance. If no
+ * case is ready, the coroutine goes on the lists of all channels, in that
+ * order, too (a channel may be named twice), with one wait: all its waiters
+ * have the same sequence number, so a waker that claims one has claimed them
+ * all (sched/coro.h), and other wakers fail. The commit releases the locks when
+ * the registers are saved. Once woken, the coroutine takes itself off the other
+ * lists.
  *
  * A channel may be named by several cases; it is locked once.
  */
@@ -67,8 +68,8 @@ static void lock_all(struct select *s)
 		urt__obj_lock(&s->order[i]->lock);
 }
 
-/* The first one's last: until then s, on the selector's stack, is there, since
- * the selector must lock that one before it continues. */
+/* The first channel's lock is released last: until then s, on the selector's
+ * stack, exists, since the selector must take that lock before it continues. */
 static void unlock_all(const struct select *s)
 {
 	for (size_t i = s->nr_order; i-- > 0;)
@@ -93,7 +94,8 @@ static void shuffle(struct urt__worker *w, struct select *s)
 	}
 }
 
-/* The first case by turn that need not wait, or -1. All locked. */
+/* The first case, in the random order, that need not wait, or -1. All are
+ * locked. */
 static int try_all(struct select *s, struct urt_coro **wake)
 {
 	for (size_t k = 0; k < s->n; k++) {

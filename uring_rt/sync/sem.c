@@ -2,8 +2,8 @@
 /*
  * Counting semaphore. A post goes to the coroutine that has waited longest, if
  * one waits, without touching the count: no other can take it in between, so no
- * waiter starves. (Unlike a mutex it is not for short critical sections, where
- * that costs a switch each.)
+ * waiter starves. For short critical sections, where that costs a switch each,
+ * a mutex is better.
  */
 #include "../wait/thread.h"
 #include "waiter.h"

@@ -7,7 +7,7 @@ int urt__waiter_sleep(struct urt__worker *w, struct urt__waiter *self,
 {
 	int ret = urt__park(w, reason, URT__WAITING, urt__commit_unlock, lock);
 
-	if (ret < 0) { /* claimed by no waker; or by one that gave an error */
+	if (ret < 0) { /* no waker claimed it, or one with an error */
 		urt__obj_lock(lock);
 		if (self->queue)
 			urt__waitq_remove(self);

@@ -6,10 +6,11 @@
  * the switch that parks, so no waker finds a waiter whose registers are not
  * saved. A waker takes waiters off the list under the lock and must claim each
  * (sched/coro.h), since a deadline or a cancellation may have been first; such
- * a coroutine takes itself off, if it still is on, and needs the lock for that:
- * so a waiter on the list, which lies on its coroutine's stack, is there.
+ * a coroutine takes itself off, if it is still on the list, under the lock. So
+ * a waiter on the list, which lies on its coroutine's stack, exists.
  *
- * In these files "lock" is urt__obj_lock, which is nothing with one processor.
+ * In these files "lock" is urt__obj_lock, which does nothing with one
+ * processor.
  */
 #ifndef URT_SYNC_WAITER_H
 #define URT_SYNC_WAITER_H
@@ -18,7 +19,7 @@
 
 struct urt__waiter {
 	struct urt__waiter *next, *prev;
-	struct urt_waitq *queue; /* it is on; NULL: on none */
+	struct urt_waitq *queue; /* the list it is on; NULL: none */
 	struct urt_coro *coro;
 	uint64_t seq;	  /* of the wait */
 	void *elem;	  /* channels: where to copy from or to */
@@ -67,7 +68,7 @@ static inline void urt__waitq_remove(struct urt__waiter *w)
 
 /*
  * With the lock held: the first waiter that can still be woken, off the list
- * and claimed, with this result; NULL: none. To be readied by the caller.
+ * and claimed, with this result; NULL: none. The caller readies it.
  */
 static inline struct urt__waiter *urt__waitq_claim(struct urt_waitq *q,
 						   int result)
@@ -86,25 +87,26 @@ static inline struct urt__waiter *urt__waitq_claim(struct urt_waitq *q,
 }
 
 /*
- * The same with all of the list: the first of them, chained by next, *n how
- * many. To be readied with urt__waiters_ready after the lock is released.
+ * The same for the whole list: returns the first, chained by next, and their
+ * number in *n. The caller readies them by urt__waiters_ready after it has
+ * released the lock.
  */
 struct urt__waiter *urt__waitq_claim_all(struct urt_waitq *, int result,
 					 unsigned *n);
 void urt__waiters_ready(struct urt__waiter *first);
 
 /*
- * With the lock held, which it releases: puts self at the end of q (or the
- * front) and parks. The waker's result, -ETIME, -ECANCELED, or why it could
- * not begin to wait. When it returns self is on no list.
+ * With the lock held, which the call releases: puts self at the end of q (or
+ * the front) and parks. Returns the waker's result, -ETIME, -ECANCELED, or the
+ * error that prevented the wait. On return, self is on no list.
  */
 int urt__waiter_park(struct urt__worker *, struct urt__waiter *self,
 		     struct urt_waitq *q, bool front, uint32_t *lock,
 		     enum urt__reason, enum urt__wait_flags flags,
 		     int64_t deadline_ns);
 
-/* The last part of it, for a caller that has begun the wait and put self on its
- * list. */
+/* The last part of that, for a caller that has begun the wait and put self on
+ * its list. */
 int urt__waiter_sleep(struct urt__worker *, struct urt__waiter *self,
 		      uint32_t *lock, enum urt__reason);
 

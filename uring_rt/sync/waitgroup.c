@@ -2,18 +2,18 @@
 /*
  * Wait group: a count, and the waiters until it is zero.
  *
- * The count may be raised while somebody waits; a waiter that is woken at zero
- * does not look again, so a group that is reused wakes its old waiters, as Go's
- * does.
+ * The count may be raised while coroutines wait. A waiter that is woken at zero
+ * does not check the count again, so a group that is reused wakes its old
+ * waiters, as Go's does.
  *
  *	state: count << 1 | WAITERS
  *
  * The count is changed by one atomic addition (a plain one with one processor).
  * WAITERS is a bit of the same word, which a waiter sets under the lock, so the
  * coroutine that brings the count to zero knows from its addition whether it
- * must wake waiters. If not, it does not touch the group any more, and a waiter
- * that finds zero may free it. If so, it comes by with the lock, and waiters
- * that find zero and WAITERS wait for that, too.
+ * must wake waiters. If not, that coroutine no longer touches the group, and a
+ * waiter that finds zero may free it. If so, that coroutine takes the lock
+ * next, and waiters that find zero and WAITERS wait for that, too.
  */
 #include "../wait/thread.h"
 #include "waiter.h"

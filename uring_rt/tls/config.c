@@ -5,8 +5,8 @@
  *
  * OpenSSL gives a client its tickets when they arrive, some time after the
  * handshake (TLS 1.3), by a callback; they are kept by the name that was asked
- * for, the last one of each. One of TLS 1.3 is used once (RFC 8446, appendix
- * C.4), and each connection brings new ones.
+ * for, the last ticket for each name. A ticket of TLS 1.3 is used once (RFC
+ * 8446, appendix C.4), and each connection brings new ones.
  */
 #define _GNU_SOURCE
 #include "tls.h"
@@ -111,7 +111,8 @@ SSL_SESSION *urt__tls_session(struct urt_tls *t, const char *name)
 
 /* ---- a configuration --------------------------------------------------- */
 
-/* The server's choice: its best one that the client has, or none at all. */
+/* The server's choice of a protocol: the best one that the client has, too, or
+ * none. */
 static int choose_protocol(SSL *ssl, const unsigned char **out,
 			   unsigned char *len, const unsigned char *in,
 			   unsigned in_len, void *arg)
@@ -213,7 +214,8 @@ int urt_tls_new(struct urt_tls **tls, const struct urt_tls_options *o)
 		urt_tls_free(t);
 		return err;
 	}
-	/* A client's; a server's connections are reported in stream.c. */
+	/* A client's failed verification; stream.c reports that of a server's
+	 * connections. */
 	SSL_CTX_set_verify(t->ctx,
 			   (o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER) |
 				   (o->verify_client

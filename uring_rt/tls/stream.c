@@ -3,16 +3,15 @@
  * A TLS connection as a stream, over wire.c, which sends and receives for it.
  *
  * OpenSSL reads and writes memory only, so no function of OpenSSL suspends, and
- * its error queue, read after the call that filled it, is that of the thread.
+ * the thread's error queue, read right after a call, is that call's.
  *
  * Invariant S1, in addition to those of wire.c: the reader never waits to send, since
  * the other side may be waiting for it to read. Output of its call (an answer to
  * KeyUpdate, an alert) goes out at once if possible, otherwise with the next write.
  *
  * A write is accepted when it has been encrypted, or when the kernel that
- * encrypts it has taken it. If what OpenSSL encrypted cannot be sent, the call
- * says how much was accepted all the same; the next call, or a flush, returns
- * the error.
+ * encrypts it has taken it. If OpenSSL's output cannot be sent, the call still
+ * returns how much was accepted; the next call, or a flush, returns the error.
  */
 #define _GNU_SOURCE
 #include "tls.h"
@@ -29,7 +28,8 @@
 
 enum call { HANDSHAKE, READ, WRITE, SHUTDOWN };
 
-/* Why it failed: SSL_ERROR_SSL or _SYSCALL; the error queue is still there. */
+/* The reason of a failure, SSL_ERROR_SSL or _SYSCALL; the error queue still has
+ * it. */
 static int because(struct connection *c)
 {
 	int reason = ERR_GET_REASON(ERR_peek_last_error());
@@ -73,7 +73,7 @@ static int call_once(struct connection *c, enum call call, void *buf,
 	case WRITE:
 		ret = SSL_write(c->ssl, buf, len);
 		break;
-	default: /* once, and 0: the other side has not said it yet */
+	default: /* asked once; 0: the other side has not sent it yet */
 		if (c->new_keys)
 			return urt__tls_end_of_kernels(c);
 		if (SSL_in_init(c->ssl)) /* new keys, not yet sent */
@@ -109,8 +109,8 @@ static int call_locked(struct connection *c, enum call call, void *buf,
 }
 
 /*
- * The call, again and again until it is done. Its output is sent even if it
- * failed, since the alert tells the other side why.
+ * Repeats the call until it is done. Its output is sent even if it failed,
+ * since an alert tells the other side why.
  */
 static int call_until(struct connection *c, enum call call, void *buf,
 		      size_t len, int64_t deadline_ns)
@@ -157,7 +157,7 @@ static ssize_t tls_write(void *self, const void *buf, size_t len,
 	if (c->kernel_sends)
 		return urt__tls_send_plain(c, buf, len, deadline_ns);
 	ret = urt__tls_send(c, deadline_ns); /* of earlier calls */
-	/* Some records at a time go out in one send. */
+	/* Several records go out in one send. */
 	while (ret >= 0 && done < len && done < 4 * URT__TLS_RECORD) {
 		size_t n = len - done < URT__TLS_RECORD ? len - done
 							: URT__TLS_RECORD;
@@ -177,7 +177,7 @@ static bool is_gone(int err)
 	return err == -EPIPE || err == -ECONNRESET;
 }
 
-/* Where the other side is gone, an answer to new keys is not missed. */
+/* If the other side is gone, it does not miss an answer to its new keys. */
 static int tls_flush(void *self, int64_t deadline_ns)
 {
 	struct connection *c = self;
@@ -207,9 +207,10 @@ static int not_taken(const struct connection *c)
 
 /*
  * A socket that is closed with unread bytes, or that receives bytes afterwards, sends
- * a reset, and the bytes that it has not delivered yet are lost. With TLS 1.3 the
- * other side often sends some: a server's tickets, an answer to new keys. So close
- * waits for the other side's end: LINGER_NS, and as long as that takes data.
+ * a reset, and the bytes that it has not delivered yet are lost. With TLS 1.3,
+ * the other side often sends such bytes: a server's tickets, an answer to new
+ * keys. So close waits for the other side's end, for LINGER_NS, and longer
+ * while that side takes data.
  */
 static void linger(struct connection *c, int64_t deadline_ns)
 {
@@ -285,7 +286,7 @@ static struct connection *connection_new(struct urt_tls *t, int fd)
 	return c;
 }
 
-/* Whom a client wants: a name has SNI, and an IP address has none. */
+/* The peer that a client wants: a name is sent as SNI, an IP address is not. */
 static int want_name(struct urt_tls *t, struct connection *c, const char *name)
 {
 	X509_VERIFY_PARAM *p = SSL_get0_param(c->ssl);

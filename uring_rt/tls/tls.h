@@ -27,16 +27,16 @@ struct urt_tls {
 	unsigned next; /* to be replaced */
 };
 
-/* Where an SSL keeps the name that its sessions are kept by; not to be freed
- * by it. */
+/* Where an SSL has the name by which its sessions are kept; the SSL does not
+ * free it. */
 extern int urt__tls_name_index __attribute__((visibility("hidden")));
 
 /* The session of the last connection to that name, or NULL; the caller frees
  * it. */
 SSL_SESSION *urt__tls_session(struct urt_tls *, const char *name);
 
-/* Sets urt_tls_why() to this, and to what OpenSSL's error queue says, which is
- * emptied; returns err. */
+/* Sets urt_tls_why() to this text and the contents of OpenSSL's error queue,
+ * which it empties; returns err. */
 int urt__tls_because(int err, const char *what);
 
 /* ---- wire.c ------------------------------------------------------------ */
@@ -49,11 +49,12 @@ struct bytes {
 struct connection {
 	int fd;
 	SSL *ssl;
-	bool ended; /* the socket gave its end */
-	bool text;  /* something that was written may not be sent yet; `lock` */
+	bool ended;   /* the socket gave its end */
+	bool text;    /* written data may not be sent yet; `lock` */
 	bool exactly; /* to receive only what OpenSSL asks for: `wanted` bytes */
 	bool kernel_sends, kernel_receives; /* it has the keys */
-	_Atomic bool new_keys; /* are wanted, and the kernel has the old ones */
+	_Atomic bool new_keys; /* were asked for, and the kernel has the old
+				  ones */
 	bool keys_lost; /* the other side has new ones, and the kernel receives */
 	uint8_t type;	/* of records that OpenSSL makes for the kernel */
 	size_t wanted;
@@ -68,7 +69,7 @@ struct connection {
 bool urt__tls_set_bio(struct connection *);
 /* close_notify, where OpenSSL first wants to change the kernel's keys. 1. */
 int urt__tls_end_of_kernels(struct connection *);
-/* Lets OpenSSL give its keys to the kernel, if the kernel has TLS. */
+/* Lets OpenSSL give its keys to the kernel, if the kernel has kTLS. */
 void urt__tls_offer_kernel(struct connection *);
 
 /* Sends all output; receives one piece into `in`, which is empty. 0 or -errno;
@@ -78,7 +79,7 @@ int urt__tls_receive(struct connection *, int64_t deadline_ns);
 /* Receives and drops until the end; 0 or -errno. */
 int urt__tls_drop_rest(struct connection *, int64_t deadline_ns);
 
-/* Where the kernel encrypts: as urt_send and urt_sendfile, after the output. */
+/* If the kernel encrypts: as urt_send and urt_sendfile, after the output. */
 ssize_t urt__tls_send_plain(struct connection *, const void *buf, size_t len,
 			    int64_t deadline_ns);
 ssize_t urt__tls_send_file(struct connection *, int in, off_t *offset,

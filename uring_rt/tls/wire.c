@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What lies between OpenSSL and the socket of a connection.
+ * The layer between OpenSSL and the socket of a connection.
  *
- * OpenSSL reads and writes memory, by a BIO of our own: what the socket gave
- * (`in`, a buffer that the ring lends, so that a connection that waits holds
- * none) and the output that is not sent yet (`out`). Between OpenSSL's calls this
+ * OpenSSL reads and writes memory, by a BIO of our own: the bytes received
+ * (`in`, a buffer that the ring lends, so that a waiting connection holds none)
+ * and the output that is not sent yet (`out`). Between OpenSSL's calls this
  * file receives and sends.
  *
  * Invariants:
@@ -13,10 +13,10 @@
  *       mutex and never held across a suspension.
  *   W2  Only the reader receives, when `in` is empty, and gives the new `in` to
  *       OpenSSL under `lock`. Without renegotiation SSL_write never reads.
- *   W3  Only the holder of `sending` sends: first the rest of `wire`, then what
- *       has come to be in `out`, which becomes `wire`. So what one call of
- *       OpenSSL made goes out before what the next one made, and a send that a
- *       deadline ended continues where it stopped.
+ *   W3 Only the holder of `sending` sends: first the rest of `wire`, then
+ *   `out`, which becomes `wire`. So the output of one call of OpenSSL goes out
+ *   before the output of the next, and a send that a deadline ended continues
+ *   where it stopped.
  *
  * TLS in the kernel (kTLS; the kernel's Documentation/networking/tls.rst). In
  * the handshake OpenSSL offers its BIO the keys of each direction, and the BIO
@@ -28,18 +28,18 @@
  *     type, its length and its text, and sendmsg tells the kernel the type;
  *   - to receive, recvmsg has room for the type of the record: without, the
  *     kernel fails with EIO at all but application data. OpenSSL gets the text
- *     behind a header, as its own socket BIO would give it.
+ *     after a header, as from its own socket BIO.
  *
- *   W4  The kernel gets the keys for sending when all that was encrypted before
- *       has been sent. That is done at once, without waiting, since OpenSSL is
- *       in the middle of a call; if the socket does not take it all, OpenSSL
- *       goes on encrypting.
- *   W5  The kernel gets the keys for receiving only if no record that it should
+ *   W4 The kernel gets the keys for sending when all that was encrypted before
+ *   has been sent. That is tried at once, without waiting, since OpenSSL is in
+ *   the middle of a call; if the socket does not take it all, OpenSSL continues
+ *   to encrypt. W5 The kernel gets the keys for receiving only if no record
+ *   that it should
  *       decrypt is in `in`. So the handshake receives no more bytes than OpenSSL
  *       asks for.
- *   W6  The kernel keeps its keys: before Linux 6.14 it cannot change them. If
- *       the other side asks for new ones (KeyUpdate), nothing more is sent but
- *       close_notify, since RFC 8446, 4.6.3, wants them to be used first. If the
+ *   W6 The kernel keeps its keys: before Linux 6.14 it cannot change them. If
+ *   the other side asks for new keys (KeyUpdate), only close_notify is sent
+ *   from then on, since RFC 8446, 4.6.3, requires the new keys first. If the
  *       kernel receives, nothing more can be read, either: the other side's
  *       next record has its new keys.
  */
@@ -317,7 +317,8 @@ bool urt__tls_set_bio(struct connection *c)
 
 /* ---- sending and receiving --------------------------------------------- */
 
-/* Output since then: with `sending`. False: nothing. */
+/* Takes the output since the last send; with `sending`. False: there is
+ * none. */
 static bool take_out(struct connection *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -394,7 +395,7 @@ ssize_t urt__tls_send_file(struct connection *c, int in, off_t *offset,
 	return ret;
 }
 
-/* Into memory of its own, which the BIO gives back as if it were lent. */
+/* Receives into memory of its own, which the BIO returns as if it were lent. */
 static ssize_t receive_own(struct connection *c, void **data,
 			   int64_t deadline_ns)
 {

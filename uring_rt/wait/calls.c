@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Waiting for other things than data, futexes and epoll instances; and calls
- * that never wait, which are here so that a program is ported by renaming.
+ * Waiting for readiness, futexes and epoll instances; and calls that never
+ * wait, which are here so that a program is ported by renaming.
  *
  * The latter are plain system calls. As operations (SOCKET 5.19, BIND and
- * LISTEN 6.11, PIPE 6.16, FUTEX_WAKE 6.7) they cost a park and a completion
- * besides: socket and close took 1.12 to 1.17 times as long by the ring.
+ * LISTEN 6.11, PIPE 6.16, FUTEX_WAKE 6.7) they cost a park and a completion in
+ * addition: socket and close took 1.12 to 1.17 times as long by the ring.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -87,7 +87,7 @@ static int64_t wait_slice(void *arg)
 			      NULL, 0));
 }
 
-/* A waker has changed the word before, so a wake between two slices is seen as
+/* A waker changes the word first, so a wake between two slices gives
  * -EAGAIN. */
 static int wait_in_slices(uint32_t *word, uint32_t expected,
 			  int64_t deadline_ns)
@@ -146,6 +146,6 @@ int urt_epoll_wait(int epfd, struct epoll_event *events, int max,
 		if (ret < 0)
 			return ret;
 		ret = result(epoll_wait(epfd, events, max, 0));
-	} while (ret == 0 || ret == -EINTR); /* another took them */
+	} while (ret == 0 || ret == -EINTR); /* another waiter took them */
 	return ret;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A call that is written down twice in one place: as a submission entry, and as the
- * system call that means the same, for kernels whose ring lacks the operation.
+ * A call that is written twice in one place: as a submission entry, and as the
+ * system call with the same meaning, for kernels whose ring lacks the
+ * operation.
  */
 #ifndef URT_WAIT_EITHER_H
 #define URT_WAIT_EITHER_H

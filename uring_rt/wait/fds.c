@@ -7,18 +7,18 @@
  * would wait forever. Worse, an operation that is still in some worker's queue
  * would be carried out on the file that has reused the number by then. So close
  * ends all operations on the descriptor first, and waits for their completions.
- * To find them there is a list for each descriptor, in a table with an entry
- * for every possible descriptor (the default of fs.nr_open), of which only the
- * used parts have memory.
+ * To find them, there is a list for each descriptor, in a table with an entry
+ * for every possible descriptor (the default of fs.nr_open); only the used
+ * parts of the table have memory.
  *
  * Invariants:
  *  - An operation is listed before its coroutine parks, and unlisted by its
  *    completion, before the coroutine can continue. So a thread that holds the
  *    lock may use the listed operations.
- *  - It is cancelled through its worker's inbox, which that thread reads only
- *    when the coroutine has parked, so the request cannot be lost in between
- *    (sched.c). Under the lock the ring must not be touched, since that may
- *    reap, which unlists.
+ *  - An operation is cancelled through its worker's inbox, which that thread
+ *    reads only when the coroutine has parked, so the request cannot be lost in
+ *    between (sched.c). Under the lock, no thread touches the ring, since that
+ *    may reap, and reaping unlists.
  *  - The thread that unlists the last operation wakes the closer.
  *  - An operation that arrives during a close yields, then fails with EBADF or
  *    acts on the file that has reused the number, as if it had come after the
@@ -27,7 +27,7 @@
  *    ahead, since the number most likely belongs to another file by then. If
  *    it does not (the closer's thread had no CPU), the operation waits on a
  *    file that nobody else can reach any more. So the end of the close
- *    interrupts those that went ahead, and they begin anew.
+ *    interrupts the operations that went ahead, and they begin anew.
  *  - The lock is a leaf, and is held across the closer's switch.
  *
  * Completions may be reaped by a thread without a processor, so the lock is

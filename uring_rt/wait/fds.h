@@ -6,7 +6,7 @@
 #include "io.h"
 #include "wait.h"
 
-/* An operation of a coroutine, on its stack while it is parked on it. */
+/* An operation, on the stack of the coroutine that is parked for it. */
 struct urt__io {
 	struct urt__op op;
 	struct urt_coro *coro;
@@ -29,14 +29,14 @@ struct urt__fd {
 	                     number can be closed before an earlier closer
 	                     has continued */
 
-	/* Relaxed. fixed: its place in every ring's table, from 1; 0: none.
-	 * kind: enum urt__fd_kind; a guess once the number is used again after
-	 * a plain close. */
+	/* Both relaxed. fixed: the descriptor's place in every ring's table,
+	 * from 1; 0: none. kind: enum urt__fd_kind; a guess if the number was
+	 * reused after a plain close. */
 	_Atomic uint16_t fixed;
 	_Atomic uint8_t kind;
 
 	struct urt__io *ios;	 /* in flight */
-	struct urt_coro *closer; /* waits until there are none */
+	struct urt_coro *closer; /* waits until no operation is left */
 	uint64_t closer_seq;
 };
 
@@ -45,36 +45,36 @@ void urt__io_done(struct urt__op *, int32_t res, uint32_t flags);
 /* Waits for the descriptor; between enter and leave. */
 int urt__poll(int fd, short events, int64_t deadline_ns);
 
-/* The entry, or NULL: no descriptor, or one too large to be followed. */
+/* The entry, or NULL: not a descriptor, or too large for the table. */
 struct urt__fd *urt__fd(int fd);
 
 /* How reads and writes of a descriptor behave. */
 enum urt__fd_kind {
 	URT__FD_UNKNOWN, /* not yet determined */
-	URT__FD_OTHER,	 /* waits for another side */
+	URT__FD_OTHER,	 /* it waits for another side */
 	URT__FD_CACHED,	 /* a file, through the page cache */
 	URT__FD_DIRECT,	 /* ... with O_DIRECT */
 };
 enum urt__fd_kind urt__fd_kind(struct urt__fd *, int fd);
 
 /* Lists an operation (its fd is set) before its coroutine parks; false: the
- * descriptor is just being closed, and `anyway` is not set. If it is, the operation is
- * early: the end of the close ends it, too, so that it begins anew. Unlists one whose
- * completion has come. */
+ * descriptor is just being closed, and `anyway` is not set. If `anyway` is set,
+ * the operation is early: the end of the close interrupts it, and it begins
+ * anew. Unlists an operation whose completion has come. */
 bool urt__fd_list(struct urt__io *, bool anyway);
 void urt__fd_unlist(struct urt__io *);
 
 /*
  * Begins a close: ends the operations in flight with -ECANCELED and returns
- * when none is left. May suspend. No operation is listed until urt__fd_closed,
- * after the close.
+ * when none is left. May suspend. From then on, no operation is listed until
+ * urt__fd_closed, after the close.
  */
 void urt__fd_closing(struct urt__fd *);
 void urt__fd_closed(struct urt__fd *);
 
 /* Whether to repeat an operation on a descriptor that ended with *ret, after
- * waiting until it can proceed; events and the rest as for urt__io_call; tries:
- * 0 at first. Between enter and leave. */
+ * waiting until the descriptor is ready. events and the rest are as for
+ * urt__io_call; tries: 0 at first. Between enter and leave. */
 bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
 		   unsigned *tries);
 

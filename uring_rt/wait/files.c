@@ -2,9 +2,10 @@
 /*
  * Files: the POSIX calls as operations on the ring.
  *
- * Each call has a submission entry and a system call (either.h). Which of them is made
- * depends on the operations that the running kernel's ring has (IORING_REGISTER_PROBE,
- * asked once at start); the system call is made on the thread pool.
+ * Each call has a submission entry and a system call (either.h). The operations
+ * that the running kernel's ring has (IORING_REGISTER_PROBE, asked once at the
+ * start) decide which of them is made; the system call is made on the thread
+ * pool.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -29,7 +30,7 @@ static int64_t make_call(void *arg)
 	return ret < 0 ? -*__errno_location() : ret;
 }
 
-/* The ring's lengths have 32 bits; what moves data may move less. */
+/* The ring's lengths have 32 bits; calls that move data may move less. */
 #define LEN_MAX	    0x7ffff000u
 #define TOO_LONG(n) ((size_t)(n) > UINT32_MAX)
 
@@ -394,8 +395,8 @@ ssize_t urt_splice(int in, off_t *in_offset, int out, off_t *out_offset,
 }
 
 /*
- * Where the ring cannot wait for a child, a descriptor of it can be polled. That
- * works for the end of one process; for all else the thread pool waits.
+ * If the ring cannot wait for a child, it can poll the child's pidfd. That
+ * works for the end of one process; for all other waits, the thread pool waits.
  */
 static int wait_by_pidfd(pid_t pid, siginfo_t *info, int options,
 			 int64_t deadline_ns)

@@ -7,28 +7,26 @@
  * kernel in one io_uring_enter: each costs a hundredth of a system call, and
  * waits until every other runnable coroutine had its turn.
  *
- * At once. Coroutines share time, not operations: one that makes a series of
- * calls which the kernel could each complete immediately would wait a turn for
- * each. So within its time slice such calls are made at once: the entry is
- * handed over, with all that is queued before it, and if its completion is
- * there the coroutine continues without parking. By measurement (HACKING.md)
- * these are:
+ * At once. Coroutines share time, not operations: in a series of calls that the
+ * kernel can complete immediately, a coroutine would wait a turn for each. So
+ * within its time slice, such calls are made at once: the entry is handed over,
+ * with all that is queued before it, and if the completion is there, the
+ * coroutine continues without parking. By measurement (HACKING.md), these are:
  *
  *   - reads and writes of files through the page cache, always, and by a
  *     system call of their own with RWF_NOWAIT (rw.c);
  *   - all other operations on files, always, except close;
  *   - the same operation as the coroutine's last: accepting all that is there,
  *     one datagram after the other. Receiving and sending in turn are not, so
- *     servers batch as before. After failed attempts, they become rarer and
+ *     servers batch as before. After failed attempts, further ones become
  *     rarer;
- *   - sends, where the worker's coroutines compute for long between two
- *     switches: a batch would wait for them, and no batch saves as much.
+ *   - sends, if the worker's coroutines compute for long between two switches:
+ *     a batch would wait that long, and no batch saves as much.
  *
  * A failed attempt costs an enter; the operation is then in flight like any
- * other. While the thread is in the kernel for it, another thread can take its
- * processor, and may fire the deadline, or look whether the descriptor is being
- * closed, before the coroutine has parked; so the coroutine looks for itself
- * (caught_up).
+ * other. While the thread makes the attempt in the kernel, another thread can
+ * take its processor, and may fire the deadline or close the descriptor before
+ * the coroutine has parked; so the coroutine checks both itself (caught_up).
  *
  * The kernel owns the buffer from submission to completion. A deadline or a
  * cancellation therefore only asks for ASYNC_CANCEL (urt__op_cancel), and the
@@ -52,9 +50,9 @@
 #undef errno
 
 /*
- * With O_DIRECT a disk is waiting: of 32 coroutines that read 4 KiB each, more
- * than two in one enter (from there on the kernel plugs the queue, too) cost 10
- * to 25 % of the reads on a virtual disk.
+ * With O_DIRECT a disk is waiting: with 32 coroutines that read 4 KiB each,
+ * more than two requests in one enter, for which the kernel also plugs the
+ * queue, cost 10 to 25 % of the reads on a virtual disk.
  */
 #define SOON 2
 
@@ -63,14 +61,14 @@
 #define CLOSE_PATIENCE_NS 1000000 /* see fds.c */
 
 /* A zero-copy send completes twice: with its result, and when the kernel has
- * let go of the buffer. */
+ * released the buffer. */
 void urt__io_done(struct urt__op *op, int32_t res, uint32_t flags)
 {
 	struct urt__io *io = urt__container_of(op, struct urt__io, op);
 
 	if (urt__likely(!(flags & IORING_CQE_F_NOTIF))) {
-		/* The kernel's own ERESTARTSYS and so on, which splice and tee
-		 * let out when something interrupts them. */
+		/* The kernel's internal ERESTARTSYS and so on, which splice and
+		 * tee return when something interrupts them. */
 		io->res = urt__unlikely(res <= -512) ? -EINTR : res;
 		io->flags = flags;
 	}
@@ -101,10 +99,10 @@ static int io_result(const struct urt__io *io)
 	if (atomic_load_explicit(&c->timed_out, memory_order_relaxed) ==
 	    io->seq)
 		return -ETIME;
-	/* No request of ours: the kernel had no worker thread for an operation
-	 * that must wait (io_wq_create_worker fails a few times while signals
-	 * or task work are pending), and gives such requests up before they
-	 * begin. */
+	/* Nothing cancelled this: the kernel had no worker thread for an
+	 * operation that must wait (io_wq_create_worker fails a few times while
+	 * signals or task work are pending), and gives up such requests before
+	 * they begin. */
 	return -EINTR;
 }
 
@@ -127,8 +125,8 @@ static inline void name_registered(struct urt__worker *w,
 							  : URT__OP_WRITE_FIXED;
 }
 
-/* Begins the wait, and lists it, unless the descriptor is just being closed:
- * the operation would be carried out on the next file of that number. */
+/* Begins the wait and lists the operation, unless the descriptor is just being
+ * closed: then the operation could act on the next file with that number. */
 static int begin(struct urt__io *io, enum urt__wait_flags flags,
 		 int64_t deadline_ns)
 {
@@ -154,8 +152,8 @@ static int begin(struct urt__io *io, enum urt__wait_flags flags,
 	}
 }
 
-/* Between being handed over and parking, others had the timers: the deadline's may have
- * fired into nothing. */
+/* Between handing over and parking, another thread had the timers: the deadline
+ * may have fired without effect. */
 static void caught_up(struct urt__io *io, int64_t deadline_ns)
 {
 	struct urt__worker *w = urt__worker();
@@ -174,7 +172,7 @@ static void caught_up(struct urt__io *io, int64_t deadline_ns)
 		urt__op_cancel(self);
 }
 
-/* Hands over all that is queued, io last; whether it has completed. */
+/* Hands over all that is queued, io last. Returns whether io has completed. */
 static bool hand_over(struct urt__worker *w, struct urt__io *io,
 		      int64_t deadline_ns)
 {
@@ -193,8 +191,8 @@ static bool hand_over(struct urt__worker *w, struct urt__io *io,
 	return io->came;
 }
 
-/* The queue is full: it is handed over here, where the processor can be taken
- * meanwhile, and not by urt__ring_sqe. */
+/* A full queue is handed over here, where the processor can be taken meanwhile,
+ * and not in urt__ring_sqe. */
 static URT__COLD void make_room(struct urt__worker *w)
 {
 	bool lost = urt__worker_flush(w);
@@ -204,7 +202,8 @@ static URT__COLD void make_room(struct urt__worker *w)
 		urt__proc_acquire(w);
 }
 
-/* How an operation is made: at once where it continues a row, always, never. */
+/* How an operation is made: at once if it continues a row, always at once, or
+ * never. */
 enum pace { IN_A_ROW, AT_ONCE, QUEUED };
 
 static inline enum pace pace_of(uint8_t opcode)
@@ -250,8 +249,8 @@ static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
 
 	if (urt__likely(self->last_op != opcode)) {
 		pace = pace_of(opcode);
-		/* A close that follows an operation on a file is taken for a
-		 * file's close. */
+		/* A close after an operation on a file is taken for a file's
+		 * close. */
 		return pace == AT_ONCE ||
 		       (opcode == URT__OP_CLOSE &&
 			pace_of(self->last_op) == AT_ONCE) ||
@@ -267,7 +266,7 @@ static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
 
 #define MISSES_MAX 6
 
-/* Attempts the operation; whether it has completed. */
+/* Attempts the operation. Returns whether it has completed. */
 static bool try_at_once(struct urt__worker *w, struct urt__io *io,
 			int64_t deadline_ns)
 {
@@ -370,9 +369,10 @@ static int back_off(int64_t deadline_ns)
 }
 
 /*
- * The kernel does not wait for a non-blocking descriptor but gives EAGAIN; so
- * wait for it to be ready and try again. Where it says that it is and still
- * gives EAGAIN (an unconnected datagram socket whose peer is full), with pauses.
+ * For a non-blocking descriptor, the kernel returns EAGAIN instead of waiting;
+ * so this waits until the descriptor is ready, and tries again. If a ready
+ * descriptor still gives EAGAIN (an unconnected datagram socket whose peer is
+ * full), it pauses between tries.
  */
 bool urt__io_again(int *ret, int fd, short events, int64_t deadline_ns,
 		   unsigned *tries)
@@ -455,7 +455,8 @@ int urt_close(int fd)
 	entry = urt__fd(fd);
 	if (entry)
 		urt__fd_closing(entry);
-	/* Not tried again after EINTR, when it is closed already. */
+	/* Not tried again after EINTR, which comes when the descriptor is
+	 * already closed. */
 	do
 		ret = urt__io_on(&io, &r, URT__FIRM, URT_NEVER);
 	while (urt__unlikely(io.res == -ECANCELED));

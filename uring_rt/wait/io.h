@@ -10,9 +10,10 @@
 /* An operation's offset: the current position, as read(2) uses it. */
 #define URT__HERE UINT64_MAX
 
-/* One operation on the ring, with all but user_data filled in; its result, or
- * why it was given up. Between enter and leave. _on: with an io of the
- * caller's, whose fd is set if closing that is to end it. */
+/* One operation on the ring, with all but user_data filled in. Returns its
+ * result, or the error for which it was given up. Between enter and leave. _on:
+ * with the caller's io, whose fd is set if closing the descriptor has to end
+ * the operation. */
 struct io_uring_sqe;
 struct urt__io;
 int urt__io(const struct io_uring_sqe *, enum urt__wait_flags,
@@ -41,9 +42,9 @@ static inline bool urt__was_closed(void)
 /* At the end of a run: closes what an operation with URT__OPENS opened. */
 void urt__io_close_opened(struct urt_coro *);
 
-/* The same as a whole public call, again if it was interrupted. how: the above;
- * events: what to poll for where the descriptor is non-blocking, 0: it does not
- * wait then. */
+/* The same as a whole public call, repeated if it was interrupted. how: the
+ * above; events: to poll for if the descriptor is non-blocking; 0: the call
+ * does not wait then. */
 int urt__io_call(const struct io_uring_sqe *, enum urt__io_how, short events,
 		 int64_t deadline_ns);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #undef errno
 
-/* Between enter and leave, of which it does the latter. */
+/* Called after enter; calls leave. */
 static inline int64_t spawn_here(struct urt__worker *w,
 				 const struct urt__spawn *s)
 {
@@ -23,7 +23,8 @@ static int64_t spawn_behalf(void *arg)
 	return spawn_here(urt__enter(false), arg);
 }
 
-/* Returns the coroutine as a positive number; 0: no memory; or -errno. */
+/* Returns the coroutine as a positive number; 0: no memory is left; or
+ * -errno. */
 static inline __attribute__((always_inline)) int64_t
 spawn(urt_fn *fn, void *arg, const struct urt_spawn_options *o, bool detached)
 {
@@ -67,11 +68,11 @@ struct urt_coro *urt_spawn_with(urt_fn *fn, void *arg,
 
 /*
  * The joiner makes itself known before it parks, and its target may end before
- * its park word says WAITING: then the target's claim fails. So once it says
- * so, the end is looked for again; one of the two sees the other. The target's
- * control block may belong to another coroutine by then (a cancelled joiner
- * left the target to another joiner, which freed it); the claim of a wait long
- * over fails.
+ * its park word says WAITING: then the target's claim fails. So once the word
+ * says WAITING, the joiner looks for the end again; one of the two sees the
+ * other. The target's control block may belong to another coroutine by then (a
+ * cancelled joiner left the target to another joiner, which freed it); the
+ * claim of a wait that is over fails.
  */
 static void commit_join(struct urt__worker *w, void *arg)
 {
@@ -96,7 +97,7 @@ static int join_park(struct urt__worker *w, struct urt_coro *c,
 		return err;
 	atomic_store_explicit(&c->join_seq, seq, memory_order_relaxed);
 	if (!atomic_compare_exchange_strong(&c->joiner, &other, self)) {
-		/* Else two join it. */
+		/* Otherwise two coroutines join it. */
 		URT_MISTAKE_ON(
 			other != URT__DONE && other != URT__ENDING,
 			"urt_join of a coroutine that another one joins already");
@@ -118,7 +119,7 @@ static inline bool is_done(struct urt_coro *c)
 	       URT__DONE;
 }
 
-/* The end has a few instructions to go between ENDING and DONE. */
+/* The target has a few instructions left between ENDING and DONE. */
 static URT__NOINLINE void wait_until_done(struct urt_coro *c)
 {
 	for (unsigned spins = 1; !is_done(c); spins++) {

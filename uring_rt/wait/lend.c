@@ -5,21 +5,21 @@
  * A receive that brings its own buffer holds it while it waits: 4 KiB for each
  * of 100,000 silent connections. Here each worker's ring has a group of
  * buffers (IORING_REGISTER_PBUF_RING, 5.19), and an operation names the group;
- * the kernel takes a buffer when there is data. Where it can
- * (IOU_PBUF_RING_INC, 6.12) it consumes large buffers piece by piece, so that
- * 64 bytes that came take 64 bytes; otherwise each piece is a buffer.
+ * the kernel takes a buffer when there is data. If it can (IOU_PBUF_RING_INC,
+ * 6.12), the kernel consumes large buffers piece by piece, so that 64 received
+ * bytes take 64 bytes; otherwise each piece is a buffer.
  *
- * The life of a buffer: it is given to the kernel with one reference, the
- * kernel's; each completion adds one for the piece that it lends, and the last
- * piece that the kernel takes from it (no F_BUF_MORE) drops the kernel's; the
- * thread that drops the last reference gives the buffer to the kernel again.
- * Pieces follow each other in the order of the completions, so they are cut in
- * the completion's callback, on the ring's thread. They are given back by
- * anyone, so the group's tail has a lock; the kernel reads it (acquire; ours is
- * a release).
+ * The life of a buffer: the kernel gets it with one reference, the kernel's
+ * own. Each completion adds one for the piece that it lends. The last piece
+ * that the kernel takes from the buffer (no F_BUF_MORE) drops the kernel's
+ * reference. The thread that drops the last reference gives the buffer to the
+ * kernel again. Pieces follow each other in the order of the completions, so
+ * they are cut in the completion's callback, on the ring's thread. Any thread
+ * may give pieces back, so the group's tail has a lock; the kernel reads the
+ * tail (acquire; ours is a release).
  *
  * All groups lie in one reservation, so a piece's address tells its group and
- * buffer. When a group is used up the piece comes from malloc.
+ * buffer. When a group is used up, the piece comes from malloc.
  *
  * Rejected: multishot receive. It saves one submission a message, but then data
  * arrive without a receive, perhaps on a ring that the coroutine has left; and
@@ -38,12 +38,12 @@
 #include <sys/mman.h>
 #undef errno
 
-#define GROUP_SIZE  (4u << 20) /* bytes lent by a worker at most */
-#define PIECE_SIZE  4096u      /* a buffer, if each serves once */
+#define GROUP_SIZE  (4u << 20) /* most bytes that a worker lends */
+#define PIECE_SIZE  4096u      /* a buffer, if each is used once */
 #define BUFFER_SIZE 65536u     /* a buffer that is consumed in pieces */
 #define RING_SIZE   65536u     /* at least a struct urt__buf for each piece */
 #define STRIDE	    (GROUP_SIZE + RING_SIZE)
-#define LENDERS_MAX (2 * URT__PROCS_MAX) /* workers beyond copy */
+#define LENDERS_MAX (2 * URT__PROCS_MAX) /* further workers copy */
 
 static_assert(GROUP_SIZE / PIECE_SIZE * sizeof(struct urt__buf) <= RING_SIZE,
 	      "and mappable with any size of page");
@@ -81,7 +81,7 @@ static void give_to_kernel(struct urt__lending *g, unsigned i)
 	b->addr = (uintptr_t)g->base + (size_t)i * g->size;
 	b->len = g->size;
 	b->bid = i;
-	/* The tail is where the first entry has its unused field. */
+	/* The tail lies in the unused field of the first entry. */
 	__atomic_store_n(&g->ring[0].tail, ++g->tail, __ATOMIC_RELEASE);
 	urt__unlock(&g->lock);
 }
@@ -107,7 +107,7 @@ static char *region_open(void)
 	return region;
 }
 
-/* Registers a group whose buffers are consumed in pieces, or each once. */
+/* Registers a group whose buffers are consumed in pieces, or as a whole. */
 static int group_register(struct urt__worker *w, struct urt__lending *g,
 			  bool pieces)
 {
@@ -144,8 +144,8 @@ out_free:
 	return NULL;
 }
 
-/* The worker whose ring has the buffer; another thread may reap in its
- * place. */
+/* The worker whose ring has the buffer; another thread may reap for that
+ * worker. */
 static struct urt__worker *lender(const struct lent *l)
 {
 	return atomic_load_explicit(&l->io.coro->op_worker,
@@ -233,7 +233,8 @@ void urt_lent_return(void *data)
 		free(data);
 		return;
 	}
-	/* Inside the runtime no signal reaps, which may want the lock. */
+	/* Inside the runtime, no signal handler reaps, which may need the
+	 * lock. */
 	caller = urt__enter(false);
 	w = atomic_load(&urt__rt.worker[offset / STRIDE]);
 	drop(w->lending, offset % STRIDE / w->lending->size);

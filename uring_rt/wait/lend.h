@@ -5,7 +5,8 @@
 #ifndef URT_WAIT_LEND_H
 #define URT_WAIT_LEND_H
 
-/* The end of a run: all that is lent is gone. In a forked child: likewise. */
+/* At the end of a run, which frees all lent memory; in a forked child,
+ * likewise. */
 void urt__lend_close(void);
 void urt__lend_forget(void);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Coroutine-local values: what thread-local variables are for threads. The
- * array is made at the first set; keys are the process's and never given back,
- * as few programs need more than a handful.
+ * array is made at the first set; keys belong to the process and are never
+ * freed, since few programs need more than a handful.
  */
 #include "../base/sys.h"
 #include "../sched/context.h"
@@ -56,8 +56,8 @@ void *urt_local_get(int key)
 	return self->locals->value[key];
 }
 
-/* Outside the runtime: destroy is the program's, and may do anything but set
- * values again. */
+/* Outside the runtime, because destroy is the program's and may do anything
+ * except set values again. */
 void urt__locals_destroy(struct urt_coro *c)
 {
 	struct urt__locals *locals = c->locals;

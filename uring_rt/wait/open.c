@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Opening, also of files that wait for their other side.
+ * Opening files, including those whose open waits for another side.
  *
- * The ring first tries without waiting, by O_NONBLOCK: a FIFO is then open for
- * reading at once, and for writing not at all (ENXIO), where open(2) waits for
- * the other side. So these are opened again by a thread of the kernel's. A
- * reader keeps what it has meanwhile, so that a writer that came and went between
- * the two is not missed: data, or its end, ends the wait as well.
+ * The ring first tries without waiting, by O_NONBLOCK: a FIFO then opens for
+ * reading at once, and fails for writing (ENXIO), while open(2) waits for the
+ * other side. So FIFOs are opened again by a thread of the kernel. A reader
+ * keeps its first descriptor meanwhile, so that it does not miss a writer that
+ * came and went between the two: data, or their end, ends the wait as well.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -23,7 +23,7 @@
 
 struct fifo {
 	const struct io_uring_sqe *request;
-	int fd; /* the first one; -1: none */
+	int fd; /* the first descriptor; -1: none */
 	int opened;
 	struct urt_sem done;
 };
@@ -42,7 +42,7 @@ static void open_again(void *arg)
 	struct fifo *f = arg;
 
 	f->opened = open_blocking(f->request, URT_NEVER);
-	if (f->opened >= 0) /* else, as when it was unlinked, the other tells */
+	if (f->opened >= 0) /* else, as after unlink, the first one decides */
 		urt_sem_post(&f->done);
 }
 
@@ -82,8 +82,7 @@ static bool is_fifo(int ret, int dir, const char *path)
 {
 	struct stat st;
 
-	if (ret >=
-	    0) /* the first question costs little, and is most often no */
+	if (ret >= 0) /* the first call costs little, and mostly says no */
 		return lseek(ret, 0, SEEK_CUR) < 0 && !fstat(ret, &st) &&
 		       S_ISFIFO(st.st_mode);
 	return ret == -ENXIO && path && !fstatat(dir, path, &st, 0) &&

@@ -7,9 +7,9 @@
  *	NEED	the run does not start without it
  *	POOL	the system call of the same meaning on the thread pool, which
  *		neither a deadline nor a cancellation ends
- *	PLAIN	the system call, always: it does not wait, and is the faster way
- *	POLL	a descriptor is polled by the ring, then the system call made
- *	SLICES	POOL, for 50 ms at a time: a deadline and a cancellation are seen
+ *	PLAIN	always the system call: it does not wait, and is faster
+ *	POLL	the ring polls a descriptor, then the system call is made
+ *	SLICES	POOL, for 50 ms at a time, so a deadline and a cancellation are seen
  *	COPY	the operation that copies
  */
 #ifndef URT_WAIT_OPS_H

@@ -17,17 +17,17 @@
  * stores, because the thread holds no processor.
  *
  * Invariants:
- *   J1  a job is in the queue, or being run, or its coroutine has continued: it
- *       is put into the queue under the lock, which is released when the
- *       coroutine has parked (the lock is held across the switch, as an
- *       object's), and taken out under the lock;
- *   J2  a thread touches a job after it has taken it only if it won it;
- *   J3  a coroutine whose wait was ended takes the lock before it continues, so
- *       that by then its job is neither queued nor held by a thread.
+ *   J1 a job is in the queue, or being run, or its coroutine has continued: it
+ *   enters the queue under the lock, which is released when the coroutine has
+ *   parked (as an object's lock, this one is held across the switch), and
+ *   leaves the queue under the lock; J2 after a thread has taken a job out, it
+ *   touches the job only if it won the claim; J3 a coroutine whose wait was
+ *   ended takes the lock before it continues, so that its job is then neither
+ *   queued nor held by a thread.
  *
  * The pool grows by one thread when there are as many jobs as idle threads, up
- * to the bound; beyond that jobs queue. A thread is there before its job is
- * put into the queue, so that a failure to start one is the caller's. A thread
+ * to the bound; beyond that jobs queue. A thread is started before its job is
+ * queued, so that the caller gets the error if none can be started. A thread
  * that has been idle for IDLE_NS ends.
  */
 #define _GNU_SOURCE
@@ -54,7 +54,7 @@ struct job {
 	void *arg;
 	int64_t result;
 	struct urt_coro *coro; /* NULL: detached, and these two unused */
-	uint64_t seq;	       /* of its wait; the firm one's, once begun */
+	uint64_t seq;	       /* of its wait; of the firm one, once begun */
 	void (*dropped)(void *arg); /* of a detached one; see pool.h */
 };
 
@@ -64,12 +64,12 @@ static struct {
 	_Atomic uint32_t work; /* futex: a job came, or the end */
 	_Atomic uint32_t gone; /* futex: a thread has ended */
 	struct job *head, *tail;
-	unsigned queued; /* jobs that are in the queue, or soon will be */
+	unsigned queued; /* jobs in the queue, or about to be */
 	unsigned threads, idle, max;
 	bool closing;
 } pool;
 
-/* False: so long nothing has come. */
+/* False: no job came for that long. */
 static bool futex_wait(_Atomic uint32_t *word, uint32_t seen, time_t seconds)
 {
 	struct timespec ts = { .tv_sec = seconds };
@@ -113,7 +113,7 @@ static void unlink_job(struct job *job)
 	pool.queued--;
 }
 
-/* The oldest whose coroutine still waits for it: it is begun. */
+/* Begins and returns the oldest job whose coroutine still waits for it. */
 static struct job *take(void)
 {
 	struct job *job;
@@ -128,8 +128,8 @@ static struct job *take(void)
 
 /* ---- a thread ---- */
 
-/* The coroutine may continue, and job be gone, from urt__ready on. Order:
- * `blocking` keeps the deadlock report away until it is queued. */
+/* From urt__ready on, the coroutine may continue, and job may be gone. Order:
+ * `blocking` prevents a deadlock report until the coroutine is queued. */
 static void finish(struct job *job, int64_t result)
 {
 	struct urt_coro *c = job->coro;
@@ -144,13 +144,13 @@ static void finish(struct job *job, int64_t result)
 	atomic_fetch_sub(&urt__rt.blocking, 1);
 }
 
-/* False: nothing came for so long, or the run ends. */
+/* False: no job came for that long, or the run ends. */
 static bool wait_for_work(void)
 {
 	bool in_time = true;
 
 	while (!pool.head && !pool.closing && in_time) {
-		/* With the lock: what comes later is not seen already. */
+		/* With the lock, so that no later job is missed. */
 		uint32_t seen = atomic_load(&pool.work);
 
 		pool.idle++;
@@ -173,7 +173,7 @@ static void *thread_main(void *arg)
 	do {
 		while ((job = take())) {
 			urt__unlock(&pool.lock);
-			/* For the coroutine, which stays where it is. */
+			/* Works for the coroutine, which stays where it is. */
 			*context = job->coro ? job->coro->context : NULL;
 			result = job->fn(job->arg);
 			*context = NULL;
@@ -205,8 +205,8 @@ static bool start_thread(void)
 /* ---- giving it a job ---- */
 
 /*
- * Announces a job, and ensures that a thread will take it, now or later.
- * Then push_locked follows, or not_wanted. -EAGAIN: there is not even one.
+ * Announces a job, and ensures that a thread will take it, now or later. Call
+ * push_locked or not_wanted next. -EAGAIN: there is no thread at all.
  */
 static int want_thread(void)
 {
@@ -233,7 +233,7 @@ static void not_wanted(void)
 	urt__unlock(&pool.lock);
 }
 
-/* With the lock, unless it fails: the last thread has just ended. */
+/* Returns with the lock held, or fails: the last thread has just ended. */
 static int push_locked(struct job *job)
 {
 	urt__lock(&pool.lock);
@@ -263,7 +263,7 @@ static void commit_job(struct urt__worker *w, void *arg)
 	unlock_and_wake();
 }
 
-/* Its wait was ended; a thread may have found that out. */
+/* Its wait was ended; a thread may have noticed that. */
 static void take_back(struct job *job)
 {
 	urt__lock(&pool.lock);

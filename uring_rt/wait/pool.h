@@ -7,7 +7,7 @@
 
 #include "wait.h"
 
-/* The thread pool of urt_blocking, of at most max threads: likewise. */
+/* Start and end of the thread pool of urt_blocking, of at most max threads. */
 void urt__blocking_open(unsigned max);
 void urt__blocking_close(void);
 void urt__blocking_forget(void);
@@ -20,7 +20,7 @@ unsigned urt__blocking_threads(void);
  */
 int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 			void (*dropped)(void *arg));
-/* Takes that job back if no thread has begun it: dropped(arg) is called. */
+/* Takes that job back if no thread has begun it, and calls dropped(arg). */
 void urt__blocking_stop(void *arg);
 
 #endif

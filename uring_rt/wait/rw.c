@@ -2,10 +2,10 @@
 /*
  * Reading and writing, receiving and sending.
  *
- * As the POSIX calls, and where the ring's operations differ from these, made
- * alike: a blocking write that was cut short continues; a non-blocking
- * descriptor is waited for. A buffer in registered memory is named to the
- * kernel by its number, and MSG_ZEROCOPY becomes another operation, or nothing.
+ * The calls behave as the POSIX ones where the ring's operations differ: a
+ * blocking write that was cut short continues; a call on a non-blocking
+ * descriptor waits. A buffer in registered memory is named to the kernel by its
+ * number, and MSG_ZEROCOPY becomes another operation, or is dropped.
  */
 #define _GNU_SOURCE
 #include "fds.h"
@@ -20,14 +20,14 @@
 /* Linux cuts reads and writes at this (MAX_RW_COUNT in fs/read_write.c). */
 #define MAX_LEN ((size_t)0x7ffff000)
 
-/* Below this, bytes, pinning costs more than copying (the kernel's
+/* Below this number of bytes, pinning costs more than copying (the kernel's
  * Documentation/networking/msg_zerocopy.rst). */
 #define ZERO_COPY_MIN 10240
 
 /* The common part of all operations on one buffer. */
 struct rw {
 	uint8_t opcode;
-	short events; /* to poll for where the descriptor is non-blocking */
+	short events; /* to poll for if the descriptor is non-blocking */
 	int fd;
 	const void *buf;
 	size_t len;
@@ -60,8 +60,8 @@ static struct io_uring_sqe entry_of(const struct rw *rw)
 	};
 }
 
-/* As an operation on a file through the page cache completes if it need not
- * wait: by the system call that says so. -EAGAIN: it would have to. */
+/* A file operation through the page cache, by the system call with RWF_NOWAIT.
+ * -EAGAIN: it would have to wait. */
 static ssize_t cached(const struct rw *rw)
 {
 	struct urt__worker *w = urt__worker();
@@ -89,9 +89,9 @@ static bool is_cached(const struct rw *rw)
 }
 
 /*
- * A read may be short where only a part is in the cache, so it is tried once
- * more for the rest: nothing there is the end of the file. -EAGAIN: the ring
- * must do the rest; *done bytes are done.
+ * A read is short if only a part is in the cache, so the rest is tried once
+ * more; if that reads nothing, the file ends there. -EAGAIN: the ring must read
+ * the rest; *done bytes are done.
  */
 static ssize_t file_at_once(struct rw *rw, size_t *done)
 {
@@ -120,8 +120,9 @@ static ssize_t file_wait(const struct rw *rw, int64_t deadline_ns)
 	return urt__io_call(&r, how, rw->events, deadline_ns);
 }
 
-/* Reads and writes of one buffer. At the current position it is not known to be a
- * file, and asking costs two system calls, so only in a row. */
+/* Reads and writes of one buffer. At the current position, the descriptor need
+ * not be a file, and asking costs two system calls; so this asks only in a
+ * row. */
 static ssize_t file_call(const struct rw *asked, int64_t deadline_ns)
 {
 	struct rw rw = *asked;
@@ -136,7 +137,7 @@ static ssize_t file_call(const struct rw *asked, int64_t deadline_ns)
 	    !atomic_load_explicit(&self->cancelled, memory_order_relaxed) &&
 	    is_cached(&rw))
 		n = file_at_once(&rw, &done);
-	if (n >= 0) /* else the ring's operation looks at the last one, too */
+	if (n >= 0) /* else the ring's operation checks the last one, too */
 		self->last_op = rw.opcode;
 	urt__leave();
 	if (n >= 0)
@@ -163,7 +164,8 @@ ssize_t urt_read(int fd, void *buf, size_t len, int64_t deadline_ns)
 
 /*
  * A blocking write(2) or send(2) returns when all is written; the ring's return
- * when some is. An error after the first byte is the next call's.
+ * when a part is. The next call returns an error that came after the first
+ * byte.
  */
 static ssize_t write_all(struct rw rw,
 			 ssize_t (*part)(const struct rw *, int64_t),
@@ -242,7 +244,7 @@ ssize_t urt_recv(int fd, void *buf, size_t len, int flags, int64_t deadline_ns)
 		deadline_ns);
 }
 
-/* Not all sockets can do it (AF_UNIX), and not with all of the memory (ulimit
+/* Some sockets cannot do it (AF_UNIX), and memory may be over the limit (ulimit
  * -l). */
 static ssize_t send_zero_copy(const struct rw *rw, int64_t deadline_ns)
 {
@@ -342,7 +344,7 @@ int urt_connect(int fd, const struct sockaddr *addr, socklen_t len,
 		.off = len,
 	};
 
-	/* AF_UNIX: EAGAIN while the backlog is full, and nothing tells when it
-	 * no longer is: with pauses. */
+	/* AF_UNIX: EAGAIN while the backlog is full. Nothing reports when it no
+	 * longer is, so this tries again after pauses. */
 	return urt__io_call(&r, URT__LISTED, POLLOUT, deadline_ns);
 }

@@ -6,24 +6,25 @@
  * A scope lies on its opener's stack. It lists its members, and the scopes that
  * were opened by its members or, inside it, by its opener: cancellation goes
  * down this tree. close waits until no member is left, even if its caller is
- * cancelled meanwhile: so a member may use what the opener's stack holds.
+ * cancelled meanwhile: so a member may use data on the opener's stack.
  *
  * The deadline needs no timer of its own: each wait of a member ends by its
  * coroutine's deadline_ns (urt__wait_begin), which is the scope's: the earlier
- * of the scope's own and its parent's.
+ * one of the scope's own and its parent's.
  *
  * Invariants, under the scope's lock: members are linked until they have ended;
  * the member that brings their number to zero claims the closer. The closer
- * frees the scope only after it was claimed, or found zero under the lock.
+ * frees the scope only after it was claimed, or after it found zero under the
+ * lock.
  *
- * Lock order: a parent's, then its children's. Every lock here is held while
- * others' park words are claimed and never while parking.
+ * Lock order: a parent's, then its children's. A lock here may be held while
+ * others' park words are claimed, but never while parking.
  */
 #include "thread.h"
 #include "wait.h"
 #undef errno
 
-/* The scope that a new one of self belongs to. */
+/* The scope to which a new scope of self belongs. */
 static struct urt_scope *enclosing(const struct urt_coro *self)
 {
 	return self->inner ? self->inner : self->scope;
@@ -189,7 +190,7 @@ void urt__scope_ended(struct urt_coro *c)
 		urt__ready(closer);
 }
 
-/* Until no member is left. -ETIME or -ECANCELED: some still are. */
+/* Waits until no member is left. -ETIME or -ECANCELED: some still are. */
 static int wait_for_members(struct urt_scope *s, enum urt__wait_flags flags,
 			    int64_t deadline_ns)
 {

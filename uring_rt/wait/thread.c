@@ -5,8 +5,8 @@
  * thread sleeps on a futex meanwhile.
  *
  * Invariant: a request is on the list from before it is posted until it is done
- * or the run ends, so that the end finds all that wait. Workers have stopped by
- * then, so no thread touches a request that is given up.
+ * or the run ends, so that the end of the run finds all that wait. Workers have
+ * stopped by then, so no thread touches a request that is given up.
  */
 #define _GNU_SOURCE
 #include "thread.h"

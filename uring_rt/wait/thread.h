@@ -9,14 +9,13 @@
 
 /*
  * Carries out fn(arg) in a coroutine for a calling plain thread, which blocks
- * until it has returned, and returns its result. -EPERM: no run is going on;
- * -ECANCELED: the run ended before. This is how plain threads may use what
- * only coroutines can: there is one kind of waiter, and with one processor
- * objects need no locks.
+ * until it has returned, and returns its result. -EPERM: there is no run;
+ * -ECANCELED: the run ended before. So coroutines are the only kind of waiter,
+ * and with one processor objects need no locks.
  */
 int64_t urt__behalf(int64_t (*fn)(void *), void *arg);
 
-/* Start and end of a run: from when and until when that works. */
+/* Start and end of a run, between which that works. */
 void urt__behalf_open(void);
 void urt__behalf_close(void);
 /* In a forked child: there is no run. */

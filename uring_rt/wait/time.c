@@ -26,7 +26,7 @@ int urt_sleep_until(int64_t deadline_ns)
 	err = urt__wait_begin(w, URT__TRY_IO, deadline_ns, &seq);
 	if (!err)
 		err = urt__park(w, URT__R_SLEEP, URT__WAITING, NULL, NULL);
-	/* Its scope's deadline may have been the earlier one. */
+	/* The scope's deadline may have been the earlier one. */
 	if (err == -ETIME && urt__current()->deadline_ns >= deadline_ns)
 		err = 0;
 	urt__leave();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Beginning a wait: deadlines, cancellation, and the seq by which wakers claim
- * it (sched/coro.h). The pattern of every call that may suspend:
+ * Beginning a wait: its deadline, its cancellation, and the seq by which wakers
+ * claim it (sched/coro.h). The pattern of every call that may suspend:
  *
  *	w = urt__enter(true);
  *	err = urt__wait_begin(w, 0, deadline_ns, &seq);
@@ -26,13 +26,13 @@ enum urt__wait_flags {
 		2, /* an operation: tried even if the deadline has passed */
 };
 
-/* The part of urt__wait_begin for a wait that has a deadline. */
+/* The part of urt__wait_begin for a wait with a deadline. */
 int urt__wait_timed(struct urt__worker *, enum urt__wait_flags,
 		    int64_t deadline_ns, uint64_t seq);
 
 /*
- * 0: the wait is on. -ECANCELED: the coroutine was cancelled before, -ETIME:
- * the deadline passed before, -ENOMEM: no room for the timer.
+ * 0: the wait has begun. -ECANCELED: the coroutine was already cancelled;
+ * -ETIME: the deadline has already passed; -ENOMEM: no room for the timer.
  */
 static inline int urt__wait_begin(struct urt__worker *w,
 				  enum urt__wait_flags flags,

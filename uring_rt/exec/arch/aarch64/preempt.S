@@ -4,9 +4,9 @@
  * pointer is at the copy of the signal's frame, from which the kernel restores
  * every register.
  *
- * There is no unwind information on purpose: unwinders know the two instructions
- * behind the call as the end of a signal handler, whose frame lies at the stack
- * pointer.
+ * Unwind information is left out on purpose: unwinders recognise the two
+ * instructions after the call as the end of a signal handler, whose frame lies
+ * at the stack pointer.
  */
 	.text
 	.globl	urt__preempt_entry

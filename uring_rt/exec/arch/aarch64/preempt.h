@@ -3,9 +3,9 @@
  * aarch64: a signal's context, for watch/preempt.c.
  *
  * No instruction can jump to any address and restore every register at once; so
- * the kernel does both. The whole frame that it made for the signal is copied to
- * the coroutine's stack (the ABI has no red zone), where urt__preempt_entry gives
- * it to rt_sigreturn(2) when the coroutine goes on:
+ * the kernel does both. The whole frame that it made for the signal is copied
+ * to the coroutine's stack (the ABI has no red zone), where urt__preempt_entry
+ * gives it to rt_sigreturn(2) when the coroutine continues:
  *
  *	sp of the interrupted code ->	| its frames           |
  *					| what SVE needs beyond | extra_context's data

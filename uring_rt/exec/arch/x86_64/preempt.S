@@ -4,8 +4,8 @@
  *
  * The signal handler (watch/preempt.c) makes the interrupted code appear to
  * have called this, below the red zone of the function that it interrupted.
- * Every register is saved, the vector state by XSAVE, since the interrupted
- * code did not expect a call; and restored when the coroutine goes on.
+ * Every register is saved (the vector state by XSAVE), since the interrupted
+ * code did not expect a call, and restored when the coroutine continues.
  *
  *	CFA ->	| red zone, 128 bytes |	rsp of the interrupted code
  *	 -136	| interrupted rip     |	<- rsp at entry
