@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A time of CPU is a number of rounds of this loop (xorshift, Marsaglia 2003),
- * counted once at the start: the same work for every model and language, however
- * often it is preempted, without a look at a clock in between, which would be a
- * system call in some of them.
+ * CPU time is burnt as a number of rounds of this loop (xorshift, Marsaglia
+ * 2003), calibrated once at the start. So the work is the same for every model
+ * and language, however often it is preempted, and needs no look at a clock,
+ * which would be a system call in some of them.
  */
 #include "burn.h"
 #include <time.h>
@@ -51,7 +51,7 @@ void burn(int64_t ns)
 {
 	uint32_t from = __atomic_load_n(&sink, __ATOMIC_RELAXED);
 
-	/* Threads and workers burn at the same time; any value will do. */
+	/* Threads and workers burn at the same time; any value is good. */
 	__atomic_store_n(&sink, spin(from | 1, rounds_per_ms * ns / 1000000),
 			 __ATOMIC_RELAXED);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that the command carries inside itself: programs in other languages,
- * style sheets, texts. Every file under tools/ whose name ends as one of EMBED
- * in the Makefile is embedded, by its path below tools/.
+ * Files that are embedded in the command: programs in other languages, style
+ * sheets, texts. Every file under tools/ whose name ends as one of EMBED in the
+ * Makefile is embedded, by its path below tools/.
  */
 #ifndef URT_EMBED_H
 #define URT_EMBED_H
@@ -11,8 +11,8 @@
 
 struct embedded {
 	const char *path; /* "service/models/node.js" */
-	const char *text; /* its bytes, then a NUL that is not one of them */
-	const char *end;  /* behind its last byte */
+	const char *text; /* its bytes, and a NUL after the last one */
+	const char *end;  /* after its last byte */
 };
 
 /* The end of the table has no path. */
@@ -21,7 +21,7 @@ extern const struct embedded embedded_files[];
 /* Aborts if there is no such file: the path is the program's own. */
 const struct embedded *embedded(const char *path);
 
-/* Writes what stands before "@DATA@" in such a file; what stands behind it. */
+/* Writes the part of such a file before "@DATA@"; the part after it. */
 const char *embedded_begin(FILE *, const char *path);
 
 #endif

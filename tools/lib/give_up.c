@@ -3,8 +3,8 @@
  * Giving up privileges; see privileges.h. Three layers: capabilities, which
  * give root its power; no_new_privs, so that no set-user-ID file brings them
  * back; and a seccomp filter, so that injected code could not use the rest
- * (with CAP_SYS_PTRACE alone it could take over any process). Where the kernel
- * refuses one of them, the others still hold.
+ * (with CAP_SYS_PTRACE alone, it could take over any process). If the kernel
+ * refuses one of the layers, the others still hold.
  */
 #define _GNU_SOURCE
 #include "privileges.h"
@@ -53,7 +53,8 @@ static void keep_capabilities(uint64_t keep)
 
 /* System calls that neither reading nor printing needs, and that harm most. */
 static const int never[] = {
-#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks traces itself */
+#ifndef __SANITIZE_ADDRESS__ /* its search for leaks traces the process
+				itself */
 	SYS_ptrace,
 #endif
 	SYS_execve,
@@ -100,7 +101,7 @@ static const int never[] = {
 	SYS_connect,
 };
 
-/* All that a reader of an open descriptor needs. */
+/* The calls that a reader of an open descriptor needs. */
 static const int only[] = {
 	SYS_read,   SYS_pread64,    SYS_write,	    SYS_lseek,
 	SYS_fstat,  SYS_newfstatat, SYS_mmap,	    SYS_munmap,

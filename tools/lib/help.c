@@ -131,7 +131,7 @@ static void man_paragraphs(FILE *f, const char *text)
 	fputc('\n', f);
 }
 
-/* Those that there are; or those of other tools, with what to use instead. */
+/* The options of this command; or those of other tools, with the substitute. */
 static void man_options(FILE *f, const struct command *c, bool instead)
 {
 	bool first = instead;
@@ -194,7 +194,7 @@ static void print_word(const char *word, void *arg)
 	fprintf(arg, "%s ", word);
 }
 
-/* The values of an option, or nothing: then files are completed. */
+/* The values of an option; without any, shells complete files. */
 static void print_values(FILE *f, const struct option_row *o)
 {
 	for (int i = 0; o->choices && o->choices[i]; i++)
@@ -229,7 +229,8 @@ static void print_names(FILE *f, const struct command *const *commands)
 		print_word((*commands)->name, f);
 }
 
-/* The cases that bash and zsh share: give is what is done with the words. */
+/* The cases that bash and zsh share; give: what the shell does with the
+ * words. */
 static void print_cases(FILE *f, const struct command *const *commands,
 			const char *give, const char *end)
 {

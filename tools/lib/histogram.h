@@ -64,7 +64,7 @@ static inline void histogram_merge(struct histogram *to,
 		to->part[i] += from->part[i];
 }
 
-/* The value that a share p (0 to 1) of all do not exceed; 0 if empty. */
+/* The value that a share p (0 to 1) of all values do not exceed; 0 if empty. */
 static inline uint64_t histogram_percentile(const struct histogram *h, double p)
 {
 	uint64_t wanted = (uint64_t)(p * h->count + 0.999999);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A recursive descent over the text, which ends with a zero that no rule
- * accepts: so no step needs to look at the size. Strings are unescaped in
- * place, since an escape is never shorter than its character. DEPTH_MAX
- * bounds the recursion.
+ * A recursive descent over the text. The text ends with a zero, which no rule
+ * accepts, so no step needs to check the size. Strings are unescaped in place,
+ * since an escape is never shorter than its character. DEPTH_MAX bounds the
+ * recursion.
  */
 #include "json_tree.h"
 #include <math.h>
@@ -33,7 +33,7 @@ static bool take(struct reader *r, char c)
 	return true;
 }
 
-/* Four hexadecimal digits at p; -1: they are not. */
+/* Four hexadecimal digits at p; -1: there are none. */
 static int32_t hex4(const char *p)
 {
 	char digits[5] = { 0 };
@@ -66,8 +66,8 @@ static char *put_utf8(char *to, uint32_t c)
 	return to;
 }
 
-/* Behind "\u". A half of a surrogate pair alone becomes U+FFFD, and so does NUL,
- * which would end the string for all that read it. */
+/* After "\u". Half of a surrogate pair becomes U+FFFD, and so does NUL, which
+ * would end the string for its readers. */
 static char *unicode(struct reader *r, char *to)
 {
 	int32_t c = hex4(r->at), low;
@@ -131,7 +131,7 @@ static const char *digits(const char *p)
 	return n ? p + n : NULL;
 }
 
-/* strtod takes more than JSON has, so the form is looked at first. */
+/* strtod accepts more than JSON, so the form is checked first. */
 static bool number(struct reader *r, double *to)
 {
 	const char *p = r->at + (*r->at == '-');
@@ -160,7 +160,7 @@ static bool word(struct reader *r, const char *is)
 	return true;
 }
 
-/* Members or elements, behind the opening bracket. */
+/* Members or elements, after the opening bracket. */
 static bool children(struct reader *r, struct json_value *v, char end)
 {
 	struct json_value **last = &v->child;

@@ -30,8 +30,9 @@ void launch_die_with(pid_t parent)
 
 /* ---- as another user ---- */
 
-/* No data base here knows the user that called sudo (a static urt does not ask
- * all of them): its command must not run as root for that. */
+/* Used if no user database here knows the user who called sudo (a static urt
+ * does not ask all of them): the command must not run as root because of
+ * that. */
 static void unknown_caller(uid_t uid, struct launch_user *u)
 {
 	const char *gid = secure_getenv("SUDO_GID");
@@ -107,7 +108,7 @@ int launch_exit_code(int err)
 	return err == -ENOENT || err == -ENOTDIR ? 127 : 126;
 }
 
-/* A fork whose child has its ends of the pipes. 0 in it, < 0: failed. */
+/* Forks a child with its ends of the pipes. 0 in the child; < 0: failed. */
 static pid_t fork_at_gate(struct launch *l)
 {
 	int gate[2], failed[2];
@@ -171,7 +172,8 @@ int launch_command(struct launch *l, char *const argv[], const sigset_t *mask,
 
 int launch_go(struct launch *l)
 {
-	/* It may have been killed already; this must not end the program. */
+	/* The child may have been killed; writing to it must not end this
+	 * program. */
 	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	int err = 0;
 	ssize_t n;

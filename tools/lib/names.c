@@ -9,7 +9,7 @@ static const char *const syscalls[SYSCALL_NAMES_MAX] = {
 #include "syscall_names.h"
 };
 
-/* Empty where the machine has no such table, or its header is missing. */
+/* Empty if the machine has no such table, or its header is missing. */
 static const char *const syscalls_32[SYSCALL_NAMES_MAX] = {
 #include "syscall_names_32.h"
 };
@@ -25,7 +25,7 @@ static const char *name_in(const char *const *table, unsigned nr, char buf[32])
 const char *syscall_name(unsigned nr, char buf[32])
 {
 	if (nr == SYSCALL_NAMES_MAX)
-		return "other"; /* -1, x32, numbers that are none */
+		return "other"; /* -1, x32, unknown numbers */
 	return name_in(syscalls, nr, buf);
 }
 

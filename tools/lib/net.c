@@ -39,7 +39,7 @@ static int try_bind(int nth, int *port)
 		return -errno;
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK + nth);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	/* Accepted sockets inherit it. Node and Go set it, too. */
+	/* Accepted sockets inherit TCP_NODELAY. Node and Go set it, too. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
 	    !getsockname(fd, (struct sockaddr *)&addr, &len)) {

@@ -10,8 +10,8 @@
 struct sockaddr_in net_loopback(int port);
 
 /*
- * A blocking socket that is bound there, or listens there too; port 0: any,
- * and *port says which. Or -1; an error message was printed.
+ * A blocking socket that is bound to the port, or also listens there; port 0:
+ * any free one, which is returned in *port. -1: an error message was printed.
  */
 int net_bind(int *port);
 int net_listen(int *port);
@@ -19,9 +19,9 @@ int net_listen(int *port);
 int net_listen_at(int nth, int *port);
 
 /*
- * A socket that is to be connected to a server on loopback will come from the
- * nth address, 127.0.0.1 being number 0: each has ports of its own towards the
- * server. Where it cannot, connecting says what is wrong.
+ * Makes a socket for a connection to a server on loopback come from the nth
+ * address, 127.0.0.1 being number 0: each address has ports of its own towards
+ * the server. If that fails, connecting returns the error.
  */
 void net_use_source(int fd, const struct sockaddr_in *server, int nth);
 
@@ -32,10 +32,10 @@ void net_use_source(int fd, const struct sockaddr_in *server, int nth);
 int net_redis_port(const char *url);
 
 /*
- * A port that is free now, and that the kernel gives to no client: one of those
- * could be taken by any connection before a server listens there. By chance, so
- * that programs that look at the same time seldom find the same one. -1: none;
- * an error message was printed.
+ * A port that is free now and that the kernel gives to no client: any
+ * connection could take a client's port before a server listens there. Chosen
+ * at random, so that programs that search at the same time seldom find the same
+ * port. -1: none; an error message was printed.
  */
 int net_free_port(void);
 
@@ -43,8 +43,8 @@ int net_free_port(void);
 bool net_wait_listening(int port, int ms);
 
 /*
- * Raises the limit of open descriptors to `needed`, if it is less. False:
- * not allowed; *allowed is how many there may be.
+ * Raises the limit of open descriptors to `needed`, if it is less. False: not
+ * allowed; *allowed is the limit.
  */
 bool net_need_descriptors(long needed, long *allowed);
 

@@ -106,7 +106,7 @@ static bool take(const struct command *c, const struct option_row *o,
 	return false;
 }
 
-/* The option that the word was probably meant to be, if any is near. */
+/* The option that the user probably meant, if one is similar. */
 static int unknown(const struct command *c, const char *word)
 {
 	const struct option_row *nearest = NULL;

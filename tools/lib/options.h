@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands and their options, as tables. A row of a command's table is all that
- * an option is: options_parse() reads it, `--help`, the manual page and the
+ * Commands and their options, as tables. An option is one row of its command's
+ * table: options_parse() reads the row, and `--help`, the manual page and the
  * completion of shells are printed from it.
  *
  * Options are stored by their offset in a structure of the command's, so that
@@ -16,7 +16,7 @@
 
 enum option_kind {
 	OPTION_FLAG,	/* bool: becomes true */
-	OPTION_SET,	/* an enum: becomes min */
+	OPTION_SET,	/* an enum, which becomes min */
 	OPTION_NUMBER,	/* long, from min to max */
 	OPTION_MS,	/* int64_t in ns, given as min to max milliseconds */
 	OPTION_SECONDS, /* double, from 0.01 to max; units: ms, s, m */
@@ -24,7 +24,7 @@ enum option_kind {
 	OPTION_CHOICE,	/* an enum: the index of one of choices */
 	OPTION_TAKE,	/* take() */
 	OPTION_ANYWAY,	/* accepted without effect: urt does this anyway */
-	OPTION_INSTEAD, /* another tool's: text says what to use instead */
+	OPTION_INSTEAD, /* another tool's option: text names the substitute */
 	OPTION_SPACE,	/* no option: an empty line in the help text */
 };
 
@@ -37,10 +37,10 @@ struct option_row {
 	char letter;	      /* 0: none */
 	const char *name;     /* without "--" */
 	const char *argument; /* as the help text names it; NULL: takes none */
-	size_t to;	      /* offset of what it sets */
+	size_t to;	      /* offset of the field that it sets */
 	long min, max;
 	const char *const *choices; /* ends with NULL */
-	option_words *words;	    /* what may be given, for completion */
+	option_words *words;	    /* possible values, for completion */
 	bool (*take)(void *to, char *arg); /* false: wrong; has printed why */
 	const char *text; /* an imperative sentence; "use ..." of INSTEAD */
 };

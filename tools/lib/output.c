@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Writing a file safely; see output.h. The file is made under another name,
- * which no other file can have (O_EXCL), and renamed at once: rename(2)
- * replaces a link instead of following it. From then on only its descriptor is
- * used.
+ * Writing a file safely; see output.h. The file is made under a name of its own
+ * (O_EXCL) and renamed at once: rename(2) replaces a link instead of following
+ * it. From then on, only its descriptor is used.
  */
 #define _GNU_SOURCE
 #include "output.h"
@@ -71,8 +70,8 @@ static bool is_descriptor(const char *path)
 		path[8 + strspn(path + 8, "0123456789")] == '\0');
 }
 
-/* A descriptor of ours, or a device; -1: the path is neither. /dev also has
- * directories that all may write to (/dev/shm). */
+/* Opens one of our descriptors, or a device; -1: the path is neither. /dev also
+ * has directories to which all users may write (/dev/shm). */
 static int open_device(const char *path)
 {
 	struct stat st;
@@ -104,7 +103,8 @@ FILE *output_open(const char *path)
 	return f;
 }
 
-/* Under sudo, its caller's files are, too: the caller could append to them. */
+/* Under sudo, the caller's files belong to us, too: the caller could append to
+ * them. */
 static bool is_ours(uid_t owner)
 {
 	struct launch_user caller;

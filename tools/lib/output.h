@@ -6,19 +6,19 @@
 #include <stdio.h>
 
 /*
- * A new file, which takes the place of one of that name: nothing is written
- * into a file that is there, and no link is followed. A link, or a file that is
- * not regular, is refused, except /dev/stdout, /dev/stderr, /dev/fd/N and devices
+ * A new file, which replaces one of that name: nothing is written into an
+ * existing file, and no link is followed. A link, or a file that is not
+ * regular, is refused, except /dev/stdout, /dev/stderr, /dev/fd/N and devices
  * below /dev. NULL: it cannot be written; an error message was printed.
  */
 FILE *output_open(const char *path);
 
-/* The same, but at the end of a file that is there: one that belongs to us and
- * has no other name, since somebody else's may be anything. */
+/* The same, but at the end of an existing file, which must belong to us and
+ * have no other name: another user's file may be anything. */
 FILE *output_append(const char *path);
 
-/* Before urt exits: code, or EXIT_BAD with a message where it would be 0 and the
- * standard output, on a full disk perhaps, did not take everything. */
+/* Before urt exits. Returns code, or EXIT_BAD after a message if code is 0 and
+ * the standard output could not be written completely, as on a full disk. */
 int output_end(int code);
 
 #endif

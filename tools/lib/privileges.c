@@ -15,7 +15,7 @@
 #define PERFMON	   38
 #define BPF	   39
 
-/* The effective set, by a system call: /proc may not be there. */
+/* The effective set, by a system call, since /proc may be missing. */
 static uint64_t capabilities(void)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The privileges and the environment of this process, from /proc/self; and
- * giving up what it may do (give_up.c). A command loads and attaches what needs
- * privileges first; then, before it reads what a measured program wrote, it
- * keeps only what reading needs. A parser of other programs' files keeps
- * nothing. `urt demo`, `urt bench`, `urt compare` and `urt stat -r` attach anew
- * for each of their experiments, so they keep what they have until the last;
- * demo and bench measure only programs that they start themselves.
+ * giving up privileges (give_up.c). A command first loads and attaches all that
+ * needs privileges. Then, before it reads anything that a measured program
+ * wrote, it keeps only the privileges that reading needs. A parser of other
+ * programs' files keeps none. `urt demo`, `urt bench`, `urt compare` and `urt
+ * stat -r` attach anew for each of their experiments, so they keep their
+ * privileges until the last one; demo and bench measure only programs that they
+ * start themselves.
  */
 #ifndef URT_PRIVILEGES_H
 #define URT_PRIVILEGES_H
@@ -19,8 +20,8 @@ bool may_use_bpf(void);
 /* CAP_SYS_PTRACE: may look into processes of other users. */
 bool may_trace_others(void);
 
-/* Whether bpf(2) was refused, by this -errno: a filter may also answer that there
- * is no such call. And why, in one line, and what allows it. */
+/* Whether this -errno means that bpf(2) was refused: a filter may also answer
+ * that there is no such call. And the reason in one line, with the remedy. */
 bool bpf_is_refused(int err);
 const char *bpf_refusal(void);
 
@@ -35,8 +36,8 @@ bool kernel_is_locked_down(void);
 
 /*
  * Keeps the right to look into other users' processes in /proc and to send them
- * signals; nothing can be gained again by an exec, of which there are no more.
- * For this thread and those that it makes.
+ * signals; no exec can regain anything. For this thread and those that it
+ * creates.
  */
 void privileges_reduce(void);
 

@@ -135,7 +135,7 @@ static bool thread_switches(pid_t pid, struct proc_thread *t)
 }
 
 /* The same thread at the last look. Both lists are in the order in which the
- * threads began, so it mostly is the next one. */
+ * threads began, so it is usually the next one. */
 static const struct proc_thread *last_seen(const struct proc_switches *s,
 					   pid_t tid, unsigned *next)
 {
@@ -150,7 +150,8 @@ static const struct proc_thread *last_seen(const struct proc_switches *s,
 	return NULL;
 }
 
-/* What the thread did since; all of it, where its number was another's. */
+/* The thread's switches since the last look; all of them if its number belonged
+ * to another thread then. */
 static void add_thread(struct proc_switches *s, const struct proc_thread *t,
 		       const struct proc_thread *was)
 {
@@ -212,7 +213,7 @@ static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
 	unsigned long user, sys;
 	long hz = sysconf(_SC_CLK_TCK);
 
-	/* The name before it may hold anything. */
+	/* The name before the field may hold any characters. */
 	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')) ||
 	    sscanf(p + 1,
 		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",

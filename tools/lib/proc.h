@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the small text files of /proc and /sys: the only place that does. */
+/* Reading the small text files of /proc and /sys; no other file does. */
 #ifndef URT_PROC_H
 #define URT_PROC_H
 
@@ -17,8 +17,8 @@ bool proc_line(const char *path, char *buf, size_t size);
  */
 bool proc_field(const char *path, const char *field, char *buf, size_t size);
 
-/* The number that a file begins with, or that stands behind the field, in base
- * 10 or 16; `otherwise` where there is none. */
+/* The number at the beginning of a file, or after the field, in base 10 or 16;
+ * `otherwise` if there is none. */
 long proc_number(const char *path, long otherwise);
 long proc_field_number(const char *path, const char *field, int base,
 		       long otherwise);
@@ -33,12 +33,12 @@ bool proc_has(const char *path, const char *what);
 /* Lines in the file; 0: it cannot be read. */
 long proc_lines(const char *path);
 
-/* The children of a process's main thread, up to max; how many. */
+/* The children of a process's main thread, up to max. Returns their number. */
 unsigned proc_children(pid_t pid, pid_t *children, unsigned max);
 
 /*
  * Switches of a process's threads, over all looks at it. /proc forgets a thread
- * that has ended; here it stays counted as it was last seen, so the sums never
+ * that has ended; here its last known counts stay in the sums, so these never
  * fall. All zero before the first look.
  */
 struct proc_switches {
@@ -51,24 +51,25 @@ struct proc_switches {
 bool proc_switches_look(struct proc_switches *, pid_t, bool alone);
 void proc_switches_free(struct proc_switches *);
 
-/* Without /sys, there is neither BTF, nor a cgroup, nor tracefs. */
+/* Whether /sys is mounted: without it there is neither BTF, nor a cgroup, nor
+ * tracefs. */
 bool sysfs_is_mounted(void);
 
 /* CPU time of a process, from its beginning. False: it is gone. */
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
 bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);
 
-/* Calls of read(2) and write(2), and of those that copy as they do (readv, pread,
- * sendfile, ...), that the process or thread has made; calls of recv(2) and send(2),
- * and requests of io_uring, are not among them. False: it is gone, it is another
- * user's, or the kernel does not count them. */
+/* Calls of read(2), write(2) and similar ones (readv, pread, sendfile, ...)
+ * that the process or thread has made, without recv(2), send(2) and requests of
+ * io_uring. False: it is gone, it is another user's, or the kernel does not
+ * count them. */
 bool proc_transfers(pid_t, bool alone, int64_t *reads, int64_t *writes);
 
-/* CPU seconds that the whole machine has worked, on all CPUs, in interrupts, or
- * for other guests of the host (steal); NaN: not known. */
+/* CPU seconds for which the whole machine has been busy, on all CPUs, with
+ * interrupts and steal (other guests of the host); NaN: unknown. */
 double proc_busy_s(void);
 
-/* The same of a cgroup, by its directory. */
+/* The same for a cgroup, by its directory. */
 bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns);
 
 #endif

@@ -44,7 +44,7 @@ static void ways(double *w, size_t na, size_t nb)
 	}
 }
 
-/* How many differences lie outside the interval at each end, and its
+/* The number of differences outside the interval at each end, and its
  * confidence. */
 static size_t outside_exact(size_t na, size_t nb, double *confidence)
 {

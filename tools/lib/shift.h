@@ -3,7 +3,7 @@
  * How far one sample lies from another: the Hodges-Lehmann shift, the median of
  * all differences between a value of b and one of a. Its interval comes from
  * the ranks of the Mann-Whitney test (Lehmann, Nonparametrics, 1975), so no
- * shape of the spread is assumed and a disturbed value does not matter.
+ * distribution is assumed, and a disturbed value does not matter.
  */
 #ifndef URT_SHIFT_H
 #define URT_SHIFT_H
@@ -17,9 +17,9 @@ struct shift {
 	double a, b;	   /* medians */
 	double shift;	   /* from a to b */
 	double low, high;  /* of it */
-	double confidence; /* that it lies there: the least one that is not
-			     * below SHIFT_CONFIDENCE; with few values, the one
-			     * that all differences together have */
+	double confidence; /* that the shift lies in the interval: the least one
+			      not below SHIFT_CONFIDENCE; with few values, the
+			      confidence of the widest interval */
 };
 
 /* Of na and nb values, at least one each. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Text of other programs: names of threads, functions and counters are any
- * bytes. Text for a terminal passes through text_clean, so that no name
- * can move the cursor, set the window's title or change the order of what is
- * read; what goes into JSON passes through json_string (tool.h).
+ * bytes. Text for a terminal passes through text_clean, so that no name can
+ * move the cursor, set the window's title or change the direction of the text;
+ * text in JSON passes through json_string (tool.h).
  */
 #ifndef URT_TEXT_H
 #define URT_TEXT_H
@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 /*
- * Bytes of the character that s begins with, and which it is. Of bytes that are
- * no UTF-8 (RFC 3629): 1, and *c is TEXT_INVALID. s must not be empty.
+ * Returns the length of the first character of s, and the character in *c. For
+ * bytes that are not UTF-8 (RFC 3629): 1, and *c is TEXT_INVALID. s must not be
+ * empty.
  */
 #define TEXT_INVALID UINT32_MAX
 size_t text_next(const char *s, uint32_t *c);

@@ -21,8 +21,8 @@
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * The number that the text is, within [min, max]; or says what is wrong with
- * option `name` and returns false.
+ * Reads a number within [min, max]. False: the text is not one; an error that
+ * names option `name` was printed.
  */
 bool parse_number(const char *name, const char *text, long min, long max,
 		  long *out);
@@ -31,19 +31,20 @@ bool parse_number(const char *name, const char *text, long min, long max,
 int64_t now_ns(void);
 void sleep_ns(int64_t ns);
 
-/* Of this process, by inode; 0: the first one, or not to be known. */
+/* The inode of this process's PID namespace; 0: the first one, or unknown. */
 unsigned pid_namespace(void);
 
 /*
- * Letters to insert, delete, replace or swap with their neighbour to make one
- * word of the other (optimal string alignment); of the first 31 letters.
+ * The number of letters to insert, delete, replace or swap with their neighbour
+ * to turn one word into the other (optimal string alignment), in the first 31
+ * letters.
  */
 unsigned edit_distance(const char *a, const char *b);
 
 /* Least first. */
 void sort_doubles(double *, size_t n);
 
-/* ---- JSON: a writer that cannot produce anything else ---- */
+/* ---- JSON: a writer that can produce only JSON ---- */
 
 struct json {
 	FILE *out;
@@ -67,9 +68,9 @@ void json_null(struct json *, const char *name);
 /* Of a system call, or "syscall_N" in buf. */
 const char *syscall_name(unsigned nr, char buf[32]);
 #define SYSCALL_NAMES_MAX 512
-/* Of one in the 32-bit table of a 64-bit kernel. */
+/* Of a call in the 32-bit table of a 64-bit kernel. */
 const char *syscall_name_32(unsigned nr, char buf[32]);
-/* Of an io_uring operation: "RECV"; "OP_N" in buf for one not known here. */
+/* Of an io_uring operation: "RECV"; "OP_N" in buf for an unknown one. */
 const char *uring_op_name(unsigned op, char buf[32]);
 
 #endif

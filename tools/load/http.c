@@ -14,8 +14,8 @@ size_t load_request(char *buf, size_t size, const struct load_options *o,
 			inet_ntoa(o->server.sin_addr));
 }
 
-/* The decimal number at p, which a space may precede and where the line ends, or
- * the space that ends it; -1: it is none, or has more than 18 digits. */
+/* The decimal number at p, after optional spaces, up to the end of the line or
+ * a space; -1: there is none, or it has more than 18 digits. */
 static long number(const char *p, const char *end)
 {
 	const char *begin;

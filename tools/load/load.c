@@ -5,10 +5,10 @@
  * of any server's, so that a server on one CPU is the bottleneck (the caller
  * checks that by its CPU time).
  *
- * Connections are opened without blocking, and no more at a time than the
- * server takes in: a full queue of accepts would drop SYNs, and a second of
- * retransmission would be measured instead of the server. Where ports run out,
- * about 28,000 for one pair of addresses, further source addresses of the
+ * Connections are opened without blocking, and only as fast as the server
+ * accepts them: a full queue of accepts would drop SYNs, and a second of
+ * retransmission would be measured instead of the server. When ports run out,
+ * at about 28,000 for one pair of addresses, further source addresses of the
  * loopback network are used.
  *
  * Rejected: a timer per connection for the open loop (wrk2): a schedule for
@@ -30,8 +30,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WINDOW	   512 /* opened and not yet taken in by the server */
-#define STALL_NS   (100 * NS_PER_MS) /* then the window opens further */
+#define WINDOW	   512 /* opened and not yet accepted by the server */
+#define STALL_NS   (100 * NS_PER_MS) /* after which the window grows */
 #define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
 #define PER_SOURCE 25000	     /* connections from one source address */
 
@@ -43,8 +43,8 @@ struct conn {
 	enum conn_state state;
 	bool answered;	   /* at least once */
 	bool burst;	   /* the connection of the bursts */
-	bool queued;	   /* in the ring of those that are free */
-	bool pending;	   /* a request waits until it stands */
+	bool queued;	   /* in the ring of free connections */
+	bool pending;	   /* a request waits until it is connected */
 	uint32_t answers;  /* since it was opened */
 	uint16_t head_len; /* bytes in head */
 	long body_left;	   /* of the answer being read; -1: its head is */
@@ -62,13 +62,13 @@ struct load {
 	long next_to_open;		       /* index in conns */
 	long taken;	 /* connections answered at least once, or broken */
 	long closed;	 /* connections to be reopened */
-	long connecting; /* connections that do not stand yet */
+	long connecting; /* connections that are not connected yet */
 	uint64_t sent;	 /* requests */
-	long busy;	 /* of those, not answered yet */
+	long busy;	 /* of the connected ones, not answered yet */
 	bool had_idle;	 /* when it last went to sleep, one was free */
 	int64_t moved_ns, retry_ns; /* last progress in opening; next retry */
 	long window;		    /* see WINDOW */
-	/* Open loop: connections that are free, oldest first, and what is due. */
+	/* Open loop: the free connections, oldest first, and the schedule. */
 	struct conn **idle;
 	long idle_head, idle_len; /* a ring of options->connections */
 	int64_t start_ns;	  /* of the schedule; 0: not begun */
@@ -228,7 +228,7 @@ static void count_late(struct load *l, int64_t now)
 		s->late_max_ns = late;
 }
 
-/* Sends what is due, as long as there are connections for it. */
+/* Sends the requests that are due, as long as there are free connections. */
 static void send_due(struct load *l, int64_t now)
 {
 	if (l->start_ns && l->idle_len)
@@ -314,7 +314,7 @@ static bool keep_head(struct conn *c, const char *p, size_t len)
 	return true;
 }
 
-/* Whether what was received is an answer, as far as it came. */
+/* Whether the received data are an answer, as far as they came. */
 static bool take(struct load *l, struct conn *c, size_t len)
 {
 	int status = 200;
@@ -335,7 +335,7 @@ static bool take(struct load *l, struct conn *c, size_t len)
 		len -= head;
 	}
 	if (len > (size_t)c->body_left)
-		return false; /* more than was asked for */
+		return false; /* more than one answer */
 	c->body_left -= len;
 	if (!c->body_left)
 		answered(l, c, status);
@@ -375,7 +375,7 @@ static void conn_connected(struct load *l, struct conn *c)
 	epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
 	if (!c->burst)
 		count(&l->shared->opened);
-	/* One request before all begin, so that the server has taken it in. */
+	/* One request before all begin, so that the server has accepted it. */
 	if (c->pending)
 		conn_send(l, c, c->since_ns);
 	else if (l->options->hold || (!l->start_ns && !c->burst))
@@ -396,7 +396,7 @@ static void handle(struct load *l, struct conn *c, uint32_t events)
 
 /* ---- the loop ---- */
 
-/* How many connections the server has taken in. */
+/* The number of connections that the server has accepted. */
 static long taken_in(const struct load *l)
 {
 	if (!l->options->waiting)
@@ -505,8 +505,8 @@ static int loop(struct load *l)
 	return 0;
 }
 
-/* One that was due then and has no answer: it has waited for so long already,
- * and a latency that leaves it out would flatter the server. */
+/* A request that was due and has no answer at the end counts with its waiting
+ * time so far: latencies without it would flatter the server. */
 static void charge(struct load *l, int64_t due, int64_t now)
 {
 	l->shared->unanswered++;
@@ -568,8 +568,8 @@ int load_run(const struct load_options *o, struct load_shared *shared)
 
 	if (!l)
 		return -ENOMEM;
-	/* Timers to the ns: late requests would come in bursts, which are
-	 * cheaper for a server than the requested load. */
+	/* Timers are exact to the ns: late requests would come in bursts, which
+	 * are cheaper for a server than the requested load. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	l->options = o;
 	l->shared = shared;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt load: each generator is a process of its own, whose CPU time tells
- * whether it, and not the server, was the limit. Here are the options and the
- * watch over the generators. Nothing is recorded until all connections stand,
- * except with --requests, where each request counts.
+ * urt load: each generator is a process of its own, whose CPU time shows
+ * whether it, and not the server, was the limit. This file has the options and
+ * the watch over the generators. Nothing is recorded until all connections are
+ * open, except with --requests, where each request counts.
  *
- * It always ends: where no connection is opened and no request is answered for
- * the time of --timeout, the generators are stopped.
+ * It always ends: if no connection is opened and no request is answered for the
+ * time of --timeout, the generators are stopped.
  */
 #define _GNU_SOURCE
 #include "../lib/launch.h"
@@ -88,7 +88,8 @@ static uint64_t sum_of(const struct run *r, size_t offset)
 }
 #define SUM_OF(r, field) sum_of(r, offsetof(struct load_shared, field))
 
-/* A new file renamed over the old one: a reader never sees half a number. */
+/* A new file is renamed over the old one, so a reader never sees half a
+ * number. */
 static void tell_ops(struct run *r, int64_t every_ns)
 {
 	char tmp[4096];
@@ -109,7 +110,7 @@ static void tell_ops(struct run *r, int64_t every_ns)
 	}
 }
 
-/* Whether the server still does something. */
+/* Whether the server still makes progress. */
 static bool goes_on(struct run *r, int64_t now)
 {
 	uint64_t progress =
@@ -145,8 +146,8 @@ static long reap(struct run *r)
 }
 
 /*
- * Until then, Ctrl-C, no progress, or, if asked for, until all connections
- * stand. False: a generator has ended.
+ * Waits until then, until Ctrl-C, until there is no progress, or, if asked for,
+ * until all connections are open. False: a generator has ended.
  */
 static bool watch(struct run *r, int64_t until, bool for_connections)
 {
@@ -181,7 +182,7 @@ static void set_all(struct run *r, bool recording, bool stop)
 	}
 }
 
-/* CPU seconds of each generator so far: of the busiest one. */
+/* CPU seconds so far of the busiest generator. */
 static double cpu_seconds(const struct run *r)
 {
 	double most = 0;
@@ -297,7 +298,8 @@ static int no_connection(const struct run *r)
 		    port, (unsigned long long)SUM_OF(r, opened), r->timeout_s);
 }
 
-/* A time: from when all stand, for so long. False: it could not; said. */
+/* Measures for a time, from when all connections are open. False: it failed,
+ * and an error was printed. */
 static bool measure_time(struct run *r)
 {
 	int64_t begin = now_ns();
@@ -319,7 +321,7 @@ static bool measure_time(struct run *r)
 	return fine || !no_connection(r);
 }
 
-/* A number of requests: from the first one until all are answered. */
+/* Measures a number of requests, from the first one until all are answered. */
 static bool measure_requests(struct run *r)
 {
 	int64_t begin = now_ns(), last = begin;
@@ -508,7 +510,7 @@ static bool parse(int argc, char **argv, struct run *r)
 	return parse_url(argv[first], &r->result.load);
 }
 
-/* No generator without a connection, no connection without a request. */
+/* At most one generator per connection, and one connection per request. */
 static void clamp(struct load_result *r)
 {
 	if (r->load.requests &&

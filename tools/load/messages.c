@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * See messages.h. Plain epoll in a few threads, as in load.c, and the same
- * reason: it is not one of the models, and costs less than any server's side.
+ * See messages.h. Plain epoll in a few threads, for the reason given in load.c:
+ * it is none of the measured models, and costs less than any server.
  *
- * The loop is closed: a connection asks when it has its answer. That is what
- * the matrix of ClickHouse/silk does, whose figures are to be compared, and it
- * lets a server that has too much to do slow its clients down instead of
- * queueing forever.
+ * The loop is closed: a connection asks when it has its answer. So does the
+ * matrix of ClickHouse/silk, with whose figures ours are compared, and so an
+ * overloaded server slows its clients down instead of queueing forever.
  */
 #define _GNU_SOURCE
 #include "messages.h"
@@ -127,9 +126,9 @@ static bool link_receive(struct share *s, struct link *l)
 }
 
 /*
- * Messages without an answer at the end have waited at least until then: it
- * counts where that is more than most waited, so that a message that is never
- * answered shows, and one just sent does not look like a short wait.
+ * A message without an answer at the end has waited at least until then. It
+ * counts if that is longer than most waited, so that a message that is never
+ * answered shows, and one just sent does not count as a short wait.
  */
 static void count_waiting(struct share *s, int64_t now)
 {
@@ -201,7 +200,7 @@ static void share_close(struct share *s)
 	close(s->epfd);
 }
 
-/* The load's threads keep off the server's CPU, if there is another. */
+/* The load's threads stay off the server's CPU, if there is another. */
 static void keep_off(int cpu)
 {
 	cpu_set_t set;
@@ -358,7 +357,7 @@ out:
 
 int messages_in_turn(const struct messages_plan *p, double *rate)
 {
-	struct linger reset = { 1, 0 }; /* leaves no TIME_WAIT behind */
+	struct linger reset = { 1, 0 }; /* leaves no TIME_WAIT */
 	int64_t begin = now_ns() + p->warm_ns, end = begin + p->ns, now = 0;
 	struct message m;
 	cpu_set_t before;

@@ -9,10 +9,10 @@
  * URT_BPF_LOG in the environment. */
 void bpf_setup(void);
 
-/* Why programs did not load, by the -errno, and what to do. */
+/* The reason for this -errno of loading programs, and the remedy. */
 void bpf_explain(int err, char *why, size_t size);
 
-/* A program that loads only where the kernel has its tracepoint: io_uring may not
+/* A program that loads only if the kernel has its tracepoint: io_uring may not
  * be built in, and names change. NULL: it does not load. */
 struct bpf_optional {
 	struct bpf_program *program;

@@ -2,11 +2,11 @@
 /*
  * Cgroups by their ids. The kernel names a cgroup by the inode of its directory
  * in the cgroup2 mount, so a walk over the directories gives all names. A walk
- * is bounded in depth and number: a user that may make cgroups may make many.
+ * is bounded in depth and number: a user who may make cgroups may make many.
  *
  * A unit is what systemd calls the deepest part of the path that ends in
- * .service, .scope or .slice: a container's own cgroups below it are its own
- * matter and count with it.
+ * .service, .scope or .slice: a container's own cgroups below it count with the
+ * unit.
  */
 #define _GNU_SOURCE
 #include "cgroups.h"
@@ -87,7 +87,7 @@ static bool ends_in(const char *part, size_t len, const char *end)
 	return len > n && !memcmp(part + len - n, end, n);
 }
 
-/* The path, or the last part of it that is a unit. */
+/* The label: the path, or its last part that is a unit. */
 static void label_of(const struct cgroups *g, const char *path,
 		     char label[CGROUP_LABEL_MAX])
 {
@@ -117,7 +117,7 @@ static void add(struct cgroups *g, uint64_t id)
 	label_of(g, g->path, at->label);
 }
 
-/* Takes dir over. */
+/* Takes over dir. */
 static void walk(struct cgroups *g, int dir, unsigned depth)
 {
 	size_t len = strlen(g->path);

@@ -11,14 +11,14 @@
 
 struct cgroups;
 
-/* NULL: no memory. Without a cgroup2 mount all threads are of one group. */
+/* NULL: no memory. Without a cgroup2 mount, all threads belong to one group. */
 struct cgroups *cgroups_new(bool by_unit);
 void cgroups_free(struct cgroups *);
-/* Looks at the hierarchy again: which there are now. */
+/* Scans the hierarchy again. */
 void cgroups_scan(struct cgroups *);
 /*
  * The label of a cgroup: its path below the mount, or its systemd unit; NULL:
- * it is not there. Valid until the next scan.
+ * there is no such cgroup. Valid until the next scan.
  */
 const char *cgroups_label(const struct cgroups *, uint64_t id);
 /* The label of a process's cgroup; NULL: the process is gone. */

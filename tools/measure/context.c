@@ -42,7 +42,7 @@ static uint64_t find_mapping(pid_t pid)
 	return found;
 }
 
-/* A payload that did not change while it was read. To be freed. */
+/* A payload that did not change while it was read. The caller frees it. */
 static uint8_t *read_payload(pid_t pid, size_t *size)
 {
 	uint64_t at = find_mapping(pid);
@@ -68,7 +68,7 @@ static uint8_t *read_payload(pid_t pid, size_t *size)
 	return NULL;
 }
 
-/* A protobuf message, or what is left of it. */
+/* A protobuf message, or the rest of it. */
 struct message {
 	const uint8_t *p, *end;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Contexts of other programs: records of OTEP 4947, and the names of their keys
- * (OTEP 4719). All of it may lie.
+ * (OTEP 4719). Any of it may be false.
  */
 #ifndef URT_CONTEXT_H
 #define URT_CONTEXT_H
@@ -23,7 +23,7 @@ struct context_keys {
 	char name[CONTEXT_KEYS][CONTEXT_KEY_MAX + 1];
 };
 
-/* False: it announces nothing that is known here. */
+/* False: the process announces nothing that is known here. */
 bool context_keys_read(pid_t, struct context_keys *);
 
 /* A record, checked: its entries are whole and fit. */
@@ -33,8 +33,8 @@ struct context_seen {
 	uint8_t attrs[CONTEXT_MAX - CONTEXT_HEAD];
 };
 
-/* Of `size` bytes that were read; false: it is not valid. Attributes that do
- * not fit are left out, as the OTEP says. */
+/* Checks a record of `size` bytes that were read; false: it is invalid.
+ * Attributes that do not fit are left out, as the OTEP says. */
 bool context_parse(const uint8_t *bytes, size_t size, struct context_seen *);
 
 /* The value of a key, clean for a terminal; false: it has none. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * Finding otel_thread_ctx_v1, the thread-local pointer of OTEP 4947, in a
- * running process: all is read from its memory, where the loader has put it.
+ * running process, by reading its memory, where the loader has put it.
  *
  * A module that defines it lists it in .dynsym. In the program itself the
  * variable lies at a fixed distance below the thread pointer (x86-64, variant
- * II of TLS). In a library its relocation tells, by the access model that the
- * library was compiled for:
+ * II of TLS). In a library, its relocation gives the place, according to the
+ * access model of the library's compilation:
  *
  *	TLSDESC		two words: a function, and the distance from the thread
  *			pointer or the address of {module, offset}
@@ -43,7 +43,8 @@ struct dynamic {
 
 #if defined(__x86_64__)
 
-/* The loader of glibc makes these addresses; others leave them in the file. */
+/* The loader of glibc turns these into addresses; others leave offsets in the
+ * file. */
 static uint64_t fixed(const struct dynamic *d, uint64_t p)
 {
 	return p < d->bias ? p + d->bias : p;
@@ -132,7 +133,7 @@ static bool is_it(pid_t pid, const struct dynamic *d, uint32_t i,
 	       !memcmp(name, NAME, sizeof(name));
 }
 
-/* Its number in .dynsym, by the hash table of it; 0: it is not there. */
+/* Its number in .dynsym, by the module's hash table; 0: it is not there. */
 static uint32_t find_symbol(pid_t pid, const struct dynamic *d, Elf64_Sym *sym)
 {
 	uint32_t head[4], hash = gnu_hash(NAME), i, h;
@@ -217,7 +218,7 @@ static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 		    in_relocations(m->pid, &d, d.jmprel, d.jmprel_size, symbol,
 				   w))
 			return true;
-		/* Only the program itself needs none (local exec). */
+		/* Only the program itself needs no relocation (local exec). */
 		w->offset = sym.st_value - (d.tls_size + d.tls_align - 1) /
 						   d.tls_align * d.tls_align;
 		w->module = 0;

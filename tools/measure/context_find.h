@@ -10,9 +10,9 @@
 #include "count.h"
 
 /*
- * Finds it, for rows by the attribute `key`; NULL: by "http.route" or, if that
- * is not announced, the first key, whose name then is in name. False: it shows
- * none, or not yet, and why says so.
+ * Finds the place, for rows by the attribute `key`; NULL: by "http.route" or,
+ * if that is not announced, the first key, whose name is returned in name.
+ * False: the process shows none, or not yet, and why says so.
  */
 bool context_find(pid_t, const char *key, struct urt_by_where *, char *name,
 		  size_t name_size, char *why, size_t size);

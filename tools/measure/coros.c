@@ -3,18 +3,19 @@
  * Coroutines from outside.
  *
  * The program says in its counters page where its control blocks lie and how
- * they are laid out (uring_rt/base/outside.h). They are read CHUNK at a time,
- * in three calls: the blocks; for those that are parked, first their stacks,
- * operations and contexts, and behind each its park word again. A coroutine
- * whose word is the same and says parked was parked all the while, so all that
- * was read of it belongs together. One that continued is read again, TRIES
- * times.
+ * they are laid out (uring_rt/base/outside.h). CHUNK of them are read at a
+ * time, in three calls: the blocks; then, for the parked ones, their stacks,
+ * operations and contexts, and after each its park word again. If a coroutine's
+ * word is unchanged and its state is parked, the coroutine was parked all the
+ * time, so all that was read of it belongs together. One that continued is read
+ * again, up to TRIES times.
  *
- * Those that run or are runnable have no such word. The workers name the
+ * Running and runnable coroutines have no such word. The workers name the
  * running coroutines; a runnable one's stack is not read.
  *
- * Nothing is written there, and the program does not wait. The page is copied
- * once and checked: offsets lie inside the block, the block is small.
+ * This writes nothing to the program, and the program does not wait. The page
+ * is copied once and checked: offsets lie inside the block, and the block is
+ * small.
  */
 #define _GNU_SOURCE
 #include "coros.h"
@@ -31,13 +32,13 @@
 #define CHUNK	    256
 #define LOOKS	    20 /* for the page */
 #define TRIES	    4
-#define STACK_MAX   (16 * 1024) /* bytes that are read of one */
+#define STACK_MAX   (16 * 1024) /* most bytes that are read of a stack */
 #define BLOCK_MAX   4096
 #define ARRAYS_MAX  64
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
 #define LOOK_MAX    (60 * NS_PER_S)
-#define GO_LINES    8 /* of maps: the program comes first */
+#define GO_LINES    8 /* of maps: the program is first */
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended" };
@@ -98,7 +99,8 @@ static bool fits(const struct urt__outside *o)
 	       o->nr_stacks <= ARRAYS_MAX && o->reasons <= URT__OUTSIDE_REASONS;
 }
 
-/* The part of the page's header that is for us, from a copy of its beginning. */
+/* The part of the page's header that describes coroutines, from a copy of its
+ * beginning. */
 static bool take_page(int fd, void *arg)
 {
 	struct urt__outside *o = arg;
@@ -131,8 +133,8 @@ static bool take_page(int fd, void *arg)
 }
 
 /* A look at a process's descriptors is bounded by a short time, which may pass
- * on a busy machine before anything was seen. This is the one process that was
- * asked for, so it is looked at again. */
+ * on a busy machine before anything was seen. The user asked for this one
+ * process, so the look is repeated. */
 static const char *find_page(pid_t pid, struct urt__outside *o)
 {
 	const char *bad = NULL;
@@ -151,7 +153,7 @@ bool coros_outside(pid_t pid, struct urt__outside *o)
 	return o->version;
 }
 
-/* Go's linker begins the data of a program with a mark. */
+/* Go's linker puts a mark at the beginning of a program's data. */
 static bool is_go(pid_t pid)
 {
 	static const char mark[] = "\xff Go buildinf:";
@@ -314,7 +316,8 @@ static int read_blocks(struct coros *c, unsigned n)
 	return err;
 }
 
-/* Data of a parked one that lie elsewhere, and its park word behind them. */
+/* Data of a parked coroutine outside its block, and its park word after
+ * them. */
 static void add_pieces(struct coros *c, struct reading *r, bool stacks,
 		       unsigned *k)
 {
@@ -329,7 +332,7 @@ static void add_pieces(struct coros *c, struct reading *r, bool stacks,
 	}
 	if ((word(r, c->o.block_park) & 3) == 2)
 		r->piece_what = add_piece(c, k, op + c->o.op_what, &r->what, 8);
-	/* Records are in steps of 64 bytes: this much of one is there. */
+	/* Records are multiples of 64 bytes: at least this much exists. */
 	if (context)
 		r->piece_context = add_piece(c, k, context, r->context, 64);
 	r->piece_park =
@@ -348,7 +351,7 @@ static void read_rest_of_context(struct coros *c, struct reading *r)
 		r->piece_context = -1;
 }
 
-/* ---- telling of one ---- */
+/* ---- reporting a coroutine ---- */
 
 static void tell_stack(struct coros *c, struct reading *r, struct coro_seen *s)
 {
@@ -425,8 +428,8 @@ static bool describe(struct coros *c, struct reading *r, bool stacks,
 	return true;
 }
 
-/* One pass over those of a chunk that are not done. Returns how many continued
- * meanwhile; or -errno. */
+/* One pass over the unfinished coroutines of a chunk. Returns the number that
+ * continued meanwhile, or -errno. */
 static int pass(struct coros *c, unsigned n, bool stacks)
 {
 	unsigned k = 0, moved = 0;

@@ -26,7 +26,7 @@ struct coro_seen {
 	enum coro_state state;
 	const char *reason; /* of its wait */
 	int64_t wait_ns;    /* so far; -1: it does not wait */
-	uint64_t object;    /* what it waits for, an address; 0: none */
+	uint64_t object;    /* address of what it waits for; 0: none */
 	int opcode, fd;	    /* of its operation; -1: it has none */
 	uint64_t fn;	    /* where it began */
 	int tid;	    /* of the worker's thread that runs it; or 0 */
@@ -35,8 +35,8 @@ struct coro_seen {
 	uint64_t pc[UNWIND_FRAMES];
 	bool whole;   /* the last frame is the outermost one */
 	bool changed; /* it continued each time it was read: no stack */
-	/* Where it lies: addresses of its block, of the lowest byte of its stack
-	 * and of the last one in use; its park word, and its number there. */
+	/* Addresses of its block, of the lowest byte of its stack and of the
+	 * last one in use; its park word, and its number in the program. */
 	uint64_t block, lowest, sp, park;
 	uint32_t number;
 };
@@ -44,10 +44,10 @@ struct coro_seen {
 struct coros;
 struct urt__outside;
 
-/* The program's description of its layout, checked; false: nothing. */
+/* The program's description of its layout, checked; false: there is none. */
 bool coros_outside(pid_t, struct urt__outside *);
 
-/* NULL: it cannot be, and why says so in a line. */
+/* NULL: this is not possible, and why gives the reason in one line. */
 struct coros *coros_open(pid_t, char *why, size_t size);
 void coros_close(struct coros *);
 
@@ -58,15 +58,15 @@ const struct urt__outside *coros_layout(const struct coros *);
 struct coros_look {
 	uint64_t coroutines;
 	uint64_t by_state[4];
-	uint64_t again;	     /* read again, as they continued meanwhile */
+	uint64_t again;	     /* read again, because they continued meanwhile */
 	uint64_t changed;    /* given up after some tries */
-	uint64_t unreadable; /* their memory was not to be had */
+	uint64_t unreadable; /* their memory could not be read */
 	int64_t ns;
 };
 
 /*
- * Calls seen for each coroutine there is; with its stack, if wanted. 0; -ESRCH:
- * the program, or its run, has ended; -EPERM; -ETIME: its memory does not answer;
+ * Calls seen for each coroutine; with its stack, if wanted. 0; -ESRCH: the
+ * program, or its run, has ended; -EPERM; -ETIME: its memory does not answer;
  * -E2BIG: it claims more coroutines than can be read in a minute.
  */
 int coros_look(struct coros *, bool stacks,

@@ -20,7 +20,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Where a map's entries are in this process; the kernel adds to them. */
+/* A map's entries, mapped into this process; the kernel adds to them. */
 struct mapped {
 	void *base;
 	size_t size;   /* of all, bytes */
@@ -31,11 +31,12 @@ struct counter {
 	struct count_bpf *bpf;
 	struct bpf_link *link[16];
 	unsigned nr_links;
-	struct bpf_link *open_link; /* sums up what has not ended; or NULL */
+	struct bpf_link *open_link; /* adds up times that have not ended; or
+				       NULL */
 	bool has_uring; /* the kernel has the tracepoints of io_uring */
 	int stats_fd;	/* keeps the kernel's run-time statistics on; or < 0 */
 	int nr_cpus;
-	bool some_cpus; /* only what happens on these is read: */
+	bool some_cpus; /* only these CPUs are read: */
 	cpu_set_t cpus;
 	struct mapped counts, calls, threads;
 	unsigned max_threads;
@@ -78,8 +79,8 @@ static int attach_all(struct counter *c)
 }
 
 /*
- * From where to where the code is that a page fault passes through. Without
- * the right to see addresses: nothing, and such waits count as "other".
+ * The range of the code through which a page fault passes. Without the right to
+ * see addresses, the range is empty, and such waits count as "other".
  */
 static void find_fault_code(struct count_bpf *bpf)
 {
@@ -93,7 +94,8 @@ static void find_fault_code(struct count_bpf *bpf)
 	FILE *f = fopen("/proc/kallsyms", "re");
 	char line[512], buffer[32768], *p;
 
-	/* The kernel lists its own symbols by address: the next one is the end. */
+	/* The kernel lists its own symbols by address: the next symbol is the
+	 * end. */
 	if (f)
 		setvbuf(f, buffer, _IOFBF, sizeof(buffer));
 	while (f && !to && fgets(line, sizeof(line), f)) {
@@ -172,7 +174,7 @@ static int load(struct counter *c)
 		err = map_entries(&c->threads, c->bpf->maps.threads,
 				  sizeof(struct urt_thread), c->max_threads);
 	if (!err && bpf_program__fd(c->bpf->progs.sum_open) >= 0) {
-		/* Now: later the privileges for it are gone. */
+		/* Now, because the privileges for it are given up later. */
 		c->open_link =
 			bpf_program__attach_iter(c->bpf->progs.sum_open, NULL);
 		err = (int)libbpf_get_error(c->open_link);
@@ -269,7 +271,7 @@ static int run_iterator(struct bpf_link *link)
 	return err;
 }
 
-/* First the threads of io_uring's, then the others. */
+/* First io_uring's threads, then the others. */
 static int find_threads(struct counter *c)
 {
 	struct bpf_link *link =
@@ -293,7 +295,7 @@ int counter_attach(struct counter *c, pid_t pid)
 	return find_threads(c);
 }
 
-/* Twice: a child may have been born of one that was not seen yet. */
+/* Twice, because a process that was not seen yet may have forked a child. */
 int counter_attach_children(struct counter *c, pid_t pid)
 {
 	int err;
@@ -359,8 +361,8 @@ static void *entry(const struct mapped *m, unsigned i)
 }
 
 /*
- * How often the kernel did not run a program, because it was running already
- * on that CPU. Each is an event that was not counted.
+ * How often the kernel did not run a program because it was already running on
+ * that CPU. Each time, an event was not counted.
  */
 static uint64_t missed(struct counter *c)
 {
@@ -430,7 +432,7 @@ bool counter_by_faults(struct counter *c)
 	return bpf_program__fd(c->bpf->progs.on_user_fault) >= 0;
 }
 
-/* The key of a row, by looking at all. There are few. */
+/* The key of a row, by a search of all rows; there are few. */
 static const struct urt_by_key *key_of(int map, uint32_t row,
 				       struct urt_by_key *key)
 {

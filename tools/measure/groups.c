@@ -34,7 +34,8 @@ static uint64_t mix(uint64_t hash, uint64_t v)
 	return (hash ^ v) * UINT64_C(0x100000001b3);
 }
 
-/* The innermost frame is the switch, which the compiler has made several of. */
+/* The innermost frame is the switch, of which the compiler has made several
+ * copies. */
 static unsigned first_frame(const struct coro_seen *s)
 {
 	return s->frames > 1;
@@ -51,7 +52,7 @@ static uint64_t hash_of(const struct coro_seen *s, const char *context)
 		h = mix(h, *p);
 	for (unsigned i = first_frame(s); i < s->frames; i++)
 		h = mix(h, s->pc[i]);
-	if (!s->frames) /* where it began is all that is known */
+	if (!s->frames) /* only its start is known */
 		h = mix(h, s->fn);
 	return h ^ h >> 32;
 }

@@ -19,7 +19,7 @@ struct group {
 	bool whole;
 
 	uint64_t n;
-	uint64_t waiting; /* of n: those of which it is known how long */
+	uint64_t waiting; /* of n: those whose waiting time is known */
 	uint64_t changed;
 	int64_t least_ns, most_ns, sum_ns; /* of their waits */
 	uint64_t id[GROUP_IDS];		   /* of the first */
@@ -31,10 +31,11 @@ struct groups;
 struct groups *groups_new(void);
 void groups_free(struct groups *);
 
-/* context: part of what makes a group; "": is not. */
+/* context: a key that also separates groups; "": none. */
 void groups_add(struct groups *, const struct coro_seen *, const char *context);
 
-/* All, the largest first. And how many coroutines found no room. */
+/* All groups, the largest first. And the number of coroutines that found no
+ * room. */
 struct group **groups_sorted(struct groups *, size_t *n);
 uint64_t groups_other(const struct groups *);
 

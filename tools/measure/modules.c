@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The mappings of a process; see modules.h. The ELF header and the program
- * headers are read from its memory, where the loader put them: they are there
- * also for a file that was replaced since, for the vDSO, and in a container.
- * All of it is what any program may have written, so sizes are bounded before
+ * headers are read from the process's memory, where the loader put them: so
+ * this works for a file that was replaced since, for the vDSO, and in a
+ * container. Any program may have written them, so sizes are bounded before
  * use.
  */
 #define _GNU_SOURCE
@@ -147,8 +147,8 @@ struct module *modules_at(const struct modules *m, uint64_t address)
 	return &m->module[low - 1];
 }
 
-/* By the mapping, which is that file even if the path is another's by now. Its
- * descriptor or -1. */
+/* Opens the file by the mapping, which is right even if another file has the
+ * path by now. A descriptor or -1. */
 static int open_file(pid_t pid, const struct module *m)
 {
 	char path[320];
@@ -192,7 +192,7 @@ static void read_symbols(pid_t pid, struct module *m)
 	m->held = 0;
 }
 
-/* There are more of them from time to time. */
+/* Their number grows from time to time. */
 static void name_made(struct modules *m, uint64_t address, char *buf,
 		      size_t size)
 {
@@ -218,7 +218,7 @@ void modules_name(struct modules *m, uint64_t address, char *buf, size_t size)
 	if (!in->symbols_read)
 		read_symbols(m->pid, in);
 	symbols_name(in->symbols, address, buf, size);
-	/* Node maps a part of its file again, behind what it has compiled. */
+	/* Node maps a part of its file again, after its compiled functions. */
 	if (!strncmp(buf, "0x", 2) && (m->made || !m->made_ns))
 		name_made(m, address, buf, size);
 	if (strncmp(buf, "0x", 2))

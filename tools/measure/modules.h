@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ELF files that a process has mapped, as its memory shows them: where they
- * lie, where their unwind tables are, and the names of their functions.
+ * The ELF files that a process has mapped, as its memory shows them: their
+ * addresses, their unwind tables, and the names of their functions.
  */
 #ifndef URT_MODULES_H
 #define URT_MODULES_H
@@ -18,7 +18,8 @@ struct module {
 	uint64_t first_to; /* the same of its first mapping only */
 	uint64_t bias;	   /* added to addresses in the file */
 	char path[256];
-	/* Of .eh_frame_hdr; 0: none. Its sorted table, once it was needed. */
+	/* Of .eh_frame_hdr; 0: none. Its sorted table, read when first
+	 * needed. */
 	uint64_t unwind;
 	uint64_t unwind_size; /* bytes */
 	int32_t *table;	      /* pairs: function, description; from `unwind` */
@@ -42,11 +43,11 @@ struct modules {
 struct modules *modules_open(pid_t);
 void modules_close(struct modules *);
 
-/* Keeps their files open, so that names can be read when the process is gone.
- * Only those of the first few hundred. */
+/* Keeps the files of the first few hundred open, so that names can be read when
+ * the process is gone. */
 void modules_hold(struct modules *);
 
-/* That which holds the address; NULL: none. */
+/* The module that holds the address; NULL: none. */
 struct module *modules_at(const struct modules *, uint64_t address);
 
 /* "function", or "file+0x12" as addr2line takes it, or the address. */

@@ -16,8 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* At one process's descriptors: a program may have a million of them. The first
- * ones are looked at however late the machine is. */
+/* The time for one process's descriptors, of which a program may have a
+ * million. The first ones are always looked at, however slow the machine is. */
 #define LOOK_NS	 (10 * NS_PER_MS)
 #define LOOK_MIN 1024
 #define BACKLOG	 4096
@@ -26,7 +26,7 @@
 
 static bool look_at(int fd, struct statx *st)
 {
-	/* Of a FUSE file, its daemon is not asked. */
+	/* Does not ask the daemon of a FUSE file. */
 	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
 		      STATX_TYPE | STATX_SIZE | STATX_INO, st);
 }
@@ -60,7 +60,7 @@ const char *page_map(int fd, size_t max, bool writable, struct page_map *map)
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return "its page is not sealed: an older version of uring_rt";
-	/* Once it is sealed, this size is there for good. */
+	/* Once the memfd is sealed, its size is final. */
 	if (!look_at(fd, &st) || !st.stx_size)
 		return "its page is empty";
 	map->size = st.stx_size < max ? st.stx_size : max;
@@ -158,7 +158,8 @@ struct page_inbox {
 	int fd;
 	const char *variable;
 	char text[80]; /* "@NAME/SECRET" */
-	/* Connections that have sent nothing yet; the oldest one gives way. */
+	/* Connections that have sent nothing yet; a new one replaces the
+	 * oldest. */
 	struct silent {
 		int fd; /* -1: none */
 		pid_t pid;
@@ -210,7 +211,7 @@ int page_inbox_fd(const struct page_inbox *b)
 	return b && !b->stuck ? b->fd : -1;
 }
 
-/* Keeps one descriptor of those that came, if the text is the right one. */
+/* Keeps one of the received descriptors, if the text is right. */
 static int take_rights(struct msghdr *m, bool right)
 {
 	int fd = -1;
@@ -234,7 +235,7 @@ static int take_rights(struct msghdr *m, bool right)
 	return fd;
 }
 
-/* The descriptor that came; -1: something else did; -EAGAIN: nothing yet. */
+/* The received descriptor; -1: something else came; -EAGAIN: nothing yet. */
 static int receive(const struct page_inbox *b, int socket)
 {
 	union {

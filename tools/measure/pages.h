@@ -4,12 +4,12 @@
  * which the tool reads any: found through /proc/PID/fd, or sent to us by the
  * programs that we start.
  *
- * The other program may be hostile. So nothing of it is opened before it is
- * known to be a memfd: opening and reading one cannot block, which a FIFO or a
- * file of a FUSE mount can, and cannot reach a device. It must be sealed
- * against shrinking: then no access to what is mapped raises SIGBUS. The
- * contents may change at any moment: a user copies its header once, checks the
- * copy, and uses only that.
+ * The other program may be hostile. So a descriptor is opened only when it is
+ * known to be a memfd: opening and reading a memfd cannot block, as a FIFO or a
+ * file of a FUSE mount can, and cannot reach a device. The memfd must be sealed
+ * against shrinking, so that no access to the mapping raises SIGBUS. The
+ * contents may change at any moment: a reader copies the header once, checks
+ * the copy, and uses only that.
  */
 #ifndef URT_PAGES_H
 #define URT_PAGES_H
@@ -22,10 +22,10 @@
 struct page_map {
 	void *at;
 	size_t size;
-	ino_t ino; /* all memfds are of one device */
+	ino_t ino; /* all memfds have the same device */
 };
 
-/* Maps at most max bytes of it. NULL, or why it is not to be read. */
+/* Maps at most max bytes of it. NULL, or the reason why it must not be read. */
 const char *page_map(int fd, size_t max, bool writable, struct page_map *);
 void page_unmap(struct page_map *);
 
@@ -45,16 +45,16 @@ struct page_inbox;
 /* A socket that the environment variable names from now on. NULL and errno. */
 struct page_inbox *page_inbox_open(const char *variable);
 
-/* To be polled for reading; -1: not now. */
+/* A descriptor to poll for reading; -1: not now. */
 int page_inbox_fd(const struct page_inbox *);
 
 /*
- * The next memfd that was sent, and by which process (0: one that has no number
- * here). The caller closes it. -1: there is none.
+ * The next memfd that was sent, and the sender's pid (0: it has none in our
+ * namespace). The caller closes the memfd. -1: there is none.
  */
 int page_inbox_next(struct page_inbox *, pid_t *from);
 
-/* The environment names it no longer. NULL does nothing. */
+/* Removes it from the environment. NULL does nothing. */
 void page_inbox_close(struct page_inbox *);
 
 #endif

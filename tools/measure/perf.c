@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rung below BPF: perf events count in the kernel as well, exactly and with
- * what is started later, but know no causes and no names.
+ * The rung below BPF: perf events also count in the kernel, exactly and with
+ * later children, but without causes and names.
  *
- * The tracepoints among the events need tracefs for their numbers; where it is
- * not mounted or not readable, their figures are missing and the others stay.
+ * The tracepoints among the events need tracefs for their numbers; if tracefs
+ * is not mounted or not readable, only their figures are missing.
  */
 #define _GNU_SOURCE
 #include "perf.h"
@@ -135,8 +135,8 @@ static int open_threads(struct perf_counts *p, pid_t pid)
 	return err == -ESRCH ? 0 : err;
 }
 
-/* Where perf_event_paranoid is 2, counting in user space is allowed to anybody,
- * so a refusal of that is a filter's. */
+/* With perf_event_paranoid 2, anybody may count in user space, so a refusal of
+ * that comes from a filter. */
 static bool filter_refuses(int err, long paranoid)
 {
 	struct perf_event_attr attr = { .size = sizeof(attr),
@@ -213,7 +213,7 @@ static int64_t sum(const struct perf_counts *p, enum event e)
 void perf_read(const struct perf_counts *p, struct perf_totals *out)
 {
 	out->switches = sum(p, SWITCHES);
-	/* The event of a task is gone before its last switch. */
+	/* A task's event ends before its last switch. */
 	if (p->per_task)
 		out->switches =
 			sum(p, EXITS) < 0 ? -1 : out->switches + sum(p, EXITS);

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* By perf events, where BPF is not available; -1: not this one either. */
+/* Counts of perf events, used without BPF; -1: this one is not available,
+ * either. */
 struct perf_totals {
 	int64_t switches, migrations, faults, syscalls, submitted, completed;
 };
@@ -16,8 +17,8 @@ struct perf_totals {
 struct perf_counts;
 
 /*
- * Counters of a process's threads and of what they start; pid 0: of all CPUs.
- * at_exec: from its next exec on. Adds to *p, which begins as NULL; false: not
+ * Adds counters of a process's threads and their children to *p, which begins
+ * as NULL; pid 0: of all CPUs. at_exec: from its next exec on. False: not
  * possible, and why says so.
  */
 bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,

@@ -53,7 +53,7 @@ void registers_close(struct registers_reader *r)
 	free(r);
 }
 
-/* All that the descriptor gives, or NULL. */
+/* Reads the descriptor to its end; or NULL. */
 static char *read_whole(int fd, size_t *size)
 {
 	size_t room = 0;

@@ -15,7 +15,7 @@ struct registers_reader;
 struct registers_reader *registers_open(pid_t, char *why, size_t size);
 void registers_close(struct registers_reader *);
 
-/* Their words; n: how many. NULL: it failed. To be freed. */
+/* The registers; n: their number. NULL: it failed. The caller frees them. */
 uint64_t *registers_read(struct registers_reader *, size_t *n);
 
 #endif

@@ -4,12 +4,12 @@
  *
  * An address there may belong to a file of a FUSE mount whose server never answers. A
  * thread that reads it sleeps in the kernel, in the worst case so that not even SIGKILL
- * ends it. So a child process reads, into memory that it shares with its parent, which
- * waits for a bounded time; then the parent leaves the child behind, and believes
- * nothing of that process any more. The child has none of the parent's descriptors, or
- * the reader of a pipe would wait for it. It ends when it was asked nothing for a
- * moment: it was forked with privileges that the parent gives up in the meantime
- * (lib/privileges.h).
+ * ends it. So a child process reads, into memory that it shares with its
+ * parent. The parent waits for a bounded time; then it leaves the child behind
+ * and reads nothing more of that process. The child has none of the parent's
+ * descriptors, since the reader of a pipe would wait for it. It ends when it is
+ * idle for a moment, because it was forked with privileges that the parent
+ * gives up in the meantime (lib/privileges.h).
  */
 #define _GNU_SOURCE
 #include "remote.h"
@@ -41,7 +41,7 @@ struct asked {
 	uint8_t to[BUFFER];
 };
 
-static struct asked *asked; /* NULL: there was no reader yet */
+static struct asked *asked; /* NULL: no reader was started yet */
 static pid_t reader, owner; /* the child, 0: none; whose child it is */
 static int bell = -1;	    /* a byte for each question, and each answer */
 static pid_t silent;	    /* a process that did not answer */
@@ -91,7 +91,7 @@ static void forget_reader(void)
 	bell = -1;
 }
 
-/* Its end sends no signal: the program has other children to wait for. */
+/* Its end sends no signal, because the program waits for other children. */
 static int start_reader(void)
 {
 	pid_t parent = getpid();
@@ -153,7 +153,7 @@ static void write_question(pid_t pid, const struct remote_piece *p, size_t n)
 	}
 }
 
-/* Bytes that are now in asked->to, or -errno. */
+/* The number of bytes now in asked->to, or -errno. */
 static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 {
 	int answer = 0, err;
@@ -168,7 +168,8 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 				return err;
 		}
 		write_question(pid, p, n);
-		/* One that just ended, since it was idle, does not take it. */
+		/* A child that has just ended, because it was idle, does not
+		 * answer. */
 		if (send(bell, "", 1, MSG_NOSIGNAL) == 1)
 			answer = wait_for_answer();
 		if (!answer)
@@ -179,8 +180,8 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 	return answer == 1 ? asked->got : answer ? answer : -EAGAIN;
 }
 
-/* The number of pieces that were read or turned out not to be there: the kernel
- * stops at the first that is not, having read all before it. n is not 0. */
+/* The number of pieces that were read or found missing: the kernel stops at the
+ * first missing piece, after reading all before it. n is not 0. */
 static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
 {
 	ssize_t got = ask(pid, p, n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading the memory of a running process, which continues meanwhile: many
- * pieces a call (process_vm_readv). Addresses come from the process, so any of
- * them may lead nowhere; what was read may be anything.
+ * pieces per call (process_vm_readv). Addresses come from the process, so any
+ * of them may be invalid, and the data may be anything.
  */
 #ifndef URT_REMOTE_H
 #define URT_REMOTE_H
@@ -17,20 +17,22 @@
 struct remote_piece {
 	uint64_t at; /* there */
 	void *to;    /* here */
-	size_t size; /* bytes; 0 once it turned out that they are not there */
+	size_t size; /* bytes; set to 0 if they are not there */
 };
 
 /* Reads them in order, each at most 1 MiB. 0; -EPERM: not allowed; -ESRCH: it has
- * ended; -ETIME: its memory does not answer, and is asked no more. */
+ * ended; -ETIME: its memory does not answer; nothing more is read of that
+ * process. */
 int remote_read_all(pid_t, struct remote_piece *, size_t n);
 
-/* One, of any size. False: not all of it is there. */
+/* Reads one piece of any size. False: a part of it is missing. */
 bool remote_read(pid_t, uint64_t at, void *to, size_t size);
 
-/* Whether it may be read at all; else says what to do, and why not. */
+/* Whether the process may be read at all; if not, gives the reason and the
+ * remedy. */
 bool remote_allowed(pid_t, uint64_t some_address, char *why, size_t size);
 
-/* What such an error means. */
+/* The text for such an error. */
 const char *remote_error(int err);
 
 #endif

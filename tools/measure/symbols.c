@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names of functions: the symbol tables of a file, sorted. A stripped one has its
- * exported functions at most. Functions that a compiler makes at run time are in no
- * file; where it writes /tmp/perf-PID.map for profilers, as Node does with
- * --perf-basic-prof, that is read instead.
+ * Names of functions: the symbol tables of a file, sorted. A stripped file has
+ * at most its exported functions. Functions that a compiler makes at run time
+ * are in no file; if the compiler writes /tmp/perf-PID.map for profilers, as
+ * Node does with --perf-basic-prof, that file is read.
  *
- * The file is another program's: it may be a FIFO, lie on a file system whose
- * daemon never answers, or be made to confuse an ELF reader. So a child process
- * opens and reads it, without privileges and within limits, and sends the
- * symbols through a pipe, which is read for a bounded time. If the child fails
- * in any way, functions have no names, and nothing worse happens. There are bounds
- * on the symbols and on the time of all files together, too: a program may map
- * thousands.
+ * The file belongs to another program: it may be a FIFO, lie on a file system
+ * whose daemon never answers, or be made to confuse an ELF reader. So a child
+ * process opens and reads it, without privileges and within limits, and sends
+ * the symbols through a pipe, which is read for a bounded time. If the child
+ * fails in any way, functions have no names, and nothing worse happens. The
+ * symbols and the time of all files together are bounded, too: a program may
+ * map thousands of files.
  */
 #define _GNU_SOURCE
 #include "symbols.h"
@@ -36,17 +36,17 @@
 #define FUNCTIONS_MAX (1u << 20) /* of a file */
 #define ALL_MAX	      (3u << 20) /* of all files that are open */
 #define WAIT_NS	      (3 * NS_PER_S)
-#define VAIN_NS	      (15 * NS_PER_S) /* in all, of files without an end */
+#define VAIN_NS	      (15 * NS_PER_S) /* in total, for files that never end */
 #define MEMORY_MAX    (UINT64_C(2) << 30)
 
 struct function {
 	uint64_t at, size; /* in the file */
-	uint64_t order;	   /* of one address, the last line of a map counts */
+	uint64_t order;	   /* the last line of a map for an address counts */
 	char name[SYMBOL_NAME];
 };
 
-/* What is read: the ELF file that is open as exe, or named by path if exe is -1;
- * or, if that is not 0, the map of a process. */
+/* The input: the ELF file that is open as exe, or named by path if exe is -1;
+ * or, if map_of is not 0, that process's map. */
 struct source {
 	int exe;
 	const char *path;
@@ -111,7 +111,7 @@ static void limit(int what, rlim_t n)
 	setrlimit(what, &l);
 }
 
-/* By O_PATH first: opening a device or a FIFO would already do something. */
+/* By O_PATH first, because opening a device or a FIFO has effects. */
 static int open_file(int exe, const char *path)
 {
 	int at = exe >= 0 ? exe : open(path, O_PATH | O_CLOEXEC);
@@ -124,9 +124,9 @@ static int open_file(int exe, const char *path)
 	return open(own, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-/* By the PID that the process has in its own namespace, in its own /tmp. Anybody
- * may make a file there: it has to be the process's user's, and no link. -1: there
- * is none. */
+/* In the process's own /tmp, under the PID of its own namespace. Anybody may
+ * make a file there, so the file must belong to the process's user and must not
+ * be a link. -1: there is none. */
 static int open_map(pid_t pid)
 {
 	char path[64], line[256] = "";
@@ -196,12 +196,12 @@ static void child(int out_fd, const struct source *of)
 
 /* ---- its reader ---- */
 
-static size_t all_functions; /* that are kept, of all files */
-static int64_t vain_ns;	     /* waited for files that gave no end */
+static size_t all_functions; /* kept, of all files */
+static int64_t vain_ns;	     /* spent on files that did not end */
 
 static bool add(struct symbols *s, const struct function *f)
 {
-	if (!s->any) { /* the first one tells the bias */
+	if (!s->any) { /* the first one gives the bias */
 		s->any = true;
 		s->bias = f->at;
 		return true;
@@ -259,7 +259,7 @@ static int by_address(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* It was killed, and has ended soon, unless it hangs in the kernel. */
+/* It was killed and ends soon, unless it hangs in the kernel. */
 static void reap(pid_t pid)
 {
 	for (int ms = 0; !waitpid(pid, NULL, WNOHANG) && ms < 100; ms++)

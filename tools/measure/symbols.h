@@ -12,12 +12,12 @@
 struct symbols;
 
 /*
- * Those of the program that has its entry point at `entry`. exe: a descriptor
- * of its file, perhaps by O_PATH, which stays the caller's; or -1: path names
- * it. The file may belong to any user. NULL: cannot be read.
+ * The symbols of the program with its entry point at `entry`. exe: a descriptor
+ * of its file, perhaps by O_PATH, which still belongs to the caller; -1: path
+ * names the file. The file may belong to any user. NULL: cannot be read.
  */
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
-/* The functions that a process's compiler made at run time, as far as it tells
+/* The functions that a process compiled at run time, if it names them for
  * profilers. NULL: none. */
 struct symbols *symbols_open_map(pid_t);
 void symbols_close(struct symbols *);

@@ -2,15 +2,15 @@
 /*
  * Reading trace rings; see trace_pages.h, and base/trace.h for the protocol.
  *
- * A round: take the time, then copy all that is in the rings, then give out
- * only what happened before that time. Events are merged by time from the
- * copies, each of which is in order already. So a coroutine that parked on one
- * worker and runs on another is seen to park first: its parking was written
- * before it could be readied, so it is in the copies if the other event is, or
- * the other event is later than the time taken and waits for the next round.
+ * A round takes the time, then copies all events in the rings, then gives out
+ * only those from before that time. Events are merged by time from the copies,
+ * each of which is already in order. So if a coroutine parked on one worker and
+ * runs on another, its parking comes first: it was written before the coroutine
+ * could be readied, so it is in the copies if the other event is; or the other
+ * event is later than the time taken, and waits for the next round.
  *
- * Pages are other programs' (pages.h): what a header says is copied and checked
- * once; times are made to fit what is possible; a ring whose numbers cannot be
+ * Pages belong to other programs (pages.h): a header is copied and checked
+ * once; times are clamped to the possible range; a ring with impossible numbers
  * ends its page. Memory: a buffer of two rings' size for each worker that has
  * written, within bounds for each process and for all.
  */
@@ -36,7 +36,7 @@
 #define OF_ONE_MAX  4		 /* pages of one process, at a time */
 #define BYTES_MAX   (256u << 20) /* of buffers, for one process */
 #define BYTES_ALL   (768u << 20)
-#define RATE_MAX    2000 /* events a ring can be written in a us, and more */
+#define RATE_MAX    2000 /* more events than can be written to a ring in a us */
 #define REFUSED_MAX 64
 #define FIND_ALL_NS (100 * NS_PER_MS)
 
@@ -71,10 +71,10 @@ struct trace_pages {
 	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
 	const char *why;
 	uint64_t lost, bytes;
-	bool any_lost; /* which was not given out yet */
+	bool any_lost; /* not given out yet */
 	int64_t moment_ns, begun_ns;
 	struct page_inbox *inbox;
-	uint8_t *looked_at; /* by PID: how often, for finding all */
+	uint8_t *looked_at; /* by PID: how often, for the search of all */
 };
 
 static bool plausible(const struct urt__trace_page *h, uint64_t size)
@@ -91,7 +91,7 @@ static bool plausible(const struct urt__trace_page *h, uint64_t size)
 		       size - h->events_offset;
 }
 
-/* A copy of its description of itself; NULL: it is not to be believed. */
+/* A copy of the page's description of itself; NULL: it is invalid. */
 static struct trace_head *head_of(const struct urt__trace_page *p,
 				  uint64_t size, uint32_t *own_pid)
 {
@@ -152,7 +152,7 @@ static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 			r->page = NULL;
 			break;
 		}
-		/* A ring that was written before we came is not lost. */
+		/* Events from before we found the ring do not count as lost. */
 		for (unsigned k = 0; !from_start && k < r->head->shape.rings;
 		     k++)
 			r->ring[k].tail = __atomic_load_n(
@@ -208,7 +208,8 @@ static int open_exe(pid_t pid)
 	return pid ? open(path, O_PATH | O_CLOEXEC) : -1;
 }
 
-/* sent: by a process that we started; else found in pid, whose it must be. */
+/* sent: a process that we started sent it; else it was found in pid, to which
+ * it must belong. */
 static void add_fd(struct trace_pages *t, int fd, pid_t pid, bool sent)
 {
 	struct run r = { .ours = true, .pid = pid };
@@ -243,7 +244,7 @@ struct owner {
 	pid_t pid;
 };
 
-/* There may be several: one for each run. */
+/* A process may have several pages, one for each run. */
 static bool add_found(int fd, void *arg)
 {
 	const struct owner *o = arg;
@@ -259,8 +260,8 @@ void trace_pages_find(struct trace_pages *t, pid_t pid)
 	pages_each(pid, URT__TRACE_NAME, add_found, &o, NULL);
 }
 
-/* Each process twice, as a run may begin a while after its process; then only
- * new ones: a process may have many descriptors. */
+/* Looks at each process twice, as a run may begin a while after its process;
+ * then only at new processes, since one may have many descriptors. */
 void trace_pages_find_all(struct trace_pages *t)
 {
 	int64_t end = now_ns() + FIND_ALL_NS;
@@ -304,7 +305,8 @@ static void renew(struct run *r, int64_t now_ns_)
 {
 	int64_t seen = r->until_ns;
 
-	/* Longer ahead than ours: another reader's, or a start's. */
+	/* A time further ahead than ours: another reader's, or set at the
+	 * start. */
 	r->until_ns = now_ns_ + URT__TRACE_LEASE;
 	while (seen < r->until_ns &&
 	       !__atomic_compare_exchange_n(&r->page->until_ns, &seen,
@@ -336,8 +338,8 @@ static bool make_buffer(struct trace_pages *t, struct run *r, unsigned i)
 	return true;
 }
 
-/* Times that cannot be are made to fit: a timeline must not reach to the boot,
- * nor events wait for a time that never comes. */
+/* Impossible times are clamped: a timeline must not reach back to the boot, and
+ * events must not wait for a time that never comes. */
 static void fit_times(struct run *r, struct reading *g,
 		      struct urt__trace_event *e, unsigned n, int64_t now)
 {
@@ -379,7 +381,8 @@ static bool read_ring(struct trace_pages *t, struct run *r, unsigned i)
 		return true;
 	}
 	fit_times(r, g, g->buf + g->n, n, now);
-	if (lost && g->n) { /* in the middle: what came before is given up */
+	if (lost && g->n) { /* in the middle: the events before it are given
+			       up */
 		g->lost += g->n;
 		memmove(g->buf, g->buf + g->n, n * sizeof(*g->buf));
 		g->n = 0;
@@ -466,7 +469,7 @@ static struct reading *earliest(struct trace_pages *t, struct run **of)
 	return first;
 }
 
-/* One that has ended and of which all was given out. */
+/* A run that has ended, and of which all events were given out. */
 static bool next_over(struct trace_pages *t, struct trace_seen *s)
 {
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
@@ -483,8 +486,8 @@ static bool next_over(struct trace_pages *t, struct trace_seen *s)
 	return false;
 }
 
-/* A ring that lost some since its last event: before all else, as none of what
- * is still to be given out is older. */
+/* A ring that lost events since its last one comes before all others, as no
+ * event that is still to be given out is older. */
 static bool next_lost(struct trace_pages *t, struct trace_seen *s)
 {
 	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {

@@ -19,8 +19,8 @@ struct trace_pages;
 struct trace_head {
 	struct urt__trace_shape shape;
 	uint64_t entry;		   /* where the program's entry point is */
-	char exe[URT__TRACE_PATH]; /* its file, as it says */
-	int exe_fd; /* its file, by O_PATH, as the kernel says; or -1 */
+	char exe[URT__TRACE_PATH]; /* its file, by its own account */
+	int exe_fd; /* its file, by O_PATH, from the kernel; or -1 */
 	char reason[URT__TRACE_REASONS][URT__TRACE_REASON_LEN];
 };
 
@@ -33,8 +33,9 @@ enum trace_seen_kind {
 /* An event of a ring, or a change of the ring's state. */
 struct trace_seen {
 	enum trace_seen_kind kind;
-	int64_t ns;   /* CLOCK_MONOTONIC; of the last one before what is lost */
-	unsigned run; /* which one: a number of our own */
+	int64_t ns;   /* CLOCK_MONOTONIC; of the last event before the lost
+			 ones */
+	unsigned run; /* the run, by a number of our own */
 	unsigned ring; /* 0: threads that are not workers */
 	pid_t pid;
 	uint64_t lost; /* so many */
@@ -45,7 +46,7 @@ struct trace_seen {
 
 /* NULL: out of memory. */
 struct trace_pages *trace_pages_new(void);
-/* Switches off what it had switched on. */
+/* Switches off the tracing that it had switched on. */
 void trace_pages_free(struct trace_pages *);
 
 /*
@@ -54,7 +55,8 @@ void trace_pages_free(struct trace_pages *);
  */
 bool trace_pages_launching(struct trace_pages *);
 
-/* Rings of a running process, of all, of those launched; again as they come. */
+/* Finds the rings of a running process, of all, of those launched; call them
+ * again for new ones. */
 void trace_pages_find(struct trace_pages *, pid_t);
 void trace_pages_find_all(struct trace_pages *);
 void trace_pages_find_launched(struct trace_pages *);
@@ -68,7 +70,7 @@ bool trace_pages_add(struct trace_pages *, struct urt__trace_page *);
  * called again at once.
  */
 bool trace_pages_read(struct trace_pages *);
-/* That moment, ns. */
+/* The time of that call, ns. */
 int64_t trace_pages_moment(const struct trace_pages *);
 
 /*
@@ -79,10 +81,11 @@ bool trace_pages_next(struct trace_pages *, int64_t before_ns,
 		      struct trace_seen *);
 
 uint64_t trace_pages_lost(const struct trace_pages *);
-/* How many runs were ever found, and those for which there was no place. */
+/* The number of runs found so far, and of those for which there was no room. */
 unsigned trace_pages_runs(const struct trace_pages *);
 unsigned trace_pages_missed(const struct trace_pages *);
-/* Why the last one was not read, or not to its end; NULL: all were. */
+/* Why the last refused run was not read, or not to its end; NULL: all were
+ * read. */
 const char *trace_pages_why(const struct trace_pages *);
 
 #endif

@@ -6,16 +6,15 @@
  * frame information, in the program's own memory) say where the caller's frame
  * is (the CFA) and where it saved the caller's registers. Only plain rules are
  * followed: CFA = register + number, and registers saved at CFA + number.
- * Compilers use others for odd frames only (realigned stacks, PLT). There, and
- * where a module has no tables, the frame pointer is followed.
+ * Compilers use others for odd frames only (realigned stacks, PLT). For these,
+ * and for modules without tables, the frame pointer is followed.
  *
- * The rule for a program counter is looked for once. Coroutines wait in a few
- * places, so a million stacks need some dozen rules, and each costs a look into
- * a table for each frame.
+ * The rule for a program counter is searched for once. Coroutines wait in a few
+ * places, so a million stacks need some dozen rules, and a stack costs one
+ * table look-up per frame.
  *
- * All of it is input that any program may have written: each read is bounded by
- * its buffer, a frame must lie above the one before, and there are at most
- * UNWIND_FRAMES.
+ * Any program may have written this input: each read is bounded by its buffer,
+ * a frame must lie above the previous one, and there are at most UNWIND_FRAMES.
  */
 #include "unwind.h"
 #include "remote.h"
@@ -76,7 +75,7 @@ void unwind_free(struct unwind *u)
 struct bytes {
 	const uint8_t *p, *end;
 	uint64_t at; /* address of p in the program */
-	bool over;   /* was read beyond the end */
+	bool over;   /* a read went beyond the end */
 };
 
 static uint64_t take(struct bytes *b, unsigned n)
@@ -278,7 +277,7 @@ struct machine {
 	struct rule now, first, saved[SAVED_STATE];
 	unsigned depth;
 	uint64_t at; /* the address that `now` begins to hold for */
-	bool odd;    /* something that is not followed here */
+	bool odd;    /* a rule that is not followed here */
 };
 
 static void set(struct machine *m, uint64_t reg, enum how how, int64_t off)
@@ -383,7 +382,7 @@ static void step(struct machine *m, struct bytes *b, const struct common *c,
 	}
 }
 
-/* Runs the instructions until they speak of what comes after pc. */
+/* Runs the instructions up to the first that concerns code after pc. */
 static void execute(struct machine *m, struct bytes *b, const struct common *c,
 		    uint64_t pc)
 {
@@ -445,7 +444,8 @@ static bool find_rule(struct unwind *u, uint64_t pc, struct rule *r)
 	return !m.odd && !own.over && r->cfa_reg != CFA_NONE;
 }
 
-/* pc is inside of its function, so for a caller 1 less than its return. */
+/* pc lies inside its function, so for a caller it is 1 less than the return
+ * address. */
 static const struct rule *rule_of(struct unwind *u, uint64_t pc)
 {
 	uint64_t hash = pc * UINT64_C(0x9E3779B97F4A7C15) >> 52;
@@ -481,7 +481,7 @@ struct frame {
 	uint64_t known; /* bit for each register */
 };
 
-/* The caller's; false: there is none, if *end, or the way is lost. */
+/* Steps to the caller; false: there is none (*end), or it cannot be found. */
 static bool by_rule(const struct rule *r, const struct unwind_stack *s,
 		    struct frame *f, bool *end)
 {

@@ -13,7 +13,7 @@ struct unwind;
 struct unwind *unwind_new(struct modules *);
 void unwind_free(struct unwind *);
 
-/* A copy of a stack, and the registers to begin with. */
+/* A copy of a stack, and the registers of its innermost frame. */
 struct unwind_stack {
 	uint64_t from; /* address of the first byte there */
 	const uint8_t *bytes;
@@ -22,8 +22,8 @@ struct unwind_stack {
 };
 
 /*
- * The program counters, innermost first; how many. *whole: the last one is the
- * outermost function, and not where the way was lost.
+ * The program counters, innermost first; returns their number. *whole: the last
+ * one is in the outermost function; else the rest was not found.
  */
 unsigned unwind(struct unwind *, const struct unwind_stack *,
 		uint64_t pc[UNWIND_FRAMES], bool *whole);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reading counters pages; see user_stats.h. A page is another program's, which
- * may be of another version, half written, or lie (pages.h): its header is
- * copied and checked once; and counters only ever grow, so a page of which one
- * goes back is believed no more.
+ * Reading counters pages; see user_stats.h. A page belongs to another program,
+ * and may be of another version, half written, or false (pages.h). So its
+ * header is copied and checked once; and since counters only grow, a page with
+ * one that decreases is no longer used.
  */
 #define _GNU_SOURCE
 #include "user_stats.h"
@@ -16,19 +16,19 @@
 #include <unistd.h>
 
 /*
- * More than any run of ours has (256 workers of 3.4 KB); what claims more is not
- * read. The bound is low since a look gives memory to each hole of a sparse page:
- * memory that the other process may be forbidden to take itself.
+ * More than any run of ours has (256 workers of 3.4 KB); a larger page is not
+ * read. The bound is low because reading a sparse page allocates memory for its
+ * holes, which the other process may not be allowed to take itself.
  */
 #define PAGE_MAX_BYTES (4u << 20)
 #define SLOTS_MAX      1024
-#define PAGES_MAX      4096 /* of programs that we started, at a time */
+#define PAGES_MAX      4096 /* of programs that we started, at one time */
 #define SWEEP_AT       64
 #define TIMES	       (URT__TIME_COUNT * URT__TIME_CELLS)
 
 struct user_page {
 	struct page_map map;
-	pid_t pid; /* whose it is; 0: not known */
+	pid_t pid; /* its process; 0: unknown */
 	uint32_t header_size, slot_size;
 	uint32_t room;	   /* in slots; the number of those used may grow */
 	unsigned n;	   /* counters */
@@ -168,7 +168,8 @@ void user_stats_add(struct user_stats *s, struct user_page *u)
 		struct user_counter *counter = find(s, u->name[c]);
 		uint64_t n = sum_of(u, c);
 
-		/* One that goes back below 0 is larger than any can be. */
+		/* A difference below 0 wraps round to an impossibly large
+		 * count. */
 		if (n < u->last[c] || n > INT64_MAX)
 			u->bad =
 				"a counter of its page went back: not believed";

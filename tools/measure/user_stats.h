@@ -20,31 +20,32 @@ struct user_stats {
 	struct user_counter counter[USER_STATS_MAX];
 	/* Histograms (base/times.h); none in pages of older programs. */
 	uint64_t time[URT__TIME_COUNT][URT__TIME_CELLS];
-	const char *bad; /* why a page is not in them; NULL: all are */
+	const char *bad; /* why a page was left out; NULL: none was */
 };
 
-/* One page, mapped, as it was when its header was checked. */
+/* One mapped page, with its header as it was checked. */
 struct user_page;
 
 /*
- * The page of a process. NULL: it has none, or none that is ours to see; where
- * it has one that cannot be believed, *why says so.
+ * The page of a process. NULL: it has none, or none that we may see; if its
+ * page is invalid, *why says so.
  */
 struct user_page *user_page_of(pid_t, const char **why);
 void user_page_free(struct user_page *);
 /* The same page of the same run? */
 ino_t user_page_id(const struct user_page *);
 
-/* Adds what the page says now; or, if it lies, says so in `bad`. */
+/* Adds the page's present counts; or, if these are impossible, says so in
+ * `bad`. */
 void user_stats_add(struct user_stats *, struct user_page *);
 
 /*
  * The pages of programs that are started from now on: the environment tells
- * them where to send them. NULL: not possible.
+ * programs where to send them. NULL: not possible.
  */
 struct user_pages;
 struct user_pages *user_pages_open(void);
-/* To be polled, and user_pages_take to be called then; -1: not now. */
+/* A descriptor to poll, after which user_pages_take is called; -1: not now. */
 int user_pages_fd(const struct user_pages *);
 void user_pages_take(struct user_pages *);
 /* Adds all of them. False: there is none. */
@@ -52,8 +53,8 @@ bool user_pages_read(struct user_pages *, struct user_stats *);
 void user_pages_close(struct user_pages *);
 
 uint64_t user_stats_get(const struct user_stats *, const char *name);
-/* The time that a share p (0 to 1) of those measured did not reach; ns. 0: none
- * was measured. */
+/* The time, in ns, that a share p (0 to 1) of the measured times did not reach.
+ * 0: none was measured. */
 uint64_t user_stats_time(const struct user_stats *, enum urt__time, double p);
 uint64_t user_stats_times(const struct user_stats *, enum urt__time);
 /* Of that name; -1: there is none. */
