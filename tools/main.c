@@ -32,7 +32,7 @@ static int usage(FILE *out)
 	return out == stdout ? 0 : EXIT_BAD;
 }
 
-/* At most two slips of the finger away from a command. */
+/* Suggests a command that differs by at most two letters. */
 static int unknown(const char *name)
 {
 	const char *nearest = NULL;
@@ -107,8 +107,7 @@ static int help(int argc, char **argv)
 	return 0;
 }
 
-/* NSS's plug-ins are for the system's libc, which is not that of a static
- * program. */
+/* NSS's plug-ins need the system's libc, but a static program has its own. */
 static void ask_no_plugins(void)
 {
 #ifdef URT_STATIC
@@ -123,9 +122,9 @@ static void ask_no_plugins(void)
 
 /*
  * A standard stream that was closed gets a descriptor that fails with EBADF, as
- * gnulib's stdopen does: the next file that urt opens would have its number
- * otherwise, and what is printed would go into that file. The measured command
- * still finds it closed.
+ * gnulib's stdopen does: otherwise the next file that urt opens would have its
+ * number, and output would go into that file. The measured command still finds
+ * it closed.
  */
 static void keep_standard_streams_apart(void)
 {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt assist: has the kernel tell running programs on uring_rt when one of
+ * urt assist makes the kernel tell running programs on uring_rt when one of
  * their workers goes to sleep in a blocking call, so that another thread takes
  * over at once (uring_rt/watch/told.c).
  *
  * For each run one BPF program is loaded, and the descriptor of its ring buffer
  * is sent to the process. The run's counters page names a socket in the process
- * for that, which is taken by pidfd_getfd(2). The program may be hostile. Of
- * its page three numbers are used, each checked or harmless: where the page
- * says that a thread keeps its worker's address is only read by the BPF
- * program, in that process's own memory; the socket must be one of a pair that
- * the process made itself, so that no other process gets the descriptor; and
- * nothing is written to the process, nor read from it but an answer of four
- * bytes, for which we wait a second at most.
+ * for that; pidfd_getfd(2) takes it. The program may be hostile. Three numbers
+ * of its page are used, each checked or harmless. Only the BPF program reads
+ * the place where the page says that a thread keeps its worker's address, in
+ * that process's own memory. The socket must be one of a pair that the process
+ * made itself, so that no other process gets the descriptor. And urt writes
+ * nothing else to the process, and reads only an answer of four bytes, for
+ * which it waits a second at most.
  *
  * An assistance ends when the other end of the socket is closed: the run has
  * ended, or the process has.
@@ -37,7 +37,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNS_MAX  64 /* each is called at every switch of the machine */
+#define RUNS_MAX  64 /* each costs every switch of the machine */
 #define LOOK_MS	  500
 #define SOON	  20
 #define SOON_MS	  5
@@ -57,7 +57,7 @@ struct run {
 struct assistance {
 	struct run run[RUNS_MAX];
 	unsigned n, ever;
-	ino_t refused; /* a page about which nothing (more) is printed */
+	ino_t refused; /* a page about which nothing more is printed */
 	struct page_inbox *inbox;
 	bool verbose;
 };
@@ -146,7 +146,7 @@ static const char *read_page(int fd, struct run *r, struct urt__assisted *whom,
 	return why;
 }
 
-/* Its number in its own PID namespace, and which one that is. */
+/* Its number in its own PID namespace, and that namespace. */
 static bool find_namespace(pid_t pid, struct urt__assisted *whom)
 {
 	char path[64], line[256], *last = NULL;
@@ -170,7 +170,7 @@ static bool find_namespace(pid_t pid, struct urt__assisted *whom)
 	return whom->pid > 0;
 }
 
-/* Takes the process's descriptor; -1: it is not what it should be. */
+/* Takes the process's descriptor; -1: it is not such a socket. */
 static int take_socket(pid_t pid, int number, int *err)
 {
 	int process = syscall(SYS_pidfd_open, pid, 0), fd = -1;
@@ -270,7 +270,7 @@ static bool found(int fd, void *arg)
 	return false;
 }
 
-/* Those that have ended are let go of. */
+/* Releases the runs that have ended. */
 static void sweep(struct assistance *a, const struct pollfd *p)
 {
 	unsigned kept = 0;
@@ -289,7 +289,7 @@ static void sweep(struct assistance *a, const struct pollfd *p)
 	a->n = kept;
 }
 
-/* Until the process has ended, or we are told to stop. */
+/* Waits until the process has ended, or until a signal. */
 static void follow(struct assistance *a, pid_t pid, int process)
 {
 	struct pollfd p[RUNS_MAX + 2];
@@ -306,7 +306,8 @@ static void follow(struct assistance *a, pid_t pid, int process)
 		p[n] = (struct pollfd){ process, POLLIN, 0 };
 		p[n + 1] =
 			(struct pollfd){ page_inbox_fd(a->inbox), POLLIN, 0 };
-		/* A run that begins later is found by looking, or sends its page. */
+		/* A run that begins later is found by a look, or sends its
+		 * page. */
 		poll(p, n + 2,
 		     soon		? SOON_MS
 		     : a->inbox || a->n ? -1

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt bench: the runtime's micro-benchmarks, how long one waits for others (`latency`),
- * and messages with busy loops (`stall`), next to the same in Go and in POSIX threads
- * or event loops. Every figure comes from a process of its own, for one worker pinned
- * to one CPU; the runtimes take turns, so that a machine whose speed drifts is no
- * advantage to any; medians are printed, with the spread, each row when it is complete.
+ * urt bench: the runtime's micro-benchmarks, how long a coroutine waits because
+ * of others (`latency`), and messages with busy loops (`stall`), compared with
+ * Go and with POSIX threads or event loops. Every figure comes from a process
+ * of its own, for one worker pinned to one CPU; the runtimes take turns, so
+ * that a drift of the machine's speed favours none. It prints medians with the
+ * spread, and each row when it is complete.
  *
- * A micro-benchmark looks first how many operations fill RUN_NS on this
- * machine and in this runtime. A fixed number is either too few for a fast
- * runtime or minutes of a slow one.
+ * A micro-benchmark first finds the number of operations that fill RUN_NS on
+ * this machine and in this runtime. A fixed number would be too small for a
+ * fast runtime, or take minutes in a slow one.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -117,12 +118,12 @@ static int child_main(char **argv)
 
 static struct {
 	volatile sig_atomic_t stop;   /* a signal has come */
-	volatile sig_atomic_t child;  /* that works for us, or 0 */
+	volatile sig_atomic_t child;  /* the running child, or 0 */
 	char *go_micro, *go_messages; /* programs; NULL: no Go */
 	int cpu;		      /* for one worker */
 } state;
 
-/* The child goes too, so that no one waits for it. */
+/* Ends the child, too, so that nothing waits for it. */
 static void on_signal(int sig)
 {
 	state.stop = sig;
@@ -153,7 +154,7 @@ void bench_child_began(pid_t child)
 		kill(child, SIGKILL);
 }
 
-/* The command that runs it, or NULL where there is none. */
+/* The command that runs the benchmark, or NULL: there is none. */
 static char **command(const struct bench *b, enum runtime rt)
 {
 	static char n[24];
@@ -180,7 +181,7 @@ static char **command(const struct bench *b, enum runtime rt)
 	return argv;
 }
 
-/* Starts it; what it prints comes from the result. NULL: it did not start. */
+/* Starts it and returns its output as a stream. NULL: it did not start. */
 static FILE *start(const struct bench *b, enum runtime rt, int workers,
 		   struct launch *l)
 {
@@ -209,7 +210,7 @@ static void finish(struct launch *l, FILE *out)
 		;
 }
 
-/* NULL or why not. */
+/* NULL, or the reason of the failure. */
 static const char *ask_server(const struct bench *b, FILE *out, int workers,
 			      double *figures)
 {
@@ -241,7 +242,7 @@ static const char *read_figures(const struct bench *b, FILE *out,
 	return NULL;
 }
 
-/* One run; NULL or why not. */
+/* One run. NULL, or the reason of the failure. */
 static const char *measure(const struct bench *b, enum runtime rt, int workers,
 			   double *figures)
 {
@@ -257,7 +258,7 @@ static const char *measure(const struct bench *b, enum runtime rt, int workers,
 		return "it could not be started";
 	why = b->client ? ask_server(b, out, workers, figures)
 			: read_figures(b, out, figures);
-	kill(l.pid, SIGKILL); /* a server runs until then */
+	kill(l.pid, SIGKILL); /* a server runs until it is killed */
 	finish(&l, out);
 	return why;
 }
@@ -368,13 +369,13 @@ static bool known(const char *name)
 	return false;
 }
 
-/* Built if need be; NULL: it could not be; an error message was printed. */
+/* The program, built if necessary; NULL: an error message was printed. */
 static char *go_program(const char *source)
 {
 	static const char *const none[] = { NULL };
 	char **argv = language_command(LANGUAGE_GO, source, none);
 
-	return argv ? argv[0] : NULL; /* until the process ends */
+	return argv ? argv[0] : NULL; /* kept until the process ends */
 }
 
 static void need_go(const struct plan *p)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The benchmarks of `urt bench`: rows of three tables (micro.c, latency.c,
- * stall.c). A benchmark gives one or more figures for each runtime that can
- * run it, in a process of that runtime's own.
+ * stall.c). A benchmark measures one or more figures in each runtime that can
+ * run it, in a process of its own.
  */
 #ifndef URT_BENCH_H
 #define URT_BENCH_H
@@ -19,12 +19,12 @@ extern const char *const runtime_names[];
 struct figure {
 	const char *name; /* "": the benchmark's only one */
 	const char *unit;
-	double scale;	 /* what is measured times this is in the unit */
+	double scale;	 /* factor from the measured value to the unit */
 	bool more;	 /* more is better */
-	const char *row; /* a name that it has of its own; NULL: the bench's */
+	const char *row; /* its own name; NULL: the benchmark's */
 };
 
-/* A server of messages that is to be asked. */
+/* A server of messages, for a client. */
 struct target {
 	int port;
 	int workers;
@@ -36,36 +36,36 @@ struct bench {
 	const char *name;
 	struct figure figures[FIGURES_MAX]; /* ends with one without a unit */
 	/*
-	 * Either a workload, run in the runtime: of n operations, as near as it
-	 * can, returns how many, and its figure is ns of one; `measure` gives
-	 * its own figures. Go has them under the same name.
+	 * Either a workload, run in the runtime: it makes about n operations
+	 * and returns their number; the figure is the ns of one. `measure` has
+	 * figures of its own. Go has the same workloads under the same names.
 	 */
 	double (*coroutine)(long n);
 	double (*thread)(long n); /* NULL: not feasible in threads */
 	void (*measure)(long n, double *figures);
-	long n; /* of `measure`; of the others the first try */
+	long n; /* of `measure`; for the others, the first try */
 	/*
-	 * Or a client that asks a server: 0 or -errno. `with` is its own.
+	 * Or a client of a server: 0 or -errno. `with` is its own argument.
 	 */
 	int (*client)(const struct target *, const struct bench *,
 		      double *figures);
 	long with;
-	bool epoll;	   /* also asked of event loops */
-	bool cold_file;	   /* needs one: $URT_BENCH_FILE */
+	bool epoll;	   /* also run with event loops */
+	bool cold_file;	   /* needs a cold file: $URT_BENCH_FILE */
 	bool more_workers; /* also on 4 */
-	int runs_max;	   /* it takes long: not more; 0: any */
+	int runs_max;	   /* most runs, as it takes long; 0: any number */
 };
 
 /* Ends with one without a name. */
 extern const struct bench bench_micro[], bench_latency[], bench_stall[];
 
 /*
- * A file of which nothing is in memory: a process that is started now finds its
- * name in $URT_BENCH_FILE. NULL, or why there is none.
+ * Makes a file of which nothing is in memory; processes started from now on
+ * find its name in $URT_BENCH_FILE. NULL, or why there is none.
  */
 const char *cold_file(void);
 
-/* The micro-benchmarks that are feasible in threads: n operations, or so. */
+/* The micro-benchmarks that are feasible in threads: about n operations. */
 double thread_yield(long n);
 double thread_spawn_join(long n);
 double thread_pingpong(long n);
@@ -75,14 +75,15 @@ double thread_mutex(long n);
 
 #define BENCH_INTERRUPTED "ended by a signal"
 
-/* A signal has come that ends the benchmarks. */
+/* A signal that ends the benchmarks has come. */
 bool bench_stopped(void);
 
-/* The process (negative: the process group) that such a signal ends; 0: none. */
+/* Sets the process (negative: the process group) that such a signal ends; 0:
+ * none. */
 void bench_child_began(pid_t);
 
-/* On a terminal: what runs, and the runs of it that are complete. NULL: nothing
- * does. */
+/* On a terminal: shows the running benchmark and its complete runs. NULL: none
+ * runs. */
 void bench_progress(const char *name, long done);
 
 /* ---- results ---- */
@@ -100,7 +101,7 @@ struct row {
 	const char *why[RUNTIMES]; /* it was not available, or NULL */
 };
 
-/* Where rows go, each as soon as it is complete. */
+/* The output: each row is written as soon as it is complete. */
 struct sheet {
 	bool as_json;
 	int headed; /* text: 1 + the third runtime of the columns' names */

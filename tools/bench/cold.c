@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A file whose pages are not in memory. It has no name, so nothing is left of
- * it, however the program ends; the readers open our descriptor in /proc. Its
+ * A file whose pages are not in memory. It has no name, so it disappears
+ * however the program ends; the readers open our descriptor in /proc. Its
  * content is random, in case the file system compresses.
  */
 #define _GNU_SOURCE

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt bench latency`: how long one coroutine waits because of others. A server
- * of messages in each runtime (service/messages.c) is asked by the same client;
- * load comes from another CPU where there is one.
+ * `urt bench latency`: how long one coroutine waits because of others. The same
+ * client asks a server of messages in each runtime (service/messages.c); load
+ * comes from another CPU if there is one.
  */
 #define _GNU_SOURCE
 #include "../lib/launch.h"
@@ -78,7 +78,7 @@ static int faults(const struct target *t, const struct bench *b,
 
 /* ---- a row of calls next to echo connections ---- */
 
-/* In a child: connections that ask until it is killed. */
+/* In a child, which keeps connections busy until it is killed. */
 static pid_t load_beside(const struct target *t, long connections)
 {
 	struct messages_plan p = plan(t, connections);
@@ -155,7 +155,7 @@ static int in_turn(const struct target *t, const struct bench *b,
 	pid_t other = b->with ? hog() : 0;
 	int err;
 
-	/* Nothing is pinned: that is what is measured. */
+	/* Nothing is pinned, as the placement is measured. */
 	p.not_on_cpu = other ? -1 : p.not_on_cpu;
 	err = messages_in_turn(&p, figures);
 	end(other);
@@ -199,7 +199,7 @@ static int echo_blocked(const struct target *t, const struct bench *b,
 	return err;
 }
 
-/* The rest of a figure behind its name. */
+/* The rest of a figure, after its name. */
 #define IN_MS .unit = "ms", .scale = 1e-6
 #define IN_US .unit = "us", .scale = 1e-3
 #define PER_S .unit = "1/s", .scale = 1, .more = true

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The workloads of `urt bench`: the same few things that every runtime must do,
- * in coroutines of uring_rt, in POSIX threads where that is feasible (threads.c),
- * and in Go (bench.go). One question each; the loops are kept alike, so that what
- * differs is the runtime.
+ * The workloads of `urt bench`: a few tasks of every runtime, in coroutines of
+ * uring_rt, in POSIX threads where that is feasible (threads.c), and in Go
+ * (bench.go). Each has one question; the loops are alike, so that only the
+ * runtime differs.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -250,7 +250,7 @@ static void bench_parked(long n, double *figures)
 			return;
 	urt_waitgroup_wait(&wg[0], URT_NEVER);
 	figures[1] = (double)(now_ns() - begin) / n;
-	urt_sleep(10 * NS_PER_MS); /* the last ones have parked */
+	urt_sleep(10 * NS_PER_MS); /* until the last ones have parked */
 	figures[0] = (double)(memory_used() - before) / n;
 	stopping = now_ns();
 	urt_chan_close(t.in);

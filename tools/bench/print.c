@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The results of `urt bench`, as text or JSON. A row is written, and flushed,
- * as soon as it is complete: a command that is ended has the measurements until
- * then.
+ * The results of `urt bench`, as text or JSON. A row is written and flushed as
+ * soon as it is complete, so an interrupted command has printed its
+ * measurements so far.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -63,7 +63,7 @@ static void cell(const struct runs *r)
 	printf(" %9.*f %-17s", decimals(median(r)), median(r), spread);
 }
 
-/* How many times better than that runtime. */
+/* The factor by which it is better than that runtime. */
 static void versus(const struct row *row, unsigned f, enum runtime rt)
 {
 	double ours = median(&row->runs[URING_RT][f]);
@@ -134,7 +134,7 @@ static void json_result(struct json *j, const struct row *row, unsigned f,
 		json_string(j, "figure", figure->name);
 	json_string(j, "runtime", runtime_names[rt]);
 	json_int(j, "workers", row->workers);
-	json_double(j, "ns", median(r)); /* in the unit; null: not had */
+	json_double(j, "ns", median(r)); /* in the unit; null: not available */
 	json_array(j, "runs");
 	for (unsigned k = 0; k < r->n; k++)
 		json_double(j, NULL, r->run[k]);

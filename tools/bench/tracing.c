@@ -5,18 +5,18 @@
  *
  * A process of its own runs one small loop for each kind of event (system call,
  * switch of threads, switch of coroutines) and prints the time of one event, so
- * the time that a tool needs to start is not in the figures. The process runs
- * alone, counted by urt in each way, while urt counts another process, and under
- * the tools that others use, in turn, a few rounds; medians are compared with
- * running alone in the same rounds. Each round ends with a read of `urt export`.
+ * the time that a tool needs to start is not in the figures. In each of a few
+ * rounds, the process runs alone, counted by urt in each way, while urt counts
+ * another process, and under other tools; medians are compared with running
+ * alone in the same rounds. Each round ends with a read of `urt export`.
  *
- * A switch of threads here is a pipe's: two processes on one CPU, each
+ * A switch of threads is measured by a pipe: two processes on one CPU, each
  * switch with two system calls. Alone and under `switches only`, nothing traces
  * the system calls, so that row is the cost of a switch by itself.
  *
- * Without --runs, no round begins that would end later than DEFAULT_NS after the
- * start. A signal ends the process that runs, with the tool that counts it (they
- * are a process group), and the results until then are printed.
+ * Without --runs, no round begins that would end later than DEFAULT_NS after
+ * the start. A signal ends the running process with the tool that counts it,
+ * which are a process group; then the results so far are printed.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -61,8 +61,10 @@ static const struct way {
 	const char *name;
 	enum how how;
 	const char *needs;   /* a command; NULL: nothing */
-	const char *command; /* before the loop's own, one shell word each */
-	long fewer;	     /* the factor of fewer events: it is slow */
+	const char *command; /* put before the loop's command, one shell word
+				each */
+	long fewer;	     /* makes this many times fewer events, as it is
+				slow */
 } ways[] = {
 	{ "alone", ALONE, NULL, NULL, 1 },
 	{ "urt stat", COUNTED, NULL, NULL, 1 },
@@ -92,13 +94,13 @@ static const struct way {
 	  1 },
 };
 
-/* Of each way, in the order of the rounds. */
+/* The times of each way, in the order of the rounds. */
 static struct {
 	long n;
 	double ns[EVENTS][ROUNDS_MAX];
 } results[ARRAY_LEN(ways)];
 
-/* A read of `urt export`, as Prometheus makes it. */
+/* The time of a read of `urt export`, as Prometheus makes it. */
 static struct scrape {
 	double seconds, cgroups, bytes;
 } scrapes[ROUNDS_MAX];
@@ -201,8 +203,8 @@ int bench_tracing_loops(long fewer, int fd)
 
 /* ---- running them in one way ---- */
 
-/* This program's name. The process that runs a way may have another one in
- * /proc/self/exe. */
+/* This program's name: in the process that runs a way, /proc/self/exe may be
+ * another program. */
 static const char *self(void)
 {
 	static char path[4096];
@@ -227,7 +229,8 @@ static void end(struct launch *l)
 		;
 }
 
-/* What argv prints, counted by c from its exec on (NULL: not counted). */
+/* Runs argv, counted by c from its exec on (NULL: not counted), and reads its
+ * output. */
 static bool ask(char **argv, int cpu, struct counter *c, char *out, size_t size)
 {
 	struct launch l;
@@ -285,7 +288,7 @@ static bool run_by(const struct way *w, int cpu, double ns[EVENTS])
 	return run(sh, cpu, NULL, ns);
 }
 
-/* While the command counts this process. */
+/* Runs the loops while the command counts this process. */
 static bool run_beside(const struct way *w, int cpu, double ns[EVENTS])
 {
 	char line[256], *sh[] = { "sh", "-c", line, NULL };
@@ -295,7 +298,7 @@ static bool run_beside(const struct way *w, int cpu, double ns[EVENTS])
 	snprintf(line, sizeof(line), "%s%d", w->command, getpid());
 	if (launch(&l, sh, NULL, -1, -1) || launch_go(&l))
 		return false;
-	sleep_ns(400 * NS_PER_MS); /* until it does */
+	sleep_ns(400 * NS_PER_MS); /* until it counts */
 	had = run_here(NULL, cpu, ns);
 	kill(l.pid, SIGTERM);
 	end(&l);
@@ -324,8 +327,8 @@ static bool run_way(const struct way *w, int cpu, double ns[EVENTS])
 	return had;
 }
 
-/* Of all cgroups that there are, after a second of counting. False: it cannot
- * count here. */
+/* Reads all cgroups, after a second of counting. False: it cannot count
+ * here. */
 static bool scrape_once(struct scrape *s)
 {
 	char *sh[] = { "sh", "-c",
@@ -369,7 +372,7 @@ static void round_of_all(bool ours, int cpu)
 		nr_scrapes++;
 }
 
-/* The number of rounds that are complete. rounds: 0: as many as fit. */
+/* Returns the number of complete rounds. rounds: 0: as many as fit. */
 static long all_rounds(long rounds, bool ours)
 {
 	int64_t begin = now_ns(), last = begin;

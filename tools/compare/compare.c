@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt compare: commands that run in turn and are measured by `urt stat`'s
- * means, so that what drifts on a machine drifts under all of them.
+ * urt compare runs commands in turn and measures them as `urt stat` does, so
+ * that a drift of the machine affects all of them.
  *
- * The grammar has one rule: behind the options, each word "--" begins a command.
- * Since a command may have an argument "--" of its own (npm run x -- --flag),
- * a word of three or more dashes is an argument of one dash less.
+ * The grammar has one rule: after the options, each word "--" begins a command.
+ * Since a command may have an argument "--" of its own (npm run x -- --flag), a
+ * word of three or more dashes is an argument of one dash less.
  */
 #define _GNU_SOURCE
 #include "../lib/options.h"
@@ -152,7 +152,7 @@ const struct command command_compare = {
 	.runs_command = true,
 };
 
-/* One preparation is for all commands. */
+/* A single preparation is for all commands. */
 static bool give_preparations(struct choice *c, struct runs *r)
 {
 	if (c->prepares > 1 && c->prepares != r->sides)

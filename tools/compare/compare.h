@@ -9,7 +9,7 @@
 #define NAMES_MAX    600 /* figures */
 #define COMMANDS_MAX 8
 
-/* One of the commands: the first is A, which the others are compared with. */
+/* One of the commands. The first is A; the others are compared with it. */
 struct side {
 	struct stat_options options; /* with its command */
 	double *value; /* [name * RUNS_MAX + run]; NAN: was not available */
@@ -19,17 +19,17 @@ struct runs {
 	struct side side[COMMANDS_MAX];
 	unsigned sides;
 	long n;	     /* rounds, in each of which each command ran */
-	long wanted; /* ... and are to be */
-	long warmup; /* rounds before them, which do not count */
+	long wanted; /* ... and rounds wanted */
+	long warmup; /* uncounted rounds before them */
 	char name[NAMES_MAX][64];
 	unsigned names;
-	int code; /* our exit code, where something went wrong */
-	/* With --silent: where the commands' stdout and stderr go. */
+	int code; /* our exit code, if something went wrong */
+	/* With --silent: stdout and stderr of the commands. */
 	bool silent;
 	int output[2];
 };
 
-/* From command A to another, of one figure. */
+/* The difference of one figure between command A and another. */
 struct comparison {
 	const char *name;
 	double a, b;	  /* medians */
@@ -44,11 +44,12 @@ struct comparison {
 bool runs_prepare(struct runs *);
 void runs_free(struct runs *);
 
-/* False: a run failed, and code says how. After an interruption, the rounds so
- * far are the result. */
+/* False: a run failed, and code is the exit code. After an interruption, the
+ * rounds so far are the result. */
 bool runs_measure(struct runs *);
 
-/* Figure i of A and of another command. False: one of them has none. */
+/* Compares figure i of A and of another command. False: one of them lacks
+ * it. */
 bool runs_compare(const struct runs *, unsigned i, unsigned other,
 		  struct comparison *);
 

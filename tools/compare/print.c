@@ -44,7 +44,7 @@ static void in_words(const struct comparison *c, struct words *w)
 						: "not significant";
 }
 
-/* False: there is nothing to say of that figure. */
+/* False: the figure is not printed. */
 static bool shown(const struct runs *r, unsigned i, unsigned other, bool all,
 		  struct words *w)
 {

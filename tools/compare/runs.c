@@ -3,8 +3,9 @@
  * Running the commands in rounds, and the differences of their figures. In each
  * round each command runs once; another one begins each time.
  *
- * The difference is that of lib/shift.h. Where its interval holds 0, or the runs
- * are too few for one, the difference may be chance, and is marked so.
+ * The difference is that of lib/shift.h. If its interval contains 0, or there
+ * are too few runs for an interval, the difference may be chance, and is marked
+ * so.
  */
 #define _GNU_SOURCE
 #include "../lib/shift.h"
@@ -17,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TAIL 2048 /* of what a command that failed has printed */
+#define TAIL 2048 /* bytes kept of a failed command's output */
 
 /* ---- collecting ---- */
 
@@ -27,8 +28,8 @@ struct adding {
 	const struct stat_result *result;
 };
 
-/* A call or an operation that a run did not make, it made 0 times: also those
- * runs that came before the first one that made it. */
+/* A run that did not make a call or an operation made it 0 times. That also
+ * holds for the runs before the first one that made it. */
 static void begin_at_0(struct adding *a, unsigned i)
 {
 	struct runs *r = a->r;
@@ -84,7 +85,7 @@ static void add_result(struct runs *r, unsigned side,
 
 /* ---- running ---- */
 
-/* The last of what a silent command that failed has printed. */
+/* Prints the end of the output of a silent command that failed. */
 static void show_output(const struct runs *r)
 {
 	char buf[TAIL];
@@ -99,7 +100,7 @@ static void show_output(const struct runs *r)
 		fputc('\n', stderr);
 }
 
-/* False: it ends here, for which *stopped or r->code is the reason. */
+/* False: the comparison ends here; *stopped or r->code is the reason. */
 static bool run_once(struct runs *r, unsigned which, bool counts, bool *stopped)
 {
 	static struct stat_result result;

@@ -3,13 +3,13 @@
  * The changes from an earlier result to another one: of the machine and its
  * software, of the settings, of the verdicts, and of each figure by its rounds.
  *
- * A figure has changed where the interval of its shift (lib/shift.h) leaves out
- * 0, at the confidence that its number of rounds allows: 90 % with three rounds
- * on each side, 95 % with four or more. A figure of one sample has no
- * confidence and is listed apart, if it differs much. Among hundreds of
- * figures, some change by chance, so their expected number is printed. The
- * interval covers the spread between the rounds of a run. It does not cover a
- * whole run that was slow: for that, the old program has to be run again.
+ * A figure has changed if the interval of its shift (lib/shift.h) excludes 0,
+ * at the confidence that its number of rounds allows: 90 % with three rounds on
+ * each side, 95 % with four or more. A figure of one sample has no confidence
+ * and is listed apart, if it differs much. Among hundreds of figures, some
+ * change by chance, so their expected number is printed. The interval covers
+ * the spread between the rounds of a run. It does not cover a whole run that
+ * was slow: to find that out, run the old program again.
  */
 #define _GNU_SOURCE
 #include "changes.h"
@@ -26,13 +26,13 @@
 #define LEAST_SURE  0.9 /* confidence, for a figure to count as changed */
 #define MUCH	    0.1 /* of a figure without confidence */
 
-/* One figure of an element, and where its samples are: in the array `samples`,
- * as numbers or as the member `field` of its objects; or, where `samples` is an
+/* One figure of an element, and the place of its samples: the array `samples`,
+ * as numbers or as the member `field` of its objects; or, if `samples` is an
  * object or NULL, one sample, the member `field`. */
 struct figure {
 	const char *name;
 	const char *samples, *field;
-	const char *by; /* the member that it is divided by; NULL: none */
+	const char *by; /* the member by which it is divided; NULL: none */
 };
 
 #define OF_ROUNDS                                                \
@@ -88,14 +88,14 @@ static const struct section {
 struct change {
 	char name[160];
 	struct shift s;
-	bool one; /* sample, on one side at least */
+	bool one; /* only one sample, on at least one side */
 };
 
 struct changes {
 	struct change *all; /* those to be printed */
 	unsigned n;
 	unsigned compared; /* figures of several samples */
-	double by_chance;  /* of those, expected to differ without a reason */
+	double by_chance;  /* of those, number expected to differ by chance */
 	unsigned too_few;  /* figures whose rounds allow no verdict */
 };
 
@@ -128,7 +128,7 @@ static const struct json_value *counterpart(const struct section *section,
 	return e;
 }
 
-/* How many samples; those that are not available are left out. */
+/* Reads the samples, without missing ones, and returns their number. */
 static unsigned samples(const struct json_value *element,
 			const struct figure *figure, double to[SAMPLES_MAX])
 {
@@ -182,7 +182,7 @@ static bool differs_much(const struct shift *s)
 	return fabs(s->b - s->a) > MUCH * fabs(s->a);
 }
 
-/* Adds it, if it is to be printed. */
+/* Adds the change, if it should be printed. */
 static void add(struct changes *all, struct change *c, const double *a,
 		unsigned na, const double *b, unsigned nb)
 {
@@ -261,7 +261,7 @@ static void print_value(FILE *f, const struct json_value *v)
 	fputs(text_clean(text), f);
 }
 
-/* The members that are not the same, and of their objects. */
+/* Prints the members that differ, and those of their objects. */
 static void print_members(FILE *f, const struct json_value *old,
 			  const struct json_value *new)
 {

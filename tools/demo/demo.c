@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt demo: the experiment. Each model in turn serves the same requests; then
- * the claims are judged by what was measured.
+ * the claims are judged by the measurements.
  */
 #define _GNU_SOURCE
 #include "changes.h"
@@ -24,7 +24,8 @@ static void on_interrupt(int sig)
 	demo_stop = 1;
 }
 
-/* A client and a backend connection per connection, in one process. */
+/* Each connection needs a client's and a backend's descriptor in one
+ * process. */
 static bool check_descriptors(const struct demo_options *o)
 {
 	long most = o->connections.n[o->connections.len - 1];
@@ -65,7 +66,8 @@ static bool anything_measured(const struct demo *d)
 static FILE *out;	 /* where the result goes */
 static unsigned printed; /* bit n: part n has been */
 
-/* Each part at once, also where a pipe is read by something that cannot wait. */
+/* Writes each part at once, also to a pipe, whose reader may not want to
+ * wait. */
 static void print_part(struct demo *d, enum demo_part part)
 {
 	if (d->options.json || printed >> part & 1)
@@ -77,10 +79,10 @@ static void print_part(struct demo *d, enum demo_part part)
 	printed |= 1u << part;
 }
 
-/* An earlier result, if one is to be compared. */
+/* The earlier result to compare with, if any. */
 static struct demo_document earlier;
 
-/* Where the result is a document, its changes are on stderr. */
+/* If the result is a document, the changes go to stderr. */
 static void show_changes(const struct demo *d)
 {
 	struct demo_document now;
@@ -92,7 +94,7 @@ static void show_changes(const struct demo *d)
 	demo_document_free(&now);
 }
 
-/* Two results that are there. */
+/* Compares two existing results. */
 static int compare_documents(const struct demo_options *o)
 {
 	struct demo_document with;
@@ -125,7 +127,7 @@ static int show(struct demo *d)
 	return anything_measured(d) ? 0 : EXIT_BAD;
 }
 
-/* An earlier result again. */
+/* Shows an earlier result again. */
 static int show_saved(struct demo *d)
 {
 	struct demo_options asked = d->options;

@@ -4,7 +4,8 @@
 
 #include "results.h"
 
-/* False: they are wrong; an error message was printed. --help ends the program. */
+/* False: the options are wrong; an error message was printed. --help ends the
+ * program. */
 bool demo_parse(int argc, char **argv, struct demo_options *);
 
 /* Defaults, by the mode. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The experiments that are run, and their order. A list of steps is made first,
- * so that the time left is known, and then worked off until its end or Ctrl-C;
- * a step that fails leaves its reason in its result and the others continue.
+ * The experiments and their order. First a list of steps is made, so that the
+ * time left is known; then the steps are carried out until the end or Ctrl-C. A
+ * step that fails leaves its reason in its result, and the others continue.
  *
- * Order: all that is counted by BPF, then the rest, since the programs of BPF
- * would cost every other measurement something; and within a kind round after
- * round over all models, so that a slow minute strikes all of them.
+ * Order: first all that BPF counts, then the rest, since BPF programs would
+ * slow every other measurement; and within each kind, round after round over
+ * all models, so that a slow minute affects all of them.
  */
 #define _GNU_SOURCE
 #include "plan.h"
@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How often the progress is printed where stderr is a file or a pipe. */
+/* How often progress is printed if stderr is a file or a pipe. */
 #define LOG_NS (10 * NS_PER_S)
 
 static struct step *steps;
 static unsigned nr_steps;
 
-/* Room for one more element behind n of them, zeroed. */
+/* Room for one more element after n of them, zeroed. */
 static void *more(void *p, unsigned n, size_t size)
 {
 	p = realloc(p, (n + 1) * size);
@@ -49,8 +49,8 @@ static struct step *add(void (*run)(struct lab *, struct step *),
 
 /* ---- the plan ---- */
 
-/* Steps that take too long for a run of three minutes: in a full run, or
- * where only some claims are asked for. */
+/* Steps that take too long for a run of three minutes: only in a full run, or
+ * if only some claims are asked for. */
 static bool has_time(const struct demo_options *o)
 {
 	return o->mode == DEMO_FULL || (o->mode == DEMO_DEFAULT && o->only);
@@ -112,7 +112,7 @@ static void plan_rows(struct demo *d)
 			const struct demo_row *r = &d->row[i];
 			struct step *s;
 
-			/* No claim rests on them: one round is enough. */
+			/* No claim depends on them, so one round is enough. */
 			if (r->per_connection && round && o->mode != DEMO_FULL)
 				continue;
 			s = add(step_row, o->seconds + 0.45, i);
@@ -342,7 +342,7 @@ static void plan_seconds(struct demo *d)
 	}
 }
 
-/* Of the models that stand for the ways to wait. */
+/* For the models that represent the ways to wait. */
 static void plan_timelines(struct demo *d)
 {
 	const struct demo_options *o = &d->options;
@@ -429,8 +429,8 @@ static void progress(const struct demo *d, unsigned done, double done_s,
 		steps[done].what, terminal ? "" : "\n");
 }
 
-/* A step that took less had nothing to do: its model is missing, or a run that
- * was resumed has its result. */
+/* A step that took less had nothing to do: its model is missing, or the resumed
+ * run has its result. */
 #define SKIPPED_S 0.02
 
 void demo_run_plan(struct lab *lab)

@@ -4,7 +4,7 @@
 
 #include "measure/lab.h"
 
-/* Runs all that is wanted, with progress on a terminal. */
+/* Runs the wanted experiments, with progress on a terminal. */
 void demo_run_plan(struct lab *);
 
 #endif

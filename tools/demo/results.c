@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Looking at results: which one, medians, figures per request, names. */
+/* Reading results: finding one, medians, figures per request, names. */
 #define _GNU_SOURCE
 #include "results.h"
 #include "../lib/tool.h"
@@ -81,7 +81,7 @@ const struct demo_row *demo_load(const struct demo *d,
 	return NULL;
 }
 
-/* The generator had hardly a CPU to spare while the server had. */
+/* The generator used nearly all of its CPU while the server did not. */
 #define LOAD_BUSY   0.85
 #define SERVER_BUSY 0.9
 
@@ -195,7 +195,8 @@ struct demo_per_request demo_per_request(const struct demo_row *r)
 		involuntary += r->counts.class[i].involuntary;
 	}
 	if (!r->has_counts) {
-		/* /proc knows the main thread's only: right for one thread. */
+		/* /proc has the main thread's only, which is right for one
+		 * thread. */
 		bool whole = r->threads == 1;
 
 		p.voluntary = whole ? r->nvcsw / n : NAN;
@@ -284,9 +285,10 @@ void demo_costs_of_times(struct demo_costs *c)
 }
 
 /*
- * A generator that used its whole CPU while the server did not was the limit itself.
- * Else a server that needs more CPU time for a request under one of them (it wakes that
- * generator more often) has a rate that differs by as much. The rest is not explained.
+ * A generator that used its whole CPU while the server did not was itself the
+ * limit. Otherwise, if the server needs more CPU time for a request under one
+ * generator (because it wakes that one more often), its rate differs by the
+ * same ratio. Other differences are not explained.
  */
 #define ALIKE	  0.1 /* rates that differ by less are the same */
 #define EXPLAINED 0.1 /* of the CPU time's ratio to that of the rates */
@@ -299,7 +301,7 @@ static bool was_limit(const struct demo_generator *g, unsigned n)
 	return demo_median_of(g->cpu, n) > LOAD_BUSY && server < SERVER_BUSY;
 }
 
-/* NULL: it is not known why they differ. */
+/* NULL: the difference is unexplained. */
 static const char *second_verdict(const struct demo_second *m, char buf[80])
 {
 	unsigned n = m->nr_rounds;

@@ -37,7 +37,8 @@ struct demo_options {
 	unsigned only;			/* bit n: claim n is asked for */
 	struct demo_counts connections; /* at a time, under load */
 	struct demo_counts waiting;	/* at a time, in claim 4 */
-	long threads_end; /* the same, of threads and coroutines only; 0: no */
+	long threads_end; /* the same, only for threads and coroutines; 0:
+			     none */
 	struct demo_counts come_and_go; /* requests on each connection */
 	const struct demo_loads *loads; /* of claim 10 */
 	double seconds;	     /* measured, per round, model and path */
@@ -45,7 +46,7 @@ struct demo_options {
 	long bursts;	     /* per model in claim 6 */
 	long sleepers;	     /* coroutines in claim 9 */
 	long wait_ms;	     /* of /wait */
-	int redis_port;	     /* GET /wait asks it; 0: no Redis */
+	int redis_port;	     /* Redis, which GET /wait asks; 0: none */
 	bool json;	     /* one document instead of text */
 	const char *out;     /* file of the result; NULL: stdout */
 	const char *report;  /* directory of the report; NULL: none */
@@ -86,7 +87,7 @@ struct demo_sample {
 	double switches, syscalls, uring_ops, user_switches;
 };
 
-/* One model under one kind of request and number of connections. */
+/* One model under one kind of request and one number of connections. */
 struct demo_row {
 	const struct model *model;
 	char path[32];
@@ -100,15 +101,15 @@ struct demo_row {
 	unsigned nr_rounds;
 	/* Sums over the rounds: */
 	uint64_t requests, errors;
-	uint64_t unanswered; /* due and without an answer at the end */
+	uint64_t unanswered; /* due but without an answer at the end */
 	double seconds;
 	struct histogram latency; /* ns */
 	bool has_counts;	  /* by BPF */
 	struct counts counts;
-	bool has_user; /* it is a program on uring_rt */
+	bool has_user; /* it runs on uring_rt */
 	struct user_stats user;
-	/* The report of another language's runtime, and the requests during it;
-	 * 0: nothing. */
+	/* The count that another language's runtime reports, and the requests
+	 * meanwhile; 0: none. */
 	double told, told_requests;
 	/* Without BPF: the kernel's counters of the threads alive at the end. */
 	uint64_t nvcsw, nivcsw;
@@ -118,11 +119,12 @@ struct demo_row {
 	long rss;     /* bytes, then */
 };
 
-/* What one load generator measured of a server, in each round. */
+/* One load generator's measurements of a server, in each round. */
 struct demo_generator {
 	double rps[DEMO_ROUNDS_MAX];
 	double server_cpu_ns[DEMO_ROUNDS_MAX]; /* per request */
-	double cpu[DEMO_ROUNDS_MAX]; /* share of a CPU that it took itself */
+	double cpu[DEMO_ROUNDS_MAX]; /* share of a CPU that the generator
+					took */
 };
 
 /* The same requests by urt load and by wrk, in alternating rounds. */
@@ -134,23 +136,23 @@ struct demo_second {
 	unsigned nr_rounds;
 };
 
-/* One model with a number of requests waiting at a time (claims 3, 4, 5). */
+/* One model with a number of requests that wait at a time (claims 3, 4, 5). */
 struct demo_hold {
 	const struct model *model;
-	long wanted; /* requests that were to wait */
+	long wanted; /* requests that should wait */
 	struct demo_outcome outcome;
-	unsigned processes; /* servers that they were dealt to */
+	unsigned processes; /* servers that share them */
 	long waiting;	    /* that waited at the same time */
-	long answered;	    /* of those, when the backend let go */
+	long answered;	    /* of those, after the backend answered */
 	int64_t connect_ns; /* until that many waited */
-	int64_t answer_ns;  /* from letting go to the last answer */
+	int64_t answer_ns;  /* from the backend's answer to the last one */
 	long threads;
 	/* Bytes that came with them: of the server process, and in the whole
 	 * kernel (slab, kernel stacks, page tables), which holds both ends of
-	 * the sockets, the same for each model. NaN: there was not more than
-	 * before, and memory_reason says so. */
+	 * the sockets, the same for each model. NaN: the memory did not grow,
+	 * and memory_reason says so. */
 	double process_bytes, kernel_bytes;
-	double heap_bytes, stack_bytes; /* told by Node and Go; NaN */
+	double heap_bytes, stack_bytes; /* reported by Node and Go; NaN */
 	char memory_reason[160];
 	char limit[200]; /* why it stopped short; "" if it did not */
 };
@@ -179,14 +181,14 @@ struct demo_stall {
 	struct histogram plain, loop; /* ns: without a loop, with one */
 };
 
-/* One request that waits, as `urt record` saw it. */
+/* One request that waits, recorded by `urt record`. */
 #define TIMELINE_LANES	6
 #define TIMELINE_SLICES 96
 
 struct demo_slice {
 	unsigned lane;
 	bool runs;	  /* else it waits */
-	double at_ns, ns; /* from the timeline's begin */
+	double at_ns, ns; /* from the timeline's beginning */
 	char what[32];
 };
 
@@ -207,7 +209,7 @@ struct demo_timeline {
 struct demo_scale {
 	const struct model *model;
 	struct demo_outcome outcome;
-	double others; /* CPUs that other programs used meanwhile, at most */
+	double others; /* most CPUs that other programs used meanwhile */
 	double one[DEMO_ROUNDS_MAX], all[DEMO_ROUNDS_MAX]; /* requests/s */
 	unsigned nr_rounds;
 };
@@ -215,16 +217,17 @@ struct demo_scale {
 /* Units of scheduling that are suspended, without a server (claims 5, 9). */
 struct demo_unit {
 	struct demo_outcome outcome;
-	long wanted, count;   /* how many there were at a time */
+	long wanted, count;   /* the number that existed at a time */
 	double create_ns;     /* for all of them */
 	double process_bytes; /* for all, resident */
-	double kernel_bytes;  /* for all; NaN: they have nothing there */
-	double heap_bytes;    /* for all, told by Node; NaN */
-	double woken;	      /* that continued afterwards; NaN: not asked */
+	double kernel_bytes;  /* for all; NaN: they use none */
+	double heap_bytes;    /* for all, reported by Node; NaN */
+	double woken;	      /* number that continued afterwards; NaN: not
+				 tested */
 	long threads;
 };
 
-/* What one thing took, in each round. */
+/* One kind of time, in each round. */
 #define DEMO_TIMES 8
 
 struct demo_times {
@@ -251,7 +254,7 @@ enum demo_verdict { CLAIM_HOLDS, CLAIM_FAILS, CLAIM_NOT_MEASURED };
 
 struct demo_figure {
 	char name[48];
-	double value; /* NaN: was not available */
+	double value; /* NaN: not available */
 };
 
 struct demo_claim {
@@ -271,7 +274,7 @@ struct demo_claim {
 struct demo_host {
 	char kernel[HOST_TEXT], machine[HOST_TEXT], cpu_model[HOST_TEXT];
 	char hardware[HOST_TEXT], clocksource[HOST_TEXT], libc[HOST_TEXT];
-	unsigned languages; /* that are in use: bit n of enum language n */
+	unsigned languages; /* in use: bit n stands for enum language n */
 	char (*language)[HOST_TEXT]; /* their versions; "": not installed */
 	char redis[HOST_TEXT];
 	char compiler[HOST_TEXT], mitigations[1024];
@@ -334,7 +337,7 @@ struct demo {
 	struct demo_options options;
 	struct demo_host host;
 	char (*settings)[MODEL_SETTINGS]; /* in the order of options.model */
-	bool counted;			  /* by BPF; if not, why */
+	bool counted;			  /* by BPF; if not, the reason */
 	char why_no_bpf[256];
 	int server_cpu, load_cpu; /* -1: only one CPU */
 	struct demo_row *row;
@@ -360,7 +363,8 @@ struct demo {
 	struct demo_advice advice[ADVICE_PARTS];
 	struct demo_choice choice;
 	struct demo_bound bound[BOUNDS];
-	char **warning; /* what a reader must know before believing a figure */
+	char **warning; /* facts that a reader must know before using a
+			   figure */
 	unsigned nr_warnings;
 	double others; /* CPUs that other programs used during the run; NaN */
 	double most_load_cpu; /* share of its CPU that the generator took; NaN */
@@ -369,8 +373,8 @@ struct demo {
 	bool redis_ours; /* Redis was started by us */
 };
 
-/* The parts of the text, in their order: each can be printed when its
- * measurements are complete. */
+/* The parts of the text, in order: each can be printed when its measurements
+ * are complete. */
 enum demo_part {
 	PART_HOST,
 	PART_LOADS,
@@ -389,7 +393,7 @@ enum demo_part {
 extern const char *const demo_status_names[], *const demo_verdict_names[];
 extern const char *const demo_unit_names[], *const demo_mode_names[];
 
-/* Whether claim n (from 1) is to be measured. */
+/* Whether claim n (from 1) has to be measured. */
 bool demo_wants(const struct demo *, int claim);
 
 static inline bool demo_ok(const struct demo_outcome *o)
@@ -397,10 +401,10 @@ static inline bool demo_ok(const struct demo_outcome *o)
 	return o->status == DEMO_OK;
 }
 
-/* The one of a model, if it was measured: the row of a kind of path ("/" or "/wait")
- * on connections that stay, with this number of connections, or 0: with the most;
- * the hold of this number, or 0: of the most, not counting threads_end. NULL: there
- * is none. */
+/* A model's result, if it was measured: the row of a path ("/" or "/wait") on
+ * connections that stay open, with this number of connections, or 0: with the
+ * most; the hold of this number, or 0: of the most, not counting threads_end.
+ * NULL: there is none. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
 const struct demo_hold *demo_hold(const struct demo *, const struct model *,
@@ -408,8 +412,8 @@ const struct demo_hold *demo_hold(const struct demo *, const struct model *,
 const struct demo_burst *demo_burst(const struct demo *, const struct model *);
 const struct demo_scale *demo_scale(const struct demo *, const struct model *);
 
-/* The requests of a row, as text for people; the buffer. Rows that have
- * the same stand in one table. */
+/* The requests of a row, as text for people. Returns the buffer. Rows with the
+ * same text are in one table. */
 const char *demo_row_title(const struct demo_row *, char buf[96]);
 bool demo_same_table(const struct demo_row *, const struct demo_row *);
 
@@ -429,11 +433,11 @@ static inline bool demo_has_bounds(const struct demo *d)
 double demo_capacity(const struct demo *, const struct model *);
 /* "idle", "50 %", "full"; the buffer. */
 const char *demo_load_name(double share, char buf[16]);
-/* From here on the CPUs count as not free. */
+/* Above this number of CPUs used by others, the CPUs count as not free. */
 #define DEMO_OTHERS 0.15
 
-/* Median over the rounds of a field of their samples, and how far the rounds
- * lie from it at most, as a share of it; NaN with less than two. */
+/* Median over the rounds of a field of their samples, and the largest distance
+ * of a round from it, as a share of it; NaN with fewer than two. */
 double demo_median(const struct demo_row *, size_t offset);
 double demo_spread(const struct demo_row *, size_t offset);
 #define ROW_MEDIAN(row, field) \
@@ -441,7 +445,7 @@ double demo_spread(const struct demo_row *, size_t offset);
 #define ROW_SPREAD(row, field) \
 	demo_spread(row, offsetof(struct demo_sample, field))
 
-/* Fills in the medians of costs by its times. */
+/* Fills in the medians of costs from its times. */
 void demo_costs_of_times(struct demo_costs *);
 
 /* Bytes of one unit alone; NaN: not measured. */
@@ -453,14 +457,15 @@ double demo_ms(const struct histogram *, double p);
 /* Median of the rounds of demo_generator. */
 double demo_median_of(const double *rounds, unsigned n);
 
-/* Why the two generators differ, or that they do not; in buf, or static. */
+/* Why the two generators differ, or a text that they do not; in buf, or
+ * static. */
 const char *demo_second_verdict(const struct demo_second *, char buf[80]);
-/* Whether they do, and it is not known why. */
+/* Whether they differ without an explanation. */
 bool demo_second_unexplained(const struct demo_second *);
 
 /* Median of the requests per second on one CPU, or on all. */
 double demo_scale_median(const struct demo_scale *, bool all);
-/* Median of the latter by the former; NaN. */
+/* Median of the latter divided by the former; NaN. */
 double demo_speedup(const struct demo_scale *);
 
 /* Per request; NaN if it was not available. */
@@ -472,10 +477,10 @@ struct demo_per_request demo_per_request(const struct demo_row *);
 
 /* The meaning of a row's user switches, or why there are none. */
 const char *demo_user_switches(const struct demo_row *);
-/* "glibc 2.36; Node v20.18; Go not installed"; the buffer. */
+/* "glibc 2.36; Node v20.18; Go not installed". Returns the buffer. */
 const char *demo_versions(const struct demo_host *, char *buf, size_t size);
 
-/* The same of all models, for below the tables; to be freed. */
+/* The same for all models, printed below the tables; the caller frees it. */
 char *demo_user_note(const struct demo *);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * A run of half an hour that was interrupted continues where it ended. The
  * result so far is written every few seconds as the same document that --json
- * prints. A run that finds the file plans all its experiments, fills in those
- * that the file has, and the steps of the plan leave out what is there
- * (plan.c). A round that was cut short is not written, so it is measured again.
+ * prints. A run that finds the file plans all its experiments and fills in
+ * those that the file has; the steps of the plan leave those out (plan.c). A
+ * round that was cut short is not written, so it is measured again.
  */
 #define _GNU_SOURCE
 #include "resume.h"
@@ -50,7 +50,7 @@ static void take_rows(struct demo_row *to, unsigned n,
 				(d)->field[i].model = m;                     \
 			}
 
-/* Measurements of `from` become those of the same experiments in d. */
+/* Copies measurements of `from` to the same experiments in d. */
 static void take_over(struct demo *d, const struct demo *from)
 {
 	take_rows(d->row, d->nr_rows, from->row, from->nr_rows);
@@ -88,9 +88,11 @@ static bool same_experiment(const struct demo *d, const struct demo *from)
 
 /* ---- the file ---- */
 
-#define KEEP_NS (5 * NS_PER_S) /* how often the result so far is written */
+#define KEEP_NS \
+	(5 * NS_PER_S) /* interval at which the result so far is
+				  written */
 
-/* The result that the file has; its experiments are not measured again. */
+/* The file's result; its experiments are not measured again. */
 static bool resumed;
 static struct demo before; /* large */
 
@@ -135,8 +137,7 @@ void resume_add_time(struct demo *d)
 
 /*
  * The conclusions so far are drawn in a child: the parent does so once, at the
- * end. A file that was written by halves does not take the place of one that is
- * complete.
+ * end. A file that is half written never replaces a complete one.
  */
 static void keep_now(struct demo *d, bool complete)
 {

@@ -5,21 +5,22 @@
 
 #include "results.h"
 
-/* Reads the file, if it is there. False: it holds no result; an error message
- * was printed. */
+/* Reads the file, if it exists. False: it has no result; an error message was
+ * printed. */
 bool resume_open(const struct demo_options *);
-/* Whether its result and this run are of one experiment: if not, the difference
- * was printed. The machine must have been looked at. */
+/* Whether the file's result and this run belong to one experiment; if not, the
+ * difference was printed. Call it when the host is known. */
 bool resume_fits(const struct demo *);
 
-/* The experiments are known: fills in those that the file has. */
+/* Call it when the experiments are known: fills in those that the file has. */
 void resume_planned(struct demo *);
-/* One was measured: from time to time, the result so far is written. */
+/* Call it after each measurement: writes the result so far from time to
+ * time. */
 void resume_measured(struct demo *);
-/* The run has ended: its time, and the CPUs that others used, are those of all
- * its parts. */
+/* Call it when the run has ended: sums up its time, and the CPUs that others
+ * used, over all its parts. */
 void resume_add_time(struct demo *);
-/* All was measured: the file gets the whole result. */
+/* Call it when all was measured: writes the whole result. */
 void resume_complete(struct demo *);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * The reverse of show/json.c. Two things rest on it: `--from`, which shows an
  * earlier result again, judged by today's rules, and `--resume` (resume.c). Counts are
- * computed from the figures per request and the number of requests. A document
- * comes from a file that anybody may have changed, so that each number is
- * brought into its range, and an element that is not understood is left out.
+ * computed from the figures per request and the number of requests. Anybody may
+ * have changed the file of a document, so each number is clamped to its range,
+ * and an unknown element is left out.
  */
 #define _GNU_SOURCE
 #include "saved.h"
@@ -113,7 +113,8 @@ static void per_request(struct demo_row *r, const struct json_value *e,
 		strcpy(r->user.counter[0].name, "switches");
 		r->user.counter[0].value = saved_count(told * n);
 	} else if (!isnan(told)) {
-		/* By a power of two, so that the quotient stays the same. */
+		/* Scaled by a power of two, so that the quotient stays the
+		 * same. */
 		r->told_requests = exp2(floor(log2(fmax(n, 1))));
 		r->told = told * r->told_requests;
 	}

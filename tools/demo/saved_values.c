@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Values of a document that anybody may have changed: each number is brought into
+/* Values of a document that anybody may have changed: each number is clamped to
  * its range. */
 #define _GNU_SOURCE
 #include "saved_values.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of a result that is read back: saved.c. */
+/* Values of a result that is read: saved.c. */
 #ifndef URT_DEMO_SAVED_VALUES_H
 #define URT_DEMO_SAVED_VALUES_H
 
@@ -18,10 +18,10 @@ const struct json_value *saved_first(const struct json_value *,
 				     const char *array);
 /* Room for the elements of an array, zeroed. */
 void *saved_room(const struct json_value *, const char *array, size_t size);
-/* The numbers of an array, at most so many; how many. */
+/* The numbers of an array, up to a maximum. Returns how many there are. */
 unsigned saved_numbers(const struct json_value *, const char *array, double *to,
 		       unsigned most);
-/* The place of a name; -1: it is none of them. */
+/* The index of a name; -1: it is not in the list. */
 int saved_named(const char *const *names, int n, const char *name);
 
 #endif

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * The kinds of step of the plan. A step does nothing where its result is there
- * already, which a resumed run has read, or where it would fail again.
+ * The kinds of step of the plan. A step does nothing if its result exists,
+ * because a resumed run has read it, or if it would fail again.
  */
 #define _GNU_SOURCE
 #include "steps.h"
 #include <math.h>
 #include <string.h>
 
-/* Whether the step's round is to be measured: a resumed run may have it already,
- * and models that failed or are missing would fail again. */
+/* Whether to measure the step's round: a resumed run may have it already, and
+ * models that failed or are missing would fail again. */
 static bool is_due(const struct step *s, unsigned nr_rounds,
 		   const struct demo_outcome *outcome)
 {
@@ -25,8 +25,8 @@ void step_row(struct lab *lab, struct step *s)
 		demo_measure_row(lab, row);
 }
 
-/* A load is a share of this: of the model's own, or, where models are compared
- * at the same rates, of epoll's. */
+/* The capacity of which a load is a share: the model's own, or epoll's if
+ * models are compared at the same rates. */
 static double capacity(const struct demo *d, const struct demo_row *row)
 {
 	return demo_capacity(d, demo_has_bounds(d) ? model_of(ROLE_CALLBACKS)
@@ -79,7 +79,7 @@ void step_unit(struct lab *lab, struct step *s)
 		demo_measure_unit(lab, s->unit, s->n);
 }
 
-/* One that did not reach a number will not reach a larger one. */
+/* A model that did not reach a number will not reach a larger one. */
 void step_hold(struct lab *lab, struct step *s)
 {
 	struct demo_hold *h = &lab->demo->hold[s->index];

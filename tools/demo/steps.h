@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A step of the plan, and what it can do. */
+/* A step of the plan, and its kinds. */
 #ifndef URT_DEMO_STEPS_H
 #define URT_DEMO_STEPS_H
 
@@ -9,7 +9,7 @@
 struct step {
 	void (*run)(struct lab *, struct step *);
 	double estimate_s;
-	enum demo_part part; /* that is complete, for step_finished */
+	enum demo_part part; /* that is complete after it, for step_finished */
 	unsigned index;	     /* of its row, hold, burst or scale */
 	unsigned round;	     /* of those before it; see is_due in steps.c */
 	enum unit_kind unit; /* or that */

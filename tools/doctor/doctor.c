@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* urt doctor: what this machine can do, and the command that mends the rest. */
+/* urt doctor: the features of this machine, and the command that adds each
+ * missing one. */
 #define _GNU_SOURCE
 #include "../../uring_rt/ring/ring.h"
 #include "../../uring_rt/watch/watch.h"
@@ -50,7 +51,7 @@ static void look_at_ring(void)
 		bool has = ring.features & (1u << i);
 		char *list = has ? have : lack;
 
-		/* Of the ring; the others are found out when they are used. */
+		/* Features of the ring; the others show when they are used. */
 		if (i > URT__FEATURE_BIT_REG_RING &&
 		    i != URT__FEATURE_BIT_NO_IOWAIT)
 			continue;
@@ -73,7 +74,7 @@ static void look_at_bpf(void)
 	counter_close(c);
 }
 
-/* Locked memory of the user that rings take (io_uring_setup(2)). */
+/* The user's locked memory, which rings take (io_uring_setup(2)). */
 static void look_at_locked_memory(void)
 {
 	struct urt_options o = { 0 };
@@ -160,7 +161,7 @@ static void look_at_privileges(void)
 			: "no system calls are filtered");
 }
 
-/* Loads the program that tells, for the first process, which is never told. */
+/* Loads the reporting program for process 1, which gets no reports. */
 static void look_at_assistance(void)
 {
 	struct urt__assisted nobody = { .pid = 1 };
@@ -188,9 +189,9 @@ static bool is_of_type(const char *path, unsigned long magic)
 #define ONLY_PERF "only perf events without BPF need it"
 
 /*
- * Perf events find the numbers of their tracepoints there. Its files belong to root and
- * to the group of the mount: a user that may look at the directory may still not read
- * them.
+ * Perf events find the numbers of their tracepoints there. Its files belong to
+ * root and to the group of the mount: a user who may list the directory may
+ * still not be allowed to read them.
  */
 static void look_at_tracefs(void)
 {
@@ -329,7 +330,7 @@ static void print_json(void)
 	json_end_object(&j);
 }
 
-/* Nothing of that name was found wanting. */
+/* Whether all findings of that name are fine. */
 static bool fine(const char *name)
 {
 	const struct finding *f;

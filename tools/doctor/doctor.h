@@ -8,21 +8,21 @@
 
 struct finding {
 	const char *name;
-	bool ok; /* nothing has to be mended */
+	bool ok; /* nothing is missing */
 	char text[1536];
 };
 
 void doctor_found(const char *name, bool ok, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The nth finding, from 0; NULL: there are fewer. doctor_forget: none is left. */
+/* The nth finding, from 0; NULL: there are fewer. doctor_forget removes all. */
 const struct finding *doctor_finding(unsigned nth);
 void doctor_forget(void);
 
-/* Where this runs: container, namespaces, what is mounted. */
+/* The environment: container, namespaces, mounts. */
 void doctor_look_at_container(void);
 
-/* The operations that the runtime uses, if these are the ring's. */
+/* Reports the operations that the runtime uses, for a ring that has these. */
 void doctor_look_at_operations(uint64_t ops);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The environment of the program: a container takes away in many small ways
- * what the machine has, and each shows up as another error. And what is done
- * for operations of io_uring that the running kernel lacks.
+ * The environment of the program: a container removes features of the machine
+ * in many small ways, and each causes a different error. And the fallbacks for
+ * io_uring operations that the running kernel lacks.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/wait/ops.h"
@@ -37,7 +37,7 @@ static const struct op {
 #undef X
 };
 
-/* One line for each fallback, with the operations that take it. */
+/* One line for each fallback, with its operations. */
 void doctor_look_at_operations(uint64_t ops)
 {
 	bool all = true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names of system calls are admitted once, the most frequent first, and then keep
- * their places; the rest of a label's calls is "other". A name is admitted at the
- * first read that sees it or never, so no count leaves "other" again.
+ * Names of system calls are admitted once, the most frequent first, and then
+ * keep their places; the other calls of a label are "other". A name is admitted
+ * at the first read that sees it or never, so no count leaves "other" again.
  */
 #include "metrics.h"
 #include "../lib/tool.h"

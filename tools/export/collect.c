@@ -3,16 +3,16 @@
  * Counts by label. The kernel counts by cgroup (bpf/export.bpf.c); several
  * cgroups may have one label, and those past the bound are "other".
  *
- * A counter must not go back while its label is there. So what a cgroup had
- * counted when it went stays with its label; and where no cgroup has that
- * label any more, the series ends, as Prometheus expects. A cgroup that came
- * and went between two reads never had a name: its counts are "other". When one
- * of "other" gets a label of its own, because another has ended, its counts until
- * then stay in "other", and its own series begins at 0: their difference goes into
- * the past of both, modulo 2^64.
+ * A counter must not go back while its label is there. So the counts of a
+ * cgroup stay with its label when the cgroup is removed; when no cgroup has
+ * that label any more, the series ends, as Prometheus expects. A cgroup that
+ * came and went between two reads never had a name: its counts are "other".
+ * When a cgroup in "other" gets a label of its own, because another has ended,
+ * its counts until then stay in "other", and its own series begins at 0: the
+ * difference is added to the past of both, modulo 2^64.
  *
- * The order of a read matters: first the counts, then the names. A cgroup that
- * has counts and then no directory is gone, and not just made.
+ * The order of a read matters: first the counts, then the names. So a cgroup
+ * that has counts but no directory is gone, and not new.
  */
 #define _GNU_SOURCE
 #include "metrics.h"
@@ -151,8 +151,8 @@ void collector_close(struct collector *c)
 /* ---- reading the maps ---- */
 
 /*
- * Calls read for each key. A key that another thread deletes begins the walk
- * anew, so it has a bound.
+ * Calls read for each key. If another thread deletes a key, the walk begins
+ * anew, so the walk is bounded.
  */
 static void each_key(int map, size_t size, unsigned bound, struct collector *c,
 		     void (*read)(struct collector *, int map, const void *key))
@@ -168,7 +168,7 @@ static void each_key(int map, size_t size, unsigned bound, struct collector *c,
 	}
 }
 
-/* Adds them that many times; -1 subtracts. */
+/* Adds the counts that many times; -1 subtracts. */
 static void add(struct export_counts *to, const struct export_counts *from,
 		int64_t times)
 {
@@ -242,10 +242,10 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Where the counts of a cgroup belong. */
+/* The series to which the counts of a cgroup belong. */
 struct place {
 	struct series *series;
-	bool gone;  /* it is no more: they are past */
+	bool gone;  /* it was removed: they are past */
 	bool moved; /* they were "other" until now */
 };
 
@@ -336,7 +336,8 @@ static struct process *process_of(struct collector *c, ino_t page)
 	return &c->process[c->nr_processes++];
 }
 
-/* A page that lies counts for nothing, and one that goes back gains nothing. */
+/* An invalid page counts as nothing, and one whose counts decrease adds
+ * nothing. */
 static void read_process(struct collector *c, pid_t pid)
 {
 	const char *label = cgroups_of_process(c->groups, pid);
@@ -385,7 +386,8 @@ static void read_processes(struct collector *c)
 
 /* ---- all ---- */
 
-/* What "other" held at the last read, by id; and nothing yet of this one. */
+/* Prepares "other": its cgroups of the last read, by id, and none yet of this
+ * one. */
 static void begin_other(struct collector *c)
 {
 	uint64_t *last = c->other;

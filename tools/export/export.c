@@ -89,9 +89,10 @@ const struct command command_export = {
 };
 
 /*
- * The directory, as its owner: root could be made to write anywhere by names that
- * an owner puts there, an ordinary user only where that user may write anyway.
- * Capabilities are kept until privileges_reduce. -1: an error message was printed.
+ * Opens the directory as its owner. The owner could make root write anywhere,
+ * by names in the directory, but an ordinary user only where that user may
+ * write anyway. Capabilities are kept until privileges_reduce. -1: an error
+ * message was printed.
  */
 static int open_directory(const char *path)
 {
@@ -114,7 +115,7 @@ static int open_directory(const char *path)
 	return fd;
 }
 
-/* A reader never sees half a file, and may read it under any umask. */
+/* A reader never sees half a file, and can read the file under any umask. */
 static bool write_file(int dir, struct collector *c)
 {
 	static const char name[] = "urt.prom", new[] = ".urt.prom.new";
@@ -122,7 +123,7 @@ static bool write_file(int dir, struct collector *c)
 	int fd;
 	bool ok;
 
-	unlinkat(dir, new, 0); /* of a run that was killed */
+	unlinkat(dir, new, 0); /* left by a killed run */
 	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	ok = fd >= 0 && !fchmod(fd, 0644) && (f = fdopen(fd, "w"));
 	if (ok) {
@@ -138,7 +139,7 @@ static bool write_file(int dir, struct collector *c)
 	return false;
 }
 
-/* Until a signal comes; true: for the whole time. */
+/* Sleeps until a signal comes; true: for the whole time. */
 static bool wait_for(long seconds, const sigset_t *set)
 {
 	struct timespec ts = { .tv_sec = seconds };
@@ -161,7 +162,7 @@ static int write_files(const struct export_options *o, int dir,
 	while (wait_for(o->interval_s, &set) && !o->once)
 		if (!write_file(dir, c))
 			return EXIT_BAD;
-	if (!o->once) /* what was counted until then */
+	if (!o->once) /* the counts until then */
 		return write_file(dir, c) ? 0 : EXIT_BAD;
 	metrics_write(stdout, c, true);
 	return fflush(stdout) ? fail("cannot write the metrics") : 0;

@@ -31,8 +31,8 @@ struct client {
 	size_t len;
 	char *answer; /* NULL: not asked yet */
 	size_t answer_len, sent;
-	bool answered; /* what it still sends is dropped, up to its end: a close
-			* would reset the connection, and destroy the answer */
+	bool answered; /* further data are dropped, up to the end: a close would
+			  reset the connection, and destroy the answer */
 };
 
 static struct client client[CLIENTS_MAX];

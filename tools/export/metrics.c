@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The text that Prometheus reads: OpenMetrics 1.0, or its older format 0.0.4,
- * in which a counter's family has the suffix _total, too, and no end is marked.
+ * The text for Prometheus: OpenMetrics 1.0, or its older format 0.0.4, in which
+ * a counter's family has the suffix _total, too, and there is no end mark.
  *
  * Names are OpenTelemetry's where it has them (process.context_switches, with
  * process.context_switch.type), written as Prometheus writes them.
@@ -28,7 +28,8 @@ static void family(const struct text *t, const char *name, const char *type,
 		name, suffix, type);
 }
 
-/* Names of cgroups are their makers': printable ASCII, escaped. */
+/* Anyone who makes a cgroup chooses its name: only printable ASCII passes,
+ * escaped. */
 static void label_value(FILE *out, const char *text)
 {
 	for (; *text; text++) {
@@ -40,8 +41,8 @@ static void label_value(FILE *out, const char *text)
 	}
 }
 
-/* name{cgroup="...",key="value"} n; without key if that is NULL, nothing where
- * n is 0 and there is a key. */
+/* name{cgroup="...",key="value"} n; without key if that is NULL; nothing if n
+ * is 0 and there is a key. */
 static void sample(const struct text *t, const struct series *s,
 		   const char *name, const char *key, const char *value,
 		   uint64_t n)

@@ -38,16 +38,16 @@ struct call_names {
 /* Fills the places up to max from calls that were read. */
 void call_names_admit(struct call_names *, unsigned max,
 		      const struct call_read *, unsigned n);
-/* EXPORT_NAMES_MAX: it has none. */
+/* EXPORT_NAMES_MAX: the call has no row. */
 unsigned call_names_place(const struct call_names *, uint32_t nr);
 
 /* All figures of one label. */
 struct series {
 	char label[CGROUP_LABEL_MAX];
-	struct tally now;  /* with what is past */
+	struct tally now;  /* past counts included */
 	struct tally past; /* of cgroups that are gone */
 	uint64_t user_switches;
-	bool on_uring_rt; /* some program is: user_switches means something */
+	bool on_uring_rt; /* some program is: user_switches has a meaning */
 	bool live;	  /* a cgroup has this label */
 };
 

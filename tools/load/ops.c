@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests counted, in a memfd; see ops.h. It is sealed against shrinking, and
- * the side that maps it checks the seal, so neither side can make the other
- * touch a page that is gone. The reader does not map it at all.
+ * The count of requests, in a memfd; see ops.h. The memfd is sealed against
+ * shrinking, and the side that maps it checks the seal, so neither side can
+ * make the other touch a missing page. The reader does not map it at all.
  */
 #define _GNU_SOURCE
 #include "ops.h"

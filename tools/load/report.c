@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* From here on the CPU of a generator counts as the limit. */
+/* Above this share of a CPU, a generator counts as the limit. */
 #define BUSY 0.95
 
 static const struct {
@@ -178,7 +178,7 @@ void load_print_json(const struct load_result *r)
 
 /* ---- HdrHistogram ---- */
 
-#define TICKS_PER_HALF 5 /* lines for each halving of what is left */
+#define TICKS_PER_HALF 5 /* lines for each halving of the rest */
 
 static double deviation_ms(const struct histogram *h, double mean)
 {
@@ -192,7 +192,7 @@ static double deviation_ms(const struct histogram *h, double mean)
 	return sqrt(ratio(sum, h->count));
 }
 
-/* How many values are at most v. */
+/* The number of values that are at most v. */
 static uint64_t count_up_to(const struct histogram *h, uint64_t v)
 {
 	uint64_t n = 0;

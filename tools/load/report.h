@@ -9,7 +9,7 @@ struct load_result {
 	struct load_options load; /* all generators together */
 	long threads;		  /* generators */
 	double wall;		  /* seconds measured */
-	double cpu;	    /* of a CPU, that the busiest generator took */
+	double cpu;	    /* share of a CPU that the busiest generator took */
 	int64_t connect_ns; /* that opening all connections took */
 	bool interrupted;
 	bool gave_up;		/* the server stopped answering */
@@ -25,7 +25,7 @@ void load_print_json(const struct load_result *);
  */
 int load_write_hdr(const char *path, const struct histogram *);
 
-/* On stderr, what makes the figures doubtful. */
+/* Prints to stderr why the figures may be wrong. */
 void load_warn(const struct load_result *);
 
 #endif

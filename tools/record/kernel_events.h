@@ -23,20 +23,20 @@ struct kernel_events {
 int kernel_events_open(struct kernel_events *, long buffer_mb);
 void kernel_events_close(struct kernel_events *);
 
-/* Records the threads of a process, or of all, that run already; or a process
- * from its next exec on. */
+/* Records the existing threads of a process, or of all; or a process from its
+ * next exec on. */
 int kernel_events_running(struct kernel_events *, long pid, bool all);
 void kernel_events_starting(struct kernel_events *, pid_t);
 
-/* Becomes readable when there is much to take. */
+/* A descriptor that becomes readable when there are many events. */
 int kernel_events_fd(const struct kernel_events *);
 
-/* Takes what is there; false: there may be more already. Then the first n are
- * not needed any more. */
+/* Takes the present events; false: there may be more already. The other one
+ * drops the first n. */
 bool kernel_events_take(struct kernel_events *);
 void kernel_events_done(struct kernel_events *, unsigned n);
 
-/* Those that found the ring buffer full. */
+/* The events that found the ring buffer full. */
 uint64_t kernel_events_dropped(const struct kernel_events *);
 
 #endif

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * A flight recorder: events go into a queue of fixed size and become a timeline
- * when it is asked for. An event costs a copy of 64 bytes; nothing is encoded
- * before.
+ * on request. An event costs a copy of 64 bytes; nothing is encoded before.
  *
- * The queue loses its oldest event when that is older than the time wanted, or
- * when there is no room. A timeline of what is left begins with the first event
- * of each thread and of each coroutine, as one of a process that is attached to
- * does.
+ * The queue drops its oldest event when that is older than the time wanted, or
+ * when there is no room. A timeline of the rest begins with the first event of
+ * each thread and of each coroutine, as when a running process is recorded.
  *
- * Events of coroutines name their run by a number; what is known of a run (its
- * program's file, the names of the reasons) is held once, until the event that
- * tells of its end leaves the queue. Those of more runs than there is room for
- * are left out: a timeline has no more either.
+ * Events of coroutines name their run by a number; the description of a run
+ * (its program's file, the names of the reasons) is held once, until the event
+ * of its end leaves the queue. Runs for which there is no room are left out, as
+ * in a timeline.
  */
 #define _GNU_SOURCE
 #include "recent.h"
@@ -37,8 +35,8 @@ struct held {
 			int64_t ns; /* the timeline's */
 			uint32_t tid;
 			pid_t pid;
-			/* Of TRACE_LOST: coro, how many; fn, whether there was
-			 * one before. */
+			/* Of TRACE_LOST: coro is the number lost; fn, whether
+			 * there was an event before. */
 			struct urt__trace_event event;
 		} coro;
 	};
@@ -53,7 +51,8 @@ struct run {
 
 struct recent {
 	struct held *event;	/* a queue */
-	size_t places, from, n; /* the oldest one's place; how many there are */
+	size_t places, from, n; /* the oldest one's place; the number of
+				   events */
 	int64_t last_ns, newest_ns, lost_ns; /* lost: for lack of room */
 	struct run run[RUNS];
 };
@@ -66,7 +65,7 @@ struct recent *recent_new(size_t bytes, int64_t last_ns)
 		return NULL;
 	r->last_ns = last_ns;
 	r->places = bytes / sizeof(*r->event);
-	/* Pages that are never used are never there. */
+	/* Pages that are never used take no memory. */
 	r->event = mmap(NULL, r->places * sizeof(*r->event),
 			PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -112,7 +111,7 @@ static void drop_oldest(struct recent *r)
 	r->from = (r->from + 1) % r->places;
 	r->n--;
 	if (!r->n)
-		r->from = 0; /* the pages that were used already */
+		r->from = 0; /* reuse the pages that have memory */
 }
 
 /* A place for an event of this time. */

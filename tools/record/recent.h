@@ -16,12 +16,12 @@ void recent_free(struct recent *);
 void recent_event(struct recent *, const struct urt_event *);
 void recent_coroutine(struct recent *, const struct trace_seen *, int64_t ns);
 
-/* Writes what is held into a timeline; the events remain. */
+/* Writes the events held into a timeline; they stay in memory. */
 void recent_write(struct recent *, struct timeline *);
 
-/* The time that the events held span, ns. */
+/* The time spanned by the events held, ns. */
 int64_t recent_span_ns(const struct recent *);
-/* Whether the memory was too small for the time that is wanted. */
+/* Whether the memory was too small for the time wanted. */
 bool recent_is_short(const struct recent *);
 
 #endif

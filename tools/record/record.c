@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt record: a timeline of a command, of running processes or of all, for
- * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c; what it puts into the
- * ring buffer is turned into the file at once (timeline.c), so neither side
- * holds more than its fixed size.
+ * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c; its events in the
+ * ring buffer are written to the file at once (timeline.c), so both sides hold
+ * a fixed amount of memory.
  */
 #define _GNU_SOURCE
 #include "../lib/launch.h"
@@ -43,12 +43,12 @@ struct recording {
 	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
 	int64_t find_ns;  /* when to look for runs next */
 	int pidfd;	  /* of the process given; or -1 */
-	bool full;	  /* the file has all that it shall have */
+	bool full;	  /* the file has its greatest size */
 	bool began;	  /* there was something to record */
 };
 
-/* How often we were told to stop: the second time, a command that does not end
- * is killed. */
+/* How often a signal told us to stop: the second one kills a command that does
+ * not end. */
 static volatile sig_atomic_t stops;
 /* How often SIGUSR1 asked for what --last holds. */
 static volatile sig_atomic_t wanted_now;
@@ -84,9 +84,8 @@ static int64_t boot_ahead_ns(void)
 }
 
 /*
- * Reads the events that the rings have by now. Runs that began are found by
- * looking; those that we launched trace from their first event on, and cannot
- * be missed.
+ * Reads the present events of the rings. A look finds runs that have begun;
+ * runs that we launched trace from their first event on, and cannot be missed.
  */
 static bool coroutines_read(struct recording *r, const struct options *o)
 {
@@ -104,7 +103,7 @@ static bool coroutines_read(struct recording *r, const struct options *o)
 	return trace_pages_read(r->pages);
 }
 
-/* Those of the rings that happened before ns, which is the timeline's. */
+/* Records the rings' events from before ns, by the timeline's clock. */
 static void coroutines_until(struct recording *r, int64_t ns)
 {
 	struct trace_seen s;
@@ -118,8 +117,8 @@ static void coroutines_until(struct recording *r, int64_t ns)
 }
 
 /*
- * Records what the kernel and the rings tell, in one order. The rings are read
- * first, so of the kernel's events those wait that are younger than that.
+ * Records the events of the kernel and of the rings in one order. The rings are
+ * read first, so the kernel's events that are younger than that wait.
  */
 static void keep_events(struct recording *r)
 {
@@ -144,8 +143,8 @@ static void keep_events(struct recording *r)
 
 /* ---- writing ---- */
 
-/* Ends the timeline and prints what it contains, and what it lacks. Bytes of the
- * file, or -1: writing failed. */
+/* Ends the timeline and prints its size, and what it lacks. Returns the bytes
+ * of the file, or -1: writing failed. */
 static int64_t write_end(struct recording *r, struct timeline *t,
 			 const struct options *o)
 {
@@ -180,8 +179,8 @@ static int64_t write_end(struct recording *r, struct timeline *t,
 	return size;
 }
 
-/* The events that are held replace the contents of the file: without
- * privileges another file could not be made. */
+/* The events held replace the contents of the file: without privileges, urt
+ * could not make another file. */
 static int64_t write_recent(struct recording *r, const struct options *o)
 {
 	struct timeline *t;
@@ -212,7 +211,7 @@ static bool room(struct recording *r, const struct options *o)
 	return false;
 }
 
-/* All there is by now; false: there may be more already. */
+/* Records all present events; false: there may be more already. */
 static bool take(struct recording *r, const struct options *o)
 {
 	bool calm = coroutines_read(r, o);
@@ -222,7 +221,7 @@ static bool take(struct recording *r, const struct options *o)
 	return calm;
 }
 
-/* Whether what is recorded has ended: the command, or the process given. */
+/* Whether the recorded command or process has ended. */
 static bool has_ended(const struct recording *r, pid_t child, int *status)
 {
 	struct pollfd process = { r->pidfd, POLLIN, 0 };
@@ -233,8 +232,8 @@ static bool has_ended(const struct recording *r, pid_t child, int *status)
 }
 
 /*
- * Until the command ends, the time is over, or we are told to stop. A command
- * that we ask to end continues being recorded until it does.
+ * Records until the command ends, the time is over, or a signal comes. A
+ * command that we ask to end is recorded until it does.
  */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt report: what a timeline of `urt record` says, as text: the causes of each
+ * urt report summarises a timeline of `urt record` as text: the causes of each
  * thread's waits, the longest stalls, how long threads waited for a CPU once
- * they were woken, how long io_uring requests took, and the same of coroutines.
- * It reads the file as any reader of Perfetto's format would, packet by packet,
- * and holds sums only; a file that ends in the middle of a packet is read up to
- * there, and a message says so. The slowest requests of a program that sets
- * contexts are explained step by step (report_path.c), for which the file is
- * read again.
+ * they were woken, how long io_uring requests took, and the same for
+ * coroutines. It reads the file as any reader of Perfetto's format would,
+ * packet by packet, and holds sums only; a file that ends in the middle of a
+ * packet is read up to there, and a message says so. The slowest requests of a
+ * program that sets contexts are explained step by step (report_path.c), for
+ * which the file is read again.
  */
 #define _GNU_SOURCE
 #include "report.h"
@@ -229,7 +229,8 @@ static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,
 				    value(e, TIMELINE_REQUEST_NUMBER));
 }
 
-/* A thread's slice ends where its next begins: one packet is looked ahead. */
+/* A thread's slice ends where its next one begins: this looks one packet
+ * ahead. */
 void report_read(struct report *r, FILE *f)
 {
 	struct timeline_reader from;

@@ -26,7 +26,7 @@ enum report_kind {
 /* Of a coroutine. */
 enum report_state { REPORT_RUNS, REPORT_READY, REPORT_WAITS, REPORT_STATES };
 
-/* A step of a path: at_ns from the begin of its request. */
+/* A step of a path: at_ns from the beginning of its request. */
 struct report_step {
 	unsigned
 		depth; /* 0: of the request itself; else a cause of one above */
@@ -59,10 +59,10 @@ struct report_track {
 	enum report_state state; /* ... REPORT_STATES: not a coroutine's */
 	uint64_t since_ns, flow;
 	unsigned worker;
-	struct report_request *request; /* it works for; or NULL */
+	struct report_request *request; /* for which it works; or NULL */
 };
 
-/* All slices of one name: of a thread each its own, else on all tracks. */
+/* All slices of one name: separately for each thread, else on all tracks. */
 struct report_sum {
 	enum report_kind kind;
 	const struct report_track *track; /* of threads */
@@ -93,7 +93,8 @@ struct report {
 	struct report_request slow[REPORT_SLOW]; /* the slowest first */
 	uint64_t requests_cut; /* that began or ended outside the file */
 
-	/* Called for each slice when it has ended; by: what ended it, or NULL. */
+	/* Called for each slice when it has ended; by: the thread or coroutine
+	 * that ended it, or NULL. */
 	void (*on_slice)(void *arg, const struct report_track *, uint64_t to,
 			 const char *by);
 	void *on_slice_arg;
@@ -120,17 +121,18 @@ void report_paths(struct report *, FILE *);
 
 /* The sums: most first. */
 void report_print(const struct report *, const char *path, long lines);
-/* slices: the timeline's file, if they are asked for; or NULL. */
+/* slices: the timeline's file if slices are wanted, or NULL. */
 void report_print_json(const struct report *, const char *path, FILE *slices,
 		       FILE *);
-/* ---- report_slow.c: the same of requests by route, and of the slowest ---- */
+/* ---- report_slow.c: the same for requests by route, and for the slowest
+ * ---- */
 
 struct json;
 void report_print_slow(const struct report *, long lines);
 void report_json_slow(struct json *, const struct report *);
 /* ---- report_slices.c ---- */
 void report_json_slices(struct json *, const struct report *, FILE *);
-/* All as a page. False: a message was printed. */
+/* Writes all as a page. False: a message was printed. */
 bool report_print_page(const struct report *, const char *path,
 		       const char *page);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The critical path of a request: what its coroutine did from the request's begin
- * to its end, without a gap, and below each step its cause:
+ * The critical path of a request: the steps of its coroutine from the request's
+ * beginning to its end, without a gap, and below each step its cause:
  *
  *	running		the thread of its worker had no CPU meanwhile: preempted, or
  *			in a call that blocked
@@ -170,7 +170,7 @@ static const struct slice *first_of(const struct paths *p,
 	return &p->slice[low];
 }
 
-/* The next one of this key that overlaps [from, to); NULL: none. */
+/* The next slice of this key that overlaps [from, to); NULL: none. */
 static const struct slice *next_of(const struct paths *p, const struct slice *s,
 				   enum report_kind kind, uint64_t key,
 				   uint64_t from, uint64_t to)
@@ -191,7 +191,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What its worker's thread did between two times, but for running. */
+/* The steps of its worker's thread between two times, except running. */
 static void off_cpu(const struct paths *p, struct report_request *q,
 		    const struct slice *run, int depth, uint64_t from,
 		    uint64_t to)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Printing what a timeline says; see report.h. */
+/* Printing the sums of a timeline; see report.h. */
 #define _GNU_SOURCE
 #include "report.h"
 #include "timeline.h"

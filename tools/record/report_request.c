@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The requests of programs, as a timeline tells them: from where a coroutine gets
- * a context to where it loses it. Their time is split by what the coroutine did:
- * it ran, was ready to run, or waited. By route: how many, their times, and where
- * the time went. The slowest ones are kept, for their paths (report_path.c).
+ * The requests of programs in a timeline: a request lasts from where a
+ * coroutine gets a context to where it loses it. Its time is split into
+ * running, ready to run, and waiting. Routes have the number of requests, their
+ * times, and where the time went. The slowest ones are kept, for their paths
+ * (report_path.c).
  *
  * A request that began or ended outside the file has no time, and is only counted.
  */

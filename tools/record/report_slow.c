@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Printing requests by route, and why the slowest ones were: as text, as members of
- * the JSON document, and as a page that is that document with a script to draw it.
+ * Printing requests by route, and the causes of the slowest ones: as text, as
+ * members of the JSON document, and as a page, which is that document with a
+ * script that draws it.
  */
 #define _GNU_SOURCE
 #include "report.h"
@@ -145,7 +146,8 @@ void report_json_slow(struct json *j, const struct report *r)
 
 /* ---- the page ---- */
 
-/* In JSON, '<' occurs in strings only; written so, no name can end the script. */
+/* In JSON, '<' occurs in strings only; written in this way, no name can end the
+ * script. */
 static void put_json(FILE *f, const char *text)
 {
 	for (; *text; text++)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * From events to a timeline. A thread's track is a row of slices: running, or
- * waiting in what it waits in; when it runs again, the slice names its waker
- * and the time that it then waited for a CPU. A request of io_uring is a slice
- * in a lane of its process (as many lanes as there are requests at a time),
- * tied by flows to its submission and to the thread that completed it.
+ * waiting, with the cause; when the thread runs again, the slice names its
+ * waker and the time for which it then waited for a CPU. A request of io_uring
+ * is a slice in a lane of its process (as many lanes as there are requests at a
+ * time), tied by flows to its submission and to the thread that completed it.
  *
- * Memory is bounded: tables of fixed size, open addressing; what finds no
- * place is counted with the dropped events. Encoding: timeline_write.c; what
+ * Memory is bounded: tables of fixed size, open addressing; an event that finds
+ * no place is counted with the dropped ones. Encoding: timeline_write.c; what
  * coroutines do: timeline_coro.c.
  */
 #define _GNU_SOURCE
@@ -25,12 +25,13 @@
 
 struct thread {
 	uint32_t tid, pid; /* tid 0: a free place */
-	char comm[16];	   /* the name that was written */
+	char comm[16];	   /* the name written last */
 	bool open;	   /* a slice is */
-	uint64_t woken_ns; /* since when it waits for a CPU; 0: it does not */
+	uint64_t woken_ns; /* since when it has waited for a CPU; 0: it does not
+			      wait */
 	uint32_t woken_by; /* 0: no thread */
 	char waker[17];
-	uint64_t flow; /* of the waking; 0: its waker is not traced */
+	uint64_t flow; /* from its waker; 0: its waker is not traced */
 };
 
 struct request {
@@ -49,9 +50,10 @@ struct timeline {
 	unsigned sample;
 	struct thread thread[THREADS];
 	struct request request[REQUESTS];
-	uint32_t lane_pid[LANES]; /* whose request is in it; 0: nobody's */
+	uint32_t lane_pid[LANES]; /* the process of its request; 0: the lane is
+				     free */
 	bool lane_named[LANES];
-	uint32_t lane_owner[LANES]; /* whose it is, once named */
+	uint32_t lane_owner[LANES]; /* the process for which it was named */
 };
 
 static void name_thread(struct timeline *t, const struct urt_event *e)
@@ -84,7 +86,7 @@ static void name_thread(struct timeline *t, const struct urt_event *e)
 
 /* ---- threads ---- */
 
-/* Its place, which is its own from then on; NULL: the table is full. */
+/* The thread's place, which stays its own; NULL: the table is full. */
 static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 {
 	for (uint32_t i = 0; i < 64; i++) {
@@ -92,7 +94,7 @@ static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 
 		if (th->tid && th->tid != e->tid)
 			continue;
-		/* The name in a waking is not its own. */
+		/* The name in a wake-up event is not the thread's own. */
 		if (e->type == URT_EV_WAKE)
 			return th->tid ? th : NULL;
 		if (!th->tid)
@@ -134,7 +136,7 @@ static void leaves(struct timeline *t, struct thread *th,
 	th->woken_ns = 0;
 	if (!(e->b & URT_EV_VOLUNTARY)) {
 		snprintf(name, sizeof(name), "preempted");
-		th->woken_ns = e->ns; /* it could have continued */
+		th->woken_ns = e->ns; /* it could run from then on */
 		th->waker[0] = '\0';
 	} else if (e->b & URT_EV_KERNEL) {
 		snprintf(name, sizeof(name), "wait: in the kernel");
@@ -307,7 +309,8 @@ static void submit(struct timeline *t, const struct urt_event *e)
 				   .category = "io_uring" };
 	uint32_t lane;
 
-	complete(t, e, false); /* its end was dropped: the memory is new */
+	complete(t, e, false); /* the event of its end was dropped: the memory
+				  was reused */
 	if (t->sample && !coro_timeline_flow(t->coro, e->pid, e->b))
 		return;
 	lane = lane_take(t, e->pid);
@@ -385,7 +388,7 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 	if (!th)
 		return;
 	switch (e->type) {
-	case URT_EV_THREAD: /* its name is all it tells */
+	case URT_EV_THREAD: /* it has only the name */
 		break;
 	case URT_EV_OUT:
 		leaves(t, th, e);
@@ -416,9 +419,9 @@ int64_t timeline_size(const struct timeline *t)
 	return t->out.size;
 }
 
-/* Those in flight, and multishot ones, which continue until they are cancelled.
- * Their slices end with the recording, which says nothing of how long they
- * took. */
+/* Requests in flight, and multishot ones, which continue until they are
+ * cancelled. Their slices end with the recording, so their length means
+ * nothing. */
 static void end_requests(struct timeline *t)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,

@@ -21,21 +21,21 @@ struct timeline_lost {
 	uint64_t coroutine_events; /* overwritten in their rings */
 };
 
-/* Writes to f from now on, with tracks for a number of coroutines at a time; of
- * these and of requests of io_uring only what belongs to one of `sample` requests
- * of the program's, if that is not 0. NULL: out of memory. */
+/* Writes to f from now on, with tracks for a number of coroutines at a time.
+ * With `sample`, coroutines and io_uring requests are drawn only for one in
+ * `sample` requests of the program. NULL: out of memory. */
 struct timeline *timeline_new(FILE *f, unsigned coroutines, unsigned sample);
 
 /* One event, in the order of the buffer. */
 void timeline_event(struct timeline *, const struct urt_event *);
 
-/* One of a run's trace rings, that happened at ns, in the order of time. */
+/* An event of a run's trace rings, at ns, in the order of time. */
 void timeline_coroutine(struct timeline *, const struct trace_seen *,
 			int64_t ns);
 
 /*
- * Ends what is still open, at the time of the last event, and writes what is
- * lost. Frees it; bytes written so far, or -1: writing failed.
+ * Ends all open slices at the time of the last event, and writes the losses.
+ * Frees it; bytes written so far, or -1: writing failed.
  */
 int64_t timeline_finish(struct timeline *, const struct timeline_lost *);
 
@@ -54,14 +54,14 @@ int64_t timeline_size(const struct timeline *);
 /* Category of a completion whose request continues. */
 #define TIMELINE_MORE "io_uring-more"
 
-/* Categories: a coroutine's life, and within it what it does. */
+/* Categories: a coroutine's life, and the slices within it. */
 #define TIMELINE_LIFE	   "coroutine"
 #define TIMELINE_CORO_RUN  "coroutine-run"
 #define TIMELINE_CORO_WAIT "coroutine-wait"
 #define TIMELINE_RUNNABLE  "coroutine-runnable"
 
-/* ... and where it begins to work for a request, as the one that has set its
- * context, or as one that has inherited it; and where that ends. */
+/* ... and the points where it begins to work for a request, having set its
+ * context or inherited it; and where that ends. */
 #define TIMELINE_REQUEST	"request"
 #define TIMELINE_REQUEST_PART	"request-part"
 #define TIMELINE_REQUEST_END	"request-end"

@@ -7,15 +7,16 @@
  * or is runnable and waits for a worker. Coroutines beyond the number of tracks
  * are counted.
  *
- * Flows: from its waker to the place where it runs; and, where it waits for an
- * operation, from the wait over the request's submission and completion by the
- * kernel (timeline.c, which asks by the request's user_data) to where it runs.
+ * Flows lead from a coroutine's waker to the place where it runs. If it waits
+ * for an operation, they lead from the wait over the request's submission and
+ * completion by the kernel (timeline.c, which asks by the request's user_data)
+ * to the place where it runs.
  *
- * Where events were overwritten, nothing is known of the run's coroutines from
- * the last event before on: their slices end there, and begin anew with what
- * is heard of them after the next event of the same ring. Until then the run is
- * blind: what other rings tell is drawn on their workers' tracks only. So no
- * slice spans what was lost.
+ * If events were overwritten, nothing is known of the run's coroutines after
+ * the last event before the loss: their slices end there, and begin anew with
+ * their first events after the next event of the same ring. Until then the run
+ * is blind: events of other rings are drawn on their workers' tracks only. So
+ * no slice spans a loss.
  *
  * A coroutine that has a context works for a request; the lane says which
  * (timeline_lane.c).
@@ -51,7 +52,7 @@ struct worker {
 /* One that is going on. */
 struct run {
 	unsigned number; /* its own + 1; 0: a free place */
-	unsigned blind;	 /* rings of which the next event is waited for */
+	unsigned blind;	 /* rings whose next event is awaited */
 	pid_t pid;
 	struct symbols *symbols;
 	struct function_name name[NAMES];
@@ -60,7 +61,7 @@ struct run {
 	const struct trace_head *head;
 };
 
-/* By a hash of pid and user_data; a later one takes the place. */
+/* By a hash of pid and user_data; a later one replaces an earlier one. */
 struct op_flow {
 	uint64_t user_data, flow;
 	uint32_t pid;
@@ -229,7 +230,8 @@ static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
 		snprintf(name, sizeof(name), "io %s",
 			 uring_op_name(e->opcode, buf));
 	l->runnable_ns = l->op_flow = 0;
-	if (e->arg) { /* hidden: no flow, nor one that had the address before */
+	if (e->arg) { /* hidden: no flow, not even that of an earlier request at
+			 this address */
 		l->op_flow = m.flow = l->hidden ? 0 : ++t->out->flows;
 		*op_flow_of(t, r->pid, e->arg) = (struct op_flow){
 			.user_data = e->arg, .flow = m.flow, .pid = r->pid
@@ -315,7 +317,7 @@ static void switches(struct coro_timeline *t, struct run *r,
 		runs(t, l, s->ring - 1, ns);
 }
 
-/* verb: what the worker's coroutine, or another thread, did to it. */
+/* verb: the action of the worker's coroutine, or of another thread. */
 static void readied(struct coro_timeline *t, struct run *r, const char *verb,
 		    const struct trace_seen *s, uint64_t ns)
 {
@@ -410,7 +412,7 @@ static void event(struct coro_timeline *t, struct run *r,
 	}
 }
 
-/* The knowledge of the run's coroutines ends at ns. */
+/* Nothing is known of the run's coroutines after ns. */
 static void lost(struct coro_timeline *t, struct run *r,
 		 const struct trace_seen *s, uint64_t ns)
 {
@@ -422,7 +424,7 @@ static void lost(struct coro_timeline *t, struct run *r,
 	w->lost += s->lost;
 }
 
-/* After what is lost, the first. */
+/* The first event after a loss. */
 static void sees_again(struct coro_timeline *t, struct run *r, unsigned ring,
 		       uint64_t ns)
 {
@@ -445,7 +447,7 @@ static void run_ends(struct coro_timeline *t, struct run *r, uint64_t ns)
 	r->number = 0;
 }
 
-/* Its last event: it is over some time before that is known. */
+/* The run's last event; its end becomes known some time later. */
 static uint64_t run_last(const struct run *r)
 {
 	uint64_t ns = 0;

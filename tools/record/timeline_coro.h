@@ -15,7 +15,7 @@ struct coro_timeline *coro_timeline_new(struct timeline_file *, unsigned tracks,
 /* Ends all slices at ns. */
 void coro_timeline_free(struct coro_timeline *, uint64_t ns);
 
-/* In the order of time; ns: when, by the timeline's clock. */
+/* Events come in the order of time; ns: the time by the timeline's clock. */
 void coro_timeline_event(struct coro_timeline *, const struct trace_seen *,
 			 int64_t ns);
 

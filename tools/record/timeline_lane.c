@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The tracks lie in an array of fixed size: found by a hash of run and
- * coroutine, chained; those that are free are a stack, so that the one used last
- * is used next and few tracks are drawn. A free one that was another process's
- * becomes a new track, since a track stays below its process.
+ * The tracks lie in an array of fixed size, found by a hash of run and
+ * coroutine, chained. Free ones are a stack, so that the last one used is used
+ * next and few tracks are drawn. A free one of another process becomes a new
+ * track, since a track stays below its process.
  *
  * Time never goes back on a track: last_ns.
  *
  * A request is a stretch of a life in which the coroutine has one context. Each
- * has a number; coroutines that are started in it inherit it. Where one of N is
+ * has a number; coroutines that are started in it inherit it. If one in N is
  * drawn, all other lanes are hidden: known, but not written.
  */
 #define _GNU_SOURCE
@@ -127,7 +127,7 @@ static void end_on(struct lanes *t, struct lane *l, uint64_t ns)
 	timeline_mark(t->out, &m);
 }
 
-/* Draws its life no more. */
+/* Stops drawing its life. */
 static void hide(struct lanes *t, struct lane *l, uint64_t ns)
 {
 	if (l->hidden)
@@ -214,7 +214,7 @@ bool lane_request_begin(struct lanes *t, struct lane *l,
 
 	for (unsigned i = 0; i < 16; i++)
 		sprintf(hex + 2 * i, "%02x", trace_id[i]);
-	/* The same one again, of which more is known by now. */
+	/* The same request again, of which more is known by now. */
 	if (!from && l->request && l->own && strspn(hex, "0") < 32 &&
 	    !strcmp(l->trace_id, hex))
 		return false;

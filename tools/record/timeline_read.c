@@ -2,9 +2,8 @@
 /*
  * A timeline is a sequence of packets, each with its length before it. A packet
  * may hold others, deflated; those hold no deflated ones in turn. A file may
- * come from any user, and may end anywhere: lengths are bounded, what a deflated
- * packet grows to is bounded, and of one that is cut the packets before the cut
- * are read.
+ * come from any user, and may end anywhere: lengths and inflated sizes are
+ * bounded, and in a file that is cut, the packets before the cut are read.
  */
 #include "timeline_read.h"
 #include <stdlib.h>
@@ -25,7 +24,8 @@ void timeline_reader_close(struct timeline_reader *r)
 	free(r->block);
 }
 
-/* The varint at p, before end. How many bytes it has; 0: no varint ends there. */
+/* Reads the varint at p, before end. Returns its length in bytes; 0: no varint
+ * ends there. */
 static size_t varint(const uint8_t *p, const uint8_t *end, size_t *value)
 {
 	*value = 0;
@@ -37,7 +37,7 @@ static size_t varint(const uint8_t *p, const uint8_t *end, size_t *value)
 	return 0;
 }
 
-/* The deflated packets in the n bytes that were read of a packet; false: it has
+/* Inflates the packets in the n bytes that were read of a packet; false: it has
  * none. */
 static bool inflate_block(struct timeline_reader *r, size_t n)
 {
@@ -82,8 +82,8 @@ static Urt__TracePacket *next_of_block(struct timeline_reader *r)
 	return packet;
 }
 
-/* Bytes of the next packet of the file, which are in r->packet, or -1: there is
- * none. Of one that is cut, those that are there. */
+/* Reads the next packet of the file into r->packet. Returns its length, or that
+ * of the rest if it is cut; -1: there is none. */
 static long read_packet(struct timeline_reader *r)
 {
 	size_t size = 0, n;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The messages are encoded by protobuf-c from perfetto.proto. A file of them is
- * only a sequence of packets, each with its length before it, so one that ends
- * early can be read to there.
+ * only a sequence of packets, each with its length before it, so a file that
+ * ends early can be read up to its end.
  *
- * A switch is some five packets, and most of what they hold is names that came
- * before. So packets are gathered and written as one that holds them deflated,
- * as Perfetto's own recorder does; its readers want such a packet to be smaller
+ * A switch is some five packets, which mostly repeat earlier names. So packets
+ * are gathered and written as one packet that holds them deflated, as
+ * Perfetto's own recorder does; its readers want such a packet to be smaller
  * than 512 KiB.
  */
 #include "timeline_write.h"
@@ -44,7 +44,7 @@ bool timeline_file_begin(struct timeline_file *t, FILE *f)
 
 static void write_block(struct timeline_file *t)
 {
-	/* zlib's bound: what cannot be made smaller grows by little. */
+	/* zlib's bound: incompressible data grow by little. */
 	static uint8_t deflated[TIMELINE_BLOCK + TIMELINE_BLOCK / 64 + 64];
 	uint8_t field[8] = { 0x92, 0x03 }; /* 50: compressed packets */
 	uint8_t head[8] = { 0x0a };

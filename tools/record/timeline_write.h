@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Packets of Perfetto's format: what the parts of a timeline are written by. */
+/* Writing packets of Perfetto's format, for all parts of a timeline. */
 #ifndef URT_TIMELINE_WRITE_H
 #define URT_TIMELINE_WRITE_H
 
@@ -16,7 +16,7 @@
 struct timeline_file {
 	FILE *f;
 	int64_t size;	/* bytes written; -1: writing failed */
-	uint64_t flows; /* numbers of flows that were given */
+	uint64_t flows; /* flows numbered so far */
 	z_stream deflate;
 	uint8_t block[TIMELINE_BLOCK]; /* packets that are not written yet */
 	size_t gathered;	       /* bytes of them */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The backend: a plain epoll loop with the runtime's timer heap. It is the
- * same for all models and outside what is measured.
+ * The backend: a plain epoll loop with the runtime's timer heap. It is the same
+ * for all models, and is not measured.
  */
 #define _GNU_SOURCE
 #include "backend.h"
@@ -21,7 +21,7 @@
 struct conn {
 	int fd;	       /* -1: a listening socket's */
 	int listen_fd; /* then that one */
-	bool waiting;  /* its timer is in; freed only by that */
+	bool waiting;  /* its timer is set; only the timer frees it */
 	bool closed;
 	size_t len;   /* in buf */
 	char buf[16]; /* the request */
@@ -29,7 +29,7 @@ struct conn {
 
 static struct urt__timers timers;
 static struct backend_counts *counts; /* see backend_serve */
-static struct conn signals;	      /* listen_fd: where SIGUSR1 comes */
+static struct conn signals;	      /* listen_fd: a signalfd for SIGUSR1 */
 
 static void count_waiting(int change)
 {
@@ -59,12 +59,12 @@ static void reply(uint64_t what)
 	}
 	count_waiting(-1);
 	if (send(c->fd, BACKEND_REPLY, strlen(BACKEND_REPLY), MSG_NOSIGNAL) < 0)
-		shutdown(c->fd, SHUT_RDWR); /* the loop sees it close */
+		shutdown(c->fd, SHUT_RDWR); /* the loop sees the end */
 }
 
 static bool live(uint64_t what)
 {
-	return true; /* the dead are freed by their timer */
+	return true; /* its timer frees it */
 }
 
 static void readable(struct conn *c)
@@ -109,7 +109,7 @@ static void accept_one(int epfd, int listen_fd)
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-/* A handler would have to race with going to sleep; a descriptor need not. */
+/* A handler would race with going to sleep; a descriptor does not. */
 static void signalled(void)
 {
 	struct signalfd_siginfo info;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The backend of the experiment: answers "ok\n" to "N\n" after N ms. It listens
- * on several loopback addresses, each of which has ports of its own: one would
- * end at 28,000 connections.
+ * on several loopback addresses, each of which has ports of its own: a single
+ * address would allow 28,000 connections.
  */
 #ifndef URT_BACKEND_H
 #define URT_BACKEND_H
@@ -12,8 +12,8 @@
 
 #define BACKEND_ADDRESSES 4 /* 127.0.0.1 to .4 */
 
-/* Listens on all of them, on one port; 0: any, and *port says which. False:
- * it cannot; an error message was printed. */
+/* Listens on all of them, on one port; 0: any free one, which is returned in
+ * *port. False: an error message was printed. */
 bool backend_listen(int *port, int fds[BACKEND_ADDRESSES]);
 
 /* Kept by the backend, in shared memory. */

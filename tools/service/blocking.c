@@ -98,7 +98,7 @@ static bool ask_pooled(const struct backend_ask *ask)
 }
 
 /* A thread that waits for three at once sends three times, then reads three
- * times: the replies to the others lie in their sockets meanwhile. */
+ * times: meanwhile, the replies to the others wait in their sockets. */
 static bool ask_at_once(int own[BACKEND_ASKS], const struct backend_ask *ask)
 {
 	for (int i = 0; i < BACKEND_ASKS; i++)

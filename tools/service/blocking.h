@@ -5,14 +5,15 @@
 
 #include "server.h"
 
-/* Before all else, once. */
+/* Call it once, before all else. */
 void blocking_open(const struct server *);
-/* Sends all of it. False: the connection is of no use. */
+/* Sends all of it. False: the connection is broken. */
 bool blocking_send(int fd, const char *p, size_t len);
-/* Tells the client that nothing more comes; drops what it still sends, up to its end. */
+/* Tells the client that nothing more comes, and drops what it still sends, up
+ * to its end. */
 void blocking_linger(int fd);
-/* Waits at the backend as often as the request says: over Redis' pool, else over
- * the client's own connections, each of which is opened if it is -1. False: no
+/* Waits for the backend as often as the request says: over Redis' pool, else
+ * over the client's own connections, which it opens if they are -1. False: no
  * answer. */
 bool blocking_ask(int own[BACKEND_ASKS], const struct http_request *);
 void blocking_close(const int own[BACKEND_ASKS]);

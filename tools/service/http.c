@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define VERSION " HTTP/1." /* and one more character, 0 or 1 */
+#define VERSION " HTTP/1." /* and one more character: 0 or 1 */
 
 /* "N" up to the end as a number of ms, or HTTP_BAD. */
 static void parse_ms(const char *s, const char *end, struct http_request *r)

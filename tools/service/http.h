@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The least of HTTP/1.1 that the experiment needs, the same for every C model
- * and, line by line, for the servers in Node and Go: models are compared here,
+ * and, line by line, for the servers in Node and Go: the demo compares models,
  * not HTTP libraries.
  *
  *	GET /            at once
@@ -11,12 +11,13 @@
  *	                 of their own
  *	GET /cpu?ms=N    after burning N ms of CPU
  *
- * Anything malformed is answered 400 (also what announces a body), another path
- * 404, a head that does not fit HTTP_MAX 431, and then the connection is
- * closed. Requests may be pipelined, and come in any number of parts; a client
- * that has sent its last request may shut down its side and still gets the
- * answers. Of the fields only Connection is interpreted: a request with "close",
- * and one of HTTP/1.0 without "keep-alive", is the last of its connection.
+ * A malformed request, or one that announces a body, is answered with 400,
+ * another path with 404, a head that does not fit HTTP_MAX with 431; then the
+ * connection is closed. Requests may be pipelined, and come in any number of
+ * parts; a client that has sent its last request may shut down its side and
+ * still gets the answers. Of the fields only Connection is interpreted: a
+ * request with "close", and one of HTTP/1.0 without "keep-alive", is the last
+ * of its connection.
  */
 #ifndef URT_HTTP_H
 #define URT_HTTP_H
@@ -65,16 +66,16 @@ struct http_response {
 /* The answer. For HTTP_CPU, burns the CPU first. */
 struct http_response http_respond(const struct http_request *);
 
-/* ---- what /wait asks of the backend ---- */
+/* ---- asking the backend, for /wait ---- */
 
 #define BACKEND_REPLY	  "ok\n" /* of the built-in one */
 #define BACKEND_REPLY_MAX 32	 /* bytes of any reply */
 #define BACKEND_POOL	  64	 /* connections to Redis, for all clients */
 #define BACKEND_ASKS	  3	 /* of a chain, and of a fan */
 
-/* How often the request asks the backend. Redis is asked by a fan as by a chain:
- * clients that held some of its connections while they wait for others would
- * wait for each other. */
+/* How often the request asks the backend. With Redis, a fan asks in turn, as a
+ * chain does: clients that held some of Redis' connections while they wait for
+ * others would wait for each other. */
 static inline unsigned http_asks(const struct http_request *r)
 {
 	return r->route == HTTP_WAIT				? 1

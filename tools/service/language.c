@@ -20,7 +20,7 @@ const struct language_info languages[] = {
 		.command = "node",
 		.version = "node --version 2>/dev/null",
 		.packages = "apt:nodejs dnf:nodejs pacman:nodejs",
-		/* gc: so that it can tell its memory. */
+		/* gc: so that it can report its memory. */
 		.run = { "node", "--expose-gc" },
 	},
 	[LANGUAGE_GO] = {
@@ -44,7 +44,8 @@ const struct language_info languages[] = {
 		.name = "Java",
 		.command = "javac",
 		.wanted = "Java 21 or later, with virtual threads,",
-		/* Its file `release` tells the version sooner than it can. */
+		/* Its file `release` gives the version faster than java
+		 * itself. */
 		.find = "for d in \"$JAVA_HOME\" \"$(dirname \"$(dirname "
 			"\"$(realpath \"$(command -v javac)\")\")\")\" "
 			"/usr/lib/jvm/*; do v=$(sed -n "
@@ -97,9 +98,10 @@ static uint64_t hash(const char *p, const char *end)
 
 /*
  * Programs in the cache are run, so no other user may be able to put one there:
- * each directory on the path belongs to us or to root, and no others may write
- * to it, except to one like /tmp, where our names stay ours. Such a path cannot
- * change under us, so it is used as a path from then on.
+ * each directory on the path must belong to us or to root, and only its owner
+ * may write to it, except in directories like /tmp (sticky), where other users
+ * cannot replace our names. Such a path cannot change under us, so it is used
+ * as a path from then on.
  */
 static bool only_ours(const char *path)
 {
@@ -129,9 +131,9 @@ static char own_dir[] = "/tmp/urt-cache-XXXXXX";
 static bool own_dir_made;
 
 /*
- * A process in the background removes it when the last process is gone that has
- * the pipe's other end: this one, also when it has become the server by exec, and
- * also when it is killed; and what these start.
+ * A process in the background removes the directory when the last process that
+ * has the pipe's other end is gone: this one, also if it became the server by
+ * exec or was killed, and all that these start.
  */
 static bool remove_own_dir_at_end(void)
 {
@@ -161,8 +163,8 @@ static bool remove_own_dir_at_end(void)
 	_exit(127);
 }
 
-/* Where no directory is ours for good (no HOME, or somebody else's, as under
- * some sudo): one for this process. */
+/* If there is no lasting directory of ours (no HOME, or another user's, as
+ * under some sudo): one for this process. */
 static bool cache_for_now(char *buf, size_t size)
 {
 	if (!own_dir_made) {
@@ -205,7 +207,7 @@ static bool cache_dir(char *buf, size_t size)
 }
 
 /* The path of the embedded text in the cache, written if it is not there yet:
- * its name holds a hash of the text, so an old one is never taken for it. */
+ * the name has a hash of the text, so an old file is never used for it. */
 static char *unpack(const char *source)
 {
 	const struct embedded *e = embedded(source);
@@ -238,7 +240,7 @@ static char *unpack(const char *source)
 	return path;
 }
 
-/* Of what a command prints, which is closed; NULL: "". */
+/* The first line of a command's output; closes f. NULL: "". */
 static void first_line_of(FILE *f, char *buf, size_t size)
 {
 	buf[0] = '\0';
@@ -260,7 +262,8 @@ static char *program_of(const char *source)
 	return program;
 }
 
-/* The program that is built from the source; takes the source's path. */
+/* The path of the program that is built from the source; frees the source's
+ * path. */
 static char *build(const struct language_info *l, char *source)
 {
 	char *program = program_of(source), *tmp = NULL, *command = NULL;
@@ -287,7 +290,7 @@ static char *build(const struct language_info *l, char *source)
 	return NULL;
 }
 
-/* Puts the directory with the right version in front of PATH, once. False:
+/* Puts the directory with the right version at the front of PATH, once. False:
  * there is none. */
 static bool find(const struct language_info *l)
 {

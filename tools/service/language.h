@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Languages that some models, units and benchmarks are written in. Their
+ * Languages in which some models, units and benchmarks are written. Their
  * programs are embedded in the command (lib/embed.h), written to the user's
  * cache when they are first needed, and built there where the language is
  * compiled.
@@ -24,9 +24,10 @@ enum language {
 
 struct language_info {
 	const char *name;    /* for people: "Node" */
-	const char *command; /* what has to be installed; NULL: nothing */
-	/* Where not every version will do: a shell command that prints the
-	 * directory with a command that will, or nothing; and what will, for
+	const char *command; /* the command that must be installed; NULL:
+				none */
+	/* If not every version is good: a shell command that prints the
+	 * directory of one that is, or nothing; and the required version, for
 	 * people. */
 	const char *find, *wanted;
 	const char
@@ -38,7 +39,7 @@ struct language_info {
 	/* A compiled one: a shell command whose two %s are the program and its
 	 * source. */
 	const char *build;
-	bool fetches; /* to build it, others' sources are downloaded */
+	bool fetches; /* building it downloads others' sources */
 };
 
 /* By enum language. */
@@ -50,14 +51,13 @@ const char *language_missing(enum language);
 
 #define LANGUAGE_VERSION 160 /* bytes of a version, at most */
 
-/* "" if it is not installed. The second one: of those with bit n set for
- * language n, by enum language; each command is asked while the others are,
- * since a JVM takes its time. */
+/* "" if it is not installed. The second function asks all languages with bit n
+ * set, by enum language, at the same time, since a JVM is slow. */
 void language_version(enum language, char *buf, size_t size);
 void language_versions(unsigned wanted, char (*versions)[LANGUAGE_VERSION]);
 
-/* Whether nothing has to be built, or downloaded for it, before the embedded
- * program can be run. */
+/* Whether the embedded program can run at once, without building or downloading
+ * anything. */
 bool language_built(enum language, const char *source);
 
 /*

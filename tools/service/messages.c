@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The servers that `urt bench latency` and `urt bench stall` ask, in coroutines
- * and in event loops; messages.go is the same in Go.
+ * The servers for `urt bench latency` and `urt bench stall`, in coroutines and
+ * in event loops; messages.go is the same in Go.
  *
  * Busy loops are rounds of a generator of random numbers, counted once per ms
  * of CPU, not a look at the clock: a loop that is preempted must not end while
@@ -30,7 +30,7 @@
 
 static volatile uint32_t sink; /* so that reads are not optimised away */
 
-/* ---- what a coroutine answers ---- */
+/* ---- the answers of a coroutine ---- */
 
 #define READS	      1000
 #define COMPUTE_NS    (30 * NS_PER_MS)
@@ -54,7 +54,7 @@ static void answer_reads(struct message *m)
 	m->value[0] = now_ns() - begin;
 }
 
-/* Starts n of them, and gives them to `join` as they come. */
+/* Starts n of them, and sends them to `join` as they end. */
 static struct urt_coro **start(urt_fn *fn, void *arg, uint32_t n)
 {
 	struct urt_coro **c = calloc(n, sizeof(*c));
@@ -124,7 +124,7 @@ static void touch(void *arg)
 	struct faulting *f = arg;
 	size_t part = f->part++, sum = 0, seen = 0;
 
-	/* In no order that could be read ahead: by odd steps round the part. */
+	/* In an order that defeats read-ahead: by odd steps round the part. */
 	for (size_t i = 0, n = f->pages / f->parts; i < n && !f->over; i++) {
 		sum += f->map[(part * n + i * 1031 % n) * PAGE];
 		seen++;
@@ -192,7 +192,7 @@ static void answer_faults(struct message *m)
 	munmap(map, st.st_size);
 }
 
-/* ---- those that block again and again ---- */
+/* ---- coroutines that block again and again ---- */
 
 static _Atomic int64_t blocked_calls, early_calls;
 static _Atomic uint32_t blockers;
@@ -276,7 +276,7 @@ static void serve_all(void *arg)
 	urt_scope_close(&scope);
 }
 
-/* Listens and says where. */
+/* Listens, and prints the port. */
 static int open_listener(void)
 {
 	int port = 0, fd = net_listen(&port);
@@ -307,7 +307,7 @@ int messages_serve_coroutine(void)
 
 struct loops {
 	int listener, threads;
-	int epfd[64]; /* one a thread; the first also accepts */
+	int epfd[64]; /* one per thread; the first also accepts */
 };
 
 static void accept_all(struct loops *l)

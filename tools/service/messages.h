@@ -4,9 +4,9 @@
 #define URT_SERVICE_MESSAGES_H
 
 /*
- * They print "port N" on stdout and serve until they are killed: in coroutines
- * (as many workers as URT_WORKERS says), or in event loops over epoll, which
- * only echo (as many threads, connections dealt out in turn). Exit code.
+ * They print "port N" on stdout and serve until they are killed: in coroutines,
+ * on URT_WORKERS workers, or in event loops over epoll, which only echo, in as
+ * many threads, with connections dealt out in turn. They return an exit code.
  */
 int messages_serve_coroutine(void);
 int messages_serve_epoll(int threads);

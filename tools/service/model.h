@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The models of concurrency: one row each. Every fact about a model that is
- * printed, shown or decided on is in its row; everything else iterates.
- * tools/README.md has the recipe for a new one.
+ * The models of concurrency: one row each. Every fact about a model is in its
+ * row; all other code iterates over the rows. tools/README.md has the recipe
+ * for a new one.
  */
 #ifndef URT_MODEL_H
 #define URT_MODEL_H
@@ -41,7 +41,8 @@ enum model_flags {
 	MODEL_CPU_VARIANT = 4,	 /* differs only where CPU is burnt */
 	MODEL_NEEDS_RING = 8,	 /* cannot run where io_uring is forbidden */
 	MODEL_TELLS_MEMORY = 16, /* prints its heap after SIGUSR2 */
-	MODEL_STEP = 32,	 /* a step between two others: only by load */
+	MODEL_STEP = 32,	 /* a step between two others: measured only
+				    under load */
 	MODEL_EXTRA = 64,	 /* only in a full run, or where it is named */
 	MODEL_ALL_CPUS = 128,	 /* its server may use all CPUs under load */
 	MODEL_ONE_ASK = 256,	 /* it does not answer /chain and /fan */
@@ -54,7 +55,7 @@ enum model_switches {
 	SWITCHES_SIGNAL, /* it prints "user=N" after SIGHUP */
 };
 
-/* The paths that a user's own server answers. */
+/* Paths that a user's own server may answer. */
 enum model_answers {
 	ANSWERS_NOW = 1,  /* "/" */
 	ANSWERS_WAIT = 2, /* "/wait", by the backend */
@@ -66,14 +67,14 @@ enum model_line { LINE_PLAIN, LINE_DASHED, LINE_BOLD };
 /* A variable of the environment that changes how a model's server runs. */
 struct model_variable {
 	const char *name;
-	const char *without; /* what holds where it is not set */
+	const char *without; /* what holds if it is not set */
 };
 
 struct model {
 	const char *name;
 	const char *unit;     /* of scheduling */
-	const char *lives;    /* what a request is while it waits */
-	const char *waits_in; /* the interface that it waits in */
+	const char *lives;    /* where a request lives while it waits */
+	const char *waits_in; /* the interface in which it waits */
 	const char *settings; /* threads, stacks, heap, flags: for people */
 	struct model_variable variable[3];
 	unsigned flags; /* of enum model_flags */
@@ -81,8 +82,8 @@ struct model {
 	enum unit_kind alone;	/* the unit as it is measured alone */
 	const size_t *captured; /* UNIT_STRUCT: its size, with read buffer */
 
-	/* How it is served: by a function, or by an embedded program that is
-	 * called with PORT BACKEND_PORT [argument] [redis]. */
+	/* Its server: a function, or an embedded program that is called with
+	 * PORT BACKEND_PORT [argument] [redis]. */
 	int (*run)(const struct server *);
 	enum language language;
 	const char *source;
@@ -94,8 +95,8 @@ struct model {
 	long warm_up_ms;  /* that its compiler needs under load; 0: none */
 
 	enum model_switches switches;
-	const char *switches_are; /* what is counted as one, by what */
-	const char *no_switches;  /* why there may be no number */
+	const char *switches_are; /* what counts as one, and who counts */
+	const char *no_switches;  /* why the number may be missing */
 
 	/* Of its lines and bars: light and dark background. */
 	const char *light, *dark;
@@ -106,7 +107,7 @@ extern const struct model models[];
 extern const unsigned nr_models;
 
 const struct model *model_find(const char *name);
-/* The one that plays this part. */
+/* The model that plays this part. */
 const struct model *model_of(enum model_role);
 
 /* "thread, epoll, ... and go", for messages; static. */
@@ -114,10 +115,11 @@ const char *model_names(void);
 
 #define MODEL_SETTINGS 320 /* bytes of them, at most */
 
-/* How its server is set, by its row and by our environment; the buffer. */
+/* The settings of its server, from its row and our environment. Returns the
+ * buffer. */
 const char *model_settings(const struct model *, char buf[MODEL_SETTINGS]);
 
-/* Whether it has one of the flags. */
+/* Whether the model has one of the flags. */
 static inline bool model_is(const struct model *m, unsigned flags)
 {
 	return m->flags & flags;
@@ -128,13 +130,13 @@ static inline bool model_answers(const struct model *m, unsigned what)
 	return !m->command || (m->answers & what) == what;
 }
 
-/* Served by a program of another language, or of a user. */
+/* Whether a program in another language, or of a user, serves it. */
 static inline bool model_is_program(const struct model *m)
 {
 	return m->source || m->command;
 }
 
-/* Why it cannot be served here as things are, or NULL; static. */
+/* Why it cannot be served here at present, or NULL; static. */
 const char *model_missing(const struct model *);
 
 /*

@@ -364,7 +364,7 @@ const char *model_settings(const struct model *m, char buf[MODEL_SETTINGS])
 	return buf;
 }
 
-/* The servers in C are this very program. */
+/* The servers in C are this program itself. */
 static char **own_command(const struct model *m, int port, int backend_port,
 			  bool redis)
 {
@@ -399,7 +399,7 @@ const char *model_missing(const struct model *m)
 #define NAME_CHARS \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
-/* Those that models have not. */
+/* Colours that no model has. */
 static const char *const own_colours[][2] = {
 	{ "#008b8b", "#40e0e0" },
 	{ "#8b008b", "#f070f0" },

@@ -49,7 +49,7 @@ static bool take_list(void *to, char *arg)
 	exit(output_end(0));
 }
 
-/* Those whose language is there; the others are named. */
+/* Builds the models whose language is installed, and names the others. */
 static bool take_build(void *to, char *arg)
 {
 	int status = 0;
@@ -161,7 +161,8 @@ static int serve_backend(long port)
 	backend_serve(fds, NULL);
 }
 
-/* It takes this process over; our socket only kept the port until now. */
+/* The program replaces this process; our socket only kept the port until
+ * now. */
 static int exec_program(const struct model *m, const struct server *s)
 {
 	const char *missing = language_missing(m->language);
@@ -179,12 +180,12 @@ static int exec_program(const struct model *m, const struct server *s)
 
 static int listening;
 
-/* The kernel lets go of what an io_uring holds a while after its process has
- * ended, so the port would be in use by nobody. */
+/* The kernel frees the sockets of an io_uring a while after its process has
+ * ended; until then the port would stay in use. */
 static void stop_listening(int sig)
 {
 	shutdown(listening, SHUT_RDWR);
-	raise(sig); /* by the default, at the handler's end */
+	raise(sig); /* with the default action, when the handler returns */
 }
 
 static void stop_listening_at_end(int fd)
@@ -216,7 +217,7 @@ int cmd_serve(int argc, char **argv)
 	if (!c.backend)
 		c.backend = start_backend();
 	s.port = c.port;
-	/* A program listens by itself; bound, we only see whether it can. */
+	/* A program listens itself; binding only checks whether it can. */
 	s.listen_fd = c.backend < 0		  ? -1
 		      : model_is_program(c.model) ? net_bind(&s.port)
 						  : net_listen(&s.port);

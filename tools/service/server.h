@@ -4,7 +4,7 @@
  * read side by side. A server opens a backend connection for a client when the
  * client first asks to wait, and keeps it for that client. With Redis, all
  * clients share BACKEND_POOL connections, opened when first needed; a client
- * that finds none free waits in line.
+ * waits in line if none is free.
  */
 #ifndef URT_SERVER_H
 #define URT_SERVER_H

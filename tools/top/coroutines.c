@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt top --coroutines: those of one program, by activity, by starting function
- * and, on request, by context. Each refresh reads them all from outside
- * (measure/coros.h); stacks are left to `urt dump`.
+ * urt top --coroutines: the coroutines of one program, by activity, by starting
+ * function and, on request, by context. Each refresh reads them all from
+ * outside (measure/coros.h), without stacks, which `urt dump` shows.
  */
 #define _GNU_SOURCE
 #include "../measure/groups.h"

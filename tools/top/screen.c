@@ -2,11 +2,11 @@
 /*
  * The screen of `urt top`: full, on the terminal's other page, and drawn in one
  * write. Lines are cut at the terminal's width, since one that wraps moves all
- * below it. A key or a new size redraws what was counted; only the clock (and
- * space) counts anew, for rates over a moment say nothing.
+ * below it. A key or a new size redraws the last counts; only the clock and the
+ * space bar count anew, since rates over a moment mean nothing.
  *
- * However it ends (q, Ctrl-C, a signal, the terminal is gone) the terminal is
- * as before; so it is while stopped by Ctrl-Z.
+ * However the program ends (q, Ctrl-C, a signal, a lost terminal), it restores
+ * the terminal; it does so, too, while stopped by Ctrl-Z.
  */
 #define _GNU_SOURCE
 #include "../lib/tool.h"
@@ -203,7 +203,7 @@ static enum action signalled(int fd, bool batch)
 	return REDRAW;
 }
 
-/* Until something happens; NOTHING: the time has come. */
+/* Waits until something happens; NOTHING: the time has come. */
 static enum action wait_until(struct top *t, int signals, int64_t when_ns)
 {
 	struct pollfd fds[] = { { signals, POLLIN, 0 },
@@ -240,7 +240,8 @@ static void run(struct top *t, int signals)
 			continue;
 		round++;
 		next += t->delay_ms * NS_PER_MS;
-		if (next < now_ns()) /* it was stopped, or the machine slept */
+		if (next < now_ns()) /* the program was stopped, or the machine
+					slept */
 			next = now_ns() + t->delay_ms * NS_PER_MS;
 	}
 }

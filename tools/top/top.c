@@ -3,9 +3,9 @@
  * urt top: what each process or thread asks of the kernel, per second, live.
  *
  * BPF counts by thread into slots that we map; each refresh is the difference
- * of two copies. A slot whose thread has ended is given back once its last
- * counts were shown, so the number of slots bounds the threads at one time
- * and not those over time. Threads that find no slot are counted in the line "others".
+ * of two copies. A slot whose thread has ended is freed once its last counts
+ * were shown, so the number of slots bounds the threads at one time, not over
+ * time. Threads that find no slot are counted in the line "others".
  */
 #define _GNU_SOURCE
 #include "../lib/privileges.h"
@@ -62,7 +62,7 @@ static struct row *row_of(struct top *t, const struct urt_thread *th)
 	return r;
 }
 
-/* The gain of a slot; one that was taken anew began at 0. */
+/* The gain of a slot; a slot that was reused began at 0. */
 static void add_slot(struct top *t, unsigned i, double s)
 {
 	struct urt_thread now = t->slot[i], zero = { 0 };
@@ -70,7 +70,7 @@ static void add_slot(struct top *t, unsigned i, double s)
 	uint64_t switches, on_cpu;
 	struct row *r;
 
-	/* It runs since then, and has not left the CPU yet. */
+	/* The thread has run since then, and has not left the CPU yet. */
 	if (now.in_ns && t->last_ns > (int64_t)now.in_ns)
 		now.on_cpu_ns += t->last_ns - now.in_ns;
 
@@ -78,7 +78,8 @@ static void add_slot(struct top *t, unsigned i, double s)
 		b = i ? &zero : b;
 	switches =
 		now.voluntary + now.involuntary - b->voluntary - b->involuntary;
-	if (now.on_cpu_ns < b->on_cpu_ns && b != &zero) /* read in between */
+	if (now.on_cpu_ns < b->on_cpu_ns && b != &zero) /* read in the middle of
+							   an update */
 		now.on_cpu_ns = b->on_cpu_ns;
 	on_cpu = now.on_cpu_ns - b->on_cpu_ns;
 	t->before[i] = now;
@@ -94,7 +95,7 @@ static void add_slot(struct top *t, unsigned i, double s)
 	r->per_s[CPU] += on_cpu / s / 1e7;
 }
 
-/* A page that lies, or a run that is new: nothing is known of this time. */
+/* The page is invalid, or the run is new: nothing is known of this interval. */
 static void add_user(struct top *t, struct row *r, double s)
 {
 	struct user_page *page = user_page_of(r->pid, NULL);
@@ -120,7 +121,7 @@ static void add_user(struct top *t, struct row *r, double s)
 	}
 	if (!seen && t->nr_seen < ARRAY_LEN(t->seen))
 		seen = &t->seen[t->nr_seen++];
-	if (!seen) /* the one not heard of for longest gives way */
+	if (!seen) /* replaces the one that was not seen for longest */
 		seen = &t->seen[t->next_seen++ % ARRAY_LEN(t->seen)];
 	*seen = (struct user_seen){ r->pid, user_page_id(page), now };
 	user_page_free(page);
@@ -128,7 +129,7 @@ static void add_user(struct top *t, struct row *r, double s)
 
 /* ---- rows of cgroups ---- */
 
-/* Percentiles of several programs make none of all of them. */
+/* Percentiles of several programs cannot be combined. */
 static void add_row(struct row *to, const struct row *r)
 {
 	for (int c = 0; c < COLUMNS; c++)
@@ -203,7 +204,8 @@ void top_refresh(struct top *t)
 	top_sort(t);
 }
 
-/* What programs have counted by now, so that the first refresh has a gain. */
+/* Reads the programs' counts now, so that the first refresh has a
+ * difference. */
 static void look_at_users(struct top *t)
 {
 	for (unsigned i = 1; i < t->slots; i++)

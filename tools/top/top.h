@@ -15,7 +15,7 @@
 
 enum column { SWITCHES, SYSCALLS, URING, USER, CPU, HANDOFFS, COLUMNS };
 
-/* What a row is. */
+/* The subject of a row. */
 enum top_by { TOP_PROCESSES, TOP_THREADS, TOP_CGROUPS, TOP_UNITS };
 
 extern const char *const top_column_names[]; /* ends with NULL */
@@ -25,7 +25,7 @@ struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */
 	uint64_t cgroup;   /* its id; 0: rows are not of cgroups */
 	char name[17];
-	unsigned users; /* processes on uring_rt that are in it */
+	unsigned users; /* its processes on uring_rt */
 	double per_s
 		[COLUMNS]; /* USER, HANDOFFS: < 0, n/a; CPU: percent of one */
 	double wait_us;	   /* 99 % of coroutines waited less for their turn;
@@ -57,8 +57,8 @@ struct top {
 	bool coroutines;
 	long pid;		 /* whose; 0: not given */
 	const char *key;	 /* of contexts; NULL: not by them */
-	struct top_coros *coros; /* instead of all that: NULL: no */
-	char (*line)[TOP_WIDTH]; /* what it shows */
+	struct top_coros *coros; /* shown instead of all that; NULL: no */
+	char (*line)[TOP_WIDTH]; /* the lines shown */
 	unsigned lines;
 };
 
@@ -70,10 +70,10 @@ void top_coros_close(struct top *);
 /* Counts since the last call, and sorts. */
 void top_refresh(struct top *);
 void top_sort(struct top *);
-/* What rows are from the next refresh on. */
+/* Sets the subject of rows from the next refresh on. */
 void top_by(struct top *, enum top_by);
 
-/* Until it is quit, with the terminal as it was before in the end. */
+/* Runs until the user quits, and restores the terminal. */
 void top_show(struct top *);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * --assert: what a build may insist on. "1.entries_per_switch<0.001" compares a
+ * --assert: conditions for a build. "1.entries_per_switch<0.001" compares a
  * figure of a claim, "3=holds" its verdict. An assertion about a figure that
- * could not be measured fails: it fails, and says so.
+ * could not be measured fails, and says so.
  */
 #include "judge.h"
 #include "../../lib/tool.h"

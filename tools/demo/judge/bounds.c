@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The bounds that our own model is held to, against the same service without
- * coroutines (the raw loop on io_uring) and against epoll: `urt demo --bounds`
- * measures what they need. A ratio of rates has an interval from the rounds
- * (lib/shift.h, of the logarithms); it holds where the interval reaches it. The
- * others are counts, and a percentile of 10^5 requests: they hold as they are.
- * Where other programs used the CPUs, none is judged: an interval that is wide
- * enough reaches any bound.
+ * The bounds of our own model, against the same service without coroutines (the
+ * raw loop on io_uring) and against epoll; `urt demo --bounds` makes the
+ * measurements for them. A ratio of rates has an interval from the rounds
+ * (lib/shift.h, of the logarithms); its bound holds if the interval reaches the
+ * bound. The others are counts, and a percentile of 10^5 requests, which are
+ * compared directly. If other programs used the CPUs, no bound is judged, since
+ * a wide interval reaches any bound.
  */
 #define _GNU_SOURCE
 #include "judge.h"
@@ -65,7 +65,7 @@ static void calls_at_full_load(const struct demo *d, struct demo_bound *b)
 	b->samples = r->nr_rounds;
 }
 
-/* The worst ratio to epoll over the loads at which as much was due. */
+/* The worst ratio to epoll over the loads with the same rate for both. */
 static void against_epoll(const struct demo *d, struct demo_bound *b,
 			  size_t offset)
 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * "Node or Go?" in four figures, next to coroutines, and a sentence for each of
- * the article's cases. A figure is better by how much the others lie behind it;
- * where the two lie closer together than NO_DIFFERENCE, the sentence says that
- * the figure decides nothing.
+ * the article's cases. The sentence gives the ratio of the two; if they differ
+ * by less than NO_DIFFERENCE, it says that the figure decides nothing.
  */
 #define _GNU_SOURCE
 #include "judge.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The claims, and the judges of those about the unit itself (1 to 5); those
- * about its behaviour under load are in claims_load.c. Nothing is decided here
- * that a measurement did not decide: the thresholds stand next to the texts,
- * and a claim whose measurement is missing is not measured, and says why.
+ * The claims, and the judges of the claims about the unit itself (1 to 5); the
+ * judges of behaviour under load are in claims_load.c. Only measurements
+ * decide: the thresholds stand next to the texts, and a claim without a
+ * measurement is "not measured", with the reason.
  */
 #define _GNU_SOURCE
 #include "judge.h"
@@ -16,10 +16,10 @@
 /* Kernel entries per user switch below this count as none: the rest is the
  * start of the process and the timer ticks that preempt any program. */
 #define NO_ENTRY 0.001
-/* Than a switch of threads on the same CPU. */
+/* How much cheaper than a switch of threads on the same CPU. */
 #define MUCH_CHEAPER 10.0
 /* Threads that a runtime may have in addition to one for each CPU: ours has its
- * monitor and spare threads, more of them where others use the CPUs. */
+ * monitor and spare threads, more of them if other programs use the CPUs. */
 #define HELPERS 8
 /* The largest number in claim 4: without it, a claim of collapse is open. */
 #define MANY_WAITING 40000
@@ -27,8 +27,8 @@
 static const struct {
 	const char *text;
 	void (*judge)(const struct demo *, struct demo_claim *);
-	/* Other programs on the CPUs can make it fail: it is of times, or of
-	 * counts of what the kernel does in time. */
+	/* Other programs on the CPUs can make it fail: it is about times, or
+	 * about counts that depend on time. */
 	bool needs_cpus;
 } claims[DEMO_CLAIMS] = {
 	{ "A switch between coroutines does not enter the kernel",
@@ -171,7 +171,7 @@ void judge_switch_enters_no_kernel(const struct demo *d, struct demo_claim *c)
 	claim_judge(c, entries / m->user_switches < NO_ENTRY);
 }
 
-/* ---- 2: what it costs ---- */
+/* ---- 2: the cost of a switch ---- */
 
 void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
 {
@@ -278,7 +278,8 @@ static void say_hold(const struct demo_hold *h, struct demo_claim *c)
 		  *h->limit ? h->limit : "not all were answered");
 }
 
-/* Other models than the threads, with this number of requests; those that did. */
+/* The number of models, without threads, that were measured with this number of
+ * requests; and of those that held it. */
 static unsigned others(const struct demo *d, long wanted, bool that_did)
 {
 	unsigned n = 0;

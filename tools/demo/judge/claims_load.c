@@ -5,15 +5,16 @@
 #include <string.h>
 
 /* A burst takes 200 ms of CPU. Frozen: the slowest hundredth of the light
- * requests waits for half of it; not frozen: not for a quarter. */
+ * requests waits for at least half of it; not frozen: for less than a
+ * quarter. */
 #define FROZEN_NS 100e6
 #define FLUID_NS  50e6
-/* Of the CPUs there are, those that count as all; and for one: less than. */
+/* The share of the CPUs that counts as all; and the limit for "one". */
 #define NEARLY_ALL 0.75
 #define ONE_CPU	   1.25
 /* "Hundreds of thousands". */
 #define HUNDREDS_OF_THOUSANDS 200000
-/* Connections that are worth a word there. */
+/* The least number of connections that is mentioned there. */
 #define MANY_CONNECTIONS 100000
 
 /* ---- 6: during a burst ---- */
@@ -23,8 +24,8 @@ static double p99_beside_burst(const struct demo_burst *b)
 	return histogram_percentile(&b->latency, 0.99);
 }
 
-/* The stall matrix: no verdict rests on it, since the claim says nothing of how
- * much a server answers that is asked for more CPU than there is. */
+/* The stall matrix: the verdict does not depend on it, since the claim says
+ * nothing about an overloaded server. */
 static void say_stalls(const struct demo *d, struct demo_claim *c)
 {
 	unsigned said = 0;
@@ -89,8 +90,8 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 
 /* ---- 7: all CPUs ---- */
 
-/* A speed-up that is missing tells nothing where the CPUs were not free, or
- * where threads, which the kernel spreads over all CPUs, had none either. */
+/* A missing speed-up means nothing if the CPUs were not free, or if threads,
+ * which the kernel spreads over all CPUs, had none, either. */
 static bool cpus_were_taken(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_scale *threads =
@@ -241,8 +242,8 @@ void judge_kernel_per_request(const struct demo *d, struct demo_claim *c)
 /* As many switches per request as this count as one for each request. */
 #define EACH_REQUEST 0.5
 
-/* The least share of the capacity from which on fewer than EACH_REQUEST are
- * needed, between the loads that were measured; NaN: never. */
+/* The least share of the capacity above which fewer than EACH_REQUEST are
+ * needed, interpolated between the measured loads; NaN: never. */
 static double spared_from(const struct demo *d, const struct model *m)
 {
 	double before_share = NAN, before = NAN, from = NAN;
@@ -312,8 +313,8 @@ static void say_load(const struct demo *d, struct demo_claim *c,
 
 /*
  * Holds if the coroutine model needs fewer than EACH_REQUEST switches at each
- * load. Where one request is there at a time, the server sleeps before it and
- * is woken by it, with any unit of scheduling.
+ * load. If one request comes at a time, the server sleeps before each and is
+ * woken by it, with any unit of scheduling.
  */
 void judge_kernel_by_load(const struct demo *d, struct demo_claim *c)
 {

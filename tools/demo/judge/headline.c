@@ -17,8 +17,8 @@ static double figure(const struct demo_claim *c, const char *name)
 }
 
 /*
- * A line for each claim: its format, and the figures that it takes, each
- * multiplied by a factor and divided by another figure, if that is named.
+ * A line for each claim: its format, and its figures, each multiplied by a
+ * factor and divided by another figure, if one is named.
  */
 static const struct headline {
 	const char *format;
@@ -55,7 +55,7 @@ static const struct headline {
 	    { "switches_coroutine_at_100", NULL, 1 } } },
 };
 
-/* Where a figure is missing, there is no headline. */
+/* If a figure is missing, there is no headline. */
 void judge_headline(struct demo_claim *c)
 {
 	const struct headline *h = &headlines[c->id - 1];

@@ -5,10 +5,10 @@
 
 #include "../results.h"
 
-/* Fills in all that is concluded: claims, table, advice, warnings. */
+/* Fills in all conclusions: claims, table, advice, warnings. */
 void demo_judge(struct demo *);
-/* --assert: 0, EXIT_BAD (nonsense) or EXIT_ASSERT (one does not hold), which
- * was printed. */
+/* --assert: 0, EXIT_BAD (an invalid assertion) or EXIT_ASSERT (one does not
+ * hold); a message was printed. */
 int demo_assert(const struct demo *);
 
 /* ---- its parts ---- */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The article's table, with the measurement in each place where a number
- * exists; and when to pick which, as far as the figures say it. Both are text,
- * the same for the terminal, Markdown and HTML.
+ * The article's table, with measurements wherever a number exists; and when to
+ * pick which, as far as the figures show it. Both are text, the same for the
+ * terminal, Markdown and HTML.
  */
 #define _GNU_SOURCE
 #include "judge.h"
@@ -74,7 +74,7 @@ static double switch_ns(const struct demo *d, const struct model *m)
 	return ns > 0 ? ns : NAN;
 }
 
-/* The most that waited; 0: none. */
+/* The largest number that waited; 0: none. */
 static double most_waiting(const struct demo *d, const struct model *model)
 {
 	long most = 0;
@@ -149,7 +149,7 @@ void judge_table(struct demo *d)
 
 /* ---- when to pick which ---- */
 
-/* A model and the figure that it is ranked by. */
+/* A model and the figure by which it is ranked. */
 struct rank {
 	const struct model *model;
 	double value;

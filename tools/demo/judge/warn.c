@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Rounds further apart than this tell of a disturbed machine. */
+/* Rounds that differ by more than this mean that the machine was disturbed. */
 #define WIDE 0.25
 
 static void warn(struct demo *d, const char *format, ...)

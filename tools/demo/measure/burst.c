@@ -2,9 +2,9 @@
 /*
  * Light requests during a burst of CPU (claim 6): an open loop of `/` at a low
  * rate, and once a second, on a connection of its own, a request that burns 200
- * ms. The server has one CPU, so what differs is only whether it lets something
- * else run in between. An open loop, because a closed one would send nothing
- * while the server is frozen and measure nothing of it.
+ * ms. The server has one CPU, so the only difference is whether it runs other
+ * requests meanwhile. The loop is open, because a closed one would send nothing
+ * while the server is frozen, and so not measure that.
  */
 #include "stage.h"
 #include <string.h>
@@ -13,17 +13,17 @@
 #define LIGHT_CONNECTIONS 32
 #define BURST_PATH	  "/cpu?ms=200"
 #define BURST_EVERY_NS	  NS_PER_S
-/* The first burst is due a fifth of a period after the connections stand. */
+/* The first burst is due a fifth of a period after the connections are open. */
 #define WARM_UP_NS (100 * NS_PER_MS)
 
-/* For as long as so many bursts take, which are made or not. */
+/* Runs for the time of this number of bursts, with or without making them. */
 static void record(struct stage *s, struct demo_burst *b, bool bursts)
 {
 	int64_t begin = now_ns(), cpu = stage_cpu_ns(s->load);
 
 	__atomic_store_n(&s->shared->recording, 1, __ATOMIC_RELAXED);
 	stage_wait(s, s->lab->demo->options.bursts * BURST_EVERY_NS);
-	/* Where others have the CPUs, a burst may take longer than the
+	/* If other programs use the CPUs, a burst may take longer than the
 	 * experiment. */
 	if (!bursts || stage_wait_longer(s, &s->shared->bursts, 0))
 		stage_wait_longer(s, &s->shared->latency.count, 0);

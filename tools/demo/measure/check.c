@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * Whether a user's server (--server) takes part, and in which experiments:
- * before the plan is made, each path is asked for twice on one connection, and
+ * before the plan is made, each path is requested twice on one connection, and
  * its effect is observed from outside. `/` must be answered with status 200 and
- * a Content-Length on a connection that stays open, since without that there is
- * nothing to measure. `/wait` counts if it takes as long as it is told and its
- * request reaches the backend; `/cpu` if the server's CPU time grows by about
- * as much as it is told. The answer to a malformed request is printed and
- * decides nothing.
+ * a Content-Length on a connection that stays open; otherwise nothing can be
+ * measured. `/wait` counts if it takes as long as requested and reaches the
+ * backend; `/cpu`, if the server's CPU time grows by about the requested
+ * amount. The answer to a malformed request is only printed.
  */
 #define _GNU_SOURCE
 #include "../../load/http.h"
@@ -57,7 +56,7 @@ static int open_to(int port)
 	return -1;
 }
 
-/* The status of all TIMES answers; -n: of the nth there was none. */
+/* The status of all TIMES answers; -n: the nth was missing. */
 static int ask_twice(const struct stage *s, const char *path)
 {
 	char request[128];
@@ -87,7 +86,7 @@ static void say_status(int status, char *buf, size_t size)
 					  : "no answer with a Content-Length");
 }
 
-/* ---- what each path does ---- */
+/* ---- the effect of each path ---- */
 
 static bool waits(struct stage *s, char *why, size_t size)
 {

@@ -4,21 +4,21 @@
  * `/wait`, the backend keeps all of them until it is told to answer. While they wait,
  * the server's threads and memory are read; then it must answer every one.
  *
- * Memory is what has come since the server had served a few requests: of its
- * process (VmRSS), and, since a thread or an operation in flight costs memory
- * that no process is charged with, of the kernel as a whole. The latter holds
- * the sockets of server, generator and backend, too: the same for every model,
- * so that differences between models are the models'. A process may give back
- * memory of the first requests meanwhile, and other programs that of the kernel:
- * a difference that is not positive says nothing about a request, and is n/a.
+ * Memory is the growth since the server had served a few requests: of its
+ * process (VmRSS) and of the kernel as a whole, since a thread or an operation
+ * in flight costs memory with which no process is charged. The latter includes
+ * the sockets of server, generator and backend, which are the same for every
+ * model, so that differences come from the models. A process may give back
+ * memory of the first requests meanwhile, and other programs that of the
+ * kernel: a difference that is not positive means nothing, and is n/a.
  *
- * A process may not have as many descriptors as it would need, two for each
- * request, where the limit cannot be raised. Then several servers, generators
- * and backends share the requests: a limit on one process is not the subject of
- * this experiment. Threads and memory are those of all of them.
+ * A process needs two descriptors for each request. If the limit cannot be
+ * raised that far, several servers, generators and backends share the requests,
+ * since a limit on one process is not the subject of this experiment. Threads
+ * and memory are the sums of all of them.
  *
- * Where a model takes in less than N, the limit that it ran into is looked for
- * while it stands there, since nothing tells a program which of the many it
+ * If a model holds fewer than N, this searches for the limit that it reached
+ * while the server still runs, since no error tells which of the many limits it
  * was.
  */
 #define _GNU_SOURCE
@@ -31,8 +31,8 @@
 
 #define WARM_UP_CONNECTIONS 20
 #define SETTLE_NS	    (100 * NS_PER_MS)
-/* Without progress: no more comes. A SYN that the server dropped comes again
- * after 1, 3 and 7 s. */
+/* Without progress: nothing more comes. The client sends a SYN that the server
+ * dropped again after 1, 3 and 7 s. */
 #define STUCK_S	    10
 #define STUCK_NS    (STUCK_S * NS_PER_S)
 #define PER_REQUEST (64 * 1024) /* bytes, by caution */
@@ -51,7 +51,7 @@ struct fleet {
 
 /* ---- before ---- */
 
-/* In how many processes; false: in none, and why. */
+/* Chooses the number of processes; false: impossible, with the reason. */
 static bool deal(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
@@ -98,7 +98,7 @@ static bool warm_up(struct stage *s)
 /* ---- memory that a server reports ---- */
 
 struct told {
-	double heap, stack; /* bytes; NaN: not told */
+	double heap, stack; /* bytes; NaN: not reported */
 };
 
 static struct told ask_memory(struct stage *s)
@@ -122,7 +122,7 @@ static struct told ask_memory(struct stage *s)
 	return t;
 }
 
-/* ---- which limit it was ---- */
+/* ---- the limit that was reached ---- */
 
 /* pids.max and pids.current of the process's group, the nearest limit. */
 static bool pids_limit(pid_t pid, long *max, long *current)
@@ -172,7 +172,7 @@ static long tasks_in_all(void)
 		       : 0;
 }
 
-/* Used up to the last percent: that one it was. */
+/* Whether the limit is used up to the last percent: then it was this one. */
 static bool reached(long used, long limit)
 {
 	return limit > 0 && used >= limit - limit / 100;
@@ -298,7 +298,7 @@ static bool load_all(struct fleet *f)
 	return true;
 }
 
-/* Until all wait, or are refused, or nothing moves any more. */
+/* Waits until all wait, or are refused, or there is no more progress. */
 static bool gather(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
@@ -317,7 +317,7 @@ static bool gather(struct fleet *f)
 	return true;
 }
 
-/* Lets go, and counts the answers. */
+/* Makes the backend answer, and counts the answers. */
 static void release(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
@@ -352,7 +352,7 @@ static void find_limit(struct fleet *f)
 	explain(f->stage[0].server.pid, h->limit + len, sizeof(h->limit) - len);
 }
 
-/* The bytes that came, or NaN. */
+/* The growth in bytes, or NaN. */
 static double came(struct demo_hold *h, const char *whose, double bytes)
 {
 	size_t len = strlen(h->memory_reason);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The machine that the figures are from: all that could explain them. */
+/* The machine of the figures: all facts that could explain them. */
 #define _GNU_SOURCE
 #include "lab.h"
 #include "../../lib/proc.h"
@@ -23,7 +23,7 @@ static void cpu_field(const char *field, char *buf, size_t size)
 		snprintf(buf, size, "%s", value + strspn(value, ": \t"));
 }
 
-/* x86 says so in the CPU's flags; elsewhere nothing simple does. */
+/* x86 has this in the CPU's flags; other machines have no simple sign. */
 static const char *hardware(void)
 {
 	char flags[4096];
@@ -35,7 +35,7 @@ static const char *hardware(void)
 					    : "real hardware";
 }
 
-/* Of each vulnerability that the CPU has, what the kernel does about it. */
+/* The kernel's mitigation of each vulnerability of the CPU. */
 static void mitigations(char *buf, size_t size)
 {
 	const char *dir = "/sys/devices/system/cpu/vulnerabilities";
@@ -89,7 +89,7 @@ static void cgroup_limit(const char *v1, const char *v1_file,
 	}
 	if (f)
 		fclose(f);
-	/* How the older controllers say that there is none. */
+	/* The older controllers' form of "no limit". */
 	if (!strcmp(buf, "-1") || !strncmp(buf, "92233720368547", 14))
 		snprintf(buf, size, "none");
 	if (!strncmp(buf, "max", 3))
@@ -123,7 +123,7 @@ static void limits(struct demo_host *h)
 		     sizeof(h->cgroup_pids));
 }
 
-/* Those of the models, and of the units that are measured alone. */
+/* The languages of the models, and of the units that are measured alone. */
 static unsigned languages_in_use(const struct demo *d)
 {
 	bool units = demo_wants(d, 2) || demo_wants(d, 5) || demo_wants(d, 9);

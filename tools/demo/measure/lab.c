@@ -99,8 +99,8 @@ void lab_stop_counting(struct lab *lab)
 	lab->counter = NULL;
 }
 
-/* CPU seconds that the machine has worked for others: ours are those of this
- * process and of its children that have ended. */
+/* CPU seconds that the machine spent on other programs; ours are those of this
+ * process and its ended children. */
 static double others_s(void)
 {
 	double own = 0;

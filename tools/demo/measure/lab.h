@@ -14,7 +14,7 @@
 
 #define DEMO_FLEET_MAX 16 /* servers at a time (hold.c) */
 
-/* A process that all waits of one server at a time go to. */
+/* A process that receives all waits of one server at a time. */
 struct demo_backend {
 	pid_t pid; /* 0: not running */
 	int port;
@@ -23,41 +23,43 @@ struct demo_backend {
 
 struct lab {
 	struct demo *demo; /* the results */
-	/* Called when a part of them is complete. */
+	/* Called when a part of the results is complete. */
 	void (*finished)(struct demo *, enum demo_part);
 	void (*planned)(struct demo *);	 /* when the experiments are known */
 	void (*measured)(struct demo *); /* after each of them */
 	struct counter *counter;	 /* while counting; or NULL */
 	struct demo_backend backend[DEMO_FLEET_MAX]; /* the first always runs */
-	pid_t redis;   /* started by us; 0: none */
-	double busy_s; /* CPU seconds of the whole machine less ours, at first */
+	pid_t redis;	/* started by us; 0: none */
+	double busy_s;	/* CPU seconds of the whole machine without ours, at the
+			  beginning */
 	bool use_redis; /* by the server that is started next */
 };
 
 extern volatile int demo_stop; /* set by SIGINT and SIGTERM */
 
-/* Looks at the machine, starts the counter, a backend and Redis as the options
- * say. False: it cannot; an error message was printed. */
+/* Examines the machine, starts the counter, a backend and Redis, according to
+ * the options. False: an error message was printed. */
 bool lab_open(struct lab *, struct demo *);
 void lab_close(struct lab *);
 
 /* Unloads the BPF programs, for measurements that they would slow down. */
 void lab_stop_counting(struct lab *);
 
-/* The nth backend, started if it does not run yet. NULL: it cannot, which was
+/* The nth backend, started if it does not run yet. NULL: an error message was
  * printed. */
 const struct demo_backend *lab_backend(struct lab *, unsigned nth);
 
-/* Redis, if the options ask for it: one that runs, or a new one. False: there
- * is none; an error message was printed. lab_redis_stop: ends it if it is ours. */
+/* Redis, if the options ask for it: a running one, or a new one. False: there
+ * is none; an error message was printed. lab_redis_stop ends it if we started
+ * it. */
 bool lab_redis(struct lab *);
 void lab_redis_stop(struct lab *);
 
-/* Fills in demo.host, by the options. */
+/* Fills in demo.host, according to the options. */
 void demo_look_at_host(struct demo *);
 
-/* Whether a user's server takes part; model.answers is filled in. False: it
- * cannot; an error message was printed. */
+/* Whether a user's server takes part; fills in model.answers. False: an error
+ * message was printed. */
 bool demo_check_server(struct lab *, struct model *);
 
 /* One measurement each; the results are appended to or filled in. */
@@ -72,7 +74,8 @@ void demo_measure_unit(struct lab *, enum unit_kind, long n);
 
 /*
  * Fill in costs: the counts of claim 1; and the times of claim 2, to be called
- * when no BPF program is attached, which only the kernel's switches would pay.
+ * when no BPF program is attached, since that would slow only the kernel's
+ * switches.
  */
 void demo_count_switches(struct lab *);
 void demo_time_switches(struct lab *);

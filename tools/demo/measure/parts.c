@@ -8,9 +8,8 @@
  *	urt demo part sleep N       N coroutines that sleep at a time
  *	urt demo part threads N     N threads that wait at a time
  *
- * Each prints numbers as "name=value ...", or as "name=value,value,..." where
- * they are those of several rounds. The programs in peers/ print the
- * same of goroutines and promises.
+ * Each prints numbers as "name=value ...", or as "name=value,value,..." for
+ * several rounds. The programs for goroutines and promises print the same.
  */
 #define _GNU_SOURCE
 #include "../../../uring_rt/urt.h"
@@ -28,7 +27,7 @@
 #define YIELDS	      2000000L
 #define THREAD_YIELDS 50000L
 #define HANDOVERS     4000L
-#define LONGEST_NS    (300 * NS_PER_MS) /* for either of them */
+#define LONGEST_NS    (300 * NS_PER_MS) /* for either kind */
 
 /* ---- a function call ---- */
 
@@ -66,7 +65,8 @@ static void yield_pair(void *arg)
 	*(double *)arg = (double)(now_ns() - begin) / (2 * each);
 }
 
-/* On one worker: two that yield on two would not switch at all. */
+/* On one worker, since on two, two coroutines that yield would not switch at
+ * all. */
 static double coroutine_ns(long n)
 {
 	struct urt_options one = { .workers = 1 };
@@ -84,8 +84,9 @@ static double coroutine_ns(long n)
 
 /* ---- a switch between threads ---- */
 
-/* Where another program computes on the same CPU, a yield lasts as long as its
- * time slice, and all of them minutes. The clock is read at every 16th. */
+/* If another program computes on the same CPU, a yield lasts as long as that
+ * program's time slice, and all yields take minutes. So the clock is read at
+ * every 16th. */
 static bool too_long(long i, int64_t begin)
 {
 	return !(i % 16) && now_ns() - begin > LONGEST_NS;
@@ -108,8 +109,8 @@ static long kernel_switches(void)
 	return ru.ru_nvcsw + ru.ru_nivcsw;
 }
 
-/* Two threads on one CPU yield to each other, as the coroutines do. Divided by
- * the switches that the kernel made, since it need not make one at each. */
+/* Two threads on one CPU yield to each other, as the coroutines do. The time is
+ * divided by the kernel's switches, since a yield need not cause one. */
 static double thread_ns(void)
 {
 	long before = kernel_switches();
@@ -123,7 +124,7 @@ static double thread_ns(void)
 	return (double)(now_ns() - begin) / (kernel_switches() - before + 1);
 }
 
-/* Two threads that wake each other in turns. */
+/* Two threads that wake each other in turn. */
 struct handover {
 	sem_t to, back;
 	int cpu; /* of the second one; -1: the same */
@@ -196,7 +197,7 @@ static int part_switch(long cpu)
 	return 0;
 }
 
-/* Does this number of switches and nothing else. */
+/* Makes this number of switches and nothing else. */
 static int part_yield(long n)
 {
 	return coroutine_ns(n < 2 ? 2 : n) > 0 ? 0 : EXIT_BAD;
@@ -219,7 +220,7 @@ static void sleeper(void *arg)
 	__atomic_fetch_add(&s->woken, 1, __ATOMIC_RELAXED);
 }
 
-/* Starts them, and lets them go to sleep as they come. How many there are. */
+/* Starts them, and lets each go to sleep. Returns their number. */
 static long start_sleepers(struct sleepers *s)
 {
 	long n;
@@ -236,7 +237,7 @@ static long start_sleepers(struct sleepers *s)
 	return n;
 }
 
-/* That all of them can continue is shown by cancelling each. */
+/* Cancels each, which shows that all can continue. */
 static void put_to_sleep(void *arg)
 {
 	struct sleepers *s = arg;
@@ -294,7 +295,7 @@ static int part_threads(long n)
 	for (i = 0; i < n; i++)
 		if (pthread_create(&t, &attr, wait_for_ever, NULL))
 			break;
-	sleep_ns(50 * NS_PER_MS); /* they have all touched their stacks */
+	sleep_ns(50 * NS_PER_MS); /* until all have touched their stacks */
 	printf("count=%ld create_ns=%lld rss=%ld kernel=%ld threads=%ld\n", i,
 	       (long long)(now_ns() - begin - 50 * NS_PER_MS),
 	       (proc_status(getpid(), "VmRSS:") - rss) * 1024,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A real Redis behind GET /wait. One that runs already is used and left alone
- * but for the keys urt:N; else one is started, without a file of its own, on
- * the load generator's CPU, as the built-in backend is, and ended with us.
+ * A real Redis behind GET /wait. A running Redis is used, and nothing in it is
+ * changed except the keys urt:N. Otherwise the demo starts one, without a file
+ * of its own, on the load generator's CPU, as the built-in backend, and ends it
+ * at the end.
  */
 #define _GNU_SOURCE
 #include "stage.h"
@@ -17,7 +18,7 @@
 
 #define START_MS 20000
 
-/* Whether what listens there is a Redis that we may use. */
+/* Whether a Redis that we may use listens there. */
 static bool answers(int port)
 {
 	struct sockaddr_in addr = net_loopback(port);

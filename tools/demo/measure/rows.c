@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * One round of one model under load: a server counted from its exec, a load
- * generator on another CPU. After a warm-up, everything is read once at the
- * beginning and once at the end of the measured time, at moments when the load
- * is running: the difference divided by the requests completed in between is
- * the cost of one. Rounds are interleaved with those of the other models, so
- * that a slow minute of the machine strikes all of them.
+ * generator on another CPU. After a warm-up, everything is read at the
+ * beginning and at the end of the measured time, while the load runs: the
+ * difference divided by the requests completed in between is the cost of one.
+ * Rounds are interleaved with those of the other models, so that a slow minute
+ * of the machine affects all of them.
  */
 #define _GNU_SOURCE
 #include "stage.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* By mode; a model whose compiler needs more says so itself. */
+/* By mode; the row of a model whose compiler needs more has its own time. */
 static const int64_t warm_up_ns[] = {
 	[DEMO_QUICK] = 200 * NS_PER_MS,
 	[DEMO_DEFAULT] = 250 * NS_PER_MS,
@@ -32,13 +32,14 @@ struct moment {
 	struct user_stats user;
 	uint64_t nvcsw, nivcsw;
 	int64_t cpu_ns, load_cpu_ns;
-	double told, told_at; /* by the server, after told_at requests; NaN */
+	double told, told_at; /* reported by the server, after told_at requests;
+				 NaN */
 };
 
 /*
  * The user switches that the server counts itself. It is asked before the first
- * look and after the last, so that its answer is in no other figure; under load
- * it takes a while, so requests are counted on both sides of it.
+ * look and after the last, so that its answer affects no other figure; under
+ * load, the answer takes a while, so requests are counted before and after it.
  */
 static void ask(struct stage *s, struct moment *m)
 {
@@ -56,8 +57,8 @@ static void ask(struct stage *s, struct moment *m)
 		     2.0;
 }
 
-/* Requests go on while it looks: those that count are the ones in the middle of
- * reading the counters, so that a look that is interrupted errs by half. */
+/* Requests continue during the look. The number in the middle of reading the
+ * counters counts, so that an interrupted look errs by half. */
 static void look(const struct stage *s, struct user_page *page,
 		 struct moment *m)
 {
@@ -89,7 +90,7 @@ static void add_counts(struct counts *to, const struct counts *from)
 	counts_subtract(to, &minus);
 }
 
-/* What lies between two moments, as a row of one round. */
+/* The difference of two moments, as a row of one round. */
 static void subtract(struct demo_row *one, const struct stage *s,
 		     const struct moment *a, const struct moment *b)
 {
@@ -219,6 +220,6 @@ void demo_measure_row(struct lab *lab, struct demo_row *row)
 	}
 	stage_end(&s);
 	lab->use_redis = false;
-	if (demo_stop) /* a round that was cut short tells as much as it can */
+	if (demo_stop) /* a round that was cut short is still used */
 		row->outcome.status = row->nr_rounds ? DEMO_OK : DEMO_NOT_RUN;
 }

@@ -3,7 +3,7 @@
  * Requests that only burn CPU, answered by a server on one CPU and by one that
  * may use all (claim 7). The work of a request is fixed (models/http.c), so
  * requests per second are CPUs in use. The load generator shares one of the
- * CPUs: a few hundred requests a second cost it nothing that could be seen.
+ * CPUs: a few hundred requests a second cost it too little to see.
  */
 #include "stage.h"
 #include <math.h>
@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #define CPU_PATH   "/cpu?ms=5"
-#define PER_CPU	   8 /* connections: enough for each to have work */
+#define PER_CPU	   8 /* connections: enough to keep each busy */
 #define WARM_UP_NS (150 * NS_PER_MS)
 
-/* CPU seconds so far of this process and of all that it has started. */
+/* CPU seconds so far of this process and all its descendants. */
 static double own_s(void)
 {
 	return stage_cpu_ns(getpid()) / 1e9;

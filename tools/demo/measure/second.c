@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The same requests by a second load generator: wrk, of the distribution. Each
- * round has a new server, which urt load asks first and wrk after it in even
- * rounds, and in the other order in odd ones. Both run on the same CPU, with as
- * many connections. For each, the CPU time of the server for a request and the
- * CPU that the generator took are kept: they explain most differences (judge/).
+ * round has a new server; in even rounds, urt load comes first and wrk second,
+ * in odd rounds the other way round. Both run on the same CPU, with the same
+ * number of connections. For each, the server's CPU time per request and the
+ * generator's CPU are kept, which explain most differences (judge/).
  */
 #define _GNU_SOURCE
 #include "stage.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * A server in a process of its own, started for one measurement and killed
- * after it, and a load generator in another on another CPU. Rejected: servers
- * that live for the whole demo: their memory would carry the one experiment
- * into the next.
+ * after it, and a load generator in another process on another CPU. Rejected:
+ * servers that live for the whole demo, because their memory would carry one
+ * experiment over to the next.
  */
 #define _GNU_SOURCE
 #include "stage.h"
@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A measurement that is given up then does not come; a busy machine is slower than one
- * thinks. */
+/* Limits after which a measurement is given up; generous, since a busy machine
+ * can be very slow. */
 #define START_MS   60000
 #define LOOK_MS	   100 /* at whether the server has ended */
 #define CONNECT_NS (60 * NS_PER_S)
@@ -42,7 +42,7 @@ void stage_failed(struct demo_outcome *o, const char *format, ...)
 
 #define FAMILY_MAX 256
 
-/* The process and its children, theirs, and so on; how many. */
+/* Finds the process and its descendants. Returns their number. */
 static unsigned family(pid_t pid, pid_t all[FAMILY_MAX])
 {
 	unsigned n = 1;
@@ -125,7 +125,7 @@ static int launch_server(struct stage *s, char **argv, int cpu)
 		return err;
 	}
 	s->out = fds[0];
-	/* Ctrl-C is for us: we stop it when it has been looked at. */
+	/* Ctrl-C is for us: we stop the server after the last look. */
 	setpgid(s->server.pid, 0);
 	if (s->lab->counter)
 		counter_start_at_exec(s->lab->counter, s->server.pid);
@@ -211,7 +211,7 @@ bool stage_ask(struct stage *s, int sig, int ms, char *answer, size_t size)
 void stage_end(struct stage *s)
 {
 	stage_load_stop(s);
-	/* It leads a group: its children end with it. */
+	/* It leads a process group, so its children end with it. */
 	if (s->server.pid > 0)
 		kill(-s->server.pid, SIGKILL);
 	kill_and_wait(s->server.pid, SIGKILL);

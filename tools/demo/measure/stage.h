@@ -9,20 +9,20 @@
 
 struct stage {
 	struct lab *lab;
-	struct demo_outcome *outcome; /* of what is measured */
+	struct demo_outcome *outcome; /* of this measurement */
 	const struct model *model;
 	const struct demo_backend *backend;
 	struct launch server;
 	int port;   /* of the server */
-	int out;    /* what the server prints; -1: not kept */
+	int out;    /* the server's output; -1: not kept */
 	pid_t load; /* the generator; 0: none */
 	struct load_shared *shared;
 };
 
 /*
  * Starts the server on a CPU (-1: on all), counted if the demo counts. False:
- * it does not run, and the outcome says why. Always to be ended. The second
- * one: with the nth backend instead of the first.
+ * it does not run, and the outcome says why. Call stage_end in either case. The
+ * second one uses the nth backend instead of the first.
  */
 bool stage_begin(struct stage *, struct lab *, struct demo_outcome *,
 		 const struct model *, int cpu);
@@ -34,33 +34,36 @@ void stage_end(struct stage *);
  * next one. */
 void stage_load(struct stage *, struct load_options *);
 void stage_load_stop(struct stage *);
-/* Has it count what is unanswered, and end; its figures are there until
- * stage_load_stop. */
+/* Makes the generator count unanswered requests, and end; its figures exist
+ * until stage_load_stop. */
 void stage_load_end(struct stage *);
 
-/* Until all connections stand. False: they do not; the outcome says why. */
+/* Waits until all connections are open. False: they are not, and the outcome
+ * says why. */
 bool stage_connected(struct stage *);
 
-/* For ns, or until Ctrl-C, or until the server dies: then false. */
+/* Waits for ns, or until Ctrl-C or the server's death, after which it returns
+ * false. */
 bool stage_wait(struct stage *, int64_t ns);
 
-/* The same, until *n is no longer what it was before, for some seconds at most: a
- * machine that stands still for a moment is not a server that is stuck. */
+/* The same, until *n has changed, for at most some seconds, since a pause of
+ * the machine does not mean that the server is stuck. */
 bool stage_wait_longer(struct stage *, const uint64_t *n, uint64_t before);
 
-/* For --seconds, and then until *n has changed. The caller measures the time. */
+/* Waits for --seconds, and then until *n has changed. The caller measures the
+ * time. */
 bool stage_wait_for_answers(struct stage *, const uint64_t *n);
 
-/* Has the server tell something, by a signal that it answers in a line on
- * its stdout. False: no answer within this time. */
+/* Asks the server by a signal, to which it answers with a line on its stdout.
+ * False: no answer within this time. */
 bool stage_ask(struct stage *, int sig, int ms, char *answer, size_t size);
 
 /* CPU time that a process and its children used; 0: gone. */
 int64_t stage_cpu_ns(pid_t);
-/* The sum of a field of /proc/PID/status over it and its children. */
+/* The sum of a field of /proc/PID/status over the process and its children. */
 long stage_status(pid_t, const char *field);
 
-/* Memory that the kernel holds for itself, bytes. */
+/* Memory of the kernel itself, bytes. */
 long stage_kernel_bytes(void);
 
 void stage_failed(struct demo_outcome *, const char *format, ...)

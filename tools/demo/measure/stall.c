@@ -2,8 +2,8 @@
 /*
  * Messages with busy loops (the second half of claim 6), by the same code as
  * `urt bench stall`: a server of messages on the server's CPU, the load on the
- * other CPUs. The load never shares the server's CPU here: where it does, the
- * time that the kernel gives to either decides the result.
+ * other CPUs. The load never shares the server's CPU here, since then the
+ * kernel's division of time between the two would decide the result.
  */
 #include "stage.h"
 #include "../../load/messages.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * How one request waits: a server answers one client, whose requests wait 1 ms at
- * the backend, and `urt record` looks on. Of what it saw, a wait of that length
- * is looked for, which the backend ended; that, and a little before and after, is
- * the request. What is drawn are the slices of the server's threads, and of its
- * coroutines, that run in this time.
+ * How one request waits: a server answers one client, whose requests wait 1 ms
+ * at the backend, while `urt record` records it. In the recording, a wait of
+ * that length is searched for, which the backend ended; the wait, with a little
+ * before and after it, is the request. The picture shows the slices of the
+ * server's threads and coroutines in this time.
  */
 #define _GNU_SOURCE
 #include "stage.h"
@@ -18,9 +18,9 @@
 #define WAIT_PATH  "/wait?ms=1"
 #define WARM_UP_NS (400 * NS_PER_MS)
 #define RECORD_MS  "80"
-#define LEAST_NS   0.9e6 /* of the wait */
-#define AROUND_NS  0.3e6 /* before and after it */
-#define TRIES	   5	 /* a machine that stands still shows no request */
+#define LEAST_NS   0.9e6       /* of the wait */
+#define AROUND_NS  0.3e6       /* before and after it */
+#define TRIES	   5	       /* a pause of the machine hides the request */
 #define TEXT_SIZE  (16u << 20) /* of all slices as JSON, at most */
 
 struct window {
@@ -55,8 +55,9 @@ static bool has_coroutines(const struct json_value *doc)
 	return false;
 }
 
-/* Whether a request may wait so: a coroutine, where there are some; else a thread
- * that another one wakes. Other threads of the runtime wait as long, too. */
+/* Whether a request may wait in this way: a coroutine, if there are any; else a
+ * thread that another one wakes. Other threads of the runtime wait as long,
+ * too. */
 static bool may_be_request(const struct json_value *e, bool coroutines)
 {
 	const char *what = json_text(e, "what");
@@ -139,7 +140,7 @@ static bool take(struct demo_timeline *t, const struct json_value *doc)
 	if (!find_wait(doc, &w))
 		return false;
 	t->ns = w.to - w.from;
-	/* Coroutines first, which are what a thread runs. */
+	/* Coroutines come first: threads run them. */
 	for (int threads = 0; threads < 2; threads++)
 		for (const struct json_value *e = first_slice(doc); e;
 		     e = e->next)
@@ -154,7 +155,8 @@ static bool take(struct demo_timeline *t, const struct json_value *doc)
 
 /* ---- recording ---- */
 
-/* The slices as JSON; false: one of the two commands failed, and it was said. */
+/* The slices as JSON; false: one of the two commands failed; an error message
+ * was printed. */
 static bool record(pid_t pid, char *text)
 {
 	char dir[] = "/tmp/urt-demo-XXXXXX", number[16], self[PATH_MAX];
@@ -181,7 +183,8 @@ static bool record(pid_t pid, char *text)
 	       !launch_read(&l, out, text, TEXT_SIZE);
 }
 
-/* Whether it recorded a request; else another try may, unless the stage failed. */
+/* Whether it recorded a request; if not, another try may, unless the stage
+ * failed. */
 static bool look_on(struct stage *s, struct demo_timeline *t, char *text)
 {
 	struct json_value *doc = NULL;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Runs what is measured without a server (parts.c, units.go, units.js) and takes in
- * the numbers: what a switch costs (claims 1, 2), what a suspended unit holds
- * (claim 5), how many there can be (claim 9).
+ * Runs the measurements without a server (parts.c, units.go, units.js) and
+ * reads their numbers: the cost of a switch (claims 1, 2), the memory of a
+ * suspended unit (claim 5), the greatest number of units (claim 9).
  */
 #define _GNU_SOURCE
 #include "stage.h"
@@ -16,12 +16,12 @@
 #define COUNTED_YIELDS "20000000"
 #define GO_YIELDS      "2000000"
 
-/* How a number of units is made; in C by this program itself. */
+/* The program that makes a number of units; in C, this program itself. */
 static const struct {
 	const char *name;
 	enum language language;
 	const char *source; /* of a program in another language */
-	const char *part;   /* which of its parts */
+	const char *part;   /* one of its parts */
 } units[UNIT_KINDS] = {
 	[UNIT_THREAD] = { "thread", LANGUAGE_C, NULL, "threads" },
 	[UNIT_COROUTINE] = { "coroutine", LANGUAGE_C, NULL, "sleep" },
@@ -47,7 +47,7 @@ static bool run(struct lab *lab, char *const argv[], char *text, size_t size,
 	return !launch_read(&l, out, text, size);
 }
 
-/* What stands behind "name=" in it; NULL: not there. */
+/* The text after "name=" in it; NULL: missing. */
 static const char *value_of(const char *text, const char *name)
 {
 	size_t len = strlen(name);
@@ -60,7 +60,7 @@ static const char *value_of(const char *text, const char *name)
 	return NULL;
 }
 
-/* That, as a number; NaN: not there. */
+/* The same as a number; NaN: missing. */
 static double number(const char *text, const char *name)
 {
 	const char *p = value_of(text, name);
@@ -110,7 +110,7 @@ void demo_count_switches(struct lab *lab)
 			 lab->demo->why_no_bpf);
 }
 
-/* The rounds behind "name=", kept under that name. */
+/* The rounds after "name=", kept under that name. */
 static void keep_times(struct demo_costs *c, const char *text, const char *name)
 {
 	struct demo_times *t = &c->time[c->nr_times];
@@ -180,7 +180,7 @@ static char **unit_command(enum unit_kind kind, const char *count)
 	return argv;
 }
 
-/* The number, and 0 for one that was not printed. */
+/* The number; 0 if it was not printed. */
 static double number_or_0(const char *text, const char *name)
 {
 	double v = number(text, name);

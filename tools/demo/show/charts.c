@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The pictures of the page. Where something was measured for one number of
- * connections only, bars stand instead of lines.
+ * The pictures of the page. A figure that was measured for one number of
+ * connections only is shown as bars instead of lines.
  */
 #include "html.h"
 #include <math.h>
@@ -180,7 +180,7 @@ static void by_load(FILE *f, const struct demo *d, row_figure *figure,
 
 /* ---- requests that wait ---- */
 
-/* Its series are to be freed. */
+/* The caller frees its series. */
 static struct chart memory_chart(const struct demo *d)
 {
 	struct chart c = { .x_label = "requests that wait at the same time",

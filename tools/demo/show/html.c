@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The result as one page that needs nothing else: no script, no network, light
- * or dark as the reader's system is, as wide as a phone or a desktop. The most
- * important part comes first: the claims and their verdicts.
+ * The result as one page without scripts or network access, light or dark like
+ * the reader's system, for phones and desktops. The most important part comes
+ * first: the claims and their verdicts.
  */
 #define _GNU_SOURCE
 #include "html.h"
@@ -409,7 +409,8 @@ static void colour(FILE *f, const struct model *m)
 		fprintf(f, ".line.m-%s{%s}\n", m->name, lines[m->line]);
 }
 
-/* Of all models: units of scheduling are also measured without theirs. */
+/* Of all models, since units of scheduling are also measured without their
+ * models. */
 void html_colours(FILE *f, const struct demo *d)
 {
 	for (unsigned i = 0; i < nr_models; i++)

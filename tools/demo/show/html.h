@@ -12,10 +12,10 @@ void html_colours(FILE *, const struct demo *);
 /* Charts of the measurements; those without figures are left out. */
 void html_charts(FILE *, const struct demo *);
 
-/* A picture of each model, with its figures in it. */
+/* A picture of each model, with its figures. */
 void html_anatomy(FILE *, const struct demo *);
 
-/* How one request waits in each model, as it was recorded: timeline.c. */
+/* The recording of how one request waits in each model: timeline.c. */
 void html_timelines(FILE *, const struct demo *);
 
 #endif

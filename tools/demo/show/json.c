@@ -60,7 +60,8 @@ static void counts(struct json *j, const char *name,
 	json_end_array(j);
 }
 
-/* Those asked for, in their order; of a user's server its command, too. */
+/* The models asked for, in their order; a user's server also has its
+ * command. */
 static void measured_models(struct json *j, const struct demo *d)
 {
 	const struct demo_options *o = &d->options;

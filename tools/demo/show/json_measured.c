@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The measurements as JSON, with each raw sample. Numbers have all their digits,
- * so that what is read back is the same.
+ * The measurements as JSON, with each raw sample. Numbers have all their
+ * digits, so that reading them gives the same values.
  */
 #include "json.h"
 #include <math.h>
@@ -24,7 +24,7 @@ static void latency(struct json *j, const char *name, const struct histogram *h)
 	json_int(j, "p99", histogram_percentile(h, 0.99));
 	json_int(j, "p999", histogram_percentile(h, 0.999));
 	json_int(j, "max", h->max);
-	/* All of them: [upper end of the part, number in it]. */
+	/* All latencies: [upper end of the part, number in it]. */
 	json_array(j, "histogram");
 	for (unsigned i = 0; i < ARRAY_LEN(h->part); i++) {
 		if (!h->part[i])

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The result of `urt demo` for people. On a terminal of 80 columns, tables have
- * the columns that decide; where there is room, the others, too.
+ * the most important columns; with more room, they have the others, too.
  */
 #define _GNU_SOURCE
 #include "print.h"
@@ -149,7 +149,7 @@ static void print_host(FILE *f, const struct demo *d)
 
 /* ---- under load ---- */
 
-/* p50, the spread and the threads, where there is room for them. */
+/* p50, the spread and the threads, if there is room for them. */
 static void print_row_head(FILE *f, const struct demo *d,
 			   const struct demo_row *r)
 {

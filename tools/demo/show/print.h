@@ -8,15 +8,15 @@
 /* A number in six columns, or n/a. */
 const char *print_cell(char buf[16], double v);
 
-/* Columns of the terminal that it goes to, or of $COLUMNS; a file has as many as a
- * table needs. Tables leave columns out where there are fewer than PRINT_TABLE;
- * text is never wider than PRINT_TEXT. */
+/* The columns of the terminal, or $COLUMNS; a file has as many as a table
+ * needs. Tables leave out columns if there are fewer than PRINT_TABLE; text is
+ * never wider than PRINT_TEXT. */
 #define PRINT_TABLE 103
 #define PRINT_TEXT  100
 unsigned print_width(FILE *);
 bool print_narrow(FILE *);
 
-/* In lines that break at blanks, of at most the width, and PRINT_TEXT. */
+/* Prints lines that break at blanks, of at most the width and PRINT_TEXT. */
 void print_folded(FILE *, const char *indent, const char *text);
 /* The first line begins with `first`, which is as long as the indent. */
 void print_hanging(FILE *, const char *first, const char *indent,

@@ -9,7 +9,7 @@
 #define NAME_COLUMNS 38
 #define CELL_COLUMNS 15
 
-/* Of the models that have their own column. */
+/* For the models that have a column of their own. */
 static void print_cells(FILE *f, const struct demo *d, const unsigned *model,
 			unsigned n)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The measurements next to those under load, for people. */
+/* The measurements other than those under load, for people. */
 #define _GNU_SOURCE
 #include "print.h"
 #include <math.h>
@@ -87,8 +87,8 @@ static void print_hold(FILE *f, const struct demo_hold *h)
 		fprintf(f, "  %11s stopped: %s\n", "", h->limit);
 }
 
-/* How many requests shared a number of switches or calls: those that were not
- * tried do not say. */
+/* The number of processes that shared the requests: the most of all models,
+ * since a model that was not tried has none. */
 static unsigned processes(const struct demo *d, long wanted)
 {
 	unsigned most = 1;

@@ -11,14 +11,15 @@ void demo_print_json(FILE *, const struct demo *);
 void demo_print_markdown(FILE *, const struct demo *);
 void demo_print_html(FILE *, const struct demo *);
 
-/* Makes the directory if need be. 0, or EXIT_BAD: files cannot be written
+/* Makes the directory if necessary. 0, or EXIT_BAD: files cannot be written
  * there; an error message was printed. */
 int demo_check_report(const char *dir);
 
 /* Memory by requests that wait, as a picture of its own. */
 void demo_print_picture(FILE *, const struct demo *);
 
-/* The last four as files in a directory. 0, or EXIT_BAD; an error message was printed. */
+/* Writes the last four as files in a directory. 0, or EXIT_BAD; an error
+ * message was printed. */
 int demo_write_report(const struct demo *, const char *dir);
 
 #endif

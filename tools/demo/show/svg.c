@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Charts as inline SVG (svg.h): 440 units wide, which is a phone's width, so
- * that the text in them is as large as that around them; a desktop shows two
- * side by side. No library: an axis and a path are a few lines each.
+ * Charts as inline SVG (svg.h): 440 units wide, a phone's width, so that their
+ * text is as large as the text around them; a desktop shows two side by side.
+ * No library is used: an axis and a path are a few lines each.
  */
 #include "svg.h"
 #include "../../lib/tool.h"
@@ -59,8 +59,8 @@ const char *svg_number(char buf[24], double v)
 
 struct scale {
 	double min, max; /* of the values */
-	bool log;	 /* powers of ten are as far apart as each other */
-	double from, to; /* where they lie in the picture */
+	bool log;	 /* powers of ten are equally far apart */
+	double from, to; /* their place in the picture */
 };
 
 static double place(const struct scale *s, double v)
@@ -155,7 +155,7 @@ static void tick_x(FILE *f, const struct scale *x, double v)
 		HEIGHT - BOTTOM + 17, svg_number(n, v));
 }
 
-/* On a logarithmic axis the values themselves, which are few. */
+/* On a logarithmic axis, labels are the values themselves, which are few. */
 static void axis_x(FILE *f, const struct chart *c, const struct scale *x)
 {
 	double step = nice_step(x->max, 5);
@@ -295,7 +295,7 @@ static void bar(FILE *f, const struct series *s, unsigned point,
 	double to = place(x, s->y[point]);
 	char n[24];
 
-	/* A logarithmic scale has no 0 that a bar could begin at. */
+	/* A logarithmic scale has no 0 at which a bar could begin. */
 	if (x->log) {
 		fprintf(f,
 			"<path class='grid' d='M%.0f %.1fH%.0f'/>"
@@ -334,7 +334,7 @@ void svg_bars(FILE *f, const struct chart *c, const char *const *points)
 	}
 	round_off(&x, true);
 	if (x.log)
-		x.min /= 2; /* so that the least is seen, too */
+		x.min /= 2; /* so that the least bar is visible, too */
 	fprintf(f,
 		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' role='img'>",
 		WIDTH, height + (points ? 22 : 0));

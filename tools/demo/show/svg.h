@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Charts as inline SVG. Colours are classes of the page (m-MODEL), so that it
- * can have two sets of them; text is text, so that it can be read and found.
+ * Charts as inline SVG. Colours are classes of the page (m-MODEL), so that the
+ * page can have two sets of them; text is text, so that readers can search it.
  */
 #ifndef URT_DEMO_SVG_H
 #define URT_DEMO_SVG_H
@@ -33,7 +33,7 @@ void svg_lines(FILE *, const struct chart *);
  * scale if log_y. */
 void svg_bars(FILE *, const struct chart *, const char *const *points);
 
-/* A number as short as it can be: 1.5k, 0.02. */
+/* A number in its shortest form: 1.5k, 0.02. */
 const char *svg_number(char buf[24], double v);
 
 /* Text with <, > and & made harmless. */

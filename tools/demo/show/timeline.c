@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * How one request waits in each model, drawn from what `urt record` saw: a lane
- * for each thread and coroutine of the server that ran meanwhile. A block: it
- * runs; a line: it waits, and for what.
+ * How one request waits in each model, drawn from a recording of `urt record`:
+ * a lane for each thread and coroutine of the server that ran meanwhile. A
+ * block: it runs; a line: it waits, with the cause.
  */
 #include "html.h"
 #include <math.h>
@@ -58,7 +58,8 @@ static void axis(FILE *f, const struct demo_timeline *t, double bottom)
 			ms ? "" : " ms");
 }
 
-/* Threads by numbers: the kernel's names and numbers of them say nothing here. */
+/* Threads have numbers from 1: the kernel's names and numbers mean nothing
+ * here. */
 static void name(FILE *f, const struct demo_timeline *t, unsigned lane,
 		 unsigned *threads)
 {

@@ -35,7 +35,7 @@ static bool send_all(int fd, const char *p, size_t len)
 	return true;
 }
 
-/* Connections to Redis for all clients, those that are free; -1: not open. */
+/* The free connections to Redis, for all clients; -1: not open. */
 static struct urt_chan *pool;
 
 static bool ask_on(int *fd, unsigned ms)
@@ -82,7 +82,7 @@ static bool ask_once(int *own, unsigned ms)
 	return fine;
 }
 
-/* One of several that a request waits for at once. */
+/* One of the backend's answers for which a request waits at once. */
 struct asked {
 	int *own;
 	unsigned ms;
@@ -128,8 +128,8 @@ static bool ask_backend(int own[BACKEND_ASKS], const struct http_request *req)
 	return true;
 }
 
-/* Each route's context, so that `urt stat --by context` tells what the route
- * costs the kernel; but for the span, which is another one for each request. */
+/* Each route's context, without the span, which differs for each request. With
+ * it, `urt stat --by context` shows what the route costs the kernel. */
 static struct urt_context contexts[HTTP_CPU + 1];
 
 static void make_contexts(void)
@@ -147,8 +147,8 @@ static void make_contexts(void)
 	}
 }
 
-/* Not inlined: a request that waits would keep the 640 bytes of ctx. Few of
- * them are touched. */
+/* Not inlined, or a waiting request would keep the 640 bytes of ctx, of which
+ * few are touched. */
 static __attribute__((noinline)) void set_context(enum http_route route)
 {
 	static _Atomic uint64_t requests;
@@ -200,10 +200,10 @@ static void serve(int fd, int *backend)
 	}
 }
 
-/* Data that were received: lent, or, where they end within a request, a copy
- * of the rest to which the next ones are added. */
+/* Received data: lent; or, if they end within a request, a copy of the rest, to
+ * which the next data are added. */
 struct received {
-	char *at; /* what was not yet parsed */
+	char *at; /* the data not yet parsed */
 	size_t len;
 	void *lent;
 	char *copy;
@@ -216,7 +216,7 @@ static void received_free(struct received *r)
 	*r = (struct received){ 0 };
 }
 
-/* Adds the data to those that are left. */
+/* Adds the data to the rest. */
 static bool received_add(struct received *r, void *lent, size_t n)
 {
 	char *all;
@@ -237,8 +237,8 @@ static bool received_add(struct received *r, void *lent, size_t n)
 	return all;
 }
 
-/* The next request; false: it is not complete yet. The data are given back
- * with the last one in them, before it is answered. */
+/* The next request; false: it is not complete yet. The data are returned with
+ * their last request, before it is answered. */
 static bool received_request(struct received *r, struct http_request *req)
 {
 	size_t used = 0;
@@ -296,7 +296,7 @@ static void accept_all(void *arg)
 		if (fd == -EMFILE || fd == -ENFILE)
 			urt_sleep(NS_PER_MS);
 		else if (fd >= 0 && urt_go(connection, (void *)(intptr_t)fd))
-			urt_close(fd); /* no memory for it: refused */
+			urt_close(fd); /* no memory: refused */
 	}
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Model `epoll`: one thread, an event loop, a state machine per connection:
- * what Node is inside, in C.
+ * Model `epoll`: one thread, an event loop, a state machine per connection: the
+ * inside of Node, in C.
  *
  * Where a suspended request lives: in its struct conn, on the heap: the state
  * says which callback continues it. Nothing of it is on a stack.
@@ -34,17 +34,18 @@ struct conn {
 	struct source client;
 	struct source
 		own[BACKEND_ASKS]; /* backend connections of this client */
-	struct source *backend;	   /* the one asked, or one of the pool; NULL */
+	struct source *backend;	   /* the backend asked, or one of the pool;
+				      NULL */
 	unsigned asked;		   /* how often, for this request */
 	struct conn *next_in_line; /* for one of the pool */
 	enum state state;
 	struct http_request req;
 	struct backend_ask ask; /* to the backend */
-	const char *out; /* what is being written, to whom depends on state */
+	const char *out;	/* data being written; state tells to whom */
 	size_t out_len;
 	bool close; /* after the answer */
 	bool linger;
-	bool ended; /* the client has sent all that it wanted to */
+	bool ended; /* the client has ended its side */
 	size_t got; /* of the backend's replies to this request */
 	size_t len; /* in buf */
 	char buf[HTTP_MAX];
@@ -141,7 +142,7 @@ static void conn_close(struct conn *c)
 	dead = c;
 }
 
-/* Writes what is left of out. 1: all; 0: not now; -1: closed. */
+/* Writes the rest of out. 1: all; 0: not now; -1: closed. */
 static int flush_out(struct conn *c, struct source *to)
 {
 	while (c->out_len) {
@@ -190,7 +191,7 @@ static void ask_now(struct conn *c)
 		asked(c);
 }
 
-/* A fan asks all before it waits for the first. */
+/* A fan sends all requests before it waits for the first answer. */
 static void asked(struct conn *c)
 {
 	if (c->req.route == HTTP_FAN && !server->redis &&
@@ -223,7 +224,7 @@ static void answer(struct conn *c)
 	c->linger = resp.linger;
 }
 
-/* The answer may have gone out at once: then on to the next request. */
+/* The answer may have gone out at once; then the next request follows. */
 static bool answered(struct conn *c)
 {
 	if (flush_out(c, &c->client) <= 0)
@@ -303,7 +304,7 @@ static void client_event(struct conn *c, uint32_t events)
 		client_readable(c);
 }
 
-/* To all that was asked so far. */
+/* Replies to all that was asked so far. */
 static void replied(struct conn *c)
 {
 	struct source *backend = c->backend;
@@ -333,7 +334,7 @@ static void backend_event(struct conn *c, struct source *s)
 	n = recv(s->fd, buf, sizeof(buf), 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (!c) { /* a free one of the pool, whose thread has ended */
+	if (!c) { /* a free connection of the pool, closed by Redis */
 		source_close(s);
 		return;
 	}
@@ -346,8 +347,8 @@ static void backend_event(struct conn *c, struct source *s)
 		replied(c);
 }
 
-/* No descriptor was free: the listening socket stays readable, so asking for
- * it again would spin. It is left alone for a while. */
+/* No descriptor was free: the listening socket stays readable, so polling it
+ * again would spin. It is left out for a while. */
 static bool full;
 
 static void accept_some(struct source *listener)

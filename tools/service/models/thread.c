@@ -69,6 +69,6 @@ int model_thread(const struct server *s)
 			sleep_ns(NS_PER_MS);
 		else if (fd >= 0 && pthread_create(&thread, &attr, connection,
 						   (void *)(intptr_t)fd))
-			close(fd); /* no thread for it: refused */
+			close(fd); /* no thread: refused */
 	}
 }

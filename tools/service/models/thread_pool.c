@@ -7,7 +7,8 @@
  * connection back.
  *
  * Where a suspended request lives: on the stack of the thread that it holds,
- * in the kernel. With all threads held, the others wait in line unseen.
+ * in the kernel. When all threads are held, further requests wait in line,
+ * unread.
  */
 #define _GNU_SOURCE
 #include "../blocking.h"
@@ -28,14 +29,14 @@ struct conn {
 	int fd;
 	int backend[BACKEND_ASKS]; /* -1: not open */
 	_Atomic bool handed;	   /* to the next thread */
-	bool refused; /* what still comes is dropped, up to the end */
-	size_t len;   /* in buf */
+	bool refused;		   /* further data are dropped, up to the end */
+	size_t len;		   /* in buf */
 	char buf[HTTP_MAX];
 };
 
 static int epfd;
 
-/* Answers what has come. False: the connection is to be closed. */
+/* Answers the received requests. False: the connection must be closed. */
 static bool serve(struct conn *c)
 {
 	struct http_request req;
@@ -76,8 +77,8 @@ static void put_back(struct conn *c, int op)
 {
 	struct epoll_event ev = { EPOLLIN | EPOLLONESHOT, { .ptr = c } };
 
-	/* EPOLLONESHOT gives a connection to one thread after the other; this says
-	 * so in C, for ThreadSanitizer. */
+	/* EPOLLONESHOT gives a connection to one thread at a time; this states
+	 * it in C, for ThreadSanitizer. */
 	atomic_store_explicit(&c->handed, true, memory_order_release);
 	if (epoll_ctl(epfd, op, c->fd, &ev))
 		conn_close(c);

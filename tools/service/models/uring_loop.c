@@ -54,7 +54,7 @@ static struct io_uring_sqe *get_sqe(void)
 {
 	struct io_uring_sqe *sqe;
 
-	if (single) /* those that are prepared go now, one at a time */
+	if (single) /* prepared requests go now, one at a time */
 		io_uring_submit(&ring);
 	sqe = io_uring_get_sqe(&ring);
 	while (!sqe) {
@@ -64,8 +64,8 @@ static struct io_uring_sqe *get_sqe(void)
 	return sqe;
 }
 
-/* Connections to Redis for all clients, those that are free (-1: not open),
- * and the clients that wait for one. */
+/* The free connections to Redis, for all clients (-1: not open), and the
+ * clients that wait for one. */
 static int pool[BACKEND_POOL];
 static unsigned pool_n;
 static struct conn *line, **line_end = &line;
@@ -189,7 +189,7 @@ static bool asks_at_once(const struct conn *c)
 	return c->req.route == HTTP_FAN && !server->redis;
 }
 
-/* A fan asks all before it waits for the first. */
+/* A fan sends all requests before it waits for the first answer. */
 static void asked(struct conn *c)
 {
 	if (!asks_at_once(c)) {
@@ -231,7 +231,7 @@ static void next_request(struct conn *c)
 		answer(c);
 }
 
-/* Some of out went to fd. True: all of it has. */
+/* A part of out went to fd. True: all of it has been sent. */
 static bool sent(struct conn *c, int fd, int n)
 {
 	c->out += n;
@@ -311,7 +311,7 @@ static void op_pause(void)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
-/* Or the pause is over. */
+/* ... or the pause is over. */
 static void accepted(int fd)
 {
 	struct conn *c = fd < 0 ? NULL : malloc(sizeof(*c));
