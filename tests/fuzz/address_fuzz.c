@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The parser of addresses under any text: what it accepts is printed in one way,
- * and read again it is the same; a name that is left to the resolver has only
- * the characters that names have.
+ * The parser of addresses under any text: an accepted address has one printed
+ * form, which reads as the same address; a name for the resolver has only
+ * characters of names.
  */
 #include "../../uring_rt/net/address.h"
 #include "fuzz.h"

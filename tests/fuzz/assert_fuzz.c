@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Assertions of `urt stat --assert` and documents of --baseline under any text: an
- * assertion that is taken can be checked. */
+/* Assertions of `urt stat --assert` and documents of --baseline under any text:
+ * an accepted assertion can be checked. */
 #include "../../tools/lib/json_tree.h"
 #include "../../tools/stat/options.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Commands to `urt stat --control` under any bytes: nothing but a whole line is
- * a command, and only the four words are known ones.
+ * Commands to `urt stat --control` under any bytes: only a whole line is a
+ * command, and only the four words are known.
  */
 #include "../../tools/stat/control.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the fuzz targets share. Each defines LLVMFuzzerTestOneInput and aborts
- * where something is not as it must be. Two ways to run one: with libFuzzer
+ * Shared by the fuzz targets. Each defines LLVMFuzzerTestOneInput, which aborts
+ * if a condition does not hold. Two ways to run one: with libFuzzer
  * (-fsanitize=fuzzer -DLIBFUZZER), or alone (make fuzz), where the inputs of a
  * corpus are mutated for some seconds, since libFuzzer is not on every machine.
  */
@@ -72,7 +72,8 @@ static uint64_t rnd(uint64_t below)
 	return state * UINT64_C(0x2545f4914f6cdd1d) % below;
 }
 
-/* A piece of another one over the bytes from `at` on, or between them. */
+/* Puts a piece of another input over the bytes from `at` on, or between
+ * them. */
 static void splice_in(struct input *in, const struct input *other, size_t at)
 {
 	size_t from = other->size ? rnd(other->size) : 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The request parser under any bytes. What must be so: a length never more than
- * there was; nothing of a head that is not there yet; the same answer for the
- * same bytes wherever they lie in memory, so that nothing behind them is read
- * (each input is copied to a block of its own size, whose end ASan watches);
- * a whole head stays what it is when more follows it.
+ * The request parser under any bytes. A length is never more than the input; an
+ * incomplete head gives no result; the same bytes give the same result wherever
+ * they lie in memory, so that nothing after them is read (each input is copied
+ * to a block of its own size, whose end ASan watches); a complete head is the
+ * same when more data follow.
  */
 #include "../../tools/service/http.h"
 #include "fuzz.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Streams under any sequence of calls, over any bytes that come in pieces of any
- * size with errors between them. The input is a script: the size of the buffer,
- * the calls to be made and where the pieces end, and after it the bytes. What
- * must be so: the bytes that the calls took, put together, are those that came,
- * each once and in order; a line or what ends with a delimiter is what a plain
- * search of these bytes gives; what was written arrives likewise.
+ * size with errors between them. The input is a script (the size of the buffer,
+ * the calls, and the ends of the pieces), followed by the bytes. The bytes that
+ * the calls took are the input's, each once and in order; a line, or data up to
+ * a delimiter, are what a plain search of these bytes finds; written bytes
+ * arrive likewise.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/net/stream.h"
@@ -25,8 +25,8 @@ static unsigned next(void)
 	return f.script < f.script_end ? *f.script++ : 0;
 }
 
-/* 0 from the script is neither an error nor a small piece, so that all comes to
- * its end when the script does. */
+/* 0 from the script is neither an error nor a small piece, so that everything
+ * ends when the script does. */
 static ssize_t piece(size_t len)
 {
 	unsigned n = next();

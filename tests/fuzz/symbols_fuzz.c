@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Symbols of an ELF file of any bytes: each is found, or the address is its
- * name; in time. */
+/* Symbols of an ELF file of any bytes: each address gets a symbol, or itself as
+ * its name, in time. */
 #define _GNU_SOURCE
 #include "../../tools/measure/symbols.h"
 #include "fuzz.h"

@@ -43,7 +43,7 @@ void put(int fd, const char *p, size_t len)
 		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
 
 		if (n <= 0)
-			return; /* it has closed: what it said tells why */
+			return; /* the server closed; its answer tells why */
 		p += n;
 		len -= n;
 	}

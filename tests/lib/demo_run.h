@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a document of `urt demo` says (`text` of tool_run.h). */
+/* Reading a document of `urt demo` (`text` of tool_run.h). */
 #ifndef URT_TEST_DEMO_RUN_H
 #define URT_TEST_DEMO_RUN_H
 

@@ -125,7 +125,7 @@ static int resolve(void)
 
 extern char **environ;
 
-/* What it prints, until it has closed its end. */
+/* Reads its output, until it has closed its end. */
 static int read_hello(int fd)
 {
 	char buf[16] = { 0 };
@@ -163,7 +163,7 @@ static int run_process(void)
 	return 0;
 }
 
-/* ---- all that coordinates ---------------------------------------------- */
+/* ---- coordination ------------------------------------------------------ */
 
 static struct urt_chan *chan;
 
@@ -261,7 +261,7 @@ static int coordinate(void)
 
 /* ---- streams, processes, files, signals -------------------------------- */
 
-/* Of two processes, one after the other. */
+/* Waits for two processes, one after the other. */
 static int processes(void)
 {
 	struct urt_process p;
@@ -365,7 +365,7 @@ static int signals(void)
 static int idle[2];	    /* a pipe that nobody writes to */
 static atomic_bool hung_up; /* it has been closed */
 
-/* Cancelled, late, or with an error of its own; but never with data. */
+/* Ends cancelled, late, or with an error of its own, but never with data. */
 static int read_idle(void *arg)
 {
 	int64_t deadline_ns = *(int64_t *)arg;
@@ -412,11 +412,10 @@ static int give_up(void)
 		atomic_fetch_add(&fault_errors, 1);
 	urt_scope_cancel(&s);
 	ret = urt_scope_close(&s);
-	/* One that is still reading when the run ends. */
+	/* A coroutine that is still reading when the run ends. */
 	err = err ?: urt_go(read_on, (void *)&never);
 	urt_yield();
-	/* Another thread may continue with that one while this one is
-	 * closing. */
+	/* Another thread may run that coroutine while this one is closing. */
 	atomic_store(&hung_up, true);
 	close(idle[0]);
 	close(idle[1]);

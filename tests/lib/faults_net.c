@@ -13,7 +13,7 @@ static struct sockaddr_in echo_at;
 
 static int listener;
 
-/* Else each small rest waits 40 ms for an acknowledgement. */
+/* Otherwise each small rest waits 40 ms for an acknowledgement. */
 static void at_once(int fd)
 {
 	NEVER(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 },
@@ -156,7 +156,7 @@ static int line_server(void *arg)
 	int ret;
 
 	if (!s) {
-		/* Counted before the client can see the end of it. */
+		/* Counted before the client can see its end. */
 		atomic_fetch_add(&fault_errors, 1);
 		urt_close(fd);
 		return -ENOMEM;

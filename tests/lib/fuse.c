@@ -51,7 +51,7 @@ static struct fuse_attr fuse_attr_of(uint64_t node)
 	};
 }
 
-/* To a request that may have been held. */
+/* Answers a request that may have been held. */
 static void fuse_reply_late(int fd, const struct fuse_request *r)
 {
 	static const char zeros[128 << 10];

@@ -13,9 +13,9 @@
  *	fuse_answer(&fuse);			all held ones answer, and later ones
  *	fuse_stop(&fuse);
  *
- * It is mounted in a mount namespace that the calling process enters for good, so it
- * is for tests that are processes of their own, as all are. Nothing is left behind if
- * the test dies: the server dies with it.
+ * It is mounted in a mount namespace that the calling process enters and never
+ * leaves; each test is a process of its own, so that is fine. If the test dies,
+ * the server dies with it and nothing is left behind.
  */
 #ifndef URT_TEST_FUSE_H
 #define URT_TEST_FUSE_H
@@ -46,7 +46,7 @@ struct fuse {
 const char *fuse_start(struct fuse *);
 /* Requests of these kinds (FUSE_HOLD_*) do not answer from now on. */
 void fuse_hold(const struct fuse *, unsigned kinds);
-/* How many requests wait for their answer now. */
+/* The number of requests that wait for their answer now. */
 unsigned fuse_held(const struct fuse *);
 void fuse_answer(const struct fuse *);
 /* Requests that still wait fail. */

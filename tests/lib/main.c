@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * All suites in one program. CK_RUN_SUITE=name runs one, CK_FORK=no keeps a
- * test in this process for a debugger; URT_SEED=n repeats what chance chose.
+ * test in this process for a debugger; URT_SEED=n repeats the random choices.
  */
 #include "test.h"
 #include <signal.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #if TSANITIZED
-/* TSan does not see descriptors that the ring opens and closes, and takes a new
- * one for a race with the last of that number. */
+/* TSan does not see descriptors that the ring opens and closes, and reports a
+ * new one as a race with the last of that number. */
 __attribute__((visibility("default"))) const char *
 __tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
@@ -46,16 +46,17 @@ int main(void)
 	SRunner *runner = srunner_create(NULL);
 	int failed;
 
-	/* Commands that urt starts shall be ours, not those of sudo's caller. */
+	/* urt must run commands as us, not as sudo's caller. */
 	unsetenv("SUDO_UID");
 
-	/* A shell ignores them for what it runs in the background. */
+	/* A shell ignores them for programs in the background. */
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
 
-	/* For each test, in seconds, where its suite says no more: a limit finds
-	 * what hangs, and shall not depend on how busy the machine is. */
+	/* For each test, in seconds, where its suite says no more: a limit
+	 * finds tests that hang, and must be large enough for a busy
+	 * machine. */
 	setenv("CK_DEFAULT_TIMEOUT", "120", 0);
 
 	if (only && !*only)

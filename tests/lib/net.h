@@ -11,8 +11,8 @@
 
 static const int64_t never = URT_NEVER;
 
-/* A test whose body is the first coroutine, on as many workers as there are
- * by default: URT_WORKERS says how many. No descriptor is left. */
+/* A test whose body is the first coroutine, on the default number of workers,
+ * which URT_WORKERS sets. It checks that no descriptor is left. */
 #define RUN_TEST(name)                                                       \
 	static void name##_body(void *arg);                                  \
 	START_TEST(name)                                                     \

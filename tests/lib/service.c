@@ -103,7 +103,7 @@ static bool try_to_start(const char *model, const char *option,
 	return false;
 }
 
-/* Another program may have taken the port that was free. */
+/* Another program may have taken the free port. */
 void server_start(const char *model, const char *option, const char *value)
 {
 	for (int i = 0; i < 3; i++)

@@ -6,8 +6,8 @@
 
 int fds[2];
 
-/* TSan does not see what the ring closes, and would take the next file of that
- * number for a race: so not by the function that it knows. */
+/* TSan does not see what the ring closes, and would report the next file of
+ * that number as a race; so this does not use the function that TSan knows. */
 void pair_of(int type, int fd[2])
 {
 	ck_assert_int_eq(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by the suites. Tests are named as sentences: what must be true. */
+/* Shared by the suites. Tests are named as sentences that must be true. */
 #ifndef URT_TEST_H
 #define URT_TEST_H
 
@@ -19,7 +19,7 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MS	     INT64_C(1000000)
 
-/* Says so, visibly; the test then returns. */
+/* Prints the reason visibly; the test then returns. */
 #define SKIP(...)                                       \
 	do {                                            \
 		fprintf(stderr, "SKIP %s: ", __func__); \
@@ -55,7 +55,7 @@ void new_directory(char *path);
 #define TSANITIZED 0
 #endif
 
-/* How much slower than usual the machine is said to be: an emulator. */
+/* The factor by which the machine, an emulator, is slower than usual. */
 static inline int slower(void)
 {
 	const char *s = getenv("CK_TIMEOUT_MULTIPLIER");
@@ -76,7 +76,7 @@ static inline int under_a_high_number(int fd)
 	return high;
 }
 
-/* n, or less of it where everything takes ten times as long. */
+/* n, or less where everything takes ten times as long. */
 #define FEWER(n) (SANITIZED ? (n) / 10 : (n))
 
 /*

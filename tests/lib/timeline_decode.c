@@ -28,7 +28,8 @@ static uint64_t varint(const uint8_t **p, const uint8_t *end)
 	return v;
 }
 
-/* One field: its number; *value, or *size bytes at *data. 0: not possible. */
+/* Reads one field and returns its number; *value, or *size bytes at *data. 0:
+ * invalid. */
 static unsigned field(const uint8_t **p, const uint8_t *end, uint64_t *value,
 		      const uint8_t **data, size_t *size)
 {
@@ -144,7 +145,7 @@ static void decode_track(const uint8_t *p, size_t size)
 
 static void decode_packet(const uint8_t *p, size_t size, struct found *f);
 
-/* Packets, each with its length before it; where they end. */
+/* Reads packets, each with its length before it, up to their end. */
 static const uint8_t *decode_packets(const uint8_t *p, const uint8_t *end,
 				     struct found *f)
 {
@@ -302,7 +303,7 @@ void has_coroutines(long n)
 {
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
-	/* All by one coroutine: but for the first they are a row, and made at
+	/* All by one coroutine: from the second on they are a row, and made at
 	 * once as long as that succeeds. */
 	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
 	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);

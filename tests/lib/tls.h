@@ -19,10 +19,9 @@ void remove_certificates(void);
 
 extern struct urt_tls *server_tls; /* NULL: serve_with makes it */
 extern int listener;
-extern char address[64]; /* of the server */
-extern int
-	server_result; /* of the server's handshake, or as its function says */
-extern bool in_kernel; /* new_tls asks for TLS in the kernel */
+extern char address[64];  /* of the server */
+extern int server_result; /* of the server's handshake, or of its function */
+extern bool in_kernel;	  /* new_tls asks for TLS in the kernel */
 
 void use_kernel(void);
 bool kernel_has_tls(void);

@@ -5,7 +5,7 @@
 
 char text[1 << 20];
 
-/* Runs a shell command; what it printed is in text. Its exit code. */
+/* Runs a shell command, with its output in text. Returns its exit code. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2), unused));
 
 int sh(const char *format, ...)
@@ -27,7 +27,8 @@ int sh(const char *format, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Each test is a process of its own: what one of them has found, the others know. */
+/* Each test is a process of its own, so the result of the first is kept for the
+ * others. */
 static enum { UNKNOWN, ABSENT, PRESENT } * bpf;
 
 static __attribute__((constructor)) void share(void)

@@ -14,7 +14,7 @@ extern char text[1 << 20];
 /* Runs a shell command, with its stdout in `text`. Returns its exit code. */
 int sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Whether BPF can be used: tests that need it skip where it cannot. */
+/* Whether BPF can be used; if not, tests that need it skip. */
 bool have_bpf(void);
 
 #define NEED_BPF()                                                  \

@@ -13,8 +13,9 @@ void run_on(unsigned workers, urt_fn *fn, void *arg);
 uint64_t counter(enum urt__stat);
 /* Whether coroutines are preempted by signal here. */
 bool can_preempt(void);
-/* Whether a thread lost its processor in this run, so that two ran side by side even
- * with one worker: an order that one thread keeps was then not kept. */
+/* Whether a thread lost its processor in this run, so that two threads ran at
+ * once even with one worker. The order that one thread keeps may then be
+ * broken. */
 bool was_handed_off(void);
 /* CPU time of the process. */
 int64_t cpu_ns(void);

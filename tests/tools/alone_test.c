@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The static command of `make static`: one file, in root directories that have
+ * The static command of `make static`: one file, in root directories with
  * nothing else. Runs in the build directory.
  */
 #define _GNU_SOURCE
@@ -16,7 +16,7 @@
 	"unshare -m sh -c 'mount -t proc none alone.d/proc && mount " \
 	"--rbind /sys alone.d/sys && exec chroot alone.d /urt \"$@\"' sh "
 
-/* False: it was not built, or this user cannot change the root. */
+/* False: the command was not built, or this user cannot change the root. */
 static bool new_root(void)
 {
 	if (access(STATIC, X_OK)) {
@@ -59,7 +59,7 @@ START_TEST(static_command_runs_in_an_empty_root)
 	sh(IN "doctor 2>&1");
 	ck_assert_ptr_nonnull(strstr(text, "NO   procfs       not mounted"));
 	ck_assert_ptr_nonnull(strstr(text, "loads no NSS plug-ins"));
-	/* What cannot be read is not made up. */
+	/* Figures that cannot be read are n/a. */
 	ck_assert_ptr_null(strstr(text, "pid_max is 0"));
 	ck_assert_ptr_null(strstr(text, "paranoid is"));
 	if (!geteuid() && have_bpf()) {
@@ -86,8 +86,8 @@ START_TEST(static_command_counts_by_bpf)
 }
 END_TEST
 
-/* By /etc/passwd, even if nsswitch.conf names others; a user without an
- * entry that called sudo is that user, and not root. */
+/* Users come from /etc/passwd, even if nsswitch.conf names other sources; a
+ * caller of sudo without an entry stays that user, and does not become root. */
 START_TEST(static_command_finds_users_without_plugins)
 {
 	if (geteuid())

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* urt bench: each set gives its figures, and nothing that was measured is lost. */
+/* urt bench: each set prints its figures, and no measurement is lost. */
 #define _GNU_SOURCE
 #include "../lib/json_tree.h"
 #include "../lib/tool_run.h"
 #include <signal.h>
 #include <unistd.h>
 
-/* However it ends: the row that is complete is there, and the rest is whole. */
+/* However it ends, the complete row is printed, and the document is whole. */
 static void ends_with_what_it_has(int sig)
 {
 	char row[256] = "";
@@ -29,7 +29,7 @@ static void ends_with_what_it_has(int sig)
 	close(fds[1]);
 	out = fdopen(fds[0], "r");
 	ck_assert_ptr_nonnull(out);
-	/* Into a pipe, rows come while it still runs. */
+	/* Into a pipe, rows are written while it still runs. */
 	while (strncmp(row, "yield", 5))
 		ck_assert_ptr_nonnull(fgets(row, sizeof(row), out));
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
@@ -61,7 +61,7 @@ START_TEST(bench_writes_a_whole_document_when_a_signal_ends_it)
 }
 END_TEST
 
-/* The second process shows that the first one's figures are there. */
+/* When the second process runs, the first one's figures are printed. */
 START_TEST(bench_tracing_keeps_what_it_has_when_a_signal_ends_it)
 {
 	static const char *const signals[] = { "TERM", "INT", "HUP" };
@@ -116,7 +116,7 @@ START_TEST(bench_stall_tells_messages_with_a_loop_from_those_without)
 	plain = row(NULL, json_pack("{s:s}", "figure", "without: max"));
 	loop = row(NULL, json_pack("{s:s}", "figure", "with a loop: p50"));
 	ck_assert(plain && loop);
-	/* A loop of 1 ms was asked for: no answer is sooner. */
+	/* A loop of 1 ms was requested, so no answer comes sooner. */
 	ck_assert_double_gt(value(loop, "ns"), 900);
 }
 END_TEST

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Budgets of `urt stat`, and the action under .github/actions/budget, by the steps that it runs: kept,
- * broken, compared with a baseline, and what cannot be measured.
+ * Budgets of `urt stat`, and the steps of the action under
+ * .github/actions/budget: kept, exceeded, compared with a baseline, and not
+ * measurable.
  */
 #define _GNU_SOURCE
 #include "../lib/json_tree.h"
@@ -12,7 +13,7 @@
 
 static int port;
 
-/* budget.sh with a server of ours and the budget that is given. */
+/* Runs budget.sh with a server of ours and the given budget. */
 static int budget(const char *model, const char *more, const char *lines)
 {
 	FILE *f = fopen("budget", "w");
@@ -84,7 +85,8 @@ START_TEST(assertions_are_relative_to_a_baseline)
 	ck_assert_int_eq(sh("./urt stat --assert 'syscalls < 2x' -- true 2>&1"),
 			 1);
 	ck_assert_ptr_nonnull(strstr(text, "needs --baseline FILE"));
-	/* No document of ours, cut off, deep, strings that do not end. */
+	/* Not a document of ours; one cut off; a deep one; strings without an
+	 * end. */
 	ck_assert_int_eq(
 		sh("for d in '' x '{' '{\"figures\":{\"wall\":' "
 		   "'{\"figures\":[[[[' '{\"a' '{\"figures\":{\"wall\\' "
@@ -111,7 +113,7 @@ START_TEST(operations_are_the_requests_that_loads_count)
 		   port, port),
 		0);
 	ck_assert_int_eq(number(NULL, "ops"), 500);
-	/* Neither a load nor a program that inherits nothing. */
+	/* Without a load; and by a program that inherits nothing. */
 	ck_assert_int_eq(sh("./urt stat --ops-from load -- true 2>&1"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "no `urt load` in the command"));
 }
@@ -144,7 +146,8 @@ START_TEST(budget_without_bpf_is_that_of_proc)
 }
 END_TEST
 
-/* Lines between "```LANGUAGE" and "```" behind that text, in a file. */
+/* Writes the lines between "```LANGUAGE" and "```" after that text to a
+ * file. */
 static void readme_block(const char *behind, const char *language,
 			 const char *to)
 {
@@ -157,7 +160,7 @@ static void readme_block(const char *behind, const char *language,
 		0);
 }
 
-/* The step names the action's inputs, and all that it requires. */
+/* The step names only inputs of the action, and all required ones. */
 START_TEST(readme_step_fits_the_action)
 {
 	readme_block("### A budget in CI", "yaml", "step");
@@ -184,7 +187,7 @@ START_TEST(readme_step_fits_the_action)
 }
 END_TEST
 
-/* As it stands there, with our server in the place of the reader's. */
+/* Unchanged, except for our server in the place of the reader's. */
 START_TEST(readme_budget_and_commands_run)
 {
 	NEED_BPF();
@@ -214,7 +217,8 @@ START_TEST(readme_budget_and_commands_run)
 }
 END_TEST
 
-/* As README begins: the first run shows the figures to choose limits from. */
+/* As README recommends: the first run shows the figures from which to choose
+ * limits. */
 START_TEST(budget_without_lines_shows_the_figures)
 {
 	NEED_BPF();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt stat --by`: rows add up to the totals, and contexts are charged with what
- * they are known to have done, by a program that counts itself.
+ * `urt stat --by`: rows add up to the totals, and contexts have the counts that
+ * a program, which counts itself, has made for them.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -36,7 +36,7 @@ static long long sum(const char *name)
 	return sum_in(by, name);
 }
 
-/* The number "name" in the part `in` of the row; -1: there is no such row. */
+/* The number "name" in part `in` of the row; -1: there is no such row. */
 static long long of_row(const char *named, const char *in, const char *name)
 {
 	json_t *r = row("by", json_pack("{s:s}", "name", named));
@@ -79,7 +79,7 @@ START_TEST(rows_tell_waits_for_a_cpu_and_page_faults)
 		   "wait\" 2>&1"),
 		0);
 	ck_assert_msg(sum("run_queue_ns") >= 200 * MS, "%s", text);
-	/* By two clocks. */
+	/* The two sides use different clocks. */
 	ck_assert_int_le(sum("run_queue_ns"),
 			 sum("off_cpu_ns") + sum("off_cpu_ns") / 20 + 10 * MS);
 	if (!strstr(text, "\"user_page_faults\":null"))
@@ -88,7 +88,7 @@ START_TEST(rows_tell_waits_for_a_cpu_and_page_faults)
 }
 END_TEST
 
-/* ---- what each route is known to do ---- */
+/* ---- known work of each route ---- */
 
 static int zero, ready_fd, go_fd;
 
@@ -110,7 +110,7 @@ static void set_route(const char *route)
 {
 	struct urt_context ctx = { .span_id = { 1 }, .trace_id = { 1 } };
 
-	/* Behind another attribute, so that the key has to be looked for. */
+	/* After another attribute, so that the key has to be searched. */
 	urt_context_add(&ctx, urt_context_key("user"), "somebody");
 	urt_context_add(&ctx, urt_context_key("http.route"), route);
 	ck_assert_int_eq(urt_context_set(&ctx), 0);
@@ -225,7 +225,7 @@ START_TEST(contexts_are_charged_with_what_they_did)
 	ck_assert_int_eq(of_row("none", "syscalls_by_name", "getppid"),
 			 10 * 100);
 	ck_assert_int_eq(of_row("none", "io_uring_by_opcode", "READ"), 10 * 3);
-	/* A call that is everybody's is nobody's. */
+	/* A call for all requests belongs to none. */
 	ck_assert_int_gt(of_row("shared", "syscalls_by_name", "io_uring_enter"),
 			 0);
 	ck_assert_int_eq(of_row("/a", "syscalls_by_name", "io_uring_enter"), 0);
@@ -234,7 +234,7 @@ END_TEST
 
 /* ---- how long calls take, and how they fail ---- */
 
-/* The number "name" of a call in "latency"; -1: it is not there. */
+/* The number "name" of a call in "latency"; -1: missing. */
 static long long of_call(const char *call, const char *name)
 {
 	json_t *c = member(member(document(), "latency"), call);

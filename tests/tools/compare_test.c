@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt compare`: which words are commands, in which order they run, and what is
- * said of their figures. Runs in the build directory.
+ * `urt compare`: which words are commands, in which order they run, and what it
+ * prints about their figures. Runs in the build directory.
  */
 #define _GNU_SOURCE
 #include "../lib/json_tree.h"
@@ -36,7 +36,7 @@ END_TEST
 
 /* Loading BPF programs takes most of a short run, and these tests need no counts. */
 
-/* Each begins in its turn; what comes before a run belongs to it. */
+/* Each begins in its turn; the preparation before a run belongs to it. */
 START_TEST(compare_runs_the_commands_in_turn)
 {
 	ck_assert_int_eq(sh("./urt compare --no-bpf -r 2 -w 1 -- echo a -- "
@@ -86,7 +86,8 @@ START_TEST(compare_is_silent_until_a_command_fails)
 }
 END_TEST
 
-/* Tables whose rows have as many cells as their heads; code that ends. */
+/* Tables whose rows have as many cells as their heads; spans of code that
+ * end. */
 START_TEST(compare_prints_tables_of_markdown)
 {
 	unsigned rows = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What each model does with clients that are slow, greedy or gone, and with the memory,
+ * How each model treats clients that are slow, greedy or gone, and the memory,
  * descriptors and connections that they take.
  */
 #define _GNU_SOURCE
@@ -12,7 +12,7 @@
 
 #define MANY 20000
 
-/* Sends all, and only then reads: the server has to wait for it. */
+/* Sends all, and only then reads, so the server has to wait. */
 START_TEST(every_model_waits_for_a_client_that_does_not_read)
 {
 	static const char request[] = GET("/") "\r\n";
@@ -98,7 +98,7 @@ static int open_sockets(void)
 	return n;
 }
 
-/* A client that leaves in the middle of something: how is chosen by i. */
+/* A client that leaves in the middle of something; i chooses how. */
 static void leave(unsigned i)
 {
 	static const char *const begun[] = {
@@ -119,7 +119,7 @@ static void leave(unsigned i)
 	close(fd);
 }
 
-/* Its sockets are those of before; they may need a moment. */
+/* Its sockets are as many as before, perhaps after a moment. */
 static void has_closed_all(const char *model, int before)
 {
 	int now = 0;
@@ -134,8 +134,8 @@ static void has_closed_all(const char *model, int before)
 		     now - before);
 }
 
-/* So it has what it makes once and keeps: clients can connect before its runtime
- * has started, which has a pair of sockets, too. */
+/* This makes the server create all that it keeps: clients can connect before
+ * its runtime has started, which has a pair of sockets, too. */
 static void has_answered(void)
 {
 	static const char request[] =
@@ -167,8 +167,8 @@ START_TEST(every_model_forgets_clients_that_leave)
 	leave(2);
 	has_answered();
 	before = open_sockets();
-	/* Stacks and the like are kept for the next ones; a leak continues:
-	 * 1000 connections would be 4 MB at the least. */
+	/* Stacks and the like are kept for later clients, but a leak continues:
+	 * 1000 connections would take at least 4 MB. */
 	for (unsigned batch = 0; batch < 4; batch++) {
 		kb = resident_kb();
 		for (unsigned i = 0; i < 1000; i++)
@@ -219,8 +219,8 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 		return;
 	for (int i = 0; i < 2 * FEW; i++)
 		fds[i] = server_connect();
-	/* Wall time of a client, CPU time of the server: half is a spin. A
-	 * runtime that still compiles is given some more rounds. */
+	/* Wall time of a client against CPU time of the server: half means a
+	 * spin. A runtime that still compiles gets more rounds. */
 	for (int i = 0; i < 10 && cpu > 0.15; i++) {
 		cpu = cpu_s(server);
 		begin = now_s();
@@ -248,7 +248,8 @@ END_TEST
 
 /* ---- programs of other languages ---- */
 
-/* Runs node's server for a request with this HOME; where it was unpacked. */
+/* Runs node's server for a request with this HOME. Returns where it was
+ * unpacked. */
 static void unpacked_in(const char *home, char *path, size_t size)
 {
 	int port = net_free_port();
@@ -275,13 +276,13 @@ static void is_temporary(const char *path)
 			 0);
 }
 
-/* What is unpacked is run: nobody else may be able to write there. */
+/* Unpacked programs are run, so no other user may be able to write there. */
 START_TEST(models_are_unpacked_where_only_we_can_write)
 {
 	static const char *const unsafe[] = {
 		"home-open",	   /* all may write to it */
-		"home-open/inner", /* all may rename it */
-		"home-link",	   /* leads to the first one */
+		"home-open/inner", /* all users may rename it */
+		"home-link",	   /* a link to the first one */
 		"home-cache-open", /* only .cache is open */
 	};
 	char path[512], here[256], home[300];
@@ -352,7 +353,7 @@ static void redis_start(void)
 	ck_abort_msg("redis-server does not listen");
 }
 
-/* What Redis says to a command. */
+/* Redis' answer to a command. */
 static void redis_says(const char *command, char *in, size_t size)
 {
 	int port = server_port, fd;
@@ -414,7 +415,7 @@ START_TEST(every_model_shares_its_connections_to_redis)
 	connected_to_redis(66);
 	kill(redis, SIGKILL);
 	waitpid(redis, NULL, 0);
-	/* Without it, a client that waits is hung up on, and only that. */
+	/* Without Redis, only a client that waits loses its connection. */
 	fd = server_connect();
 	put(fd, GET("/wait?ms=1") END, strlen(GET("/wait?ms=1") END));
 	get(fd, in, sizeof(in), &closed);

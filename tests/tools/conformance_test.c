@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * One service, several servers: what each model answers, byte for byte, to
- * requests good and bad, whole and in pieces. All models must pass the same
- * tests; a peer whose program is not installed is skipped, visibly. Clients
- * that are slow, greedy or gone are in conformance_clients_test.c.
+ * One service, several servers: the answers of each model, byte for byte, to
+ * good and bad requests, whole and in pieces. All models must pass the same
+ * tests; a peer whose program is not installed is skipped visibly. Clients that
+ * are slow, greedy or gone are in conformance_clients_test.c.
  */
 #define _GNU_SOURCE
 #include "../../tools/lib/burn.h"
@@ -91,7 +91,7 @@ static const struct {
 	{ "\x16\x03\x01\x02\0\x01\r\n\r\n", 10, BAD_ANSWER },
 };
 
-/* Some do not know these paths: any other one is as good. */
+/* Some models lack these paths; they use another one. */
 static bool is_known(const struct model *m, const char *request)
 {
 	return !model_is(m, MODEL_ONE_ASK) ||
@@ -146,8 +146,8 @@ static int64_t asks(const char *request)
 	return now_ns() - begin;
 }
 
-/* In turn, it takes three times as long at least; at once, less than that some
- * time, however busy the machine is. */
+/* In turn, it takes at least three times as long; at once, it takes less than
+ * that in some try, however busy the machine is. */
 START_TEST(every_model_asks_three_backends_in_turn_or_at_once)
 {
 	const struct model *m = &models[_i];
@@ -170,7 +170,7 @@ END_TEST
 
 /* ---- heads that are too large ---- */
 
-/* A head of so many bytes that never ends, or does at the end. */
+/* A head of this many bytes that never ends, or that ends at its last byte. */
 static char *large(size_t len, bool ends)
 {
 	char *p = malloc(len + 1);
@@ -215,8 +215,8 @@ START_TEST(every_model_limits_the_head)
 }
 END_TEST
 
-/* Much more of what is refused comes than fits the buffers, and only after it was
- * refused: a close would reset the connection, and could destroy the answer. */
+/* Much more data than fits the buffers follows a refused request: a close would
+ * reset the connection, and could destroy the answer. */
 START_TEST(every_model_takes_the_rest_of_what_it_refuses)
 {
 	static const struct {
@@ -273,7 +273,8 @@ START_TEST(every_model_puts_split_requests_together)
 	for (const char *p = request; *p; p++) {
 		put(fd, p, 1);
 		if (p - request < 20)
-			usleep(2000); /* so that some come one by one */
+			usleep(2000); /* so that some pieces arrive one by
+					 one */
 	}
 	in[get(fd, in, strlen(OK_ANSWER), &closed)] = '\0';
 	ck_assert_str_eq(in, OK_ANSWER);
@@ -333,7 +334,7 @@ END_TEST
 
 /* ---- the end ---- */
 
-/* Also where the kernel still has the server's ring. */
+/* Even while the kernel still has the server's ring. */
 START_TEST(every_model_leaves_its_port_free)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0), status;
@@ -366,8 +367,8 @@ static double ms_since(const struct timespec *begin)
 	       (now.tv_nsec - begin->tv_nsec) / 1e6;
 }
 
-/* The least of several is the work; the rest is what else the machine does, which
- * the same work here meets as well. */
+/* The least of several is the work itself; the rest comes from other programs,
+ * which disturb the same work here as well. */
 START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 {
 	double least = 1e9, own = 1e9;

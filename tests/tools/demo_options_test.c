@@ -5,7 +5,7 @@
  */
 #include "../lib/demo_run.h"
 
-/* A result with one model, whose throughput was this in each round. */
+/* A result with one model, with these rates in its rounds. */
 static void write_result(const char *file, const char *kernel,
 			 const char *verdict, const char *rps)
 {
@@ -64,7 +64,7 @@ START_TEST(demo_compare_refuses_other_documents)
 	sh("echo '{\"schema\":\"urt.stat.v1\"}' >old.json");
 	ck_assert_int_eq(sh("./urt demo --compare old.json 2>&1"), 1);
 	ck_assert(has("old.json is not a result of `urt demo --json`"));
-	/* An empty one has nothing in common with a run. */
+	/* An empty document has nothing in common with a run. */
 	sh("echo '{\"schema\":\"urt.demo.v1\"}' >old.json");
 	ck_assert_int_eq(sh("./urt demo --quick --only 2 --compare old.json"),
 			 0);
@@ -74,7 +74,7 @@ START_TEST(demo_compare_refuses_other_documents)
 }
 END_TEST
 
-/* One model that waits: as little as there is to assert of. */
+/* One model that waits: the smallest run with something to assert. */
 #define LITTLE "./urt demo --quick --only 3 --waiting 20 -m epoll --json "
 
 START_TEST(demo_assert_decides_the_exit_code)
@@ -82,7 +82,7 @@ START_TEST(demo_assert_decides_the_exit_code)
 	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll<3' "
 				   "--assert '3.threads_epoll>=1'"),
 			 0);
-	/* What was not measured is not what was asserted. */
+	/* An assertion about a missing measurement fails. */
 	ck_assert_int_eq(sh(LITTLE "--assert '3.threads_epoll>1000' "
 				   "--assert 1=holds "
 				   "--assert '1.entries_per_switch<1' 2>&1"),
@@ -122,8 +122,8 @@ END_TEST
 /* The first table is there while the next one is still being measured. */
 START_TEST(demo_prints_a_finished_table_at_once)
 {
-	/* It would continue for ten seconds more: that it is there to be killed
-	 * is the exit code. */
+	/* It would continue for ten more seconds; the exit code of kill shows
+	 * that it still runs. */
 	ck_assert_int_eq(sh("rm -f table; mkfifo table; ./urt demo --only 3,6 "
 			    "--waiting 20 -m epoll --full 2>/dev/null >table & "
 			    "pid=$!; sed '/20 requests that wait/q' table; "
@@ -197,7 +197,7 @@ START_TEST(demo_resumes_with_what_is_missing)
 }
 END_TEST
 
-/* A server of one's own takes part where its answers allow. */
+/* A user's own server takes part as far as its answers allow. */
 START_TEST(demo_measures_a_server_of_ones_own)
 {
 	ck_assert_int_eq(sh("./urt demo --quick --only 3,7,8 -c 16 -m epoll "
@@ -214,7 +214,7 @@ START_TEST(demo_measures_a_server_of_ones_own)
 	ck_assert_msg(has("mine: / yes; /wait (claims 3, 4, 5): yes; /cpu (6, "
 			  "7): yes; nonsense is answered with status 400"),
 		      "%s", text);
-	/* Without {backend}, its /wait waits behind another one. */
+	/* Without {backend}, its /wait asks another backend. */
 	ck_assert_int_eq(sh("./urt demo --quick --only 3 -m epoll --waiting 20 "
 			    "--json --server 'mine=./urt serve epoll --port "
 			    "{port}' 2>&1"),

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * The experiment, small: each claim alone with the models of C, so that its
- * figures and its verdict are checked against what must be so on any machine;
- * the manners of the command. What a claim's verdict is on this machine is not
- * for a test to say, but that it follows from its figures is.
+ * A small experiment: each claim alone with the models in C, so that figures
+ * and verdict are checked against facts that hold on any machine; and the
+ * behaviour of the command. A test cannot know a claim's verdict on this
+ * machine, but it checks that the verdict follows from the figures.
  */
 #include "../lib/demo_run.h"
 #include "../lib/json_tree.h"
 
-/* The models that are always there. */
+/* The models that are always available. */
 #define C_MODELS "-m thread,epoll,uring-loop,coroutine "
 
-/* Claim n holds if its figures say so; where they do not, other programs on the
- * CPUs may be why, which is then the reason that it is not judged. */
+/* Claim n holds if its figures say so; if not, it may be "not measured" because
+ * other programs used the CPUs. */
 static bool verdict_follows(int n, bool holds)
 {
 	if (holds)
@@ -22,9 +22,10 @@ static bool verdict_follows(int n, bool holds)
 }
 
 /*
- * Whether calls were counted for n requests, least to most for each. At both ends
- * of the counting each connection may have made the calls of one request without
- * the request, or the reverse; n is small where the machine is busy.
+ * Whether `calls` were counted for n requests, from `least` to `most` for each.
+ * At both ends of the counting, each connection may have made the calls of one
+ * request without the request, or the reverse; n is small if the machine is
+ * busy.
  */
 static bool calls_of(double n, double per_request, double least, double most,
 		     int connections)
@@ -44,7 +45,7 @@ START_TEST(demo_counts_the_kernel_entries_of_user_switches)
 		SKIP("no BPF here: `urt doctor` says why");
 	}
 	/* Two coroutines yield 10 million times each. While one is on a thread
-	 * that has no CPU, the other one yields to nobody. */
+	 * without a CPU, the other one's yields switch to nothing. */
 	ck_assert(figure("measured", "user_switches") > 1000);
 	ck_assert(figure("measured", "user_switches") < 20.1e6);
 	ck_assert_double_eq_tol(figure("measured", "entries_per_switch") *
@@ -86,7 +87,8 @@ START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
 	ck_assert(figure("measured", "threads_thread") >= 21);
 	ck_assert(figure("measured", "threads_thread") <= 21 + TSANITIZED);
 	ck_assert(figure("measured", "threads_epoll") <= 1 + TSANITIZED);
-	ck_assert(verdict(3, "not measured")); /* 20 are too few to tell */
+	ck_assert(verdict(3, "not measured")); /* 20 are too few for a
+						  verdict */
 	ck_assert(verdict(4, "not measured")); /* 100 are not 40,000 */
 	if (!SANITIZED)
 		ck_assert(figure("measured", "state_machine_bytes") > 50);
@@ -94,8 +96,8 @@ START_TEST(demo_holds_waiting_requests_and_reads_threads_and_memory)
 }
 END_TEST
 
-/* Memory is checked against what the source says: a thread's stack cannot be
- * less than its read buffer, a connection of the loop is its struct. */
+/* Memory is checked against the source: a thread's stack cannot be smaller than
+ * its read buffer, and a connection of the loop is its struct. */
 START_TEST(demo_measures_memory_that_fits_the_source)
 {
 	if (SANITIZED)
@@ -108,8 +110,8 @@ START_TEST(demo_measures_memory_that_fits_the_source)
 }
 END_TEST
 
-/* One connection is served by memory that the first requests have left: what
- * does not grow is no figure. Other programs decide about the kernel's. */
+/* One connection uses memory that the first requests have left: without growth
+ * there is no figure. Other programs influence the kernel's. */
 START_TEST(demo_gives_no_memory_where_none_came)
 {
 	ck_assert_int_eq(sh("./urt demo --quick --only 4 --waiting 1 -m epoll "
@@ -166,7 +168,7 @@ START_TEST(demo_measures_speed_up_on_all_cpus)
 		ck_assert(verdict(7, "not measured"));
 		SKIP("there is only one CPU");
 	}
-	/* How fast each is depends on what else runs: the verdict does not. */
+	/* Each one's speed depends on other programs; the verdict does not. */
 	ck_assert(figure("measured", "speedup_epoll") > 0);
 	ck_assert(figure("measured", "speedup_coroutine") > 0);
 	if (figure("measured", "speedup_coroutine") >=
@@ -181,7 +183,7 @@ START_TEST(demo_measures_speed_up_on_all_cpus)
 }
 END_TEST
 
-/* Something else uses one of two CPUs: no verdict, and the reason is said. */
+/* Another program uses one of two CPUs: no verdict, with the reason. */
 START_TEST(demo_does_not_judge_speed_up_where_cpus_are_taken)
 {
 	if (sysconf(_SC_NPROCESSORS_ONLN) != 2)
@@ -322,7 +324,7 @@ START_TEST(demo_measures_messages_with_busy_loops)
 }
 END_TEST
 
-/* The choice is made of the same figures as the claims. */
+/* The choice uses the same figures as the claims. */
 START_TEST(demo_says_node_or_go_by_their_figures)
 {
 	double node;
@@ -345,7 +347,7 @@ START_TEST(demo_says_node_or_go_by_their_figures)
 	       50e3; /* the first one is Node's */
 	chosen = row(NULL, json_pack("{s:s}", "figure",
 				     "memory of a request that waits, KB"));
-	if (!chosen) { /* of one of them there is no figure, so no choice */
+	if (!chosen) { /* one of them has no figure, so there is no choice */
 		ck_assert_msg(has("had no more memory than before"), "%.3000s",
 			      text);
 		return;
@@ -375,8 +377,8 @@ START_TEST(demo_counts_the_kernel_by_load)
 		ck_assert(verdict(10, "not measured"));
 		SKIP("no BPF here: `urt doctor` says why");
 	}
-	/* A thread receives and sends for each request, at any load; how many
-	 * switches coroutines need at full load, the machine decides. */
+	/* A thread receives and sends for each request, at any load; the number
+	 * of coroutines' switches at full load depends on the machine. */
 	full = row(NULL,
 		   json_pack("{s:s, s:i}", "model", "thread", "share", 1));
 	ck_assert_ptr_nonnull(full);
@@ -384,9 +386,9 @@ START_TEST(demo_counts_the_kernel_by_load)
 	ck_assert(calls_of(n, figure("measured", "syscalls_thread_at_100"), 2,
 			   1e3, 64));
 	/* Up to one request on each of the 64 connections may have been
-	 * answered before the first look, and is taken by the generator after
-	 * it; and where the look is interrupted, half of those due meanwhile:
-	 * 32 in 64 ms. */
+	 * answered before the first look, but read by the generator after it.
+	 * If the look is interrupted, half of the requests due meanwhile add to
+	 * that: 32 in 64 ms. */
 	idle = row(NULL,
 		   json_pack("{s:s, s:i}", "model", "thread", "share", 0));
 	ck_assert_ptr_nonnull(idle);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `urt doctor` where something is taken away: by a seccomp filter, namespaces,
+ * `urt doctor` where a feature is removed: by a seccomp filter, namespaces,
  * mounts, and, without the command, operations of io_uring. Runs in the build
  * directory.
  */
@@ -24,8 +24,8 @@ static bool finding(const char *name, const char *ok)
 	return strstr(text, key);
 }
 
-/* As a container's profile, of which some say that there is no such call; false:
- * no seccomp here. The process of a test is its own. */
+/* Filters as a container's profile does; some profiles answer ENOSYS. False:
+ * there is no seccomp here. Each test is a process of its own. */
 static bool forbid(unsigned call, int with)
 {
 	struct sock_filter filter[] = {
@@ -124,7 +124,7 @@ START_TEST(doctor_sees_namespaces)
 	sh("unshare -Upf --mount-proc ./urt doctor --json");
 	ck_assert(finding("user ids", "no"));
 	ck_assert(finding("eBPF", "no"));
-	/* It has all capabilities, which count in there. */
+	/* The process has all capabilities, but only inside its namespace. */
 	ck_assert(finding("privileges", "no"));
 	ck_assert_ptr_nonnull(strstr(text, "in a PID namespace"));
 }
@@ -140,13 +140,13 @@ START_TEST(doctor_sees_what_is_not_mounted)
 	ck_assert(finding("BTF", "no"));
 	ck_assert(finding("cgroups", "no"));
 	ck_assert(finding("tracefs", "no"));
-	/* One command mends all of these, and no other is named. */
+	/* One command adds all of these, and only that one is named. */
 	ck_assert_ptr_nonnull(strstr(text, "mount -t sysfs sysfs /sys"));
 	ck_assert_ptr_null(strstr(text, "CONFIG_DEBUG_INFO_BTF"));
 	ck_assert_ptr_null(strstr(text, "tracefs /sys"));
 	ck_assert_ptr_null(strstr(text, "remount"));
 	ck_assert_ptr_null(strstr(text, "cgroup2 none"));
-	/* A file system that hides what is mounted there, as in old systems. */
+	/* A file system that hides the one mounted there, as on old systems. */
 	sh("unshare -m sh -c 'mount -t tmpfs none /sys/fs/cgroup && exec "
 	   "./urt doctor --json'");
 	ck_assert_ptr_nonnull(strstr(text, "mkdir -p /sys/fs/cgroup/unified && "
@@ -158,7 +158,7 @@ START_TEST(doctor_sees_what_is_not_mounted)
 }
 END_TEST
 
-/* ---- operations: what the command would say ---- */
+/* ---- operations: the command's lines ---- */
 
 static unsigned nr_found(void)
 {
@@ -183,7 +183,7 @@ START_TEST(doctor_tells_what_is_done_without_an_operation)
 			 "this kernel's io_uring lacks FTRUNCATE (Linux 6.9; "
 			 "ftruncate). Instead: the system call, on the thread "
 			 "pool");
-	/* None at all: runs do not start. */
+	/* No operation at all: runs do not start. */
 	doctor_forget();
 	doctor_look_at_operations(0);
 	ck_assert_uint_gt(nr_found(), 2);

@@ -58,7 +58,7 @@ static void export_stop(void)
 	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
 }
 
-/* The number behind that series in text; -1: it is not there. */
+/* The number after that series in text; -1: missing. */
 static long long series(const char *format, ...)
 {
 	char name[256];
@@ -104,7 +104,7 @@ START_TEST(export_counts_each_cgroup_exactly)
 				"/urt-a\",process_context_switch_type="
 				"\"voluntary\"}"),
 			 1);
-	/* A cgroup that goes takes its series along. */
+	/* When a cgroup is removed, its series ends. */
 	ck_assert_int_eq(sh("rmdir %s/urt-a", cgroup_mount), 0);
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	ck_assert_ptr_null(strstr(text, "\"/urt-a\""));
@@ -171,7 +171,7 @@ static long resident_kib(void)
 	return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* Half of them go before a read, and half after it. */
+/* Half of them are removed before a read, and half after it. */
 START_TEST(cgroups_that_come_and_go_leave_nothing_behind)
 {
 	const char *more = getenv("URT_EXPORT_ROUNDS");
@@ -191,7 +191,7 @@ START_TEST(cgroups_that_come_and_go_leave_nothing_behind)
 		for (unsigned i = 0; i < half; i++)
 			test_group_make(round, i);
 		now = other_calls();
-		/* All of the one half; of the other those without a label. */
+		/* All of one half; of the other half, those without a label. */
 		ck_assert_int_ge(now, other + 3 * (half + half - 20));
 		ck_assert_int_le(now, other + 3 * (half + half));
 		other = now;
@@ -213,7 +213,7 @@ START_TEST(cgroups_that_come_and_go_leave_nothing_behind)
 }
 END_TEST
 
-/* One gets a label of its own when the one that had it has gone. */
+/* A cgroup gets a label of its own when another one has been removed. */
 START_TEST(other_never_goes_back)
 {
 	long long other[3];
@@ -232,7 +232,8 @@ START_TEST(other_never_goes_back)
 			   i) == 3) {
 			test_group_remove(0, i);
 		}
-	/* Of what those had, nothing is "other"; of the rest, nothing leaves it. */
+	/* The counts of these are not in "other"; the counts of the rest stay
+	 * there. */
 	other[1] = other_calls();
 	ck_assert_int_eq(other[1], other[0]);
 	ck_assert_int_eq(sh("for g in %s/urt-churn-0-*; do "
@@ -247,7 +248,7 @@ START_TEST(other_never_goes_back)
 			      i) == 10;
 	ck_assert_int_ge(other[2], other[1]);
 	ck_assert_int_eq((other[2] - other[1]) % 10, 0);
-	/* Those that had none before begin with what they did since. */
+	/* Those without a label before begin with their later counts. */
 	ck_assert_int_le(own, 3);
 	sh("rmdir %s/urt-churn-0-*", cgroup_mount);
 	export_stop();
@@ -367,7 +368,7 @@ START_TEST(export_is_not_held_up_by_a_client)
 	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
 	ck_assert_int_eq(get("/nothing", "text/plain"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "404"));
-	/* Much comes after the answer, which no reset destroys. */
+	/* Much data follows the answer, and no reset destroys the answer. */
 	ck_assert_int_eq(sh("head -c 8000000 /dev/zero | curl -s -H Expect: "
 			    "--data-binary @- -w '%%{http_code}' "
 			    "http://127.0.0.1:%d/metrics",
@@ -399,8 +400,8 @@ END_TEST
 
 /* ---- --textfile ---- */
 
-/* Whose file it is and who may read it, after the process had lost all capabilities
- * but these. */
+/* The file's owner and readers, after the process has lost all capabilities
+ * except these. */
 static void writes_as(const char *how, const char *user,
 		      const char *capabilities)
 {
@@ -431,12 +432,12 @@ START_TEST(textfile_is_written_by_an_ordinary_user)
 	ck_assert_ptr_nonnull(strstr(text, "65534 65534 65534 65534\n"
 					   "65534 644\nurt.prom\n"
 					   "urt_export_scrape_seconds "));
-	/* Root becomes the directory's owner. */
+	/* As root: urt becomes the directory's owner. */
 	writes_as("", "65533", "0000000000080024");
 	ck_assert_ptr_nonnull(strstr(text, "65533 65533 65533 65533\n"
 					   "65533 644\nurt.prom\n"
 					   "urt_export_scrape_seconds "));
-	/* And writes as root, without root's power, into its own. */
+	/* In its own directory, it writes as root without root's power. */
 	writes_as("", "0", "0000000000080024");
 	ck_assert_ptr_nonnull(strstr(text, "0 0 0 0\n0 644\nurt.prom\n"));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Files and names that deceive the tool: links and FIFOs where files are expected, names
- * that a terminal would obey, ELF files that exhaust memory. What lies in pages of
- * counters and of events is in hostile_test.c.
+ * that a terminal would obey, ELF files that exhaust memory. Hostile pages of
+ * counters and of events are in hostile_test.c.
  */
 #define _GNU_SOURCE
 #include "../../tools/measure/symbols.h"
@@ -64,12 +64,12 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 		"it is a link");
 	refuses("timeout 90 ./urt record -o host.d/fifo -- true",
 		"not a regular file");
-	/* A new file takes the name's place: what had it stays as it was. */
+	/* A new file takes the name; the old file stays unchanged. */
 	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
 			    "cat host.d/victim; ls -A host.d | wc -l"),
 			 0);
 	ck_assert_str_eq(text, "keep\n4\n");
-	/* All may write there, and /dev is nothing but a beginning. */
+	/* All users may write there, although the path begins with /dev. */
 	ck_assert_int_eq(sh("d=$(mktemp -d /dev/shm/urt.XXXXXX) && "
 			    "cp host.d/victim $d/v && ln -s v $d/link && "
 			    "for o in '' --append; do "
@@ -97,7 +97,7 @@ static void be_named(const char *name)
 		usleep(2000);
 }
 
-/* Nothing but text and newlines. */
+/* Only text and newlines. */
 static void is_harmless(const char *what)
 {
 	for (const unsigned char *c = (unsigned char *)text; *c; c++)
@@ -128,7 +128,7 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 		is_harmless(command);
 		if (i < 4 || sh("command -v python3 >/dev/null"))
 			continue;
-		/* By a parser that is not ours. */
+		/* Read by another parser. */
 		ck_assert_msg(!sh("(%s) | python3 -c 'import json, sys; "
 				  "json.loads(sys.stdin.buffer.read()"
 				  ".decode(\"utf-8\", \"strict\"))'",
@@ -177,7 +177,8 @@ static struct {
 	char names[1 + LONG_NAME + 1];
 } elf;
 
-/* 1 MB; all symbols share a name, which read one by one would be 4 GB. */
+/* 1 MB; all symbols share a name, so the names read one by one would be 4
+ * GB. */
 static int elf_of_long_names(void)
 {
 	int fd = memfd_create("elf", MFD_CLOEXEC);
@@ -213,7 +214,8 @@ static int elf_of_long_names(void)
 	return fd;
 }
 
-/* In kB: the most that this process, or one that it has waited for, had. */
+/* The largest memory, in kB, of this process or of one that it has waited
+ * for. */
 static long most_memory(void)
 {
 	struct rusage self, children;
@@ -276,7 +278,7 @@ START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 }
 END_TEST
 
-/* ---- what a killed urt leaves ---- */
+/* ---- the files of a killed urt ---- */
 
 START_TEST(killed_urt_leaves_its_command_alive)
 {

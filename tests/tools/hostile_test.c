@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Programs that lie to the tool: pages of counters and of events whose headers
- * change, shrink, claim what cannot be; names that a terminal would obey; links
- * and FIFOs where files are expected; ELF files made to exhaust memory. The
- * liars are children of the test, without privileges where the test has some.
- * The tool must end in time, with what is true or "n/a".
+ * change, shrink, or claim the impossible; names that a terminal would obey;
+ * links and FIFOs where files are expected; ELF files made to exhaust memory.
+ * The liars are children of the test, without privileges where the test has
+ * some. The tool must end in time, with true figures or "n/a".
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/share.h"
@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define LIE_US 2000 /* from one lie to the next */
+#define LIE_US 2000 /* between two lies */
 
 static int64_t now(void)
 {
@@ -50,8 +50,8 @@ static struct urt__stats_page *counters_page(size_t size, bool sealed, int *fd)
 	return p;
 }
 
-/* Each lie is told and taken back without end: a check and a use of the same
- * word see different ones. */
+/* Each lie appears and disappears without end, so a check and a use of the same
+ * word see different values. */
 static void lie_in_counters(const char *mode)
 {
 	bool sealed = strcmp(mode, "truncate") && strcmp(mode, "unsealed");
@@ -214,7 +214,7 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 
 	NEED_BPF();
 	pid = liar(lie_in_events, mode);
-	/* Memory: 256 MiB of buffers at most, and what urt has otherwise. */
+	/* Memory: at most 256 MiB of buffers, and urt's usual memory. */
 	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 400 "
 			 "-o host.pftrace 2>&1",
 			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,

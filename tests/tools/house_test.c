@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the pages for contributors say, kept true: paths exist, tables are
- * complete, recipes work. Runs in the build directory.
+ * Keeps the pages for contributors true: paths exist, tables are complete,
+ * recipes work. Runs in the build directory.
  */
 #define _GNU_SOURCE
 #include "../../tools/lib/embed.h"

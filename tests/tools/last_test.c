@@ -45,7 +45,7 @@ START_TEST(tracks_are_bounded_and_the_rest_is_counted)
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
 		SKIP("no io_uring here");
-	record("coros 0"); /* no coroutine but the first */
+	record("coros 0"); /* only the first coroutine */
 	ck_assert_int_eq(sh("./urt record --coroutines 10 -o rec.pftrace -- "
 			    "tests/probe coros 100 2>&1"),
 			 0);
@@ -99,7 +99,7 @@ START_TEST(last_holds_the_end_and_no_more)
 	NEED_BPF();
 	if (sh("tests/probe nops 1") == 77)
 		SKIP("no io_uring here");
-	/* Without a CPU, the program may do little in its last 30 ms. */
+	/* If it gets no CPU, the program may do little in its last 30 ms. */
 	do {
 		ck_assert_int_eq(
 			sh("./urt record --last 30ms -o last.pftrace -- "
@@ -112,7 +112,7 @@ START_TEST(last_holds_the_end_and_no_more)
 	} while (nr_pieces <= 10 && tries++ < 20);
 	ck_assert_int_gt(nr_pieces, 10);
 	ck_assert_uint_le(pieces[nr_pieces - 1].ns - pieces[0].ns, 30 * MS);
-	/* All there was, if the time is long: as without the option. */
+	/* If the time is long, all events are there, as without the option. */
 	ck_assert_int_eq(sh("./urt record --last 1m -o last.pftrace -- "
 			    "tests/probe coros 100 2>&1 >/dev/null"),
 			 0);
@@ -136,7 +136,7 @@ START_TEST(last_is_bounded_by_memory_and_says_so)
 		      "%s", text);
 	f = decode("last.pftrace");
 	is_sound(&f);
-	/* Of 64 bytes each; an event is at most two slices' begins. */
+	/* 64 bytes each; an event is at most the beginning of two slices. */
 	ck_assert_int_gt(f.begins, 1000);
 	ck_assert_int_le(f.begins, 2 * (1 << 20) / 64);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The load generator: against a server whose behaviour is known, what it says
- * of it must be so.
+ * The load generator against a server of known behaviour, which its figures
+ * must match.
  */
 #include "../lib/service.h"
 #include "../../tools/lib/histogram.h"
@@ -19,8 +19,8 @@ START_TEST(load_measures_a_closed_loop)
 	ck_assert(figure("latency_ns", "p50") > 0);
 	ck_assert(figure("latency_ns", "p99") >= figure("latency_ns", "p50"));
 	ck_assert(figure(NULL, "generator_cpu") > 0);
-	/* A backend of 20 ms: no answer before, and 8 connections give at most
-	 * 8 * 50 answers a second. */
+	/* With a backend of 20 ms, no answer comes sooner, and 8 connections
+	 * give at most 8 * 50 answers a second. */
 	ck_assert_int_eq(sh("./urt load --json -c 8 -d 0.3 "
 			    "'http://127.0.0.1:%d/wait?ms=20'",
 			    server_port),
@@ -31,8 +31,8 @@ START_TEST(load_measures_a_closed_loop)
 }
 END_TEST
 
-/* As many became due as the time holds; how many of them were answered in time,
- * the machine decides. */
+/* The number of due requests follows from the time; the number answered in time
+ * depends on the machine. */
 static bool rate_was_kept(double rate)
 {
 	double due = rate * figure(NULL, "wall_ns") / 1e9;
@@ -57,8 +57,8 @@ END_TEST
 /*
  * One connection, a server that takes 20 ms, 200 requests due a second: it can
  * give 50, so the queue grows by 150 requests a second, and after 1 s the last
- * ones have waited 0.75 s. A generator that counted from when it sent would
- * say 20 ms of each.
+ * ones have waited 0.75 s. A generator that counted from the time of sending
+ * would report 20 ms for each.
  */
 START_TEST(load_charges_a_slow_server_with_the_queue)
 {
@@ -191,7 +191,8 @@ START_TEST(load_opens_a_connection_for_so_many_requests)
 			    server_port),
 			 0);
 	ck_assert(figure(NULL, "errors") == 0);
-	ck_assert(figure(NULL, "requests") > 4); /* one on each is no proof */
+	ck_assert(figure(NULL, "requests") > 4); /* one on each proves
+						    nothing */
 	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.5 --per-connection 3 "
 			    "-R 300 http://127.0.0.1:%d/",
 			    server_port),
@@ -202,7 +203,7 @@ START_TEST(load_opens_a_connection_for_so_many_requests)
 }
 END_TEST
 
-/* A server that accepts, by its backlog, and says nothing. */
+/* A server whose backlog accepts, but which never answers. */
 START_TEST(load_ends_where_the_server_says_nothing)
 {
 	struct sockaddr_in addr;

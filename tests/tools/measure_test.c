@@ -66,7 +66,7 @@ START_TEST(every_command_has_help_a_page_and_completions)
 }
 END_TEST
 
-/* As in a container: numbers of processes there are not the kernel's. */
+/* As in a container, where process numbers are not the kernel's. */
 START_TEST(pid_namespace_has_pids_of_its_own)
 {
 	NEED_BPF();
@@ -94,8 +94,9 @@ START_TEST(pid_namespace_has_pids_of_its_own)
 END_TEST
 
 /*
- * A program under a name of its own, counted by both at once. The name is from
- * its exec on, so bpftrace misses the call of execve itself, which urt counts.
+ * A program with a name of its own, counted by both at once. It has the name
+ * from its exec on, so bpftrace misses the call of execve itself, which urt
+ * counts.
  */
 static const char *const watched[] = { "sleeps 200", "calls 5000",
 				       "children 30", "threads 30",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is given to others: versions, packages, the words of the command line. */
+/* What others get: versions, packages, completion of the command line. */
 #define _GNU_SOURCE
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
@@ -32,7 +32,7 @@ START_TEST(version_is_the_same_wherever_it_stands)
 END_TEST
 
 /* Unquoted, "in st/opt/a b" would be three directories, and `uninstall` would
- * remove what is in the others. */
+ * remove the contents of the others. */
 START_TEST(install_and_uninstall_take_directories_with_blanks)
 {
 	static const char make[] =
@@ -60,8 +60,8 @@ START_TEST(install_and_uninstall_take_directories_with_blanks)
 }
 END_TEST
 
-/* What a program gets that is compiled as pkg-config says, from a directory
- * with a blank, too. */
+/* A program compiled with pkg-config's flags works, also from a directory with
+ * a blank in its name. */
 START_TEST(pkg_config_file_gives_flags_that_compile)
 {
 	if (sh("command -v pkg-config"))

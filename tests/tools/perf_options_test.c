@@ -63,7 +63,7 @@ START_TEST(options_of_perf_stat_work_or_say_what_to_use)
 }
 END_TEST
 
-/* ---- what is printed ---- */
+/* ---- printing ---- */
 
 START_TEST(events_are_the_only_figures_printed)
 {
@@ -123,7 +123,8 @@ START_TEST(intervals_end_after_their_number_with_a_summary)
 }
 END_TEST
 
-/* Which root would not touch otherwise: the caller could append to it without sudo. */
+/* root would refuse another user's file; the caller could append to this one
+ * without sudo. */
 START_TEST(root_appends_to_a_file_of_the_one_that_called_sudo)
 {
 	static const char append[] =
@@ -135,7 +136,8 @@ START_TEST(root_appends_to_a_file_of_the_one_that_called_sudo)
 	refuses(append, "a regular file of this user's");
 	ck_assert_int_eq(sh("SUDO_UID=5001 %s 2>&1", append), 1);
 	ck_assert_int_eq(sh("SUDO_UID=5000 %s 2>&1", append), 0);
-	/* Another name may be anything that the caller was able to link. */
+	/* A file with another name may be anything that the caller could link
+	 * to. */
 	ck_assert_int_eq(
 		sh("ln perf.txt perf.link && SUDO_UID=5000 %s 2>&1", append),
 		1);
@@ -181,7 +183,7 @@ START_TEST(runs_are_listed_and_surrounded_by_commands)
 }
 END_TEST
 
-/* ---- what is counted ---- */
+/* ---- counting ---- */
 
 START_TEST(started_processes_are_not_counted_if_not_wanted)
 {
@@ -209,7 +211,8 @@ static void while_counted(const char *options, void (*work)(void))
 		0);
 	work();
 	ck_assert_int_eq(
-		/* It may have ended with what it counts: then nobody listens. */
+		/* It may have ended with the program that it counts; then
+		 * nobody listens. */
 		sh("echo stop | dd of=ctl.fifo oflag=nonblock conv=notrunc "
 		   "status=none 2>/dev/null; tail -s 0.05 --pid=$(cat "
 		   "perf.pid) -f /dev/null; rm -f ctl.fifo ack.fifo; cat "

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A program whose demands on the kernel are known, to be counted by the tool:
+ * A program with known demands on the kernel, which the tool counts:
  *
  *	probe exit N         ends with status N
  *	probe signal         kills itself by SIGTERM
@@ -20,7 +20,7 @@
  *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
  *	                     table; a request that completes N times and continues
  *	probe faults FILE    touches the pages of a file that is not in memory
- *	probe preempted N    computes N ms beside a child that does so too
+ *	probe preempted N  computes N ms next to a child that computes, too
  *	probe yields N       N yields of two coroutines on uring_rt
  *	probe coros N        N coroutines on uring_rt, each: receives from a
  *	                     channel, sleeps 1 ms, reads from a pipe; all of
@@ -59,8 +59,9 @@ static void print_own_switches(void)
 	printf("%ld %ld\n", ru.ru_nvcsw, ru.ru_nivcsw);
 }
 
-/* One that is over before it has begun to wait, as where the host took the CPU away
- * meanwhile, makes no switch; few are if each is long. */
+/* A sleep that is over before it has begun to wait, for example because the
+ * host took the CPU away, makes no switch; few such sleeps happen if each is
+ * long. */
 static int sleeps(void)
 {
 	struct timespec ts = { 0, 1000000 };
@@ -105,8 +106,8 @@ static int children(void)
 {
 	sigset_t chld;
 
-	/* Else a fork may be interrupted by the end of an earlier child, and
-	 * be made twice: how often depends on the day. */
+	/* Otherwise the end of an earlier child may interrupt a fork, which is
+	 * then made twice: how often would be chance. */
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
@@ -439,7 +440,8 @@ static void spins(void *arg)
 	urt_join(other);
 }
 
-/* ---- requests: N of known parts, one after another; tells the longest ---- */
+/* ---- requests: N of known parts, one after another; prints the longest
+ * ---- */
 
 #define MS_NS 1000000
 
@@ -490,7 +492,7 @@ static void requests(void *arg)
 	printf("longest %lld\n", (long long)longest);
 }
 
-/* One that works for a request, one that has ended, one that runs. */
+/* One coroutine works for a request, one has ended, one runs. */
 static void stay(void *arg)
 {
 	n = 1;

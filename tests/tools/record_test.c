@@ -307,7 +307,8 @@ START_TEST(request_without_an_end_has_no_time)
 		0);
 	decode("rec.pftrace");
 	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
-	/* One may be cut by the end, and its time is not told: none is shorter. */
+	/* The end may cut one, whose time is then not printed: none is
+	 * shorter. */
 	ck_assert_int_le(number(NULL, "requests_cut"), 1);
 	if (number("routes", "count") > 0)
 		ck_assert_int_ge(number("routes", "p50_ns"), 14 * MS);
@@ -396,8 +397,8 @@ START_TEST(file_that_was_cut_is_read_to_there)
 {
 	NEED_BPF();
 	record("sleeps 100");
-	/* Packets are longer than a byte: of two places side by side, one at
-	 * least is not the end of a packet. */
+	/* Packets are longer than a byte, so of two adjacent places, at least
+	 * one is not the end of a packet. */
 	ck_assert_int_eq(sh("for n in 1001 1002; do "
 			    "head -c $n rec.pftrace >cut.pftrace && "
 			    "./urt report --json cut.pftrace || exit 1; done"),

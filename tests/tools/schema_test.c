@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The JSON documents of urt against their schemas (tools/schemas), by
- * python3-jsonschema: a validator that others use, too.
+ * python3-jsonschema, a common validator.
  */
 #include "../lib/tool_run.h"
 
@@ -154,7 +154,7 @@ START_TEST(demo_document_follows_its_schema)
 }
 END_TEST
 
-/* Else the tests above could not fail. */
+/* Otherwise the tests above could not fail. */
 START_TEST(schema_refuses_a_document_that_breaks_it)
 {
 	static const char *const breaks[] = {

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- what is measured ---- */
+/* ---- the measured processes ---- */
 
 START_TEST(several_processes_are_counted_together)
 {
@@ -67,7 +67,8 @@ START_TEST(cgroup_is_counted_until_it_vanishes)
 	group = cgroup_new();
 	if (!group)
 		SKIP("no cgroup (v2) can be made here");
-	/* Goes in, makes its calls, and ends; then the group is removed. */
+	/* Enters the group, makes its calls, and ends; then the group is
+	 * removed. */
 	ck_assert_int_eq(
 		sh("mkfifo ctl.fifo ack.fifo; mkdir %s/below\n"
 		   "./urt stat -G %s --json -o stat2.json "
@@ -108,7 +109,7 @@ END_TEST
 
 START_TEST(timeout_ends_the_command_and_prints)
 {
-	/* Ended as it was asked to: that is no failure. */
+	/* It ended as requested: that is not a failure. */
 	ck_assert_int_eq(stat_json("--timeout 200", "hang"), 0);
 	ck_assert_int_eq(number(NULL, "exit_code"), 128 + SIGTERM);
 	ck_assert_int_ge(number(NULL, "wall_ns"), 200 * MS);
@@ -211,7 +212,7 @@ START_TEST(perf_events_are_the_second_rung)
 }
 END_TEST
 
-/* 100 children: each waits for nothing and ends, and is waited for. */
+/* 100 children: each ends without waiting, and its parent waits for it. */
 START_TEST(switches_mean_the_same_on_each_rung_or_are_not_available)
 {
 	static const char command[] =
@@ -234,9 +235,9 @@ START_TEST(switches_mean_the_same_on_each_rung_or_are_not_available)
 }
 END_TEST
 
-/* Beside those of the sleeps, as the program sees its own counts: one that begins late
- * enough does not switch. The least of some runs, since on a busy machine an exec waits
- * for locks, too. */
+/* In addition to those of the sleeps, as the program sees its own counts: a
+ * sleep that begins late enough does not switch. The least of some runs, since
+ * on a busy machine an exec waits for locks, too. */
 static long other_voluntary(const char *rung)
 {
 	unsigned long before, after, none;
@@ -282,8 +283,8 @@ static void assert_code(const char *expression, int code, const char *says)
 	ck_assert_msg(strstr(text, says), "%s: %s", expression, text);
 }
 
-/* dd is a child that has ended when it is looked at; reads of its libraries and the
- * shell's own come on top. */
+/* dd is a child that has ended by the time of the look; reads of its libraries
+ * and the shell's own are added. */
 START_TEST(reads_and_writes_are_counted_without_bpf)
 {
 	ck_assert_int_eq(
@@ -335,7 +336,7 @@ START_TEST(budgets_that_are_broken_exit_with_3)
 			    "--assert 'syscalls:read < 1' -- true 2>&1"),
 			 3);
 	ck_assert_ptr_nonnull(strstr(text, "not wanted (--no-bpf)"));
-	/* The program's own failure says more. */
+	/* The program's own failure is more important. */
 	ck_assert_int_eq(sh("./urt stat -o stat2.txt --assert 'wall < 1ns' -- "
 			    "tests/probe exit 42 2>&1"),
 			 42);
@@ -354,7 +355,7 @@ START_TEST(budget_that_is_none_is_refused_before_anything_runs)
 }
 END_TEST
 
-/* ---- manners ---- */
+/* ---- behaviour of the command ---- */
 
 START_TEST(bad_options_are_refused_with_advice)
 {

@@ -43,7 +43,7 @@ static void threads_agree_with_the_kernel(int threads, int each)
 
 		ck_assert_int_eq(sscanf(l, "%ld %ld", &tid, &kernel), 2);
 		ours = thread_switches(tid);
-		/* What it made of its own end comes after its look. */
+		/* The calls of its own end come after its look. */
 		ck_assert_msg(ours > kernel && ours <= kernel + 40,
 			      "thread %ld: the kernel %ld, urt %lld", tid,
 			      kernel, ours);
@@ -143,7 +143,8 @@ START_TEST(wait_for_pages_is_a_cause)
 		SKIP("this file system keeps pages in memory");
 	if (waits < atol(text) / 2)
 		SKIP("this disk answers before the fault waits");
-	/* A page may come before one waits; one fault may wait twice. */
+	/* A page may arrive before the thread waits; one fault may wait
+	 * twice. */
 	ck_assert_msg(major >= atol(text) / 2 && major <= 2 * atol(text),
 		      "the kernel %s, urt %ld", text, major);
 }
@@ -207,8 +208,9 @@ START_TEST(times_are_counted_once_for_each_switch)
 	from = member(document(), "off_cpu_from_ns");
 	ck_assert_ptr_nonnull(from);
 	json_object_foreach(from, ns, count) n += json_integer_value(count);
-	/* All but a thread's last end with running again; what is missing is
-	 * said. A sanitizer looks for leaks from a thread of its own. */
+	/* All waits except a thread's last end when it runs again; the output
+	 * names missing ones. A sanitizer looks for leaks from a thread of its
+	 * own. */
 	n = number("switches", "total") - number("times", "missing") - n;
 	ck_assert_int_ge(n, 1);
 	ck_assert_int_le(n, 1 + SANITIZED);

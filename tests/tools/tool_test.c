@@ -57,8 +57,8 @@ START_TEST(stat_counts_switches_as_the_kernel_does)
 	after = v[1] + n[1];
 	/*
 	 * The program's own rusage counts from the fork, the tool from the
-	 * exec, and the tool sees the end: so the tool has at least what lay
-	 * between the two looks, and at most all of it and the ending.
+	 * exec, and the tool sees the end: so the tool counts at least the part
+	 * between the two looks, and at most all of it with the ending.
 	 */
 	ck_assert_int_ge(total, after - before);
 	ck_assert_int_le(total, after + 10);
@@ -93,7 +93,7 @@ START_TEST(stat_follows_children_and_threads)
 	NEED_BPF();
 	stat_probe("children 50");
 	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 500);
-	if (!SANITIZED) /* which start threads of their own */
+	if (!SANITIZED) /* sanitizers start threads of their own */
 		ck_assert_int_eq(number("threads", "app"), 51);
 	kernel_agrees();
 	stat_probe("threads 50");
@@ -117,13 +117,14 @@ END_TEST
 
 START_TEST(stat_shows_switches_in_user_space)
 {
-	/* On one worker: on two, each of the pair yields to nobody. */
+	/* On one worker, since on two, each of the pair yields to nobody. */
 	setenv("URT_WORKERS", "1", 1);
 	stat_probe("yields 1000");
 	unsetenv("URT_WORKERS");
 	ck_assert_int_eq(number("user", "yields"), 1000);
 	ck_assert_int_ge(number("user", "switches"), 1000);
-	/* How long they waited for their turn, and timers for theirs. */
+	/* The times for which coroutines waited for their turn, and by which
+	 * timers were late. */
 	stat_probe("yields 200000");
 	ck_assert_int_gt(number("ready", "count"), 0);
 	ck_assert_int_gt(number("ready", "p99"), 0);
@@ -225,7 +226,7 @@ START_TEST(stat_without_bpf_says_what_is_missing)
 }
 END_TEST
 
-/* ---- manners ---- */
+/* ---- behaviour of the command ---- */
 
 START_TEST(stat_passes_on_exit_status_and_stdout)
 {
@@ -240,7 +241,7 @@ END_TEST
 
 START_TEST(stat_forwards_signals)
 {
-	/* It says that it hangs once it can be signalled. */
+	/* It prints that it hangs once it can be signalled. */
 	ck_assert_int_eq(sh("rm -f hang.out; mkfifo hang.out\n"
 			    "./urt stat -o stat.txt -- tests/probe hang "
 			    ">hang.out & tool=$!\n"
@@ -333,7 +334,7 @@ START_TEST(output_that_was_not_written_is_an_error)
 }
 END_TEST
 
-/* Its file would have the descriptor that was free. */
+/* Its file would get the free descriptor. */
 START_TEST(closed_standard_streams_are_not_taken_for_files)
 {
 	static const char *const closed[] = { "<&-", ">&-", "2>&-",
@@ -348,7 +349,7 @@ START_TEST(closed_standard_streams_are_not_taken_for_files)
 	}
 	ck_assert_int_eq(sh("./urt version 2>&1 >&-"), 1);
 	ck_assert_ptr_nonnull(strstr(text, "Bad file descriptor"));
-	/* As the command finds them without urt. */
+	/* As the command finds its descriptors without urt. */
 	ck_assert_int_eq(sh("./urt stat -o closed.txt -- sh -c "
 			    "'! [ -e /proc/self/fd/0 ] && "
 			    "! [ -e /proc/self/fd/1 ]' <&- >&-"),

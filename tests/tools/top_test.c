@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * `urt top` on a terminal of our own: a pseudo-terminal whose other end is here,
- * so that keys, sizes and what is left behind can be seen. Runs in the build
- * directory.
+ * so that keys, sizes and the terminal's final state can be seen. Runs in the
+ * build directory.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -48,7 +48,7 @@ static void start(void)
 	ck_assert_int_eq(tcgetattr(terminal, &old), 0);
 }
 
-/* What comes within 100 ms at most. False: it is closed. */
+/* Reads the output of at most 100 ms. False: the terminal is closed. */
 static bool take(void)
 {
 	struct pollfd p = { terminal, POLLIN, 0 };
@@ -152,7 +152,7 @@ START_TEST(keys_sort_and_q_quits)
 	until("cgroup      ");
 	press("h");
 	until("sorted by handoffs");
-	press("\033[A?x"); /* what it does not know does nothing */
+	press("\033[A?x"); /* an unknown key does nothing */
 	press("q");
 	ends(0);
 }
@@ -228,7 +228,7 @@ START_TEST(stopped_it_gives_the_terminal_back)
 }
 END_TEST
 
-/* ---- what it counts ---- */
+/* ---- counting ---- */
 
 /* The columns of the line that begins with `of`, after it. */
 static int columns(const char *of, double column[7])
@@ -247,7 +247,7 @@ static int columns(const char *of, double column[7])
 	return n;
 }
 
-/* 10 ms each, beside one that wants to run. */
+/* 10 ms each, next to a process that wants to run. */
 static void blocks(void *arg)
 {
 	for (;;) {
@@ -297,7 +297,7 @@ START_TEST(cgroups_are_counted_as_one)
 	NEED_BPF();
 	if (!have_cgroups())
 		SKIP("no cgroup can be made here");
-	/* Processes in it that begin and end, as long as it is looked at. */
+	/* Processes that begin and end in it for as long as the test looks. */
 	ck_assert_int_eq(
 		sh("mkdir -p %s/urt-top; ./urt top -b -d 500 -n 1 --by cgroup "
 		   ">top.out & t=$!\n"
@@ -307,7 +307,7 @@ START_TEST(cgroups_are_counted_as_one)
 		   cgroup_mount, cgroup_mount, cgroup_mount),
 		0);
 	ck_assert_msg(columns("\n/urt-top ", column) == 7, "%.2000s", text);
-	/* A sleep of 1 ms is a switch; how many there are is the CPUs' matter. */
+	/* A sleep of 1 ms is a switch; their number depends on the CPUs. */
 	ck_assert_msg(column[0] > 0 && column[0] < 20000, "%.2000s", text);
 	ck_assert_msg(column[6] < 0, "%.2000s", text);
 }

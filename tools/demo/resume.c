@@ -88,9 +88,7 @@ static bool same_experiment(const struct demo *d, const struct demo *from)
 
 /* ---- the file ---- */
 
-#define KEEP_NS \
-	(5 * NS_PER_S) /* interval at which the result so far is
-				  written */
+#define KEEP_NS (5 * NS_PER_S) /* from one write to the next */
 
 /* The file's result; its experiments are not measured again. */
 static bool resumed;
