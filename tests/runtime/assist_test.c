@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Hand-off told by the kernel (watch/told.c, bpf/assist.bpf.c): a worker that blocks in
- * libc, on a page or in a file system is told of each time, and another coroutine goes
- * on meanwhile, on one worker.
+ * Hand-off reported by the kernel (watch/told.c, bpf/assist.bpf.c): each time a
+ * worker blocks in libc, on a page or in a file system, the kernel reports it,
+ * and another coroutine continues meanwhile, on one worker.
  */
 #define _GNU_SOURCE
 #include "../../tools/measure/user_stats.h"
@@ -28,7 +28,7 @@ static _Atomic bool stop;
 static uint64_t went_on; /* rounds in which the other coroutine ran meanwhile */
 static _Atomic unsigned round_nr;
 
-/* Whether the process may load the program; why not. */
+/* NULL, or why the process may not load the program. */
 static const char *assisted(void)
 {
 	struct urt__assisted nobody = { .pid = 1 };
@@ -74,7 +74,7 @@ static void block_in_read(unsigned i)
 static void (*const blocks[])(unsigned) = { block_in_sleep, block_on_page,
 					    block_in_read };
 
-/* Goes on while the first coroutine is blocked: answers the file system. */
+/* Runs while the first coroutine is blocked, and answers the file system. */
 static void other(void *arg)
 {
 	unsigned last = 0;
@@ -90,15 +90,17 @@ static void other(void *arg)
 	}
 }
 
-/* Nothing is told of a thread whose processor the monitor has taken before, as it
- * may do with one that was preempted on its way to sleep. */
+/* The kernel reports nothing about a thread whose processor the monitor has
+ * already taken, as may happen to one that was preempted on its way to
+ * sleep. */
 static uint64_t told_or_gone(void)
 {
 	return counter(URT__STAT_TOLD) + counter(URT__STAT_HANDOFFS) -
 	       counter(URT__STAT_HANDOFFS_TOLD);
 }
 
-/* A thread that was preempted on its way to sleep may find that it need not. */
+/* A thread that was preempted on its way to sleep may find that it need not
+ * sleep. */
 static long sleeps_of_thread(void)
 {
 	struct rusage u;
@@ -107,8 +109,8 @@ static long sleeps_of_thread(void)
 	return u.ru_nvcsw;
 }
 
-/* The time below which so many percent of the hand-offs were that the kernel told:
- * from the switch to the standby's start, in us. */
+/* The percentile of the time, in us, from the switch to the standby's start, of
+ * the hand-offs that the kernel reported. */
 static double told_us(unsigned percent)
 {
 	static struct user_stats s;
@@ -221,7 +223,7 @@ static void opens_and_reads(void *arg)
 	ck_assert_int_eq(urt_read(fd, b, 5, URT_NEVER), 5);
 	stop = true;
 	urt_join(c);
-	/* It is the other one that has the file system answer. */
+	/* The other coroutine makes the file system answer. */
 	ck_assert_uint_gt(n, 20);
 	close(fd);
 }

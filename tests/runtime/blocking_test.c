@@ -19,7 +19,7 @@
 
 static const int worker_counts[] = { 1, 2, 8 };
 
-/* The pool's only thread is in here until `release`. */
+/* The pool's only thread stays here until `release`. */
 static sem_t release;
 static atomic_int holding;
 
@@ -108,7 +108,7 @@ FULL_TEST(job_not_begun_can_be_cancelled)
 {
 	struct urt_coro *c = urt_spawn(caller, NULL);
 
-	urt_sleep(MS); /* it has parked, or is cancelled before */
+	urt_sleep(MS); /* by then it has parked, or it is cancelled before */
 	urt_cancel(c);
 	ck_assert_int_eq(urt_join(c), 0);
 	ck_assert_int_eq(result, -ECANCELED);
@@ -161,8 +161,8 @@ FULL_TEST(look_up_not_begun_is_taken_back)
 	ck_assert_int_eq(called, 0);
 }
 
-/* The oldest, one in the middle and the newest go; the others keep their
- * turn. */
+/* The oldest, one in the middle and the newest are taken back; the others keep
+ * their turn. */
 static void queue_with_holes(void *arg)
 {
 	struct urt_coro *holder_coro = fill(), *c[5];
@@ -221,7 +221,7 @@ static void leave_queued(void *arg)
 		urt_sleep(MS / 10);
 	urt_go(caller, NULL);
 	urt_sleep(MS);
-	sem_post(&release); /* or the end would wait forever */
+	sem_post(&release); /* otherwise the end would wait forever */
 }
 
 START_TEST(end_of_a_run_drops_jobs_that_nobody_has_begun)
@@ -240,9 +240,9 @@ END_TEST
 /*
  * ---- chance ----
  *
- * Coroutines give short jobs with deadlines as short, to a small pool, while
- * one cancels whom it likes. Each call has either run its function, once, and
- * has its result, or it was taken back and has not run it.
+ * Coroutines give short jobs with equally short deadlines to a small pool,
+ * while another one cancels some at random. Each call has either run its
+ * function once and has its result, or it was taken back and has not run it.
  */
 
 #define CALLERS 24

@@ -38,7 +38,8 @@ CORO_TEST(chan_keeps_the_order_at_any_capacity)
 		expect_1_to_100(capacity[i]);
 }
 
-/* A new coroutine may run after those that come later: their order of arrival. */
+/* Waits for the order of arrival, since a new coroutine may run after later
+ * ones. */
 static int arrived[10], nr_arrived;
 
 static void send_one(void *arg)
@@ -135,7 +136,8 @@ CORO_TEST(chan_cancel_takes_a_waiter_off)
 	c = urt_spawn(recv_one, NULL);
 	urt_yield();
 	urt_cancel(c);
-	/* It must not be given what is sent after it was cancelled. */
+	/* It must not receive an element that is sent after it was
+	 * cancelled. */
 	ck_assert_int_eq(urt_chan_send(ch, &v, URT_NEVER), 0);
 	urt_join(c);
 	ck_assert_int_eq(result, -ECANCELED);

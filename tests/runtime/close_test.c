@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Closing a descriptor that others wait for: by the ring, and where it does not know
- * the operation.
+ * Closing a descriptor for which others wait: by the ring, and without the
+ * ring's operation.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"
@@ -113,10 +113,10 @@ CORO_TEST(close_of_a_non_blocking_descriptor_ends_its_waiters_too)
 }
 
 /*
- * Several that wait for one descriptor in every way, on short deadlines, while
- * another sends, cancels some of them, and closes it; another file gets the
- * number at once. On a ring of 8 entries. Everybody must come back, and receive
- * nothing but what was sent.
+ * Several coroutines wait for one descriptor in every way, with short
+ * deadlines, while another one sends, cancels some of them, and closes the
+ * descriptor, whose number another file gets at once. The ring has 8 entries.
+ * All must return, and receive only what was sent.
  */
 #define PAIRS 24
 

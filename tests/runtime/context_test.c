@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Contexts: what the thread's pointer shows is the running coroutine's record at every
- * moment, while others start, move or end; and what the process announces can be read
- * as OTEP 4719 and 4947 say.
+ * Contexts: the thread's pointer leads to the running coroutine's record at
+ * every moment, while others start, move or end; and the process's announcement
+ * can be read as OTEP 4719 and 4947 specify.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"
@@ -198,7 +198,8 @@ START_TEST(coroutines_inherit_the_context_of_their_starter)
 	ck_assert_int_eq(urt_context_set(&ctx), -EPERM);
 	run(inherit, NULL, 1);
 	ck_assert_ptr_null(shown());
-	run(inherit, NULL, 3); /* a run forgets that another had contexts */
+	run(inherit, NULL, 3); /* a new run does not know that another had
+				  contexts */
 }
 END_TEST
 
@@ -226,7 +227,7 @@ static void wander(void *arg)
 		case 0:
 			urt_sleep(rnd(&own) % 100000);
 			break;
-		case 1: /* in place, as it is nobody else's */
+		case 1: /* in place, as nobody shares it */
 			ctx = numbered(++n);
 			urt_context_set(&ctx);
 			break;
@@ -301,7 +302,7 @@ START_TEST(threads_pointer_always_shows_the_running_coroutines_record)
 }
 END_TEST
 
-/* ---- what the process announces ---- */
+/* ---- the process's announcement ---- */
 
 static const char *find_mapping(void)
 {
@@ -320,7 +321,7 @@ static const char *find_mapping(void)
 	return found;
 }
 
-/* The payload as protoc-c tells it, which knows no schema. */
+/* The payload decoded by protoc without a schema. */
 static void decode(const char *mapping, char *text, size_t size)
 {
 	char name[] = "/tmp/urt-otel.XXXXXX", command[128];

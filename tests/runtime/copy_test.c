@@ -15,7 +15,7 @@ static void setup(void)
 	ck_assert_int_eq(chdir(dir), 0);
 }
 
-/* Also that nothing was left in it. */
+/* Checks that nothing was left in it. */
 static void teardown(void)
 {
 	unlink("a");
@@ -76,8 +76,8 @@ static void write_a(void *arg)
 	written = urt_write_file("a", data, sizeof(data), 0600, never);
 }
 
-/* Wherever it is when it is cancelled, there is one whole file, or none, and no
- * other beside it (teardown). */
+/* Whenever it is cancelled, there is one whole file, or none, and no other file
+ * next to it (teardown). */
 RUN_TEST(write_that_is_cancelled_leaves_nothing_half)
 {
 	char *data;
@@ -111,7 +111,7 @@ RUN_TEST(bound_of_a_file_is_exact)
 	free(data);
 	ck_assert_int_eq(urt_read_file("none", &data, 1, never), -ENOENT);
 	ck_assert_int_eq(urt_read_file(".", &data, 100, never), -EISDIR);
-	/* It says that it has no bytes, and has many. */
+	/* The file reports no bytes, and has many. */
 	ck_assert_int_eq(stat("/proc/self/smaps", &st), 0);
 	ck_assert_int_eq(st.st_size, 0);
 	ck_assert_int_gt(
@@ -129,7 +129,7 @@ RUN_TEST(bound_of_a_file_is_exact)
 
 static unsigned char *big;
 
-/* "a" has BIG bytes of chance; open. */
+/* "a" has BIG random bytes; returns it open. */
 static int big_file(void)
 {
 	uint64_t state = 88172645463325252;
@@ -142,7 +142,7 @@ static int big_file(void)
 	return fd;
 }
 
-/* What comes out of the other end, until its end; a bit slowly. */
+/* Reads the other end to its end, a bit slowly. */
 static int other_end;
 static unsigned char *come;
 static size_t nr_come;
@@ -234,7 +234,7 @@ RUN_TEST(sendfile_counts_what_was_sent_until_the_deadline)
 	struct urt_coro *c;
 	ssize_t n;
 
-	pair('u', fds); /* takes some 200 KB */
+	pair('u', fds); /* holds some 200 KB */
 	n = urt_sendfile(fds[1], in, &offset, SIZE_MAX, urt_after(20 * MS));
 	ck_assert_int_gt(n, 0);
 	ck_assert_int_lt(n, BIG);
@@ -305,7 +305,7 @@ RUN_TEST(copy_copies_files_that_have_no_size)
 	close(out);
 }
 
-/* A receiver that is gone gives an error and no signal, on each way. */
+/* A receiver that is gone causes an error and no signal, on each path. */
 RUN_TEST(copy_to_a_broken_connection_ends)
 {
 	int in = big_file(), fds[2];
@@ -341,7 +341,7 @@ static void read_some_and_close(void *arg)
 	urt_close(other_end);
 }
 
-/* In the middle: an error, and as many bytes as the file has moved by. */
+/* In the middle: an error, after as many bytes as the file's position moved. */
 RUN_TEST(connection_that_breaks_in_the_middle_is_an_error)
 {
 	int in = big_file(), fds[2];

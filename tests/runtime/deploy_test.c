@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a server needs once: to be replaced while it runs, and a seccomp profile. */
+/* Deploying a server: replacing it while it runs, and a seccomp profile. */
 #define _GNU_SOURCE
 #include "../../tools/lib/tool.h"
 #include "../lib/service.h"
@@ -16,7 +16,8 @@ static char dir[] = "/tmp/urt-deploy.XXXXXX";
 
 #define ANSWER 11 /* bytes of the body: a pid and a newline */
 
-/* Asks on a connection. The pid that answers; 0: the request was lost. */
+/* Asks on a connection. Returns the pid that answers; 0: the request was
+ * lost. */
 static int ask(int fd, bool *last)
 {
 	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -75,7 +76,7 @@ static int pid_now(void)
 	return pid;
 }
 
-/* Starts `path`, which is an example, at a free port; it drains for so long. */
+/* Starts `path`, an example, at a free port, with this time to drain. */
 static void start(const char *path, const char *seconds)
 {
 	char address[32];
@@ -149,7 +150,7 @@ START_TEST(server_goes_on_when_its_successor_fails)
 	ck_assert_int_eq(sh("cp examples/restart %s", path), 0);
 	start(path, "60");
 	old = server;
-	/* A program that writes down that it was started, and fails. */
+	/* A program that records that it was started, and fails. */
 	ck_assert_int_eq(
 		sh("cd %s && printf '#!/bin/sh\\n: >%s/failed\\nexit 1\\n' "
 		   ">new && chmod +x new && mv new restart",
@@ -170,7 +171,7 @@ START_TEST(server_goes_on_when_its_successor_fails)
 }
 END_TEST
 
-/* A connection that has been served once. */
+/* A connection that was served once. */
 static int connect_and_ask(void)
 {
 	int fd = server_connect();
@@ -206,7 +207,7 @@ START_TEST(request_that_has_begun_is_answered_while_the_server_drains)
 	ck_assert_int_eq(send(fd, begin, sizeof(begin) - 1, 0),
 			 sizeof(begin) - 1);
 	begin_to_drain();
-	ck_assert_int_eq(ask(fd, &last), server); /* it is the Host's name */
+	ck_assert_int_eq(ask(fd, &last), server); /* because it has that name */
 	ck_assert(last);
 	ck_assert_int_eq(recv(fd, &rest, 1, 0), 0);
 	ends_well(server);
@@ -294,7 +295,7 @@ static const char *within(const char *entry, const char *end, const char *what)
 	return p && p < end ? p + strlen(what) : NULL;
 }
 
-/* What the profile says of this system call; the filter has its number in A. */
+/* The profile's rules for this system call; the filter has its number in A. */
 static void add_call(const char *profile, unsigned nr, bool with_rings)
 {
 	char name[40] = "\"", buf[32];
@@ -324,7 +325,7 @@ static void add_call(const char *profile, unsigned nr, bool with_rings)
 	}
 }
 
-/* What an engine makes of the profile, for this architecture. */
+/* The filter that an engine makes of the profile, for this architecture. */
 static void read_profile(bool with_rings, int error)
 {
 	char *profile = text;
@@ -337,7 +338,8 @@ static void read_profile(bool with_rings, int error)
 	add(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error);
 }
 
-/* Runs it by the shell, under the filter; as sh(). 77: there is no seccomp. */
+/* Runs it by the shell, under the filter; else as sh(). 77: there is no
+ * seccomp. */
 static int under_profile(const char *command)
 {
 	struct sock_fprog prog = { len, filter };
@@ -351,7 +353,8 @@ static int under_profile(const char *command)
 	if (!pid) {
 		dup2(out[1], 1);
 		dup2(out[1], 2);
-		/* It looks for leaks by ptrace, which the profile refuses. */
+		/* The sanitizer searches for leaks by ptrace, which the profile
+		 * refuses. */
 		if (SANITIZED)
 			setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Where the listener is to be dialled. */
+/* The address of the listener. */
 static void text_of(int listener, char *text)
 {
 	struct urt_addr a;
@@ -134,7 +134,7 @@ RUN_TEST(server_can_start_again_at_once)
 
 /* ---- races ---- */
 
-/* One that answers nobody: its queue is full, so requests are dropped. */
+/* A listener that never answers: its queue is full, so requests are dropped. */
 static struct hole {
 	struct urt_addr addr;
 	int fd, full[4];
@@ -192,7 +192,8 @@ RUN_TEST(second_address_wins_where_the_first_is_silent)
 	fill_up();
 }
 
-/* The next one is begun when one fails: 15 times 250 ms are not waited for. */
+/* When one fails, the next begins at once, without a wait of 15 times 250
+ * ms. */
 RUN_TEST(address_that_refuses_costs_no_delay)
 {
 	int listener = urt_listen("127.0.0.1:0", never), fd;
@@ -256,7 +257,7 @@ RUN_TEST(race_can_be_cancelled_at_any_time)
 	fill_up();
 }
 
-/* All connect, so there are winners to spare, whose sockets must be closed. */
+/* All connect, so the sockets of further winners must be closed. */
 RUN_TEST(dial_leaves_one_descriptor_of_many_winners)
 {
 	int listener = urt_listen("127.0.0.1:0", never), before;
@@ -297,7 +298,7 @@ static char ask_echo(int fd)
 	return c;
 }
 
-/* First without new ones, then without any. */
+/* First without new connections, then without any. */
 static void check_serving(const char *address)
 {
 	_Atomic int served = 0;
@@ -335,7 +336,7 @@ RUN_TEST(serving_ends_by_shutdown_or_with_its_scope)
 	check_serving("unix:@urt-serve-test");
 }
 
-/* With no descriptor left it waits, and continues when there is one again. */
+/* With no descriptor left, it waits, and continues when there is one again. */
 RUN_TEST(serving_survives_a_shortage_of_descriptors)
 {
 	struct rlimit before, tight;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The programs in uring_rt/examples, as their users run them. */
+/* The programs in uring_rt/examples, run as users run them. */
 #define _GNU_SOURCE
 #include "../lib/service.h"
 #include <poll.h>
@@ -9,7 +9,7 @@
 
 static char dir[] = "/tmp/urt-examples.XXXXXX";
 
-/* Starts one that listens at server_port, which becomes argv[1]. */
+/* Starts an example that listens at server_port, which becomes argv[1]. */
 static void start_with(const char *name, char **argv)
 {
 	char path[64], address[32];
@@ -34,8 +34,8 @@ static void start(const char *name, const char *arg, const char *more)
 		   (char *[]){ NULL, NULL, (char *)arg, (char *)more, NULL });
 }
 
-/* TSan keeps a signal back until the thread calls something that TSan knows,
- * which io_uring_enter is not: so there it is sent again. */
+/* TSan delays a signal until the thread calls a function that TSan knows, which
+ * io_uring_enter is not; so under TSan, the signal is sent again. */
 static void await_end(void)
 {
 	int status;
@@ -54,7 +54,7 @@ static void await_end(void)
 	server = 0;
 }
 
-/* By SIGTERM: it must end by itself, and well. */
+/* Sends SIGTERM, after which it must end by itself, with success. */
 static void end(void)
 {
 	ck_assert_int_eq(kill(server, SIGTERM), 0);
@@ -66,7 +66,7 @@ static void say(int fd, const char *s)
 	ck_assert_int_eq(send(fd, s, strlen(s), MSG_NOSIGNAL), strlen(s));
 }
 
-/* What comes next must be that. */
+/* The next data must be this text. */
 static void hear(int fd, const char *expected)
 {
 	size_t len = strlen(expected), n = 0;
@@ -152,7 +152,7 @@ START_TEST(proxy_ends_connections_on_which_nothing_comes)
 	say(silent, "x");
 	hear(silent, "x");
 	hear_end(silent);
-	/* It speaks and does not read, until neither buffer takes more. */
+	/* Sends without reading, until neither buffer takes more. */
 	while (send(deaf, much, sizeof(much), MSG_NOSIGNAL) > 0)
 		;
 	ck_assert(errno == ECONNRESET || errno == EPIPE);
@@ -162,8 +162,8 @@ START_TEST(proxy_ends_connections_on_which_nothing_comes)
 }
 END_TEST
 
-/* The next line, but for those about the one that looked whether somebody listens:
- * it comes and leaves at some time. */
+/* The next line, except those about the client that checked whether the server
+ * listens, which comes and leaves at some time. */
 static void hear_line(int fd, const char *expected)
 {
 	char line[256];
@@ -242,7 +242,7 @@ START_TEST(files_are_hashed)
 	ck_assert_ptr_nonnull(strstr(text, "\n85944171f73967e8"));
 	ck_assert_int_eq(sh("examples/hash %s/no 2>&1", dir), 1);
 	ck_assert_ptr_nonnull(strstr(text, "No such file"));
-	/* More than it opens at a time. */
+	/* More files than it opens at a time. */
 	sh("cd %s && for i in $(seq 40); do echo $i >n$i; done", dir);
 	ck_assert_int_eq(sh("examples/hash %s/n* | wc -l", dir), 0);
 	ck_assert_int_eq(atoi(text), 40);
@@ -327,7 +327,7 @@ static void read_big(int fd, size_t from, size_t to)
 	"HTTP/1.1 413 Content Too Large\r\n" \
 	"Content-Length: 0\r\nConnection: close\r\n\r\n"
 
-/* What is refused is not followed by a second answer. */
+/* A refused request gets no second answer. */
 static void is_refused(const char *request, const char *expected)
 {
 	int fd = server_connect();
@@ -377,7 +377,8 @@ START_TEST(httpd_answers_what_is_no_request_that_it_serves)
 	memset(line, 'x', sizeof(line) - 1);
 	is_refused(line,
 		   "HTTP/1.1 431 Request Header Fields Too Large\r\n" CLOSES);
-	/* The line is not empty, so what follows it is no other request. */
+	/* The line is not empty, so the data after it are not another
+	 * request. */
 	fd = server_connect();
 	ck_assert_int_eq(send(fd, nul, sizeof(nul) - 1, MSG_NOSIGNAL),
 			 sizeof(nul) - 1);
@@ -441,7 +442,7 @@ END_TEST
 
 /* ---- fan-out ---- */
 
-enum { ASKED = 20, SILENT = 4 }; /* the last one refuses connections */
+enum { ASKED = 20, SILENT = 4 }; /* the last backend refuses connections */
 
 static int listen_somewhere(char address[32])
 {
@@ -457,7 +458,7 @@ static int listen_somewhere(char address[32])
 	return fd;
 }
 
-/* All that comes until the end, in text. */
+/* Reads to the end, into text. */
 static void hear_all(int fd)
 {
 	size_t n = 0;
@@ -478,7 +479,7 @@ static int times(const char *what)
 	return n;
 }
 
-/* One request, whose backends are the test; false: the machine was too busy. */
+/* One request; the test plays the backends. False: the machine was too busy. */
 static bool ask_fanout(const int listeners[ASKED])
 {
 	int client = server_connect(), fds[ASKED];
@@ -500,7 +501,7 @@ static bool ask_fanout(const int listeners[ASKED])
 	}
 	hear_all(client);
 	for (int i = 0; i < ASKED - 1; i++) {
-		/* Nobody is still asked, whether or not it has answered. */
+		/* No backend is still asked, whether or not it has answered. */
 		while (fds[i] >= 0 && recv(fds[i], b, sizeof(b), 0) > 0)
 			;
 		close(fds[i]);
@@ -540,7 +541,7 @@ static int get(const char *path)
 	return fd;
 }
 
-/* The number that is the answer. */
+/* Reads the number in the answer. */
 static int get_number(const char *path)
 {
 	hear_all(get(path));
@@ -564,7 +565,7 @@ START_TEST(events_are_shown_until_the_client_leaves)
 	ck_assert_int_eq(get_number("/publish?hello"), 2);
 	hear(a, "data: hello\n\n");
 	hear(b, "data: hello\n\n");
-	close(a); /* nothing is published that would tell */
+	close(a); /* no message is published that would show this */
 	while (get_number("/") != 1)
 		;
 	ck_assert_int_eq(get_number("/publish?bye"), 1);
@@ -605,7 +606,7 @@ START_TEST(redis_answers_pipelined_commands_in_order)
 }
 END_TEST
 
-/* Neither by what follows in the same packet, nor by what comes later. */
+/* Neither data in the same packet nor later data wake it. */
 START_TEST(redis_loses_no_answer_by_an_error_behind_it)
 {
 	static const char nul[] = "*3\r\n$3\r\nSET\r\n$1\r\nz\r\n$3\r\na\0b\r\n"
@@ -615,7 +616,7 @@ START_TEST(redis_loses_no_answer_by_an_error_behind_it)
 
 	start("redis", NULL, NULL);
 	a = server_connect();
-	/* A value is text: it is not stored up to its NUL. */
+	/* A value is text: one with a NUL is refused, not cut there. */
 	ck_assert_int_eq(send(a, nul, sizeof(nul) - 1, 0), sizeof(nul) - 1);
 	hear(a, "-ERR no such command\r\n$-1\r\n");
 	say(a, INCR("n") "nonsense\r\nand more\r\n");
@@ -654,7 +655,7 @@ START_TEST(redis_gives_no_element_to_a_client_that_has_left)
 }
 END_TEST
 
-/* ---- as a user reads and builds them ---- */
+/* ---- as users read and build them ---- */
 
 START_TEST(every_example_has_under_150_lines)
 {

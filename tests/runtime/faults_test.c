@@ -3,11 +3,11 @@
  * Whole programs on a system that fails.
  *
  * Each program runs again and again in a child of its own, and each time the
- * next call of a kind fails (base/sys.h), until one run has come to its end
- * before that call. After any failure, a run ends with success, and then with
- * all data in place, or with an error that one of the program's own calls
- * returned; not by a hang, a crash, or with anything left behind: descriptors,
- * threads, mappings, and under AddressSanitizer memory.
+ * next call of a kind fails (base/sys.h), until one run has ended before that
+ * call. After any failure, a run ends with success and all data in place, or
+ * with an error that one of the program's own calls returned. It never hangs or
+ * crashes, and leaves nothing behind: descriptors, threads, mappings, or, under
+ * AddressSanitizer, memory.
  *
  * URT_FAULT="OPERATION EINTR x 1" is for one kind, URT_FAULT_STEP=1 for every
  * call; URT_VERBOSE says how many calls there were.
@@ -22,10 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_S 60 /* and more where slower() says so */
+#define PATIENCE_S 60 /* times slower() */
 #define MANY	   40 /* failures in a row */
 
-/* ---- what is left behind ----------------------------------------------- */
+/* ---- leftovers --------------------------------------------------------- */
 
 struct left {
 	int descriptors, threads;
@@ -115,7 +115,7 @@ static bool same(const struct left *a, const struct left *b, bool rings)
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
-/* Threads that were told to end are gone a little later. */
+/* Threads that were told to end disappear a little later. */
 static bool anything_left(const struct left *before, bool rings)
 {
 	struct left now = look();
@@ -144,7 +144,7 @@ struct kind {
 	const char *name;
 	enum urt__sys_kind kind;
 	int err, times;
-	bool harmless; /* the program ends well all the same */
+	bool harmless; /* the program still ends with success */
 };
 
 #define HARMLESS true
@@ -202,7 +202,7 @@ static void first(void *arg)
 	atomic_store(&outcome, p->run());
 }
 
-/* 0, or why not: then a call has said so. */
+/* 0, or the failure, which a call has returned. */
 static int run_program(const struct program *p)
 {
 	struct urt_options o = { .workers = 2, .ring_entries = 16 };
@@ -222,8 +222,8 @@ static int run_program(const struct program *p)
 }
 
 /*
- * Whether the kernel's threads end 50 ms after the last ring is gone. Linux 6.1
- * keeps one for the process.
+ * Whether the kernel's threads end 50 ms after the last ring. Linux 6.1 keeps
+ * one for the process.
  */
 static bool ring_threads_end;
 
@@ -245,10 +245,10 @@ static int child(const struct program *p, const struct kind *k, long nth)
 	struct left before;
 	int err;
 
-	/* Check's own handler would kill all of the test, unnamed. */
+	/* Check's own handler would kill the whole test, without a name. */
 	signal(SIGALRM, SIG_DFL);
 	alarm(PATIENCE_S * slower());
-	if (TSANITIZED) /* which then starts a thread of its own */
+	if (TSANITIZED) /* TSan then starts a thread of its own */
 		run_program(p);
 	before = look();
 	f->err = k->err;
@@ -266,7 +266,7 @@ static int child(const struct program *p, const struct kind *k, long nth)
 	return err ? ENDED_WITH_ERROR : ENDED_WELL;
 }
 
-/* Whether the program came as far as that call. */
+/* Whether the program reached that call. */
 static bool run_with(const struct program *p, const struct kind *k, long nth)
 {
 	int status, said = memfd_create("said", 0);
@@ -300,14 +300,15 @@ static int lane(const struct program *p, unsigned first, uint64_t state)
 	unsigned share = s ? 1 : SANITIZED ? 3 : 2; /* of the kinds */
 
 	fault_setup();
-	if (!TSANITIZED) { /* it forbids threads after a fork beside threads */
+	if (!TSANITIZED) { /* TSan forbids threads after a fork in a process
+			      with threads */
 		NEVER(run_program(p));
 		NEVER(run_program(&fault_copy));
 		ring_threads_end = no_ring_threads();
 	}
 	for (size_t i = first; i < ARRAY_LEN(kinds); i += LANES) {
 		const struct kind *k = &kinds[i];
-		/* By chance, so that in time all have their turn. */
+		/* At random, so that in time all have their turn. */
 		long n = 1 + rnd(&state) % step;
 
 		if (only ? strcmp(only, k->name) != 0

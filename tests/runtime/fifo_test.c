@@ -22,7 +22,7 @@ static int open_fifo(int flags, int64_t ns)
 	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
 }
 
-/* What the other side does once ours has begun to wait. */
+/* The action of the other side once ours has begun to wait. */
 static void other_side(void *arg)
 {
 	int flags = *(int *)arg, fd;
@@ -96,7 +96,7 @@ static void wait_for_reader(void *arg)
 	ck_assert_int_eq(open_fifo(O_WRONLY, 10000 * MS), -ECANCELED);
 }
 
-/* The kernel has 4 threads a CPU for what blocks, unless told otherwise. */
+/* By default, the kernel has 4 threads per CPU for blocking requests. */
 CORO_TEST(blocked_opens_leave_other_files_alone)
 {
 	struct urt_coro *c[64];
@@ -116,7 +116,7 @@ static void open_leased(void *arg)
 	ck_assert_int_eq(open_fifo(O_RDWR, 10000 * MS), -ECANCELED);
 }
 
-/* No FIFO, and so as on a file system that does not answer. */
+/* Not a FIFO, so as on a file system that does not answer. */
 CORO_TEST(opens_that_wait_for_a_lease_leave_other_files_alone)
 {
 	struct urt_coro *c[64];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Floor 4: calls on files, children and datagrams; once by the ring and once
- * with the ring's operations masked, so by the thread pool. Both must mean the
- * same.
+ * with the ring's operations masked, by the thread pool. Both must have the
+ * same results.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -183,7 +183,7 @@ static void children(void *arg)
 	ck_assert_int_eq(urt_waitid(P_PID, pid, &info, WEXITED, never), 0);
 	ck_assert_int_eq(info.si_pid, pid);
 	ck_assert_int_eq(info.si_status, 7);
-	/* It is gone: no such child, or not even such a process. */
+	/* It is gone: there is no such child, or no such process. */
 	ck_assert_int_lt(urt_waitid(P_PID, pid, &info, WEXITED, never), 0);
 }
 

@@ -25,7 +25,7 @@ static void fork_one(void *arg)
 
 	(void)arg;
 	if (!pid) {
-		/* Less than its parent, which has a run. */
+		/* It uses less than its parent, which has a run. */
 		if (descriptors() >= open || status_of("VmSize:") > kb / 2)
 			_exit(10 + generation);
 		if (generation++ < 3 && urt_run_with(generations, NULL, &o))
@@ -36,7 +36,8 @@ static void fork_one(void *arg)
 	failed |= status;
 }
 
-/* Each in its own run has as much as the one before, and a chunk of stacks. */
+/* Each in its own run uses as much as the previous one, and a chunk of
+ * stacks. */
 static void generations(void *arg)
 {
 	(void)arg;

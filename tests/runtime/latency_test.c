@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* How long coroutines wait for their turn, and timers for theirs, as the counters
- * page tells it. */
+/* How long coroutines wait for their turn, and how late timers are, by the
+ * counters page. */
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"
 #include "../lib/test.h"
@@ -85,7 +85,7 @@ CORO_TEST(each_timer_that_fires_alone_is_measured)
 	ck_assert_uint_ge(measured(URT__TIME_TIMER, 0), before + 20);
 }
 
-/* Wherever it is when its turn comes: nothing is measured that is not so. */
+/* Whatever it does when its turn comes, no false time is measured. */
 #define WANDERERS 64
 
 static void wander(void *arg)
@@ -113,7 +113,7 @@ static void watch_wanderers(void *arg)
 		urt_join(c[i]);
 	took = urt_now() - begin;
 	ck_assert_uint_gt(measured(URT__TIME_READY, 0), 0);
-	/* Not even the longest wait is longer than all of it. */
+	/* Not even the longest wait exceeds the whole time. */
 	ck_assert_uint_eq(measured(URT__TIME_READY, urt__time_cell(took) + 1),
 			  0);
 }

@@ -108,7 +108,7 @@ static int run_locked(void)
 	rss = status_of("VmRSS:");
 	if (urt_run_with(touch_little, NULL, &o))
 		return 1;
-	/* Thread stacks are 8 MiB each, and the C library's own affair. */
+	/* Thread stacks are 8 MiB each, and belong to the C library. */
 	return resident - rss > 64 * 1024;
 }
 
@@ -144,7 +144,7 @@ static int look_at_mappings(void)
 {
 	if (urt_run(look_at_shared, NULL))
 		return 1;
-	/* A core dump has the one with holes, and fills the other. */
+	/* A core dump contains the one with holes, and fills the other. */
 	return writable > 1024 * 1024 || dumped_shared > 4096;
 }
 
@@ -158,7 +158,8 @@ END_TEST
 
 /* ---- what the kernel keeps for each thread ----------------------------- */
 
-/* A file server's thread, as urt.h has it: other coroutines keep their identity. */
+/* A file server's thread, as urt.h recommends: other coroutines keep their
+ * identity. */
 struct job {
 	const char *path;
 	int fd; /* or -errno */
@@ -244,7 +245,7 @@ static void one_of_many(void *arg)
 	urt_waitgroup_done(&burst);
 }
 
-/* In kB: how much they took at their height. */
+/* In kB: their largest memory. */
 static long make_burst(void)
 {
 	long rss = status_of("VmRSS:");
@@ -345,7 +346,8 @@ START_TEST(lack_of_locked_memory_is_called_that)
 }
 END_TEST
 
-/* As few as urt.h says are needed do, and fewer are named as the cause. */
+/* The number that urt.h requires is enough, and with fewer, the limit is named
+ * as the cause. */
 static int run_with_few_descriptors(void)
 {
 	struct urt_options o = { .workers = 2 };
@@ -408,7 +410,7 @@ START_TEST(runtime_needs_no_file_size)
 }
 END_TEST
 
-/* Room for some threads' stacks, and for none. */
+/* Room for the stacks of some threads, and of none. */
 static int run_with_little_data(void)
 {
 	struct urt_options o = { .workers = 2 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * How programs come to the library: installed, with pkg-config, CMake, without
- * shared libraries; and what it promises to those that are linked already.
- * Runs in the build directory.
+ * How programs find the library: installed, with pkg-config, CMake, without
+ * shared libraries; and its promises to programs that are already linked. Runs
+ * in the build directory.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -158,7 +158,7 @@ START_TEST(cmake_finds_the_package_and_its_targets)
 }
 END_TEST
 
-/* Its versions of symbols must leave those of libc's locks alone (locks.c). */
+/* The versions of its symbols must not apply to libc's locks (locks.c). */
 START_TEST(shared_library_stands_before_the_locks_of_libc)
 {
 	if (SANITIZED)
@@ -190,9 +190,9 @@ START_TEST(readme_program_compiles_without_warnings)
 }
 END_TEST
 
-/* ---- what programs are linked with ------------------------------------- */
+/* ---- the ABI ----------------------------------------------------------- */
 
-/* Structures that callers have. A size here is a promise (CHANGELOG.md). */
+/* Structures in callers' memory. Each size is a promise (CHANGELOG.md). */
 static const struct {
 	const char *name;
 	size_t size;
@@ -210,8 +210,8 @@ static const struct {
 };
 
 /*
- * tests/runtime/abi.txt lists what programs that are linked already rely on. A
- * line that is missing breaks them; a new one is to be added there.
+ * tests/runtime/abi.txt lists the symbols on which linked programs rely. A
+ * missing symbol breaks them; add new ones to the list.
  */
 START_TEST(interface_for_linked_programs_is_as_it_was)
 {

@@ -109,7 +109,7 @@ CORO_TEST(signal_wakes_the_first_and_broadcast_all)
 	urt_join(c[1]);
 	urt_join(c[2]);
 	ck_assert_uint_eq(strlen(order), 3);
-	urt_cond_signal(&cond); /* nobody: nothing happens */
+	urt_cond_signal(&cond); /* nobody waits: nothing happens */
 }
 
 static struct urt_sem sem = URT_SEM_INIT(0);
@@ -129,7 +129,7 @@ CORO_TEST(post_goes_to_the_one_that_has_waited_longest)
 	b = urt_spawn(wait_sem, "b");
 	urt_yield();
 	urt_sem_post(&sem);
-	/* It cannot be taken from the one it was given to. */
+	/* It cannot be taken from the coroutine that received it. */
 	ck_assert(!urt_sem_trywait(&sem));
 	urt_join(a);
 	ck_assert_str_eq(order, "a");
@@ -202,7 +202,7 @@ static void meet_late(void *arg)
 	result = urt_barrier_wait(arg, urt_after(2 * MS));
 }
 
-/* Its deadline passes while nobody else runs: it gives up, or is counted. */
+/* Its deadline passes while nobody else runs: it gives up, or counts. */
 CORO_TEST(barrier_does_not_count_who_gave_up)
 {
 	struct urt_barrier b = URT_BARRIER_INIT(2);

@@ -18,7 +18,7 @@ static void free_too_early(void *arg)
 	urt_go(receive, c);
 	urt_yield();
 	urt_chan_free(c);
-	urt_yield(); /* so that it is called, and not jumped to */
+	urt_yield(); /* so that the call is not a jump */
 }
 
 static void unlock_unlocked(void *arg)
@@ -37,7 +37,7 @@ static void enable_only(void *arg)
 	urt_yield();
 }
 
-/* Over its own guard and on, without touching that. */
+/* Beyond its own guard, without touching that. */
 static __attribute__((noinline)) void large_frame(void *arg)
 {
 	char b[200000];
@@ -168,7 +168,7 @@ START_TEST(mistake_of_the_program_is_named_with_its_place)
 }
 END_TEST
 
-/* What is right passes: locks that are given back, the caller's own, deadlines
+/* Correct programs pass: locks that are released, the caller's own, deadlines
  * that have just passed. */
 static void make_no_mistake(void *arg)
 {

@@ -159,7 +159,7 @@ END_TEST
 
 static _Atomic int looked_up, freed;
 static int eai;	     /* the result of the look-up */
-static sem_t let_go; /* it waits for that, if it is to */
+static sem_t let_go; /* the look-up waits for that, if it should */
 static bool waits;
 static useconds_t takes_us;
 
@@ -341,7 +341,7 @@ START_TEST(look_up_can_be_cancelled)
 }
 END_TEST
 
-/* The result and the deadline come at about the same time. */
+/* The result and the deadline arrive at about the same time. */
 static void race_deadline(void *arg)
 {
 	struct urt_addr a;

@@ -13,7 +13,7 @@ static int ended;
 
 static atomic_int inside, most, wanted; /* at a time */
 
-/* Until there were as many at a time as are wanted. */
+/* Waits until the wanted number runs at a time. */
 static int64_t block(void *arg)
 {
 	int now = atomic_fetch_add(&inside, 1) + 1, seen = most;
@@ -37,7 +37,7 @@ static void block_many(void *arg)
 {
 	struct urt_coro *c[20];
 
-	wanted = 4; /* one by one, the first would not end */
+	wanted = 4; /* run one by one, the first would not end */
 	for (intptr_t i = 0; i < 20; i++)
 		c[i] = urt_spawn(call_blocking, (void *)i);
 	for (int i = 0; i < 20; i++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Preemption: what computes or blocks stops nobody else, and loses neither registers,
- * errno nor locks.
+ * Preemption: a coroutine that computes or blocks stops no other, and loses
+ * neither registers, errno nor locks.
  */
 #define _GNU_SOURCE
 #include "../lib/workers.h"
@@ -32,7 +32,7 @@ static void count_turns(void *arg)
 		turns++;
 	}
 	/* On a busy CPU, the hog's thread loses its processor before the signal
-	 * comes, and goes on: it is asked again. */
+	 * comes, and continues; so it is asked again. */
 	while (await_preemption && !counter(URT__STAT_PREEMPTIONS))
 		urt_sleep(MS);
 	stop_it = true;
@@ -109,7 +109,7 @@ static void hog_with_mutex(void *arg)
 CORO_TEST(holder_of_a_pthread_mutex_is_not_preempted)
 {
 	busy_unpreempted(hog_with_mutex);
-	/* What preempting it would have led to: this would never return. */
+	/* The consequence of preempting it: this would never return. */
 	pthread_mutex_lock(&mutex);
 	pthread_mutex_unlock(&mutex);
 }
@@ -163,7 +163,7 @@ CORO_TEST(preemption_can_be_disabled)
 	busy_unpreempted(hog_disabled);
 }
 
-/* Inside malloc more often than not. Were it switched away from there, the
+/* Inside malloc most of the time. If it were switched away from there, the
  * others' malloc on the same thread would block on its lock forever. */
 static void hog_in_malloc(void *arg)
 {
@@ -235,7 +235,8 @@ CORO_TEST(registers_survive_preemption)
 	int64_t begin, spent;
 	int rounds = 0;
 
-	/* As many steps as take 50 to 100 ms of CPU time: several slices. */
+	/* The number of steps that take 50 to 100 ms of CPU time: several
+	 * slices. */
 	for (steps_of_compute = 1000;; steps_of_compute *= 2) {
 		begin = cpu_ns();
 		expected = compute(steps_of_compute);
@@ -293,10 +294,10 @@ CORO_TEST(blocking_call_gives_up_its_processor)
 
 	urt_join(c[1]);
 	ck_assert_int_eq(turns, 20);
-	ck_assert_int_eq(slept, -1); /* the others were not kept by it */
+	ck_assert_int_eq(slept, -1); /* the others were not delayed */
 	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS), 0);
 	urt_join(c[0]);
-	ck_assert_int_eq(slept, 0); /* nor was it interrupted */
+	ck_assert_int_eq(slept, 0); /* and it was not interrupted */
 }
 
 /* ---- thread-locals and locals ------------------------------------------ */

@@ -19,7 +19,7 @@
 		.argv = ARGV("/bin/sh", "-c", script) \
 	}
 
-/* Its status; what it wrote must be `expected`. */
+/* Returns its status; its output must be `expected`. */
 static int check_run(const struct urt_command *c, const char *expected)
 {
 	char *out;
@@ -247,7 +247,7 @@ RUN_TEST(group_that_is_closed_kills_its_processes)
 	ck_assert_int_eq(urt_process_start(&p, &c), 0);
 	ck_assert_int_gt(urt_read(p.out, buf, 31, never), 0);
 	grandchild = atoi(buf);
-	/* The shell has ended; what it started has not. */
+	/* The shell has ended, but its child has not. */
 	ck_assert_int_eq(urt_process_wait(&p, never), 0);
 	ck_assert(alive(grandchild));
 	ck_assert_int_eq(urt_process_close(&p), 0);
@@ -280,7 +280,7 @@ RUN_TEST(signals_reach_it)
 	status = urt_process_wait(&p, never);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 3);
 	ck_assert_int_eq(urt_process_close(&p), status);
-	/* One that does not end on its own. */
+	/* A process that does not end on its own. */
 	ck_assert_int_eq(urt_process_start(&p, &c), 0);
 	status = urt_process_close(&p);
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);

@@ -48,7 +48,7 @@ URT_API void wait_for_ever(void *arg); /* for backtraces to know its name */
 void wait_for_ever(void *arg)
 {
 	urt_chan_recv(to, NULL, URT_NEVER);
-	stop_it = true; /* so that the call above is not its last act */
+	stop_it = true; /* so that the call above is not a tail call */
 }
 
 static void all_asleep(void *arg)
@@ -82,7 +82,7 @@ static void *end_when_told(void *arg)
 	return NULL;
 }
 
-/* The thread ends when no coroutine has run for a while; 20 looks at it. */
+/* The thread ends when no coroutine has run for a while, after 20 looks. */
 static void *tell_when_idle(void *arg)
 {
 	uint64_t before, now = 0;
@@ -226,7 +226,7 @@ static void park_and_burn(void *arg)
 	wait_for_ever(NULL);
 }
 
-/* The sources are two directories above the build's. */
+/* The sources are two directories above the build directory. */
 START_TEST(gdb_lists_coroutines_and_unwinds_them_to_their_first_frame)
 {
 	struct urt_options o = { .workers = 1 };
@@ -278,7 +278,7 @@ static void worker_thread_then_deadlock(void *arg)
 	char path[] = "/tmp/urt-test.XXXXXX";
 	int fd = mkstemp(path);
 
-	/* May leave an idle thread of io_uring's in the process. */
+	/* An idle thread of io_uring may remain in the process. */
 	urt_write(fd, "x", 1, URT_NEVER);
 	unlink(path);
 	wait_for_nothing(NULL);

@@ -168,7 +168,7 @@ START_TEST(drain_cancels_what_is_in_flight)
 }
 END_TEST
 
-/* If any enter fails, with any error of the kernel's: nothing is lost. */
+/* If any enter fails, with any error of the kernel, nothing is lost. */
 START_TEST(refused_enter_is_asked_again)
 {
 	static const int errors[] = { EINTR, EAGAIN, EBUSY, ENOMEM };

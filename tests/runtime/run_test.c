@@ -266,7 +266,7 @@ START_TEST(counters_page_is_sent_where_the_environment_wants_it)
 	fd = page_inbox_next(inbox, &from);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(from, getpid());
-	/* Also when the run has ended: nothing can cut it. */
+	/* Even when the run has ended, nothing can cut it. */
 	ck_assert_int_eq(ftruncate(fd, 0), -1);
 	ck_assert_msg(!page_map(fd, 1 << 20, false, &map), "not readable");
 	p = map.at;

@@ -119,7 +119,7 @@ enum { STAMPS = 500 };
 
 static struct stamp {
 	int64_t when;
-	uint32_t round; /* which of its timers is the living one */
+	uint32_t round; /* the round of its valid timer */
 	bool in;
 } stamps[STAMPS];
 
@@ -175,7 +175,8 @@ START_TEST(timers_fire_in_order_when_they_are_due)
 	ck_assert_uint_eq(urt__timers_run(&timers, 30, &late), 5);
 	ck_assert_int_eq(late, 30 - 5);
 	late = -1;
-	stamps[1].in = false; /* the one at 40 is dead: who is late is at 50 */
+	stamps[1].in = false; /* the timer at 40 is invalid: the late one is at
+				 50 */
 	ck_assert_uint_eq(urt__timers_run(&timers, 1000, &late), 4);
 	ck_assert_int_eq(late, 1000 - 50);
 	ck_assert_uint_eq(nr_fired, 8);
@@ -200,7 +201,7 @@ START_TEST(dead_timers_do_not_keep_the_next_from_being_told)
 }
 END_TEST
 
-/* A long deadline that is given up and taken again, as by a busy connection. */
+/* A long deadline that is dropped and set again, as by a busy connection. */
 START_TEST(dead_timers_do_not_pile_up)
 {
 	int64_t late = -1;

@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "../lib/workers.h"
 
-/* Where the machine is slow, the thread is handed off, and two coroutines run at
- * a time: each takes a place of its own. */
+/* On a slow machine, the thread's processor is handed off, and two coroutines
+ * run at a time; so each takes a place of its own. */
 static char order[64];
 
 static unsigned places;
@@ -198,7 +198,7 @@ START_TEST(yielding_coroutines_do_not_starve_the_ring)
 }
 END_TEST
 
-/* A pair that hands data to and fro must not keep others from running. */
+/* A pair that passes data back and forth must not keep others from running. */
 static void echo_for_ever(void *arg)
 {
 	struct urt_chan **ch = arg;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Floor 4: scopes and local values: what ends with a group of coroutines, and with one. */
+/* Floor 4: scopes, which end with a group of coroutines, and local values,
+ * which end with one. */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
@@ -112,8 +113,8 @@ static int wait_after_deadline(void *arg)
 	return 0;
 }
 
-/* The scope cancels its members at that moment, which is not what they are
- * told. */
+/* The scope cancels its members at that moment, but their calls return
+ * -ETIME. */
 CORO_TEST(scope_deadline_is_etime_in_every_wait)
 {
 	struct urt_chan *empty = urt_chan_new(0, 0);
@@ -173,7 +174,7 @@ CORO_TEST(cancellation_reaches_every_operation_in_nested_scopes)
 	urt_scope_cancel(&s);
 	ck_assert_int_eq(urt_scope_close(&s), -ECANCELED);
 	ck_assert_int_eq(ended, 25);
-	/* The kernel has let go of all the buffers: this goes to nobody's. */
+	/* The kernel has released all buffers, so this data goes into none. */
 	ck_assert_int_eq(urt_write(fds[1], "x", 1, URT_NEVER), 1);
 	ck_assert_int_eq(urt_read(fds[0], dead, 1, URT_NEVER), 1);
 	close(fds[0]);

@@ -6,7 +6,7 @@
 
 /* ---- calls that wait as their namesakes do ----------------------------- */
 
-/* Cases that wait, before and after those that could go ahead. */
+/* Cases that wait, before and after the ready ones. */
 CORO_TEST(select_takes_ready_cases_with_equal_chance)
 {
 	struct urt_chan *c[6];
@@ -128,7 +128,7 @@ CORO_TEST(waiting_select_is_served_once_and_leaves_the_other_channels)
 	urt_join(c);
 	ck_assert_int_eq(result, 0);
 	ck_assert_int_eq(v, 5);
-	/* Its offer on the other one is gone with it. */
+	/* Its offer on the other channel is withdrawn. */
 	ck_assert_int_eq(urt_chan_recv(ch[1], &w, 0), -ETIME);
 	c = urt_spawn(select_two, &v);
 	urt_yield();

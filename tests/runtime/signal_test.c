@@ -97,8 +97,8 @@ RUN_TEST(wait_for_signals_can_be_cancelled)
 	urt_signal_close(fd);
 }
 
-/* Signals all the while, from a plain thread, as collectors come and go: none
- * is killed, and no descriptor but a collector's is written to. */
+/* A plain thread sends signals all the time while collectors come and go: the
+ * process is not killed, and only collectors' descriptors are written to. */
 static _Atomic bool stop;
 
 static void *storm(void *arg)
@@ -168,7 +168,7 @@ static void fork_and_raise(void *arg)
 	}
 	waitpid(pid, &status, 0);
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-	/* It was not ours. */
+	/* The signal was not ours. */
 	ck_assert_int_eq(urt_signal_wait(fd, NULL, urt_after(MS)), -ETIME);
 }
 

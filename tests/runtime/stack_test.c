@@ -70,7 +70,7 @@ static void park_deep(void *arg)
 	for (size_t i = 0; i < sizeof(a); i += 1024)
 		a[i] = (char)i;
 	urt_sleep(MS);
-	a[0] = 1; /* it is still there */
+	a[0] = 1; /* the memory is still there */
 }
 
 static void many(urt_fn *fn, int n)
@@ -94,7 +94,7 @@ CORO_TEST(deep_stacks_are_given_back)
 	many(park_deep, 200);
 	after = resident_kb();
 	ck_assert_int_lt(after - before, 200 * 40);
-	/* Never seen: by and by, as stacks are used again. */
+	/* Never seen: given back gradually, as stacks are reused. */
 	many(touch_deep, 200);
 	for (int i = 0; i < 200; i++)
 		many(start_one, 200);

@@ -36,7 +36,7 @@ static void done(struct urt_stream *s, int other)
 	close(other);
 }
 
-/* Bytes, and how many. */
+/* Sends these bytes. */
 #define CHECK_BYTES(n, data, expected)                                  \
 	do {                                                            \
 		ck_assert_int_eq(n, sizeof(expected) - 1);              \
@@ -84,7 +84,7 @@ RUN_TEST(line_as_long_as_the_buffer_fits_and_no_longer)
 		    "1234567890123456\n");
 	give(other, "1234567890123456");
 	shutdown(other, SHUT_WR);
-	/* It may be followed by a line end, so it is too long. */
+	/* A line end may follow, so it is too long. */
 	ck_assert_int_eq(urt_stream_read_line(s, &line, NULL, never),
 			 -EMSGSIZE);
 	done(s, other);
@@ -222,7 +222,7 @@ RUN_TEST(stream_keeps_what_is_written_until_the_flush)
 	ck_assert_int_eq(urt_stream_flush(s, never), 0);
 	ck_assert_int_eq(recv(other, buf, 64, MSG_DONTWAIT), 12);
 	ck_assert_str_eq(buf, "hello 42, ok");
-	/* More than there is room for, and more than there ever is. */
+	/* More than there is room for now, and more than there ever is. */
 	ck_assert_int_eq(urt_stream_printf(s, never, "%s", "0123456789"), 10);
 	ck_assert_int_eq(urt_stream_printf(s, never, "%s", "abcdefgh"), 8);
 	ck_assert_int_eq(urt_stream_printf(s, never, "%016d", 7), 16);
@@ -250,8 +250,8 @@ RUN_TEST(long_writes_keep_their_order)
 	close(other);
 }
 
-/* Writes numbers until the socket is full and the deadline comes, and then goes
- * on where it stopped: all arrive, once and in order. */
+/* Writes numbers until the socket is full and the deadline comes, and then
+ * continues where it stopped: all arrive once and in order. */
 RUN_TEST(deadline_loses_nothing_that_was_accepted)
 {
 	int other, n = 0, size = 4096;

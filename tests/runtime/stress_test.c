@@ -2,10 +2,10 @@
 /*
  * The whole runtime at random, on 1, 2, 4 and 8 workers: coroutines that send,
  * receive, select, lock, sleep, read and write with deadlines, call blocking
- * functions, open scopes, and are cancelled at any moment; plain threads that
- * send and receive beside them. What must be true at the end: everything sent
- * was received exactly once or is still queued, no lock is left taken or was
- * held twice, every coroutine ended, every byte written to a socket was read.
+ * functions, open scopes, and are cancelled at any moment; plain threads send
+ * and receive next to them. At the end, everything sent was received exactly
+ * once or is still queued, no lock is left taken or was held twice, every
+ * coroutine has ended, and every byte written to a socket was read.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -18,15 +18,17 @@
 
 enum { CORO = 40, CHANS = 5, PAIRS = 4, STEPS = 400, THREADS = 2 };
 
-/* What the coroutines do, and how much of it; tests/sim/random.c draws others. */
+/* The steps of the coroutines, and their frequencies; tests/sim/random.c draws
+ * others. */
 #define KINDS 12
 static struct load {
 	unsigned coros, threads, steps;
 	unsigned weight[KINDS];	 /* of each of steps[]; chances in their sum */
 	unsigned sleeps, yields; /* of 8 steps */
 	int64_t deadline_ns;	 /* the longest */
-	bool whole;		 /* enough that each of what may happen does */
-	bool no_threads;	 /* to create one may fail */
+	bool whole;		 /* long enough that each kind of event
+				    happens */
+	bool no_threads;	 /* creating one may fail */
 } load = { CORO,   THREADS, STEPS, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, 1, 1,
 	   2 * MS, true,    false };
 
@@ -281,7 +283,7 @@ static void member(void *arg)
 	}
 }
 
-/* A plain thread beside the coroutines. */
+/* A plain thread next to the coroutines. */
 static void *outsider(void *arg)
 {
 	uint64_t r = *(uint64_t *)arg;
@@ -401,8 +403,8 @@ struct short_life {
 	_Atomic int wrong;
 };
 
-/* Each ends by a deadline, a cancellation or at once, while timers and
- * cancellations of its kind are still about to hit whatever has its block. */
+/* Each ends by a deadline, by a cancellation or at once, while timers and
+ * cancellations for earlier ones may still hit its block. */
 static void short_life(void *arg)
 {
 	struct short_life *s = arg;

@@ -55,7 +55,7 @@ START_TEST(https_example_serves_curl_and_s_client)
 			   ca, port, port),
 			0);
 		ck_assert_str_eq(text, "/a\n/b\n");
-		/* 60: not to be trusted. */
+		/* 60: untrusted. */
 		ck_assert_int_eq(sh("curl -s --max-time 20 https://localhost:%d"
 				    "/a",
 				    port),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What TLS streams carry: much at once, slowly, with new keys, files; and their deadlines. */
+/* Data over TLS streams: much at once, slowly, with new keys, files; and
+ * deadlines. */
 #define _GNU_SOURCE
 #include "../lib/tls.h"
 
@@ -153,7 +154,7 @@ static void send_and_close(struct urt_stream *s)
 	ck_assert_int_eq(urt_stream_close(s, SOON), 0);
 }
 
-/* It writes meanwhile, which a closed socket would answer with a reset. */
+/* It writes meanwhile; a closed socket would answer that with a reset. */
 CORO_TEST(tls_stream_is_not_closed_while_the_other_side_reads_slowly)
 {
 	struct urt_coro *c = serve_with(NULL, send_and_close);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * TLS connections: certificates, names, sessions, protocols, the kernel's part. What
- * streams carry is in tls_flow_test.c, other programs' clients in tls_examples_test.c.
+ * TLS connections: certificates, names, sessions, protocols, the kernel's part.
+ * Data over streams are in tls_flow_test.c, other programs' clients in
+ * tls_examples_test.c.
  */
 #define _GNU_SOURCE
 #include "../lib/tls.h"
@@ -72,7 +73,7 @@ CORO_TEST(tls_client_refuses_another_name)
 		urt_tls_client(client_tls(), fd, "example.org", 0, &s, SOON),
 		-EACCES);
 	ck_assert_ptr_nonnull(strstr(urt_tls_why(), "hostname mismatch"));
-	/* Still the caller's. */
+	/* It still belongs to the caller. */
 	ck_assert_int_eq(urt_close(fd), 0);
 	urt_join(c);
 	c = serve_with(NULL, echo_lines);
@@ -174,7 +175,7 @@ CORO_TEST(tls_server_wants_a_clients_certificate_if_told_to)
 	struct urt_stream *s = NULL;
 	char b[1];
 
-	/* With TLS 1.3 the client learns it when it reads. */
+	/* With TLS 1.3, the client notices when it reads. */
 	if (!urt_tls_dial(new_tls(&co), address, 0, &s, SOON)) {
 		ck_assert_int_eq(urt_stream_read(s, b, 1, SOON), -EACCES);
 		urt_stream_close(s, SOON);
@@ -270,7 +271,7 @@ static void wait_for_new_keys(struct urt_stream *s)
 	urt_tls_end(s, SOON);
 }
 
-/* The client has none of the kernel, so that it can ask for them. */
+/* The client's keys are not in the kernel, so that it can ask for new ones. */
 CORO_TEST(tls_in_the_kernel_sends_nothing_when_asked_for_new_keys)
 {
 	struct urt_coro *c = serve_with(NULL, wait_for_new_keys);
@@ -291,7 +292,7 @@ CORO_TEST(tls_in_the_kernel_sends_nothing_when_asked_for_new_keys)
 	urt_stream_close(s, SOON);
 }
 
-/* ---- what programs are linked with ------------------------------------- */
+/* ---- the ABI ----------------------------------------------------------- */
 
 /* tests/runtime/abi_tls.txt, as abi.txt in linked_test.c. */
 START_TEST(tls_interface_for_linked_programs_is_as_it_was)

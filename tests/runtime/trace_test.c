@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The trace rings: no torn event is ever read, what they tell is what happened,
- * in the order in which it did, and off they are silent.
+ * The trace rings: no torn event is ever read, the events are true and in
+ * order, and there are none while tracing is off.
  */
 #define _GNU_SOURCE
 #include "../../tools/measure/pages.h"
@@ -39,7 +39,7 @@ static struct urt__trace_page *small_page(uint32_t events)
 	return p;
 }
 
-/* How many were read; the rest of n was lost. */
+/* Returns the number read; the rest of n was lost. */
 static uint64_t read_all(struct urt__trace_page *p, uint64_t n)
 {
 	struct urt__trace_shape shape = urt__trace_shape(p);
@@ -58,7 +58,8 @@ static uint64_t read_all(struct urt__trace_page *p, uint64_t n)
 				      (unsigned long long)(tail - k + i));
 		}
 		got += k;
-		/* The writer is at the end: of a full ring, one too many. */
+		/* The writer is at the end: of a full ring, one event is too
+		 * many. */
 		ck_assert_uint_eq(got + lost, tail);
 	}
 	return got;
@@ -84,7 +85,7 @@ START_TEST(reader_in_another_process_sees_no_torn_event)
 		}
 		got = read_all(p, n);
 		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-		/* Else nothing was put to the test. */
+		/* Otherwise nothing was tested. */
 		ck_assert_uint_gt(got, 0);
 		ck_assert_uint_lt(got, n);
 		munmap(p, urt__trace_size(1, sizes[i]));
@@ -92,7 +93,7 @@ START_TEST(reader_in_another_process_sees_no_torn_event)
 }
 END_TEST
 
-/* ---- what a run tells ---- */
+/* ---- the events of a run ---- */
 
 static struct urt__trace_event seen[4096];
 static unsigned nr_seen;
@@ -103,8 +104,8 @@ static void trace_on(void)
 	urt__trace_look(urt__worker());
 }
 
-/* Those of all threads, from their first ones on, ring by ring: on a slow machine,
- * another worker takes over. */
+/* The events of all threads, from the first on, ring by ring: on a slow
+ * machine, another worker takes over. */
 static void take_events(void)
 {
 	struct urt__trace_shape shape = urt__trace_shape(urt__rt.trace);
@@ -123,7 +124,7 @@ static void take_events(void)
 	}
 }
 
-/* How many switches left as `how`, for `reason` if they parked. */
+/* The number of switches that left as `how`, for `reason` if they parked. */
 static unsigned left(enum urt__trace_how how, enum urt__reason reason)
 {
 	unsigned n = 0;
@@ -234,7 +235,7 @@ static enum state *state_of(uint64_t coro)
 	return &state[coro >> 48][coro & 0xffff];
 }
 
-/* It was in one of these two, if anything is known of it. */
+/* It was in one of these two states, if its state is known. */
 static void becomes(uint64_t coro, enum state a, enum state b, enum state to)
 {
 	enum state *s = state_of(coro);
@@ -299,7 +300,8 @@ static void busy(void *arg)
 			urt_yield();
 			urt_mutex_unlock(&mutex);
 			break;
-		default: /* as many send as receive, or the deadline ends it */
+		default: /* sends and receives are equal, or the deadline ends
+			    it */
 			if (i % 2)
 				urt_chan_send(chan, &c, urt_after(MS));
 			else
@@ -322,7 +324,7 @@ static void many(void *arg)
 	for (int i = 0; i < COROUTINES; i++)
 		urt_join(c[i]);
 	urt_chan_free(chan);
-	/* While the rings are there: they are this run's. */
+	/* Read while this run's rings exist. */
 	atomic_store(&run_over, true);
 	pthread_join(watcher, NULL);
 	trace_pages_free(arg);
@@ -336,8 +338,8 @@ START_TEST(events_of_workers_are_in_order)
 	struct page_inbox *inbox = page_inbox_open(URT__TRACE_TO_ENV);
 
 	ck_assert_ptr_nonnull(t);
-	/* All workers trace from their first step: one that begins later makes
-	 * others' coroutines runnable untold. */
+	/* All workers trace from their first step: one that begins later would
+	 * make others' coroutines runnable without an event. */
 	ck_assert_ptr_nonnull(inbox);
 	ck_assert_msg(!urt_run_with(many, t, &two), "%s", urt_why());
 	page_inbox_close(inbox);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * No coroutine delays another: the others have their turns, no matter what some do. The
- * waits are counted in what the some do meanwhile, not in time, so that a busy machine
- * changes little; a fault multiplies them, or makes them endless.
+ * No coroutine delays another: whatever some coroutines do, the others have
+ * their turns. Waits are counted in turns of the former, not in time, so that a
+ * busy machine changes little; a fault multiplies the waits, or makes them
+ * endless.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -17,7 +18,7 @@
 static const unsigned worker_counts[] = { 1, 2, 8 };
 
 static atomic_bool over;
-static _Atomic long turns; /* of those that could keep the others waiting */
+static _Atomic long turns; /* of the coroutines that could delay others */
 
 static void compute(int64_t ns)
 {
@@ -29,8 +30,8 @@ static void compute(int64_t ns)
 
 enum { TIMES = 20 };
 
-/* n coroutines that could keep another one waiting, and that other, which waits TIMES
- * times: for so many of their turns each, in the mean. */
+/* n coroutines that could delay another one, which waits TIMES times. Returns
+ * how many turns each of them had per wait, on average. */
 struct crowd {
 	urt_fn *other, *fn;
 	int n;
@@ -54,7 +55,7 @@ static void wait_among(void *arg)
 	ck_assert_int_lt(meanwhile, TIMES * crowd->most);
 }
 
-/* ---- the other: one that sleeps, one that answers a thread ---- */
+/* ---- the delayed one: it sleeps, or it answers a thread ---- */
 
 static void sleep_often(void *arg)
 {
@@ -67,7 +68,7 @@ static void sleep_often(void *arg)
 	*meanwhile = turns - begin;
 }
 
-/* All waits as long as the longest. */
+/* As long as if all waits were the longest. */
 static void sleep_as_long_as_once(void *arg)
 {
 	long begin, worst = 0, *meanwhile = arg;
@@ -125,7 +126,8 @@ static void compute_and_yield(void *arg)
 	}
 }
 
-/* An answer took 126 turns where the ring was looked at every 64 switches; now 4. */
+/* With a look at the ring every 64 switches, an answer took 126 turns; now
+ * 4. */
 START_TEST(answer_waits_for_a_turn_of_others_that_compute_not_for_64)
 {
 	struct crowd crowd = { answer, compute_and_yield, 3, 50 };
@@ -134,8 +136,8 @@ START_TEST(answer_waits_for_a_turn_of_others_that_compute_not_for_64)
 }
 END_TEST
 
-/* More than one worker can do, by sleepers: their timers do not keep the socket, nor
- * each other, waiting. */
+/* Sleepers with more work than one worker can do: their timers delay neither
+ * the socket nor each other. */
 static void sleep_and_compute(void *arg)
 {
 	while (!over) {
@@ -160,9 +162,10 @@ static void compute_for_slices(void *arg)
 }
 
 /*
- * Of new coroutines that are preempted, few begin meanwhile: at most 7 of 60. It was 25
- * to 30 where the sleeper gave way in the place of a preempted one that had ended on its
- * thread. On one worker, since with two the kernel's scheduler decides which runs.
+ * Of new coroutines that are preempted, few begin meanwhile: at most 7 of 60.
+ * It was 25 to 30 when the sleeper gave way instead of a preempted one that had
+ * ended on its thread. On one worker, since with two the kernel's scheduler
+ * decides which runs.
  */
 START_TEST(sleeper_waits_for_few_of_many_new_that_compute_for_slices)
 {
@@ -178,7 +181,7 @@ static void sleep_once(void *arg)
 	urt_sleep(MS);
 }
 
-/* In the monitor's place, which would do so for a worker that computes. */
+/* Acts for the monitor, which would do so for a worker that computes. */
 static void fire_and_expose(void *arg)
 {
 	struct urt__worker *w;
@@ -256,7 +259,8 @@ static void compute_and_pass_on(void *arg)
 	}
 }
 
-/* Each is readied by its peer, and such go first: 128 times before a sleeper. */
+/* Each is readied by its peer, and such coroutines go first: 128 times before a
+ * sleeper. */
 START_TEST(sleeper_waits_for_few_turns_of_a_pair_that_hands_over)
 {
 	struct crowd crowd = { sleep_often, compute_and_pass_on, 2, 25 };
@@ -279,7 +283,8 @@ static void block_and_lock(void *arg)
 	}
 }
 
-/* The processor went from one that came back to the next: answers took seconds. */
+/* When the processor passed from one returning coroutine to the next, answers
+ * took seconds. */
 START_TEST(queue_has_its_turn_among_those_that_come_back_from_blocking)
 {
 	struct crowd crowd = { answer, block_and_lock, 20, 1000 };
@@ -300,7 +305,7 @@ static void yield_often(void *arg)
 	not_yet--;
 	while (!over) {
 		if (++turns > 2 * MOST_TURNS)
-			return; /* those that have not run yet never will */
+			return; /* the others will never run */
 		urt_yield();
 	}
 }
@@ -339,8 +344,8 @@ static void spawn_and_yield(void *arg)
 	}
 }
 
-/* It came round before those that it had spawned: others never, and memory without
- * end. */
+/* It ran again before the coroutines that it had spawned: these never ran, and
+ * memory grew without end. */
 static void sleep_beside_a_spawner(void *arg)
 {
 	struct crowd crowd = { sleep_often, spawn_and_yield, 1, 20 };

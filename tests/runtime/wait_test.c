@@ -19,11 +19,11 @@ static void pair(int fds[2])
 
 /* ---- sleep ---- */
 
-/* Atomic, as two run side by side once the thread of one was handed off. */
+/* Atomic, as two run at once after a hand-off. */
 static int woken[10];
 static _Atomic int nr_woken;
 static int64_t sleep_begin;
-static _Atomic bool was_late; /* those of one look round have no order */
+static _Atomic bool was_late; /* timers of one look round have no order */
 
 #define SLEEP_STEP (3 * MS)
 
@@ -142,7 +142,7 @@ CORO_TEST(cancel_ends_an_operation_in_flight)
 	urt_cancel(c);
 	ck_assert_int_eq(urt_join(c), 0);
 	ck_assert_int_eq(result, -ECANCELED);
-	/* The kernel has let go of the buffer: what comes now is not lost. */
+	/* The kernel has released the buffer, so later data are not lost. */
 	ck_assert_int_eq(urt_send(fds[1], "later", 5, 0, URT_NEVER), 5);
 	ck_assert_int_eq(urt_recv(fds[0], buffer, 64, 0, URT_NEVER), 5);
 }
@@ -397,8 +397,8 @@ CORO_TEST(errno_is_this_threads_own)
 	ck_assert_int_eq(urt_close(-1), -EBADF);
 }
 
-/* As it does without anybody's wish where it cannot make a thread (6.1, 100
- * reads of pipes at once beside children that start). */
+/* The kernel does so by itself when it cannot make a thread (6.1, 100 reads of
+ * pipes at once while children start). */
 CORO_TEST(operation_that_the_kernel_gives_up_is_asked_for_again)
 {
 	struct urt__sys_fault *f = &urt__sys_faults[URT__SYS_OPERATION];

@@ -12,7 +12,7 @@
 
 static atomic_int arrived;
 
-/* Comes to an end only if all of them run at the same time. */
+/* Ends only if all of them run at the same time. */
 static void meet(void *arg)
 {
 	arrived++;
@@ -77,7 +77,8 @@ static void echo(void *arg)
 		urt_chan_send(from, &v, URT_NEVER);
 }
 
-/* Each round sends everybody to sleep, so each wakes somebody from sleep. */
+/* In each round, all workers go to sleep, so each round wakes one from
+ * sleep. */
 static void *asker(void *arg)
 {
 	uint64_t r = *(uint64_t *)arg, v;
@@ -196,7 +197,7 @@ static void read_pipe(void *arg)
 	got_it = true;
 }
 
-/* Its operation is in the ring of the worker that is then stuck, which alone
+/* Its operation is in the ring of the worker that is then stuck and that alone
  * can reap it. */
 static void stick_then_write(void *arg)
 {
@@ -313,7 +314,8 @@ static void errno_across_threads(void *arg)
 		urt_preempt_enable();
 		urt_sleep(rnd(&r) % 20000);
 		moved += gettid() != before;
-		/* Its address is that of this thread, wherever we are now. */
+		/* The address is this thread's, whichever thread that is
+		 * now. */
 		ck_assert_ptr_eq(&errno, __errno_location());
 		errno = mine;
 		ck_assert_int_eq(*__errno_location(), mine);
@@ -360,7 +362,7 @@ static void leave_a_job(void *arg)
 
 START_TEST(job_that_waits_does_not_keep_the_run_from_ending)
 {
-	to = urt_chan_new(4, 0); /* forever: somebody waits on it */
+	to = urt_chan_new(4, 0); /* never freed: a coroutine waits on it */
 	run_on(2, leave_a_job, to);
 }
 END_TEST
