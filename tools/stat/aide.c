@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A privileged helper of few words; see aide.h. */
+/* A privileged helper that takes single bytes; see aide.h. */
 #define _GNU_SOURCE
 #include "aide.h"
 #include "../lib/tool.h"
@@ -17,9 +17,9 @@
 
 #define COST_ON	    '1'
 #define COST_OFF    '0'
-#define FORGET	    'f' /* the signals so far */
+#define FORGET	    'f' /* drop the signals so far */
 #define PATIENCE_MS 500
-#define SECOND_NS   (2 * NS_PER_MS) /* until it is looked again */
+#define SECOND_NS   (2 * NS_PER_MS) /* until the second look */
 
 struct aide {
 	pid_t pid;
@@ -38,7 +38,7 @@ static void forget_signals(void)
 		;
 }
 
-/* Until the other side is closed, also by its being killed. */
+/* Runs until the other side is closed, even by a kill. */
 static void serve(int fd)
 {
 	int stats = -1;
@@ -70,7 +70,8 @@ struct aide *aide_start(void)
 		return NULL;
 	}
 	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old); /* in it from its first moment */
+	sigprocmask(SIG_BLOCK, &all, &old); /* in the aide from its first
+					       moment */
 	a->pid = fork();
 	if (!a->pid) {
 		forget_signals();
@@ -87,7 +88,7 @@ struct aide *aide_start(void)
 	return NULL;
 }
 
-/* Says it, and waits until it is done. */
+/* Sends the command, and waits until it is done. */
 static void tell(struct aide *a, char c)
 {
 	struct pollfd p = { a->fd, POLLIN, 0 };
@@ -122,7 +123,7 @@ bool aide_got_signal(struct aide *a, int signal)
 {
 	bool got = is_pending(a, signal);
 
-	if (!got) { /* its turn may have been after ours */
+	if (!got) { /* it may get the signal after us */
 		sleep_ns(SECOND_NS);
 		got = is_pending(a, signal);
 	}

@@ -4,13 +4,14 @@
  * its privileges, for the two tasks that urt itself cannot do:
  *
  * Switching the kernel's statistics of BPF programs on and off, which needs
- * CAP_SYS_ADMIN, when urt has given that up. It takes single bytes for it, so a
- * program that took over urt would gain nothing by it.
+ * CAP_SYS_ADMIN, when urt has given that up. It takes single bytes as commands,
+ * so a program that took over urt would gain nothing from it.
  *
- * Telling whether a signal that urt got went to the whole process group. A
- * terminal's do, which the kernel says; kill(0, ...) and kill(-group, ...) do,
- * which it does not say. The aide is of the same group and blocks all signals:
- * what is pending there was sent to the group, and so to the command, too.
+ * Telling whether a signal to urt went to the whole process group. A terminal's
+ * signals do, and the kernel says so; signals by kill(0, ...) and kill(-group,
+ * ...) do, too, but the kernel does not say so. The aide is in the same group
+ * and blocks all signals: a signal that is pending there was sent to the group,
+ * and so to the command, too.
  */
 #ifndef URT_STAT_AIDE_H
 #define URT_STAT_AIDE_H

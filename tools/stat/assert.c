@@ -7,9 +7,9 @@
  *	comparison= "<" | "<=" | ">" | ">=" | "==" | "!="
  *	unit      = "ns" | "us" | "ms" | "s" | "k" | "M" | "%" | "x"
  *
- * The unit x is the same term of the baseline. A figure that was not available
+ * The unit x means times the same term of the baseline. An unavailable figure
  * fails its assertion, with the reason: a budget that was not checked is not
- * kept. Only a baseline that does not exist yet fails nothing; that is printed.
+ * kept. Only a baseline that does not exist yet fails nothing; urt says so.
  */
 #define _GNU_SOURCE
 #include "options.h"
@@ -128,7 +128,7 @@ bool stat_take_assert(void *to, char *text)
 	return add(to, text, NULL, 0);
 }
 
-/* A line of a budget: it may begin with the load that it is for. */
+/* A line of a budget, which may begin with the load to which it applies. */
 static bool add_line(struct stat_options *o, char *text, const char *when,
 		     unsigned line)
 {
@@ -218,7 +218,7 @@ static bool divisor(const struct stat_result *r, const char *per, double *by,
 	return r->ops > 0;
 }
 
-/* The same of the baseline. */
+/* The same for the baseline. */
 static bool baseline(const struct stat_options *o, const struct assertion *a,
 		     double *value)
 {

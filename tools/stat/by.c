@@ -5,8 +5,8 @@
  * the rows add up to the totals.
  *
  * Calls and switches that serve many requests at once are in the row "shared".
- * Next to a context's own figures stands its share of them by requests that it
- * submitted: a share, not a measurement.
+ * A context's own figures are followed by its share of these, by the requests
+ * that it submitted: a share, not a measurement.
  */
 #define _GNU_SOURCE
 #include "by.h"
@@ -256,7 +256,7 @@ static double share(const struct stat_by *t, const struct stat_row *r)
 	return 100.0 * r->requests / t->requests;
 }
 
-/* The calls and operations of a row that are most of it. */
+/* The most frequent calls and operations of a row. */
 static void print_most(FILE *f, const struct stat_row *r)
 {
 	char name[32];

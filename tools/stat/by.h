@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `urt stat --by`: what is counted, once more by rows. */
+/* `urt stat --by`: the counts, split into rows. */
 #ifndef URT_BY_TABLE_H
 #define URT_BY_TABLE_H
 
@@ -12,7 +12,7 @@
 struct stat_row {
 	uint32_t row;
 	char name[256];
-	/* From here on, counts only: rows are added up (stat_by_merge). */
+	/* From here on, only counts: rows are added up (stat_by_merge). */
 	uint64_t cause[2][URT_CAUSES]; /* switches; [1]: voluntary */
 	uint64_t made[URT_SYSCALL_SLOTS], made_32;
 	uint64_t submitted[URT_URING_OPS];
@@ -26,7 +26,8 @@ struct stat_by {
 	size_t n;
 	struct cgroups *cgroups; /* while it is read */
 	struct stat_row **row;	 /* the one with most events first */
-	uint64_t requests;	 /* of rows that are of a request or of none */
+	uint64_t requests;	 /* of rows of contexts, and of the row
+				    "none" */
 	bool faults;		 /* are known */
 };
 
@@ -39,8 +40,9 @@ struct stat_by *stat_by_read(struct counter *, enum urt_by, const char *key,
 			     bool by_unit);
 void stat_by_free(struct stat_by *);
 
-/* Rows of cgroups become rows of those names, each with what is below it, and
- * one of all others. names: NULL: those of the same name become one. */
+/* Merges rows of cgroups into rows of those names, each with the cgroups below
+ * it, and one row of all others. names: NULL: rows of the same name are
+ * merged. */
 void stat_by_merge(struct stat_by *, const char *names);
 
 void stat_by_print(FILE *, const struct stat_by *);

@@ -28,9 +28,10 @@ static bool open_numbers(const char *text, int *control_fd, int *ack_fd)
 }
 
 /*
- * Both ways, so that it neither waits for the other side nor ends with it. In
- * another user's directory the name may be a link to any file, which would get
- * root's answers: a link is not followed, and only a FIFO is opened.
+ * Opened for reading and writing, so that it neither waits for the other side
+ * nor ends with it. In another user's directory, the name may be a link to any
+ * file, which would get root's answers: so no link is followed, and only a FIFO
+ * is opened.
  */
 static int open_fifo(const char *path)
 {
@@ -124,8 +125,8 @@ static bool ready(int fd, short what)
 	return poll(&p, 1, 0) > 0;
 }
 
-/* Byte by byte, as the descriptor may be shared and must not be made
- * non-blocking; of a line that is half there, no more is waited for. */
+/* Reads byte by byte, as the descriptor may be shared and must not be made
+ * non-blocking, and does not wait for the rest of a line. */
 enum control control_read(int control_fd, struct control_line *l)
 {
 	enum control got = CONTROL_NONE;

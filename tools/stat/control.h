@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 enum control {
-	CONTROL_NONE,	 /* no whole line is there yet */
+	CONTROL_NONE,	 /* no whole line has come yet */
 	CONTROL_UNKNOWN, /* an unknown word; an error has been printed */
 	CONTROL_ENABLE,
 	CONTROL_DISABLE,
@@ -16,7 +16,7 @@ enum control {
 	CONTROL_CLOSED, /* no writer is left */
 };
 
-/* A line as far as it has come. */
+/* The part of a line that has come. */
 struct control_line {
 	char text[64];
 	size_t n;
@@ -27,8 +27,8 @@ struct control_line {
 enum control control_add(struct control_line *, char c);
 
 /*
- * "fd:N[,M]" or "fifo:COMMANDS[,ANSWERS]": where commands come from and, or
- * -1, where "ack" goes. False: it is neither; an error message was printed.
+ * "fd:N[,M]" or "fifo:COMMANDS[,ANSWERS]": the descriptor of commands and that
+ * of answers, or -1. False: it is neither; an error message was printed.
  */
 bool control_open(const char *text, int *control_fd, int *ack_fd);
 

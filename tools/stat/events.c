@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt stat -e: the figures that are wanted, by their names or by those that
- * perf has for the same. Events that only perf can count get an error that says
- * so.
+ * urt stat -e: the wanted figures, by their names or by perf's names for the
+ * same. Events that only perf can count get an error that says so.
  */
 #include "figures.h"
 #include "../lib/text.h"
@@ -30,7 +29,7 @@ static const struct {
 	{ "io_uring:io_uring_poll_arm", "polled" },
 };
 
-/* Beginnings of events that are of the processor's counters. */
+/* Beginnings of the names of the processor's events. */
 static const char *const hardware[] = {
 	"cycles",   "instructions", "cpu-cycles", "cache-", "branch",
 	"stalled-", "bus-cycles",   "ref-cycles", "L1-",    "LLC-",

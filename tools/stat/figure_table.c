@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * The table of figures. A row is all that a figure is: --list, --assert,
- * --ops-from, -x, -r, -I, --json, the printed result and `urt compare` read it
- * here, so that what can be printed can be asserted, and a figure that cannot
- * be had gives its reason in one place.
+ * The table of figures. A figure is one row: --list, --assert, --ops-from, -x,
+ * -r, -I, --json, the printed result and `urt compare` read this table, so that
+ * every printed figure can be asserted, and the reason for an unavailable
+ * figure has one place.
  */
 #include "figures.h"
 #include <sys/syscall.h>
 
 const char *const stat_source_names[] = { "proc", "perf", "bpf" };
 
-/* ---- what a figure needs: NULL where it is there, else the reason ---- */
+/* ---- requirements: NULL if they are met, else the reason ---- */
 
 static const char not_by_cpu[] = "not known by CPU (-C)";
 static const char no_tracefs[] =
@@ -31,7 +31,7 @@ static const char *needs_perf(const struct stat_result *r)
 		       : "counted by perf events only (-e, or --no-bpf)";
 }
 
-/* A sum: by BPF, or by perf events where they give it. */
+/* A sum: by BPF, or by perf events if they have it. */
 static const char *either(const struct stat_result *r, int64_t by_perf)
 {
 	if (r->source == STAT_PERF)

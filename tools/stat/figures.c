@@ -25,7 +25,7 @@ double figure_get(const struct stat_result *r, const struct figure *f)
 	return f->get ? f->get(r) : figure_over_classes(r, f->sum);
 }
 
-/* "syscalls:read": the part behind the colon, if it begins with what. */
+/* "syscalls:read": the part after the colon, if the name begins with what. */
 static const char *part(const char *name, const char *what)
 {
 	size_t n = strlen(what);
@@ -64,7 +64,7 @@ static bool is_time(const char *name, bool *on, double *p)
 	return end > name + 1 && !*end && *p > 0 && *p <= 100;
 }
 
-/* "latency:ready.p99": which one, and *p is the percentage; or -1. */
+/* "latency:ready.p99": the kind of time, and *p is the percentage; or -1. */
 static int is_latency(const char *name, double *p)
 {
 	const char *of = part(name, "latency");

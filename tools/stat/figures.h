@@ -10,15 +10,15 @@
 enum figure_place {
 	NOWHERE,
 	IN_SWITCHES,
-	IN_KERNEL, /* where the switches are not counted by BPF */
-	IN_CAUSES, /* only those that are not 0 */
+	IN_KERNEL, /* if BPF does not count the switches */
+	IN_CAUSES, /* only if not 0 */
 	IN_SYSCALLS,
 	IN_URING,
 	IN_WAYS, /* below the operations by name */
 	IN_PERF,
 };
 
-/* The rung that a figure stands on. */
+/* The rung of a figure. */
 enum figure_rung {
 	RUNG_SOURCE, /* the measurement's */
 	RUNG_KERNEL, /* the kernel's own counters */
@@ -46,7 +46,7 @@ struct figure {
 
 extern const struct figure figures[];
 
-/* Why one of many is not available: a system call, an operation by its name. */
+/* Why a system call or an operation, by its name, is not available. */
 const char *figure_needs_bpf(const struct stat_result *);
 const char *figure_needs_each_syscall(const struct stat_result *);
 const char *figure_needs_each_op(const struct stat_result *);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long system calls took, and how they failed. A call that has not returned
- * has no time: it is counted as made and not here. Percentiles are upper ends of
- * powers of two.
+ * Durations and errors of system calls. A call that has not returned has no
+ * duration: it is counted elsewhere, but not here. Percentiles are upper ends
+ * of powers of two.
  */
 #define _GNU_SOURCE
 #include "latency.h"
@@ -21,7 +21,7 @@ struct error {
 };
 
 struct stat_latency {
-	struct call call[URT_SYSCALL_SLOTS]; /* those that returned; by time */
+	struct call call[URT_SYSCALL_SLOTS]; /* calls that returned; by time */
 	unsigned calls;
 	struct error error[URT_ERRNOS];
 	unsigned errors;
@@ -99,7 +99,7 @@ static const char *error_name(unsigned error, char buf[32])
 	if (name)
 		return name;
 	snprintf(buf, 32, "errno %u",
-		 error); /* the kernel's own, of restarts */
+		 error); /* internal errors of the kernel, for restarts */
 	return buf;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `urt stat --latency` and `--errors`: system calls as strace -c -w tells them. */
+/* `urt stat --latency` and `--errors`: system calls as in strace -c -w. */
 #ifndef URT_STAT_LATENCY_H
 #define URT_STAT_LATENCY_H
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Looking at all that is counted at one time, and the difference of two looks:
- * the counts of the kernel's programs, pages of programs on uring_rt, perf
- * events, /proc. Nothing is stopped for a look, so a switch on another CPU may
- * be half counted: then it looks again, a few times.
+ * Reading all counts at one time, and the difference of two such looks: the
+ * counts of the kernel's programs, pages of programs on uring_rt, perf events,
+ * /proc. Nothing is stopped for a look, so a switch on another CPU may be half
+ * counted; then the look is repeated, a few times.
  */
 #define _GNU_SOURCE
 #include "session.h"
@@ -102,7 +102,7 @@ void session_look(struct session *s, struct look *l)
 }
 
 /* A wait that is not over at the end is in the histogram with its time so far;
- * the sums are of this time only. Which class it is of is not told. */
+ * the sums have only the part in this window. Its class is unknown. */
 static void add_open(struct counts *c, const struct urt_open_times *from,
 		     const struct urt_open_times *to)
 {
@@ -116,13 +116,13 @@ static void add_open(struct counts *c, const struct urt_open_times *from,
 	app->off_cpu_ns += to->off_cpu_ns - from->off_cpu_ns;
 }
 
-/* Once it is not known, it stays so. */
+/* Once it is unknown, it stays unknown. */
 static void add_known(int64_t *to, int64_t a, int64_t b)
 {
 	*to = *to < 0 || a < 0 || b < 0 ? -1 : *to + a - b;
 }
 
-/* Adds what came from one look to the next. */
+/* Adds the counts between two looks. */
 void session_add(struct session *s, struct stat_result *r,
 		 const struct look *from, const struct look *to)
 {
@@ -133,7 +133,7 @@ void session_add(struct session *s, struct stat_result *r,
 	counts_add(&r->counts, &d.counts);
 	add_open(&r->counts, &from->open, &to->open);
 	r->counts.lost = to->counts.lost;
-	/* Of these, those that were there at the beginning are ours too. */
+	/* Those that existed at the beginning belong to us, too. */
 	for (int i = 0; i < URT_CLASSES; i++)
 		r->counts.class[i].tasks = to->counts.class[i].tasks;
 	user_stats_subtract(&d.user, &from->user);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Reading the options of `urt stat`, and what does not go together. */
+/* Reading the options of `urt stat`, and refusing wrong combinations. */
 #define _GNU_SOURCE
 #include "options.h"
 #include "control.h"
@@ -238,7 +238,7 @@ void stat_figure_words(option_word *f, void *arg)
 	stat_each_figure(&r, f, arg);
 }
 
-/* The same of options that are perf's. */
+/* The same for perf's options. */
 static const char *perf_contradiction(const struct stat_options *o)
 {
 	if ((o->by_tid || o->children || o->no_inherit || o->some_cpus) &&

@@ -26,7 +26,7 @@ bool stat_take_by(void *to, char *arg);
 bool stat_take_separator(void *to, char *arg);
 bool stat_take_format(void *to, char *arg);
 
-/* Words that may be given, for completion. */
+/* Possible words, for completion. */
 void stat_by_words(option_word *f, void *arg);
 void stat_figure_words(option_word *f, void *arg);
 void stat_ops_words(option_word *f, void *arg);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The result of `urt stat` for people, and as values for scripts (-x). Where a
- * figure does not stand on the highest rung, its line says on which.
+ * The result of `urt stat` for people, and as values for scripts (-x). The line
+ * of a figure that is not on the highest rung names its rung.
  */
 #define _GNU_SOURCE
 #include "../lib/text.h"
@@ -49,7 +49,7 @@ static bool figure(FILE *f, const struct stat_result *r,
 	return true;
 }
 
-/* All figures of a place; the last one could be had. */
+/* Prints all figures of a place. Returns whether the last one was available. */
 static bool print_place(FILE *f, const struct stat_result *r,
 			enum figure_place place)
 {
@@ -61,7 +61,7 @@ static bool print_place(FILE *f, const struct stat_result *r,
 	return had;
 }
 
-/* Only those that are available, or that are not 0. */
+/* Prints only available ones, or those that are not 0. */
 static void print_some(FILE *f, const struct stat_result *r,
 		       enum figure_place place, bool zeros)
 {
@@ -260,7 +260,7 @@ static void print_user(FILE *f, const struct stat_result *r)
 		print_latency(f, r, t);
 }
 
-/* Of a command each switch ends a time on the CPU that began in our sight. */
+/* For a command, each switch ends a time on the CPU whose beginning we saw. */
 uint64_t stat_times_missing(const struct stat_result *r)
 {
 	uint64_t n = 0;
@@ -391,7 +391,7 @@ static void print_title(FILE *f, const struct stat_result *r)
 	fprintf(f, "   (source: %s)\n\n", stat_source_names[r->source]);
 }
 
-/* The part of the time for which the cost was measured, and its meaning. */
+/* The share of the time in which the cost was measured, and its meaning. */
 static void print_cost(FILE *f, const struct stat_result *r)
 {
 	const struct stat_costs *c = &r->cost;
@@ -408,7 +408,7 @@ static void print_cost(FILE *f, const struct stat_result *r)
 						     : "were sampled");
 }
 
-/* A command has ended, but not all that it started. */
+/* The command has ended, but not all its descendants. */
 static void print_left(FILE *f, const struct stat_result *r)
 {
 	uint64_t n = counts_not_ended(&r->counts);

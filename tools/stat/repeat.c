@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Several runs of one command (-r): of each figure the mean, and its spread as
+ * Several runs of one command (-r): the mean of each figure, and its spread:
  * the standard deviation of the runs, in percent of the mean.
  */
 #include "stat.h"
@@ -27,7 +27,7 @@ struct spread {
 	double mean, deviation, min, max;
 };
 
-/* False: some run could not have it. */
+/* False: it is missing in some run. */
 static bool spread_of(struct stat_result *const *r, long n, const char *name,
 		      struct spread *s)
 {
@@ -50,7 +50,7 @@ static bool spread_of(struct stat_result *const *r, long n, const char *name,
 	return true;
 }
 
-/* Of all runs together; each may have had another number of operations. */
+/* Of all runs together, as each may have had another number of operations. */
 static double per_op(struct stat_result *const *r, long n, const char *name)
 {
 	double sum = 0, ops = 0, v;

@@ -3,9 +3,9 @@
  * One measurement of `urt stat`: waiting, windows and intervals, the last
  * figures. target.c chooses the measured processes, look.c reads the counts.
  *
- * Counting itself continues from start to end; what is wanted of it (from -D
- * on, between "enable" and "disable", by interval) is the difference of two
- * looks, so that no program in the kernel has to ask whether it should count.
+ * Counting itself continues from start to end. A part of it (from -D on,
+ * between "enable" and "disable", an interval) is the difference of two looks,
+ * so that no program in the kernel has to check whether it should count.
  *
  * The kernel measures the cost of counting, for 5 ms of each half second: all
  * the time, it would double the cost that it measures.
@@ -20,7 +20,7 @@
 
 #define COST_ON_NS  (5 * NS_PER_MS)
 #define COST_OFF_NS (495 * NS_PER_MS)
-#define LAST_NS	    (200 * NS_PER_MS) /* for the last switches of what ended */
+#define LAST_NS	    (200 * NS_PER_MS) /* for last switches */
 
 /* ---- windows and intervals ---- */
 
@@ -196,7 +196,7 @@ static void child_figures(struct session *s)
 	r->nivcsw = s->usage.ru_nivcsw - s->own_nivcsw;
 }
 
-/* It runs since, and has not left the CPU. */
+/* It has run since then, and has not left the CPU. */
 static uint64_t running_for(const struct urt_thread *t, int64_t now)
 {
 	return t->in_ns && now > (int64_t)t->in_ns ? now - t->in_ns : 0;
@@ -285,7 +285,7 @@ static void finish(struct session *s)
 
 static void session_close(struct session *s)
 {
-	/* Not let go, or left behind by an error: it must not stay. */
+	/* The child was not let go, or an error left it behind: end it. */
 	if (s->child_pid && !s->child_ended) {
 		kill(s->child_pid, SIGKILL);
 		session_reap(s);
@@ -306,8 +306,8 @@ static void session_close(struct session *s)
 	counter_close(s->counter);
 }
 
-/* All that needs privileges first; what the measured programs wrote is read
- * without. 0 or the exit code. */
+/* First does all that needs privileges; the measured programs' data are read
+ * without them. 0 or the exit code. */
 static int begin(struct session *s)
 {
 	if (!session_find_processes(s))

@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-/* All there is to read at one time. */
+/* All that is read at one time. */
 struct look {
 	int64_t at_ns;
 	struct counts counts;
@@ -35,20 +35,20 @@ struct session {
 	pid_t child_pid;     /* 0: there is none */
 	int status;	     /* of its end */
 	struct rusage usage; /* of its whole life, from the fork on */
-	uint64_t own_nvcsw, own_nivcsw; /* of that, before its exec */
+	uint64_t own_nvcsw, own_nivcsw; /* the part of that before its exec */
 	bool child_ended;
 	bool ending;	   /* we have sent it a signal to end */
-	bool asked_to_end; /* somebody has; the next time, it is killed */
+	bool asked_to_end; /* a user or signal has; the next one kills it */
 	struct aide *aide; /* NULL: none */
-	struct user_pages *user_pages; /* of what we start */
+	struct user_pages *user_pages; /* of the processes that we start */
 	struct user_page *page[STAT_PIDS_MAX];
-	const char *why_no_page;      /* one of them is not to be believed */
+	const char *why_no_page;      /* one of them is invalid */
 	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
 	unsigned alive;		      /* of the processes given */
 	uint64_t polled;    /* bit n: pid[n] is a thread that has no pidfd */
 	struct launch post; /* waits at its gate; pid 0: none */
-	long intervals;	    /* told so far */
-	bool last_told;	    /* ... and no more shall be */
+	long intervals;	    /* printed so far */
+	bool last_told;	    /* ... and no further one follows */
 	int signal_fd;
 	sigset_t old_mask;
 	bool enabled, was_enabled; /* now; at any time */
@@ -60,7 +60,8 @@ struct session {
 	struct proc_switches switches[STAT_PIDS_MAX]; /* without BPF */
 	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
 	/* --by context: processes whose contexts were found (bit n: pid[n]; the
-	 * last: the command); when to look again; why the last was not. */
+	 * last: the command); when to look again; why the last one was not
+	 * found. */
 	uint64_t by_found;
 	bool by_child_found;
 	int64_t by_at;
@@ -84,30 +85,30 @@ void session_cost_toggle(struct session *, int64_t now);
 
 void session_signals_open(struct session *);
 void session_signals_close(struct session *);
-/* For whatever comes next, and does it. */
+/* Waits for the next event, and handles it. */
 void session_wait(struct session *);
-/* The command has ended, or all processes, or we are told to stop. */
+/* The command or all processes have ended, or we were told to stop. */
 bool session_over(struct session *);
 void session_reap(struct session *);
 
 /* ---- looking at the counts (stat_look.c) ---- */
 
 void session_look(struct session *, struct look *);
-/* Only at /proc, so that a process that ends is not missed. */
+/* Only at /proc, so that no process that ends is missed. */
 void session_look_at_proc(struct session *, struct look *);
-/* Adds what came from one look to the next. */
+/* Adds the counts between two looks. */
 void session_add(struct session *, struct stat_result *,
 		 const struct look *from, const struct look *to);
 
-/* ---- what is measured, and on which rung (stat_target.c) ---- */
+/* ---- the measured processes, and the rung (target.c) ---- */
 
-/* False of all: not possible; an error message was printed. */
+/* For all: false: not possible; an error message was printed. */
 bool session_find_processes(struct session *);
 void session_choose_rung(struct session *);
 bool session_prepare_command(struct session *);
 void session_choose_perf(struct session *); /* the second rung */
 bool session_attach(struct session *);
-/* Counters pages of processes that run already. */
+/* Finds the counters pages of running processes. */
 void session_find_pages(struct session *);
 /* 0 or the exit code. */
 int session_start_command(struct session *);

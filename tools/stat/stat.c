@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt stat: counts what a command, running processes, a cgroup or all
- * processes ask of the kernel. options.c reads the options; measuring is
- * in run.c, names of figures in figures.c.
+ * urt stat counts the requests of a command, running processes, a cgroup or all
+ * processes to the kernel. options.c reads the options; measuring is in run.c,
+ * names of figures in figures.c.
  */
 #define _GNU_SOURCE
 #include "stat.h"
@@ -36,7 +36,7 @@ static void tell(const struct stat_result *r, void *arg)
 	t->told++;
 }
 
-/* A number above 0, and nothing else. errno: the file cannot be read. */
+/* Reads a number above 0, and nothing else. errno: the file cannot be read. */
 static bool read_ops(const char *path, double *ops)
 {
 	FILE *f = fopen(path, "re");
@@ -54,7 +54,7 @@ static bool read_ops(const char *path, double *ops)
 	return end == text + n && *ops > 0 && isfinite(*ops);
 }
 
-/* How many operations there were. */
+/* The number of operations. */
 static void find_ops(struct stat_result *r)
 {
 	const struct stat_options *o = r->options;
@@ -101,7 +101,7 @@ static void print(FILE *out, struct stat_result *const *r, long n,
 		stat_print_text(out, r[0]);
 }
 
-/* The exit code for the assertions, which are printed behind the result. */
+/* The exit code for the assertions, which are printed after the result. */
 static int check_asserts(FILE *out, FILE *summary, struct stat_result *const *r,
 			 struct stat_verdicts *v)
 {
@@ -117,7 +117,7 @@ static int check_asserts(FILE *out, FILE *summary, struct stat_result *const *r,
 	return v->failed ? EXIT_ASSERT : 0;
 }
 
-/* False: it ends here. */
+/* False: the program ends here. */
 static bool warm_up(struct stat_options *o, bool *stopped, int *code)
 {
 	static struct stat_result r;
@@ -137,7 +137,7 @@ static bool warm_up(struct stat_options *o, bool *stopped, int *code)
 	return !*stopped;
 }
 
-/* The results so far, of at most o->repeat runs; how many. */
+/* The results so far, of at most o->repeat runs. Returns their number. */
 static long measure(struct stat_options *o, struct stat_result **r, FILE *out,
 		    int *code)
 {
@@ -163,7 +163,7 @@ static long measure(struct stat_options *o, struct stat_result **r, FILE *out,
 	return n;
 }
 
-/* What is opened before privileges are dropped, and before anything runs. */
+/* Opens files before privileges are dropped, and before anything runs. */
 
 static bool open_for_load(struct stat_options *o)
 {

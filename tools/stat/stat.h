@@ -32,10 +32,9 @@ enum stat_cost { STAT_COST_SAMPLED, STAT_COST_ALWAYS, STAT_COST_OFF };
 
 struct stat_assert {
 	const char *text;
-	const char
-		*file; /* the budget that it is from; NULL: the command line */
-	unsigned line; /* of file */
-	bool relative; /* to the baseline */
+	const char *file; /* the budget with it; NULL: the command line */
+	unsigned line;	  /* of file */
+	bool relative;	  /* to the baseline */
 };
 
 struct stat_options {
@@ -43,15 +42,16 @@ struct stat_options {
 	pid_t pid[STAT_PIDS_MAX];
 	unsigned pids;
 	bool by_tid;	 /* pid[] are threads */
-	bool children;	 /* those that pid[] have already, too */
-	bool no_inherit; /* not what they start */
+	bool children;	 /* also count existing children of pid[] */
+	bool no_inherit; /* do not count later children */
 	bool all;	 /* every process */
-	bool some_cpus;	 /* only what happens on these: */
+	bool some_cpus;	 /* count only on these: */
 	cpu_set_t cpus;
 	const char *cgroup;		/* its directory; NULL: none */
 	const struct launch_user *user; /* of the command; NULL: us */
-	bool wait_all; /* until all that the command started has ended */
-	bool last;     /* nothing is measured after it: privileges can go */
+	bool wait_all; /* wait for all descendants of the command */
+	bool last;     /* nothing is measured after it: privileges can be
+			  dropped */
 
 	int64_t interval_ns; /* print that often; 0: only at the end */
 	int64_t timeout_ns;  /* stop after; 0: never */
@@ -59,7 +59,7 @@ struct stat_options {
 	int control_fd;	     /* commands come here; or -1 */
 	int ack_fd;	     /* answers go there; or -1 */
 	long repeat;
-	long warmup;		/* runs before them that do not count */
+	long warmup;		/* uncounted runs before them */
 	long interval_count;	/* intervals until it stops; 0: any number */
 	const char *pre, *post; /* shell commands around each run; or NULL */
 	const int *output; /* stdout and stderr of all of them; NULL: ours */
@@ -69,9 +69,10 @@ struct stat_options {
 	int ops_fd;	      /* where `urt load` counts (load/ops.h), if > 0 */
 	struct stat_assert asserts[STAT_ASSERTS_MAX];
 	unsigned nr_asserts;
-	const char *budget;	   /* file of some of them; NULL: none */
-	const char *budget_when;   /* the lines of it that are meant; "": all */
-	const char *baseline_path; /* an earlier run's document, or NULL */
+	const char *budget;	     /* file with some of them; NULL: none */
+	const char *budget_when;     /* the first word of the lines to use; "":
+				      all */
+	const char *baseline_path;   /* an earlier run's document, or NULL */
 	struct json_value *baseline; /* its tree; NULL: not read yet */
 	bool github; /* annotations, and a table for the step's summary */
 
@@ -101,16 +102,16 @@ struct stat_options {
 	bool table;	       /* of the times of all runs */
 };
 
-/* The cost of counting, as far as it was measured. */
+/* The measured cost of counting. */
 struct stat_costs {
 	uint64_t runs, ns;  /* of BPF programs, by all on all CPUs */
-	int64_t sampled_ns; /* for how long it was measured */
+	int64_t sampled_ns; /* duration of that measurement */
 };
 
 struct stat_result {
 	const struct stat_options *options;
 	int exit_code;	  /* of the command, as a shell gives it */
-	bool ended_by_us; /* --timeout, or told to stop it */
+	bool ended_by_us; /* by --timeout, or by a request to stop */
 	bool post_failed; /* --post did */
 	int64_t start_ns; /* since the beginning, for an interval */
 	int64_t wall_ns;
@@ -121,9 +122,10 @@ struct stat_result {
 	char why_no_bpf[256], why_no_perf[256];
 	struct counts counts;	 /* with STAT_BPF */
 	struct perf_totals perf; /* if has_perf */
-	bool has_perf;		 /* with STAT_PERF, or where some is wanted */
+	bool has_perf;		 /* with STAT_PERF, or if one is wanted */
 	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
-	int64_t reads, writes;	 /* likewise, of processes given; < 0: n/a */
+	int64_t reads, writes;	 /* likewise, of the processes given; < 0:
+				    n/a */
 	bool has_uring;		 /* io_uring was counted */
 	bool live;		 /* read while it ran: two counts may differ */
 	struct stat_costs cost;
@@ -139,17 +141,17 @@ struct stat_result {
 	unsigned threads;
 };
 
-/* Reads the options (options.c). 0, or the exit code + 1: it was said. */
+/* Reads the options (options.c). 0, or the exit code + 1, after a message. */
 int stat_parse(int argc, char **argv, struct stat_options *);
 
 /* ---- measuring (stat_run.c) ---- */
 
-/* Tells of an interval that has ended; the result is that interval's. */
+/* Called for an interval that has ended, with that interval's result. */
 typedef void stat_tell(const struct stat_result *, void *arg);
 
 /*
- * Measures once. 0: the result is filled in, to be freed; else the exit code,
- * and an error message was printed. *stopped: by a signal to us.
+ * Measures once. 0: the result is filled in, and the caller frees it; else the
+ * exit code, after an error message. *stopped: by a signal to us.
  */
 int stat_measure(const struct stat_options *, struct stat_result *,
 		 stat_tell *tell, void *arg, bool *stopped);
@@ -159,7 +161,7 @@ void stat_result_free(struct stat_result *);
 
 /*
  * The figure of that name ("switches", "syscalls:read", "off-cpu.p99", ...).
- * False: it is not known, and why says so.
+ * False: it is unknown, and why says so.
  */
 bool stat_figure(const struct stat_result *, const char *name, double *value,
 		 char why[256]);
@@ -167,23 +169,24 @@ bool stat_figure(const struct stat_result *, const char *name, double *value,
 /* Why the counters of its runtime are not available; NULL: they are. */
 const char *stat_why_no_user(const struct stat_result *);
 
-/* Whether there is a figure of that name at all. */
+/* Whether a figure has that name. */
 bool stat_figure_exists(const char *name);
 
-/* The unit of it: "" for a number of events, "ns" for times. */
+/* The unit of the figure: "" for a number of events, "ns" for times. */
 const char *stat_figure_unit(const char *name);
 
-/* On which rung it stands: "bpf", "perf", "proc", "rusage", "page", "clock". */
+/* The rung of the figure: "bpf", "perf", "proc", "rusage", "page", "clock". */
 const char *stat_figure_rung(const struct stat_result *, const char *name);
 
 /*
- * Calls f for the name of each figure that always is, and of each system call
- * and operation that occurred; with -e, for the names given.
+ * Calls f for the name of each figure of the table, and of each system call and
+ * operation that occurred; with -e, for the names given.
  */
 void stat_each_figure(const struct stat_result *,
 		      void (*f)(const char *name, void *arg), void *arg);
 
-/* Times that the histograms lack: of which the beginning was not seen. */
+/* The number of times missing in the histograms, whose beginning was not
+ * seen. */
 uint64_t stat_times_missing(const struct stat_result *);
 
 /* ---- asserting (assert.c, baseline.c, verdicts.c) ---- */
@@ -206,7 +209,7 @@ void stat_assert_check(const struct stat_result *, const struct stat_assert *,
 void stat_assert_figures(const struct stat_options *,
 			 void (*f)(const char *name, void *arg), void *arg);
 
-/* Of the baseline; false: it has none. */
+/* A figure of the baseline; false: it has none. */
 bool stat_baseline_figure(const struct stat_options *, const char *name,
 			  double *);
 bool stat_baseline_ops(const struct stat_options *, double *);
@@ -229,12 +232,13 @@ void stat_print_github(FILE *summary, const struct stat_result *,
 
 /* ---- -e (events.c) ---- */
 
-/* Adds FIGURE[,FIGURE], by our names or perf's; false: it was said. */
+/* Adds FIGURE[,FIGURE], by our names or perf's; false: an error message was
+ * printed. */
 bool stat_events_parse(struct stat_options *, const char *text);
 void stat_print_events(FILE *, const struct stat_result *);
 void stat_print_events_interval(FILE *, const struct stat_result *,
 				bool heading);
-/* All figures by name, of an interval those of -e only. */
+/* Prints all figures by name, for an interval only those of -e. */
 void stat_json_events(struct json *, const struct stat_result *, bool interval);
 
 /* ---- printing ---- */

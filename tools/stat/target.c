@@ -2,7 +2,7 @@
 /*
  * The processes that `urt stat` measures, from the options to counters: on the
  * highest rung that is available, BPF, then perf events, then /proc. A command
- * is forked first and held at a gate, so that all is in place at its exec.
+ * is forked first and held at a gate, so that all counters exist at its exec.
  */
 #define _GNU_SOURCE
 #include "session.h"
@@ -17,7 +17,7 @@
 
 #define GATE_NS (100 * NS_PER_MS)
 
-/* How often processes are looked at that have not announced contexts. */
+/* How often to look at processes that have not announced contexts. */
 #define BY_NS (20 * NS_PER_MS)
 
 /* ---- the rung ---- */
@@ -54,7 +54,7 @@ void session_choose_rung(struct session *s)
 	counter_cost(s->counter, &s->runs0, &s->ns0);
 }
 
-/* On the second rung, if it is available. */
+/* Uses the second rung, if it is available. */
 void session_choose_perf(struct session *s)
 {
 	struct stat_result *r = s->r;
@@ -83,7 +83,7 @@ void session_choose_perf(struct session *s)
 		r->source = STAT_PERF;
 }
 
-/* ---- what is measured ---- */
+/* ---- the measured processes ---- */
 
 int session_pidfd_open(pid_t pid)
 {
@@ -176,7 +176,8 @@ void session_find_contexts(struct session *s)
 
 /* ---- commands around the measured one ---- */
 
-/* At its gate, so that it can run as that user when privileges are gone. */
+/* Forked to its gate now, so that it can run as that user when privileges are
+ * dropped. */
 static bool shell_prepare(struct session *s, struct launch *l, const char *text)
 {
 	char *argv[] = { "/bin/sh", "-c", (char *)text, NULL };

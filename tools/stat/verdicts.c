@@ -100,7 +100,7 @@ void stat_json_verdicts(struct json *j, const struct stat_verdicts *all)
 
 /* ---- GitHub ---- */
 
-/* As its workflow commands have it: a line break would end the command. */
+/* Escaped as in workflow commands, which a line break would end. */
 static void annotate(const struct stat_verdict *v, const char *when)
 {
 	char text[400];

@@ -4,10 +4,9 @@
  * commands, times, pages that programs send. One poll; see run.c.
  *
  * Signals to urt are passed on to the command, unless it has them already: the
- * terminal sends its own to the whole group, and so may others (aide.h). Asked
- * to end the command, by a time limit, by --control or by SIGTERM, urt
- * continues counting until it has ended; the next SIGINT or SIGTERM then kills
- * it.
+ * terminal sends its own to the whole group, and so may others (aide.h). When a
+ * time limit, --control or SIGTERM asks it to end the command, urt counts until
+ * the command has ended; the next SIGINT or SIGTERM kills the command.
  */
 #define _GNU_SOURCE
 #include "session.h"
@@ -19,13 +18,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_NS (100 * NS_PER_MS) /* at /proc, a cgroup, pages */
+#define LOOK_NS (100 * NS_PER_MS) /* between looks at /proc, a cgroup, pages */
 #define REST_NS (5 * NS_PER_MS)	  /* until all descendants have ended */
 
 static const int forwarded[] = { SIGINT,  SIGQUIT, SIGTERM,  SIGHUP, SIGUSR1,
 				 SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
 
-/* SIGPIPE only blocked: a reader of answers may go away. */
+/* SIGPIPE is only blocked, since a reader of answers may close. */
 void session_signals_open(struct session *s)
 {
 	sigset_t set;
@@ -52,7 +51,7 @@ void session_signals_close(struct session *s)
 	close(s->signal_fd);
 }
 
-/* Its end by this signal is then no failure of its own. */
+/* Its end by this signal is then not a failure. */
 static void end_child(struct session *s, int signal)
 {
 	if (!s->child_pid || s->child_ended)
@@ -218,7 +217,7 @@ static int source_fd(const struct session *s, int i)
 				 : user_pages_fd(s->user_pages);
 }
 
-/* Only those that are open: poll takes no more than RLIMIT_NOFILE. */
+/* Only open ones, since poll takes no more than RLIMIT_NOFILE. */
 static int sources(const struct session *s, struct pollfd fds[SOURCES],
 		   int which[SOURCES])
 {
