@@ -195,7 +195,7 @@ START_TEST(readme_budget_and_commands_run)
 	ck_assert_int_eq(sh("cat readme.budget"), 0);
 	ck_assert_int_eq(budget("coroutine", "URT_OUT=b6", text) & ~3, 0);
 	ck_assert_ptr_null(strstr(text, "::error::"));
-	readme_block("two lines do the same", "", "readme.commands");
+	readme_block("this command does the same", "", "readme.commands");
 	port = net_free_port();
 	ck_assert_int_eq(
 		sh("rm -f summary; cp readme.budget .urt-budget\n"

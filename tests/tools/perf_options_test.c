@@ -44,7 +44,7 @@ static const struct {
 	{ "-t 1 -p 1", "give either -p or -t" },
 	{ "-t 4194304", "no thread has the TID" },
 	{ "--children -- true", "takes -p" },
-	{ "-A --by comm -- true", "give one of" },
+	{ "-A --by comm -- true", "give only one of" },
 	{ "--for-each-cgroup / -- true", NULL },
 };
 
