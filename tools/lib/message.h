@@ -14,8 +14,7 @@
 struct message {
 	uint32_t ask; /* enum message_ask */
 	uint32_t n;
-	int64_t value
-		[MESSAGE_TIMES]; /* answers, in ns unless another unit is
+	int64_t value[MESSAGE_TIMES]; /* answers, in ns unless another unit is
 				    named */
 };
 _Static_assert(sizeof(struct message) == 64, "also in the Go server");

@@ -39,8 +39,8 @@ struct option_row {
 	const char *argument; /* as the help text names it; NULL: takes none */
 	size_t to;	      /* offset of the field that it sets */
 	long min, max;
-	const char *const *choices; /* ends with NULL */
-	option_words *words;	    /* possible values, for completion */
+	const char *const *choices;	   /* ends with NULL */
+	option_words *words;		   /* possible values, for completion */
 	bool (*take)(void *to, char *arg); /* false: wrong; has printed why */
 	const char *text; /* an imperative sentence; "use ..." of INSTEAD */
 };

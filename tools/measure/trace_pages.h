@@ -33,9 +33,9 @@ enum trace_seen_kind {
 /* An event of a ring, or a change of the ring's state. */
 struct trace_seen {
 	enum trace_seen_kind kind;
-	int64_t ns;   /* CLOCK_MONOTONIC; of the last event before the lost
+	int64_t ns;    /* CLOCK_MONOTONIC; of the last event before the lost
 			 ones */
-	unsigned run; /* the run, by a number of our own */
+	unsigned run;  /* the run, by a number of our own */
 	unsigned ring; /* 0: threads that are not workers */
 	pid_t pid;
 	uint64_t lost; /* so many */
