@@ -12,6 +12,14 @@
  *
  * Each event adds to one row in the same program that adds it to the total, so
  * the rows' sums are the totals.
+ *
+ * What it costs, on a machine where getppid takes 102 ns, and 143 counted: a row by
+ * thread 6 ns a system call, by cgroup 9, by context 77. Of these, 64 are the two reads
+ * of user memory (the pointer, the record), each 32 by bpf_probe_read_user for any size up to
+ * 64 bytes; a thread's storage is 5, a sum 1. Both reads are needed: a record may be
+ * written again in its place, and a freed one's address is that of a later one, so
+ * neither the pointer nor `valid` tells that the attributes are the same. A time is
+ * another 32, which each switch needs.
  */
 #ifndef URT_BY_BPF_H
 #define URT_BY_BPF_H
@@ -224,9 +232,11 @@ static __always_inline bool by_find(struct task_struct *t,
 	if (b->generation == generation && b->tp == tp)
 		return b->slot;
 	w = where_of(t);
-	b->slot = w ? by_slot(t, w) : 0;
 	if (w)
-		b->key = w->key;
+		b->where = *w;
+	else
+		b->where.runtime = 0;
+	b->slot = w ? by_slot(t, w) : 0;
 	b->tp = tp;
 	/* glibc makes a module's thread-local block when it is first used. */
 	b->generation = w && !b->slot ? 0 : generation;
@@ -244,7 +254,7 @@ static __always_inline u32 by_context(struct task_struct *t,
 	if (!b || !by_find(t, b) ||
 	    bpf_probe_read_user(&record, 8, (void *)b->slot))
 		return URT_BY_ROW_NONE;
-	return by_row_of_record(b, b->key, record);
+	return by_row_of_record(b, b->where.key, record);
 }
 
 /* The block that the operation says, if that says the operation, too. */
@@ -263,9 +273,12 @@ static __always_inline u64 by_coroutine(const struct urt_by_where *w, u64 op)
 static __always_inline u32 by_request(struct task_struct *t,
 				      struct urt_by_task *b, u64 user_data)
 {
-	struct urt_by_where *w = where_of(t);
+	const struct urt_by_where *w;
 	u64 block, op = 0, record = 0;
 
+	if (b)
+		by_find(t, b);
+	w = b ? &b->where : where_of(t);
 	if (!w || !w->runtime)
 		return by_context(t, b);
 	block = by_coroutine(w, user_data);
@@ -294,7 +307,7 @@ static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 	if (by == URT_BY_CPU)
 		number = bpf_get_smp_processor_id();
 	if (by == URT_BY_CGROUP)
-		number = bpf_get_current_cgroup_id();
+		number = t->cgroups->dfl_cgrp->kn->id;
 	if (b && b->own && b->number == number)
 		return b->own;
 	key.number = number;
@@ -328,7 +341,7 @@ by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
 
 	if (!b || !bpf_core_field_exists(t->sched_info.run_delay))
 		return;
-	now = BPF_CORE_READ(t, sched_info.run_delay);
+	now = t->sched_info.run_delay;
 	ns = now - b->run_delay;
 	if (ns && b->looked && st->out_ns)
 		by_add(b, st->by_row, URT_BY_RUN_DELAY, 0, ns);

@@ -159,15 +159,24 @@ struct urt_by_count {
 #define URT_BY_HEADS 4
 #define URT_BY_SUMS  8
 
+/* Where a process shows the contexts of its threads. */
+struct urt_by_where {
+	__s64 offset;  /* of the pointer: from the thread pointer, or, if */
+	__u64 module;  /* ... not 0, in this module's thread-local block */
+	__u32 key;     /* the attribute that makes rows */
+	__u32 runtime; /* on uring_rt: the rest is set; outside.h */
+	__u16 op_coro, block_op, block_cancel_op, block_context;
+};
+
 /* The rows of a thread that are known already; powers of two, by a hash each. */
 struct urt_by_task {
 	__u32 own;	  /* by anything but context: its row; 0: not known */
-	__u32 generation; /* that `slot` and `key` are of */
+	__u32 generation; /* that `slot` and `where` are of */
 	__u64 number;	  /* by CPU or cgroup: what `own` is of */
 	__u32 looked;	  /* run_delay is set */
 	__u64 run_delay;  /* the kernel's, when last looked at, ns */
 	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
-	__u32 key;	  /* the attribute that makes rows */
+	struct urt_by_where where; /* of its process */
 	struct {
 		__u32 row;
 		__u64 word[URT_BY_HEAD / 8];
@@ -176,15 +185,6 @@ struct urt_by_task {
 		struct urt_by_count key;
 		__u32 at; /* in by_sums; 0: not known */
 	} sum[URT_BY_SUMS];
-};
-
-/* Where a process shows the contexts of its threads. */
-struct urt_by_where {
-	__s64 offset;  /* of the pointer: from the thread pointer, or, if */
-	__u64 module;  /* ... not 0, in this module's thread-local block */
-	__u32 key;     /* the attribute that makes rows */
-	__u32 runtime; /* on uring_rt: the rest is set; outside.h */
-	__u16 op_coro, block_op, block_cancel_op, block_context;
 };
 
 enum urt_thread_state {

@@ -19,6 +19,7 @@
  * which are a process group; then the results so far are printed.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/announce.h"
 #include "../../uring_rt/urt.h"
 #include "tracing.h"
 #include "bench.h"
@@ -70,6 +71,15 @@ static const struct way {
 	{ "urt stat", COUNTED, NULL, NULL, 1 },
 	{ "urt stat --no-syscalls", SWITCHES_ONLY, NULL, NULL, 1 },
 	{ "urt stat --cost always", COSTED, NULL, NULL, 1 },
+	{ "urt stat --by thread", BY_COMMAND, NULL,
+	  "/proc/$PPID/exe stat -o /dev/null --by thread -- sh -c 'exec $0'",
+	  1 },
+	{ "urt stat --by cgroup", BY_COMMAND, NULL,
+	  "/proc/$PPID/exe stat -o /dev/null --by cgroup -- sh -c 'exec $0'",
+	  1 },
+	{ "urt stat --by context", BY_COMMAND, NULL,
+	  "/proc/$PPID/exe stat -o /dev/null --by context -- sh -c 'exec $0'",
+	  1 },
 	{ "while urt stat counts", OTHERS, NULL, NULL, 1 },
 	{ "while urt export counts", BESIDE_COMMAND, NULL,
 	  "exec /proc/$PPID/exe export -l 127.0.0.1:0 2>/dev/null #", 1 },
@@ -107,6 +117,21 @@ static struct scrape {
 static long nr_scrapes;
 
 /* ---- the loops ---- */
+
+extern __thread struct urt_context *otel_thread_ctx_v1;
+
+/* What `urt stat --by context` reads (OTEP 4719, 4947). */
+static void show_context(void)
+{
+	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
+	static struct urt_context ctx = { .trace_id = { 1 },
+					  .span_id = { 1 },
+					  .valid = 1 };
+
+	urt_context_add(&ctx, 0, "/");
+	if (!urt__announce(key, 1))
+		otel_thread_ctx_v1 = &ctx;
+}
 
 static double syscall_loop(long n)
 {
@@ -195,6 +220,7 @@ int bench_tracing_loops(long fewer, int fd)
 {
 	double ns[EVENTS];
 
+	show_context();
 	for (int e = 0; e < EVENTS; e++)
 		ns[e] = loop(e, counts[e] / fewer);
 	return dprintf(fd, "%.3f %.3f %.3f\n", ns[SYSCALL], ns[SWITCH],
