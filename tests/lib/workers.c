@@ -19,6 +19,12 @@ uint64_t counter(enum urt__stat s)
 	return n;
 }
 
+void wait_for_count(enum urt__stat s, uint64_t n)
+{
+	while (counter(s) < n)
+		urt_sleep(MS);
+}
+
 bool was_handed_off(void)
 {
 	return counter(URT__STAT_HANDOFFS) || counter(URT__STAT_PREEMPTIONS);

@@ -11,6 +11,8 @@
 void run_on(unsigned workers, urt_fn *fn, void *arg);
 /* The sum of a counter over all workers of the run. */
 uint64_t counter(enum urt__stat);
+/* Sleeps until the counter is n or more. Call it in a coroutine. */
+void wait_for_count(enum urt__stat, uint64_t n);
 /* Whether coroutines are preempted by signal here. */
 bool can_preempt(void);
 /* Whether a thread lost its processor in this run, so that two threads ran at

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/sched/sched.h"
 #include "../lib/sockets.h"
+#include "../lib/workers.h"
 
 /* ---- closing ---- */
 
@@ -51,18 +52,6 @@ static void waits_to_accept(void *arg)
 	count_end(urt_accept(listening, NULL, NULL, 0, never));
 }
 
-/* How often coroutines have waited for an operation. */
-static uint64_t waits(void)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += __atomic_load_n(&urt__stats_slot(urt__rt.stats_page, i)
-					      ->counter[URT__STAT_PARKS_IO],
-				     __ATOMIC_RELAXED);
-	return n;
-}
-
 static void close_under_them(void *arg)
 {
 	urt_fn *kinds[] = { waits_to_receive, waits_to_read, waits_to_poll,
@@ -77,11 +66,10 @@ static void close_under_them(void *arg)
 	fds[0] = under_a_high_number(fds[0]);
 	tcp_pair(t);
 	listening = t[0];
-	before = waits();
+	before = counter(URT__STAT_PARKS_IO);
 	for (int i = 0; i < N; i++)
 		c[i] = urt_spawn(kinds[i % 5], NULL);
-	while (waits() - before < N)
-		urt_sleep(MS);
+	wait_for_count(URT__STAT_PARKS_IO, before + N);
 	ck_assert_int_eq(urt_close(fds[0]), 0);
 	ck_assert_int_eq(urt_close(listening), 0);
 	for (int i = 0; i < N; i++)

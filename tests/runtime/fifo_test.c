@@ -3,6 +3,7 @@
  * backlog. */
 #define _GNU_SOURCE
 #include "../lib/net.h"
+#include "../lib/workers.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -22,38 +23,54 @@ static int open_fifo(int flags, int64_t ns)
 	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
 }
 
-/* The action of the other side once ours has begun to wait. */
+static bool opened;
+static uint64_t parked; /* waits before ours */
+
+/* Opens the other side when ours waits, and closes it when ours is open. */
 static void other_side(void *arg)
 {
 	int flags = *(int *)arg, fd;
 
-	urt_sleep(20 * MS);
-	fd = open(fifo, flags | O_NONBLOCK | O_CLOEXEC);
+	wait_for_count(URT__STAT_PARKS_IO, parked + 1);
+	do {
+		fd = open(fifo, flags | O_NONBLOCK | O_CLOEXEC);
+	} while (fd < 0 && errno == ENXIO && !urt_sleep(MS));
 	ck_assert_int_ge(fd, 0);
 	if (flags == O_WRONLY)
 		ck_assert_int_eq(write(fd, "x", 1), 1);
-	urt_sleep(20 * MS);
+	while (!opened)
+		urt_sleep(MS);
 	close(fd);
+}
+
+static struct urt_coro *open_with(int other_flags, int flags, int *fd)
+{
+	static int arg;
+	struct urt_coro *c;
+
+	arg = other_flags;
+	opened = false;
+	parked = counter(URT__STAT_PARKS_IO);
+	c = urt_spawn(other_side, &arg);
+	*fd = open_fifo(flags, 5000 * MS);
+	opened = true;
+	ck_assert_int_ge(*fd, 0);
+	return c;
 }
 
 CORO_TEST(opening_a_fifo_waits_for_its_other_side)
 {
-	static int to_write = O_WRONLY, to_read = O_RDONLY;
 	struct urt_coro *c;
 	int fd;
 	char b;
 
 	new_fifo();
-	c = urt_spawn(other_side, &to_write);
-	fd = open_fifo(O_RDONLY, 5000 * MS);
-	ck_assert_int_ge(fd, 0);
+	c = open_with(O_WRONLY, O_RDONLY, &fd);
 	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 1);
 	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 0);
 	urt_join(c);
 	urt_close(fd);
-	c = urt_spawn(other_side, &to_read);
-	fd = open_fifo(O_WRONLY, 5000 * MS);
-	ck_assert_int_ge(fd, 0);
+	c = open_with(O_RDONLY, O_WRONLY, &fd);
 	urt_join(c);
 	urt_close(fd);
 	unlink(fifo);

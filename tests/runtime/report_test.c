@@ -5,15 +5,10 @@
 #include "../lib/workers.h"
 #include <pthread.h>
 
-/* ---- spreading --------------------------------------------------------- */
-
-/* ---- waking ------------------------------------------------------------ */
-
 static struct urt_chan *to;
-
-/* ---- preemption -------------------------------------------------------- */
-
-static atomic_bool stop_it;
+static atomic_bool stop_it, computes;
+static int pipe_fds[2];
+static atomic_int started;
 
 /* In the program's own text, with no call at all. */
 static __attribute__((noinline)) void tight_loop(void)
@@ -26,14 +21,6 @@ static void hog(void *arg)
 {
 	tight_loop();
 }
-
-/* ---- workers that are stuck -------------------------------------------- */
-
-static int pipe_fds[2];
-
-/* ---- plain threads ----------------------------------------------------- */
-
-static atomic_int started;
 
 static void start_one(void *arg)
 {
@@ -124,6 +111,7 @@ URT_API void compute_for_ever(void *arg);
 void compute_for_ever(void *arg)
 {
 	urt_preempt_disable();
+	computes = true;
 	while (!stop_it)
 		;
 }
@@ -134,7 +122,9 @@ static void quit_myself(void *arg)
 	for (int i = 0; i < 3; i++)
 		urt_go(wait_for_ever, NULL);
 	urt_go(compute_for_ever, NULL);
-	urt_sleep(20 * MS);
+	wait_for_count(URT__STAT_PARKS_CHAN, 3);
+	while (!computes)
+		urt_sleep(MS);
 	kill(getpid(), SIGQUIT);
 	wait_for_ever(NULL);
 }
@@ -162,7 +152,9 @@ static void leak_some(void *arg)
 	to = urt_chan_new(4, 0);
 	urt_go(wait_for_ever, NULL);
 	urt_spawn(start_one, NULL);
-	urt_sleep(5 * MS);
+	while (!started)
+		urt_sleep(MS);
+	wait_for_count(URT__STAT_PARKS_CHAN, 1);
 }
 
 START_TEST(leaks_are_listed_on_request)
@@ -221,7 +213,8 @@ static void park_and_burn(void *arg)
 	to = urt_chan_new(4, 0);
 	urt_go(wait_for_ever, NULL);
 	urt_go(hog, NULL);
-	urt_sleep(50 * MS); /* the hog is preempted */
+	while (!was_handed_off()) /* the hog has lost its processor */
+		urt_sleep(MS);
 	ck_assert_int_eq(write(*(int *)arg, "x", 1), 1);
 	wait_for_ever(NULL);
 }

@@ -8,6 +8,7 @@
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
+#include "../lib/workers.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -283,7 +284,10 @@ static void population(void *arg)
 		urt_go(profile_test_sleeps, NULL);
 	for (int i = 0; i < 20; i++)
 		urt_go(profile_test_receives, NULL);
-	urt_sleep(20 * MS);
+	/* 40, and our own. */
+	for (int own = 0; counter(URT__STAT_PARKS_SLEEP) < 40u + own; own++)
+		urt_sleep(MS);
+	wait_for_count(URT__STAT_PARKS_CHAN, 20);
 	if (write(told, "", 1) != 1)
 		_exit(1);
 	urt_sleep(3600 * 1000 * MS);

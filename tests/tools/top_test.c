@@ -258,6 +258,8 @@ static void blocks(void *arg)
 
 static void blocks_twice(void *arg)
 {
+	if (write(*(int *)arg, "", 1) != 1)
+		_exit(1);
 	urt_go(blocks, NULL);
 	blocks(NULL);
 }
@@ -266,19 +268,21 @@ START_TEST(handoffs_of_the_runtime_are_shown)
 {
 	struct urt_options o = { .workers = 1 };
 	double column[7];
-	char of[64];
+	char of[64], c;
+	int fds[2];
 	pid_t pid;
 
 	NEED_BPF();
+	ck_assert_int_eq(pipe(fds), 0);
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NAME, "blocks");
-		urt_run_with(blocks_twice, NULL, &o);
+		urt_run_with(blocks_twice, &fds[1], &o);
 		_exit(1);
 	}
-	ck_assert_int_eq(sh("sleep 0.1; ./urt top -b -d 300 -n 1 -s handoffs"),
-			 0);
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	ck_assert_int_eq(sh("./urt top -b -d 300 -n 1 -s handoffs"), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	snprintf(of, sizeof(of), "%8d blocks ", pid);
