@@ -9,7 +9,8 @@ void example_start_with(const char *name, char **argv)
 {
 	char path[64], address[32];
 
-	snprintf(path, sizeof(path), "examples/%s", name);
+	snprintf(path, sizeof(path), "%s%s",
+		 strchr(name, '/') ? "" : "examples/", name);
 	server_port = net_free_port();
 	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
 	argv[0] = path;

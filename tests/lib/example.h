@@ -10,7 +10,8 @@ extern char example_dir[];
 void example_setup(void);
 void example_teardown(void);
 
-/* Starts an example that listens at server_port, which becomes argv[1]. */
+/* Starts an example, or the program of a path with a slash, that listens at
+ * server_port, which becomes argv[1]. */
 void example_start_with(const char *name, char **argv);
 void example_start(const char *name, const char *arg, const char *more);
 /* Waits until it has ended, with success; _end: sends SIGTERM first. */

@@ -2,15 +2,13 @@
 /* Deploying a server: replacing it while it runs, and a seccomp profile. */
 #define _GNU_SOURCE
 #include "../../tools/lib/tool.h"
-#include "../lib/service.h"
+#include "../lib/example.h"
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/syscall.h>
-
-static char dir[] = "/tmp/urt-deploy.XXXXXX";
 
 /* ---- restart ------------------------------------------------------------ */
 
@@ -76,21 +74,11 @@ static int pid_now(void)
 	return pid;
 }
 
-/* Starts `path`, an example, at a free port, with this time to drain. */
-static void start(const char *path, const char *seconds)
+/* Starts an example, or a program, with this time to drain. */
+static void start(const char *name, const char *seconds)
 {
-	char address[32];
-
-	server_port = net_free_port();
-	snprintf(address, sizeof(address), "127.0.0.1:%d", server_port);
 	prctl(PR_SET_CHILD_SUBREAPER, 1); /* so its successors are ours */
-	server = fork();
-	if (!server) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(path, path, address, seconds, NULL);
-		_exit(127);
-	}
-	ck_assert_msg(server_listens(), "%s does not listen", path);
+	example_start(name, seconds, NULL);
 }
 
 static void ends_well(pid_t pid)
@@ -146,7 +134,7 @@ START_TEST(server_goes_on_when_its_successor_fails)
 
 	if (TSANITIZED)
 		SKIP("TSan keeps signals back");
-	snprintf(path, sizeof(path), "%s/restart", dir);
+	snprintf(path, sizeof(path), "%s/restart", example_dir);
 	ck_assert_int_eq(sh("cp examples/restart %s", path), 0);
 	start(path, "60");
 	old = server;
@@ -154,12 +142,12 @@ START_TEST(server_goes_on_when_its_successor_fails)
 	ck_assert_int_eq(
 		sh("cd %s && printf '#!/bin/sh\\n: >%s/failed\\nexit 1\\n' "
 		   ">new && chmod +x new && mv new restart",
-		   dir, dir),
+		   example_dir, example_dir),
 		0);
 	do {
 		ck_assert_int_eq(kill(server, SIGHUP), 0);
 		ck_assert_int_eq(pid_now(), old);
-	} while (sh("test -e %s/failed", dir));
+	} while (sh("test -e %s/failed", example_dir));
 	ck_assert_int_eq(pid_now(), old);
 	ck_assert_int_eq(sh("cp examples/restart %s.new && mv %s.new %s", path,
 			    path, path),
@@ -439,23 +427,12 @@ START_TEST(profile_refuses_what_a_server_does_not_need)
 }
 END_TEST
 
-static void setup(void)
-{
-	new_directory(dir);
-}
-
-static void teardown(void)
-{
-	server_stop();
-	sh("rm -rf %s", dir);
-}
-
 Suite *deploy_suite(void)
 {
 	Suite *s = suite_create("deploy");
 	TCase *t = tcase_create("deploy");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, example_setup, example_teardown);
 	tcase_add_test(t, restart_under_load_loses_no_request);
 	tcase_add_test(t, server_goes_on_when_its_successor_fails);
 	tcase_add_test(
