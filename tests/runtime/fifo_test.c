@@ -23,7 +23,7 @@ static int open_fifo(int flags, int64_t ns)
 	return urt_openat(AT_FDCWD, fifo, flags | O_CLOEXEC, 0, urt_after(ns));
 }
 
-static bool opened;
+static _Atomic bool opened;
 static uint64_t parked; /* waits before ours */
 
 /* Opens the other side when ours waits, and closes it when ours is open. */
