@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * See messages.h. Plain epoll in a few threads, for the reason given in load.c:
- * it is none of the measured models, and costs less than any server.
+ * it is not one of the measured models, and costs less than any server.
  *
  * The loop is closed: a connection asks when it has its answer. So does the
  * matrix of ClickHouse/silk, with whose figures ours are compared, and so an

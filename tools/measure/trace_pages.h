@@ -38,7 +38,7 @@ struct trace_seen {
 	unsigned run;  /* the run, by a number of our own */
 	unsigned ring; /* 0: threads that are not workers */
 	pid_t pid;
-	uint64_t lost; /* so many */
+	uint64_t lost; /* number of lost events */
 	struct urt__trace_event event;
 	const struct trace_head *head; /* but with TRACE_OVER */
 	uint32_t tid;		       /* of the ring's worker */
