@@ -23,7 +23,8 @@
  * zeroed globals follow), it may be another allocator's.
  *
  * All this is what a program may have written at will: walks are bounded by the
- * mapping, blocks by a number, and pages that were never touched are not read.
+ * mapping and by time, blocks by a number, and a search reads no pages that were never
+ * touched.
  */
 #define _GNU_SOURCE
 #include "heap.h"
@@ -48,6 +49,7 @@
 #define IN_USE	    1 /* of the block before */
 #define MAPPED	    2
 #define LEAST	    32 /* bytes of a block */
+#define WALKS_MAX   (10 * NS_PER_S)
 
 /* ---- reading ---- */
 
@@ -119,7 +121,7 @@ bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 		uint64_t end = (from & ~(uint64_t)(page - 1)) + PIECE, at;
 
 		end = end < to ? end : to;
-		if (h->end_ns && now_ns() > h->end_ns)
+		if (now_ns() > h->end_ns)
 			return false;
 		touched(h, from, (end - 1) / page - from / page + 1, is);
 		if (!memchr(is, true, (end - 1) / page - from / page + 1)) {
@@ -160,6 +162,8 @@ const uint64_t *heap_words_at(const struct heap *h, uint64_t at, size_t n,
 	if (at % 8 || at + 8 * n > end)
 		return NULL;
 	if (at < p->from || at + 8 * n > p->to) {
+		if (now_ns() > h->end_ns)
+			return NULL;
 		p->from = at;
 		p->to = end - at < PIECE ? end : at + PIECE;
 		if (!remote_read(h->pid, at, p->buf, p->to - at)) {
@@ -402,6 +406,7 @@ struct heap *heap_open(pid_t pid)
 		return NULL;
 	}
 	h->pid = pid;
+	h->end_ns = now_ns() + WALKS_MAX;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	h->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	while (ok && fgets(line, sizeof(line), f)) {

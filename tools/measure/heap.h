@@ -27,7 +27,8 @@ struct heap {
 	struct heap_block *block; /* by address */
 	size_t blocks;
 	int pagemap;		  /* descriptor, or -1 */
-	int64_t end_ns;		  /* nothing is read any more from then on */
+	int64_t end_ns;		  /* nothing is read any more from then on; set
+				   * for walks, and for a search by its maker */
 	bool asan;		  /* AddressSanitizer's shadow has been seen */
 	struct heap_piece *piece; /* read last, for walks */
 };
