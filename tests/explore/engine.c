@@ -124,23 +124,23 @@ static unsigned enabled_set(void)
 	return set;
 }
 
-/* Nobody can continue: the clock goes to the next deadline. */
+/* Nobody can continue: the clock goes to the next deadline, which several may have. */
 static bool pass_time(void)
 {
-	struct x_thread *next = NULL;
+	int64_t next_ns = INT64_MAX;
 
-	for (unsigned i = 0; i < x_nr_threads; i++) {
-		struct x_thread *t = &x_threads[i];
-
-		if (t->state == X_BLOCKED && t->until_ns != INT64_MAX &&
-		    (!next || t->until_ns < next->until_ns))
-			next = t;
-	}
-	if (!next)
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (x_threads[i].state == X_BLOCKED &&
+		    x_threads[i].until_ns < next_ns)
+			next_ns = x_threads[i].until_ns;
+	if (next_ns == INT64_MAX)
 		return false;
-	if (x_now_ns < next->until_ns)
-		x_now_ns = next->until_ns;
-	next->timed_out = true;
+	if (x_now_ns < next_ns)
+		x_now_ns = next_ns;
+	for (unsigned i = 0; i < x_nr_threads; i++)
+		if (x_threads[i].state == X_BLOCKED &&
+		    x_threads[i].until_ns <= x_now_ns)
+			x_threads[i].timed_out = true;
 	return true;
 }
 

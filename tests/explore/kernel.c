@@ -264,8 +264,12 @@ static long futex_wait(uint32_t *word, uint32_t value,
 	futex_of[me] = word;
 	x_block(pc, (uintptr_t)word, is_woken, x_self, until_ns, "futex wait");
 	x_sync((uintptr_t)word, true);
+	if (!futex_of[me])
+		return 0;
+	x_touch(&futexes, true);
 	futex_of[me] = NULL;
-	return 0;
+	errno = ETIMEDOUT;
+	return -1;
 }
 
 static long futex_wake(const uint32_t *word, int n, const void *pc)

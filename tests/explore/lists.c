@@ -160,6 +160,8 @@ const struct x_fault x_faults[] = {
 	  "atomic_fetch_add(&urt__rt.blocking" },
 	{ "blocking_call_returns", X_DROP, "push",
 	  "atomic_fetch_add_explicit(&pool.work" },
+	{ "blocking_call_against_idle_end", X_LOSE, "thread_main",
+	  "pool.threads--" },
 	/* sched/idle.c, loop.c */
 	{ "post_against_sleep", X_RELAX, "urt__post",
 	  "atomic_fetch_add(&urt__rt.global_len" },

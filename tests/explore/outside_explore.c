@@ -324,6 +324,35 @@ SCENARIO(blocking_call_returns,
 	 .setup = pool, .thread = { pool_worker, k_new_thread },
 	 .check = it_ran);
 
+/* When the thread has nothing to do for 5 s, it ends: about when the second call comes. */
+static void calls_again(void *arg)
+{
+	int64_t then_ns;
+
+	plain = 1;
+	CHECK(urt_blocking(job, arg) == 9);
+	then_ns = x_now_ns + 5000000000 + explore_choose(4) * k_clock_step_ns;
+	urt_sleep_until(then_ns);
+	plain = 1;
+	CHECK(urt_blocking(job, arg) == 9);
+	ran++;
+	world_done(1);
+}
+
+static void pool_of_two_calls(void)
+{
+	world(1, 0);
+	urt__blocking_open(2);
+	world_coro(0, calls_again, &plain);
+}
+
+SCENARIO(blocking_call_against_idle_end,
+	 "A call that comes when the pool's last thread has been idle for long "
+	 "enough is made.",
+	 .setup = pool_of_two_calls,
+	 .thread = { pool_worker, k_new_thread, k_new_thread },
+	 .check = it_ran, .stale = 1);
+
 static struct urt_coro *caller;
 static int64_t returned;
 

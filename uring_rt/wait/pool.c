@@ -28,7 +28,8 @@
  * The pool grows by one thread when there are as many jobs as idle threads, up
  * to the bound; beyond that jobs queue. A thread is started before its job is
  * queued, so that the caller gets the error if none can be started. A thread
- * that has been idle for IDLE_NS ends.
+ * that has been idle for IDLE_NS ends, unless a job is announced by then: its
+ * caller has been told that there is a thread.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -149,7 +150,7 @@ static bool wait_for_work(void)
 {
 	bool in_time = true;
 
-	while (!pool.head && !pool.closing && in_time) {
+	while (!pool.head && !pool.closing && (in_time || pool.queued)) {
 		/* With the lock, so that no later job is missed. */
 		uint32_t seen = atomic_load(&pool.work);
 
@@ -206,7 +207,8 @@ static bool start_thread(void)
 
 /*
  * Announces a job, and ensures that a thread will take it, now or later. Call
- * push_locked or not_wanted next. -EAGAIN: there is no thread at all.
+ * push_locked or not_wanted next. -EAGAIN: there is no thread at all. Until then
+ * no thread ends, so that one is there at the push.
  */
 static int want_thread(void)
 {
@@ -233,17 +235,12 @@ static void not_wanted(void)
 	urt__unlock(&pool.lock);
 }
 
-/* Returns with the lock held, or fails: the last thread has just ended. */
-static int push_locked(struct job *job)
+/* Returns with the lock held. */
+static void push_locked(struct job *job)
 {
 	urt__lock(&pool.lock);
-	if (pool.threads) {
-		push(job);
-		return 0;
-	}
-	pool.queued--;
-	urt__unlock(&pool.lock);
-	return -EAGAIN;
+	URT_BUG_ON(!pool.threads);
+	push(job);
 }
 
 static void unlock_and_wake(void)
@@ -278,13 +275,11 @@ static int64_t run_job(struct urt__worker *w, struct job *job)
 
 	urt__count(w->stats, URT__STAT_BLOCKING);
 	atomic_fetch_add(&urt__rt.blocking, 1);
-	err = push_locked(job);
-	if (!err) {
-		err = urt__park(w, URT__R_BLOCKING, URT__JOB, commit_job, NULL);
-		if (!err)
-			return job->result;
-		take_back(job);
-	}
+	push_locked(job);
+	err = urt__park(w, URT__R_BLOCKING, URT__JOB, commit_job, NULL);
+	if (!err)
+		return job->result;
+	take_back(job);
 	atomic_fetch_sub(&urt__rt.blocking, 1);
 	return err;
 }
@@ -332,12 +327,11 @@ int urt__blocking_start(int64_t (*fn)(void *), void *arg,
 	if (!err) {
 		*job = (struct job){ .fn = fn, .arg = arg, .dropped = dropped };
 		urt__count(w->stats, URT__STAT_BLOCKING);
-		err = push_locked(job);
-	}
-	if (!err)
+		push_locked(job);
 		unlock_and_wake();
-	else
+	} else {
 		free(job);
+	}
 	urt__leave();
 	return err;
 }
