@@ -350,8 +350,8 @@ SCENARIO(blocking_call_against_idle_end,
 	 "A call that comes when the pool's last thread has been idle for long "
 	 "enough is made.",
 	 .setup = pool_of_two_calls,
-	 .thread = { pool_worker, k_new_thread, k_new_thread },
-	 .check = it_ran, .stale = 1);
+	 .thread = { pool_worker, k_new_thread, k_new_thread }, .check = it_ran,
+	 .stale = 1);
 
 static struct urt_coro *caller;
 static int64_t returned;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Ten small servers, each with one known kind of concurrency fault, for the
+ * Eleven small servers, each with one known kind of concurrency fault, for the
  * simulator to find: servers NAME has the fault, servers NAME repaired has not.
  * `servers` lists the names. An invariant that is broken ends the program with status 1
  * and says which; some faults are hangs.
@@ -8,10 +8,12 @@
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include <dirent.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -448,6 +450,36 @@ static void missed_deadline(void *arg)
 		      (long long)(urt_now() - begin) / 1000);
 }
 
+/* ---- a message is taken to come in one piece ----------------------------- */
+
+static void greets_by_header(void *arg)
+{
+	int fd = dial_here();
+
+	urt_send(fd, "16 bytes, header", 16, MSG_NOSIGNAL, URT_NEVER);
+	urt_close(fd);
+}
+
+static void one_piece(void *arg)
+{
+	struct urt_coro *c;
+	int listener = listen_here(), fd;
+	ssize_t n = 1, sum = 0;
+	char buf[16];
+
+	c = urt_spawn(greets_by_header, NULL);
+	fd = urt_accept(listener, NULL, NULL, 0, URT_NEVER);
+	do {
+		n = urt_recv(fd, buf + sum, sizeof(buf) - sum, 0, URT_NEVER);
+		sum += n;
+	} while (repaired && n > 0 && sum < 16);
+	if (sum != 16)
+		wrong("a header of %zd bytes", sum);
+	urt_join(c);
+	urt_close(fd);
+	urt_close(listener);
+}
+
 /* ---- what else the simulator is tested with ------------------------------ */
 
 /* Waits for what never comes, with a request in flight. */
@@ -457,6 +489,22 @@ static void silence(void *arg)
 
 	need(!urt_pipe(fds, 0), "make a pipe");
 	urt_read(fds[0], &(char){ 0 }, 1, URT_NEVER);
+}
+
+/* The same by many, of which each has worked before. */
+static void works_and_waits(void *arg)
+{
+	some_io();
+	silence(arg);
+}
+
+static void silences(void *arg)
+{
+	struct urt_coro *c[8];
+
+	for (int i = 0; i < 8; i++)
+		c[i] = urt_spawn(works_and_waits, NULL);
+	join_all(c, 8);
 }
 
 static void hour(void *arg)
@@ -513,14 +561,52 @@ static void talk(void *arg)
 	urt_close(listener);
 }
 
+/* Connections of which some are begun during a partition. */
+static void redial(void *arg)
+{
+	struct urt_scope s;
+	int listener = listen_here(), fd;
+	char c = 'c';
+
+	urt_scope_open(&s, URT_NEVER);
+	urt_serve(&s, listener, echoes, NULL);
+	for (int i = 0; i < 10; i++) {
+		fd = dial_here();
+		if (urt_send(fd, &c, 1, MSG_NOSIGNAL, URT_NEVER) != 1 ||
+		    urt_recv(fd, &c, 1, 0, URT_NEVER) != 1)
+			wrong("connection reset");
+		urt_close(fd);
+	}
+	urt_scope_cancel(&s);
+	urt_scope_close(&s);
+	urt_close(listener);
+}
+
+static void sync_log(void *arg)
+{
+	int fd = memfd_create("log", 0);
+
+	need(urt_write(fd, "x", 1, URT_NEVER) == 1, "write");
+	need(!urt_fsync(fd, URT_NEVER), "sync");
+	urt_close(fd);
+}
+
+/* Hangs, and takes the signal by which hangs are reported. */
+static void deaf(void *arg)
+{
+	int fd = urt_signal_open(SIGQUIT, 0);
+
+	urt_signal_wait(fd, NULL, URT_NEVER);
+	silence(arg);
+}
+
 static const struct {
 	const char *name;
 	urt_fn *fn;
 } others[] = {
-	{ "silence", silence },
-	{ "hour", hour },
-	{ "million", million },
-	{ "talk", talk },
+	{ "silence", silence }, { "silences", silences }, { "deaf", deaf },
+	{ "redial", redial },	{ "sync", sync_log },	  { "hour", hour },
+	{ "million", million }, { "talk", talk },
 };
 
 static const struct {
@@ -537,6 +623,7 @@ static const struct {
 	{ "aba", aba },
 	{ "starvation", starvation },
 	{ "missed_deadline", missed_deadline },
+	{ "one_piece", one_piece },
 };
 
 int main(int argc, char **argv)

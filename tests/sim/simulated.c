@@ -178,6 +178,31 @@ static void long_reads(void *arg)
 	join(t);
 }
 
+static void sends_bit_by_bit(void *arg)
+{
+	int fd = urt_dial("127.0.0.1:7000", URT_NEVER);
+
+	for (int i = 0; i < 16; i++) {
+		NEED(urt_send(fd, "x", 1, 0, URT_NEVER) == 1);
+		urt_sleep(MS);
+	}
+	urt_close(fd);
+}
+
+static void whole_messages(void *arg)
+{
+	int listener = urt_listen("127.0.0.1:7000", URT_NEVER), fd;
+	struct urt_coro *c = urt_spawn(sends_bit_by_bit, NULL);
+	char buf[10];
+
+	fd = urt_accept(listener, NULL, NULL, 0, URT_NEVER);
+	NEED(urt_recv(fd, buf, 10, MSG_WAITALL, URT_NEVER) == 10);
+	NEED(urt_recv(fd, buf, 10, MSG_WAITALL, urt_after(2 * MS)) <= 6);
+	while (urt_recv(fd, buf, 10, MSG_WAITALL, URT_NEVER) > 0)
+		;
+	urt_join(c);
+}
+
 static void *answers_by_a_copy(void *arg)
 {
 	int fd = dup(*(int *)arg);
@@ -471,6 +496,7 @@ static const struct {
 	{ "datagrams", datagrams },
 	{ "long_writes", long_writes },
 	{ "long_reads", long_reads },
+	{ "whole_messages", whole_messages },
 	{ "copies_of_sockets", copies_of_sockets },
 	{ "epoll_of_a_thread", epoll_of_a_thread },
 	{ "splices", splices },

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -170,6 +172,57 @@ static void opens_random_device_itself(void *arg)
 	need(open("/dev/random", O_RDONLY) >= 0, "open it");
 }
 
+static void begins_by_vfork(void *arg)
+{
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void becomes_another(void *arg)
+{
+	char *const argv[] = { "true", NULL };
+
+	execvp("true", argv);
+}
+
+static void sleeps_as_c11_has_it(void *arg)
+{
+	thrd_sleep(&(struct timespec){ 0, 1 }, NULL);
+}
+
+static void reads_eventfd(void *arg)
+{
+	eventfd_t n;
+
+	eventfd_read(eventfd(1, 0), &n);
+}
+
+static void moves_bytes(void *arg)
+{
+	int fds[2];
+
+	need(!urt_pipe(fds, 0), "make a pipe");
+	splice(fds[0], NULL, fds[1], NULL, 1, SPLICE_F_NONBLOCK);
+}
+
+static void locks_a_file(void *arg)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	flock(fd, LOCK_SH);
+}
+
+static void locks_a_part_of_a_file(void *arg)
+{
+	struct flock part = { .l_type = F_RDLCK };
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	fcntl(fd, F_SETLKW, &part);
+}
+
 static void requeues_futex(void *arg)
 {
 	uint32_t from = 0, to = 0;
@@ -191,6 +244,13 @@ static const struct {
 	{ "uses_timer", uses_timer },
 	{ "resolves", resolves },
 	{ "opens_raw_socket", opens_raw_socket },
+	{ "begins_by_vfork", begins_by_vfork },
+	{ "becomes_another", becomes_another },
+	{ "sleeps_as_c11_has_it", sleeps_as_c11_has_it },
+	{ "reads_eventfd", reads_eventfd },
+	{ "moves_bytes", moves_bytes },
+	{ "locks_a_file", locks_a_file },
+	{ "locks_a_part_of_a_file", locks_a_part_of_a_file },
 	{ "requeues_futex", requeues_futex },
 	{ "selects_with_mask", selects_with_mask },
 	{ "awaits_signal_until", awaits_signal_until },

@@ -43,8 +43,17 @@ START_TEST(simulator_reports_a_hang_with_its_seed_and_coroutines)
 	ck_assert_int_eq(
 		sh("./urt sim --seeds 5 -- tests/servers silence 2>&1"), 1);
 	ck_assert_ptr_nonnull(strstr(text, "seed 5: a hang"));
+	ck_assert_ptr_nonnull(strstr(text, "failed: it hung"));
 	ck_assert_ptr_nonnull(strstr(text, "(silence) [io]"));
 	ck_assert_ptr_nonnull(strstr(text, "urt sim --seeds 5 -- tests/"));
+}
+END_TEST
+
+START_TEST(simulator_reports_a_hang_of_a_program_that_takes_the_signal)
+{
+	ck_assert_int_eq(sh("./urt sim --seeds 5 -- tests/servers deaf 2>&1"),
+			 1);
+	ck_assert_ptr_nonnull(strstr(text, "failed: it hung"));
 }
 END_TEST
 
@@ -74,6 +83,17 @@ START_TEST(simulator_shrinks_a_failure_to_a_command_that_repeats_it)
 }
 END_TEST
 
+START_TEST(simulator_prints_a_command_that_a_shell_reads_as_it_was)
+{
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 1..2 -- sh -c 'exit $#' \"it's\" "
+		   "'' 'a b' 2>&1"),
+		1);
+	ck_assert_ptr_nonnull(
+		strstr(text, " -- sh -c 'exit $#' 'it'\\''s' '' 'a b'\n"));
+}
+END_TEST
+
 /* ---- what the seed decides ---------------------------------------------- */
 
 START_TEST(simulator_repeats_a_run_byte_for_byte)
@@ -96,6 +116,16 @@ START_TEST(simulator_repeats_a_run_byte_for_byte)
 	sh("./urt sim --seeds 9 --trace sim.1 -- %s 2>&1", programs[_i]);
 	ck_assert_int_eq(sh("cmp -s sim.0 sim.1"), 1);
 	sh("rm sim.0 sim.1");
+}
+END_TEST
+
+START_TEST(simulator_tries_seed_0_where_it_is_asked_to)
+{
+	ck_assert_int_eq(sh("./urt sim --seeds 0 --json -o /dev/stdout -- "
+			    "tests/servers talk"),
+			 0);
+	ck_assert_int_eq(number(NULL, "first_seed"), 0);
+	ck_assert_int_eq(number(NULL, "seeds"), 1);
 }
 END_TEST
 
@@ -138,6 +168,24 @@ START_TEST(simulated_partition_ends_and_what_was_sent_arrives)
 }
 END_TEST
 
+/* A connection that cannot be made now, and by nothing that happens meanwhile. */
+START_TEST(simulated_partition_is_no_hang_of_those_that_connect)
+{
+	ck_assert_msg(sh("./urt sim --seeds 1..60 --faults partition=20%% -- "
+			 "tests/servers redial 2>&1") == 0,
+		      "%s", text);
+}
+END_TEST
+
+START_TEST(simulated_disk_fails_to_sync_where_it_is_asked_to)
+{
+	ck_assert_int_eq(sh("./urt sim --seeds 1 --faults file=2 -- "
+			    "tests/servers sync 2>&1"),
+			 1);
+	ck_assert_ptr_nonnull(strstr(text, "cannot sync"));
+}
+END_TEST
+
 START_TEST(example_sells_each_ticket_once_whatever_breaks)
 {
 	ck_assert_msg(sh("./urt sim --seeds 1..100 --faults "
@@ -175,7 +223,7 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 		{ "spawns", "posix_spawnp" },
 		{ "selects", "select" },
 		{ "awaits_signal", "sigwait" },
-		{ "calls_directly", "syscall" },
+		{ "calls_directly", "syscall(SYS_clock_nanosleep)" },
 		{ "uses_timerfd", "timerfd_create" },
 		{ "uses_timer", "timer_create" },
 		{ "resolves", "getaddrinfo" },
@@ -188,6 +236,13 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 		{ "waits_for_any_child", "wait" },
 		{ "starts_c11_thread", "thrd_create" },
 		{ "asks_for_host", "gethostbyname" },
+		{ "begins_by_vfork", "fork" },
+		{ "becomes_another", "execvp" },
+		{ "sleeps_as_c11_has_it", "thrd_sleep" },
+		{ "reads_eventfd", "eventfd_read" },
+		{ "moves_bytes", "splice" },
+		{ "locks_a_file", "flock" },
+		{ "locks_a_part_of_a_file", "fcntl(F_SETLKW)" },
 		{ "opens_random_device", "/dev/urandom" },
 		{ "opens_random_device_itself", "/dev/random" },
 	};
@@ -204,7 +259,25 @@ START_TEST(simulator_names_what_it_does_not_simulate)
 }
 END_TEST
 
-#define THINGS 15
+/* Of a sweep, the output of runs that pass is not shown. */
+START_TEST(sweep_names_what_its_runs_used_that_is_not_simulated)
+{
+	ck_assert_int_eq(
+		sh("./urt sim --seeds 1..3 -- tests/unsimulated forks 2>&1"),
+		0);
+	ck_assert_msg(strstr(text, " Not simulated") &&
+			      strstr(text, ": fork, waitpid\n"),
+		      "%s", text);
+	ck_assert_int_eq(sh("./urt sim --seeds 1..3 --json -o /dev/stdout -- "
+			    "tests/unsimulated selects"),
+			 0);
+	ck_assert_msg(strstr(text, "\"select\""), "%s", text);
+	ck_assert_int_eq(sh("./urt sim --seeds 1..3 -- true 2>&1"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "began no run of the runtime"));
+}
+END_TEST
+
+#define THINGS 16
 
 /* A child process is real, and when it answers is not in the seed. */
 START_TEST(simulator_simulates_what_other_programs_use)
@@ -233,6 +306,9 @@ START_TEST(simulator_refuses_what_it_cannot_do)
 	refuses("./urt sim --seeds 1..2", "give a command");
 	refuses("./urt sim --seeds 5..4 -- true", "A..B");
 	refuses("./urt sim --faults nett=1%% -- true", "NAME=P%");
+	refuses("./urt sim --faults net=101% -- true", "0 to 100");
+	refuses("./urt sim --faults net=-1 -- true", "1, 2, ...");
+	refuses("./urt sim --faults net=0.5 -- true", "1, 2, ...");
 	refuses("./urt sim --trace x -- true", "one seed");
 	refuses_by(127, "./urt sim --seeds 1 -- /no/such", "cannot run");
 	refuses_by(127, "./urt sim -- /no/such", "cannot run");
@@ -322,19 +398,27 @@ Suite *sim_suite(void)
 	tcase_add_loop_test(
 		t,
 		simulator_finds_each_kind_of_fault_and_none_in_what_is_repaired,
-		0, 10);
+		0, 11);
 	tcase_add_test(t,
 		       simulator_reports_a_hang_with_its_seed_and_coroutines);
 	tcase_add_test(
+		t, simulator_reports_a_hang_of_a_program_that_takes_the_signal);
+	tcase_add_test(t,
+		       simulator_prints_a_command_that_a_shell_reads_as_it_was);
+	tcase_add_test(
 		t, simulator_shrinks_a_failure_to_a_command_that_repeats_it);
 	tcase_add_loop_test(t, simulator_repeats_a_run_byte_for_byte, 0, 3);
+	tcase_add_test(t, simulator_tries_seed_0_where_it_is_asked_to);
 	tcase_add_test(t, simulated_sleep_costs_no_time);
 	tcase_add_test(
 		t, simulated_network_breaks_connections_where_it_is_asked_to);
 	tcase_add_test(t, simulated_partition_ends_and_what_was_sent_arrives);
+	tcase_add_test(t, simulated_partition_is_no_hang_of_those_that_connect);
+	tcase_add_test(t, simulated_disk_fails_to_sync_where_it_is_asked_to);
 	tcase_add_test(t, example_sells_each_ticket_once_whatever_breaks);
 	tcase_add_test(t, runtime_loses_nothing_in_a_simulation);
 	tcase_add_test(t, simulator_names_what_it_does_not_simulate);
+	tcase_add_test(t, sweep_names_what_its_runs_used_that_is_not_simulated);
 	tcase_add_loop_test(t, simulator_simulates_what_other_programs_use, 0,
 			    THINGS);
 	tcase_add_test(t, simulator_refuses_what_it_cannot_do);

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "sim.h"
+#include "../../uring_rt/sim/result.h"
 #include "../lib/launch.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,8 @@
 
 #define LIBRARY_FD 990 /* out of the program's way */
 #define SOCKET_FD  991
+#define REPORT_S \
+	1 /* a hang is reported: none of its threads works for so long */
 
 __asm__(".section .rodata\n"
 	"urt__sim_library: .incbin \"" URT_SIM_LIBRARY "\"\n"
@@ -37,15 +40,6 @@ bool sim_library_write(int fd)
 
 	return write(fd, urt__sim_library, size) == (ssize_t)size;
 }
-
-/* The library's counts in the program; and why there is no program. */
-struct shared {
-	long switches, faults;
-	int64_t ns;
-	int64_t loaded; /* by the library */
-	int64_t pid;	/* of the run */
-	int64_t exec_error;
-};
 
 void sim_setting(const struct sim_options *o, const struct sim_case *c,
 		 char *buf, size_t size)
@@ -67,7 +61,7 @@ static void become(const struct sim_options *o, const struct sim_job *j,
 		   int socket, unsigned nth)
 {
 	struct rlimit core = { 0, 0 };
-	struct shared s = { 0 };
+	struct sim_result s = { 0 };
 	char path[64];
 	cpu_set_t one;
 	int fd = memfd_create("liburt_sim.so", 0);
@@ -116,7 +110,7 @@ static bool start(struct sim_job *j, const struct sim_options *o, unsigned nth)
 	if (!j->what.shown)
 		j->output_fd = memfd_create("urt sim output", MFD_CLOEXEC);
 	if (j->shared_fd < 0 || (!j->what.shown && j->output_fd < 0) ||
-	    ftruncate(j->shared_fd, sizeof(struct shared)) ||
+	    ftruncate(j->shared_fd, sizeof(struct sim_result)) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
 		return false;
 	fflush(NULL);
@@ -137,9 +131,10 @@ bool sim_job_begin(struct sim_job *j, const struct sim_options *o,
 		   const struct sim_case *c, unsigned nth)
 {
 	char setting[SIM_SETTING_MAX];
-	struct shared s = { 0 };
+	struct sim_result s = { 0 };
 
 	j->what = *c;
+	j->hung = false;
 	if (!j->pid) {
 		if (!start(j, o, nth))
 			return false;
@@ -170,9 +165,9 @@ void sim_job_close(struct sim_job *j)
 	j->pid = 0;
 }
 
-static void take_counts(struct sim_job *j, struct sim_run *r)
+static void take_result(struct sim_job *j, struct sim_run *r)
 {
-	struct shared s = { 0 };
+	struct sim_result s = { 0 };
 
 	if (pread(j->shared_fd, &s, sizeof(s), 0) != sizeof(s))
 		return;
@@ -181,6 +176,9 @@ static void take_counts(struct sim_job *j, struct sim_run *r)
 	r->simulated_ns = s.ns;
 	r->exec_error = s.exec_error;
 	r->loaded = s.loaded;
+	r->hung = s.hung;
+	r->rings = s.rings;
+	memcpy(r->not_simulated, s.not_simulated, sizeof(r->not_simulated));
 }
 
 /* Where the run's output goes. */
@@ -198,15 +196,19 @@ static void tell_late(const struct sim_job *j, pid_t pid)
 static bool is_late(struct sim_job *j)
 {
 	int64_t now = now_ns();
-	struct shared s = { 0 };
+	struct sim_result s = { 0 };
 
 	if (now - j->seen_ns > NS_PER_S)
 		j->until_ns += now - j->seen_ns;
 	j->seen_ns = now;
+	if (pread(j->shared_fd, &s, sizeof(s), 0) != sizeof(s))
+		s.hung = s.pid = 0;
+	if (s.hung && !j->hung) {
+		j->hung = true; /* a handler of SIGQUIT may keep it alive */
+		j->until_ns = now + REPORT_S * NS_PER_S;
+	}
 	if (now < j->until_ns)
 		return false;
-	if (pread(j->shared_fd, &s, sizeof(s), 0) != sizeof(s))
-		s.pid = 0;
 	if (sim_waits_for_cpu(s.pid, j->limit_ns) ||
 	    sim_waits_for_cpu(j->pid, INT64_MAX)) {
 		j->until_ns = now + NS_PER_S / 10;
@@ -240,7 +242,7 @@ bool sim_job_ended(struct sim_job *j, bool stop, struct sim_run *r)
 	r->late = n < 0 && !silent && !stop;
 	if (silent)
 		r->status = silent_end(j);
-	take_counts(j, r);
+	take_result(j, r);
 	if (sim_run_failed(r) && !stop && !j->what.shown)
 		r->output_fd = fcntl(j->output_fd, F_DUPFD_CLOEXEC, 0);
 	if (n <= 0 || r->output_fd >= 0)
@@ -250,7 +252,7 @@ bool sim_job_ended(struct sim_job *j, bool stop, struct sim_run *r)
 
 bool sim_run_failed(const struct sim_run *r)
 {
-	return r->late || !r->loaded || !WIFEXITED(r->status) ||
+	return r->late || r->hung || !r->loaded || !WIFEXITED(r->status) ||
 	       WEXITSTATUS(r->status);
 }
 
@@ -277,7 +279,9 @@ void sim_run_close(struct sim_run *r)
 
 const char *sim_run_how(const struct sim_run *r, char buf[64])
 {
-	if (r->late)
+	if (r->hung)
+		snprintf(buf, 64, "it hung");
+	else if (r->late)
 		snprintf(buf, 64, "it took longer than --timeout");
 	else if (WIFSIGNALED(r->status))
 		snprintf(buf, 64, "it died of SIG%s",

@@ -36,6 +36,8 @@ struct sweep {
 	bool busy[JOBS_MAX];
 	uint64_t next, done;
 	int64_t simulated_ns, begin_ns;
+	long rings;
+	char not_simulated[512]; /* by any of the runs, as in sim_run */
 	bool failed;
 	struct sim_run failure; /* of the smallest seed that failed */
 };
@@ -112,10 +114,39 @@ static bool more(const struct sweep *s)
 	return !o->time_s || now_ns() - s->begin_ns < o->time_s * NS_PER_S;
 }
 
-static void ended(struct sweep *s, struct sim_run *r)
+/* Of names with a newline behind each: that of the one behind it. */
+static const char *next_name(const char *name)
+{
+	return name + strcspn(name, "\n") + 1;
+}
+
+/* Those that are not there yet. */
+static void add_names(char *to, size_t size, const char *names)
+{
+	for (const char *next; *names; names = next) {
+		size_t have = strlen(to);
+		const char *p = to;
+
+		next = next_name(names);
+		while (*p && strncmp(p, names, next - names))
+			p = next_name(p);
+		if (!*p && have + (next - names) < size)
+			snprintf(to + have, size - have, "%.*s",
+				 (int)(next - names), names);
+	}
+}
+
+static void count(struct sweep *s, const struct sim_run *r)
 {
 	s->done++;
 	s->simulated_ns += r->simulated_ns;
+	s->rings += r->rings;
+	add_names(s->not_simulated, sizeof(s->not_simulated), r->not_simulated);
+}
+
+static void ended(struct sweep *s, struct sim_run *r)
+{
+	count(s, r);
 	if (!sim_run_failed(r) ||
 	    (s->failed && r->what.seed > s->failure.what.seed)) {
 		sim_run_close(r);
@@ -158,8 +189,28 @@ static bool round_of(struct sweep *s)
 
 /* ---- the result -------------------------------------------------------- */
 
+/* A word of a command, as a shell reads it. */
+static void print_word(FILE *f, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789%+,-./:=@_";
+
+	if (*s && !s[strspn(s, plain)]) {
+		fprintf(f, " %s", s);
+		return;
+	}
+	fputs(" '", f);
+	for (; *s; s++)
+		if (*s == '\'')
+			fputs("'\\''", f);
+		else
+			fputc(*s, f);
+	fputc('\'', f);
+}
+
 static void print_repeat(FILE *f, const struct sim_options *o,
-			 const struct sim_case *c)
+			 const struct sim_case *c, bool late)
 {
 	fprintf(f, "urt sim --seeds %llu", (unsigned long long)c->seed);
 	if (o->faults)
@@ -170,9 +221,26 @@ static void print_repeat(FILE *f, const struct sim_options *o,
 		fprintf(f, " --switches %ld", c->switches);
 	if (c->most_faults >= 0)
 		fprintf(f, " --most-faults %ld", c->most_faults);
+	if (late)
+		fprintf(f, " --timeout %ld", o->timeout_s);
 	fputs(" --", f);
 	for (char **a = o->command; *a; a++)
-		fprintf(f, " %s", *a);
+		print_word(f, *a);
+}
+
+/* What makes the result weaker than it looks. */
+static void print_limits(FILE *f, const struct sweep *s)
+{
+	const char *p = s->not_simulated;
+
+	if (s->done && !s->rings)
+		fputs(" The program began no run of the runtime.\n", f);
+	if (*p)
+		fputs(" Not simulated, so that a seed may give another run: ",
+		      f);
+	for (; *p; p = next_name(p))
+		fprintf(f, "%.*s%s", (int)strcspn(p, "\n"), p,
+			*next_name(p) ? ", " : "\n");
 }
 
 static void print_text(FILE *f, const struct sweep *s)
@@ -186,7 +254,9 @@ static void print_text(FILE *f, const struct sweep *s)
 		(unsigned long long)s->o->seeds.first, real_s,
 		s->simulated_ns / 1e9);
 	if (!s->failed) {
-		fprintf(f, ": none failed\n\n");
+		fprintf(f, ": none failed\n");
+		print_limits(f, s);
+		fputc('\n', f);
 		return;
 	}
 	fprintf(f,
@@ -194,8 +264,9 @@ static void print_text(FILE *f, const struct sweep *s)
 		"between threads\n and %ld faults. To repeat it:\n\n    ",
 		(unsigned long long)r->what.seed, sim_run_how(r, how),
 		r->simulated_ns / 1e9, r->switches, r->faults);
-	print_repeat(f, s->o, &r->what);
+	print_repeat(f, s->o, &r->what, r->late && !r->hung);
 	fputs("\n\n", f);
+	print_limits(f, s);
 }
 
 static void print_json(FILE *f, const struct sweep *s)
@@ -214,6 +285,14 @@ static void print_json(FILE *f, const struct sweep *s)
 	json_int(&j, "seeds", s->done);
 	json_int(&j, "wall_ns", now_ns() - s->begin_ns);
 	json_int(&j, "simulated_ns", s->simulated_ns);
+	json_array(&j, "not_simulated");
+	for (const char *p = s->not_simulated; *p; p = next_name(p)) {
+		char name[128];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, "\n"), p);
+		json_string(&j, NULL, name);
+	}
+	json_end_array(&j);
 	if (s->failed) {
 		sim_setting(s->o, &r->what, setting, sizeof(setting));
 		json_object(&j, "failed");
@@ -244,6 +323,7 @@ static bool take_seeds(void *to, char *arg)
 		s = end + 2;
 		seeds->last = strtoull(s, &end, 0);
 	}
+	seeds->given = true;
 	if (end > s && !*end && !errno && !strchr(arg, '-') &&
 	    seeds->first <= seeds->last)
 		return true;
@@ -261,6 +341,7 @@ static bool are_faults(const char *s)
 
 	while (*s) {
 		size_t len = strcspn(s, "="), i;
+		double v;
 		char *end;
 
 		for (i = 0; i < ARRAY_LEN(names); i++)
@@ -269,8 +350,10 @@ static bool are_faults(const char *s)
 				break;
 		if (i == ARRAY_LEN(names) || s[len] != '=')
 			return false;
-		strtod(s + len + 1, &end);
-		if (end == s + len + 1)
+		v = strtod(s + len + 1, &end);
+		if (end == s + len + 1 ||
+		    (*end == '%' ? !(v >= 0 && v <= 100)
+				 : !(v >= 1 && v <= 1e9 && v == (long)v)))
 			return false;
 		s = end + (*end == '%');
 		if (*s && *s++ != ',')
@@ -284,8 +367,8 @@ static bool take_faults(void *to, char *arg)
 	((struct sim_options *)to)->faults = arg;
 	if (are_faults(arg))
 		return true;
-	fail("--faults %s: give NAME=P%% or NAME=N, with commas between; `urt "
-	     "help sim` has the names",
+	fail("--faults %s: give NAME=P%% (0 to 100) or NAME=N (1, 2, ...), with "
+	     "commas between; `urt help sim` has the names",
 	     arg);
 	return false;
 }
@@ -358,8 +441,7 @@ static int run_one(const struct sim_options *o, FILE *out)
 	sim_job_close(&j);
 	if (!was_simulated(o, &s.failure, &code))
 		return code;
-	s.done = 1;
-	s.simulated_ns = s.failure.simulated_ns;
+	count(&s, &s.failure);
 	s.failed = sim_run_failed(&s.failure);
 	if (o->json)
 		print_json(out, &s);
@@ -471,7 +553,7 @@ const struct command command_sim = {
 	.about =
 		"Runs a program on urt.h, unchanged, in a simulation: one thread at a time, a virtual clock (sleeping costs no time), and rings, sockets and faults that a seed decides on. The same seed gives the same run. Seeds are tried until a run fails: a signal, a hang, or an exit status other than 0. That run is shrunk, shown, and printed as a command that repeats it.",
 	.notes =
-		"The simulation has clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real; while a child runs, the clock goes no faster than the real one. urt names everything else that is not simulated at its first use; the same seed may then give another run. The exit status is 1 if a run failed.",
+		"The simulation has clocks, sleeps, getrandom, threads, locks, pipes, and sockets between parts of the program. Files and child processes are real: runs at a time that write the same file disturb each other (-j 1 makes one run at a time); while a child runs, the clock goes no faster than the real one. Threads take turns at calls of the kernel only: a race whose two sides make no such call between them is not found. urt names everything else that is not simulated at its first use, and after a sweep; the same seed may then give another run. The exit status is 1 if a run failed.",
 	OPTIONS(rows),
 	.runs_command = true,
 };
@@ -493,9 +575,10 @@ int cmd_sim(int argc, char **argv)
 	o.command = argv + first;
 	if (!*o.command)
 		return fail("sim: give a command: urt sim -- ./program");
-	if (!o.seeds.last)
-		o.seeds = (struct sim_seeds){ 1,
-					      o.time_s ? UINT64_MAX - 1 : 100 };
+	if (!o.seeds.given)
+		o.seeds =
+			(struct sim_seeds){ 1, o.time_s ? UINT64_MAX - 1 : 100,
+					    true };
 	if (o.trace && o.seeds.first != o.seeds.last)
 		return fail("--trace: give one seed, by --seeds N");
 	if (!open_trace(&o) || (o.output && !(out = output_open(o.output))))

@@ -10,6 +10,7 @@
 
 struct sim_seeds {
 	uint64_t first, last;
+	bool given;
 };
 
 struct sim_options {
@@ -38,12 +39,14 @@ struct sim_case {
 struct sim_run {
 	struct sim_case what;
 	int status; /* wait(2)'s */
-	bool late;
+	bool late, hung;
 	long switches, faults; /* that there were */
 	int64_t simulated_ns;
-	int exec_error; /* -errno: the command could not be run */
-	bool loaded;	/* the library was */
-	int output_fd;	/* of one that failed, unless it was shown; or -1 */
+	int exec_error;		 /* -errno: the command could not be run */
+	bool loaded;		 /* the library was */
+	long rings;		 /* of the runtime, that it made */
+	char not_simulated[512]; /* names, each with a newline behind it */
+	int output_fd; /* of one that failed, unless it was shown; or -1 */
 };
 
 /* The program, started and waiting to become one run after the other. */
@@ -52,7 +55,8 @@ struct sim_job {
 	int socket, shared_fd, output_fd;
 	int64_t limit_ns;
 	int64_t until_ns, seen_ns; /* when it is late; when we looked last */
-	struct sim_case what;	   /* that runs */
+	bool hung;
+	struct sim_case what; /* that runs */
 };
 
 /* ---- run.c ---- */

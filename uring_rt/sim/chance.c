@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "sim.h"
+#include "result.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +18,7 @@ static uint64_t dice[SIM_DICE];
 static unsigned switch_odds;
 static long switches_left = -1, faults_left = -1; /* -1: without limit */
 char sim_seed_text[512];
-/* The events of the run, in memory that `urt sim` shares: it shrinks by
- * that. */
-struct result {
-	long switches, faults;
-	int64_t ns;
-	int64_t loaded;
-	int64_t pid;
-};
-static struct result own_result, *result = &own_result;
+static struct sim_result own_result, *result = &own_result;
 static struct {
 	uint32_t per_million;
 	long nth, seen;
@@ -82,6 +75,24 @@ void sim_tell_time(int64_t ns)
 void sim_tell_pid(int pid)
 {
 	result->pid = pid;
+}
+
+void sim_tell_hang(void)
+{
+	result->hung = 1;
+}
+
+void sim_tell_ring(void)
+{
+	result->rings++;
+}
+
+void sim_tell_not_simulated(const char *name)
+{
+	size_t len = strlen(result->not_simulated);
+
+	if (len + strlen(name) + 1 < sizeof(result->not_simulated))
+		sprintf(result->not_simulated + len, "%s\n", name);
 }
 
 /* ---- settings ---------------------------------------------------------- */

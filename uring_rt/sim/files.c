@@ -361,6 +361,40 @@ SIM_API int open(const char *path, int flags, ...)
 	return open64(path, flags, mode);
 }
 
+/* By syscall(2), where libc's functions of these names are simulated, or named too. */
+#define CALL(name)                                   \
+	{                                            \
+		SYS_##name, "syscall(SYS_" #name ")" \
+	}
+static const struct {
+	long nr;
+	const char *name;
+} real_calls[] = {
+	CALL(read),	 CALL(write),		CALL(readv),
+	CALL(writev),	 CALL(preadv2),		CALL(pwritev2),
+	CALL(nanosleep), CALL(clock_nanosleep), CALL(ppoll),
+	CALL(pselect6),	 CALL(epoll_pwait),	CALL(socket),
+	CALL(bind),	 CALL(accept),		CALL(accept4),
+	CALL(connect),	 CALL(recvfrom),	CALL(recvmsg),
+	CALL(sendto),	 CALL(sendmsg),		CALL(wait4),
+	CALL(waitid),	 CALL(clock_gettime),	CALL(gettimeofday),
+	CALL(clone),	 CALL(rt_sigtimedwait), CALL(flock),
+	CALL(splice),	 CALL(sendfile),	CALL(timerfd_create),
+#ifdef SYS_poll
+	CALL(poll),	 CALL(select),		CALL(epoll_wait),
+	CALL(time),	 CALL(pause),		CALL(fork),
+#endif
+};
+
+static void note_call(long nr)
+{
+	for (size_t i = 0; i < sizeof(real_calls) / sizeof(*real_calls); i++)
+		if (real_calls[i].nr == nr)
+			sim_not_simulated(real_calls[i].name,
+					  "the call is the real kernel's, with "
+					  "its time and its waits");
+}
+
 static long other_call(long nr, const long a[6])
 {
 	switch (nr) {
@@ -381,24 +415,8 @@ static long other_call(long nr, const long a[6])
 		break;
 	case SYS_getrandom:
 		return getrandom((void *)a[0], a[1], a[2]);
-	case SYS_read:
-	case SYS_write:
-	case SYS_clock_nanosleep:
-	case SYS_ppoll:
-	case SYS_epoll_pwait:
-	case SYS_accept4:
-	case SYS_connect:
-	case SYS_recvfrom:
-	case SYS_recvmsg:
-	case SYS_sendto:
-	case SYS_sendmsg:
-	case SYS_wait4:
-	case SYS_waitid:
-	case SYS_clock_gettime:
-		sim_not_simulated("syscall", "the call is the real kernel's, "
-					     "with its time and its waits");
-		break;
 	}
+	note_call(nr);
 	return sim_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

@@ -6,9 +6,10 @@
  * its address and port: the kernel's own queues, waiting and errors, with
  * nothing outside the process and no timers. Every host that a program names is
  * a socket of its own; where no socket listens the connection is refused. Delay
- * comes from the rings (ring.c). Faults: a connection is reset for both sides,
- * a datagram is lost, a port is cut off for a while, as by a partition, and all
- * that was sent arrives after it.
+ * comes from the rings (ring.c). Faults: a connection is refused, or reset for both
+ * sides; a datagram is lost; a port is cut off for a while, as by a partition: nothing is
+ * received and no connection made, what connections send meanwhile arrives after it, and
+ * datagrams are lost.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -234,8 +235,10 @@ int sim_connect(int fd, const struct sockaddr *s, socklen_t len)
 		return connect_now(fd, NULL, s, len);
 	if (!get_address(&a, s, len))
 		return -EAFNOSUPPORT;
-	if (a.port == cut_port && cut_until_ns > sim_now_ns)
+	if (sim_net_cut_to_ns(fd, s, len))
 		return -EAGAIN;
+	if (e->type == SOCK_STREAM && sim_fault(SIM_NET))
+		return -ECONNREFUSED;
 	if (is_any(&a)) { /* as Linux: this host */
 		a.ip[10] = a.ip[11] = 0xff;
 		a.ip[12] = 127;
@@ -299,6 +302,47 @@ int sim_name(int fd, struct sockaddr *s, socklen_t *len, bool peer)
 	return 0;
 }
 
+/* ---- partitions --------------------------------------------------------- */
+
+static bool is_cut(const struct end *e, uint16_t peer)
+{
+	return cut_port && cut_until_ns > sim_now_ns &&
+	       (e->local.port == cut_port || peer == cut_port);
+}
+
+/* One may begin between these: the port that was listened at, most likely, is cut. */
+static void may_cut(const struct end *e, uint16_t peer)
+{
+	if (!peer || cut_until_ns > sim_now_ns || !sim_fault(SIM_PART))
+		return;
+	cut_port = peer < e->local.port ? peer : e->local.port;
+	cut_until_ns =
+		sim_after(CUT_LEAST_NS + sim_random(SIM_FAULT, CUT_MAX_NS));
+}
+
+int64_t sim_net_cut_ns(int fd, bool writes)
+{
+	struct end *e = end_of(fd);
+
+	if (!e || e->type != SOCK_STREAM)
+		return 0;
+	may_cut(e, e->peer.port);
+	return !writes && is_cut(e, e->peer.port) ? cut_until_ns : 0;
+}
+
+int64_t sim_net_cut_to_ns(int fd, const struct sockaddr *s, socklen_t len)
+{
+	struct end *e = end_of(fd);
+	struct address a;
+
+	if (!e || e->type != SOCK_STREAM || !get_address(&a, s, len) ||
+	    !is_cut(e, a.port))
+		return 0;
+	return cut_until_ns;
+}
+
+/* ---- messages ----------------------------------------------------------- */
+
 /* Lost on the way, or the connection is. */
 static long broken(struct end *e, bool sends)
 {
@@ -333,17 +377,21 @@ ssize_t sim_sendmsg(int fd, const struct msghdr *msg, int flags)
 	n = broken(e, true);
 	if (n)
 		return n;
-	if (e->type == SOCK_DGRAM && sim_fault(SIM_NET))
-		return total(msg);
+	a = e->peer;
+	if (e->type == SOCK_DGRAM && m.msg_name &&
+	    !get_address(&a, m.msg_name, m.msg_namelen))
+		return -EINVAL;
 	if (e->type == SOCK_DGRAM && !e->local.port)
 		bind_to(fd, e, (struct address){ 0 });
+	if (e->type == SOCK_DGRAM)
+		may_cut(e, a.port);
+	if (e->type == SOCK_DGRAM && (sim_fault(SIM_NET) || is_cut(e, a.port)))
+		return total(msg);
 	if (!m.msg_name || e->type == SOCK_STREAM) {
 		m.msg_name = NULL;
 		m.msg_namelen = 0;
 		return sim_call(SYS_sendmsg, fd, &m, (long)flags);
 	}
-	if (!get_address(&a, m.msg_name, m.msg_namelen))
-		return -EINVAL;
 	m.msg_name = &un;
 	m.msg_namelen = name_of(&a, e->type, &un);
 	n = sim_call(SYS_sendmsg, fd, &m, (long)flags);
@@ -400,25 +448,7 @@ void sim_net_copy(int from, int to)
 		*end_new(to) = *e;
 }
 
-/* ---- faults ------------------------------------------------------------ */
-
-int64_t sim_net_cut_ns(int fd)
-{
-	struct end *e = end_of(fd);
-
-	if (!e)
-		return 0;
-	if (e->peer.port && cut_until_ns <= sim_now_ns && sim_fault(SIM_PART)) {
-		cut_port = e->peer.port < e->local.port ? e->peer.port
-							: e->local.port;
-		cut_until_ns = sim_after(CUT_LEAST_NS +
-					 sim_random(SIM_FAULT, CUT_MAX_NS));
-	}
-	if (cut_until_ns <= sim_now_ns || !cut_port ||
-	    (e->local.port != cut_port && e->peer.port != cut_port))
-		return 0;
-	return cut_until_ns;
-}
+/* ---- resets ------------------------------------------------------------- */
 
 static bool same_ports(const struct end *e, const struct address *local,
 		       const struct address *peer)

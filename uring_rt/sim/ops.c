@@ -118,17 +118,6 @@ static struct msghdr message_of(const struct io_uring_sqe *s, struct iovec *one)
 	return m;
 }
 
-/* A stream may give and take less. */
-static void shorten(struct msghdr *m, enum kind kind)
-{
-	struct iovec *v = m->msg_iov;
-
-	if ((kind != STREAM && kind != PIPE) || m->msg_iovlen != 1 ||
-	    v->iov_len <= RECORD || !sim_fault(SIM_SHORT))
-		return;
-	v->iov_len = 1 + sim_random(SIM_FAULT, v->iov_len);
-}
-
 static bool is_write(unsigned opcode)
 {
 	return opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITEV ||
@@ -139,6 +128,19 @@ static bool is_message(unsigned opcode)
 {
 	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND ||
 	       opcode == IORING_OP_RECVMSG || opcode == IORING_OP_SENDMSG;
+}
+
+/* A stream may give and take less; what is received over a network, any number of bytes. */
+static void shorten(const struct io_uring_sqe *s, struct msghdr *m,
+		    enum kind kind)
+{
+	struct iovec *v = m->msg_iov;
+	bool any = sim_is_net(s->fd) && !is_write(s->opcode);
+
+	if ((kind != STREAM && kind != PIPE) || m->msg_iovlen != 1 ||
+	    v->iov_len <= (any ? 1 : RECORD) || !sim_fault(SIM_SHORT))
+		return;
+	v->iov_len = 1 + sim_random(SIM_FAULT, v->iov_len);
 }
 
 static int transfer_socket(const struct io_uring_sqe *s, struct msghdr *m)
@@ -186,7 +188,7 @@ static int transfer(const struct io_uring_sqe *s)
 	struct msghdr m = message_of(s, &one);
 
 	if (m.msg_iov == &one)
-		shorten(&m, kind);
+		shorten(s, &m, kind);
 	if (kind == STREAM && sim_is_net(s->fd) && sim_fault(SIM_NET))
 		sim_net_reset(s->fd);
 	if (kind == STREAM || kind == DATAGRAM)
@@ -219,6 +221,11 @@ bool sim_op_reads(const struct io_uring_sqe *s)
 	return events_of(s) & POLLIN;
 }
 
+bool sim_op_sends(const struct io_uring_sqe *s)
+{
+	return is_write(s->opcode) || s->opcode == IORING_OP_SHUTDOWN;
+}
+
 bool sim_op_waits(const struct io_uring_sqe *s)
 {
 	if (s->opcode == IORING_OP_POLL_ADD)
@@ -230,6 +237,12 @@ bool sim_op_waits(const struct io_uring_sqe *s)
 bool sim_op_moves(const struct io_uring_sqe *s)
 {
 	return s->opcode == IORING_OP_SPLICE || s->opcode == IORING_OP_TEE;
+}
+
+bool sim_op_wants_all(const struct io_uring_sqe *s)
+{
+	return (s->opcode == IORING_OP_RECV || s->opcode == IORING_OP_SEND) &&
+	       s->msg_flags & MSG_WAITALL && kind_of(s->fd) == STREAM;
 }
 
 bool sim_op_ready(const struct io_uring_sqe *s)
@@ -305,6 +318,10 @@ int sim_op_try(const struct io_uring_sqe *s)
 	case IORING_OP_SPLICE:
 	case IORING_OP_TEE:
 		return move(s);
+	case IORING_OP_FSYNC:
+		if (sim_fault(SIM_FILE))
+			return -EIO;
+		return direct(s);
 	default:
 		return direct(s);
 	}

@@ -34,6 +34,7 @@ struct request {
 	struct sim_sleeper futex;
 	bool is_futex;
 	bool signalled; /* cancelled while it was carried out */
+	int done;	/* bytes, of one that wants all */
 };
 
 static struct request *first, **last = &first, *unused;
@@ -75,6 +76,8 @@ static void end(struct request *q, int res)
 	struct ring *r = q->ring;
 	uint64_t user_data = q->sqe.user_data;
 
+	if (q->done && res <= 0)
+		res = q->done;
 	sim_trace("%s on %d: %d", sim_op_name(q->sqe.opcode), q->sqe.fd, res);
 	drop(q);
 	if (res != -ECANCELED)
@@ -116,17 +119,46 @@ static void set_due(struct request *q, int64_t ns)
 		next_due_ns = ns;
 }
 
+static int64_t cut_ns(const struct request *q)
+{
+	const struct io_uring_sqe *s = &q->sqe;
+
+	if (s->opcode == IORING_OP_CLOSE)
+		return 0;
+	if (s->opcode == IORING_OP_CONNECT)
+		return sim_net_cut_to_ns(s->fd, (void *)(uintptr_t)s->addr,
+					 s->off);
+	return sim_net_cut_ns(s->fd, sim_op_sends(s));
+}
+
+/* -EAGAIN also if more is to come. */
+static int try(struct request *q)
+{
+	int res;
+
+	if (q->is_futex)
+		return q->futex.on ? -EAGAIN : 0;
+	res = sim_op_try(&q->sqe);
+	if (res <= 0 || !sim_op_wants_all(&q->sqe))
+		return res;
+	sim_changed();
+	q->done += res;
+	q->sqe.addr += res;
+	q->sqe.len -= res;
+	return q->sqe.len ? -EAGAIN : 0;
+}
+
 /* It is due: true, if it has completed. */
 static bool carry_out(struct request *q)
 {
-	int64_t cut_ns = sim_net_cut_ns(q->sqe.fd);
+	int64_t until_ns = cut_ns(q);
 	int res;
 
-	if (cut_ns && q->sqe.opcode != IORING_OP_CLOSE) {
-		set_due(q, cut_ns);
+	if (until_ns) {
+		set_due(q, until_ns);
 		return false;
 	}
-	res = q->is_futex ? (q->futex.on ? -EAGAIN : 0) : sim_op_try(&q->sqe);
+	res = try(q);
 	if (res == -EAGAIN && (q->is_futex || sim_op_waits(&q->sqe))) {
 		q->due_ns = WAITING;
 		if (!q->signalled)

@@ -132,6 +132,7 @@ int sim_ring_setup(unsigned entries, void *params)
 	if (r->fd < 0)
 		return r->fd;
 	lay_out(r, p);
+	sim_tell_ring();
 	sim_trace("ring %d: %u entries", r->fd, r->entries);
 	return r->fd;
 }

@@ -25,14 +25,14 @@ struct io_uring_sqe;
 enum sim_dice { SIM_SWITCH, SIM_DELAY, SIM_FAULT, SIM_BYTES, SIM_DICE };
 
 /* X(symbol, name, what happens): faults, by probability or by number. */
-#define SIM_FAULTS(X)                                                        \
-	X(NET, "net", "a connection is reset, or a datagram lost")           \
-	X(PART, "partition", "a port of the network is cut off for a while") \
-	X(SHORT, "short",                                                    \
-	  "a stream or pipe gives or takes less than it could")              \
-	X(ENTER, "enter", "io_uring_enter: EAGAIN, or half of the requests") \
-	X(BLOCK, "block", "io_uring_enter holds its thread for a while")     \
-	X(FILE, "file", "a read or write of a file: EIO")                    \
+#define SIM_FAULTS(X)                                                         \
+	X(NET, "net", "a connection is refused or reset, or a datagram lost") \
+	X(PART, "partition", "a port of the network is cut off for a while")  \
+	X(SHORT, "short",                                                     \
+	  "a stream or pipe gives or takes less than it could")               \
+	X(ENTER, "enter", "io_uring_enter: EAGAIN, or half of the requests")  \
+	X(BLOCK, "block", "io_uring_enter holds its thread for a while")      \
+	X(FILE, "file", "a read, write or sync of a file: EIO")               \
 	X(THREAD, "thread", "pthread_create: EAGAIN")
 
 enum sim_fault {
@@ -56,6 +56,9 @@ bool sim_fault(enum sim_fault);
 bool sim_switches(void);
 void sim_tell_time(int64_t ns);
 void sim_tell_pid(int pid); /* of the run's process */
+void sim_tell_hang(void);
+void sim_tell_ring(void);
+void sim_tell_not_simulated(const char *name);
 
 /* ---- serve.c ---- */
 
@@ -154,7 +157,10 @@ int sim_op_try(const struct io_uring_sqe *);
 bool sim_op_ready(const struct io_uring_sqe *);
 bool sim_op_waits(const struct io_uring_sqe *);
 bool sim_op_reads(const struct io_uring_sqe *);
+bool sim_op_sends(const struct io_uring_sqe *); /* also that no more comes */
 bool sim_op_moves(const struct io_uring_sqe *); /* from another descriptor */
+/* It completes when all bytes have come or gone, however many come at a time. */
+bool sim_op_wants_all(const struct io_uring_sqe *);
 bool sim_op_known(unsigned opcode);
 const char *sim_op_name(unsigned opcode);
 
@@ -170,8 +176,9 @@ ssize_t sim_recvmsg(int fd, struct msghdr *, int flags);
 void sim_net_close(int fd);
 void sim_net_copy(int from, int to);
 bool sim_is_net(int fd);
-/* Until when nothing passes; 0: it does. */
-int64_t sim_net_cut_ns(int fd);
+/* Until when nothing passes, or no connection is made to there; 0: it does. */
+int64_t sim_net_cut_ns(int fd, bool writes);
+int64_t sim_net_cut_to_ns(int fd, const struct sockaddr *, socklen_t);
 /* Breaks the connection, for both sides. */
 void sim_net_reset(int fd);
 

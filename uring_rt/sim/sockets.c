@@ -268,6 +268,8 @@ SIM_API int fcntl64(int fd, int op, ...)
 	va_start(ap, op);
 	arg = va_arg(ap, long);
 	va_end(ap);
+	if (sim_on && (op == F_SETLKW || op == F_OFD_SETLKW))
+		sim_not_simulated("fcntl(F_SETLKW)", "it waits in real time");
 	ret = sim_call(SYS_fcntl, fd, (long)op, arg);
 	return op == F_DUPFD || op == F_DUPFD_CLOEXEC ? copied(fd, ret)
 						      : sim_result(ret);

@@ -185,6 +185,12 @@ SIM_API pid_t fork(void)
 	return pid;
 }
 
+/* Whose child would use this stack until its exec or _exit. */
+SIM_API pid_t vfork(void)
+{
+	return fork();
+}
+
 /* ---- signals ----------------------------------------------------------- */
 
 /* To the thread that sends it, so that the next one's is at a known place; others

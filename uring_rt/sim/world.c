@@ -148,6 +148,7 @@ void sim_not_simulated(const char *name, const char *what)
 			return;
 	if (i < 64)
 		said[i] = name;
+	sim_tell_not_simulated(name);
 	sim_say("%s is not simulated: %s", name, what);
 }
 
@@ -207,6 +208,7 @@ static void stuck(void)
 		sim_seed_text, (long long)(sim_now_ns - BEGIN_NS) / 1000000,
 		sim_ring_waiting());
 	sim_trace("hang");
+	sim_tell_hang();
 	is_free = true;
 	sim_on = false;
 	sigaction(SIGQUIT, NULL, &act);
