@@ -49,6 +49,18 @@ START_TEST(simulator_reports_a_hang_with_its_seed_and_coroutines)
 }
 END_TEST
 
+/* The monitor wakes for nothing, also where threads are left that cannot end. */
+START_TEST(simulator_reports_a_hang_of_workers_that_were_replaced)
+{
+	for (int seed = 1; seed < 12; seed++) {
+		sh("./urt sim --seeds %d --timeout 2 --faults block=30%% -- "
+		   "tests/servers silences 2>&1",
+		   seed);
+		ck_assert_msg(strstr(text, "failed: it hung"), "%s", text);
+	}
+}
+END_TEST
+
 START_TEST(simulator_reports_a_hang_of_a_program_that_takes_the_signal)
 {
 	ck_assert_int_eq(sh("./urt sim --seeds 5 -- tests/servers deaf 2>&1"),
@@ -401,6 +413,8 @@ Suite *sim_suite(void)
 		0, 11);
 	tcase_add_test(t,
 		       simulator_reports_a_hang_with_its_seed_and_coroutines);
+	tcase_add_test(t,
+		       simulator_reports_a_hang_of_workers_that_were_replaced);
 	tcase_add_test(
 		t, simulator_reports_a_hang_of_a_program_that_takes_the_signal);
 	tcase_add_test(t,

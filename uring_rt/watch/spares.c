@@ -6,7 +6,9 @@
  * There is one from the start, so that the first coroutine that blocks need not
  * wait for a thread to be made. When the last one is used another is made;
  * where coroutines block by the dozen, several at a time, since a thread takes
- * 50 us to make. Spares that were not needed for a second end.
+ * 50 us to make. Spares that were not needed for a second end. The run's first
+ * thread cannot, nor one whose ring has requests; the monitor does not wake to
+ * look whether they can by now: what completes the requests wakes it.
  *
  * Running into a limit is not an error: the program continues as well as it
  * can, which is that what blocks stops others. One message names the limit.
@@ -29,6 +31,7 @@
 static bool said;
 static int64_t unneeded_since_ns, failed_ns;
 static uint64_t handoffs_seen;
+static bool kept; /* for now, spares that are not needed: they cannot end */
 
 /* The cgroup's limit, if it is reached: its directory into path. */
 static bool pids_max_reached(char *path, size_t size)
@@ -115,11 +118,14 @@ void urt__spares_look(int64_t now_ns)
 	uint64_t seen = handoffs_seen;
 
 	if (have > want && unneeded_since_ns) {
-		while (now_ns - unneeded_since_ns > KEEP_NS && have-- > want &&
-		       urt__spare_retire())
-			;
+		if (now_ns - unneeded_since_ns <= KEEP_NS)
+			return;
+		while (have > want && urt__spare_retire())
+			have--;
+		kept = have > want;
 		return;
 	}
+	kept = false;
 	unneeded_since_ns = have > want ? now_ns : 0;
 	if (have || now_ns - failed_ns < TRY_AGAIN_NS)
 		return;
@@ -135,7 +141,7 @@ void urt__spares_look(int64_t now_ns)
 
 int64_t urt__spares_linger_ns(void)
 {
-	return unneeded_since_ns ? KEEP_NS : INT64_MAX;
+	return unneeded_since_ns && !kept ? KEEP_NS : INT64_MAX;
 }
 
 void urt__spares_reset(void)
@@ -143,4 +149,5 @@ void urt__spares_reset(void)
 	said = false;
 	unneeded_since_ns = failed_ns = 0;
 	handoffs_seen = 0;
+	kept = false;
 }
