@@ -4,10 +4,12 @@
  * times, so that a busy machine keeps them, and far below the times of a fault.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/sys.h"
 #include "../lib/workers.h"
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/eventfd.h>
 
 /* ---- coroutines that block --------------------------------------------- */
 
@@ -167,6 +169,65 @@ START_TEST(threads_that_are_not_needed_end)
 }
 END_TEST
 
+/* ---- a thread that is long in coming ----------------------------------- */
+
+static sem_t born;
+static atomic_bool bearing, answered;
+
+static void bear_long(void)
+{
+	bearing = true;
+	while (sem_wait(&born))
+		;
+}
+
+static void read_an_event(void *arg)
+{
+	uint64_t n;
+
+	ck_assert_int_eq(urt_read(*(int *)arg, &n, sizeof(n), URT_NEVER), 8);
+	answered = true;
+}
+
+static void wait_until(atomic_bool *what)
+{
+	int64_t until = urt_after(10000 * MS);
+
+	while (!*what && urt_now() < until)
+		urt_sleep(MS);
+	ck_assert(*what);
+}
+
+/* The read is in flight in the ring of the thread that blocks. Another goes on with
+ * the only spare, and a further one is not there for long. */
+static void read_beside_a_birth(void *arg)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct urt_coro *read = urt_spawn(read_an_event, &fd), *block;
+	const uint64_t one = 1;
+
+	urt_sleep(MS);
+	urt__sys_faults[URT__SYS_THREAD].meanwhile = bear_long;
+	urt__sys_faults[URT__SYS_THREAD].countdown = 1;
+	block = urt_spawn(wait_for_sem, NULL);
+	wait_until(&bearing);
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), 8);
+	wait_until(&answered);
+	sem_post(&born);
+	sem_post(&sem);
+	urt_join(read);
+	urt_join(block);
+	close(fd);
+}
+
+START_TEST(ring_of_a_blocked_thread_is_served_while_another_thread_is_made)
+{
+	sem_init(&sem, 0, 0);
+	sem_init(&born, 0, 0);
+	run_on(1 + _i, read_beside_a_birth, NULL);
+}
+END_TEST
+
 /* ---- calls that the kernel does not answer ----------------------------- */
 
 enum { LINGER_S = 3 };
@@ -247,6 +308,10 @@ Suite *blocked_suite(void)
 		0, 2);
 	tcase_add_loop_test(t, blocked_coroutine_costs_no_cpu, 0, 2);
 	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
+	tcase_add_loop_test(
+		t,
+		ring_of_a_blocked_thread_is_served_while_another_thread_is_made,
+		0, 2);
 	tcase_add_loop_test(t, slow_close_keeps_nobody_else_waiting, 0, 2);
 	suite_add_tcase(s, t);
 	return s;

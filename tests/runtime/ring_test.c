@@ -180,7 +180,8 @@ START_TEST(refused_enter_is_asked_again)
 
 		c = calloc(40, sizeof(*c));
 		open_ring(8);
-		*f = (struct urt__sys_fault){ nth, errors[_i], 0, 0 };
+		*f = (struct urt__sys_fault){ .countdown = nth,
+					      .err = errors[_i] };
 		for (int i = 0; i < 40; i++)
 			queue_nop(&c[i]);
 		finish(c, 40);
@@ -193,11 +194,12 @@ END_TEST
 START_TEST(set_up_reports_what_the_kernel_says)
 {
 	urt__sys_faults[URT__SYS_RING_SETUP] =
-		(struct urt__sys_fault){ 1, EPERM, 0, 0 };
+		(struct urt__sys_fault){ .countdown = 1, .err = EPERM };
 	ck_assert_int_eq(urt__ring_init(&ring, 8, features, &stats), -EPERM);
 	for (int nth = 1; nth <= 2; nth++) {
 		urt__sys_faults[URT__SYS_MMAP] =
-			(struct urt__sys_fault){ nth, ENOMEM, 0, 0 };
+			(struct urt__sys_fault){ .countdown = nth,
+						 .err = ENOMEM };
 		ck_assert_int_eq(urt__ring_init(&ring, 8, features, &stats),
 				 -ENOMEM);
 	}

@@ -47,6 +47,8 @@ static int fault(enum urt__sys_kind kind)
 {
 	if (!urt__sys_armed(kind) || !urt__sys_fails(kind))
 		return 0;
+	if (urt__sys_faults[kind].meanwhile)
+		urt__sys_faults[kind].meanwhile();
 	return -urt__sys_faults[kind].err;
 }
 

@@ -52,6 +52,8 @@ struct urt__sys_fault {
 	int err;
 	int times;	   /* 0 is as 1 */
 	_Atomic long hits; /* calls that failed */
+	void (*meanwhile)(
+		void); /* such a call makes this first; err may be 0 */
 };
 extern struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 

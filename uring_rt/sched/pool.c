@@ -8,7 +8,7 @@
  * the others come one by one).
  *
  * A burst leaves as many as were alive at its height, and each keeps the pages
- * that it touched. So the monitor looks at each period what was not needed in
+ * that it touched. So the monitor's helper looks at each period what was not needed in
  * the whole of the last one: the smallest number that were here at any time.
  * That number goes back to the system during the next period, a few at each
  * call. Stacks that are freed and reused within a period stay warm.
@@ -29,7 +29,7 @@
 
 int64_t urt__pool_period_ns = INT64_C(1000000000);
 
-/* Relaxed; partner: is_empty, which does not take the lock. */
+/* Relaxed; partner: urt__pool_is_empty, which does not take the lock. */
 static void set_n(struct urt__pool *p, size_t n)
 {
 	__atomic_store_n(&p->n, n, __ATOMIC_RELAXED);
@@ -145,7 +145,7 @@ static bool step(unsigned *left)
 	return !*left;
 }
 
-static bool is_empty(void)
+bool urt__pool_is_empty(void)
 {
 	for (unsigned i = 0; i < URT__CLASSES; i++)
 		if (__atomic_load_n(&urt__rt.pool[i].n, __ATOMIC_RELAXED))
@@ -167,5 +167,5 @@ int64_t urt__pool_tidy(int64_t now_ns)
 	step_ns = period_ns;
 	if (step(&left) && now_ns + STEP_NS < period_ns)
 		step_ns = now_ns + STEP_NS;
-	return is_empty() ? INT64_MAX : step_ns;
+	return step_ns;
 }

@@ -233,7 +233,7 @@ struct urt__runtime {
 	uint32_t pool_lock;
 	struct urt__pool pool[URT__CLASSES];
 	_Atomic uint64_t seq_floor; /* waits of new blocks are numbered from */
-	struct urt_coro *kept;	    /* pool.c's, on the monitor's thread */
+	struct urt_coro *kept;	    /* pool.c's, on the helper's thread */
 	unsigned nr_kept;
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
@@ -648,8 +648,9 @@ void urt__worker_vacate(struct urt__worker *);
 struct urt_coro *urt__pool_take(unsigned class);
 /* Adds one; without it. */
 void urt__pool_put(unsigned class, struct urt_coro *);
-/* Returns some of the unused stacks to the system. The monitor's; when it
- * is to be called again: INT64_MAX: not, until something is added. */
+bool urt__pool_is_empty(void);
+/* Returns some of the unused stacks to the system. By one thread, the monitor's
+ * helper; when it is to be called again, unless the pool is empty. */
 int64_t urt__pool_tidy(int64_t now_ns);
 /* Stacks that were not needed for that time go; shorter in tests. */
 extern int64_t urt__pool_period_ns __attribute__((visibility("hidden")));

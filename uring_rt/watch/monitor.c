@@ -45,6 +45,10 @@
  *
  * It also keeps spare threads (spares.c), prints the scheduler trace, and on
  * SIGQUIT stops the world and reports it.
+ *
+ * It must wait for nothing that others can hold for long, as rings of blocked
+ * threads are served by no other. What takes malloc's locks or that of the address
+ * space is done by its helper (helper.c).
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -94,7 +98,7 @@ static int detached = -1; /* epoll: rings of workers without a processor */
 static atomic_bool stopping, quitting;
 static int64_t handed_ns; /* when the last hand-off was */
 
-static void ring_bell(void)
+void urt__monitor_look(void)
 {
 	uint64_t one = 1;
 
@@ -105,7 +109,7 @@ static void ring_bell(void)
 static void wake(void)
 {
 	if (atomic_exchange(&urt__rt.monitor_asleep, 0))
-		ring_bell();
+		urt__monitor_look();
 }
 
 static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns);
@@ -460,7 +464,7 @@ static void trace(int64_t now_ns)
 void urt__monitor_quit(void)
 {
 	atomic_store(&quitting, true);
-	ring_bell();
+	urt__monitor_look();
 }
 
 /* All worker threads stand still in their signal handlers, as far as they can
@@ -611,7 +615,7 @@ static void *monitor_main(void *arg)
 			quit();
 		sleep_for(ns);
 		atomic_store(&urt__rt.monitor_asleep, 0);
-		tidy_ns = urt__pool_tidy(urt__clock_ns());
+		tidy_ns = urt__helper_tidy(urt__clock_ns());
 		look_at_all(urt__clock_ns());
 		look_again(urt__clock_ns());
 		trace(urt__clock_ns());
@@ -663,7 +667,7 @@ int urt__monitor_start(void)
 void urt__monitor_stop(void)
 {
 	atomic_store(&stopping, true);
-	ring_bell();
+	urt__monitor_look();
 	pthread_join(thread, NULL);
 	leave_nothing();
 }

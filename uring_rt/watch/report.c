@@ -236,10 +236,10 @@ static unsigned count_threads(void)
 	return found;
 }
 
-/* Workers, the monitor, and the thread pool. */
+/* Workers, the monitor, its helper, and the thread pool. */
 static unsigned own_threads(void)
 {
-	unsigned n = atomic_load(&urt__rt.nr_workers), own = 1;
+	unsigned n = atomic_load(&urt__rt.nr_workers), own = 2;
 
 	for (unsigned i = 0; i < n; i++)
 		own += atomic_load(&urt__rt.worker[i]->state) != URT__W_GONE;

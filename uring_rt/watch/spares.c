@@ -8,7 +8,8 @@
  * where coroutines block by the dozen, several at a time, since a thread takes
  * 50 us to make. Spares that were not needed for a second end. The run's first
  * thread cannot, nor one whose ring has requests; the monitor does not wake to
- * look whether they can by now: what completes the requests wakes it.
+ * look whether they can by now: what completes the requests wakes it. The
+ * monitor decides, and its helper makes them.
  *
  * Running into a limit is not an error: the program continues as well as it
  * can, which is that what blocks stops others. One message names the limit.
@@ -28,10 +29,13 @@
 #define STOCK_MAX    8		/* spares that wait */
 #define TRY_AGAIN_NS 100000000	/* after none could be made */
 
-static bool said;
-static int64_t unneeded_since_ns, failed_ns;
+static int64_t unneeded_since_ns;
 static uint64_t handoffs_seen;
 static bool kept; /* for now, spares that are not needed: they cannot end */
+
+/* The helper's. */
+static bool said;
+static _Atomic int64_t failed_ns;
 
 /* The cgroup's limit, if it is reached: its directory into path. */
 static bool pids_max_reached(char *path, size_t size)
@@ -127,16 +131,24 @@ void urt__spares_look(int64_t now_ns)
 	}
 	kept = false;
 	unneeded_since_ns = have > want ? now_ns : 0;
-	if (have || now_ns - failed_ns < TRY_AGAIN_NS)
+	if (have || urt__helper_makes() ||
+	    now_ns - atomic_load(&failed_ns) < TRY_AGAIN_NS)
 		return;
 	handoffs_seen = urt__counted_by_all(URT__STAT_HANDOFFS);
 	want += handoffs_seen - seen < STOCK_MAX ? handoffs_seen - seen
 						 : STOCK_MAX - 1;
-	for (; have < want; have++)
+	urt__helper_make(want);
+}
+
+void urt__spares_make(unsigned n)
+{
+	while (n--) {
 		if (!urt__spare_add()) {
-			failed_ns = now_ns;
+			atomic_store(&failed_ns, urt__clock_ns());
 			return;
 		}
+		urt__monitor_look();
+	}
 }
 
 int64_t urt__spares_linger_ns(void)
@@ -147,7 +159,8 @@ int64_t urt__spares_linger_ns(void)
 void urt__spares_reset(void)
 {
 	said = false;
-	unneeded_since_ns = failed_ns = 0;
+	unneeded_since_ns = 0;
 	handoffs_seen = 0;
 	kept = false;
+	atomic_store(&failed_ns, 0);
 }

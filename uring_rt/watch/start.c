@@ -203,9 +203,15 @@ static int run_workers(const struct urt__spawn *first,
 	err = urt__threads_start();
 	if (err)
 		goto out_workers;
+	err = urt__helper_start();
+	if (err) {
+		urt__because_thread(err, "the monitor's helper");
+		goto out_workers;
+	}
 	err = urt__monitor_start();
 	if (err) {
 		urt__because_thread(err, "the monitor");
+		urt__helper_stop();
 		goto out_workers;
 	}
 	urt__report_know_threads();
@@ -215,8 +221,9 @@ static int run_workers(const struct urt__spawn *first,
 	if (err)
 		urt__stop();
 	urt__threads_join();
+	urt__helper_stop();
 	urt__monitor_stop();
-	urt__threads_join(); /* one that it made meanwhile */
+	urt__threads_join(); /* one that was made meanwhile */
 	urt__behalf_close(); /* first: a job may wait for it */
 	urt__blocking_close();
 	if (urt__debug.leak)

@@ -117,6 +117,8 @@ uint64_t urt__counted_by_all(enum urt__stat);
 
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
+/* There is something to look at now. */
+void urt__monitor_look(void);
 /* Whether no worker needs to be watched. */
 bool urt__all_asleep(void);
 /* In a forked child: there is none. */
@@ -169,7 +171,21 @@ bool urt__spare_add(void);
  * must look again by then; INT64_MAX: it need not. */
 void urt__spares_look(int64_t now_ns);
 int64_t urt__spares_linger_ns(void);
+/* Makes so many; by the helper. */
+void urt__spares_make(unsigned n);
 /* A run begins. */
 void urt__spares_reset(void);
+
+/* ---- helper.c: all but _start and _stop by the monitor ---- */
+
+/* Before the monitor starts; before it stops. */
+int urt__helper_start(void);
+void urt__helper_stop(void);
+/* Has it make spares; whether it still does. */
+void urt__helper_make(unsigned n);
+bool urt__helper_makes(void);
+/* Has it give memory back if it is time; when that is again. INT64_MAX: there is none,
+ * or it will say so. */
+int64_t urt__helper_tidy(int64_t now_ns);
 
 #endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The monitor's helper: a thread that does what may have to wait for memory.
+ *
+ * To make a thread takes malloc's locks and, a dozen times, the lock of the
+ * address space; to give memory back takes the latter, too. Other threads may
+ * hold that for long: an mmap of 256 MB with MAP_POPULATE for 100 ms. While the
+ * monitor waited for it, no thread served the rings of those that block. So the
+ * monitor asks the helper for both, and goes on. The helper asks it to look again
+ * when a spare is there, or when memory was given back.
+ *
+ * The helper sleeps where it is asked nothing.
+ */
+#define _GNU_SOURCE
+#include "../base/sys.h"
+#include "watch.h"
+#include <pthread.h>
+#include <semaphore.h>
+
+static pthread_t thread;
+static sem_t asked;
+static atomic_bool ending;
+static atomic_uint spares;	/* that it shall make; 0: it has */
+static _Atomic int64_t tidy_ns; /* when memory can be given back next;
+                                   INT64_MAX: it does so now */
+
+void urt__helper_make(unsigned n)
+{
+	atomic_store(&spares, n);
+	sem_post(&asked);
+}
+
+bool urt__helper_makes(void)
+{
+	return atomic_load(&spares);
+}
+
+int64_t urt__helper_tidy(int64_t now_ns)
+{
+	int64_t at_ns;
+
+	if (urt__pool_is_empty())
+		return INT64_MAX;
+	at_ns = atomic_load(&tidy_ns);
+	if (now_ns < at_ns)
+		return at_ns;
+	atomic_store(&tidy_ns, INT64_MAX);
+	sem_post(&asked);
+	return INT64_MAX;
+}
+
+static void *helper_main(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		while (sem_wait(&asked))
+			;
+		if (atomic_load(&ending))
+			return NULL;
+		if (atomic_load(&spares)) {
+			urt__spares_make(atomic_load(&spares));
+			atomic_store(&spares, 0);
+		}
+		if (atomic_load(&tidy_ns) == INT64_MAX) {
+			atomic_store(&tidy_ns, urt__pool_tidy(urt__clock_ns()));
+			urt__monitor_look();
+		}
+	}
+}
+
+int urt__helper_start(void)
+{
+	atomic_store(&ending, false);
+	atomic_store(&spares, 0);
+	atomic_store(&tidy_ns, 0);
+	sem_init(&asked, 0, 0);
+	return urt__sys_thread(&thread, NULL, helper_main, NULL);
+}
+
+void urt__helper_stop(void)
+{
+	atomic_store(&ending, true);
+	sem_post(&asked);
+	pthread_join(thread, NULL);
+}
