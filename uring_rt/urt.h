@@ -1181,9 +1181,9 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  * the coroutines that wait for its worker, and a signal (SIGURG) preempts it
  * where that is safe:
  *
- *  - it executes the program's own code, not a library's, and no library's
- *    function is below it on its stack (so it is neither inside malloc nor in a
- *    callback of qsort);
+ *  - it executes the program's own code or libm's, not another library's, and
+ *    no such library's function is below it on its stack (so it is neither inside
+ *    malloc nor in a callback of qsort);
  *  - it holds no pthread mutex, rwlock or spin lock and no locked stdio stream.
  *    uring_rt counts them in its own definitions of these functions;
  *  - its stack has room.
@@ -1195,10 +1195,12 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  * A preempted coroutine later continues on the same thread, and moves to
  * another one only at its next call that may suspend. Where preemption is not
  * safe, or the coroutine is blocked in a system call, it runs next to the
- * others as an ordinary thread. The signal comes from a timer of the thread's
- * CPU time, on the return to the program: it interrupts no blocking call,
- * except at the end of the run. With URT_PREEMPT=off in the environment, no
- * coroutine is preempted; other threads still take over the coroutines that
+ * others as an ordinary thread. Where more of these compute than there are
+ * workers, the signal makes them pause, also inside libraries, so that the
+ * workers have their share of the CPUs. The signal comes from a timer of the
+ * thread's CPU time, on the return to the program: it interrupts no blocking
+ * call, except at the end of the run. With URT_PREEMPT=off in the environment,
+ * no coroutine is preempted; other threads still take over the coroutines that
  * wait.
  *
  * Between disable and enable, which nest, the calling coroutine is not

@@ -222,6 +222,7 @@ END_TEST
 /* ---- coroutines that compute ------------------------------------------- */
 
 static atomic_int computed;
+static atomic_bool over;
 
 static void compute(void *arg)
 {
@@ -272,6 +273,71 @@ START_TEST(run_ends_though_all_signals_are_blocked)
 	run_on(1 + _i, leave_it, NULL);
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
 	ck_assert_int_eq(sigismember(&now, SIGURG), 1);
+}
+END_TEST
+
+/* Nearly always in libc, where no coroutine may be stopped. */
+static void compute_in_a_library(void *arg)
+{
+	size_t (*length)(const char *) = strlen;
+
+	computed++;
+	while (!over) {
+		__asm__ volatile("" : "+r"(length)::"memory");
+		sink += length(arg);
+	}
+}
+
+static bool is_runnable(int tid)
+{
+	char path[64], buf[256], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	p = strrchr(buf, ')');
+	return p && p[2] == 'R';
+}
+
+static int runnable(void)
+{
+	int n = 0;
+
+	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
+		n += is_runnable(urt__rt.worker[i]->tid);
+	return n;
+}
+
+/* All have lost their processors, and yet few compute at a time. */
+static void be_many_in_a_library(void *arg)
+{
+	enum { MANY = 40 };
+	int64_t until = urt_after(20000 * MS);
+	struct urt_coro *c[MANY];
+	static char text[1 << 18];
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (int i = 0; i < MANY; i++)
+		c[i] = urt_spawn(compute_in_a_library, text);
+	while (computed < MANY && urt_now() < until)
+		urt_sleep(MS);
+	ck_assert_int_eq(computed, MANY);
+	while (runnable() > MANY / 4 && urt_now() < until)
+		urt_sleep(5 * MS);
+	ck_assert_int_lt(urt_now(), until);
+	over = true;
+	for (int i = 0; i < MANY; i++)
+		urt_join(c[i]);
+}
+
+START_TEST(coroutines_that_compute_in_a_library_leave_the_workers_cpu)
+{
+	if (can_preempt())
+		run_on(1 + _i, be_many_in_a_library, NULL);
 }
 END_TEST
 
@@ -399,6 +465,9 @@ Suite *bounds_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("computing");
 	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
+	tcase_add_loop_test(
+		t, coroutines_that_compute_in_a_library_leave_the_workers_cpu,
+		0, 2);
 	tcase_add_loop_test(t, run_ends_though_all_signals_are_blocked, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("rows");

@@ -270,8 +270,11 @@ static void acquire(struct urt__worker *w, struct urt__worker_list *l,
 {
 	while (!atomic_load(&urt__rt.stop)) {
 		sleep_listed(w, l, s, INT64_MAX);
-		if (w->proc)
-			return;
+		if (!w->proc)
+			continue;
+		/* Its slice begins anew: a signal that is under way is no more. */
+		atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
+		return;
 	}
 	if (w->current)
 		urt__abandon(w);

@@ -166,6 +166,10 @@ struct urt__worker {
 	                             * that runs after this number of
 	                             * switches and one; 0: nothing */
 	_Atomic bool stalled;		/* ... and print a backtrace */
+	_Atomic int64_t astray_ns;	/* when it was last found computing for
+	                             * longer than its slice, or without a
+	                             * processor; watch/preempt.c */
+	int64_t napped_cpu_ns;		/* its CPU time at its last nap */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;
 	stack_t old_signal_stack;

@@ -97,6 +97,7 @@ static int bell = -1;	  /* eventfd; rung to end a sleep */
 static int detached = -1; /* epoll: rings of workers without a processor */
 static atomic_bool stopping, quitting;
 static int64_t handed_ns; /* when the last hand-off was */
+static unsigned astray;	  /* that this look has found; preempt.c */
 
 void urt__monitor_look(void)
 {
@@ -267,6 +268,8 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	case URT__OUT:
 		urt__ask_to_yield(w);
 		atomic_store(&w->hogging, true);
+		atomic_store_explicit(&w->astray_ns, now_ns,
+				      memory_order_relaxed);
 		urt__preempt_soon(w);
 		break;
 	default: /* the kernel copies much, for one call */
@@ -296,6 +299,9 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 		urt__preempt_signal(w, true);
 	if (urt__worker_rescue(w))
 		poll_detached(i, w);
+	astray += now_ns - atomic_load_explicit(&w->astray_ns,
+						memory_order_relaxed) <
+		  URT__ASTRAY_NS;
 }
 
 static uint64_t progress_of(const struct urt__worker *w)
@@ -423,8 +429,10 @@ static void look_at_all(int64_t now_ns)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
+	astray = 0;
 	for (unsigned i = 0; i < n; i++)
 		look_at(i, atomic_load(&urt__rt.worker[i]), now_ns);
+	atomic_store_explicit(&urt__astray, astray, memory_order_relaxed);
 	if (urt__shared)
 		look_at_queues();
 	urt__spares_look(now_ns);

@@ -28,7 +28,7 @@
  * a coroutine that does not run:
  *
  *   - the program counter is in the program's own text, or that of a library
- *     that was registered;
+ *     that was registered, or in libm, which takes no locks;
  *   - nothing above on the stack points into another library: so the code is
  *     not a callback of one (qsort, a tree walk under the library's lock), let
  *     alone inside it. All words are looked at, as frames cannot be told from
@@ -36,8 +36,13 @@
  *   - it holds no pthread lock (locks.c), nor has it disabled preemption;
  *   - its stack has room for the registers and the way to the scheduler.
  *
- * Otherwise the signal has no effect: the thread continues, and another thread
- * has taken over its processor.
+ * Otherwise the thread continues, another thread takes over its processor, and the
+ * signal comes again at each further tick, until it meets a place where it may stop
+ * the coroutine. Were there many such threads, the kernel would share the CPUs among
+ * them and the workers. So where more of them compute than there are processors,
+ * the handler lets its thread take naps, so long that on average no more than
+ * that compute at a time. A nap may hold a library's lock; but a thread
+ * that computes beside as many others has no CPU for as long.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. Where it is missing, or where malloc is part
@@ -60,6 +65,10 @@
 #define REGISTERED_MAX 16
 #define SCAN_MAX       (64 * 1024) /* bytes of stack looked at */
 #define NEED_BESIDES   8192	   /* bytes of stack below the registers */
+#define USED_MAX_NS    10000000	   /* of CPU, between two naps */
+#define NAP_MAX_NS     500000000
+
+_Atomic unsigned urt__astray;
 
 static bool wanted;   /* URT_PREEMPT does not forbid it */
 static bool possible; /* ... and it can be done by signal */
@@ -157,6 +166,18 @@ static bool is_allowed(uintptr_t a)
 	return false;
 }
 
+/* Its functions take no locks, and change only the thread's own state. */
+static void allow_libm(void)
+{
+	const void *sine = dlsym(RTLD_DEFAULT, "sin");
+	struct range r;
+
+	if (sine && !is_allowed((uintptr_t)sine) &&
+	    object_of((uintptr_t)sine, &r) &&
+	    strstr(r.object->l_name, "/libm.so"))
+		urt_preempt_register(sine);
+}
+
 static void find_objects(void)
 {
 	bool dynamic = false;
@@ -172,6 +193,7 @@ static void find_objects(void)
 	/* A malloc of the program's own would be taken for the program. */
 	if (is_allowed((uintptr_t)dlsym(RTLD_DEFAULT, "malloc")))
 		return;
+	allow_libm();
 	possible = urt__preempt_init();
 }
 
@@ -224,10 +246,12 @@ static bool is_safe(struct urt__worker *w, const ucontext_t *u)
 	       stack_is_own(sp, (uintptr_t)c);
 }
 
-static void preempt(struct urt__worker *w, ucontext_t *u)
+static bool preempt(struct urt__worker *w, ucontext_t *u)
 {
-	if (is_safe(w, u))
-		urt__preempt_call(u, (uintptr_t)urt__preempt_entry);
+	if (!is_safe(w, u))
+		return false;
+	urt__preempt_call(u, (uintptr_t)urt__preempt_entry);
+	return true;
 }
 
 /*
@@ -278,9 +302,10 @@ int urt_preempt_register(const void *address_in_library)
 	return 0; /* nothing is preempted by signal at all */
 }
 
-static void preempt(struct urt__worker *w, ucontext_t *u)
+static bool preempt(struct urt__worker *w, ucontext_t *u)
 {
 	(void)w, (void)u;
+	return false;
 }
 
 static bool continue_call(ucontext_t *u)
@@ -308,9 +333,52 @@ static void freeze(struct urt__worker *w, const void *context)
 /* The timer of each worker's thread, by the worker's number: the monitor's. */
 static struct {
 	timer_t timer;
-	int tid; /* of the thread; 0: it has none */
+	_Atomic int tid; /* of the thread; 0: it has none */
 } clocks[URT__WORKERS_MAX];
 static unsigned nr_clocks;
+
+static void again(unsigned i)
+{
+	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
+
+	timer_settime(clocks[i].timer, 0, &at_once, NULL);
+}
+
+/* As long as its share of the CPUs asks for, unless the world stops or the run ends. */
+static void nap(struct urt__worker *w)
+{
+	unsigned n = atomic_load_explicit(&urt__astray, memory_order_relaxed);
+	int64_t now_ns = urt__clock_ns(), used_ns, ns;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	used_ns = ns - w->napped_cpu_ns;
+	w->napped_cpu_ns = ns;
+	atomic_store_explicit(&w->astray_ns, now_ns, memory_order_relaxed);
+	if (n <= urt__rt.nr_procs || atomic_load(&urt__rt.stop))
+		return;
+	if (used_ns > USED_MAX_NS)
+		used_ns = USED_MAX_NS;
+	ns = used_ns * (n - urt__rt.nr_procs) / urt__rt.nr_procs;
+	if (ns > NAP_MAX_NS)
+		ns = NAP_MAX_NS;
+	ts = (struct timespec){ 0, ns };
+	syscall(SYS_futex, &w->parked_signal, FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
+		0, &ts, NULL, 0);
+}
+
+/* The coroutine was to be stopped, but where it is it may not be. */
+static void not_stopped(struct urt__worker *w)
+{
+	struct urt_coro *c = w->current;
+
+	if (atomic_load(&w->state) == URT__W_DETACHED && c && !c->no_preempt &&
+	    !urt__locks_held())
+		nap(w);
+	if (atomic_load(&clocks[w->index].tid) == atomic_load(&w->tid))
+		again(w->index);
+}
 
 static bool is_ours(const siginfo_t *info)
 {
@@ -323,7 +391,7 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 {
 	struct urt__worker *w = urt__worker();
 	int saved = *urt_errno_location();
-	bool due;
+	bool due, restarted;
 
 	if (!is_ours(info) || !w) {
 		if (old_urg.sa_flags & SA_SIGINFO)
@@ -341,10 +409,11 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
 	/* By now it may run another coroutine. */
-	due = atomic_exchange(&w->preempt, 0) ==
+	due = atomic_load(&w->preempt) ==
 	      urt__counted(w->stats, URT__STAT_SWITCHES) + 1;
-	if (!continue_call(context) && due)
-		preempt(w, context);
+	restarted = continue_call(context);
+	if (due && (restarted || !preempt(w, context)))
+		not_stopped(w);
 	*urt_errno_location() = saved;
 }
 
@@ -381,14 +450,21 @@ bool urt__may_preempt(void)
 
 void urt__preempt_soon(struct urt__worker *w)
 {
-	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
 	int tid = atomic_load(&w->tid);
 
 	if (!possible || !tid || !clock_open(w->index, tid))
 		return;
 	atomic_store(&w->preempt,
 		     urt__counted(w->stats, URT__STAT_SWITCHES) + 1);
-	timer_settime(clocks[w->index].timer, 0, &at_once, NULL);
+	again(w->index);
+}
+
+/* Now, and out of its nap. */
+static void interrupt(struct urt__worker *w)
+{
+	syscall(SYS_futex, &w->parked_signal, FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
+		1, NULL, NULL, 0);
+	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
 }
 
 void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
@@ -396,13 +472,13 @@ void urt__preempt_signal(struct urt__worker *w, bool also_preempt)
 	if (also_preempt)
 		atomic_store(&w->preempt,
 			     urt__counted(w->stats, URT__STAT_SWITCHES) + 1);
-	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
+	interrupt(w);
 }
 
 void urt__preempt_freeze(struct urt__worker *w)
 {
 	atomic_store(&w->parked_signal, URT__FREEZE);
-	syscall(SYS_tgkill, getpid(), w->tid, SIGURG);
+	interrupt(w);
 }
 
 void urt__preempt_open(void)

@@ -68,6 +68,11 @@ void urt__preempt_signal(struct urt__worker *, bool preempt);
 /* The same, and the thread stops there for good: for the last report. */
 void urt__preempt_freeze(struct urt__worker *);
 
+/* Threads without a processor that have computed within this time; their number,
+ * which the monitor counts. */
+#define URT__ASTRAY_NS INT64_C(1000000000)
+extern _Atomic unsigned urt__astray;
+
 /* How many pthread locks the calling thread holds; see locks.c. */
 unsigned urt__locks_held(void);
 
