@@ -169,6 +169,32 @@ START_TEST(threads_that_are_not_needed_end)
 }
 END_TEST
 
+static void block_long(void *arg)
+{
+	begun = 1;
+	usleep(60000000);
+}
+
+/* It blocks just before, and still has its processor: none can take it by then. */
+static void return_at_once(void *arg)
+{
+	urt_go(block_long, NULL);
+	while (!begun)
+		;
+}
+
+START_TEST(run_ends_though_a_coroutine_has_just_blocked)
+{
+	int64_t begin = urt_now();
+
+	for (int i = 0; i < 5; i++) {
+		begun = 0;
+		run_on(2, return_at_once, NULL);
+	}
+	ck_assert_int_lt(urt_now() - begin, 40000 * MS);
+}
+END_TEST
+
 /* ---- a thread that is long in coming ----------------------------------- */
 
 static sem_t born;
@@ -312,6 +338,7 @@ Suite *blocked_suite(void)
 		t,
 		ring_of_a_blocked_thread_is_served_while_another_thread_is_made,
 		0, 2);
+	tcase_add_test(t, run_ends_though_a_coroutine_has_just_blocked);
 	tcase_add_loop_test(t, slow_close_keeps_nobody_else_waiting, 0, 2);
 	suite_add_tcase(s, t);
 	return s;

@@ -286,7 +286,10 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 			urt__ask_to_yield(w);
 		return;
 	}
-	if (is_blocked(w))
+	if (atomic_load(&urt__rt.stop) &&
+	    atomic_load(&w->word.where) == URT__OUT)
+		urt__preempt_signal(w, true); /* it shall leave forever */
+	else if (is_blocked(w))
 		hand_off(w, now_ns, 0);
 	else
 		see_to_busy(w, s, now_ns);
