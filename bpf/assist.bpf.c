@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Tells a program on uring_rt that a worker's thread went to sleep while it holds a
- * processor and is not in the runtime's own wait: in libc, in a page fault, in a file
- * system below io_uring_enter. Another thread takes over then (sched/handoff.c).
+ * Reports to a program on uring_rt that a worker's thread went to sleep with its
+ * processor, and not in the runtime's own wait: in libc, in a page fault, or in a file
+ * system below io_uring_enter. Another thread then takes over (sched/handoff.c).
  *
- * One instance for one program. It is called at each switch of the whole machine, so
- * what does not concern it must leave after one comparison. Of the program's threads it
- * reads the worker's address from the thread's own memory, then the worker's word
- * (base/stats.h). All of that is the program's, which may write there what it likes: it
- * is not used for anything but to fill in the event, which only that program reads.
+ * Each program has an instance of its own. The kernel calls it at each switch of the
+ * whole machine, so it must dismiss other programs' switches after one comparison. For
+ * a thread of its program it reads the worker's address from the thread's own memory,
+ * then the worker's word (base/stats.h). The program may write anything there, so these
+ * values only fill in the event, which no other program reads.
  *
- * The event goes into a ring buffer. A sleeping reader is woken by an interrupt that
- * follows the switch, since nothing can be woken under the run queue's lock.
+ * The event goes into a ring buffer. Nothing can be woken under the run queue's lock,
+ * so an interrupt that follows the switch wakes a sleeping reader.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -37,11 +37,11 @@ struct word {
 	u32 where, attention, index, ring;
 };
 
-/* The program: its PID, and the PID namespace that this is its number in. Set
- * before loading. */
+/* The program's PID, and the PID namespace in which it has that number. Set before
+ * loading. */
 const volatile unsigned int target = 0;
 const volatile unsigned long long ns_dev = 0, ns_ino = 0;
-/* From the thread pointer to where the thread keeps its worker's address. */
+/* The offset from the thread pointer to the variable with the worker's address. */
 const volatile long long word_tls = 0;
 
 /* The program's number in the first namespace, once it has been seen; 0 until then. */
@@ -64,8 +64,8 @@ static __always_inline u64 thread_pointer(struct task_struct *t)
 }
 #endif
 
-/* Asleep in its ring, as it should be; unless the kernel is not done with the
- * requests that it was handed. */
+/* Whether the worker only waits for completions in its ring, as it should. It does
+ * not while the kernel still has to take requests from the queue. */
 static __always_inline bool only_waits(u64 at, const struct word *w)
 {
 	u64 queue[2] = {};

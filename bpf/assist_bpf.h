@@ -10,16 +10,16 @@
 #include <linux/types.h>
 #endif
 
-/* Bytes of the ring buffer: 1638 workers that went to sleep and were not looked
- * at yet. Events that find it full are dropped, and the monitor finds their
- * workers. */
+/* Bytes of the ring buffer: room for 1638 workers that went to sleep and whose
+ * events were not read yet. An event that finds the buffer full is dropped; the
+ * monitor then finds the worker. */
 #define URT_TOLD_RING (64 * 1024)
 
 /* A worker's thread went to sleep outside the runtime, with its processor. */
 struct urt_told {
 	__u64 ns;     /* CLOCK_MONOTONIC */
 	__u64 ran_ns; /* CPU time of the thread so far */
-	__u32 index;  /* of the worker, as its word says */
+	__u32 index;  /* of the worker, from its word */
 	__u32 tid;    /* in the program's PID namespace */
 	__u64 unused;
 };
@@ -29,7 +29,7 @@ struct urt_told {
 struct urt_told_offer {
 	__u64 magic;
 	__u32 ring;  /* bytes of its data */
-	__u32 entry; /* ... of a struct urt_told */
+	__u32 entry; /* sizeof(struct urt_told) */
 };
 
 #endif

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of count.bpf.c, included once there: the same events once more, by rows of
- * a table: by thread, program name, cgroup, CPU, or context.
+ * Part of count.bpf.c, included once there. It counts the same events again in the
+ * rows of a table: by thread, program name, cgroup, CPU, or context.
  *
- * A context is OpenTelemetry's (OTEP 4947): the thread's pointer is read where
- * the tool found it, then the record, then the value of one attribute. Calls
- * that serve many requests at once, io_uring_enter and the switches in it, are
- * in the row "shared"; requests of a program on uring_rt belong to the
- * coroutine that made them, which user_data leads to, and not to the thread
- * that enters.
+ * Contexts are those of OpenTelemetry (OTEP 4947). The program reads the thread's
+ * pointer, whose place the tool has found, then the record, then the value of one
+ * attribute. io_uring_enter and the switches in it serve many requests at once, so they
+ * count in the row "shared". A request of a program on uring_rt belongs to the
+ * coroutine that made it, to which user_data leads, and not to the thread that enters.
  *
- * Each event adds to one row in the same program that adds it to the total, so
- * the rows' sums are the totals.
+ * The BPF program that adds an event to the total also adds it to one row, so the
+ * rows sum up to the totals.
  *
- * What it costs, on a machine where getppid takes 102 ns, and 143 counted: a row by
- * thread 6 ns a system call, by cgroup 9, by context 77. Of these, 64 are the two reads
- * of user memory (the pointer, the record), each 32 by bpf_probe_read_user for any size up to
- * 64 bytes; a thread's storage is 5, a sum 1. Both reads are needed: a record may be
- * written again in its place, and a freed one's address is that of a later one, so
- * neither the pointer nor `valid` tells that the attributes are the same. A time is
- * another 32, which each switch needs.
+ * Cost, on a machine where getppid takes 102 ns, and 143 ns when counted: a row by
+ * thread adds 6 ns to a system call, by cgroup 9, by context 77. Of the 77, 64 are two
+ * reads of user memory, the pointer and the record: bpf_probe_read_user takes 32 ns for
+ * any size up to 64 bytes. The thread's storage takes 5, a sum 1. Both reads are needed:
+ * a record may be rewritten in place, and a later record may have a freed one's address,
+ * so neither the pointer nor `valid` shows that the attributes are the same. Each switch
+ * also needs the time, which takes another 32.
  */
 #ifndef URT_BY_BPF_H
 #define URT_BY_BPF_H
@@ -34,7 +33,7 @@ struct {
 	__type(value, u32);
 } by_rows SEC(".maps");
 
-/* Where in by_sums a count is. */
+/* The index of each count in by_sums. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, URT_BY_COUNTS);
@@ -49,7 +48,7 @@ struct {
 	__type(value, u64);
 } by_sums SEC(".maps");
 
-/* By process. The tool adds to it when a process has announced contexts. */
+/* By process. The tool adds an entry when a process has announced contexts. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -59,9 +58,9 @@ struct {
 
 unsigned int by_next_row = URT_BY_FIRST_ROW;
 unsigned int by_next_sum = 1;
-unsigned int by_generation = 1; /* the tool's, after a change of by_where */
+unsigned int by_generation = 1; /* the tool adds 1 after a change of by_where */
 
-/* 0: there is no room. */
+/* The index of a count in by_sums; 0: no room. */
 static __always_inline u32 by_place(const struct urt_by_count *key)
 {
 	u32 *at = bpf_map_lookup_elem(&by_counts, key), fresh;
@@ -72,7 +71,7 @@ static __always_inline u32 by_place(const struct urt_by_count *key)
 	if (fresh >= URT_BY_COUNTS)
 		return 0;
 	bpf_map_update_elem(&by_counts, key, &fresh, BPF_NOEXIST);
-	at = bpf_map_lookup_elem(&by_counts, key); /* or another CPU's */
+	at = bpf_map_lookup_elem(&by_counts, key); /* or another CPU's entry */
 	return at ? *at : 0;
 }
 
@@ -81,7 +80,7 @@ static __always_inline struct urt_by_task *by_task(struct task_struct *t)
 	return bpf_task_storage_get(&by_tasks, t, 0, 0);
 }
 
-/* b: the thread's, which knows where it added last; or 0. */
+/* b: the thread's storage, which caches the places of its last counts; or 0. */
 static __always_inline void by_add(struct urt_by_task *b, u32 row, u16 what,
 				   u16 nr, u64 n)
 {
@@ -106,7 +105,7 @@ static __always_inline void by_add(struct urt_by_task *b, u32 row, u16 what,
 		__sync_fetch_and_add(&lost, 1);
 }
 
-/* Keys that find no room are in the row "other". */
+/* The row of a key; without room for it, the row "other". */
 static __always_inline u32 by_row_of(const struct urt_by_key *key)
 {
 	u32 *row = bpf_map_lookup_elem(&by_rows, key), fresh;
@@ -115,7 +114,7 @@ static __always_inline u32 by_row_of(const struct urt_by_key *key)
 		return *row;
 	fresh = __sync_fetch_and_add(&by_next_row, 1);
 	bpf_map_update_elem(&by_rows, key, &fresh, BPF_NOEXIST);
-	row = bpf_map_lookup_elem(&by_rows, key); /* or another CPU's */
+	row = bpf_map_lookup_elem(&by_rows, key); /* or another CPU's entry */
 	return row ? *row : URT_BY_ROW_OTHER;
 }
 
@@ -129,7 +128,7 @@ static __always_inline u64 thread_pointer(struct task_struct *t)
 #else
 static __always_inline u64 thread_pointer(struct task_struct *t)
 {
-	return 0; /* the tool does not offer it */
+	return 0; /* the tool does not offer contexts here */
 }
 #endif
 
@@ -148,7 +147,7 @@ static __always_inline u64 by_slot(struct task_struct *t,
 	return block + w->offset;
 }
 
-/* The row of a record; head: what it has from `valid` on, 4 bytes at least. */
+/* The row of a record. head: its bytes from `valid` on, at least 4 of them. */
 static __always_inline u32 by_parse(u32 of, const u8 *head, u64 record)
 {
 	struct urt_by_key key = {};
@@ -175,9 +174,9 @@ static __always_inline u32 by_parse(u32 of, const u8 *head, u64 record)
 }
 
 /*
- * Attributes that are the same are of the same row, whatever the ids are. Known
- * again are those that end within the bytes that are read at once. A record of
- * uring_rt has room for these; another's may end at a page that is not there.
+ * Equal attributes belong to the same row, whatever the ids are. The thread's cache
+ * recognises attributes that end within the bytes that are read at once. A record of
+ * uring_rt always has that many bytes; another record may end before an unmapped page.
  */
 static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
 					    u64 record)
@@ -221,7 +220,8 @@ static __always_inline struct urt_by_where *where_of(struct task_struct *t)
 	return bpf_map_lookup_elem(&by_where, &tgid);
 }
 
-/* Where the pointer of its contexts is, and which attribute makes rows. */
+/* Finds the place of the thread's context pointer, and the attribute to count by.
+ * False: the thread has no contexts. */
 static __always_inline bool by_find(struct task_struct *t,
 				    struct urt_by_task *b)
 {
@@ -257,7 +257,7 @@ static __always_inline u32 by_context(struct task_struct *t,
 	return by_row_of_record(b, b->where.key, record);
 }
 
-/* The block that the operation says, if that says the operation, too. */
+/* The coroutine's block that the operation points at, if the block points back. */
 static __always_inline u64 by_coroutine(const struct urt_by_where *w, u64 op)
 {
 	u64 block = 0, back = 0;
@@ -269,7 +269,8 @@ static __always_inline u64 by_coroutine(const struct urt_by_where *w, u64 op)
 	return block;
 }
 
-/* The row of a request: its coroutine's, else "shared": kicks, timeouts. */
+/* The row of a request: that of its coroutine. Requests of no coroutine, such as
+ * kicks and timeouts, are "shared". */
 static __always_inline u32 by_request(struct task_struct *t,
 				      struct urt_by_task *b, u64 user_data)
 {
@@ -282,7 +283,7 @@ static __always_inline u32 by_request(struct task_struct *t,
 	if (!w || !w->runtime)
 		return by_context(t, b);
 	block = by_coroutine(w, user_data);
-	if (!block) { /* a request to cancel another lies in the block */
+	if (!block) { /* is it a request to cancel another? it lies in the block */
 		block = user_data - w->block_cancel_op;
 		if (bpf_probe_read_user(&op, 8,
 					(void *)(block + w->block_op)) ||
@@ -296,7 +297,7 @@ static __always_inline u32 by_request(struct task_struct *t,
 
 /* ---- rows ---- */
 
-/* t is the current task; b: its own, or 0. */
+/* t is the current task; b its storage, or 0. */
 static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 {
 	struct urt_by_key key = {};
@@ -332,8 +333,9 @@ static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
 	by_add(b, row, what, nr, 1);
 }
 
-/* What the kernel has added since to the time that t waited for a CPU belongs to
- * the wait before this run, which began in the row of the last switch. */
+/* The kernel adds to run_delay the time for which t waited for a CPU. The growth since
+ * the last look belongs to the wait before this run, which began in the row of the last
+ * switch. */
 static __always_inline void
 by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
 {
@@ -349,7 +351,7 @@ by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
 	b->looked = 1;
 }
 
-/* ns: how long it ran. */
+/* ns: how long the thread ran. */
 static __always_inline void by_switch(struct task_struct *t,
 				      struct urt_task *st, u64 at, u32 cause,
 				      bool voluntary, u64 ns)
@@ -361,13 +363,14 @@ static __always_inline void by_switch(struct task_struct *t,
 	by_run_delay(t, b, st);
 	by_add(b, row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,
 	       1);
-	/* Which context has run how long, switches in user space hide. */
+	/* Contexts also change by switches in user space, which are not seen here, so
+	 * their times are not known. */
 	if (ns && by != URT_BY_CONTEXT)
 		by_add(b, row, URT_BY_ON_CPU, 0, ns);
 	st->by_row = row;
 }
 
-/* Not on every machine; only loaded if rows are wanted. */
+/* Not every machine has this tracepoint; only loaded if rows are wanted. */
 SEC("tp_btf/page_fault_user")
 int BPF_PROG(on_user_fault, unsigned long address)
 {

@@ -3,53 +3,50 @@
  * Counting in the kernel: context switches, system calls and io_uring
  * operations of the traced processes.
  *
- * Which threads are traced: a task that has an entry in the task storage
- * `tasks`. It gets one when the process that the tool starts executes its
- * program (so nothing before the exec counts), when a traced task forks, when
- * it is moved into the cgroup; tasks that already run get theirs from the
- * iterator. Most others have no storage of any kind, which costs one load to
- * see.
+ * Traced threads. A task is traced if it has an entry in the task storage `tasks`.
+ * It gets one when the process that the tool starts executes its program, so that
+ * nothing before the exec counts; when its traced parent forks it; and when it is
+ * moved into the cgroup. Tasks that already run get theirs from the iterator. Most
+ * other tasks have no storage of any kind, which one load shows.
  *
- * Where counts go: one entry per CPU (and class) in arrays that the tool maps.
- * Tracepoints run with preemption off and none of these nests in another of
- * the same counts on one CPU (a switch inside sys_enter's program cannot
- * happen), so plain additions are exact. That is also why system calls are not
- * counted by fentry, which would spare the tasks that are not traced the
- * kernel's slow path of entry: such programs can be preempted, and while one
- * is, those of all others on that CPU are skipped.
+ * Counts. They go to one entry per CPU, or per CPU and class, in arrays that the tool
+ * maps. Tracepoints run with preemption off, and none of these programs nests in
+ * another that adds to the same counts on one CPU: no switch can happen inside
+ * sys_enter's program. So plain additions are exact. That is also why fentry does not
+ * count system calls, although it would spare untraced tasks the kernel's slow entry
+ * path: fentry programs can be preempted, and while one is, those of all other tasks on
+ * that CPU are skipped.
  *
- * Nor by perf events of the traced tasks alone (raw_syscalls:sys_enter opened
- * per task, and a program at perf_tp_event, which only those reach, with
- * preemption off). Measured, medians of 7 rounds: a task that is not traced
- * pays 9 ns for a system call instead of 33; but a traced one 33 before it has
- * counted anything by name, instead of 41, and 268 ns for each switch, which
- * then takes its events off the CPU, instead of 115. A program attached to such
- * an event by PERF_EVENT_IOC_SET_BPF runs for all tasks: the kernel keeps it
- * with the tracepoint. Of those 33, the way to a program is most: an empty one
- * takes 35.
+ * Also rejected: perf events of the traced tasks alone. raw_syscalls:sys_enter is
+ * opened per task, and a BPF program runs at perf_tp_event, which only these tasks
+ * reach, with preemption off. Medians of 7 rounds: an untraced task pays 9 ns for a
+ * system call instead of 33. A traced one pays 33 ns, instead of 41, before it has
+ * counted anything by name, and 268 ns instead of 115 for each switch, which then takes
+ * its events off the CPU. A BPF program attached to such an event by
+ * PERF_EVENT_IOC_SET_BPF runs for all tasks: the kernel keeps it with the tracepoint.
+ * Most of the 33 ns are the way to the program: an empty one takes 35.
  *
- * Voluntary or not is not guessed from the state of the task: the kernel has
- * just added to one of the task's own counters, nvcsw or nivcsw, before the
- * tracepoint; we look which (kernel/sched/core.c, __schedule). The growth of
- * those counters is added up next to our own count of events: were an event
- * missed, the two would differ, and the tool says so.
+ * Voluntary switches. We do not guess from the state of the task: before the
+ * tracepoint, the kernel has added to one of the task's own counters, nvcsw or nivcsw,
+ * and we look which has grown (kernel/sched/core.c, __schedule). We also add up the
+ * growth of these counters next to our own count of events. If we missed an event, the
+ * two would differ, and the tool would say so.
  *
- * In which system call a thread switched: the kernel keeps its number with the
- * saved user registers, and -1 there if it was an exception or an interrupt
- * that entered. So nothing has to be remembered at sys_enter. Whether it then
- * waited for a page is asked of its kernel stack, in the rare case only.
+ * The system call in which a thread switched. The kernel keeps its number with the
+ * saved user registers, and -1 there if the thread entered by an exception or an
+ * interrupt. So we need not remember anything at sys_enter. Only in the second case,
+ * which is rare, we search the kernel stack to see whether the thread waits for a page.
  *
- * Times need the other side, too: when a thread is switched to. The event of
- * the thread that leaves tells this, and on some kernels the event is missing
- * for some threads that leave: on one machine, the idle task of the second CPU
- * and the threads of its init, for perf as well. Nothing else tells; so where a
- * burst has no beginning it is not in the histogram, and the tool says how
- * many.
+ * Times. They also need the moment when a thread is switched to. The event of the
+ * thread that leaves tells this, and nothing else does. Some kernels have no such event
+ * for some threads that leave: on one machine, for the idle task of the second CPU and
+ * the threads of its init; perf lacks them, too. A burst without a beginning is not in
+ * the histogram; the tool prints their number.
  *
- * Threads that io_uring creates (PF_IO_WORKER) are not announced by the fork
- * tracepoint. They belong to the thread group of a traced leader, and are
- * looked up there; their state is kept by pid in `io_threads`, which
- * is preallocated since a switch is no place to allocate.
+ * Threads of io_uring (PF_IO_WORKER). The fork tracepoint does not announce them. They
+ * belong to the thread group of a traced leader, and are looked up there. `io_threads`
+ * keeps their state by pid; it is preallocated, because a switch is no place to
+ * allocate.
  *
  * A figure that is not wanted costs nothing: the constants below are known when
  * the programs are loaded, and the kernel drops the code behind them.
@@ -98,8 +95,8 @@ static __always_inline u64 where(struct task_struct *t)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(t);
 	u64 nr = (u32)SYSCALL_OF(regs);
 
-	/* Else clang compares 32 bits of it where they are all that there is,
-	 * as on aarch64, which bounds nothing for the verifier of Linux 6.1. */
+	/* Without this, where nr has only 32 bits, as on aarch64, clang compares
+	 * only these, which gives the verifier of Linux 6.1 no bounds. */
 	asm volatile("" : "+r"(nr));
 	if (nr > 0x7fffffff)
 		return URT_NO_SYSCALL;
@@ -108,7 +105,7 @@ static __always_inline u64 where(struct task_struct *t)
 	return nr;
 }
 
-/* Whether the current task is in a page fault, by its kernel stack. */
+/* Whether the kernel stack of the current task passes through a page fault. */
 static __always_inline bool in_page_fault(void *ctx)
 {
 	u32 zero = 0;
@@ -193,7 +190,7 @@ static __always_inline void runs(struct task_struct *t, u64 now)
 	c->off_cpu_ns += ns;
 }
 
-/* Adds what the kernel counted since; true: voluntary. */
+/* Adds what the kernel counted since the last look; true: the switch is voluntary. */
 static __always_inline bool
 kernel_counts(struct task_struct *t, struct urt_task *st, struct urt_counts *c)
 {
@@ -201,7 +198,7 @@ kernel_counts(struct task_struct *t, struct urt_task *st, struct urt_counts *c)
 	u64 v = t->nvcsw - st->nvcsw, n = t->nivcsw - st->nivcsw;
 
 	if (st->fresh) {
-		/* It may have switched between the look and its storage. */
+		/* t may have switched between first_look and task_add's storing. */
 		v = voluntary;
 		n = !voluntary;
 		st->fresh = 0;
@@ -371,8 +368,8 @@ static __always_inline bool in_cgroup(struct cgroup *g)
 	return false;
 }
 
-/* A child may be born into another cgroup than its parent's (clone3 with
- * CLONE_INTO_CGROUP), which no move tells; here it is in it already. */
+/* clone3 with CLONE_INTO_CGROUP creates a child in another cgroup than its parent's.
+ * No move announces that; at this tracepoint, the child is already in its cgroup. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -397,7 +394,8 @@ static __always_inline void set_name(struct urt_task *st, const char *name)
 		bpf_probe_read_kernel_str(th->comm, sizeof(th->comm), name);
 }
 
-/* By itself, or by its process. Only loaded if threads are wanted. */
+/* The thread or another one of its process gave the name. Only loaded if threads are
+ * wanted. */
 SEC("tp_btf/task_rename")
 int BPF_PROG(on_rename, struct task_struct *t, const char *name)
 {
@@ -418,7 +416,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 		struct urt_by_task *b = by_task(p);
 
 		if (b)
-			b->own = b->generation = 0; /* other name and image */
+			b->own = b->generation = 0; /* a new name and image */
 	}
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
@@ -443,7 +441,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	return 0;
 }
 
-/* Into the cgroup: counted from then on; out of it: no more. */
+/* A thread counts from when it is moved into the cgroup until it is moved out. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *to, const char *path,
 	     struct task_struct *t, bool threadgroup)
@@ -462,7 +460,7 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path,
 	return 0;
 }
 
-#define ANCESTORS 64 /* that are looked at */
+#define ANCESTORS 64 /* how many are looked at */
 
 static __always_inline bool is_descendant(struct task_struct *t)
 {
@@ -488,8 +486,8 @@ static __always_inline bool wanted(struct task_struct *t)
 }
 
 /*
- * Run twice by the tool, to find the threads of running processes: first those
- * of io_uring's, so that they are known when their leader begins to count.
+ * The tool runs this twice to find the threads of running processes: first io_uring's
+ * threads, so that they are known when their leader begins to count.
  */
 SEC("iter/task")
 int find_threads(struct bpf_iter__task *ctx)
@@ -520,8 +518,8 @@ int find_threads(struct bpf_iter__task *ctx)
 }
 
 /*
- * Run at each look by the tool, if times are wanted: of each thread that is
- * counted, the time on or off the CPU that has not ended yet.
+ * The tool runs this at each look if times are wanted. It adds up, over all counted
+ * threads, the times on or off the CPU that have not ended yet.
  */
 SEC("iter/task")
 int sum_open(struct bpf_iter__task *ctx)

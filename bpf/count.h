@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Shared by the BPF programs that count and the tool: the layout of the maps.
- * Included by both sides, so plain types only; __u64 and friends come from
- * vmlinux.h there and linux/types.h here.
+ * The layout of the maps, shared by the BPF programs that count and the tool. Both
+ * sides include this, so it uses plain types only: __u64 and friends come from
+ * vmlinux.h in the BPF programs and from linux/types.h in the tool.
  */
 #ifndef URT_COUNT_H
 #define URT_COUNT_H
 
-/* Thread classes. Kernel threads that io_uring makes for a process share its
- * thread group; they are its cost too, and shown apart. */
+/* Thread classes. Threads that io_uring makes for a process belong to the process's
+ * thread group; they are part of its cost, but are shown separately. */
 enum urt_class {
 	URT_CLASS_APP,
 	URT_CLASS_IOU_WRK,
 	URT_CLASS_IOU_SQP,
-	URT_CLASS_KERNEL, /* other kernel threads: only where all is counted */
+	URT_CLASS_KERNEL, /* other kernel threads: only if all processes count */
 	URT_CLASSES,
 };
 
-/* Which threads and processes that counted ones start are not counted. */
+/* Whether the threads and processes that counted ones start count, too. */
 enum urt_count_started {
 	URT_COUNT_STARTED,
 	URT_COUNT_NO_PROCESSES,
@@ -35,27 +35,26 @@ enum urt_cause {
 };
 
 #define URT_SYSCALLS	  512 /* numbers below are counted by name */
-#define URT_SYSCALL_OTHER 512 /* the rest */
+#define URT_SYSCALL_OTHER 512 /* all other system calls */
 #define URT_NO_SYSCALL	  513 /* switches outside system calls */
 #define URT_SYSCALL_SLOTS 514
-#define URT_SYSCALLS_32	  512 /* of the 32-bit table, numbers modulo this */
+#define URT_SYSCALLS_32	  512 /* of the 32-bit table: numbers modulo this */
 
 #define URT_URING_OPS 64
 #define URT_TIME_LOGS 44 /* slot n: times of [2^n, 2^(n+1)) ns */
 
 /*
- * One CPU's counts for one class. All are plain counts of events; each CPU
- * adds to its own copy, with preemption off, so nothing is lost and nothing
- * is atomic.
+ * One CPU's counts for one class. Each CPU adds to its own copy, with preemption
+ * off, so plain additions lose nothing.
  */
 struct urt_counts {
 	__u64 voluntary; /* switches, by the kernel's own rule */
 	__u64 involuntary;
-	__u64 nvcsw;  /* growth of the kernel's own counters of these */
-	__u64 nivcsw; /* threads, as seen at each of their switches */
+	__u64 nvcsw;  /* growth of the kernel's counters of these threads, */
+	__u64 nivcsw; /* ... as seen at each of their switches */
 	__u64 cause[URT_CAUSES];
 	__u64 submitted[URT_URING_OPS]; /* io_uring requests by opcode */
-	__u64 punted[URT_URING_OPS];	/* ... given to a worker thread */
+	__u64 punted[URT_URING_OPS];	/* ... handed to a worker thread */
 	__u64 polled[URT_URING_OPS];	/* ... that waited for their file */
 	__u64 deferred[URT_URING_OPS];	/* ... of either kind, counted once */
 	__u64 completed;		/* completions posted */
@@ -80,21 +79,21 @@ struct urt_calls {
 	__u64 switches_in[URT_SYSCALL_SLOTS]; /* switches while in it */
 };
 
-/* The state of one traced thread; lives and ends with it. */
+/* The state of one traced thread; it exists as long as the thread. */
 struct urt_task {
 	__u64 nvcsw, nivcsw; /* the kernel's counters when last looked at */
 	__u64 in_ns, out_ns; /* last switched in, out; 0: not known */
 	__u32 thread;	     /* its slot of struct urt_thread; 0: none */
-	__u16 fresh;	     /* found running: the first growth is not ours */
-	__u16 command;	     /* of a process that the tool was given */
-	__u64 enter_ns;	     /* it is in a system call since; 0: in none */
-	__u32 enter_nr;	     /* ... and in which */
-	__u32 by_row;	     /* of its last switch */
+	__u16 fresh;	     /* found, not born: skip its first growth */
+	__u16 command;	     /* the tool was given its process */
+	__u64 enter_ns;	     /* its system call began then; 0: none */
+	__u32 enter_nr;	     /* the number of that call */
+	__u32 by_row;	     /* the row of its last switch */
 };
 
 /* ---- how long system calls take (latency.bpf.h) ---- */
 
-/* One CPU's, of one system call, those that have returned. */
+/* One CPU's counts and times of one system call; calls that have returned. */
 struct urt_latency {
 	__u64 calls, errors;
 	__u64 ns, max_ns;
@@ -108,7 +107,7 @@ struct urt_errno {
 
 #define URT_ERRNOS 4096
 
-/* ---- the same by rows (by.bpf.h) ---- */
+/* ---- the same events by rows (by.bpf.h) ---- */
 
 enum urt_by {
 	URT_BY_NOTHING,
@@ -121,10 +120,10 @@ enum urt_by {
 
 /* Rows that have no key; the others are numbered from URT_BY_FIRST_ROW. */
 enum urt_by_row {
-	URT_BY_ROW_OTHER,  /* there was no room for theirs */
-	URT_BY_ROW_NONE,   /* no context */
-	URT_BY_ROW_SHARED, /* serves many requests at once */
-	URT_BY_ROW_KERNEL, /* threads of the kernel's */
+	URT_BY_ROW_OTHER,  /* keys that found no room for a row of their own */
+	URT_BY_ROW_NONE,   /* threads without a context */
+	URT_BY_ROW_SHARED, /* calls that serve many requests at once */
+	URT_BY_ROW_KERNEL, /* kernel threads */
 	URT_BY_FIRST_ROW,
 };
 
@@ -145,8 +144,8 @@ enum urt_by_what {
 	URT_BY_SUBMITTED, /* io_uring requests by opcode */
 	URT_BY_ON_CPU,	  /* ns */
 	URT_BY_OFF_CPU,	  /* ns, from a switch of the row to the next run */
-	URT_BY_RUN_DELAY, /* ns of that in which it could have run */
-	URT_BY_FAULT,	  /* page faults of its own code */
+	URT_BY_RUN_DELAY, /* ns of these in which the thread could have run */
+	URT_BY_FAULT,	  /* page faults in user mode */
 };
 
 struct urt_by_count {
@@ -161,26 +160,27 @@ struct urt_by_count {
 
 /* Where a process shows the contexts of its threads. */
 struct urt_by_where {
-	__s64 offset;  /* of the pointer: from the thread pointer, or, if */
-	__u64 module;  /* ... not 0, in this module's thread-local block */
-	__u32 key;     /* the attribute that makes rows */
-	__u32 runtime; /* on uring_rt: the rest is set; outside.h */
+	__s64 offset;  /* of the context pointer, from the thread pointer; */
+	__u64 module;  /* ... if not 0: in this module's thread-local block */
+	__u32 key;     /* the number of the attribute to count by */
+	__u32 runtime; /* 1: on uring_rt, and the rest is set; outside.h */
 	__u16 op_coro, block_op, block_cancel_op, block_context;
 };
 
-/* The rows of a thread that are known already; powers of two, by a hash each. */
+/* A thread's cache of rows and counts. `head` and `sum` are indexed by a hash; their
+ * sizes are powers of two. */
 struct urt_by_task {
 	__u32 own;	  /* by anything but context: its row; 0: not known */
-	__u32 generation; /* that `slot` and `where` are of */
-	__u64 number;	  /* by CPU or cgroup: what `own` is of */
-	__u32 looked;	  /* run_delay is set */
-	__u64 run_delay;  /* the kernel's, when last looked at, ns */
+	__u32 generation; /* by_generation when `slot` and `where` were set */
+	__u64 number;	  /* by CPU or cgroup: the one that `own` belongs to */
+	__u32 looked;	  /* 1: run_delay is set */
+	__u64 run_delay;  /* the kernel's, at the last look, ns */
 	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
 	struct urt_by_where where; /* of its process */
 	struct {
 		__u32 row;
 		__u64 word[URT_BY_HEAD / 8];
-	} head[URT_BY_HEADS]; /* these bytes are of this row */
+	} head[URT_BY_HEADS]; /* a record with these bytes has this row */
 	struct {
 		struct urt_by_count key;
 		__u32 at; /* in by_sums; 0: not known */
@@ -194,20 +194,20 @@ enum urt_thread_state {
 };
 
 /*
- * Counts of one thread, if they are wanted by thread. Slot 0 takes the
- * place of all that found no slot. Only the thread itself adds, while it runs.
+ * Counts of one thread, if counts by thread are wanted. All threads that found no
+ * slot share slot 0. Only the thread itself adds, while it runs.
  */
 struct urt_thread {
 	__u32 state; /* enum urt_thread_state */
 	__u32 class; /* enum urt_class */
 	__u32 pid, tgid;
 	char comm[16];
-	__u64 cgroup; /* its id, at its last switch */
+	__u64 cgroup; /* the id of its cgroup at its last switch */
 	__u64 voluntary, involuntary;
 	__u64 syscalls;
 	__u64 submitted, completed; /* io_uring requests */
-	__u64 on_cpu_ns;	    /* since it was seen */
-	__u64 in_ns;		    /* runs since; 0: it does not */
+	__u64 on_cpu_ns;	    /* since it was first seen */
+	__u64 in_ns;		    /* runs since then; 0: does not run */
 };
 
 /* Both sides must see the same layout. */

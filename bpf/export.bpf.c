@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Counting for a fleet: what each cgroup asks of the kernel, all the time.
+ * Counting for a fleet: the switches, system calls and io_uring requests of each
+ * cgroup, all the time.
  *
  * The key is the id of a thread's cgroup in the v2 hierarchy. An entry is made
- * when a cgroup is first seen; the tool deletes those of cgroups that are gone.
- * Where there is no room the counts go to the entry EXPORT_OTHER, which always
- * exists, so nothing is lost and memory is bounded.
+ * when a cgroup is first seen; the tool deletes the entries of removed cgroups.
+ * Without room for an entry, the counts go to EXPORT_OTHER, which always exists.
+ * So nothing is lost, and memory is bounded.
  *
  * Counts are per CPU, and these tracepoints run with preemption off: plain
  * additions are exact. The idle task belongs to no program and is left out.
  *
- * Times need two points: when a thread left its CPU or became runnable, in its
- * task storage, and when it runs again. Where they are not wanted, the code is
- * dropped when the programs are loaded, and those on wake-ups are not loaded.
+ * A time needs two points: when a thread left its CPU or became runnable, which its
+ * task storage keeps, and when it runs again. If times are not wanted, the kernel
+ * drops their code when the programs are loaded, and the programs on wake-ups are
+ * not loaded.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -28,7 +30,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Set before loading. */
 const volatile bool want_times = true;
-const volatile bool completion_is_cqe; /* the tracepoint's form since 6.15 */
+const volatile bool completion_is_cqe; /* io_uring_complete's form since 6.15 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -44,7 +46,7 @@ struct {
 	__type(value, u64);
 } calls SEC(".maps");
 
-/* Zeroes to begin an entry with: too large for the stack. */
+/* The initial value of an entry, which is too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -95,8 +97,8 @@ static __always_inline u32 bucket(u64 ns)
 	return EXPORT_BUCKETS - 1;
 }
 
-/* Voluntary by the kernel's own rule: it has just added to one of the thread's
- * counters. A thread that is seen for the first time is judged by its state. */
+/* The kernel has just added to one of the thread's counters, which tells whether the
+ * switch is voluntary. At a thread's first switch, its state tells it. */
 static __always_inline void leaves(struct task_struct *t, bool preempt, u64 now)
 {
 	struct export_task *st = bpf_task_storage_get(&tasks, t, 0, 0);
@@ -154,7 +156,7 @@ int BPF_PROG(export_switch, bool preempt, struct task_struct *prev,
 	return 0;
 }
 
-/* One that has not been seen to leave a CPU gets its storage when it does. */
+/* A thread gets its storage when it first leaves a CPU; before, it is ignored. */
 static __always_inline void woken(struct task_struct *t)
 {
 	struct export_task *st = bpf_task_storage_get(&tasks, t, 0, 0);
@@ -183,7 +185,7 @@ int BPF_PROG(export_wakeup_new, struct task_struct *t)
 #define IS_32_BIT(t) ((t)->thread_info.flags & (1 << 22)) /* TIF_32BIT */
 #endif
 
-/* One look-up for a call; those that find no room count without a name. */
+/* One look-up for a call. Calls that find no room count as unnamed. */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(export_syscall, struct pt_regs *regs, long nr)
 {
@@ -212,7 +214,7 @@ int BPF_PROG(export_syscall, struct pt_regs *regs, long nr)
 	return 0;
 }
 
-/* Only what is read of it; the suffix lets libbpf match struct io_kiocb. */
+/* The only field that is read; the suffix lets libbpf match struct io_kiocb. */
 struct io_kiocb___export {
 	u8 opcode;
 } __attribute__((preserve_access_index));
@@ -234,13 +236,13 @@ int BPF_PROG(export_submit_req, void *req)
 	return submitted(req);
 }
 
-SEC("tp_btf/io_uring_submit_sqe") /* its name before */
+SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(export_submit_sqe, void *req)
 {
 	return submitted(req);
 }
 
-/* struct io_uring_cqe of the ABI, of which only the result is read. */
+/* The beginning of struct io_uring_cqe; only the result is used. */
 struct export_cqe {
 	u64 user_data;
 	s32 res;

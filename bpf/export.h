@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Shared by export.bpf.c and `urt export`: the layout of the maps. Included
- * by both sides; __u64 and friends come from vmlinux.h there and
- * linux/types.h here.
+ * The layout of the maps, shared by export.bpf.c and `urt export`. __u64 and
+ * friends come from vmlinux.h in the former and from linux/types.h in the latter.
  */
 #ifndef URT_EXPORT_H
 #define URT_EXPORT_H
@@ -11,7 +10,7 @@
 #define EXPORT_BUCKETS	  24 /* slot n: times below 1 us << n; the last: all */
 #define EXPORT_GROUPS_MAX 4096 /* cgroups with rows of their own */
 #define EXPORT_CALLS_MAX  65536
-#define EXPORT_OTHER	  0 /* the "cgroup" of all that found no room */
+#define EXPORT_OTHER	  0 /* the "cgroup" of all cgroups that found no room */
 
 /* One CPU's counts for one cgroup; plain additions, with preemption off. */
 struct export_counts {

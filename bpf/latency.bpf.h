@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * Part of count.bpf.c, included once there: how long system calls take, and how
- * they fail. The beginning of a call is kept with its thread. Calls of the
+ * they fail. The thread's state keeps the time at which a call began. Calls of the
  * 32-bit table count as URT_SYSCALL_OTHER.
  */
 #ifndef URT_LATENCY_BPF_H

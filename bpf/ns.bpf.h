@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * PIDs as the tool knows them. In a container it may live in a PID namespace of its
- * own, where the numbers in task_struct mean nothing: it prints and takes the numbers
- * there. And what else of a task is not the same for all kernels. Included once by each
- * program.
+ * PIDs as the tool knows them. In a container the tool may live in a PID namespace of
+ * its own, where the numbers in task_struct mean nothing. It prints and accepts the
+ * numbers of its namespace, which this file finds. It also reads a field of task_struct
+ * that differs between kernels. Each program includes this once.
  */
 #ifndef URT_NS_BPF_H
 #define URT_NS_BPF_H
 
-/* The tool's PID namespace, by inode; 0: the first one. Set before loading. */
+/* The inode of the tool's PID namespace; 0: the initial one. Set before loading. */
 const volatile unsigned int ns_inum = 0;
 
 #define NS_DEPTH 32 /* MAX_PID_NS_LEVEL (include/linux/pid_namespace.h) */
 
-/* An int until Linux 7.1, one byte since 7.2: read in the size that it has. */
+/* on_cpu is an int up to Linux 7.1 and one byte since 7.2: it is read in its size. */
 static __always_inline bool is_on_cpu(struct task_struct *t)
 {
 	return BPF_CORE_READ_BITFIELD(t, on_cpu);
 }
 
-/* The number of p there; `outside` if it has none. */
+/* The number of p in the tool's namespace; `outside` if p has none there. */
 static __always_inline u32 ns_number(struct pid *p, u32 outside)
 {
 	u32 level = BPF_CORE_READ(p, level);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Where threads are: samples of those that run, and for those that do not, how
- * long, with the stack that they left the CPU with and the stack of the thread
- * that woke them. Added up in the kernel, by equal stacks.
+ * Where threads are. Threads that run are sampled. For threads that do not run, the
+ * time is taken, with the stack at which they left the CPU and the stack of the thread
+ * that woke them. All of it is added up in the kernel, by equal stacks.
  *
- * A thread's time off the CPU is kept in `off` from its switch to its next one.
- * A wait that is still there at the end has not ended; the tool adds it.
- * Threads that sleep when profiling begins are put there by find_sleepers,
- * without a stack, so that no time is missing.
+ * `off` has an entry for each thread that is off the CPU, from its switch away to its
+ * next run. Entries that are left at the end are waits that have not ended; the tool
+ * adds them. find_sleepers makes entries without a stack for threads that already
+ * sleep when profiling begins, so that no time is missing.
  *
- * Stacks of programs are followed by frame pointers, as the kernel does.
+ * The kernel follows the stacks of programs by frame pointers.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -44,7 +44,7 @@ struct {
 	__type(value, struct profile_sum);
 } sums SEC(".maps");
 
-/* By the kernel's number of the thread. */
+/* By the thread's PID in the initial namespace. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -52,7 +52,8 @@ struct {
 	__type(value, struct profile_off);
 } off SEC(".maps");
 
-/* Processes, by the kernel's number; 0: from its next exec on. */
+/* Processes, by their PID in the initial namespace. 1: counts; 0: counts from its next
+ * exec on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -63,8 +64,8 @@ struct {
 const volatile bool want_tids = false;
 const volatile bool want_children = false;
 const volatile unsigned long long period_ns = 0; /* of samples */
-int attach_tgid = 0;  /* what find_sleepers looks for */
-int attach_armed = 0; /* ... and whether it counts before its next exec */
+int attach_tgid = 0;  /* the process that find_sleepers adds */
+int attach_armed = 0; /* whether it counts before its next exec */
 unsigned long long lost = 0;
 
 static __always_inline bool is_target(struct task_struct *t)
@@ -139,7 +140,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	return 0;
 }
 
-/* Runs in the thread that wakes, or in an interrupt, which its stack tells. */
+/* Runs in the thread that wakes t, or in an interrupt; the kernel stack tells which. */
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *t)
 {
@@ -197,7 +198,8 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	return 0;
 }
 
-/* Run once for each process that runs already; and adds it. */
+/* The tool runs this once for each process to add; it also finds the threads of that
+ * process that sleep. */
 SEC("iter/task")
 int find_sleepers(struct bpf_iter__task *ctx)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* What the BPF programs of `urt profile` and the tool share. */
+/* Shared by the BPF programs of `urt profile` and the tool. */
 #ifndef URT_PROFILE_H
 #define URT_PROFILE_H
 
@@ -11,13 +11,14 @@ enum profile_kind { PROFILE_ON_CPU, PROFILE_OFF_CPU };
 
 /* Stack ids are those of the map `stacks`, or these. */
 #define PROFILE_NO_STACK (-1) /* unknown, or no room was left for it */
-#define PROFILE_NOT_SEEN (-2) /* it slept already when profiling began */
+#define PROFILE_NOT_SEEN (-2) /* it slept when profiling began */
 
-/* Off the CPU, or sampled on it, in the same way. PIDs are the tool's. */
+/* Waits, or samples, with equal keys are one sum. PIDs are those of the tool's
+ * namespace. */
 struct profile_key {
 	__u32 kind; /* enum profile_kind */
 	__u32 tgid;
-	__u32 tid; /* 0: threads of one name are not told apart */
+	__u32 tid; /* 0: threads of the same name are added up */
 	__s32 user, kernel;
 	/* Of the thread that woke it; waker_tgid 0: not known. */
 	__u32 waker_tgid;

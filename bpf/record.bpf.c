@@ -2,8 +2,8 @@
 /*
  * Recording in the kernel: each switch, wake-up and io_uring request of the
  * traced threads goes into one ring buffer. The traced threads are found as in
- * count.bpf.c. A full buffer drops events, which are counted: the traced
- * program never waits for the recorder.
+ * count.bpf.c. The traced program never waits for the recorder: if the buffer is
+ * full, events are dropped and counted.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -18,8 +18,8 @@
 #include "request.bpf.h"
 
 /*
- * Bytes waiting in the buffer from which on the tool is woken; else it looks
- * now and then. Woken by each event, it would take the CPU from the very
+ * The tool is woken when more than this many bytes wait in the buffer; besides, it
+ * looks now and then. If each event woke it, it would take the CPU from the very
  * program that it records.
  */
 const volatile unsigned long long wake_at = 1 << 20;
@@ -54,7 +54,7 @@ static __always_inline u64 *task_find(struct task_struct *t)
 	return bpf_task_storage_get(&tasks, t, 0, 0);
 }
 
-/* Itself, or for a thread that io_uring made, its process. */
+/* Whether the thread is traced; a thread of io_uring is if its process is. */
 static __always_inline bool traced(struct task_struct *t)
 {
 	if (t->flags & PF_IO_WORKER)
@@ -149,11 +149,11 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 }
 
 /*
- * The waker is the thread that runs on this CPU, except in interrupts: a timer
- * that expires, or a device, has nothing to do with the thread that it finds
- * there. A soft interrupt is not told apart otherwise, as a sender's own
- * packets are delivered in one. (The kernel's own count of interrupts is not
- * readable where it has no KALLSYMS_ALL.)
+ * The waker is the thread that runs on this CPU, except in interrupts: an expired
+ * timer or a device has nothing to do with the thread that it interrupts. Soft
+ * interrupts as such are not excluded, because one also delivers the packets that the
+ * current thread sends. The kernel's own count of interrupts cannot be read on kernels
+ * without KALLSYMS_ALL, so these programs track timers and devices themselves.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -283,7 +283,7 @@ int BPF_PROG(rec_punt, void *req)
 	return 0;
 }
 
-/* No request: a multishot one, which continues, or a message of another
+/* req is NULL if a multishot request continues, or for a message from another
  * ring. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(rec_complete, void *ctx_, void *req)

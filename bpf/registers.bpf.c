@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The registers of a process's threads, as each saved them when it last entered the
- * kernel, without stopping any: a thread that sleeps has no others. One that runs
- * has entered at its last tick or call; what it has changed since came from there
- * or from memory.
+ * The registers that each thread of a process saved when it last entered the kernel,
+ * read without stopping the threads. A thread that sleeps has no other registers. A
+ * thread that runs last entered at its last tick or call: pointers that its registers
+ * hold now came from the saved ones or from memory.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"

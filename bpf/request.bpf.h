@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* A request of io_uring: the fields that programs read. The suffix lets libbpf match
- * struct io_kiocb; user_data is in its completion entry since Linux 5.19. */
+/* A request of io_uring: the fields that the programs read. The suffix lets libbpf
+ * match struct io_kiocb. Since Linux 5.19, user_data is in its completion entry. */
 #ifndef URT_REQUEST_BPF_H
 #define URT_REQUEST_BPF_H
 

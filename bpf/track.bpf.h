@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Part of count.bpf.c, included once there: the maps and settings, and which threads
- * are traced.
+ * Part of count.bpf.c, included once there: the maps, the settings, and the choice of
+ * the traced threads.
  */
 #ifndef URT_TRACK_BPF_H
 #define URT_TRACK_BPF_H
@@ -13,7 +13,8 @@ struct {
 	__type(value, struct urt_task);
 } tasks SEC(".maps");
 
-/* Made when the thread is added: where it is used, nothing can be allocated. */
+/* An entry is made when its thread is added: the programs that use it cannot
+ * allocate. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -28,7 +29,7 @@ struct {
 	__type(value, struct urt_task);
 } io_threads SEC(".maps");
 
-/* Entry: CPU * URT_CLASSES + class. The tool sets the sizes. */
+/* By CPU * URT_CLASSES + class. The tool sets the sizes of these maps. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -37,7 +38,7 @@ struct {
 	__type(value, struct urt_counts);
 } counts SEC(".maps");
 
-/* Entry: CPU. */
+/* By CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -55,9 +56,9 @@ struct {
 } threads SEC(".maps");
 
 /*
- * Requests that were not done at once, by address: bit 0, they waited for
- * their file; bit 1, a worker thread had them. Until the next submission of
- * the same memory.
+ * Requests that were not done at once, by address. Bit 0: the request waited for its
+ * file; bit 1: a worker thread had it. An entry stays until the next submission at
+ * the same address.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -77,30 +78,30 @@ struct {
 /* Set by the tool before loading. */
 const volatile int nr_execve = 59;
 const volatile int no_inherit = URT_COUNT_STARTED;
-const volatile bool want_children = false; /* those that are there */
+const volatile bool want_children = false; /* also attach to its descendants */
 const volatile bool want_times = false;
 const volatile bool want_threads = false;
 const volatile int by = URT_BY_NOTHING; /* rows */
 const volatile unsigned int max_threads = 1;
-/* The code that a page fault passes through; 0: not known. */
+/* The range of code that each page fault passes through; 0: not known. */
 const volatile unsigned long long fault_from = 0, fault_to = 0;
 
 /* Set by the tool at any time. */
-int start_tgid = 0;		  /* counts from its exec */
-int attach_tgid = 0;		  /* running already */
-int attach_tid = 0;		  /* one thread of it only */
-bool attach_all = false;	  /* every process there is */
-int attach_io_threads = 0;	  /* what find_threads looks for */
-unsigned long long cgroup_id = 0; /* all in it and below; 0: none */
+int start_tgid = 0;		  /* this process counts from its exec on */
+int attach_tgid = 0;		  /* this process runs already */
+int attach_tid = 0;		  /* only this thread counts */
+bool attach_all = false;	  /* all processes count */
+int attach_io_threads = 0;	  /* find_threads: 1: io_uring's, 0: others */
+unsigned long long cgroup_id = 0; /* it and those below count; 0: none */
 
 /* Events that could not be counted: a map was full. */
 unsigned long long lost = 0;
 unsigned int next_thread = 0;
 struct urt_open_times open_times; /* by sum_open */
 
-/* Of the processes that the tool was given (the one it started, or attached
- * to): threads that have not made their last switch. */
-int command_tgid = 0; /* in the first namespace; 0: none was started */
+/* The process that the tool started or attached to: threads of it that have not made
+ * their last switch. */
+int command_tgid = 0; /* in the initial namespace; 0: none was started */
 int command_threads = 0;
 
 static __always_inline bool is_command(struct task_struct *t)
@@ -136,7 +137,7 @@ static __always_inline struct urt_task *task_find(struct task_struct *t)
 	return bpf_task_storage_get(&tasks, t, 0, 0);
 }
 
-/* A free slot for a thread's own counts; 0: there is none. */
+/* Takes a free slot for a thread's own counts; 0: none is free. */
 static __always_inline u32 thread_take(struct task_struct *t, u32 class)
 {
 	if (!want_threads)
@@ -178,8 +179,7 @@ static __always_inline struct urt_task first_look(struct task_struct *t,
 	return first;
 }
 
-/* Found, not born: its time on or off the CPU counts from now. Only it knows
- * that it just left: asked again, after it can be seen as ours. */
+/* A thread that was found, not born: its time on or off the CPU counts from now. */
 static __always_inline void since_now(struct task_struct *t,
 				      struct urt_task *st)
 {
@@ -209,13 +209,13 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 	first.fresh = fresh;
 	if (fresh)
 		since_now(t, &first);
-	/* Whole from the first moment: t may switch on another CPU. */
+	/* The entry must be complete at once: t may switch on another CPU. */
 	if (!c || !bpf_task_storage_get(&tasks, t, &first,
 					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
 		__sync_fetch_and_add(&lost, 1);
 		return;
 	}
-	if (by) /* without it rows are found more slowly */
+	if (by) /* if this fails, finding rows takes longer */
 		bpf_task_storage_get(&by_tasks, t, 0,
 				     BPF_LOCAL_STORAGE_GET_F_CREATE);
 	c->tasks++;
@@ -223,7 +223,7 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 		__sync_fetch_and_add(&command_threads, 1);
 }
 
-/* Of an io_uring thread, by its name: iou-wrk-PID or iou-sqp-PID. */
+/* The class of an io_uring thread, by its name: iou-wrk-PID or iou-sqp-PID. */
 static __always_inline int io_thread_class(struct task_struct *t)
 {
 	return t->comm[4] == 's' ? URT_CLASS_IOU_SQP : URT_CLASS_IOU_WRK;

@@ -6,8 +6,8 @@
 #include "request.bpf.h"
 
 /*
- * io_uring. Requests are submitted by the thread that entered, or by iou-sqp;
- * the thread that finishes the request posts its completion.
+ * The thread that entered, or iou-sqp, submits a request; the thread that finishes
+ * the request posts its completion. Both are the current thread at their tracepoints.
  */
 static __always_inline int current_class(struct urt_task **st)
 {
@@ -64,13 +64,13 @@ int BPF_PROG(on_submit_req, void *req)
 	return submitted(req);
 }
 
-SEC("tp_btf/io_uring_submit_sqe") /* its name before */
+SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(on_submit_sqe, void *req)
 {
 	return submitted(req);
 }
 
-/* A request was not done at once: each way counts once for each request. */
+/* A request was not done at once. Each of the two ways counts once per request. */
 static __always_inline void deferred(void *req, u32 bit)
 {
 	struct urt_task *st;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The few kernel types that count.bpf.c needs, for building where there is no
- * BTF to generate vmlinux.h from. Field offsets do not matter: every access is
- * relocated by libbpf to those of the running kernel.
+ * The few kernel types that the BPF programs need, for a build without BTF from
+ * which to generate vmlinux.h. Field offsets do not matter: libbpf relocates each
+ * access to the offsets of the running kernel.
  */
 #ifndef __VMLINUX_H__ /* the name that libbpf's headers look for */
 #define __VMLINUX_H__
@@ -185,7 +185,7 @@ struct bpf_iter__task {
 
 #pragma clang attribute pop
 
-/* Of the interface to BPF programs. */
+/* From uapi/linux/bpf.h. */
 struct bpf_pidns_info {
 	__u32 pid;
 	__u32 tgid;
