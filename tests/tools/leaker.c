@@ -420,7 +420,7 @@ static void keep_by_deadlines(void)
 		urt_go(receives_for_a_time, new_chan());
 }
 
-/* An object in memory of which no blocks are known. */
+/* An object in memory whose blocks are unknown. */
 static void lose_in_a_mapping(void)
 {
 	char *p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE,

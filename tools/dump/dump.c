@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt dump: every coroutine of a running program, read from outside; what is
- * read, and how it is known to be consistent: measure/coros.c.
+ * urt dump: every coroutine of a running program, read from outside.
+ * measure/coros.c explains what it reads and why the result is consistent.
  *
- * By default coroutines that wait in the same place for the same reason are one
- * entry, as there may be a million of them.
+ * By default, coroutines that wait in the same place for the same reason are
+ * one entry, because there may be a million of them.
  */
 #define _GNU_SOURCE
 #include "dump.h"
@@ -77,10 +77,10 @@ static int look(struct dump *d)
 	else
 		dump_groups(d, &found);
 	if (err == -ESRCH)
-		return fail("the program, or its run, ended meanwhile");
+		return fail("the program or its run ended during the dump");
 	if (err == -E2BIG)
 		return fail("%ld claims more coroutines than can be read in a "
-			    "minute; those above are the first ones",
+			    "minute; only the first ones are printed above",
 			    d->pid);
 	if (err)
 		return fail("reading the memory of %ld: %s", d->pid,
@@ -132,16 +132,16 @@ static const struct option_row rows[] = {
 	  .argument = "KEY",
 	  .kind = OPTION_TEXT,
 	  TO(key),
-	  .text = "Also make entries by this attribute of their context." },
+	  .text = "Also group coroutines by this attribute of their context." },
 	{ .name = "longer",
 	  .argument = "MS",
 	  .kind = OPTION_MS,
 	  TO(longer_ns),
-	  .text = "Print only coroutines that have waited for longer." },
+	  .text = "Print only coroutines that have waited for at least MS milliseconds." },
 	{ .name = "leaked",
 	  .kind = OPTION_FLAG,
 	  TO(only_leaked),
-	  .text = "Print only coroutines that wait for a channel, a lock or the like that nothing which can still run can reach." },
+	  .text = "Print only coroutines that nothing can wake any more: no code that can still run has a pointer to the channel, lock or other object that they wait for." },
 	{ .name = "limit",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -150,12 +150,12 @@ static const struct option_row rows[] = {
 	{ .name = "no-stacks",
 	  .kind = OPTION_FLAG,
 	  TO(no_stacks),
-	  .text = "Read no stacks." },
+	  .text = "Do not read stacks." },
 	{ .name = "folded",
 	  .kind = OPTION_SET,
 	  TO(form),
 	  .min = DUMP_FOLDED,
-	  .text = "Print folded stacks, as flamegraph.pl takes them." },
+	  .text = "Print folded stacks for flamegraph.pl." },
 	{ .name = "json",
 	  .kind = OPTION_SET,
 	  TO(form),
@@ -172,7 +172,7 @@ const struct command command_dump = {
 	.about =
 		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory twice for pointers, from its globals, the stacks and registers of its threads and the stacks of coroutines that can continue, and prints what both searches leave. A value that looks like a pointer counts as one, so a leak may be missed. Blocks of glibc's heap and of AddressSanitizer's (up to 128 KiB each) are told apart. All words of other memory count as pointers, and an object in it is reached only by pointers to it or up to 512 bytes below it: such a coroutine is leaked maybe, or, if it is reached, counted as one of which it cannot be told. Registers are read by a BPF program; where that cannot be had, all are leaked maybe.",
+		"--leaked searches the program's memory for pointers. It starts from the globals, the stacks and registers of threads, and the stacks of coroutines that can continue. It searches twice and prints the coroutines that neither search reached. A value that looks like a pointer counts as one, so a leak may be missed.\n\nThe search knows the blocks of glibc's heap, and those of AddressSanitizer's up to 128 KiB each. In other memory it cannot tell blocks apart: all words there count as pointers, and an object there is reached only by a pointer to it or to one of the 512 bytes below it. If such an object is not reached, its coroutines are \"maybe\" leaked; if it is reached, urt counts them as unknown. A BPF program reads the registers. Where it cannot be loaded, all leaked coroutines are \"maybe\" leaked.",
 	OPTIONS(rows),
 };
 
@@ -186,7 +186,7 @@ int cmd_dump(int argc, char **argv)
 	if (first < argc)
 		return fail("dump: unexpected argument \"%s\"", argv[first]);
 	if (!d.pid)
-		return fail("dump: -p PID is missing: which program?");
+		return fail("dump: -p PID is missing: give a PID");
 	if (d.output && !(d.out = output_open(d.output)))
 		return EXIT_BAD;
 	if (d.only_leaked)

@@ -14,7 +14,7 @@ struct dump {
 	enum dump_form form;
 	bool no_stacks, only_leaked;
 	int64_t longer_ns;  /* only those that wait for longer; 0: all */
-	const char *key;    /* of contexts, that groups are made by; or NULL */
+	const char *key;    /* attribute of contexts to group by; or NULL */
 	long limit;	    /* groups or coroutines printed; 0: all */
 	char program[64];   /* its name */
 	const char *output; /* its file; NULL: stdout */
@@ -23,9 +23,9 @@ struct dump {
 	struct coros *coros;
 	struct context_keys keys;
 	struct groups *groups;
-	struct leaked *leaked; /* NULL: they were not searched for */
+	struct leaked *leaked; /* NULL: no search was made */
 	struct registers_reader *registers;
-	char no_registers[256]; /* why that is NULL */
+	char no_registers[256]; /* why registers is NULL */
 	struct json json;
 	uint64_t printed, left_out; /* coroutines, with DUMP_EACH */
 	uint64_t shorter;	    /* waited for less than longer_ns */

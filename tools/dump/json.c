@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `urt dump --json`: schema urt.dump.v1, written while it is read. */
+/* `urt dump --json`: schema urt.dump.v1, written while coroutines are read. */
 #include "dump.h"
 #include <inttypes.h>
 

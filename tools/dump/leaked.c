@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The leaked coroutines that two searches (leaked_search.c) agree on: the program
- * runs on during a search, and a pointer that moves may be missed by one.
+ * continues during a search, and one search may miss a pointer that moves.
  */
 #include "leaked.h"
 #include "../lib/tool.h"
@@ -32,7 +32,8 @@ static const struct leaked_coro *find(const struct leaked *l, uint64_t block,
 	return c && c->park == park ? c : NULL;
 }
 
-/* Keeps those that were leaked in the last search, too, if there was one. */
+/* Keeps the coroutines that were leaked in the search before, too; after the first
+ * search, all. */
 static void keep(struct leaked *l, struct leaked_search *s, bool first)
 {
 	size_t n = 0;

@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: MIT
 /*
- * The search of `urt dump --leaked`: coroutines that wait for an object which
- * nothing that can still run can reach, so that nothing can end their wait; as Go's
- * leak profile.
+ * The search of `urt dump --leaked`. A coroutine is leaked if nothing that can still
+ * run can reach the object it waits for: then nothing can end its wait. Go's leak
+ * profile uses the same rule.
  *
- * A garbage collector's search, from outside. Roots are the globals, the stacks and
- * registers of threads, and the stacks of coroutines that can continue: those that run,
- * are runnable, or wait for the kernel or the time. Each word that points into a
- * block of the heap (measure/heap.h) reaches that block, whose words are then
- * searched. When the object that a coroutine waits for is reached, or one of
- * them for a select, that coroutine can continue, and its stack is a root, too.
- * When nothing more is reached, the coroutines that were not are leaked. Two that
- * wait for each other are found so; a counter of references would miss them.
+ * This is a garbage collector's search, from outside. Roots are the globals, the
+ * stacks and registers of threads, and the stacks of coroutines that can continue:
+ * those that run, are runnable, or wait for the kernel or for a time. Each word that
+ * points into a block of the heap (measure/heap.h) reaches that block, and the search
+ * goes on with the block's words. When it reaches the object that a coroutine waits
+ * for (for a select, one of its objects), that coroutine can continue, so its stack
+ * becomes a root, too. When nothing more is reached, all coroutines not reached are
+ * leaked. This finds two coroutines that wait for each other; a counter of references
+ * would miss them.
  *
- * A coroutine that waits for another's end can continue if the other can; a possible
- * cancellation of the first does not count. A wait with a deadline ends by itself: its
- * timer's word lies in the run's memory. The control block of a leaked coroutine names
- * its object, and so may the worker that parked it: neither counts.
+ * A coroutine that waits for another's end can continue if the other can; that
+ * somebody might cancel the first one does not count. A wait with a deadline ends by
+ * itself: its timer's word lies in the run's memory. The control block of a leaked
+ * coroutine points to the object, and the worker that parked it may, too: neither
+ * pointer counts.
  *
- * Any word that looks like a pointer counts as one, so stale values hide leaks.
- * One thing could make one up: the program runs on, and a pointer may move from
- * memory that is searched later to memory that was searched before. So the search
- * is made twice, and only leaks that both find are printed. Where an object lies in
- * memory of which no blocks are known, only pointers to it or close below it are
- * recognised: such a coroutine is leaked "maybe". So is each where the registers
- * of threads cannot be read (measure/registers.h). All words of that memory are
- * roots, so of a coroutine whose object it holds and which is reached nothing is known:
- * it is counted as one that cannot be told.
+ * Any word that looks like a pointer counts as one, so stale values hide leaks. False
+ * leaks have one possible cause: the program continues, so a pointer may move from
+ * memory that is yet to be searched to memory that already was. The search is
+ * therefore made twice, and only leaks that both find are printed.
+ *
+ * In memory whose blocks are unknown, an object is reached only by pointers to it or
+ * close below it, and all words there are roots. If such an object is not reached, its
+ * coroutines are "maybe" leaked. If it is reached, nothing is known of them, since the
+ * pointer may lie in unused memory: they are counted as untold. If the registers of
+ * threads cannot be read (measure/registers.h), all leaks are "maybe".
  */
 #define _GNU_SOURCE
 #include "leaked_search.h"
@@ -40,28 +43,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOSE	  512 /* bytes below an object that its owner may begin at */
+#define CLOSE	  512 /* bytes: how far below an object its owner may begin */
 #define RED_ZONE  128
 #define CASES_MAX 1024
 #define COROS_MAX (4u << 20)
 #define TIME_MAX  (30 * NS_PER_S) /* of one search */
 
-/* By what an object is reached. */
+/* What reaches an object. */
 enum by {
-	BY_BLOCK, /* pointers into its block of the heap */
-	BY_CLOSE, /* pointers to it, or close below it */
-	BY_END,	  /* the coroutine whose block it is can continue, and end */
+	BY_BLOCK, /* a pointer into its block of the heap */
+	BY_CLOSE, /* a pointer to it, or close below it */
+	BY_END,	  /* it is a coroutine's control block, and that one can end */
 };
 
-/* Coroutine c waits for the object; those of one object are neighbours. */
+/* A coroutine waits for an object; the waits for one object are neighbours. */
 struct wait {
 	uint64_t object;
 	uint32_t coro;
 	enum by by;
-	bool reached; /* of the first of its object */
+	bool reached; /* the object; set in the first of its waits */
 };
 
-/* Memory to be searched yet: a block of the heap, or a coroutine's stack. */
+/* Memory still to be searched: a block of the heap, or a coroutine's stack. */
 struct work {
 	uint64_t from, to;
 };
@@ -84,11 +87,11 @@ struct search {
 	size_t works, works_room;
 	uint64_t bytes, close_from, close_to;
 	int64_t now_ns;
-	bool no_registers; /* they were not read */
+	bool no_registers; /* registers were not read */
 	bool failed;	   /* out of memory */
 };
 
-/* One more element at the end of an array; NULL: no memory. */
+/* Adds an element at the end of an array; NULL: no memory. */
 static void *grow(struct search *s, void **array, size_t *n, size_t *room,
 		  size_t size)
 {
@@ -158,7 +161,8 @@ static void add_wait(struct search *s, uint64_t object, uint32_t coro)
 		*w = (struct wait){ .object = object, .coro = coro };
 }
 
-/* Its object is the call's own record, on its stack (sync/select.c). */
+/* The object of a select is the call's record on its own stack (sync/select.c),
+ * which lists the channels. */
 static void add_cases(struct search *s, uint32_t i)
 {
 	static uint64_t cases[CASES_MAX][4]; /* the first word: a channel */
@@ -234,7 +238,8 @@ static size_t first_wait(const struct search *s, uint64_t address)
 	return low;
 }
 
-/* Those that wait for an object in [from, to) which is reached so. */
+/* Reaches the coroutines that wait for an object in [from, to), if `by` is what
+ * reaches the object. */
 static void reach_waits(struct search *s, uint64_t from, uint64_t to,
 			enum by by)
 {
@@ -274,8 +279,8 @@ static void push_stack(struct search *s, const struct leaked_coro *c)
 	}
 }
 
-/* It can continue. Those that wait for its end are found by the work that it
- * makes. */
+/* Coroutine i can continue. Its stack and block are now work; with these, the search
+ * finds the coroutines that wait for its end. */
 static void reach(struct search *s, uint32_t i)
 {
 	struct leaked_coro *c = &s->coro[i];
@@ -286,7 +291,7 @@ static void reach(struct search *s, uint32_t i)
 	}
 }
 
-/* Those fields of a worker that are known to be its own. */
+/* Whether the address is in those fields of a worker that are known to be its own. */
 static bool is_worker(const struct search *s, uint64_t at)
 {
 	uint64_t size = s->o->worker_current;
@@ -344,7 +349,7 @@ static bool take_words(const uint64_t *word, size_t n, uint64_t at, void *arg)
 
 /* ---- roots ---- */
 
-/* In which kind of memory each object lies. */
+/* Finds the kind of memory in which each object lies. */
 static void place_objects(struct search *s)
 {
 	s->close_from = UINT64_MAX;
@@ -359,7 +364,7 @@ static void place_objects(struct search *s)
 			continue;
 		span = heap_span_at(s->heap, w->object);
 		if (span && !span->unknown)
-			reach(s, w->coro); /* a global, or a thread's */
+			reach(s, w->coro); /* global or on a stack */
 		else if (span)
 			s->coro[w->coro].unknown = true;
 		if (w->object - CLOSE < s->close_from)
@@ -387,7 +392,7 @@ static void exclude_coroutines(struct search *s)
 	}
 }
 
-/* Memory below a thread's stack pointer is stale. */
+/* Leaves out what lies below a thread's stack pointer, as it is stale. */
 static void cut_stack(struct search *s, const char *tid)
 {
 	char path[64], line[256] = "";
@@ -456,7 +461,7 @@ static void take_registers(struct search *s)
 
 /* ---- a search ---- */
 
-/* False: it could not be made to its end. */
+/* False: the search could not be completed. */
 static bool search_all(struct search *s)
 {
 	bool ok = true;
@@ -471,7 +476,7 @@ static bool search_all(struct search *s)
 	while (s->works && ok) {
 		struct work w = s->work[--s->works];
 
-		/* Objects on a stack; and the block, which joiners wait for. */
+		/* Objects on a stack, and the block, which joiners wait for. */
 		reach_waits(s, w.from, w.to, BY_CLOSE);
 		reach_waits(s, w.from, w.to, BY_END);
 		ok = heap_read(s->heap, w.from, w.to, take_words, s);
@@ -491,7 +496,7 @@ static const char *search(struct search *s, struct coros *c, pid_t pid)
 		return "its maps cannot be read";
 	s->heap->end_ns = s->now_ns + TIME_MAX;
 	if (coros_look(c, false, seen, s, &look))
-		return "the program, or its run, ended meanwhile";
+		return "the program or its run ended during the search";
 	exclude_coroutines(s);
 	cut_stacks(s);
 	read_workers(s);

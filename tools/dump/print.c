@@ -25,7 +25,7 @@ static void print_name(const struct dump *d, uint64_t pc)
 	fputs(name, d->out);
 }
 
-/* Of a caller, the address is that of the return: the call is before it. */
+/* A caller's frame holds its return address; the call is just before that. */
 static void print_stack(const struct dump *d, const uint64_t *pc,
 			unsigned frames, bool whole)
 {
@@ -35,7 +35,7 @@ static void print_stack(const struct dump *d, const uint64_t *pc,
 		fputc('\n', d->out);
 	}
 	if (frames && !whole)
-		fputs("    ... the way is lost here\n", d->out);
+		fputs("    ... the rest of the stack is not known\n", d->out);
 }
 
 static void print_reason(const struct dump *d, enum coro_state state,
@@ -96,7 +96,7 @@ void dump_each(struct dump *d, const struct coro_seen *s)
 	fputc('\n', d->out);
 	print_context(d, s->context);
 	if (s->changed)
-		fputs("    went on while it was read\n", d->out);
+		fputs("    continued while it was read\n", d->out);
 	print_stack(d, s->pc, s->frames, s->whole);
 }
 
@@ -123,7 +123,7 @@ static void print_group(const struct dump *d, const struct group *g)
 	}
 	fputs("    ", d->out);
 	print_name(d, g->fn);
-	fputs(" began it\n", d->out);
+	fputs(" (first function)\n", d->out);
 }
 
 static void print_leaked(const struct dump *d)
@@ -133,19 +133,19 @@ static void print_leaked(const struct dump *d)
 	fprintf(d->out, "%zu leaked", l.leaked);
 	if (l.maybe && *d->no_registers)
 		fprintf(d->out,
-			", %zu of them maybe: registers of threads are not "
-			"read: %s",
+			", %zu of them maybe: the registers of threads were "
+			"not read: %s",
 			l.maybe, d->no_registers);
 	else if (l.maybe)
 		fprintf(d->out,
 			", %zu of them maybe: their objects are in memory of an "
-			"allocator that is not known",
+			"unknown allocator",
 			l.maybe);
 	if (l.untold)
 		fprintf(d->out,
-			"; of %zu more it cannot be told: their objects are in "
-			"memory of an allocator that is not known, where each "
-			"word counts as a pointer",
+			"; %zu more may be leaked or not: their objects are in "
+			"memory of an unknown allocator, where each word "
+			"counts as a pointer",
 			l.untold);
 	fprintf(d->out, "; %.1f MiB searched in %.1f ms\n", l.bytes / 1048576.0,
 		l.ns / 1e6);
@@ -179,11 +179,11 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 			left + d->left_out);
 	if (d->shorter)
 		fprintf(d->out,
-			"\n%" PRIu64 " others do not wait for as long\n",
+			"\n%" PRIu64 " others have not waited that long\n",
 			d->shorter);
 	if (look->changed)
 		fprintf(d->out,
-			"\n%" PRIu64 " went on each time they were read, so "
+			"\n%" PRIu64 " continued each time they were read, so "
 			"their stacks are missing\n",
 			look->changed);
 	if (look->unreadable)
@@ -191,7 +191,7 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 			look->unreadable);
 }
 
-/* name;outermost;...;innermost;[reason] n, as flamegraph.pl takes it. */
+/* name;outermost;...;innermost;[reason] n: the format of flamegraph.pl. */
 void dump_folded(struct dump *d)
 {
 	struct group **g;

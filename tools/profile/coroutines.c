@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The coroutines of a program on uring_rt, read from outside a few times while
- * it is profiled (measure/coros.c): folded by their stack and the reason of
- * their wait. A coroutine that is parked takes no thread, so no profiler of
- * threads sees it.
+ * it is profiled (measure/coros.c), and folded by their stack and the reason of
+ * their wait. A parked coroutine occupies no thread, so a profiler of threads
+ * does not see it.
  */
 #include "profile.h"
 #include "../measure/groups.h"
@@ -39,7 +39,7 @@ static void add_group(struct coro_looks *l, struct folds *folds,
 	char text[FRAMES_MAX] = "", name[320], op[32];
 
 	for (unsigned i = g->frames; i-- > 0;) {
-		/* A caller's address is that of the return. */
+		/* A caller's frame holds its return address. */
 		modules_name(m, i ? g->pc[i] - 1 : g->pc[i], name,
 			     sizeof(name));
 		frame_add(text, name, "");

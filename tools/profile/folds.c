@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Folded stacks, added up. Bounded: what finds no room adds to a sum of its own.
+ * Folded stacks, added up. Their number is bounded: the values of stacks that find
+ * no room go into one separate sum.
  */
 #include "profile.h"
 #include <stdlib.h>
@@ -92,7 +93,7 @@ const struct fold *folds_sorted(struct folds *f, enum fold_kind kind, size_t *n)
 	struct kind *k = &f->kind[kind];
 
 	qsort(k->fold, k->n, sizeof(*k->fold), largest_first);
-	memset(k->place, 0, sizeof(k->place)); /* no more is added */
+	memset(k->place, 0, sizeof(k->place)); /* nothing is added after this */
 	*n = k->n;
 	return k->fold;
 }

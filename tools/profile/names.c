@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names of functions by their addresses: of programs from their files, as
- * measure/modules.c finds them, of the kernel from /proc/kallsyms. A program may
- * have ended when its stacks are printed, so each stack is named soon after it
- * was first seen, and kept as text.
+ * Names of functions by their addresses. Those of programs come from their files,
+ * as measure/modules.c finds them; those of the kernel come from /proc/kallsyms. A
+ * program may have ended when its stacks are printed, so each stack is named soon
+ * after it was first seen, and kept as text.
  *
- * All of it is what others wrote: there are bounds on processes, stacks, bytes.
+ * None of this input is trusted: processes, stacks and bytes have bounds.
  */
 #define _GNU_SOURCE
 #include "profile.h"
@@ -19,7 +19,7 @@
 #define PLACES	      65536 /* of stacks; power of two */
 #define STACKS_MAX    49152
 #define BYTES_MAX     (UINT64_C(128) << 20)
-/* Until maps are read again; longer each time, if that was in vain. */
+/* The time until maps are read again; doubled each time that this finds nothing. */
 #define AGAIN_NS (100 * NS_PER_MS)
 
 struct process {
@@ -87,7 +87,7 @@ static bool add_symbol(struct names *s, uint64_t at, const char *name,
 	return true;
 }
 
-/* Without the right to see addresses: none. */
+/* Finds no symbols if the user may not see kernel addresses. */
 static void read_kernel(struct names *s)
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
@@ -139,8 +139,8 @@ static struct process *process_of(struct names *s, pid_t tgid)
 	return p;
 }
 
-/* Its maps; again if they lack the address, since it may have mapped more. In no
- * map is what a compiler made at run time. */
+/* The process's maps. They are read again if they lack the address, because the
+ * process may have mapped more. Code compiled at run time is in none of them. */
 static struct modules *modules_of(struct names *s, pid_t tgid, uint64_t pc)
 {
 	struct process *p = process_of(s, tgid);
@@ -163,7 +163,7 @@ static struct modules *modules_of(struct names *s, pid_t tgid, uint64_t pc)
 	return p->modules = fresh;
 }
 
-/* As a frame of folded stacks, and for a terminal. */
+/* Cleans the frame for folded stacks and for terminals. */
 void frame_add(char text[FRAMES_MAX], const char *frame, const char *ending)
 {
 	size_t len = strlen(text);
@@ -212,7 +212,7 @@ bool names_has(const struct names *s, pid_t tgid, int id)
 	return place_of(s, tgid, id)->text;
 }
 
-/* The way into the programs that take the stack is no part of it. */
+/* Skips the kernel's frames that lead into the BPF program that took the stack. */
 static unsigned first_frame(struct names *s, const uint64_t *pc, unsigned n)
 {
 	char name[128];
@@ -239,7 +239,7 @@ void names_stack(struct names *s, char text[FRAMES_MAX], pid_t tgid, int id,
 
 	if (!at->text) {
 		from = tgid ? 0 : first_frame(s, pc, n);
-		/* A caller's address is that of the return, behind the call. */
+		/* A caller's frame holds its return address, after the call. */
 		for (unsigned i = n; i > from; i--) {
 			names_one(s, tgid, i > 1 ? pc[i - 1] - 1 : pc[0], name,
 				  sizeof(name));

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The result of `urt profile` as pprof reads it: profile.proto of
- * github.com/google/pprof, gzipped, encoded here. A message is a sequence of
- * fields, and repeated fields may come in any order, so each stack is written when
- * it is come to, and each name when it is first used.
+ * Writes the result of `urt profile` for pprof: a gzipped message of profile.proto
+ * (github.com/google/pprof), which is encoded here. A message is a sequence of
+ * fields, and repeated fields may come in any order. So each stack is written in
+ * its turn, and each name when it is first used.
  *
- * A stack has a value for each kind: ns on the CPU, ns off it, coroutines. Its
+ * A stack has a value for each kind: ns on the CPU, ns off the CPU, coroutines. Its
  * first frame is the thread's name, which becomes the label "thread" of the
- * sample: pprof -tagroot=thread brings it back. A function is a location of its
- * own, since folded stacks hold names and no addresses.
+ * sample; pprof -tagroot=thread makes it a frame again. Each function has exactly
+ * one location, because folded stacks hold names and no addresses.
  */
 #include "profile.h"
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 
 #define PLACES	  262144 /* of names; power of two */
 #define NAMES_MAX (PLACES / 2)
-#define SMALL	  32		   /* bytes of a message of few numbers */
+#define SMALL	  32		   /* bytes of a message with few numbers */
 #define LARGE	  (4 * FRAMES_MAX) /* ... of one with a whole stack */
 
 /* Field numbers of profile.proto. */
@@ -58,7 +58,7 @@ struct message {
 
 struct name {
 	char *text;
-	bool is_function; /* its function and its location are written */
+	bool is_function; /* a function and a location of this name are written */
 };
 
 struct pprof {
@@ -75,7 +75,7 @@ static void put_varint(struct message *m, uint64_t v)
 {
 	do {
 		if (m->n == m->room)
-			abort(); /* sizes above are wrong */
+			abort(); /* SMALL or LARGE is too small */
 		m->byte[m->n++] = (v & 0x7f) | (v > 0x7f ? 0x80 : 0);
 	} while (v >>= 7);
 }
@@ -97,7 +97,7 @@ static void put_bytes(struct message *m, unsigned field, const void *p,
 	m->n += n;
 }
 
-/* As a field of the profile itself. */
+/* Writes a field of the profile itself. */
 static void write_field(struct pprof *p, unsigned field, const void *data,
 			size_t n)
 {
@@ -138,7 +138,7 @@ static uint32_t new_name(struct pprof *p, const char *text, size_t len)
 	return p->n++;
 }
 
-/* Its number in the table of strings. */
+/* The text's number in the table of strings. */
 static uint32_t name_of(struct pprof *p, const char *text, size_t len)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
@@ -160,7 +160,7 @@ static uint32_t string(struct pprof *p, const char *text)
 	return name_of(p, text, strlen(text));
 }
 
-/* The location of a function, which has its name's number. */
+/* A function's location. Name, function and location have the same number. */
 static uint32_t location(struct pprof *p, const char *text, size_t len)
 {
 	uint32_t id = name_of(p, text, len);
@@ -192,7 +192,7 @@ static void write_type(struct pprof *p, const char *type, const char *unit)
 	write_message(p, PROFILE_SAMPLE_TYPE, &m);
 }
 
-/* The innermost frame comes first there, and last in a fold. */
+/* pprof expects the innermost frame first; in a fold it is the last. */
 static void write_sample(struct pprof *p, enum fold_kind kind,
 			 const char *frames, uint64_t value)
 {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * The result of `urt profile`: a list of the heaviest stacks, folded stacks as
- * flamegraph.pl takes them, a page that draws them, or pprof's form (pprof.c). Names have no ';' and no
- * control characters (names.c); in the page they are JSON, in which '<' is never
- * written as such, so that no name can end the script.
+ * Prints the result of `urt profile`: a list of the heaviest stacks, folded stacks
+ * for flamegraph.pl, a page that draws them, or pprof's form (pprof.c). Names have
+ * no ';' and no control characters (names.c). In the page they are JSON, in which
+ * '<' is always escaped, so that no name can end the script.
  */
 #include "profile.h"
 #include "../lib/embed.h"
 #include <inttypes.h>
 #include <string.h>
 
-#define LINES	     12 /* of a stack in the list */
-#define KERNEL_LINES 3	/* ... that are the kernel's */
+#define LINES	     12 /* of a stack in the list, at most */
+#define KERNEL_LINES 3	/* ... of the kernel's frames, at most */
 
 static const char *const kinds[] = { "on-cpu", "off-cpu", "coroutines" };
 
@@ -35,7 +35,7 @@ enum profile_form profile_form(const char *path)
 	return PROFILE_TEXT;
 }
 
-/* In the unit that is printed: us, or coroutines at a look. */
+/* The value in the unit that is printed: us, or coroutines per look. */
 static double value_of(const struct profile *p, enum fold_kind kind,
 		       uint64_t value)
 {
@@ -44,7 +44,7 @@ static double value_of(const struct profile *p, enum fold_kind kind,
 	return value / 1e3;
 }
 
-/* At least one, so that nothing that was seen vanishes. */
+/* Rounds; at least 1, so that no stack vanishes. */
 static uint64_t whole(double value)
 {
 	return value < 1 ? 1 : (uint64_t)(value + 0.5);
@@ -59,7 +59,8 @@ static bool is_kernel(const char *frame, size_t n)
 	return n > 4 && !memcmp(frame + n - 4, "_[k]", 4);
 }
 
-/* All that leave the CPU, and all that wake, pass through these. */
+/* Each switch off the CPU and each wake-up passes through these functions, so they
+ * tell nothing. */
 static bool is_way_off(const char *frame)
 {
 	return !strncmp(frame, "__schedule_[", 12) ||
@@ -67,8 +68,8 @@ static bool is_way_off(const char *frame)
 	       !strncmp(frame, "try_to_wake_up_[", 16);
 }
 
-/* Frames [from, end), innermost first, as people read stacks; of the kernel's
- * only the innermost few. */
+/* Prints the frames [from, end), innermost first as in a debugger; of the kernel's
+ * frames, only the innermost few. */
 static void print_frames(FILE *f, const char *from, const char *end, int indent)
 {
 	unsigned lines = 0, of_kernel = 0;
@@ -88,7 +89,7 @@ static void print_frames(FILE *f, const char *from, const char *end, int indent)
 	}
 }
 
-/* First the thread's own, then those of the one that woke it. */
+/* Prints the thread's own frames, then those of the thread that woke it. */
 static void print_stack(FILE *f, const char *frames)
 {
 	const char *waker = strstr(frames, waker_mark), *end;
@@ -108,7 +109,7 @@ static void print_kind(FILE *f, const struct profile *p, enum fold_kind kind)
 {
 	static const char *const titles[] = {
 		"on the CPU: %.3f s, by samples\n",
-		"off the CPU: %.3f s, of all threads together\n",
+		"off the CPU: %.3f s, summed over all threads\n",
 		"coroutines: %.0f, the mean of %u looks\n",
 	};
 	uint64_t sum = folds_sum(p->folds, kind);
@@ -137,7 +138,7 @@ static void print_kind(FILE *f, const struct profile *p, enum fold_kind kind)
 		fprintf(f, "\n  and %zu more stacks (--limit 0)\n",
 			n - p->o->limit);
 	if (folds_other(p->folds, kind))
-		fprintf(f, "\n  and %.1f %% that found no room\n",
+		fprintf(f, "\n  and %.1f %% in stacks that found no room\n",
 			100.0 * folds_other(p->folds, kind) / sum);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * urt profile: where a program's time goes, on and off the CPU, and for programs
- * on uring_rt where its coroutines wait. Threads are sampled and timed in the
- * kernel (sample.c); coroutines are read from outside (coroutines.c); both end
- * as folded stacks (folds.c), which print.c prints.
+ * urt profile: where a program's time goes, on and off the CPU, and, for a program
+ * on uring_rt, where its coroutines wait. BPF programs sample and time the threads
+ * in the kernel (sample.c); coroutines are read from outside (coroutines.c). Both
+ * become folded stacks (folds.c), which print.c prints.
  */
 #define _GNU_SOURCE
 #include "profile.h"
@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #define FIRST_NS (5 * NS_PER_MS)   /* until names are first read */
-#define LEARN_NS (250 * NS_PER_MS) /* ... and at most */
-#define LOOK_NS	 (500 * NS_PER_MS) /* from look to look at coroutines */
+#define LEARN_NS (250 * NS_PER_MS) /* ... at most, until the next time */
+#define LOOK_NS	 (500 * NS_PER_MS) /* between looks at coroutines */
 #define RATE	 99
 
 static volatile sig_atomic_t signals, of_terminal;
@@ -30,7 +30,7 @@ static volatile sig_atomic_t signals, of_terminal;
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	signals++;
-	of_terminal = info->si_code == SI_KERNEL; /* then the command has it */
+	of_terminal = info->si_code == SI_KERNEL; /* the command got it, too */
 }
 
 struct running {
@@ -39,12 +39,12 @@ struct running {
 	struct sampler *sampler;
 	struct names *names;
 	struct coro_looks *coros;
-	bool no_coros; /* it was looked for long enough */
+	bool no_coros; /* the search for coroutines was given up */
 	pid_t pid;     /* of the command, or -p */
 	int pidfd;
 };
 
-/* Those of a command are there soon after its start, or never. */
+/* A command makes its coroutines soon after its start, or never. */
 static void look_at_coroutines(struct running *r, int64_t since_begin)
 {
 	if (!r->coros && !r->no_coros)
@@ -54,7 +54,7 @@ static void look_at_coroutines(struct running *r, int64_t since_begin)
 	r->no_coros = !r->coros && since_begin > 2 * LOOK_NS;
 }
 
-/* Until it ends, the time is over, or a signal came. */
+/* Follows the program until it ends, the duration is over, or a signal comes. */
 static void follow(struct running *r)
 {
 	int64_t begin = now_ns(), learn_at = begin + FIRST_NS, now = begin;
@@ -108,7 +108,7 @@ static int end_command(struct running *r)
 	if (r->o->duration_ns && waitpid(r->pid, &status, WNOHANG) == 0) {
 		kill(r->pid, SIGTERM);
 		waitpid(r->pid, &status, 0);
-		return 0; /* ended as it was asked to */
+		return 0; /* SIGTERM was ours: no failure */
 	}
 	if (!r->o->duration_ns)
 		while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
@@ -161,7 +161,7 @@ static int measure(struct running *r, FILE *out)
 	if (code)
 		return code;
 	follow(r);
-	if (r->coros && r->o->pid) /* the last, and perhaps the only one */
+	if (r->coros && r->o->pid) /* a last look, perhaps the only one */
 		look_at_coroutines(r, 0);
 	sampler_finish(r->sampler, r->names, r->p.folds);
 	r->p.lost = sampler_lost(r->sampler);

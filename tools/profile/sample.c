@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Threads on and off the CPU: loading bpf/profile.bpf.c, its perf events, and
- * turning what it added up into folded stacks.
+ * Threads on and off the CPU: loads bpf/profile.bpf.c, opens its perf events, and
+ * turns its sums into folded stacks.
  *
- * A folded stack of a thread off the CPU is its name, its frames, those of the
- * kernel, and then "woken by NAME" with the frames of the waker.
+ * A folded stack of a thread off the CPU consists of the thread's name, its user
+ * frames, its kernel frames, and then "woken by NAME" with the frames of the waker.
  */
 #define _GNU_SOURCE
 #include "profile.h"
@@ -41,7 +41,7 @@ static int attach(struct sampler *s, struct bpf_program *p)
 	return 0;
 }
 
-/* The software clock, which every machine has, on each CPU that is there. */
+/* Samples each online CPU by the software clock, which every machine has. */
 static int attach_samples(struct sampler *s, long rate)
 {
 	struct perf_event_attr attr = {
@@ -58,7 +58,7 @@ static int attach_samples(struct sampler *s, long rate)
 		fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1,
 			     PERF_FLAG_FD_CLOEXEC);
 		if (fd < 0 && errno == ENODEV)
-			continue; /* not plugged in */
+			continue; /* the CPU is offline */
 		if (fd < 0)
 			return -errno;
 		link = bpf_program__attach_perf_event(s->bpf->progs.on_sample,
@@ -67,7 +67,7 @@ static int attach_samples(struct sampler *s, long rate)
 			close(fd);
 			return (int)libbpf_get_error(link);
 		}
-		s->link[s->links++] = link; /* has the descriptor */
+		s->link[s->links++] = link; /* owns fd */
 		none = 0;
 	}
 	return none;
@@ -173,8 +173,8 @@ static void add_stack(struct sampler *s, struct names *names,
 	names_stack(names, text, tgid, id, pc, n);
 }
 
-/* From the first frame of the kernel on that only interrupts pass through: what
- * is outside of it was interrupted by chance. NULL: there is none. */
+/* The frames from the first one on that only interrupts pass through. The frames
+ * outside of it were interrupted by chance. NULL: there is no such frame. */
 static const char *interrupt_in(const char *frames)
 {
 	static const char *const names[] = {
@@ -207,7 +207,7 @@ static void add_waker(struct sampler *s, struct names *names,
 	} else {
 		snprintf(name, sizeof(name), "woken by %.16s", k->waker);
 		frame_add(text, name, "");
-		if (*kernel) /* else it may be that an interrupt came */
+		if (*kernel) /* else an interrupt may have been the waker */
 			add_stack(s, names, text, k->waker_tgid, k->waker_user);
 		from = kernel;
 	}
@@ -248,7 +248,7 @@ void sampler_learn(struct sampler *s, struct names *names)
 	}
 }
 
-/* Times that have not ended are counted as far as they have come. */
+/* Counts the waits that have not ended, up to now. */
 static void finish_open(struct sampler *s, struct names *names,
 			struct folds *folds, int64_t now)
 {
