@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Coroutines that block delay no others. The time limits lie far above the correct
- * times, so that a busy machine keeps them, and far below the times of a fault.
+ * Coroutines that block delay no others. The time limits lie far above the
+ * correct times, so that a busy machine keeps them, and far below the times of
+ * a fault.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/sys.h"
@@ -23,9 +24,11 @@ static void block_a_while(void *arg)
 	usleep(200000);
 }
 
-static int64_t slept; /* the least of some tries: the rest is the machine's */
+static int64_t slept; /* the least of some tries: the others are the
+			 machine's */
 
-/* When each of them stops all others for 10 ms, that takes over half a second. */
+/* If each of them stopped all others for 10 ms, the sleep would take over half
+ * a second. */
 static void sleep_among_blocked(void *arg)
 {
 	struct urt_coro *c[BLOCKERS];
@@ -62,7 +65,8 @@ static void wait_for_sem(void *arg)
 		;
 }
 
-/* More than there are threads at first: all block until the first continues. */
+/* More than there are threads at first. All block until this coroutine
+ * continues. */
 static void wake_all(void *arg)
 {
 	enum { N = 300 };
@@ -96,7 +100,8 @@ static void compute_then_post(void *arg)
 	sem_post(&sem);
 }
 
-/* Newest first: it computes, is preempted, and the other blocks. */
+/* The newest runs first: it computes, is preempted, and the other one
+ * blocks. */
 static void post_to_a_blocked_one(void *arg)
 {
 	struct urt_coro *w = urt_spawn(wait_for_sem, NULL);
@@ -131,7 +136,8 @@ START_TEST(blocked_coroutine_costs_no_cpu)
 }
 END_TEST
 
-/* However slowly threads take over: until as many are blocked. */
+/* Blocks until enough coroutines are blocked, however slowly threads take
+ * over. */
 static void block_together(void *arg)
 {
 	pthread_barrier_wait(arg);
@@ -154,7 +160,7 @@ static void threads_end(void *arg)
 	     urt__rt.vacant.len + 4 < most && urt_now() < until;)
 		urt_sleep(50 * MS);
 	ck_assert_uint_ge(urt__rt.vacant.len + 4, most);
-	/* And others take their places. */
+	/* And new threads take their places. */
 	for (int i = 0; i < 20; i++)
 		c[i] = urt_spawn(block_together, &all);
 	for (int i = 0; i < 20; i++)
@@ -175,7 +181,8 @@ static void block_long(void *arg)
 	usleep(60000000);
 }
 
-/* It blocks just before, and still has its processor: none can take it by then. */
+/* The other coroutine blocks just before this one returns, and still has its
+ * processor: no thread can have taken that yet. */
 static void return_at_once(void *arg)
 {
 	urt_go(block_long, NULL);
@@ -195,7 +202,7 @@ START_TEST(run_ends_though_a_coroutine_has_just_blocked)
 }
 END_TEST
 
-/* ---- a thread that is long in coming ----------------------------------- */
+/* ---- a thread that takes long to make ---------------------------------- */
 
 static sem_t born;
 static atomic_bool bearing, answered;
@@ -224,8 +231,8 @@ static void wait_until(atomic_bool *what)
 	ck_assert(*what);
 }
 
-/* The read is in flight in the ring of the thread that blocks. Another goes on with
- * the only spare, and a further one is not there for long. */
+/* The read is in flight in the ring of a thread that blocks. The only spare
+ * takes over its processor, and another one takes long to make. */
 static void read_beside_a_birth(void *arg)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -258,7 +265,8 @@ END_TEST
 
 enum { LINGER_S = 3 };
 
-/* A connection whose close takes LINGER_S: nobody takes what it has sent. */
+/* A connection whose close takes LINGER_S: its peer does not receive what was
+ * sent. */
 static int lingering(int *peer)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET,
@@ -278,7 +286,7 @@ static int lingering(int *peer)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	while (send(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
-	/* A number that nobody else is given. */
+	/* A number that no other descriptor gets. */
 	high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
 	close(fd);
 	return high;
@@ -299,7 +307,7 @@ static void others_beside_a_slow_close(void *arg)
 	for (int i = 0; i < 20; i++)
 		urt_sleep(MS);
 	ck_assert_int_lt(urt_now() - begin, (LINGER_S - 1) * 1000 * MS);
-	/* The number is free, and is another one's now. */
+	/* The number is free, and another descriptor gets it. */
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
 	ck_assert_int_eq(fcntl(s[0], F_DUPFD_CLOEXEC, fd), fd);
 	ck_assert_int_eq(write(s[1], "x", 1), 1);

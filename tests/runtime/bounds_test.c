@@ -21,10 +21,10 @@
 static _Thread_local volatile unsigned long sink;
 
 /*
- * A call that blocks just when its coroutine's preemption is due, while completions
- * of its thread's ring interrupt it: the kernel restarts it for these, but not if the
- * signal comes then. (A timer of all CPU time instead of the time in user space ends
- * 1 to 7 of 200 calls early.)
+ * A call blocks just when its coroutine's preemption is due, while completions
+ * in its thread's ring interrupt it. The kernel restarts the call after these,
+ * but not if the signal comes then. (With a timer of all CPU time, instead of
+ * the time in user space, 1 to 7 of 200 calls end early.)
  */
 enum { DUE_ROUNDS = 200, DUE_READERS = 64 };
 
@@ -52,7 +52,8 @@ static void read_until_over(void *arg)
 				 8);
 }
 
-/* Until the monitor has set the timer; not much longer, as the tick comes then. */
+/* Waits until the monitor has set the timer; not much longer, as the tick comes
+ * soon after. */
 static bool await_timer(void)
 {
 	struct urt__worker *w = urt__worker();
@@ -84,7 +85,7 @@ static void block_when_due(void *arg)
 		ck_assert_int_eq(*urt_errno_location(), ETIMEDOUT);
 		urt_sleep(MS); /* the readers wait in this thread's ring */
 	}
-	/* None: nothing can be preempted here (malloc is the program's own). */
+	/* 0: nothing can be preempted here (malloc is the program's own). */
 	ck_assert(!due || due > DUE_ROUNDS / 4);
 	due_over = true;
 }
@@ -124,15 +125,16 @@ START_TEST(call_that_blocks_as_its_coroutine_is_preempted_ends_in_time)
 END_TEST
 
 /*
- * The same, and the signal comes before the first instruction of the restarted call,
- * which is a matter of luck (1 of 75,000 calls): so another process plays the kernel.
+ * The same, but the signal comes just before the instruction that restarts the
+ * call. By chance this happens in 1 of 75,000 calls, so another process plays
+ * the kernel.
  */
 #if defined(__x86_64__)
 
 enum { ERESTART_RESTARTBLOCK = 516 };
 
-/* The thread's call, which is interrupted, begins anew, and SIGURG comes first. NULL,
- * or what failed. */
+/* Interrupts the thread's call, and has SIGURG come just before the call
+ * restarts. NULL, or the step that failed. */
 static const char *interrupt_at_the_restart(pid_t pid, pid_t tid)
 {
 	siginfo_t info = { .si_signo = SIGURG, .si_code = SI_TKILL };
@@ -149,7 +151,7 @@ static const char *interrupt_at_the_restart(pid_t pid, pid_t tid)
 			return "PTRACE_INTERRUPT";
 		if ((long)r.rax == -ERESTART_RESTARTBLOCK)
 			break;
-		/* It does not sleep yet. */
+		/* The thread does not sleep yet. */
 		if (i == 50 || ptrace(PTRACE_CONT, tid, NULL, NULL))
 			return "no interrupted call";
 		usleep(10000);
@@ -276,7 +278,7 @@ START_TEST(run_ends_though_all_signals_are_blocked)
 }
 END_TEST
 
-/* Nearly always in libc, where no coroutine may be stopped. */
+/* Is nearly always in libc, where no coroutine may be stopped. */
 static void compute_in_a_library(void *arg)
 {
 	size_t (*length)(const char *) = strlen;
@@ -312,7 +314,7 @@ static int runnable(void)
 	return n;
 }
 
-/* All have lost their processors, and yet few compute at a time. */
+/* All of them have lost their processors, and yet few compute at a time. */
 static void be_many_in_a_library(void *arg)
 {
 	enum { MANY = 40 };
@@ -352,7 +354,8 @@ static void yield_on(void *arg)
 		urt_yield();
 }
 
-/* Runs fn while others run, and counts how often it has parked on an operation. */
+/* Runs fn while other coroutines run; returns how often it parked on an
+ * operation. */
 static uint64_t parks_of(void (*fn)(void))
 {
 	struct urt_coro *other[10];
@@ -401,7 +404,7 @@ static void send_datagrams(void)
 			 0);
 	for (int i = 0; i < ROW; i++) {
 		ck_assert_int_eq(urt_send(s[0], "x", 1, 0, URT_NEVER), 1);
-		if (i % 8 == 7) /* plain: only the row of sends is looked at */
+		if (i % 8 == 7) /* plain: only the row of sends matters */
 			for (int j = 0; j < 8; j++) {
 				char c;
 
@@ -440,7 +443,8 @@ static void (*const rows[])(void) = { read_a_file, open_and_close,
 
 static void make_row(void *arg)
 {
-	/* What its slices end, and a few that the kernel puts off. */
+	/* It parks at the ends of slices, and for a few operations that the
+	 * kernel defers. */
 	ck_assert_uint_lt(parks_of(*(void (**)(void))arg), 40);
 }
 

@@ -3,16 +3,16 @@
  * Waits that are ended from outside: by a cancellation, a deadline, or the
  * close of their descriptor.
  *
- * Cancellation against parking. The parker sets its state and then looks at
- * `cancelled`; the canceller sets `cancelled` and then looks at the state. One
- * of them must see the other, which needs a full fence on both sides. Parking
- * is frequent and cancelling is rare, so the canceller pays for both, by
+ * Cancellation against parking. The parker sets its state and then reads
+ * `cancelled`; the canceller sets `cancelled` and then reads the state. One of
+ * them must see the other, which needs a full fence on both sides. Parking is
+ * frequent and cancelling is rare, so the canceller pays for both, by
  * membarrier(2) (urt__cancel_fence); where that is missing, both fence.
  *
- * A wait for an operation ends only by its completion, which alone says that
- * the kernel no longer writes to the buffer; others can only ask the kernel to
- * cancel it. Any other wait is claimed, as by a waker; the second claimer
- * changes nothing.
+ * A wait for an operation ends only by its completion, since only that shows
+ * that the kernel no longer writes to the buffer; other threads can only ask
+ * the kernel to cancel the operation. Any other wait is claimed, as by a waker;
+ * the second claimer changes nothing.
  *
  * Timers are never deleted. They hold a coroutine and the number of its wait; a
  * timer that fires after that wait has no effect.
@@ -28,16 +28,16 @@
 static void cancel_answered(struct urt__op *, int32_t res, uint32_t flags);
 static void inbox_push(struct urt_coro *);
 
-/* Whose completion has come back to cancel_answered; to the ring of w, which has the
- * operation and which the calling thread may use. */
+/* A request whose completion goes to cancel_answered, in the ring of w, which
+ * has c's operation and which the calling thread may use. */
 static struct io_uring_sqe *cancel_sqe(struct urt__worker *w,
 				       struct urt_coro *c)
 {
 	struct io_uring_sqe *sqe;
 
 	atomic_fetch_add_explicit(&c->cancels, 1, memory_order_relaxed);
-	/* The same each time: the answer to an earlier request may be just being
-	 * reaped by another thread. */
+	/* The same value each time: another thread may just be reaping the
+	 * answer to an earlier request. */
 	__atomic_store_n(&c->cancel_op.done, cancel_answered, __ATOMIC_RELAXED);
 	sqe = urt__ring_sqe(&w->ring);
 	sqe->fd = -1;
@@ -61,11 +61,11 @@ static void cancel_request(struct urt__worker *w, struct urt_coro *c)
 	cancel_ask(w, c);
 }
 
-/* To ask again after 1, 2, 4 .. 64 ms. The kernel measures the time: the worker may
- * have no processor, and so no timers. */
+/* Asks again after 1, 2, 4 .. 64 ms. The kernel measures the time: the worker
+ * may have no processor, and so no timers. */
 static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
 {
-	/* Static, as the kernel reads it when the request is handed over. */
+	/* Static, as the kernel reads it when the request is submitted. */
 	static const struct __kernel_timespec pause[] = {
 		{ 0, 1000000 },	 { 0, 2000000 },  { 0, 4000000 },
 		{ 0, 8000000 },	 { 0, 16000000 }, { 0, 32000000 },
@@ -81,9 +81,9 @@ static void cancel_pause(struct urt__worker *w, struct urt_coro *c)
 }
 
 /*
- * Whether its completions are reaped in its place while its thread enters the kernel.
- * That thread hands over the queue of requests just then, so nothing may be added to
- * the queue. The inbox makes the thread ask when it is back.
+ * Whether the calling thread reaps in place of w while w's thread enters the
+ * kernel. That thread submits the queued requests just then, so nothing may be
+ * added to the queue. The inbox makes the thread ask when it is back.
  */
 static bool is_entering(const struct urt__worker *w)
 {
@@ -93,13 +93,14 @@ static bool is_entering(const struct urt__worker *w)
 }
 
 /*
- * The kernel does not find an operation that is just then between waiting and
- * being tried again, which may make it wait once more: it is asked for again at once,
- * as long as the operation has not completed. EALREADY says that a thread of the
- * kernel's carries it out and was interrupted. Mostly it ends then, but not if that
- * thread was about to wait for the descriptor by polling, where it forgets: so that is
- * asked for again, too, after a pause. The state and the ring tell whether the
- * operation is still on: this thread alone would reap its completion.
+ * The kernel does not find an operation that just stops waiting to be tried
+ * again, and that may then wait once more: so this asks again at once, as long
+ * as the operation has not completed. EALREADY means that the kernel
+ * interrupted its own thread that carries the operation out. Mostly the
+ * operation then ends, but not if that thread was about to wait for the
+ * descriptor by polling, where it forgets the interruption: so this asks again,
+ * too, after a pause. The park state and the ring show whether the operation is
+ * still in flight: only this thread would reap its completion.
  */
 static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 {
@@ -123,10 +124,10 @@ static void cancel_answered(struct urt__op *op, int32_t res, uint32_t flags)
 }
 
 /*
- * Claims the place in an inbox, and tells whose; NULL: it is in one already, or
- * the coroutine has ended and its block was given back (pool.c) and is empty. In
- * that case the block may be in use again before the claim is undone, and
- * another may have relied on it: hence the second look.
+ * Claims c's place in an inbox and returns the inbox's worker. NULL: c is in
+ * one already, or has ended, and its block was given back (pool.c) and reads as
+ * zero. Such a block may be in use again before the claim is undone, and
+ * another thread may have relied on the claim: hence the second look.
  */
 static struct urt__worker *inbox_claim(struct urt_coro *c)
 {
@@ -161,10 +162,10 @@ static void inbox_push(struct urt_coro *c)
 }
 
 /*
- * The request must go to the ring that has the operation, and only its owner
- * may use that: another worker gets a message in its inbox. Only the owner,
+ * The request must go to the ring that has the operation, which only the ring's
+ * owner may use: other threads put c into the owner's inbox. Only the owner,
  * which reaps the completion, knows whether the operation is still in flight;
- * it leaves a coroutine alone that has continued or ended since.
+ * it does nothing if the coroutine has continued or ended since.
  */
 void urt__op_cancel(struct urt_coro *c)
 {
@@ -220,7 +221,8 @@ void urt__inbox_run(struct urt__worker *w)
 	}
 }
 
-/* Others rely on it: out of memory, the kernel is asked again. */
+/* Callers rely on the fence, so this tries again when the kernel is out of
+ * memory. */
 void urt__membarrier(void)
 {
 	int err;
@@ -251,8 +253,8 @@ void urt__wait_end(struct urt_coro *c, uint64_t park, int err)
 	}
 }
 
-/* firm is read between: it does not change within a wait, and if the wait is
- * another by now the claim fails. */
+/* firm may be read after park: it does not change within a wait, and if another
+ * wait has begun since, the claim fails. */
 void urt__cancel_marked(struct urt_coro *c)
 {
 	uint64_t park = atomic_load_explicit(&c->park, memory_order_acquire);

@@ -6,22 +6,23 @@
  * The layout and the protocol are OpenTelemetry's (OTEP 4947). A thread-local
  * pointer, otel_thread_ctx_v1, points at the record of the request that the
  * thread works for now. A profiler or a BPF program that interrupts the thread
- * follows it. The pointer is what changes; a record's `valid` stays 1, since a
+ * follows it. Only the pointer changes; a record's `valid` stays 1, since a
  * writer may change either but not both.
  *
  * A record belongs to all coroutines that have it: the one that set it and
- * those that it started since. It is counted, and as good as constant: only its
- * sole owner writes it again, with the thread's pointer at NULL meanwhile. So a
- * record is there for as long as the pointer or a coroutine shows it.
+ * those that it started since. Its owners are counted. It is as good as
+ * constant: only a sole owner writes it again, with the thread's pointer at
+ * NULL meanwhile. So a record exists as long as the pointer or a coroutine
+ * refers to it.
  *
  * The switch sets the pointer, once any coroutine of the run has had a context
- * (URT__TELL_CONTEXT, in a word that the switch looks at anyway). Before that a
+ * (URT__TELL_CONTEXT, in a word that the switch reads anyway). Before that, a
  * switch does nothing for contexts. The first urt_context_set sets the bit in
- * every worker before it gives its coroutine the record. A worker runs a
- * coroutine after it took it from a queue, which orders the two: so no worker
- * runs one that has a context without the bit. A worker that is being added
- * lists itself first and then looks at urt__rt.contexts; the setter does it the
- * other way round; both are sequentially consistent, so one sees the other.
+ * every worker before it gives its coroutine the record. A worker takes a
+ * coroutine from a queue before it runs it, which orders the two: so no worker
+ * without the bit runs a coroutine with a context. A new worker lists itself
+ * first and then reads urt__rt.contexts; the setter writes that first and then
+ * reads the list. Both are sequentially consistent, so one sees the other.
  *
  * The variable is reached by its address, which each worker keeps: only this
  * file contains an access to it, made with TLS descriptors in the shared
@@ -80,8 +81,7 @@ void urt__context_inherit(struct urt_coro *c, const struct urt_coro *from)
 	c->at_end |= URT__END_CONTEXT;
 }
 
-/* Release and acquire: the thread that frees it comes after all that the others
- * did. */
+/* Release and acquire: the free comes after all accesses by other owners. */
 static void drop(struct urt_context *record)
 {
 	if (record && atomic_fetch_sub_explicit(&owned(record)->owners, 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The records that coroutines' contexts are kept in; how and why: context.c. */
+/* The records of coroutines' contexts; how and why: context.c. */
 #ifndef URT_SCHED_CONTEXT_H
 #define URT_SCHED_CONTEXT_H
 
@@ -8,9 +8,9 @@
 /* The calling thread's otel_thread_ctx_v1. A thread keeps the address. */
 struct urt_context **urt__context_slot(void);
 
-/* c, which is new, gets the context of from, if that has one. */
+/* Gives c, which is new, the context of `from`, if there is one. */
 void urt__context_inherit(struct urt_coro *c, const struct urt_coro *from);
-/* c has ended, or ends with the run. */
+/* Takes the context from c, which has ended or ends with the run. */
 void urt__context_drop(struct urt_coro *c);
 
 /* In a forked child: nothing is announced. */

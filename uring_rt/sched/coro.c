@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * Control blocks of coroutines: their numbers, taking one for a spawn and giving
- * it back. A processor takes from its own magazines first, then from the pool
- * that all share (pool.c); a new block lies at the top of a new stack.
+ * Control blocks of coroutines: their numbers, and how a spawn takes one and an
+ * end gives it back. A processor takes blocks from its own magazines first,
+ * then from the shared pool (pool.c); a new block lies at the top of a new
+ * stack.
  */
 #include "../base/outside.h"
 #include "sched.h"
 
 #define TRIM_EVERY 64u /* a deep call may have gone unseen */
-/* Of urt_coro.number; above them the size class. */
+/* The low bits of urt_coro.number; above them the size class. */
 #define INDEX_BITS URT__OUTSIDE_CLASS
 
 unsigned urt__coro_class(const struct urt_coro *c)
@@ -115,7 +116,7 @@ static inline void put_free(struct urt__proc *p, struct urt_coro *c)
 	p->nr_free++;
 }
 
-/* Apart, so that the rest saves no registers. */
+/* A function of its own, so that its caller saves no registers. */
 static URT__NOINLINE void coro_free_slow(struct urt__worker *w,
 					 struct urt_coro *c, bool trim)
 {
@@ -123,7 +124,7 @@ static URT__NOINLINE void coro_free_slow(struct urt__worker *w,
 	unsigned class = c->number >> INDEX_BITS;
 
 	if (trim) {
-		/* By chance, since programs have rhythms, too. */
+		/* Random, since programs have periods of their own. */
 		p->trim_in = urt__random(w) % (2 * TRIM_EVERY);
 		urt__stack_trim(&urt__rt.stacks[class], c + 1);
 	}

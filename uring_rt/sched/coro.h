@@ -37,8 +37,8 @@
 #include "../ring/ring.h"
 #include "../urt.h"
 
-/* The state of a coroutine, or the reason for which it is parked; first those of
- * one that waits for nothing. X(symbol, name in reports, counter) */
+/* The state of a coroutine, or the reason for which it is parked; first the
+ * states of one that does not wait. X(symbol, name in reports, counter) */
 #define URT__REASONS(X)                          \
 	X(FREE, "free", PARKS)                   \
 	X(RUNNABLE, "runnable", PARKS)           \
@@ -69,7 +69,7 @@ enum urt__reason {
 extern const char *const urt__reason_names[URT__R_COUNT];
 
 /* Bits of urt_coro.at_end. */
-#define URT__END_RUN	 1u /* it is the first one: the run ends with it */
+#define URT__END_RUN	 1u /* it is the first one, with which the run ends */
 #define URT__END_LOCALS	 2u /* it has local values */
 #define URT__END_SCOPE	 4u /* it was started in a scope */
 #define URT__END_CONTEXT 8u /* it has had a context */
@@ -93,14 +93,14 @@ struct urt__exceptions {
 
 struct urt_coro {
 	URT__ALIGNED struct urt__ctx
-		ctx;		/* where it continues, unless running */
-	struct urt_coro *link;	/* in the queue or free list it is in */
+		ctx;		/* where it continues; unless it runs */
+	struct urt_coro *link;	/* in its queue or free list */
 	_Atomic uint64_t park;	/* see above */
 	void *woken_by;		/* by the claimer: select's served waiter */
 	int32_t result;		/* of its wait; by the claimer */
 	_Atomic uint8_t reason; /* enum urt__reason; itself and its waker */
 	_Atomic bool firm;	/* its wait cannot be cancelled */
-	_Atomic bool cancelled; /* set by anyone, for good */
+	_Atomic bool cancelled; /* set by anyone, until its end */
 	bool detached;		/* freed when it ends, without a join */
 
 	urt_fn *fn;
@@ -108,58 +108,62 @@ struct urt_coro {
 	int64_t deadline_ns; /* of its scope; every wait ends by then */
 	uint64_t id;
 
-	/* For tools outside (base/outside.h). The context is also the switch's:
-	 * the record that the thread shows while it runs; NULL: none, as in all
-	 * blocks that are free. */
+	/* For tools outside (base/outside.h). The switch reads the context,
+	 * too: the record that the thread shows while the coroutine runs; NULL:
+	 * none, as in all free blocks. */
 	struct urt_context *context;
 	uint64_t parent;  /* id of its starter; 0: a plain thread */
-	int64_t since_ns; /* its last wait began, as its worker knew the time */
-	void *object;	  /* of its last wait: what its commit was given */
+	int64_t since_ns; /* its last wait began, by its worker's now_ns */
+	void *object;	  /* of its last wait: its commit's argument */
 
 	/*
 	 * The coroutine that waits for the end: NULL, a parked coroutine, or
-	 * URT__DONE once this one has ended and left its stack. Set by CAS from
-	 * NULL (joiner) and by exchange to URT__ENDING (the end), so exactly
-	 * one side sees the other; DONE follows when the end does not touch it
-	 * any more, and only then it may be freed. join_seq: of the joiner's
-	 * wait, written before.
+	 * URT__DONE once this one has ended and left its stack. The joiner sets
+	 * it by CAS from NULL, the end by an exchange for URT__ENDING, so
+	 * exactly one side sees the other. DONE is the last access of the end:
+	 * only then may the block be freed. join_seq: of the joiner's wait,
+	 * written before.
 	 */
 	struct urt_coro *_Atomic joiner;
 	_Atomic uint64_t join_seq;
 
 	/* In state IO: the operation, and the worker whose ring has it. */
 	struct urt__op *op;
-	struct urt__op *opening; /* it, if that opens a descriptor; else NULL */
+	struct urt__op *opening; /* = op, if that opens a descriptor; else
+				    NULL */
 	struct urt__worker *_Atomic op_worker;
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
 	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
 	uint8_t cancel_asked;	    /* op_worker's thread only; cancel.c */
 	uint8_t last_op;	    /* opcode of its last operation ... */
-	uint8_t row_misses;	    /* ... and of those in a row that were made
-				       at once, how many were in vain */
-	uint8_t row_skip;	    /* up to this number are not made at once */
+	uint8_t row_misses;	    /* ... failed attempts in a row to make
+				       one at once */
+	uint8_t row_skip;	    /* operations to make without such an
+				       attempt */
 	_Atomic uint32_t cancels;   /* requests to cancel that are under way */
 	struct urt__op cancel_op;   /* the request to cancel it */
 
-	/* In op_worker's inbox: link, and whether it is there. */
+	/* Its link in op_worker's inbox, and whether it is there. */
 	struct urt_coro *inbox_link;
 	_Atomic bool in_inbox;
 
-	struct urt_scope *scope;    /* it was started in; NULL: none */
-	struct urt_scope *inner;    /* innermost one it has open itself */
+	struct urt_scope *scope;    /* that it was started in; NULL: none */
+	struct urt_scope *inner;    /* innermost one that it has opened */
 	struct urt__locals *locals; /* coroutine-local values; NULL: none */
-	int (*scope_fn)(void *);    /* what it runs then; fn is a wrapper */
+	int (*scope_fn)(void *);    /* its function, if in a scope; fn is a
+				       wrapper */
 	struct urt_coro *scope_next, *scope_prev; /* scope's lock */
 
 	void *stack_lowest; /* first usable byte */
 	void *deep_below;   /* URT__STACK_KEEP from the block, or stack_lowest:
 				     a park below it is noted, and checked */
-	_Atomic int64_t ready_ns; /* since when it is runnable, if that is
-	                             measured; 0: it is not. See probe.c */
+	_Atomic int64_t ready_ns; /* since when it is runnable; 0: not
+				     measured. See probe.c */
 	uint32_t number;	  /* index and size class of its stack */
 	uint16_t no_preempt;	  /* depth of urt_preempt_disable */
-	bool deep;		  /* was seen deeper than URT__STACK_KEEP */
-	uint8_t at_end;		  /* URT__END_*: what its end has to see to */
+	bool deep;		  /* its stack was seen deeper than
+				     URT__STACK_KEEP */
+	uint8_t at_end;		  /* URT__END_*: extra work of its end */
 	struct urt__exceptions exceptions; /* while it does not run */
 	struct urt__san san;
 };
@@ -180,9 +184,10 @@ static inline uint64_t urt__park_state(uint64_t park)
 /*
  * Wins the right to wake c from its wait number seq. The claimer sees all that
  * the parker wrote; what the claimer writes travels with the queue that it puts
- * c into. seq_cst also where it fails: a joiner says WAITING, fences and looks
- * whether its target has ended; the end says so and then tries to claim
- * (sched.c), and C11 lets a weaker failure see a word from before both.
+ * c into. seq_cst also on failure: a joiner sets WAITING, fences and checks
+ * whether its target has ended; the end announces itself and then tries to
+ * claim (sched.c). With a weaker order on failure, C11 lets the two miss each
+ * other.
  */
 static inline bool urt__claim(struct urt_coro *c, uint64_t seq)
 {
@@ -209,10 +214,11 @@ static inline bool urt__claim_job(struct urt_coro *c, uint64_t seq)
 }
 
 /*
- * A wait in state JOB becomes the next one, which is firm and has no deadline:
- * the caller will claim and ready it. False: it was claimed before. firm is
- * written while the coroutine cannot continue in either case (J3), and before
- * the new number can be seen: a canceller that reads the number reads it, too.
+ * Turns a wait in state JOB into the next one, which is firm and has no
+ * deadline: the caller will claim and ready it. False: it was claimed before.
+ * firm is written while the coroutine cannot continue in either case (J3), and
+ * before the new number can be seen: a canceller that reads the number reads
+ * firm, too.
  */
 static inline bool urt__wait_harden(struct urt_coro *c, uint64_t *seq)
 {
@@ -228,9 +234,9 @@ static inline bool urt__wait_harden(struct urt_coro *c, uint64_t *seq)
 }
 
 /*
- * Why a wait of a cancelled coroutine ends. When the deadline of a scope passes,
- * the scope cancels its members, whose own timers may be later: it was the
- * deadline all the same, and urt.h promises -ETIME for it.
+ * Why a wait of a cancelled coroutine ends. When the deadline of a scope
+ * passes, the scope cancels its members, whose own timers may be later. The
+ * cause is the deadline all the same, for which urt.h promises -ETIME.
  */
 static inline int urt__cancel_error(const struct urt_coro *c)
 {

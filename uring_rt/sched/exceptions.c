@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * Exceptions of C++ in coroutines that take turns on a thread.
+ * C++ exceptions in coroutines that take turns on a thread.
  *
  * The C++ library keeps two words for each thread: the exceptions that catch
- * blocks are handling now, which `throw;` and std::current_exception look at,
- * and how many are unwinding. A coroutine may suspend inside a catch block, or
- * in a destructor that runs while an exception unwinds, and another one throws
- * on the same thread meanwhile: so these words belong to the coroutine: a
- * switch saves them and loads those of the next coroutine. The unwinder itself
- * keeps nothing outside the stack.
+ * blocks are handling now, which `throw;` and std::current_exception use, and
+ * the number of those that unwind. A coroutine may suspend inside a catch
+ * block, or in a destructor that runs while an exception unwinds, and another
+ * coroutine may throw on the same thread meanwhile. So these words belong to
+ * the coroutine: a switch saves them and loads those of the next one. The
+ * unwinder itself keeps nothing outside the stack.
  *
- * Programs without a C++ library pay nothing: the switch looks at one word for
+ * Programs without a C++ library pay nothing: the switch reads one word for
  * this and for tracing (URT__TELL_*). The words are always swapped, since
- * looking costs as much as copying.
+ * testing them costs as much as copying.
  *
  * The library is found once, at the start of a run: by a weak symbol, which
  * also finds one that is linked statically, else among the libraries that the

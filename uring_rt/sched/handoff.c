@@ -10,20 +10,20 @@
  * its ring, and the completions in that ring. Another thread can take all of
  * this while the stuck one stays away.
  *
- * Keeping a worker out. The owner uses all that with plain stores whenever it
- * is inside the runtime. Another thread, the taker, under the worker's
- * handoff_lock, sets URT__ATT_REVOKE, makes the whole process fence by
- * membarrier(2), and looks at `where`. The owner, on its way into the runtime,
- * sets `where` to IN and then looks at attention; on its way out it sets
- * `where` (release) last. So either the taker sees IN and gives up, or the
- * owner sees REVOKE and waits for the lock before it uses anything. Under the
- * lock, with REVOKE set and `where` not IN, the taker owns the whole worker.
- * The fence costs the taker some microseconds, once a stuck coroutine, and the
- * owner nothing: that is why entering the runtime is two plain instructions.
- * Entering the kernel is leaving the runtime: around io_uring_enter `where` is
+ * Keeping a worker out. The owner accesses all of this with plain stores
+ * whenever it is inside the runtime. Another thread, the taker, under the
+ * worker's handoff_lock, sets URT__ATT_REVOKE, makes the whole process fence by
+ * membarrier(2), and reads `where`. The owner, on its way into the runtime,
+ * sets `where` to IN and then reads attention; on its way out it sets `where`
+ * (release) last. So either the taker sees IN and gives up, or the owner sees
+ * REVOKE and waits for the lock before it uses anything. Under the lock, with
+ * REVOKE set and `where` not IN, the taker owns the whole worker. The fence
+ * costs the taker some microseconds for each stuck coroutine, and the owner
+ * nothing: that is why entering the runtime is two plain instructions. Entering
+ * the kernel counts as leaving the runtime: around io_uring_enter `where` is
  * KERNEL or ASLEEP, and the owner comes back as it does from a coroutine.
  *
- * When the processor was taken, REVOKE stays set, and the lock alone keeps the
+ * Once the processor is taken, REVOKE stays set, and the lock alone keeps the
  * owner out from then on: rescuing its ring needs no fence.
  *
  * The taker takes the processor (urt__handoff) from a blocked thread, or from
@@ -32,26 +32,27 @@
  * (urt__worker_relieve while the worker has its processor, urt__worker_rescue
  * when it has none). One thing remains bound to the owner: the kernel completes
  * requests in flight in the task that submitted them. It does so while that
- * thread sleeps, or at its next tick, so completions appear in the ring's
- * memory; but not while it sleeps uninterruptibly (state D), which ends by
- * itself.
+ * thread sleeps, or at its next tick, and completions appear in the ring's
+ * memory; but while the thread sleeps uninterruptibly (state D), they have to
+ * wait.
  *
  * A worker that has lost its processor continues as an ordinary thread with the
- * coroutine that it runs. When that enters the runtime, the worker takes the
- * processor of a sleeping worker, or waits to be given one (look_round gives;
- * the waiting ones go first). The coroutine stays on its thread all the time,
- * since in a call like urt_mutex_unlock it may hold pthread locks.
+ * coroutine that it runs. When the coroutine enters the runtime, the worker
+ * takes the processor of a sleeping worker, or waits to be given one
+ * (look_round gives; the waiting ones go first). The coroutine stays on its
+ * thread all the time, since in a call like urt_mutex_unlock it may hold
+ * pthread locks.
  *
- * Preemption is a hand-off, too (urt__proc_swap). A preempted coroutine has
- * addresses of its thread's variables in its registers. It stays on its thread,
- * and the thread runs nothing else: it stops, gives its processor to a spare,
- * and waits until its turn comes. So no other coroutine can block the thread
- * before it, and no state of the thread needs to be saved. Rejected: running
- * other coroutines on that thread meanwhile (one that blocks there stops the
+ * Preemption is a hand-off, too (urt__proc_swap). A preempted coroutine may
+ * have addresses of its thread's variables in its registers. So it stays on its
+ * thread, which runs nothing else: the thread stops, gives its processor to a
+ * spare, and waits until its turn comes. So no other coroutine can block the
+ * thread, and no state of the thread needs to be saved. Rejected: running other
+ * coroutines on that thread meanwhile (one that blocks there stops the
  * preempted one, forever if it waits for the preempted one; C++'s guards of
  * static objects take the second initialisation for a recursion); migrating it
- * with a thread-local block of its own (private to glibc). It costs two kernel
- * switches a preemption, and a thread for each coroutine that is preempted.
+ * with a thread-local block of its own (private to glibc). A preemption costs
+ * two kernel switches, and each preempted coroutine occupies a thread.
  */
 #include "idle.h"
 #include <errno.h>
@@ -87,7 +88,7 @@ bool urt__take_from_sleeper(struct urt__worker *w)
 	return true;
 }
 
-/* To the first on the list, by the calling thread, which has one. */
+/* Gives w's processor to the first worker on the list. By w's own thread. */
 static bool give_first(struct urt__worker *w, struct urt__worker_list *l)
 {
 	struct urt__worker *to;
@@ -116,7 +117,7 @@ bool urt__proc_give_turn(struct urt__worker *w)
 	return give_first(w, &urt__rt.preempted);
 }
 
-/* The owner is kept out, or calls. */
+/* By the owner, or with the owner kept out. */
 static bool has_work(struct urt__proc *p)
 {
 	return urt__proc_has_queue(p) || atomic_load(&urt__rt.global_len) ||
@@ -124,9 +125,10 @@ static bool has_work(struct urt__proc *p)
 }
 
 /*
- * The worker that continues with the processor p; with idle_lock held. First those that
- * wait for one, whose coroutines continue at once. But they may soon block again, so
- * between two of them a spare one looks round and runs what else there is.
+ * The worker that continues with the processor p; with idle_lock held. First
+ * the workers that wait for a processor, whose coroutines continue at once. But
+ * these may soon block again, so between two such workers a spare one looks
+ * round and runs other work.
  */
 static struct urt__worker *successor(struct urt__proc *p)
 {
@@ -145,7 +147,8 @@ static struct urt__worker *successor(struct urt__proc *p)
 	return to;
 }
 
-/* The timeline shows that the calling coroutine does not run until it continues. */
+/* In the timeline, the calling coroutine does not run from here until
+ * trace_go_on. */
 static URT__COLD void trace_stop(struct urt__worker *w)
 {
 	atomic_store_explicit(&w->current->reason, URT__R_PREEMPTED,
@@ -162,7 +165,7 @@ static URT__COLD void trace_go_on(struct urt__worker *w)
 	__atomic_store_n(&w->current, self, __ATOMIC_RELAXED);
 }
 
-/* False: no worker is available to continue with it. */
+/* Gives w's processor to another worker; false: none is available. */
 static bool give_up(struct urt__worker *w)
 {
 	struct urt__worker *to;
@@ -185,7 +188,8 @@ void urt__proc_swap(struct urt__worker *w)
 {
 	if (w->proc && !give_up(w))
 		return;
-	/* It does; the flag also says that the run ends, which acquire sees. */
+	/* The coroutine does yield. The flag may also mean that the run ends,
+	 * which acquire checks. */
 	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);
 	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
 	if (urt__telling(w))
@@ -209,7 +213,7 @@ static enum urt__where where(const struct urt__worker *w)
 	return atomic_load_explicit(&w->word.where, memory_order_acquire);
 }
 
-/* Whether it has a processor that can be taken. */
+/* Whether w has a processor that can be taken. */
 static bool is_takeable(const struct urt__worker *w)
 {
 	enum urt__worker_state s = urt__state(w);
@@ -219,9 +223,9 @@ static bool is_takeable(const struct urt__worker *w)
 }
 
 /*
- * Runs fn(from, told_ns) with the worker kept out of the runtime, if it is out of it
- * and has a processor; what fn returns, or false. REVOKE stays where fn took the
- * processor away, so that the owner notices.
+ * If the worker is outside the runtime and has a processor, keeps it out, runs
+ * fn(from, told_ns), and returns the result; else returns false. If fn took the
+ * processor away, REVOKE stays set, so that the owner notices.
  */
 static bool while_out(struct urt__worker *from,
 		      bool (*fn)(struct urt__worker *, int64_t),
@@ -253,7 +257,8 @@ static bool hand_over(struct urt__worker *from, int64_t told_ns)
 	struct urt__worker *to = NULL;
 
 	urt__lock(&urt__rt.idle_lock);
-	s = urt__state(from); /* it may have been woken, or robbed, by now */
+	s = urt__state(from); /* it may have been woken, or have lost its
+				 processor, by now */
 	if (s == URT__W_RUNNING || s == URT__W_SLEEPING)
 		to = successor(from->proc);
 	if (to) {
@@ -296,10 +301,11 @@ bool urt__handoff(unsigned index, int64_t told_ns)
 /* ---- standing in for a worker ------------------------------------------ */
 
 /*
- * A kick is a completion, too, and may have been reaped in place of a worker that is
- * woken, or given a processor, before it has come to sleep in the kernel: it would never
- * wake. While it still hands requests over it must not be kicked again and again; then
- * the next look does it.
+ * A kick is a completion, too. If a worker is woken, or given a processor,
+ * before it sleeps in the kernel, a thread that reaps in its place may reap the
+ * kick, and the worker would never wake. So this kicks it again; but not while
+ * it still submits requests, or each look would kick it: then a later look does
+ * so.
  */
 static void kick_again(struct urt__worker *w)
 {
@@ -310,8 +316,8 @@ static void kick_again(struct urt__worker *w)
 	}
 }
 
-/* With the worker kept out. While it is in the kernel it may hold the ring's lock
- * there: then its completions are all that can be had without waiting for it. */
+/* With the worker kept out. A worker in the kernel may hold the ring's lock
+ * there: then only its completions can be handled without waiting for it. */
 static void serve_ring(struct urt__worker *w)
 {
 	urt__serving = w;
@@ -336,7 +342,7 @@ static bool relieve(struct urt__worker *w, int64_t told_ns)
 	struct urt__proc *p;
 
 	if (urt__state(w) != URT__W_RUNNING)
-		return false; /* a sleeper's can be taken by others */
+		return false; /* others can take a sleeper's processor */
 	p = w->proc;
 	w->relieved = true;
 	urt__serving = w;
@@ -378,8 +384,8 @@ bool urt__worker_rescue(struct urt__worker *w)
 
 /* ---- the owner's side -------------------------------------------------- */
 
-/* Back in the runtime, perhaps without the processor. Of a worker that slept that is
- * known under idle_lock only: it may be being given one just now. */
+/* Back in the runtime, perhaps without the processor. A worker that slept knows
+ * that only under idle_lock: another thread may just be giving it one. */
 static void come_back(struct urt__worker *w)
 {
 	atomic_store_explicit(&w->word.where, URT__IN, memory_order_relaxed);
@@ -401,7 +407,7 @@ bool urt__kernel_end(struct urt__worker *w)
 
 void urt__worker_wait(struct urt__worker *w, int64_t timeout_ns)
 {
-	w->ring.kicked = false; /* what it was for is looked at already */
+	w->ring.kicked = false; /* its work has been looked at already */
 	urt__ring_arm(&w->ring);
 	atomic_store_explicit(&w->word.where, URT__ASLEEP,
 			      memory_order_release);
@@ -432,7 +438,8 @@ void urt__ask_to_yield(struct urt__worker *w)
 	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 }
 
-/* Whether the coroutine has been asked to yield, for the first time. */
+/* Clears the request to yield; whether it was for the coroutine that runs
+ * now. */
 static bool is_asked(struct urt__worker *w)
 {
 	atomic_fetch_and(&w->word.attention, ~URT__ATT_YIELD);

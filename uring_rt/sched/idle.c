@@ -23,18 +23,18 @@
  * reaped, too; to wake a worker is to kick its ring (ring/).
  *
  * No wake-up is lost. A worker that goes to sleep is listed first, then looks
- * once more at everything it could have been woken for (look_again), then
+ * once more at everything for which it could have been woken (look_again), then
  * sleeps. A thread that adds work which no worker is bound to find (to the
- * global queue) adds it first, then looks at the list. Both sides are
+ * global queue) adds the work first, then looks at the list. Both sides are
  * sequentially consistent, so one sees the other; and a kick that comes before
  * the sleep ends it. Work in a local queue has an owner that does not sleep
  * while the work is there, so waking another for it is only a matter of speed:
  * urt__wake_hint uses no fence, and the monitor looks every millisecond whether
  * a busy worker's queue waits while another worker sleeps.
  *
- * A sleep also hands over requests, and that may block the thread for long (an
- * open on a file system that does not answer). Then a kick cannot wake it, but
- * its processor can be taken like any other that is held in the kernel.
+ * A sleep also submits requests, which may block the thread for long (an open
+ * on a file system that does not answer). Then a kick cannot wake the worker,
+ * but its processor can be taken like any other that is held in the kernel.
  *
  * Lock order: handoff_lock, then idle_lock. Neither is held while sleeping.
  */
@@ -68,7 +68,7 @@ void urt__list_remove(struct urt__worker_list *l, struct urt__worker *w)
 	atomic_fetch_sub(&l->len, 1);
 }
 
-/* It may bring something now. */
+/* The worker may bring work from now on. */
 void urt__worker_awake(struct urt__worker *w)
 {
 	w->hopeless = false;
@@ -101,8 +101,8 @@ static void tell_counts(struct urt__worker *w)
 /* ---- a program in which nothing can happen any more -------------------- */
 
 /*
- * Whether every worker sleeps with nothing to come and nothing else will bring
- * something. With idle_lock held.
+ * Whether every worker sleeps with nothing in flight, and nothing else of the
+ * runtime can bring work. With idle_lock held.
  */
 static bool all_hopeless(void)
 {
@@ -121,10 +121,10 @@ static bool all_hopeless(void)
 }
 
 /*
- * All were hopeless at the given epoch. A plain thread may yet bring something;
- * and one that did, and is gone by the time that threads are counted, has
- * changed the epoch. No waiter is notified when one ends: the monitor has a
- * worker look again.
+ * All workers were hopeless at the given epoch. A plain thread may still bring
+ * work; one that did so and has ended before the threads are counted has
+ * changed the epoch. The end of a plain thread causes no event, so the monitor
+ * has a worker look again.
  */
 static void deadlock(uint64_t epoch)
 {
@@ -143,7 +143,7 @@ static void deadlock(uint64_t epoch)
 
 /* ---- sleeping ---------------------------------------------------------- */
 
-/* It has been sent for, and runs: how long that took. */
+/* Counts how long it took until w runs in place of a blocked thread. */
 static URT__COLD void count_told(struct urt__worker *w)
 {
 	struct urt__stats_slot *s = urt__stats_slot(urt__rt.stats_page, 0);
@@ -154,7 +154,7 @@ static URT__COLD void count_told(struct urt__worker *w)
 			   __ATOMIC_RELAXED);
 }
 
-/* Looks for any work that a worker listed as asleep would have been woken for.
+/* Looks for any work for which a worker listed as asleep would have been woken.
  * Its processor may be gone by now. */
 static bool look_again(const struct urt__worker *w)
 {
@@ -178,10 +178,10 @@ static void wake_monitor(void)
 }
 
 /*
- * Lists w in state s; where it wants a processor, and one sleeps with one, it
- * has that instead: false. A worker that waits for a processor looks for a
- * sleeper's under the lock under which it is listed, so a worker that falls
- * asleep later sees it on the list.
+ * Lists w in state s. False: w wants a processor, and has taken a sleeping
+ * worker's instead. A worker that waits for a processor looks for a sleeper's
+ * under the lock under which it is listed, so a worker that falls asleep later
+ * sees it on the list.
  */
 static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
 			enum urt__worker_state s, int64_t timeout_ns)
@@ -208,11 +208,11 @@ static bool list_asleep(struct urt__worker *w, struct urt__worker_list *l,
 }
 
 /*
- * Lists w, waits in the ring unless there is something after all, and takes w
- * off the list if no other thread did. A worker of any kind looks at its inbox:
- * the kick for it may have been reaped by another thread while this one was in
- * the kernel. Completions are reaped only when w is off the list: until then
- * another may be taking its processor.
+ * Lists w, waits in the ring unless there is work after all, and takes w off
+ * the list if no other thread did. In every state w checks its inbox: another
+ * thread may have reaped the kick for it while w was in the kernel. w reaps
+ * completions only when it is off the list: until then another thread may be
+ * taking its processor.
  */
 static void sleep_listed(struct urt__worker *w, struct urt__worker_list *l,
 			 enum urt__worker_state s, int64_t timeout_ns)
@@ -272,7 +272,7 @@ static void acquire(struct urt__worker *w, struct urt__worker_list *l,
 		sleep_listed(w, l, s, INT64_MAX);
 		if (!w->proc)
 			continue;
-		/* Its slice begins anew: a signal that is under way is no more. */
+		/* Its slice begins anew: a signal under way has no effect. */
 		atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
 		return;
 	}
@@ -332,7 +332,7 @@ bool urt__spare_retire(void)
 	struct urt__worker *w;
 
 	urt__lock(&urt__rt.idle_lock);
-	w = urt__rt.spare.head; /* the coldest that no other worker takes */
+	w = urt__rt.spare.head; /* the coldest */
 	while (w && (!w->index || w->ring.inflight || atomic_load(&w->inbox)))
 		w = w->list_next;
 	if (w) {

@@ -20,7 +20,8 @@ static inline void urt__set_state(struct urt__worker *w,
 void urt__list_add(struct urt__worker_list *, struct urt__worker *);
 void urt__list_remove(struct urt__worker_list *, struct urt__worker *);
 void urt__worker_awake(struct urt__worker *);
-/* The processor of a worker that sleeps with one; false: none does. */
+/* Takes the processor of a worker that sleeps with one; false: there is
+ * none. */
 bool urt__take_from_sleeper(struct urt__worker *);
 
 #endif

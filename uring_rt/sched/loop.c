@@ -5,20 +5,20 @@
  * switch leads here only when there is nothing to run, or every TICKS switches.
  *
  * Fairness. The ring is entered at least every ENTER_NS while coroutines run,
- * so that a busy worker does not starve its own waits. The clock is read here
- * only; where coroutines compute between two switches, TICKS of these take
- * long, and the monitor asks for a look round at each of its own
- * (URT__ATT_LOOK). A preempted coroutine has its turn when the others have run
- * for URT__HOG_TURN_NS, or when there are no others. The order of choice is
- * explained in queue.c.
+ * so that a busy worker does not starve its own waits. The clock is read here,
+ * not at each switch. If coroutines compute between two switches, TICKS
+ * switches take long; then the monitor asks for a look round at each of its own
+ * looks (URT__ATT_LOOK). A preempted coroutine gets its turn when the others
+ * have run for URT__HOG_TURN_NS, or when there are no others. queue.c explains
+ * the order of choice.
  */
 #define _GNU_SOURCE
 #include "queue.h"
 #include <string.h>
 
-#define CLOCK_TICKS 1024u  /* the clock is read at least so often */
-#define ENTER_NS    100000 /* at least so often while there is work */
-#define WAIT_NS	    200000 /* a queue has waited: others may take of it */
+#define CLOCK_TICKS 1024u  /* switches between reads of the clock, at most */
+#define ENTER_NS    100000 /* between enters, at most, while there is work */
+#define WAIT_NS	    200000 /* others may take from a queue that waits so long */
 #define SPINS	    20
 
 void urt__worker_drain(struct urt__worker *w)
@@ -39,11 +39,12 @@ static bool enter_ring(struct urt__worker *w)
 }
 
 /*
- * Whether a worker that waits for a processor is to have this one. Those whose
- * coroutine was preempted, when the others have run for URT__HOG_TURN_NS: they had used
- * up a time slice; that they now wait for as long is fair, and keeps light work quick
- * while heavy work runs. Those that come back from a blocking call, in turn with the
- * queue, as they may block again and again.
+ * Gives the processor to a worker that waits for one, if it is that worker's
+ * turn. Workers with a preempted coroutine have their turn when the others have
+ * run for URT__HOG_TURN_NS: they had used up a time slice, so it is fair that
+ * they wait as long, and light work stays quick while heavy work runs. Workers
+ * that come back from a blocking call take turns with the queue, as they may
+ * block again and again.
  */
 static void give_turns(struct urt__worker *w)
 {
@@ -84,8 +85,8 @@ unsigned urt__worker_fire(struct urt__worker *w, int64_t now_ns, bool first)
 }
 
 /*
- * Sleepers whose time has come run before all that is queued, the last of them
- * first: what is queued may block, or compute, each for its slice.
+ * Coroutines whose timers fire run before all that are queued, the last of them
+ * first: each queued one may block, or compute for a slice.
  */
 static void run_timers(struct urt__worker *w)
 {
@@ -96,11 +97,11 @@ static void run_timers(struct urt__worker *w)
 }
 
 /*
- * Work that one worker can do alone in time stays on that worker: a woken one
- * comes late, the more so where other programs have the CPUs, and finds a cold
- * cache. So others may take what is queued here, and one is woken for it, when
- * the queue has not been empty for WAIT_NS; or when the monitor sees it waiting
- * at two looks, or behind one coroutine.
+ * Work that one worker can do in time stays on that worker: a woken worker
+ * comes late, the more so if other programs have the CPUs, and finds a cold
+ * cache. So others may take from this queue, and one is woken for it, only when
+ * the queue has not been empty for WAIT_NS, or when the monitor sees it waiting
+ * at two looks or behind one coroutine.
  */
 static void note_waiting(struct urt__worker *w)
 {
@@ -127,8 +128,8 @@ static void note_waiting(struct urt__worker *w)
 	urt__wake_hint();
 }
 
-/* Timers, ring, inbox and global queue, while there may be coroutines to run. The
- * processor may be gone after it. */
+/* Looks at timers, ring, inbox and global queue, even if coroutines wait to
+ * run. The processor may be gone afterwards. */
 static void look_round(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
@@ -160,8 +161,8 @@ static void look_round(struct urt__worker *w)
 	}
 	if (urt__global_waits())
 		urt__global_take(w);
-	/* The oldest must not wait forever. A single one goes first, but not
-	 * before `next`, nor where each look begins with the queue. */
+	/* The oldest must not wait forever. A single one runs first anyway,
+	 * except after `next`, or if each look begins with the queue. */
 	if (p->fresh_len > 1 || (p->fresh_len && !p->due_left &&
 				 (p->next || urt__pace(w) != URT__QUICK))) {
 		urt__fresh_to_runq(p, 1);
@@ -170,7 +171,8 @@ static void look_round(struct urt__worker *w)
 	give_turns(w);
 }
 
-/* Half of another's queue, from a random one on; one of them to run now. */
+/* Takes half of another processor's queue, trying from a random one on; returns
+ * one coroutine to run now. */
 static struct urt_coro *steal(struct urt__worker *w)
 {
 	struct urt_coro *got[URT__RUNQ_SIZE / 2];
@@ -202,9 +204,10 @@ static struct urt_coro *steal(struct urt__worker *w)
 }
 
 /*
- * Where coroutines run for long, what is counted in switches elsewhere (STREAK, each
- * second look) would take long: so at each look, which the monitor asks for in time,
- * in turn those whose timers have fired and the oldest in the queue.
+ * If coroutines run for long, limits that are counted in switches (STREAK,
+ * every second look) take too long. So at each look, for which the monitor asks
+ * in time, coroutines whose timers have fired take turns with the oldest in the
+ * queue.
  */
 static struct urt_coro *choose_slow(struct urt__worker *w)
 {
@@ -239,8 +242,8 @@ static struct urt_coro *choose(struct urt__worker *w)
 	return c;
 }
 
-/* There is nothing but preempted coroutines. They will run for long: all else
- * first. NULL, without a processor: one of these has it. */
+/* Only preempted coroutines are left. They will run for long, so the ring is
+ * reaped first. NULL, without a processor: one of them has it. */
 static struct urt_coro *choose_preempted(struct urt__worker *w)
 {
 	struct urt_coro *c = NULL;
@@ -255,9 +258,9 @@ static struct urt_coro *choose_preempted(struct urt__worker *w)
 }
 
 /*
- * Before it sleeps a worker looks for a while for work to steal, for the work
- * of a busy program comes in bursts and waking a thread is dear. One spins for
- * all; others go to sleep, and no sleeper is woken while one worker looks.
+ * Before it sleeps, a worker looks for work to steal for a while: the work of a
+ * busy program comes in bursts, and waking a thread is expensive. One worker
+ * spins for all: the others go to sleep, and no sleeper is woken meanwhile.
  */
 static struct urt_coro *spin(struct urt__worker *w)
 {
@@ -312,9 +315,9 @@ void urt__worker_loop(struct urt__worker *w)
 	while (!atomic_load_explicit(&urt__rt.stop, memory_order_relaxed)) {
 		struct urt_coro *c;
 
-		/* It may have been told to where it slept with a processor
-		 * that was taken: then it must not be listed as a spare, or
-		 * it is given a processor and leaves with it. */
+		/* It may have been told to retire while it slept, after its
+		 * processor was taken. Then it must not be listed as a spare,
+		 * or it may be given a processor, and end with it. */
 		if (!w->proc && !atomic_load(&w->retire))
 			urt__spare_sleep(w);
 		if (atomic_load(&w->retire))

@@ -3,24 +3,26 @@
  * Coroutines that have ended, and the memory of their stacks.
  *
  * Each processor keeps up to two magazines of ended coroutines for those that
- * it starts next: their stacks are warm, and only the owner looks at them.
- * Further stacks are here, in whole magazines (of the run's own size of stack;
- * the others come one by one).
+ * it starts next: their stacks are warm, and only the owner touches them.
+ * Further stacks are here: those of the run's own size in whole magazines,
+ * those of other sizes one by one.
  *
- * A burst leaves as many as were alive at its height, and each keeps the pages
- * that it touched. So the monitor's helper looks at each period what was not needed in
- * the whole of the last one: the smallest number that were here at any time.
- * That number goes back to the system during the next period, a few at each
- * call. Stacks that are freed and reused within a period stay warm.
+ * A burst leaves as many stacks as were in use at its height, and each keeps
+ * the pages that it touched. So in each period the monitor's helper finds out
+ * how many were not needed in all of the last one: the smallest number that
+ * were here at any time. So many go back to the system during the next period,
+ * a part at each call. Stacks that are freed and reused within a period stay
+ * warm.
  *
- * Giving a coroutine back takes its control block, too, which timers, wakers
- * and cancellations of its last life may still hold with the number of a wait.
+ * The control block goes with its stack, although timers, wakers and
+ * cancellations of its last life may still hold it, with the number of a wait.
  * The block then reads as zero: a coroutine that is not parked, so they change
- * nothing. It must stay so when the block is used again, so new blocks number
- * their waits from seq_floor, which is above all that were given back. And a
- * block does not go while a request to cancel is under way, or while it is
- * linked in an inbox: claiming its place in an inbox keeps later ones out until
- * the block is empty (cancel.c: inbox_claim).
+ * nothing. They must change nothing when the block is used again, either; so
+ * new blocks number their waits from seq_floor, which is above all numbers of
+ * blocks that were given back. And a block does not go while a request to
+ * cancel is under way or while it is linked in an inbox. Claiming its place in
+ * an inbox keeps later claimers out until the block is zero (cancel.c:
+ * inbox_claim).
  */
 #include "sched.h"
 
@@ -65,7 +67,8 @@ void urt__pool_put(unsigned class, struct urt_coro *c)
 	urt__unlock(&urt__rt.pool_lock);
 }
 
-/* One that could not go; of class 0 they wait to be a magazine again. */
+/* Keeps a coroutine that could not go; those of class 0 until they are a
+ * magazine again. */
 static void keep(unsigned class, struct urt_coro *c)
 {
 	if (class) {
@@ -127,7 +130,7 @@ static void new_period(void)
 	urt__unlock(&urt__rt.pool_lock);
 }
 
-/* True: there is more that is to go. */
+/* Gives back up to *left stacks. True: there may be more that are to go. */
 static bool step(unsigned *left)
 {
 	for (unsigned class = 0; class < URT__CLASSES; class ++) {
@@ -155,7 +158,8 @@ bool urt__pool_is_empty(void)
 
 int64_t urt__pool_tidy(int64_t now_ns)
 {
-	static int64_t period_ns, step_ns; /* when the next one begins */
+	static int64_t period_ns, step_ns; /* when the next period and step
+					      begin */
 	unsigned left = STEP;
 
 	if (now_ns < step_ns)

@@ -3,33 +3,33 @@
  * How long coroutines that could run wait for their turn, measured in every
  * program at all times (Go: /sched/latencies).
  *
- * Timing each would be two looks at the clock a switch, ten times what the
- * switch costs. So one is followed at a time on each processor: every EVERY
- * looks round (of 64 switches) the worker is armed, passes over a random number
- * of coroutines that become runnable, since the first after a look round has
- * just had its turn found, and marks the next with the time. When it is run,
- * what it waited goes into the counters page. Being armed and following are
- * bits in a word that the switch and urt__ready look at anyway (URT__TELL_*),
- * so they cost nothing while they are not set; while one is followed each
- * switch costs some instructions more, so the next one is followed only after
- * PAUSE times as many rounds as this one waited.
+ * Timing each coroutine would cost two reads of the clock per switch, ten times
+ * the cost of the switch. So each processor follows one at a time. Every EVERY
+ * looks round (of 64 switches) the worker is armed: it passes over a random
+ * number of coroutines that become runnable, since the first after a look round
+ * is not typical, and marks the next with the time. When that one runs, its
+ * wait is added to the counters page. Armed and following are bits in a word
+ * that the switch and urt__ready read anyway (URT__TELL_*), so they cost
+ * nothing while they are clear. While a coroutine is followed, each switch
+ * costs some instructions more; so the next one is followed only after PAUSE
+ * times as many rounds as this one waited.
  *
- * Left out: coroutines that are readied from outside any processor (by plain
- * threads, or workers that have lost theirs), and ends that switch to their
- * joiner at once. Its bias: processors that look round often.
+ * Not measured: coroutines that are readied without a processor (by plain
+ * threads, or workers that have lost theirs), and joiners to which an end
+ * switches at once. Processors that look round often are overrepresented.
  *
- * A followed coroutine can be taken to another processor: by a thief, or by way
- * of the global queue. The thread that takes it there follows it from then on,
- * or gives up following it (ready_ns = 0) if it follows another one: a mark
- * that no look removes would be believed much later. Where it came from sees in
- * ready_ns that it is over. A worker that is given a processor follows what is
- * followed there before it runs anything (urt__probe_given). Coroutines are
- * never unmapped, so that is safe to look at.
+ * A followed coroutine can move to another processor, by a thief or through the
+ * global queue. The worker that moves it follows it from then on, or clears its
+ * mark (ready_ns = 0) if it already follows another one: a mark that stayed
+ * would count as a wait much later. The processor that it left sees in ready_ns
+ * that following is over. A worker that is given a processor also follows that
+ * processor's coroutine before it runs anything (urt__probe_given). Control
+ * blocks are never unmapped, so reading ready_ns is safe.
  */
 #include "sched.h"
 
 #define EVERY 16u
-#define SKIP  16u /* at most; power of two */
+#define SKIP  16u /* readies to pass over, at most; power of two */
 #define PAUSE 32u
 
 static void set_bits(struct urt__worker *w, uint32_t want)

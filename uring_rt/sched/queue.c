@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where runnable coroutines wait: at a processor `next`, the newest that have
+ * Where runnable coroutines wait. A processor has `next`, the newest that have
  * never run (fresh), a batch taken from the local queue, and the local queue
- * (runq.h), which other workers steal from; one global queue for all.
+ * (runq.h), from which other workers steal. All share one global queue.
  *
  * Order of choice: next, the newest that has never run, the batch, the local
  * queue, the global queue; others' queues when all of these are empty. The
  * loop, at every second look round, begins with the batch and the queue, so
- * that neither the new coroutines nor the older ones wait for all slices of the
- * other group, nor for all that block (loop.c).
+ * that neither the new coroutines nor the older ones wait until all of the
+ * other group have used their slices or have blocked (loop.c).
  *
- * `next` lets a pair that hands data to and fro stay in cache, but at most
- * URT__STREAK times in a row while others wait.
+ * `next` lets a pair that hands data back and forth stay in the cache, but at
+ * most URT__STREAK times in a row while others wait.
  */
 #define _GNU_SOURCE
 #include "queue.h"
@@ -36,8 +36,8 @@ void urt__global_append(struct urt_coro *first, struct urt_coro *last, size_t n)
 /*
  * No worker is bound to look at the global queue soon, so a wake-up must not be
  * lost here: the addition to global_len, sequentially consistent, comes before
- * the look at the sleepers; a worker that goes to sleep is listed first and
- * looks at global_len then (idle.c).
+ * the look at the sleepers; a worker that goes to sleep is listed first, and
+ * then reads global_len (idle.c).
  */
 void urt__ready_global(struct urt_coro *c)
 {
@@ -72,7 +72,7 @@ void urt__runq_spill(struct urt__proc *p, struct urt_coro *c)
 		urt__global_append(half[0], half[n - 1], n);
 }
 
-/* All posts, with global_lock held. */
+/* Takes all posts; with global_lock held. */
 static struct urt__post *posts_take(void)
 {
 	struct urt__post *first = urt__rt.post_head;
@@ -86,7 +86,8 @@ static struct urt__post *posts_take(void)
 static void posts_start(struct urt__worker *w, struct urt__post *p)
 {
 	while (p) {
-		struct urt__post *next = p->next; /* it may end with its run */
+		struct urt__post *next = p->next; /* p may be gone once fn
+						     runs */
 		struct urt__spawn s = { .fn = p->fn,
 					.arg = p->arg,
 					.deadline_ns = URT_NEVER,
@@ -138,9 +139,9 @@ void urt__global_take(struct urt__worker *w)
 }
 
 /*
- * With many coroutines each that runs has long left the cache: its control
- * block and the frames below it are fetched while others run. (A switch is 10
- * ns, a miss 100.)
+ * With many coroutines, the next one to run has long left the cache: so its
+ * control block and the frames below it are fetched while others run. (A switch
+ * is 10 ns, a miss 100.)
  */
 static inline void prefetch(const struct urt_coro *c)
 {
@@ -178,7 +179,7 @@ void urt__fresh_share(struct urt__proc *p)
 		urt__fresh_to_runq(p, p->fresh_len / 2);
 }
 
-/* Apart, so that the rest saves no registers. */
+/* A function of its own, so that its caller saves no registers. */
 static URT__NOINLINE void ready_new_full(struct urt__proc *p,
 					 struct urt_coro *c)
 {
@@ -264,7 +265,7 @@ void urt__proc_expose(struct urt__worker *from)
 	unsigned n = 0, batch = p->batch_len - p->batch_pos;
 	struct urt_coro *c[URT__FRESH + URT__BATCH + 1];
 
-	/* Sleepers whose time has come, the newest, stay before all others. */
+	/* The newest, whose timers have fired, stay before all others. */
 	while (p->due_left)
 		c[n++] = urt__fresh_take(p);
 	urt__fresh_to_runq(p, p->fresh_len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A processor's queues, and the global one. For a worker, inside the runtime,
- * and its processor, unless the comment says otherwise.
+ * A processor's queues, and the global one. For a worker inside the runtime,
+ * with its own processor, unless the comment says otherwise.
  */
 #ifndef URT_SCHED_QUEUE_H
 #define URT_SCHED_QUEUE_H
@@ -16,7 +16,7 @@
 /* Adds n coroutines, linked by link. No worker is woken. */
 void urt__global_append(struct urt_coro *first, struct urt_coro *last,
 			size_t n);
-/* Adds one, and wakes a worker for it. */
+/* Adds a coroutine, and wakes a worker for it. */
 void urt__ready_global(struct urt_coro *);
 
 static inline bool urt__global_waits(void)
@@ -26,17 +26,17 @@ static inline bool urt__global_waits(void)
 }
 
 /*
- * Moves some of the global queue into the local one, at every look round: as
- * many as can have run locally since the last one, so that neither starves the
- * other; this processor's share if the local one is short. Where the local one
- * is as good as full, and yielding keeps it so, its older half goes to the end
- * here. Starts what was posted.
+ * At every look round, moves this processor's share of the global queue into
+ * the local one; if the local queue is long, no more coroutines than can have
+ * run locally since the last look round, so that neither queue starves the
+ * other. If the local queue is nearly full, as yielding keeps it, its older
+ * half goes to the end of the global one. Starts posted coroutines.
  */
 void urt__global_take(struct urt__worker *);
 
 /* ---- the local queue ---- */
 
-/* Half of the local queue and c, if any, go to the global one. */
+/* Moves half of the local queue, and c, if any, to the global one. */
 URT__NOINLINE void urt__runq_spill(struct urt__proc *, struct urt_coro *c);
 
 static inline void urt__runq_put(struct urt__proc *p, struct urt_coro *c)
@@ -53,10 +53,10 @@ struct urt_coro *urt__take_local(struct urt__proc *);
 
 /* ---- coroutines that have never run ---- */
 
-/* The n oldest go to the local queue. */
+/* Moves the n oldest to the local queue. */
 void urt__fresh_to_runq(struct urt__proc *, unsigned n);
-/* Half of them do where a sleeping worker could take them: the oldest, which in
- * a tree have the most below them. */
+/* Moves half of them there if a sleeping worker could take them: the oldest,
+ * which in a tree have the most below them. */
 void urt__fresh_share(struct urt__proc *);
 
 static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
@@ -66,7 +66,7 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
-/* The newest; if timers of some have fired, the one whose timer fired last. */
+/* Takes the newest; if timers readied some, the one whose timer fired last. */
 static inline struct urt_coro *urt__fresh_take(struct urt__proc *p)
 {
 	if (urt__unlikely(p->due_left))

@@ -12,9 +12,10 @@
  * push: the slot is written, then tail is published (release). Consumers load
  * tail (acquire) and so see the slot. A consumer copies slots first and then
  * claims them by moving head with a CAS (release): if another moved it first,
- * the copies are thrown away; so it does no harm that head and tail are read
- * apart, and their difference may be more than was ever there. The owner loads
- * head (acquire) before it reuses a slot, so a claimed slot has been read.
+ * the copies are discarded. So it is harmless that head and tail are read one
+ * after the other, and that their difference may exceed any real length. The
+ * owner loads head (acquire) before it reuses a slot, so a claimed slot has
+ * been read.
  *
  * Linearisation points: push at the store of tail; take at the CAS of head.
  */
@@ -56,8 +57,8 @@ static inline bool urt__runq_push(struct urt__runq *q, struct urt_coro *c)
 }
 
 /*
- * Anyone. Takes up to max of the oldest, but no more than half (rounded up)
- * of what is there, into out; returns how many.
+ * Any thread. Takes up to max of the oldest, but no more than half (rounded up)
+ * of all, into out; returns how many.
  */
 static inline uint32_t urt__runq_take(struct urt__runq *q,
 				      struct urt_coro **out, uint32_t max)
@@ -85,8 +86,8 @@ static inline uint32_t urt__runq_take(struct urt__runq *q,
 	}
 }
 
-/* The owner: the one that is `ahead` behind the oldest, or NULL. Only to be
- * looked forward to: others may take it. */
+/* For the owner: the one that is `ahead` places behind the oldest, or NULL.
+ * Only a hint: another thread may take it. */
 static inline struct urt_coro *urt__runq_peek(struct urt__runq *q,
 					      uint32_t ahead)
 {
@@ -99,7 +100,7 @@ static inline struct urt_coro *urt__runq_peek(struct urt__runq *q,
 				    memory_order_relaxed);
 }
 
-/* For the owner, where no other thread takes: the oldest, or NULL. No CAS. */
+/* For the owner, if no other thread takes: the oldest, or NULL. No CAS. */
 static inline struct urt_coro *urt__runq_pop_alone(struct urt__runq *q)
 {
 	uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);

@@ -5,22 +5,22 @@
  * Words as in Go's proc.c: a coroutine (G) is the unit of scheduling, a worker
  * (M) is a thread with a ring, a processor (P) is the right to run coroutines
  * and holds the queue, the timers and the caches. A worker needs a processor to
- * run coroutines. queue.c has the order in which coroutines are chosen, loop.c
- * the worker's loop; idle.c decides which workers run, sleep and are woken;
- * handoff.c takes a processor away from a thread that is stuck.
+ * run coroutines. queue.c has the order in which coroutines are chosen, and
+ * loop.c the worker's loop; idle.c decides which workers run, sleep and are
+ * woken; handoff.c takes a processor away from a thread that is stuck.
  *
  * A coroutine that parks or yields picks its successor itself and switches
  * straight to it: one switch, no scheduler in between. Only when there is
- * nothing to run, or every URT__TICKS switches, it switches to the loop, on the
- * thread's own stack.
+ * nothing to run, or every URT__TICKS switches, does it switch to the loop, on
+ * the thread's own stack.
  *
  * The moment of parking. A coroutine may be readied, and run by another worker,
  * as soon as anyone can find it; but until its registers are saved it must not
- * be. So the step that makes it findable runs after the switch, on the next
- * context: the coroutine or loop that resumes from a switch first commits for
- * the one that left (after_switch): its park word is set to WAITING or IO
- * (coro.h), and the lock under which it was put on a list, held across the
- * switch, is released.
+ * be. So the step that makes the coroutine findable runs after the switch, on
+ * the next context: the coroutine or loop that resumes from a switch first
+ * commits for the one that left (after_switch): its park word is set to
+ * WAITING, IO or JOB (coro.h), and the lock under which it was put on a list,
+ * held across the switch, is released.
  *
  * Invariants:
  *   I1  a coroutine is in exactly one place: running, in one queue, or parked;
@@ -49,7 +49,7 @@ URT__NOINLINE struct urt__worker *urt__worker_noinline(void)
 
 /* ---- the switch -------------------------------------------------------- */
 
-/* The registers of the one that left are saved: now it can be woken. */
+/* The registers of the coroutine that left are saved: now it can be woken. */
 static inline void publish(struct urt__worker *w)
 {
 	struct urt_coro *c = w->parked;
@@ -139,7 +139,7 @@ leave_for(struct urt__worker *w, struct urt_coro *self, struct urt_coro *c)
 	return self;
 }
 
-/* The next one; NULL: none, or the loop is due to look round. */
+/* The next coroutine; NULL: none, or the loop is due to look round. */
 static inline struct urt_coro *successor(struct urt__worker *w)
 {
 	if (urt__unlikely(!(++w->proc->tick % URT__TICKS)))
@@ -160,7 +160,7 @@ static const uint8_t reason_counter[] = {
 };
 
 /* The last line of defence for a stack that could get no guard, and for a frame
- * that stepped over it. */
+ * that stepped over one. */
 static URT__NOINLINE void stack_is_deep(struct urt_coro *self, const char *sp)
 {
 	self->deep = true;
@@ -204,9 +204,9 @@ static URT__COLD void ready_outside(struct urt_coro *c)
 }
 
 /*
- * Traced, each of these is a function of its own that is jumped to: a call in
- * the middle would have the compiler save registers, traced or not (12 ns of
- * 108 in a round trip over channels).
+ * The traced variant of each of these is a function of its own, to which the
+ * plain one jumps: a call in the middle would make the compiler save registers,
+ * traced or not (12 ns of 108 in a round trip over channels).
  */
 static inline void ready(struct urt__worker *w, struct urt_coro *c)
 {
@@ -284,14 +284,15 @@ void urt__ready_last(struct urt_coro *c)
 		ready_last(w, c);
 }
 
-/* Where another worker might take it before its registers are saved. */
+/* A commit, since another worker might take a queued coroutine before its
+ * registers are saved. */
 static void commit_requeue(struct urt__worker *w, void *arg)
 {
 	urt__runq_put(w->proc, arg);
 }
 
-/* Others wait in the global queue: one that yields, and perhaps spawns more and more
- * of them, goes behind those. */
+/* Others wait in the global queue: a coroutine that yields, and perhaps spawns
+ * more and more, goes behind them. */
 static void commit_requeue_global(struct urt__worker *w, void *arg)
 {
 	(void)w;
@@ -315,7 +316,7 @@ void urt__yield(struct urt__worker *w)
 	c = successor(w);
 	behind = urt__global_waits();
 	if (!c && w->proc->tick % URT__TICKS && !behind)
-		return; /* no other wants to run here */
+		return; /* no other coroutine wants to run here */
 	w->commit = behind ? commit_requeue_global : commit_requeue;
 	w->commit_arg = self;
 	leave_for(w, self, c);
@@ -339,8 +340,8 @@ struct visit {
 	void *arg;
 };
 
-/* On the visited stack. c is finally resumed from here, and the commit for the
- * context that switched to it is still to be done. */
+/* Runs on the visited stack. When c is finally resumed, it continues from here,
+ * and first commits for the context that switched to it. */
 static void commit_visit(struct urt__worker *w, void *arg)
 {
 	struct visit *v = arg;
@@ -365,7 +366,7 @@ void urt__visit(struct urt__worker *w, struct urt_coro *c, void (*fn)(void *),
 }
 /* ---- beginning and end ------------------------------------------------- */
 
-/* Runs off the ended coroutine's stack: from here on it may be freed. */
+/* Runs off the ended coroutine's stack, which may be freed from here on. */
 static void commit_exit(struct urt__worker *w, void *arg)
 {
 	struct urt_coro *c = arg, *joiner;
@@ -379,11 +380,11 @@ static void commit_exit(struct urt__worker *w, void *arg)
 	}
 	urt__set_reason(c, URT__R_DEAD);
 	joiner = atomic_exchange(&c->joiner, URT__ENDING);
-	if (joiner) { /* which wrote join_seq before */
+	if (joiner) { /* the joiner wrote join_seq before */
 		seq = atomic_load_explicit(&c->join_seq, memory_order_relaxed);
 		claimed = urt__claim(joiner, seq);
 	}
-	/* From here on it may be freed and used anew. */
+	/* From here on, c may be freed and used anew. */
 	atomic_store_explicit(&c->joiner, URT__DONE, memory_order_release);
 	if (claimed) {
 		joiner->result = 0;
@@ -392,8 +393,8 @@ static void commit_exit(struct urt__worker *w, void *arg)
 }
 
 /*
- * The last act of a coroutine. A joiner that is parked already is switched to
- * at once: it is what runs next in any case, and finds the result in cache.
+ * The last act of a coroutine. It switches at once to a joiner that is already
+ * parked, which would run next in any case, and finds the result in the cache.
  */
 static _Noreturn void coro_exit(struct urt__worker *w, struct urt_coro *self)
 {

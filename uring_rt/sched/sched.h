@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler's inside: workers, processors, park and ready. The protocols
- * are explained in sched.c (switch, park, ready) and idle.c (which workers
- * run).
+ * The scheduler's inside: workers, processors, park and ready. sched.c explains
+ * switch, park and ready; idle.c, which workers run.
  */
 #ifndef URT_SCHED_SCHED_H
 #define URT_SCHED_SCHED_H
@@ -20,9 +19,9 @@
 #define URT__BATCH	 16
 #define URT__FRESH	 64 /* power of two */
 #define URT__PROCS_MAX	 256
-#define URT__SPARES_MAX	 10000 /* threads beyond; as many as Go's */
+#define URT__SPARES_MAX	 10000 /* further threads; as many as Go's */
 #define URT__SLOTS_MAX	 64 /* ... with a slot and a trace ring of their own */
-#define URT__SPARE_RING	 32 /* entries of their rings, unless fewer */
+#define URT__SPARE_RING	 32 /* entries of a spare's ring, at most */
 #define URT__WORKERS_MAX (URT__PROCS_MAX + URT__SPARES_MAX)
 #define URT__HOG_TURN_NS \
 	2000000	       /* others run between a preempted one's turns */
@@ -33,18 +32,19 @@ typedef void urt__commit_fn(struct urt__worker *, void *arg);
 
 /* The right to run coroutines: Go's P. Used by the worker that holds it. */
 struct urt__proc {
-	struct urt_coro *next; /* goes before the queue: the last one readied
-	                          by a peer, which finds its data in cache */
+	struct urt_coro *next; /* runs before the queue: the last one that a
+				  peer readied, whose data is in the cache */
 	unsigned next_streak;  /* how often in a row `next` went first */
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 	unsigned looks;	       /* by the loop for something to run */
-	unsigned due_left; /* the newest of `fresh`, whose timers have fired */
-	bool passed;	   /* given to a worker that waited for it: then it is
-	                          the queue's turn, if there is one */
-	int64_t hogged_ns; /* when a preempted one last ran here */
-	int64_t waited_ns; /* since when work has waited here; 0: none did */
-	_Atomic bool overdue; /* ... for long: others may take it. Set by the
-	                          owner and the monitor, reset by the owner */
+	unsigned due_left; /* how many of `fresh`, the newest, timers readied */
+	bool passed;	   /* it went to a worker that waited for one: next,
+			      the queue has its turn, unless it is empty */
+	int64_t hogged_ns; /* when a preempted coroutine last ran here */
+	int64_t waited_ns; /* since when work has waited here; 0: none waits */
+	_Atomic bool overdue; /* work has waited for long: others may take
+				 it. Set by the owner and the monitor, reset
+				 by the owner */
 
 	/* Coroutines that have never run: the newest goes first, so that a
 	 * tree of them is walked depth first and few stacks are in use. A
@@ -60,12 +60,13 @@ struct urt__proc {
 	 * one or NULL. */
 	struct urt_coro *free, *full;
 	unsigned nr_free;
-	unsigned
-		trim_in; /* after this number of frees: one that is trimmed unseen */
+	unsigned trim_in; /* frees until a stack is trimmed that was not seen
+			    deep */
 	uint64_t last_id; /* of the coroutines spawned here */
 
 	/* See probe.c: the coroutine that is followed, or NULL; rounds until
-	 * the next look; rounds that it has waited; readies to pass over. */
+	 * the next look; rounds that the coroutine has waited; readies to pass
+	 * over. */
 	struct urt_coro *_Atomic probe;
 	unsigned probe_in, probe_rounds, probe_skip;
 
@@ -86,60 +87,66 @@ enum urt__worker_state {
 
 /* Extra work of a switch on this worker: one bit for each reader or feature
  * that needs it. */
-#define URT__TELL_EVENTS  1u /* in the trace rings; see urt__trace_look */
-#define URT__TELL_CONTEXT 2u /* by otel_thread_ctx_v1; see context.c */
-#define URT__TELL_CXX	  4u /* a C++ library, its exceptions; exceptions.c */
-#define URT__TELL_ARMED	  8u /* one that becomes runnable is followed; probe.c */
-#define URT__TELL_FOLLOW  16u /* one in the queue is followed */
-#define URT__TELL_CHECK	  32u /* URT_DEBUG=check: watch/check.c looks at it */
+#define URT__TELL_EVENTS  1u /* write to the trace rings; see urt__trace_look */
+#define URT__TELL_CONTEXT 2u /* set otel_thread_ctx_v1; see context.c */
+#define URT__TELL_CXX	  4u /* swap the exceptions of C++; exceptions.c */
+#define URT__TELL_ARMED	  8u /* follow one that becomes runnable; probe.c */
+#define URT__TELL_FOLLOW  16u /* one in the queue is followed: await its run */
+#define URT__TELL_CHECK	  32u /* URT_DEBUG=check: call watch/check.c */
 #define URT__TELL_READY	  (URT__TELL_EVENTS | URT__TELL_ARMED)
 
 /* The request to SIGURG's handler, and the handler's progress
  * (watch/preempt.c). */
 enum urt__freeze { URT__FREEZE = 1, URT__FREEZING, URT__FROZEN };
 
-/* How long its coroutines run between two switches, where it does not sleep. */
+/* How long a worker's coroutines run between two switches, unless it sleeps. */
 enum urt__pace {
 	URT__QUICK,
 	URT__SLOW,	/* TICKS switches take over half a millisecond */
-	URT__COMPUTING, /* as long as batches of system calls save nothing */
+	URT__COMPUTING, /* so long that batches of system calls save nothing */
 };
 
 /* A thread and its ring: Go's M. */
 struct urt__worker {
 	URT__ALIGNED struct urt__word word;
-	struct urt_coro *current; /* NULL: the loop runs. Its thread writes,
-	                             atomically for the monitor */
+	struct urt_coro *current; /* NULL: the loop runs. Its thread writes
+				     it, atomically for the monitor */
 	struct urt__proc *proc;	  /* NULL: none. Its own thread; others only
-	                             while they keep it out (handoff.c), or
-	                             under idle_lock while it is listed */
+				     while they keep the worker out
+				     (handoff.c), or under idle_lock while it
+				     is listed */
 	struct urt__stats_slot *stats; /* in the page, or own_stats */
 
-	struct urt_coro *parked; /* the one that left: to be made WAITING/IO */
-	uint32_t park_state;	 /* ... which of the two */
+	struct urt_coro *parked; /* the one that left: its state is still to
+				    be set */
+	uint32_t park_state;	 /* ... to WAITING, IO or JOB */
 	uint32_t tracing;	 /* URT__TELL_*; by atomic changes of a bit */
-	uint64_t park_word;	 /* its park as it was made; for the commit */
-	urt__commit_fn *commit;	 /* to be called after the switch; or NULL */
+	uint64_t park_word;	 /* the park word that was set; for the
+				    commit */
+	urt__commit_fn *commit;	 /* called after the switch; or NULL */
 	void *commit_arg;
 	struct urt__san *left; /* of the context left by the last switch */
 
 	struct urt__exceptions *exceptions; /* C++'s, of the thread; or NULL */
-	struct urt__exceptions loop_exceptions; /* what the loop left there */
+	struct urt__exceptions loop_exceptions; /* the loop's, while a
+						   coroutine runs */
 
 	struct urt__ctx loop; /* the loop, on the thread's own stack */
 	struct urt__san loop_san;
 	int64_t now_ns;	       /* the clock when the loop last read it */
-	int64_t next_enter_ns; /* when to enter the ring though there is work;
-	                          0: not decided since the last sleep */
+	int64_t next_enter_ns; /* when to enter the ring despite other work;
+				  0: not decided since the last sleep */
 	uint32_t random;       /* xorshift: where stealing begins */
-	bool due;	       /* timers are firing: waiters go first */
+	bool due;	       /* timers are firing: the readied go first */
 	bool relieved;	       /* its taker (handoff.c) has fired its timers */
 
 	_Atomic bool hogging;	   /* its coroutine has used up a slice */
-	_Atomic uint64_t yield_at; /* switches when that was asked to yield */
+	_Atomic uint64_t yield_at; /* its switches when the coroutine was
+				      asked to yield */
 	_Atomic uint8_t pace;	   /* enum urt__pace: the monitor's estimate */
 
-	uint64_t trace_left;	      /* id: the last traced switch left it */
+	uint64_t trace_left;	      /* id of the one that the last traced
+					 switch left */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
@@ -152,20 +159,21 @@ struct urt__worker {
 	struct urt__worker *list_next, *list_prev; /* idle_lock */
 	_Atomic bool retire; /* a spare that is not needed: its thread ends */
 
-	/* Without a slot in the page, two: what it has counted, and what of
-	 * that it has added to the last slot, which idle_lock guards. */
+	/* Of a worker without a slot in the page, two: its counts, and the part
+	 * of them that was added to the last slot, which idle_lock guards. */
 	struct urt__stats_slot *own_stats;
 
-	/* When a thread went to sleep in whose place this one was sent for, as the
-	 * kernel told; 0: nothing of that kind. idle_lock. */
+	/* When the thread that this one replaces went to sleep, as the kernel
+	 * reported; 0: no report. idle_lock. */
 	int64_t told_ns;
 
 	unsigned index;			/* in urt__rt.worker */
 	_Atomic int tid;		/* of its thread; 0: it has none */
-	_Atomic uint64_t preempt;	/* the signal should stop the coroutine
-	                             * that runs after this number of
-	                             * switches and one; 0: nothing */
-	_Atomic bool stalled;		/* ... and print a backtrace */
+	_Atomic uint64_t preempt;	/* the signal should stop the
+					   coroutine if this is the number of
+					   switches, plus one; 0: never */
+	_Atomic bool stalled;		/* the signal should print a
+					   backtrace */
 	_Atomic int64_t astray_ns;	/* when it was last found computing for
 	                             * longer than its slice, or without a
 	                             * processor; watch/preempt.c */
@@ -181,7 +189,7 @@ struct urt__worker_list {
 	_Atomic unsigned len; /* also read without the lock */
 };
 
-/* A coroutine to be started, posted by a thread without a processor; see
+/* A coroutine that a thread without a processor posts to be started; see
  * urt__post. */
 struct urt__post {
 	struct urt__post *next;
@@ -190,7 +198,7 @@ struct urt__post {
 	void (*failed)(struct urt__post *); /* too many, or no memory */
 };
 
-/* Ended coroutines of a size of stack; see pool.c. */
+/* Ended coroutines of one stack size; see pool.c. */
 struct urt__pool {
 	struct urt_coro *first; /* linked by scope_next */
 	size_t n;		/* entries: magazines of class 0, else ones */
@@ -210,7 +218,7 @@ struct urt__runtime {
 	unsigned features; /* that rings may use */
 	uint64_t ops;	   /* bit for each opcode that the kernel has */
 	unsigned ring_entries;
-	/* Registered with every ring; copies of the options'. */
+	/* Registered with every ring; copied from the options. */
 	int *files;
 	unsigned nr_files;
 	struct iovec *buffers;
@@ -222,45 +230,48 @@ struct urt__runtime {
 	_Atomic unsigned nr_workers; /* grows only */
 	_Atomic bool stop;	     /* the loops end */
 	_Atomic unsigned spinning;   /* workers that look for work to steal */
-	bool membarrier;	     /* the asymmetric fence is there */
+	bool membarrier;	     /* the asymmetric fence is available */
 
 	uint32_t global_lock; /* over the global queue and the posts */
 	struct urt_coro *global_head, *global_tail;
 	_Atomic size_t global_len; /* coroutines and posts */
 	struct urt__post *post_head, *post_tail;
 
-	uint32_t idle_lock; /* over the lists, and state and proc of listed */
+	uint32_t idle_lock; /* over the lists, and state and proc of those on
+			       them */
 	struct urt__worker_list idle, spare, waiting, preempted, vacant;
 	uint64_t epoch; /* wakings so far; idle_lock */
 
-	/* pool_lock: over all of it, and over reserving a size class. */
+	/* pool_lock: over the pools, and over reserving a size class. */
 	uint32_t pool_lock;
 	struct urt__pool pool[URT__CLASSES];
-	_Atomic uint64_t seq_floor; /* waits of new blocks are numbered from */
+	_Atomic uint64_t seq_floor; /* new blocks number their waits from it */
 	struct urt_coro *kept;	    /* pool.c's, on the helper's thread */
 	unsigned nr_kept;
 
 	_Atomic unsigned blocking; /* calls on the thread pool */
 
-	_Atomic bool contexts; /* a coroutine has had one; see context.c */
+	_Atomic bool contexts; /* a coroutine has had a context; context.c */
 
-	_Atomic bool doubt; /* a deadlock, unless a plain thread wakes one */
+	_Atomic bool doubt; /* a deadlock, unless a plain thread wakes a
+			       coroutine */
 
-	_Atomic uint32_t monitor_asleep; /* futex: 1 while it need not look */
+	_Atomic uint32_t monitor_asleep; /* 1: it sleeps until monitor_wake */
 
-	/* Upward calls. The futex's wake. */
+	/* Upward calls. Wakes the monitor if monitor_asleep. */
 	void (*monitor_wake)(void);
 	/* Whether there are threads that are not the runtime's. */
 	bool (*other_threads)(void);
-	/* Every coroutine is parked and nothing will come: the report. */
+	/* Every coroutine is parked and nothing can wake one: reports it and
+	 * exits. */
 	void (*deadlock)(void);
-	/* The calling coroutine is not on its stack: the report, and the end. */
+	/* The calling coroutine is not on its stack: reports it and aborts. */
 	void (*stack_left)(struct urt_coro *, const void *sp);
 	/* URT_DEBUG=check, else NULL: the current coroutine is about to leave
-	 * the worker; a deadline that has passed was given. */
+	 * the worker; a call was given a deadline that has passed. */
 	void (*check_switch)(struct urt__worker *, bool dying);
 	void (*check_deadline)(int64_t deadline_ns);
-	/* A coroutine with local values or a scope, or the first, ended. */
+	/* A coroutine whose at_end is set has ended. */
 	void (*coro_ended)(struct urt_coro *);
 	/* Whether the calling coroutine can be preempted where it is. */
 	bool (*may_preempt)(void);
@@ -277,7 +288,7 @@ struct urt__worker *urt__worker_noinline(void);
 /*
  * The calling thread's worker, or NULL. Read afresh each time: a compiler may
  * keep the address of a thread-local variable across a switch, after which it
- * is another thread's; it cannot keep what volatile assembly gives it.
+ * is another thread's; it cannot keep the result of volatile assembly.
  */
 static inline struct urt__worker *urt__worker(void)
 {
@@ -306,9 +317,9 @@ void urt__enter_slow(struct urt__worker *, bool may_suspend);
 /*
  * Every public call of a coroutine begins with urt__enter and ends with
  * urt__leave; between them the thread holds its processor and is not preempted.
- * The worker, or NULL on a plain thread (then there is nothing to leave).
- * may_suspend: the time slice may end here. A call that parks continues with
- * urt__worker(), which may be another one by then.
+ * Returns the worker, or NULL on a plain thread, which must not call
+ * urt__leave. may_suspend: the time slice may end here. After a park, a call
+ * must ask urt__worker() again: the worker may be another one.
  */
 static inline struct urt__worker *urt__enter(bool may_suspend)
 {
@@ -349,8 +360,8 @@ static inline uint32_t urt__random(struct urt__worker *w)
 /* ---- park and ready: between enter and leave ---- */
 
 /*
- * Begins wait number urt__park_seq(self->park), which it returns; self can be
- * given to wakers from now on, under a lock that commit releases.
+ * Begins the next wait and returns its number. From now on, self can be given
+ * to wakers, under a lock that commit releases.
  */
 static inline uint64_t urt__park_prepare(struct urt_coro *self, bool firm)
 {
@@ -367,9 +378,9 @@ static inline uint64_t urt__park_prepare(struct urt_coro *self, bool firm)
 /*
  * Parks the calling coroutine in the given state until urt__ready, after
  * urt__park_prepare. commit(worker, arg), if any, runs after its registers are
- * saved and the state is set, on the context that runs next: it makes it
- * findable, or releases the lock under which it was put on a list. Returns the
- * result that the claimer left. May suspend.
+ * saved and the state is set, on the context that runs next: commit makes the
+ * coroutine findable, or releases the lock under which it was put on a list.
+ * Returns the result that the claimer left. May suspend.
  */
 int urt__park(struct urt__worker *, enum urt__reason, uint64_t state,
 	      urt__commit_fn *commit, void *arg);
@@ -379,30 +390,31 @@ urt__commit_fn urt__commit_unlock;
 
 /*
  * Makes a parked coroutine runnable: once for each park, called by its claimer.
- * _ready: it goes before the queue, for a peer that just gave it something.
- * _ready_last: at the end of the queue, for completions and timers. From any
- * thread: without a processor it goes to the global queue.
+ * _ready puts it before the queue, for a peer that has just given it data;
+ * _ready_last at the end of the queue, for completions and timers. From any
+ * thread: without a processor, to the global queue.
  */
 void urt__ready(struct urt_coro *);
 void urt__ready_last(struct urt_coro *);
-/* The same for one that has never run. With a processor. */
+/* The same for a coroutine that has never run. The caller has a processor. */
 void urt__ready_new(struct urt__worker *, struct urt_coro *);
 
 /* ---- trace.c: events, while a tool reads them ---- */
 
-/* Somebody does; from any thread. */
+/* Whether a tool reads them; from any thread. */
 static inline bool urt__trace_wanted(void)
 {
 	return __atomic_load_n(&urt__rt.trace->until_ns, __ATOMIC_RELAXED);
 }
 
-/* URT__TELL_*: what the worker has to tell. */
+/* The worker's URT__TELL_* bits. */
 static inline uint32_t urt__telling(const struct urt__worker *w)
 {
 	return __atomic_load_n(&w->tracing, __ATOMIC_RELAXED);
 }
 
-/* At each look round, so that switching asks its own cache line only. */
+/* At each look round, copies the answer to the worker, so that a switch reads
+ * no other cache line. */
 static inline void urt__trace_look(struct urt__worker *w)
 {
 	bool wanted =
@@ -413,29 +425,31 @@ static inline void urt__trace_look(struct urt__worker *w)
 				   __ATOMIC_RELAXED);
 }
 
-/* If urt__telling: does what its bits say for a switch, or for a new one, by
- * w->current, that is to be readied. */
+/* If urt__telling: does the work of its bits for a switch, or for a new
+ * coroutine, started by w->current, that is to be readied. */
 URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
 				struct urt_coro *next);
 URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
-/* Each only if events are written, inside the runtime, before it can be seen. */
+/* Call these only if events are written, inside the runtime, before other
+ * threads can see the change. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
-/* c, new or running, has another context than before, or none. */
+/* c, which is new or runs, has another context than before, or none. */
 URT__COLD void urt__trace_context(struct urt__worker *,
 				  const struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
-/* ---- probe.c: how long the runnable wait ---- */
+/* ---- probe.c: how long runnable coroutines wait ---- */
 
 /* At a look round, when probe_in is 0. */
 URT__COLD void urt__probe_look(struct urt__worker *);
-/* If URT__TELL_ARMED or URT__TELL_FOLLOW: it is about to be queued, to be run. */
+/* _ready, if URT__TELL_ARMED: the coroutine is about to be queued. _run, if
+ * URT__TELL_FOLLOW: it is about to run. */
 URT__COLD void urt__probe_ready(struct urt__worker *, struct urt_coro *);
 URT__COLD void urt__probe_run(struct urt__worker *, struct urt_coro *);
-/* It has come from another processor's queue. */
+/* The coroutine has come from another processor's queue. */
 URT__COLD void urt__probe_moved(struct urt__worker *, struct urt_coro *);
 
-/* It has been given its processor. */
+/* The worker has just been given its processor. */
 static inline void urt__probe_given(struct urt__worker *w)
 {
 	if (atomic_load_explicit(&w->proc->probe, memory_order_relaxed))
@@ -443,7 +457,8 @@ static inline void urt__probe_given(struct urt__worker *w)
 				  __ATOMIC_RELAXED);
 }
 
-/* For threads that are not workers, if requested: plain ones, the monitor. */
+/* For threads that are not workers: plain ones, and the monitor. Only if
+ * urt__trace_wanted. */
 URT__COLD void urt__trace_ready_outside(const struct urt_coro *);
 void urt__trace_forget(void);
 URT__COLD void urt__trace_handoff(const struct urt__worker *from,
@@ -457,27 +472,29 @@ static inline uint64_t urt__timer_word(const struct urt_coro *c, uint64_t seq)
 	       (seq & ((UINT64_C(1) << URT__SEQ_BITS) - 1));
 }
 
-/* Marks it cancelled; urt__cancel_marked then ends its wait. Between the two,
- * urt__cancel_fence once for any number of them. From any thread. */
+/* To cancel coroutines, from any thread: set `cancelled` of each, call
+ * urt__cancel_fence once, then urt__cancel_marked, which ends its wait, for
+ * each. */
 void urt__cancel_fence(void);
 /* A full fence in all threads of the process; if urt__rt.membarrier. */
 void urt__membarrier(void);
 void urt__cancel_marked(struct urt_coro *);
 
-/* The operation of c, in state IO, shall end soon. */
+/* Has the operation of c, which is in state IO, cancelled. */
 void urt__op_cancel(struct urt_coro *c);
-/* The same for wait number seq, which may be about to park; does not touch the
- * ring, so a lock may be held that completions take. */
+/* The same for wait number seq, before which c may not have parked yet. Does
+ * not touch the ring, so the caller may hold a lock that completions take. */
 void urt__op_close(struct urt_coro *c, uint64_t seq);
 
-/* Ends the wait that park, c's word as it was seen, tells of, with err, unless
- * that has ended already. */
+/* Ends with err the wait that `park`, as it was read from c, stands for, unless
+ * that wait has ended already. */
 void urt__wait_end(struct urt_coro *c, uint64_t park, int err);
 
-/* Asks for the end of operations on the caller's ring, as others wished. */
+/* Cancels the operations on the caller's ring that other threads want to
+ * end. */
 void urt__inbox_run(struct urt__worker *);
 
-/* The function that timers call with their word; see timers.h. */
+/* The functions that timers call with their word; see timers.h. */
 bool urt__timer_live(uint64_t what);
 void urt__timer_fire(uint64_t what);
 void urt__timer_soon(uint64_t what);
@@ -491,7 +508,8 @@ void urt__yield(struct urt__worker *);
 void urt__exceptions_open(void);
 /* On the worker's thread, when it begins. */
 void urt__exceptions_enter(struct urt__worker *);
-/* Those of what runs now are put away, and next's take their place. */
+/* Saves the exceptions of the context that runs now, and loads those of
+ * next. */
 URT__COLD void urt__exceptions_switch(struct urt__worker *, bool dying,
 				      const struct urt_coro *next);
 
@@ -508,12 +526,12 @@ struct urt__spawn {
 
 /* A coroutine that is not runnable yet; NULL: no memory or too many. */
 struct urt_coro *urt__spawn(struct urt__worker *, const struct urt__spawn *);
-/* Frees one that has ended and was waited for. */
+/* Frees a coroutine that has ended, and was joined or is detached. */
 void urt__coro_free(struct urt__worker *, struct urt_coro *);
 
 /*
- * From any thread, or the signal handler's: has the coroutine fn(arg) started
- * by the worker that finds it. The post is the caller's until fn runs.
+ * From any thread: has the worker that finds the post start the coroutine
+ * fn(arg). The post must stay until fn runs.
  */
 void urt__post(struct urt__post *);
 
@@ -522,8 +540,8 @@ unsigned urt__coro_class(const struct urt_coro *);
 /* The control block with that number. */
 struct urt_coro *urt__coro_at(uint32_t number);
 
-/* Calls fn for the control blocks of all that were ever started; their reason
- * may be FREE. */
+/* Calls fn for the control blocks of all coroutines that were ever started;
+ * their reason may be FREE. */
 void urt__coro_each(void (*fn)(struct urt_coro *, void *arg), void *arg);
 
 /* ---- idle.c ---- */
@@ -531,8 +549,7 @@ void urt__coro_each(void (*fn)(struct urt_coro *, void *arg), void *arg);
 /* Wakes one sleeping worker, if there is one and no worker looks for work. */
 void urt__wake_one(void);
 
-/* The same as a guess that costs two loads; lost ones are made up for by the
- * monitor. */
+/* The same as a guess, for two loads; the monitor makes up for a wrong one. */
 static inline void urt__wake_hint(void)
 {
 	if (urt__shared &&
@@ -541,7 +558,7 @@ static inline void urt__wake_hint(void)
 		urt__wake_one();
 }
 
-/* Sleeps with the processor, having found nothing; the loop's. */
+/* Sleeps with the processor, if the loop has found no work. */
 void urt__idle_sleep(struct urt__worker *);
 /* Sleeps without one. */
 void urt__spare_sleep(struct urt__worker *);
@@ -552,24 +569,24 @@ void urt__proc_acquire_turn(struct urt__worker *);
 
 /* ---- handoff.c ---- */
 
-/* Gives the processor to a worker that waits for one, if any does; _turn: to one
- * whose coroutine was preempted. */
+/* Gives the processor to a worker that waits for one, if any does; _turn: to
+ * one with a preempted coroutine. */
 bool urt__proc_give(struct urt__worker *);
 bool urt__proc_give_turn(struct urt__worker *);
-/* The calling coroutine stops where it is, thread and all, until its turn comes
- * again; unless it has a processor and there is no other worker to continue
- * with it. */
+/* Stops the calling coroutine and its thread until its turn comes again. No
+ * effect if it has a processor and no other worker can continue with that. */
 void urt__proc_swap(struct urt__worker *);
 
-/* By any thread: the coroutine that runs there now is to yield at its next call; not
- * one that runs there after it. */
+/* From any thread: asks the coroutine that runs there now, but none that runs
+ * there later, to yield at its next call. */
 void urt__ask_to_yield(struct urt__worker *);
 void urt__stop_if_asked(struct urt__worker *);
 
 /*
- * As urt__enter, for a call that does not suspend, and of which a loop may consist: here
- * the calling coroutine can be preempted. No signal does so inside the runtime, where
- * such a loop is found nearly always. (Not in an unlock: the lock would wait, too.)
+ * As urt__enter, for a call that does not suspend but may be all that a loop
+ * does: the calling coroutine can be preempted here. The signal does not
+ * preempt inside the runtime, where it finds such a loop nearly always. Not for
+ * an unlock: the lock would stay taken meanwhile.
  */
 static inline struct urt__worker *urt__enter_often(void)
 {
@@ -584,18 +601,19 @@ static inline struct urt__worker *urt__enter_often(void)
 }
 
 /*
- * From any thread that holds no lock: the worker's thread sleeps, or is stuck,
- * outside the runtime, so its processor goes to another one. told_ns: when it
- * went to sleep, as the kernel told; 0: the monitor asks. False: it came back, or
- * has none, or there is no other worker.
+ * From any thread that holds no lock: gives another worker the processor of one
+ * whose thread sleeps, or is stuck, outside the runtime. told_ns: when the
+ * thread went to sleep, as the kernel reported; 0: no report. False: the thread
+ * came back, or has no processor, or no other worker is available.
  */
 bool urt__handoff(unsigned index, int64_t told_ns);
 
 /*
- * By the monitor, for a worker outside the runtime. _relieve: lets others find
- * its due timers, its completions and the coroutines that only it could run;
- * whether anything waits for its processor then. _rescue: serves its requests
- * and completions, if it has lost its processor; whether any are in flight yet.
+ * By the monitor, for a worker outside the runtime. _relieve lets others find
+ * its due timers, its completions and the coroutines that only it could run; it
+ * returns whether anything still waits for the processor. _rescue serves its
+ * requests and completions, if it has lost its processor; it returns whether
+ * any are still in flight.
  */
 bool urt__worker_relieve(struct urt__worker *);
 bool urt__worker_rescue(struct urt__worker *);
@@ -606,28 +624,29 @@ static inline enum urt__pace urt__pace(const struct urt__worker *w)
 	return atomic_load_explicit(&w->pace, memory_order_relaxed);
 }
 
-/* Fires the timers that are due; first: their coroutines go before those that are
- * queued. How many. By the worker, or for it (_relieve). */
+/* Fires the timers that are due, and returns their number. first: their
+ * coroutines go before those that are queued. By the worker, or for it
+ * (_relieve). */
 unsigned urt__worker_fire(struct urt__worker *, int64_t now_ns, bool first);
 /* Has the loop look round at the next switch. */
 void urt__proc_look_soon(struct urt__proc *);
-/* In whose place the calling thread reaps; NULL: its own, if it is a worker. */
+/* The worker in whose place the calling thread acts; NULL: none. */
 extern __thread struct urt__worker *urt__serving
 	__attribute__((visibility("hidden")));
-/* Whether any are queued at a processor that is kept from its worker. */
+/* Whether coroutines are queued there. By its worker, or with that kept out. */
 bool urt__proc_has_queue(const struct urt__proc *);
 
 /*
- * Enters the ring in a way that lets the thread block there and lose the
- * processor: hands over what is queued, and waits. Completions are not reaped.
+ * Submits the queued requests and waits in the ring, where the thread may block
+ * and lose the processor. Does not reap completions.
  */
 void urt__worker_wait(struct urt__worker *, int64_t timeout_ns);
 /* The same without waiting, by a worker that runs. True: the processor is gone.
- * _flush: only hands over. */
+ * _flush only submits. */
 bool urt__worker_submit(struct urt__worker *);
 bool urt__worker_flush(struct urt__worker *);
-/* Around a system call that may block after all: the processor can be taken in
- * between. _end: whether it was. */
+/* Around a system call that may block after all: other threads can take the
+ * processor meanwhile. _end returns whether one did. */
 static inline void urt__kernel_begin(struct urt__worker *w)
 {
 	atomic_store_explicit(&w->word.where, URT__KERNEL,
@@ -637,26 +656,27 @@ bool urt__kernel_end(struct urt__worker *);
 
 /* ---- threads that come and go: idle.c ---- */
 
-/* A worker whose thread has ended, to be given another; NULL: there is none. */
+/* Takes a worker whose thread has ended, for a new thread; NULL: none. */
 struct urt__worker *urt__vacant_take(void);
-/* A spare with nothing in flight ends its loop, if there is one. */
+/* Has a spare with nothing in flight end its loop; false: there is none. */
 bool urt__spare_retire(void);
-/* By the thread of such a one, at its end. */
+/* By a worker's thread, at its end. */
 void urt__worker_vacate(struct urt__worker *);
 
 /* ---- pool.c ---- */
 
 #define URT__MAGAZINE 64u /* ended coroutines of class 0 moved at once */
 
-/* An entry, whose coroutines are linked by link; NULL: none. With pool_lock. */
+/* Takes an entry, whose coroutines are linked by link; NULL: none. With
+ * pool_lock held. */
 struct urt_coro *urt__pool_take(unsigned class);
-/* Adds one; without it. */
+/* Adds an entry; without pool_lock held. */
 void urt__pool_put(unsigned class, struct urt_coro *);
 bool urt__pool_is_empty(void);
-/* Returns some of the unused stacks to the system. By one thread, the monitor's
- * helper; when it is to be called again, unless the pool is empty. */
+/* Gives some of the unused stacks back to the system. Only the monitor's helper
+ * calls it. Returns when to call it again, unless the pool is empty. */
 int64_t urt__pool_tidy(int64_t now_ns);
-/* Stacks that were not needed for that time go; shorter in tests. */
+/* Stacks that were not needed for this time go back; shorter in tests. */
 extern int64_t urt__pool_period_ns __attribute__((visibility("hidden")));
 
 /* ---- for start-up ---- */
@@ -664,16 +684,17 @@ extern int64_t urt__pool_period_ns __attribute__((visibility("hidden")));
 struct urt__proc *urt__proc_new(unsigned index);
 void urt__proc_free(struct urt__proc *);
 int urt__worker_init(struct urt__worker *, unsigned index, struct urt__proc *);
-/* On a thread that is to be its own from now on; _leave: is so no longer. */
+/* On the thread that becomes the worker's; _leave: on one that ceases to be. */
 void urt__worker_settle(struct urt__worker *);
 void urt__worker_leave(struct urt__worker *);
 void urt__worker_destroy(struct urt__worker *);
 
-/* Runs coroutines on the calling thread until urt__rt.stop, or until it is a
- * spare that shall retire. */
+/* Runs coroutines on the calling thread until urt__rt.stop, or until the worker
+ * is a spare that has to retire. */
 void urt__worker_loop(struct urt__worker *);
 
-/* The loop's: switches to c until a coroutine switches to the loop. */
+/* For the loop: switches to c, and returns when a coroutine switches to the
+ * loop. */
 void urt__worker_run(struct urt__worker *, struct urt_coro *c);
 
 /* All loops return instead of running another coroutine. */
@@ -681,11 +702,11 @@ void urt__stop(void);
 /* The run stops: leaves the calling coroutine forever. */
 void urt__abandon(struct urt__worker *);
 
-/* Work that came into a worker's ring and inbox, on its thread. */
+/* On the worker's thread: handles its inbox, requests and completions. */
 void urt__worker_drain(struct urt__worker *);
 
-/* Runs fn(arg) on the stack of a parked coroutine, for a report. The world is
- * stopped; `w` is the caller's, which has no ring. */
+/* Runs fn(arg) on the stack of a parked coroutine, for a report, while no other
+ * coroutine runs. w: the caller's worker, with or without a ring. */
 void urt__visit(struct urt__worker *w, struct urt_coro *, void (*fn)(void *arg),
 		void *arg);
 
@@ -697,7 +718,7 @@ static inline void urt__set_reason(struct urt_coro *c, enum urt__reason reason)
 	atomic_store_explicit(&c->reason, reason, memory_order_relaxed);
 }
 
-/* Of one that waits: to ready a coroutine twice is a bug of its waker. */
+/* For a coroutine that waits: to ready one twice is a bug of its waker. */
 static inline void urt__set_runnable(struct urt_coro *c)
 {
 	enum urt__reason was =

@@ -5,17 +5,18 @@
  * Programs use few different durations: a second for a read, ten milliseconds
  * for a poll. Timers of one duration are added in the order in which they fall
  * due, so a plain queue keeps them sorted: adding and taking cost a few
- * instructions on one cache line, where a heap of 100,000 costs eight levels
- * of misses (and a wheel rounds, or sorts later). So there are LANES queues; a
+ * instructions on one cache line, where a heap of 100,000 costs eight levels of
+ * misses (and a wheel rounds, or sorts later). So there are LANES queues; a
  * timer goes to the lane whose last timer is the latest that is not after it,
- * which lets each duration find its own lane, and to a heap of four children a
- * node if there is none. The next timer is the least of the five heads.
+ * which lets each duration find its own lane, and to a heap with four children
+ * per node if there is no such lane. The next timer is the least of the five
+ * heads.
  *
- * Nothing is deleted. A wait that ends early (nearly all deadlines do) just
- * leaves its timer, which fires into nothing. So that a long deadline on a
- * busy connection does not pile up dead timers, they are swept when their
- * number has doubled since the last sweep: constant cost each, and no more
- * than twice the memory of the living.
+ * Nothing is deleted. A wait that ends early, as nearly all do before their
+ * deadline, just leaves its timer, which later fires without effect. Lest long
+ * deadlines on a busy connection pile up dead timers, these are swept when the
+ * number of timers has doubled since the last sweep: constant cost each, and no
+ * more than twice the memory of the live ones.
  *
  * Invariants: a lane is sorted; no heap node is due before its parent (i's
  * children are 4i - 2 .. 4i + 1, four in one cache line); len is their sum.
@@ -76,7 +77,7 @@ static int lane_push(struct urt__lane *l, struct urt__timer timer)
 	return 0;
 }
 
-/* The lane for it: sorted afterwards, and the least room left unused. */
+/* The lane that stays sorted with it, by the smallest gap; NULL: none. */
 static struct urt__lane *lane_for(struct urt__timers *t, int64_t when_ns)
 {
 	struct urt__lane *best = NULL;
@@ -227,7 +228,7 @@ int64_t urt__timers_next(const struct urt__timers *t)
 	return next_ns;
 }
 
-/* The earliest of all, out of its place; of equals, one of a lane. */
+/* Takes out the earliest of all; of equals, one of a lane. */
 static uint64_t take_first(struct urt__timers *t)
 {
 	struct urt__lane *first = NULL;
@@ -285,7 +286,7 @@ unsigned urt__timers_run(struct urt__timers *t, int64_t now_ns,
 	while (t->len && (when_ns = urt__timers_next(t)) <= now_ns) {
 		uint64_t what = take_first(t);
 
-		/* A dead one may lie here for as long as it likes. */
+		/* Dead ones do not count: no worker wakes for them. */
 		if (late_ns && *late_ns < 0 && t->live(what))
 			*late_ns = now_ns - when_ns;
 		t->fire(what);

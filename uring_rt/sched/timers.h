@@ -3,9 +3,9 @@
  * The timers of a processor; how they work: timers.c. Pure: no threads, no
  * kernel. One thread.
  *
- * A timer is a time and a word that names what waits. There is no delete: the
- * owner of the word asks, when it fires, whether anyone still waits for it
- * (and `live` is asked when there are suspiciously many).
+ * A timer is a time and a word that names the waiter. There is no delete: when
+ * the timer fires, the owner of the word checks whether the waiter still waits.
+ * `live` tells that earlier, when there are suspiciously many timers.
  */
 #ifndef URT_SCHED_TIMERS_H
 #define URT_SCHED_TIMERS_H
@@ -32,16 +32,16 @@ struct urt__timers {
 	void *heap_memory;	 /* as allocated */
 	uint32_t heap_len, heap_room;
 	uint32_t len;	   /* of all */
-	uint32_t sweep_at; /* len at which the dead are looked for */
+	uint32_t sweep_at; /* len at which dead timers are removed */
 	bool (*live)(uint64_t what);
 	void (*fire)(uint64_t what);
 	void (*soon)(uint64_t what); /* it will fire shortly: a prefetch */
 };
 
 /*
- * live: whether anyone still waits for it; fire: it is due (and out already;
- * may add timers); soon: it will be in a moment; may be NULL. All are called
- * with the word that was added.
+ * live: whether anyone still waits for the timer; fire: it is due, and already
+ * taken out; may add timers; soon: it will fire shortly; may be NULL. All are
+ * called with the word that was added.
  */
 void urt__timers_init(struct urt__timers *, bool (*live)(uint64_t),
 		      void (*fire)(uint64_t), void (*soon)(uint64_t));
@@ -51,16 +51,17 @@ void urt__timers_destroy(struct urt__timers *);
 int urt__timers_add(struct urt__timers *, int64_t when_ns, uint64_t what);
 
 /*
- * Takes out and fires all that are due at now_ns; returns how many. *late_ns (or NULL): is
- * set, if it is negative, to how late the first live one is, the latest of them.
+ * Takes out and fires all timers that are due at now_ns; returns how many.
+ * late_ns may be NULL; if *late_ns is negative, it is set to the delay of the
+ * first live one, which is the longest.
  */
 unsigned urt__timers_run(struct urt__timers *, int64_t now_ns,
 			 int64_t *late_ns);
 
-/* When the next one is due, dead or alive; INT64_MAX if there is none. */
+/* When the next timer is due, dead or alive; INT64_MAX: there is none. */
 int64_t urt__timers_next(const struct urt__timers *);
 
-/* The same of the living; those before it that are dead are dropped. */
+/* The same for live timers; drops dead ones before it. */
 int64_t urt__timers_next_live(struct urt__timers *);
 
 #endif

@@ -6,8 +6,8 @@
  * that left.
  *
  * The opcode of the operation that a coroutine parks for is read back from the
- * submission queue, where it is the last entry: so untraced programs do not pay
- * for keeping it.
+ * submission queue's last entry: so untraced programs do not pay for keeping
+ * it.
  */
 #define _GNU_SOURCE
 #include "context.h"
@@ -21,7 +21,7 @@ const char *const urt__reason_names[] = {
 #undef X
 };
 
-/* The rest of the event is set; adds when. False: no tool reads any more. */
+/* Adds the time to an event and writes it. False: no tool reads any more. */
 static bool write_event(unsigned ring, struct urt__trace_event *e)
 {
 	struct urt__trace_page *p = urt__rt.trace;
@@ -32,7 +32,7 @@ static bool write_event(unsigned ring, struct urt__trace_event *e)
 		urt__trace_write(p, ring, e);
 		return true;
 	}
-	/* Unless a reader comes back this moment. */
+	/* No effect if a reader has just come back. */
 	__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
 				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	return false;
@@ -121,7 +121,7 @@ static void trace_switch(struct urt__worker *w, bool dying,
 	write_own(w, &e);
 }
 
-/* Volatile, as the reader interrupts this thread. */
+/* Volatile, as the reader of a context interrupts this thread. */
 void urt__tell_switch(struct urt__worker *w, bool dying, struct urt_coro *next)
 {
 	uint32_t bits = urt__telling(w);

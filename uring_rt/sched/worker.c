@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_TRIES   40 /* in all a second, with the pauses below */
+#define RING_TRIES   40 /* a second in all, with the pauses below */
 #define RING_MIN     32 /* entries */
-#define PATIENT_WITH 4	/* tries with as many entries as were wished for */
+#define PATIENT_WITH 4	/* tries with the requested number of entries */
 
 struct urt__proc *urt__proc_new(unsigned index)
 {
@@ -34,7 +34,7 @@ void urt__proc_free(struct urt__proc *p)
 	free(p);
 }
 
-/* Its counters; -ENOMEM. See tell_counts in idle.c. */
+/* Sets its counters up. 0 or -ENOMEM. See tell_counts in idle.c. */
 static int slot_init(struct urt__worker *w)
 {
 	if (w->index + 1 < urt__rt.stats_page->slots) {
@@ -84,9 +84,9 @@ void urt__worker_leave(struct urt__worker *w)
 }
 
 /*
- * A ring counts as locked memory of the user's, and the kernel takes it off that
- * account some time after the ring was closed: so runs one after another fail
- * for a moment. They ask again for a while, and make do with a smaller ring.
+ * A ring counts as locked memory of the user, and the kernel uncharges it some
+ * time after the ring was closed: so a run right after another one may fail for
+ * a moment. This tries again for a while, then with a smaller ring.
  */
 static int ring_open(struct urt__worker *w, unsigned entries, bool patient)
 {
@@ -135,7 +135,7 @@ int urt__worker_init(struct urt__worker *w, unsigned index, struct urt__proc *p)
 				 urt__rt.buffers, urt__rt.nr_buffers);
 	w->registered = !err;
 	if (!err || !p)
-		return 0; /* a spare can do without */
+		return 0; /* a spare does not need them */
 	urt__worker_destroy(w);
 	return err;
 }

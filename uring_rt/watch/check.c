@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * URT_DEBUG=check: mistakes of the program that no result tells. Each ends the
- * program and says where it is, as a sanitizer does.
+ * URT_DEBUG=check: mistakes of the program that no result reports. Each ends
+ * the program with a report of its place, as in a sanitizer.
  *
  *   - A pthread lock held across a call that suspends, or by a coroutine that
- *     ends: the next one on the thread that wants it blocks the thread, and the
- *     unlock may happen on another thread. locks.c counts them; the check is
- *     part of the switch, which looks at one word for all that it has to tell.
- *     Locks that the caller of urt_run holds do not count.
+ *     ends: the next coroutine on the thread that wants the lock blocks the
+ *     thread, and the unlock may happen on another thread. locks.c counts the
+ *     locks; the check is part of the switch, which reads one word for all its
+ *     extra work. Locks that the caller of urt_run holds do not count.
  *   - A deadline from before the run began: no call of this run can have made
  *     it, so it is a duration, or -1 as poll(2) has it. 0 means not to wait.
  *   - Attributes of the thread that the coroutine changed and did not change
  *     back: the file system's user and group, the personality, the mount and
  *     network namespaces. Other coroutines would run with them.
  *
- * Without URT_DEBUG, too: a coroutine that ends its thread.
+ * Also checked without URT_DEBUG: a coroutine that ends its thread.
  *
- * The mistake that is left of this kind, the address of a thread-local variable kept
- * across a suspension, cannot be told from a stale word on the stack.
+ * One mistake of this kind is not found: the address of a thread-local
+ * variable, kept across a suspension. It cannot be told from a stale word on
+ * the stack.
  */
 #include "watch.h"
 #include <pthread.h>
@@ -123,7 +124,7 @@ void urt__check_open(void)
 static pthread_key_t ends;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Called by libc where a thread ends that was not left by urt__check_leave. */
+/* libc calls this if a thread ends without urt__check_leave. */
 static void thread_ends(void *arg)
 {
 	struct urt__worker *w = arg;

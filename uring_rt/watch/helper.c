@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * The monitor's helper: a thread that does what may have to wait for memory.
+ * The monitor's helper: a thread for work that may have to wait for memory.
  *
- * To make a thread takes malloc's locks and, a dozen times, the lock of the
- * address space; to give memory back takes the latter, too. Other threads may
- * hold that for long: an mmap of 256 MB with MAP_POPULATE for 100 ms. While the
- * monitor waited for it, no thread served the rings of those that block. So the
- * monitor asks the helper for both, and goes on. The helper asks it to look again
- * when a spare is there, or when memory was given back.
+ * Making a thread takes malloc's locks and, a dozen times, the lock of the
+ * address space; giving memory back takes the latter, too. Other threads may
+ * hold that lock for long: an mmap of 256 MB with MAP_POPULATE holds it for 100
+ * ms. If the monitor waited for it, no thread would serve the rings of blocked
+ * threads meanwhile. So the monitor asks the helper for both, and goes on. The
+ * helper has the monitor look again when a spare is ready or memory has been
+ * given back.
  *
- * The helper sleeps where it is asked nothing.
+ * The helper sleeps unless it is asked for something.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -20,9 +21,9 @@
 static pthread_t thread;
 static sem_t asked;
 static atomic_bool ending;
-static atomic_uint spares;	/* that it shall make; 0: it has */
+static atomic_uint spares;	/* to be made; 0: all are made */
 static _Atomic int64_t tidy_ns; /* when memory can be given back next;
-                                   INT64_MAX: it does so now */
+				   INT64_MAX: it is being given back */
 
 void urt__helper_make(unsigned n)
 {

@@ -2,21 +2,20 @@
 /*
  * Knowing that a coroutine holds a pthread lock.
  *
- * Preempting it then would be wrong: another coroutine of the same thread that
- * wants the lock would block the thread, and the holder never ran again. So
- * these are definitions of the lock functions in front of libc's, as a
- * preloaded library would have them, which keep a count for each thread. It is
- * the thread's and not the coroutine's, since a coroutine must not park while
- * it holds one. A lock that is taken by other means than these functions is
- * not seen: its owner uses urt_preempt_disable.
+ * Preempting it then would be wrong: all that want the lock would wait for a
+ * coroutine that does not run (preempt.c). So this file defines the lock
+ * functions in front of libc's, as a preloaded library would, and they keep a
+ * count for each thread; not for each coroutine, since none may park while it
+ * holds a lock. A lock that is taken without these functions is not seen: its
+ * owner has to call urt_preempt_disable.
  *
- * A statically linked program has no next definition to look up. There libc's
- * names with underscores are the real ones, by weak symbols: the rare ones are
- * there if the program is linked with what `pkg-config --static --libs uring_rt-static`
- * says, which asks for them by -u.
+ * A statically linked program has no next definition to look up. There the real
+ * functions are libc's names with underscores, found by weak symbols. The rare
+ * ones are there if the program is linked with the output of `pkg-config
+ * --static --libs uring_rt-static`, which asks for them by -u.
  *
- * Under ThreadSanitizer, which defines them too, nothing is preempted by
- * signal, and this file is empty.
+ * ThreadSanitizer defines the functions, too. Under it, the signal preempts
+ * nothing, and this file counts nothing.
  */
 #define _GNU_SOURCE
 #include "watch.h"
@@ -82,16 +81,15 @@ unsigned urt__locks_held(void)
 	X(int, pthread_spin_unlock, (pthread_spinlock_t * l), (l)) \
 	X(int, mtx_unlock, (mtx_t * l), (l))
 
-/* Never below 0: one that was locked before we were there. */
+/* Never below 0: a lock may be older than the count. */
 static inline void given(void)
 {
 	held -= held > 0;
 }
 
 /*
- * Counted before it is tried, and a signal comes at any moment: between taking
- * and counting there must be nothing. A robust mutex whose owner died is taken,
- * too.
+ * A lock is counted before it is tried: a signal may come at any moment, also
+ * between taking and counting. A robust mutex whose owner died is taken, too.
  */
 static inline void tried(int ret, int success)
 {

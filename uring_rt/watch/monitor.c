@@ -13,14 +13,14 @@
  *                        coroutines that only it could run. If something still
  *                        waits for the processor, and the coroutine has used up
  *                        its slice of CPU time, its processor goes to another
- *                        thread, and a signal stops it where that is safe
- *                        (preempt.c); it yields at its next call. A thread
- *                        that computes in the kernel, for a large read, goes
- *                        on beside the other one
+ *                        thread, and a signal stops the coroutine where that
+ *                        is safe (preempt.c), or it yields at its next call.
+ *                        A thread that computes in the kernel, for a large
+ *                        read, continues next to the other one
  *
  * So a coroutine that blocks keeps others waiting for one to two looks, and one
- * that computes for its slice and as long. A thread without a CPU computes no
- * slice.
+ * that computes, for its slice and one to two looks. A thread without a CPU
+ * uses up no slice.
  *
  * A slice is 2 ms, and 1 ms for a coroutine that was preempted before; no
  * coroutine is preempted while none waits. A look comes every 1 ms while a
@@ -28,27 +28,27 @@
  * us shortly after a hand-off, since coroutines that block come in crowds. When
  * all sleep, looks become rarer, up to 4 ms, and end after some: an idle
  * program makes no system calls. The first worker that wakes wakes the monitor
- * (monitor_asleep; each side sets, then looks at what the other sets).
+ * (monitor_asleep: each side writes its own word, then reads the other's).
  *
- * Where the kernel tells of threads that go to sleep (told.c), they need not
- * wait for a look.
+ * If the kernel reports threads that go to sleep (told.c), their processors
+ * need not wait for a look.
  *
- * A thread that has lost its processor needs no looks: what is in flight in its
- * ring is waited for by polling that, in an epoll instance.
+ * A thread that has lost its processor needs no looks: the monitor polls its
+ * ring, in an epoll instance, for completions.
  *
- * Where only the program's own threads could still end a deadlock, the end of
- * the last of them causes no event. So the monitor then wakes a worker from
- * time to time, which looks again (idle.c); each time after twice as long, so
- * that a program that really waits for such a thread uses no CPU, and the
- * report comes before the deadlock is twice as old as it was when that thread
- * ended.
+ * If only the program's own threads could still end a deadlock, the end of the
+ * last of them causes no event. So the monitor then wakes a worker from time to
+ * time, which looks again (idle.c). Each pause is twice as long as the last
+ * one, so that a program that really waits for such a thread uses no CPU, and
+ * the report comes before the deadlock is twice as old as it was when that
+ * thread ended.
  *
- * It also keeps spare threads (spares.c), prints the scheduler trace, and on
- * SIGQUIT stops the world and reports it.
+ * The monitor also keeps spare threads (spares.c), prints the scheduler trace,
+ * and on SIGQUIT stops the world and reports it.
  *
- * It must wait for nothing that others can hold for long, as rings of blocked
- * threads are served by no other. What takes malloc's locks or that of the address
- * space is done by its helper (helper.c).
+ * It must not wait for anything that others can hold for long, since no other
+ * thread serves the rings of blocked threads. Its helper (helper.c) does the
+ * work that takes malloc's locks or the lock of the address space.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -74,9 +74,9 @@
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
 #define SLOW_NS		   10000   /* between two switches */
 #define COMPUTING_NS	   50000   /* ... */
-#define LINGER		   12 /* looks while all sleep, before it sleeps, too */
+#define LINGER		   12	   /* looks while all sleep, before it does */
 #define LINGER_TICK_MAX_NS 4000000
-#define DOUBT_NS	   100000000 /* until it looks again for the first time */
+#define DOUBT_NS	   100000000 /* until the first look again */
 
 struct urt__debug urt__debug;
 
@@ -86,7 +86,7 @@ struct seen {
 	int64_t since_ns;  /* when that last changed */
 	uint64_t switches; /* alone ... */
 	uint64_t sleeps;   /* ... and how often it had slept then */
-	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not asked */
+	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not known */
 	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
 };
@@ -97,7 +97,7 @@ static int bell = -1;	  /* eventfd; rung to end a sleep */
 static int detached = -1; /* epoll: rings of workers without a processor */
 static atomic_bool stopping, quitting;
 static int64_t handed_ns; /* when the last hand-off was */
-static unsigned astray;	  /* that this look has found; preempt.c */
+static unsigned astray;	  /* found by this look; preempt.c */
 
 void urt__monitor_look(void)
 {
@@ -115,8 +115,8 @@ static void wake(void)
 
 static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns);
 
-/* Until the bell rings, a detached ring has something, or for ns. Meanwhile what the
- * kernel tells is seen to. */
+/* Sleeps until the bell rings, a detached ring has completions, or ns have
+ * passed. Handles the kernel's reports meanwhile. */
 static void sleep_for(int64_t ns)
 {
 	int64_t until_ns = ns == INT64_MAX ? ns : urt__clock_ns() + ns;
@@ -150,13 +150,14 @@ static void sleep_for(int64_t ns)
 		return;
 	if (!p[1].revents)
 		return;
-	/* Each once: what it has is seen to by the look that follows. */
+	/* Each ring once: the look that follows handles it. */
 	n = epoll_wait(detached, e, URT__ARRAY_LEN(e), 0);
 	for (int i = 0; i < n; i++)
 		seen[e[i].data.u32].polled = false;
 }
 
-/* ... which is told of the worker's ring. EPOLLONESHOT: it stays, disarmed. */
+/* Ends sleep_for when the worker's ring has completions. EPOLLONESHOT: the ring
+ * stays in the instance, disarmed. */
 static void poll_detached(unsigned i, const struct urt__worker *w)
 {
 	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT,
@@ -208,7 +209,8 @@ static void hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
 		handed_ns = now_ns;
 }
 
-/* The kernel tells that the worker's thread went to sleep: unless it has run since. */
+/* The kernel reports that the worker's thread went to sleep. No effect if the
+ * thread has run since. */
 static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
 {
 	struct urt__worker *w;
@@ -247,7 +249,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 
 	if (now_ns - s->since_ns < HOG_TICK_NS)
 		return;
-	if (atomic_load(&urt__rt.stop)) { /* it shall leave forever */
+	if (atomic_load(&urt__rt.stop)) { /* its coroutine must leave forever */
 		urt__preempt_signal(w, true);
 		return;
 	}
@@ -255,7 +257,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	if (!s->cpu_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
 	if (!urt__worker_relieve(w)) {
-		s->cpu_ns = cpu_ns; /* no one waits: its slice begins anew */
+		s->cpu_ns = cpu_ns; /* nothing waits: its slice begins anew */
 		return;
 	}
 	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
@@ -272,7 +274,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 				      memory_order_relaxed);
 		urt__preempt_soon(w);
 		break;
-	default: /* the kernel copies much, for one call */
+	default: /* the kernel copies much in one call */
 		break;
 	}
 	hand_off(w, now_ns, 0);
@@ -281,14 +283,16 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
 	if (atomic_load(&w->word.where) == URT__IN) {
-		/* It goes in and out; at its next call others go first. */
+		/* It makes call after call; at the next one, others go
+		 * first. */
 		if (now_ns - s->since_ns > SLICE_NS)
 			urt__ask_to_yield(w);
 		return;
 	}
 	if (atomic_load(&urt__rt.stop) &&
 	    atomic_load(&w->word.where) == URT__OUT)
-		urt__preempt_signal(w, true); /* it shall leave forever */
+		urt__preempt_signal(w, true); /* its coroutine must leave
+						 forever */
 	else if (is_blocked(w))
 		hand_off(w, now_ns, 0);
 	else
@@ -298,7 +302,7 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 {
 	say_stall(w, &seen[i], now_ns - seen[i].since_ns);
-	if (atomic_load(&urt__rt.stop)) /* it shall leave forever */
+	if (atomic_load(&urt__rt.stop)) /* its coroutine must leave forever */
 		urt__preempt_signal(w, true);
 	if (urt__worker_rescue(w))
 		poll_detached(i, w);
@@ -311,7 +315,7 @@ static uint64_t progress_of(const struct urt__worker *w)
 {
 	uint64_t n = urt__counted(w->stats, URT__STAT_SWITCHES);
 
-	/* A coroutine may make a long row of calls at once. */
+	/* Not while a coroutine runs: it may make a long row of calls. */
 	if (!__atomic_load_n(&w->current, __ATOMIC_RELAXED))
 		n += urt__counted(w->stats, URT__STAT_ENTERS);
 	return n;
@@ -327,9 +331,9 @@ static bool has_to_get_on(const struct urt__worker *w,
 }
 
 /*
- * It makes progress, but slowly, and has not slept: its coroutines compute. The
- * coroutines that they send and await must not lie in its queue for many switches
- * (sched.c).
+ * If a worker makes progress, but slowly, and has not slept, its coroutines
+ * compute. Those that they wake and await must not lie in its queue for many
+ * switches (loop.c).
  */
 static void note_pace(struct urt__worker *w, const struct seen *last,
 		      const struct seen *now)
@@ -478,8 +482,8 @@ void urt__monitor_quit(void)
 	urt__monitor_look();
 }
 
-/* All worker threads stand still in their signal handlers, as far as they can
- * be reached within a second. */
+/* Stops all worker threads in their signal handlers, as far as they can be
+ * reached within a second. */
 static void stop_the_world(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers), still;
@@ -511,8 +515,8 @@ static void quit(void)
 	sigset_t quit_only;
 	timer_t timer;
 
-	/* Should the report hang, on a lock of a thread that stands still, the
-	 * process dies all the same. */
+	/* If the report hangs, on a lock of a stopped thread, the process dies
+	 * all the same. */
 	signal(SIGQUIT, SIG_DFL);
 	sigemptyset(&quit_only);
 	sigaddset(&quit_only, SIGQUIT);
@@ -532,8 +536,8 @@ static void quit(void)
 /* A deadlock, unless a plain thread of the program wakes a coroutine: when to
  * look again. */
 static struct {
-	int64_t ns;	   /* how long it waits with that */
-	int64_t until_ns;  /* 0: it does not wait */
+	int64_t ns;	   /* how long it waits until then */
+	int64_t until_ns;  /* the end of that; 0: it does not wait */
 	uint64_t switches; /* of all workers, when the doubt began */
 } doubt;
 
@@ -634,8 +638,8 @@ static void *monitor_main(void *arg)
 	return NULL;
 }
 
-/* A run clears at its end the parts that it has used, not all of them at the
- * beginning: pages for workers that never were stay untouched. */
+/* At its end, a run clears the parts that it has used, instead of all at the
+ * beginning: pages for workers that never existed stay untouched. */
 static void leave_nothing(void)
 {
 	memset(seen, 0, atomic_load(&urt__rt.nr_workers) * sizeof(*seen));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The settings of a run, from its options and the environment, checked and with
- * defaults filled in; and why it does not start, for people.
+ * defaults filled in; and messages for people about why it does not start.
  */
 #define _GNU_SOURCE
 #include "watch.h"
@@ -66,13 +66,13 @@ static int because_locked(int err)
 	return err;
 }
 
-/* pthread_create says EAGAIN, too, where there is no room for the stack. */
+/* pthread_create fails with EAGAIN, too, if there is no room for the stack. */
 int urt__because_thread(int err, const char *whose)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	size_t size = 8 << 20;
 	void *p = mmap(NULL, size, PROT_NONE, flags, -1, 0);
-	bool data = true; /* may be as much */
+	bool data = true; /* there may be that much */
 
 	if (p != MAP_FAILED) {
 		data = !mprotect(p, size, PROT_READ | PROT_WRITE);
@@ -132,7 +132,7 @@ int urt__because_ring(int err)
 			disabled = 0;
 		fclose(f);
 	}
-	/* Podman's default profile answers ENOSYS to what it does not allow. */
+	/* Podman's default profile returns ENOSYS for calls that it forbids. */
 	if (err == -ENOSYS &&
 	    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER)
 		return urt__because(err,
@@ -284,7 +284,7 @@ int urt__options_features(unsigned *f)
 	return -EINVAL;
 }
 
-/* Any other value would be taken for the default, silently. */
+/* Any other value would silently mean the default. */
 int urt__options_switches(void)
 {
 	static const char *const names[] = { "URT_PREEMPT", "URT_ASSIST" };

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * The signal that stops a coroutine which has run for too long.
+ * The signal that stops a coroutine that has run for too long.
  *
- * It is SIGURG (ignored by default, and Go's choice). It must end no call early.
- * A signal that another thread sends ends nanosleep, poll and epoll_wait where it
- * meets the thread in them, or just before. So a timer sends it, which measures
- * the thread's own time in user space: the kernel advances that at a tick which
- * finds the thread there, and sends the signal from that tick, never in a call.
- * (A timer of all CPU time may expire inside a call. If a completion interrupts
- * the call as well, it is not restarted, as a handler runs.) Should the tick come
- * at the instruction that restarts an interrupted call, the handler makes that call
- * (continue_call). On CPUs in nohz_full the kernel measures user time without
- * ticks, and the timer may expire inside a call again.
+ * It is SIGURG (ignored by default, and Go's choice). It must not end a call
+ * early. A signal from another thread ends nanosleep, poll and epoll_wait if
+ * the thread is in such a call or about to make it. So a timer that measures
+ * the thread's own time in user space sends the signal: the kernel advances
+ * that time at a tick that finds the thread in user space, and sends the signal
+ * from that tick, never in a call. A timer of all CPU time may expire inside a
+ * call; if a completion interrupts that call as well, the kernel does not
+ * restart it, since a handler runs. If the tick comes at the instruction that
+ * restarts an interrupted call, the handler makes that call (continue_call). On
+ * nohz_full CPUs, the kernel measures user time without ticks, so the timer may
+ * expire inside a call there.
  *
  * The price is that the signal comes at a tick (1 to 10 ms apart), so nothing
- * depends on it: the monitor has another thread take over the processor before.
+ * depends on it: before that, the monitor has another thread take over the
+ * processor.
  *
  * The handler runs on the thread's signal stack. If the thread is outside the
  * runtime (`where`, which only this thread writes), and it is safe, the handler
@@ -22,31 +24,33 @@
  * (exec/arch), which stops the coroutine, together with its thread
  * (sched/handoff.c), and restores all registers when it goes on.
  *
- * It is safe to stop a coroutine that holds no lock which another could need.
- * If another needs one all the same, that other's thread blocks and its
- * processor is handed on; so the rule prevents no deadlock, but long waits for
- * a coroutine that does not run:
+ * It is safe to stop a coroutine that holds no lock that another one could
+ * need. If another one needs such a lock all the same, its thread blocks and
+ * its processor is handed on; so these rules prevent not deadlocks, but long
+ * waits for a stopped coroutine:
  *
  *   - the program counter is in the program's own text, or that of a library
  *     that was registered, or in libm, which takes no locks;
- *   - nothing above on the stack points into another library: so the code is
- *     not a callback of one (qsort, a tree walk under the library's lock), let
- *     alone inside it. All words are looked at, as frames cannot be told from
- *     data; a stale one only means that it is not preempted;
- *   - it holds no pthread lock (locks.c), nor has it disabled preemption;
+ *   - no word above on the stack points into another library: so the code is
+ *     neither inside a library nor a callback of one (qsort, a tree walk under
+ *     the library's lock). All words are checked, as frames cannot be told from
+ *     data; a stale word only prevents the preemption;
+ *   - the coroutine holds no pthread lock (locks.c) and has not disabled
+ *     preemption;
  *   - its stack has room for the registers and the way to the scheduler.
  *
- * Otherwise the thread continues, another thread takes over its processor, and the
- * signal comes again at each further tick, until it meets a place where it may stop
- * the coroutine. Were there many such threads, the kernel would share the CPUs among
- * them and the workers. So where more of them compute than there are processors,
- * the handler lets its thread take naps, so long that on average no more than
- * that compute at a time. A nap may hold a library's lock; but a thread
- * that computes beside as many others has no CPU for as long.
+ * Otherwise the thread continues, another thread takes over its processor, and
+ * the signal comes again at each further tick, until it finds the coroutine
+ * where it may be stopped. With many such threads, the kernel would share the
+ * CPUs among them and the workers. So if more of them compute than there are
+ * processors, the handler makes its thread nap, for so long that on average no
+ * more of them compute at a time than there are processors. A thread may hold a
+ * library's lock during a nap; but without naps, among as many threads, it
+ * would have no CPU for as long.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
- * signal handler and without locks. Where it is missing, or where malloc is part
- * of the program itself, nothing is preempted by signal.
+ * signal handler and without locks. If it is missing, or if malloc is part of
+ * the program itself, the signal preempts nothing.
  */
 #define _GNU_SOURCE
 #include "../exec/preempt.h"
@@ -63,23 +67,24 @@
 #undef errno
 
 #define REGISTERED_MAX 16
-#define SCAN_MAX       (64 * 1024) /* bytes of stack looked at */
+#define SCAN_MAX       (64 * 1024) /* bytes of stack that are checked */
 #define NEED_BESIDES   8192	   /* bytes of stack below the registers */
 #define USED_MAX_NS    10000000	   /* of CPU, between two naps */
 #define NAP_MAX_NS     500000000
 
 _Atomic unsigned urt__astray;
 
-static bool wanted;   /* URT_PREEMPT does not forbid it */
-static bool possible; /* ... and it can be done by signal */
+static bool wanted;   /* URT_PREEMPT does not forbid preemption */
+static bool possible; /* ... and the signal can do it */
 static struct sigaction old_urg;
 
 #ifdef __x86_64__
 uint32_t urt__xsave_size __attribute__((visibility("hidden")));
 #endif
 
-/* From urt__preempt_entry, on the coroutine's stack. The processor may be gone: its turn
- * is waited for here, and not as by those that come back from a blocking call. */
+/* urt__preempt_entry calls it, on the coroutine's stack. The processor may be
+ * gone: then the coroutine waits for its turn as a preempted one, not as one
+ * that comes back from a blocking call. */
 void urt__preempted(void) __attribute__((visibility("hidden")));
 
 void urt__preempted(void)
@@ -97,8 +102,8 @@ void urt__preempted(void)
 
 #if !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 
-/* Of an object, or of one of its segments where other mappings lie between those
- * (as in programs on aarch64). */
+/* The addresses of an object, or of one of its segments if other mappings lie
+ * between these (as in programs on aarch64). */
 struct range {
 	uintptr_t start, end;
 	const struct link_map *object;
@@ -128,7 +133,7 @@ static bool object_of(uintptr_t address, struct range *r)
 	return true;
 }
 
-/* Of the first object, which is the program. */
+/* For the first object only, which is the program. */
 static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	bool *dynamic = arg;
@@ -255,10 +260,11 @@ static bool preempt(struct urt__worker *w, ucontext_t *u)
 }
 
 /*
- * A completion interrupted the call, the kernel returned to the instruction that is to
- * continue it, and the tick came just there. After sigreturn(2), restart_syscall(2)
- * only fails with EINTR; so it is made here, under the mask that the call had. Another
- * handler that runs meanwhile has the signal stack.
+ * A completion interrupted a call, the kernel returned to the instruction that
+ * restarts it, and the tick came just there. After sigreturn(2),
+ * restart_syscall(2) would only fail with EINTR; so the handler makes it, under
+ * the signal mask of the call. Another handler that runs meanwhile continues on
+ * the signal stack.
  */
 static bool continue_call(ucontext_t *u)
 {
@@ -318,7 +324,7 @@ static bool continue_call(ucontext_t *u)
 
 /* ---- the handler ------------------------------------------------------- */
 
-/* The world is stopped: nothing more is done on this thread. */
+/* The world is stopped: this thread does nothing more. */
 static void freeze(struct urt__worker *w, const void *context)
 {
 	atomic_store(&w->parked_signal, URT__FREEZING);
@@ -330,7 +336,8 @@ static void freeze(struct urt__worker *w, const void *context)
 			NULL, 0);
 }
 
-/* The timer of each worker's thread, by the worker's number: the monitor's. */
+/* The timer of each worker's thread, by the worker's number. The monitor opens
+ * and closes them. */
 static struct {
 	timer_t timer;
 	_Atomic int tid; /* of the thread; 0: it has none */
@@ -344,7 +351,8 @@ static void again(unsigned i)
 	timer_settime(clocks[i].timer, 0, &at_once, NULL);
 }
 
-/* As long as its share of the CPUs asks for, unless the world stops or the run ends. */
+/* Sleeps until the thread has used no more than its share of the CPUs, or the
+ * world stops or the run ends. */
 static void nap(struct urt__worker *w)
 {
 	unsigned n = atomic_load_explicit(&urt__astray, memory_order_relaxed);
@@ -368,7 +376,7 @@ static void nap(struct urt__worker *w)
 		0, &ts, NULL, 0);
 }
 
-/* The coroutine was to be stopped, but where it is it may not be. */
+/* The coroutine was to be stopped, but must not be at this place. */
 static void not_stopped(struct urt__worker *w)
 {
 	struct urt_coro *c = w->current;
@@ -424,7 +432,7 @@ static void clock_close(unsigned i)
 	clocks[i].tid = 0;
 }
 
-/* Of the thread that the worker has now. */
+/* Opens the timer for the thread that the worker has now. */
 static bool clock_open(unsigned i, int tid)
 {
 	struct sigevent e = { .sigev_notify = SIGEV_THREAD_ID,
@@ -459,7 +467,7 @@ void urt__preempt_soon(struct urt__worker *w)
 	again(w->index);
 }
 
-/* Now, and out of its nap. */
+/* Signals the thread now, and ends its nap. */
 static void interrupt(struct urt__worker *w)
 {
 	syscall(SYS_futex, &w->parked_signal, FUTEX_WAKE | FUTEX_PRIVATE_FLAG,

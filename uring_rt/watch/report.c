@@ -2,12 +2,12 @@
 /*
  * Reports of failures: deadlock, SIGQUIT, stack overflow, leaks.
  *
- * The backtrace of a parked coroutine is taken by itself: it is switched to,
- * runs backtrace(3) in the commit that every resumed coroutine runs first, and
- * switches back (urt__visit). So the unwinder sees an ordinary stack, and no
- * second way of walking stacks is needed. Only for coroutines that are parked
- * while nothing else runs; those that run are stopped by a signal, in whose
- * handler their thread does it.
+ * A parked coroutine takes its own backtrace: the reporter switches to it, and
+ * it runs backtrace(3) in the commit that every resumed coroutine runs first,
+ * and switches back (urt__visit). So the unwinder sees an ordinary stack, and
+ * no second way of walking stacks is needed. This works only for parked
+ * coroutines while nothing else runs. Coroutines that run are stopped by a
+ * signal, in whose handler their thread takes the backtrace.
  */
 #define _GNU_SOURCE
 #include "../wait/pool.h"
@@ -32,7 +32,7 @@
 #define VISIT_NEEDS	  6144 /* bytes of stack, for the unwinder */
 
 static struct sigaction old_segv, old_quit;
-static pid_t run_pid; /* whose run it is */
+static pid_t run_pid; /* the process whose run it is */
 
 /* ---- names and backtraces ---------------------------------------------- */
 
@@ -93,9 +93,9 @@ void urt__report_backtrace(void)
 }
 
 /*
- * Of a coroutine that is running when the world is stopped, only its own thread
- * can take a backtrace: in the signal handler that then keeps it there. Frames
- * of the handler lie above the interrupted program counter.
+ * If a coroutine runs when the world is stopped, only its own thread can take
+ * its backtrace: in the signal handler, which then keeps the thread there.
+ * Frames of the handler lie above the interrupted program counter.
  */
 static struct {
 	void *pc[FRAMES_MAX];
@@ -118,7 +118,7 @@ static void print_interrupted(const struct urt__worker *w)
 	int first = interrupted[w->index].first;
 
 	if (atomic_load(&w->parked_signal) != URT__FROZEN)
-		return; /* it could not be reached */
+		return; /* its thread could not be reached */
 	for (int i = first; i < interrupted[w->index].n; i++)
 		print_frame(i - first, interrupted[w->index].pc[i]);
 }
@@ -231,7 +231,8 @@ static unsigned count_threads(void)
 		found += !!strncmp(comm, "iou-", 4);
 	}
 	if (!d)
-		return UINT_MAX; /* no descriptor left, or no /proc: who knows */
+		return UINT_MAX; /* no descriptor left, or no /proc: not
+				    known */
 	closedir(d);
 	return found;
 }
@@ -246,7 +247,7 @@ static unsigned own_threads(void)
 	return own + urt__blocking_threads();
 }
 
-/* TSan has one or two of its own, that look like any other. */
+/* TSan has one or two threads of its own, which look like any other. */
 static unsigned sanitizer_threads;
 
 void urt__report_know_threads(void)
@@ -288,7 +289,8 @@ void urt__report_stack_left(struct urt_coro *c, const void *sp)
 	bool guard;
 	char name[128];
 
-	/* Over the guard, into a neighbour's stretch; or elsewhere at all. */
+	/* In a neighbour's stack, beyond the guard; else in no coroutine's
+	 * stack. */
 	if (urt__stack_find(&urt__rt.stacks[urt__coro_class(c)], sp, &index,
 			    &guard)) {
 		report_overflow(c);
@@ -298,7 +300,7 @@ void urt__report_stack_left(struct urt_coro *c, const void *sp)
 		     urt__report_name(c, name, sizeof(name)));
 }
 
-/* A frame larger than the guard, that faulted behind it. */
+/* Whether a frame that is larger than the guard faulted beyond it. */
 static bool is_below(const struct urt_coro *c, uintptr_t sp)
 {
 	size_t index;
@@ -310,8 +312,8 @@ static bool is_below(const struct urt_coro *c, uintptr_t sp)
 }
 
 /*
- * On the signal stack. A hit of a coroutine's guard is named, and so is a
- * stack pointer below it; everything continues as it would have without us.
+ * Runs on the signal stack. Reports a hit of a coroutine's guard, or a stack
+ * pointer below it. Then everything continues as it would without this handler.
  */
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
@@ -331,7 +333,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	if (c)
 		report_overflow(c);
 	sigaction(sig, &old_segv, NULL);
-	if (info->si_code <= 0) /* sent by someone: it will not come again */
+	if (info->si_code <= 0) /* sent by a process: it will not come again */
 		raise(sig);
 }
 
@@ -341,7 +343,7 @@ static void on_quit(int sig)
 		urt__monitor_quit();
 		return;
 	}
-	/* A forked child that has not come to forget the run. */
+	/* A forked child that has not yet forgotten the run. */
 	sigaction(sig, &old_quit, NULL);
 	raise(sig);
 }
@@ -357,7 +359,8 @@ void urt__report_open(void)
 	run_pid = getpid();
 	urt__print_where = urt__report_backtrace;
 	backtrace(pc, 1); /* loads the unwinder now, and not in a handler */
-	sigfillset(&quit.sa_mask); /* SIGURG shall meet the coroutine, not it */
+	sigfillset(&quit.sa_mask); /* SIGURG must interrupt the coroutine,
+				      not this */
 	sigaction(SIGSEGV, &segv, &old_segv);
 	sigaction(SIGQUIT, NULL, &old_quit);
 	if (old_quit.sa_handler == SIG_DFL)
@@ -371,7 +374,7 @@ void urt__report_close(void)
 		sigaction(SIGQUIT, &old_quit, NULL);
 }
 
-/* Without memory for it there is no signal stack and so no report. */
+/* Without memory there is no signal stack, and so no report. */
 void urt__signal_stack_enter(struct urt__worker *w)
 {
 	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * Spare threads: those that continue with a processor that was taken from
- * another.
+ * Spare threads: they continue with a processor that was taken from another
+ * thread.
  *
- * There is one from the start, so that the first coroutine that blocks need not
- * wait for a thread to be made. When the last one is used another is made;
- * where coroutines block by the dozen, several at a time, since a thread takes
- * 50 us to make. Spares that were not needed for a second end. The run's first
- * thread cannot, nor one whose ring has requests; the monitor does not wake to
- * look whether they can by now: what completes the requests wakes it. The
- * monitor decides, and its helper makes them.
+ * One exists from the start, so that the first coroutine that blocks need not
+ * wait for a thread to be made. When the last one is used, another is made, or
+ * several at a time if coroutines block by the dozen, since making a thread
+ * takes 50 us. Spares that were not needed for a second end, except the run's
+ * first thread and threads whose rings have requests. The monitor does not wake
+ * to check these again: the completions of the requests wake it. The monitor
+ * decides, and its helper makes the spares.
  *
- * Running into a limit is not an error: the program continues as well as it
- * can, which is that what blocks stops others. One message names the limit.
+ * Reaching a limit is not an error: the program continues, although coroutines
+ * that block then stop others. One message names the limit.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -25,19 +25,19 @@
 #include <unistd.h>
 #undef errno
 
-#define KEEP_NS	     1000000000 /* unneeded, until one ends */
-#define STOCK_MAX    8		/* spares that wait */
-#define TRY_AGAIN_NS 100000000	/* after none could be made */
+#define KEEP_NS	     1000000000 /* after which an unneeded spare ends */
+#define STOCK_MAX    8		/* spares that are made at a time */
+#define TRY_AGAIN_NS 100000000	/* after one could not be made */
 
 static int64_t unneeded_since_ns;
 static uint64_t handoffs_seen;
-static bool kept; /* for now, spares that are not needed: they cannot end */
+static bool kept; /* unneeded spares are left, which cannot end yet */
 
-/* The helper's. */
+/* Written by the helper. */
 static bool said;
 static _Atomic int64_t failed_ns;
 
-/* The cgroup's limit, if it is reached: its directory into path. */
+/* Whether the cgroup's limit is reached; puts its directory into path. */
 static bool pids_max_reached(char *path, size_t size)
 {
 	char line[256], max[32] = "", now[32] = "";

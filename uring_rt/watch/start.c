@@ -6,12 +6,12 @@
  * blocks of the workers, only when all threads have ended, since until then any
  * of them may kick any other.
  *
- * The end: urt__rt.stop is set and all are kicked. Loops return at their next
- * look, coroutines that enter the runtime leave forever, the monitor continues
- * preempting those that compute. Each worker cancels and reaps what is in
- * flight in its ring before its thread ends. Then, in this order, nothing uses
- * them any more: the monitor, the thread pool's jobs, plain threads' requests,
- * rings, stacks.
+ * The end: urt__rt.stop is set and all workers are kicked. Loops return at
+ * their next look, coroutines that enter the runtime leave forever, the monitor
+ * continues preempting those that compute. Each worker cancels and reaps the
+ * requests in flight in its ring before its thread ends. Then these end, in the
+ * order in which nothing uses them any more: the helper, the monitor, plain
+ * threads' requests, the thread pool's jobs, rings, stacks.
  */
 #define _GNU_SOURCE
 #include "../wait/io.h"
@@ -75,8 +75,7 @@ static void pages_close(void)
 
 /*
  * In a forked child: gives up the descriptors and reservations of the parent's
- * run. Stacks stay, as far as they were in use: the child may run on one, and
- * look at any.
+ * run. Stacks that were in use stay: the child may run on one, and read any.
  */
 static void run_forget(void)
 {
@@ -89,8 +88,8 @@ static void run_forget(void)
 }
 
 /*
- * A forked child has no runtime: its ring would be the parent's (and is not
- * mapped in it), so its calls return -EPERM, until it starts a run of its own.
+ * A forked child has no runtime: the rings are the parent's and are not mapped
+ * in the child. So its calls return -EPERM until it starts a run of its own.
  */
 static void forget_in_child(void)
 {
@@ -140,7 +139,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	struct urt__runtime *rt = &urt__rt;
 	size_t end = offsetof(struct urt__runtime, nr_workers);
 
-	/* Most of it are places of workers that there never were. */
+	/* Most of it are slots of workers that never existed. */
 	memset(rt->worker, 0, rt->nr_workers * sizeof(*rt->worker));
 	memset(rt, 0, offsetof(struct urt__runtime, worker));
 	memset((char *)rt + end, 0, sizeof(*rt) - end);
@@ -192,7 +191,7 @@ static int run_first(const struct urt__spawn *s)
 	return 0;
 }
 
-/* Frees all except the objects that the workers use. */
+/* Starts and ends all threads of a run; frees workers and processors. */
 static int run_workers(const struct urt__spawn *first,
 		       const struct urt_options *o)
 {
@@ -223,8 +222,8 @@ static int run_workers(const struct urt__spawn *first,
 	urt__threads_join();
 	urt__helper_stop();
 	urt__monitor_stop();
-	urt__threads_join(); /* one that was made meanwhile */
-	urt__behalf_close(); /* first: a job may wait for it */
+	urt__threads_join(); /* a spare that was made meanwhile */
+	urt__behalf_close(); /* before the jobs, which may wait for that */
 	urt__blocking_close();
 	if (urt__debug.leak)
 		urt__report_leaks();
@@ -261,7 +260,7 @@ static int pages_open(const struct urt_options *o)
 	return urt__because_space(err, "the trace rings");
 }
 
-/* Of a run that did not finish. */
+/* For coroutines that did not finish. */
 static void drop_context(struct urt_coro *c, void *arg)
 {
 	(void)arg;
@@ -335,7 +334,7 @@ int urt_run_with(urt_fn *fn, void *arg, const struct urt_options *options)
 	if (atomic_exchange(&running, true))
 		return urt__because(-EBUSY,
 				    "a run is going on in this process");
-	/* The thread's end would be that of all that it runs. */
+	/* The end of the thread would end all coroutines that it runs. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	err = run(&first, &o);
 	urt__shared = false;

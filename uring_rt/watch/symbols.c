@@ -2,11 +2,11 @@
 /*
  * Names of functions, for reports.
  *
- * dladdr(3) knows what is exported only, which in a program is nothing. Most of
+ * dladdr(3) knows exported functions only, and a program exports none. Most of
  * its functions, static ones too, are in its symbol table, which is in the file
- * but not in memory. So the file is mapped when a report needs it, and read
- * where it can have been damaged with care: offsets are checked against its
- * size. All of it works in a signal handler: open, mmap and no memory of malloc's.
+ * but not in memory. So a report maps the file, and reads it with care, since
+ * it may be damaged: all offsets are checked against its size. All of this
+ * works in a signal handler: it calls open and mmap, but not malloc.
  */
 #define _GNU_SOURCE
 #include "watch.h"
@@ -25,7 +25,7 @@ struct file {
 	size_t size;
 };
 
-/* n things of that size at an offset, or NULL where they are not in the file. */
+/* The n items of that size at an offset; NULL: they are not in the file. */
 static const void *at(const struct file *f, uint64_t offset, uint64_t n,
 		      size_t size)
 {
@@ -114,7 +114,7 @@ bool urt__symbol(const void *pc, char *name, size_t size, uintptr_t *offset)
 		*offset = (const char *)pc - (const char *)info.dli_saddr;
 		return true;
 	}
-	/* A program's own name may be one that is not there any more. */
+	/* The program may no longer have the name by which it was started. */
 	if (!open_file(&f, strchr(info.dli_fname, '/') ? info.dli_fname
 						       : "/proc/self/exe"))
 		return false;

@@ -3,8 +3,8 @@
  * The workers' threads. The caller of urt_run is the first worker; the others
  * are threads of their own, one for each further processor, one spare, and
  * later spares that the monitor asks for (spares.c). A thread that is no longer
- * needed ends; its worker, ring and all, is vacant then until another thread is
- * needed.
+ * needed ends; its worker, with its ring, is then vacant until another thread
+ * is needed.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -17,9 +17,10 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over these: */
 static pthread_t threads[URT__WORKERS_MAX]; /* of all but the first */
-static bool joined[URT__WORKERS_MAX];	    /* it has ended, and no more */
+static bool joined[URT__WORKERS_MAX];	    /* its thread is joined, and
+					       there is no new one */
 static unsigned nr_joined;
-static bool no_thread;	      /* why the last birth failed */
+static bool no_thread;	      /* the last birth failed for want of a thread */
 static sigset_t callers_mask; /* of urt_run's caller */
 static sigset_t workers_mask; /* the same, less the runtime's own signal */
 
@@ -32,7 +33,7 @@ struct birth {
 	int err;
 };
 
-/* On its own thread, which will be the ring's. */
+/* Runs on the worker's own thread, which the ring is then bound to. */
 static int worker_begin(struct urt__worker *w, unsigned index,
 			struct urt__proc *p)
 {
@@ -51,7 +52,7 @@ static int worker_begin(struct urt__worker *w, unsigned index,
 	return 0;
 }
 
-/* On a thread that takes the place of one that has ended. */
+/* Runs on a thread that replaces one that has ended. */
 static void worker_begin_again(struct urt__worker *w)
 {
 	urt__worker_settle(w);
@@ -169,7 +170,7 @@ int urt__worker_add(void)
 	return err;
 }
 
-/* The next one that is not joined yet; the first is the calling thread. */
+/* The next thread that is not joined yet; worker 0's is the calling thread. */
 static bool next_thread(pthread_t *t)
 {
 	bool more;

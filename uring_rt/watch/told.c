@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: MIT
 /*
- * Told by the kernel: a BPF program on sched_switch (bpf/assist.bpf.c) says
- * that a worker's thread went to sleep outside the runtime, and its processor
- * goes to another thread at once, instead of at the monitor's next look.
+ * Reports from the kernel: a BPF program on sched_switch (bpf/assist.bpf.c)
+ * reports that a worker's thread went to sleep outside the runtime, and its
+ * processor goes to another thread at once, instead of at the monitor's next
+ * look.
  *
  *	worker blocks ---> BPF program ---> ring buffer ---> monitor ---> standby
  *	              switch          interrupt        wakes         kick
  *
- * The program's events come in a ring buffer that is mapped here. The monitor
- * polls it together with its bell, and asks for the hand-off. That is one
- * wake-up more than if the kernel woke the standby, and nothing in the kernel
- * could do that: a BPF program can wake readers of its ring buffer, all of
- * them, and no thread in particular; and only a thread of this process can keep
- * the worker out (membarrier).
+ * The BPF program's events come in a ring buffer that is mapped here. The
+ * monitor polls it together with its bell, and makes the hand-off. That is one
+ * wake-up more than if the kernel woke the standby, but nothing in the kernel
+ * could: a BPF program can only wake all readers of its ring buffer, no
+ * particular thread; and only a thread of this process can keep the worker out
+ * (membarrier).
  *
- * The program is loaded by this process, where URT_ASSIST=on and it has the
- * privileges; or by `urt assist`, which sends the ring buffer's descriptor. For
- * that there is a pair of sockets, one end of which the helper takes by
- * pidfd_getfd(2): this needs the right to trace this process, so no other
- * process can send anything. The other end is polled, and answers. Nothing of
- * the helper's is written to the program's memory, and the helper reads nothing
- * that the program writes to the ring.
+ * This process loads the BPF program if URT_ASSIST=on and it has the
+ * privileges; or `urt assist`, the helper, does, and sends the ring buffer's
+ * descriptor through a pair of sockets. The helper takes one end by
+ * pidfd_getfd(2), which needs the right to trace this process, so no other
+ * process can send anything. The monitor polls the other end, and answers
+ * there. The helper writes nothing to this process's memory, and reads nothing
+ * that this process writes to the ring.
  *
- * Being told is a hint. An event is about a thread that may have continued
- * since: its CPU time is compared with that in the event. Events that were
- * lost, and all of them if the helper is gone, are made up for by the monitor's
- * looks, which stay as they are.
+ * An event is only a hint: the thread may have continued since, so its CPU time
+ * is compared with that in the event. The monitor's looks stay as they are, and
+ * make up for lost events, and for all events if the helper is gone.
  */
 #define _GNU_SOURCE
 #include "../../bpf/assist_bpf.h"
@@ -70,7 +70,7 @@ static void ring_close(void)
 	ring.fd = -1;
 }
 
-/* The descriptor is taken. */
+/* Takes the descriptor over. */
 static int ring_open(int fd)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -91,7 +91,7 @@ static int ring_open(int fd)
 	return err;
 }
 
-/* The next event, if it is all there; the position behind it. */
+/* The next event, if it is complete; moves *at behind it. */
 static const struct urt_told *ring_next(unsigned long *at)
 {
 	const uint32_t *head;
@@ -119,13 +119,14 @@ void urt__told_read(void (*hear)(unsigned index, int tid, int64_t ran_ns,
 	at = *ring.consumed;
 	for (unsigned i = 0; i < AT_ONCE && (t = ring_next(&at)); i++) {
 		hear(t->index, t->tid, t->ran_ns, t->ns);
-		/* Release: the kernel may write there from now on. Its program
-		 * wakes us if this is where its own position is: see ring_next. */
+		/* Release: the kernel may write there from now on. It wakes
+		 * this thread for an event that begins at this position: see
+		 * ring_next. */
 		__atomic_store_n(ring.consumed, at, __ATOMIC_SEQ_CST);
 	}
 }
 
-/* ---- which thread loads the program ---- */
+/* ---- which process loads the program ---- */
 
 static int load_own(void)
 {

@@ -6,9 +6,9 @@
 #include "../wait/wait.h"
 #include <signal.h>
 
-/* The settings of URT_DEBUG; 0 and false: nothing. */
+/* The settings of URT_DEBUG; 0 and false: off. */
 struct urt__debug {
-	int64_t sched_ns; /* a line about the scheduler so often */
+	int64_t sched_ns; /* time between lines about the scheduler */
 	int64_t stall_ns; /* report coroutines that run for longer without a switch */
 	bool leak;	  /* report coroutines that are left at the end */
 	bool check;	  /* look for mistakes of the program; check.c */
@@ -19,9 +19,9 @@ extern struct urt__debug urt__debug;
 
 #define URT__STACK_MIN (16 * 1024) /* bytes */
 
-/* Fills in what is 0; -EINVAL, and urt_why() says what. */
+/* Fills in defaults for what is 0. -EINVAL: urt_why() has the reason. */
 int urt__options_check(struct urt_options *);
-/* The features that URT_FEATURES leaves on; what URT_DEBUG asks for.
+/* Read URT_FEATURES, URT_DEBUG, and the switches URT_PREEMPT and URT_ASSIST.
  * Likewise. */
 int urt__options_features(unsigned *features);
 int urt__options_debug(void);
@@ -39,7 +39,7 @@ void urt__because_fewer(size_t room, size_t wanted);
 
 /* ---- preempt.c ---- */
 
-/* That clock_gettime(2) reads, of a thread's CPU time (clock_getcpuclockid(3)'s). */
+/* The clock of a thread's CPU time, as clock_getcpuclockid(3) makes it. */
 static inline clockid_t urt__cpu_clock(int tid)
 {
 	return (clockid_t)(~(unsigned)tid << 3 | 6);
@@ -55,21 +55,23 @@ static inline clockid_t urt__user_clock(int tid)
 void urt__preempt_open(void);
 void urt__preempt_close(void);
 
-/* It is wanted, and the calling coroutine holds no pthread lock. */
+/* Whether preemption is wanted, and the calling coroutine holds no pthread
+ * lock. */
 bool urt__may_preempt(void);
 
-/* Has the worker's thread stop its coroutine where that is safe, when it next runs in
- * user space at a tick. Ends no call early. By the monitor. */
+/* Has the worker's thread stop its coroutine where that is safe, at the next
+ * tick that finds the thread in user space. Ends no call early. By the
+ * monitor. */
 void urt__preempt_soon(struct urt__worker *);
-/* The same at once, if `preempt`, which ends blocking calls early: when the run ends.
- * And has it print its backtrace, if it is stalled. */
+/* If `preempt`, the same at once, which ends blocking calls early: when the run
+ * ends. If the worker is `stalled`, has its thread print its backtrace. */
 void urt__preempt_signal(struct urt__worker *, bool preempt);
 
-/* The same, and the thread stops there for good: for the last report. */
+/* Has the thread stop in its signal handler for good: for the last report. */
 void urt__preempt_freeze(struct urt__worker *);
 
-/* Threads without a processor that have computed within this time; their number,
- * which the monitor counts. */
+/* The number of threads without a processor that have computed within this
+ * time; the monitor counts them. */
 #define URT__ASTRAY_NS INT64_C(1000000000)
 extern _Atomic unsigned urt__astray;
 
@@ -78,27 +80,28 @@ unsigned urt__locks_held(void);
 
 /* ---- check.c ---- */
 
-/* A run begins; a worker is there, on its own thread. */
+/* A run begins; a worker begins and ends, on its own thread. */
 void urt__check_open(void);
 void urt__check_enter(struct urt__worker *);
 void urt__check_leave(void);
 
 /* ---- report.c ---- */
 
-/* When all threads of a run are there. */
+/* To be called when all threads of a run exist. */
 void urt__report_know_threads(void);
-/* Whether the process has threads of its own. */
+/* Whether the process has threads that are not the runtime's. */
 bool urt__report_other_threads(void);
-/* All coroutines asleep and nothing to come: says so and exits. */
+/* Reports that all coroutines sleep and nothing can wake one, and exits. */
 void urt__report_deadlock(void);
-/* A coroutine whose stack pointer is not in its stack: says so and aborts. */
+/* Reports a coroutine whose stack pointer is not in its stack, and aborts. */
 void urt__report_stack_left(struct urt_coro *, const void *sp);
-/* Of the calling thread, in a signal handler or not. */
+/* Prints the backtrace of the calling thread; also in a signal handler. */
 void urt__report_backtrace(void);
-/* Keeps that of the calling thread, which a signal with this context
- * interrupted, for urt__report_all. */
+/* Keeps for urt__report_all the backtrace of the calling thread, which a signal
+ * with this context interrupted. */
 void urt__report_interrupted(const struct urt__worker *, const void *context);
-/* Every coroutine, where the world is stopped; w: the caller's. */
+/* Prints every coroutine, when no other thread runs one. w: the caller's
+ * worker; NULL: no backtraces. */
 void urt__report_all(struct urt__worker *w);
 void urt__report_leaks(void);
 /* "coroutine 7 (function)" and so on, into buf. */
@@ -122,25 +125,26 @@ uint64_t urt__counted_by_all(enum urt__stat);
 
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
-/* There is something to look at now. */
+/* Has the monitor look now. */
 void urt__monitor_look(void);
 /* Whether no worker needs to be watched. */
 bool urt__all_asleep(void);
-/* In a forked child: there is none. */
+/* In a forked child, which has no monitor. */
 void urt__monitor_forget(void);
 /* From a signal handler: report everything and die of SIGQUIT. */
 void urt__monitor_quit(void);
 
-/* ---- told.c: what the kernel tells; all on the monitor's thread ---- */
+/* ---- told.c: the kernel's reports; all on the monitor's thread ---- */
 
 void urt__told_open(void);
 void urt__told_close(void);
-/* To be polled for reading; -1: there is none. _socket: then _offered. */
+/* Descriptors to poll for reading; -1: none. When _socket is readable, call
+ * _offered. */
 int urt__told_fd(void);
 int urt__told_socket(void);
 void urt__told_offered(void);
-/* Calls hear for each worker that went to sleep at ns, when its thread had used that
- * much CPU time. */
+/* Calls hear for each worker whose thread went to sleep at ns, after ran_ns of
+ * CPU time. */
 void urt__told_read(void (*hear)(unsigned index, int tid, int64_t ran_ns,
 				 int64_t ns));
 
@@ -151,15 +155,18 @@ void urt__outside_fill(struct urt__outside *);
 
 /* ---- threads.c ---- */
 
-/* A run begins, with as many threads as it has processors; its caller's is the
- * first. 0, or what urt_why() says; then _join and _end all the same. */
+/* Starts a thread for each processor but the first, which the caller's thread
+ * has, and one spare. 0 or -errno, with the reason in urt_why(); in both cases,
+ * _join and _end must follow. */
 int urt__threads_start(void);
 /* Waits for all threads but the caller's. */
 void urt__threads_join(void);
-/* The worker's last act, on its thread: what is in flight ends first. */
+/* The worker's last act, on its thread. If the run ends, first awaits all that
+ * is in flight. */
 void urt__worker_end(struct urt__worker *);
-/* The program may have blocked all signals, to wait for them in a thread: the
- * runtime's own is open in the caller until _restore, and in all workers. */
+/* Unblocks the runtime's signal in the caller, until _restore, and in all
+ * workers: the program may have blocked all signals, to wait for them in one
+ * thread. */
 void urt__threads_unblock(void);
 void urt__threads_restore(void);
 /* In a forked child. */
@@ -170,13 +177,13 @@ int urt__worker_add(void);
 
 /* ---- spares.c ---- */
 
-/* One more spare; says so, once, if there can be none, and by what limit. */
+/* Adds a spare; if there can be none, prints once which limit is reached. */
 bool urt__spare_add(void);
-/* At each look of the monitor's: keeps as many spares as are needed. _linger_ns: it
- * must look again by then; INT64_MAX: it need not. */
+/* At each look of the monitor: keeps as many spares as are needed. _linger_ns:
+ * how long the monitor may sleep; INT64_MAX: for any time. */
 void urt__spares_look(int64_t now_ns);
 int64_t urt__spares_linger_ns(void);
-/* Makes so many; by the helper. */
+/* Makes n spares; on the helper's thread. */
 void urt__spares_make(unsigned n);
 /* A run begins. */
 void urt__spares_reset(void);
@@ -186,11 +193,12 @@ void urt__spares_reset(void);
 /* Before the monitor starts; before it stops. */
 int urt__helper_start(void);
 void urt__helper_stop(void);
-/* Has it make spares; whether it still does. */
+/* Has the helper make n spares; _makes: whether it still does. */
 void urt__helper_make(unsigned n);
 bool urt__helper_makes(void);
-/* Has it give memory back if it is time; when that is again. INT64_MAX: there is none,
- * or it will say so. */
+/* Has the helper give memory back if it is time, and returns the next time.
+ * INT64_MAX: there is none to give back, or the helper will have the monitor
+ * look when it is done. */
 int64_t urt__helper_tidy(int64_t now_ns);
 
 #endif
