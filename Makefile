@@ -18,8 +18,8 @@ STATIC  ?=
 V       ?= 0
 BTF     ?= /sys/kernel/btf/vmlinux
 
-# Another processor than this one's (ARCH=aarch64): Debian's cross compiler and
-# the libraries of that architecture, or those in SYSROOT.
+# ARCH=aarch64 builds for another processor, with Debian's cross compiler and the
+# libraries of that architecture, or those in SYSROOT.
 ARCH    := $(shell uname -m)
 CROSS   := $(filter-out $(shell uname -m),$(ARCH))
 SYSROOT ?=
@@ -37,7 +37,7 @@ export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
 export SYSROOT
 endif
 
-# One directory per variant, so that they do not rebuild each other.
+# One directory per variant, so that variants do not rebuild each other's objects.
 VARIANT := $(if $(SAN),$(SAN),release)$(CROSS:%=-%)
 B       := build/$(VARIANT)
 G       := build/gen$(CROSS:%=-%)
@@ -57,7 +57,7 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 OPT      := $(if $(SAN),-O1,-O2) -g
 CFLAGS   ?=
 # A frame touches each of its pages on the way down, so it cannot step over a
-# stack's guard. FORTIFY is left out where it does not work, or CFLAGS has it.
+# stack's guard. FORTIFY is left out if it does not work, or if CFLAGS sets it.
 HARDEN   := -fPIE -fstack-clash-protection -fstack-protector \
             $(if $(SAN)$(filter -O0,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CFLAGS)),,\
             -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
@@ -67,18 +67,18 @@ ALL_CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARDEN) -fvisibility=hidden \
             $(if $(SAN),-fsanitize=$(SAN)) $(CFLAGS)
 ALL_LDFLAGS := -Wl,-z,relro,-z,now -Wl,-z,noexecstack \
             $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-# For programs with the static library: what profilers look for.
+# For programs with the static library: profilers look for this symbol.
 EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 
 LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/tls/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
-# Programs that the tests run, and all else in its rooms.
+# Programs that the tests run, and all other sources of the tests.
 PROBES   := probe leaker
 TEST_SRC := $(filter-out $(PROBES:%=tests/tools/%.c),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
 
-# What each fuzz target is made with.
+# The sources that each fuzz target is built from.
 FUZZ         := http answer json address stream control assert pages symbols report
 FUZZ_http    := tools/service/http.c tools/lib/burn.c
 FUZZ_answer  := tools/load/http.c
@@ -105,19 +105,19 @@ TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embed
 # Files that the command carries inside itself (tools/lib/embed.h).
 EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
-# The program in C++ is left out, and its tests are skipped, where nothing
-# compiles it.
+# Without a C++ compiler, the program in C++ is left out, and its tests are
+# skipped.
 TESTS    := $(B)/tests/urt_test $(PROBES:%=$(B)/tests/%) $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
             $(B)/tests/random $(if $(SAN),,$(B)/tests/leaker_asan) \
             $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
-# The command without a library (`make static`): also the libraries' own ones.
+# `make static` also links the libraries that these libraries need.
 ifeq ($(STATIC),1)
 TOOL_LIBS += $(shell pkg-config --static --libs libbpf libelf)
 endif
 
-# The second library, where there is OpenSSL 3 (HAVE_TLS= builds without).
+# The second library is built if OpenSSL 3 is there; HAVE_TLS= leaves it out.
 HAVE_TLS ?= $(shell pkg-config --exists 'openssl >= 3' && echo 1)
 TLS_SRC  := $(if $(HAVE_TLS),$(wildcard uring_rt/tls/*.c))
 TLS_A    := $(if $(HAVE_TLS),$(B)/liburing_rt_tls.a)
@@ -137,7 +137,7 @@ URT    := $(B)/urt
 BPFTOOL := $(firstword $(foreach t,bpftool /usr/sbin/bpftool \
             $(wildcard /usr/lib/linux-tools*/*/bpftool /usr/lib/linux-tools-*/bpftool),\
             $(shell $(t) version >/dev/null 2>&1 && echo $(t))))
-# An old bpftool cannot read a newer kernel's (Ubuntu 22.04): as if there were none.
+# If bpftool is too old for the kernel's BTF (Ubuntu 22.04), the BTF is not used.
 HAVE_BTF := $(and $(wildcard $(BTF)),$(BPFTOOL),\
             $(shell $(BPFTOOL) btf dump file $(BTF) 2>/dev/null | head -c 1))
 
@@ -160,7 +160,7 @@ peers: $(URT) ## install the languages of the other models, and build those
 	$(Q)sh tools/deps.sh
 	$(Q)$(URT) serve --build
 
-# Said once, before the compiler says it a hundred times.
+# Reports a missing package once, before the compiler does so a hundred times.
 $(G)/.deps:
 	$(Q)mkdir -p $(G)
 	$(Q)for f in liburing.h bpf/libbpf.h protobuf-c/protobuf-c.h; do \
@@ -230,11 +230,11 @@ explore: build/explore/explore ## every interleaving of the runtime's protocols;
 include tests/explore/explore.mk
 
 ##@ Installing
-# The shell gets the directories as variables, so that a blank in one of them does
-# not make two words of it.
+# The shell gets the directories as variables, so that a directory with a blank stays
+# one word.
 $(foreach v,DESTDIR PREFIX LIBDIR MANDIR BASHDIR ZSHDIR FISHDIR UNITDIR,\
   $(eval install uninstall: export $v := $(value $v)))
-# As what sed puts in.
+# The variable, quoted as the replacement of a sed command.
 put = $$(printf %s "$$$1" | sed 's/[&|\\]/\\&/g')
 
 PC := $(filter-out $(if $(HAVE_TLS),,%_tls.pc.in),$(wildcard uring_rt/*.pc.in))
@@ -319,7 +319,7 @@ $(B)/pic/%.o: %.c | $(G)/.deps
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 
-# Thread-local variables that others read, by TLS descriptors where there are.
+# Other programs read these thread-local variables: TLS descriptors, if supported.
 ifeq ($(ARCH),x86_64)
 $(B)/pic/uring_rt/sched/context.o: ALL_CFLAGS += $(shell echo 'int x;' | \
   $(CC) -mtls-dialect=gnu2 -c -x c - -o /dev/null 2>/dev/null && echo -mtls-dialect=gnu2)
@@ -329,8 +329,8 @@ $(B)/pic/%.o: %.S | $(G)/.deps
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# Stacks are switched by hand, which a shadow stack would not follow. One object
-# that is not marked for it keeps it off in the whole program.
+# Stacks are switched by hand, and a shadow stack would not follow. One object
+# that is not marked for shadow stacks keeps them off in the whole program.
 SWITCHES := uring_rt/sched/sched.o tests/runtime/exec_test.o
 ifeq ($(ARCH),x86_64)
 $(SWITCHES:%=$(B)/%) $(SWITCHES:%=$(B)/pic/%): ALL_CFLAGS += -fcf-protection=none
@@ -347,7 +347,7 @@ $(LIB_SO): $(PIC_OBJ) uring_rt/uring_rt.map
 	  -Wl,--version-script=uring_rt/uring_rt.map -o $@ $(PIC_OBJ) \
 	  -ldl -lpthread
 
-# Never sanitized: a sanitizer has to come first itself.
+# Never sanitized: a sanitizer would have to be loaded before it.
 $(SIM_SO): $(SIM_SRC) $(wildcard uring_rt/sim/*.h) uring_rt/ring/abi.h
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
@@ -368,7 +368,7 @@ $(B)/liburing_rt_tls.so: $(TLS_SRC:%.c=$(B)/pic/%.o) $(LIB_SO) uring_rt/uring_rt
 	  -Wl,--version-script=uring_rt/uring_rt.map -o $@ $(filter %.o %.so,$^) \
 	  $(TLS_LIBS) -lpthread
 
-# Those that need the second library.
+# The examples that need the second library.
 TLS_EXAMPLES := $(patsubst uring_rt/examples/%.c,$(B)/examples/%,\
   $(shell grep -l '<urt_tls.h>' uring_rt/examples/*.c))
 $(TLS_EXAMPLES): EXAMPLE_LIBS := $(TLS_A) $(TLS_LIBS)
@@ -391,7 +391,7 @@ else
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(TOOL_LIBS)
 endif
 
-# Written when the list differs: a file that comes or goes changes the table.
+# Written when the list differs, so that a new or deleted file changes the table.
 ifneq ($(shell cat $(G)/embedded.list 2>/dev/null),$(EMBED))
 $(shell mkdir -p $(G) && echo '$(EMBED)' >$(G)/embedded.list)
 endif
@@ -413,7 +413,7 @@ $(G)/vmlinux.h: | $(G)/.deps
 	$(call say,BTF,$@)
 	$(Q)$(BPFTOOL) btf dump file $(BTF) format c >$@
 
-# v3: atomic additions that return a value, since Linux 5.12.
+# v3 has atomic additions that return a value, since Linux 5.12.
 $(G)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) \
               $(if $(HAVE_BTF),$(G)/vmlinux.h) | $(G)/.deps
 	$(call say,BPF,$<)
@@ -425,7 +425,8 @@ $(G)/%.skel.h: $(G)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
 
-# Light: the calls of bpf(2) as a program, for the library, which has no libbpf.
+# A light skeleton is a program that makes the calls of bpf(2), for the library, which
+# has no libbpf.
 $(G)/%.lskel.h: $(G)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton -L $< name $*_bpf >$@ 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
@@ -436,7 +437,7 @@ $(G)/syscall_names.h: | $(G)/.deps
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' | \
 	  grep -v -e '\[__NR_syscalls\]' -e arch_specific | sort >$@
 
-# Those of 32-bit programs; none where the machine knows no such table.
+# The names for 32-bit programs; empty if the machine has no such table.
 $(G)/syscall_names_32.h: | $(G)/.deps
 	$(Q)echo '#include <asm/unistd_32.h>' | $(CC) -E -dM - 2>/dev/null | \
 	  sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | \
@@ -450,7 +451,7 @@ build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(FUZZ_SRC) \
 	  -fno-sanitize-recover=all -I$(G) -Ibpf -o $@ $< $(FUZZ_$*) \
 	  -lbpf -lelf -lz -lprotobuf-c -lm
 
-# Encoding and decoding of timelines.
+# Encodes and decodes timelines.
 $(G)/perfetto.pb-c.c: tools/record/perfetto.proto | $(G)/.deps
 	$(Q)protoc-c --c_out=$(G) -Itools/record $<
 
@@ -471,13 +472,14 @@ $(B)/tools/measure/registers.o: $(G)/registers.skel.h
 $(patsubst %.c,$(B)/%.o,$(wildcard tools/record/*.c)): \
   $(G)/perfetto.pb-c.h
 $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
-# In the runtime it would cost each call that waits, whose waiter is in its frame.
+# The strong stack protector is only for the command: in the runtime it would slow down
+# each call that waits, because the waiter is in the call's frame.
 $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"' \
   $(if $(filter 1,$(STATIC)),-DURT_STATIC)
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null) $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 
-# Sanitized, they are compiled more often than their speed is of use.
+# Sanitized builds are compiled so often that compiling fast matters more.
 ifneq ($(SAN),)
 $(B)/tools/%.o $(B)/tests/tools/%.o: ALL_CFLAGS += -O0
 endif
@@ -493,7 +495,7 @@ $(PROBES:%=$(B)/tests/%): $(B)/tests/%: $(B)/tests/tools/%.o $(LIB_A)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
 
-# With AddressSanitizer's allocator, where the compiler has it.
+# With AddressSanitizer's allocator, if the compiler has it.
 $(B)/tests/leaker_asan: tests/tools/leaker.c $(LIB_A)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address $(ALL_LDFLAGS) -pie -o $@ $^ \

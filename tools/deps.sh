@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs what the build, the tests and the demo need, with the system's own
-# package manager. As another user than root, prints the command instead.
+# Installs the packages that the build, the tests and the demo need, with the
+# system's own package manager. Without root, prints the command instead.
 #
-#   tools/deps.sh          all, also the languages that the demo compares with
-#   tools/deps.sh minimal  without those: their models are skipped
+#   tools/deps.sh          all, including the languages that the demo compares
+#   tools/deps.sh minimal  without these languages: their models are skipped
 set -eu
 
-# What a package manager calls them, from the table of languages.
+# The languages' packages for a package manager, from the table of languages.
 languages() {
 	sed -n 's/.*\.packages = "\(.*\)".*/\1/p' \
 		"$(dirname "$0")/service/language.c" | tr ' ' '\n' |
@@ -20,7 +20,7 @@ if command -v apt-get >/dev/null; then
 	packages="make gcc g++ libc6-dev clang clang-format pkg-config strace
 		liburing-dev libbpf-dev check libjansson-dev libelf-dev zlib1g-dev
 		libprotobuf-c-dev protobuf-c-compiler libssl-dev openssl curl python3-jsonschema"
-	# Debian packages bpftool by itself; Ubuntu with the kernel's tools.
+	# bpftool is a package of its own on Debian, part of the kernel's tools on Ubuntu.
 	if grep -qi '^ID=ubuntu' /etc/os-release; then
 		packages="$packages linux-tools-common linux-tools-generic"
 	else
@@ -63,8 +63,8 @@ for p in $packages; do
 	present "$p" || missing="$missing $p"
 done
 
-# A language that the distribution does not have is left out: its models are
-# skipped. Debian 12 has no JDK with virtual threads.
+# A language that the distribution lacks is left out, and its models are skipped:
+# Debian 12 has no JDK with virtual threads.
 if [ -n "$missing" ] && [ "${1-}" != minimal ] &&
 	command -v apt-cache >/dev/null; then
 	all=$missing

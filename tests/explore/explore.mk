@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The runtime's sources, whose accesses to memory are calls of the explorer's:
-# the calls of -fsanitize=thread. Their variables go to sections of their own,
-# which are set back before each execution, and what would wait in the kernel
-# goes to the explorer's model of it.
+# The runtime's sources, compiled so that each access to memory calls the
+# explorer, by the calls of -fsanitize=thread. Their variables go to sections of
+# their own, which are set back before each execution. Calls that would wait in
+# the kernel go to the explorer's model of it.
 X        := build/explore
 X_ENGINE := $(patsubst %,$(X)/tests/explore/%.o,main search engine memory hooks \
             arena sites report lists outcomes survey)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sites.sh PROGRAM: each call of the sanitizer's functions in it, with the lines
-# of the source that it comes from, and the program's variables. See sites.c.
+# sites.sh PROGRAM: prints each call of the sanitizer's functions in the program,
+# with its lines of the source, and the program's variables. See sites.c.
 set -eu
 program=$1
 calls=$(mktemp)
@@ -11,7 +11,7 @@ objdump -d --no-show-raw-insn "$program" | awk '
 	op { sub(":", "", $1); print $1, op; op = "" }
 	/(call|bl) .*<(__tsan_|k_[a-z_]*>|urt__sys_|urt__membarrier)/ {
 		op = $NF; gsub(/[<>]/, "", op) }' >"$calls"
-# A return address may be the next line's: its call is one byte before.
+# A return address may belong to the next line; one byte before it is in the call.
 while read -r at op; do printf '0x%x\n' $((0x$at - 1)); done <"$calls" |
 	addr2line -e "$program" -a -i -f | awk -v calls="$calls" '
 	/^0x[0-9a-f]+$/ { getline line <calls; print "@ " line; next }

@@ -1,34 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the test suites on other kernels, in qemu, and prints a table: by default
-# on that of Debian 12, Linux 6.1, the oldest that uring_rt is made for. Without
-# KVM, qemu emulates the processor: some ten times slower, so the tests' time
-# limits are, too.
+# Runs the test suites on other kernels, in qemu, and prints a table. The default
+# kernel is that of Debian 12, Linux 6.1, the oldest that uring_rt supports.
+# Without KVM, qemu emulates the processor, which is some ten times slower, so the
+# tests' time limits are ten times longer.
 #
 #   tests/kernel/run.sh BUILD_DIR       (`make test-kernel`)
 #
-# Of the environment:
+# Environment:
 #   SUITES    Check suites; default: those marked KERNEL in tests/lib/suites.def
-#   COMMAND   a shell command to be run in the guest instead, in BUILD_DIR's copy
-#   ARCH      x86_64 or aarch64, which BUILD_DIR must be built for
-#   SYSROOT   where libraries for that ARCH are, besides /lib and /usr/lib
+#   COMMAND   a shell command to run in the guest instead, in BUILD_DIR's copy
+#   ARCH      x86_64 or aarch64; BUILD_DIR must be built for it
+#   SYSROOT   a further directory with libraries for ARCH, next to /lib and /usr/lib
 #   KERNELS   packages, [DISTRIBUTION/]NAME, or files; default: the cloud kernel of
 #             bookworm; packages are downloaded, not installed
-#   MODULES   of those packages, to be loaded: tls
-#   PROGRAMS  of this machine that tests need: openssl
+#   MODULES   modules of those packages to load; default: tls
+#   PROGRAMS  programs of this machine that tests need; default: openssl
 #   ACCEL     tcg,thread=single (tcg,thread=multi for aarch64), or kvm
-#   SMP       processors: 2
-#   MEMORY    of the guest: 2G
+#   SMP       processors; default: 2
+#   MEMORY    memory of the guest; default: 2G
 #   APPEND    more words for the kernel's command line
-#   TIMEOUT   s until qemu is ended: 1800
+#   TIMEOUT   seconds until qemu is killed; default: 1800
 #
-# On x86-64 the processors take turns on one thread: qemu 7.2 with a thread for
-# each went on executing a breakpoint that the kernel had replaced, when BPF's
-# statistics were switched on, until the watchdog barked.
+# On x86-64 the processors take turns on one thread. With a thread for each, qemu
+# 7.2 kept executing a breakpoint that the kernel had replaced, when BPF's
+# statistics were switched on, until the watchdog reported a lockup.
 #
-# The guest has no disk: an initramfs with busybox, the tests, the libraries that
-# they need, and modules. Exit code: 0, or 1: a suite failed, or a
-# guest did not get to its end (panic, time-out); 2: something is missing.
+# The guest has no disk, only an initramfs with busybox, the tests, the libraries
+# that they need, and modules. Exit code: 0; 1: a suite failed, or a guest did not
+# get to its end (panic, time-out); 2: something is missing.
 set -eu
 
 build=${1:?usage: tests/kernel/run.sh BUILD_DIR}
@@ -43,7 +43,7 @@ case $arch in
 x86_64)
 	deb=amd64 console=ttyS0 system=qemu-system-x86 accel=tcg,thread=single
 	machine="-cpu max"
-	# Linux 6.12 gave up once where a busy host had delayed the timer that it checks.
+	# A busy host once delayed the timer that Linux 6.12 checks, and the kernel gave up.
 	APPEND="no_timer_check ${APPEND-}"
 	;;
 aarch64)
@@ -68,7 +68,7 @@ need() {
 
 # ---- packages ----
 
-# apt with lists of its own, of any distribution and processor. DISTRIBUTION COMMAND ...
+# DISTRIBUTION COMMAND ...: apt with its own lists, of any distribution and processor.
 apt() {
 	state=$work/apt/$1-$deb command=$2
 	shift 2
@@ -93,9 +93,9 @@ read_lists() { # DISTRIBUTION
 	touch "$state/done"
 }
 
-# The directory with the files of a package; of the newest one, where the name
-# stands for those of several versions. Since Debian 14, a kernel's package is
-# empty and needs two others. DISTRIBUTION NAME
+# DISTRIBUTION NAME: unpacks a package and sets $files to its directory. A name that
+# stands for packages of several versions means the newest. Since Debian 14, a kernel's
+# package is empty and needs two others.
 unpack() {
 	read_lists "$1"
 	name=$(apt "$1" apt-cache depends "$2" 2>/dev/null |
@@ -117,7 +117,7 @@ unpack() {
 
 # ---- the guest's files ----
 
-# Copies a library, and those that it needs, to the directory where it was.
+# Copies a library, and those that it needs, to the same directories of the guest.
 copy_library() {
 	for dir in ${SYSROOT:+"$SYSROOT/lib/$arch-linux-gnu" "$SYSROOT/usr/lib/$arch-linux-gnu"} \
 		"/lib/$arch-linux-gnu" "/usr/lib/$arch-linux-gnu" /lib64 /usr/lib64 /usr/local/lib; do
@@ -182,8 +182,8 @@ pack() {
 	(cd "$1" && find . | cpio -o -H newc --quiet) | gzip -1
 }
 
-# The modules of a kernel's package, to be unpacked after the rest, and those that
-# they may ask for: ciphers are looked for by name.
+# Packs the modules of a kernel's package, which are unpacked after the rest. The
+# modules may load others by name, such as ciphers, so these are included.
 pack_modules() { # vmlinuz
 	more=$run/modules
 	rm -rf "$more"
@@ -204,7 +204,7 @@ pack_modules() { # vmlinuz
 
 # ---- running ----
 
-# Its console on our stdout, and in the log.
+# Boots the kernel, with its console on our stdout and in the log.
 boot() { # kernel
 	rm -f "$run/console"
 	pack_modules "$1" | cat "$run/initramfs" - >"$run/initrd"
@@ -225,7 +225,7 @@ boot() { # kernel
 	[ $code != 124 ] || echo "test-kernel: time-out" >&2
 }
 
-# Rows of the table: one for each suite that got to its end.
+# Prints the table's rows, one for each suite that got to its end.
 rows() {
 	awk '
 	/^urt-kernel: Linux / { kernel = $3; sub(",", "", kernel) }

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The floors of uring_rt/ and tools/. A file includes only files of its own room
-# and of rooms on floors below it; rooms on the same floor do not know each
+# and of rooms on floors below it; rooms on the same floor do not include each
 # other. Below, each line names the rooms of one floor, the lowest floor first;
 # a file and its header can be a room, too.
 cd "$(dirname "$0")/../.." || exit 1
 
-# FILE INCLUDED for every quoted include, both from the top of the tree.
+# Prints FILE INCLUDED for every quoted include, both paths from the top of the tree.
 includes() {
 	grep -roE '^#include "[^"]+"' --include='*.[ch]' "$1" | awk -F: '{
 		dir = $1

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Holds the demo's coroutine server to a budget of switches and system calls
-# for each receive, under load: as README says a CI can.
+# for each receive, under load, as README proposes for a CI.
 #
 #   tests/tools/budget.sh URT
 set -eu

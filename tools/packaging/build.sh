@@ -31,7 +31,7 @@ source_archive() {
 	echo "$out/$name.tar.gz"
 }
 
-# One entry: the list of changes is in .github/CHANGELOG.md.
+# A single entry; the list of changes is in .github/CHANGELOG.md.
 debian_changelog() {
 	printf 'uring-rt (%s) unstable; urgency=medium\n\n' "$version"
 	printf '  * Changes: .github/CHANGELOG.md of the source.\n\n'
@@ -62,7 +62,7 @@ rpm() {
 	rm -rf "$work"
 	mkdir -p "$work/SOURCES"
 	cp "$(source_archive)" "$work/SOURCES/"
-	# Where packages are not rpm's, it knows of none that is installed.
+	# On a system with other packages, rpm does not know which are installed.
 	nodeps=
 	command rpm -q rpm >/dev/null 2>&1 || nodeps=--nodeps
 	# shellcheck disable=SC2086

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Collects what `make deb` and `make static` have made for a release, in
+# Collects the results of `make deb` and `make static` for a release in
 # build/packages/release: the Debian packages as one archive, and the static command
-# with its bill of materials. The names tell what each is for.
+# with its bill of materials. The names of the files say for which system they are.
 #
 #   tools/packaging/release.sh debian-12-amd64
 set -eu

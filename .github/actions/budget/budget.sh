@@ -1,33 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Holds a server to a budget of context switches, system calls and io_uring
-# operations for each request. The steps of the action beside this file, and of
-# any other pipeline: all it needs is `urt`.
+# operations for each request. The action next to this file runs it, and so can
+# any other pipeline: it needs only `urt`.
 #
 #   URT_COMMAND      starts the server; it must not go to the background
-#   URT_URL          what is asked for
-#   URT_BUDGET       file of the budget; one line each: WHEN ASSERTION, WHEN being
-#                    "rate" or "saturation", ASSERTION as `urt stat --assert` has
-#                    it; a limit such as 1.1x is relative to the baseline. An
-#                    empty file is a beginning: the tables show the figures
+#   URT_URL          the URL that the load requests
+#   URT_BUDGET       file of the budget, in lines WHEN ASSERTION. WHEN is "rate" or
+#                    "saturation", ASSERTION is as in `urt stat --assert`; a limit
+#                    such as 1.1x is relative to the baseline. Begin with an empty
+#                    file: the tables show the figures
 #   URT_BASELINE     directory with the figures of an earlier run (URT_OUT of
 #                    that run), or empty
 #   URT_RATE         requests/s of the first measurement (default 1000); batching
 #                    makes figures depend on the load, so there are two
-#   URT_CONNECTIONS  default 64
-#   URT_SECONDS      of each measurement; default 5
+#   URT_CONNECTIONS  connections of the load; default 64
+#   URT_SECONDS      length of each measurement; default 5
 #   URT_OUT          directory for the results; default urt-budget
 #   URT              the command; default urt
 #
-# Exit status 3 where the budget is not kept, 1 where it could not be measured.
+# Exit status 3: the server exceeds the budget; 1: it could not be measured.
 set -eu
 : "${URT:=urt}" "${URT_RATE:=1000}" "${URT_CONNECTIONS:=64}" "${URT_SECONDS:=5}"
 : "${URT_OUT:=urt-budget}" "${URT_BASELINE:=}"
 server=
 code=0
 
-# BPF needs root; without it, figures come from perf events or /proc, and a limit
-# on a figure that those lack is broken.
+# BPF needs root. Without BPF, figures come from perf events or /proc, and a limit
+# on a figure that these lack counts as exceeded.
 sudo=
 [ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || sudo="sudo -n"
 children=--children
@@ -75,7 +75,7 @@ measure() {
 	[ $result = 0 ] || code=3
 }
 
-# A line that no measurement reads would be a limit that nobody looks at.
+# A line that no measurement reads would be a limit that is never checked.
 check_lines() {
 	number=0
 	while read -r when rest; do
