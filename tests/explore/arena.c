@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * The memory of a scenario: at fixed addresses, and set back before each
- * execution to what the setup left. Globals of the runtime and the scenarios are
- * set back, too: the Makefile renames their sections. Of stacks only the ends are
- * kept, where control blocks lie; the rest is written before it is read.
+ * The memory of a scenario: it lies at fixed addresses, and each execution begins
+ * with it as the setup left it. Globals of the runtime and the scenarios are set
+ * back, too: the Makefile renames their sections. Of stacks, only the ends are kept,
+ * where control blocks lie; the rest is written before it is read.
  *
- * Most of this memory is never written again (tables of the runtime for all workers
- * that there may be): its pages are protected after the setup, and only those that an
- * execution has once written are set back.
+ * Most of this memory, such as the runtime's tables for all possible workers, is not
+ * written after the setup. So its pages are protected then, and only pages that some
+ * execution has written are set back.
  */
 #include "explore_in.h"
 #include <stdarg.h>
@@ -36,7 +36,7 @@ static struct name {
 	char text[40];
 } names[NAMES];
 
-/* Memory that is set back: whole pages of it as far as they were written. */
+/* Memory that is set back, in whole pages, if they were written. */
 static struct region {
 	char *at, *kept;
 	size_t size;
@@ -81,7 +81,7 @@ static char *first_page(const struct region *r)
 	return (char *)(((uintptr_t)r->at + PAGE - 1) & ~(PAGE - 1));
 }
 
-/* Behind the last whole page; not before the first. */
+/* The end of the last whole page; never before the first. */
 static char *end_of_pages(const struct region *r)
 {
 	char *end = (char *)((uintptr_t)(r->at + r->size) & ~(PAGE - 1));
@@ -109,7 +109,7 @@ static void keep(char *memory, size_t size)
 		explore_fail("cannot protect memory");
 }
 
-/* All can be written, and nothing is kept. */
+/* Makes all memory writable, and keeps nothing. */
 static void keep_nothing(void)
 {
 	for (struct region *r = regions; r < regions + nr_regions; r++)

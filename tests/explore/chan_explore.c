@@ -187,7 +187,7 @@ SCENARIO(cancel_against_send,
 
 /* ---- select ------------------------------------------------------------ */
 
-/* Where the select's frame was. */
+/* Overwrites the place where the select's frame was. */
 static __attribute__((noinline)) void uses_the_stack(void)
 {
 	char frame[2048];
@@ -209,7 +209,7 @@ static void selects(void *arg)
 	uses_the_stack();
 	CHECK(i == 0 || i == 1);
 	CHECK(!cases[i].result && (i ? b == 2 && !a : a == 1 && !b));
-	/* The other sender's is still to be had. */
+	/* The other sender's element can still be received. */
 	CHECK(!urt_chan_recv(i ? chan : other, i ? &a : &b, URT_NEVER));
 	CHECK(a == 1 && b == 2);
 	world_done(3);

@@ -4,27 +4,26 @@
  *
  * The threads of a scenario are contexts of one thread. Each stops before every step
  * that others can see (an atomic operation, a fence, a call of the kernel), and the
- * engine chooses the thread that continues. Plain accesses are no steps: that no two of
- * them race is checked (memory.c), and then their order makes no difference.
+ * engine chooses the thread that continues. Plain accesses are no steps: memory.c checks
+ * that no two of them race, and then their order makes no difference.
  *
- * Not every order is tried, only those that can make a difference (dynamic
- * partial-order reduction, Flanagan and Godefroid 2005): when a step touches
- * what a step of another thread touched before, one of them to write, and
- * nothing else orders the two, then the other order is noted as an alternative
- * at the choice before the earlier step. What orders steps is kept in vector
- * clocks (x_thread.dpor).
+ * Only orders that can make a difference are tried (dynamic partial-order
+ * reduction, Flanagan and Godefroid 2005). When two threads' steps touch the
+ * same object, one of them writes it, and nothing else orders the two, the
+ * other order is noted as an alternative at the choice before the earlier step.
+ * Vector clocks keep the order of steps (x_thread.dpor).
  *
- * To leave a thread that could continue is a preemption, and an execution has
- * at most `bound` of them. The choice before a race may have none left, while
- * the same order is reached by an earlier switch; so the alternative is noted
- * at the beginning of the run of steps that the earlier step is in, too (Coons,
- * Musuvathi and McKinley 2013; as loom does). Sleep sets would be wrong with a
- * bound, and are not used.
+ * Leaving a thread that could continue is a preemption, and an execution has at
+ * most `bound` of them. The choice before a race may have none left, although
+ * an earlier switch leads to the same order. So the alternative is also noted
+ * at the beginning of the earlier step's run of steps (Coons, Musuvathi and
+ * McKinley 2013; as in loom). Sleep sets would be wrong with a bound, and are
+ * not used.
  *
- * A thread that waits for a spin lock can continue when that is free. One that
- * spins says so (urt__cpu_relax, sched_yield): it is chosen again when another one
- * has made a step, or no other can. So is one that has made FAIR steps in a row: it
- * may be waiting in a loop that says nothing.
+ * A thread that waits for a spin lock can continue when the lock is free. A thread that
+ * spins says so (urt__cpu_relax, sched_yield): it is chosen again when another one has
+ * made a step, or no other can. The same holds for a thread that has made FAIR steps in
+ * a row, since it may be waiting in a loop that does not say so.
  */
 #include "explore_in.h"
 #include "../../uring_rt/exec/context.h"
@@ -47,7 +46,7 @@ static struct x_step steps[X_STEPS];
 static unsigned nr_steps;
 static unsigned preempts, stale; /* in this execution */
 static unsigned in_a_row;	 /* steps of one thread */
-static int32_t chosen_at;	 /* where the next step's thread was chosen */
+static int32_t chosen_at;	 /* the choice of the next step's thread */
 static struct explore_scenario scenario;
 static struct urt__ctx main_ctx;
 static char failure[512];
@@ -74,7 +73,7 @@ static void switch_to(struct x_thread *to)
 	urt__ctx_swap(&from->ctx, &to->ctx);
 }
 
-/* To the search, for good. */
+/* Ends the execution: returns to the search. */
 static _Noreturn void leave(void)
 {
 	static struct urt__ctx nowhere;
@@ -124,7 +123,8 @@ static unsigned enabled_set(void)
 	return set;
 }
 
-/* Nobody can continue: the clock goes to the next deadline, which several may have. */
+/* No thread can continue: moves the clock to the next deadline, which several threads
+ * may have. */
 static bool pass_time(void)
 {
 	int64_t next_ns = INT64_MAX;
@@ -157,8 +157,8 @@ static _Noreturn void no_one(void)
 	leave();
 }
 
-/* Those that are not waiting for another to continue; all, if that is
- * nobody. */
+/* Those threads of the set that do not wait for others to continue. If there
+ * are none, 0, and no thread waits so any more. */
 static unsigned eager_set(unsigned set)
 {
 	unsigned eager = set;
@@ -184,7 +184,7 @@ static struct x_thread *next_thread(unsigned from)
 			no_one();
 	chosen_at = -1;
 	eager = eager_set(set);
-	if (!eager) /* all spin: in turn */
+	if (!eager) /* all spin, and take turns */
 		return &x_threads[x_first_of(set, (from + 1) % x_nr_threads)];
 	goes_on = eager & 1u << from;
 	if (!(eager & (eager - 1)) || (goes_on && preempts >= x_bound))
@@ -220,7 +220,8 @@ static struct x_step *step(enum x_kind kind, const void *pc, uintptr_t addr)
 	return s;
 }
 
-/* Takes signals that came; a send and a step of its target are tried in both orders. */
+/* A send writes the target's object and each step of the target reads it, so both
+ * orders are tried. */
 static struct x_object signals[EXPLORE_THREADS];
 
 void x_touch_signal(unsigned thread)
@@ -309,7 +310,7 @@ unsigned explore_self(void)
 
 /* ---- partial-order reduction ------------------------------------------- */
 
-/* Thread t shall also be tried before steps[earlier]. */
+/* Notes that thread t must also be tried before steps[earlier]. */
 static void try_before(unsigned earlier, unsigned t)
 {
 	const struct x_step *s = &steps[earlier];
@@ -317,7 +318,7 @@ static void try_before(unsigned earlier, unsigned t)
 
 	if (branch >= 0)
 		x_note(branch, t);
-	/* Where this run of steps began, a switch was no preemption. */
+	/* At the beginning of this run of steps, a switch is no preemption. */
 	for (unsigned i = earlier; i > 0 && steps[i - 1].thread == s->thread;)
 		if (steps[--i].branch >= 0)
 			first = steps[i].branch;
@@ -390,7 +391,7 @@ static void check_main(void *arg)
 	leave();
 }
 
-/* On a stack of its own, since it may fail and so leave. */
+/* Runs on a stack of its own, because a failing check leaves. */
 static void check(void)
 {
 	static struct urt__ctx ctx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the explorer know of each other. */
+/* Interfaces between the files of the explorer. */
 #ifndef EXPLORE_IN_H
 #define EXPLORE_IN_H
 
@@ -10,7 +10,7 @@
 #define X_SC \
 	EXPLORE_THREADS /* the order of seq_cst operations, as a
 				    clock of its own */
-#define X_STEPS 20000	/* of an execution; more: it goes in circles */
+#define X_STEPS 20000	/* most of an execution; more: an endless loop */
 
 /* How far each thread is known to have come. */
 struct x_clock {
@@ -24,7 +24,7 @@ static inline void x_join(struct x_clock *to, const struct x_clock *from)
 			to->at[i] = from->at[i];
 }
 
-/* ---- steps: what threads do that others can see ---- */
+/* ---- steps: actions of threads that others can see ---- */
 
 enum x_kind {
 	X_START,
@@ -38,11 +38,11 @@ enum x_kind {
 	X_END,
 };
 
-/* What orders of two steps on the same object can tell apart. */
+/* An object on which the order of two steps may make a difference. */
 struct x_object {
-	uint32_t gen;		  /* execution it is of */
+	uint32_t gen;		  /* its execution */
 	uint32_t wstep;		  /* last write: step + 1 */
-	struct x_clock wclock;	  /* ... and what was before it, with itself */
+	struct x_clock wclock;	  /* ... and all steps up to that */
 	uint32_t rstep[X_CLOCKS]; /* reads since then */
 	struct x_clock rclock;
 };
@@ -51,7 +51,7 @@ struct x_step {
 	uint8_t thread, kind, order;
 	bool stale;
 	int32_t branch; /* at which the thread was chosen; -1: no choice */
-	uint32_t nth;	/* of its thread's */
+	uint32_t nth;	/* its number in its thread */
 	const void *pc;
 	uintptr_t addr;
 	uint64_t value, old;
@@ -68,18 +68,18 @@ struct x_thread {
 	enum x_state state;
 	bool (*may_go)(void *); /* while blocked */
 	void *may_go_arg;
-	int64_t until_ns; /* ... or when this is over; INT64_MAX: never */
+	int64_t until_ns; /* ... or until then; INT64_MAX: never */
 	bool timed_out;
 	bool relaxed;	      /* waits for others to continue */
-	const uint32_t *lock; /* that it waits for until the word is 0 */
+	const uint32_t *lock; /* waits until this word is 0; or NULL */
 	bool fresh;	      /* its next load returns the newest store */
 	void *tls_worker, *tls_serving;
 	unsigned steps;
-	struct x_clock dpor; /* steps that come before its next one in any
-				order that is the same to everyone */
+	struct x_clock dpor; /* steps that come before its next one in every
+				equivalent order */
 	/* memory.c's */
 	struct x_clock hb;	      /* happens before */
-	struct x_clock view;	      /* ... and what fences make visible */
+	struct x_clock view;	      /* ... and is visible by fences */
 	struct x_clock acq, acq_view; /* by relaxed loads: for acquire fences */
 	struct x_clock rel, rel_view; /* at the last release fence */
 	/* A plain store that a mutation takes back. */
@@ -108,46 +108,47 @@ static inline unsigned x_index(const struct x_thread *t)
 }
 
 /*
- * The running thread is about to do something that others can see: another one
- * may be chosen to go first. Returns when it is its turn; step tells of it.
+ * The running thread is about to do something that others can see; another one
+ * may be chosen to go first. Returns, in the thread's turn, a new step, in
+ * which the caller describes the action.
  */
 struct x_step *x_point(enum x_kind, const void *pc, uintptr_t addr);
-/* The same, and only when may_go(arg) holds, or at until_ns: false. */
+/* The same, once may_go(arg) holds; false: until_ns has come first. */
 bool x_block(const void *pc, uintptr_t addr, bool (*may_go)(void *), void *arg,
 	     int64_t until_ns, const char *what);
-/* The step touches an object; others that do, too, are tried in both orders. */
+/* The step touches an object; steps that touch the same are tried in both orders. */
 void x_touch(struct x_object *, bool write);
 /* The step sends a signal to that thread. */
 void x_touch_signal(unsigned thread);
-/* One of n values; the first is tried first. */
+/* A number below n; all are tried, 0 first. */
 unsigned x_choose(unsigned n);
 bool x_stale_left(void);
 void x_stale_used(void);
 
-/* One execution; false: it failed, and why. */
+/* Runs one execution; false: it failed, for the reason in message. */
 bool x_execute(char *message, size_t size, uint64_t *steps);
 void x_scenario_begin(const struct explore_scenario *);
-unsigned x_threads_of(void (*body)(void)); /* that the scenario has */
-void x_trace(const char *message, const char *replay); /* of the last one */
+unsigned x_threads_of(void (*body)(void)); /* of the scenario: how many */
+void x_trace(const char *message, const char *replay); /* last execution */
 
 /* ---- search.c ---- */
 
 struct x_options {
-	unsigned bound, stale; /* of scenarios that name none */
+	unsigned bound, stale; /* for scenarios without their own */
 	bool all;	       /* no reduction */
-	bool trap;	       /* stop where it fails, for a debugger */
-	int64_t max_ns;	       /* for each scenario; 0: no end */
-	uint64_t max;	       /* executions; 0: no end */
-	uint64_t seed;	       /* executions by chance; 0: all */
+	bool trap;	       /* stop at a failure, for a debugger */
+	int64_t max_ns;	       /* for each scenario; 0: no limit */
+	uint64_t max;	       /* executions; 0: no limit */
+	uint64_t seed;	       /* of random executions; 0: all */
 	const char *replay;    /* only this one */
 };
 extern struct x_options x_options;
 
 struct x_result {
 	uint64_t executions, steps;
-	unsigned depth; /* choices in the longest */
+	unsigned depth; /* choices in the longest execution */
 	int64_t ns;
-	unsigned bound; /* up to which all were tried */
+	unsigned bound; /* all executions up to it were tried */
 	bool complete, failed;
 	char message[512];
 	char replay[8192];
@@ -164,7 +165,7 @@ struct x_branch {
 void x_search(const struct explore_scenario *, struct x_result *);
 struct x_branch *x_choose_thread(unsigned set, unsigned from, bool goes_on);
 int32_t x_branch_number(const struct x_branch *);
-/* The thread is an alternative there. */
+/* Makes the thread an alternative at that choice. */
 void x_note(int32_t branch, unsigned thread);
 unsigned x_first_of(unsigned set, unsigned from);
 
@@ -172,28 +173,29 @@ unsigned x_first_of(unsigned set, unsigned from);
 
 void x_kernel_begin(void); /* an execution */
 
-/* Signals: whether any may come; whether one waits for that thread, which takes it
- * before its next step, also where it is blocked. */
+/* Signals: whether any may come; whether one is pending for that thread; taking it. A
+ * thread takes a signal before its next step, even when it is blocked. */
 bool x_may_signal(void);
 bool x_has_signal(unsigned thread);
 void x_take_signal(void);
 
 /* ---- memory.c ---- */
 
-/* A store that a mutation holds back happens now; one that it takes back is gone. */
+/* Makes the store that a mutation has held back; undoes the store that a mutation
+ * takes back. */
 void x_release_held(void);
 void x_take_back(void);
 void x_memory_begin(void); /* an execution */
 void x_thread_begin(struct x_thread *);
 void x_plain(uintptr_t addr, size_t size, bool write, const void *pc);
 void x_freed(uintptr_t addr, size_t size, const void *pc);
-/* A kernel object of the model lies at addr: a step changes or reads it, and
- * what was before the last change is known to the thread. */
+/* A step changes or reads the model's kernel object at addr: all that happened
+ * before its last change happened before this step. */
 void x_sync(uintptr_t addr, bool write);
 
 uint64_t x_load(uintptr_t, int size, int order, const void *pc);
 void x_store(uintptr_t, int size, uint64_t value, int order, const void *pc);
-/* In the step that is being made: the kernel's. */
+/* A store of the kernel, in the current step. */
 void x_store_now(uintptr_t, int size, uint64_t value, int order);
 typedef uint64_t x_rmw_fn(uint64_t old, uint64_t arg);
 uint64_t x_rmw(uintptr_t, int size, x_rmw_fn *, uint64_t arg, int order,
@@ -210,15 +212,15 @@ void x_membarrier(const void *pc);
 
 void x_arena_open(void);
 void *x_arena_alloc(size_t size, size_t align);
-/* Not kept but for the last `kept` bytes of each stride. */
+/* Only the last `kept` bytes of each stride are kept. */
 void *x_arena_stacks(size_t size, size_t stride, size_t kept);
-void x_arena_keep(void);    /* this is the start */
-void x_arena_restore(void); /* back to it */
-/* After a write to that address has failed. False: its page was not protected. */
+void x_arena_keep(void);    /* as every execution's start */
+void x_arena_restore(void); /* ... which this restores */
+/* Handles a failed write to that address. False: its page was not protected. */
 bool x_arena_written(void *addr);
 const char *x_arena_name(uintptr_t addr, char *buf, size_t size);
 
-/* ---- sites.c: where in the source a call of the instrumentation is ---- */
+/* ---- sites.c: the calls of the instrumentation, in the source ---- */
 
 struct x_frame {
 	const char *function, *file;
@@ -241,7 +243,7 @@ struct x_site {
 	struct x_frame frame[8]; /* innermost first */
 	enum x_mutation mutation;
 	unsigned hits;
-	int order;		/* as it was last used */
+	int order;		/* of its last use */
 	signed char deliberate; /* 0: not asked; 1: race is meant; -1: no */
 };
 
@@ -254,7 +256,7 @@ bool x_site_matches(const struct x_site *, const char *function,
 bool x_is_atomic(const struct x_site *);
 extern struct x_site *x_sites;
 extern unsigned x_nr_sites;
-/* How many sites it was planted in. */
+/* Returns the number of sites at which it was planted. */
 unsigned x_plant(enum x_mutation, const char *function, const char *text);
 extern bool x_plain_planted; /* in a plain store */
 bool x_deliberate(const void *pc);
@@ -264,7 +266,8 @@ int x_coverage(bool verbose);
 /* ---- outcomes.c ---- */
 
 void x_outcomes_begin(void);
-/* Whether those that were seen are all of the list; if not, what is wrong. */
+/* Whether the outcomes seen are exactly those of the list; if not, message says
+ * what is wrong. */
 bool x_outcomes_are(const char *list, char *message, size_t size);
 
 /* ---- survey.c ---- */

@@ -117,7 +117,7 @@ static void looks_and_closes(void *arg)
 	world_done(2);
 }
 
-/* A file that is opened meanwhile has 8 bytes. */
+/* A file that is opened during the close has 8 bytes. */
 static void reads_one_file(void *arg)
 {
 	static char buf[8];
@@ -167,7 +167,7 @@ static void closes_both(void *arg)
 	world_done(2);
 }
 
-/* Where the number is used again, by the time that the first closer goes on. */
+/* Closes the number after its reuse, while the first closer may still be at work. */
 static void closes_the_next(void *arg)
 {
 	int ret;
@@ -204,7 +204,7 @@ SCENARIO(
 	.setup = close_against_next_close, .check = none_is_closing,
 	.thread = { world_worker_0, world_worker_1, opens_a_file }, .stale = 1);
 
-/* Its first read may be the closer's to end; the next one is of another file. */
+/* The close may end its first read; the next one reads another file. */
 static void reads_again(void *arg)
 {
 	static char buf[8];
@@ -247,7 +247,7 @@ static void runs_inbox(void)
 	urt__inbox_run(urt__tls_worker);
 }
 
-/* As begin() in io.c and publish() in sched.c have it. */
+/* As in begin() in io.c and publish() in sched.c. */
 static void waits_again(void)
 {
 	uint64_t park = SEQ << 2 | URT__IO;
@@ -268,7 +268,7 @@ static void cancels_coro(void)
 	urt__cancel_marked(coro);
 }
 
-/* It is in the inbox for a wait that is over. */
+/* The coroutine is in the inbox for a wait that is over. */
 static void in_an_inbox(void)
 {
 	world(2, 0);
@@ -364,7 +364,7 @@ static void lending(void)
 
 static void all_came_back(void)
 {
-	/* A group has 64; the receiver may have continued on another worker. */
+	/* A group has 64; the receiver may have used those of two workers. */
 	CHECK(k_buffers_given() % 64 == 2);
 }
 
@@ -393,7 +393,7 @@ static void is_later(struct urt__op *op, int32_t res, uint32_t flags)
 
 static struct urt__op later = { .done = is_later };
 
-/* As a cancellation that is asked for again (sched/cancel.c). */
+/* Like a cancellation that is repeated (sched/cancel.c). */
 static void asks_again(struct urt__op *op, int32_t res, uint32_t flags)
 {
 	(void)op, (void)res, (void)flags;
@@ -403,7 +403,7 @@ static void asks_again(struct urt__op *op, int32_t res, uint32_t flags)
 
 static struct urt__op first = { .done = asks_again };
 
-/* The queue is full, and the kernel does not take it before it has been reaped. */
+/* The queue is full, and the kernel takes its requests only after a reap. */
 static void reaps(void)
 {
 	struct urt__ring *r = &urt__rt.worker[0]->ring;

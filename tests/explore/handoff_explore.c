@@ -182,7 +182,7 @@ static void reads(void *arg)
 	world_done(2);
 }
 
-/* It is stuck outside until it has lost its processor. */
+/* Is stuck outside until its worker has lost the processor. */
 static void is_stuck(void *arg)
 {
 	(void)arg;
@@ -254,7 +254,7 @@ static void is_cancelled(void *arg)
 	world_done(2);
 }
 
-/* Its requests, cancellations too, go to the kernel while it runs (wait/io.c). */
+/* Its requests, including cancellations, go to the kernel while it runs (wait/io.c). */
 static void cancels_and_enters(void *arg)
 {
 	const struct io_uring_sqe nop = { .opcode = IORING_OP_NOP };
@@ -295,10 +295,10 @@ SCENARIO(relieve_against_pause,
 	 "So is the end of a pause before a cancellation is asked for again.",
 	 .setup = a_stubborn_reader, .check = it_was_cancelled,
 	 .thread = { world_worker_0, relieve, k_timeout_passes }, .stale = 1,
-	 .may_block = true); /* the last one, if no pause was needed */
+	 .may_block = true); /* the last thread, if no pause was needed */
 
-/* The second read is made at once, as it continues a row. with_deadline: the third,
- * for which there are no bytes. */
+/* The second read is made at once, because it continues a row. with_deadline: the third
+ * read, for which there are no bytes, has a deadline. */
 static void reads_in_a_row(void *with_deadline)
 {
 	static char buf[8];
@@ -354,7 +354,7 @@ static void reads_for_a_while(void *arg)
 	world_done(2);
 }
 
-/* Its processor is taken at once, as by the monitor after a while. */
+/* Gives its processor away at once, as the monitor does after a while. */
 static void blocks_for_long(void *arg)
 {
 	(void)arg;
@@ -380,7 +380,7 @@ SCENARIO(
 
 /* ---- preemption -------------------------------------------------------- */
 
-/* As the signal's entry has it (watch/preempt.c). */
+/* As the signal's entry does (watch/preempt.c). */
 static void is_preempted(void *arg)
 {
 	(void)arg;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The calls that -fsanitize=thread makes of each access to memory, and of each
- * atomic operation. libtsan answers them by watching; these ones answer them
- * for the explorer.
+ * -fsanitize=thread makes each access to memory, and each atomic operation, a
+ * call. libtsan defines these functions to watch; here they are defined for the
+ * explorer.
  */
 #include "explore_in.h"
 #include <stdlib.h>
@@ -61,7 +61,7 @@ void __tsan_write_range(void *p, size_t n)
 	x_plain((uintptr_t)p, n, true, PC);
 }
 
-/* The compiler leaves these to the sanitizer's own versions. */
+/* The compiler does not instrument these; a sanitizer has its own versions. */
 void *k_memcpy(void *, const void *, size_t);
 void *memcpy(void *, const void *, size_t);
 void *k_memcpy(void *to, const void *from, size_t n)
@@ -75,7 +75,7 @@ void *k_memset(void *, int, size_t);
 void *memset(void *, int, size_t);
 void *k_memset(void *to, int c, size_t n)
 {
-	/* Of a table for all workers that there may be, the beginning is used. */
+	/* Of a table for all possible workers, only the beginning is used. */
 	x_plain((uintptr_t)to, n < TABLE ? n : TABLE, true, PC);
 	return memset(to, c, n);
 }

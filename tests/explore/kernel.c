@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The system below the runtime, as the explorer has it: in place of base/sys.c,
- * and of the functions of libc by which threads wait (the Makefile renames them
- * in the runtime's objects). A call of the kernel is a step; one that waits is
- * made when it can continue. Rings: kring.c.
+ * The explorer's model of the system below the runtime. It replaces base/sys.c,
+ * and the libc functions by which threads wait; the Makefile renames those in
+ * the runtime's objects. A call of the kernel is a step; a call that waits
+ * makes its step when it can continue. Rings: kring.c.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -23,10 +23,10 @@
 struct urt__sys_fault urt__sys_faults[URT__SYS_KINDS];
 bool urt__shared;
 
-/* Which thread waits on which futex; NULL: woken. In the scenario's memory. */
+/* The futex on which each thread waits; NULL: woken. In the scenario's memory. */
 static const uint32_t *futex_of[EXPLORE_THREADS];
-static struct x_object futexes; /* steps that list and wake those */
-bool k_no_membarrier;		/* planted: it fences nothing */
+static struct x_object futexes; /* for steps that wait or wake */
+bool k_no_membarrier;		/* planted: membarrier fences nothing */
 int64_t k_clock_step_ns = 50000;
 
 void x_kernel_begin(void)
@@ -54,7 +54,7 @@ void *urt__sys_realloc(void *p, size_t size)
 {
 	void *q = x_arena_alloc(size, 16);
 
-	if (p) /* how much it was is not known: the arena continues behind it */
+	if (p) /* its size is unknown; the arena continues after it */
 		memcpy(q, p, size);
 	return q;
 }
@@ -76,7 +76,7 @@ int urt__sys_mmap(void **out, size_t size, int prot, int flags, int fd,
 		return 0;
 	if (flags & MAP_STACK)
 		*out = x_arena_stacks(size, k_stack_stride, 4096);
-	else if (size > LARGE) /* a table: its beginning is used */
+	else if (size > LARGE) /* a table: only its beginning is used */
 		*out = x_arena_alloc(4096, 4096);
 	else
 		*out = x_arena_alloc(size, 4096);
@@ -108,7 +108,7 @@ ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *v, size_t n,
 	return sum;
 }
 
-/* ---- what is never asked ----------------------------------------------- */
+/* ---- calls without effect in the model --------------------------------- */
 
 int urt__sys_memfd(const char *name)
 {
@@ -172,9 +172,9 @@ bool urt__sys_fails(enum urt__sys_kind kind)
 	return false;
 }
 
-/* ---- time, and what is said -------------------------------------------- */
+/* ---- time, and messages ------------------------------------------------ */
 
-/* It continues when it is looked at: a loop that waits for a time ends. */
+/* Each look moves the clock on, so that a loop that waits for a time ends. */
 int64_t urt__clock_ns(void)
 {
 	if (x_self)
@@ -246,7 +246,7 @@ static bool is_woken(void *arg)
 	return !futex_of[x_index((struct x_thread *)arg)];
 }
 
-/* The word is looked at and the thread listed in one step. */
+/* Checks the word and lists the thread in one step. */
 static long futex_wait(uint32_t *word, uint32_t value,
 		       const struct timespec *ts, const void *pc)
 {
@@ -308,7 +308,7 @@ long k_syscall(long number, ...)
 	explore_fail("system call %ld is not simulated", number);
 }
 
-/* ---- new threads: each takes a thread of the scenario that waits ------- */
+/* ---- new threads: each becomes a waiting thread of the scenario -------- */
 
 static struct {
 	void *(*fn)(void *);
@@ -374,7 +374,7 @@ void k_no_more_threads(void)
 	births_ended = true;
 }
 
-/* ---- pthread locks: of each its first word is used --------------------- */
+/* ---- pthread locks: only their first words are used -------------------- */
 
 static bool is_free(void *lock)
 {
@@ -411,7 +411,7 @@ int k_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
 	return 0;
 }
 
-/* Of a condition: tickets, and those that were called. */
+/* A condition: the tickets given to waiters, and those called. */
 struct tickets {
 	uint32_t given, called;
 };
@@ -444,7 +444,7 @@ int k_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
 	in_time = x_block(PC, (uintptr_t)c, is_called, &w, until_ns,
 			  "waits for pthread condition");
 	if (!in_time && w.t->called <= w.mine)
-		w.t->called++; /* not called by a signal to another */
+		w.t->called++; /* so that no later signal is spent on it */
 	k_mutex_lock(m);
 	return in_time ? 0 : ETIMEDOUT;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What the monitor's thread asks of the kernel (watch/monitor.c): one eventfd, which
- * it polls with a timeout; clocks; and /proc, which has nothing to say. */
+/* The kernel as the monitor's thread uses it (watch/monitor.c): one eventfd, which it
+ * polls with a timeout; clocks; and an empty /proc. */
 #define _GNU_SOURCE
 #include "kernel.h"
 #include "../../uring_rt/base/assist.h"
@@ -130,7 +130,7 @@ int k_epoll_wait(int fd, struct epoll_event *e, int n, int ms)
 	return 0;
 }
 
-/* Also a thread's CPU time: only the thread that runs uses it. */
+/* Serves as a thread's CPU time, too: only the running thread asks for it. */
 int k_clock_gettime(clockid_t, struct timespec *);
 int k_clock_gettime(clockid_t clock, struct timespec *ts)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a process has: signals, which a thread takes before any of its steps, also where
- * it is blocked; timers that never expire; backtraces, which are one address; its death,
- * which ends the execution. The worker with a tid is the scenario's thread with that number.
+ * A process's signals, timers, backtraces and death. A thread takes signals before any
+ * of its steps, even when it is blocked; timers never expire; a backtrace is one
+ * address; death ends the execution. The tid of a worker is the number of its thread in
+ * the scenario.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -17,7 +18,7 @@
 
 static void (*handler)(int, siginfo_t *, void *); /* SIGURG's */
 static struct {
-	bool came, taken; /* as long as it is not masked */
+	bool came, taken; /* taken: it is not masked */
 } signals[EXPLORE_THREADS];
 
 int k_sigaction(int, const struct sigaction *, struct sigaction *);

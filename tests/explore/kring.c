@@ -2,8 +2,8 @@
 /*
  * io_uring, as far as the runtime can tell: rings with COOP_TASKRUN, whose
  * completions may appear at any moment. A completion is posted in the step that
- * brings it about (a submission, bytes that come, a message of another thread), as
- * the kernel does under the ring's lock.
+ * causes it (a submission, bytes that come, a message of another thread), as the
+ * kernel does under the ring's lock.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -30,8 +30,8 @@ struct kring {
 	struct io_uring_sqe *sqes;
 	struct urt__buf *buffers; /* to be lent; NULL: none */
 	unsigned nr_buffers;
-	uint16_t next; /* the first that is not used up */
-	unsigned used; /* bytes of it */
+	uint16_t next; /* the first buffer with room */
+	unsigned used; /* bytes of that */
 };
 
 /* A read that waits for bytes, or a timeout. */
@@ -40,7 +40,7 @@ struct waiting {
 	uint64_t user_data;
 	int fd; /* of a timeout: TIMEOUT_FD */
 	unsigned len;
-	bool missed; /* by a cancellation */
+	bool missed; /* a cancellation has missed it */
 };
 
 static struct kring ring[RINGS];
@@ -49,7 +49,7 @@ static struct waiting waiting[OPS];
 static unsigned bytes[K_FILES];
 static bool closed[K_FILES];
 static unsigned files_of[K_FILES];    /* that have had the number before */
-static struct x_object file[K_FILES]; /* what steps do to each */
+static struct x_object file[K_FILES]; /* for steps that touch it */
 static bool stubborn[K_FILES];	      /* see k_set_stubborn */
 static unsigned refusals;	      /* see k_refuse */
 
@@ -93,10 +93,10 @@ bool k_ring_mmap(void **out, size_t size, int fd, off_t offset)
 
 static uintptr_t id(const struct kring *r)
 {
-	return (uintptr_t)r->map + 1; /* of its lock in the kernel */
+	return (uintptr_t)r->map + 1; /* for its lock in the kernel */
 }
 
-/* In a step of the calling thread. */
+/* Posts a completion, in the current step of the calling thread. */
 static void complete(struct kring *r, uint64_t user_data, int32_t res,
 		     uint32_t flags)
 {
@@ -129,7 +129,7 @@ static int take_bytes(int fd, unsigned len)
 	return n;
 }
 
-/* Into a buffer of the ring's group, which is consumed piece by piece. */
+/* Receives into a buffer of the ring's group, which is filled piece by piece. */
 static void receive_lent(struct kring *r, const struct io_uring_sqe *sqe)
 {
 	uint16_t tail = x_load((uintptr_t)&r->buffers[0].tail, 2,
@@ -165,14 +165,14 @@ static void wait_in_kernel(struct kring *r, const struct io_uring_sqe *sqe,
 	explore_fail("too many requests wait in the model");
 }
 
-/* The kernel does not find a request that is just being tried again. */
+/* The kernel does not find a request while it tries that again. */
 static bool misses(struct waiting *w)
 {
 	w->missed = !w->missed && x_choose(2);
 	return w->missed;
 }
 
-/* A thread of the kernel's carries it out, and forgets that it was interrupted. */
+/* A kernel thread carries the request out, and forgets that it was interrupted. */
 static bool forgets(struct waiting *w)
 {
 	if (w->fd == TIMEOUT_FD || !stubborn[w->fd - 3] || w->missed)
@@ -180,7 +180,7 @@ static bool forgets(struct waiting *w)
 	return w->missed = true;
 }
 
-/* ASYNC_CANCEL by user_data, or of all. */
+/* ASYNC_CANCEL, of one request by its user_data, or of all. */
 static int cancel(struct kring *r, const struct io_uring_sqe *sqe)
 {
 	bool all = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;

@@ -66,7 +66,7 @@ static void join_given_up(void)
 static void one_of_both(void)
 {
 	CHECK(joined + cancelled == 1);
-	CHECK(joined || child->joiner == URT__DONE); /* another may join it */
+	CHECK(joined || child->joiner == URT__DONE); /* can still be joined */
 }
 
 SCENARIO(join_given_up,
@@ -105,7 +105,7 @@ static void opens(void *arg)
 	atomic_store(&is_open, true);
 	waits_for(&has_started);
 	CHECK(!urt_scope_close(&s));
-	memset(&s, 0xff, sizeof(s)); /* its memory is used for other things */
+	memset(&s, 0xff, sizeof(s)); /* its memory is reused */
 	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == 1);
 	world_done(2);
 }
@@ -154,7 +154,7 @@ static void opens_and_closes(void *arg)
 	CHECK(!err || err == -ECANCELED);
 	urt_scope_close(&s);
 	CHECK(__atomic_load_n(&members, __ATOMIC_RELAXED) == !err);
-	/* The canceller uses the scope, so it must be over. */
+	/* Wait for the canceller, which uses the scope. */
 	while (atomic_load(&is_open)) {
 		urt_yield();
 		explore_relax();
@@ -201,7 +201,7 @@ static void reads_context(void *arg)
 	world_done(2);
 }
 
-/* In place, if it is the only owner by then. */
+/* Changes the context in place, if this coroutine is the only owner by then. */
 static void changes_context(void *arg)
 {
 	struct urt_context ctx;

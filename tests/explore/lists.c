@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is known of places in the source: races that are meant, operations that no
- * scenario reaches, and faults to plant, each named by a text in its line.
+ * Places in the source, each named by a text in its line: intended races, operations
+ * that no scenario reaches, and faults to plant.
  */
 #include "lists.h"
 #include "explore_in.h"
@@ -183,7 +183,7 @@ const struct x_fault x_faults[] = {
 	{ "handoff_against_enter", X_RELAX, "where", "atomic_load_explicit" },
 	{ "relieve_against_enter", X_DROP, NULL, "membarrier(2)" },
 	{ "relieve_against_wake", X_LOSE, "complete", "r->kicked = true" },
-	/* sched/cancel.c; a load that is left out reads 0: OUT */
+	/* sched/cancel.c; a dropped load reads 0: OUT */
 	{ "relieve_against_submit", X_DROP, "is_entering", "w->word.where" },
 	{ "relieve_against_pause", X_DROP, "is_entering", "w->word.where" },
 	{ "relieve_against_row", X_DROP, NULL, "membarrier(2)" },
@@ -239,7 +239,7 @@ const struct x_fault x_faults[] = {
 	{ "relieve_against_at_once", X_DROP, NULL, "membarrier(2)" },
 	{ "reap_in_a_completion", X_DROP, "urt__ring_reap",
 	  "io_uring_smp_store_release(r->cq_khead" },
-	/* turns; one makes each wait the first of its coroutine */
+	/* turns; the first fault makes each wait the first of its coroutine */
 	{ "timer_against_next_wait", X_DROP, "urt__park_prepare",
 	  "urt__park_seq(atomic_load_explicit(" },
 	{ "expose_against_pop", X_DROP, NULL, "membarrier(2)" },

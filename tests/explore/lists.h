@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of places in the source; lists.c. */
+/* Known places in the source; lists.c. */
 #ifndef EXPLORE_LISTS_H
 #define EXPLORE_LISTS_H
 
 struct x_known {
-	const char *function; /* that it is in, or was inlined into; or NULL */
-	const char *text;     /* of its line; NULL: `function` is a file, and
-				 all of it is meant */
+	const char *function; /* that contains or inlines it; or NULL */
+	const char *text;     /* of its line; NULL: all of a file, which
+				 `function` names */
 	const char *reason;
 };
 

@@ -58,7 +58,7 @@ static const struct explore_scenario *find(const char *name)
 	exit(1);
 }
 
-/* One of `left` scenarios, which share what is left of the total. */
+/* Runs one of `left` scenarios, which share the rest of the total time. */
 static bool run(const struct explore_scenario *s, unsigned left)
 {
 	static struct x_result r;
@@ -234,7 +234,7 @@ static void list_scenarios(void)
 
 static void catch_crashes(void);
 
-/* A planted fault may have two threads on one stack. */
+/* A planted fault may put two threads on one stack. */
 static void on_crash(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -242,7 +242,7 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 		return;
 	signal(sig, SIG_DFL);
 	if (!x_self || x_options.trap)
-		return; /* and it comes again */
+		return; /* and the signal comes again */
 	catch_crashes();
 	explore_fail("it crashes: SIG%s", sigabbrev_np(sig));
 }

@@ -2,28 +2,29 @@
 /*
  * Values: what a load may return, and which plain accesses race.
  *
- * Each atomic object keeps its last stores. A load may return the newest one or
- * an older one, unless something that happened before the load has seen, or
- * made, a newer: coherence, C11 5.1.2.4. Release and acquire, release sequences
- * (of read-modify-writes, as in C++20) and fences pass on vector clocks, so what
- * aarch64 would show of a missing ordering is found on any machine.
+ * Each atomic object keeps its last stores. A load may return the newest or an
+ * older one, but none older than a store that was made or seen by something
+ * that happened before the load (coherence, C11 5.1.2.4). Release and acquire,
+ * release sequences (of read-modify-writes, as in C++20) and fences pass on
+ * vector clocks. So a missing ordering that would show on aarch64 is found on
+ * any machine.
  *
  * seq_cst: the order in which the engine makes steps is the single order S. A
- * seq_cst load returns nothing older than the last seq_cst store, nor than what
- * happened before a fence that comes earlier in S; what comes after a fence
- * likewise (C++20, [atomics.order] 4). What fences make visible is no happens-
- * before, and orders no plain accesses: hence two clocks, hb and view. S itself
- * is the clock of a thread of its own, X_SC.
+ * seq_cst load returns nothing older than the last seq_cst store, nor than any
+ * store that happened before a fence earlier in S. The same holds for a load
+ * after a fence (C++20, [atomics.order] 4). Visibility by fences is no
+ * happens-before, and orders no plain accesses: hence two clocks, hb and view.
+ * S itself is the clock of a thread of its own, X_SC.
  *
- * What C11 allows and this does not show: values out of the future (a load that
- * returns a store which the same thread's later store brings about), and stores
- * that come into an object's order before older ones of another thread. loom and
- * relacy do not, either.
+ * Two things that C11 allows do not happen here: values out of the future (a
+ * load that returns a store which depends on the same thread's later store),
+ * and stores that precede older stores of another thread in an object's order.
+ * loom and relacy do not show them, either.
  *
- * Races. For each byte the last write and each thread's last read since are
- * kept, as the thread's own clock; an access that does not come after them by hb
- * is a race (FastTrack, Flanagan and Freund 2009). Atomic accesses race only with
- * plain ones.
+ * Races. For each byte, the last write and each thread's last read since then
+ * are kept, as times of those threads' own clocks. An access that does not come
+ * after them by hb is a race (FastTrack, Flanagan and Freund 2009). Atomic
+ * accesses race only with plain ones.
  */
 #include "explore_in.h"
 #include <stdio.h>
@@ -37,7 +38,7 @@
 struct store {
 	uint64_t value;
 	struct x_clock rel, rel_view; /* for the thread that acquires it */
-	struct x_clock seen;	      /* when each first saw it; 0: not yet */
+	struct x_clock seen;	      /* by each thread, when; 0: not yet */
 };
 
 struct object {
@@ -51,16 +52,15 @@ struct object {
 
 struct byte {
 	uint32_t gen;
-	uint16_t
-		object; /* index + 1 of the one that begins here or covers it */
+	uint16_t object; /* index + 1 of the object at this byte; 0: none */
 	uint8_t writer;
 	bool freed;
 	uint32_t write, write_pc; /* 0: none in this execution */
 	uint32_t read[EXPLORE_THREADS], read_pc[EXPLORE_THREADS];
 };
 
-/* What the kernel's model keeps: all that was done to it is known to all that
- * touch it. */
+/* An object of the kernel's model: a thread that touches it knows all that was
+ * known to the threads that changed it. */
 struct sync {
 	uintptr_t addr;
 	struct x_object order;
@@ -72,9 +72,9 @@ static unsigned nr_objects;
 static struct sync syncs[SYNCS];
 static struct x_object sc_order; /* fences write it, operations read it */
 static uint32_t sc_time;
-static struct x_clock sc_known; /* what happened before any fence so far */
+static struct x_clock sc_known; /* all that happened before a fence */
 
-static struct byte *bytes; /* of the arena, then of the globals */
+static struct byte *bytes; /* for the arena, then for the globals */
 
 extern char __start_urt_data[], __stop_urt_data[];
 extern char __start_urt_bss[], __stop_urt_bss[];
@@ -127,7 +127,7 @@ void x_thread_begin(struct x_thread *t)
 	t->hb.at[x_index(t)] = t->view.at[x_index(t)] = 1;
 }
 
-/* What the thread does from now on, it does after what it did. */
+/* Separates the thread's later actions from those so far. */
 static void tick(struct x_thread *t)
 {
 	t->view.at[x_index(t)] = ++t->hb.at[x_index(t)];
@@ -175,7 +175,7 @@ static void plain_against_atomic(struct byte *b, uintptr_t addr, bool write,
 	}
 }
 
-/* Of a write with plain reads, or of any access with a plain write. */
+/* Finds a race of a write with a plain read, or of any access with a plain write. */
 static void against_plain(struct byte *b, uintptr_t addr, bool write,
 			  const char *what, const void *pc)
 {
@@ -200,7 +200,8 @@ void x_take_back(void)
 	t->lost = NULL;
 }
 
-/* The store follows; the thread's next call takes it back, if it is planted. */
+/* Called before a store; if a fault is planted there, the thread's next call takes the
+ * store back. */
 static void lose(uintptr_t addr, size_t size, const void *pc)
 {
 	struct x_thread *t = x_self;
@@ -288,7 +289,7 @@ static struct object *new_object(uintptr_t addr, int size, struct byte *b)
 	return o;
 }
 
-/* The object at a step of the calling thread, races looked for. */
+/* The object that a step of the calling thread touches; checks for races. */
 static struct object *object_at(uintptr_t addr, int size, bool write, bool sc,
 				const void *pc)
 {
@@ -344,7 +345,8 @@ static unsigned oldest(const struct object *o, bool sc)
 	return 0;
 }
 
-/* The thread has seen the store, and what was released with it. */
+/* Notes that the thread has seen the store; if it acquires, also all that was released
+ * with the store. */
 static void observe(struct store *s, int order)
 {
 	struct x_thread *t = x_self;
@@ -362,7 +364,7 @@ static void observe(struct store *s, int order)
 	}
 }
 
-/* A new store, which continues the release sequence of `of` if that is not
+/* Adds a store, which continues the release sequence of `of`, unless that is
  * NULL. */
 static void append(struct object *o, uint64_t value, int order,
 		   const struct store *of)
@@ -388,7 +390,7 @@ static void append(struct object *o, uint64_t value, int order,
 
 /* ---- atomic operations ------------------------------------------------- */
 
-/* What is planted at a call of the instrumentation, which is reached. */
+/* The fault that is planted at a call of the instrumentation; counts the call. */
 static enum x_mutation mutation_of(const void *pc, int order)
 {
 	struct x_site *site = x_self ? x_site(pc) : NULL;
@@ -523,7 +525,7 @@ uint64_t x_rmw(uintptr_t addr, int size, x_rmw_fn *fn, uint64_t arg, int order,
 	return last.value;
 }
 
-/* It failed, having read the store that is `back` from the newest. */
+/* A compare-and-swap fails, having read the store `back` places before the newest. */
 static bool cas_failed(struct object *o, unsigned back, uint64_t *expected,
 		       int order, struct x_step *step)
 {
@@ -539,8 +541,9 @@ static bool cas_failed(struct object *o, unsigned back, uint64_t *expected,
 	return false;
 }
 
-/* How a compare-and-swap ends: 0 as the newest store says, else it has read one
- * that is so far from the newest; for a weak one that may be the newest. */
+/* How a compare-and-swap ends. 0: as the newest store says; else it fails, having
+ * read the store that many places before the newest; -1: a weak one fails with the
+ * newest. */
 static int cas_outcome(struct object *o, uint64_t expected, bool weak, bool sc)
 {
 	int back[HISTORY + 1], n = 1;
@@ -644,14 +647,14 @@ void x_fence(int order, const void *pc)
 	}
 }
 
-/* A fence in every thread, between the call and its return: in each at a moment
- * of its own. */
+/* A fence in every thread, in each at a moment of its own between the call and
+ * its return. */
 void x_membarrier(const void *pc)
 {
 	unsigned me = x_index(x_self);
 
 	for (unsigned i = 0; i <= x_nr_threads; i++) {
-		unsigned u = (me + i) % x_nr_threads; /* itself at both ends */
+		unsigned u = (me + i) % x_nr_threads; /* me first and last */
 
 		x_point(X_MEMBARRIER, pc, 0)->value = u;
 		x_touch(&sc_order, true);

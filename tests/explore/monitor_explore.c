@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The monitor's own thread beside the workers (watch/monitor.c). */
+/* The monitor's own thread, next to the workers (watch/monitor.c). */
 #include "../../uring_rt/watch/watch.h"
 #include "kernel.h"
 #include "world.h"
@@ -20,7 +20,7 @@ static void sleeps_long(void *arg)
 {
 	(void)arg;
 	CHECK(!urt_sleep(60000000)); /* longer than the monitor lingers */
-	while (atomic_load(&urt__rt.monitor_asleep)) /* it comes, too */
+	while (atomic_load(&urt__rt.monitor_asleep)) /* it wakes, too */
 		explore_relax();
 	ran++;
 	world_done(1);
@@ -45,7 +45,7 @@ SCENARIO(monitor_against_wake,
 /* ---- a worker wakes while the monitor falls asleep ---------------------- */
 
 #define FD	  3
-#define LAST_POLL 11 /* before it looks whether it may sleep for long */
+#define LAST_POLL 11 /* before it checks whether it may sleep for long */
 
 static void reads(void)
 {
@@ -54,7 +54,7 @@ static void reads(void)
 	CHECK(urt_read(FD, buf, sizeof(buf), URT_NEVER) == 4);
 }
 
-/* The monitor looks again soon, as it must while a worker is awake. */
+/* Checks that the monitor looks again soon, as it must while a worker is awake. */
 static void reads_and_is_seen(void *arg)
 {
 	int64_t since_ns;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How the executions of a scenario ended, for those that name all their ends. */
+/* The ends of a scenario's executions, for scenarios that name all of them. */
 #include "explore_in.h"
 #include <stdarg.h>
 #include <stdio.h>

@@ -54,8 +54,9 @@ SCENARIO(post_against_two_sleeps,
 	 .thread = { world_worker_0, world_worker_1, posts }, .check = it_ran,
 	 .stale = 1);
 
-/* The kick may come when the worker is listed as asleep and is not in the kernel yet,
- * and be reaped in its place: not kicked again, it would sleep beside its work. */
+/* The kick may come when the worker is listed as asleep but is not in the kernel yet.
+ * If this thread reaps the kick, it must kick again, or the worker would sleep although
+ * there is work. */
 static void posts_and_relieves(void)
 {
 	posts();
@@ -69,7 +70,7 @@ SCENARIO(relieve_against_wake,
 
 /* ---- whether anything can still happen ---------------------------------- */
 
-static _Atomic unsigned others; /* plain threads that there are */
+static _Atomic unsigned others; /* plain threads that exist */
 
 static bool any_others(void)
 {
@@ -107,9 +108,9 @@ static void a_thread_and_a_spare(void)
 }
 
 /*
- * The spare finds all hopeless; the first thread posts and ends; the spare counts no
- * threads; worker 0 starts the second one and sleeps again; the spare finds all
- * hopeless again. Only the epoch tells it that its count is old.
+ * The spare finds no hope; the first thread posts and ends; the spare counts no
+ * threads; worker 0 starts the second thread and sleeps again; the spare finds no hope
+ * again. Only the epoch tells the spare that its count is old.
  */
 SCENARIO(deadlock_against_post,
 	 "No deadlock is reported while a thread is there that another one, "
@@ -121,8 +122,8 @@ SCENARIO(deadlock_against_post,
 
 /* ---- a sleeper whose processor is taken becomes a spare ------------------ */
 
-/* Worker 1, the spare, is given the calling worker's processor, does what there is and
- * falls asleep; and its processor is taken back, perhaps before it is in the kernel. */
+/* The spare, worker 1, gets the calling worker's processor, runs its coroutines and
+ * falls asleep. Then its processor is taken back, perhaps before it is in the kernel. */
 static void give_and_take(void)
 {
 	while (!atomic_load(&urt__rt.spare.len))
@@ -133,7 +134,7 @@ static void give_and_take(void)
 	urt_yield();
 }
 
-/* As by the monitor. */
+/* Retires the spare, as the monitor does. */
 static void retires_it(void *arg)
 {
 	(void)arg;
@@ -182,7 +183,8 @@ static void is_cancelled(void *arg)
 	world_done(3);
 }
 
-/* The spare wakes for the first, and may reap the kick for the second with its own. */
+/* The spare wakes for the first cancellation, and may reap the kick for the second one
+ * together with its own. */
 static void cancels_both(void *arg)
 {
 	(void)arg;
@@ -291,7 +293,7 @@ static int64_t job(void *arg)
 	return 9;
 }
 
-/* The thread is perhaps just falling asleep, from which it wakes by itself after 5 s. */
+/* The pool's thread may just be falling asleep; it would wake by itself after 5 s. */
 static void calls(void *arg)
 {
 	int64_t since_ns = x_now_ns;
@@ -324,7 +326,8 @@ SCENARIO(blocking_call_returns,
 	 .setup = pool, .thread = { pool_worker, k_new_thread },
 	 .check = it_ran);
 
-/* When the thread has nothing to do for 5 s, it ends: about when the second call comes. */
+/* The pool's thread ends after 5 s without work, which is about when the second call
+ * comes. */
 static void calls_again(void *arg)
 {
 	int64_t then_ns;
@@ -361,7 +364,7 @@ static void calls_or_not(void *arg)
 	plain = 1;
 	returned = urt_blocking(job, arg);
 	CHECK(returned == 9 || returned == -ECANCELED);
-	CHECK(plain == (returned == 9 ? 2 : 1)); /* else it does not run now */
+	CHECK(plain == (returned == 9 ? 2 : 1)); /* 1: the job never runs */
 	world_done(2);
 }
 

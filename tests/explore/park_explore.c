@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The park word (sched/coro.h): of all wakers that race to end a wait, one wins; what
- * the parker wrote is seen by the winner; a late one changes nothing.
+ * The park word (sched/coro.h): of all wakers that race to end a wait, one wins; the
+ * winner sees what the parker wrote; a late waker changes nothing.
  */
 #include "../../uring_rt/sched/sched.h"
 #include "explore.h"
@@ -53,7 +53,7 @@ SCENARIO(claim_against_claim,
 	 .setup = parked_from_the_start,
 	 .thread = { sender, deadline, canceller }, .check = one_won);
 
-/* The wait begins meanwhile, as publish() in sched.c has it. */
+/* Begins the wait at the same time, as publish() in sched.c does. */
 static void parks(void)
 {
 	data = 1;

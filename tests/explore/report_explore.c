@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * SIGQUIT (watch/monitor.c, preempt.c, report.c): the monitor stops the world and reads
- * all of it, the stacks of parked coroutines, too. A thread that still ran would race
- * with that.
+ * all of it, including the stacks of parked coroutines. A thread that still ran would
+ * race with this.
  */
 #include "../../uring_rt/watch/watch.h"
 #include "kernel.h"
@@ -15,7 +15,7 @@ static struct urt_sem sem;
 static void monitor_and_signal(void)
 {
 	CHECK(!urt__monitor_start());
-	urt__monitor_quit(); /* as the handler of SIGQUIT has it */
+	urt__monitor_quit(); /* as in the handler of SIGQUIT */
 	world_worker_0();
 }
 

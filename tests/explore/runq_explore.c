@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The run queue alone, of four places: its owner pushes and takes, others steal
- * (sched/runq.h). One thread takes each coroutine, and sees all that was written before
- * the push.
+ * The run queue alone, with four places: its owner pushes and takes, others steal
+ * (sched/runq.h). Each coroutine is taken once, and its taker sees all that was written
+ * before the push.
  */
 #define URT__RUNQ_SIZE 4u
 #include "../../uring_rt/sched/runq.h"
@@ -10,7 +10,7 @@
 
 #define ITEMS 6
 
-/* Stands for a coroutine: one word that its creator writes plainly. */
+/* Stands for a coroutine; its creator writes value by a plain store. */
 struct item {
 	unsigned value, taken;
 };

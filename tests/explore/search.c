@@ -3,10 +3,10 @@
  * Trying all executions: the choices, depth first.
  *
  * An execution is a list of choices: of threads, of values that a load may
- * return, of what the kernel may do. It is run to its end with the first
- * alternative everywhere; then the last choice that has another one left is
- * changed, and everything is run anew up to there. Which threads are
- * alternatives at a choice is found out later in the execution (engine.c).
+ * return, of what the kernel may do. The first execution takes the first
+ * alternative everywhere. Each next one repeats the last up to the last choice
+ * that has another alternative left, and takes that. Which threads are
+ * alternatives at a choice turns out later in the execution (engine.c).
  *
  * The list, written as a line of digits, is what repeats an execution.
  */
@@ -19,8 +19,8 @@
 #define BRANCHES 65536u
 
 static struct x_branch branches[BRANCHES];
-static unsigned nr_branches; /* known: those of the last execution */
-static unsigned depth;	     /* choices made in this one */
+static unsigned nr_branches; /* to be repeated from the last execution */
+static unsigned depth;	     /* choices made in this execution */
 static uint8_t forced[BRANCHES];
 static unsigned nr_forced;
 static uint64_t random_state; /* 0: depth first */
@@ -35,7 +35,7 @@ static uint64_t next_random(void)
 	return random_state;
 }
 
-/* The same choice as in the execution before, or NULL: a new one. */
+/* The choice to be repeated from the last execution; NULL: the choice is new. */
 static struct x_branch *known(enum x_branch_kind kind)
 {
 	struct x_branch *b = &branches[depth];
@@ -135,7 +135,7 @@ void x_note(int32_t branch, unsigned thread)
 		b->todo |= b->enabled;
 }
 
-/* The choices of the next execution; false: all have been tried. */
+/* Sets the choices of the next execution; false: all have been tried. */
 static bool advance(void)
 {
 	for (; nr_branches; nr_branches--) {
@@ -152,18 +152,18 @@ static bool advance(void)
 	return false;
 }
 
-/* ---- repeating one ----------------------------------------------------- */
+/* ---- repeating an execution -------------------------------------------- */
 
 static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 
-/* Each choice is a digit; *n. after it: n times. */
+/* Each choice is a digit; "*n." after it repeats it n times. */
 static void write_replay(char *out, size_t size)
 {
 	size_t len = snprintf(out, size, "%u/%u:", x_bound, x_stale);
 	unsigned end = depth, n;
 
 	while (end && !branches[end - 1].chosen)
-		end--; /* what is not told is the first alternative */
+		end--; /* choices left out are the first alternative */
 	for (unsigned i = 0; i < end && len + 16 < size; i += n) {
 		for (n = 1; i + n < end &&
 			    branches[i + n].chosen == branches[i].chosen;)
@@ -191,7 +191,7 @@ static bool read_replay(const char *s)
 		while (n-- && nr_forced < BRANCHES)
 			forced[nr_forced++] = d - digits;
 	}
-	/* The rest is 0 in the record, even where the first choice would differ. */
+	/* Choices left out are 0, even where a search would try another one first. */
 	memset(forced + nr_forced, 0, BRANCHES - nr_forced);
 	nr_forced = BRANCHES;
 	return true;
@@ -219,7 +219,7 @@ static void run(struct x_result *r)
 		write_replay(r->replay, sizeof(r->replay));
 }
 
-/* All within the bounds, or until end_ns; whether all were tried. */
+/* Runs all executions within the bounds, until end_ns; whether all were tried. */
 static bool search(struct x_result *r, int64_t end_ns)
 {
 	nr_branches = 0;
@@ -234,7 +234,7 @@ static bool search(struct x_result *r, int64_t end_ns)
 	return true;
 }
 
-/* First with one preemption, then with more: most faults need few. */
+/* Searches first with one preemption, then with more: most faults need few. */
 static void deepen(const struct explore_scenario *s, struct x_result *r,
 		   int64_t end_ns)
 {

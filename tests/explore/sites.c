@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where in the source each call of the instrumentation is. The Makefile has
- * objdump and addr2line write that down once (sites.sh); it serves the reports,
- * the planted faults, which are named by the text of their line, the list of
- * races that are meant, and the coverage.
+ * The place in the source of each call of the instrumentation. The Makefile has
+ * objdump and addr2line write a table of them once (sites.sh). The table serves
+ * the reports, the planted faults, which are named by the text of their line,
+ * the list of intended races, and the coverage.
  */
 #include "explore_in.h"
 #include "lists.h"
@@ -61,7 +61,7 @@ const char *x_source(const char *file, int line)
 	return line > 0 && line <= s->lines ? s->line[line] : "";
 }
 
-/* From the line on to the end of its statement. */
+/* The text from the line to the end of its statement. */
 static void statement(const struct x_frame *f, char *out, size_t size)
 {
 	size_t len = 0;
@@ -104,7 +104,7 @@ struct x_site *x_site(const void *pc)
 	return pc ? find((uintptr_t)pc, false) : NULL;
 }
 
-/* "PC OP", then lines "function file:line", innermost first. */
+/* "@ PC OP", then lines "function file:line", innermost first. */
 static void read_sites(FILE *f)
 {
 	char text[1024], a[512], b[512];
@@ -176,7 +176,7 @@ const char *x_where(const void *pc)
 	return out;
 }
 
-/* ---- what is planted, and what is meant -------------------------------- */
+/* ---- planted faults and intended races --------------------------------- */
 
 bool x_site_matches(const struct x_site *s, const char *function,
 		    const char *text)
@@ -265,7 +265,7 @@ static const char *excuse(const struct x_site *s)
 	return NULL;
 }
 
-/* Copies of one operation, inlined at many places, are one. */
+/* Copies of one operation, inlined at many places, count as one. */
 static bool same_operation(const struct x_site *a, const struct x_site *b)
 {
 	return a->frame[0].line == b->frame[0].line &&
@@ -273,7 +273,7 @@ static bool same_operation(const struct x_site *a, const struct x_site *b)
 	       !strcmp(a->op, b->op);
 }
 
-/* Whether it is the first of its copies; *hit: one of them was reached. */
+/* Whether the site is the first of its copies; *hit: one of these was reached. */
 static bool is_first(unsigned at, bool *hit)
 {
 	*hit = false;

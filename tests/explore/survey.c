@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The survey: a fault at each atomic operation that some scenario reaches, one
- * after the other. One that no scenario finds is either a weakness of the
- * scenarios or more than the protocol needs; to be read by a person.
+ * The survey: plants a fault at each atomic operation that some scenario
+ * reaches, one after another. A fault that no scenario finds shows either a
+ * weakness of the scenarios, or an ordering that the protocol does not need. A
+ * person has to decide which.
  */
 #include "explore_in.h"
 #include <inttypes.h>
@@ -12,7 +13,7 @@
 extern const struct explore_scenario *const __start_explore_scenarios[];
 extern const struct explore_scenario *const __stop_explore_scenarios[];
 
-/* What can be planted there. */
+/* The faults that can be planted there. */
 static unsigned faults_of(const struct x_site *s, enum x_mutation *out)
 {
 	unsigned n = 0;

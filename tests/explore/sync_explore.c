@@ -5,7 +5,7 @@
 #include <errno.h>
 #undef errno
 
-static int plain; /* what the locks are to protect */
+static int plain; /* protected by the locks */
 
 static void two(urt_fn *a, urt_fn *b)
 {
@@ -287,7 +287,7 @@ static void waits_for_group(void *arg)
 	(void)arg;
 	CHECK(!urt_waitgroup_wait(group, URT_NEVER));
 	CHECK(plain == 1);
-	*(volatile char *)group = 0; /* it is this one's again */
+	*(volatile char *)group = 0; /* the waiter may reuse it */
 	world_done(2);
 }
 
@@ -305,7 +305,7 @@ static void group_of_two(void)
 	group = explore_alloc(sizeof(*group));
 	explore_name(group, sizeof(*group), "wait group");
 	urt_waitgroup_init(group);
-	group->state = 2; /* one is under way */
+	group->state = 2; /* one member is running */
 	world_coro(0, waits_for_group, NULL);
 	world_coro(1, is_done, NULL);
 }

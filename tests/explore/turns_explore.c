@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Turns: coroutines that only a stuck worker could run (expose), that come back from a
- * blocking call, that yield, whose timers have fired (sched/sched.c, handoff.c). Each
+ * Turns of coroutines that only a stuck worker could run (expose), that come back from a
+ * blocking call, that yield, or whose timers have fired (sched/sched.c, handoff.c). Each
  * runs once for each time that it was readied, and none is passed over for long.
  */
 #include "kernel.h"
@@ -11,7 +11,7 @@
 
 /* ---- expose ------------------------------------------------------------ */
 
-static int ran[4]; /* plain: of a coroutine that runs twice at once, a race */
+static int ran[4]; /* plain: a coroutine that runs twice at once is a race */
 static struct urt_sem sem;
 
 static void runs(int number)
@@ -39,7 +39,7 @@ static void until_one_sleeps(void)
 		explore_relax();
 }
 
-/* It is stuck while others are in the batch and in `next`. */
+/* Is stuck while others are in the batch and in `next`. */
 static void is_stuck(void *arg)
 {
 	(void)arg;
@@ -94,14 +94,14 @@ SCENARIO(expose_against_pop,
 
 #define BLOCKS 3
 
-/* From calls, of all; in the upper half, those for which a processor was given away, which
- * was then waited for: the others are in the queue themselves. */
+/* Returns from blocking calls. The upper half counts those whose call gave a processor
+ * away and then waited for one; the other coroutines are in the queue themselves. */
 static _Atomic unsigned returns;
 #define BACK 0x10000u
-static unsigned gap; /* the most of them between two turns of the queue */
+static unsigned gap; /* the most of these between two turns of the queue */
 
-/* As the monitor has it when a thread blocks outside: by that thread itself, which is as
- * late as it can be. */
+/* Gives the processor away, as the monitor does when a thread blocks outside; but the
+ * thread itself does so, which is as late as it can be. */
 static void blocks(void)
 {
 	bool given = urt__handoff(urt__tls_worker->index, 0);
@@ -155,8 +155,7 @@ SCENARIO(blocking_and_queue_take_turns,
 
 /* ---- timers that have fired, and the queue ------------------------------- */
 
-static char
-	order[17]; /* y: one that yields ran; s: one whose timer had fired */
+static char order[17]; /* y: a yielding coroutine ran; s: one that had slept */
 static unsigned events;
 
 static void sleeps_again_and_again(void *arg)
@@ -169,7 +168,7 @@ static void sleeps_again_and_again(void *arg)
 	world_done(4);
 }
 
-/* The monitor has the worker look round in time. */
+/* Has its worker look round in time, as the monitor would. */
 static void yields_again_and_again(void *arg)
 {
 	(void)arg;
@@ -227,11 +226,12 @@ static void waits_twice(void *arg)
 	(void)arg;
 	deadline_ns = urt_after(100000000);
 	CHECK(!urt_sem_wait(&sem, deadline_ns));
-	CHECK(!urt_sem_wait(&sem, URT_NEVER)); /* when that passes */
+	CHECK(!urt_sem_wait(&sem, URT_NEVER)); /* deadline_ns passes in it */
 	world_done(2);
 }
 
-/* Both timers fire at one look: behind a live one the other is not dropped before. */
+/* Both timers fire at one look. The one whose wait is over is not dropped before, since
+ * it is behind a live one. */
 static void posts_twice(void *arg)
 {
 	(void)arg;

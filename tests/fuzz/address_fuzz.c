@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The parser of addresses under any text: an accepted address has one printed
- * form, which reads as the same address; a name for the resolver has only
+ * form, which parses to the same address; a name for the resolver has only
  * characters of names.
  */
 #include "../../uring_rt/net/address.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The load generator's parser of answers under any bytes: a head is no longer
- * than the input, nothing after it is read, and it is the same when more data
- * follow.
+ * than the input, nothing after the input is read, and the head is the same
+ * when more data follow.
  */
 #include "../../tools/load/http.h"
 #include "fuzz.h"

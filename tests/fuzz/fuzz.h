@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared by the fuzz targets. Each defines LLVMFuzzerTestOneInput, which aborts
- * if a condition does not hold. Two ways to run one: with libFuzzer
- * (-fsanitize=fuzzer -DLIBFUZZER), or alone (make fuzz), where the inputs of a
- * corpus are mutated for some seconds, since libFuzzer is not on every machine.
+ * if a condition does not hold. A target runs with libFuzzer (-fsanitize=fuzzer
+ * -DLIBFUZZER), or alone (make fuzz), because not every machine has libFuzzer.
+ * A target that runs alone mutates the inputs of a corpus for some seconds.
  */
 #ifndef URT_FUZZ_H
 #define URT_FUZZ_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The request parser under any bytes. A length is never more than the input; an
- * incomplete head gives no result; the same bytes give the same result wherever
- * they lie in memory, so that nothing after them is read (each input is copied
- * to a block of its own size, whose end ASan watches); a complete head is the
+ * incomplete head gives no result; nothing after the input is read: the same
+ * bytes give the same result wherever they lie in memory, and each input is
+ * copied to a block of its size, whose end ASan watches; a complete head is the
  * same when more data follow.
  */
 #include "../../tools/service/http.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Documents of JSON of any bytes: each value lies in the text. */
+/* JSON documents of any bytes: each value lies in the text. */
 #include "../../tools/lib/json_tree.h"
 #include "fuzz.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pages of counters and of events with any header: found in this process, and
+ * Pages of counters and of events with any header, found in this process and
  * read like another program's. Nothing may crash, and reads stay within the
- * mapping (ASan does not see mappings, so the pages are as long as the input,
- * and the memory after them is not mapped).
+ * mapping. ASan does not see mappings; so the pages are as long as the input,
+ * and the memory after them is not mapped.
  */
 #include "../../tools/measure/trace_pages.h"
 #include "../../tools/measure/user_stats.h"

@@ -2,9 +2,9 @@
 /*
  * Streams under any sequence of calls, over any bytes that come in pieces of any
  * size with errors between them. The input is a script (the size of the buffer,
- * the calls, and the ends of the pieces), followed by the bytes. The bytes that
- * the calls took are the input's, each once and in order; a line, or data up to
- * a delimiter, are what a plain search of these bytes finds; written bytes
+ * the calls, and the ends of the pieces), followed by the bytes. The calls take
+ * the input's bytes, each once and in order. A line, or the data up to a
+ * delimiter, is the one that a plain search of these bytes finds. Written bytes
  * arrive likewise.
  */
 #define _GNU_SOURCE
@@ -13,10 +13,10 @@
 #undef errno
 
 static struct {
-	const uint8_t *script, *script_end; /* what happens */
-	const char *data;		    /* what comes in */
+	const uint8_t *script, *script_end; /* the rest of it */
+	const char *data;		    /* the bytes that come in */
 	size_t len, given, taken;
-	char out[1 << 16]; /* what went out */
+	char out[1 << 16]; /* the bytes that went out */
 	size_t out_len;
 } f;
 
@@ -25,8 +25,8 @@ static unsigned next(void)
 	return f.script < f.script_end ? *f.script++ : 0;
 }
 
-/* 0 from the script is neither an error nor a small piece, so that everything
- * ends when the script does. */
+/* An ended script gives 0, which is neither an error nor a small piece, so that
+ * everything ends. */
 static ssize_t piece(size_t len)
 {
 	unsigned n = next();
@@ -66,7 +66,7 @@ static ssize_t take(void *self, const void *buf, size_t len,
 
 static const struct urt_stream_io io = { .read = give, .write = take };
 
-/* n bytes were taken, and are the next that came. */
+/* Checks that the n bytes that were taken are the next that came. */
 static void took(const char *data, size_t n)
 {
 	REQUIRE(f.taken + n <= f.given);
@@ -148,7 +148,7 @@ static void check_peek(struct urt_stream *s)
 	REQUIRE(urt_stream_buffered(s) == (size_t)n);
 }
 
-/* Bytes that say where they belong. */
+/* Bytes written so far; the value of a byte depends on its position. */
 static size_t written;
 
 static void check_write(struct urt_stream *s)

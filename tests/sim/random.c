@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The load of tests/runtime/stress_test.c as a program of its own, for the simulator:
- * the seed chooses (by getrandom) the load, the number of workers and all else. Most
- * loads are small, and lack some kinds of steps: what only happens where one kind is
- * frequent, or another absent, needs that (swarm testing, Groce and others 2012). With
- * an argument, the load of control blocks that are given back.
+ * the seed chooses, by getrandom, the load, the number of workers and all else. Most
+ * loads are small and lack some kinds of steps, because some faults appear only if one
+ * kind is frequent, or another absent (swarm testing, Groce and others 2012). With an
+ * argument, runs the load of control blocks that are given back.
  */
 #define _GNU_SOURCE
 #include "../lib/test.h"
@@ -29,7 +29,7 @@ uint64_t seed(void)
 	return getrandom(&n, sizeof(n), 0) == sizeof(n) ? n | 1 : 1;
 }
 
-/* 2^(lo..hi), evenly by its logarithm. */
+/* A number from 2^lo to 2^hi, evenly distributed by its logarithm. */
 static unsigned about(uint64_t *r, unsigned lo, unsigned hi)
 {
 	unsigned bit = 1u << (lo + rnd(r) % (hi - lo));
@@ -42,7 +42,7 @@ static void draw_load(uint64_t r)
 	unsigned sum = 0;
 
 	if (rnd(&r) % 64 == 0)
-		return; /* the whole one */
+		return; /* the full load */
 	load.whole = false;
 	load.coros = 1 + rnd(&r) % (rnd(&r) % CORO + 1);
 	load.threads = rnd(&r) % (THREADS + 1);

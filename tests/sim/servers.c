@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Eleven small servers, each with one known kind of concurrency fault, for the
- * simulator to find: servers NAME has the fault, servers NAME repaired has not.
- * `servers` lists the names. An invariant that is broken ends the program with status 1
- * and says which; some faults are hangs.
+ * simulator to find. `servers NAME` has the fault, `servers NAME repaired` has not, and
+ * `servers` lists the names. A broken invariant is printed, and ends the program with
+ * status 1; some faults are hangs.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
@@ -45,7 +45,7 @@ static void join_all(struct urt_coro **c, int n)
 		urt_join(c[i]);
 }
 
-/* What takes as long as the kernel likes: a byte through a pipe. */
+/* Sends a byte through a pipe, which may take any time. */
 static void some_io(void)
 {
 	int fds[2];
@@ -73,7 +73,7 @@ static int dial_here(void)
 	return fd;
 }
 
-/* ---- a signal is lost: the state is looked at outside the lock ---------- */
+/* ---- a signal is lost: the state is checked outside the lock ------------ */
 
 static struct urt_mutex mutex = URT_MUTEX_INIT, other = URT_MUTEX_INIT;
 static struct urt_cond cond = URT_COND_INIT;
@@ -153,7 +153,7 @@ static void double_close(void *arg)
 	urt_close(listener);
 }
 
-/* ---- used after its owner gave up and freed it -------------------------- */
+/* ---- a request is used after its owner gave up and freed it ------------- */
 
 struct request {
 	int live, users;
@@ -250,7 +250,7 @@ static int greets(void)
 
 	n = urt_recv(fd, buf, sizeof(buf), 0, urt_after(12 * MS));
 	if (n < 0 && !repaired)
-		return n; /* here */
+		return n; /* the fault: fd stays open */
 	urt_close(fd);
 	return 0;
 }
@@ -277,7 +277,7 @@ static void leak(void *arg)
 	urt_close(listener);
 }
 
-/* ---- what was checked before a wait is no longer so after it ------------ */
+/* ---- a check before a wait no longer holds after it --------------------- */
 
 static int stock = 3;
 
@@ -305,7 +305,7 @@ static void check_then_act(void *arg)
 	join_all(c, 6);
 }
 
-/* ---- close wakes one of those who wait ---------------------------------- */
+/* ---- close wakes only one of the waiters -------------------------------- */
 
 static bool closed;
 
@@ -339,7 +339,7 @@ static void forgotten_wake(void *arg)
 	join_all(c, 2);
 }
 
-/* ---- ABA: the descriptor is another one's by the time that it is used --- */
+/* ---- ABA: the descriptor has another owner when it is used -------------- */
 
 struct member {
 	int fd;
@@ -369,7 +369,7 @@ static void aba(void *arg)
 	room = (struct member){ fds[0], generations };
 	c = urt_spawn(announces, NULL);
 	urt_sleep(2 * MS);
-	generations++; /* the member leaves, a stranger comes */
+	generations++; /* the member leaves, and a stranger comes */
 	urt_close(fds[0]);
 	urt_close(fds[1]);
 	need(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "make sockets");
@@ -380,7 +380,7 @@ static void aba(void *arg)
 	urt_close(fds[1]);
 }
 
-/* ---- who is less urgent never has a turn -------------------------------- */
+/* ---- the less urgent never have a turn ---------------------------------- */
 
 static struct urt_chan *urgent, *patient;
 static int64_t patient_since;
@@ -430,7 +430,7 @@ static void starvation(void *arg)
 	join_all((struct urt_coro *[]){ c[0], c[2] }, 2);
 }
 
-/* ---- each step has its time, and all together too much ------------------ */
+/* ---- each step keeps its limit, but all together take too long ---------- */
 
 static void missed_deadline(void *arg)
 {
@@ -450,7 +450,7 @@ static void missed_deadline(void *arg)
 		      (long long)(urt_now() - begin) / 1000);
 }
 
-/* ---- a message is taken to come in one piece ----------------------------- */
+/* ---- a message is expected in one piece ---------------------------------- */
 
 static void greets_by_header(void *arg)
 {
@@ -480,9 +480,9 @@ static void one_piece(void *arg)
 	urt_close(listener);
 }
 
-/* ---- what else the simulator is tested with ------------------------------ */
+/* ---- other programs for the simulator ------------------------------------ */
 
-/* Waits for what never comes, with a request in flight. */
+/* Waits for a byte that never comes, with a request in flight. */
 static void silence(void *arg)
 {
 	int fds[2];
@@ -491,7 +491,7 @@ static void silence(void *arg)
 	urt_read(fds[0], &(char){ 0 }, 1, URT_NEVER);
 }
 
-/* The same by many, of which each has worked before. */
+/* Does the same after some work, in each of many coroutines. */
 static void works_and_waits(void *arg)
 {
 	some_io();
@@ -537,7 +537,7 @@ static void echoes(int fd, void *arg)
 			break;
 }
 
-/* A connection that breaks is said by the exit status. */
+/* The exit status tells of a broken connection. */
 static void talk(void *arg)
 {
 	static char buf[1000];
@@ -561,7 +561,7 @@ static void talk(void *arg)
 	urt_close(listener);
 }
 
-/* Connections of which some are begun during a partition. */
+/* Makes connections, some of which begin during a partition. */
 static void redial(void *arg)
 {
 	struct urt_scope s;
@@ -591,7 +591,7 @@ static void sync_log(void *arg)
 	urt_close(fd);
 }
 
-/* Hangs, and takes the signal by which hangs are reported. */
+/* Hangs, and takes the signal that makes the runtime report hangs. */
 static void deaf(void *arg)
 {
 	int fd = urt_signal_open(SIGQUIT, 0);

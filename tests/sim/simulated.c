@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* `simulated NAME` does one thing that the simulator has of its own, the way in which
- * other programs do it; without a name, lists what there is. */
+/* `simulated NAME` uses one feature that the simulator implements itself, as other
+ * programs do; without a name, it lists the features. */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include <arpa/inet.h>
@@ -337,7 +337,7 @@ static void *spins(void *arg)
 {
 	for (int i = 0; i < 10; i++) {
 		pthread_spin_lock(&spin);
-		usleep(10); /* another one finds it taken */
+		usleep(10); /* another thread finds it taken */
 		turns++;
 		pthread_spin_unlock(&spin);
 	}
@@ -377,7 +377,7 @@ static void initialisation(void *arg)
 	NEED(!urt_blocking(joins, &a) && !urt_blocking(joins, &b));
 }
 
-/* As std::future of C++ does. */
+/* As C++'s std::future waits. */
 static void futexes_until(void *arg)
 {
 	struct timespec soon = in_ms(CLOCK_REALTIME, 3600000);
@@ -394,7 +394,7 @@ static void *nothing(void *arg)
 	return NULL;
 }
 
-/* More of them than the simulator has places, one after the other. */
+/* Starts more threads than the simulator has entries, one after the other. */
 static void detached_threads(void *arg)
 {
 	for (int i = 0; i < 1500; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `unsimulated NAME` does one thing that the simulator leaves to the real kernel, or
- * refuses, and must tell. */
+ * refuses, and must report. */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
 #include <fcntl.h>

@@ -4,27 +4,26 @@
  *
  * glibc writes the size of each block in front of it, so its heaps can be walked
  * from block to block: [heap]; the arenas of threads, whose heaps begin at multiples
- * of 64 MiB with a header that says their size; and large blocks with a mapping
- * of their own. A walk counts only if it ends exactly where the heap ends, or at
- * the marks that glibc writes where it left a heap for a next one. Where
- * an arena's first block is depends on the version of glibc, so each place that
- * can be it is tried. The last block of a heap is memory that glibc has not handed
- * out. A block is free if the next one says so; free ones that glibc keeps in caches
- * look used, which hides a leak and makes none up.
+ * of 64 MiB with a header that holds their size; and large blocks with a mapping of
+ * their own. A walk counts only if it ends exactly where the heap ends, or at the marks
+ * that glibc writes where it leaves a heap for another. The place of an arena's first
+ * block depends on the version of glibc, so each possible place is tried. The last
+ * block of a heap is memory that glibc has not handed out. A flag in the next block
+ * says whether a block is free. Free blocks in glibc's caches look used, which hides
+ * leaks but invents none.
  *
- * A heap is often several mappings: what a forked child adds to a heap is a mapping
- * of its own, and huge pages, NUMA policies and locked memory split them too. So
- * neighbours of one kind are one range here.
+ * A heap is often several mappings: memory that a forked child adds is a mapping of its
+ * own, and huge pages, NUMA policies and locked memory split heaps, too. So
+ * neighbouring mappings of one kind are one range here.
  *
  * AddressSanitizer's allocator: heap_asan.c.
  *
- * All other memory that can be written is searched as a whole. If nothing is
- * known of it (anonymous, not behind a file's private data, which a program's
- * zeroed globals follow), it may be another allocator's.
+ * All other writable memory is searched as a whole. Anonymous memory may belong to
+ * another allocator, unless it lies directly above a file's private data, as a
+ * program's zeroed globals do.
  *
- * All this is what a program may have written at will: walks are bounded by the
- * mapping and by time, blocks by a number, and a search reads no pages that were never
- * touched.
+ * A program may write anything here. So walks are bounded by the mapping and by time,
+ * the number of blocks is limited, and a search reads no pages that were never touched.
  */
 #define _GNU_SOURCE
 #include "heap.h"
@@ -42,18 +41,18 @@
 #define SPANS_MAX   131072
 #define BLOCKS_MAX  (8u << 20)
 #define ARENA	    (UINT64_C(64) << 20) /* alignment of arenas */
-#define ARENA_HEAD  8192		 /* bytes before its first block */
-#define PAGE	    4096		 /* of pagemap at least */
+#define ARENA_HEAD  8192		 /* most bytes before its first block */
+#define PAGE	    4096		 /* the smallest page of a pagemap */
 #define PIECE	    (256 * 1024)
 #define CHUNK_FLAGS 7
-#define IN_USE	    1 /* of the block before */
+#define IN_USE	    1 /* the block before is */
 #define MAPPED	    2
-#define LEAST	    32 /* bytes of a block */
+#define LEAST	    32 /* bytes of the smallest block */
 #define WALKS_MAX   (10 * NS_PER_S)
 
 /* ---- reading ---- */
 
-/* Of n pages from address on, which were ever touched. */
+/* Sets is[i] if page i of the n pages at the address was ever touched. */
 static void touched(const struct heap *h, uint64_t from, size_t n, bool *is)
 {
 	static uint64_t entry[PIECE / PAGE];
@@ -70,7 +69,7 @@ static void touched(const struct heap *h, uint64_t from, size_t n, bool *is)
 		is[i] = entry[i] >> 62;
 }
 
-/* Linux 6.7's, which older headers lack. */
+/* PAGEMAP_SCAN of Linux 6.7, which older headers lack. */
 struct scan {
 	uint64_t size, flags, from, to, end, region, regions, pages;
 	uint64_t inverted, all, any, told;
@@ -79,8 +78,8 @@ struct scan {
 #define IN_MEMORY 8
 #define IN_SWAP	  16
 
-/* The first page from there on that was ever touched: the shadow of a sanitizer has
- * terabytes between two. */
+/* The first page, from `from` on, that was ever touched: in the shadow of a sanitizer,
+ * terabytes lie between two such pages. */
 static uint64_t next_touched(const struct heap *h, uint64_t from, uint64_t to)
 {
 	uint64_t found[3]; /* from, to, which */
@@ -97,7 +96,8 @@ static uint64_t next_touched(const struct heap *h, uint64_t from, uint64_t to)
 	return n < 0 ? from : n ? found[0] : to;
 }
 
-/* Up to *stop, or only what lies in the first page. False: that is not there. */
+/* Reads up to *stop, or only to the end of the first page. False: the first page cannot
+ * be read. */
 static bool read_some(const struct heap *h, uint64_t at, uint64_t *stop,
 		      uint64_t *buf)
 {
@@ -187,8 +187,8 @@ static uint64_t size_at(const struct heap *h, uint64_t at, uint64_t end)
 	return word ? word[1] : 0;
 }
 
-/* The array of n elements with room for one more, which doubles at 1, 2, 4, ...; NULL:
- * no memory, and it is as before. */
+/* The array of n elements with room for one more; its size doubles at 1, 2, 4, ...
+ * NULL: no memory, and the array is unchanged. */
 static void *one_more(void *array, size_t n, size_t size)
 {
 	if (n & (n - 1))
@@ -210,8 +210,8 @@ bool heap_add_block(struct heap *h, uint64_t from, uint64_t to)
 	return true;
 }
 
-/* Where glibc went on in another heap, it ends the old one by a block of 16 bytes, and
- * one of 0 or 16. */
+/* When glibc continues in another heap, it ends the old one with a block of 16 bytes,
+ * and one of 0 or 16. */
 static bool is_mark(const struct heap *h, uint64_t at, uint64_t end)
 {
 	uint64_t next = size_at(h, at + 16, end);
@@ -220,8 +220,8 @@ static bool is_mark(const struct heap *h, uint64_t at, uint64_t end)
 	       (next == IN_USE || next == (16 | IN_USE));
 }
 
-/* Adds the blocks from `at` to exactly `end`, or to marks before it. Where it ended; 0:
- * this is no such heap, and no block is added. */
+/* Adds the blocks from `at` to exactly `end`, or to marks before it. Returns the
+ * address where the walk ended; 0: this is no such heap, and no block is added. */
 static uint64_t walk(struct heap *h, uint64_t at, uint64_t end, bool mapped)
 {
 	size_t before = h->blocks;
@@ -246,7 +246,7 @@ static uint64_t walk(struct heap *h, uint64_t at, uint64_t end, bool mapped)
 	return 0;
 }
 
-/* The heap of an arena that begins at `from`: where it ends, or 0. */
+/* Walks the heap of an arena that begins at `from`; returns its end, or 0. */
 static uint64_t walk_arena(struct heap *h, uint64_t from, uint64_t to)
 {
 	uint64_t head[3]; /* its arena, the heap before, bytes */
@@ -283,17 +283,17 @@ static bool add_span(struct heap *h, const struct heap_span *s)
 struct range {
 	uint64_t from, to;
 	enum kind {
-		SKIPPED, /* cannot be read, or no pointers to objects are in it */
+		SKIPPED, /* cannot be read, or holds no pointers to objects */
 		MAIN,	 /* [heap] */
 		NAMELESS,
 		OTHER,
 	} kind;
 	bool access;		      /* its memory can be read */
 	bool file_data;		      /* a file's private data */
-	bool above_file, above_guard; /* what lies directly below it */
+	bool above_file, above_guard; /* directly above one */
 };
 
-/* Shared memory is below /dev, too. */
+/* Shared memory lies in /dev, too, but is no device. */
 static bool is_device(const char *path)
 {
 	return !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/zero", 9) &&
@@ -356,7 +356,8 @@ static bool take_range(struct heap *h, const struct range *r)
 	return add_span(h, &s);
 }
 
-/* One line of maps. The range before it is taken once it has come to its end. */
+/* Takes one line of maps. It extends the last range, or completes that range and begins
+ * a new one. */
 static bool take_line(struct heap *h, const char *line, struct range *last)
 {
 	struct range r = { 0 };
@@ -454,7 +455,7 @@ ssize_t heap_block_at(const struct heap *h, uint64_t address)
 {
 	size_t low = 0, high = h->blocks;
 
-	while (low < high) { /* the last one that begins at or before it */
+	while (low < high) { /* the last block that begins at or before it */
 		size_t mid = (low + high) / 2;
 
 		if (h->block[mid].from <= address)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of a running process, in which pointers may lie: blocks of the heap
- * where they can be told apart, and all else; how: heap.c. */
+/* The memory of a running process in which pointers may lie: blocks of the heap where
+ * these can be told apart, and all other memory as spans; how: heap.c. */
 #ifndef URT_HEAP_H
 #define URT_HEAP_H
 
@@ -12,7 +12,7 @@
 /* Memory that is searched as a whole. */
 struct heap_span {
 	uint64_t from, to; /* addresses; to: after the last */
-	bool unknown;	   /* an allocator that is not known may own it */
+	bool unknown;	   /* an unknown allocator may own it */
 	bool guarded;	   /* no access directly below it, as below a stack */
 };
 
@@ -24,16 +24,16 @@ struct heap {
 	pid_t pid;
 	struct heap_span *span;
 	size_t spans;
-	struct heap_block *block; /* by address */
+	struct heap_block *block; /* in order of address */
 	size_t blocks;
-	int pagemap;		  /* descriptor, or -1 */
-	int64_t end_ns;		  /* nothing is read any more from then on; set
-				   * for walks, and for a search by its maker */
-	bool asan;		  /* AddressSanitizer's shadow has been seen */
-	struct heap_piece *piece; /* read last, for walks */
+	int pagemap;	/* descriptor, or -1 */
+	int64_t end_ns; /* reading ends then; heap_open sets it for walks, and
+			   the caller for a search */
+	bool asan;	/* AddressSanitizer's shadow has been seen */
+	struct heap_piece *piece; /* the last read, for walks */
 };
 
-/* NULL: its maps cannot be read, or no memory. */
+/* NULL: the process's maps cannot be read, or no memory. */
 struct heap *heap_open(pid_t);
 void heap_close(struct heap *);
 
@@ -44,18 +44,19 @@ void heap_exclude(struct heap *, uint64_t from, uint64_t to);
 ssize_t heap_block_at(const struct heap *, uint64_t address);
 struct heap_span *heap_span_at(const struct heap *, uint64_t address);
 
-/* Gives the words in memory between two addresses to f, those of pages that were
- * ever touched. False: f said so, or it is past end_ns. */
+/* Gives the words between two addresses to f, leaving out pages that were never
+ * touched. False: f has returned false, or end_ns has passed. */
 typedef bool heap_words(const uint64_t *word, size_t n, uint64_t at, void *arg);
 bool heap_read(const struct heap *, uint64_t from, uint64_t to, heap_words *f,
 	       void *arg);
 
-/* For walks of heaps: n words at an address, all below end; NULL: they cannot be
- * read. Until the next call. They may have been read a while ago: forget. */
+/* For walks of heaps: n words at an address, all below end, valid until the next call;
+ * NULL: they cannot be read. The words may have been read a while ago;
+ * heap_forget_words makes the next call read anew. */
 const uint64_t *heap_words_at(const struct heap *, uint64_t at, size_t n,
 			      uint64_t end);
 void heap_forget_words(const struct heap *);
-/* False: no memory, or too many. */
+/* False: no memory, or too many blocks. */
 bool heap_add_block(struct heap *, uint64_t from, uint64_t to);
 
 #endif

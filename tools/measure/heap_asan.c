@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MIT
 /*
- * AddressSanitizer's allocator, of gcc and clang on x86-64, as its sources have it
+ * AddressSanitizer's allocator, of gcc and clang on x86-64, after its sources
  * (compiler-rt: sanitizer_allocator_primary64.h, sanitizer_allocator_size_class_map.h,
  * asan_allocator.cpp).
  *
  * Blocks of up to 128 KiB lie in a space of 4 TiB at a fixed address, in one region of
- * 64 GiB for each size. A region begins with blocks of that size, one behind the other,
- * and ends with a list of free ones, which is a mapping of its own. In front of the
- * bytes of a block are 16 of a header, whose first byte says whether it is in use; free
- * blocks, and those that are kept back to catch late uses, are not. Where the header
- * is not at the block's begin, a mark and the header's address are there.
+ * 64 GiB for each size. A region begins with blocks of that size, one after another, and
+ * ends with a list of the free blocks, which is a mapping of its own. A header of 16
+ * bytes comes before the bytes of a block; its first byte says whether the block is in
+ * use. Free blocks, and blocks that are kept back to catch late uses, are not in use. If
+ * the header is not at the block's beginning, a mark and the header's address are there.
  *
- * Larger blocks have mappings of their own, which are searched as a whole, as any other
- * memory. The shadow is not searched: no pointers are in it.
+ * Larger blocks have mappings of their own, which are searched as a whole, like any
+ * other memory. The shadow is not searched, because it holds no pointers.
  *
- * A mapping counts as a region only if all in it looks so. What looks wrong is read
- * once more: the program may be changing it.
+ * A mapping counts as a region only if all its blocks look valid. A block that looks
+ * wrong is read once more, because the program may be changing it.
  */
 #include "heap_asan.h"
 
 #define SHADOW	   UINT64_C(0x7fff7000)
 #define SHADOW_END UINT64_C(0x10007fff8000)
 #define REGION	   (UINT64_C(1) << 36)
-#define SMALLEST   16  /* bytes; up to FINE a size for each multiple of it */
-#define FINE	   256 /* ... and four for each power of two from there on */
+#define SMALLEST   16  /* bytes; up to FINE, each multiple of it is a size */
+#define FINE	   256 /* from here on, four sizes for each power of two */
 #define CLASSES	   53
 #define HEADER	   16
 #define MARK	   UINT64_C(0xcc6e96b9cc6e96b9)
-#define BAD	   1 /* where a block begins */
+#define BAD	   1 /* no valid beginning of a block */
 
 enum state { UNUSED, IN_USE = 2, KEPT_BACK = 3 };
 
@@ -37,7 +37,7 @@ bool heap_asan_shadow(struct heap *h, uint64_t from, uint64_t to)
 	return h->asan && to <= SHADOW_END;
 }
 
-/* Bytes; 0: there is no such class. */
+/* Bytes of a block of the class; 0: there is no such class. */
 static uint64_t class_size(uint64_t class)
 {
 	uint64_t n = class - FINE / SMALLEST, power;
@@ -50,10 +50,10 @@ static uint64_t class_size(uint64_t class)
 	return power + (power >> 2) * (n & 3);
 }
 
-/* The size of the blocks in a mapping that begins there; 0: it is none of these. */
+/* The size of the blocks in a mapping that begins there; 0: it is not in a region. */
 static uint64_t size_of(const struct heap *h, uint64_t from)
 {
-	/* Until LLVM 16 and gcc 13; since then. */
+	/* Up to LLVM 16 and gcc 13; since then. */
 	static const uint64_t spaces[] = { UINT64_C(0x600000000000),
 					   UINT64_C(0x500000000000) };
 
@@ -63,7 +63,7 @@ static uint64_t size_of(const struct heap *h, uint64_t from)
 	return 0;
 }
 
-/* Where the bytes begin of the block at an address; 0: it is not in use. */
+/* The address of the bytes of the block; 0: the block is not in use; BAD. */
 static uint64_t begin_of(const struct heap *h, uint64_t at, uint64_t size,
 			 uint64_t end)
 {
@@ -95,7 +95,7 @@ bool heap_asan_walk(struct heap *h, uint64_t from, uint64_t to)
 
 	if (!size)
 		return false;
-	if (from % REGION) /* its list of free blocks */
+	if (from % REGION) /* a list of free blocks */
 		return true;
 	for (uint64_t at = from; at + size <= to; at += size) {
 		uint64_t begin = begin_of(h, at, size, to);

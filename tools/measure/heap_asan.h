@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocks of a heap that is AddressSanitizer's; how: heap_asan.c. */
+/* The blocks of AddressSanitizer's heap; how: heap_asan.c. */
 #ifndef URT_HEAP_ASAN_H
 #define URT_HEAP_ASAN_H
 
 #include "heap.h"
 
-/* Whether a nameless mapping is its shadow. Mappings come by address. */
+/* Whether a nameless mapping is its shadow. Called in order of addresses. */
 bool heap_asan_shadow(struct heap *, uint64_t from, uint64_t to);
 
-/* Adds the blocks of a nameless mapping; false: it is not its allocator's. */
+/* Adds the blocks of a nameless mapping; false: the mapping is not of its allocator. */
 bool heap_asan_walk(struct heap *, uint64_t from, uint64_t to);
 
 #endif

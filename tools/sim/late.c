@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Whether a run is late. Its limit is one of real time, and must not depend on how busy
+ * Whether a run is late. Its limit is one of real time, but must not depend on how busy
  * the machine is: a run at low priority was seen to wait 31 s for a CPU. So a run that
- * has used less of a CPU than the limit is not late while one of its threads waits for
- * a CPU, or is stopped. A late one is told with what its threads do in the kernel.
+ * has used less CPU time than the limit is not late while one of its threads waits for
+ * a CPU, or is stopped. The report of a late run says where its threads are in the
+ * kernel.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -19,8 +20,8 @@ static int64_t cpu_ns(pid_t pid)
 	return user_ns + system_ns;
 }
 
-/* Whether `is` says so of a thread, by its state's letter and its wait in the kernel;
- * asks of each until then. */
+/* Whether `is` holds for some thread. It gets the letter of the thread's state and the
+ * kernel function in which the thread waits, and is called until it holds. */
 static bool some_thread(pid_t pid,
 			bool (*is)(FILE *, const char *tid, char state,
 				   const char *in),

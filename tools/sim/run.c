@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Runs of a program under the simulator, which is a library that the command
- * carries inside itself and preloads by a memfd. The program is started once
+ * carries inside itself and preloads from a memfd. The program is started once
  * (uring_rt/sim/serve.c), and each run is a fork of it. Addresses are not
- * random, and the output of a sweep's runs is kept and shown only for one that
+ * random. The output of a sweep's run is kept, and is shown only if the run
  * fails.
  */
 #define _GNU_SOURCE
@@ -23,10 +23,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIBRARY_FD 990 /* out of the program's way */
+#define LIBRARY_FD 990 /* above the program's descriptors */
 #define SOCKET_FD  991
 #define REPORT_S \
-	1 /* a hang is reported: none of its threads works for so long */
+	1 /* time to report a hang: no thread of the run works for so long */
 
 __asm__(".section .rodata\n"
 	"urt__sim_library: .incbin \"" URT_SIM_LIBRARY "\"\n"
@@ -91,7 +91,7 @@ static void become(const struct sim_options *o, const struct sim_job *j,
 			strerror(errno));
 	CPU_ZERO(&one);
 	CPU_SET(nth % sysconf(_SC_NPROCESSORS_ONLN), &one);
-	if (!j->what.shown) /* runs of a sweep each have a CPU */
+	if (!j->what.shown) /* each run of a sweep has one CPU */
 		sched_setaffinity(0, sizeof(one), &one);
 	execvp(o->command[0], o->command);
 	s.exec_error = -errno;
@@ -181,7 +181,7 @@ static void take_result(struct sim_job *j, struct sim_run *r)
 	memcpy(r->not_simulated, s.not_simulated, sizeof(r->not_simulated));
 }
 
-/* Where the run's output goes. */
+/* Reports to the same place as the run's output. */
 static void tell_late(const struct sim_job *j, pid_t pid)
 {
 	FILE *f = j->output_fd < 0 ? NULL : fdopen(dup(j->output_fd), "a");
@@ -191,8 +191,8 @@ static void tell_late(const struct sim_job *j, pid_t pid)
 		fclose(f);
 }
 
-/* We look ten times a second. Where we could not, as after Ctrl-Z, the program most
- * likely could not run either: that time is not counted. */
+/* Called ten times a second. Time in which it was not called, as after Ctrl-Z, does not
+ * count: the program could most likely not run either. */
 static bool is_late(struct sim_job *j)
 {
 	int64_t now = now_ns();
@@ -218,8 +218,8 @@ static bool is_late(struct sim_job *j)
 	return true;
 }
 
-/* A program that the library did not come into, that could not be run, or that
- * somebody killed ends without a word. Its status, as wait(2) has it. */
+/* The status, as of wait(2), of a program that ended without a message: it did not load
+ * the library, could not be run, or was killed. */
 static int silent_end(const struct sim_job *j)
 {
 	siginfo_t info = { 0 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt sim: a program on urt.h under a simulated clock, kernel and schedule, for
- * many seeds. The first seed whose run fails is shrunk: the smallest number of
- * faults, and then of switches between threads, with which it still fails,
- * found by bisection as if more never made it pass. The printed command repeats
- * exactly that run.
+ * many seeds. The first run that fails is shrunk to the smallest number of
+ * faults, and then of switches between threads, with which it still fails.
+ * Bisection finds these numbers, assuming that more of them never make the run
+ * pass. The printed command repeats exactly the shrunk run.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -37,9 +37,9 @@ struct sweep {
 	uint64_t next, done;
 	int64_t simulated_ns, begin_ns;
 	long rings;
-	char not_simulated[512]; /* by any of the runs, as in sim_run */
+	char not_simulated[512]; /* of all runs, as in sim_run */
 	bool failed;
-	struct sim_run failure; /* of the smallest seed that failed */
+	struct sim_run failure; /* the failed run with the smallest seed */
 };
 
 /* ---- one after the other ----------------------------------------------- */
@@ -96,7 +96,7 @@ static void shrink(const struct sim_options *o, struct sim_run *r)
 		shrink_one(o, &j, &c, &c.most_faults, r->faults);
 	if (c.switches < 0)
 		shrink_one(o, &j, &c, &c.switches, r->switches);
-	if (still_fails(o, &j, &c)) { /* else it depends on more than that */
+	if (still_fails(o, &j, &c)) { /* else it depends on more than these */
 		sim_run_close(r);
 		run_once(o, &j, &c, r);
 	}
@@ -114,13 +114,13 @@ static bool more(const struct sweep *s)
 	return !o->time_s || now_ns() - s->begin_ns < o->time_s * NS_PER_S;
 }
 
-/* Of names with a newline behind each: that of the one behind it. */
+/* The next of names that are each followed by a newline. */
 static const char *next_name(const char *name)
 {
 	return name + strcspn(name, "\n") + 1;
 }
 
-/* Those that are not there yet. */
+/* Adds those names that are not in `to` yet. */
 static void add_names(char *to, size_t size, const char *names)
 {
 	for (const char *next; *names; names = next) {
@@ -158,7 +158,7 @@ static void ended(struct sweep *s, struct sim_run *r)
 	s->failure = *r;
 }
 
-/* Starts and ends runs; false: nothing continues any more. */
+/* Starts and ends runs; false: no run continues. */
 static bool round_of(struct sweep *s)
 {
 	struct pollfd p[JOBS_MAX];
@@ -189,7 +189,7 @@ static bool round_of(struct sweep *s)
 
 /* ---- the result -------------------------------------------------------- */
 
-/* A word of a command, as a shell reads it. */
+/* Prints a word of a command, quoted for a shell. */
 static void print_word(FILE *f, const char *s)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
@@ -228,7 +228,7 @@ static void print_repeat(FILE *f, const struct sim_options *o,
 		print_word(f, *a);
 }
 
-/* What makes the result weaker than it looks. */
+/* Prints the reasons why the result is weaker than it looks. */
 static void print_limits(FILE *f, const struct sweep *s)
 {
 	const char *p = s->not_simulated;
@@ -385,7 +385,7 @@ static int write_library(const char *path)
 	return 0;
 }
 
-/* A new file, by the name that the program opens it by. */
+/* Creates the file, and sets the name by which the program opens it. */
 static bool open_trace(struct sim_options *o)
 {
 	static char path[64];
@@ -404,12 +404,12 @@ static int cannot_run(const struct sim_options *o, int err)
 	return launch_exit_code(err);
 }
 
-/* Whether the program ran, and in the simulator; else says why not. */
+/* Whether the program ran, and in the simulator; otherwise prints why not. */
 static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 			  int *code)
 {
 	if (!r->loaded)
-		sim_run_show(r); /* it may say why */
+		sim_run_show(r); /* its output may say why */
 	if (r->exec_error)
 		*code = cannot_run(o, r->exec_error);
 	else if (!r->loaded && WIFSIGNALED(r->status))
@@ -425,7 +425,7 @@ static bool was_simulated(const struct sim_options *o, const struct sim_run *r,
 	return !r->exec_error && r->loaded;
 }
 
-/* A single seed: what it prints goes where ours does. */
+/* Runs a single seed; the program prints to our stdout and stderr. */
 static int run_one(const struct sim_options *o, FILE *out)
 {
 	struct sweep s = { .o = o, .begin_ns = now_ns() };

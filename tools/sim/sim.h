@@ -20,10 +20,10 @@ struct sim_options {
 	long timeout_s; /* of real time, for one run */
 	long jobs;
 	long workers;		    /* 0: by the seed */
-	const char *faults;	    /* as URT_SIM has them, or NULL */
+	const char *faults;	    /* as in URT_SIM, or NULL */
 	const char *trace;	    /* of a single run, or NULL */
 	long switches, most_faults; /* -1: as many as the seed has */
-	const char *library;	    /* to be written there, or NULL */
+	const char *library;	    /* file to write it to, or NULL */
 	const char *output;
 	bool json;
 };
@@ -32,31 +32,31 @@ struct sim_options {
 struct sim_case {
 	uint64_t seed;
 	long switches, most_faults; /* the first ones only; -1: all */
-	bool shown;		    /* what it prints goes where ours does */
+	bool shown;		    /* it prints to our stdout and stderr */
 };
 
-/* What became of one. */
+/* The result of a run. */
 struct sim_run {
 	struct sim_case what;
 	int status; /* wait(2)'s */
 	bool late, hung;
-	long switches, faults; /* that there were */
+	long switches, faults; /* that happened */
 	int64_t simulated_ns;
 	int exec_error;		 /* -errno: the command could not be run */
-	bool loaded;		 /* the library was */
-	long rings;		 /* of the runtime, that it made */
-	char not_simulated[512]; /* names, each with a newline behind it */
-	int output_fd; /* of one that failed, unless it was shown; or -1 */
+	bool loaded;		 /* the library was loaded */
+	long rings;		 /* io_urings that it made */
+	char not_simulated[512]; /* names, each followed by a newline */
+	int output_fd;		 /* of a failed run that was not shown; or -1 */
 };
 
-/* The program, started and waiting to become one run after the other. */
+/* The program, started once, of which one run after another is forked. */
 struct sim_job {
 	pid_t pid; /* 0: not yet */
 	int socket, shared_fd, output_fd;
 	int64_t limit_ns;
-	int64_t until_ns, seen_ns; /* when it is late; when we looked last */
+	int64_t until_ns, seen_ns; /* time limit; time of the last check */
 	bool hung;
-	struct sim_case what; /* that runs */
+	struct sim_case what; /* the current run */
 };
 
 /* ---- run.c ---- */
@@ -65,11 +65,11 @@ struct sim_job {
 void sim_setting(const struct sim_options *, const struct sim_case *, char *buf,
 		 size_t size);
 bool sim_library_write(int fd);
-/* Begins a run; its job->socket is readable when it has ended. nth: of the jobs that
- * share the CPUs. False: errno says why not. */
+/* Begins a run; job->socket is readable when it has ended. nth: the job's number, which
+ * selects its CPU. False: errno says why not. */
 bool sim_job_begin(struct sim_job *, const struct sim_options *,
 		   const struct sim_case *, unsigned nth);
-/* Whether it has ended, perhaps because it is late, or is to stop. */
+/* Whether the run has ended; ends it if it is late, or has to stop. */
 bool sim_job_ended(struct sim_job *, bool stop, struct sim_run *);
 void sim_job_close(struct sim_job *);
 bool sim_run_failed(const struct sim_run *);
@@ -79,9 +79,10 @@ const char *sim_run_how(const struct sim_run *, char buf[64]);
 
 /* ---- late.c ---- */
 
-/* Whether it has used less of a CPU than that, and cannot go on without one. */
+/* Whether the process has used less CPU time than the limit, and has a thread that
+ * waits for a CPU or is stopped. */
 bool sim_waits_for_cpu(pid_t, int64_t limit_ns);
-/* What its threads do. */
+/* Reports the state of its threads. */
 void sim_tell_late(FILE *, pid_t);
 
 #endif

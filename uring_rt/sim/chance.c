@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The seed's decisions: the dice, which faults happen, and the settings behind
- * the seed in URT_SIM. `urt sim` gets the numbers of switches and faults, and
+ * The seed's decisions: the dice, which faults happen, and the settings after
+ * the seed in URT_SIM. `urt sim` learns the numbers of switches and faults, and
  * shrinks a run by allowing only the first of them.
  */
 #define _GNU_SOURCE

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * System calls on descriptors, in front of libc's: those of sockets, which net.c
- * knows; and those that may wait, which wait in simulated time and are made when they
- * no longer would. All others are the kernel's own.
+ * System calls on descriptors, in place of libc's. Calls on sockets go to net.c. A
+ * call that may wait does so in simulated time, and is made when it would no longer
+ * wait. All other calls go to the kernel unchanged.
  */
 #undef _FILE_OFFSET_BITS
 #define _GNU_SOURCE
@@ -91,7 +91,7 @@ static bool is_socket(int fd)
 	return !sim_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len);
 }
 
-/* To a pipe, in as many pieces as there is room. */
+/* Writes all to a pipe, in pieces as room appears. */
 static long write_all(int fd, const char *p, size_t n)
 {
 	struct iovec v = { (void *)p, n };
@@ -109,7 +109,7 @@ static long write_all(int fd, const char *p, size_t n)
 	return sum ? (long)sum : done;
 }
 
-/* More than a pipe has room for, where that would wait. */
+/* A write that may exceed a pipe's room, and would then wait. */
 static bool is_long_write(int fd, size_t n)
 {
 	return sim_on && n > PIPE_BUF && !sim_is_nonblocking(fd) &&
@@ -175,10 +175,10 @@ SIM_API int close(int fd)
 struct polled {
 	struct pollfd *p;
 	nfds_t n;
-	unsigned asked; /* after this number of changes: none was ready */
+	unsigned asked; /* at this number of changes, none was ready */
 };
 
-/* Asked at each switch of threads, so the kernel is asked after changes only. */
+/* Called at each switch of threads, so it asks the kernel only after changes. */
 static bool any_ready(void *arg)
 {
 	struct polled *a = arg;
@@ -265,7 +265,7 @@ SIM_API int epoll_wait(int fd, struct epoll_event *e, int max, int ms)
 	return epoll_pwait(fd, e, max, ms, NULL);
 }
 
-/* ---- the same as _FORTIFY_SOURCE has them, with the buffer's size -------- */
+/* ---- the same with a buffer's size, as _FORTIFY_SOURCE calls them -------- */
 
 #define FORTIFIED(X)                                                           \
 	X(ssize_t, __read_chk, (int fd, void *b, size_t n, size_t size),       \
@@ -295,7 +295,7 @@ SIM_API int epoll_wait(int fd, struct epoll_event *e, int max, int ms)
 FORTIFIED(X)
 #undef X
 
-/* ---- what the runtime asks of the kernel ------------------------------- */
+/* ---- the runtime's other calls of the kernel --------------------------- */
 
 SIM_API void *mmap64(void *at, size_t size, int prot, int flags, int fd,
 		     off64_t offset)
@@ -324,7 +324,7 @@ void sim_note_path(const char *path)
 					  "those of getrandom(2) do not");
 }
 
-/* The state of a thread: what the simulation says. */
+/* A file that gives a thread's state in the simulation. */
 static int open_state(int tid)
 {
 	char text[32];
@@ -361,7 +361,8 @@ SIM_API int open(const char *path, int flags, ...)
 	return open64(path, flags, mode);
 }
 
-/* By syscall(2), where libc's functions of these names are simulated, or named too. */
+/* Calls that are not simulated when made by syscall(2): libc's functions of the same
+ * names are simulated, or reported too. */
 #define CALL(name)                                   \
 	{                                            \
 		SYS_##name, "syscall(SYS_" #name ")" \

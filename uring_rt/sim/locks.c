@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Locks, condition variables, semaphores and barriers of libc, in front of its own.
+ * Locks, condition variables, semaphores and barriers, in place of libc's.
  *
- * Locks are libc's, tried until they are free: their owners and kinds stay what they
- * are. Condition variables are lists of sleepers, in order, and barriers are counts in
- * libc's place for them.
+ * Locks remain libc's, and are tried until they are free, so owners and kinds of locks
+ * keep their meaning. A condition variable is a list of sleepers, in order; a barrier
+ * is a count, kept in libc's object.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -14,8 +14,8 @@
 
 /* ---- locks ------------------------------------------------------------- */
 
-/* X(function, the one that does not wait, with a deadline of CLOCK_REALTIME, or of
- * any clock, type) */
+/* X(function, its variants that do not wait, that have a deadline of CLOCK_REALTIME,
+ * and that have a deadline of any clock, type) */
 #define LOCKS(X)                                                              \
 	X(pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_timedlock, \
 	  pthread_mutex_clocklock, pthread_mutex_t)                           \
@@ -26,7 +26,7 @@
 	  pthread_rwlock_timedwrlock, pthread_rwlock_clockwrlock,             \
 	  pthread_rwlock_t)
 
-/* A recursive or error-checking mutex answers for its owner, too. */
+/* try also gives a recursive or error-checking mutex's answer to its owner. */
 static int take_until(int (*try)(void *), void *lock, int64_t until_ns)
 {
 	int err = try(lock);
@@ -103,7 +103,7 @@ X(pthread_mutex_unlock, pthread_mutex_t)
 X(pthread_rwlock_unlock, pthread_rwlock_t)
 #undef X
 
-/* Its owner may be one that waits, so others run meanwhile. */
+/* The lock's owner may be a thread that waits, so other threads run meanwhile. */
 SIM_API int pthread_spin_lock(pthread_spinlock_t *l)
 {
 	while (pthread_spin_trylock(l)) {
@@ -175,7 +175,8 @@ SIM_API int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 	return sim_on ? cond_until(c, m, SIM_NEVER) : real(c, m);
 }
 
-/* CLOCK_REALTIME, unless the attribute said another: the larger one tells. */
+/* The attribute may choose CLOCK_MONOTONIC; its times are too small to be times of
+ * CLOCK_REALTIME. */
 SIM_API int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
 				   const struct timespec *ts)
 {

@@ -2,14 +2,16 @@
 /*
  * The network between the coroutines of one program.
  *
- * A socket of AF_INET or AF_INET6 is one of AF_UNIX, whose abstract name tells
- * its address and port: the kernel's own queues, waiting and errors, with
- * nothing outside the process and no timers. Every host that a program names is
- * a socket of its own; where no socket listens the connection is refused. Delay
- * comes from the rings (ring.c). Faults: a connection is refused, or reset for both
- * sides; a datagram is lost; a port is cut off for a while, as by a partition: nothing is
- * received and no connection made, what connections send meanwhile arrives after it, and
- * datagrams are lost.
+ * A socket of AF_INET or AF_INET6 is one of AF_UNIX, whose abstract name gives
+ * its address and port. So queues, waiting and errors are the kernel's own,
+ * with nothing outside the process and no timers. Every host that a program
+ * names is a socket of its own; where no socket listens, the connection is
+ * refused. Delay comes from the rings (ring.c).
+ *
+ * Faults: a connection is refused, or reset for both sides; a datagram is lost;
+ * a port is cut off for a while, as by a partition. During a partition nothing
+ * is received and no connection is made; data that connections send arrive
+ * after it, and datagrams are lost.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -37,11 +39,11 @@ struct end {
 	sa_family_t family; /* 0: not ours */
 	int type;
 	struct address local, peer;
-	bool reset, said; /* ... and the program was told */
+	bool reset, said; /* said: the program has got the error */
 };
 
 static struct end ends[FDS];
-static int nr_ends; /* above it there was none */
+static int nr_ends; /* entries from here on were never used */
 static uint16_t next_port = FIRST_PORT;
 static uint16_t cut_port; /* 0: none */
 static int64_t cut_until_ns;
@@ -163,8 +165,8 @@ static int bind_to(int fd, struct end *e, struct address a)
 	return err;
 }
 
-/* Calls f with the name, and if no socket has it, with the name of a socket on
- * all addresses with that port. */
+/* Makes the call with the address's name; if no socket has that, with the name of
+ * all addresses and that port. */
 static long call_named(long nr, int fd, const struct end *e, struct address a)
 {
 	struct sockaddr_un un;
@@ -212,7 +214,7 @@ int sim_bind(int fd, const struct sockaddr *s, socklen_t len)
 	return bind_to(fd, e, a);
 }
 
-/* A connect that would wait, for room in the listener's queue: -EAGAIN. */
+/* -EAGAIN: connect would wait for room in the listener's queue. */
 static long connect_now(int fd, struct end *e, const struct sockaddr *s,
 			socklen_t len)
 {
@@ -259,7 +261,7 @@ int sim_connect(int fd, const struct sockaddr *s, socklen_t len)
 	return err;
 }
 
-/* Of an accepted connection: what the other side called us. */
+/* The address by which the other side of an accepted connection named us. */
 static struct address called(const struct end *e, const struct end *listener)
 {
 	for (struct end *o = ends; o < ends + nr_ends; o++)
@@ -310,7 +312,7 @@ static bool is_cut(const struct end *e, uint16_t peer)
 	       (e->local.port == cut_port || peer == cut_port);
 }
 
-/* One may begin between these: the port that was listened at, most likely, is cut. */
+/* May begin a partition between these two, of the port that most likely listens. */
 static void may_cut(const struct end *e, uint16_t peer)
 {
 	if (!peer || cut_until_ns > sim_now_ns || !sim_fault(SIM_PART))
@@ -343,7 +345,7 @@ int64_t sim_net_cut_to_ns(int fd, const struct sockaddr *s, socklen_t len)
 
 /* ---- messages ----------------------------------------------------------- */
 
-/* Lost on the way, or the connection is. */
+/* After a reset: the error, or 1: end of input; 0: there was no reset. */
 static long broken(struct end *e, bool sends)
 {
 	if (!e->reset)
@@ -400,8 +402,7 @@ ssize_t sim_sendmsg(int fd, const struct msghdr *msg, int flags)
 		m.msg_namelen = name_of(&a, e->type, &un);
 		n = sim_call(SYS_sendmsg, fd, &m, (long)flags);
 	}
-	return n == -ECONNREFUSED ? total(msg)
-				  : n; /* UDP is not told at once */
+	return n == -ECONNREFUSED ? total(msg) : n; /* UDP learns of it later */
 }
 
 ssize_t sim_recvmsg(int fd, struct msghdr *msg, int flags)

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#define RECORD 128 /* bytes that come whole: a siginfo_t through a pipe */
+#define RECORD 128 /* bytes that stay together: a siginfo_t through a pipe */
 
 enum kind { FILE_, STREAM, DATAGRAM, PIPE };
 
@@ -130,7 +130,8 @@ static bool is_message(unsigned opcode)
 	       opcode == IORING_OP_RECVMSG || opcode == IORING_OP_SENDMSG;
 }
 
-/* A stream may give and take less; what is received over a network, any number of bytes. */
+/* A stream may give or take less than a request wants; over a network, a request may
+ * receive any number of bytes. */
 static void shorten(const struct io_uring_sqe *s, struct msghdr *m,
 		    enum kind kind)
 {
@@ -198,7 +199,7 @@ static int transfer(const struct io_uring_sqe *s)
 	return transfer_file(s, &m, kind);
 }
 
-/* ---- what ring.c asks -------------------------------------------------- */
+/* ---- questions of ring.c ----------------------------------------------- */
 
 static short events_of(const struct io_uring_sqe *s)
 {
@@ -252,7 +253,7 @@ bool sim_op_ready(const struct io_uring_sqe *s)
 	return sim_poll_now(s->fd, events_of(s));
 }
 
-/* -1: where the descriptor is. */
+/* -1: the descriptor's own position. */
 static long *offset(uint64_t value, long *own)
 {
 	*own = value;

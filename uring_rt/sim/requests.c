@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests in flight. One that is handed over is carried out after a delay that the
- * seed chooses; if what it wants is not there by then, it waits until that is so, and
- * then for another delay. So completions come in any order. Those that wait are looked
- * at when something has changed, each descriptor once a look.
+ * Requests in flight. A request is carried out after a delay that the seed chooses. If
+ * it would block then, it waits until it is ready, and then for another delay. So
+ * completions come in any order. Waiting requests are checked when something has
+ * changed; such a look asks for each descriptor once.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAITING	      SIM_NEVER /* due: not before it is ready */
+#define WAITING	      SIM_NEVER /* due only once it is ready */
 #define OP_FUTEX_WAIT 51
 #define ASKED	      4096
 
@@ -27,22 +27,22 @@ static const struct {
 };
 
 struct request {
-	struct request *next, **at; /* in the list of all, in order */
+	struct request *next, **at; /* in the list of all, oldest first */
 	struct ring *ring;
 	struct io_uring_sqe sqe;
 	int64_t due_ns;
 	struct sim_sleeper futex;
 	bool is_futex;
 	bool signalled; /* cancelled while it was carried out */
-	int done;	/* bytes, of one that wants all */
+	int done;	/* bytes so far, if it wants all */
 };
 
 static struct request *first, **last = &first, *unused;
 static unsigned nr_requests;
-static int64_t next_due_ns = SIM_NEVER; /* none is due before */
-static unsigned changes, changes_seen;	/* of what requests wait for */
+static int64_t next_due_ns = SIM_NEVER; /* no request is due before */
+static unsigned changes, changes_seen;	/* that requests may wait for */
 
-/* Whether a descriptor is ready, as far as this look has asked. */
+/* Whether a descriptor is ready, if this look has asked. */
 static struct {
 	unsigned look;
 	bool ready;
@@ -131,7 +131,7 @@ static int64_t cut_ns(const struct request *q)
 	return sim_net_cut_ns(s->fd, sim_op_sends(s));
 }
 
-/* -EAGAIN also if more is to come. */
+/* -EAGAIN also if a part of the bytes is still missing. */
 static int try(struct request *q)
 {
 	int res;
@@ -148,7 +148,7 @@ static int try(struct request *q)
 	return q->sqe.len ? -EAGAIN : 0;
 }
 
-/* It is due: true, if it has completed. */
+/* Carries out a request that is due; true: it has completed. */
 static bool carry_out(struct request *q)
 {
 	int64_t until_ns = cut_ns(q);
@@ -170,7 +170,7 @@ static bool carry_out(struct request *q)
 	return true;
 }
 
-/* anyway: what is waited for may have come by a way that is not seen. */
+/* anyway: a request may be ready by an event that was not noticed. */
 bool sim_ring_run(bool anyway)
 {
 	struct request *q = first, *next;
@@ -235,8 +235,8 @@ void sim_request_begin(struct ring *r, const struct io_uring_sqe *sqe)
 		carry_out(q);
 }
 
-/* One, or with ANY all of the ring; those that are being carried out are not, but
- * will not wait any more. */
+/* Cancels one request, or with ANY all of the ring. A request that is being carried
+ * out is not cancelled, but will not wait any more. */
 int sim_request_cancel(struct ring *r, const struct io_uring_sqe *sqe)
 {
 	bool all = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;
@@ -249,7 +249,7 @@ int sim_request_cancel(struct ring *r, const struct io_uring_sqe *sqe)
 			continue;
 		if (!all && q->due_ns != WAITING && sim_random(SIM_DELAY, 2)) {
 			if (sim_random(SIM_DELAY, 2))
-				return -ENOENT; /* just tried again: not found */
+				return -ENOENT; /* while it is tried again */
 			q->signalled = true;
 			return -EALREADY;
 		}

@@ -2,22 +2,20 @@
 /*
  * io_uring, simulated.
  *
- * A ring's memory is a memfd, its descriptor an eventfd, which can be polled. A
- * request that is handed over completes after a delay that the seed chooses,
- * often none; if what it wants is not there by then, it waits until that is so
- * and then for another delay, so completions come in any order. A request is
- * carried out by a system call that does not block, on real descriptors
- * (ops.c).
+ * A ring's memory is a memfd, its descriptor an eventfd, which can be polled.
+ * Requests complete after delays that the seed chooses, often none, and in any
+ * order (requests.c). A request is carried out by a system call that does not
+ * block, on real descriptors (ops.c).
  *
- * As in the kernel: a full completion queue makes further ones wait until the
- * next enter with GETEVENTS; a cancelled request completes with ECANCELED,
- * before or after the cancellation's own completion; one that is just being
- * carried out is not cancelled (EALREADY); enter may take a part of the
- * requests, or none.
+ * As in the kernel: when the completion queue is full, further completions wait
+ * until the next enter with GETEVENTS; a cancelled request completes with
+ * ECANCELED, before or after the cancellation's own completion; a request that
+ * is being carried out is not cancelled (EALREADY); enter may take a part of
+ * the requests, or none.
  *
- * Completions appear at any moment, as without COOP_TASKRUN. Buffers that a
- * ring lends, registered rings and files, and multishot requests are refused,
- * as old kernels do.
+ * Completions appear at any moment, as without COOP_TASKRUN. Lent buffers,
+ * registered rings and files, and multishot requests are refused, as by old
+ * kernels.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -48,7 +46,7 @@ struct ring {
 	unsigned *array;
 	size_t rings_size;
 	unsigned entries, cq_entries;
-	struct io_uring_cqe *late; /* beyond what the queue holds */
+	struct io_uring_cqe *late; /* for which the queue had no room */
 	unsigned nr_late, late_size;
 	bool rung; /* the eventfd is readable */
 	bool watched;
@@ -282,7 +280,7 @@ int sim_ring_enter(int fd, unsigned to_submit, unsigned min_complete,
 		to_submit = (to_submit + 1) / 2;
 		min_complete = 0;
 	}
-	/* On its way through a slow file system. */
+	/* As in a slow file system. */
 	if (to_submit && sim_fault(SIM_BLOCK))
 		sim_wait(never, NULL,
 			 sim_after(sim_random(SIM_FAULT, 10000000)),

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Many runs by one start of the program. `urt sim` starts the program once; the
- * library's constructor stays here, before main(), and forks a child for each run that
- * it is asked for. The child returns and becomes the run, by which time the program is
- * loaded and linked, and all runs find the same addresses.
+ * Many runs from one start of the program. `urt sim` starts the program once; the
+ * library's constructor stays here, before main(), and forks a child for each requested
+ * run. The child returns from here and becomes the run. The program is loaded and linked
+ * by then, so all runs find the same addresses.
  *
- * A message of the socket is, from `urt sim`, a run's settings (the value of URT_SIM),
- * and back what wait(2) says of it.
+ * Messages on the socket: `urt sim` sends a run's settings (the value of URT_SIM); the
+ * answer is the run's status, as of wait(2).
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The child dies with the server, and that with `urt sim`. */
+/* The child dies with the server, and the server with `urt sim`. */
 static void become_run(int socket, pid_t server, const char *settings)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -32,7 +32,7 @@ static void become_run(int socket, pid_t server, const char *settings)
 	unsetenv("URT_SIM_SERVE");
 }
 
-/* The machine, or the user, may have no process left for a moment. */
+/* The limit of processes, the machine's or the user's, may be reached for a moment. */
 static pid_t fork_when_possible(void)
 {
 	const struct timespec pause = { 0, 100000000 };

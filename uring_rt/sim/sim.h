@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The simulator: a library that is preloaded below an unchanged program and an
- * unchanged runtime, and stands for the kernel's clock, scheduler, rings and
+ * unchanged runtime, and replaces the kernel's clock, scheduler, rings and
  * network. How it works: world.c (threads and time), ring.c (io_uring), net.c.
  */
 #ifndef URT_SIM_SIM_H
@@ -44,12 +44,12 @@ enum sim_fault {
 
 /* ---- chance.c ---- */
 
-/* Where the events of runs are counted is shared with `urt sim`, if that asks. */
+/* Shares the counts of a run's events with `urt sim`, if that has asked for them. */
 void sim_share_result(void);
-/* The value of URT_SIM. */
+/* Reads the value of URT_SIM. */
 void sim_read_options(const char *);
 extern char sim_seed_text[];
-/* The next number of a kind, below n. */
+/* The next random number of that kind, below n. */
 unsigned sim_random(enum sim_dice, unsigned n);
 /* Whether a fault happens here; whether another thread runs here. */
 bool sim_fault(enum sim_fault);
@@ -62,24 +62,24 @@ void sim_tell_not_simulated(const char *name);
 
 /* ---- serve.c ---- */
 
-/* Returns once for each run that `urt sim` asks for, in a child of its own; at once
- * without `urt sim`. */
+/* Returns once for each run that `urt sim` requests, in a child of its own. Without
+ * `urt sim`, returns at once. */
 void sim_serve(void);
 
 /* ---- world.c ---- */
 
 extern bool sim_on;	   /* the process is simulated, and not at its end */
-extern bool sim_anyway;	   /* what is waited for may have come unseen */
+extern bool sim_anyway;	   /* an awaited event may have come unnoticed */
 extern int64_t sim_now_ns; /* since a fixed day */
 
-/* A call of the kernel by the running thread: time passes, and another thread may
- * run before it is made. */
+/* To be called before the running thread calls the kernel: time passes, and another
+ * thread may run first. */
 void sim_step(int64_t ns);
-/* The same, and another runs if one can. */
+/* Another thread runs, if one can. */
 void sim_yield(void);
 /*
- * The thread waits until ready(arg) or the time; false: the time came first. ready
- * is asked by whichever thread runs, and must have no effect.
+ * The thread waits until ready(arg) holds or the time has come; false: the time came
+ * first. Any thread may call ready, so it must have no side effects.
  */
 bool sim_wait(bool (*ready)(void *), void *arg, int64_t until_ns,
 	      const char *what);
@@ -87,16 +87,16 @@ bool sim_wait(bool (*ready)(void *), void *arg, int64_t until_ns,
 int64_t sim_after(int64_t ns);
 int64_t sim_until(const struct timespec *relative);
 
-/* A line of the trace, if there is one. */
+/* Writes a line of the trace, if there is one. */
 void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* "urt sim: ..." to stderr. */
+/* Prints "urt sim: ..." to stderr. */
 void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Once for each name: that what the program calls is not simulated. */
+/* Reports, once for each name, that this call of the program is not simulated. */
 void sim_not_simulated(const char *name, const char *what);
 
-/* The system call, past our own syscall(): -errno. */
+/* Makes the system call, not through our own syscall(). Errors: -errno. */
 long sim_call(long nr, ...);
-/* The next definition of a function: libc's. */
+/* The next definition of a function, which is libc's. */
 void *sim_next(void **cache, const char *name);
 #define NEXT(type, name, params) \
 	static void *cache;      \
@@ -105,16 +105,16 @@ void *sim_next(void **cache, const char *name);
 /* The state of the thread with that tid, for /proc: 'R' or 'S'; its CPU time. */
 char sim_thread_state(int tid);
 int64_t sim_thread_cpu_ns(int tid);
-/* A signal for one thread, which gets it when it runs next. */
+/* Sends a signal to one thread, which gets it when it runs next. */
 void sim_signal(int tid, int sig);
 /* pthread_create for a simulated thread; pthread_join. */
 int sim_thread_new(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		   void *);
 int sim_thread_join(pthread_t, void **);
-/* Nobody will join it; false: it is not ours. Its tid, or 0. */
+/* No thread will join it; false: it is not simulated. Its tid, or 0. */
 bool sim_thread_detach(pthread_t);
 int sim_thread_tid(pthread_t);
-/* The program has child processes, from now on perhaps. */
+/* From now on, the program may have child processes. */
 void sim_has_children(void);
 
 /* ---- ring.c ---- */
@@ -126,8 +126,8 @@ int sim_ring_register(int fd, unsigned opcode, void *arg, unsigned n);
 bool sim_is_ring(int fd);
 void *sim_ring_map(int fd, size_t size, int64_t offset); /* MAP_FAILED */
 void sim_ring_close(int fd);
-/* Descriptors of rings are readable when they have completions; _watched: one is polled
- * by an epoll instance from now on. */
+/* Makes the descriptors of rings readable that have completions; _watched: from now
+ * on, an epoll instance polls that descriptor. */
 void sim_rings_polled(void);
 void sim_ring_watched(int fd);
 struct ring;
@@ -136,30 +136,33 @@ void sim_complete(struct ring *, uint64_t user_data, int res);
 /* ---- requests.c ---- */
 
 void sim_request_begin(struct ring *, const struct io_uring_sqe *);
-/* One, or with ANY all of the ring: what its completion says. */
+/* Cancels one request, or with ANY all of the ring; returns the cancellation's result. */
 int sim_request_cancel(struct ring *, const struct io_uring_sqe *);
 void sim_requests_drop(const struct ring *);
-/* Completes requests that are due; true: at least one. _next: when the next is. Those
- * that wait are looked at if something has changed, or anyway. */
+/* Completes requests that are due; true: at least one. Waiting requests are checked if
+ * something has changed, or anyway. */
 bool sim_ring_run(bool anyway);
-/* Something that others may wait for; _changes: how often. */
+/* Notes a change that others may wait for; _changes: the number of changes so far. */
 void sim_changed(void);
 unsigned sim_changes(void);
+/* When the next request is due. */
 int64_t sim_ring_next_ns(void);
-/* Requests that wait for an event that only the program itself can cause. */
+/* The number of requests in flight. In a hang, only the program itself could cause the
+ * events for which they wait. */
 unsigned sim_ring_waiting(void);
 
-/* ---- ops.c: what requests do ---- */
+/* ---- ops.c: carrying out requests ---- */
 
-/* It does not block: -EAGAIN. _waits: what would block waits, and does not fail. */
+/* Tries the request without blocking; -EAGAIN: it would block. _waits: such a request
+ * then waits, and does not fail. */
 int sim_op_try(const struct io_uring_sqe *);
-/* Whether it could be tried with success. */
+/* Whether it would not block now. */
 bool sim_op_ready(const struct io_uring_sqe *);
 bool sim_op_waits(const struct io_uring_sqe *);
 bool sim_op_reads(const struct io_uring_sqe *);
-bool sim_op_sends(const struct io_uring_sqe *); /* also that no more comes */
+bool sim_op_sends(const struct io_uring_sqe *); /* or ends the output */
 bool sim_op_moves(const struct io_uring_sqe *); /* from another descriptor */
-/* It completes when all bytes have come or gone, however many come at a time. */
+/* Whether it completes only when all bytes have been transferred. */
 bool sim_op_wants_all(const struct io_uring_sqe *);
 bool sim_op_known(unsigned opcode);
 const char *sim_op_name(unsigned opcode);
@@ -176,7 +179,8 @@ ssize_t sim_recvmsg(int fd, struct msghdr *, int flags);
 void sim_net_close(int fd);
 void sim_net_copy(int from, int to);
 bool sim_is_net(int fd);
-/* Until when nothing passes, or no connection is made to there; 0: it does. */
+/* The end of the partition in which the socket receives no data, or cannot connect to
+ * that address; 0: there is none. */
 int64_t sim_net_cut_ns(int fd, bool writes);
 int64_t sim_net_cut_to_ns(int fd, const struct sockaddr *, socklen_t);
 /* Breaks the connection, for both sides. */
@@ -188,31 +192,31 @@ bool sim_readable(int fd);
 bool sim_writable(int fd);
 short sim_poll_now(int fd, short events);
 bool sim_is_nonblocking(int fd);
-/* Tells if it is a device of random bytes. */
+/* Reports the use of a device of random bytes. */
 void sim_note_path(const char *path);
-/* Before a call that reads or writes: it waits here. */
+/* Called before a call that reads or writes, to wait here in its place. */
 void sim_before(int fd, bool writes, int flags);
-/* What a function of libc returns for -errno. */
+/* The result of a libc function for this result of a system call; sets errno. */
 long sim_result(long);
 
 /* ---- threads.c ---- */
 
 long sim_futex(uint32_t *word, int op, uint32_t value, const struct timespec *,
 	       uint32_t mask);
-/* A request that waits for a futex; as a thread does. */
+/* A request that waits for a futex, as a thread does. */
 struct sim_sleeper {
-	const void *on; /* NULL: woken, or none */
+	const void *on; /* address; NULL: woken, or not asleep */
 	uint64_t order;
 };
 void sim_sleeper_add(struct sim_sleeper *, const void *on);
 void sim_sleeper_forget(struct sim_sleeper *);
 bool sim_is_awake(void *sleeper);
-/* The thread sleeps on the address until it is woken: true, or until then. */
+/* The thread sleeps on the address; true: it was woken; false: the time came first. */
 bool sim_sleep_on(const void *on, int64_t until_ns, const char *what);
-/* Wakes up to n, the first ones first. */
+/* Wakes up to n sleepers, in the order in which they fell asleep. */
 #define SIM_ALL INT64_MAX
 long sim_wake(const void *on, long n);
-/* The simulation's time for one of that clock. */
+/* Converts a time of that clock to the simulation's time. */
 int64_t sim_until_clock(clockid_t, const struct timespec *);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls on sockets, in front of libc's: they wait in simulated time, and are made by
- * net.c.
+ * Calls on sockets, in place of libc's: they wait in simulated time, and net.c then
+ * makes them.
  */
 #undef _FILE_OFFSET_BITS
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@ static bool is_blocking(int fd, int flags)
 	return sim_on && !(flags & MSG_DONTWAIT) && !sim_is_nonblocking(fd);
 }
 
-/* The first n bytes are done. */
+/* Removes the first n bytes, which have been transferred. */
 static void advance(struct msghdr *m, size_t n)
 {
 	while (m->msg_iovlen && n >= m->msg_iov->iov_len) {
@@ -35,7 +35,7 @@ static void advance(struct msghdr *m, size_t n)
 	}
 }
 
-/* All of it, on a stream, in as many pieces as there is room, or come. */
+/* Transfers all of it over a stream, in pieces as room or data appear. */
 static long transfer_all(int fd, const struct msghdr *from, int flags,
 			 bool writes)
 {
@@ -56,7 +56,7 @@ static long transfer_all(int fd, const struct msghdr *from, int flags,
 		else if (n > 0) {
 			sum += n;
 			advance(&m, n);
-			m.msg_controllen = 0; /* it went with the first */
+			m.msg_controllen = 0; /* went with the first piece */
 		}
 	}
 	return sum ? sum : n < 0 ? n : 0;
@@ -131,7 +131,7 @@ SIM_API int recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags,
 	unsigned i = 0;
 	ssize_t got;
 
-	(void)timeout; /* which Linux looks at after a message only */
+	(void)timeout; /* Linux checks it only after a message */
 	for (; i < n; i++) {
 		got = recvmsg(fd, &m[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (got < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Threads, futexes, signals, clocks and random numbers, in front of libc's own. A
- * futex is a list of the threads that sleep on it, in order.
+ * Threads, futexes, signals, clocks and random numbers, in place of libc's. A futex is
+ * a list of the threads that sleep on it, in order.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define SLEEPERS 65536
-#define EPOCH_NS INT64_C(1700000000000000000) /* CLOCK_REALTIME, some day */
+#define EPOCH_NS INT64_C(1700000000000000000) /* CLOCK_REALTIME: any day */
 
 /* ---- sleeping and waking threads --------------------------------------- */
 
@@ -79,7 +79,7 @@ bool sim_sleep_on(const void *on, int64_t until_ns, const char *what)
 	return woken;
 }
 
-/* FUTEX_WAIT has a time from now on, _BITSET one of a clock. */
+/* FUTEX_WAIT takes a time from now on, FUTEX_WAIT_BITSET an absolute one. */
 static int64_t futex_until(int op, const struct timespec *ts)
 {
 	if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT || !ts)
@@ -126,7 +126,7 @@ SIM_API int pthread_join(pthread_t t, void **ret)
 
 enum { NEVER_RUN, RUNNING, DONE };
 
-/* Also where the function throws. */
+/* Runs also when the function throws. */
 static void once_is_over(int **once)
 {
 	if (*(volatile int *)*once == RUNNING)
@@ -185,7 +185,7 @@ SIM_API pid_t fork(void)
 	return pid;
 }
 
-/* Whose child would use this stack until its exec or _exit. */
+/* A real vfork's child would use this stack until its exec or _exit. */
 SIM_API pid_t vfork(void)
 {
 	return fork();
@@ -193,8 +193,8 @@ SIM_API pid_t vfork(void)
 
 /* ---- signals ----------------------------------------------------------- */
 
-/* To the thread that sends it, so that the next one's is at a known place; others
- * have it if that blocks it. */
+/* Sends the signal to the calling thread, so that it is taken at a known place. If that
+ * thread blocks the signal, another one takes it. */
 static int send_own(int sig, int code, union sigval value)
 {
 	siginfo_t info = { .si_signo = sig, .si_code = code };
@@ -361,8 +361,8 @@ SIM_API unsigned sleep(unsigned s)
 	return nanosleep(&ts, NULL) ? s : 0;
 }
 
-/* Timers of a thread's time in user space, by which loops are preempted: in a simulation, loops
- * take no time, so they never expire. */
+/* Timers of a thread's time in user space, by which loops are preempted. In a
+ * simulation loops take no time, so such timers never expire. */
 #define OUR_TIMER ((timer_t)(intptr_t)0x73696d)
 
 SIM_API int timer_create(clockid_t clock, struct sigevent *event, timer_t *t)
@@ -411,7 +411,7 @@ SIM_API int getentropy(void *buf, size_t n)
 	return getrandom(buf, n, 0) == (ssize_t)n ? 0 : -1;
 }
 
-/* Of glibc since 2.36. */
+/* In glibc since 2.36. */
 SIM_API void arc4random_buf(void *buf, size_t n)
 {
 	getrandom(buf, n, 0);

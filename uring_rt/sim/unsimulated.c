@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Functions of libc that are the real kernel's, or know less than they would: the first
- * use of each is reported by its name, since the same seed may then give another run.
+ * Functions of libc that go to the real kernel, or know less than the real ones. The
+ * first use of each is reported by its name, since the same seed may then give another
+ * run.
  */
 #define _GNU_SOURCE
 #include "sim.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/select.h>
 
-/* Numbers, and this machine; there is no other. */
+/* Knows numeric addresses and this machine; no other machine exists. */
 SIM_API int getaddrinfo(const char *node, const char *service,
 			const struct addrinfo *hints, struct addrinfo **out)
 {

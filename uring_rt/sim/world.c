@@ -2,22 +2,21 @@
 /*
  * The simulated machine: the running thread and the time.
  *
- * The program and the runtime are as they are: real threads, with their own
- * stacks and thread-local variables. But only one of them runs at a time, the
- * one that has the baton, and it gives that away only inside calls that would
- * enter the kernel. Each of these is defined here in front of libc's, and is a
- * step: some virtual time passes, and, as the seed has it, another thread goes
- * on first. A thread that would wait gives its condition and its deadline
- * instead (sim_wait). When no thread can run the clock jumps to the next
- * deadline, or to the time at which the simulated kernel completes a request;
- * if there is neither, nothing will ever happen again, and that is reported at
- * once.
+ * The program and the runtime are unchanged: real threads, with their own
+ * stacks and thread-local variables. But only the thread that has the baton
+ * runs, and it gives the baton away only inside calls that would enter the
+ * kernel. The simulator defines these calls in place of libc's. Each is a step:
+ * some virtual time passes, and, if the seed says so, another thread runs
+ * first. A thread that would wait gives its condition and its deadline instead
+ * (sim_wait). When no thread can run, the clock jumps to the next deadline, or
+ * to the time at which the simulated kernel completes a request. If there is
+ * neither, nothing will ever happen again, and the hang is reported at once.
  *
- * So a run depends on the program and the seed alone. Real threads, and not
- * contexts on one thread: libc, C++ and the runtime keep thread-local state,
- * and nothing of it has to know of the simulation. Handing over the baton is a
- * futex (2 us on one CPU, to which the process is bound); switching coroutines
- * costs what it always does.
+ * So a run depends on the program and the seed alone. Real threads, not
+ * contexts on one thread, are used because libc, C++ and the runtime keep
+ * thread-local state, and need not know of the simulation. Handing over the
+ * baton is a futex (2 us on one CPU, to which the process is bound); switching
+ * coroutines costs what it always does.
  *
  * Not simulated: instructions. Between two calls of the kernel no other thread
  * runs; tests/explore covers the orders of single loads and stores.
@@ -43,20 +42,20 @@
 
 #define THREADS	 1024
 #define BEGIN_NS INT64_C(1000000000000) /* the clock when a program begins */
-#define SLICE_NS 1000000 /* a thread has run for so long: another one's turn */
-#define TRACE_FD 1000	 /* out of the way of the program's */
+#define SLICE_NS 1000000 /* after so long, it is another thread's turn */
+#define TRACE_FD 1000	 /* above the program's descriptors */
 
 struct thread {
 	_Atomic uint32_t go;  /* futex: it has the baton */
 	_Atomic uint32_t tid; /* futex: it has begun */
-	uint32_t *ends; /* futex of the kernel: cleared at its end; or NULL */
+	uint32_t *ends; /* futex that the kernel clears at its end; or NULL */
 	enum { GONE, RUNS, WAITS } state;
 	bool (*ready)(void *);
 	void *arg;
 	int64_t until_ns;
 	const char *what;
 	int64_t cpu_ns;
-	int signal; /* that it gets when it runs next; 0: none */
+	int signal; /* to be taken when it runs next; 0: none */
 	void *(*fn)(void *);
 	void *fn_arg;
 	pthread_t pthread;
@@ -168,11 +167,11 @@ static void take(struct thread *t)
 }
 
 /*
- * Only at the end of a dying thread are the locks that it holds in libc free again, and
- * its stack for the next one. The kernel tells the end as it tells pthread_join(3): by a
- * futex, whose address an old kernel may not give. Never by sched_yield(2) in a loop: each
- * call puts the caller a slice behind all others, for SCHED_IDLE a second, and on a busy
- * CPU that is the time for which it then waits (Linux 6.18; runs took minutes).
+ * A dying thread holds locks in libc and its stack until its very end. The kernel
+ * signals the end by a futex, as for pthread_join(3); an old kernel may not give its
+ * address. sched_yield(2) in a loop was too slow: each call puts the caller a slice
+ * behind all others, which for SCHED_IDLE is a second, and on a busy CPU the caller
+ * waits that long (Linux 6.18; runs took minutes).
  */
 static void await_end(void)
 {
@@ -188,7 +187,7 @@ static void await_end(void)
 		sim_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-/* The world stands still: only the threads that report it still run. */
+/* After a hang, only the threads that report it still run. */
 static void stand_still(void)
 {
 	for (;;)
@@ -197,8 +196,9 @@ static void stand_still(void)
 }
 
 /*
- * Nothing can happen any more. The runtime reports its coroutines on SIGQUIT;
- * its monitor, which does so, waits in poll, and continues without the baton.
+ * Nothing can happen any more. The runtime reports its coroutines on SIGQUIT.
+ * Its monitor makes this report: it waits in poll, and continues without the
+ * baton.
  */
 static void stuck(void)
 {
@@ -231,7 +231,7 @@ static bool can_run(struct thread *t)
 				      (t->ready && t->ready(t->arg))));
 }
 
-/* Of those that can run; but_not: if there is another. */
+/* Picks a thread that can run; but_not only if no other can. */
 static struct thread *pick(struct thread *but_not)
 {
 	struct thread *can[THREADS];
@@ -251,8 +251,8 @@ void sim_has_children(void)
 }
 
 /*
- * A child process is real, and so is the time that it takes: while one runs, the clock
- * goes no faster than the real one, by steps of that length. False: none runs.
+ * A child process is real, and so is the time that it takes. While one runs, the clock
+ * advances in steps, and no faster than the real one. False: no child runs.
  */
 static bool wait_for_children(int64_t next_ns)
 {
@@ -306,7 +306,7 @@ static struct thread *next_thread(struct thread *but_not)
 	}
 }
 
-/* The baton goes to t; returns when it has come back. */
+/* Gives the baton to t; returns when it has come back. */
 static void switch_to(struct thread *t)
 {
 	struct thread *me = self;
@@ -335,7 +335,7 @@ static void get_signal(void)
 		sim_call(SYS_tgkill, getpid(), self->tid, sig);
 }
 
-/* Not so in a handler of a signal from elsewhere, which any thread may run. */
+/* False in a handler of a signal from outside, which any thread may run. */
 static bool is_simulated(void)
 {
 	return sim_on && self && self == holder;
@@ -441,7 +441,7 @@ void sim_signal(int tid, int sig)
 		t->signal = sig;
 }
 
-/* Its last steps in libc are its own; by then it has no baton. */
+/* The thread gives the baton away here, before its last steps in libc. */
 static void thread_gone(void *arg)
 {
 	struct thread *t = arg, *next;
@@ -490,7 +490,7 @@ int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
 	int detach = PTHREAD_CREATE_JOINABLE, err;
 	struct thread *t;
 
-	sim_step(20000); /* others may take an entry meanwhile */
+	sim_step(20000); /* other threads may take an entry meanwhile */
 	t = vacant();
 	if (!t || sim_fault(SIM_THREAD))
 		return EAGAIN;
@@ -506,7 +506,7 @@ int sim_thread_new(pthread_t *out, const pthread_attr_t *attr,
 		return err;
 	}
 	*out = t->pthread;
-	/* Its tid is known to others when it has come so far. */
+	/* Other threads need its tid, which it stores itself. */
 	while (!atomic_load(&t->tid))
 		sim_call(SYS_futex, &t->tid, FUTEX_WAIT_PRIVATE, 0, NULL, NULL,
 			 0);
