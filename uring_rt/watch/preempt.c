@@ -43,10 +43,10 @@
  * the signal comes again at each further tick, until it finds the coroutine
  * where it may be stopped. With many such threads, the kernel would share the
  * CPUs among them and the workers. So if more of them compute than there are
- * processors, the handler makes its thread nap, for so long that on average no
- * more of them compute at a time than there are processors. A thread may hold a
- * library's lock during a nap; but without naps, among as many threads, it
- * would have no CPU for as long.
+ * processors, the handler makes its thread nap, for so long, up to NAP_MAX_NS,
+ * that on average no more of them compute at a time than there are processors.
+ * A thread may hold a library's lock during a nap; but without naps, among as
+ * many threads, it would have no CPU for as long.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. If it is missing, or if malloc is part of
@@ -351,8 +351,8 @@ static void again(unsigned i)
 	timer_settime(clocks[i].timer, 0, &at_once, NULL);
 }
 
-/* Sleeps until the thread has used no more than its share of the CPUs, or the
- * world stops or the run ends. */
+/* Sleeps until the thread has used no more than its share of the CPUs, but not
+ * longer than NAP_MAX_NS; less if the world stops or the run ends. */
 static void nap(struct urt__worker *w)
 {
 	unsigned n = atomic_load_explicit(&urt__astray, memory_order_relaxed);
