@@ -252,26 +252,45 @@ void *urt__stack_get(struct urt__stacks *s, void **lowest)
 	return top;
 }
 
+/* Makes the bitmap when the first stack comes back. */
+static bool can_note(struct urt__stacks *s)
+{
+	uint64_t *fresh;
+	bool has;
+
+	urt__lock(&s->lock);
+	has = s->back;
+	urt__unlock(&s->lock);
+	if (has)
+		return true;
+	fresh = urt__sys_zalloc((s->max + 63) / 64 * sizeof(*fresh));
+	if (!fresh)
+		return false;
+	urt__lock(&s->lock);
+	if (!s->back) {
+		s->back = fresh;
+		fresh = NULL;
+	}
+	urt__unlock(&s->lock);
+	free(fresh);
+	return true;
+}
+
 bool urt__stack_put(struct urt__stacks *s, void *top)
 {
 	size_t i = urt__stack_index(s, top);
-	bool noted;
 
-	if (urt__mem_drop(slot_at(s, i) + s->guard, s->stride - s->guard))
+	/* In this order: a stack that stays in use keeps what it holds. */
+	if (!can_note(s) ||
+	    urt__mem_drop(slot_at(s, i) + s->guard, s->stride - s->guard))
 		return false;
 	urt__lock(&s->lock);
-	if (!s->back)
-		s->back =
-			urt__sys_zalloc((s->max + 63) / 64 * sizeof(*s->back));
-	noted = s->back;
-	if (noted) {
-		s->back[i / 64] |= UINT64_C(1) << i % 64;
-		if (i / 64 < s->back_first)
-			s->back_first = i / 64;
-		s->nr_back++;
-	}
+	s->back[i / 64] |= UINT64_C(1) << i % 64;
+	if (i / 64 < s->back_first)
+		s->back_first = i / 64;
+	s->nr_back++;
 	urt__unlock(&s->lock);
-	return noted;
+	return true;
 }
 
 void urt__stack_trim(const struct urt__stacks *s, void *top)
