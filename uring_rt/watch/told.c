@@ -70,7 +70,7 @@ static void ring_close(void)
 	ring.fd = -1;
 }
 
-/* Takes the descriptor over. */
+/* Takes the descriptor over, in place of the last one, or closes it. */
 static int ring_open(int fd)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -81,14 +81,18 @@ static int ring_open(int fd)
 	if (!err)
 		err = urt__sys_mmap(&theirs, page + 2 * URT_TOLD_RING,
 				    PROT_READ, MAP_SHARED, fd, page);
+	if (err) {
+		if (ours)
+			munmap(ours, page);
+		close(fd);
+		return err;
+	}
 	ring_close();
 	ring.fd = fd;
 	ring.consumed = ours;
 	ring.produced = theirs;
 	ring.data = (char *)theirs + page;
-	if (err)
-		ring_close();
-	return err;
+	return 0;
 }
 
 /* The next event, if it is complete; moves *at behind it. */
@@ -191,13 +195,15 @@ void urt__told_offered(void)
 
 	if (n < 0)
 		return;
-	if (own.link >= 0)
+	if (own.link >= 0) {
 		err = -EALREADY;
-	else if (n == sizeof(offer) && offer.magic == URT_TOLD_MAGIC &&
-		 offer.ring == URT_TOLD_RING &&
-		 offer.entry == sizeof(struct urt_told) && fd >= 0)
+	} else if (n == sizeof(offer) && offer.magic == URT_TOLD_MAGIC &&
+		   offer.ring == URT_TOLD_RING &&
+		   offer.entry == sizeof(struct urt_told) && fd >= 0) {
 		err = ring_open(fd);
-	if (err && fd >= 0 && fd != ring.fd)
+		fd = -1;
+	}
+	if (fd >= 0)
 		close(fd);
 	n = send(sockets[0], &err, sizeof(err), MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)n; /* a helper that is gone needs no answer */
