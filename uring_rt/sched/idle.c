@@ -98,6 +98,14 @@ static void tell_counts(struct urt__worker *w)
 	}
 }
 
+/* The monitor sleeps while all workers do; see watch/monitor.c. */
+static void wake_monitor(void)
+{
+	urt__fence();
+	if (urt__unlikely(atomic_load(&urt__rt.monitor_asleep)))
+		urt__rt.monitor_wake();
+}
+
 /* ---- a program in which nothing can happen any more -------------------- */
 
 /*
@@ -131,7 +139,9 @@ static void deadlock(uint64_t epoch)
 	bool same;
 
 	if (urt__rt.other_threads()) {
-		atomic_store(&urt__rt.doubt, true);
+		/* The monitor may have begun its long sleep without it. */
+		if (!atomic_exchange(&urt__rt.doubt, true))
+			wake_monitor();
 		return;
 	}
 	urt__lock(&urt__rt.idle_lock);
@@ -167,14 +177,6 @@ static bool look_again(const struct urt__worker *w)
 		    urt__runq_len(&urt__rt.proc[i]->runq))
 			return true;
 	return false;
-}
-
-/* The monitor sleeps while all workers do; see watch/monitor.c. */
-static void wake_monitor(void)
-{
-	urt__fence();
-	if (urt__unlikely(atomic_load(&urt__rt.monitor_asleep)))
-		urt__rt.monitor_wake();
 }
 
 /*
