@@ -290,7 +290,14 @@ static void compute_in_a_library(void *arg)
 	}
 }
 
-static bool is_runnable(int tid)
+static void yield_next_to_them(void *arg)
+{
+	(void)arg;
+	while (!over)
+		urt_yield();
+}
+
+static bool is_napping(int tid)
 {
 	char path[64], buf[256], *p;
 	ssize_t n;
@@ -302,24 +309,26 @@ static bool is_runnable(int tid)
 	close(fd);
 	buf[n > 0 ? n : 0] = '\0';
 	p = strrchr(buf, ')');
-	return p && p[2] == 'R';
+	return p && p[2] == 'S';
 }
 
-static int runnable(void)
+static int napping(void)
 {
 	int n = 0;
 
 	for (unsigned i = 0; i < urt__rt.nr_workers; i++)
-		n += is_runnable(urt__rt.worker[i]->tid);
+		n += atomic_load(&urt__rt.worker[i]->state) ==
+			     URT__W_DETACHED &&
+		     is_napping(urt__rt.worker[i]->tid);
 	return n;
 }
 
-/* All of them have lost their processors, and yet few compute at a time. */
+/* All of them have lost their processors, and yet many of them nap while others wait. */
 static void be_many_in_a_library(void *arg)
 {
-	enum { MANY = 40 };
+	enum { MANY = 40, OTHERS = 6 };
 	int64_t until = urt_after(20000 * MS);
-	struct urt_coro *c[MANY];
+	struct urt_coro *c[MANY + OTHERS];
 	static char text[1 << 18];
 
 	memset(text, 'x', sizeof(text) - 1);
@@ -328,11 +337,13 @@ static void be_many_in_a_library(void *arg)
 	while (computed < MANY && urt_now() < until)
 		urt_sleep(MS);
 	ck_assert_int_eq(computed, MANY);
-	while (runnable() > MANY / 4 && urt_now() < until)
+	for (int i = MANY; i < MANY + OTHERS; i++)
+		c[i] = urt_spawn(yield_next_to_them, NULL);
+	while (napping() < MANY / 4 && urt_now() < until)
 		urt_sleep(5 * MS);
 	ck_assert_int_lt(urt_now(), until);
 	over = true;
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < MANY + OTHERS; i++)
 		urt_join(c[i]);
 }
 

@@ -43,10 +43,11 @@
  * the signal comes again at each further tick, until it finds the coroutine
  * where it may be stopped. With many such threads, the kernel would share the
  * CPUs among them and the workers. So if more of them compute than there are
- * processors, the handler makes its thread nap, for so long, up to NAP_MAX_NS,
- * that on average no more of them compute at a time than there are processors.
- * A thread may hold a library's lock during a nap; but without naps, among as
- * many threads, it would have no CPU for as long.
+ * processors, and coroutines wait for a processor, the handler makes its thread
+ * nap, for so long, up to NAP_MAX_NS, that on average no more of them compute at
+ * a time than there are processors. If no coroutine waits, a nap would only leave
+ * CPUs idle. A thread may hold a library's lock during a nap; but without naps,
+ * among as many threads, it would have no CPU for as long.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. If it is missing, or if malloc is part of
@@ -351,6 +352,17 @@ static void again(unsigned i)
 	timer_settime(clocks[i].timer, 0, &at_once, NULL);
 }
 
+static bool some_wait(void)
+{
+	if (atomic_load(&urt__rt.global_len) ||
+	    atomic_load(&urt__rt.waiting.len))
+		return true;
+	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
+		if (urt__runq_len(&urt__rt.proc[i]->runq))
+			return true;
+	return false;
+}
+
 /* Sleeps until the thread has used no more than its share of the CPUs, but not
  * longer than NAP_MAX_NS; less if the world stops or the run ends. */
 static void nap(struct urt__worker *w)
@@ -364,7 +376,7 @@ static void nap(struct urt__worker *w)
 	used_ns = ns - w->napped_cpu_ns;
 	w->napped_cpu_ns = ns;
 	atomic_store_explicit(&w->astray_ns, now_ns, memory_order_relaxed);
-	if (n <= urt__rt.nr_procs || atomic_load(&urt__rt.stop))
+	if (n <= urt__rt.nr_procs || !some_wait() || atomic_load(&urt__rt.stop))
 		return;
 	if (used_ns > USED_MAX_NS)
 		used_ns = USED_MAX_NS;
