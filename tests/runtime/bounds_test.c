@@ -6,6 +6,7 @@
  * a fault.
  */
 #define _GNU_SOURCE
+#include "../../tools/lib/proc.h"
 #include "../lib/workers.h"
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -299,17 +300,11 @@ static void yield_next_to_them(void *arg)
 
 static bool is_napping(int tid)
 {
-	char path[64], buf[256], *p;
-	ssize_t n;
-	int fd;
+	char path[64], state[64];
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	p = strrchr(buf, ')');
-	return p && p[2] == 'S';
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+	return proc_field(path, "State:", state, sizeof(state)) &&
+	       state[0] == 'S';
 }
 
 static int napping(void)

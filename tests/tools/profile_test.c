@@ -131,6 +131,23 @@ START_TEST(threads_are_where_they_are_known_to_be)
 }
 END_TEST
 
+/* A child that runs this; returns once it has written to `ready`. */
+static pid_t start(void (*run)(int ready))
+{
+	pid_t pid;
+	int fds[2];
+	char c;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run(fds[1]);
+	}
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	return pid;
+}
+
 /* ---- functions that are made at run time ---- */
 
 #if defined(__x86_64__)
@@ -147,7 +164,6 @@ static _Noreturn void run_made(int ready)
 	char path[64];
 	FILE *f;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "made");
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
 	f = fopen(path, "we");
@@ -168,16 +184,10 @@ static _Noreturn void run_made(int ready)
 START_TEST(functions_made_at_run_time_have_the_names_of_the_perf_map)
 {
 	long long on;
-	int fds[2];
 	pid_t pid;
-	char c;
 
 	NEED_BPF();
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	if (!pid)
-		run_made(fds[1]);
-	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	pid = start(run_made);
 	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration 200 -o "
 			    "profile.folded && cat profile.folded",
 			    pid),
@@ -293,21 +303,18 @@ static void population(void *arg)
 	urt_sleep(3600 * 1000 * MS);
 }
 
+static _Noreturn void run_population(int ready)
+{
+	told = ready;
+	_exit(urt_run(population, NULL));
+}
+
 START_TEST(coroutines_are_counted_with_reasons)
 {
-	int fds[2];
 	pid_t pid;
-	char c;
 
 	NEED_BPF();
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		told = fds[1];
-		_exit(urt_run(population, NULL));
-	}
-	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	pid = start(run_population);
 	ck_assert_int_eq(sh("./urt profile -p %d --duration 200 -o "
 			    "profile.folded && cat profile.folded",
 			    pid),
