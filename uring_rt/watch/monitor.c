@@ -191,7 +191,7 @@ static bool is_blocked(const struct urt__worker *w)
 	return p && (p[2] == 'S' || p[2] == 'D');
 }
 
-static int64_t cpu_time_ns(const struct urt__worker *w)
+int64_t urt__worker_cpu_ns(const struct urt__worker *w)
 {
 	struct timespec ts;
 
@@ -220,7 +220,7 @@ static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
 	w = atomic_load(&urt__rt.worker[index]);
 	__atomic_add_fetch(&w->stats->counter[URT__STAT_TOLD], 1,
 			   __ATOMIC_RELAXED);
-	if (atomic_load(&w->tid) == tid && cpu_time_ns(w) == ran_ns)
+	if (atomic_load(&w->tid) == tid && urt__worker_cpu_ns(w) == ran_ns)
 		hand_off(w, urt__clock_ns(), ns);
 }
 
@@ -253,7 +253,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		urt__preempt_signal(w, true);
 		return;
 	}
-	cpu_ns = cpu_time_ns(w);
+	cpu_ns = urt__worker_cpu_ns(w);
 	if (!s->cpu_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
 	if (!urt__worker_relieve(w)) {

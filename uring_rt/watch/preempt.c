@@ -368,13 +368,11 @@ static bool some_wait(void)
 static void nap(struct urt__worker *w)
 {
 	unsigned n = atomic_load_explicit(&urt__astray, memory_order_relaxed);
-	int64_t now_ns = urt__clock_ns(), used_ns, ns;
+	int64_t now_ns = urt__clock_ns(), cpu_ns = urt__worker_cpu_ns(w);
+	int64_t used_ns = cpu_ns - w->napped_cpu_ns, ns;
 	struct timespec ts;
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-	used_ns = ns - w->napped_cpu_ns;
-	w->napped_cpu_ns = ns;
+	w->napped_cpu_ns = cpu_ns;
 	atomic_store_explicit(&w->astray_ns, now_ns, memory_order_relaxed);
 	if (n <= urt__rt.nr_procs || !some_wait() || atomic_load(&urt__rt.stop))
 		return;

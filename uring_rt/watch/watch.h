@@ -70,6 +70,9 @@ void urt__preempt_signal(struct urt__worker *, bool preempt);
 /* Has the thread stop in its signal handler for good: for the last report. */
 void urt__preempt_freeze(struct urt__worker *);
 
+/* The CPU time of the worker's thread; 0: it cannot be read. */
+int64_t urt__worker_cpu_ns(const struct urt__worker *);
+
 /* The number of threads without a processor that have computed within this
  * time; the monitor counts them. */
 #define URT__ASTRAY_NS INT64_C(1000000000)
