@@ -26,7 +26,8 @@ static const int64_t never = URT_NEVER;
 	static void name##_body(void *arg)
 
 /* The number of open descriptors of the program itself: a run has rings for spare
- * threads, which come and go, and its monitor looks into /proc for moments. */
+ * threads, which come and go. Its threads also have others open for a moment (a file
+ * in /proc, a pidfd), so the least of a few counts is the number. */
 int open_descriptors(void);
 
 #endif
