@@ -367,7 +367,7 @@ static const char *const confined[] = {
 	"URT_WORKERS=4 examples/scan localhost 1 100",
 	"CK_RUN_SUITE=files tests/urt_test",
 	"CK_RUN_SUITE=process tests/urt_test",
-	"CK_RUN_SUITE=sync tests/urt_test",
+	"CK_RUN_SUITE=locks tests/urt_test",
 };
 
 START_TEST(program_runs_under_the_seccomp_profile)

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/child.h"
+#include "../lib/workers.h"
 #include <grp.h>
 #include <pthread.h>
 #include <sys/fsuid.h>
@@ -57,10 +58,10 @@ static void look_at_descriptors(void *arg)
 		own++;
 		failed |= fd > 2 && fd >= before && !(flags & FD_CLOEXEC);
 	}
-	/* Rings of two workers and of spare ones, two pages, the monitor's
-	 * bell and its sockets for `urt assist`, and a pipe for the
+	/* A ring for each thread, two pages, the monitor's bell, its sockets
+	 * for `urt assist` and what it reads in /proc, and a pipe for the
 	 * signals. */
-	failed |= own - before > 12;
+	failed |= own - before > 9 + (int)urt__rt.nr_workers;
 	urt_signal_close(signals);
 }
 

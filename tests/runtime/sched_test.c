@@ -37,7 +37,9 @@ static void join_ended(void *arg)
 {
 	struct urt_coro *c = urt_spawn(append, "x");
 
-	urt_yield();
+	do
+		urt_yield();
+	while (!*(volatile char *)order);
 	ck_assert_str_eq(order, "x");
 	ck_assert_int_eq(urt_join(c), 0);
 }

@@ -9,6 +9,7 @@
 #include "../lib/json_tree.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
+#include "../lib/workers.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -141,7 +142,12 @@ static void populate(void *arg)
 	for (int i = 0; i < 5; i++)
 		urt_go(works_for_a_route, i % 2 ? "/a" : "/b");
 	urt_spawn(nothing, NULL);
-	urt_sleep(100 * MS);
+	/* 305, and our own. */
+	for (int own = 0; counter(URT__STAT_PARKS_SLEEP) < 305u + own; own++)
+		urt_sleep(MS);
+	wait_for_count(URT__STAT_PARKS_CHAN, 20);
+	wait_for_count(URT__STAT_PARKS_IO, 7);
+	wait_for_count(URT__STAT_PARKS_LOCK, 3);
 	say_ready();
 	urt_sleep(NEVER_NS);
 	urt_mutex_unlock(&mutex);
@@ -150,9 +156,13 @@ static void populate(void *arg)
 START_TEST(dump_tells_each_coroutine_what_it_waits_for_and_where)
 {
 	unsigned workers = 1 + _i * 2;
+	int tries = 0;
 
 	start(populate, workers);
-	ck_assert_int_eq(sh("./urt dump -p %d --json 2>&1", program), 0);
+	do /* the first one may not have parked yet */
+		ck_assert_int_eq(sh("./urt dump -p %d --json 2>&1", program),
+				 0);
+	while (number("states", "parked") < 336 && tries++ < 100);
 	/* 300 + 20 + 7 + 3 + 5, the first one; and one that ended. */
 	ck_assert_int_eq(number(NULL, "total"), 337);
 	ck_assert_int_eq(number("states", "parked"), 336);
