@@ -10,13 +10,18 @@ void run_on(unsigned workers, urt_fn *fn, void *arg)
 	ck_assert_msg(!urt_run_with(fn, arg, &o), "%s", urt_why());
 }
 
-uint64_t counter(enum urt__stat s)
+uint64_t counter_in(const struct urt__stats_page *p, enum urt__stat s)
 {
 	uint64_t n = 0;
 
-	for (unsigned i = 0; i < urt__rt.stats_page->slots; i++)
-		n += urt__counted(urt__stats_slot(urt__rt.stats_page, i), s);
+	for (unsigned i = 0; i < p->slots; i++)
+		n += urt__counted(urt__stats_slot(p, i), s);
 	return n;
+}
+
+uint64_t counter(enum urt__stat s)
+{
+	return counter_in(urt__rt.stats_page, s);
 }
 
 void wait_for_count(enum urt__stat s, uint64_t n)

@@ -11,6 +11,8 @@
 void run_on(unsigned workers, urt_fn *fn, void *arg);
 /* The sum of a counter over all workers of the run. */
 uint64_t counter(enum urt__stat);
+/* The same, in a mapping of a counters page. */
+uint64_t counter_in(const struct urt__stats_page *, enum urt__stat);
 /* Sleeps until the counter is n or more. Call it in a coroutine. */
 void wait_for_count(enum urt__stat, uint64_t n);
 /* Whether coroutines are preempted by signal here. */

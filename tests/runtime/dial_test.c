@@ -4,8 +4,8 @@
 #include "../../uring_rt/net/dial.h"
 #include "../../uring_rt/net/resolve.h"
 #include "../lib/net.h"
-#include <limits.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>

@@ -218,16 +218,6 @@ END_TEST
 
 /* ---- the counters page ---- */
 
-/* Of all threads: another one may take over. */
-static uint64_t yields_of(const struct urt__stats_page *p)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < p->slots; i++)
-		n += urt__counted(urt__stats_slot(p, i), URT__STAT_YIELDS);
-	return n;
-}
-
 static void look_at_page(void *arg)
 {
 	char path[64], target[128];
@@ -250,10 +240,10 @@ static void look_at_page(void *arg)
 	ck_assert_uint_eq(p->magic, URT__STATS_MAGIC);
 	ck_assert_uint_eq(p->pid, getpid());
 	ck_assert_str_eq(p->name[URT__STAT_SWITCHES], "switches");
-	before = yields_of(p);
+	before = counter_in(p, URT__STAT_YIELDS);
 	for (int i = 0; i < 100; i++)
 		urt_yield();
-	ck_assert_uint_eq(yields_of(p), before + 100);
+	ck_assert_uint_eq(counter_in(p, URT__STAT_YIELDS), before + 100);
 }
 
 START_TEST(counters_page_can_be_found_and_counts)
