@@ -117,6 +117,11 @@ const char *demo_load_name(double share, char buf[16])
 	return buf;
 }
 
+static bool stopped(const struct demo_hold *h)
+{
+	return h->waiting < h->wanted;
+}
+
 const struct demo_hold *demo_hold(const struct demo *d,
 				  const struct model *model, long wanted)
 {
@@ -128,9 +133,14 @@ const struct demo_hold *demo_hold(const struct demo *d,
 		if (!demo_ok(&h->outcome) || h->model != model ||
 		    (!wanted && h->wanted == d->options.threads_end))
 			continue;
-		if (wanted ? h->wanted == wanted
-			   : !best || h->wanted > best->wanted)
+		if (wanted) {
+			if (h->wanted == wanted)
+				best = h;
+		} else if (!best || stopped(h) < stopped(best) ||
+			   (stopped(h) == stopped(best) &&
+			    h->wanted > best->wanted)) {
 			best = h;
+		}
 	}
 	return best;
 }
