@@ -493,7 +493,7 @@ $(B)/tests/urt_test: $(TEST_OBJ) $(filter-out $(B)/tools/main.o,$(TOOL_OBJ)) $(T
 
 $(PROBES:%=$(B)/tests/%): $(B)/tests/%: $(B)/tests/tools/%.o $(LIB_A)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ -luring -lpthread -ldl
+	$(Q)$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(EXPORT) -luring -lpthread -ldl
 
 # With AddressSanitizer's allocator, if the compiler has it.
 $(B)/tests/leaker_asan: tests/tools/leaker.c $(LIB_A)

@@ -48,13 +48,28 @@ struct {
 	__type(value, u64);
 } by_sums SEC(".maps");
 
-/* By process. The tool adds an entry when a process has announced contexts. */
+/* The number of each counted process's image: it gets the next one when it is first
+ * seen and when it executes a program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, URT_BY_PROCESSES);
+	__type(key, u32);
+	__type(value, u32);
+} by_images SEC(".maps");
+
+/* By process. The tool adds an entry when it has found the place of the contexts; it
+ * holds for the image of that number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, URT_BY_PROCESSES);
 	__type(key, u32);
 	__type(value, struct urt_by_where);
 } by_where SEC(".maps");
+
+/* The latest images, from which the tool learns where to look: the process, and the
+ * number in the upper half. The place of a number is its remainder. */
+unsigned long long by_started[URT_BY_STARTED];
+unsigned int by_last_image = 0;
 
 unsigned int by_next_row = URT_BY_FIRST_ROW;
 unsigned int by_next_sum = 1;
@@ -213,11 +228,23 @@ static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
 	return row;
 }
 
+static __always_inline void by_image(struct task_struct *t)
+{
+	u32 tgid = tgid_of(t), number;
+
+	if (t->flags & PF_KTHREAD)
+		return;
+	number = __sync_fetch_and_add(&by_last_image, 1) + 1;
+	bpf_map_update_elem(&by_images, &tgid, &number, BPF_ANY);
+	by_started[number & (URT_BY_STARTED - 1)] = (u64)number << 32 | tgid;
+}
+
 static __always_inline struct urt_by_where *where_of(struct task_struct *t)
 {
-	u32 tgid = tgid_of(t);
+	u32 tgid = tgid_of(t), *number = bpf_map_lookup_elem(&by_images, &tgid);
+	struct urt_by_where *w = bpf_map_lookup_elem(&by_where, &tgid);
 
-	return bpf_map_lookup_elem(&by_where, &tgid);
+	return w && number && w->number == *number ? w : 0;
 }
 
 /* Finds the place of the thread's context pointer, and the attribute to count by.
@@ -377,7 +404,7 @@ int BPF_PROG(on_user_fault, unsigned long address)
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct urt_by_task *b = task_find(t) ? by_task(t) : 0;
 
-	if (b)
+	if (b && !stopped)
 		by_add(b, by_row(t, b), URT_BY_FAULT, 0, 1);
 	return 0;
 }

@@ -296,6 +296,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	struct urt_task *st = task_find(prev);
 	u64 now = want_times || want_threads || by ? bpf_ktime_get_ns() : 0;
 
+	if (by && stopped)
+		return 0;
 	if (st) {
 		leaves(ctx, prev, st, task_class(prev), now);
 	} else if (prev->flags & PF_IO_WORKER) {
@@ -322,7 +324,7 @@ int BPF_PROG(on_syscall, struct pt_regs *regs, long id)
 	struct urt_calls *c;
 	u64 nr = id;
 
-	if (!st)
+	if (!st || (by && stopped))
 		return 0;
 	c = calls_here();
 	if (!c)
@@ -417,6 +419,8 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 
 		if (b)
 			b->own = b->generation = 0; /* a new name and image */
+		if (b && by == URT_BY_CONTEXT)
+			by_image(p);
 	}
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);

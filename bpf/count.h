@@ -127,9 +127,11 @@ enum urt_by_row {
 	URT_BY_FIRST_ROW,
 };
 
-#define URT_BY_ROWS   4096
-#define URT_BY_COUNTS 65536
-#define URT_BY_TEXT   64
+#define URT_BY_ROWS	 4096
+#define URT_BY_COUNTS	 65536
+#define URT_BY_TEXT	 64
+#define URT_BY_PROCESSES 16384
+#define URT_BY_STARTED	 4096 /* a power of two */
 
 struct urt_by_key {
 	char text[URT_BY_TEXT]; /* a value, or a thread's name */
@@ -165,6 +167,8 @@ struct urt_by_where {
 	__u32 key;     /* the number of the attribute to count by */
 	__u32 runtime; /* 1: on uring_rt, and the rest is set; outside.h */
 	__u16 op_coro, block_op, block_cancel_op, block_context;
+	__u32 number; /* of the process's image, by which this holds */
+	__u32 unused;
 };
 
 /* A thread's cache of rows and counts. `head` and `sum` are indexed by a hash; their
@@ -225,7 +229,7 @@ _Static_assert(sizeof(struct urt_latency) == 8 * (4 + URT_TIME_LOGS),
 _Static_assert(sizeof(struct urt_errno) == 4, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_key) == URT_BY_TEXT + 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_count) == 8, "shared with BPF");
-_Static_assert(sizeof(struct urt_by_where) == 32, "shared with BPF");
+_Static_assert(sizeof(struct urt_by_where) == 40, "shared with BPF");
 _Static_assert(sizeof(struct urt_thread) == 96, "shared with BPF");
 
 #endif

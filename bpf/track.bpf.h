@@ -87,11 +87,12 @@ const volatile unsigned int max_threads = 1;
 const volatile unsigned long long fault_from = 0, fault_to = 0;
 
 /* Set by the tool at any time. */
-int start_tgid = 0;		  /* this process counts from its exec on */
-int attach_tgid = 0;		  /* this process runs already */
-int attach_tid = 0;		  /* only this thread counts */
-bool attach_all = false;	  /* all processes count */
-int attach_io_threads = 0;	  /* find_threads: 1: io_uring's, 0: others */
+bool stopped = false;	   /* with rows: neither totals nor rows change */
+int start_tgid = 0;	   /* this process counts from its exec on */
+int attach_tgid = 0;	   /* this process runs already */
+int attach_tid = 0;	   /* only this thread counts */
+bool attach_all = false;   /* all processes count */
+int attach_io_threads = 0; /* find_threads: 1: io_uring's, 0: others */
 unsigned long long cgroup_id = 0; /* it and those below count; 0: none */
 
 /* Events that could not be counted: a map was full. */
@@ -193,6 +194,8 @@ static __always_inline void since_now(struct task_struct *t,
 		th->in_ns = st->in_ns;
 }
 
+static __always_inline void by_image(struct task_struct *t); /* by.bpf.h */
+
 static __always_inline u32 task_class(struct task_struct *t)
 {
 	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
@@ -218,6 +221,8 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 	if (by) /* if this fails, finding rows takes longer */
 		bpf_task_storage_get(&by_tasks, t, 0,
 				     BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (by == URT_BY_CONTEXT && (t->pid == t->tgid || attach_tid))
+		by_image(t);
 	c->tasks++;
 	if (first.command)
 		__sync_fetch_and_add(&command_threads, 1);

@@ -42,7 +42,7 @@ static __always_inline int submitted(void *req)
 	u64 key = (u64)req;
 	u8 op;
 
-	if (!c)
+	if (!c || (by && stopped))
 		return 0;
 	op = opcode_of(req);
 	if (op < URT_URING_OPS)

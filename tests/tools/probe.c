@@ -27,6 +27,7 @@
  *	                     them are waiting before any continues
  *	probe spins N [US]   two coroutines on uring_rt that yield to each other
  *	                     for N ms, sleeping US microseconds now and then
+ *	probe route N ROUTE  calls getppid for N ms in that context of uring_rt
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
@@ -513,6 +514,17 @@ static void on_usr1(int sig)
 	_exit(7);
 }
 
+static void route(void *name)
+{
+	struct urt_context ctx = { .span_id = { 1 }, .trace_id = { 1 } };
+	int64_t end = urt_now() + n * 1000000;
+
+	urt_context_add(&ctx, urt_context_key("http.route"), name);
+	urt_context_set(&ctx);
+	while (urt_now() < end)
+		syscall(SYS_getppid);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -558,6 +570,8 @@ int main(int argc, char **argv)
 		return urt_run(requests, NULL) ? 1 : 0;
 	if (!strcmp(what, "requests-stay"))
 		return urt_run(stay, NULL) ? 1 : 0;
+	if (!strcmp(what, "route"))
+		return urt_run(route, argc > 3 ? argv[3] : "") ? 1 : 0;
 	pause_us = argc > 3 ? atol(argv[3]) : 0;
 	if (!strcmp(what, "spins"))
 		return urt_run(spins, NULL) ? 1 : 0;

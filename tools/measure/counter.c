@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -136,6 +137,10 @@ static void configure(struct counter *c, const struct counter_options *o)
 		bpf_map__set_max_entries(bpf->maps.by_counts, 1);
 		bpf_map__set_max_entries(bpf->maps.by_sums, 1);
 	}
+	if (o->by != URT_BY_CONTEXT) {
+		bpf_map__set_max_entries(bpf->maps.by_images, 1);
+		bpf_map__set_max_entries(bpf->maps.by_where, 1);
+	}
 	c->max_threads = o->threads ? o->threads + 2 : 2;
 	bpf->rodata->max_threads = c->max_threads;
 	find_fault_code(bpf);
@@ -228,18 +233,29 @@ static void unmap(struct mapped *m)
 		munmap(m->base, m->size);
 }
 
-void counter_stop(struct counter *c)
+static void detach(struct counter *c)
 {
 	for (unsigned i = 0; i < c->nr_links; i++)
 		bpf_link__destroy(c->link[i]);
 	c->nr_links = 0;
 }
 
+/* The kernel may detach programs later, and they may be running now, with preemption
+ * off; the barrier waits for these. */
+void counter_stop(struct counter *c)
+{
+	if (c->bpf->rodata->by) {
+		__atomic_store_n(&c->bpf->bss->stopped, true, __ATOMIC_SEQ_CST);
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	}
+	detach(c);
+}
+
 void counter_close(struct counter *c)
 {
 	if (!c)
 		return;
-	counter_stop(c);
+	detach(c);
 	bpf_link__destroy(c->open_link);
 	unmap(&c->counts);
 	unmap(&c->calls);
@@ -414,6 +430,36 @@ struct urt_thread *counter_threads(struct counter *c, unsigned *n)
 {
 	*n = c->max_threads;
 	return c->max_threads > 2 ? c->threads.base : NULL;
+}
+
+pid_t counter_by_started(struct counter *c, uint32_t *seen)
+{
+	struct count_bpf__bss *bss = c->bpf->bss;
+	uint32_t last = __atomic_load_n(&bss->by_last_image, __ATOMIC_SEQ_CST);
+
+	if (last - *seen > URT_BY_STARTED)
+		*seen = last - URT_BY_STARTED;
+	while (*seen != last) {
+		uint32_t next = *seen + 1;
+		uint64_t entry =
+			__atomic_load_n(&bss->by_started[next % URT_BY_STARTED],
+					__ATOMIC_SEQ_CST);
+
+		if ((int32_t)(entry >> 32) - (int32_t)next < 0)
+			break; /* not written yet */
+		*seen = next;
+		if (entry >> 32 == next)
+			return entry;
+	}
+	return 0;
+}
+
+void counter_by_ended(struct counter *c, pid_t pid)
+{
+	uint32_t tgid = pid;
+
+	bpf_map_delete_elem(bpf_map__fd(c->bpf->maps.by_where), &tgid);
+	bpf_map_delete_elem(bpf_map__fd(c->bpf->maps.by_images), &tgid);
 }
 
 int counter_by_where(struct counter *c, pid_t pid, const struct urt_by_where *w)

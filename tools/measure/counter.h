@@ -79,8 +79,16 @@ struct urt_thread *counter_threads(struct counter *, unsigned *n);
 /* Stops counting: all that is read afterwards belongs together. */
 void counter_stop(struct counter *);
 
-/* By rows: tells where a process has its contexts; and all counts so far. */
+/*
+ * By contexts: the next process that began to be counted, or executed a program,
+ * after number *seen, which becomes its own; 0: none. The other two tell where
+ * the process of that number has its contexts, or that it has ended.
+ */
+pid_t counter_by_started(struct counter *, uint32_t *seen);
 int counter_by_where(struct counter *, pid_t, const struct urt_by_where *);
+void counter_by_ended(struct counter *, pid_t);
+
+/* By rows: all counts so far. */
 bool counter_by_faults(struct counter *); /* are counted by row */
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 

@@ -306,10 +306,6 @@ static const char *contradiction(const struct stat_options *o)
 	if (o->by && (o->repeat > 1 || o->interval_ns || o->delay_ns ||
 		      o->control_fd >= 0 || o->format == STAT_CSV))
 		return "--by takes neither -r, -I, -D, --control nor -x";
-	if (o->by == URT_BY_CONTEXT && o->by_tid)
-		return "--by context takes -p, not -t";
-	if (o->by == URT_BY_CONTEXT && !o->pids && (o->all || o->cgroup))
-		return "--by context takes -p or a command: give the processes";
 	if (o->per_thread && o->no_bpf)
 		return "--per-thread needs BPF";
 	return perf_contradiction(o);

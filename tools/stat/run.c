@@ -253,10 +253,15 @@ static void finish(struct session *s)
 	bool ending =
 		s->child_ended && !s->o->pids && !s->o->all && !s->o->cgroup;
 
+	int64_t stopped_ns;
+
 	wait_for_last_switches(s);
+	stopped_ns = now_ns();
 	if (s->o->by && s->counter) /* totals and rows of one moment */
 		counter_stop(s->counter);
 	session_look(s, &now);
+	if (s->o->by)
+		now.at_ns = stopped_ns;
 	if (s->o->interval_ns && !s->last_told)
 		session_tell_interval(s);
 	session_disable(s, &now);
@@ -276,7 +281,7 @@ static void finish(struct session *s)
 					s->o->by_unit);
 	if (s->o->by_unit || s->o->by_names)
 		stat_by_merge(s->r->by, s->o->by_names);
-	if (s->o->by == URT_BY_CONTEXT && !s->by_found && !s->by_child_found)
+	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
 		fail("--by context: %s", s->by_why);
 	thread_figures(s);
 	cost_read(s);
@@ -291,6 +296,7 @@ static void session_close(struct session *s)
 		session_reap(s);
 	}
 	session_forget_post(s);
+	free(s->image);
 	for (int i = 0; i <= STAT_PIDS_MAX; i++)
 		if (s->pidfd[i] >= 0)
 			close(s->pidfd[i]);

@@ -59,11 +59,13 @@ struct session {
 	struct urt_thread *thread_base;
 	struct proc_switches switches[STAT_PIDS_MAX]; /* without BPF */
 	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
-	/* --by context: processes whose contexts were found (bit n: pid[n]; the
-	 * last: the command); when to look again; why the last one was not
-	 * found. */
-	uint64_t by_found;
-	bool by_child_found;
+	/* --by context (contexts.c): the counted processes; the last number
+	 * seen; whether one has contexts; when to look again; why the last one
+	 * has none. */
+	struct session_image *image;
+	size_t images;
+	uint32_t image_seen;
+	bool by_found;
 	int64_t by_at;
 	char by_key[72], by_why[256];
 	bool costing;	     /* the kernel measures the cost now */
@@ -116,7 +118,10 @@ int session_pidfd_open(pid_t pid);
 /* --post */
 void session_after(struct session *);
 void session_forget_post(struct session *); /* it has not run */
-/* --by context: looks for the processes whose contexts are not found yet. */
+
+/* ---- --by context (contexts.c) ---- */
+
+/* Looks into the processes whose contexts are not found yet. */
 void session_find_contexts(struct session *);
 
 #endif

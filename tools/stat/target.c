@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include "session.h"
-#include "../measure/context_find.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -16,9 +15,6 @@
 #include <unistd.h>
 
 #define GATE_NS (100 * NS_PER_MS)
-
-/* How often to look at processes that have not announced contexts. */
-#define BY_NS (20 * NS_PER_MS)
 
 /* ---- the rung ---- */
 
@@ -153,25 +149,6 @@ bool session_attach(struct session *s)
 	else if (err)
 		fail("cannot count running processes: %s", strerror(-err));
 	return !err;
-}
-
-static bool find_context(struct session *s, pid_t pid)
-{
-	struct urt_by_where w;
-
-	return context_find(pid, s->o->by_key, &w, s->by_key, sizeof(s->by_key),
-			    s->by_why, sizeof(s->by_why)) &&
-	       !counter_by_where(s->counter, pid, &w);
-}
-
-void session_find_contexts(struct session *s)
-{
-	s->by_at = now_ns() + BY_NS;
-	for (unsigned i = 0; i < s->o->pids; i++)
-		if (!(s->by_found >> i & 1) && find_context(s, s->o->pid[i]))
-			s->by_found |= UINT64_C(1) << i;
-	if (s->child_pid && !s->o->pids && !s->by_child_found)
-		s->by_child_found = find_context(s, s->child_pid);
 }
 
 /* ---- commands around the measured one ---- */
