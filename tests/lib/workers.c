@@ -30,6 +30,18 @@ void wait_for_count(enum urt__stat s, uint64_t n)
 		urt_sleep(MS);
 }
 
+static bool is_parked(const struct urt_coro *c, enum urt__reason reason)
+{
+	return atomic_load(&c->reason) == reason &&
+	       urt__park_state(atomic_load(&c->park)) != URT__BUSY;
+}
+
+void until_parked(const struct urt_coro *c, enum urt__reason reason)
+{
+	while (!is_parked(c, reason))
+		urt_yield();
+}
+
 bool was_handed_off(void)
 {
 	return counter(URT__STAT_HANDOFFS) || counter(URT__STAT_PREEMPTIONS);

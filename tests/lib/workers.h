@@ -15,6 +15,8 @@ uint64_t counter(enum urt__stat);
 uint64_t counter_in(const struct urt__stats_page *, enum urt__stat);
 /* Sleeps until the counter is n or more. Call it in a coroutine. */
 void wait_for_count(enum urt__stat, uint64_t n);
+/* Lets others run until the coroutine is parked for this reason, and can be woken. */
+void until_parked(const struct urt_coro *, enum urt__reason);
 /* Whether coroutines are preempted by signal here. */
 bool can_preempt(void);
 /* Whether a thread lost its processor in this run, so that two threads ran at

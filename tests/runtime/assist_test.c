@@ -128,7 +128,8 @@ static void is_told(void *arg)
 	unsigned n = rounds();
 	long sleeps;
 
-	for (unsigned i = 0; i < n; i++) {
+	/* On a busy machine, the monitor may be faster at first. */
+	for (unsigned i = 0; i < n || !counter(URT__STAT_HANDOFFS_TOLD); i++) {
 		unsigned reads = fuse.control->reads;
 
 		if (block != block_in_sleep && i % 64 == 0)
@@ -150,11 +151,9 @@ static void is_told(void *arg)
 	if (block != block_in_sleep)
 		ck_assert_uint_eq(went_on, held);
 	/* The monitor may not have read the last one yet. */
-	for (int i = 0; i < 5000 && told_or_gone() - told < held; i++)
+	while (told_or_gone() - told < held)
 		urt_sleep(MS);
 	ck_assert_uint_ge(held, n / 2);
-	ck_assert_uint_ge(told_or_gone() - told, held);
-	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS_TOLD), 0);
 	printf("assist: %u rounds, %llu blocked, %llu told, %llu hand-offs, "
 	       "%llu of them told: p50 < %.0f us, p99 < %.0f us\n",
 	       n, (unsigned long long)held,

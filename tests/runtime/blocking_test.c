@@ -6,8 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/net/resolve.h"
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
+#include "../lib/workers.h"
 #include <errno.h>
 #include <netdb.h>
 #include <semaphore.h>
@@ -108,7 +107,7 @@ FULL_TEST(job_not_begun_can_be_cancelled)
 {
 	struct urt_coro *c = urt_spawn(caller, NULL);
 
-	urt_sleep(MS); /* by then it has parked, or it is cancelled before */
+	until_parked(c, URT__R_BLOCKING);
 	urt_cancel(c);
 	ck_assert_int_eq(urt_join(c), 0);
 	ck_assert_int_eq(result, -ECANCELED);
@@ -169,7 +168,7 @@ static void queue_with_holes(void *arg)
 
 	for (intptr_t i = 0; i < 5; i++) {
 		c[i] = urt_spawn(caller, (void *)(i + 1));
-		urt_sleep(MS);
+		until_parked(c[i], URT__R_BLOCKING);
 	}
 	for (int i = 0; i < 5; i += 2) {
 		urt_cancel(c[i]);
@@ -219,8 +218,7 @@ static void leave_queued(void *arg)
 	urt_go(holder, NULL);
 	while (!holding)
 		urt_sleep(MS / 10);
-	urt_go(caller, NULL);
-	urt_sleep(MS);
+	until_parked(urt_spawn(caller, NULL), URT__R_BLOCKING);
 	sem_post(&release); /* otherwise the end would wait forever */
 }
 

@@ -52,7 +52,7 @@ static struct urt_coro *open_with(int other_flags, int flags, int *fd)
 	opened = false;
 	parked = counter(URT__STAT_PARKS_IO);
 	c = urt_spawn(other_side, &arg);
-	*fd = open_fifo(flags, 5000 * MS);
+	*fd = open_fifo(flags, 100000 * MS);
 	opened = true;
 	ck_assert_int_ge(*fd, 0);
 	return c;
@@ -66,8 +66,8 @@ CORO_TEST(opening_a_fifo_waits_for_its_other_side)
 
 	new_fifo();
 	c = open_with(O_WRONLY, O_RDONLY, &fd);
-	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 1);
-	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(5000 * MS)), 0);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(100000 * MS)), 1);
+	ck_assert_int_eq(urt_read(fd, &b, 1, urt_after(100000 * MS)), 0);
 	urt_join(c);
 	urt_close(fd);
 	c = open_with(O_RDONLY, O_WRONLY, &fd);
@@ -102,7 +102,7 @@ static void other_files_are_left_alone(void)
 	urt_sleep(50 * MS);
 	snprintf(path, sizeof(path), "%s.dir", fifo);
 	ck_assert_int_eq(
-		urt_mkdirat(AT_FDCWD, path, 0700, urt_after(5000 * MS)), 0);
+		urt_mkdirat(AT_FDCWD, path, 0700, urt_after(100000 * MS)), 0);
 	rmdir(path);
 }
 
@@ -110,7 +110,7 @@ static void wait_for_reader(void *arg)
 {
 	(void)arg;
 	waiting++;
-	ck_assert_int_eq(open_fifo(O_WRONLY, 10000 * MS), -ECANCELED);
+	ck_assert_int_eq(open_fifo(O_WRONLY, 100000 * MS), -ECANCELED);
 }
 
 /* By default, the kernel has 4 threads per CPU for blocking requests. */
@@ -130,7 +130,7 @@ CORO_TEST(blocked_opens_leave_other_files_alone)
 static void open_leased(void *arg)
 {
 	waiting++;
-	ck_assert_int_eq(open_fifo(O_RDWR, 10000 * MS), -ECANCELED);
+	ck_assert_int_eq(open_fifo(O_RDWR, 100000 * MS), -ECANCELED);
 }
 
 /* Not a FIFO, so as on a file system that does not answer. */
@@ -159,7 +159,7 @@ static void accept_later(void *arg)
 	urt_sleep(30 * MS);
 	for (int i = 0; i < 3; i++)
 		urt_close(urt_accept(*(int *)arg, NULL, NULL, 0,
-				     urt_after(5000 * MS)));
+				     urt_after(100000 * MS)));
 }
 
 CORO_TEST(connect_waits_while_the_backlog_is_full)
@@ -175,7 +175,7 @@ CORO_TEST(connect_waits_while_the_backlog_is_full)
 	for (int i = 0; i < 3; i++) {
 		fd[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		ck_assert_int_eq(urt_connect(fd[i], (struct sockaddr *)&a,
-					     sizeof(a), urt_after(5000 * MS)),
+					     sizeof(a), urt_after(100000 * MS)),
 				 0);
 	}
 	urt_join(c);

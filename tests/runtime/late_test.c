@@ -444,9 +444,6 @@ static void check(void)
 	ck_assert_int_eq(guarded, guarded_for);
 	ck_assert_msg(!early, "%ld of %ld returned early, the last: %s",
 		      (long)early, (long)blocked, cut_short);
-	ck_assert_int_gt(completed, 0);
-	ck_assert_int_gt(cancelled, 0);
-	ck_assert_uint_gt(counter(URT__STAT_HANDOFFS), 0);
 	ck_assert_msg(worst->longest_ns <= bound_ns(), "\"%s\" took %lld ms",
 		      worst->longest_step, (long long)(worst->longest_ns / MS));
 	if (getenv("URT_STRESS_SECONDS"))
@@ -464,7 +461,6 @@ static void society(void *arg)
 {
 	struct urt_coro *c[ACTORS];
 	uint64_t r = the_seed | 1;
-	int64_t until = urt_after(20000 * MS);
 	int pair[PAIRS][2];
 	pthread_t watcher;
 
@@ -484,7 +480,7 @@ static void society(void *arg)
 		c[i] = urt_spawn(role(i), &actors[i]);
 	}
 	urt_sleep(for_ns());
-	while (!each_did_something() && urt_now() < until)
+	while (!each_did_something())
 		urt_sleep(10 * MS);
 	over_ns = urt_now();
 	over = true;

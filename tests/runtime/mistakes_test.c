@@ -2,6 +2,7 @@
 /* Mistakes of the program: the runtime names each, with its place, and aborts. */
 #define _GNU_SOURCE
 #include "../lib/child.h"
+#include "../lib/workers.h"
 #include <pthread.h>
 #include <sys/personality.h>
 
@@ -15,8 +16,7 @@ static void free_too_early(void *arg)
 	struct urt_chan *c = urt_chan_new(4, 0);
 
 	(void)arg;
-	urt_go(receive, c);
-	urt_yield();
+	until_parked(urt_spawn(receive, c), URT__R_CHAN_RECV);
 	urt_chan_free(c);
 	urt_yield(); /* so that the call is not a jump */
 }

@@ -349,8 +349,10 @@ static void race_deadline(void *arg)
 
 	use_fake();
 	takes_us = 100;
-	for (int i = 0; i < FEWER(1000); i++) {
-		n = urt_resolve("a:1", &a, 1, urt_after(i % 100 * 3000));
+	/* Where threads are slow, the deadlines become later. */
+	for (int i = 0; i < FEWER(1000) || !freed; i++) {
+		n = urt_resolve("a:1", &a, 1,
+				urt_after(i % 100 * (3000 + i / 1000 * 3000)));
 		ck_assert(n == 1 || n == -ETIME);
 	}
 }
@@ -358,7 +360,6 @@ static void race_deadline(void *arg)
 START_TEST(look_up_that_races_its_deadline_leaks_nothing)
 {
 	ck_assert_int_eq(urt_run(race_deadline, NULL), 0);
-	ck_assert_int_gt(freed, 0);
 	ck_assert_int_eq(freed, looked_up);
 }
 END_TEST

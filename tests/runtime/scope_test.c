@@ -2,16 +2,13 @@
 /* Floor 4: scopes, which end with a group of coroutines, and local values,
  * which end with one. */
 #define _GNU_SOURCE
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
-#include <stdatomic.h>
+#include "../lib/workers.h"
 
 static int result;
 
 /* ---- scopes ------------------------------------------------------------ */
 
-static int ended;
-static atomic_int reading;
+static atomic_int ended, reading;
 
 static int sleep_long(void *arg)
 {
@@ -195,7 +192,7 @@ CORO_TEST(cancelled_closer_cancels_its_scope_and_still_waits)
 {
 	struct urt_coro *c = urt_spawn(close_a_scope, NULL);
 
-	urt_sleep(MS);
+	until_parked(c, URT__R_SCOPE);
 	urt_cancel(c);
 	urt_join(c);
 	ck_assert_int_eq(result, -ECANCELED);
@@ -204,7 +201,7 @@ CORO_TEST(cancelled_closer_cancels_its_scope_and_still_waits)
 
 /* ---- local values ------------------------------------------------------ */
 
-static int destroyed;
+static atomic_int destroyed;
 
 static void destroy(void *value)
 {

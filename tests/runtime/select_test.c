@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Floor 5: select, on one worker. The stress suite has it on many. */
 #define _GNU_SOURCE
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
+#include "../lib/workers.h"
 
 /* ---- calls that wait as their namesakes do ----------------------------- */
 
@@ -123,7 +122,7 @@ CORO_TEST(waiting_select_is_served_once_and_leaves_the_other_channels)
 
 	channels(0);
 	c = urt_spawn(select_two, &v);
-	urt_yield();
+	until_parked(c, URT__R_SELECT);
 	ck_assert_int_eq(urt_chan_send(ch[0], &w, URT_NEVER), 0);
 	urt_join(c);
 	ck_assert_int_eq(result, 0);
@@ -131,13 +130,13 @@ CORO_TEST(waiting_select_is_served_once_and_leaves_the_other_channels)
 	/* Its offer on the other channel is withdrawn. */
 	ck_assert_int_eq(urt_chan_recv(ch[1], &w, 0), -ETIME);
 	c = urt_spawn(select_two, &v);
-	urt_yield();
+	until_parked(c, URT__R_SELECT);
 	ck_assert_int_eq(urt_chan_recv(ch[1], &w, URT_NEVER), 0);
 	urt_join(c);
 	ck_assert_int_eq(result, 1);
 	ck_assert_int_eq(urt_chan_send(ch[0], &w, 0), -ETIME);
 	c = urt_spawn(select_two, &v);
-	urt_yield();
+	until_parked(c, URT__R_SELECT);
 	urt_cancel(c);
 	urt_join(c);
 	ck_assert_int_eq(result, -ECANCELED);

@@ -6,8 +6,7 @@
 #define _GNU_SOURCE
 #include "../../tools/measure/pages.h"
 #include "../../tools/measure/trace_pages.h"
-#include "../../uring_rt/sched/sched.h"
-#include "../lib/test.h"
+#include "../lib/workers.h"
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
@@ -83,6 +82,9 @@ START_TEST(reader_in_another_process_sees_no_torn_event)
 			}
 			_exit(0);
 		}
+		while (__atomic_load_n(&p->ring[0].head, __ATOMIC_ACQUIRE) <=
+		       sizes[i])
+			; /* some are lost for certain */
 		got = read_all(p, n);
 		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 		/* Otherwise nothing was tested. */
@@ -160,34 +162,46 @@ CORO_TEST(trace_is_off_unless_asked_for)
 	ck_assert_uint_eq(nr_seen, 0);
 }
 
+struct reader {
+	int fds[2];
+	const struct urt_coro *joiner;
+	unsigned sleeps;
+};
+
 static void reader(void *arg)
 {
+	struct reader *r = arg;
 	char c;
 
-	ck_assert_int_eq(urt_read(*(int *)arg, &c, 1, URT_NEVER), 1);
-	ck_assert_int_eq(urt_sleep(MS), 0);
+	ck_assert_int_eq(urt_read(r->fds[0], &c, 1, URT_NEVER), 1);
+	do {
+		ck_assert_int_eq(urt_sleep(MS), 0);
+		r->sleeps++;
+	} while (atomic_load(&r->joiner->reason) != URT__R_JOIN);
 }
 
 CORO_TEST(parks_tell_their_reason_and_operation)
 {
+	struct reader r = { .joiner = urt_self() };
 	struct urt_coro *c;
 	unsigned reads = 0;
-	int fds[2];
 
-	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(pipe(r.fds), 0);
 	trace_on();
-	c = urt_spawn(reader, fds);
-	urt_yield();
-	ck_assert_int_eq(urt_write(fds[1], "x", 1, URT_NEVER), 1);
+	c = urt_spawn(reader, &r);
+	do { /* another thread may take the reader: then a yield is no switch */
+		urt_yield();
+		take_events();
+	} while (!left(URT__TRACE_YIELDED, 0));
+	ck_assert_int_eq(write(r.fds[1], "x", 1), 1);
 	ck_assert_int_eq(urt_join(c), 0);
 	take_events();
-	ck_assert_uint_eq(left(URT__TRACE_PARKED, URT__R_IO), 2);
-	ck_assert_uint_eq(left(URT__TRACE_PARKED, URT__R_SLEEP), 1);
+	ck_assert_uint_eq(left(URT__TRACE_PARKED, URT__R_IO), 1);
+	ck_assert_uint_eq(left(URT__TRACE_PARKED, URT__R_SLEEP), r.sleeps);
 	ck_assert_uint_eq(left(URT__TRACE_PARKED, URT__R_JOIN), 1);
-	ck_assert_uint_eq(left(URT__TRACE_YIELDED, 0), 1);
 	ck_assert_uint_eq(left(URT__TRACE_ENDED, 0), 1);
 	ck_assert_uint_eq(kinds(URT__TRACE_SPAWN), 1);
-	ck_assert_uint_eq(kinds(URT__TRACE_READY), 4);
+	ck_assert_uint_eq(kinds(URT__TRACE_READY), r.sleeps + 2);
 	for (unsigned i = 0; i < nr_seen; i++) {
 		reads += seen[i].how == URT__TRACE_PARKED &&
 			 seen[i].opcode == IORING_OP_READ && seen[i].arg;
@@ -197,8 +211,8 @@ CORO_TEST(parks_tell_their_reason_and_operation)
 		}
 	}
 	ck_assert_uint_eq(reads, 1);
-	close(fds[0]);
-	close(fds[1]);
+	close(r.fds[0]);
+	close(r.fds[1]);
 }
 
 CORO_TEST(reader_that_is_gone_ends_the_tracing)
@@ -343,7 +357,8 @@ START_TEST(events_of_workers_are_in_order)
 	ck_assert_ptr_nonnull(inbox);
 	ck_assert_msg(!urt_run_with(many, t, &two), "%s", urt_why());
 	page_inbox_close(inbox);
-	ck_assert_uint_gt(switches, COROUTINES * ROUNDS / 2);
+	/* A quarter of the steps are sleeps. */
+	ck_assert_uint_gt(switches, COROUTINES * ROUNDS / 5);
 	ck_assert_uint_eq(out_of_order, 0);
 }
 END_TEST

@@ -2,8 +2,7 @@
 /* Floor 4: sleep, deadlines, cancellation, operations on the ring. */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/sys.h"
-#include "../../uring_rt/urt.h"
-#include "../lib/test.h"
+#include "../lib/workers.h"
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -69,11 +68,11 @@ CORO_TEST(sleep_lasts_at_least_as_long_as_asked)
 
 CORO_TEST(deadline_in_the_past_does_not_sleep)
 {
-	int64_t begin = urt_now();
+	uint64_t before = counter(URT__STAT_PARKS_SLEEP);
 
-	ck_assert_int_eq(urt_sleep_until(begin - 1000), 0);
+	ck_assert_int_eq(urt_sleep_until(urt_now() - 1000), 0);
 	ck_assert_int_eq(urt_sleep(-5), 0);
-	ck_assert_int_lt(urt_now() - begin, 1000 * MS);
+	ck_assert_uint_eq(counter(URT__STAT_PARKS_SLEEP), before);
 	ck_assert_int_eq(urt_after(INT64_MAX), URT_NEVER);
 }
 
@@ -90,7 +89,7 @@ CORO_TEST(cancel_wakes_a_sleeper)
 {
 	struct urt_coro *c = urt_spawn(sleep_long, NULL);
 
-	urt_yield();
+	until_parked(c, URT__R_SLEEP);
 	ck_assert_int_eq(urt_cancel(c), 0);
 	ck_assert_int_eq(urt_cancel(c), 0);
 	ck_assert_int_eq(urt_join(c), 0);
@@ -116,7 +115,8 @@ CORO_TEST(cancelled_join_leaves_the_coroutine_to_be_joined)
 	struct urt_coro *sleeper = urt_spawn(sleep_long, NULL);
 	struct urt_coro *joiner = urt_spawn(join_it, sleeper);
 
-	urt_yield();
+	until_parked(joiner, URT__R_JOIN);
+	until_parked(sleeper, URT__R_SLEEP); /* both write the result */
 	urt_cancel(joiner);
 	urt_join(joiner);
 	ck_assert_int_eq(result, -ECANCELED);
@@ -138,7 +138,8 @@ CORO_TEST(cancel_ends_an_operation_in_flight)
 
 	pair(fds);
 	c = urt_spawn(recv_it, NULL);
-	urt_sleep(MS);
+	until_parked(c, URT__R_IO);
+	urt_sleep(MS); /* meanwhile the ring is entered */
 	urt_cancel(c);
 	ck_assert_int_eq(urt_join(c), 0);
 	ck_assert_int_eq(result, -ECANCELED);
@@ -153,7 +154,7 @@ CORO_TEST(cancel_of_an_operation_not_yet_submitted_works)
 
 	pair(fds);
 	c = urt_spawn(recv_it, NULL);
-	urt_yield();
+	until_parked(c, URT__R_IO);
 	urt_cancel(c);
 	urt_join(c);
 	ck_assert_int_eq(result, -ECANCELED);

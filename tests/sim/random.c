@@ -43,7 +43,6 @@ static void draw_load(uint64_t r)
 
 	if (rnd(&r) % 64 == 0)
 		return; /* the full load */
-	load.whole = false;
 	load.coros = 1 + rnd(&r) % (rnd(&r) % CORO + 1);
 	load.threads = rnd(&r) % (THREADS + 1);
 	load.steps = about(&r, 2, 8);
