@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "../lib/workers.h"
 #include <pthread.h>
+#include <sys/syscall.h>
 
 /* ---- preemption -------------------------------------------------------- */
 
@@ -360,6 +361,53 @@ START_TEST(preempted_loop_does_not_keep_the_run_from_ending)
 }
 END_TEST
 
+/* ---- the signal -------------------------------------------------------- */
+
+static volatile sig_atomic_t reached;
+
+static void callers_handler(int sig)
+{
+	reached++;
+}
+
+static void *signals_itself(void *arg)
+{
+	siginfo_t late = { .si_signo = SIGURG, .si_code = SI_TIMER };
+	int *seen = arg;
+
+	late.si_value.sival_ptr = &urt__rt;
+	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGURG, &late))
+		return "rt_tgsigqueueinfo";
+	seen[0] = reached;
+	pthread_kill(pthread_self(), SIGURG);
+	seen[1] = reached;
+	return NULL;
+}
+
+static void signal_a_thread(void *arg)
+{
+	pthread_t t;
+	void *failed;
+
+	ck_assert_int_eq(pthread_create(&t, NULL, signals_itself, arg), 0);
+	ck_assert_int_eq(pthread_join(t, &failed), 0);
+	ck_assert_ptr_null(failed);
+}
+
+/* A timer's signal comes late if its thread has just ceased to be a worker's. */
+START_TEST(programs_handler_has_its_own_signals_but_no_late_one)
+{
+	int seen[2];
+
+	signal(SIGURG, callers_handler);
+	run_on(1, signal_a_thread, seen);
+	ck_assert_int_eq(seen[0], 0);
+	ck_assert_int_eq(seen[1], 1);
+	raise(SIGURG);
+	ck_assert_int_eq(reached, 2);
+}
+END_TEST
+
 Suite *preempt_suite(void)
 {
 	Suite *s = suite_create("preempt");
@@ -378,6 +426,7 @@ Suite *preempt_suite(void)
 	tcase_add_test(t, time_slice_ends_at_a_call);
 	tcase_add_test(t, errno_survives_preemption);
 	tcase_add_test(t, preempted_loop_does_not_keep_the_run_from_ending);
+	tcase_add_test(t, programs_handler_has_its_own_signals_but_no_late_one);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -398,11 +398,13 @@ static void not_stopped(struct urt__worker *w)
 		again(w->index);
 }
 
-static bool is_ours(const siginfo_t *info)
+/* A timer's signal may come when the run's first thread is no longer a
+ * worker's. The other threads block the signal at their ends. */
+static bool is_ours(const struct urt__worker *w, const siginfo_t *info)
 {
 	if (info->si_code == SI_TIMER)
-		return info->si_value.sival_ptr == clocks;
-	return info->si_code == SI_TKILL && info->si_pid == getpid();
+		return info->si_value.sival_ptr == &urt__rt;
+	return w && info->si_code == SI_TKILL && info->si_pid == getpid();
 }
 
 static void on_urg(int sig, siginfo_t *info, void *context)
@@ -411,7 +413,7 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 	int saved = *urt_errno_location();
 	bool due, restarted;
 
-	if (!is_ours(info) || !w) {
+	if (!is_ours(w, info)) {
 		if (old_urg.sa_flags & SA_SIGINFO)
 			old_urg.sa_sigaction(sig, info, context);
 		else if (old_urg.sa_handler != SIG_DFL &&
@@ -419,6 +421,8 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 			old_urg.sa_handler(sig);
 		return;
 	}
+	if (!w)
+		return;
 	if (atomic_load(&w->parked_signal) == URT__FREEZE)
 		freeze(w, context);
 	if (atomic_load_explicit(&w->word.where, memory_order_relaxed) !=
@@ -447,7 +451,7 @@ static bool clock_open(unsigned i, int tid)
 {
 	struct sigevent e = { .sigev_notify = SIGEV_THREAD_ID,
 			      .sigev_signo = SIGURG,
-			      .sigev_value.sival_ptr = clocks };
+			      .sigev_value.sival_ptr = &urt__rt };
 
 	if (clocks[i].tid == tid)
 		return true;

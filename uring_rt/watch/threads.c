@@ -62,6 +62,15 @@ static void worker_begin_again(struct urt__worker *w)
 	atomic_store(&w->state, URT__W_DETACHED);
 }
 
+static void mask_own(int how, sigset_t *old)
+{
+	sigset_t own;
+
+	sigemptyset(&own);
+	sigaddset(&own, SIGURG);
+	pthread_sigmask(how, &own, old);
+}
+
 void urt__worker_end(struct urt__worker *w)
 {
 	bool retires = !atomic_load(&urt__rt.stop);
@@ -73,6 +82,8 @@ void urt__worker_end(struct urt__worker *w)
 	urt__worker_leave(w);
 	urt__signal_stack_leave(w);
 	urt__check_leave();
+	if (w->index) /* a late signal must not reach the program's handler */
+		mask_own(SIG_BLOCK, NULL);
 	urt__tls_worker = NULL;
 	urt__worker_vacate(w);
 }
@@ -221,23 +232,15 @@ int urt__threads_start(void)
 
 void urt__threads_unblock(void)
 {
-	sigset_t own;
-
-	sigemptyset(&own);
-	sigaddset(&own, SIGURG);
-	pthread_sigmask(SIG_UNBLOCK, &own, &callers_mask);
+	mask_own(SIG_UNBLOCK, &callers_mask);
 	workers_mask = callers_mask;
 	sigdelset(&workers_mask, SIGURG);
 }
 
 void urt__threads_restore(void)
 {
-	sigset_t own;
-
-	sigemptyset(&own);
-	sigaddset(&own, SIGURG);
 	if (sigismember(&callers_mask, SIGURG))
-		pthread_sigmask(SIG_BLOCK, &own, NULL);
+		mask_own(SIG_BLOCK, NULL);
 }
 
 void urt__threads_forget(void)
