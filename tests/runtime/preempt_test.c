@@ -4,6 +4,8 @@
  * neither registers, errno nor locks.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/sys.h"
+#include "../../uring_rt/watch/watch.h"
 #include "../lib/workers.h"
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -408,6 +410,36 @@ START_TEST(programs_handler_has_its_own_signals_but_no_late_one)
 }
 END_TEST
 
+static struct urt__worker asked; /* its thread is not a worker's */
+
+/* The timer that the worker has is of a thread that has ended. */
+START_TEST(thread_with_the_tid_of_one_that_ended_is_signalled)
+{
+	struct urt__sys_fault *f = &urt__sys_faults[URT__SYS_TIMER];
+	sigset_t urg, pending;
+
+	if (!can_preempt())
+		SKIP("nothing is preempted by a signal in this build");
+	sigemptyset(&urg);
+	sigaddset(&urg, SIGURG);
+	pthread_sigmask(SIG_BLOCK, &urg, NULL);
+	asked.stats = urt__sys_alloc_lines(sizeof(*asked.stats));
+	memset(asked.stats, 0, sizeof(*asked.stats));
+	atomic_store(&asked.tid, gettid());
+	f->err = ESRCH;
+	f->countdown = 1;
+	urt__preempt_open();
+	urt__preempt_soon(&asked);
+	ck_assert_int_eq(f->hits, 1);
+	do {
+		spin_for(100000);
+		sigpending(&pending);
+	} while (!sigismember(&pending, SIGURG));
+	urt__preempt_close();
+	free(asked.stats);
+}
+END_TEST
+
 Suite *preempt_suite(void)
 {
 	Suite *s = suite_create("preempt");
@@ -427,6 +459,7 @@ Suite *preempt_suite(void)
 	tcase_add_test(t, errno_survives_preemption);
 	tcase_add_test(t, preempted_loop_does_not_keep_the_run_from_ending);
 	tcase_add_test(t, programs_handler_has_its_own_signals_but_no_late_one);
+	tcase_add_test(t, thread_with_the_tid_of_one_that_ended_is_signalled);
 	suite_add_tcase(s, t);
 	return s;
 }

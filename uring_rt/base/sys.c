@@ -203,6 +203,14 @@ int urt__sys_sigaltstack(const stack_t *new, stack_t *old)
 	return err ? err : result(sigaltstack(new, old));
 }
 
+int urt__sys_timer_start(timer_t t)
+{
+	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
+	int err = fault(URT__SYS_TIMER);
+
+	return err ? err : result(timer_settime(t, 0, &at_once, NULL));
+}
+
 int urt__sys_socket(int domain, int type, int protocol)
 {
 	int err = fault(URT__SYS_SOCKET);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 struct io_uring_params;
 
@@ -33,6 +34,7 @@ enum urt__sys_kind {
 	URT__SYS_PIDFD,
 	URT__SYS_MEMBARRIER,
 	URT__SYS_SIGALTSTACK,
+	URT__SYS_TIMER,
 	URT__SYS_THREAD,
 	URT__SYS_MEMORY,
 	URT__SYS_SOCKET,
@@ -87,6 +89,8 @@ int urt__sys_eventfd(void);
 int urt__sys_pidfd(pid_t);
 int urt__sys_membarrier(int command);
 int urt__sys_sigaltstack(const stack_t *, stack_t *old);
+/* Has the timer expire at once. -ESRCH: it measures a thread that has ended. */
+int urt__sys_timer_start(timer_t);
 
 int urt__sys_socket(int domain, int type, int protocol);
 int urt__sys_pipe(int fds[2], int flags);

@@ -54,6 +54,7 @@
  * the program itself, the signal preempts nothing.
  */
 #define _GNU_SOURCE
+#include "../base/sys.h"
 #include "../exec/preempt.h"
 #include "watch.h"
 #include <dlfcn.h>
@@ -345,11 +346,10 @@ static struct {
 } clocks[URT__WORKERS_MAX];
 static unsigned nr_clocks;
 
-static void again(unsigned i)
+/* False: the timer's thread has ended, and another one may have its tid. */
+static bool again(unsigned i)
 {
-	const struct itimerspec at_once = { .it_value.tv_nsec = 1 };
-
-	timer_settime(clocks[i].timer, 0, &at_once, NULL);
+	return urt__sys_timer_start(clocks[i].timer) != -ESRCH;
 }
 
 static bool some_wait(void)
@@ -478,7 +478,11 @@ void urt__preempt_soon(struct urt__worker *w)
 		return;
 	atomic_store(&w->preempt,
 		     urt__counted(w->stats, URT__STAT_SWITCHES) + 1);
-	again(w->index);
+	if (again(w->index))
+		return;
+	clock_close(w->index);
+	if (clock_open(w->index, tid))
+		again(w->index);
 }
 
 /* Signals the thread now, and ends its nap. */
