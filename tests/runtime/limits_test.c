@@ -4,6 +4,7 @@
  * the identity of threads.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/watch/watch.h"
 #include "../lib/child.h"
 #include "../lib/workers.h"
 #include <grp.h>
@@ -463,6 +464,28 @@ START_TEST(address_space_that_is_limited_is_enough_or_is_blamed)
 }
 END_TEST
 
+START_TEST(cgroup_that_limits_threads_is_found)
+{
+	static const struct {
+		const char *text, *path;
+	} c[] = {
+		{ "0::/a/b\n", "/sys/fs/cgroup/a/b" },
+		{ "0::/\n", "/sys/fs/cgroup/" },
+		{ "9:cpu,cpuacct:/x\n8:pids:/a:b\n1:name=systemd:/y\n0::/z\n",
+		  "/sys/fs/cgroup/pids/a:b" },
+		{ "0::/z\n8:pids:/a\n", "/sys/fs/cgroup/pids/a" },
+		{ "1:name=systemd:/y\n", NULL },
+		{ "\n", NULL },
+	};
+	FILE *f = fmemopen((void *)c[_i].text, strlen(c[_i].text), "r");
+	char path[100] = "";
+
+	ck_assert(urt__pids_group(f, path, sizeof(path)) == !!c[_i].path);
+	ck_assert_str_eq(path, c[_i].path ? c[_i].path : "");
+	fclose(f);
+}
+END_TEST
+
 Suite *limits_suite(void)
 {
 	Suite *s = suite_create("limits");
@@ -484,6 +507,7 @@ Suite *limits_suite(void)
 	tcase_add_test(limits, lack_of_locked_memory_is_called_that);
 	tcase_add_test(limits, lack_of_descriptors_is_called_that);
 	tcase_add_test(limits, lack_of_threads_is_called_that);
+	tcase_add_loop_test(limits, cgroup_that_limits_threads_is_found, 0, 6);
 	tcase_add_test(limits, runtime_needs_no_file_size);
 	tcase_add_test(limits, lack_of_data_is_called_that);
 	tcase_add_test(limits,

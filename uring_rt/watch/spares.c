@@ -37,37 +37,53 @@ static bool kept; /* unneeded spares are left, which cannot end yet */
 static bool said;
 static _Atomic int64_t failed_ns;
 
-/* Whether the cgroup's limit is reached; puts its directory into path. */
-static bool pids_max_reached(char *path, size_t size)
+bool urt__pids_group(FILE *f, char *path, size_t size)
 {
-	char line[256], max[32] = "", now[32] = "";
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	bool found = false;
-	size_t len;
+	char line[400];
+	bool v1 = false, found = false;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = !strncmp(line, "0::", 3);
+	while (!v1 && fgets(line, sizeof(line), f)) {
+		char *names = strchr(line, ':');
+		char *group = names ? strchr(names + 1, ':') : NULL;
+
+		if (!group)
+			continue;
+		*group++ = '\0';
+		v1 = !strcmp(names, ":pids");
+		if (!v1 && strcmp(names, ":"))
+			continue;
+		group[strcspn(group, "\n")] = '\0';
+		snprintf(path, size, "/sys/fs/cgroup%s%s", v1 ? "/pids" : "",
+			 group);
+		found = true;
+	}
+	return found;
+}
+
+static bool read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool got = f && fgets(line, size, f);
+
 	if (f)
 		fclose(f);
-	if (!found)
+	return got;
+}
+
+/* Whether the limit of the process's cgroup is reached. */
+static bool pids_max_reached(char *group, size_t size)
+{
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	bool found = f && urt__pids_group(f, group, size);
+	char path[400], max[32], now[32];
+
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof(path), "%s/pids.max", found ? group : "");
+	if (!read_line(path, max, sizeof(max)) || max[0] == 'm')
 		return false;
-	line[strcspn(line, "\n")] = '\0';
-	snprintf(path, size, "/sys/fs/cgroup%s", line + 3);
-	len = strlen(path);
-	snprintf(path + len, size - len, "/pids.max");
-	f = fopen(path, "re");
-	if (f && !fgets(max, sizeof(max), f))
-		max[0] = '\0';
-	if (f)
-		fclose(f);
-	snprintf(path + len, size - len, "/pids.current");
-	f = fopen(path, "re");
-	if (f && !fgets(now, sizeof(now), f))
-		now[0] = '\0';
-	if (f)
-		fclose(f);
-	path[len] = '\0';
-	return max[0] && max[0] != 'm' && atol(now) >= atol(max);
+	snprintf(path, sizeof(path), "%s/pids.current", group);
+	return read_line(path, now, sizeof(now)) && atol(now) >= atol(max);
 }
 
 static void say_limit(int err)

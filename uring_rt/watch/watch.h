@@ -5,6 +5,7 @@
 
 #include "../wait/wait.h"
 #include <signal.h>
+#include <stdio.h>
 
 /* The settings of URT_DEBUG; 0 and false: off. */
 struct urt__debug {
@@ -180,6 +181,9 @@ int urt__worker_add(void);
 
 /* ---- spares.c ---- */
 
+/* Finds the cgroup that limits the process's threads in /proc/self/cgroup, f:
+ * "0::/GROUP" under v2, "8:pids:/GROUP" under v1; puts its directory into path. */
+bool urt__pids_group(FILE *f, char *path, size_t size);
 /* Adds a spare; if there can be none, prints once which limit is reached. */
 bool urt__spare_add(void);
 /* At each look of the monitor: keeps as many spares as are needed. _linger_ns:
