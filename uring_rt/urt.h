@@ -185,12 +185,12 @@ struct urt_options {
  *	                  or locked memory of the user (ulimit -l; a ring counts some
  *	                  80 KiB a worker, and is retried for a second)
  *	-EAGAIN           no more threads (ulimit -u, pids.max)
- *	-EMFILE, -ENFILE  no more descriptors; a run needs one per thread, and six
+ *	-EMFILE, -ENFILE  no more descriptors; a run needs one per thread, and seven
  *	-EBADF, -EFAULT   one of urt_options.files, or .buffers, does not exist
  *	-EOPNOTSUPP       the kernel cannot pin memory of that kind (.buffers)
  *
  * A run holds descriptors above 2, all close-on-exec: one per thread for its
- * ring, two memory files and two sockets for tools, and two for the monitor. It
+ * ring, two memory files and two sockets for tools, and three for the monitor. It
  * reserves address space for max_coroutines stacks and a few tables; until that
  * space is used, it takes no memory, is not locked by mlockall(2), and is not
  * part of a core dump. Each worker keeps the stacks of up to 128 ended

@@ -18,7 +18,7 @@ X_RENAME := memcpy memset free:k_free syscall sched_yield \
             pthread_cond_wait:k_cond_wait pthread_cond_timedwait:k_cond_timedwait \
             pthread_cond_signal:k_cond_signal pthread_cond_broadcast:k_cond_broadcast \
             pthread_join:k_join ppoll read write epoll_create1 epoll_ctl epoll_wait \
-            clock_gettime prctl sigaction signal:k_set_signal kill nanosleep \
+            timerfd_settime clock_gettime prctl sigaction signal:k_set_signal kill nanosleep \
             timer_create timer_settime backtrace dladdr
 X_SECTIONS := --rename-section .data=urt_data --rename-section .bss=urt_bss
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The kernel as the monitor's thread uses it (watch/monitor.c): one eventfd, which it
- * polls with a timeout; clocks; and an empty /proc. */
+ * polls with a timeout; clocks; a
+ * timer; and an empty /proc. */
 #define _GNU_SOURCE
 #include "kernel.h"
 #include "../../uring_rt/base/assist.h"
@@ -9,13 +10,16 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
-#define PC   __builtin_return_address(0)
-#define BELL 90 /* the eventfd */
-#define POLL 91 /* the epoll instance */
+#define PC    __builtin_return_address(0)
+#define BELL  90 /* the eventfd */
+#define POLL  91 /* the epoll instance */
+#define ALARM 92 /* the timer */
 
 static uint64_t rung;
+static int64_t alarm_ns = INT64_MAX;
 static unsigned polls; /* that have ended */
 
 int urt__assist_load(struct urt__assist *a, const struct urt__assisted *whom)
@@ -32,6 +36,20 @@ void urt__assist_unload(struct urt__assist *a)
 int urt__sys_eventfd(void)
 {
 	return BELL;
+}
+
+int urt__sys_timerfd(void)
+{
+	return ALARM;
+}
+
+int k_timerfd_settime(int, int, const struct itimerspec *, struct itimerspec *);
+int k_timerfd_settime(int fd, int flags, const struct itimerspec *to,
+		      struct itimerspec *old)
+{
+	(void)fd, (void)flags, (void)old;
+	alarm_ns = to->it_value.tv_sec * 1000000000 + to->it_value.tv_nsec;
+	return 0;
 }
 
 ssize_t k_write(int, const void *, size_t);
@@ -80,16 +98,22 @@ int k_ppoll(struct pollfd *p, nfds_t n, const struct timespec *ts,
 	    const sigset_t *mask)
 {
 	int64_t until_ns = INT64_MAX;
+	bool dozes = p[n - 1].fd == ALARM;
 
-	(void)n, (void)mask;
+	(void)mask;
 	if (ts)
 		until_ns = k_after(ts->tv_sec, ts->tv_nsec);
-	x_block(PC, (uintptr_t)&rung, is_rung, NULL, until_ns,
-		"waits for the bell");
+	/* Again if the alarm was put off meanwhile. */
+	while (!x_block(PC, (uintptr_t)&rung, is_rung, NULL,
+			dozes && alarm_ns < until_ns ? alarm_ns : until_ns,
+			"waits for the bell") &&
+	       x_now_ns < until_ns && dozes && x_now_ns < alarm_ns)
+		;
 	x_sync((uintptr_t)&rung, true);
 	polls++;
 	p[0].revents = rung ? POLLIN : 0;
-	p[1].revents = 0;
+	for (nfds_t i = 1; i < n; i++)
+		p[i].revents = 0;
 	return rung != 0;
 }
 

@@ -86,6 +86,61 @@ SCENARIO(monitor_dozes_against_wake,
 	 .thread = { with_monitor, world_worker_1, k_new_thread,
 		     bytes_come_then });
 
+/* ---- workers that wake put off a look, but not while another is awake ---- */
+
+#define IN_TIME 4000000 /* ns: the longest time between looks */
+
+static void is_looked_at(void)
+{
+	int64_t since_ns = x_now_ns;
+
+	k_await_polls(k_polls() + 1);
+	CHECK(x_now_ns - since_ns <= IN_TIME);
+}
+
+static void comes_and_goes(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 18; i++) /* from the fifth on, the monitor dozes */
+		CHECK(!urt_sleep(1000000));
+	is_looked_at();
+	ran++;
+	world_done(2);
+}
+
+static void reads_and_stays(void *arg)
+{
+	(void)arg;
+	reads();
+	is_looked_at();
+	ran++;
+	world_done(2);
+}
+
+static void bytes_come_late(void)
+{
+	k_sleep(11000000);
+	k_bytes_come(FD, 4);
+}
+
+static void two_that_wake(void)
+{
+	world(2, 0);
+	world_coro(0, comes_and_goes, NULL);
+	world_coro(1, reads_and_stays, NULL);
+}
+
+static void both_ran(void)
+{
+	CHECK(ran == 2);
+}
+
+SCENARIO(monitor_is_put_off,
+	 "A worker that stays awake is looked at in time, while another wakes.",
+	 .setup = two_that_wake, .check = both_ran, .stale = 1,
+	 .thread = { with_monitor, world_worker_1, k_new_thread,
+		     bytes_come_late });
+
 /* ---- a worker that is about to hand requests over may block there -------- */
 
 static void wakes_it(void)
@@ -103,7 +158,7 @@ static void reads_once(void *arg)
 
 static void dozes(void)
 {
-	atomic_store(&urt__rt.monitor_asleep, 1);
+	atomic_store(&urt__rt.monitor_asleep, URT__M_SLEEPS);
 	if (urt__all_asleep())
 		CHECK(!k_none_looks());
 	k_bytes_come(FD, 4);

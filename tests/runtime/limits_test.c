@@ -59,10 +59,10 @@ static void look_at_descriptors(void *arg)
 		own++;
 		failed |= fd > 2 && fd >= before && !(flags & FD_CLOEXEC);
 	}
-	/* A ring for each thread, two pages, the monitor's bell, its sockets
+	/* A ring for each thread, two pages, the monitor's bell and timer, its sockets
 	 * for `urt assist` and what it reads in /proc, and a pipe for the
 	 * signals. */
-	failed |= own - before > 9 + (int)urt__rt.nr_workers;
+	failed |= own - before > 10 + (int)urt__rt.nr_workers;
 	urt_signal_close(signals);
 }
 

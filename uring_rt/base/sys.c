@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -179,6 +180,16 @@ int urt__sys_eventfd(void)
 	return err ? err
 		   : above_standard(
 			     result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
+
+int urt__sys_timerfd(void)
+{
+	int err = fault(URT__SYS_TIMERFD);
+
+	return err ? err
+		   : above_standard(result(
+			     syscall(__NR_timerfd_create, CLOCK_MONOTONIC,
+				     TFD_CLOEXEC | TFD_NONBLOCK)));
 }
 
 int urt__sys_pidfd(pid_t pid)

@@ -31,6 +31,7 @@ enum urt__sys_kind {
 	URT__SYS_MEMFD,
 	URT__SYS_FTRUNCATE,
 	URT__SYS_EVENTFD,
+	URT__SYS_TIMERFD,
 	URT__SYS_PIDFD,
 	URT__SYS_MEMBARRIER,
 	URT__SYS_SIGALTSTACK,
@@ -86,6 +87,7 @@ ssize_t urt__sys_process_madvise(int pidfd, const struct iovec *, size_t n,
 int urt__sys_memfd(const char *name);
 int urt__sys_ftruncate(int fd, off_t size);
 int urt__sys_eventfd(void);
+int urt__sys_timerfd(void);
 int urt__sys_pidfd(pid_t);
 int urt__sys_membarrier(int command);
 int urt__sys_sigaltstack(const stack_t *, stack_t *old);

@@ -189,6 +189,13 @@ struct urt__worker_list {
 	_Atomic unsigned len; /* also read without the lock */
 };
 
+/* Whether the monitor looks by itself; see watch/monitor.c. */
+enum urt__monitor_sleep {
+	URT__M_LOOKS,  /* soon */
+	URT__M_SLEEPS, /* not until a worker wakes */
+	URT__M_DOZES,  /* when its timer ends; workers that wake put that off */
+};
+
 /* A coroutine that a thread without a processor posts to be started; see
  * urt__post. */
 struct urt__post {
@@ -256,9 +263,9 @@ struct urt__runtime {
 	_Atomic bool doubt; /* a deadlock, unless a plain thread wakes a
 			       coroutine */
 
-	_Atomic uint32_t monitor_asleep; /* 1: it sleeps until monitor_wake */
+	_Atomic uint32_t monitor_asleep; /* enum urt__monitor_sleep */
 
-	/* Upward calls. Wakes the monitor if monitor_asleep. */
+	/* Upward calls. A worker has woken while monitor_asleep. */
 	void (*monitor_wake)(void);
 	/* Whether there are threads that are not the runtime's. */
 	bool (*other_threads)(void);
