@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/time.h>
 
 /* Knows numeric addresses and this machine; no other machine exists. */
 SIM_API int getaddrinfo(const char *node, const char *service,
@@ -48,7 +49,9 @@ SIM_API int getaddrinfo(const char *node, const char *service,
 	X(int, timerfd_create, (int clock, int flags), (clock, flags),         \
 	  "it goes by the real clock")                                         \
 	X(unsigned, alarm, (unsigned s), (s), "it goes by the real clock")     \
-	X(int, setitimer, (int which, const void *new, void *old),             \
+	X(int, setitimer,                                                      \
+	  (__itimer_which_t which, const struct itimerval *new,                \
+	   struct itimerval *old),                                             \
 	  (which, new, old), "it goes by the real clock")                      \
 	X(int, system, (const char *command), (command), REAL_CHILD)           \
 	X(FILE *, popen, (const char *command, const char *mode),              \
