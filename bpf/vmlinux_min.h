@@ -147,6 +147,10 @@ struct task_struct {
 	struct thread_struct thread;
 };
 
+struct trace_event_raw_sys_enter {
+	long id;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long ip;

@@ -20,7 +20,8 @@
  *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
  *	                     table; a request that completes N times and continues
  *	probe faults FILE    touches the pages of a file that is not in memory
- *	probe preempted N  computes N ms next to a child that computes, too
+ *	probe preempted N  computes N ms next to a child that computes, too, and until it
+ *			   was preempted 5 times
  *	probe yields N       N yields of two coroutines on uring_rt
  *	probe coros N        N coroutines on uring_rt, each: receives from a
  *	                     channel, sleeps 1 ms, reads from a pipe; all of
@@ -352,16 +353,25 @@ static void compute_ms(long ms)
 
 static int preempted(void)
 {
+	pid_t parent = getpid(), child;
+	struct rusage u;
 	cpu_set_t one;
+	long ms = n;
 
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
-	if (!fork()) {
-		compute_ms(n);
+	child = fork();
+	if (!child) {
+		for (ms = 1; getppid() == parent; ms++)
+			compute_ms(ms);
 		_exit(0);
 	}
-	compute_ms(n);
+	do {
+		compute_ms(ms++);
+		getrusage(RUSAGE_SELF, &u);
+	} while (u.ru_nivcsw < 5);
+	kill(child, SIGKILL);
 	wait(NULL);
 	return 0;
 }

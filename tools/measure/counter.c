@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -60,21 +61,33 @@ static void choose_programs(struct count_bpf *bpf,
 	bpf_choose(optional, ARRAY_LEN(optional));
 }
 
+static int attach(struct counter *c, struct bpf_program *p)
+{
+	struct bpf_link *link = bpf_program__attach(p);
+
+	if (libbpf_get_error(link))
+		return (int)libbpf_get_error(link);
+	c->link[c->nr_links++] = link;
+	return 0;
+}
+
 static int attach_all(struct counter *c)
 {
-	struct bpf_program *p;
+	struct bpf_program *p, *event = c->bpf->progs.on_syscall_event;
+	bool has_event = bpf_program__fd(event) >= 0 && !attach(c, event);
 
 	bpf_object__for_each_program(p, c->bpf->obj)
 	{
-		struct bpf_link *link;
+		int err;
 
 		if (p == c->bpf->progs.find_threads ||
-		    p == c->bpf->progs.sum_open || bpf_program__fd(p) < 0)
+		    p == c->bpf->progs.sum_open || p == event ||
+		    (has_event && p == c->bpf->progs.on_syscall) ||
+		    bpf_program__fd(p) < 0)
 			continue;
-		link = bpf_program__attach(p);
-		if (libbpf_get_error(link))
-			return (int)libbpf_get_error(link);
-		c->link[c->nr_links++] = link;
+		err = attach(c, p);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -112,13 +125,25 @@ static void find_fault_code(struct count_bpf *bpf)
 	bpf->rodata->fault_to = to;
 }
 
+/* Whether BPF programs on tracepoints may be preempted; see count.bpf.c. */
+static bool can_be_preempted(void)
+{
+	struct utsname u;
+
+	return !uname(&u) && atoi(u.release) >= 7;
+}
+
 static void configure(struct counter *c, const struct counter_options *o)
 {
 	struct count_bpf *bpf = c->bpf;
+	bool preempted = can_be_preempted();
 
 	choose_programs(bpf, o);
-	if (o->no_syscalls)
-		bpf_program__set_autoload(bpf->progs.on_syscall, false);
+	bpf_program__set_autoload(bpf->progs.on_syscall, !o->no_syscalls);
+	bpf_program__set_autoload(bpf->progs.on_syscall_event,
+				  !o->no_syscalls && preempted);
+	bpf_program__set_autoload(bpf->progs.on_fork, !preempted);
+	bpf_program__set_autoload(bpf->progs.on_first_wakeup, preempted);
 	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
 	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
