@@ -17,13 +17,6 @@
 #include "ns.bpf.h"
 #include "request.bpf.h"
 
-/*
- * The tool is woken when more than this many bytes wait in the buffer; besides, it
- * looks now and then. If each event woke it, it would take the CPU from the very
- * program that it records.
- */
-const volatile unsigned long long wake_at = 1 << 20;
-
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define TASK_DEAD    0x00000080
@@ -80,11 +73,10 @@ static __always_inline void emit_op(struct task_struct *t,
 	e->tid = pid_of(t);
 	e->a = a;
 	e->b = b;
-	bpf_probe_read_kernel(e->comm, sizeof(e->comm), named->comm);
-	bpf_ringbuf_submit(e, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >
-					      wake_at
-				      ? BPF_RB_FORCE_WAKEUP
-				      : BPF_RB_NO_WAKEUP);
+	__builtin_memcpy(e->comm, named->comm, sizeof(e->comm));
+	/* The tool looks now and then. If events woke it, it would take the CPU
+	 * from the very program that it records. */
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void

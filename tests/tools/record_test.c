@@ -37,6 +37,25 @@ START_TEST(timeline_has_each_request_from_start_to_end)
 }
 END_TEST
 
+/* 40,000 events in memory for 16,384: the oldest ones go to the file at once. */
+START_TEST(timeline_is_whole_if_the_memory_is_small)
+{
+	struct found f;
+
+	NEED_BPF();
+	if (sh("tests/probe nops 1") == 77)
+		SKIP("no io_uring here");
+	ck_assert_int_eq(sh("./urt record --memory 1 -o rec.pftrace -- "
+			    "tests/probe nops 20000 2>&1"),
+			 0);
+	ck_assert_msg(strstr(text, " 0 events dropped") != NULL, "%s", text);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "submit NOP"), 20000);
+	ck_assert_int_eq(count_pieces(3, "io_uring", "complete NOP"), 20000);
+}
+END_TEST
+
 /* 32-bit calls, a thread that renames itself, a request that never ends. */
 START_TEST(report_names_odd_waits)
 {
@@ -436,6 +455,7 @@ Suite *record_suite(void)
 
 	tcase_set_timeout(t, 180);
 	tcase_add_test(t, timeline_has_each_request_from_start_to_end);
+	tcase_add_test(t, timeline_is_whole_if_the_memory_is_small);
 	tcase_add_test(t, report_names_odd_waits);
 	tcase_add_test(t, kernel_thread_waits_in_no_system_call);
 	tcase_add_test(t, report_says_who_waited_on_what);

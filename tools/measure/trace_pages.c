@@ -67,11 +67,14 @@ struct run {
 
 struct trace_pages {
 	struct run run[TRACE_PAGES_MAX];
+	unsigned top; /* runs from this place on were never used */
 	unsigned runs, missed;
 	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
 	const char *why;
 	uint64_t lost, bytes;
-	bool any_lost; /* not given out yet */
+	bool any_lost;	  /* not given out yet */
+	bool any_ended;	  /* a run that is still to be given up */
+	int64_t first_ns; /* no event that is still to be given out is older */
 	int64_t moment_ns, begun_ns;
 	struct page_inbox *inbox;
 	uint8_t *looked_at; /* by PID: how often, for the search of all */
@@ -160,6 +163,8 @@ static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 		r->from_ns = from_start ? t->begun_ns : now_ns();
 		r->read_ns = r->from_ns;
 		r->number = t->runs++;
+		if (i >= t->top)
+			t->top = i + 1;
 		return true;
 	}
 	refuse(t, found->map.ino, "too many programs at a time");
@@ -403,7 +408,8 @@ bool trace_pages_read(struct trace_pages *t)
 	bool calm = true, ended;
 
 	t->moment_ns = now_ns();
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+	t->first_ns = 0;
+	for (unsigned i = 0; i < t->top; i++) {
 		struct run *r = &t->run[i];
 
 		if (!r->page || r->ended)
@@ -413,6 +419,7 @@ bool trace_pages_read(struct trace_pages *t)
 		for (unsigned k = 0; k < r->head->shape.rings && !r->ended; k++)
 			calm &= read_ring(t, r, k);
 		r->ended |= ended;
+		t->any_ended |= r->ended;
 		r->read_ns = now_ns();
 	}
 	return calm;
@@ -452,7 +459,7 @@ static struct reading *earliest(struct trace_pages *t, struct run **of)
 {
 	struct reading *first = NULL;
 
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+	for (unsigned i = 0; i < t->top; i++) {
 		struct run *r = &t->run[i];
 
 		for (unsigned k = 0; r->page && k < r->used; k++) {
@@ -472,10 +479,15 @@ static struct reading *earliest(struct trace_pages *t, struct run **of)
 /* A run that has ended, and of which all events were given out. */
 static bool next_over(struct trace_pages *t, struct trace_seen *s)
 {
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+	bool more = false;
+
+	for (unsigned i = 0; t->any_ended && i < t->top; i++) {
 		struct run *r = &t->run[i];
 
-		if (!r->page || !r->ended || !is_empty(r))
+		if (!r->page || !r->ended)
+			continue;
+		more = true;
+		if (!is_empty(r))
 			continue;
 		*s = (struct trace_seen){ .kind = TRACE_OVER,
 					  .run = r->number,
@@ -483,6 +495,7 @@ static bool next_over(struct trace_pages *t, struct trace_seen *s)
 		give_up(t, r);
 		return true;
 	}
+	t->any_ended = more;
 	return false;
 }
 
@@ -490,7 +503,7 @@ static bool next_over(struct trace_pages *t, struct trace_seen *s)
  * event that is still to be given out is older. */
 static bool next_lost(struct trace_pages *t, struct trace_seen *s)
 {
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+	for (unsigned i = 0; i < t->top; i++) {
 		struct run *r = &t->run[i];
 
 		for (unsigned k = 0; r->page && k < r->used; k++) {
@@ -520,12 +533,15 @@ bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 	struct run *r = NULL;
 	struct reading *g;
 
+	if (before_ns > t->moment_ns)
+		before_ns = t->moment_ns;
+	if (before_ns <= t->first_ns && !t->any_lost && !t->any_ended)
+		return false;
 	if (t->any_lost && next_lost(t, s))
 		return true;
 	g = earliest(t, &r);
-	if (before_ns > t->moment_ns)
-		before_ns = t->moment_ns;
-	if (!g || g->buf[g->pos].ns >= before_ns)
+	t->first_ns = g ? g->buf[g->pos].ns : t->moment_ns;
+	if (t->first_ns >= before_ns)
 		return next_over(t, s);
 	*s = (struct trace_seen){ .run = r->number,
 				  .ring = g - r->ring,

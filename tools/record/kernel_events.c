@@ -30,7 +30,6 @@ static void choose(struct record_bpf *bpf, long buffer_mb)
 	while (bytes < (size_t)buffer_mb << 20)
 		bytes *= 2; /* the kernel wants a power of two */
 	bpf_map__set_max_entries(bpf->maps.events, bytes);
-	bpf->rodata->wake_at = bytes / 4;
 	bpf->rodata->ns_inum = pid_namespace();
 }
 
@@ -114,11 +113,6 @@ int kernel_events_open(struct kernel_events *k, long buffer_mb)
 	if (!k->ring)
 		return -errno;
 	return attach(k);
-}
-
-int kernel_events_fd(const struct kernel_events *k)
-{
-	return ring_buffer__epoll_fd(k->ring);
 }
 
 bool kernel_events_take(struct kernel_events *k)

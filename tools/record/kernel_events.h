@@ -28,9 +28,6 @@ void kernel_events_close(struct kernel_events *);
 int kernel_events_running(struct kernel_events *, long pid, bool all);
 void kernel_events_starting(struct kernel_events *, pid_t);
 
-/* A descriptor that becomes readable when there are many events. */
-int kernel_events_fd(const struct kernel_events *);
-
 /* Takes the present events; false: there may be more already. The other one
  * drops the first n. */
 bool kernel_events_take(struct kernel_events *);

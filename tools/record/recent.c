@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * A flight recorder: events go into a queue of fixed size and become a timeline
- * on request. An event costs a copy of 64 bytes; nothing is encoded before.
+ * Events go into a queue of fixed size, for a copy of 64 bytes each. To encode
+ * an event takes thirty times as long, which a busy program would lack, so that
+ * is done later: at the end; before it, in a small share of the time; and when
+ * the queue is full.
  *
- * The queue drops its oldest event when that is older than the time wanted, or
- * when there is no room. A timeline of the rest begins with the first event of
+ * A flight recorder (--last) encodes nothing before it is asked to. Its queue
+ * forgets the oldest event when that is older than the time wanted, or when
+ * there is no room. A timeline of the rest begins with the first event of
  * each thread and of each coroutine, as when a running process is recorded.
  *
  * Events of coroutines name their run by a number; the description of a run
@@ -20,7 +23,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RUNS (4 * TRACE_PAGES_MAX)
+#define RUNS	(4 * TRACE_PAGES_MAX)
+#define AT_ONCE 64 /* events to write between two looks at the clock */
 
 enum source { KERNEL, RING };
 
@@ -54,16 +58,19 @@ struct recent {
 	size_t places, from, n; /* the oldest one's place; the number of
 				   events */
 	int64_t last_ns, newest_ns, lost_ns; /* lost: for lack of room */
+	struct timeline *timeline;	     /* of events that leave; or NULL */
 	struct run run[RUNS];
 };
 
-struct recent *recent_new(size_t bytes, int64_t last_ns)
+struct recent *recent_new(size_t bytes, int64_t last_ns,
+			  struct timeline *timeline)
 {
 	struct recent *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->last_ns = last_ns;
+	r->timeline = timeline;
 	r->places = bytes / sizeof(*r->event);
 	/* Pages that are never used take no memory. */
 	r->event = mmap(NULL, r->places * sizeof(*r->event),
@@ -102,10 +109,41 @@ static struct held *oldest(const struct recent *r)
 	return &r->event[r->from];
 }
 
+static void write_coroutine(const struct recent *r, struct timeline *t,
+			    const struct held *h)
+{
+	const struct run *run = &r->run[h->run];
+	struct trace_seen s = { .kind = h->kind,
+				.ns = h->coro.ns,
+				.run = run->number,
+				.ring = h->ring,
+				.pid = h->coro.pid,
+				.event = h->coro.event,
+				.head = &run->head,
+				.tid = h->coro.tid };
+
+	if (h->kind == TRACE_LOST) {
+		s.lost = h->coro.event.coro;
+		s.ns = h->coro.event.fn ? s.ns : 0;
+	}
+	timeline_coroutine(t, &s, h->coro.ns);
+}
+
+static void write_event(const struct recent *r, struct timeline *t,
+			const struct held *h)
+{
+	if (h->source == KERNEL)
+		timeline_event(t, &h->event);
+	else
+		write_coroutine(r, t, h);
+}
+
 static void drop_oldest(struct recent *r)
 {
 	struct held *h = oldest(r);
 
+	if (r->timeline)
+		write_event(r, r->timeline, h);
 	if (h->source == RING && h->kind == TRACE_OVER)
 		forget_run(&r->run[h->run]);
 	r->from = (r->from + 1) % r->places;
@@ -179,36 +217,20 @@ void recent_coroutine(struct recent *r, const struct trace_seen *s, int64_t ns)
 	}
 }
 
-static void write_coroutine(const struct recent *r, struct timeline *t,
-			    const struct held *h)
-{
-	const struct run *run = &r->run[h->run];
-	struct trace_seen s = { .kind = h->kind,
-				.ns = h->coro.ns,
-				.run = run->number,
-				.ring = h->ring,
-				.pid = h->coro.pid,
-				.event = h->coro.event,
-				.head = &run->head,
-				.tid = h->coro.tid };
-
-	if (h->kind == TRACE_LOST) {
-		s.lost = h->coro.event.coro;
-		s.ns = h->coro.event.fn ? s.ns : 0;
-	}
-	timeline_coroutine(t, &s, h->coro.ns);
-}
-
 void recent_write(struct recent *r, struct timeline *t)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		const struct held *h = &r->event[(r->from + i) % r->places];
+	for (size_t i = 0; i < r->n; i++)
+		write_event(r, t, &r->event[(r->from + i) % r->places]);
+}
 
-		if (h->source == KERNEL)
-			timeline_event(t, &h->event);
-		else
-			write_coroutine(r, t, h);
-	}
+bool recent_spend(struct recent *r, int64_t ns, int64_t max)
+{
+	int64_t end = now_ns() + ns;
+
+	while (r->n && now_ns() < end && timeline_size(r->timeline) < max)
+		for (unsigned i = 0; i < AT_ONCE && r->n; i++)
+			drop_oldest(r);
+	return !r->n;
 }
 
 int64_t recent_span_ns(const struct recent *r)
