@@ -318,7 +318,7 @@ struct demo_choice {
 	bool measured; /* a figure of both Node and Go */
 	const struct model *model[CHOICE_MODELS];
 	struct demo_choice_row row[CHOICE_ROWS];
-	char sentence[CHOICE_CASES][256];
+	char sentence[CHOICE_CASES][320];
 };
 
 /* A bound of the model coroutine (judge/bounds.c). */

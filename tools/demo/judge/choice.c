@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * "Node or Go?" in four figures, next to coroutines, and a sentence for each of
- * the article's cases. The sentence gives the ratio of the two; if they differ
- * by less than NO_DIFFERENCE, it says that the figure decides nothing.
+ * the article's cases. The sentence gives the ratio of the two, with its spread
+ * over the rounds, or that it was measured once; if they differ by less than
+ * NO_DIFFERENCE, it says that the figure decides nothing.
  */
 #define _GNU_SOURCE
 #include "judge.h"
@@ -60,13 +61,42 @@ static const struct {
 	[SPEEDUP] = { "CPU work on all CPUs, times one", true, speed_up },
 };
 
+/* How far the ratio of two models' CPU time differs between rounds, which are
+ * interleaved; other figures are measured once. */
+static void spread(const struct demo *d, unsigned row, const struct model *more,
+		   const struct model *less, char *to, size_t size)
+{
+	const struct demo_row *m = demo_row(d, more, "/wait", 0);
+	const struct demo_row *l = demo_row(d, less, "/wait", 0);
+	double low = INFINITY, high = 0;
+	unsigned n = 0;
+
+	if (row == CPU && m && l)
+		n = m->nr_rounds < l->nr_rounds ? m->nr_rounds : l->nr_rounds;
+	for (unsigned i = 0; i < n; i++) {
+		double ratio = m->round[i].cpu_ns / l->round[i].cpu_ns;
+
+		low = fmin(low, ratio);
+		high = fmax(high, ratio);
+	}
+	if (n > 1)
+		snprintf(to, size, "%.2f to %.2f in %u rounds", low, high, n);
+	else
+		snprintf(to, size, "measured once");
+}
+
 /* Compares Node and Go by one figure. */
-static void decide(struct demo_choice *c, unsigned row, const char *case_of,
-		   const char *unit, char *to, size_t size)
+static void decide(const struct demo *d, struct demo_choice *c, unsigned row,
+		   const char *case_of, const char *unit, char *to, size_t size)
 {
 	double node = c->row[row].value[NODE], go = c->row[row].value[GO];
 	double ratio = node > go ? node / go : go / node;
 	bool go_wins = (go < node) != rows[row].more_is_better;
+	const struct model *more = c->model[node > go ? NODE : GO];
+	const struct model *less = c->model[node > go ? GO : NODE];
+	char rounds[64];
+
+	spread(d, row, more, less, rounds, sizeof(rounds));
 
 	if (isnan(node) || isnan(go))
 		snprintf(to, size, "%s: Node and Go were not both measured.",
@@ -78,10 +108,10 @@ static void decide(struct demo_choice *c, unsigned row, const char *case_of,
 			 case_of, node, go, unit, (NO_DIFFERENCE - 1) * 100);
 	else
 		snprintf(to, size,
-			 "%s: %s; %.1f %s where %s has %.1f (%.1f times).",
+			 "%s: %s; %.1f %s where %s has %.1f (%.1f times; %s).",
 			 case_of, go_wins ? "Go" : "Node", go_wins ? go : node,
 			 unit, go_wins ? "Node" : "Go", go_wins ? node : go,
-			 ratio);
+			 ratio, rounds);
 }
 
 static void add_workers(struct demo_choice *c, char *to, size_t size)
@@ -122,12 +152,12 @@ void judge_choice(struct demo *d)
 		node_or_go += !isnan(r->value[NODE]) && !isnan(r->value[GO]);
 	}
 	c->measured = node_or_go;
-	decide(c, CPU, "Fan-out I/O", "us of CPU for a request that waits",
+	decide(d, c, CPU, "Fan-out I/O", "us of CPU for a request that waits",
 	       c->sentence[0], sizeof(c->sentence[0]));
-	decide(c, MEMORY, "Long-lived connections",
+	decide(d, c, MEMORY, "Long-lived connections",
 	       "KB for each, process and kernel", c->sentence[1],
 	       sizeof(c->sentence[1]));
-	decide(c, BESIDE, "Mixed CPU and I/O",
+	decide(d, c, BESIDE, "Mixed CPU and I/O",
 	       "ms p99 with a 200 ms burst of CPU each second", c->sentence[2],
 	       sizeof(c->sentence[2]));
 	add_workers(c, c->sentence[2], sizeof(c->sentence[2]));
