@@ -4,6 +4,7 @@
 #include "../lib/child.h"
 #include "../lib/net.h"
 #include "../lib/workers.h"
+#include <malloc.h>
 #include <sys/resource.h>
 
 /* ---- what surrounds the process ---------------------------------------- */
@@ -53,6 +54,8 @@ static int fork_generations(void)
 {
 	struct urt_options o = { .workers = 2 };
 
+	/* Not 64 MiB for each thread, however many there are. */
+	mallopt(M_ARENA_MAX, 1);
 	return urt_run_with(generations, NULL, &o) || failed;
 }
 

@@ -444,6 +444,8 @@ static void leak(void *arg)
 	for (int64_t end = urt_now() + 5 * MS; urt_now() < end;)
 		; /* so that another worker steals it, and with it an arena */
 	urt_join(loser);
+	wait_for_count(URT__STAT_PARKS_CHAN, 24);
+	wait_for_count(URT__STAT_PARKS_LOCK, 1);
 	for (int i = 0; i < 20; i++)
 		urt_sleep(MS);
 	say_ready();
