@@ -168,6 +168,7 @@ static void *thread_holds(void *arg)
 	return ch;
 }
 
+#if defined(__x86_64__)
 static NOINLINE void wipe(void)
 {
 	volatile char below[4096];
@@ -175,6 +176,7 @@ static NOINLINE void wipe(void)
 	for (unsigned i = 0; i < sizeof(below); i++)
 		below[i] = 0;
 }
+#endif
 
 /* ... in a register that a system call keeps. */
 static void *register_holds(void *arg)
