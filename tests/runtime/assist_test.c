@@ -8,6 +8,7 @@
 #include "../../tools/measure/user_stats.h"
 #include "../../uring_rt/base/assist.h"
 #include "../../uring_rt/base/stats.h"
+#include "../../uring_rt/base/sys.h"
 #include "../../uring_rt/sched/sched.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/fuse.h"
@@ -241,6 +242,32 @@ START_TEST(file_system_that_does_not_answer_holds_up_its_user_only)
 }
 END_TEST
 
+/* ---- what a run sends to the tool that started it ---- */
+
+static uint32_t socket_number;
+
+static void look_at_page(void)
+{
+	socket_number = urt__stats_slot(urt__rt.stats_page, 0)->told_socket;
+}
+
+static void do_nothing(void *arg)
+{
+}
+
+START_TEST(page_is_sent_when_it_names_the_socket_for_reports)
+{
+	struct urt__sys_fault *f = &urt__sys_faults[URT__SYS_SOCKET];
+
+	setenv(URT__STATS_TO_ENV, "@nobody/listens", 1);
+	f->countdown = 2; /* the pair of sockets, then that of the page */
+	f->meanwhile = look_at_page;
+	run_on(1, do_nothing, NULL);
+	ck_assert_int_eq(f->hits, 1);
+	ck_assert_uint_ne(socket_number, 0);
+}
+END_TEST
+
 Suite *assist_suite(void)
 {
 	Suite *s = suite_create("assist");
@@ -248,6 +275,7 @@ Suite *assist_suite(void)
 
 	tcase_add_loop_test(t, each_blocking_is_told_and_others_go_on, 0,
 			    ARRAY_LEN(blocks));
+	tcase_add_test(t, page_is_sent_when_it_names_the_socket_for_reports);
 	suite_add_tcase(s, t);
 	t = tcase_create("file systems");
 	tcase_add_loop_test(

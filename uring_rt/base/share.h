@@ -10,7 +10,7 @@
  * A tool finds it through /proc/PID/fd. A program may end before a tool looks
  * there, so a tool that starts programs names a socket in the environment:
  * "@NAME/SECRET" is an abstract Unix socket of type SOCK_SEQPACKET. A program
- * sends its memfd there at once, together with that text, which only programs
+ * sends its memfd there, together with that text, which only programs
  * started by the tool can know. A program never waits for the tool: if the tool
  * does not take the connection, the memfd can still be found.
  */

@@ -52,10 +52,14 @@ int urt__stats_open(struct urt__stats_page **out, int *fd, unsigned slots)
 		strncpy(p->name[i], names[i], URT__STATS_NAME_LEN - 1);
 	p->pid = getpid();
 	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
-	if (*fd >= 0)
-		urt__share_send(*fd, URT__STATS_TO_ENV);
 	*out = p;
 	return 0;
+}
+
+void urt__stats_send(int fd)
+{
+	if (fd >= 0)
+		urt__share_send(fd, URT__STATS_TO_ENV);
 }
 
 void urt__stats_close(struct urt__stats_page *p, int fd)

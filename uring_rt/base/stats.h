@@ -145,6 +145,9 @@ static inline struct urt__outside *urt__stats_outside(struct urt__stats_page *p)
  * page to be found; -1: the process may not share memory, and tools find none.
  */
 int urt__stats_open(struct urt__stats_page **out, int *fd, unsigned slots);
+/* To the tool that started the program, if one did: it looks at once at what it
+ * needs for reports (watch/told.c). */
+void urt__stats_send(int fd);
 void urt__stats_close(struct urt__stats_page *, int fd);
 
 static inline struct urt__stats_slot *

@@ -213,6 +213,7 @@ static int run_workers(const struct urt__spawn *first,
 		urt__helper_stop();
 		goto out_workers;
 	}
+	urt__stats_send(urt__rt.stats_fd);
 	urt__report_know_threads();
 	urt__blocking_open(o->max_blocking);
 	urt__behalf_open();
