@@ -233,7 +233,8 @@ START_TEST(contexts_are_charged_with_what_they_did)
 END_TEST
 
 /* Descendants, the same process after an exec, and with -a any process. The tool must
- * find each within the time of its work, so that time grows until it has. */
+ * find each within the time of its work, so that time grows until it has.
+ * If it finds none, the test's time limit ends this. */
 START_TEST(contexts_of_every_counted_process_are_found)
 {
 	static const char *const options[] = { "", "-a" };
@@ -250,14 +251,11 @@ START_TEST(contexts_of_every_counted_process_are_found)
 			0);
 		if (!_i)
 			adds_up();
-		ms *= 2;
-	} while (ms < 10000 &&
-		 (of_row("/a", "syscalls_by_name", "getppid") <= 0 ||
-		  of_row("/b", "syscalls_by_name", "getppid") <= 0 ||
-		  of_row("/c", "syscalls_by_name", "getppid") <= 0));
-	ck_assert_int_gt(of_row("/a", "syscalls_by_name", "getppid"), 0);
-	ck_assert_int_gt(of_row("/b", "syscalls_by_name", "getppid"), 0);
-	ck_assert_int_gt(of_row("/c", "syscalls_by_name", "getppid"), 0);
+		if (ms < 2000)
+			ms *= 2;
+	} while (of_row("/a", "syscalls_by_name", "getppid") <= 0 ||
+		 of_row("/b", "syscalls_by_name", "getppid") <= 0 ||
+		 of_row("/c", "syscalls_by_name", "getppid") <= 0);
 }
 END_TEST
 
