@@ -197,8 +197,10 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 	else if (!c->o.version)
 		snprintf(why, size,
 			 "process %d runs no coroutines of uring_rt, or of a "
-			 "version that cannot be read from outside%s%s",
-			 pid, bad ? ": " : "", bad ? bad : "");
+			 "version that cannot be read from outside: %s",
+			 pid,
+			 bad ? bad
+			     : "`urt profile` shows where its threads wait");
 	else if (!remote_allowed(pid, c->o.stacks, why, size))
 		;
 	else if (!c->reading || !(c->modules = modules_open(pid)) ||
