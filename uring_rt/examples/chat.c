@@ -43,6 +43,12 @@ static void room(void *arg)
 		for (struct member *m = members; m; m = m->next)
 			urt_chan_send(m->lines, e.line, 0); /* or skip it */
 	}
+	while (members) {
+		struct urt_chan *lines = members->lines;
+
+		members = members->next;
+		urt_chan_close(lines); /* its member may end now */
+	}
 }
 
 /* Until the room closes the lines: it uses them until then, deaf or not. */
@@ -78,7 +84,10 @@ static void attend(int fd, void *arg)
 	urt_scope_open(&mine, URT_NEVER);
 	if (!m.lines || !m.stream || urt_scope_go(&mine, show, &m))
 		goto out; /* no memory; one writes, one reads */
-	urt_chan_send(events, &e, URT_NEVER);
+	if (urt_chan_send(events, &e, URT_NEVER)) {
+		urt_scope_cancel(&mine); /* the room does not know us */
+		goto out;
+	}
 	while (urt_stream_read_line(m.stream, &line, NULL,
 				    urt_after(silent_ns)) == 1) {
 		snprintf(e.line, LINE, "%s", line);
@@ -86,10 +95,10 @@ static void attend(int fd, void *arg)
 	}
 	e.leaves = true;
 	strcpy(e.line, "(one less)");
-	if (urt_chan_send(events, &e, URT_NEVER)) /* the room has gone? */
-		urt_scope_cancel(&mine);
+	/* If this fails, the room is ending. It may still show lines to us. */
+	urt_chan_send(events, &e, URT_NEVER);
 out:
-	urt_scope_close(&mine); /* `show` uses our stack */
+	urt_scope_close(&mine); /* `show` and the room use our stack */
 	urt_stream_free(m.stream);
 	urt_chan_free(m.lines);
 }
