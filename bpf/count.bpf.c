@@ -400,7 +400,7 @@ static __always_inline int forked(struct task_struct *parent,
 		if (in_cgroup(BPF_CORE_READ(child, cgroups, dfl_cgrp)))
 			task_add(child, false);
 	} else if (attach_all || task_find(parent) ||
-		   (attach_tgid && tgid_of(parent) == attach_tgid)) {
+		   (attach_tgid && has_tgid(parent, attach_tgid))) {
 		task_add(child, false);
 	}
 	return 0;
@@ -461,7 +461,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 			bpf_probe_read_kernel(th->comm, sizeof(th->comm),
 					      p->comm);
 	}
-	if (!start_tgid || tgid_of(p) != start_tgid || !c)
+	if (!start_tgid || !has_tgid(p, start_tgid) || !c)
 		return 0;
 	start_tgid = 0;
 	command_tgid = p->tgid;
@@ -503,7 +503,7 @@ static __always_inline bool is_descendant(struct task_struct *t)
 	struct task_struct *up = t->real_parent;
 
 	for (int i = 0; i < ANCESTORS && up && up->pid; i++) {
-		if (tgid_of(up) == attach_tgid)
+		if (has_tgid(up, attach_tgid))
 			return true;
 		up = up->real_parent;
 	}
@@ -517,8 +517,8 @@ static __always_inline bool wanted(struct task_struct *t)
 	if (cgroup_id)
 		return in_cgroup(BPF_CORE_READ(t, cgroups, dfl_cgrp));
 	if (attach_tid)
-		return pid_of(t) == attach_tid;
-	return tgid_of(t) == attach_tgid || (want_children && is_descendant(t));
+		return has_pid(t, attach_tid);
+	return has_tgid(t, attach_tgid) || (want_children && is_descendant(t));
 }
 
 /*

@@ -36,6 +36,8 @@ static __always_inline u32 ns_number(struct pid *p, u32 outside)
 	return outside;
 }
 
+/* For output: a process outside the tool's namespace is printed by its number in the
+ * initial one, which can be that of another process in the tool's. */
 static __always_inline u32 pid_of(struct task_struct *t)
 {
 	return ns_inum ? ns_number(BPF_CORE_READ(t, thread_pid), t->pid)
@@ -46,6 +48,19 @@ static __always_inline u32 tgid_of(struct task_struct *t)
 {
 	return ns_inum ? ns_number(BPF_CORE_READ(t, signal, pids[1]), t->tgid)
 		       : (u32)t->tgid;
+}
+
+/* Whether t is this thread, or of this process, of the tool's namespace. */
+static __always_inline bool has_pid(struct task_struct *t, u32 pid)
+{
+	return (ns_inum ? ns_number(BPF_CORE_READ(t, thread_pid), -1)
+			: (u32)t->pid) == pid;
+}
+
+static __always_inline bool has_tgid(struct task_struct *t, u32 tgid)
+{
+	return (ns_inum ? ns_number(BPF_CORE_READ(t, signal, pids[1]), -1)
+			: (u32)t->tgid) == tgid;
 }
 
 #endif

@@ -207,7 +207,7 @@ int find_sleepers(struct bpf_iter__task *ctx)
 	struct profile_off o = {};
 	u32 pid, tgid, armed = attach_armed;
 
-	if (!t || tgid_of(t) != attach_tgid || t->flags & PF_KTHREAD)
+	if (!t || !has_tgid(t, attach_tgid) || t->flags & PF_KTHREAD)
 		return 0;
 	tgid = t->tgid;
 	bpf_map_update_elem(&targets, &tgid, &armed, BPF_ANY);

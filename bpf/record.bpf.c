@@ -207,7 +207,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(rec_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (attach_all || task_find(parent) ||
-	    (attach_tgid && tgid_of(parent) == attach_tgid))
+	    (attach_tgid && has_tgid(parent, attach_tgid)))
 		task_add(child);
 	return 0;
 }
@@ -216,7 +216,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(rec_exec, struct task_struct *p, int old_pid,
 	     struct linux_binprm *bprm)
 {
-	if (start_tgid && tgid_of(p) == start_tgid) {
+	if (start_tgid && has_tgid(p, start_tgid)) {
 		start_tgid = 0;
 		task_add(p);
 		emit(p, p, URT_EV_IN, 0, 0);
@@ -232,7 +232,7 @@ int rec_find(struct bpf_iter__task *ctx)
 	struct task_struct *t = ctx->task;
 
 	if (t && !(t->flags & PF_IO_WORKER) &&
-	    (attach_all || tgid_of(t) == attach_tgid))
+	    (attach_all || has_tgid(t, attach_tgid)))
 		task_add(t);
 	return 0;
 }

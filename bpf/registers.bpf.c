@@ -30,7 +30,7 @@ int read_registers(struct bpf_iter__task *ctx)
 	struct task_struct *t = ctx->task;
 	struct registers r;
 
-	if (!t || tgid_of(t) != registers_of ||
+	if (!t || !has_tgid(t, registers_of) ||
 	    t->flags & (PF_IO_WORKER | PF_KTHREAD))
 		return 0;
 	if (bpf_probe_read_kernel(&r, sizeof(r), (void *)bpf_task_pt_regs(t)))

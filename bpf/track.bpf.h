@@ -108,8 +108,8 @@ int command_threads = 0;
 static __always_inline bool is_command(struct task_struct *t)
 {
 	return t->tgid == command_tgid ||
-	       (attach_tgid && tgid_of(t) == attach_tgid) ||
-	       (attach_tid && pid_of(t) == attach_tid);
+	       (attach_tgid && has_tgid(t, attach_tgid)) ||
+	       (attach_tid && has_pid(t, attach_tid));
 }
 
 static __always_inline struct urt_counts *counts_of(u32 class)

@@ -314,8 +314,9 @@ START_TEST(children_that_are_there_are_counted_if_wanted)
 		snprintf(options, sizeof(options), "-p %d %s", family[0],
 			 wanted ? "--children" : "");
 		while_counted(options, family_ends);
-		ck_assert_int_eq(number("by_name", "exit_group"), 1 + wanted);
-		ck_assert_int_eq(number("threads", "app"), 1 + wanted);
+		ck_assert_msg(number("by_name", "exit_group") == 1 + wanted &&
+				      number("threads", "app") == 1 + wanted,
+			      "%d: %s", wanted, text);
 	}
 }
 END_TEST
