@@ -264,6 +264,11 @@ bool urt__report_other_threads(void)
 
 void urt__report_deadlock(void)
 {
+	static atomic_flag found = ATOMIC_FLAG_INIT;
+
+	/* One worker falls asleep, and another ends: both may find it. */
+	if (atomic_flag_test_and_set(&found))
+		return;
 	fflush(NULL);
 	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
 	urt__report_all(urt__worker());
