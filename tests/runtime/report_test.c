@@ -168,7 +168,7 @@ START_TEST(leaks_are_listed_on_request)
 }
 END_TEST
 
-/* Passes on what is reported until all of it has come. */
+/* Copies the reports to the test's stderr until each kind has come. */
 static void *pass_on(void *arg)
 {
 	static char passed[65536];

@@ -404,8 +404,8 @@ static inline bool demo_ok(const struct demo_outcome *o)
 /* A model's result, if it was measured: the row of a path ("/" or "/wait") on
  * connections that stay open, with this number of connections, or 0: with the
  * most; the hold of this number, or 0: of the most, not counting threads_end,
- * nor a hold that stopped short if another did not, because its servers' own
- * memory is then shared by few requests. NULL: there is none. */
+ * nor one that stopped short if another did not: there, few requests share the
+ * memory of the servers themselves. NULL: there is none. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
 const struct demo_hold *demo_hold(const struct demo *, const struct model *,

@@ -85,6 +85,16 @@ void bpf_choose(const struct bpf_optional *o, unsigned n)
 	btf__free(btf);
 }
 
+int bpf_attach(struct bpf_program *p, struct bpf_link **link, unsigned *links)
+{
+	struct bpf_link *attached = bpf_program__attach(p);
+
+	if (libbpf_get_error(attached))
+		return (int)libbpf_get_error(attached);
+	link[(*links)++] = attached;
+	return 0;
+}
+
 unsigned bpf_tracepoint_args(const char *tracepoint)
 {
 	struct btf *btf = btf__load_vmlinux_btf();

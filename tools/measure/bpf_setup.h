@@ -20,6 +20,9 @@ struct bpf_optional {
 };
 void bpf_choose(const struct bpf_optional *, unsigned n);
 
+/* Attaches a program; its link is added to the array. 0 or -errno. */
+int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
+
 /* The number of a tracepoint's arguments; 0: the kernel lacks it. */
 unsigned bpf_tracepoint_args(const char *tracepoint);
 

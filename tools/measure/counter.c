@@ -61,20 +61,11 @@ static void choose_programs(struct count_bpf *bpf,
 	bpf_choose(optional, ARRAY_LEN(optional));
 }
 
-static int attach(struct counter *c, struct bpf_program *p)
-{
-	struct bpf_link *link = bpf_program__attach(p);
-
-	if (libbpf_get_error(link))
-		return (int)libbpf_get_error(link);
-	c->link[c->nr_links++] = link;
-	return 0;
-}
-
 static int attach_all(struct counter *c)
 {
 	struct bpf_program *p, *event = c->bpf->progs.on_syscall_event;
-	bool has_event = bpf_program__fd(event) >= 0 && !attach(c, event);
+	bool has_event = bpf_program__fd(event) >= 0 &&
+			 !bpf_attach(event, c->link, &c->nr_links);
 
 	bpf_object__for_each_program(p, c->bpf->obj)
 	{
@@ -85,7 +76,7 @@ static int attach_all(struct counter *c)
 		    (has_event && p == c->bpf->progs.on_syscall) ||
 		    bpf_program__fd(p) < 0)
 			continue;
-		err = attach(c, p);
+		err = bpf_attach(p, c->link, &c->nr_links);
 		if (err)
 			return err;
 	}

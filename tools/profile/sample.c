@@ -33,12 +33,7 @@ struct sampler {
 
 static int attach(struct sampler *s, struct bpf_program *p)
 {
-	struct bpf_link *link = bpf_program__attach(p);
-
-	if (libbpf_get_error(link))
-		return (int)libbpf_get_error(link);
-	s->link[s->links++] = link;
-	return 0;
+	return bpf_attach(p, s->link, &s->links);
 }
 
 /* Samples each online CPU by the software clock, which every machine has. */

@@ -55,16 +55,15 @@ static int attach(struct kernel_events *k)
 
 	bpf_object__for_each_program(p, k->bpf->obj)
 	{
-		struct bpf_link *link;
+		int err;
 
 		if (p == k->bpf->progs.rec_find || bpf_program__fd(p) < 0)
 			continue;
 		if (k->links == ARRAY_LEN(k->link))
 			return -E2BIG;
-		link = bpf_program__attach(p);
-		if (libbpf_get_error(link))
-			return (int)libbpf_get_error(link);
-		k->link[k->links++] = link;
+		err = bpf_attach(p, k->link, &k->links);
+		if (err)
+			return err;
 	}
 	return 0;
 }

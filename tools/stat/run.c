@@ -252,7 +252,6 @@ static void finish(struct session *s)
 	static struct look now;
 	bool ending =
 		s->child_ended && !s->o->pids && !s->o->all && !s->o->cgroup;
-
 	int64_t stopped_ns;
 
 	wait_for_last_switches(s);

@@ -97,7 +97,6 @@ static void decide(const struct demo *d, struct demo_choice *c, unsigned row,
 	char rounds[64];
 
 	spread(d, row, more, less, rounds, sizeof(rounds));
-
 	if (isnan(node) || isnan(go))
 		snprintf(to, size, "%s: Node and Go were not both measured.",
 			 case_of);
