@@ -40,7 +40,7 @@ debian_changelog() {
 }
 
 deb() {
-	need dpkg-buildpackage dpkg-dev
+	need dpkg-buildpackage build-essential
 	need dh debhelper
 	work=$out/deb
 	rm -rf "$work"
