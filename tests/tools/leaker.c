@@ -5,12 +5,15 @@
  * "COUNT leaked" when they wait, and stays. For `urt dump --leaked`.
  *
  * A number is exact only if no other word of the program has the address by chance:
- * so objects are made by coroutines that end, whose stacks nothing looks at, and all
- * that makes one of them is not inlined.
+ * so objects are made by coroutines that end, whose stacks nothing looks at, all that
+ * makes one of them is not inlined, and their memory was not in use before.
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +214,54 @@ static NOINLINE void start_holder(void *(*fn)(void *))
 	pthread_barrier_wait(&met);
 }
 
+/* Stack of the thread that runs, far below what is in use later. */
+static struct urt_chan *volatile *unused_stack;
+
+static NOINLINE void find_unused_stack(void)
+{
+	struct urt_chan *volatile below[2048];
+
+	below[0] = NULL;
+	__asm__("" : "=r"(unused_stack) : "0"(below));
+}
+
+/* Pointers that a thread leaves below what is in use of its stack. */
+static struct urt_chan *left[N];
+
+static NOINLINE void leave_pointers(void)
+{
+	struct urt_chan *volatile below[2048];
+
+	for (int i = 0; i < N; i++)
+		below[i] = left[i];
+	__asm__ volatile("" : : "r"(below));
+}
+
+static void *forgets(void *arg)
+{
+	leave_pointers();
+	memset(left, 0, sizeof(left));
+	pthread_barrier_wait(&met);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* As glibc 2.42 makes them: the guard is no mapping of its own. Linux tells since 6.15. */
+static bool guard_install(char *page)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	if (fd < 0)
+		return false;
+	if (madvise(page, 4096, 102 /* MADV_GUARD_INSTALL */) ||
+	    pread(fd, &entry, sizeof(entry), (uintptr_t)page / 4096 * 8) < 0)
+		entry = 0;
+	close(fd);
+	return entry >> 58 & 1;
+}
+
 /* ---- populations ---- */
 
 static void lose_chan_receives(void)
@@ -292,6 +343,32 @@ static void lose_joins(void)
 {
 	for (int i = 0; i < N; i++)
 		urt_go(joins, new_chan());
+}
+
+static void lose_below_a_stack(void)
+{
+	for (int i = 0; i < N; i++)
+		urt_go(receives, unused_stack[i] = new_chan());
+}
+
+static void lose_above_a_guard(void)
+{
+	size_t size = 1 << 20;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t a;
+	pthread_t t;
+
+	if (!guard_install(p))
+		mprotect(p, 4096, PROT_NONE);
+	for (int i = 0; i < N; i++)
+		urt_go(receives, left[i] = new_chan());
+	pthread_barrier_init(&met, NULL, 2);
+	pthread_attr_init(&a);
+	if (pthread_attr_setstack(&a, p + 4096, size - 4096) ||
+	    pthread_create(&t, &a, forgets, NULL))
+		exit(1);
+	pthread_barrier_wait(&met);
 }
 
 /* N in a circle: each waits for what the one before it has. */
@@ -459,6 +536,8 @@ static const struct population {
 	{ "barrier", lose_barriers, N },
 	{ "select", lose_selects, N },
 	{ "join", lose_joins, 2 * N },
+	{ "unused-stack", lose_below_a_stack, N },
+	{ "guarded-stack", lose_above_a_guard, N },
 	{ "circle", lose_a_circle, N },
 	{ "row", lose_a_row, N },
 	{ "kept-row", keep_a_row, 0 },
@@ -478,8 +557,31 @@ static const struct population {
 
 static const struct population *wanted;
 
+/* Since 2.41, glibc's calloc hands out blocks that were freed before, to which old
+ * pointers are left in the program and the libraries. So these blocks go first. */
+static void take_freed_blocks(void)
+{
+	void *volatile block;
+
+	for (int size = 4096; size; size -= size > 1024 ? 1024 : 16)
+		for (int i = 0; i < 16; i++)
+			block = calloc(1, size);
+	(void)block;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+/* Otherwise, locals lie in memory of which nobody can tell whose it is: the default
+ * of gcc 14. */
+const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void)
+{
+	return "detect_stack_use_after_return=0";
+}
+#endif
+
 static void make(void *arg)
 {
+	take_freed_blocks();
 	wanted->make();
 }
 
@@ -494,6 +596,7 @@ static void first(void *arg)
 
 static void *run(void *options)
 {
+	find_unused_stack();
 	if (urt_run_with(first, NULL, options))
 		exit(1);
 	return NULL;

@@ -397,7 +397,7 @@ static void cut_stack(struct search *s, const char *tid)
 {
 	char path[64], line[256] = "";
 	struct heap_span *span;
-	uint64_t sp = 0;
+	uint64_t sp = 0, low;
 	const char *at;
 	FILE *f;
 
@@ -416,8 +416,11 @@ static void cut_stack(struct search *s, const char *tid)
 	if (!span)
 		return;
 	span->unknown = false;
-	if (span->guarded && sp - RED_ZONE > span->from)
-		span->from = (sp - RED_ZONE) & ~UINT64_C(7);
+	low = heap_guard_below(s->heap, span->from, sp);
+	if (!low && span->guarded)
+		low = span->from;
+	if (low && sp - RED_ZONE > low)
+		heap_exclude(s->heap, low, (sp - RED_ZONE) & ~UINT64_C(7));
 }
 
 static void cut_stacks(struct search *s)

@@ -44,11 +44,13 @@
 #define ARENA_HEAD  8192		 /* most bytes before its first block */
 #define PAGE	    4096		 /* the smallest page of a pagemap */
 #define PIECE	    (256 * 1024)
+#define GUARD	    (UINT64_C(1) << 58) /* of a page in pagemap */
 #define CHUNK_FLAGS 7
 #define IN_USE	    1 /* the block before is */
 #define MAPPED	    2
 #define LEAST	    32 /* bytes of the smallest block */
 #define WALKS_MAX   (10 * NS_PER_S)
+#define STACK_MAX   (UINT64_C(1) << 30)
 
 /* ---- reading ---- */
 
@@ -145,6 +147,30 @@ bool heap_read(const struct heap *h, uint64_t from, uint64_t to, heap_words *f,
 		from = end;
 	}
 	return true;
+}
+
+uint64_t heap_guard_below(const struct heap *h, uint64_t from, uint64_t address)
+{
+	static uint64_t entry[PIECE / PAGE];
+	size_t page = sysconf(_SC_PAGESIZE), n;
+
+	if (address > STACK_MAX && from < address - STACK_MAX)
+		from = address - STACK_MAX;
+	from /= page;
+	address /= page;
+	for (; address > from; address -= n) {
+		n = address - from < ARRAY_LEN(entry) ? address - from
+						      : ARRAY_LEN(entry);
+		if (h->pagemap < 0 ||
+		    pread(h->pagemap, entry, n * sizeof(*entry),
+			  (address - n) * sizeof(*entry)) !=
+			    (ssize_t)(n * sizeof(*entry)))
+			return 0;
+		for (size_t i = n; i; i--)
+			if (entry[i - 1] & GUARD)
+				return (address - n + i) * page;
+	}
+	return 0;
 }
 
 /* ---- walking a heap ---- */
@@ -290,7 +316,8 @@ struct range {
 	} kind;
 	bool access;		      /* its memory can be read */
 	bool file_data;		      /* a file's private data */
-	bool above_file, above_guard; /* directly above one */
+	bool above_file, above_guard; /* directly above one; below the first
+					 thread's stack, the kernel keeps a gap */
 };
 
 /* Shared memory lies in /dev, too, but is no device. */
@@ -378,7 +405,7 @@ static bool take_line(struct heap *h, const char *line, struct range *last)
 	r.access = rights[0] == 'r';
 	r.file_data = *path == '/' && rights[3] == 'p';
 	r.above_file = follows && last->file_data;
-	r.above_guard = follows && !last->access;
+	r.above_guard = (follows && !last->access) || !strcmp(path, "[stack]");
 	if (follows && r.kind == last->kind &&
 	    (r.kind == MAIN || r.kind == NAMELESS)) {
 		last->to = r.to;
@@ -439,15 +466,17 @@ void heap_exclude(struct heap *h, uint64_t from, uint64_t to)
 	size_t n = h->spans;
 
 	for (size_t i = 0; i < n; i++) {
-		struct heap_span *s = &h->span[i], above = *s;
+		struct heap_span above = h->span[i];
 
-		if (from >= s->to || to <= s->from)
+		if (from >= above.to || to <= above.from)
 			continue;
-		above.from = to;
-		above.guarded = false;
-		s->to = from > s->from ? from : s->from;
-		if (above.from < above.to && !add_span(h, &above))
-			return;
+		if (to < above.to) {
+			above.from = to;
+			above.guarded = false;
+			if (!add_span(h, &above))
+				return;
+		}
+		h->span[i].to = from > h->span[i].from ? from : h->span[i].from;
 	}
 }
 

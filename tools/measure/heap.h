@@ -44,6 +44,10 @@ void heap_exclude(struct heap *, uint64_t from, uint64_t to);
 ssize_t heap_block_at(const struct heap *, uint64_t address);
 struct heap_span *heap_span_at(const struct heap *, uint64_t address);
 
+/* Where the nearest guard (MADV_GUARD_INSTALL) between the addresses ends, at most 1 GiB
+ * below the upper; 0: there is none, or Linux is older than 6.15 and does not tell. */
+uint64_t heap_guard_below(const struct heap *, uint64_t from, uint64_t address);
+
 /* Gives the words between two addresses to f, leaving out pages that were never
  * touched. False: f has returned false, or end_ns has passed. */
 typedef bool heap_words(const uint64_t *word, size_t n, uint64_t at, void *arg);

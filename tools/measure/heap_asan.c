@@ -12,7 +12,8 @@
  * the header is not at the block's beginning, a mark and the header's address are there.
  *
  * Larger blocks have mappings of their own, which are searched as a whole, like any
- * other memory. The shadow is not searched, because it holds no pointers.
+ * other memory, and so are the frames that detect_stack_use_after_return keeps away from
+ * the stacks. The shadow is not searched, because it holds no pointers.
  *
  * A mapping counts as a region only if all its blocks look valid. A block that looks
  * wrong is read once more, because the program may be changing it.
