@@ -12,10 +12,11 @@
  * The BPF program that adds an event to the total also adds it to one row, so the
  * rows sum up to the totals.
  *
- * Cost, on a machine where getppid takes 102 ns, and 143 ns when counted: a row by
- * thread adds 6 ns to a system call, by cgroup 9, by context 77. Of the 77, 64 are two
+ * Cost, on a machine where getppid takes 104 ns, and 148 ns when counted: a row by
+ * thread adds 6 ns to a system call, by cgroup 9, by context 95. Of the 95, 64 are two
  * reads of user memory, the pointer and the record: bpf_probe_read_user takes 32 ns for
- * any size up to 64 bytes. The thread's storage takes 5, a sum 1. Both reads are needed:
+ * any size up to 64 bytes. The thread's storage takes 5, a sum 1, and counting the event
+ * for its request 19 (span.bpf.h). Both reads are needed:
  * a record may be rewritten in place, and a later record may have a freed one's address,
  * so neither the pointer nor `valid` shows that the attributes are the same. Each switch
  * also needs the time, which takes another 32.
@@ -133,6 +134,8 @@ static __always_inline u32 by_row_of(const struct urt_by_key *key)
 	return row ? *row : URT_BY_ROW_OTHER;
 }
 
+#include "span.bpf.h"
+
 /* ---- contexts ---- */
 
 #if defined(__TARGET_ARCH_x86)
@@ -200,29 +203,30 @@ static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
 		u64 word[URT_BY_HEAD / 8];
 		u8 byte[URT_BY_HEAD];
 	} head = {};
+	const u64 *word = &head.word[URT_BY_IDS / 8];
 	u64 differ = 0;
 	u32 i, row;
 
 	if (!record)
 		return URT_BY_ROW_NONE;
-	if (bpf_probe_read_user(&head, sizeof(head), (void *)(record + 24)) &&
-	    bpf_probe_read_user(&head, 4, (void *)(record + 24)))
+	if (bpf_probe_read_user(&head, sizeof(head), (void *)record) &&
+	    bpf_probe_read_user(&head, 28, (void *)record))
 		return URT_BY_ROW_NONE;
-	if (head.byte[0] != 1)
+	if (head.byte[URT_BY_IDS] != 1)
 		return URT_BY_ROW_NONE;
-	i = (head.word[0] ^ head.word[1] ^ head.word[2]) *
-		    0x9e3779b97f4a7c15ULL >>
-	    62;
+	i = (word[0] ^ word[1] ^ word[2]) * 0x9e3779b97f4a7c15ULL >> 62;
 	if (b) {
-		for (int k = 0; k < URT_BY_HEAD / 8; k++)
-			differ |= head.word[k] ^ b->head[i].word[k];
+		__builtin_memcpy(b->id, head.word, sizeof(b->id));
+		for (int k = 0; k < (URT_BY_HEAD - URT_BY_IDS) / 8; k++)
+			differ |= word[k] ^ b->head[i].word[k];
 		if (!differ && b->head[i].row)
 			return b->head[i].row;
 	}
-	row = by_parse(key, head.byte, record);
+	row = by_parse(key, head.byte + URT_BY_IDS, record);
 	if (b && row >= URT_BY_FIRST_ROW &&
-	    4 + (head.byte[2] | head.byte[3] << 8) <= URT_BY_HEAD) {
-		__builtin_memcpy(b->head[i].word, head.word, sizeof(head));
+	    28 + (head.byte[26] | head.byte[27] << 8) <= URT_BY_HEAD) {
+		__builtin_memcpy(b->head[i].word, word,
+				 sizeof(b->head[i].word));
 		b->head[i].row = row;
 	}
 	return row;
@@ -358,6 +362,7 @@ static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
 			: by_row(t, b);
 
 	by_add(b, row, what, nr, 1);
+	span_count(b, false, row, URT_OF_SYSCALLS, 1);
 }
 
 /* The kernel adds to run_delay the time for which t waited for a CPU. The growth since
@@ -372,8 +377,10 @@ by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
 		return;
 	now = t->sched_info.run_delay;
 	ns = now - b->run_delay;
-	if (ns && b->looked && st->out_ns)
+	if (ns && b->looked && st->out_ns) {
 		by_add(b, st->by_row, URT_BY_RUN_DELAY, 0, ns);
+		span_count(b, true, st->by_row, URT_OF_RUN_DELAY, ns);
+	}
 	b->run_delay = now;
 	b->looked = 1;
 }
@@ -390,11 +397,24 @@ static __always_inline void by_switch(struct task_struct *t,
 	by_run_delay(t, b, st);
 	by_add(b, row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,
 	       1);
+	span_count(b, false, row, URT_OF_SWITCHES, 1);
 	/* Contexts also change by switches in user space, which are not seen here, so
 	 * their times are not known. */
 	if (ns && by != URT_BY_CONTEXT)
 		by_add(b, row, URT_BY_ON_CPU, 0, ns);
 	st->by_row = row;
+	if (b)
+		__builtin_memcpy(b->out_id, b->id, sizeof(b->id));
+}
+
+/* The thread runs again, after ns. */
+static __always_inline void by_runs(struct task_struct *t, struct urt_task *st,
+				    u64 ns)
+{
+	struct urt_by_task *b = by_task(t);
+
+	by_add(b, st->by_row, URT_BY_OFF_CPU, 0, ns);
+	span_count(b, true, st->by_row, URT_OF_OFF_CPU, ns);
 }
 
 /* Not every machine has this tracepoint; only loaded if rows are wanted. */
@@ -404,8 +424,12 @@ int BPF_PROG(on_user_fault, unsigned long address)
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct urt_by_task *b = task_find(t) ? by_task(t) : 0;
 
-	if (b && !stopped)
-		by_add(b, by_row(t, b), URT_BY_FAULT, 0, 1);
+	if (b && !stopped) {
+		u32 row = by_row(t, b);
+
+		by_add(b, row, URT_BY_FAULT, 0, 1);
+		span_count(b, false, row, URT_OF_FAULTS, 1);
+	}
 	return 0;
 }
 
@@ -413,11 +437,11 @@ static __always_inline void by_submit(u8 op, u64 user_data)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct urt_by_task *b = by_task(t);
+	u32 row = by == URT_BY_CONTEXT ? by_request(t, b, user_data)
+				       : by_row(t, b);
 
-	by_add(b,
-	       by == URT_BY_CONTEXT ? by_request(t, b, user_data)
-				    : by_row(t, b),
-	       URT_BY_SUBMITTED, op, 1);
+	by_add(b, row, URT_BY_SUBMITTED, op, 1);
+	span_count(b, false, row, URT_OF_SUBMITTED, 1);
 }
 
 #endif

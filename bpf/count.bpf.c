@@ -189,7 +189,7 @@ static __always_inline void runs(struct task_struct *t, u64 now)
 		return;
 	ns = now - st->out_ns;
 	if (by)
-		by_add(by_task(t), st->by_row, URT_BY_OFF_CPU, 0, ns);
+		by_runs(t, st, ns);
 	if (!want_times)
 		return;
 	log = log_of(ns);

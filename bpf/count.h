@@ -156,7 +156,9 @@ struct urt_by_count {
 	__u16 nr;
 };
 
-#define URT_BY_HEAD  40 /* bytes of a record, from `valid` on, read at once */
+#define URT_BY_HEAD \
+	64 /* bytes of a record that are read at once; its ids, then */
+#define URT_BY_IDS   24 /* ... from `valid` on, what tells its row */
 #define URT_BY_HEADS 4
 #define URT_BY_SUMS  8
 
@@ -171,6 +173,38 @@ struct urt_by_where {
 	__u32 unused;
 };
 
+/* ---- the same events by requests (span.bpf.h) ---- */
+
+/* What is counted of each request. */
+enum urt_of_span {
+	URT_OF_SWITCHES,
+	URT_OF_SYSCALLS,
+	URT_OF_SUBMITTED, /* io_uring requests */
+	URT_OF_FAULTS,
+	URT_OF_OFF_CPU, /* ns, as in enum urt_by_what */
+	URT_OF_RUN_DELAY,
+	URT_OF_SPAN,
+};
+
+#define URT_SPAN_WAYS	  4 /* a power of two */
+#define URT_SPAN_SET_BITS 15
+#define URT_SPANS_ENDED	  (4 << 20) /* bytes */
+
+/* A request: one span of a trace, in one row. */
+struct urt_span {
+	__u64 id[3]; /* trace and span */
+	__u32 row;   /* 0: this place is free */
+	__u32 used;  /* span_clock at its last event */
+	__u64 n[URT_OF_SPAN];
+};
+
+/* The requests of one hash. `left` keeps the hashes of some that made room. */
+struct urt_span_set {
+	__u32 lock, unused;
+	__u32 left[URT_SPAN_WAYS];
+	struct urt_span way[URT_SPAN_WAYS];
+};
+
 /* A thread's cache of rows and counts. `head` and `sum` are indexed by a hash; their
  * sizes are powers of two. */
 struct urt_by_task {
@@ -181,9 +215,11 @@ struct urt_by_task {
 	__u64 run_delay;  /* the kernel's, at the last look, ns */
 	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
 	struct urt_by_where where; /* of its process */
+	__u64 id[3], out_id[3];	   /* trace and span of its last record, and of
+				      its last switch */
 	struct {
 		__u32 row;
-		__u64 word[URT_BY_HEAD / 8];
+		__u64 word[(URT_BY_HEAD - URT_BY_IDS) / 8];
 	} head[URT_BY_HEADS]; /* a record with these bytes has this row */
 	struct {
 		struct urt_by_count key;
@@ -230,6 +266,11 @@ _Static_assert(sizeof(struct urt_errno) == 4, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_key) == URT_BY_TEXT + 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_count) == 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_where) == 40, "shared with BPF");
+_Static_assert(sizeof(struct urt_span) == 8 * (4 + URT_OF_SPAN),
+	       "shared with BPF");
+_Static_assert(sizeof(struct urt_span_set) ==
+		       8 + URT_SPAN_WAYS * (4 + sizeof(struct urt_span)),
+	       "shared with BPF");
 _Static_assert(sizeof(struct urt_thread) == 96, "shared with BPF");
 
 #endif

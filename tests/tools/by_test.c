@@ -4,6 +4,7 @@
  * a program, which counts itself, has made for them.
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/announce.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/json_tree.h"
 #include "../lib/test.h"
@@ -106,9 +107,14 @@ static void reads(int n)
 		ck_assert_int_eq(urt_read(zero, c, sizeof(c), URT_NEVER), 8);
 }
 
+/* Each time another request. */
 static void set_route(const char *route)
 {
-	struct urt_context ctx = { .span_id = { 1 }, .trace_id = { 1 } };
+	static _Atomic unsigned spans;
+	struct urt_context ctx = { .trace_id = { 1 } };
+	unsigned n = ++spans;
+
+	memcpy(ctx.span_id, &n, sizeof(n));
 
 	/* After another attribute, so that the key has to be searched. */
 	urt_context_add(&ctx, urt_context_key("user"), "somebody");
@@ -170,10 +176,67 @@ static void routes(void *arg)
 		urt_join(c[i]);
 }
 
-/* It continues when the command of `urt stat` writes to the FIFO. */
-static pid_t start(unsigned workers, const char *fifo)
+/* ---- known work of each request ---- */
+
+#define KNOWN 100
+#define MANY  200000
+
+extern __thread struct urt_context *otel_thread_ctx_v1;
+
+static void show(struct urt_context *record)
+{
+	*(struct urt_context *volatile *)&otel_thread_ctx_v1 = record;
+}
+
+/* n calls in a request of that number. The record is a context that is not set, so that
+ * nothing but this calls the kernel. */
+static void request(struct urt_context *record, unsigned span, int n)
+{
+	show(NULL);
+	memcpy(record->span_id, &span, sizeof(span));
+	record->valid = 1;
+	show(record);
+	calls(n);
+}
+
+/* Request i makes i calls; then come more requests than the tool can hold, contexts that
+ * name no request, and some that lie. */
+static void known_requests(void)
+{
+	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
+	static struct urt_context known, many;
+	static struct urt_context liar = { .attrs_size = 0xffff,
+					   .attrs = { 1, 255 } };
+	char go;
+
+	ck_assert_int_eq(urt__announce(key, 1), 0);
+	ck_assert_int_eq(write(ready_fd, "", 1), 1);
+	ck_assert_int_eq(read(go_fd, &go, 1), 1);
+	urt_context_add(&known, 0, "/known");
+	urt_context_add(&many, 0, "/many");
+	for (int i = 1; i <= KNOWN; i++)
+		request(&known, i, i);
+	for (int i = 1; i <= MANY; i++)
+		request(&many, i, 1);
+	request(&known, 0, 3);
+	request(&liar, 1, 1);
+	show((struct urt_context *)8);
+	calls(1);
+	show(NULL);
+	_exit(0);
+}
+
+static void run_routes(unsigned workers)
 {
 	struct urt_options o = { .workers = workers };
+
+	_exit(urt_run_with(routes, NULL, &o) ? 1 : 0);
+}
+
+/* It continues when the command of `urt stat` writes to the FIFO. workers: of a run of
+ * routes; 0: requests without a run. */
+static pid_t start(unsigned workers, const char *fifo)
+{
 	int fds[2];
 	pid_t pid;
 	char c;
@@ -185,7 +248,9 @@ static pid_t start(unsigned workers, const char *fifo)
 		ready_fd = fds[1];
 		go_fd = open(fifo, O_RDWR | O_CLOEXEC);
 		zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-		_exit(urt_run_with(routes, NULL, &o) ? 1 : 0);
+		if (workers)
+			run_routes(workers);
+		known_requests();
 	}
 	ck_assert_int_eq(read(fds[0], &c, 1), 1);
 	close(fds[0]);
@@ -193,14 +258,12 @@ static pid_t start(unsigned workers, const char *fifo)
 	return pid;
 }
 
-START_TEST(contexts_are_charged_with_what_they_did)
+static void count(unsigned workers)
 {
-	unsigned workers = 1 + _i;
 	char fifo[64];
 	int status;
 	pid_t pid;
 
-	NEED_BPF();
 	snprintf(fifo, sizeof(fifo), "/tmp/urt-by.%d", getpid());
 	ck_assert_int_eq(sh("mkfifo %s", fifo), 0);
 	pid = start(workers, fifo);
@@ -214,6 +277,44 @@ START_TEST(contexts_are_charged_with_what_they_did)
 	waitpid(pid, &status, 0);
 	ck_assert_int_eq(status, 0);
 	adds_up();
+}
+
+/* A figure of the row's requests, such as "syscalls" and "max". */
+static long long of_requests(const char *route, const char *what,
+			     const char *figure)
+{
+	json_t *r = row("by", json_pack("{s:s}", "name", route));
+
+	return value(member(member(r, "requests"), what), figure);
+}
+
+static long long requests_of(const char *route)
+{
+	json_t *r = row("by", json_pack("{s:s}", "name", route));
+
+	return value(member(r, "requests"), "count");
+}
+
+/* Each event of the row is in one of its requests. */
+static void requests_add_up(const char *route)
+{
+	static const char *const figures[] = { "switches", "syscalls",
+					       "io_uring", "off_cpu_ns",
+					       "run_queue_ns" };
+
+	if (sum("events_in_no_request"))
+		return;
+	for (unsigned i = 0; i < ARRAY_LEN(figures); i++)
+		ck_assert_int_eq(
+			of_requests(route, figures[i], "sum"),
+			value(row("by", json_pack("{s:s}", "name", route)),
+			      figures[i]));
+}
+
+START_TEST(contexts_are_charged_with_what_they_did)
+{
+	NEED_BPF();
+	count(1 + _i);
 	ck_assert_int_eq(of_row("/a", "syscalls_by_name", "getppid"),
 			 10 * (20 * 10 + 7));
 	ck_assert_int_eq(of_row("/a", "io_uring_by_opcode", "READ"),
@@ -229,6 +330,38 @@ START_TEST(contexts_are_charged_with_what_they_did)
 	ck_assert_int_gt(of_row("shared", "syscalls_by_name", "io_uring_enter"),
 			 0);
 	ck_assert_int_eq(of_row("/a", "syscalls_by_name", "io_uring_enter"), 0);
+	requests_add_up("/a");
+	requests_add_up("/b");
+	requests_add_up("/b/more");
+	ck_assert_int_eq(requests_of("/a"), 10);
+	ck_assert_int_eq(requests_of("/b"), 10);
+	ck_assert_int_eq(requests_of("/b/more"), 10);
+	if (!sum("events_in_no_request")) {
+		ck_assert_int_eq(of_requests("/a", "io_uring", "p50"), 45);
+		ck_assert_int_eq(of_requests("/a", "io_uring", "max"), 45);
+	}
+}
+END_TEST
+
+START_TEST(requests_differ_by_what_each_did)
+{
+	NEED_BPF();
+	count(0);
+	ck_assert_int_eq(requests_of("/known"), KNOWN);
+	ck_assert_int_eq(of_requests("/known", "syscalls", "sum"),
+			 KNOWN * (KNOWN + 1) / 2);
+	ck_assert_int_eq(of_requests("/known", "syscalls", "p50"), KNOWN / 2);
+	ck_assert_int_eq(of_requests("/known", "syscalls", "p99"), 99);
+	ck_assert_int_eq(of_requests("/known", "syscalls", "max"), KNOWN);
+	/* Those without a span are in the row, but in no request. */
+	ck_assert_int_eq(of_row("/known", "syscalls_by_name", "getppid"),
+			 KNOWN * (KNOWN + 1) / 2 + 3);
+	ck_assert_int_eq(requests_of("/many") + sum("requests_missing") +
+				 sum("events_in_no_request"),
+			 MANY);
+	ck_assert_int_eq(of_requests("/many", "syscalls", "max"), 1);
+	ck_assert_int_eq(sum("requests_counted_twice"), 0);
+	ck_assert_int_eq(of_row("/many", "syscalls_by_name", "getppid"), MANY);
 }
 END_TEST
 
@@ -346,6 +479,7 @@ Suite *by_suite(void)
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
 	tcase_add_test(t, rows_tell_waits_for_a_cpu_and_page_faults);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
+	tcase_add_test(t, requests_differ_by_what_each_did);
 	tcase_add_loop_test(t, contexts_of_every_counted_process_are_found, 0,
 			    2);
 	tcase_add_test(t, by_names_what_it_cannot_do);

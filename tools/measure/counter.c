@@ -40,7 +40,10 @@ struct counter {
 	int nr_cpus;
 	bool some_cpus; /* only these CPUs are read: */
 	cpu_set_t cpus;
-	struct mapped counts, calls, threads;
+	struct mapped counts, calls, threads, spans;
+	struct ring_buffer *spans_ended; /* NULL: spans are not counted */
+	void (*span)(const struct urt_span *, void *);
+	void *span_arg;
 	unsigned max_threads;
 };
 
@@ -153,6 +156,12 @@ static void configure(struct counter *c, const struct counter_options *o)
 		bpf_map__set_max_entries(bpf->maps.by_counts, 1);
 		bpf_map__set_max_entries(bpf->maps.by_sums, 1);
 	}
+	bpf->rodata->want_spans = o->by == URT_BY_CONTEXT && !o->cpus;
+	if (!bpf->rodata->want_spans) {
+		bpf_map__set_max_entries(bpf->maps.span_sets, 1);
+		bpf_map__set_max_entries(bpf->maps.spans_ended,
+					 sysconf(_SC_PAGESIZE));
+	}
 	if (o->by != URT_BY_CONTEXT) {
 		bpf_map__set_max_entries(bpf->maps.by_images, 1);
 		bpf_map__set_max_entries(bpf->maps.by_where, 1);
@@ -180,6 +189,27 @@ static int map_entries(struct mapped *m, struct bpf_map *map, size_t size,
 	return -errno;
 }
 
+static int take_span(void *arg, void *data, size_t size)
+{
+	struct counter *c = arg;
+
+	if (size >= sizeof(struct urt_span))
+		c->span(data, c->span_arg);
+	return 0;
+}
+
+static int map_spans(struct counter *c)
+{
+	if (!c->bpf->rodata->want_spans)
+		return 0;
+	c->spans_ended = ring_buffer__new(bpf_map__fd(c->bpf->maps.spans_ended),
+					  take_span, c, NULL);
+	if (!c->spans_ended)
+		return -errno;
+	return map_entries(&c->spans, c->bpf->maps.span_sets,
+			   sizeof(struct urt_span_set), 1 << URT_SPAN_SET_BITS);
+}
+
 static int load(struct counter *c)
 {
 	int err = count_bpf__load(c->bpf);
@@ -194,6 +224,8 @@ static int load(struct counter *c)
 	if (!err)
 		err = map_entries(&c->threads, c->bpf->maps.threads,
 				  sizeof(struct urt_thread), c->max_threads);
+	if (!err)
+		err = map_spans(c);
 	if (!err && bpf_program__fd(c->bpf->progs.sum_open) >= 0) {
 		/* Now, because the privileges for it are given up later. */
 		c->open_link =
@@ -276,6 +308,8 @@ void counter_close(struct counter *c)
 	unmap(&c->counts);
 	unmap(&c->calls);
 	unmap(&c->threads);
+	unmap(&c->spans);
+	ring_buffer__free(c->spans_ended);
 	count_bpf__destroy(c->bpf);
 	counter_measure_cost(c, false);
 	free(c);
@@ -532,6 +566,33 @@ void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 			  arg);
 	}
 	free(of_cpu);
+}
+
+bool counter_spans(struct counter *c, bool rest,
+		   void (*f)(const struct urt_span *, void *), void *arg)
+{
+	if (!c->spans_ended)
+		return false;
+	c->span = f;
+	c->span_arg = arg;
+	ring_buffer__consume(c->spans_ended);
+	c->bpf->data->span_clock++;
+	for (unsigned i = 0; rest && i < 1 << URT_SPAN_SET_BITS; i++) {
+		struct urt_span_set *s = entry(&c->spans, i);
+
+		for (unsigned k = 0; k < URT_SPAN_WAYS; k++)
+			if (s->way[k].row)
+				f(&s->way[k], arg);
+	}
+	return true;
+}
+
+struct spans_lost counter_spans_lost(const struct counter *c)
+{
+	const struct count_bpf__bss *bss = c->bpf->bss;
+
+	return (struct spans_lost){ bss->spans_missing, bss->spans_again,
+				    bss->span_events_lost };
 }
 
 void counter_latency(struct counter *c, uint32_t nr, struct urt_latency *sum)

@@ -92,6 +92,18 @@ void counter_by_ended(struct counter *, pid_t);
 bool counter_by_faults(struct counter *); /* are counted by row */
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 
+/* By request: those that made room for others since the last call; and, once counting
+ * has stopped, the rest. False: requests are not counted. */
+bool counter_spans(struct counter *, bool rest,
+		   void (*f)(const struct urt_span *, void *arg), void *arg);
+
+struct spans_lost {
+	uint64_t missing; /* requests */
+	uint64_t again;	  /* requests that count twice, at least */
+	uint64_t events;  /* in no request */
+};
+struct spans_lost counter_spans_lost(const struct counter *);
+
 /* Of the system call of that number, all CPUs; and each of its errors. */
 void counter_latency(struct counter *, uint32_t nr, struct urt_latency *);
 void counter_errnos(struct counter *,

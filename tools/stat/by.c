@@ -6,7 +6,8 @@
  *
  * Calls and switches that serve many requests at once are in the row "shared".
  * A context's own figures are followed by its share of these, by the requests
- * that it submitted: a share, not a measurement.
+ * that it submitted: a share, not a measurement. How single requests of a
+ * context differ is in requests.c.
  */
 #define _GNU_SOURCE
 #include "by.h"
@@ -135,16 +136,19 @@ static int most_first(const void *a, const void *b)
 }
 
 struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
-			     bool by_unit)
+			     bool by_unit, struct stat_requests *single)
 {
 	struct stat_by *t = calloc(1, sizeof(*t));
 
 	if (t)
 		t->row = calloc(STAT_BY_ROWS_MAX, sizeof(*t->row));
 	if (!t || !t->row) {
+		stat_requests_free(single);
 		free(t);
 		return NULL;
 	}
+	t->single = single;
+	stat_requests_take(single, c, true);
 	t->by = by;
 	snprintf(t->key, sizeof(t->key), "%s", key);
 	if (by == URT_BY_CGROUP && (t->cgroups = cgroups_new(by_unit)))
@@ -234,8 +238,10 @@ void stat_by_free(struct stat_by *t)
 {
 	for (size_t i = 0; t && i < t->n; i++)
 		free(t->row[i]);
-	if (t)
+	if (t) {
+		stat_requests_free(t->single);
 		free(t->row);
+	}
 	free(t);
 }
 
@@ -276,6 +282,25 @@ static void print_most(FILE *f, const struct stat_row *r)
 		fputc('\n', f);
 }
 
+static void print_requests(FILE *f, const struct stat_by *t)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < t->n; i++) {
+		char name[sizeof(t->row[i]->name)];
+
+		text_copy(name, sizeof(name), t->row[i]->name, sizeof(name));
+		stat_requests_print(f, t->single, t->row[i]->row, name, t->key,
+				    &any);
+	}
+	fputs("share: of the row \"shared\", by requests of io_uring; time on "
+	      "the CPU is n/a, as the\nkernel does not see switches in user "
+	      "space. A request is one span id. When each one\nran and what it "
+	      "waited for: urt record, then urt report.\n",
+	      f);
+	stat_requests_print_lost(f, t->single);
+}
+
 void stat_by_print(FILE *f, const struct stat_by *t)
 {
 	bool context = t->by == URT_BY_CONTEXT;
@@ -307,11 +332,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 		print_most(f, r);
 	}
 	if (context)
-		fputs("share: of the row \"shared\", by requests of io_uring; "
-		      "time on the CPU is n/a, as the\nkernel does not see "
-		      "switches in user space. Single requests (count, mean, "
-		      "p50, p99, max, path):\nurt record, then urt report.\n",
-		      f);
+		print_requests(f, t);
 	fputs("for CPU: the part of the time off the CPU in which a CPU was "
 	      "waited for. faults: page\nfaults outside system calls.\n",
 	      f);
@@ -359,6 +380,7 @@ static void json_row(struct json *j, const struct stat_by *t,
 		json_int(j, "user_page_faults", r->faults);
 	else
 		json_null(j, "user_page_faults");
+	stat_requests_json(j, t->single, r->row);
 	json_end_object(j);
 }
 
@@ -372,5 +394,6 @@ void stat_by_json(struct json *j, const struct stat_by *t)
 	for (size_t i = 0; i < t->n; i++)
 		json_row(j, t, t->row[i]);
 	json_end_array(j);
+	stat_requests_json_lost(j, t->single);
 	json_end_object(j);
 }

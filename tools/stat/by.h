@@ -3,8 +3,7 @@
 #ifndef URT_BY_TABLE_H
 #define URT_BY_TABLE_H
 
-#include "../measure/counter.h"
-#include "../lib/tool.h"
+#include "requests.h"
 
 #define STAT_BY_ROWS_MAX (URT_BY_ROWS + URT_BY_FIRST_ROW)
 
@@ -24,20 +23,22 @@ struct stat_by {
 	enum urt_by by;
 	char key[72]; /* of contexts */
 	size_t n;
-	struct cgroups *cgroups; /* while it is read */
-	struct stat_row **row;	 /* the one with most events first */
-	uint64_t requests;	 /* of rows of contexts, and of the row
+	struct cgroups *cgroups;      /* while it is read */
+	struct stat_row **row;	      /* the one with most events first */
+	uint64_t requests;	      /* of rows of contexts, and of the row
 				    "none" */
-	bool faults;		 /* are known */
+	bool faults;		      /* are known */
+	struct stat_requests *single; /* NULL: not by context */
 };
 
 /* "thread", "comm", "cgroup", "context" or "context:KEY"; false: an error message was printed.
  * key: NULL: none given. */
 bool stat_by_parse(const char *text, enum urt_by *, const char **key);
 
-/* All rows so far, to be freed. key: that of contexts, or "". */
+/* All rows so far, to be freed. key: that of contexts, or "". single becomes part
+ * of it. */
 struct stat_by *stat_by_read(struct counter *, enum urt_by, const char *key,
-			     bool by_unit);
+			     bool by_unit, struct stat_requests *single);
 void stat_by_free(struct stat_by *);
 
 /* Merges rows of cgroups into rows of those names, each with the cgroups below

@@ -72,6 +72,9 @@ void session_find_contexts(struct session *s)
 			 "no process that was counted for %d ms "
 			 "announces contexts of threads",
 			 (int)(LOOK_NS / NS_PER_MS));
+	if (!s->by_requests)
+		s->by_requests = stat_requests_new();
+	stat_requests_take(s->by_requests, s->counter, false);
 	while ((pid = counter_by_started(s->counter, &s->image_seen)))
 		add(s, pid);
 	now = now_ns();

@@ -275,9 +275,11 @@ static void finish(struct session *s)
 	child_figures(s);
 	if ((s->o->latency || s->o->errors) && s->counter)
 		s->r->latency = stat_latency_read(s->counter);
-	if (s->o->by && s->counter)
+	if (s->o->by && s->counter) {
 		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key,
-					s->o->by_unit);
+					s->o->by_unit, s->by_requests);
+		s->by_requests = NULL;
+	}
 	if (s->o->by_unit || s->o->by_names)
 		stat_by_merge(s->r->by, s->o->by_names);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
@@ -296,6 +298,7 @@ static void session_close(struct session *s)
 	}
 	session_forget_post(s);
 	free(s->image);
+	stat_requests_free(s->by_requests);
 	for (int i = 0; i <= STAT_PIDS_MAX; i++)
 		if (s->pidfd[i] >= 0)
 			close(s->pidfd[i]);

@@ -60,12 +60,13 @@ struct session {
 	struct proc_switches switches[STAT_PIDS_MAX]; /* without BPF */
 	int64_t begin_ns, interval_at, delay_at, timeout_at, cost_at, look_at;
 	/* --by context (contexts.c): the counted processes; the last number
-	 * seen; whether one has contexts; when to look again; why the last one
-	 * has none. */
+	 * seen; whether one has contexts; their requests; when to look again;
+	 * why the last one has none. */
 	struct session_image *image;
 	size_t images;
 	uint32_t image_seen;
 	bool by_found;
+	struct stat_requests *by_requests;
 	int64_t by_at;
 	char by_key[72], by_why[256];
 	bool costing;	     /* the kernel measures the cost now */
@@ -121,7 +122,8 @@ void session_forget_post(struct session *); /* it has not run */
 
 /* ---- --by context (contexts.c) ---- */
 
-/* Looks into the processes whose contexts are not found yet. */
+/* Looks into the processes whose contexts are not found yet, and adds up the
+ * requests that have ended. */
 void session_find_contexts(struct session *);
 
 #endif

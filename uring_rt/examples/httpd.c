@@ -54,6 +54,16 @@ static const char *read_path(const char *line, char path[1000])
 	return strlen(path) == 999 ? "414 URI Too Long" : NULL;
 }
 
+/* A span of its own: other requests may have the client's. */
+static bool set_context(struct urt_context *ctx)
+{
+	static _Atomic uint64_t requests;
+	uint64_t n = ++requests;
+
+	memcpy(ctx->span_id, &n, sizeof(n));
+	return !urt_context_set(ctx);
+}
+
 /* False: the connection is of no more use. A request that is refused may be long,
  * and is dropped: a close would reset the connection before the answer is read. */
 static bool read_request(struct urt_stream *s, int fd, char path[1000])
@@ -72,7 +82,7 @@ static bool read_request(struct urt_stream *s, int fd, char path[1000])
 			wrong = "413 Content Too Large";
 	}
 	if (!wrong)
-		return !urt_context_set(&ctx);
+		return set_context(&ctx);
 	if (*wrong) {
 		urt_stream_printf(s, deadline_ns,
 				  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Part of count.bpf.c, included once by by.bpf.h: the events of --by context once more,
+ * by request, so that the tool can tell how requests of a route differ.
+ *
+ * A request is one span: a trace id, a span id, and the row, since a request may change
+ * its route. Records without a span id are not told apart: the kernel does not see when
+ * a program in user space begins with another request.
+ *
+ * No event says that a request has ended. So each keeps its place in a table of fixed
+ * size until a newer one needs it, and the tool adds it up then, or at the end. The
+ * place that was unused for longest is taken first. A request that continues later
+ * counts again; the hashes of the last ones that left a set show that, mostly. By then
+ * the table has seen many more requests: it has room for 131,072.
+ *
+ * Threads on several CPUs may work for one request, or for requests of one set, so each
+ * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool.
+ * An event that waits for longer, or whose own CPU holds the lock, is counted as lost.
+ */
+#ifndef URT_SPAN_BPF_H
+#define URT_SPAN_BPF_H
+
+#define SPAN_TRIES 256
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << URT_SPAN_SET_BITS);
+	__type(key, u32);
+	__type(value, struct urt_span_set);
+} span_sets SEC(".maps");
+
+/* Requests that made room for others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, URT_SPANS_ENDED);
+} spans_ended SEC(".maps");
+
+const volatile bool want_spans = false; /* set before loading */
+unsigned int span_clock = 1;		/* the tool adds 1 now and then */
+/* Requests that found no room in spans_ended; that continued after they had left; and
+ * events that could not wait for a lock. */
+unsigned long long spans_missing = 0, spans_again = 0, span_events_lost = 0;
+
+static __always_inline u64 span_hash(const u64 *id, u32 row)
+{
+	return (id[0] * 0xff51afd7ed558ccdULL ^ id[1] * 0xc4ceb9fe1a85ec53ULL ^
+		id[2] ^ (u64)row << 32) *
+	       0x9e3779b97f4a7c15ULL;
+}
+
+static __always_inline bool span_lock(struct urt_span_set *s)
+{
+	for (int i = 0; i < SPAN_TRIES; i++)
+		if (!__sync_val_compare_and_swap(&s->lock, 0, 1))
+			return true;
+	return false;
+}
+
+/* Takes the place that was unused for longest. */
+static __always_inline struct urt_span *
+span_new(struct urt_span_set *s, const u64 *id, u32 row, u32 hash)
+{
+	u32 oldest = 0;
+	struct urt_span *w;
+
+	for (u32 i = 0; i < URT_SPAN_WAYS; i++) {
+		if (s->left[i] == hash)
+			__sync_fetch_and_add(&spans_again, 1);
+		if (s->way[i].used < s->way[oldest & (URT_SPAN_WAYS - 1)].used)
+			oldest = i;
+	}
+	oldest &= URT_SPAN_WAYS - 1;
+	w = &s->way[oldest];
+	if (w->row) {
+		if (bpf_ringbuf_output(&spans_ended, w, sizeof(*w),
+				       BPF_RB_NO_WAKEUP))
+			__sync_fetch_and_add(&spans_missing, 1);
+		s->left[oldest] = span_hash(w->id, w->row);
+	}
+	__builtin_memset(w, 0, sizeof(*w));
+	__builtin_memcpy(w->id, id, sizeof(w->id));
+	w->row = row;
+	return w;
+}
+
+static __noinline int span_add(const u64 *id, u32 row, u32 of, u64 n)
+{
+	u64 hash = span_hash(id, row);
+	u32 at = hash >> (64 - URT_SPAN_SET_BITS);
+	struct urt_span_set *s = bpf_map_lookup_elem(&span_sets, &at);
+	struct urt_span *w = 0;
+
+	if (!s || of >= URT_OF_SPAN)
+		return 0;
+	if (!span_lock(s)) {
+		__sync_fetch_and_add(&span_events_lost, 1);
+		return 0;
+	}
+	for (u32 i = 0; i < URT_SPAN_WAYS && !w; i++)
+		if (s->way[i].id[2] == id[2] && s->way[i].id[1] == id[1] &&
+		    s->way[i].id[0] == id[0] && s->way[i].row == row)
+			w = &s->way[i];
+	if (!w)
+		w = span_new(s, id, row, hash);
+	w->used = span_clock;
+	w->n[of] += n;
+	__sync_val_compare_and_swap(&s->lock, 1, 0);
+	return 0;
+}
+
+/* out: the request in which the thread left the CPU, instead of the present one. */
+static __always_inline void span_count(struct urt_by_task *b, bool out, u32 row,
+				       u32 of, u64 n)
+{
+	const u64 *id;
+
+	if (!want_spans || !b || row < URT_BY_FIRST_ROW)
+		return;
+	id = out ? b->out_id : b->id;
+	if (id[2])
+		span_add(id, row, of, n);
+}
+
+#endif
