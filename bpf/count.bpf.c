@@ -20,10 +20,10 @@
  * Linux 7. There, programs on tracepoints can be preempted, too (seen on 7.2; in an
  * emulator, 1 of 100 system calls and forks was skipped next to other threads). Programs
  * on the trace events that perf uses still run with preemption off, at a higher price, so
- * on_syscall_event counts system calls there, or on_syscall where perf's events are
- * forbidden. A fork is seen at the child's first wake-up, which happens under a lock of
- * the scheduler; before Linux 7, allocating storage is not safe there. io_uring's
- * tracepoints remain: the tool adds the events that the kernel skipped to `lost`.
+ * the programs named *_event count system calls and io_uring requests there, or the
+ * others where perf's events are forbidden. A fork is seen at the child's first
+ * wake-up, which happens under a lock of the scheduler; before Linux 7, allocating
+ * storage is not safe there. The tool adds the events that the kernel skipped to `lost`.
  *
  * Also rejected: perf events of the traced tasks alone. raw_syscalls:sys_enter is
  * opened per task, and a BPF program runs at perf_tp_event, which only these tasks

@@ -261,6 +261,13 @@ int BPF_PROG(rec_submit_req, void *req)
 	return 0;
 }
 
+SEC("tp/io_uring/io_uring_submit_req")
+int rec_submit_event(struct trace_event_raw_io_uring_submit_req___urt *e)
+{
+	request(e->req, URT_EV_SUBMIT);
+	return 0;
+}
+
 SEC("tp_btf/io_uring_submit_sqe")
 int BPF_PROG(rec_submit_sqe, void *req)
 {
@@ -275,11 +282,25 @@ int BPF_PROG(rec_punt, void *req)
 	return 0;
 }
 
+SEC("tp/io_uring/io_uring_queue_async_work")
+int rec_punt_event(struct trace_event_raw_io_uring_queue_async_work___urt *e)
+{
+	request(e->req, URT_EV_PUNT);
+	return 0;
+}
+
 /* req is NULL if a multishot request continues, or for a message from another
  * ring. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(rec_complete, void *ctx_, void *req)
 {
 	request(req, URT_EV_COMPLETE);
+	return 0;
+}
+
+SEC("tp/io_uring/io_uring_complete")
+int rec_complete_event(struct trace_event_raw_io_uring_complete___urt *e)
+{
+	request(e->req, URT_EV_COMPLETE);
 	return 0;
 }

@@ -13,4 +13,15 @@ struct io_kiocb___urt {
 	struct io_cqe___urt cqe;
 } __attribute__((preserve_access_index));
 
+/* Its trace events, as far as the programs read them. The offset differs. */
+#define URING_EVENT(name)                       \
+	struct trace_event_raw_##name##___urt { \
+		void *req;                      \
+	} __attribute__((preserve_access_index))
+
+URING_EVENT(io_uring_submit_req);
+URING_EVENT(io_uring_poll_arm);
+URING_EVENT(io_uring_queue_async_work);
+URING_EVENT(io_uring_complete);
+
 #endif

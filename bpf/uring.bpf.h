@@ -64,6 +64,12 @@ int BPF_PROG(on_submit_req, void *req)
 	return submitted(req);
 }
 
+SEC("tp/io_uring/io_uring_submit_req")
+int on_submit_event(struct trace_event_raw_io_uring_submit_req___urt *e)
+{
+	return submitted(e->req);
+}
+
 SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(on_submit_sqe, void *req)
 {
@@ -108,6 +114,13 @@ int BPF_PROG(on_poll_arm, void *req)
 	return 0;
 }
 
+SEC("tp/io_uring/io_uring_poll_arm")
+int on_poll_arm_event(struct trace_event_raw_io_uring_poll_arm___urt *e)
+{
+	deferred(e->req, 1);
+	return 0;
+}
+
 SEC("tp_btf/io_uring_queue_async_work")
 int BPF_PROG(on_punt, void *req)
 {
@@ -115,8 +128,14 @@ int BPF_PROG(on_punt, void *req)
 	return 0;
 }
 
-SEC("tp_btf/io_uring_complete")
-int BPF_PROG(on_complete)
+SEC("tp/io_uring/io_uring_queue_async_work")
+int on_punt_event(struct trace_event_raw_io_uring_queue_async_work___urt *e)
+{
+	deferred(e->req, 2);
+	return 0;
+}
+
+static __always_inline int completed(void)
 {
 	struct urt_task *st;
 	int class = current_class(&st);
@@ -129,6 +148,18 @@ int BPF_PROG(on_complete)
 	if (th)
 		th->completed++;
 	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(on_complete)
+{
+	return completed();
+}
+
+SEC("tp/io_uring/io_uring_complete")
+int on_complete_event(void *e)
+{
+	return completed();
 }
 
 #endif

@@ -4,10 +4,12 @@
 #include "bpf_setup.h"
 #include "../lib/privileges.h"
 #include "../lib/proc.h"
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static int print(enum libbpf_print_level level, const char *format,
@@ -93,6 +95,60 @@ int bpf_attach(struct bpf_program *p, struct bpf_link **link, unsigned *links)
 		return (int)libbpf_get_error(attached);
 	link[(*links)++] = attached;
 	return 0;
+}
+
+static bool attached_already(const struct bpf_program *p,
+			     const struct bpf_pair *pair, const bool *has,
+			     unsigned pairs)
+{
+	for (unsigned i = 0; i < pairs; i++)
+		if (p == pair[i].event || (has[i] && p == pair[i].plain))
+			return true;
+	return false;
+}
+
+int bpf_attach_all(struct bpf_object *o, const struct bpf_pair *pair,
+		   unsigned pairs, struct bpf_link **link, unsigned *links)
+{
+	struct bpf_program *p;
+	bool has[8] = { false };
+	int err = 0;
+
+	for (unsigned i = 0; i < pairs && i < 8; i++)
+		has[i] = bpf_program__fd(pair[i].event) >= 0 &&
+			 !bpf_attach(pair[i].event, link, links);
+	bpf_object__for_each_program(p, o)
+	{
+		if (!err && bpf_program__fd(p) >= 0 &&
+		    strncmp(bpf_program__section_name(p), "iter/", 5) &&
+		    !attached_already(p, pair, has, pairs))
+			err = bpf_attach(p, link, links);
+	}
+	return err;
+}
+
+bool bpf_can_be_preempted(void)
+{
+	struct utsname u;
+
+	return !uname(&u) && atoi(u.release) >= 7;
+}
+
+uint64_t bpf_missed(struct bpf_object *o)
+{
+	struct bpf_program *p;
+	uint64_t n = 0;
+
+	bpf_object__for_each_program(p, o)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			n += info.recursion_misses;
+	}
+	return n;
 }
 
 unsigned bpf_tracepoint_args(const char *tracepoint)

@@ -4,6 +4,8 @@
 #define URT_BPF_SETUP_H
 
 #include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Settings of libbpf for the process. Its messages are printed only with
  * URT_BPF_LOG in the environment. */
@@ -22,6 +24,22 @@ void bpf_choose(const struct bpf_optional *, unsigned n);
 
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
+
+/* Attaches all loaded programs but iterators. Where the kernel may preempt programs on
+ * tracepoints, `event` does the work of `plain` with preemption off, if it can be
+ * attached, which perf_event_paranoid or a missing tracefs can prevent. */
+struct bpf_pair {
+	struct bpf_program *event, *plain;
+};
+int bpf_attach_all(struct bpf_object *, const struct bpf_pair *, unsigned pairs,
+		   struct bpf_link **link, unsigned *links);
+
+/* Whether BPF programs on tracepoints may be preempted: Linux 7; see count.bpf.c. */
+bool bpf_can_be_preempted(void);
+
+/* How often the kernel did not run one of the programs because it was already running
+ * on that CPU. Each time, an event was missed. */
+uint64_t bpf_missed(struct bpf_object *);
 
 /* The number of a tracepoint's arguments; 0: the kernel lacks it. */
 unsigned bpf_tracepoint_args(const char *tracepoint);

@@ -18,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -48,7 +47,7 @@ struct counter {
 };
 
 static void choose_programs(struct count_bpf *bpf,
-			    const struct counter_options *o)
+			    const struct counter_options *o, bool preempted)
 {
 	const struct bpf_optional optional[] = {
 		{ bpf->progs.on_submit_req, "io_uring_submit_req" },
@@ -57,6 +56,14 @@ static void choose_programs(struct count_bpf *bpf,
 		{ bpf->progs.on_poll_arm, "io_uring_poll_arm" },
 		{ bpf->progs.on_move, "cgroup_attach_task" },
 		{ bpf->progs.on_complete, "io_uring_complete" },
+		{ bpf->progs.on_submit_event,
+		  preempted ? "io_uring_submit_req" : NULL },
+		{ bpf->progs.on_poll_arm_event,
+		  preempted ? "io_uring_poll_arm" : NULL },
+		{ bpf->progs.on_punt_event,
+		  preempted ? "io_uring_queue_async_work" : NULL },
+		{ bpf->progs.on_complete_event,
+		  preempted ? "io_uring_complete" : NULL },
 		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
 		{ bpf->progs.on_user_fault, o->by ? "page_fault_user" : NULL },
 	};
@@ -66,24 +73,16 @@ static void choose_programs(struct count_bpf *bpf,
 
 static int attach_all(struct counter *c)
 {
-	struct bpf_program *p, *event = c->bpf->progs.on_syscall_event;
-	bool has_event = bpf_program__fd(event) >= 0 &&
-			 !bpf_attach(event, c->link, &c->nr_links);
+	const struct bpf_pair pairs[] = {
+		{ c->bpf->progs.on_syscall_event, c->bpf->progs.on_syscall },
+		{ c->bpf->progs.on_submit_event, c->bpf->progs.on_submit_req },
+		{ c->bpf->progs.on_poll_arm_event, c->bpf->progs.on_poll_arm },
+		{ c->bpf->progs.on_punt_event, c->bpf->progs.on_punt },
+		{ c->bpf->progs.on_complete_event, c->bpf->progs.on_complete },
+	};
 
-	bpf_object__for_each_program(p, c->bpf->obj)
-	{
-		int err;
-
-		if (p == c->bpf->progs.find_threads ||
-		    p == c->bpf->progs.sum_open || p == event ||
-		    (has_event && p == c->bpf->progs.on_syscall) ||
-		    bpf_program__fd(p) < 0)
-			continue;
-		err = bpf_attach(p, c->link, &c->nr_links);
-		if (err)
-			return err;
-	}
-	return 0;
+	return bpf_attach_all(c->bpf->obj, pairs, ARRAY_LEN(pairs), c->link,
+			      &c->nr_links);
 }
 
 /*
@@ -119,20 +118,12 @@ static void find_fault_code(struct count_bpf *bpf)
 	bpf->rodata->fault_to = to;
 }
 
-/* Whether BPF programs on tracepoints may be preempted; see count.bpf.c. */
-static bool can_be_preempted(void)
-{
-	struct utsname u;
-
-	return !uname(&u) && atoi(u.release) >= 7;
-}
-
 static void configure(struct counter *c, const struct counter_options *o)
 {
 	struct count_bpf *bpf = c->bpf;
-	bool preempted = can_be_preempted();
+	bool preempted = bpf_can_be_preempted();
 
-	choose_programs(bpf, o);
+	choose_programs(bpf, o, preempted);
 	bpf_program__set_autoload(bpf->progs.on_syscall, !o->no_syscalls);
 	bpf_program__set_autoload(bpf->progs.on_syscall_event,
 				  !o->no_syscalls && preempted);
@@ -426,27 +417,6 @@ static void *entry(const struct mapped *m, unsigned i)
 	return (char *)m->base + m->stride * i;
 }
 
-/*
- * How often the kernel did not run a program because it was already running on
- * that CPU. Each time, an event was not counted.
- */
-static uint64_t missed(struct counter *c)
-{
-	struct bpf_program *p;
-	uint64_t n = 0;
-
-	bpf_object__for_each_program(p, c->bpf->obj)
-	{
-		struct bpf_prog_info info = { 0 };
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			n += info.recursion_misses;
-	}
-	return n;
-}
-
 int counter_read(struct counter *c, struct counts *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -460,7 +430,7 @@ int counter_read(struct counter *c, struct counts *out)
 		add(&out->calls, entry(&c->calls, cpu), sizeof(out->calls), 1);
 	}
 	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
-		    missed(c);
+		    bpf_missed(c->bpf->obj);
 	return 0;
 }
 

@@ -18,11 +18,18 @@
 
 static void choose(struct record_bpf *bpf, long buffer_mb)
 {
+	bool preempted = bpf_can_be_preempted();
 	const struct bpf_optional optional[] = {
 		{ bpf->progs.rec_submit_req, "io_uring_submit_req" },
 		{ bpf->progs.rec_submit_sqe, "io_uring_submit_sqe" },
 		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
 		{ bpf->progs.rec_complete, "io_uring_complete" },
+		{ bpf->progs.rec_submit_event,
+		  preempted ? "io_uring_submit_req" : NULL },
+		{ bpf->progs.rec_punt_event,
+		  preempted ? "io_uring_queue_async_work" : NULL },
+		{ bpf->progs.rec_complete_event,
+		  preempted ? "io_uring_complete" : NULL },
 	};
 	size_t bytes = 1 << 20;
 
@@ -51,21 +58,16 @@ static int on_event(void *arg, void *data, size_t size)
 
 static int attach(struct kernel_events *k)
 {
-	struct bpf_program *p;
+	const struct bpf_pair pairs[] = {
+		{ k->bpf->progs.rec_submit_event,
+		  k->bpf->progs.rec_submit_req },
+		{ k->bpf->progs.rec_punt_event, k->bpf->progs.rec_punt },
+		{ k->bpf->progs.rec_complete_event,
+		  k->bpf->progs.rec_complete },
+	};
 
-	bpf_object__for_each_program(p, k->bpf->obj)
-	{
-		int err;
-
-		if (p == k->bpf->progs.rec_find || bpf_program__fd(p) < 0)
-			continue;
-		if (k->links == ARRAY_LEN(k->link))
-			return -E2BIG;
-		err = bpf_attach(p, k->link, &k->links);
-		if (err)
-			return err;
-	}
-	return 0;
+	return bpf_attach_all(k->bpf->obj, pairs, ARRAY_LEN(pairs), k->link,
+			      &k->links);
 }
 
 int kernel_events_running(struct kernel_events *k, long pid, bool all)
@@ -129,7 +131,7 @@ void kernel_events_done(struct kernel_events *k, unsigned n)
 
 uint64_t kernel_events_dropped(const struct kernel_events *k)
 {
-	return k->bpf ? k->bpf->bss->dropped : 0;
+	return k->bpf ? k->bpf->bss->dropped + bpf_missed(k->bpf->obj) : 0;
 }
 
 void kernel_events_close(struct kernel_events *k)
