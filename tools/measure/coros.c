@@ -3,11 +3,10 @@
  * Coroutines from outside.
  *
  * The program says in its counters page where its control blocks lie and how
- * they are laid out (uring_rt/base/outside.h). CHUNK of them are read at a
- * time, in three calls: the blocks; then, for the parked ones, their stacks,
- * operations and contexts, and after each its park word again. If a coroutine's
- * word is unchanged and its state is parked, the coroutine was parked all the
- * time, so all that was read of it belongs together. One that continued is read
+ * they are laid out (uring_rt/base/outside.h). coros_read.c reads some of them
+ * at a time: the block, then all else, and then the park word again. If the word
+ * is unchanged and its state is parked, the coroutine was parked all the time,
+ * so all that was read of it belongs together. One that continued is read
  * again, up to TRIES times.
  *
  * Running and runnable coroutines have no such word. The workers name the
@@ -22,18 +21,15 @@
 #include "../../uring_rt/base/stats.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
+#include "coros_read.h"
 #include "pages.h"
-#include "remote.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK	    256
 #define LOOKS	    20 /* for the page */
 #define TRIES	    4
-#define STACK_MAX   (16 * 1024) /* most bytes that are read of a stack */
-#define BLOCK_MAX   4096
 #define ARRAYS_MAX  64
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
@@ -42,21 +38,6 @@
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended" };
-
-/* One coroutine while it is being read. */
-struct reading {
-	uint64_t at; /* of its block */
-	uint32_t number;
-	uint8_t block[BLOCK_MAX];
-	uint64_t park_again;
-	uint8_t stack[STACK_MAX];
-	size_t stack_size;
-	uint64_t what; /* of its operation */
-	uint8_t context[CONTEXT_MAX];
-	bool parked, done, lost;
-	/* Its places in `piece`; -1: none. */
-	int piece_block, piece_park, piece_stack, piece_what, piece_context;
-};
 
 struct worker {
 	uint64_t current; /* a block */
@@ -71,8 +52,7 @@ struct coros {
 	struct context_keys keys;
 	struct worker *worker;
 	unsigned nr_workers;
-	struct reading *reading; /* CHUNK of them */
-	struct remote_piece piece[4 * CHUNK];
+	struct coro_reader reader;
 };
 
 /* ---- opening ---- */
@@ -94,7 +74,8 @@ static bool fits(const struct urt__outside *o)
 	for (unsigned i = 0; i < ARRAY_LEN(in_stacks); i++)
 		if (in_stacks[i] + 8u > o->stacks_size)
 			return false;
-	return o->block_size <= BLOCK_MAX && o->stacks_size <= BLOCK_MAX &&
+	return o->block_size <= CORO_BLOCK_MAX &&
+	       o->stacks_size <= CORO_BLOCK_MAX &&
 	       o->block_ctx + 24u <= o->block_size && o->colours &&
 	       o->nr_stacks <= ARRAYS_MAX && o->reasons <= URT__OUTSIDE_REASONS;
 }
@@ -184,7 +165,6 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 	if (!c)
 		return NULL;
 	c->pid = pid;
-	c->reading = calloc(CHUNK, sizeof(*c->reading));
 	bad = find_page(pid, &c->o);
 	if (!c->o.version && is_go(pid))
 		snprintf(
@@ -203,7 +183,8 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 			     : "`urt profile` shows where its threads wait");
 	else if (!remote_allowed(pid, c->o.stacks, why, size))
 		;
-	else if (!c->reading || !(c->modules = modules_open(pid)) ||
+	else if (!coro_reader_open(&c->reader, pid, &c->o) ||
+		 !(c->modules = modules_open(pid)) ||
 		 !(c->unwind = unwind_new(c->modules)))
 		snprintf(why, size, "/proc/%d/maps cannot be read", pid);
 	else
@@ -219,7 +200,7 @@ void coros_close(struct coros *c)
 	unwind_free(c->unwind);
 	modules_close(c->modules);
 	free(c->worker);
-	free(c->reading);
+	coro_reader_close(&c->reader);
 	free(c);
 }
 
@@ -273,144 +254,66 @@ static const struct worker *runs_on(const struct coros *c, uint64_t block)
 	return NULL;
 }
 
-/* ---- reading a chunk ---- */
-
-static uint64_t word(const struct reading *r, unsigned offset)
-{
-	uint64_t v;
-
-	memcpy(&v, r->block + offset, sizeof(v));
-	return v;
-}
-
-static bool is_parked(uint64_t park)
-{
-	return park & 3;
-}
-
-static int add_piece(struct coros *c, unsigned *k, uint64_t at, void *to,
-		     size_t size)
-{
-	c->piece[*k] = (struct remote_piece){ at, to, size };
-	return (*k)++;
-}
-
-static bool was_read(const struct coros *c, int piece)
-{
-	return piece >= 0 && c->piece[piece].size;
-}
-
-static int read_blocks(struct coros *c, unsigned n)
-{
-	unsigned k = 0;
-	int err;
-
-	for (unsigned i = 0; i < n; i++)
-		if (!c->reading[i].done)
-			c->reading[i].piece_block =
-				add_piece(c, &k, c->reading[i].at,
-					  c->reading[i].block, c->o.block_size);
-	err = remote_read_all(c->pid, c->piece, k);
-	for (unsigned i = 0; i < n && !err; i++)
-		if (!c->reading[i].done &&
-		    !was_read(c, c->reading[i].piece_block))
-			c->reading[i].done = c->reading[i].lost = true;
-	return err;
-}
-
-/* Data of a parked coroutine outside its block, and its park word after
- * them. */
-static void add_pieces(struct coros *c, struct reading *r, bool stacks,
-		       unsigned *k)
-{
-	uint64_t sp = word(r, c->o.block_ctx), op = word(r, c->o.block_op);
-	uint64_t context = word(r, c->o.block_context);
-
-	r->piece_stack = r->piece_what = r->piece_context = -1;
-	r->stack_size = 0;
-	if (stacks && sp < r->at) {
-		r->stack_size = r->at - sp < STACK_MAX ? r->at - sp : STACK_MAX;
-		r->piece_stack = add_piece(c, k, sp, r->stack, r->stack_size);
-	}
-	if ((word(r, c->o.block_park) & 3) == 2)
-		r->piece_what = add_piece(c, k, op + c->o.op_what, &r->what, 8);
-	/* Records are multiples of 64 bytes: at least this much exists. */
-	if (context)
-		r->piece_context = add_piece(c, k, context, r->context, 64);
-	r->piece_park =
-		add_piece(c, k, r->at + c->o.block_park, &r->park_again, 8);
-}
-
-static void read_rest_of_context(struct coros *c, struct reading *r)
-{
-	uint16_t attrs;
-	size_t n;
-
-	memcpy(&attrs, r->context + 26, sizeof(attrs));
-	n = CONTEXT_HEAD + attrs;
-	if (n > 64 && n <= CONTEXT_MAX &&
-	    !remote_read(c->pid, word(r, c->o.block_context), r->context, n))
-		r->piece_context = -1;
-}
-
 /* ---- reporting a coroutine ---- */
 
-static void tell_stack(struct coros *c, struct reading *r, struct coro_seen *s)
+static void tell_stack(struct coros *c, struct coro_reading *r,
+		       struct coro_seen *s)
 {
-	struct unwind_stack stack = { .from = word(r, c->o.block_ctx),
+	struct unwind_stack stack = { .from = coro_word(r, c->o.block_ctx),
 				      .bytes = r->stack,
 				      .size = r->stack_size,
-				      .sp = word(r, c->o.block_ctx),
-				      .fp = word(r, c->o.block_ctx + 8),
-				      .pc = word(r, c->o.block_ctx + 16) };
+				      .sp = coro_word(r, c->o.block_ctx),
+				      .fp = coro_word(r, c->o.block_ctx + 8),
+				      .pc = coro_word(r, c->o.block_ctx + 16) };
 
 	s->frames = unwind(c->unwind, &stack, s->pc, &s->whole);
 }
 
-static void tell_parked(struct coros *c, struct reading *r, bool stacks,
+static void tell_parked(struct coros *c, struct coro_reading *r,
 			struct coro_seen *s, struct context_seen *context)
 {
-	if (stacks && was_read(c, r->piece_stack))
+	if (r->stack_size)
 		tell_stack(c, r, s);
-	if (was_read(c, r->piece_what)) {
+	if (r->has_what) {
 		s->opcode = r->what & 0xff;
 		s->fd = (int32_t)(r->what >> 32);
 	}
-	if (c->keys.announced && was_read(c, r->piece_context) &&
-	    context_parse(r->context, sizeof(r->context), context))
+	if (context_parse(r->context, r->context_size, context))
 		s->context = context;
 }
 
-static enum coro_state state_of(const struct coros *c, const struct reading *r,
+static enum coro_state state_of(const struct coros *c,
+				const struct coro_reading *r,
 				const char *reason, const struct worker *on)
 {
 	if (!strcmp(reason, "ended, not joined"))
 		return CORO_ENDED;
-	if (is_parked(word(r, c->o.block_park)))
+	if (coro_is_parked(coro_word(r, c->o.block_park)))
 		return CORO_PARKED;
 	return on ? CORO_RUNNING : CORO_RUNNABLE;
 }
 
 /* False: the block is free. */
-static bool describe(struct coros *c, struct reading *r, bool stacks,
+static bool describe(struct coros *c, struct coro_reading *r,
 		     struct coro_seen *s, struct context_seen *context)
 {
 	uint8_t reason = r->block[c->o.block_reason];
-	int64_t since = word(r, c->o.block_since_ns);
+	int64_t since = coro_word(r, c->o.block_since_ns);
 	const struct worker *on = runs_on(c, r->at);
 
-	*s = (struct coro_seen){ .id = word(r, c->o.block_id),
-				 .parent = word(r, c->o.block_parent),
-				 .fn = word(r, word(r, c->o.block_scope)
-						       ? c->o.block_scope_fn
-						       : c->o.block_fn),
+	*s = (struct coro_seen){ .id = coro_word(r, c->o.block_id),
+				 .parent = coro_word(r, c->o.block_parent),
+				 .fn = coro_word(r,
+						 coro_word(r, c->o.block_scope)
+							 ? c->o.block_scope_fn
+							 : c->o.block_fn),
 				 .opcode = -1,
 				 .fd = -1,
 				 .wait_ns = -1,
 				 .block = r->at,
-				 .lowest = word(r, c->o.block_lowest),
-				 .sp = word(r, c->o.block_ctx),
-				 .park = word(r, c->o.block_park),
+				 .lowest = coro_word(r, c->o.block_lowest),
+				 .sp = coro_word(r, c->o.block_ctx),
+				 .park = coro_word(r, c->o.block_park),
 				 .number = r->number };
 	s->reason = reason < c->o.reasons ? c->o.reason[reason] : "?";
 	if (!strcmp(s->reason, "free"))
@@ -423,43 +326,11 @@ static bool describe(struct coros *c, struct reading *r, bool stacks,
 	s->wait_ns = now_ns() - since;
 	if (s->wait_ns < 0)
 		s->wait_ns = 0;
-	s->object = word(r, c->o.block_object);
+	s->object = coro_word(r, c->o.block_object);
 	s->changed = !r->parked;
 	if (r->parked)
-		tell_parked(c, r, stacks, s, context);
+		tell_parked(c, r, s, context);
 	return true;
-}
-
-/* One pass over the unfinished coroutines of a chunk. Returns the number that
- * continued meanwhile, or -errno. */
-static int pass(struct coros *c, unsigned n, bool stacks)
-{
-	unsigned k = 0, moved = 0;
-	int err = read_blocks(c, n);
-
-	for (unsigned i = 0; i < n && !err; i++) {
-		struct reading *r = &c->reading[i];
-
-		r->parked = is_parked(word(r, c->o.block_park));
-		if (r->parked && !r->done)
-			add_pieces(c, r, stacks, &k);
-		else
-			r->done = true;
-	}
-	if (!err)
-		err = remote_read_all(c->pid, c->piece, k);
-	for (unsigned i = 0; i < n && !err; i++) {
-		struct reading *r = &c->reading[i];
-
-		if (r->done)
-			continue;
-		if (was_read(c, r->piece_context))
-			read_rest_of_context(c, r);
-		r->done = was_read(c, r->piece_park) &&
-			  r->park_again == word(r, c->o.block_park);
-		moved += !r->done;
-	}
-	return err ? err : (int)moved;
 }
 
 struct telling {
@@ -478,7 +349,7 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 	int moved = 0;
 
 	for (int i = 0; i < TRIES; i++) {
-		moved = pass(c, n, stacks);
+		moved = coro_read(&c->reader, n, stacks);
 		if (moved < 0)
 			return moved;
 		if (!moved)
@@ -486,15 +357,15 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 		t->look->again += moved;
 	}
 	for (unsigned i = 0; i < n; i++)
-		lost += c->reading[i].lost;
+		lost += c->reader.reading[i].lost;
 	if (lost == n) /* blocks are never unmapped during a run */
 		return -ESRCH;
 	for (unsigned i = 0; i < n; i++) {
-		struct reading *r = &c->reading[i];
+		struct coro_reading *r = &c->reader.reading[i];
 
 		r->parked &= r->done;
 		t->look->unreadable += r->lost;
-		if (r->lost || !describe(c, r, stacks, &s, &context))
+		if (r->lost || !describe(c, r, &s, &context))
 			continue;
 		t->look->coroutines++;
 		t->look->by_state[s.state]++;
@@ -517,21 +388,18 @@ static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
 		return 0;
 	if (used > COROS_MAX || stride < c->o.block_size)
 		return -EINVAL;
-	for (uint64_t i = 0; i < used && !err; i += CHUNK) {
-		unsigned n = used - i < CHUNK ? used - i : CHUNK;
+	for (uint64_t i = 0; i < used && !err; i += CORO_CHUNK) {
+		unsigned n = used - i < CORO_CHUNK ? used - i : CORO_CHUNK;
 
 		if (now_ns() > t->end_ns)
 			return -E2BIG;
 
 		for (unsigned k = 0; k < n; k++) {
-			struct reading *r = &c->reading[k];
 			uint64_t end = base + (i + k + 1) * stride;
 
 			end -= (i + k) % c->o.colours * c->o.colour_step;
-			r->at = end - c->o.block_size;
-			r->number = class << URT__OUTSIDE_CLASS | (i + k);
-			r->done = r->parked = r->lost = false;
-			memset(r->block, 0, c->o.block_size);
+			coro_reader_set(&c->reader, k, end - c->o.block_size,
+					class << URT__OUTSIDE_CLASS | (i + k));
 		}
 		err = look_at_chunk(c, n, stacks, t);
 	}
@@ -544,11 +412,12 @@ int coros_look(struct coros *c, bool stacks,
 {
 	int64_t begin = now_ns();
 	struct telling t = { seen, arg, look, begin + LOOK_MAX };
-	uint8_t array[BLOCK_MAX];
+	uint8_t array[CORO_BLOCK_MAX];
 	int err = read_workers(c);
 
 	*look = (struct coros_look){ 0 };
 	context_keys_read(c->pid, &c->keys);
+	c->reader.contexts = c->keys.announced;
 	for (unsigned i = 0; i < c->o.nr_stacks && !err; i++) {
 		if (!remote_read(c->pid,
 				 c->o.stacks + (uint64_t)i * c->o.stacks_size,
