@@ -398,8 +398,8 @@ static __always_inline void by_switch(struct task_struct *t,
 	by_add(b, row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,
 	       1);
 	span_count(b, false, row, URT_OF_SWITCHES, 1);
-	/* Contexts also change by switches in user space, which are not seen here, so
-	 * their times are not known. */
+	/* Contexts also change by switches in user space, which are not seen here:
+	 * by_sample. */
 	if (ns && by != URT_BY_CONTEXT)
 		by_add(b, row, URT_BY_ON_CPU, 0, ns);
 	st->by_row = row;
@@ -442,6 +442,40 @@ static __always_inline void by_submit(u8 op, u64 user_data)
 
 	by_add(b, row, URT_BY_SUBMITTED, op, 1);
 	span_count(b, false, row, URT_OF_SUBMITTED, 1);
+}
+
+const volatile unsigned long long by_period_ns = 1000000;
+
+/* The context of a thread that was interrupted in the kernel, where it may be in one of
+ * these programs: its cache is not touched. */
+static __always_inline u32 by_interrupted(struct task_struct *t,
+					  const struct urt_by_task *b)
+{
+	u64 record = 0;
+
+	if (where(t) == BY_ENTER)
+		return URT_BY_ROW_SHARED;
+	if (!b || b->generation != by_generation || !b->slot ||
+	    bpf_probe_read_user(&record, 8, (void *)b->slot))
+		return URT_BY_ROW_NONE;
+	return by_row_of_record(0, b->where.key, record);
+}
+
+/* The time on the CPU by context, of which a sample is one period. */
+SEC("perf_event")
+int by_sample(struct pt_regs *regs)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	u32 row = URT_BY_ROW_KERNEL;
+
+	if (stopped || (!task_find(t) && io_class(t) < 0))
+		return 0;
+	if (!(t->flags & (PF_IO_WORKER | PF_KTHREAD)))
+		row = (s64)PT_REGS_IP(regs) > 0 /* in user mode */
+			      ? by_context(t, by_task(t))
+			      : by_interrupted(t, by_task(t));
+	by_add(0, row, URT_BY_ON_CPU, 0, by_period_ns);
+	return 0;
 }
 
 #endif

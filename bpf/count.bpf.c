@@ -79,7 +79,6 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #include "ns.bpf.h"
 #include "track.bpf.h"
-#include "by.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define TS_COMPAT	 0x0002
@@ -112,6 +111,8 @@ static __always_inline u64 where(struct task_struct *t)
 		return URT_SYSCALL_OTHER;
 	return nr;
 }
+
+#include "by.bpf.h"
 
 /* Whether the kernel stack of the current task passes through a page fault. */
 static __always_inline bool in_page_fault(void *ctx)

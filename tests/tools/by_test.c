@@ -392,6 +392,27 @@ START_TEST(contexts_of_every_counted_process_are_found)
 }
 END_TEST
 
+/* The longer it computes, the more samples; on a machine that gives it no CPU, there are
+ * none at first. */
+START_TEST(context_has_the_cpu_time_of_its_samples)
+{
+	json_t *a;
+
+	NEED_BPF();
+	for (int ms = 60;; ms *= 2) {
+		ck_assert_int_eq(sh("./urt stat --json --by context -- "
+				    "tests/probe route %d /a 2>&1",
+				    ms),
+				 0);
+		a = row("by", json_pack("{s:s}", "name", "/a"));
+		if (a && json_is_null(json_object_get(a, "on_cpu_ns")))
+			SKIP("no perf events here");
+		if (value(a, "on_cpu_ns") > 0)
+			break;
+	}
+}
+END_TEST
+
 /* ---- how long calls take, and how they fail ---- */
 
 /* The number "name" of a call in "latency"; -1: missing. */
@@ -482,6 +503,7 @@ Suite *by_suite(void)
 	tcase_add_test(t, requests_differ_by_what_each_did);
 	tcase_add_loop_test(t, contexts_of_every_counted_process_are_found, 0,
 			    2);
+	tcase_add_test(t, context_has_the_cpu_time_of_its_samples);
 	tcase_add_test(t, by_names_what_it_cannot_do);
 	suite_add_tcase(s, t);
 	t = tcase_create("latency");

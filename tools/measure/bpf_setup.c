@@ -6,9 +6,12 @@
 #include "../lib/proc.h"
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -121,10 +124,42 @@ int bpf_attach_all(struct bpf_object *o, const struct bpf_pair *pair,
 	{
 		if (!err && bpf_program__fd(p) >= 0 &&
 		    strncmp(bpf_program__section_name(p), "iter/", 5) &&
+		    strcmp(bpf_program__section_name(p), "perf_event") &&
 		    !attached_already(p, pair, has, pairs))
 			err = bpf_attach(p, link, links);
 	}
 	return err;
+}
+
+int bpf_attach_samples(struct bpf_program *p, int64_t period_ns,
+		       struct bpf_link **link, unsigned *links, unsigned max)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = period_ns,
+	};
+	int cpus = libbpf_num_possible_cpus(), none = -ENODEV;
+
+	for (int cpu = 0; cpu < cpus && *links < max; cpu++) {
+		int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1,
+				 PERF_FLAG_FD_CLOEXEC);
+		struct bpf_link *attached;
+
+		if (fd < 0 && errno == ENODEV)
+			continue; /* the CPU is offline */
+		if (fd < 0)
+			return -errno;
+		attached = bpf_program__attach_perf_event(p, fd);
+		if (libbpf_get_error(attached)) {
+			close(fd);
+			return (int)libbpf_get_error(attached);
+		}
+		link[(*links)++] = attached; /* owns fd */
+		none = 0;
+	}
+	return none;
 }
 
 bool bpf_can_be_preempted(void)

@@ -25,7 +25,7 @@ void bpf_choose(const struct bpf_optional *, unsigned n);
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
 
-/* Attaches all loaded programs but iterators. Where the kernel may preempt programs on
+/* Attaches all loaded programs but iterators and samples. Where the kernel may preempt programs on
  * tracepoints, `event` does the work of `plain` with preemption off, if it can be
  * attached, which perf_event_paranoid or a missing tracefs can prevent. */
 struct bpf_pair {
@@ -33,6 +33,11 @@ struct bpf_pair {
 };
 int bpf_attach_all(struct bpf_object *, const struct bpf_pair *, unsigned pairs,
 		   struct bpf_link **link, unsigned *links);
+
+/* Runs a program on each online CPU that is not idle, once in period_ns of the software
+ * clock, which every machine has. 0 or -errno. */
+int bpf_attach_samples(struct bpf_program *, int64_t period_ns,
+		       struct bpf_link **link, unsigned *links, unsigned max);
 
 /* Whether BPF programs on tracepoints may be preempted: Linux 7; see count.bpf.c. */
 bool bpf_can_be_preempted(void);

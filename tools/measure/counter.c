@@ -32,6 +32,9 @@ struct counter {
 	struct count_bpf *bpf;
 	struct bpf_link *link[16];
 	unsigned nr_links;
+	struct bpf_link **sample; /* for each CPU, with rows by context */
+	unsigned samples;
+	bool sampled;
 	struct bpf_link *open_link; /* adds up times that have not ended; or
 				       NULL */
 	bool has_uring; /* the kernel has the tracepoints of io_uring */
@@ -130,6 +133,8 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf_program__set_autoload(bpf->progs.on_fork, !preempted);
 	bpf_program__set_autoload(bpf->progs.on_first_wakeup, preempted);
 	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
+	bpf_program__set_autoload(bpf->progs.by_sample,
+				  o->by == URT_BY_CONTEXT);
 	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
@@ -225,7 +230,16 @@ static int load(struct counter *c)
 		if (err)
 			c->open_link = NULL;
 	}
-	return err ? err : attach_all(c);
+	if (!err)
+		err = attach_all(c);
+	if (!err && bpf_program__fd(c->bpf->progs.by_sample) >= 0 &&
+	    (c->sample = calloc(c->nr_cpus, sizeof(*c->sample))))
+		/* Without them, times on the CPU are n/a. */
+		bpf_attach_samples(c->bpf->progs.by_sample,
+				   c->bpf->rodata->by_period_ns, c->sample,
+				   &c->samples, c->nr_cpus);
+	c->sampled = c->samples;
+	return err;
 }
 
 struct counter *counter_open_with(const struct counter_options *options,
@@ -277,6 +291,9 @@ static void detach(struct counter *c)
 	for (unsigned i = 0; i < c->nr_links; i++)
 		bpf_link__destroy(c->link[i]);
 	c->nr_links = 0;
+	for (unsigned i = 0; i < c->samples; i++)
+		bpf_link__destroy(c->sample[i]);
+	c->samples = 0;
 }
 
 /* The kernel may detach programs later, and they may be running now, with preemption
@@ -296,6 +313,7 @@ void counter_close(struct counter *c)
 		return;
 	detach(c);
 	bpf_link__destroy(c->open_link);
+	free(c->sample);
 	unmap(&c->counts);
 	unmap(&c->calls);
 	unmap(&c->threads);
@@ -491,6 +509,11 @@ int counter_by_where(struct counter *c, pid_t pid, const struct urt_by_where *w)
 		return -errno;
 	c->bpf->data->by_generation++;
 	return 0;
+}
+
+bool counter_by_on_cpu(struct counter *c)
+{
+	return c->bpf->rodata->by != URT_BY_CONTEXT || c->sampled;
 }
 
 bool counter_by_faults(struct counter *c)

@@ -89,6 +89,7 @@ int counter_by_where(struct counter *, pid_t, const struct urt_by_where *);
 void counter_by_ended(struct counter *, pid_t);
 
 /* By rows: all counts so far. */
+bool counter_by_on_cpu(struct counter *); /* by context: in samples of 1 ms */
 bool counter_by_faults(struct counter *); /* are counted by row */
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 

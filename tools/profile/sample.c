@@ -15,10 +15,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CPUS_MAX 4096
@@ -34,38 +32,6 @@ struct sampler {
 static int attach(struct sampler *s, struct bpf_program *p)
 {
 	return bpf_attach(p, s->link, &s->links);
-}
-
-/* Samples each online CPU by the software clock, which every machine has. */
-static int attach_samples(struct sampler *s, long rate)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = NS_PER_S / rate,
-	};
-	int cpus = libbpf_num_possible_cpus(), fd, none = -ENODEV;
-
-	for (int cpu = 0; cpu < cpus && cpu < CPUS_MAX; cpu++) {
-		struct bpf_link *link;
-
-		fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1,
-			     PERF_FLAG_FD_CLOEXEC);
-		if (fd < 0 && errno == ENODEV)
-			continue; /* the CPU is offline */
-		if (fd < 0)
-			return -errno;
-		link = bpf_program__attach_perf_event(s->bpf->progs.on_sample,
-						      fd);
-		if (libbpf_get_error(link)) {
-			close(fd);
-			return (int)libbpf_get_error(link);
-		}
-		s->link[s->links++] = link; /* owns fd */
-		none = 0;
-	}
-	return none;
 }
 
 static int load(struct sampler *s, const struct profile_options *o)
@@ -87,7 +53,9 @@ static int load(struct sampler *s, const struct profile_options *o)
 	err = err ? err : attach(s, b->progs.on_waking);
 	err = err ? err : attach(s, b->progs.on_fork);
 	err = err ? err : attach(s, b->progs.on_exec);
-	return err ? err : attach_samples(s, o->rate);
+	return err ? err
+		   : bpf_attach_samples(b->progs.on_sample, NS_PER_S / o->rate,
+					s->link, &s->links, ARRAY_LEN(s->link));
 }
 
 struct sampler *sampler_open(const struct profile_options *o)

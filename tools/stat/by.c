@@ -155,6 +155,7 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
 		cgroups_scan(t->cgroups);
 	counter_by_read(c, take, t);
 	t->faults = counter_by_faults(c);
+	t->on_cpu = counter_by_on_cpu(c);
 	if (t->cgroups)
 		cgroups_free(t->cgroups);
 	t->cgroups = NULL;
@@ -293,10 +294,10 @@ static void print_requests(FILE *f, const struct stat_by *t)
 		stat_requests_print(f, t->single, t->row[i]->row, name, t->key,
 				    &any);
 	}
-	fputs("share: of the row \"shared\", by requests of io_uring; time on "
-	      "the CPU is n/a, as the\nkernel does not see switches in user "
-	      "space. A request is one span id. When each one\nran and what it "
-	      "waited for: urt record, then urt report.\n",
+	fputs("share: of the row \"shared\", by requests of io_uring. on CPU: "
+	      "by samples of 1 ms, since\nthe kernel does not see switches in "
+	      "user space. A request is one span id. When each one\nran and "
+	      "what it waited for: urt record, then urt report.\n",
 	      f);
 	stat_requests_print_lost(f, t->single);
 }
@@ -319,7 +320,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 			fprintf(f, " %6.1f %%", share(t, r));
 		else
 			fprintf(f, " %8s", "");
-		print_time(f, r->on_cpu_ns, !context);
+		print_time(f, r->on_cpu_ns, t->on_cpu);
 		print_time(f, r->off_cpu_ns, true);
 		print_time(f, r->run_delay_ns, true);
 		if (t->faults)
@@ -370,10 +371,10 @@ static void json_row(struct json *j, const struct stat_by *t,
 		   uring_op_name);
 	if (t->by == URT_BY_CONTEXT)
 		json_double(j, "share_of_shared", share(t, r) / 100);
-	if (t->by == URT_BY_CONTEXT)
-		json_null(j, "on_cpu_ns");
-	else
+	if (t->on_cpu)
 		json_int(j, "on_cpu_ns", r->on_cpu_ns);
+	else
+		json_null(j, "on_cpu_ns");
 	json_int(j, "off_cpu_ns", r->off_cpu_ns);
 	json_int(j, "run_queue_ns", r->run_delay_ns);
 	if (t->faults)

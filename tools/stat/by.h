@@ -27,7 +27,7 @@ struct stat_by {
 	struct stat_row **row;	      /* the one with most events first */
 	uint64_t requests;	      /* of rows of contexts, and of the row
 				    "none" */
-	bool faults;		      /* are known */
+	bool faults, on_cpu;	      /* are known */
 	struct stat_requests *single; /* NULL: not by context */
 };
 
