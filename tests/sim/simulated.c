@@ -84,7 +84,7 @@ static void echoes_datagrams(void *arg)
 static void datagrams(void *arg)
 {
 	struct sockaddr_in at, from;
-	char out[2][3] = { "one", "two" }, in[2][8];
+	char out[2][4] = { "one", "two" }, in[2][8];
 	struct iovec v[4] = {
 		{ out[0], 3 }, { out[1], 3 }, { in[0], 8 }, { in[1], 8 }
 	};

@@ -57,8 +57,8 @@ static int because(struct connection *c)
 }
 
 /* One call. > 0: its result; 0: the end; -EAGAIN: it needs to receive. */
-static int call_once(struct connection *c, enum call call, void *buf,
-		     size_t len)
+static int call_openssl(struct connection *c, enum call call, void *buf,
+			size_t len)
 {
 	int ret, err;
 
@@ -99,7 +99,7 @@ static int call_locked(struct connection *c, enum call call, void *buf,
 
 	pthread_mutex_lock(&c->lock);
 	before = c->out.end;
-	ret = call_once(c, call, buf, len);
+	ret = call_openssl(c, call, buf, len);
 	if (c->kernel_sends && SSL_get_key_update_type(c->ssl) >= 0)
 		c->new_keys = true; /* W6 */
 	c->text |= call == WRITE && ret > 0;
