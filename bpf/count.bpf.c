@@ -394,15 +394,17 @@ static __always_inline bool in_cgroup(struct cgroup *g)
 static __always_inline int forked(struct task_struct *parent,
 				  struct task_struct *child)
 {
+	struct urt_task *st = task_find(parent);
+
 	if (no_inherit == URT_COUNT_NO_THREADS ||
 	    (no_inherit && child->pid == child->tgid))
 		return 0;
 	if (cgroup_id) {
 		if (in_cgroup(BPF_CORE_READ(child, cgroups, dfl_cgrp)))
-			task_add(child, false);
-	} else if (attach_all || task_find(parent) ||
+			task_add(child, st, false);
+	} else if (attach_all || st ||
 		   (attach_tgid && has_tgid(parent, attach_tgid))) {
-		task_add(child, false);
+		task_add(child, st, false);
 	}
 	return 0;
 }
@@ -466,7 +468,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 		return 0;
 	start_tgid = 0;
 	command_tgid = p->tgid;
-	task_add(p, false);
+	task_add(p, 0, false);
 	st = task_find(p);
 	if (st)
 		st->in_ns = bpf_ktime_get_ns();
@@ -486,7 +488,7 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path,
 	if (!cgroup_id || t->flags & PF_IO_WORKER)
 		return 0;
 	if (in_cgroup(to)) {
-		task_add(t, true);
+		task_add(t, 0, true);
 	} else if (task_find(t)) {
 		struct urt_counts *c = counts_of(task_class(t));
 
@@ -538,7 +540,7 @@ int find_threads(struct bpf_iter__task *ctx)
 		return 0;
 	if (!(t->flags & PF_IO_WORKER)) {
 		if (!attach_io_threads)
-			task_add(t, true);
+			task_add(t, 0, true);
 		return 0;
 	}
 	c = counts_of(io_thread_class(t));
@@ -548,9 +550,13 @@ int find_threads(struct bpf_iter__task *ctx)
 	first = first_look(t, io_thread_class(t));
 	first.fresh = 1;
 	since_now(t, &first);
-	if (bpf_map_update_elem(&io_threads, &pid, &first, BPF_ANY))
+	if (!bpf_map_update_elem(&io_threads, &pid, &first, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&c->tasks, 1);
+		return 0;
+	}
+	thread_give_back(first.thread);
+	if (!bpf_map_lookup_elem(&io_threads, &pid))
 		__sync_fetch_and_add(&lost, 1);
-	c->tasks++;
 	return 0;
 }
 

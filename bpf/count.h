@@ -89,6 +89,8 @@ struct urt_task {
 	__u64 enter_ns;	     /* its system call began then; 0: none */
 	__u32 enter_nr;	     /* the number of that call */
 	__u32 by_row;	     /* the row of its last switch */
+	__u32 entry;	     /* its number among all that were made */
+	__u32 unused;
 };
 
 /* ---- how long system calls take (latency.bpf.h) ---- */

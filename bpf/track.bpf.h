@@ -86,7 +86,8 @@ const volatile unsigned int max_threads = 1;
 /* The range of code that each page fault passes through; 0: not known. */
 const volatile unsigned long long fault_from = 0, fault_to = 0;
 
-/* Set by the tool at any time. */
+/* Set by the tool at any time. attach_tgid is only set while the tool looks for its
+ * threads: when the process has ended, the number may become another's. */
 bool stopped = false;	   /* with rows: neither totals nor rows change */
 int start_tgid = 0;	   /* this process counts from its exec on */
 int attach_tgid = 0;	   /* this process runs already */
@@ -98,6 +99,7 @@ unsigned long long cgroup_id = 0; /* it and those below count; 0: none */
 /* Events that could not be counted: a map was full. */
 unsigned long long lost = 0;
 unsigned int next_thread = 0;
+unsigned int last_entry = 0;	  /* of `tasks` */
 struct urt_open_times open_times; /* by sum_open */
 
 /* The process that the tool started or attached to: threads of it that have not made
@@ -105,8 +107,12 @@ struct urt_open_times open_times; /* by sum_open */
 int command_tgid = 0; /* in the initial namespace; 0: none was started */
 int command_threads = 0;
 
-static __always_inline bool is_command(struct task_struct *t)
+/* parent: the state of the thread that started t; 0: t was found. */
+static __always_inline bool is_command(struct task_struct *t,
+				       const struct urt_task *parent)
 {
+	if (parent)
+		return parent->command && t->pid != t->tgid && !attach_tid;
 	return t->tgid == command_tgid ||
 	       (attach_tgid && has_tgid(t, attach_tgid)) ||
 	       (attach_tid && has_pid(t, attach_tid));
@@ -176,8 +182,16 @@ static __always_inline struct urt_task first_look(struct task_struct *t,
 	first.nvcsw = t->nvcsw;
 	first.nivcsw = t->nivcsw;
 	first.thread = thread_take(t, class);
-	first.command = class == URT_CLASS_APP && is_command(t);
 	return first;
+}
+
+/* Another has made the thread's entry. */
+static __always_inline void thread_give_back(u32 thread)
+{
+	struct urt_thread *th = want_threads ? thread_at(thread) : 0;
+
+	if (th && thread)
+		th->state = URT_THREAD_FREE;
 }
 
 /* A thread that was found, not born: its time on or off the CPU counts from now. */
@@ -201,21 +215,32 @@ static __always_inline u32 task_class(struct task_struct *t)
 	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
 }
 
-static __always_inline void task_add(struct task_struct *t, bool fresh)
+/*
+ * A new thread may be found by the iterator before its fork is announced, so that both
+ * add it: one makes the entry, and only that one counts it. The iterator can be
+ * preempted, so it must add to the count in one step.
+ */
+static __always_inline void task_add(struct task_struct *t,
+				     const struct urt_task *parent, bool fresh)
 {
 	struct urt_counts *c = counts_of(task_class(t));
-	struct urt_task first;
+	struct urt_task first, *st;
 
-	if (task_find(t))
+	if (!c || task_find(t))
 		return;
 	first = first_look(t, task_class(t));
 	first.fresh = fresh;
+	first.command = task_class(t) == URT_CLASS_APP && is_command(t, parent);
+	first.entry = __sync_fetch_and_add(&last_entry, 1) + 1;
 	if (fresh)
 		since_now(t, &first);
 	/* The entry must be complete at once: t may switch on another CPU. */
-	if (!c || !bpf_task_storage_get(&tasks, t, &first,
-					BPF_LOCAL_STORAGE_GET_F_CREATE)) {
-		__sync_fetch_and_add(&lost, 1);
+	st = bpf_task_storage_get(&tasks, t, &first,
+				  BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!st || st->entry != first.entry) {
+		thread_give_back(first.thread);
+		if (!st && !task_find(t))
+			__sync_fetch_and_add(&lost, 1);
 		return;
 	}
 	if (by) /* if this fails, finding rows takes longer */
@@ -223,7 +248,7 @@ static __always_inline void task_add(struct task_struct *t, bool fresh)
 				     BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (by == URT_BY_CONTEXT && (t->pid == t->tgid || attach_tid))
 		by_image(t);
-	c->tasks++;
+	__sync_fetch_and_add(&c->tasks, 1);
 	if (first.command)
 		__sync_fetch_and_add(&command_threads, 1);
 }

@@ -7,6 +7,7 @@
 #include "../lib/cgroups.h"
 #include "../lib/json_tree.h"
 #include "../lib/stat_run.h"
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -321,6 +322,87 @@ START_TEST(children_that_are_there_are_counted_if_wanted)
 }
 END_TEST
 
+static pid_t given, heir; /* the second gets the first one's number */
+static int heir_done[2];
+
+/* A child with that number; < 0: not possible. */
+static pid_t fork_numbered(pid_t number)
+{
+	struct clone_args a = { .exit_signal = SIGCHLD,
+				.set_tid = (uintptr_t)&number,
+				.set_tid_size = 1 };
+
+	return syscall(SYS_clone3, &a, sizeof(a));
+}
+
+static void heir_works(void)
+{
+	calls(300);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+	(void)!write(heir_done[1], "", 1);
+	for (;;)
+		pause();
+}
+
+/* urt does not notice the end before another process has the number. */
+static void number_gets_an_heir(void)
+{
+	char c;
+
+	ck_assert_int_eq(sh("kill -STOP $(cat perf.pid); until grep -q "
+			    "'State:.T' /proc/$(cat perf.pid)/status; do :; "
+			    "done"),
+			 0);
+	kill(given, SIGKILL);
+	ck_assert_int_eq(waitpid(given, NULL, 0), given);
+	heir = fork_numbered(given);
+	if (!heir)
+		heir_works();
+	if (heir > 0)
+		ck_assert_int_eq(read(heir_done[0], &c, 1), 1);
+	ck_assert_int_eq(sh("kill -CONT $(cat perf.pid)"), 0);
+}
+
+START_TEST(process_that_gets_the_number_of_an_ended_one_is_not_counted)
+{
+	char options[64];
+
+	NEED_BPF();
+	for (int bpf = 0; bpf < 2; bpf++) {
+		ck_assert_int_eq(pipe(heir_done), 0);
+		given = fork();
+		if (!given)
+			for (;;)
+				pause();
+		ck_assert_int_eq(sh("until grep -q 'State:.S' /proc/%d/status; "
+				    "do :; done",
+				    given),
+				 0);
+		snprintf(options, sizeof(options), "-p %d %s", given,
+			 bpf ? "" : "--no-bpf --no-perf");
+		while_counted(options, number_gets_an_heir);
+		if (heir < 0)
+			SKIP("no process can be given a number here");
+		kill(heir, SIGKILL);
+		ck_assert_int_eq(waitpid(heir, NULL, 0), heir);
+		ck_assert_msg(strstr(text, "\"cpu_ns\":null") != NULL, "%s",
+			      text);
+		if (bpf)
+			ck_assert_msg(number("threads", "app") == 1, "%s",
+				      text);
+		else
+			ck_assert_msg(number("kernel", "nvcsw") == 0, "%s",
+				      text);
+	}
+}
+END_TEST
+
 /* On CPU 0, 300 calls; on CPU 1, 500. */
 static void on_two_cpus(void)
 {
@@ -412,6 +494,8 @@ Suite *perf_options_suite(void)
 	tcase_add_test(t, started_processes_are_not_counted_if_not_wanted);
 	tcase_add_test(t, threads_are_counted_alone);
 	tcase_add_test(t, children_that_are_there_are_counted_if_wanted);
+	tcase_add_test(
+		t, process_that_gets_the_number_of_an_ended_one_is_not_counted);
 	tcase_add_test(t, cpus_are_counted_alone_or_one_by_one);
 	tcase_add_test(t, cgroups_and_units_are_counted_one_by_one);
 	suite_add_tcase(s, t);

@@ -242,6 +242,12 @@ int process_open(pid_t pid)
 	return -1;
 }
 
+bool process_has_number(int pidfd)
+{
+	return !syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) ||
+	       errno != ESRCH;
+}
+
 int thread_open(pid_t tid)
 {
 	struct pollfd p = { syscall(SYS_pidfd_open, tid, PIDFD_THREAD), POLLIN,

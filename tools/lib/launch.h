@@ -64,6 +64,10 @@ int process_open(pid_t pid);
  * 6.9) has no such descriptors. */
 int thread_open(pid_t tid);
 
+/* Whether that process (or thread) still has its number, which another may get when it
+ * has been waited for. */
+bool process_has_number(int pidfd);
+
 /* In a child: makes it die when parent does, or at once if parent has died. */
 void launch_die_with(pid_t parent);
 

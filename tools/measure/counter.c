@@ -364,21 +364,27 @@ static int find_threads(struct counter *c)
 	return err;
 }
 
+/* Once its threads are found, they are known by themselves. */
+static int attach_process(struct counter *c, pid_t pid, int rounds)
+{
+	int *number = &c->bpf->bss->attach_tgid, err = 0;
+
+	__atomic_store_n(number, pid, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < rounds && !err; i++)
+		err = find_threads(c);
+	__atomic_store_n(number, 0, __ATOMIC_SEQ_CST);
+	return err;
+}
+
 int counter_attach(struct counter *c, pid_t pid)
 {
-	__atomic_store_n(&c->bpf->bss->attach_tgid, pid, __ATOMIC_SEQ_CST);
-	return find_threads(c);
+	return attach_process(c, pid, 1);
 }
 
 /* Twice, because a process that was not seen yet may have forked a child. */
 int counter_attach_children(struct counter *c, pid_t pid)
 {
-	int err;
-
-	err = counter_attach(c, pid);
-	if (!err)
-		err = find_threads(c);
-	return err;
+	return attach_process(c, pid, 2);
 }
 
 int counter_attach_thread(struct counter *c, pid_t tid)

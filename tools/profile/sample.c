@@ -23,7 +23,7 @@
 
 struct sampler {
 	struct profile_bpf *bpf;
-	struct bpf_link *link[4 + CPUS_MAX];
+	struct bpf_link *link[5 + CPUS_MAX];
 	unsigned links;
 	int stacks, sums, off; /* descriptors of the maps */
 	uint64_t lost;
@@ -53,6 +53,7 @@ static int load(struct sampler *s, const struct profile_options *o)
 	err = err ? err : attach(s, b->progs.on_waking);
 	err = err ? err : attach(s, b->progs.on_fork);
 	err = err ? err : attach(s, b->progs.on_exec);
+	err = err ? err : attach(s, b->progs.on_free);
 	return err ? err
 		   : bpf_attach_samples(b->progs.on_sample, NS_PER_S / o->rate,
 					s->link, &s->links, ARRAY_LEN(s->link));

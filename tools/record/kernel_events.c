@@ -84,6 +84,8 @@ int kernel_events_running(struct kernel_events *k, long pid, bool all)
 	fd = bpf_iter_create(bpf_link__fd(link));
 	while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
 		;
+	/* The threads are found. Later, the number may be another process's. */
+	k->bpf->bss->attach_tgid = 0;
 	if (fd >= 0)
 		close(fd);
 	bpf_link__destroy(link);

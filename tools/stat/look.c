@@ -27,9 +27,16 @@ void session_look_at_proc(struct session *s, struct look *l)
 {
 	l->nvcsw = l->nivcsw = 0;
 	for (unsigned i = 0; i < s->o->pids; i++) {
-		proc_switches_look(&s->switches[i], s->o->pid[i], s->o->by_tid);
-		l->nvcsw += s->switches[i].voluntary;
-		l->nivcsw += s->switches[i].involuntary;
+		struct proc_switches *p = &s->switches[i];
+		uint64_t voluntary = p->voluntary, involuntary = p->involuntary;
+
+		proc_switches_look(p, s->o->pid[i], s->o->by_tid);
+		if (!session_was_there(s, i)) {
+			p->voluntary = voluntary;
+			p->involuntary = involuntary;
+		}
+		l->nvcsw += p->voluntary;
+		l->nivcsw += p->involuntary;
 	}
 }
 
@@ -45,7 +52,8 @@ static void look_at_cpu(struct session *s, struct look *l)
 
 		if (s->o->some_cpus ||
 		    !(s->o->by_tid ? proc_thread_cpu
-				   : proc_cpu)(s->o->pid[i], &user, &system)) {
+				   : proc_cpu)(s->o->pid[i], &user, &system) ||
+		    !session_was_there(s, i)) {
 			l->user_ns = -1;
 			return;
 		}
@@ -62,7 +70,8 @@ static void look_at_transfers(struct session *s, struct look *l)
 
 		if (s->o->some_cpus ||
 		    !proc_transfers(s->o->pid[i], s->o->by_tid, &reads,
-				    &writes)) {
+				    &writes) ||
+		    !session_was_there(s, i)) {
 			l->reads = l->writes = -1;
 			return;
 		}

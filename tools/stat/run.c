@@ -331,6 +331,8 @@ static int begin(struct session *s)
 	if (s->o->last)
 		privileges_reduce();
 	session_find_pages(s);
+	if (!session_found_all(s))
+		return EXIT_BAD;
 	set_times(s);
 	return session_start_command(s);
 }

@@ -45,6 +45,7 @@ struct session {
 	const char *why_no_page;      /* one of them is invalid */
 	int pidfd[STAT_PIDS_MAX + 1]; /* the last: of the command */
 	unsigned alive;		      /* of the processes given */
+	uint64_t ended;		      /* bit n: pid[n] has */
 	uint64_t polled;    /* bit n: pid[n] is a thread that has no pidfd */
 	struct launch post; /* waits at its gate; pid 0: none */
 	long intervals;	    /* printed so far */
@@ -111,8 +112,12 @@ void session_choose_rung(struct session *);
 bool session_prepare_command(struct session *);
 void session_choose_perf(struct session *); /* the second rung */
 bool session_attach(struct session *);
+/* What was read of pid[i] in /proc is not another's, which has its number now. */
+bool session_was_there(const struct session *, unsigned i);
 /* Finds the counters pages of running processes. */
 void session_find_pages(struct session *);
+/* After that: whether all processes were there all the time. */
+bool session_found_all(struct session *);
 /* 0 or the exit code. */
 int session_start_command(struct session *);
 int session_pidfd_open(pid_t pid);

@@ -100,6 +100,21 @@ bool session_find_processes(struct session *s)
 	return true;
 }
 
+bool session_was_there(const struct session *s, unsigned i)
+{
+	return s->pidfd[i] < 0 || process_has_number(s->pidfd[i]);
+}
+
+bool session_found_all(struct session *s)
+{
+	for (unsigned i = 0; i < s->o->pids; i++)
+		if (!session_was_there(s, i))
+			return !fail("the %s %d has ended",
+				     s->o->by_tid ? "thread" : "process",
+				     s->o->pid[i]);
+	return true;
+}
+
 void session_find_pages(struct session *s)
 {
 	for (unsigned i = 0; i < s->o->pids && !s->o->by_tid; i++)

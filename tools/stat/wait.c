@@ -201,8 +201,7 @@ static void on_process(struct session *s, int i)
 		session_reap(s);
 		return;
 	}
-	close(s->pidfd[i]);
-	s->pidfd[i] = -1;
+	s->ended |= UINT64_C(1) << i;
 	s->alive--;
 }
 
@@ -210,6 +209,8 @@ enum { OF_SIGNALS = STAT_PIDS_MAX + 1, OF_CONTROL, OF_PAGES, SOURCES };
 
 static int source_fd(const struct session *s, int i)
 {
+	if (i < STAT_PIDS_MAX && s->ended >> i & 1)
+		return -1;
 	if (i <= STAT_PIDS_MAX)
 		return s->pidfd[i];
 	return i == OF_SIGNALS	 ? s->signal_fd
