@@ -56,8 +56,14 @@ static void fuse_reply_late(int fd, const struct fuse_request *r)
 {
 	static const char zeros[128 << 10];
 	struct fuse_open_out o = { .fh = 1 };
+	/* Each use of the name asks again. */
+	struct fuse_entry_out e = { .nodeid = 2,
+				    .attr_valid = 1000,
+				    .attr = fuse_attr_of(2) };
 
-	if (r->opcode == FUSE_OPEN)
+	if (r->opcode == FUSE_LOOKUP)
+		fuse_reply(fd, r->unique, 0, &e, sizeof(e));
+	else if (r->opcode == FUSE_OPEN)
 		fuse_reply(fd, r->unique, 0, &o, sizeof(o));
 	else if (r->opcode == FUSE_READ)
 		fuse_reply(fd, r->unique, 0, zeros, r->size);
@@ -70,19 +76,12 @@ static void fuse_reply_now(int fd, const struct fuse_in_header *h)
 	struct fuse_init_out init = { .major = 7,
 				      .minor = 31,
 				      .max_write = 4096 };
-	struct fuse_entry_out e = { .nodeid = 2,
-				    .entry_valid = 1000,
-				    .attr_valid = 1000,
-				    .attr = fuse_attr_of(2) };
 	struct fuse_attr_out a = { .attr_valid = 1000,
 				   .attr = fuse_attr_of(h->nodeid) };
 
 	switch (h->opcode) {
 	case FUSE_INIT:
 		fuse_reply(fd, h->unique, 0, &init, sizeof(init));
-		break;
-	case FUSE_LOOKUP:
-		fuse_reply(fd, h->unique, 0, &e, sizeof(e));
 		break;
 	case FUSE_GETATTR:
 		fuse_reply(fd, h->unique, 0, &a, sizeof(a));
@@ -104,6 +103,7 @@ static unsigned fuse_hold_bit(uint32_t opcode)
 	return opcode == FUSE_OPEN	? FUSE_HOLD_OPEN
 	       : opcode == FUSE_READ	? FUSE_HOLD_READ
 	       : opcode == FUSE_RELEASE ? FUSE_HOLD_RELEASE
+	       : opcode == FUSE_LOOKUP	? FUSE_HOLD_LOOKUP
 					: 0;
 }
 

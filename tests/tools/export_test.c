@@ -433,12 +433,12 @@ START_TEST(textfile_is_written_by_an_ordinary_user)
 					   "65534 644\nurt.prom\n"
 					   "urt_export_scrape_seconds "));
 	/* As root: urt becomes the directory's owner. */
-	writes_as("", "65533", "0000000000080024");
+	writes_as("", "65533", "0000010000080024");
 	ck_assert_ptr_nonnull(strstr(text, "65533 65533 65533 65533\n"
 					   "65533 644\nurt.prom\n"
 					   "urt_export_scrape_seconds "));
 	/* In its own directory, it writes as root without root's power. */
-	writes_as("", "0", "0000000000080024");
+	writes_as("", "0", "0000010000080024");
 	ck_assert_ptr_nonnull(strstr(text, "0 0 0 0\n0 644\nurt.prom\n"));
 }
 END_TEST

@@ -15,6 +15,7 @@
 #include "../lib/tool_run.h"
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define LIE_US 2000 /* between two lies */
@@ -293,6 +294,63 @@ START_TEST(memory_that_does_not_answer_is_not_waited_for)
 }
 END_TEST
 
+static void map_a_file(const char *mode)
+{
+	volatile char *file = mmap(NULL, FUSE_FILE_SIZE, PROT_READ, MAP_PRIVATE,
+				   fuse_file, 0);
+
+	(void)mode;
+	(void)*file;
+	fuse_hold(&fuse, FUSE_HOLD_LOOKUP);
+	for (;;)
+		getppid();
+}
+
+START_TEST(path_that_does_not_answer_is_not_waited_for)
+{
+	const char *why = fuse_start(&fuse);
+	pid_t pid;
+
+	if (why)
+		SKIP("%s", why);
+	NEED_BPF();
+	fuse_file = open(fuse.path, O_RDONLY);
+	ck_assert_int_ge(fuse_file, 0);
+	pid = liar(map_a_file, "");
+	ck_assert_msg(sh("timeout -s INT -k 5 90 ./urt profile --duration 500 "
+			 "-p %d 2>&1",
+			 pid) == 0,
+		      "%s", text);
+	stop(pid);
+	fuse_stop(&fuse);
+}
+END_TEST
+
+/* ---- pages that are sent ---- */
+
+START_TEST(pages_that_are_sent_without_end_hold_nothing_up)
+{
+	NEED_BPF();
+	ck_assert_msg(sh("timeout -s KILL 90 ./urt stat --timeout 300 -- "
+			 "tests/probe pages 2>&1") == 0,
+		      "%s", text);
+}
+END_TEST
+
+/* Each is 1 MB of holes; reading one would allocate it. */
+START_TEST(pages_that_are_sent_take_bounded_memory)
+{
+	struct rusage u;
+
+	NEED_BPF();
+	ck_assert_int_eq(sh("./urt stat -- tests/probe pages 600 2>&1"), 0);
+	ck_assert_msg(strstr(text, "too many programs") != NULL, "%s", text);
+	getrusage(RUSAGE_CHILDREN, &u);
+	ck_assert_msg(SANITIZED || u.ru_maxrss < 450 << 10, "%ld kB",
+		      u.ru_maxrss);
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
 	Suite *s = suite_create("hostile");
@@ -307,6 +365,9 @@ Suite *hostile_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_add_test(t, memory_that_does_not_answer_is_not_waited_for);
+	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
+	tcase_add_test(t, pages_that_are_sent_without_end_hold_nothing_up);
+	tcase_add_test(t, pages_that_are_sent_take_bounded_memory);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -29,9 +29,13 @@
  *	probe spins N [US]   two coroutines on uring_rt that yield to each other
  *	                     for N ms, sleeping US microseconds now and then
  *	probe route N ROUTE  calls getppid for N ms in that context of uring_rt
+ *	probe pages [N]      sends N false pages of counters; without N, three
+ *	                     processes send descriptors of other kinds without end
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
+#include "../../uring_rt/base/share.h"
+#include "../../uring_rt/base/stats.h"
 #include "../../uring_rt/urt.h"
 #include <fcntl.h>
 #include <liburing.h>
@@ -524,6 +528,48 @@ static void on_usr1(int sig)
 	_exit(7);
 }
 
+/* A page of 1 MB that claims to be in use, and is made of holes. */
+static int false_page(void)
+{
+	int fd = urt__share_new(URT__STATS_NAME, 1 << 20);
+	struct urt__stats_page *p =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		exit(1);
+	*p = (struct urt__stats_page){ .magic = URT__STATS_MAGIC,
+				       .header_size = 2048,
+				       .slot_size = 1024,
+				       .slots = 1022,
+				       .counters = 1 };
+	strcpy(p->name[0], "switches");
+	munmap(p, 4096);
+	return fd;
+}
+
+static int pages(void)
+{
+	pid_t parent = getpid();
+
+	for (int i = 0; i < 3 && !n; i++)
+		if (!fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			while (getppid() == parent)
+				urt__share_send(0, URT__STATS_TO_ENV);
+			_exit(0);
+		}
+	while (!n)
+		pause();
+	for (long i = 0; i < n; i++) {
+		int fd = false_page();
+
+		while (urt__share_send(fd, URT__STATS_TO_ENV))
+			usleep(1000); /* until urt has taken some */
+		close(fd);
+	}
+	return 0;
+}
+
 static void route(void *name)
 {
 	struct urt_context ctx = { .span_id = { 1 }, .trace_id = { 1 } };
@@ -566,6 +612,8 @@ int main(int argc, char **argv)
 		return slow_reads(0);
 	if (!strcmp(what, "punts"))
 		return slow_reads(IOSQE_ASYNC);
+	if (!strcmp(what, "pages"))
+		return pages();
 	if (!strcmp(what, "odd-waits"))
 		return odd_waits();
 	if (!strcmp(what, "faults"))

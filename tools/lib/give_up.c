@@ -30,6 +30,9 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
+/* For the links in /proc/PID/map_files. Headers before Linux 5.9 lack it. */
+#define CHECKPOINT_RESTORE 40
+
 static void keep_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3,
@@ -147,7 +150,7 @@ static_assert(6 + ARRAY_LEN(only) + 2 <= FILTER_MAX, "it fits");
 void privileges_reduce(void)
 {
 	keep_capabilities(BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) |
-			  BIT(CAP_KILL));
+			  BIT(CAP_KILL) | BIT(CHECKPOINT_RESTORE));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	filter(never, ARRAY_LEN(never), SECCOMP_RET_ERRNO | EPERM,
 	       SECCOMP_RET_ALLOW);

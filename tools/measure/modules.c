@@ -5,6 +5,11 @@
  * this works for a file that was replaced since, for the vDSO, and in a
  * container. Any program may have written them, so sizes are bounded before
  * use.
+ *
+ * A file is opened by the kernel's link to the mapping, not by its path. The path
+ * may be another file's by now, and it may lead into a FUSE mount whose server
+ * never answers. Where the kernel refuses the links, the path is left to the
+ * child process that reads the file (symbols.c), for which nobody waits long.
  */
 #define _GNU_SOURCE
 #include "modules.h"
@@ -147,33 +152,24 @@ struct module *modules_at(const struct modules *m, uint64_t address)
 	return &m->module[low - 1];
 }
 
-/* Opens the file by the mapping, which is right even if another file has the
- * path by now. A descriptor or -1. */
-static int open_file(pid_t pid, const struct module *m)
+static int open_mapping(pid_t pid, const struct module *m)
 {
-	char path[320];
-	int fd;
+	char path[96];
 
-	/* The kernel makes these links; a program cannot. */
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
 		 pid, m->from, m->first_to);
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0 && m->path[0] == '/') { /* without CAP_SYS_ADMIN */
-		snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
-		fd = open(path, O_PATH | O_CLOEXEC);
-	}
-	return fd;
+	return open(path, O_PATH | O_CLOEXEC);
 }
 
-static bool hold(pid_t pid, struct module *m)
+/* The entry point is known if this is not 0. */
+static void hold(pid_t pid, struct module *m)
 {
 	Elf64_Ehdr eh;
 
-	if (m->held || !remote_read(pid, m->from, &eh, sizeof(eh)))
-		return m->held;
+	if (m->entry || !remote_read(pid, m->from, &eh, sizeof(eh)))
+		return;
 	m->entry = m->bias + eh.e_entry;
-	m->held = open_file(pid, m) + 1;
-	return m->held;
+	m->held = open_mapping(pid, m) + 1;
 }
 
 void modules_hold(struct modules *m)
@@ -184,11 +180,15 @@ void modules_hold(struct modules *m)
 
 static void read_symbols(pid_t pid, struct module *m)
 {
+	char path[320];
+
 	m->symbols_read = true;
-	if (!hold(pid, m))
-		return;
-	m->symbols = symbols_open(m->held - 1, NULL, m->entry);
-	close(m->held - 1);
+	hold(pid, m);
+	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
+	if (m->entry)
+		m->symbols = symbols_open(m->held - 1, path, m->entry);
+	if (m->held)
+		close(m->held - 1);
 	m->held = 0;
 }
 

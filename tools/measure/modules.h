@@ -26,7 +26,7 @@ struct module {
 	size_t entries;
 	bool table_read, symbols_read;
 	int held;	/* descriptor of its file + 1; 0: none */
-	uint64_t entry; /* ... and its entry point there */
+	uint64_t entry; /* its entry point in memory; 0: not known yet */
 	struct symbols *symbols;
 };
 

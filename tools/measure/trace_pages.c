@@ -38,6 +38,7 @@
 #define BYTES_ALL   (768u << 20)
 #define RATE_MAX    2000 /* more events than can be written to a ring in a us */
 #define REFUSED_MAX 64
+#define TAKEN_MAX   4096 /* pages in one look */
 #define FIND_ALL_NS (100 * NS_PER_MS)
 
 struct reading {
@@ -298,7 +299,11 @@ void trace_pages_find_launched(struct trace_pages *t)
 	pid_t pid;
 	int fd;
 
-	while (t->inbox && (fd = page_inbox_next(t->inbox, &pid)) >= 0) {
+	/* They may come faster than they are taken. */
+	for (int i = 0; t->inbox && i < TAKEN_MAX; i++) {
+		fd = page_inbox_next(t->inbox, &pid);
+		if (fd < 0)
+			break;
 		add_fd(t, fd, pid, true);
 		close(fd);
 	}

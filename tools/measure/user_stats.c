@@ -3,12 +3,14 @@
  * Reading counters pages; see user_stats.h. A page belongs to another program,
  * and may be of another version, half written, or false (pages.h). So its
  * header is copied and checked once; and since counters only grow, a page with
- * one that decreases is no longer used.
+ * one that decreases is no longer used. Pages may come faster than they are
+ * taken, so a look takes a bounded number.
  */
 #define _GNU_SOURCE
 #include "user_stats.h"
 #include "../lib/text.h"
 #include "pages.h"
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,15 +18,25 @@
 #include <unistd.h>
 
 /*
- * More than any run of ours has (256 workers of 3.4 KB); a larger page is not
- * read. The bound is low because reading a sparse page allocates memory for its
- * holes, which the other process may not be allowed to take itself.
+ * The first is more than any run of ours has (256 workers of 3.4 KB); the rest
+ * of a larger page is not read. The bounds are low because reading a sparse
+ * page allocates memory for its holes, which the other process may not be
+ * allowed to take itself.
  */
-#define PAGE_MAX_BYTES (4u << 20)
+#define PAGE_MAX_BYTES (1u << 20)
+#define ALL_MAX_BYTES  (256u << 20) /* of all pages at one time */
 #define SLOTS_MAX      1024
+#define COUNT_MAX      (INT64_C(1) << 53) /* 104 days of one event each ns */
 #define PAGES_MAX      4096 /* of programs that we started, at one time */
+#define TAKEN_MAX      4096 /* pages in one look */
 #define SWEEP_AT       64
 #define TIMES	       (URT__TIME_COUNT * URT__TIME_CELLS)
+
+static_assert(256 * sizeof(struct urt__stats_slot) + (64 << 10) <
+		      PAGE_MAX_BYTES,
+	      "a page of ours fits");
+
+static uint64_t all_bytes; /* of the pages that are mapped */
 
 struct user_page {
 	struct page_map map;
@@ -90,8 +102,11 @@ static struct user_page *page_of_fd(int fd, pid_t pid, const char **why)
 		return NULL;
 	u->pid = pid;
 	bad = page_map(fd, PAGE_MAX_BYTES, false, &u->map);
+	all_bytes += u->map.size;
 	if (!bad)
-		bad = page_check(u);
+		bad = all_bytes > ALL_MAX_BYTES
+			      ? "too many programs on uring_rt at a time"
+			      : page_check(u);
 	if (!bad)
 		return u;
 	if (why)
@@ -104,6 +119,7 @@ void user_page_free(struct user_page *u)
 {
 	if (!u)
 		return;
+	all_bytes -= u->map.size;
 	page_unmap(&u->map);
 	free(u);
 }
@@ -168,11 +184,14 @@ void user_stats_add(struct user_stats *s, struct user_page *u)
 		struct user_counter *counter = find(s, u->name[c]);
 		uint64_t n = sum_of(u, c);
 
-		/* A difference below 0 wraps round to an impossibly large
-		 * count. */
+		/* A difference below 0, and a sum of too large counts, would
+		 * wrap round. */
 		if (n < u->last[c] || n > INT64_MAX)
 			u->bad =
 				"a counter of its page went back: not believed";
+		else if (n > COUNT_MAX)
+			u->bad = "a counter of its page is larger than any "
+				 "run's: not believed";
 		else if (counter)
 			counter->value += n;
 		u->last[c] = n;
@@ -305,8 +324,12 @@ void user_pages_take(struct user_pages *p)
 	pid_t pid;
 	int fd;
 
-	while ((fd = page_inbox_next(p->inbox, &pid)) >= 0) {
+	for (int i = 0; i < TAKEN_MAX; i++) {
 		struct user_page *u = NULL;
+
+		fd = page_inbox_next(p->inbox, &pid);
+		if (fd < 0)
+			break;
 
 		if (p->n >= p->sweep_at || p->n == PAGES_MAX)
 			sweep(p);
