@@ -278,6 +278,31 @@ START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 }
 END_TEST
 
+START_TEST(fifo_in_the_place_of_a_count_is_not_waited_for)
+{
+	NEED_BPF();
+	ck_assert_int_eq(sh("rm -f ops; timeout -s KILL 90 ./urt stat "
+			    "--ops-from file:ops -- mkfifo ops 2>&1; "
+			    "code=$?; rm ops; exit $code"),
+			 0);
+	ck_assert_msg(strstr(text, "it holds no number") != NULL, "%s", text);
+}
+END_TEST
+
+START_TEST(commands_that_come_without_end_hold_nothing_up)
+{
+	NEED_BPF();
+	for (int lines = 0; lines < 2; lines++)
+		ck_assert_msg(
+			sh("rm -f ctl; mkfifo ctl; %s >ctl & writer=$!\n"
+			   "timeout -s KILL 90 ./urt stat --timeout 300 "
+			   "--control fifo:ctl -- sleep 90 2>&1; code=$?\n"
+			   "kill $writer; rm ctl; exit $code",
+			   lines ? "yes ping" : "cat /dev/zero") == 0,
+			"%s", text);
+}
+END_TEST
+
 /* ---- the files of a killed urt ---- */
 
 START_TEST(killed_urt_leaves_its_command_alive)
@@ -306,6 +331,8 @@ Suite *hostile_files_suite(void)
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
 	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
 	tcase_add_test(t, elf_file_cannot_take_more_memory_than_it_is_large);
+	tcase_add_test(t, fifo_in_the_place_of_a_count_is_not_waited_for);
+	tcase_add_test(t, commands_that_come_without_end_hold_nothing_up);
 	tcase_add_test(t, killed_urt_leaves_its_command_alive);
 	suite_add_tcase(s, t);
 	return s;

@@ -318,7 +318,7 @@ static void follow(struct assistance *a, pid_t pid, int process)
 			return;
 		if (!a->inbox)
 			pages_each(pid, URT__STATS_NAME, found, &f, NULL);
-		while (a->inbox &&
+		while (a->inbox && !stops &&
 		       (fd = page_inbox_next(a->inbox, &from)) >= 0) {
 			if (from)
 				assist(a, from, fd);

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BYTES_MAX 1024 /* read in one call */
+
 static bool open_numbers(const char *text, int *control_fd, int *ack_fd)
 {
 	char *end, *last;
@@ -126,12 +128,15 @@ static bool ready(int fd, short what)
 }
 
 /* Reads byte by byte, as the descriptor may be shared and must not be made
- * non-blocking, and does not wait for the rest of a line. */
+ * non-blocking, and does not wait for the rest of a line. A line may have no
+ * end. */
 enum control control_read(int control_fd, struct control_line *l)
 {
 	enum control got = CONTROL_NONE;
 
-	while (got == CONTROL_NONE && ready(control_fd, POLLIN)) {
+	for (int i = 0;
+	     i < BYTES_MAX && got == CONTROL_NONE && ready(control_fd, POLLIN);
+	     i++) {
 		char c;
 		ssize_t n = read(control_fd, &c, 1);
 

@@ -10,9 +10,11 @@
 #include "../lib/output.h"
 #include "../load/ops.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- results ---- */
 
@@ -36,17 +38,18 @@ static void tell(const struct stat_result *r, void *arg)
 	t->told++;
 }
 
-/* Reads a number above 0, and nothing else. errno: the file cannot be read. */
+/* Reads a number above 0, and nothing else. errno: the file cannot be read. The
+ * command may have put a FIFO there, for which we do not wait. */
 static bool read_ops(const char *path, double *ops)
 {
-	FILE *f = fopen(path, "re");
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char text[64], *end;
-	size_t n;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	if (!f)
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
 		return false;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
 	errno = 0;
 	text[n] = '\0';
 	*ops = strtod(text, &end);

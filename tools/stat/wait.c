@@ -21,6 +21,8 @@
 #define LOOK_NS (100 * NS_PER_MS) /* between looks at /proc, a cgroup, pages */
 #define REST_NS (5 * NS_PER_MS)	  /* until all descendants have ended */
 
+#define COMMANDS_MAX 64 /* of --control, at one time */
+
 static const int forwarded[] = { SIGINT,  SIGQUIT, SIGTERM,  SIGHUP, SIGUSR1,
 				 SIGUSR2, SIGCONT, SIGWINCH, SIGALRM };
 
@@ -89,12 +91,15 @@ static void ask_to_end(struct session *s)
 	end_child(s, SIGTERM);
 }
 
+/* A bounded number, because commands may come faster than they are read. */
 static void on_control(struct session *s)
 {
-	enum control command;
+	for (int i = 0; i < COMMANDS_MAX; i++) {
+		enum control command =
+			control_read(s->control_fd, &s->control_line);
 
-	while ((command = control_read(s->control_fd, &s->control_line)) !=
-	       CONTROL_NONE) {
+		if (command == CONTROL_NONE)
+			return;
 		if (command == CONTROL_CLOSED) {
 			s->control_fd = -1;
 			return;
