@@ -411,6 +411,30 @@ START_TEST(stat_tells_what_counting_cost)
 }
 END_TEST
 
+START_TEST(figures_that_are_not_counted_are_not_0)
+{
+	json_t *r;
+
+	NEED_BPF();
+	stat_ok("--no-syscalls --by comm", "calls 10");
+	r = row(NULL, json_pack("{s:s}", "name", "probe"));
+	ck_assert_ptr_nonnull(r);
+	ck_assert(json_is_null(json_object_get(r, "syscalls")));
+	stat_ok("--no-syscalls --per-thread", "calls 10");
+	r = row(NULL, json_pack("{s:s}", "name", "probe"));
+	ck_assert_ptr_nonnull(r);
+	ck_assert(json_is_null(json_object_get(r, "syscalls")));
+	/* An assertion on no figure fails. */
+	ck_assert_int_eq(sh("./urt stat --assert 'user:yields > 0' -- "
+			    "tests/probe yields 10 2>&1"),
+			 0);
+	ck_assert_int_eq(sh("./urt stat --assert 'user:yield < 1' -- "
+			    "tests/probe yields 10 2>&1"),
+			 3);
+	ck_assert_msg(strstr(text, "no such counter") != NULL, "%s", text);
+}
+END_TEST
+
 Suite *stat_options_suite(void)
 {
 	Suite *s = suite_create("stat_options");
@@ -430,6 +454,7 @@ Suite *stat_options_suite(void)
 		t, switches_mean_the_same_on_each_rung_or_are_not_available);
 	tcase_add_test(t, kernel_voluntary_means_the_same_on_each_rung);
 	tcase_add_test(t, reads_and_writes_are_counted_without_bpf);
+	tcase_add_test(t, figures_that_are_not_counted_are_not_0);
 	tcase_add_test(t, budgets_that_hold_are_silent);
 	tcase_add_test(t, budgets_that_are_broken_exit_with_3);
 	tcase_add_test(t, budget_that_is_none_is_refused_before_anything_runs);

@@ -238,12 +238,25 @@ uint64_t user_stats_time(const struct user_stats *s, enum urt__time t, double p)
 	return 0;
 }
 
-uint64_t user_stats_get(const struct user_stats *s, const char *name)
+static const struct user_counter *named(const struct user_stats *s,
+					const char *name)
 {
 	for (unsigned i = 0; i < s->n; i++)
 		if (!strcmp(s->counter[i].name, name))
-			return s->counter[i].value;
-	return 0;
+			return &s->counter[i];
+	return NULL;
+}
+
+bool user_stats_has(const struct user_stats *s, const char *name)
+{
+	return named(s, name);
+}
+
+uint64_t user_stats_get(const struct user_stats *s, const char *name)
+{
+	const struct user_counter *c = named(s, name);
+
+	return c ? c->value : 0;
 }
 
 void user_stats_sum(struct user_stats *a, const struct user_stats *b)

@@ -52,7 +52,9 @@ void user_pages_take(struct user_pages *);
 bool user_pages_read(struct user_pages *, struct user_stats *);
 void user_pages_close(struct user_pages *);
 
+/* 0: no page has a counter of that name, too. */
 uint64_t user_stats_get(const struct user_stats *, const char *name);
+bool user_stats_has(const struct user_stats *, const char *name);
 /* The time, in ns, that a share p (0 to 1) of the measured times did not reach.
  * 0: none was measured. */
 uint64_t user_stats_time(const struct user_stats *, enum urt__time, double p);

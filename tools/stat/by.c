@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const by_names[] = { "",	  "thread", "comm",
 					"cgroup", "cpu",    "context" };
@@ -156,6 +157,7 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
 	counter_by_read(c, take, t);
 	t->faults = counter_by_faults(c);
 	t->on_cpu = counter_by_on_cpu(c);
+	t->run_delay = !access("/proc/self/schedstat", F_OK); /* SCHED_INFO */
 	if (t->cgroups)
 		cgroups_free(t->cgroups);
 	t->cgroups = NULL;
@@ -256,6 +258,14 @@ static void print_time(FILE *f, uint64_t ns, bool known)
 		fprintf(f, " %12s", "n/a");
 }
 
+static void print_count(FILE *f, int width, uint64_t n, bool known)
+{
+	if (known)
+		fprintf(f, " %*" PRIu64, width, n);
+	else
+		fprintf(f, " %*s", width, "n/a");
+}
+
 static double share(const struct stat_by *t, const struct stat_row *r)
 {
 	if (!t->requests || r->row == URT_BY_ROW_SHARED)
@@ -314,19 +324,17 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 		const struct stat_row *r = t->row[i];
 		char name[sizeof(r->name)];
 
-		fprintf(f, "%10" PRIu64 " %10" PRIu64 " %10" PRIu64,
-			r->switches, r->syscalls, r->requests);
+		fprintf(f, "%10" PRIu64, r->switches);
+		print_count(f, 10, r->syscalls, t->syscalls);
+		print_count(f, 10, r->requests, t->uring);
 		if (context && r->row != URT_BY_ROW_SHARED)
 			fprintf(f, " %6.1f %%", share(t, r));
 		else
 			fprintf(f, " %8s", "");
 		print_time(f, r->on_cpu_ns, t->on_cpu);
 		print_time(f, r->off_cpu_ns, true);
-		print_time(f, r->run_delay_ns, true);
-		if (t->faults)
-			fprintf(f, " %8" PRIu64, r->faults);
-		else
-			fprintf(f, " %8s", "n/a");
+		print_time(f, r->run_delay_ns, t->run_delay);
+		print_count(f, 8, r->faults, t->faults);
 		fprintf(f, "  %s\n",
 			text_copy(name, sizeof(name), r->name,
 				  sizeof(r->name)));
@@ -351,6 +359,14 @@ static void json_named(struct json *j, const char *member, const uint64_t *n,
 	json_end_object(j);
 }
 
+static void json_known(struct json *j, const char *name, uint64_t n, bool known)
+{
+	if (known)
+		json_int(j, name, n);
+	else
+		json_null(j, name);
+}
+
 static void json_row(struct json *j, const struct stat_by *t,
 		     const struct stat_row *r)
 {
@@ -364,23 +380,17 @@ static void json_row(struct json *j, const struct stat_by *t,
 		    r->row < URT_BY_FIRST_ROW ? fixed_rows[r->row] : "row");
 	json_int(j, "switches", r->switches);
 	json_int(j, "voluntary", voluntary);
-	json_int(j, "syscalls", r->syscalls);
+	json_known(j, "syscalls", r->syscalls, t->syscalls);
 	json_named(j, "syscalls_by_name", r->made, URT_SYSCALLS, syscall_name);
-	json_int(j, "io_uring", r->requests);
+	json_known(j, "io_uring", r->requests, t->uring);
 	json_named(j, "io_uring_by_opcode", r->submitted, URT_URING_OPS,
 		   uring_op_name);
 	if (t->by == URT_BY_CONTEXT)
 		json_double(j, "share_of_shared", share(t, r) / 100);
-	if (t->on_cpu)
-		json_int(j, "on_cpu_ns", r->on_cpu_ns);
-	else
-		json_null(j, "on_cpu_ns");
+	json_known(j, "on_cpu_ns", r->on_cpu_ns, t->on_cpu);
 	json_int(j, "off_cpu_ns", r->off_cpu_ns);
-	json_int(j, "run_queue_ns", r->run_delay_ns);
-	if (t->faults)
-		json_int(j, "user_page_faults", r->faults);
-	else
-		json_null(j, "user_page_faults");
+	json_known(j, "run_queue_ns", r->run_delay_ns, t->run_delay);
+	json_known(j, "user_page_faults", r->faults, t->faults);
 	stat_requests_json(j, t->single, r->row);
 	json_end_object(j);
 }

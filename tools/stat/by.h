@@ -23,11 +23,12 @@ struct stat_by {
 	enum urt_by by;
 	char key[72]; /* of contexts */
 	size_t n;
-	struct cgroups *cgroups;      /* while it is read */
-	struct stat_row **row;	      /* the one with most events first */
-	uint64_t requests;	      /* of rows of contexts, and of the row
+	struct cgroups *cgroups; /* while it is read */
+	struct stat_row **row;	 /* the one with most events first */
+	uint64_t requests;	 /* of rows of contexts, and of the row
 				    "none" */
-	bool faults, on_cpu;	      /* are known */
+	/* Known: */
+	bool syscalls, uring, on_cpu, run_delay, faults;
 	struct stat_requests *single; /* NULL: not by context */
 };
 

@@ -122,6 +122,20 @@ const char *stat_why_no_user(const struct stat_result *r)
 			   : "no counters page: it does not run on uring_rt";
 }
 
+const char *figure_needs_counter(const struct stat_result *r, const char *name)
+{
+	const char *why = stat_why_no_user(r);
+
+	if (!why && !user_stats_has(&r->user, name))
+		why = "the program's counters page has no such counter";
+	return why;
+}
+
+static const char *needs_user_switches(const struct stat_result *r)
+{
+	return figure_needs_counter(r, "switches");
+}
+
 /* ---- how a figure is computed ---- */
 
 uint64_t figure_over_classes(const struct stat_result *r, size_t offset)
@@ -414,7 +428,7 @@ const struct figure figures[] = {
 	  .column = "punted" },
 	{ .name = "user-switches",
 	  .get = user_switches,
-	  .lacks = stat_why_no_user,
+	  .lacks = needs_user_switches,
 	  .rung = RUNG_PAGE,
 	  .column = "user switches" },
 	{ .name = "threads", .lacks = needs_all_cpus, CLASSES(tasks) },

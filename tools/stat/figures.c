@@ -169,7 +169,7 @@ static const char *of_one(const struct stat_result *r, const char *name,
 		*value = r->counts.calls.switches_in[named_in(
 			of, syscall_name, URT_SYSCALLS + 1)];
 	} else if ((of = part(name, "user"))) {
-		why = stat_why_no_user(r);
+		why = figure_needs_counter(r, of);
 		*value = user_stats_get(&r->user, of);
 	} else if ((which = is_latency(name, &p)) >= 0) {
 		why = stat_why_no_user(r);

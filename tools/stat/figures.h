@@ -47,6 +47,8 @@ struct figure {
 extern const struct figure figures[];
 
 /* Why a system call or an operation, by its name, is not available. */
+/* A counter of the pages. */
+const char *figure_needs_counter(const struct stat_result *, const char *name);
 const char *figure_needs_bpf(const struct stat_result *);
 const char *figure_needs_each_syscall(const struct stat_result *);
 const char *figure_needs_each_op(const struct stat_result *);

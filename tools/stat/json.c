@@ -58,6 +58,14 @@ static bool by_bpf(const struct stat_result *r)
 	return r->source == STAT_BPF;
 }
 
+static void json_known(struct json *j, const char *name, int64_t n, bool known)
+{
+	if (known)
+		json_int(j, name, n);
+	else
+		json_null(j, name);
+}
+
 static void json_threads(struct json *j, const struct stat_result *r)
 {
 	if (!by_bpf(r)) {
@@ -184,9 +192,9 @@ static void json_thread_list(struct json *j, const struct stat_result *r)
 		json_string(j, "class", stat_class_names[t->class]);
 		json_int(j, "voluntary", t->voluntary);
 		json_int(j, "involuntary", t->involuntary);
-		json_int(j, "syscalls", t->syscalls);
-		json_int(j, "submitted", t->submitted);
-		json_int(j, "completed", t->completed);
+		json_known(j, "syscalls", t->syscalls, had(r, "syscalls"));
+		json_known(j, "submitted", t->submitted, had(r, "uring"));
+		json_known(j, "completed", t->completed, had(r, "uring"));
 		json_int(j, "on_cpu_ns", t->on_cpu_ns);
 		json_end_object(j);
 	}

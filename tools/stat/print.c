@@ -331,17 +331,20 @@ static void print_threads(FILE *f, const struct stat_result *r)
 		"uring ops", "on CPU ms");
 	for (unsigned i = 0; i < r->threads; i++) {
 		const struct urt_thread *t = &r->thread[i];
-		char pid[16], name[64];
+		char pid[16], name[64], calls[32] = "n/a", ops[32] = "n/a";
 
 		snprintf(pid, sizeof(pid), "%u", t->tgid);
+		if (!r->options->no_syscalls)
+			snprintf(calls, sizeof(calls), "%llu", t->syscalls);
+		if (r->has_uring)
+			snprintf(ops, sizeof(ops), "%llu", t->submitted);
 		fprintf(f,
-			"  %7s %7u %-16s %-8s %10llu %10llu %11llu "
-			"%10llu %12.3f\n",
+			"  %7s %7u %-16s %-8s %10llu %10llu %11s "
+			"%10s %12.3f\n",
 			t->pid ? pid : "others", t->pid,
 			text_copy(name, sizeof(name), t->comm, sizeof(t->comm)),
 			stat_class_names[t->class], t->voluntary,
-			t->involuntary, t->syscalls, t->submitted,
-			t->on_cpu_ns / 1e6);
+			t->involuntary, calls, ops, t->on_cpu_ns / 1e6);
 	}
 }
 

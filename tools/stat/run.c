@@ -280,6 +280,10 @@ static void finish(struct session *s)
 					s->o->by_unit, s->by_requests);
 		s->by_requests = NULL;
 	}
+	if (s->r->by) {
+		s->r->by->syscalls = !s->o->no_syscalls;
+		s->r->by->uring = s->r->has_uring;
+	}
 	if (s->o->by_unit || s->o->by_names)
 		stat_by_merge(s->r->by, s->o->by_names);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
