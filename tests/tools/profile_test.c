@@ -42,6 +42,7 @@ static int64_t clock_ns(clockid_t clock)
 }
 
 static int to_child[2];
+static _Atomic long *rounds; /* wake-ups by the child; shared with it */
 
 /* Named, so that it is found in the stacks. */
 static __attribute__((noinline, noclone)) void profile_test_spins(int64_t ns)
@@ -77,6 +78,9 @@ static pid_t child_start(void)
 	pid_t pid;
 
 	ck_assert_int_eq(pipe(to_child), 0);
+	rounds = mmap(NULL, sizeof(*rounds), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(rounds, MAP_FAILED);
 	pid = fork();
 	if (pid)
 		return pid;
@@ -86,6 +90,7 @@ static pid_t child_start(void)
 		_exit(1);
 	for (;;) {
 		profile_test_spins(10 * MS);
+		++*rounds;
 		if (write(to_child[1], "", 1) != 1)
 			_exit(1);
 	}
@@ -97,20 +102,25 @@ static pid_t child_start(void)
  * on it to what the kernel has accounted. */
 START_TEST(threads_are_where_they_are_known_to_be)
 {
-	long long on, off, waited, cpu_us;
+	long long on, off, waited, woken, cpu_us, passed_us;
 	clockid_t clock;
-	int64_t before;
+	int64_t before, begin;
+	long round;
 	pid_t pid;
 
 	NEED_BPF();
 	pid = child_start();
 	ck_assert_int_eq(clock_getcpuclockid(pid, &clock), 0);
 	before = clock_ns(clock);
+	begin = clock_ns(CLOCK_MONOTONIC);
+	round = *rounds;
 	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration %d -o "
 			    "profile.folded && cat profile.folded",
 			    pid, WINDOW_US / 1000),
 			 0);
 	cpu_us = (clock_ns(clock) - before) / 1000;
+	passed_us = (clock_ns(CLOCK_MONOTONIC) - begin) / 1000;
+	round = *rounds - round;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	on = folded("on-cpu;", "", "");
@@ -120,14 +130,18 @@ START_TEST(threads_are_where_they_are_known_to_be)
 	ck_assert_msg(folded("on-cpu;working;", "profile_test_spins", "") >
 			      on * 0.8,
 		      "%.999s", text);
-	ck_assert_msg(on + off > WINDOW_US * 0.8 && on + off < WINDOW_US * 1.5,
-		      "%lld us on, %lld off: %.999s", on, off, text);
+	ck_assert_msg(on + off > WINDOW_US * 0.8 && on + off < passed_us * 1.2,
+		      "%lld us on, %lld off of %lld: %.999s", on, off,
+		      passed_us, text);
 	waited = folded("off-cpu;waiting;", "", "");
 	ck_assert_msg(waited > WINDOW_US * 0.9, "%lld us: %.999s", waited,
 		      text);
-	ck_assert_msg(folded("off-cpu;waiting;", "woken by working", "") >
-			      waited * 0.7,
+	/* The last wait has not ended. On a busy machine, few have. */
+	woken = folded("off-cpu;waiting;", "woken by", "");
+	ck_assert_msg(folded("off-cpu;waiting;", "woken by working", "") >=
+			      woken * 0.9,
 		      "%.999s", text);
+	ck_assert_msg(woken > waited * 0.7 || round < 20, "%.999s", text);
 }
 END_TEST
 
@@ -188,14 +202,15 @@ START_TEST(functions_made_at_run_time_have_the_names_of_the_perf_map)
 
 	NEED_BPF();
 	pid = start(run_made);
-	ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration 200 -o "
-			    "profile.folded && cat profile.folded",
-			    pid),
-			 0);
+	do { /* until it has got the CPU */
+		ck_assert_int_eq(sh("./urt profile -F 999 -p %d --duration 200 "
+				    "-o profile.folded && cat profile.folded",
+				    pid),
+				 0);
+		on = folded("on-cpu;made;", "", "");
+	} while (!on);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	on = folded("on-cpu;made;", "", "");
-	ck_assert_msg(on > 0, "%.999s", text);
 	ck_assert_msg(folded("on-cpu;made;", ";made: at <run> time", "") >
 			      on * 0.8,
 		      "%.999s", text);
@@ -207,6 +222,7 @@ END_TEST
 
 START_TEST(commands_are_profiled_until_they_end)
 {
+	int64_t begin = clock_ns(CLOCK_MONOTONIC);
 	long long off;
 
 	NEED_BPF();
@@ -215,8 +231,9 @@ START_TEST(commands_are_profiled_until_they_end)
 			 0);
 	ck_assert_msg(!strncmp(text, "7\n", 2), "%.999s", text);
 	off = folded("off-cpu;sleep;", "nanosleep", "woken by an interrupt");
-	ck_assert_msg(off >= 290000 && off < 3000000, "%lld: %.999s", off,
-		      text);
+	ck_assert_msg(off >= 290000 &&
+			      off < (clock_ns(CLOCK_MONOTONIC) - begin) / 1000,
+		      "%lld: %.999s", off, text);
 	/* Its waiting for the other has not been woken by an interrupt. */
 	ck_assert_msg(folded("off-cpu;sh;", "", "woken by sleep") > 250000,
 		      "%.999s", text);
@@ -236,14 +253,15 @@ static double pprof_ms(const char *function)
 	return cum;
 }
 
-static double pprof_duration_ms(void)
+/* The time after these words. */
+static double pprof_time_ms(const char *words)
 {
-	const char *at = strstr(text, "Duration: ");
+	const char *at = strstr(text, words);
 	char unit[8] = "";
 	double n = -1;
 
 	if (at)
-		sscanf(at, "Duration: %lf%7[a-z]", &n, unit);
+		sscanf(at + strlen(words), "%lf%7[a-z]", &n, unit);
 	return strcmp(unit, "s") ? n : n * 1000;
 }
 
@@ -265,7 +283,8 @@ START_TEST(pprof_reads_what_is_written_for_it)
 			  "profile.pb.gz 2>&1"),
 		      "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "Type: on-cpu"));
-	ck_assert_msg(pprof_ms("profile_test_spins") > 0.2 * WINDOW_US / 1000,
+	ck_assert_msg(pprof_ms("profile_test_spins") >=
+			      0.8 * pprof_time_ms("Total samples = "),
 		      "%.2000s", text);
 	ck_assert_int_eq(sh("go tool pprof -unit ms -nodefraction 0 -top "
 			    "-sample_index=off-cpu -tagfocus=thread=waiting "
@@ -274,7 +293,7 @@ START_TEST(pprof_reads_what_is_written_for_it)
 	/* Its read has no frame pointers, which hides the caller. */
 	ck_assert_msg(pprof_ms("other_thread") > 0.7 * WINDOW_US / 1000 &&
 			      pprof_ms("other_thread") <
-				      1.5 * pprof_duration_ms(),
+				      1.5 * pprof_time_ms("Duration: "),
 		      "%.2000s", text);
 	sh("rm profile.pb.gz");
 }
@@ -371,7 +390,11 @@ START_TEST(profile_says_what_it_needs)
 	ck_assert_int_eq(sh("./urt profile -o profile.folded -- /no/such "
 			    "2>&1"),
 			 127);
-	ck_assert_int_eq(sh("timeout -s INT 1 ./urt profile -p $$ 2>&1"), 124);
+	/* Once it handles SIGINT. */
+	ck_assert_int_eq(sh("./urt profile -p $$ 2>&1 & urt=$!\n"
+			    "until grep -q 'SigCgt:.*4003$' /proc/$urt/status; "
+			    "do :; done; kill -INT $urt; wait $urt"),
+			 0);
 	ck_assert_ptr_nonnull(strstr(text, "off the CPU"));
 }
 END_TEST
