@@ -266,6 +266,7 @@ static __always_inline void leaves(void *ctx, struct task_struct *t,
 
 	if (!c || !calls)
 		return;
+	calls->running = 0;
 	voluntary = kernel_counts(t, st, c);
 	if (voluntary)
 		c->voluntary++;
@@ -325,29 +326,52 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	return 0;
 }
 
+/*
+ * To look for the entry of `tasks` at each call would take a third of the time of
+ * counting (24 of 82 ns). So each CPU remembers the thread whose entry it has found,
+ * until that thread leaves the CPU. A thread can leave the cgroup without a switch.
+ */
+static __always_inline bool is_known(struct task_struct *t, struct urt_calls *c)
+{
+	if (c->running == (u64)t)
+		return true;
+	if (!task_find(t))
+		return false;
+	if (!cgroup_id)
+		c->running = (u64)t;
+	return true;
+}
+
 static __always_inline int enters(u64 nr)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct urt_task *st = task_find(t);
+	struct urt_task *st = 0;
 	struct urt_calls *c;
 
-	if (!st || (by && stopped))
+	if (!t->bpf_storage || (by && stopped))
 		return 0;
 	c = calls_here();
 	if (!c)
 		return 0;
+	if (want_latency || want_threads) {
+		st = task_find(t);
+		if (!st)
+			return 0;
+	} else if (!is_known(t, c)) {
+		return 0;
+	}
 	if (is_32_bit(t))
 		c->made_32[nr & (URT_SYSCALLS_32 - 1)]++;
 	else
 		c->made[nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER]++;
-	if (want_latency)
+	if (want_latency && st)
 		call_begins(t, st, nr);
 	if (by && is_32_bit(t))
 		by_syscall(t, nr & (URT_SYSCALLS_32 - 1), URT_BY_SYSCALL_32);
 	else if (by)
 		by_syscall(t, nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
 			   URT_BY_SYSCALL);
-	if (want_threads) {
+	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
 
 		if (th)

@@ -77,6 +77,8 @@ struct urt_calls {
 	__u64 made[URT_SYSCALL_SLOTS];	/* by number */
 	__u64 made_32[URT_SYSCALLS_32]; /* by number in the 32-bit table */
 	__u64 switches_in[URT_SYSCALL_SLOTS]; /* switches while in it */
+	/* No count: the traced task that runs here, once it has made a call; or 0. */
+	__u64 running;
 };
 
 /* The state of one traced thread; it exists as long as the thread. */
@@ -260,7 +262,7 @@ _Static_assert(sizeof(struct urt_counts) ==
 _Static_assert(sizeof(struct urt_open_times) == 8 * (2 + 2 * URT_TIME_LOGS),
 	       "shared with BPF");
 _Static_assert(sizeof(struct urt_calls) ==
-		       8 * (2 * URT_SYSCALL_SLOTS + URT_SYSCALLS_32),
+		       8 * (2 * URT_SYSCALL_SLOTS + URT_SYSCALLS_32 + 1),
 	       "shared with BPF");
 _Static_assert(sizeof(struct urt_latency) == 8 * (4 + URT_TIME_LOGS),
 	       "shared with BPF");

@@ -453,6 +453,7 @@ int counter_read(struct counter *c, struct counts *out)
 			    sizeof(out->class[i]), 1);
 		add(&out->calls, entry(&c->calls, cpu), sizeof(out->calls), 1);
 	}
+	out->calls.running = 0;
 	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
 		    bpf_missed(c->bpf->obj);
 	return 0;
