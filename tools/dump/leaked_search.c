@@ -415,12 +415,12 @@ static void cut_stack(struct search *s, const char *tid)
 	span = heap_span_at(s->heap, sp);
 	if (!span)
 		return;
-	span->unknown = false;
 	low = heap_guard_below(s->heap, span->from, sp);
 	if (!low && span->guarded)
 		low = span->from;
 	if (low && sp - RED_ZONE > low)
 		heap_exclude(s->heap, low, (sp - RED_ZONE) & ~UINT64_C(7));
+	heap_span_at(s->heap, sp)->unknown = false; /* not what lies below */
 }
 
 static void cut_stacks(struct search *s)
