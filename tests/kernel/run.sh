@@ -17,6 +17,7 @@
 #   MODULES   modules of those packages to load; default: tls
 #   PROGRAMS  programs of this machine that tests need; default: openssl
 #   ACCEL     tcg,thread=single (tcg,thread=multi for aarch64), or kvm
+#   CPU       qemu's model of the processor; default: max
 #   SMP       processors; default: 2
 #   MEMORY    memory of the guest; default: 2G
 #   APPEND    more words for the kernel's command line
@@ -42,13 +43,13 @@ root=$run/root
 case $arch in
 x86_64)
 	deb=amd64 console=ttyS0 system=qemu-system-x86 accel=tcg,thread=single
-	machine="-cpu max"
+	machine="-cpu ${CPU:-max}"
 	# A busy host once delayed the timer that Linux 6.12 checks, and the kernel gave up.
 	APPEND="no_timer_check ${APPEND-}"
 	;;
 aarch64)
 	deb=arm64 console=ttyAMA0 system=qemu-system-arm accel=tcg,thread=multi
-	machine="-machine virt,gic-version=3 -cpu max,pauth-impdef=on"
+	machine="-machine virt,gic-version=3 -cpu ${CPU:-max,pauth-impdef=on}"
 	;;
 *)
 	echo "test-kernel: ARCH: expected x86_64 or aarch64, not \"$arch\"" >&2
