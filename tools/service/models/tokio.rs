@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
 // Model `tokio`: async Rust; a task for each connection, whose future holds the
-// suspended request. The same handling as service/http.c. With "redis", the
-// backend is Redis, to which all clients share some connections.
+// suspended request. The same handling as service/http.c. With "blocking", /cpu
+// runs on tokio's threads for blocking work, tokio's way out for CPU work; with
+// "redis", the backend is Redis, to which all clients share some connections.
 //
-//     tokio PORT BACKEND_PORT [redis]
+//     tokio PORT BACKEND_PORT [blocking] [redis]
 //
 // service/language.c takes the crate's manifest and lock file from the comments
 // at the end.
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 const HTTP_MAX: usize = 4096;
 const HTTP_MAX_MS: u32 = 60000;
@@ -164,8 +166,13 @@ fn calibrate() -> u64 {
     ROUNDS * 1_000_000 / (0..9).map(took).min().unwrap_or(1).max(1)
 }
 
+fn burn(ms: u32) {
+    black_box(spin(black_box(1), settings().rounds_per_ms * u64::from(ms)));
+}
+
 struct Settings {
     backend_port: u16,
+    blocking: bool,
     redis: bool,
     rounds_per_ms: u64,
 }
@@ -248,9 +255,8 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
         match route {
             Route::Now => (),
             Route::Wait(ms) => ask(&mut backend, ms).await?,
-            Route::Cpu(ms) => {
-                black_box(spin(black_box(1), settings().rounds_per_ms * u64::from(ms)));
-            }
+            Route::Cpu(ms) if settings().blocking => spawn_blocking(move || burn(ms)).await?,
+            Route::Cpu(ms) => burn(ms),
         }
         client.write_all(after.answer().as_bytes()).await?;
         if after == After::Close {
@@ -278,9 +284,11 @@ async fn listen(port: u16) -> io::Result<()> {
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let port = |i: usize| args.get(i).and_then(|s| s.parse().ok()).ok_or(io::ErrorKind::InvalidInput);
+    let told = |word: &str| args.iter().skip(3).any(|s| s == word);
     let _ = SETTINGS.set(Settings {
         backend_port: port(2)?,
-        redis: args.get(3).is_some_and(|s| s == "redis"),
+        blocking: told("blocking"),
+        redis: told("redis"),
         rounds_per_ms: calibrate(),
     });
     // One worker for each CPU that it may use, as tokio does by itself.
