@@ -190,8 +190,7 @@ static bool takes_part(const struct demo_options *o, const struct model *m)
 	return o->mode == DEMO_FULL || !model_is(m, MODEL_EXTRA);
 }
 
-/* By mode. The full load is measured first, because the others are shares of
- * it. */
+/* By mode. */
 static const struct demo_loads loads[] = {
 	[DEMO_QUICK] = { { 0, 1 }, 2, 1 },
 	[DEMO_DEFAULT] = { { 0, 0.5, 1 }, 3, 1 },

@@ -140,20 +140,19 @@ static void add_load(struct demo *d, const struct model *m, double share)
 	strcpy(r->path, "/");
 }
 
-static void plan_loads(struct demo *d)
+static void plan_load_rounds(struct demo *d, bool full)
 {
 	const struct demo_loads *l = d->options.loads;
 	char name[16];
 
-	for (unsigned i = l->len; i--;)
-		for (unsigned m = 0; m < d->options.nr_models; m++)
-			add_load(d, d->options.model[m], l->share[i]);
 	for (long round = 0; round < l->rounds; round++) {
 		for (unsigned i = 0; i < d->nr_loads; i++) {
 			const struct demo_row *r = &d->load[i];
-			struct step *s =
-				add(step_load, d->options.seconds + 0.45, i);
+			struct step *s;
 
+			if ((r->share == 1) != full)
+				continue;
+			s = add(step_load, d->options.seconds + 0.45, i);
 			s->round = round;
 			snprintf(s->what, sizeof(s->what),
 				 "%s at load %s, round %ld of %ld",
@@ -161,6 +160,19 @@ static void plan_loads(struct demo *d)
 				 round + 1, l->rounds);
 		}
 	}
+}
+
+/* The other loads are shares of the full load's median, so all its rounds come
+ * first: shares of a slow round would be others than they say. */
+static void plan_loads(struct demo *d)
+{
+	const struct demo_loads *l = d->options.loads;
+
+	for (unsigned i = l->len; i--;)
+		for (unsigned m = 0; m < d->options.nr_models; m++)
+			add_load(d, d->options.model[m], l->share[i]);
+	plan_load_rounds(d, true);
+	plan_load_rounds(d, false);
 }
 
 static void plan_units(struct demo *d)
