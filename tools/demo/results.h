@@ -257,13 +257,29 @@ struct demo_figure {
 	double value; /* NaN: not available */
 };
 
+/* What a claim was judged by: a row for each model, columns by their heads. */
+#define EVIDENCE_COLUMNS 9
+
+struct demo_evidence_row {
+	const struct model *model;
+	char cell[EVIDENCE_COLUMNS][24]; /* "": no figure */
+};
+
+struct demo_evidence {
+	char column[EVIDENCE_COLUMNS][16];
+	unsigned nr_columns;
+	struct demo_evidence_row *row;
+	unsigned nr_rows;
+};
+
 struct demo_claim {
 	int id; /* from 1 */
 	const char *text;
 	enum demo_verdict verdict;
 	char headline[96]; /* the figure to remember; "": none */
 	char *measured;	   /* for people */
-	char reason[300];  /* why not measured */
+	struct demo_evidence evidence;
+	char reason[300]; /* why not measured */
 	struct demo_figure *figure;
 	unsigned nr_figures;
 };

@@ -18,13 +18,13 @@
 #define NO_ENTRY 0.001
 /* How much cheaper than a switch of threads on the same CPU. */
 #define MUCH_CHEAPER 10.0
-/* Threads that a runtime may have in addition to one for each CPU: ours has its
- * monitor and spare threads, more of them if other programs use the CPUs. */
-#define HELPERS 8
-/* ... or one for so many requests: a thread that has lost its processor cannot
- * end while its ring has requests, and so waits with them. With 5,000 in each
- * process, there were 9 to 14 threads. */
+/* A model in which a request holds a thread has a thread for each; a runtime has
+ * threads of its own: workers, a monitor, spares, and threads that lost their
+ * processor and wait for the requests in their ring. These need not be few, but
+ * must not come with the requests: one for each hundred is the most. With fewer
+ * than 1,000 requests, the runtime's own decide, and there is no verdict. */
 #define REQUESTS_OF_A_THREAD 100
+#define ENOUGH_WAITING	     1000
 /* The largest number in claim 4: without it, a claim of collapse is open. */
 #define MANY_WAITING 40000
 
@@ -93,6 +93,45 @@ void claim_say(struct demo_claim *c, const char *format, ...)
 	free(more);
 	free(c->measured);
 	c->measured = all;
+}
+
+static unsigned column_of(struct demo_evidence *e, const char *column)
+{
+	unsigned i = 0;
+
+	while (i < e->nr_columns && strcmp(e->column[i], column))
+		i++;
+	if (i == EVIDENCE_COLUMNS)
+		abort();
+	if (i == e->nr_columns)
+		snprintf(e->column[e->nr_columns++], sizeof(e->column[0]), "%s",
+			 column);
+	return i;
+}
+
+static struct demo_evidence_row *row_of(struct demo_evidence *e,
+					const struct model *m)
+{
+	for (unsigned i = 0; i < e->nr_rows; i++)
+		if (e->row[i].model == m)
+			return &e->row[i];
+	e->row = realloc(e->row, (e->nr_rows + 1) * sizeof(*e->row));
+	if (!e->row)
+		abort();
+	e->row[e->nr_rows] = (struct demo_evidence_row){ .model = m };
+	return &e->row[e->nr_rows++];
+}
+
+void claim_cell(struct demo_claim *c, const struct model *m, const char *column,
+		const char *format, ...)
+{
+	char *cell =
+		row_of(&c->evidence, m)->cell[column_of(&c->evidence, column)];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(cell, sizeof(c->evidence.row->cell[0]), format, ap);
+	va_end(ap);
 }
 
 void claim_not_measured(struct demo_claim *c, const char *reason, ...)
@@ -217,49 +256,60 @@ void judge_switch_is_cheap(const struct demo *d, struct demo_claim *c)
 
 /* ---- 3: threads while requests wait ---- */
 
+static void say_threads(const struct demo_hold *h, struct demo_claim *c)
+{
+	claim_figure(c, h->threads, "threads_%s", h->model->name);
+	claim_figure(c, h->process_bytes / h->waiting, "process_bytes_%s",
+		     h->model->name);
+	claim_cell(c, h->model, "threads", "%ld", h->threads);
+	if (!isnan(h->process_bytes))
+		claim_cell(c, h->model, "KB each", "%.1f",
+			   h->process_bytes / h->waiting / 1e3);
+}
+
+/* Judged at each number of requests that was measured. */
 void judge_waiting_holds_no_thread(const struct demo *d, struct demo_claim *c)
 {
-	long n = d->options.waiting.n[0];
-	const struct demo_hold *own =
-		demo_hold(d, model_of(ROLE_COROUTINES), n);
-	long allowed;
+	const struct model *own = model_of(ROLE_COROUTINES);
+	const struct demo_hold *least =
+		demo_hold(d, own, d->options.waiting.n[0]);
+	bool none = true, enough = false;
+	unsigned said = 0;
 
+	claim_figure(c, least ? least->waiting : NAN, "waiting");
+	if (least)
+		claim_say(c,
+			  "%ld requests waiting at a time in %u process%s: "
+			  "threads, and memory of the process. At most one "
+			  "thread for %d requests is allowed;",
+			  least->waiting, least->processes,
+			  least->processes == 1 ? "" : "es",
+			  REQUESTS_OF_A_THREAD);
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
 
-		if (h->wanted != n || !demo_ok(&h->outcome))
+		if (!demo_ok(&h->outcome))
 			continue;
-		claim_figure(c, h->threads, "threads_%s", h->model->name);
-		claim_figure(c, h->process_bytes / h->waiting,
-			     "process_bytes_%s", h->model->name);
-		claim_say(c, "%s%s: %ld thread%s", *c->measured ? "; " : "",
-			  h->model->name, h->threads,
-			  h->threads == 1 ? "" : "s");
-		if (!isnan(h->process_bytes))
-			claim_say(c, ", %.1f KB of its process each",
-				  h->process_bytes / h->waiting / 1e3);
+		if (h->wanted == d->options.waiting.n[0])
+			say_threads(h, c);
+		if (h->model != own)
+			continue;
+		claim_say(c, "%s %ld for %ld", said++ ? "," : " coroutine has",
+			  h->threads, h->waiting);
+		enough |= h->wanted >= ENOUGH_WAITING;
+		none &= h->wanted < ENOUGH_WAITING ||
+			(h->waiting == h->wanted &&
+			 h->threads <= h->waiting / REQUESTS_OF_A_THREAD);
 	}
-	claim_figure(c, own ? own->waiting : NAN, "waiting");
-	if (!own) {
+	if (!least)
 		claim_not_measured(c, "the coroutine model was not measured "
 				      "with requests that wait");
-		return;
-	}
-	allowed = own->processes * (d->host.cpus + HELPERS);
-	if (allowed < n / REQUESTS_OF_A_THREAD)
-		allowed = n / REQUESTS_OF_A_THREAD;
-	claim_say(c,
-		  " (%ld requests waiting at a time in %u process%s; coroutine "
-		  "may have %ld threads: in each process one for each CPU and "
-		  "%d more, or one for %d requests)",
-		  own->waiting, own->processes, own->processes == 1 ? "" : "es",
-		  allowed, HELPERS, REQUESTS_OF_A_THREAD);
-	if (n < 8 * allowed)
+	else if (!enough)
 		claim_not_measured(
 			c, "%ld requests are too few for a verdict (--waiting)",
-			n);
+			least->wanted);
 	else
-		claim_judge(c, own->waiting == n && own->threads <= allowed);
+		claim_judge(c, none);
 }
 
 /* ---- 4: more and more connections ---- */
@@ -303,7 +353,7 @@ static unsigned others(const struct demo *d, long wanted, bool that_did)
 void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_hold *thread = NULL;
-	long most = 0;
+	long most = 0, own = 0;
 
 	for (unsigned i = 0; i < d->nr_holds; i++) {
 		const struct demo_hold *h = &d->hold[i];
@@ -313,7 +363,12 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 			thread = h;
 			most = h->wanted;
 		}
+		if (h->model->role == ROLE_COROUTINES && held(h))
+			own = h->wanted;
 	}
+	claim_figure(c, thread && !held(thread) ? thread->waiting : NAN,
+		     "thread_ends_at");
+	claim_figure(c, own ? own : NAN, "coroutine_held");
 	if (!thread) {
 		claim_not_measured(c, "the thread model was not measured");
 	} else if (held(thread) && most < MANY_WAITING) {
@@ -337,6 +392,15 @@ void judge_threads_collapse(const struct demo *d, struct demo_claim *c)
 
 /* ---- 5: bytes ---- */
 
+static void say_bytes(struct demo_claim *c, const struct demo_hold *h,
+		      const char *column, double bytes)
+{
+	if (isnan(bytes))
+		claim_cell(c, h->model, column, "n/a");
+	else
+		claim_cell(c, h->model, column, "%.0f", bytes / h->waiting);
+}
+
 static void say_service(const struct demo *d, struct demo_claim *c)
 {
 	bool first = true;
@@ -344,31 +408,24 @@ static void say_service(const struct demo *d, struct demo_claim *c)
 	for (unsigned i = 0; i < d->options.nr_models; i++) {
 		const struct model *m = d->options.model[i];
 		const struct demo_hold *h = demo_hold(d, m, 0);
-		const char *name = m->name;
 
 		if (!h)
 			continue;
 		claim_figure(c, h->process_bytes / h->waiting,
-			     "process_bytes_%s", name);
+			     "process_bytes_%s", m->name);
 		claim_figure(c, h->kernel_bytes / h->waiting, "kernel_bytes_%s",
-			     name);
-		if (isnan(h->process_bytes))
-			continue;
-		claim_say(c, "%s%s %.0f",
-			  first ? ". In the service, with its "
-				  "read buffer of 4096 and its "
-				  "sockets' objects, bytes of "
-				  "the process per waiting "
-				  "request: "
-				: ", ",
-			  name, h->process_bytes / h->waiting);
-		if (!isnan(h->heap_bytes))
-			claim_say(c, " (its heap: %.0f)",
-				  h->heap_bytes / h->waiting);
-		if (!isnan(h->stack_bytes))
-			claim_say(c, " (its stacks: %.0f)",
-				  h->stack_bytes / h->waiting);
+			     m->name);
+		if (first)
+			claim_say(c,
+				  ". In the service, with a read buffer of %d "
+				  "and both ends of the sockets, bytes for "
+				  "each request that waits",
+				  HTTP_MAX);
 		first = false;
+		say_bytes(c, h, "process", h->process_bytes);
+		say_bytes(c, h, "of it heap", h->heap_bytes);
+		say_bytes(c, h, "and stacks", h->stack_bytes);
+		say_bytes(c, h, "kernel", h->kernel_bytes);
 	}
 }
 

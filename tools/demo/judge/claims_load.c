@@ -2,6 +2,7 @@
 /* The judges of the claims about behaviour under load: 6 to 9. */
 #include "judge.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A burst takes 200 ms of CPU. Frozen: the slowest hundredth of the light
@@ -28,7 +29,7 @@ static double p99_beside_burst(const struct demo_burst *b)
  * nothing about an overloaded server. */
 static void say_stalls(const struct demo *d, struct demo_claim *c)
 {
-	unsigned said = 0;
+	unsigned said = 0, nth = STALL_CASES;
 
 	for (unsigned i = 0; i < d->nr_stalls; i++) {
 		const struct demo_stall *m = &d->stall[i];
@@ -41,15 +42,32 @@ static void say_stalls(const struct demo *d, struct demo_claim *c)
 			     "%s_answers_%s", name, m->model->name);
 		claim_figure(c, late * 1e6, "%s_p999_ns_%s", name,
 			     m->model->name);
-		claim_say(c, "%s%s %s %.0f/s", said++ ? ", " : "; ", name,
+		if (m->nth != nth)
+			claim_say(c, "; %s:", name);
+		claim_say(c, "%s %s %.0f/s", m->nth == nth ? "," : "",
 			  m->model->name,
 			  demo_median_of(m->rate, m->nr_rounds));
 		if (!isnan(late))
 			claim_say(c, " %.1f ms", late);
+		nth = m->nth;
+		said++;
 	}
 	if (said)
 		claim_say(c, " (answers, and p99.9 of messages without a busy "
 			     "loop)");
+}
+
+static void say_burst(const struct demo_burst *b, struct demo_claim *c)
+{
+	const char *name = b->model->name;
+
+	claim_figure(c, histogram_percentile(&b->latency, 0.5), "p50_ns_%s",
+		     name);
+	claim_figure(c, p99_beside_burst(b), "p99_ns_%s", name);
+	claim_figure(c, b->latency.max, "max_ns_%s", name);
+	claim_cell(c, b->model, "p50 ms", "%.2f", demo_ms(&b->latency, 0.5));
+	claim_cell(c, b->model, "p99 ms", "%.1f", p99_beside_burst(b) / 1e6);
+	claim_cell(c, b->model, "max ms", "%.0f", b->latency.max / 1e6);
 }
 
 void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
@@ -59,26 +77,18 @@ void judge_cpu_freezes_loops(const struct demo *d, struct demo_claim *c)
 
 	for (unsigned i = 0; i < d->nr_bursts; i++) {
 		const struct demo_burst *b = &d->burst[i];
-		const char *name = b->model->name;
 
 		if (!demo_ok(&b->outcome))
 			continue;
-		claim_figure(c, histogram_percentile(&b->latency, 0.5),
-			     "p50_ns_%s", name);
-		claim_figure(c, p99_beside_burst(b), "p99_ns_%s", name);
-		claim_figure(c, b->latency.max, "max_ns_%s", name);
-		claim_say(c, "%s%s %.2f / %.1f / %.0f",
-			  *c->measured ? ", " : "", name,
-			  histogram_percentile(&b->latency, 0.5) / 1e6,
-			  p99_beside_burst(b) / 1e6, b->latency.max / 1e6);
+		say_burst(b, c);
 		loops += model_is(b->model, MODEL_EVENT_LOOP);
 		frozen += model_is(b->model, MODEL_EVENT_LOOP) &&
 			  p99_beside_burst(b) >= FROZEN_NS;
 	}
-	if (*c->measured)
+	if (c->evidence.nr_rows)
 		claim_say(
 			c,
-			" (p50 / p99 / max of light requests in ms, at a rate, with a 200 ms burst of CPU each second on one CPU; required: event loops' p99 over %.0f, coroutine's under %.0f)",
+			"light requests at a rate, with a 200 ms burst of CPU each second on one CPU; required: event loops' p99 over %.0f ms, coroutine's under %.0f",
 			FROZEN_NS / 1e6, FLUID_NS / 1e6);
 	say_stalls(d, c);
 	if (!own || !loops)
@@ -156,25 +166,23 @@ void judge_uses_all_cpus(const struct demo *d, struct demo_claim *c)
 
 static void say_kernel(const struct demo *d, struct demo_claim *c, long n)
 {
-	claim_say(c, "%s%ld connections: ", *c->measured ? "; " : "", n);
-	for (unsigned i = 0, said = 0; i < d->options.nr_models; i++) {
+	char column[16];
+
+	snprintf(column, sizeof(column), "%ld", n);
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
 		const struct model *m = d->options.model[i];
 		const struct demo_row *r = demo_row(d, m, "/", n);
-		const char *name = m->name;
 		struct demo_per_request p;
 
 		if (!r)
 			continue;
 		p = demo_per_request(r);
-		claim_figure(c, p.syscalls, "syscalls_%s_%ld", name, n);
-		claim_figure(c, p.switches, "switches_%s_%ld", name, n);
+		claim_figure(c, p.syscalls, "syscalls_%s_%ld", m->name, n);
+		claim_figure(c, p.switches, "switches_%s_%ld", m->name, n);
 		if (p.uring_ops > 0)
-			claim_figure(c, p.uring_ops, "uring_ops_%s_%ld", name,
-				     n);
-		claim_say(c, "%s%s %.3f, %.3f", said++ ? "; " : "", name,
-			  p.syscalls, p.switches);
-		if (p.uring_ops > 0)
-			claim_say(c, " (and %.2f operations)", p.uring_ops);
+			claim_figure(c, p.uring_ops, "uring_ops_%s_%ld",
+				     m->name, n);
+		claim_cell(c, m, column, "%.3f / %.3f", p.syscalls, p.switches);
 	}
 }
 
@@ -223,13 +231,17 @@ void judge_kernel_per_request(const struct demo *d, struct demo_claim *c)
 		claim_figure(c, p.syscalls, "syscalls_coroutine");
 		claim_figure(c, p.switches, "switches_coroutine");
 		claim_figure(c, p.uring_ops, "uring_ops_coroutine");
+		claim_say(c,
+			  "system calls / kernel switches per GET /, at full "
+			  "load, by connections; at less load: claim 10. "
+			  "Calls are shared: in coroutine, a request is %.2f "
+			  "operations on io_uring",
+			  p.uring_ops);
 	}
 	for (unsigned i = 0; i < counts->len; i++) {
 		say_kernel(d, c, counts->n[i]);
 		less &= needs_less(d, counts->n[i], &complete);
 	}
-	claim_say(c, " (system calls, kernel switches per GET /, at full "
-		     "load; at less load: claim 10)");
 	if (!complete)
 		claim_not_measured(c, "coroutine, thread and epoll were not "
 				      "all measured");
@@ -285,30 +297,51 @@ static void say_load(const struct demo *d, struct demo_claim *c,
 
 		if (!r)
 			continue;
+		any = true;
 		p = demo_per_request(r);
 		claim_figure(c, p.switches, "switches_%s_at_%.0f", m->name,
 			     share * 100);
 		claim_figure(c, p.syscalls, "syscalls_%s_at_%.0f", m->name,
 			     share * 100);
-		if (any)
-			claim_say(c, ", ");
-		else
-			claim_say(c, "%s%s ", *c->measured ? "; " : "",
-				  m->name);
-		any = true;
-		claim_say(c, "%.3g / %.3g %s", p.switches, p.syscalls,
-			  demo_load_name(share, name));
+		claim_cell(c, m, demo_load_name(share, name), "%.3f",
+			   p.switches);
 	}
 	if (!any)
 		return;
 	claim_figure(c, from, "spared_from_%s", m->name);
 	if (isnan(from))
-		claim_say(c, " (a switch for each at every load)");
+		claim_cell(c, m, "spared", "never");
 	else if (from == 0)
-		claim_say(c, " (less than one for each at every load)");
+		claim_cell(c, m, "spared", "always");
 	else
-		claim_say(c, " (less than one for each above %.0f %%)",
-			  from * 100);
+		claim_cell(c, m, "spared", "> %.0f %%", from * 100);
+}
+
+/* In a sentence: where the models begin to spare switches. */
+static void say_spared(const struct demo *d, struct demo_claim *c)
+{
+	const struct model *own = model_of(ROLE_COROUTINES);
+	double low = INFINITY, high = 0;
+
+	for (unsigned i = 0; i < d->options.nr_models; i++) {
+		const struct model *m = d->options.model[i];
+		double from = spared_from(d, m);
+
+		if (isnan(from) || m == own)
+			continue;
+		low = fmin(low, from);
+		high = fmax(high, from);
+	}
+	if (!(spared_from(d, own) > 0))
+		return;
+	claim_say(c,
+		  "Below %.0f %% of its full load, coroutine sleeps and is "
+		  "woken about once for each request, as a thread does; above, "
+		  "requests share a switch. ",
+		  spared_from(d, own) * 100);
+	if (low <= high)
+		claim_say(c, "Other models share from %.0f to %.0f %% on. ",
+			  low * 100, high * 100);
 }
 
 /*
@@ -327,12 +360,13 @@ void judge_kernel_by_load(const struct demo *d, struct demo_claim *c)
 	}
 	for (unsigned i = 0; i < d->options.nr_models; i++)
 		say_load(d, c, d->options.model[i]);
-	if (*c->measured)
+	say_spared(d, c);
+	if (c->evidence.nr_rows)
 		claim_say(c,
-			  " (kernel switches / system calls per GET / on %d "
-			  "connections; %d/s is idle, full a closed loop, the "
-			  "rest open loops by share of %s full load; "
-			  "%g switches count as one for each request)",
+			  "Kernel switches per GET / on %d connections: %d/s "
+			  "is idle, full a closed loop, the rest open loops by "
+			  "share of %s full load; spared: where there are "
+			  "fewer than %g",
 			  DEMO_LOADS_CONNS, DEMO_IDLE_RATE,
 			  demo_has_bounds(d) ? "epoll's" : "each model's",
 			  EACH_REQUEST);
@@ -368,6 +402,39 @@ static void say_sleepers(const struct demo_unit *u, const char *name,
 		  u->threads == 1 ? "" : "s");
 }
 
+/* Those that held all first, by name. */
+static void say_connections(const struct demo *d, struct demo_claim *c)
+{
+	unsigned said = 0;
+
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->wanted < MANY_CONNECTIONS || !demo_ok(&h->outcome))
+			continue;
+		claim_figure(c, h->waiting, "connections_%s", h->model->name);
+		if (h->waiting < h->wanted)
+			continue;
+		if (!said++)
+			claim_say(c, "; %ld connections that wait were held by",
+				  h->wanted);
+		claim_say(c, "%s %s", said > 1 ? "," : "", h->model->name);
+	}
+	for (unsigned i = 0; i < d->nr_holds; i++) {
+		const struct demo_hold *h = &d->hold[i];
+
+		if (h->wanted < MANY_CONNECTIONS ||
+		    h->outcome.status == DEMO_NOT_RUN)
+			continue;
+		if (!demo_ok(&h->outcome))
+			claim_say(c, "; %s: %s", h->model->name,
+				  h->outcome.reason);
+		else if (h->waiting < h->wanted)
+			claim_say(c, "; %s held %ld", h->model->name,
+				  h->waiting);
+	}
+}
+
 void judge_many_sleepers(const struct demo *d, struct demo_claim *c)
 {
 	const struct demo_unit *u = &d->unit[UNIT_COROUTINE];
@@ -378,21 +445,7 @@ void judge_many_sleepers(const struct demo *d, struct demo_claim *c)
 			  u->woken);
 	say_sleepers(&d->unit[UNIT_GOROUTINE], "goroutine", c);
 	say_sleepers(&d->unit[UNIT_TIMER], "promise", c);
-	for (unsigned i = 0; i < d->nr_holds; i++) {
-		const struct demo_hold *h = &d->hold[i];
-
-		if (h->wanted < MANY_CONNECTIONS ||
-		    h->outcome.status == DEMO_NOT_RUN)
-			continue;
-		if (!demo_ok(&h->outcome)) {
-			claim_say(c, "; %s with %ld connections: %s",
-				  h->model->name, h->wanted, h->outcome.reason);
-			continue;
-		}
-		claim_figure(c, h->waiting, "connections_%s", h->model->name);
-		claim_say(c, "; %s held %ld connections that wait",
-			  h->model->name, h->waiting);
-	}
+	say_connections(d, c);
 	if (!demo_ok(&u->outcome) || !u->count)
 		claim_not_measured(c, "coroutine: %s", u->outcome.reason);
 	else if (u->wanted < HUNDREDS_OF_THOUSANDS)

@@ -34,7 +34,8 @@ static const struct headline {
 	    { "coroutine_ns", "call_ns", 1 } } },
 	{ "%.0f requests wait on %.0f threads",
 	  { { "waiting", NULL, 1 }, { "threads_coroutine", NULL, 1 } } },
-	{ NULL, { { NULL, NULL, 0 } } },
+	{ "threads end at %.0f, %.0f wait as coroutines",
+	  { { "thread_ends_at", NULL, 1 }, { "coroutine_held", NULL, 1 } } },
 	{ "%.0f / %.0f / %.0f bytes",
 	  { { "state_machine_bytes", NULL, 1 },
 	    { "coroutine_bytes", NULL, 1 },
@@ -69,8 +70,6 @@ void judge_headline(struct demo_claim *c)
 		if (!isfinite(v[i]))
 			return;
 	}
-	if (!h->format)
-		return;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	snprintf(c->headline, sizeof(c->headline), h->format, v[0], v[1], v[2]);

@@ -31,6 +31,11 @@ void claim_figure(struct demo_claim *, double value, const char *name, ...)
 void claim_say(struct demo_claim *, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A cell of its table, by model and the head of the column, which are added if
+ * they are new. */
+void claim_cell(struct demo_claim *, const struct model *, const char *column,
+		const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 void claim_not_measured(struct demo_claim *, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 void claim_judge(struct demo_claim *, bool holds);

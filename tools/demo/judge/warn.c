@@ -30,14 +30,14 @@ static void warn(struct demo *d, const char *format, ...)
 static void judge_row(struct demo *d, struct demo_row *r)
 {
 	double load_cpu = ROW_MEDIAN(r, load_cpu);
+	char title[96];
 
 	d->most_load_cpu = fmax(d->most_load_cpu, load_cpu);
 	if (demo_load_was_limit(r))
 		warn(d,
-		     "%s on %s, %ld connections: the load generator was the "
-		     "bottleneck (%.0f %% of its CPU, the server %.0f %%): the "
-		     "server can do more",
-		     r->model->name, r->path, r->connections, load_cpu * 100,
+		     "%s, %s: the load generator was the bottleneck (%.0f %% of "
+		     "its CPU, the server %.0f %%): the server can do more",
+		     r->model->name, demo_row_title(r, title), load_cpu * 100,
 		     demo_server_cpu(r) * 100);
 	if (r->counts.lost)
 		warn(d, "%s on %s: %llu events lost", r->model->name, r->path,
@@ -82,6 +82,7 @@ void judge_warnings(struct demo *d)
 	if (wide)
 		warn(d,
 		     "in %u of %u rows of GET a round lies more than %.0f %% "
-		     "from the median: something else ran on this machine",
+		     "from the median: something else ran on this machine or its "
+		     "host",
 		     wide, rows, WIDE * 100);
 }

@@ -20,37 +20,6 @@ static void paragraph(FILE *f, const char *class, const char *text)
 	fputs("</p>\n", f);
 }
 
-static void cell(FILE *f, const char *format, double v)
-{
-	fputs("<td>", f);
-	if (isnan(v))
-		fputs("n/a", f);
-	else
-		fprintf(f, format, v);
-	fputs("</td>", f);
-}
-
-static void begin_table(FILE *f, const char *const *heads)
-{
-	fputs("<div class=scroll><table><tr>", f);
-	for (; *heads; heads++)
-		fprintf(f, "<th>%s</th>", *heads);
-	fputs("</tr>\n", f);
-}
-
-static void end_table(FILE *f)
-{
-	fputs("</table></div>\n", f);
-}
-
-static void outcome_row(FILE *f, const char *name, const struct demo_outcome *o)
-{
-	fprintf(f, "<tr><td>%s</td><td class=wrap colspan=9>%s: ", name,
-		demo_status_names[o->status]);
-	svg_text(f, o->reason);
-	fputs("</td></tr>\n", f);
-}
-
 /* ---- the head of it ---- */
 
 static void host(FILE *f, const struct demo *d)
@@ -93,6 +62,31 @@ static void host(FILE *f, const struct demo *d)
 	fputs("</details>\n", f);
 }
 
+static void evidence(FILE *f, const struct demo_evidence *e)
+{
+	if (!e->nr_rows)
+		return;
+	fputs("<div class=scroll><table class=evidence><tr><th></th>", f);
+	for (unsigned k = 0; k < e->nr_columns; k++)
+		fprintf(f, "<th>%s</th>", e->column[k]);
+	for (unsigned i = 0; i < e->nr_rows; i++) {
+		const char *name = e->row[i].model->name;
+
+		fprintf(f, "</tr>\n<tr><td><i class=m-%s></i>%s</td>", name,
+			name);
+		for (unsigned k = 0; k < e->nr_columns; k++) {
+			fputs("<td>", f);
+			svg_text(f, *e->row[i].cell[k] ? e->row[i].cell[k]
+						       : "n/a");
+			fputs("</td>", f);
+		}
+	}
+	fputs("</tr></table></div>\n", f);
+}
+
+/* Tables with more columns do not fit in half of the page. */
+#define WIDE 5
+
 static void claims(FILE *f, const struct demo *d)
 {
 	static const char *const classes[] = { "good", "bad", "open" };
@@ -103,8 +97,9 @@ static void claims(FILE *f, const struct demo *d)
 
 		if (!demo_wants(d, i + 1))
 			continue;
-		fprintf(f, "<div class='card claim %s'><h3><span>%d. ",
-			classes[c->verdict], c->id);
+		fprintf(f, "<div class='card claim %s%s'><h3><span>%d. ",
+			classes[c->verdict],
+			c->evidence.nr_columns > WIDE ? " wide" : "", c->id);
 		svg_text(f, c->text);
 		fprintf(f, "</span><span class=v>%s</span></h3>\n",
 			demo_verdict_names[c->verdict]);
@@ -114,6 +109,7 @@ static void claims(FILE *f, const struct demo *d)
 			paragraph(f, "", c->reason);
 		if (*c->measured)
 			paragraph(f, "", c->measured);
+		evidence(f, &c->evidence);
 		fputs("</div>\n", f);
 	}
 	fputs("</div>\n", f);
@@ -125,7 +121,7 @@ static void unit_table(FILE *f, const struct demo *d)
 {
 	const struct demo_options *o = &d->options;
 	fputs("<h2>Unit of scheduling, measured</h2>"
-	      "<div class='card scroll'><table><tr><th></th>",
+	      "<div class=card><div class=scroll><table><tr><th></th>",
 	      f);
 	for (unsigned i = 0; i < o->nr_models; i++)
 		fprintf(f, "<th>%s</th>", o->model[i]->name);
@@ -137,186 +133,7 @@ static void unit_table(FILE *f, const struct demo *d)
 			fputs("</td>", f);
 		}
 	}
-	fputs("</tr></table></div>\n", f);
-}
-
-static void row_cells(FILE *f, const struct demo_row *r)
-{
-	struct demo_per_request p = demo_per_request(r);
-
-	fprintf(f, "<tr><td>%s</td><td>%s%.0f</td>", r->model->name,
-		demo_load_was_limit(r) ? "&gt;" : "", ROW_MEDIAN(r, rps));
-	cell(f, "%.0f %%", ROW_SPREAD(r, rps) * 100);
-	cell(f, "%.2f", ROW_MEDIAN(r, p50_ns) / 1e6);
-	cell(f, "%.2f", ROW_MEDIAN(r, p99_ns) / 1e6);
-	cell(f, "%.4f", p.switches);
-	cell(f, "%.3f", p.syscalls);
-	cell(f, "%.2f", p.uring_ops);
-	cell(f, "%.2f", p.user_switches);
-	cell(f, "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3);
-	fputs("</tr>\n", f);
-}
-
-static void rows(FILE *f, const struct demo *d)
-{
-	static const char *const heads[] = { "model",
-					     "requests/s",
-					     "+-",
-					     "p50 ms",
-					     "p99 ms",
-					     "kernel switches",
-					     "system calls",
-					     "uring operations",
-					     "user switches",
-					     "CPU us",
-					     NULL };
-	const struct demo_row *last = NULL;
-	char title[96];
-
-	for (unsigned i = 0; i < d->nr_rows; i++) {
-		const struct demo_row *r = &d->row[i];
-
-		if (r->outcome.status == DEMO_NOT_RUN)
-			continue;
-		if (!last || !demo_same_table(last, r)) {
-			if (last)
-				end_table(f);
-			fprintf(f, "<h3>%s</h3>", demo_row_title(r, title));
-			begin_table(f, heads);
-		}
-		last = r;
-		if (demo_ok(&r->outcome))
-			row_cells(f, r);
-		else
-			outcome_row(f, r->model->name, &r->outcome);
-	}
-	if (last) {
-		char *note = demo_user_note(d);
-
-		end_table(f);
-		fprintf(f,
-			"<p class=soft>From kernel switches on: per request. "
-			"&gt;: the load generator was the limit, the server can "
-			"do more. User switches: %s.</p>\n",
-			note);
-		free(note);
-	}
-}
-
-static void seconds(FILE *f, const struct demo *d)
-{
-	static const char *const heads[] = { "model", "urt load/s",
-					     "wrk/s", "server's CPU us: load",
-					     "wrk",   "generator's CPU %: load",
-					     "wrk",   "the difference",
-					     NULL };
-
-	if (!d->nr_seconds)
-		return;
-	fputs("<h3>The same by a second load generator</h3>", f);
-	begin_table(f, heads);
-	for (unsigned i = 0; i < d->nr_seconds; i++) {
-		const struct demo_second *m = &d->second[i];
-		unsigned n = m->nr_rounds;
-		char b[80];
-
-		if (!demo_ok(&m->outcome) || !n) {
-			outcome_row(f, m->model->name, &m->outcome);
-			continue;
-		}
-		fprintf(f, "<tr><td>%s</td>", m->model->name);
-		cell(f, "%.0f", demo_median_of(m->load.rps, n));
-		cell(f, "%.0f", demo_median_of(m->wrk.rps, n));
-		cell(f, "%.1f", demo_median_of(m->load.server_cpu_ns, n) / 1e3);
-		cell(f, "%.1f", demo_median_of(m->wrk.server_cpu_ns, n) / 1e3);
-		cell(f, "%.0f", demo_median_of(m->load.cpu, n) * 100);
-		cell(f, "%.0f", demo_median_of(m->wrk.cpu, n) * 100);
-		fprintf(f, "<td class=wrap>%s</td></tr>\n",
-			demo_second_verdict(m, b));
-	}
-	end_table(f);
-}
-
-static void stalls(FILE *f, const struct demo *d)
-{
-	static const char *const heads[] = {
-		"case",	     "model",
-		"answers/s", "without a loop: p99 ms",
-		"p99.9 ms",  "with one: p99 ms",
-		"p99.9 ms",  NULL
-	};
-
-	if (!d->nr_stalls)
-		return;
-	fputs("<h3>Messages of which some carry a busy loop</h3>", f);
-	begin_table(f, heads);
-	for (unsigned i = 0; i < d->nr_stalls; i++) {
-		const struct demo_stall *m = &d->stall[i];
-		const struct histogram *of[] = { &m->plain, &m->loop };
-
-		if (!demo_ok(&m->outcome) || !m->nr_rounds) {
-			outcome_row(f, m->model->name, &m->outcome);
-			continue;
-		}
-		fprintf(f, "<tr><td>%s</td><td>%s</td>",
-			stall_cases[m->nth].name, m->model->name);
-		cell(f, "%.0f", demo_median_of(m->rate, m->nr_rounds));
-		for (unsigned k = 0; k < 2; k++) {
-			cell(f, "%.2f", demo_ms(of[k], 0.99));
-			cell(f, "%.2f", demo_ms(of[k], 0.999));
-		}
-		fputs("</tr>\n", f);
-	}
-	end_table(f);
-}
-
-static void holds(FILE *f, const struct demo *d)
-{
-	static const char *const heads[] = {
-		"model",   "wanted",	"waiting",	   "answered",
-		"threads", "connect s", "process KB each", "kernel KB each",
-		"",	   NULL
-	};
-
-	if (!d->nr_holds)
-		return;
-	fputs("<h3>Requests that wait at the same time</h3>", f);
-	begin_table(f, heads);
-	for (unsigned i = 0; i < d->nr_holds; i++) {
-		const struct demo_hold *h = &d->hold[i];
-
-		if (!demo_ok(&h->outcome)) {
-			outcome_row(f, h->model->name, &h->outcome);
-			continue;
-		}
-		fprintf(f,
-			"<tr><td>%s</td><td>%ld</td><td>%ld</td><td>%ld</td>"
-			"<td>%ld</td>",
-			h->model->name, h->wanted, h->waiting, h->answered,
-			h->threads);
-		cell(f, "%.2f", h->connect_ns / 1e9);
-		cell(f, "%.2f", h->process_bytes / h->waiting / 1e3);
-		cell(f, "%.2f", h->kernel_bytes / h->waiting / 1e3);
-		fputs("<td class=wrap>", f);
-		svg_text(f, h->limit);
-		if (*h->limit && *h->memory_reason)
-			fputs("; ", f);
-		svg_text(f, h->memory_reason);
-		fputs("</td></tr>\n", f);
-	}
-	end_table(f);
-}
-
-static void tables(FILE *f, const struct demo *d)
-{
-	fputs("<h2>All figures</h2><details class=card><summary>Tables</summary>"
-	      "\n",
-	      f);
-	rows(f, d);
-	seconds(f, d);
-	holds(f, d);
-	stalls(f, d);
-	fputs("</details>\n", f);
+	fputs("</tr></table></div></div>\n", f);
 }
 
 static void advice(FILE *f, const struct demo *d)
@@ -377,20 +194,20 @@ static void bounds(FILE *f, const struct demo *d)
 	if (!demo_has_bounds(d))
 		return;
 	fputs("<h2>Bounds of the model coroutine</h2><div class=card>", f);
-	begin_table(f, heads);
+	html_begin_table(f, heads);
 	for (unsigned i = 0; i < BOUNDS; i++) {
 		const struct demo_bound *b = &d->bound[i];
 
 		fprintf(f, "<tr><td>%s</td><td>%s %g</td>", b->name,
 			b->at_least ? "at least" : "at most", b->limit);
-		cell(f, "%.4g", b->value);
-		cell(f, "%.4g", b->low);
-		cell(f, "%.4g", b->high);
+		html_cell(f, "%.4g", b->value);
+		html_cell(f, "%.4g", b->low);
+		html_cell(f, "%.4g", b->high);
 		fprintf(f, "<td>%llu</td><td>%s</td><td>%s</td></tr>\n",
 			(unsigned long long)b->samples, b->unit,
 			demo_verdict_names[b->verdict]);
 	}
-	end_table(f);
+	html_end_table(f);
 	fputs("</div>\n", f);
 }
 
@@ -448,7 +265,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	html_anatomy(f, d);
 	unit_table(f, d);
 	advice(f, d);
-	tables(f, d);
+	html_tables(f, d);
 	fputs("<p class=soft>Made by urt demo; report.md and report.json in the same folder have the same figures.</p>\n</main></body></html>\n",
 	      f);
 }

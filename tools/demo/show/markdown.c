@@ -36,6 +36,25 @@ static void host(FILE *f, const struct demo *d)
 		fprintf(f, "\nCounted by /proc only: %s\n", d->why_no_bpf);
 }
 
+static void evidence(FILE *f, const struct demo_evidence *e)
+{
+	if (!e->nr_rows)
+		return;
+	fputs("\n| |", f);
+	for (unsigned k = 0; k < e->nr_columns; k++)
+		fprintf(f, " %s |", e->column[k]);
+	fputs("\n|---|", f);
+	for (unsigned k = 0; k < e->nr_columns; k++)
+		fputs("--:|", f);
+	for (unsigned i = 0; i < e->nr_rows; i++) {
+		fprintf(f, "\n| %s |", e->row[i].model->name);
+		for (unsigned k = 0; k < e->nr_columns; k++)
+			fprintf(f, " %s |",
+				*e->row[i].cell[k] ? e->row[i].cell[k] : "n/a");
+	}
+	fputc('\n', f);
+}
+
 static void claims(FILE *f, const struct demo *d)
 {
 	fputs("\n## Claims\n\n| | claim | verdict |\n|---|---|---|\n", f);
@@ -53,6 +72,7 @@ static void claims(FILE *f, const struct demo *d)
 			c->verdict == CLAIM_NOT_MEASURED && *c->measured ? ". "
 									 : "",
 			c->measured);
+		evidence(f, &c->evidence);
 	}
 }
 

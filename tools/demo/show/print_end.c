@@ -61,6 +61,44 @@ static void print_claim_text(FILE *f, const struct demo_claim *c)
 	free(line);
 }
 
+#define EVIDENCE_NAME 20 /* columns of the models' names, indent included */
+
+static int evidence_columns(const struct demo_evidence *e, unsigned column)
+{
+	size_t most = strlen(e->column[column]);
+
+	for (unsigned i = 0; i < e->nr_rows; i++)
+		if (strlen(e->row[i].cell[column]) > most)
+			most = strlen(e->row[i].cell[column]);
+	return most < 4 ? 5 : most + 1;
+}
+
+/* As many columns as there is room for, the rest below them. */
+static void print_evidence(FILE *f, const struct demo_evidence *e)
+{
+	unsigned width = print_width(f), from = 0, to, room;
+
+	for (; from < e->nr_columns; from = to) {
+		room = EVIDENCE_NAME;
+		for (to = from; to < e->nr_columns; to++) {
+			room += evidence_columns(e, to);
+			if (room > width && to > from)
+				break;
+		}
+		fprintf(f, "%*s", EVIDENCE_NAME, "");
+		for (unsigned k = from; k < to; k++)
+			fprintf(f, "%*s", evidence_columns(e, k), e->column[k]);
+		for (unsigned i = 0; i < e->nr_rows; i++) {
+			fprintf(f, "\n     %-15s", e->row[i].model->name);
+			for (unsigned k = from; k < to; k++)
+				fprintf(f, "%*s", evidence_columns(e, k),
+					*e->row[i].cell[k] ? e->row[i].cell[k]
+							   : "n/a");
+		}
+		fputc('\n', f);
+	}
+}
+
 static void print_claims(FILE *f, const struct demo *d)
 {
 	fputs("\nClaims\n", f);
@@ -75,6 +113,7 @@ static void print_claims(FILE *f, const struct demo *d)
 		if (c->verdict == CLAIM_NOT_MEASURED)
 			print_folded(f, "     ", c->reason);
 		print_folded(f, "     ", c->measured);
+		print_evidence(f, &c->evidence);
 	}
 }
 
