@@ -197,9 +197,11 @@ final class Server {
 		Socket socket;
 
 		void ask(int ms) throws IOException {
-			if (socket == null)
+			if (socket == null) {
 				socket = new Socket("127.0.0."
 						+ (redis ? 1 : 1 + opened.getAndIncrement() % BACKENDS), backendPort);
+				socket.setTcpNoDelay(true);
+			}
 			String text = ms + "\n";
 			int length = 3;
 			if (redis) {
@@ -284,6 +286,7 @@ final class Server {
 	static void serve(Socket client) {
 		Backend backend = new Backend();
 		try (client) {
+			client.setTcpNoDelay(true);
 			InputStream in = client.getInputStream();
 			if (requests(in, client.getOutputStream(), backend)) {
 				client.shutdownOutput(); // a close would reset it

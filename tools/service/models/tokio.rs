@@ -190,7 +190,9 @@ async fn ask_on(backend: &mut Option<TcpStream>, ms: u32) -> io::Result<()> {
     let s = settings();
     if backend.is_none() {
         let nth = if s.redis { 1 } else { 1 + OPENED.fetch_add(1, Ordering::Relaxed) % BACKENDS };
-        *backend = Some(TcpStream::connect((Ipv4Addr::new(127, 0, 0, nth as u8), s.backend_port)).await?);
+        let stream = TcpStream::connect((Ipv4Addr::new(127, 0, 0, nth as u8), s.backend_port)).await?;
+        stream.set_nodelay(true)?;
+        *backend = Some(stream);
     }
     let value = ms.to_string();
     let key = format!("urt:{value}");
@@ -270,6 +272,7 @@ async fn serve(mut client: TcpStream) -> io::Result<()> {
 async fn listen(port: u16) -> io::Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?; // accepted sockets inherit it
     socket.bind(([127, 0, 0, 1], port).into())?;
     let listener = socket.listen(4096)?;
     loop {
