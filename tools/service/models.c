@@ -277,6 +277,24 @@ const struct model models[] = {
 		.warm_up_ms = 3000,
 	},
 	{
+		.name = "java-pool",
+		.unit = "virtual thread",
+		.lives = "its stack, on the heap",
+		.waits_in = "epoll",
+		.settings = "as java, CPU work on a pool of kernel threads, "
+			    "one for each CPU",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_CPU_VARIANT | MODEL_EXTRA |
+			 MODEL_ONE_ASK,
+		.alone = UNIT_OTHER,
+		.language = LANGUAGE_JAVA,
+		.source = "service/models/java.java",
+		.argument = "pool",
+		.light = "#d9736c",
+		.dark = "#ffb4ad",
+		.line = LINE_DASHED,
+		.warm_up_ms = 3000,
+	},
+	{
 		.name = "tokio",
 		.unit = "task",
 		.lives = "a future on the heap",

@@ -2,18 +2,23 @@
 
 // Model `java`: java.net sockets; a virtual thread for each connection, whose
 // stack is copied to the heap while the request is suspended. The same handling
-// as service/http.c. With "redis", the backend is Redis, to which all clients
+// as service/http.c. With "pool", /cpu runs on a pool of kernel threads, Java's
+// way out for CPU work; with "redis", the backend is Redis, to which all clients
 // share some connections.
 //
-//	Server PORT BACKEND_PORT [redis]
+//	Server PORT BACKEND_PORT [pool] [redis]
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
@@ -36,6 +41,7 @@ final class Server {
 
 	static boolean redis;
 	static int backendPort;
+	static ExecutorService burners; // null: requests burn on their own threads
 	static final AtomicInteger opened = new AtomicInteger();
 	static final BlockingQueue<Backend> pool = new ArrayBlockingQueue<>(POOL);
 
@@ -273,7 +279,7 @@ final class Server {
 				if (request.kind == 'w')
 					ask(backend, request.ms);
 				if (request.kind == 'c')
-					sink = spin(sink | 1, roundsPerMs * request.ms);
+					burn(request.ms);
 			}
 			out.write(request.answer);
 			if (request.isLast())
@@ -317,6 +323,14 @@ final class Server {
 	static volatile int sink; // so that the work is not optimised away
 	static int roundsPerMs;
 
+	static void burn(int ms) {
+		Runnable work = () -> sink = spin(sink | 1, roundsPerMs * ms);
+		if (burners == null)
+			work.run();
+		else
+			CompletableFuture.runAsync(work, burners).join();
+	}
+
 	static void calibrate() {
 		final int rounds = 500000;
 		long best = Long.MAX_VALUE;
@@ -330,7 +344,9 @@ final class Server {
 
 	public static void main(String[] args) throws IOException, InterruptedException {
 		backendPort = Integer.parseInt(args[1]);
-		redis = args.length > 2 && args[2].equals("redis");
+		redis = List.of(args).contains("redis");
+		if (List.of(args).contains("pool"))
+			burners = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
 		while (pool.remainingCapacity() > 0)
 			pool.add(new Backend());
 		calibrate();
