@@ -138,7 +138,7 @@ const struct model models[] = {
 	{
 		.name = "coroutine-lent",
 		.unit = "coroutine",
-		.lives = "its stack, without a read buffer",
+		.lives = "its stack, buffer lent",
 		.waits_in = "io_uring",
 		.settings =
 			"as coroutine; read buffers are lent by the runtime",

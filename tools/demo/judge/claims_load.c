@@ -42,19 +42,17 @@ static void say_stalls(const struct demo *d, struct demo_claim *c)
 			     "%s_answers_%s", name, m->model->name);
 		claim_figure(c, late * 1e6, "%s_p999_ns_%s", name,
 			     m->model->name);
+		if (isnan(late)) /* none was answered */
+			continue;
 		if (m->nth != nth)
-			claim_say(c, "; %s:", name);
-		claim_say(c, "%s %s %.0f/s", m->nth == nth ? "," : "",
-			  m->model->name,
-			  demo_median_of(m->rate, m->nr_rounds));
-		if (!isnan(late))
-			claim_say(c, " %.1f ms", late);
+			claim_say(c, "; %s", name);
+		claim_say(c, "%s %s %.1f", m->nth == nth ? "," : "",
+			  m->model->name, late);
 		nth = m->nth;
 		said++;
 	}
 	if (said)
-		claim_say(c, " (answers, and p99.9 of messages without a busy "
-			     "loop)");
+		claim_say(c, " (ms, p99.9 of messages without a busy loop)");
 }
 
 static void say_burst(const struct demo_burst *b, struct demo_claim *c)

@@ -84,8 +84,17 @@ static void evidence(FILE *f, const struct demo_evidence *e)
 	fputs("</tr></table></div>\n", f);
 }
 
-/* Tables with more columns do not fit in half of the page. */
-#define WIDE 5
+/* Tables of more characters in a row do not fit in half of the page. */
+#define HALF 40
+
+static bool is_wide(const struct demo_evidence *e)
+{
+	size_t width = 0;
+
+	for (unsigned k = 0; e->nr_rows && k < e->nr_columns; k++)
+		width += strlen(e->row[0].cell[k]) + 2;
+	return width > HALF;
+}
 
 static void claims(FILE *f, const struct demo *d)
 {
@@ -99,7 +108,7 @@ static void claims(FILE *f, const struct demo *d)
 			continue;
 		fprintf(f, "<div class='card claim %s%s'><h3><span>%d. ",
 			classes[c->verdict],
-			c->evidence.nr_columns > WIDE ? " wide" : "", c->id);
+			is_wide(&c->evidence) ? " wide" : "", c->id);
 		svg_text(f, c->text);
 		fprintf(f, "</span><span class=v>%s</span></h3>\n",
 			demo_verdict_names[c->verdict]);

@@ -12,7 +12,7 @@
 #define WIDTH  440.0
 #define HEIGHT 270.0
 #define LEFT   54.0
-#define RIGHT  96.0 /* room for the names of the lines */
+#define RIGHT  106.0 /* room for the names of the lines */
 #define TOP    14.0
 #define BOTTOM 44.0
 
@@ -43,7 +43,7 @@ const char *svg_number(char buf[24], double v)
 	else if (a >= 9995)
 		snprintf(buf, 24, "%.0fk", v / 1e3);
 	else if (a >= 999.5)
-		snprintf(buf, 24, "%.2gk", v / 1e3);
+		snprintf(buf, 24, "%.3gk", v / 1e3);
 	else if (a >= 99.5)
 		snprintf(buf, 24, "%.0f", v);
 	else if (a >= 0.0995 || !a)
