@@ -2,8 +2,8 @@
 /*
  * GET /metrics, for a few clients at a time. One thread and poll(2), since a
  * scrape comes every few seconds: a client that sends half a request, or reads
- * nothing, must not delay others and is dropped after PATIENCE_NS, and no
- * client can make memory grow.
+ * nothing, must not delay others and is dropped after PATIENCE_NS, or before if
+ * all places are taken. No client can make memory grow.
  */
 #define _GNU_SOURCE
 #include "metrics.h"
@@ -145,18 +145,31 @@ static void send_more(struct client *c)
 		c->answered = true;
 }
 
+/* A free place, or else that of the client that is here for longest. */
+static struct client *place(void)
+{
+	struct client *oldest = &client[0];
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (client[i].fd < 0)
+			return &client[i];
+		if (client[i].until_ns < oldest->until_ns)
+			oldest = &client[i];
+	}
+	forget(oldest);
+	return oldest;
+}
+
 static void take_client(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct client *c;
 
-	for (unsigned i = 0; fd >= 0 && i < CLIENTS_MAX; i++)
-		if (client[i].fd < 0) {
-			client[i].fd = fd;
-			client[i].until_ns = now_ns() + PATIENCE_NS;
-			return;
-		}
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return;
+	c = place();
+	c->fd = fd;
+	c->until_ns = now_ns() + PATIENCE_NS;
 }
 
 static bool is_sending(const struct client *c)
@@ -184,12 +197,12 @@ static bool serve_once(int listener, int signals, struct collector *counts)
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		if (client[i].fd < 0)
 			continue;
-		if (fds[i + 2].revents && is_sending(&client[i]))
+		if (now > client[i].until_ns) /* even if it sends on */
+			forget(&client[i]);
+		else if (fds[i + 2].revents && is_sending(&client[i]))
 			send_more(&client[i]);
 		else if (fds[i + 2].revents)
 			receive(&client[i], counts);
-		else if (now > client[i].until_ns)
-			forget(&client[i]);
 	}
 	if (fds[0].revents)
 		take_client(listener);
