@@ -287,7 +287,8 @@ static void finish(struct session *s)
 	if (s->o->by_unit || s->o->by_names)
 		stat_by_merge(s->r->by, s->o->by_names);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
-		fail("--by context: %s", s->by_why);
+		fail("--by context: %s; --by thread, comm and cgroup need none",
+		     s->by_why);
 	thread_figures(s);
 	cost_read(s);
 	session_after(s);
