@@ -141,7 +141,9 @@ struct urt_options {
 	                          the guard into another coroutine's stack */
 	size_t max_coroutines; /* that exist at once, for each size of stack.
 	                          Default and maximum 2,097,152, or fewer if
-	                          the address space has no room for them */
+	                          the address space has no room for them.
+	                          Stacks that are kept for later count, too, up
+	                          to 128 for each worker and 63 for the run */
 	unsigned ring_entries; /* submission queue of each ring. Default 256 */
 	unsigned max_blocking; /* threads for urt_blocking. Default 64 */
 

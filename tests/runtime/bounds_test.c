@@ -308,6 +308,17 @@ static void compute_in_a_library(void *arg)
 	}
 }
 
+/* Is nearly always in the program's own text, where it could be stopped. */
+static void compute_and_block(void *arg)
+{
+	computed++;
+	while (!over) {
+		usleep(300);
+		for (int i = 0; i < 300000; i++)
+			sink += i;
+	}
+}
+
 static void yield_next_to_them(void *arg)
 {
 	(void)arg;
@@ -317,11 +328,10 @@ static void yield_next_to_them(void *arg)
 
 static bool is_napping(int tid)
 {
-	char path[64], state[64];
+	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
-	return proc_field(path, "State:", state, sizeof(state)) &&
-	       state[0] == 'S';
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	return proc_number(path, -1) == SYS_futex;
 }
 
 static int napping(void)
@@ -336,15 +346,16 @@ static int napping(void)
 }
 
 /* All of them have lost their processors, and yet many of them nap while others wait. */
-static void be_many_in_a_library(void *arg)
+static void be_many(void *arg)
 {
+	urt_fn *fn = *(urt_fn **)arg;
 	enum { MANY = 40, OTHERS = 6 };
 	struct urt_coro *c[MANY + OTHERS];
 	static char text[1 << 18];
 
 	memset(text, 'x', sizeof(text) - 1);
 	for (int i = 0; i < MANY; i++)
-		c[i] = urt_spawn(compute_in_a_library, text);
+		c[i] = urt_spawn(fn, text);
 	while (computed < MANY)
 		urt_sleep(MS);
 	for (int i = MANY; i < MANY + OTHERS; i++)
@@ -356,10 +367,13 @@ static void be_many_in_a_library(void *arg)
 		urt_join(c[i]);
 }
 
-START_TEST(coroutines_that_compute_in_a_library_leave_the_workers_cpu)
+START_TEST(coroutines_that_compute_without_a_processor_leave_the_workers_cpu)
 {
+	static urt_fn *const how[] = { compute_in_a_library,
+				       compute_and_block };
+
 	if (can_preempt())
-		run_on(1 + _i, be_many_in_a_library, NULL);
+		run_on(1 + _i % 2, be_many, (void *)&how[_i / 2]);
 }
 END_TEST
 
@@ -491,8 +505,9 @@ Suite *bounds_suite(void)
 	t = tcase_create("computing");
 	tcase_add_test(t, sleep_ends_before_all_new_coroutines_have_computed);
 	tcase_add_loop_test(
-		t, coroutines_that_compute_in_a_library_leave_the_workers_cpu,
-		0, 2);
+		t,
+		coroutines_that_compute_without_a_processor_leave_the_workers_cpu,
+		0, 4);
 	tcase_add_loop_test(t, run_ends_though_all_signals_are_blocked, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("rows");

@@ -34,7 +34,7 @@
 #define RUNS_DEFAULT 5
 #define RUNS_WAITING 3 /* default of `latency` and `stall` */
 
-static const int worker_counts[] = { 1, 2, 4 };
+static const int worker_counts[] = { 1, 2, 4, 8 };
 
 static const struct set {
 	const char *name;
@@ -342,7 +342,7 @@ static bool wanted_on(const struct plan *p, const struct bench *b, int workers)
 {
 	if (p->workers)
 		return p->workers == workers;
-	return workers <= 2 || b->more_workers;
+	return workers <= 2 || (workers == 4 && b->more_workers);
 }
 
 static void run_all(struct plan *p)
@@ -422,8 +422,8 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_NUMBER,
 	  TO(workers),
 	  .min = 1,
-	  .max = 4,
-	  .text = "Run on 1, 2 or 4 workers only; default: 1 and 2; echo-hog also 4." },
+	  .max = 8,
+	  .text = "Run on 1, 2, 4 or 8 workers only; default: 1 and 2; echo-hog also 4." },
 	{ OPTION_JSON("urt.bench.v1; with --tracing urt.bench.tracing.v1"),
 	  TO(sheet.as_json) },
 	{ .name = "tracing",

@@ -254,6 +254,7 @@ void urt__idle_sleep(struct urt__worker *w)
 {
 	int64_t when_ns = urt__timers_next_live(&w->proc->timers);
 
+	atomic_store_explicit(&w->until_ns, when_ns, memory_order_relaxed);
 	if (when_ns != INT64_MAX) {
 		when_ns -= urt__clock_ns();
 		if (when_ns < 0)

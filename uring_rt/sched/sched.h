@@ -156,6 +156,8 @@ struct urt__worker {
 	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
 	_Atomic uint8_t state;		    /* enum urt__worker_state */
 	bool hopeless; /* asleep with no operation and no timer; idle_lock */
+	_Atomic int64_t until_ns; /* when it sleeps with its processor: when
+				     its next timer is due */
 	struct urt__worker *list_next, *list_prev; /* idle_lock */
 	_Atomic bool retire; /* a spare that is not needed: its thread ends */
 
@@ -175,8 +177,8 @@ struct urt__worker {
 	_Atomic bool stalled;		/* the signal should print a
 					   backtrace */
 	_Atomic int64_t astray_ns;	/* when it was last found computing for
-	                             * longer than its slice, or without a
-	                             * processor; watch/preempt.c */
+					   longer than its slice, or without a
+					   processor; watch/preempt.c */
 	int64_t napped_cpu_ns;		/* its CPU time at its last nap */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;

@@ -43,8 +43,9 @@
  * If the kernel reports threads that go to sleep (told.c), their processors
  * need not wait for a look.
  *
- * A thread that has lost its processor needs no looks: the monitor polls its
- * ring, in an epoll instance, for completions.
+ * A thread that has lost its processor needs no looks of its own: the monitor
+ * polls its ring, in an epoll instance, for completions. At the looks for
+ * others, it finds the threads that blocked and now compute (preempt.c).
  *
  * If only the program's own threads could still end a deadlock, the end of the
  * last of them causes no event. So the monitor then wakes a worker from time to
@@ -85,6 +86,8 @@
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
 #define SLOW_NS		   10000   /* between two switches */
 #define COMPUTING_NS	   50000   /* ... */
+#define READ_EACH_NS	   100000  /* one CPU time of those without one */
+#define COMPUTED_NS	   100000  /* of CPU time, without a processor */
 #define LINGER		   12	   /* looks while all sleep, before it does */
 #define LINGER_TICK_MAX_NS 4000000
 #define DOZE_NS		   3000000
@@ -100,6 +103,7 @@ struct seen {
 	uint64_t switches; /* alone ... */
 	uint64_t sleeps;   /* ... and how often it had slept then */
 	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not known */
+	int64_t read_ns;   /* without a processor: when that was read */
 	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
 };
@@ -113,7 +117,12 @@ static _Atomic int64_t doze_until_ns;
 static atomic_bool stopping, quitting;
 static int64_t handed_ns;    /* when the last hand-off was */
 static uint64_t seen_sleeps; /* of all workers, when all slept */
-static unsigned astray;	     /* found by this look; preempt.c */
+
+/* Workers without a processor whose threads are in no list, found by a look; of
+ * these, the ones that compute (preempt.c). */
+static struct {
+	unsigned detached, astray;
+} found, last_found;
 
 void urt__monitor_look(void)
 {
@@ -221,6 +230,15 @@ static void hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
 		handed_ns = now_ns;
 }
 
+/* A coroutine that blocks is no hog: a signal under way has no effect. */
+static void hand_off_blocked(struct urt__worker *w, int64_t now_ns,
+			     int64_t told_ns)
+{
+	hand_off(w, now_ns, told_ns);
+	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
+	atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
+}
+
 /* The kernel reports that the worker's thread went to sleep. No effect if the
  * thread has run since. */
 static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
@@ -233,7 +251,7 @@ static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
 	__atomic_add_fetch(&w->stats->counter[URT__STAT_TOLD], 1,
 			   __ATOMIC_RELAXED);
 	if (atomic_load(&w->tid) == tid && urt__worker_cpu_ns(w) == ran_ns)
-		hand_off(w, urt__clock_ns(), ns);
+		hand_off_blocked(w, urt__clock_ns(), ns);
 }
 
 static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
@@ -306,9 +324,31 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		urt__preempt_signal(w, true); /* its coroutine must leave
 						 forever */
 	else if (is_blocked(w))
-		hand_off(w, now_ns, 0);
+		hand_off_blocked(w, now_ns, 0);
 	else
 		see_to_busy(w, s, now_ns);
+}
+
+/*
+ * Its thread may have blocked, and may compute now without a processor. The
+ * clocks of all such threads are read in turn, so that thousands of blocked
+ * threads cost no more than a few.
+ */
+static void see_to_astray(struct urt__worker *w, struct seen *s, int64_t now_ns)
+{
+	int64_t cpu_ns;
+
+	if (now_ns - s->read_ns < READ_EACH_NS * last_found.detached)
+		return;
+	cpu_ns = urt__worker_cpu_ns(w);
+	if (s->read_ns && cpu_ns - s->cpu_ns > COMPUTED_NS) {
+		atomic_store_explicit(&w->astray_ns, now_ns,
+				      memory_order_relaxed);
+		if (!urt__preempt_is_due(w))
+			urt__preempt_soon(w);
+	}
+	s->cpu_ns = cpu_ns;
+	s->read_ns = now_ns;
 }
 
 static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
@@ -318,9 +358,11 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 		urt__preempt_signal(w, true);
 	if (urt__worker_rescue(w))
 		poll_detached(i, w);
-	astray += now_ns - atomic_load_explicit(&w->astray_ns,
-						memory_order_relaxed) <
-		  URT__ASTRAY_NS;
+	see_to_astray(w, &seen[i], now_ns);
+	found.detached++;
+	found.astray += now_ns - atomic_load_explicit(&w->astray_ns,
+						      memory_order_relaxed) <
+			URT__ASTRAY_NS;
 }
 
 static uint64_t progress_of(const struct urt__worker *w)
@@ -510,10 +552,11 @@ static void look_at_all(int64_t now_ns)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
-	astray = 0;
+	last_found = found;
+	memset(&found, 0, sizeof(found));
 	for (unsigned i = 0; i < n; i++)
 		look_at(i, atomic_load(&urt__rt.worker[i]), now_ns);
-	atomic_store_explicit(&urt__astray, astray, memory_order_relaxed);
+	atomic_store_explicit(&urt__astray, found.astray, memory_order_relaxed);
 	if (urt__shared)
 		look_at_queues();
 	urt__spares_look(now_ns);
@@ -720,6 +763,7 @@ static void leave_nothing(void)
 {
 	memset(seen, 0, atomic_load(&urt__rt.nr_workers) * sizeof(*seen));
 	memset(&doubt, 0, sizeof(doubt));
+	memset(&found, 0, sizeof(found));
 	handed_ns = 0;
 	seen_sleeps = 0;
 	if (bell >= 0)

@@ -41,13 +41,16 @@
  *
  * Otherwise the thread continues, another thread takes over its processor, and
  * the signal comes again at each further tick, until it finds the coroutine
- * where it may be stopped. With many such threads, the kernel would share the
- * CPUs among them and the workers. So if more of them compute than there are
- * processors, and coroutines wait for a processor, the handler makes its thread
- * nap, for so long, up to NAP_MAX_NS, that on average no more of them compute at
- * a time than there are processors. If no coroutine waits, a nap would only leave
- * CPUs idle. A thread may hold a library's lock during a nap; but without naps,
- * among as many threads, it would have no CPU for as long.
+ * where it may be stopped. A thread that lost its processor because it blocked
+ * gets the signal, too, once it computes, but goes on: it may soon block again.
+ *
+ * With many such threads, the kernel would share the CPUs among them and the
+ * workers. So if more of them compute than there are processors, and coroutines
+ * wait for a processor, or a worker for a CPU, the handler makes its thread nap,
+ * for so long, up to NAP_MAX_NS, that on average no more of them compute at a
+ * time than there are processors. If nobody waits, a nap would only leave CPUs
+ * idle. A thread may hold a library's lock during a nap; but without naps, among
+ * as many threads, it would have no CPU for as long.
  *
  * _dl_find_object (glibc 2.35) tells which library an address belongs to, in a
  * signal handler and without locks. If it is missing, or if malloc is part of
@@ -73,6 +76,7 @@
 #define NEED_BESIDES   8192	   /* bytes of stack below the registers */
 #define USED_MAX_NS    10000000	   /* of CPU, between two naps */
 #define NAP_MAX_NS     500000000
+#define LATE_NS	       50000 /* after its time, a sleeper lacks a CPU */
 
 _Atomic unsigned urt__astray;
 
@@ -352,13 +356,39 @@ static bool again(unsigned i)
 	return urt__sys_timer_start(clocks[i].timer) != -ESRCH;
 }
 
-static bool some_wait(void)
+/* Whether the worker has been woken, or its timers are due, and its thread has
+ * not run since. */
+static bool lacks_cpu(const struct urt__worker *w, int64_t now_ns)
 {
+	if (atomic_load_explicit(&w->word.where, memory_order_relaxed) !=
+	    URT__ASLEEP)
+		return false;
+	switch (atomic_load(&w->state)) {
+	case URT__W_RUNNING:
+		return true;
+	case URT__W_SLEEPING:
+		return urt__ring_stranded(&w->ring) ||
+		       now_ns - atomic_load_explicit(&w->until_ns,
+						     memory_order_relaxed) >
+			       LATE_NS;
+	default:
+		return false;
+	}
+}
+
+/* Whether coroutines wait for a processor, or a processor for a CPU. */
+static bool some_wait(int64_t now_ns)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers);
+
 	if (atomic_load(&urt__rt.global_len) ||
 	    atomic_load(&urt__rt.waiting.len))
 		return true;
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
 		if (urt__runq_len(&urt__rt.proc[i]->runq))
+			return true;
+	for (unsigned i = 0; i < n; i++)
+		if (lacks_cpu(atomic_load(&urt__rt.worker[i]), now_ns))
 			return true;
 	return false;
 }
@@ -374,7 +404,8 @@ static void nap(struct urt__worker *w)
 
 	w->napped_cpu_ns = cpu_ns;
 	atomic_store_explicit(&w->astray_ns, now_ns, memory_order_relaxed);
-	if (n <= urt__rt.nr_procs || !some_wait() || atomic_load(&urt__rt.stop))
+	if (n <= urt__rt.nr_procs || !some_wait(now_ns) ||
+	    atomic_load(&urt__rt.stop))
 		return;
 	if (used_ns > USED_MAX_NS)
 		used_ns = USED_MAX_NS;
@@ -384,6 +415,15 @@ static void nap(struct urt__worker *w)
 	ts = (struct timespec){ 0, ns };
 	syscall(SYS_futex, &w->parked_signal, FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
 		0, &ts, NULL, 0);
+}
+
+/* Whether it lost its processor as it blocked, and computes since. It may go
+ * on until the run ends. */
+static bool is_back(const struct urt__worker *w)
+{
+	return atomic_load(&w->state) == URT__W_DETACHED &&
+	       !atomic_load_explicit(&w->hogging, memory_order_relaxed) &&
+	       !atomic_load(&urt__rt.stop);
 }
 
 /* The coroutine was to be stopped, but must not be at this place. */
@@ -430,11 +470,9 @@ static void on_urg(int sig, siginfo_t *info, void *context)
 		return;
 	if (urt__debug.stall_ns && atomic_exchange(&w->stalled, false))
 		urt__report_backtrace();
-	/* By now it may run another coroutine. */
-	due = atomic_load(&w->preempt) ==
-	      urt__counted(w->stats, URT__STAT_SWITCHES) + 1;
+	due = urt__preempt_is_due(w);
 	restarted = continue_call(context);
-	if (due && (restarted || !preempt(w, context)))
+	if (due && (restarted || is_back(w) || !preempt(w, context)))
 		not_stopped(w);
 	*urt_errno_location() = saved;
 }
@@ -468,6 +506,12 @@ static bool clock_open(unsigned i, int tid)
 bool urt__may_preempt(void)
 {
 	return wanted && !urt__locks_held();
+}
+
+bool urt__preempt_is_due(const struct urt__worker *w)
+{
+	return atomic_load(&w->preempt) ==
+	       urt__counted(w->stats, URT__STAT_SWITCHES) + 1;
 }
 
 void urt__preempt_soon(struct urt__worker *w)

@@ -64,6 +64,10 @@ bool urt__may_preempt(void);
  * tick that finds the thread in user space. Ends no call early. By the
  * monitor. */
 void urt__preempt_soon(struct urt__worker *);
+/* Whether the signal is to come for the coroutine that runs there now. The
+ * handler asks for it again at each tick. To set the timer anew meanwhile would
+ * put off a signal that has not been delivered. */
+bool urt__preempt_is_due(const struct urt__worker *);
 /* If `preempt`, the same at once, which ends blocking calls early: when the run
  * ends. If the worker is `stalled`, has its thread print its backtrace. */
 void urt__preempt_signal(struct urt__worker *, bool preempt);
