@@ -73,7 +73,7 @@ EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/tls/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 # Programs that the tests run, and all other sources of the tests.
-PROBES   := probe leaker
+PROBES   := probe leaker goliar
 TEST_SRC := $(filter-out $(PROBES:%=tests/tools/%.c),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))
@@ -105,11 +105,12 @@ TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embed
 # Files that the command carries inside itself (tools/lib/embed.h).
 EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
-# Without a C++ compiler, the program in C++ is left out, and its tests are
-# skipped.
+# Without a C++ compiler or without Go, the program in that language is left out,
+# and its tests are skipped.
 TESTS    := $(B)/tests/urt_test $(PROBES:%=$(B)/tests/%) $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated \
             $(B)/tests/random $(if $(SAN),,$(B)/tests/leaker_asan) \
-            $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx)
+            $(if $(shell command -v $(firstword $(CXX))),$(B)/tests/cxx) \
+            $(if $(SAN),,$(if $(shell command -v go),$(B)/tests/goroutines))
 
 TOOL_LIBS := -luring -lbpf -lelf -lz -lprotobuf-c -lpthread -ldl -lm
 # `make static` also links the libraries that these libraries need.
@@ -500,6 +501,12 @@ $(B)/tests/leaker_asan: tests/tools/leaker.c $(LIB_A)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address $(ALL_LDFLAGS) -pie -o $@ $^ \
 	  -luring -lpthread -ldl 2>$@.log || echo "$@ is left out: $@.log"
+
+$(B)/tests/goroutines: tests/tools/goroutines.go
+	$(call say,GO,$@)
+	$(Q)GO111MODULE=off GOFLAGS= GOTOOLCHAIN=local GOENV=off CGO_ENABLED=0 \
+	  HOME=$${HOME:-$(CURDIR)/build} go build -o $@ $< >$@.log 2>&1 || \
+	  echo "$@ is left out: $@.log"
 
 # Programs for the simulator.
 $(B)/tests/servers $(B)/tests/unsimulated $(B)/tests/simulated $(B)/tests/random: $(B)/tests/%: $(B)/tests/sim/%.o $(LIB_A)

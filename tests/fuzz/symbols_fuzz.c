@@ -10,8 +10,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	static const char *const some[] = { "main", ".text", NULL };
 	char name[SYMBOL_NAME];
 	struct symbols *s;
+	uint64_t bytes;
 
 	REQUIRE(fd >= 0);
 	REQUIRE(write(fd, data, size) == (ssize_t)size);
@@ -20,6 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		symbols_name(s, at, name, sizeof(name));
 		REQUIRE(*name && strlen(name) < sizeof(name));
 	}
+	symbols_close(s);
+	s = symbols_open_some(fd, "", 0, some);
+	REQUIRE(!symbols_find(s, "other", &bytes) && !bytes);
+	symbols_find(s, "main", &bytes);
 	symbols_close(s);
 	close(fd);
 	return 0;

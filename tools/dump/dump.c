@@ -20,6 +20,11 @@
 
 #define LIMIT 100
 
+const char *dump_word(const struct dump *d)
+{
+	return coros_go(d->coros) ? "goroutine" : "coroutine";
+}
+
 const char *dump_context(const struct dump *d, const struct coro_seen *s,
 			 char buf[GROUP_CONTEXT])
 {
@@ -104,6 +109,10 @@ static int run(struct dump *d)
 			    d->program, d->pid);
 	else if (!d->groups)
 		code = fail("out of memory");
+	else if (d->only_leaked && coros_go(d->coros))
+		code = fail("--leaked is n/a for Go programs: Go's own profile "
+			    "of leaks is /debug/pprof/goroutineleak, from "
+			    "go1.26 on");
 	else if (d->only_leaked &&
 		 !(d->leaked = leaked_find(d->coros, d->pid, d->registers, why,
 					   sizeof(why))))
@@ -170,9 +179,9 @@ const struct command command_dump = {
 	.what = "print the coroutines of a running program",
 	.usage = "[OPTIONS] -p PID",
 	.about =
-		"Prints the coroutines of a running program: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
+		"Prints the coroutines of a running program on uring_rt, or the goroutines of one in Go: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory for pointers. It starts from the globals, the stacks and registers of threads, and the stacks of coroutines that can continue. It searches twice and prints the coroutines that neither search reached. A value that looks like a pointer counts as one, so a leak may be missed.\n\nThe search knows the blocks of glibc's heap, and those of AddressSanitizer's (not of gcc 16's) up to 128 KiB each. In other memory it cannot tell blocks apart: all words there count as pointers, and an object there is reached only by a pointer to it or to one of the 512 bytes below it. If such an object is not reached, its coroutines are \"maybe\" leaked; if it is reached, urt counts them as unknown. AddressSanitizer's detect_stack_use_after_return, which is the default of gcc 14, moves local variables to such memory and so hides leaks: switch it off in ASAN_OPTIONS. A BPF program reads the registers. Where it cannot be loaded, all leaked coroutines are \"maybe\" leaked.",
+		"--leaked searches the program's memory for pointers. It starts from the globals, the stacks and registers of threads, and the stacks of coroutines that can continue. It searches twice and prints the coroutines that neither search reached. A value that looks like a pointer counts as one, so a leak may be missed.\n\nThe search knows the blocks of glibc's heap, and those of AddressSanitizer's (not of gcc 16's) up to 128 KiB each. In other memory it cannot tell blocks apart: all words there count as pointers, and an object there is reached only by a pointer to it or to one of the 512 bytes below it. If such an object is not reached, its coroutines are \"maybe\" leaked; if it is reached, urt counts them as unknown. AddressSanitizer's detect_stack_use_after_return, which is the default of gcc 14, moves local variables to such memory and so hides leaks: switch it off in ASAN_OPTIONS. A BPF program reads the registers. Where it cannot be loaded, all leaked coroutines are \"maybe\" leaked.\n\nGoroutines are found by the program's symbol table, so of a stripped program they are n/a. urt knows how Go 1.19 to 1.26 lay them out; another version is n/a by name. Their reasons are Go's own, their stacks lack inlined functions, and the runtime's own goroutines are printed, too. The time of a wait is Go's estimate: when a garbage collection first finds a goroutine waiting, Go notes the time of the collection before it. Until then, there is no time. Of goroutines that run or are runnable, there is no stack. Objects, operations, contexts and --leaked are n/a.",
 	OPTIONS(rows),
 };
 

@@ -31,6 +31,9 @@ struct dump {
 	uint64_t shorter;	    /* waited for less than longer_ns */
 };
 
+/* "coroutine", or "goroutine". */
+const char *dump_word(const struct dump *);
+
 /* The value of the key in the context of s; "": none. */
 const char *dump_context(const struct dump *, const struct coro_seen *s,
 			 char buf[GROUP_CONTEXT]);

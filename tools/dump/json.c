@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `urt dump --json`: schema urt.dump.v1, written while coroutines are read. */
+#include "../measure/goroutines.h"
 #include "dump.h"
 #include <inttypes.h>
 
@@ -89,6 +90,7 @@ static void stack(struct dump *d, const struct coro_seen *s)
 
 void dump_json_begin(struct dump *d)
 {
+	const char *go = coros_go(d->coros);
 	struct json *j = &d->json;
 
 	j->out = d->out;
@@ -96,6 +98,16 @@ void dump_json_begin(struct dump *d)
 	json_string(j, "schema", "urt.dump.v1");
 	json_int(j, "pid", d->pid);
 	json_string(j, "program", d->program);
+	json_string(j, "runtime", go ? "go" : "uring_rt");
+	if (go)
+		json_string(j, "runtime_version", go);
+	else
+		json_null(j, "runtime_version");
+	json_object(j, "missing");
+	for (const struct goroutines_missing *m = goroutines_missing;
+	     go && m->member; m++)
+		json_string(j, m->member, m->why);
+	json_end_object(j);
 	json_array(j, "coroutines");
 }
 
@@ -106,6 +118,10 @@ void dump_json_each(struct dump *d, const struct coro_seen *s)
 	json_object(j, NULL);
 	json_int(j, "id", s->id);
 	number_or_null(j, "started_by", s->parent, s->parent);
+	if (s->created)
+		name(d, "started_in", s->created - 1);
+	else
+		json_null(j, "started_in");
 	name(d, "function", s->fn);
 	json_string(j, "state", coro_state_names[s->state]);
 	if (s->state == CORO_PARKED)
@@ -118,6 +134,8 @@ void dump_json_each(struct dump *d, const struct coro_seen *s)
 	context(d, s->context);
 	json_int(j, "changed", s->changed);
 	stack(d, s);
+	address(j, "stack_from", s->lowest);
+	address(j, "stack_to", s->top);
 	json_end_object(j);
 }
 

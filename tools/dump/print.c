@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `urt dump` as text and as folded stacks. */
+#include "../measure/goroutines.h"
 #include "dump.h"
 #include <inttypes.h>
 #include <string.h>
@@ -23,6 +24,15 @@ static void print_name(const struct dump *d, uint64_t pc)
 
 	modules_name(coros_modules(d->coros), pc, name, sizeof(name));
 	fputs(name, d->out);
+}
+
+static void print_start(const struct dump *d, uint64_t created,
+			const char *before)
+{
+	if (!created)
+		return;
+	fputs(before, d->out);
+	print_name(d, created - 1);
 }
 
 /* A caller's frame holds its return address; the call is just before that. */
@@ -78,7 +88,7 @@ void dump_each(struct dump *d, const struct coro_seen *s)
 		return;
 	}
 	d->printed++;
-	fprintf(d->out, "coroutine %" PRIu64 " (", s->id);
+	fprintf(d->out, "%s %" PRIu64 " (", dump_word(d), s->id);
 	print_name(d, s->fn);
 	fputs(") [", d->out);
 	print_reason(d, s->state, s->reason, s->opcode);
@@ -92,7 +102,9 @@ void dump_each(struct dump *d, const struct coro_seen *s)
 		fprintf(d->out, ", %s", duration(s->wait_ns, text));
 	fputc(']', d->out);
 	if (s->parent)
-		fprintf(d->out, " started by coroutine %" PRIu64, s->parent);
+		fprintf(d->out, " started by %s %" PRIu64, dump_word(d),
+			s->parent);
+	print_start(d, s->created, " in ");
 	fputc('\n', d->out);
 	print_context(d, s->context);
 	if (s->changed)
@@ -113,17 +125,19 @@ static void print_group(const struct dump *d, const struct group *g)
 			duration(g->most_ns, most));
 	else if (g->waiting)
 		fprintf(d->out, ", for %s", duration(g->most_ns, most));
-	fputs(g->n == 1 ? ": coroutine " : ": coroutines ", d->out);
+	fprintf(d->out, ": %s%s ", dump_word(d), g->n == 1 ? "" : "s");
 	for (unsigned i = 0; i < GROUP_IDS && i < g->n; i++)
 		fprintf(d->out, "%s%" PRIu64, i ? ", " : "", g->id[i]);
 	fputs(g->n > GROUP_IDS ? ", ...\n" : "\n", d->out);
 	if (g->frames) {
 		print_stack(d, g->pc, g->frames, g->whole);
-		return;
+	} else {
+		fputs("    ", d->out);
+		print_name(d, g->fn);
+		fputs(" (first function)\n", d->out);
 	}
-	fputs("    ", d->out);
-	print_name(d, g->fn);
-	fputs(" (first function)\n", d->out);
+	print_start(d, g->created, "    started in ");
+	fputs(g->created ? "\n" : "", d->out);
 }
 
 static void print_leaked(const struct dump *d)
@@ -155,11 +169,12 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 {
 	struct group **g;
 	uint64_t left = groups_other(d->groups);
+	const char *go = coros_go(d->coros);
 	size_t n;
 
 	g = groups_sorted(d->groups, &n);
-	fprintf(d->out, "%" PRIu64 " coroutines of %s (%ld):", look->coroutines,
-		d->program, d->pid);
+	fprintf(d->out, "%" PRIu64 " %ss of %s (%ld%s%s):", look->coroutines,
+		dump_word(d), d->program, d->pid, go ? ", " : "", go ? go : "");
 	for (unsigned i = 0; i < ARRAY_LEN(look->by_state); i++)
 		if (look->by_state[i])
 			fprintf(d->out, " %" PRIu64 " %s", look->by_state[i],
@@ -189,6 +204,10 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 	if (look->unreadable)
 		fprintf(d->out, "\n%" PRIu64 " could not be read\n",
 			look->unreadable);
+	for (const struct goroutines_missing *m = goroutines_missing;
+	     go && m->member; m++)
+		fprintf(d->out, "%sn/a: %s: %s\n",
+			m == goroutines_missing ? "\n" : "", m->member, m->why);
 }
 
 /* name;outermost;...;innermost;[reason] n: the format of flamegraph.pl. */

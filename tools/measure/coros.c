@@ -22,6 +22,7 @@
 #include "../lib/text.h"
 #include "../lib/tool.h"
 #include "coros_read.h"
+#include "goroutines.h"
 #include "pages.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -34,10 +35,9 @@
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
 #define LOOK_MAX    (60 * NS_PER_S)
-#define GO_LINES    8 /* of maps: the program is first */
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
-					 "ended" };
+					 "ended", "syscall" };
 
 struct worker {
 	uint64_t current; /* a block */
@@ -49,6 +49,7 @@ struct coros {
 	struct urt__outside o;
 	struct modules *modules;
 	struct unwind *unwind;
+	struct goroutines *go; /* NULL: the program runs on uring_rt */
 	struct context_keys keys;
 	struct worker *worker;
 	unsigned nr_workers;
@@ -134,29 +135,6 @@ bool coros_outside(pid_t pid, struct urt__outside *o)
 	return o->version;
 }
 
-/* Go's linker puts a mark at the beginning of a program's data. */
-static bool is_go(pid_t pid)
-{
-	static const char mark[] = "\xff Go buildinf:";
-	char path[64], line[4400], rights[8], head[sizeof(mark) - 1];
-	uint64_t from;
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = fopen(path, "re");
-	for (int i = 0; f && i < GO_LINES && !found; i++)
-		found = fgets(line, sizeof(line), f) &&
-			sscanf(line, "%" SCNx64 "-%*s %7s", &from, rights) ==
-				2 &&
-			rights[1] == 'w' &&
-			remote_read(pid, from, head, sizeof(head)) &&
-			!memcmp(head, mark, sizeof(head));
-	if (f)
-		fclose(f);
-	return found;
-}
-
 struct coros *coros_open(pid_t pid, char *why, size_t size)
 {
 	struct coros *c = calloc(1, sizeof(*c));
@@ -165,29 +143,25 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 	if (!c)
 		return NULL;
 	c->pid = pid;
+	c->modules = modules_open(pid);
+	c->unwind = c->modules ? unwind_new(c->modules) : NULL;
 	bad = find_page(pid, &c->o);
-	if (!c->o.version && is_go(pid))
-		snprintf(
-			why, size,
-			"process %d is a Go program: goroutines are n/a, since "
-			"their layout is Go's own and differs by version; its "
-			"SIGQUIT or /debug/pprof/goroutine prints them, `urt "
-			"profile` shows its threads",
-			pid);
-	else if (!c->o.version)
+	*why = '\0';
+	if (!c->o.version)
+		c->go = c->unwind ? goroutines_open(c->modules, c->unwind, why,
+						    size)
+				  : NULL;
+	else if (remote_allowed(pid, c->o.stacks, why, size) &&
+		 (!coro_reader_open(&c->reader, pid, &c->o) || !c->unwind))
+		snprintf(why, size, "/proc/%d/maps cannot be read", pid);
+	if (!*why && !c->o.version && !c->go)
 		snprintf(why, size,
 			 "process %d runs no coroutines of uring_rt, or of a "
 			 "version that cannot be read from outside: %s",
 			 pid,
 			 bad ? bad
 			     : "`urt profile` shows where its threads wait");
-	else if (!remote_allowed(pid, c->o.stacks, why, size))
-		;
-	else if (!coro_reader_open(&c->reader, pid, &c->o) ||
-		 !(c->modules = modules_open(pid)) ||
-		 !(c->unwind = unwind_new(c->modules)))
-		snprintf(why, size, "/proc/%d/maps cannot be read", pid);
-	else
+	if (!*why)
 		return c;
 	coros_close(c);
 	return NULL;
@@ -197,6 +171,7 @@ void coros_close(struct coros *c)
 {
 	if (!c)
 		return;
+	goroutines_close(c->go);
 	unwind_free(c->unwind);
 	modules_close(c->modules);
 	free(c->worker);
@@ -207,6 +182,11 @@ void coros_close(struct coros *c)
 struct modules *coros_modules(const struct coros *c)
 {
 	return c->modules;
+}
+
+const char *coros_go(const struct coros *c)
+{
+	return c->go ? goroutines_version(c->go) : NULL;
 }
 
 const struct urt__outside *coros_layout(const struct coros *c)
@@ -313,6 +293,7 @@ static bool describe(struct coros *c, struct coro_reading *r,
 				 .block = r->at,
 				 .lowest = coro_word(r, c->o.block_lowest),
 				 .sp = coro_word(r, c->o.block_ctx),
+				 .top = r->at,
 				 .park = coro_word(r, c->o.block_park),
 				 .number = r->number };
 	s->reason = reason < c->o.reasons ? c->o.reason[reason] : "?";
@@ -413,9 +394,12 @@ int coros_look(struct coros *c, bool stacks,
 	int64_t begin = now_ns();
 	struct telling t = { seen, arg, look, begin + LOOK_MAX };
 	uint8_t array[CORO_BLOCK_MAX];
-	int err = read_workers(c);
+	int err;
 
 	*look = (struct coros_look){ 0 };
+	if (c->go)
+		return goroutines_look(c->go, stacks, seen, arg, look);
+	err = read_workers(c);
 	context_keys_read(c->pid, &c->keys);
 	c->reader.contexts = c->keys.announced;
 	for (unsigned i = 0; i < c->o.nr_stacks && !err; i++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Grouping coroutines by state, reason, operation, context and stack. */
+/* Grouping coroutines by state, reason, operation, context, stack, and the code
+ * that started them, if it is known. */
 #include "groups.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static uint64_t hash_of(const struct coro_seen *s, const char *context)
 	uint64_t h = mix(UINT64_C(0xcbf29ce484222325), s->state);
 
 	h = mix(h, (unsigned)s->opcode);
+	h = mix(h, s->created);
 	for (const char *p = s->reason; *p; p++)
 		h = mix(h, *p);
 	for (const char *p = context; *p; p++)
@@ -62,8 +64,8 @@ static bool is_same(const struct group *g, const struct coro_seen *s,
 {
 	return g->hash == hash && g->state == s->state &&
 	       g->opcode == s->opcode && g->frames == s->frames &&
-	       !strcmp(g->reason, s->reason) && !strcmp(g->context, context) &&
-	       (s->frames || g->fn == s->fn) &&
+	       g->created == s->created && !strcmp(g->reason, s->reason) &&
+	       !strcmp(g->context, context) && (s->frames || g->fn == s->fn) &&
 	       !memcmp(g->pc + first_frame(s), s->pc + first_frame(s),
 		       (s->frames - first_frame(s)) * sizeof(*s->pc));
 }
@@ -87,6 +89,7 @@ static struct group *make(struct groups *all, const struct coro_seen *s,
 	g->frames = s->frames;
 	g->whole = s->whole;
 	g->fn = s->fn;
+	g->created = s->created;
 	snprintf(g->reason, sizeof(g->reason), "%s", s->reason);
 	snprintf(g->context, sizeof(g->context), "%s", context);
 	all->sorted[all->n++] = g;

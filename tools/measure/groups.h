@@ -24,6 +24,7 @@ struct group {
 	int64_t least_ns, most_ns, sum_ns; /* of their waits */
 	uint64_t id[GROUP_IDS];		   /* of the first */
 	uint64_t fn;			   /* where the first began */
+	uint64_t created;		   /* where all were started; 0: n/a */
 };
 
 struct groups;

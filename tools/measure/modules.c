@@ -178,18 +178,30 @@ void modules_hold(struct modules *m)
 		hold(m->pid, &m->module[i]);
 }
 
-static void read_symbols(pid_t pid, struct module *m)
+static struct symbols *open_symbols(pid_t pid, struct module *m,
+				    const char *const names[])
 {
 	char path[320];
 
-	m->symbols_read = true;
 	hold(pid, m);
 	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
-	if (m->entry)
-		m->symbols = symbols_open(m->held - 1, path, m->entry);
+	return m->entry ? symbols_open_some(m->held - 1, path, m->entry, names)
+			: NULL;
+}
+
+static void read_symbols(pid_t pid, struct module *m)
+{
+	m->symbols_read = true;
+	m->symbols = open_symbols(pid, m, NULL);
 	if (m->held)
 		close(m->held - 1);
 	m->held = 0;
+}
+
+/* The program itself lies below its libraries. */
+struct symbols *modules_symbols(struct modules *m, const char *const names[])
+{
+	return m->n ? open_symbols(m->pid, m->module, names) : NULL;
 }
 
 /* Their number grows from time to time. */

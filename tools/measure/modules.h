@@ -50,6 +50,9 @@ void modules_hold(struct modules *);
 /* The module that holds the address; NULL: none. */
 struct module *modules_at(const struct modules *, uint64_t address);
 
+/* Some symbols and sections of the program's own file (symbols.h). */
+struct symbols *modules_symbols(struct modules *, const char *const names[]);
+
 /* "function", or "file+0x12" as addr2line takes it, or the address. */
 void modules_name(struct modules *, uint64_t address, char *buf, size_t size);
 

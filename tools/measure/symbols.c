@@ -52,6 +52,7 @@ struct source {
 	const char *path;
 	uint64_t entry;
 	pid_t map_of;
+	const char *const *names; /* NULL: all functions */
 };
 
 struct symbols {
@@ -71,7 +72,16 @@ static void tell(FILE *out, const GElf_Sym *sym, const char *name)
 	fwrite(&f, sizeof(f), 1, out);
 }
 
-static void read_table(FILE *out, Elf *elf, Elf_Scn *scn, const GElf_Shdr *head)
+static bool is_one_of(const char *const *names, const char *name)
+{
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static void read_table(FILE *out, Elf *elf, Elf_Scn *scn, const GElf_Shdr *head,
+		       const struct source *of)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 	GElf_Sym sym;
@@ -79,13 +89,28 @@ static void read_table(FILE *out, Elf *elf, Elf_Scn *scn, const GElf_Shdr *head)
 	for (int i = 0; data && gelf_getsym(data, i, &sym); i++) {
 		const char *name = elf_strptr(elf, head->sh_link, sym.st_name);
 
-		if (GELF_ST_TYPE(sym.st_info) == STT_FUNC && sym.st_value &&
-		    name && *name)
+		if (sym.st_value && name && *name &&
+		    (of->names ? is_one_of(of->names, name)
+			       : GELF_ST_TYPE(sym.st_info) == STT_FUNC))
 			tell(out, &sym, name);
 	}
 }
 
-static void read_file(FILE *out, Elf *elf, uint64_t entry)
+static void read_section(FILE *out, Elf *elf, const GElf_Shdr *head,
+			 const struct source *of)
+{
+	GElf_Sym sym = { .st_value = head->sh_addr, .st_size = head->sh_size };
+	const char *name;
+	size_t names;
+
+	if (!of->names || elf_getshdrstrndx(elf, &names))
+		return;
+	name = elf_strptr(elf, names, head->sh_name);
+	if (name && is_one_of(of->names, name))
+		tell(out, &sym, name);
+}
+
+static void read_file(FILE *out, Elf *elf, const struct source *of)
 {
 	Elf_Scn *scn = NULL;
 	GElf_Ehdr ehdr;
@@ -94,14 +119,17 @@ static void read_file(FILE *out, Elf *elf, uint64_t entry)
 
 	if (!gelf_getehdr(elf, &ehdr))
 		return;
-	bias.at = entry - ehdr.e_entry;
+	bias.at = of->entry - ehdr.e_entry;
 	if (bias.at & 0xfff)
 		return; /* another program, by exec */
 	fwrite(&bias, sizeof(bias), 1, out);
-	while ((scn = elf_nextscn(elf, scn)))
-		if (gelf_getshdr(scn, &head) &&
-		    (head.sh_type == SHT_SYMTAB || head.sh_type == SHT_DYNSYM))
-			read_table(out, elf, scn, &head);
+	while ((scn = elf_nextscn(elf, scn))) {
+		if (!gelf_getshdr(scn, &head))
+			continue;
+		read_section(out, elf, &head, of);
+		if (head.sh_type == SHT_SYMTAB || head.sh_type == SHT_DYNSYM)
+			read_table(out, elf, scn, &head, of);
+	}
 }
 
 static void limit(int what, rlim_t n)
@@ -188,7 +216,7 @@ static void child(int out_fd, const struct source *of)
 		      ? NULL
 		      : elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	if (elf)
-		read_file(out, elf, of->entry);
+		read_file(out, elf, of);
 	if (out)
 		fflush(out);
 	_exit(0);
@@ -298,12 +326,28 @@ static struct symbols *read_source(const struct source *of)
 
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 {
-	return read_source(&(struct source){ exe, path, entry, 0 });
+	return read_source(&(struct source){ exe, path, entry, 0, NULL });
 }
 
 struct symbols *symbols_open_map(pid_t pid)
 {
 	return read_source(&(struct source){ .map_of = pid });
+}
+
+struct symbols *symbols_open_some(int exe, const char *path, uint64_t entry,
+				  const char *const names[])
+{
+	return read_source(&(struct source){ exe, path, entry, 0, names });
+}
+
+uint64_t symbols_find(const struct symbols *s, const char *name, uint64_t *size)
+{
+	for (size_t i = 0; s && i < s->n; i++)
+		if (!strcmp(s->function[i].name, name)) {
+			*size = s->function[i].size;
+			return s->function[i].at + s->bias;
+		}
+	return *size = 0;
 }
 
 void symbols_close(struct symbols *s)

@@ -20,7 +20,15 @@ struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
 /* The functions that a process compiled at run time, if it names them for
  * profilers. NULL: none. */
 struct symbols *symbols_open_map(pid_t);
+/* Only the symbols and sections of the file with one of these names (until NULL),
+ * whatever they are; names NULL: all functions. NULL: it has none, or cannot be
+ * read. */
+struct symbols *symbols_open_some(int exe, const char *path, uint64_t entry,
+				  const char *const names[]);
 void symbols_close(struct symbols *);
+
+/* The address of a symbol in the process, and its size; 0: there is none. */
+uint64_t symbols_find(const struct symbols *, const char *name, uint64_t *size);
 
 /* Into buf, e.g. "handle", or "0x1234" as addr2line takes it. NULL symbols: the
  * address itself. */

@@ -91,6 +91,7 @@ static void group_line(struct top *t, const struct group *g)
 bool top_coros_refresh(struct top *t)
 {
 	struct top_coros *c = t->coros;
+	const char *go = coros_go(c->coros);
 	struct coros_look look;
 	struct group **g;
 	size_t n;
@@ -103,12 +104,15 @@ bool top_coros_refresh(struct top *t)
 	if (err)
 		return false;
 	snprintf(t->line[t->lines++], TOP_WIDTH,
-		 "%" PRIu64 " coroutines: %" PRIu64 " parked, %" PRIu64
+		 "%" PRIu64 " %s: %" PRIu64 " parked, %" PRIu64
 		 " runnable, %" PRIu64 " running, %" PRIu64
-		 " ended and not joined; read in %.1f ms",
-		 look.coroutines, look.by_state[CORO_PARKED],
-		 look.by_state[CORO_RUNNABLE], look.by_state[CORO_RUNNING],
-		 look.by_state[CORO_ENDED], look.ns / 1e6);
+		 " %s; read in %.1f ms",
+		 look.coroutines, go ? "goroutines" : "coroutines",
+		 look.by_state[CORO_PARKED], look.by_state[CORO_RUNNABLE],
+		 look.by_state[CORO_RUNNING],
+		 look.by_state[go ? CORO_SYSCALL : CORO_ENDED],
+		 go ? "in system calls" : "ended and not joined",
+		 look.ns / 1e6);
 	snprintf(t->line[t->lines++], TOP_WIDTH, "%10s %10s  %-20s %s",
 		 "number", "longest", "what",
 		 c->key ? "function, context" : "function");

@@ -266,7 +266,7 @@ static const struct option_row rows[] = {
 	  .name = "coroutines",
 	  .kind = OPTION_FLAG,
 	  TO(coroutines),
-	  .text = "Show the coroutines of one program on uring_rt instead, counted by the object that they wait for and by their starting function." },
+	  .text = "Show the coroutines of one program on uring_rt, or the goroutines of one in Go, instead, counted by the object that they wait for and by their starting function." },
 	{ OPTION_PID, TO(pid), .text = "Show the coroutines of this program." },
 	{ .letter = 'k',
 	  .name = "context",
