@@ -471,7 +471,7 @@ int by_sample(struct pt_regs *regs)
 	if (stopped || (!task_find(t) && io_class(t) < 0))
 		return 0;
 	if (!(t->flags & (PF_IO_WORKER | PF_KTHREAD)))
-		row = (s64)PT_REGS_IP(regs) > 0 /* in user mode */
+		row = (long)PT_REGS_IP(regs) > 0 /* in user mode */
 			      ? by_context(t, by_task(t))
 			      : by_interrupted(t, by_task(t));
 	by_add(0, row, URT_BY_ON_CPU, 0, by_period_ns);
