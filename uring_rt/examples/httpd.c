@@ -1,7 +1,6 @@
 /*
  * A static-file HTTP server that ends gracefully: on SIGINT or SIGTERM it takes
  * no new connections, finishes the answers that have begun, and is gone.
- *
  *	cc httpd.c $(pkg-config --cflags --libs uring_rt) -o httpd
  *	./httpd :8080 public/
  */
@@ -18,6 +17,7 @@
 static struct urt_waitgroup busy = URT_WAITGROUP_INIT; /* answers begun */
 static int root, path_key;
 static _Atomic bool stopping;
+static _Atomic uint64_t requests; /* each has a span of its own */
 
 /* What is wrong with a line; "": none came. A NUL would end it here, not in a proxy. */
 static const char *read_text(struct urt_stream *s, char **line,
@@ -54,16 +54,6 @@ static const char *read_path(const char *line, char path[1000])
 	return strlen(path) == 999 ? "414 URI Too Long" : NULL;
 }
 
-/* A span of its own: other requests may have the client's. */
-static bool set_context(struct urt_context *ctx)
-{
-	static _Atomic uint64_t requests;
-	uint64_t n = ++requests;
-
-	memcpy(ctx->span_id, &n, sizeof(n));
-	return !urt_context_set(ctx);
-}
-
 /* False: the connection is of no more use. A request that is refused may be long,
  * and is dropped: a close would reset the connection before the answer is read. */
 static bool read_request(struct urt_stream *s, int fd, char path[1000])
@@ -81,8 +71,9 @@ static bool read_request(struct urt_stream *s, int fd, char path[1000])
 		if (has_body(line))
 			wrong = "413 Content Too Large";
 	}
+	memcpy(ctx.span_id, &(uint64_t){ ++requests }, sizeof(requests));
 	if (!wrong)
-		return set_context(&ctx);
+		return !urt_context_set(&ctx);
 	if (*wrong) {
 		urt_stream_printf(s, deadline_ns,
 				  "HTTP/1.1 %s\r\nContent-Length: 0\r\n"
@@ -155,5 +146,4 @@ int main(int argc, char **argv)
 	root = open(argc > 2 ? argv[2] : ".", O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || urt_run(first, argc > 1 ? argv[1] : ":8080"))
 		errx(1, "%s", root < 0 ? "no such directory" : urt_why());
-	return 0;
 }
