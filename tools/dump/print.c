@@ -194,8 +194,8 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 			left + d->left_out);
 	if (d->shorter)
 		fprintf(d->out,
-			"\n%" PRIu64 " others have not waited that long\n",
-			d->shorter);
+			"\n%" PRIu64 " others have not waited that long%s\n",
+			d->shorter, go ? ", or have no time" : "");
 	if (look->changed)
 		fprintf(d->out,
 			"\n%" PRIu64 " continued each time they were read, so "

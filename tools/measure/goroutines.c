@@ -67,9 +67,9 @@ static const struct layout {
 	{ 22, 22, 104, 0, 144, 152, 168, 176, 191, 272, 280, 296, 72 },
 	{ 23, 24, 104, 128, 152, 160, 176, 184, 199, 280, 288, 304, 72 },
 	{ 25, 25, 96, 120, 144, 152, 168, 176, 191, 272, 280, 296, 64 },
-	{ 26, 26, 96, 120, 144, 152, 168, 176, 191, 280, 288, 304, 64 },
+	{ 26, 27, 96, 120, 144, 152, 168, 176, 191, 280, 288, 304, 64 },
 };
-#define NEWEST 26
+#define NEWEST 27
 
 const struct goroutines_missing goroutines_missing[] = {
 	{ "wait_ns",
@@ -77,7 +77,8 @@ const struct goroutines_missing goroutines_missing[] = {
 	  "waiting, it notes the time of the collection before it" },
 	{ "stack",
 	  "of a goroutine that runs or is runnable, it is not in memory "
-	  "or not complete" },
+	  "or not complete; of one in a system call, go1.19 to go1.22 keep "
+	  "the innermost function only" },
 	{ "object", "urt does not read Go's channels and locks" },
 	{ "operation", "Go's runtime does not use io_uring" },
 	{ "descriptor", "Go's poller does not note it in the goroutine" },
@@ -287,6 +288,9 @@ static bool registers(const struct goroutines *go, const uint8_t *g,
 		s->fp = word(g, l->bp);
 	else if (l->syscallbp)
 		s->fp = word(g, l->syscallbp);
+#if defined(__aarch64__)
+	s->sp -= 8; /* where Go saves the caller's frame pointer */
+#endif
 	s->from = s->sp;
 	if (word(g, STACK_LO) <= s->sp && s->sp < word(g, STACK_HI))
 		s->size = word(g, STACK_HI) - s->sp;
@@ -400,7 +404,8 @@ static bool describe(struct goroutines *go, const struct reading *r,
 	*s = (struct coro_seen){ .id = word(g, l->goid),
 				 .parent = l->parent ? word(g, l->parent) : 0,
 				 .state = state,
-				 .reason = reason < go->reasons
+				 .reason = state != CORO_PARKED ? ""
+					   : reason < go->reasons
 						   ? go->reason[reason]
 						   : "?",
 				 .wait_ns = -1,
@@ -460,18 +465,19 @@ int goroutines_look(struct goroutines *go, bool stacks,
 		    struct coros_look *look)
 {
 	int64_t begin = now_ns();
-	uint64_t len = 0, array = 0;
-	/* In this order, because Go writes them in the other one. */
-	struct remote_piece head[] = { { go->len, &len, sizeof(len) },
-				       { go->array, &array, sizeof(array) } };
-	int err = remote_read_all(go->pid, head, ARRAY_LEN(head));
+	uint64_t len = 0, array;
+	struct remote_piece head = { go->len, &len, sizeof(len) };
+	int err = remote_read_all(go->pid, &head, 1);
 
 	for (uint64_t i = 0; i < len && !err; i += CHUNK) {
 		unsigned n = len - i < CHUNK ? len - i : CHUNK;
 
 		if (now_ns() > begin + LOOK_MAX)
 			err = -E2BIG;
-		else if (!remote_read(go->pid, array + 8 * i, go->all, 8 * n))
+		/* Each time, and after the length: Go moves a full array, writes
+		 * the length last, and reuses the old array's memory. */
+		else if (!remote_read(go->pid, go->array, &array, 8) ||
+			 !remote_read(go->pid, array + 8 * i, go->all, 8 * n))
 			err = -ESRCH;
 		for (unsigned k = 0; k < n; k++) {
 			go->reading[k].at = go->all[k];

@@ -166,7 +166,7 @@ static void hold(pid_t pid, struct module *m)
 {
 	Elf64_Ehdr eh;
 
-	if (m->entry || !remote_read(pid, m->from, &eh, sizeof(eh)))
+	if (m->held || m->entry || !remote_read(pid, m->from, &eh, sizeof(eh)))
 		return;
 	m->entry = m->bias + eh.e_entry;
 	m->held = open_mapping(pid, m) + 1;
