@@ -417,9 +417,7 @@ static __always_inline void by_runs(struct task_struct *t, struct urt_task *st,
 	span_count(b, true, st->by_row, URT_OF_OFF_CPU, ns);
 }
 
-/* Not every machine has this tracepoint; only loaded if rows are wanted. */
-SEC("tp_btf/page_fault_user")
-int BPF_PROG(on_user_fault, unsigned long address)
+static __always_inline int user_fault(void)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct urt_by_task *b = task_find(t) ? by_task(t) : 0;
@@ -431,6 +429,19 @@ int BPF_PROG(on_user_fault, unsigned long address)
 		span_count(b, false, row, URT_OF_FAULTS, 1);
 	}
 	return 0;
+}
+
+/* Not every machine has this tracepoint; only loaded if rows are wanted. */
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(on_user_fault)
+{
+	return user_fault();
+}
+
+SEC("tp/exceptions/page_fault_user")
+int on_user_fault_event(void *e)
+{
+	return user_fault();
 }
 
 static __always_inline void by_submit(u8 op, u64 user_data)

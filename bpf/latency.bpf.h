@@ -43,8 +43,7 @@ static __always_inline void count_error(u32 nr, long ret)
 }
 
 /* Results from -4095 to -1 are errors, on every machine. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long ret)
+static __always_inline int returns(long ret)
 {
 	struct urt_task *st = task_find(bpf_get_current_task_btf());
 	struct urt_latency *l;
@@ -71,6 +70,18 @@ int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long ret)
 		count_error(nr, ret);
 	}
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long ret)
+{
+	return returns(ret);
+}
+
+SEC("tp/raw_syscalls/sys_exit")
+int on_syscall_exit_event(struct trace_event_raw_sys_exit *e)
+{
+	return returns(e->ret);
 }
 
 #endif

@@ -151,6 +151,10 @@ struct trace_event_raw_sys_enter {
 	long id;
 };
 
+struct trace_event_raw_sys_exit {
+	long ret;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long ip;

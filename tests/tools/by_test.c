@@ -356,7 +356,10 @@ START_TEST(requests_differ_by_what_each_did)
 	/* Those without a span are in the row, but in no request. */
 	ck_assert_int_eq(of_row("/known", "syscalls_by_name", "getppid"),
 			 KNOWN * (KNOWN + 1) / 2 + 3);
-	ck_assert_int_eq(requests_of("/many") + sum("requests_missing") +
+	/* An event that is lost may be a request's only one, or one of several:
+	 * a preemption, which finds the lock of its own CPU held. */
+	ck_assert_int_le(requests_of("/many") + sum("requests_missing"), MANY);
+	ck_assert_int_ge(requests_of("/many") + sum("requests_missing") +
 				 sum("events_in_no_request"),
 			 MANY);
 	ck_assert_int_eq(of_requests("/many", "syscalls", "max"), 1);
@@ -410,6 +413,28 @@ START_TEST(context_has_the_cpu_time_of_its_samples)
 		if (value(a, "on_cpu_ns") > 0)
 			break;
 	}
+}
+END_TEST
+
+/* Its switches and page faults come by chance: the longer it computes, the more. */
+START_TEST(figures_of_requests_that_are_not_counted_are_null)
+{
+	json_t *requests;
+	int ms = 60;
+
+	NEED_BPF();
+	do {
+		ck_assert_int_eq(sh("./urt stat --json --no-syscalls --by "
+				    "context -- tests/probe route %d /a 2>&1",
+				    ms),
+				 0);
+		requests = member(row("by", json_pack("{s:s}", "name", "/a")),
+				  "requests");
+		if (ms < 2000)
+			ms *= 2;
+	} while (!json_is_object(requests));
+	ck_assert_msg(json_is_null(json_object_get(requests, "syscalls")), "%s",
+		      text);
 }
 END_TEST
 
@@ -504,6 +529,7 @@ Suite *by_suite(void)
 	tcase_add_loop_test(t, contexts_of_every_counted_process_are_found, 0,
 			    2);
 	tcase_add_test(t, context_has_the_cpu_time_of_its_samples);
+	tcase_add_test(t, figures_of_requests_that_are_not_counted_are_null);
 	tcase_add_test(t, by_names_what_it_cannot_do);
 	suite_add_tcase(s, t);
 	t = tcase_create("latency");

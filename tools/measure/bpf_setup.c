@@ -139,6 +139,7 @@ int bpf_attach_samples(struct bpf_program *p, int64_t period_ns,
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_CPU_CLOCK,
 		.sample_period = period_ns,
+		.exclude_idle = 1,
 	};
 	int cpus = libbpf_num_possible_cpus(), none = -ENODEV;
 

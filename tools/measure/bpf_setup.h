@@ -25,9 +25,9 @@ void bpf_choose(const struct bpf_optional *, unsigned n);
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
 
-/* Attaches all loaded programs but iterators and samples. Where the kernel may preempt programs on
- * tracepoints, `event` does the work of `plain` with preemption off, if it can be
- * attached, which perf_event_paranoid or a missing tracefs can prevent. */
+/* Attaches all loaded programs but iterators and samples. Where the kernel may preempt
+ * programs on tracepoints, `event` does the work of `plain` with preemption off, if it
+ * can be attached, which perf_event_paranoid or a missing tracefs can prevent. */
 struct bpf_pair {
 	struct bpf_program *event, *plain;
 };

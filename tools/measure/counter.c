@@ -69,6 +69,8 @@ static void choose_programs(struct count_bpf *bpf,
 		  preempted ? "io_uring_complete" : NULL },
 		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
 		{ bpf->progs.on_user_fault, o->by ? "page_fault_user" : NULL },
+		{ bpf->progs.on_user_fault_event,
+		  o->by && preempted ? "page_fault_user" : NULL },
 	};
 
 	bpf_choose(optional, ARRAY_LEN(optional));
@@ -82,6 +84,10 @@ static int attach_all(struct counter *c)
 		{ c->bpf->progs.on_poll_arm_event, c->bpf->progs.on_poll_arm },
 		{ c->bpf->progs.on_punt_event, c->bpf->progs.on_punt },
 		{ c->bpf->progs.on_complete_event, c->bpf->progs.on_complete },
+		{ c->bpf->progs.on_user_fault_event,
+		  c->bpf->progs.on_user_fault },
+		{ c->bpf->progs.on_syscall_exit_event,
+		  c->bpf->progs.on_syscall_exit },
 	};
 
 	return bpf_attach_all(c->bpf->obj, pairs, ARRAY_LEN(pairs), c->link,
@@ -141,6 +147,8 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf->rodata->want_threads = o->threads;
 	bpf->rodata->want_latency = o->latency;
 	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
+	bpf_program__set_autoload(bpf->progs.on_syscall_exit_event,
+				  o->latency && preempted);
 	bpf->rodata->by = o->by;
 	bpf->rodata->no_inherit = o->inherit;
 	bpf->rodata->want_children = o->children;
@@ -206,6 +214,26 @@ static int map_spans(struct counter *c)
 			   sizeof(struct urt_span_set), 1 << URT_SPAN_SET_BITS);
 }
 
+static void detach_samples(struct counter *c)
+{
+	for (unsigned i = 0; i < c->samples; i++)
+		bpf_link__destroy(c->sample[i]);
+	c->samples = 0;
+}
+
+/* On all CPUs: times that lack one would be too small. Without samples, times on
+ * the CPU are n/a. */
+static void sample(struct counter *c)
+{
+	c->sample = calloc(c->nr_cpus, sizeof(*c->sample));
+	c->sampled = c->sample &&
+		     !bpf_attach_samples(c->bpf->progs.by_sample,
+					 c->bpf->rodata->by_period_ns,
+					 c->sample, &c->samples, c->nr_cpus);
+	if (!c->sampled)
+		detach_samples(c);
+}
+
 static int load(struct counter *c)
 {
 	int err = count_bpf__load(c->bpf);
@@ -232,13 +260,8 @@ static int load(struct counter *c)
 	}
 	if (!err)
 		err = attach_all(c);
-	if (!err && bpf_program__fd(c->bpf->progs.by_sample) >= 0 &&
-	    (c->sample = calloc(c->nr_cpus, sizeof(*c->sample))))
-		/* Without them, times on the CPU are n/a. */
-		bpf_attach_samples(c->bpf->progs.by_sample,
-				   c->bpf->rodata->by_period_ns, c->sample,
-				   &c->samples, c->nr_cpus);
-	c->sampled = c->samples;
+	if (!err && bpf_program__fd(c->bpf->progs.by_sample) >= 0)
+		sample(c);
 	return err;
 }
 
@@ -291,9 +314,7 @@ static void detach(struct counter *c)
 	for (unsigned i = 0; i < c->nr_links; i++)
 		bpf_link__destroy(c->link[i]);
 	c->nr_links = 0;
-	for (unsigned i = 0; i < c->samples; i++)
-		bpf_link__destroy(c->sample[i]);
-	c->samples = 0;
+	detach_samples(c);
 }
 
 /* The kernel may detach programs later, and they may be running now, with preemption

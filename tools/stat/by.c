@@ -370,6 +370,7 @@ static void json_known(struct json *j, const char *name, uint64_t n, bool known)
 static void json_row(struct json *j, const struct stat_by *t,
 		     const struct stat_row *r)
 {
+	bool known[URT_OF_SPAN];
 	uint64_t voluntary = 0;
 
 	for (unsigned i = 0; i < URT_CAUSES; i++)
@@ -391,7 +392,12 @@ static void json_row(struct json *j, const struct stat_by *t,
 	json_int(j, "off_cpu_ns", r->off_cpu_ns);
 	json_known(j, "run_queue_ns", r->run_delay_ns, t->run_delay);
 	json_known(j, "user_page_faults", r->faults, t->faults);
-	stat_requests_json(j, t->single, r->row);
+	known[URT_OF_SWITCHES] = known[URT_OF_OFF_CPU] = true;
+	known[URT_OF_SYSCALLS] = t->syscalls;
+	known[URT_OF_SUBMITTED] = t->uring;
+	known[URT_OF_FAULTS] = t->faults;
+	known[URT_OF_RUN_DELAY] = t->run_delay;
+	stat_requests_json(j, t->single, r->row, known);
 	json_end_object(j);
 }
 

@@ -46,9 +46,9 @@ struct figure {
 
 extern const struct figure figures[];
 
-/* Why a system call or an operation, by its name, is not available. */
-/* A counter of the pages. */
+/* Why a counter of the pages is not available. */
 const char *figure_needs_counter(const struct stat_result *, const char *name);
+/* Why a system call or an operation, by its name, is not available. */
 const char *figure_needs_bpf(const struct stat_result *);
 const char *figure_needs_each_syscall(const struct stat_result *);
 const char *figure_needs_each_op(const struct stat_result *);

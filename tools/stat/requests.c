@@ -127,7 +127,7 @@ void stat_requests_print_lost(FILE *f, const struct stat_requests *r)
 }
 
 void stat_requests_json(struct json *j, const struct stat_requests *r,
-			uint32_t row)
+			uint32_t row, const bool known[URT_OF_SPAN])
 {
 	const struct figures *figures = of_row(r, row);
 
@@ -140,6 +140,10 @@ void stat_requests_json(struct json *j, const struct stat_requests *r,
 	for (unsigned k = 0; k < URT_OF_SPAN; k++) {
 		const struct histogram *h = &figures->of[k];
 
+		if (!known[k]) {
+			json_null(j, names[k].json);
+			continue;
+		}
 		json_object(j, names[k].json);
 		json_int(j, "sum", h->sum);
 		json_double(j, "mean", (double)h->sum / h->count);

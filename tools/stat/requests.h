@@ -22,9 +22,10 @@ void stat_requests_print(FILE *, const struct stat_requests *, uint32_t row,
 /* A sentence about what is missing, if anything is. */
 void stat_requests_print_lost(FILE *, const struct stat_requests *);
 
-/* The member "requests" of a row, and those of all rows. */
+/* The member "requests" of a row, and those of all rows. known: which figures are
+ * counted. */
 void stat_requests_json(struct json *, const struct stat_requests *,
-			uint32_t row);
+			uint32_t row, const bool known[URT_OF_SPAN]);
 void stat_requests_json_lost(struct json *, const struct stat_requests *);
 
 #endif
