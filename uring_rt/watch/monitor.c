@@ -330,9 +330,9 @@ static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 }
 
 /*
- * Its thread may have blocked, and may compute now without a processor. The
- * clocks of all such threads are read in turn, so that thousands of blocked
- * threads cost no more than a few.
+ * Its thread may have blocked, and may compute now without a processor. Its
+ * clock is read less often if there are more such threads, so that thousands of
+ * blocked threads cost no more than a few.
  */
 static void see_to_astray(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
