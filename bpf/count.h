@@ -185,7 +185,8 @@ enum urt_of_span {
 	URT_OF_SYSCALLS,
 	URT_OF_SUBMITTED, /* io_uring requests */
 	URT_OF_FAULTS,
-	URT_OF_OFF_CPU, /* ns, as in enum urt_by_what */
+	URT_OF_TIMES, /* ns, as in enum urt_by_what */
+	URT_OF_OFF_CPU = URT_OF_TIMES,
 	URT_OF_RUN_DELAY,
 	URT_OF_SPAN,
 };

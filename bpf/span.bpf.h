@@ -15,7 +15,8 @@
  *
  * Threads on several CPUs may work for one request, or for requests of one set, so each
  * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool.
- * An event that waits for longer, or whose own CPU holds the lock, is counted as lost.
+ * An event that waits for longer, or whose own CPU holds the lock, is counted as lost;
+ * so is a time that gets known after its request has left.
  */
 #ifndef URT_SPAN_BPF_H
 #define URT_SPAN_BPF_H
@@ -101,10 +102,15 @@ static __noinline int span_add(const u64 *id, u32 row, u32 of, u64 n)
 		if (s->way[i].id[2] == id[2] && s->way[i].id[1] == id[1] &&
 		    s->way[i].id[0] == id[0] && s->way[i].row == row)
 			w = &s->way[i];
-	if (!w)
+	if (!w && of < URT_OF_TIMES)
 		w = span_new(s, id, row, hash);
-	w->used = span_clock;
-	w->n[of] += n;
+	asm volatile("" : "+r"(of)); /* the verifier has lost its bounds */
+	if (w && of < URT_OF_SPAN) {
+		w->used = span_clock;
+		w->n[of] += n;
+	} else {
+		__sync_fetch_and_add(&span_events_lost, 1);
+	}
 	__sync_val_compare_and_swap(&s->lock, 1, 0);
 	return 0;
 }

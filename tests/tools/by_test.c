@@ -357,7 +357,7 @@ START_TEST(requests_differ_by_what_each_did)
 	ck_assert_int_eq(of_row("/known", "syscalls_by_name", "getppid"),
 			 KNOWN * (KNOWN + 1) / 2 + 3);
 	/* An event that is lost may be a request's only one, or one of several:
-	 * a preemption, which finds the lock of its own CPU held. */
+	 * the wait for a CPU is known at the next switch, many requests later. */
 	ck_assert_int_le(requests_of("/many") + sum("requests_missing"), MANY);
 	ck_assert_int_ge(requests_of("/many") + sum("requests_missing") +
 				 sum("events_in_no_request"),
