@@ -113,7 +113,8 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 		"./urt record -p %d --duration 300 -o host.pftrace 2>&1",
 		"./urt report host.pftrace; : %d",
 		"./urt top -b -n 1 -d 300; : %d",
-		"./urt stat --per-thread --json -p %d --timeout 300 2>&1",
+		"./urt stat --per-thread --json -o host.json -p %d "
+		"--timeout 300 >&2 && cat host.json",
 		"./urt report --json host.pftrace; : %d",
 	};
 	pid_t pid;
