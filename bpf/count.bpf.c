@@ -20,8 +20,8 @@
  * Linux 7. There, programs on tracepoints can be preempted, too (seen on 7.2; in an
  * emulator, 1 of 100 system calls and forks was skipped next to other threads). Programs
  * on the trace events that perf uses still run with preemption off, at a higher price, so
- * the programs named *_event count system calls and io_uring requests there, or the
- * others where perf's events are forbidden. A fork is seen at the child's first
+ * a program named NAME_event does the work of NAME there, unless perf's events are
+ * forbidden. A fork is seen at the child's first
  * wake-up, which happens under a lock of the scheduler; before Linux 7, allocating
  * storage is not safe there. The tool adds the events that the kernel skipped to `lost`.
  *

@@ -262,7 +262,7 @@ int BPF_PROG(rec_submit_req, void *req)
 }
 
 SEC("tp/io_uring/io_uring_submit_req")
-int rec_submit_event(struct trace_event_raw_io_uring_submit_req___urt *e)
+int rec_submit_req_event(struct trace_event_raw_io_uring_submit_req___urt *e)
 {
 	request(e->req, URT_EV_SUBMIT);
 	return 0;

@@ -65,7 +65,7 @@ int BPF_PROG(on_submit_req, void *req)
 }
 
 SEC("tp/io_uring/io_uring_submit_req")
-int on_submit_event(struct trace_event_raw_io_uring_submit_req___urt *e)
+int on_submit_req_event(struct trace_event_raw_io_uring_submit_req___urt *e)
 {
 	return submitted(e->req);
 }

@@ -100,32 +100,55 @@ int bpf_attach(struct bpf_program *p, struct bpf_link **link, unsigned *links)
 	return 0;
 }
 
-static bool attached_already(const struct bpf_program *p,
-			     const struct bpf_pair *pair, const bool *has,
-			     unsigned pairs)
+/* NAME_event of the program NAME; or NULL. */
+static struct bpf_program *event_of(const struct bpf_object *o,
+				    const struct bpf_program *p)
 {
-	for (unsigned i = 0; i < pairs; i++)
-		if (p == pair[i].event || (has[i] && p == pair[i].plain))
-			return true;
-	return false;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_event", bpf_program__name(p));
+	return bpf_object__find_program_by_name(o, name);
 }
 
-int bpf_attach_all(struct bpf_object *o, const struct bpf_pair *pair,
-		   unsigned pairs, struct bpf_link **link, unsigned *links)
+void bpf_choose_events(struct bpf_object *o)
 {
-	struct bpf_program *p;
-	bool has[8] = { false };
-	int err = 0;
+	bool preempted = bpf_can_be_preempted();
+	struct bpf_program *p, *event;
 
-	for (unsigned i = 0; i < pairs && i < 8; i++)
-		has[i] = bpf_program__fd(pair[i].event) >= 0 &&
-			 !bpf_attach(pair[i].event, link, links);
 	bpf_object__for_each_program(p, o)
 	{
-		if (!err && bpf_program__fd(p) >= 0 &&
-		    strncmp(bpf_program__section_name(p), "iter/", 5) &&
-		    strcmp(bpf_program__section_name(p), "perf_event") &&
-		    !attached_already(p, pair, has, pairs))
+		event = event_of(o, p);
+		if (event)
+			bpf_program__set_autoload(
+				event, preempted && bpf_program__autoload(p));
+	}
+}
+
+/* Iterators and samples are attached by those who use them, and NAME_event with
+ * NAME. */
+static bool is_attached_elsewhere(const struct bpf_program *p)
+{
+	const char *section = bpf_program__section_name(p);
+	const char *end = strrchr(bpf_program__name(p), '_');
+
+	return !strncmp(section, "iter/", 5) ||
+	       !strcmp(section, "perf_event") ||
+	       (end && !strcmp(end, "_event"));
+}
+
+int bpf_attach_all(struct bpf_object *o, struct bpf_link **link,
+		   unsigned *links)
+{
+	struct bpf_program *p, *event;
+	int err = 0;
+
+	bpf_object__for_each_program(p, o)
+	{
+		if (err || bpf_program__fd(p) < 0 || is_attached_elsewhere(p))
+			continue;
+		event = event_of(o, p);
+		if (!event || bpf_program__fd(event) < 0 ||
+		    bpf_attach(event, link, links))
 			err = bpf_attach(p, link, links);
 	}
 	return err;

@@ -25,14 +25,14 @@ void bpf_choose(const struct bpf_optional *, unsigned n);
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
 
-/* Attaches all loaded programs but iterators and samples. Where the kernel may preempt
- * programs on tracepoints, `event` does the work of `plain` with preemption off, if it
- * can be attached, which perf_event_paranoid or a missing tracefs can prevent. */
-struct bpf_pair {
-	struct bpf_program *event, *plain;
-};
-int bpf_attach_all(struct bpf_object *, const struct bpf_pair *, unsigned pairs,
-		   struct bpf_link **link, unsigned *links);
+/* Where the kernel may preempt programs on tracepoints, NAME_event does the work of NAME
+ * with preemption off. Chooses which of these load, as their NAMEs do: once that is set. */
+void bpf_choose_events(struct bpf_object *);
+
+/* Attaches all loaded programs but iterators and samples; NAME only if NAME_event cannot
+ * be attached, which perf_event_paranoid or a missing tracefs can prevent. */
+int bpf_attach_all(struct bpf_object *, struct bpf_link **link,
+		   unsigned *links);
 
 /* Runs a program on each online CPU that is not idle, once in period_ns of the software
  * clock, which every machine has. 0 or -errno. */

@@ -50,8 +50,9 @@ struct counter {
 };
 
 static void choose_programs(struct count_bpf *bpf,
-			    const struct counter_options *o, bool preempted)
+			    const struct counter_options *o)
 {
+	bool preempted = bpf_can_be_preempted();
 	const struct bpf_optional optional[] = {
 		{ bpf->progs.on_submit_req, "io_uring_submit_req" },
 		{ bpf->progs.on_submit_sqe, "io_uring_submit_sqe" },
@@ -59,39 +60,19 @@ static void choose_programs(struct count_bpf *bpf,
 		{ bpf->progs.on_poll_arm, "io_uring_poll_arm" },
 		{ bpf->progs.on_move, "cgroup_attach_task" },
 		{ bpf->progs.on_complete, "io_uring_complete" },
-		{ bpf->progs.on_submit_event,
-		  preempted ? "io_uring_submit_req" : NULL },
-		{ bpf->progs.on_poll_arm_event,
-		  preempted ? "io_uring_poll_arm" : NULL },
-		{ bpf->progs.on_punt_event,
-		  preempted ? "io_uring_queue_async_work" : NULL },
-		{ bpf->progs.on_complete_event,
-		  preempted ? "io_uring_complete" : NULL },
 		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
 		{ bpf->progs.on_user_fault, o->by ? "page_fault_user" : NULL },
-		{ bpf->progs.on_user_fault_event,
-		  o->by && preempted ? "page_fault_user" : NULL },
 	};
 
 	bpf_choose(optional, ARRAY_LEN(optional));
-}
-
-static int attach_all(struct counter *c)
-{
-	const struct bpf_pair pairs[] = {
-		{ c->bpf->progs.on_syscall_event, c->bpf->progs.on_syscall },
-		{ c->bpf->progs.on_submit_event, c->bpf->progs.on_submit_req },
-		{ c->bpf->progs.on_poll_arm_event, c->bpf->progs.on_poll_arm },
-		{ c->bpf->progs.on_punt_event, c->bpf->progs.on_punt },
-		{ c->bpf->progs.on_complete_event, c->bpf->progs.on_complete },
-		{ c->bpf->progs.on_user_fault_event,
-		  c->bpf->progs.on_user_fault },
-		{ c->bpf->progs.on_syscall_exit_event,
-		  c->bpf->progs.on_syscall_exit },
-	};
-
-	return bpf_attach_all(c->bpf->obj, pairs, ARRAY_LEN(pairs), c->link,
-			      &c->nr_links);
+	bpf_program__set_autoload(bpf->progs.on_syscall, !o->no_syscalls);
+	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
+	bpf_program__set_autoload(bpf->progs.on_fork, !preempted);
+	bpf_program__set_autoload(bpf->progs.on_first_wakeup, preempted);
+	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
+	bpf_program__set_autoload(bpf->progs.by_sample,
+				  o->by == URT_BY_CONTEXT);
+	bpf_choose_events(bpf->obj);
 }
 
 /*
@@ -130,25 +111,13 @@ static void find_fault_code(struct count_bpf *bpf)
 static void configure(struct counter *c, const struct counter_options *o)
 {
 	struct count_bpf *bpf = c->bpf;
-	bool preempted = bpf_can_be_preempted();
 
-	choose_programs(bpf, o, preempted);
-	bpf_program__set_autoload(bpf->progs.on_syscall, !o->no_syscalls);
-	bpf_program__set_autoload(bpf->progs.on_syscall_event,
-				  !o->no_syscalls && preempted);
-	bpf_program__set_autoload(bpf->progs.on_fork, !preempted);
-	bpf_program__set_autoload(bpf->progs.on_first_wakeup, preempted);
-	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
-	bpf_program__set_autoload(bpf->progs.by_sample,
-				  o->by == URT_BY_CONTEXT);
+	choose_programs(bpf, o);
 	bpf->rodata->ns_inum = pid_namespace();
 	bpf->rodata->nr_execve = __NR_execve;
 	bpf->rodata->want_times = o->times;
 	bpf->rodata->want_threads = o->threads;
 	bpf->rodata->want_latency = o->latency;
-	bpf_program__set_autoload(bpf->progs.on_syscall_exit, o->latency);
-	bpf_program__set_autoload(bpf->progs.on_syscall_exit_event,
-				  o->latency && preempted);
 	bpf->rodata->by = o->by;
 	bpf->rodata->no_inherit = o->inherit;
 	bpf->rodata->want_children = o->children;
@@ -259,7 +228,7 @@ static int load(struct counter *c)
 			c->open_link = NULL;
 	}
 	if (!err)
-		err = attach_all(c);
+		err = bpf_attach_all(c->bpf->obj, c->link, &c->nr_links);
 	if (!err && bpf_program__fd(c->bpf->progs.by_sample) >= 0)
 		sample(c);
 	return err;

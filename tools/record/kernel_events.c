@@ -18,22 +18,16 @@
 
 static void choose(struct record_bpf *bpf, long buffer_mb)
 {
-	bool preempted = bpf_can_be_preempted();
 	const struct bpf_optional optional[] = {
 		{ bpf->progs.rec_submit_req, "io_uring_submit_req" },
 		{ bpf->progs.rec_submit_sqe, "io_uring_submit_sqe" },
 		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
 		{ bpf->progs.rec_complete, "io_uring_complete" },
-		{ bpf->progs.rec_submit_event,
-		  preempted ? "io_uring_submit_req" : NULL },
-		{ bpf->progs.rec_punt_event,
-		  preempted ? "io_uring_queue_async_work" : NULL },
-		{ bpf->progs.rec_complete_event,
-		  preempted ? "io_uring_complete" : NULL },
 	};
 	size_t bytes = 1 << 20;
 
 	bpf_choose(optional, ARRAY_LEN(optional));
+	bpf_choose_events(bpf->obj);
 	while (bytes < (size_t)buffer_mb << 20)
 		bytes *= 2; /* the kernel wants a power of two */
 	bpf_map__set_max_entries(bpf->maps.events, bytes);
@@ -54,20 +48,6 @@ static int on_event(void *arg, void *data, size_t size)
 
 	memcpy(&k->event[k->n++], data, sizeof(*k->event));
 	return k->n == k->max ? -EAGAIN : 0;
-}
-
-static int attach(struct kernel_events *k)
-{
-	const struct bpf_pair pairs[] = {
-		{ k->bpf->progs.rec_submit_event,
-		  k->bpf->progs.rec_submit_req },
-		{ k->bpf->progs.rec_punt_event, k->bpf->progs.rec_punt },
-		{ k->bpf->progs.rec_complete_event,
-		  k->bpf->progs.rec_complete },
-	};
-
-	return bpf_attach_all(k->bpf->obj, pairs, ARRAY_LEN(pairs), k->link,
-			      &k->links);
 }
 
 int kernel_events_running(struct kernel_events *k, long pid, bool all)
@@ -115,7 +95,7 @@ int kernel_events_open(struct kernel_events *k, long buffer_mb)
 				   k, NULL);
 	if (!k->ring)
 		return -errno;
-	return attach(k);
+	return bpf_attach_all(k->bpf->obj, k->link, &k->links);
 }
 
 bool kernel_events_take(struct kernel_events *k)
