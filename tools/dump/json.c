@@ -49,15 +49,6 @@ static void address(struct json *j, const char *member, uint64_t at)
 	json_string(j, member, text);
 }
 
-static void number_or_null(struct json *j, const char *member, int64_t n,
-			   bool known)
-{
-	if (known)
-		json_int(j, member, n);
-	else
-		json_null(j, member);
-}
-
 static void operation(struct json *j, const struct coro_seen *s)
 {
 	char text[32];
@@ -66,7 +57,7 @@ static void operation(struct json *j, const struct coro_seen *s)
 		json_string(j, "operation", uring_op_name(s->opcode, text));
 	else
 		json_null(j, "operation");
-	number_or_null(j, "descriptor", s->fd, s->fd >= 0);
+	json_int_or_null(j, "descriptor", s->fd, s->fd >= 0);
 	if (s->object && s->opcode < 0)
 		address(j, "object", s->object);
 	else
@@ -117,7 +108,7 @@ void dump_json_each(struct dump *d, const struct coro_seen *s)
 
 	json_object(j, NULL);
 	json_int(j, "id", s->id);
-	number_or_null(j, "started_by", s->parent, s->parent);
+	json_int_or_null(j, "started_by", s->parent, s->parent);
 	if (s->created)
 		name(d, "started_in", s->created - 1);
 	else
@@ -128,9 +119,9 @@ void dump_json_each(struct dump *d, const struct coro_seen *s)
 		json_string(j, "reason", s->reason);
 	else
 		json_null(j, "reason");
-	number_or_null(j, "wait_ns", s->wait_ns, s->wait_ns >= 0);
+	json_int_or_null(j, "wait_ns", s->wait_ns, s->wait_ns >= 0);
 	operation(j, s);
-	number_or_null(j, "thread", s->tid, s->tid);
+	json_int_or_null(j, "thread", s->tid, s->tid);
 	context(d, s->context);
 	json_int(j, "changed", s->changed);
 	stack(d, s);

@@ -206,3 +206,12 @@ void json_null(struct json *j, const char *name)
 	json_before(j, name);
 	fputs("null", j->out);
 }
+
+void json_int_or_null(struct json *j, const char *name, int64_t value,
+		      bool known)
+{
+	if (known)
+		json_int(j, name, value);
+	else
+		json_null(j, name);
+}

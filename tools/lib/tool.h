@@ -62,6 +62,8 @@ void json_string(struct json *, const char *name, const char *value);
 void json_int(struct json *, const char *name, int64_t value);
 void json_double(struct json *, const char *name, double value);
 void json_null(struct json *, const char *name);
+void json_int_or_null(struct json *, const char *name, int64_t value,
+		      bool known);
 
 /* ---- names ---- */
 

@@ -359,14 +359,6 @@ static void json_named(struct json *j, const char *member, const uint64_t *n,
 	json_end_object(j);
 }
 
-static void json_known(struct json *j, const char *name, uint64_t n, bool known)
-{
-	if (known)
-		json_int(j, name, n);
-	else
-		json_null(j, name);
-}
-
 static void json_row(struct json *j, const struct stat_by *t,
 		     const struct stat_row *r)
 {
@@ -381,17 +373,17 @@ static void json_row(struct json *j, const struct stat_by *t,
 		    r->row < URT_BY_FIRST_ROW ? fixed_rows[r->row] : "row");
 	json_int(j, "switches", r->switches);
 	json_int(j, "voluntary", voluntary);
-	json_known(j, "syscalls", r->syscalls, t->syscalls);
+	json_int_or_null(j, "syscalls", r->syscalls, t->syscalls);
 	json_named(j, "syscalls_by_name", r->made, URT_SYSCALLS, syscall_name);
-	json_known(j, "io_uring", r->requests, t->uring);
+	json_int_or_null(j, "io_uring", r->requests, t->uring);
 	json_named(j, "io_uring_by_opcode", r->submitted, URT_URING_OPS,
 		   uring_op_name);
 	if (t->by == URT_BY_CONTEXT)
 		json_double(j, "share_of_shared", share(t, r) / 100);
-	json_known(j, "on_cpu_ns", r->on_cpu_ns, t->on_cpu);
+	json_int_or_null(j, "on_cpu_ns", r->on_cpu_ns, t->on_cpu);
 	json_int(j, "off_cpu_ns", r->off_cpu_ns);
-	json_known(j, "run_queue_ns", r->run_delay_ns, t->run_delay);
-	json_known(j, "user_page_faults", r->faults, t->faults);
+	json_int_or_null(j, "run_queue_ns", r->run_delay_ns, t->run_delay);
+	json_int_or_null(j, "user_page_faults", r->faults, t->faults);
 	known[URT_OF_SWITCHES] = known[URT_OF_OFF_CPU] = true;
 	known[URT_OF_SYSCALLS] = t->syscalls;
 	known[URT_OF_SUBMITTED] = t->uring;

@@ -58,14 +58,6 @@ static bool by_bpf(const struct stat_result *r)
 	return r->source == STAT_BPF;
 }
 
-static void json_known(struct json *j, const char *name, int64_t n, bool known)
-{
-	if (known)
-		json_int(j, name, n);
-	else
-		json_null(j, name);
-}
-
 static void json_threads(struct json *j, const struct stat_result *r)
 {
 	if (!by_bpf(r)) {
@@ -192,9 +184,10 @@ static void json_thread_list(struct json *j, const struct stat_result *r)
 		json_string(j, "class", stat_class_names[t->class]);
 		json_int(j, "voluntary", t->voluntary);
 		json_int(j, "involuntary", t->involuntary);
-		json_known(j, "syscalls", t->syscalls, had(r, "syscalls"));
-		json_known(j, "submitted", t->submitted, had(r, "uring"));
-		json_known(j, "completed", t->completed, had(r, "uring"));
+		json_int_or_null(j, "syscalls", t->syscalls,
+				 had(r, "syscalls"));
+		json_int_or_null(j, "submitted", t->submitted, had(r, "uring"));
+		json_int_or_null(j, "completed", t->completed, had(r, "uring"));
 		json_int(j, "on_cpu_ns", t->on_cpu_ns);
 		json_end_object(j);
 	}
