@@ -36,9 +36,20 @@ static void outcome_row(FILE *f, const char *name, const struct demo_outcome *o)
 	fputs("</td></tr>\n", f);
 }
 
-static void load_cells(FILE *f, const struct demo_row *r)
+/* The columns from kernel switches on: per request. */
+static void work_cells(FILE *f, const struct demo_row *r)
 {
 	struct demo_per_request p = demo_per_request(r);
+
+	html_cell(f, "%.4f", p.switches);
+	html_cell(f, "%.3f", p.syscalls);
+	html_cell(f, "%.2f", p.uring_ops);
+	html_cell(f, "%.2f", p.user_switches);
+	html_cell(f, "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3);
+}
+
+static void load_cells(FILE *f, const struct demo_row *r)
+{
 	char name[16];
 
 	fprintf(f, "<tr><td>%s</td><td>%s</td>", r->model->name,
@@ -49,11 +60,7 @@ static void load_cells(FILE *f, const struct demo_row *r)
 	html_cell(f, "%.2f", demo_ms(&r->latency, 0.99));
 	html_cell(f, "%.2f", demo_ms(&r->latency, 0.999));
 	html_cell(f, "%.1f", r->latency.max / 1e6);
-	html_cell(f, "%.4f", p.switches);
-	html_cell(f, "%.3f", p.syscalls);
-	html_cell(f, "%.2f", p.uring_ops);
-	html_cell(f, "%.2f", p.user_switches);
-	html_cell(f, "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3);
+	work_cells(f, r);
 	fputs("</tr>\n", f);
 }
 
@@ -100,18 +107,12 @@ static void loads(FILE *f, const struct demo *d)
 
 static void row_cells(FILE *f, const struct demo_row *r)
 {
-	struct demo_per_request p = demo_per_request(r);
-
 	fprintf(f, "<tr><td>%s</td><td>%s%.0f</td>", r->model->name,
 		demo_load_was_limit(r) ? "&gt;" : "", ROW_MEDIAN(r, rps));
 	html_cell(f, "%.0f %%", ROW_SPREAD(r, rps) * 100);
 	html_cell(f, "%.2f", ROW_MEDIAN(r, p50_ns) / 1e6);
 	html_cell(f, "%.2f", ROW_MEDIAN(r, p99_ns) / 1e6);
-	html_cell(f, "%.4f", p.switches);
-	html_cell(f, "%.3f", p.syscalls);
-	html_cell(f, "%.2f", p.uring_ops);
-	html_cell(f, "%.2f", p.user_switches);
-	html_cell(f, "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3);
+	work_cells(f, r);
 	fputs("</tr>\n", f);
 }
 
