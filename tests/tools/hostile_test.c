@@ -266,17 +266,27 @@ static void have_coroutines_in_a_file(const char *mode)
 		usleep(1000);
 }
 
+/* NULL, or why there is none. */
+static const char *fuse_file_open(void)
+{
+	const char *why = fuse_start(&fuse);
+
+	if (why)
+		return why;
+	fuse_file = open(fuse.path, O_RDONLY);
+	ck_assert_int_ge(fuse_file, 0);
+	return NULL;
+}
+
 /* A thread that reads there ends by SIGKILL only. */
 START_TEST(memory_that_does_not_answer_is_not_waited_for)
 {
-	const char *why = fuse_start(&fuse);
+	const char *why = fuse_file_open();
 	pid_t pid;
 
 	if (why)
 		SKIP("%s", why);
 	NEED_BPF();
-	fuse_file = open(fuse.path, O_RDONLY);
-	ck_assert_int_ge(fuse_file, 0);
 	fuse_hold(&fuse, FUSE_HOLD_READ);
 	pid = liar(have_coroutines_in_a_file, "");
 	sh("for c in dump 'dump --leaked' 'top -b -n 1 -c' "
@@ -308,14 +318,12 @@ static void map_a_file(const char *mode)
 
 START_TEST(path_that_does_not_answer_is_not_waited_for)
 {
-	const char *why = fuse_start(&fuse);
+	const char *why = fuse_file_open();
 	pid_t pid;
 
 	if (why)
 		SKIP("%s", why);
 	NEED_BPF();
-	fuse_file = open(fuse.path, O_RDONLY);
-	ck_assert_int_ge(fuse_file, 0);
 	pid = liar(map_a_file, "");
 	ck_assert_msg(sh("timeout -s INT -k 5 90 ./urt profile --duration 500 "
 			 "-p %d 2>&1",
