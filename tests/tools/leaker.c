@@ -214,7 +214,7 @@ static NOINLINE void start_holder(void *(*fn)(void *))
 	pthread_barrier_wait(&met);
 }
 
-/* Stack of the thread that runs, far below what is in use later. */
+/* Words on this thread's stack, far below the part that it uses later. */
 static struct urt_chan *volatile *unused_stack;
 
 static NOINLINE void find_unused_stack(void)
@@ -225,7 +225,7 @@ static NOINLINE void find_unused_stack(void)
 	__asm__("" : "=r"(unused_stack) : "0"(below));
 }
 
-/* Pointers that a thread leaves below what is in use of its stack. */
+/* Pointers that a thread leaves on its stack below the part that it uses. */
 static struct urt_chan *left[N];
 
 static NOINLINE void leave_pointers(void)

@@ -421,7 +421,7 @@ static inline bool demo_ok(const struct demo_outcome *o)
  * connections that stay open, with this number of connections, or 0: with the
  * most; the hold of this number, or 0: of the most, not counting threads_end,
  * nor one that stopped short if another did not: there, few requests share the
- * memory of the servers themselves. NULL: there is none. */
+ * memory of the servers themselves. NULL: it was not measured. */
 const struct demo_row *demo_row(const struct demo *, const struct model *,
 				const char *path, long connections);
 const struct demo_hold *demo_hold(const struct demo *, const struct model *,

@@ -17,8 +17,8 @@ struct coro_reading {
 	uint64_t at; /* of its block */
 	uint32_t number;
 	uint8_t *block;
-	uint8_t *tail; /* what is read from `low` up to its park word; or its
-			  stack, then the rest of that */
+	uint8_t *tail; /* the memory from `low` to its park word; or its stack,
+			  followed by that memory */
 	uint64_t low;
 	const uint8_t *stack; /* in tail */
 	size_t stack_size;    /* bytes; 0: none was read */

@@ -45,7 +45,7 @@ ssize_t heap_block_at(const struct heap *, uint64_t address);
 struct heap_span *heap_span_at(const struct heap *, uint64_t address);
 
 /* Where the nearest guard (MADV_GUARD_INSTALL) between the addresses ends, at most 1 GiB
- * below the upper; 0: there is none, or Linux is older than 6.15 and does not tell. */
+ * below the upper; 0: there is none, or this is Linux before 6.15, which hides them. */
 uint64_t heap_guard_below(const struct heap *, uint64_t from, uint64_t address);
 
 /* Gives the words between two addresses to f, leaving out pages that were never

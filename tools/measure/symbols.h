@@ -27,7 +27,7 @@ struct symbols *symbols_open_some(int exe, const char *path, uint64_t entry,
 				  const char *const names[]);
 void symbols_close(struct symbols *);
 
-/* The address of a symbol in the process, and its size; 0: there is none. */
+/* The address and size of a symbol in the process; 0: it has no such symbol. */
 uint64_t symbols_find(const struct symbols *, const char *name, uint64_t *size);
 
 /* Into buf, e.g. "handle", or "0x1234" as addr2line takes it. NULL symbols: the

@@ -19,7 +19,7 @@ void stat_requests_take(struct stat_requests *, struct counter *, bool all);
  * of the key, and sets *headed. */
 void stat_requests_print(FILE *, const struct stat_requests *, uint32_t row,
 			 const char *name, const char *key, bool *headed);
-/* A sentence about what is missing, if anything is. */
+/* Prints how many requests and events are missing, if any are. */
 void stat_requests_print_lost(FILE *, const struct stat_requests *);
 
 /* The member "requests" of a row, and those of all rows. known: which figures are
