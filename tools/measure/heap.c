@@ -402,6 +402,8 @@ static bool take_line(struct heap *h, const char *line, struct range *last)
 	r.kind = kind_of(rights, path);
 	if (r.kind == NAMELESS && heap_asan_shadow(h, r.from, r.to))
 		r.kind = SKIPPED;
+	if (r.kind == NAMELESS && follows && !last->access)
+		heap_asan_above_none(h, last->from, r.from);
 	r.access = rights[0] == 'r';
 	r.file_data = *path == '/' && rights[3] == 'p';
 	r.above_file = follows && last->file_data;
