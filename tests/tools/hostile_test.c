@@ -184,8 +184,8 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 
 	NEED_BPF();
 	pid = liar(lie_in_counters, mode);
-	ck_assert_msg(sh("timeout 90 ./urt stat --json -o host.json -p %d "
-			 "--timeout 300 2>&1; code=$?; cat host.json; "
+	ck_assert_msg(sh("timeout 90 ./urt stat --json -o liar.json -p %d "
+			 "--timeout 300 2>&1; code=$?; cat liar.json; "
 			 "exit $code",
 			 pid) == 0,
 		      "%s: %s", mode, text);
@@ -219,10 +219,10 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 	begin = time(NULL);
 	/* Memory: at most 256 MiB of buffers, and urt's usual memory. */
 	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 400 "
-			 "-o host.pftrace 2>&1",
+			 "-o liar.pftrace 2>&1",
 			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,
 		      "%s: %s", mode, text);
-	ck_assert_msg(sh("timeout 90 ./urt report --json host.pftrace") == 0,
+	ck_assert_msg(sh("timeout 90 ./urt report --json liar.pftrace") == 0,
 		      "%s: %s", mode, text);
 	ns = number(NULL, "duration_ns");
 	/* No longer than the recording, which takes long on a busy machine. */
