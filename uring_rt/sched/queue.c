@@ -179,11 +179,25 @@ void urt__fresh_share(struct urt__proc *p)
 		urt__fresh_to_runq(p, p->fresh_len / 2);
 }
 
+/* The newest goes below those that timers readied, which keep their turn. It
+ * changes places with the lowest of them. */
+static void fresh_below_due(struct urt__proc *p)
+{
+	unsigned newest = p->fresh_oldest + p->fresh_len - 1;
+	struct urt_coro **a = &p->fresh[newest % URT__FRESH];
+	struct urt_coro **b = &p->fresh[(newest - p->due_left) % URT__FRESH];
+	struct urt_coro *c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
 /* A function of its own, so that its caller saves no registers. */
-static URT__NOINLINE void ready_new_full(struct urt__proc *p,
+static URT__NOINLINE void ready_new_rare(struct urt__proc *p,
 					 struct urt_coro *c)
 {
 	urt__fresh_put(p, c);
+	fresh_below_due(p);
 	urt__fresh_share(p);
 }
 
@@ -192,8 +206,8 @@ static inline void ready_new(struct urt__worker *w, struct urt_coro *c)
 	struct urt__proc *p = w->proc;
 
 	urt__set_reason(c, URT__R_RUNNABLE);
-	if (urt__unlikely(p->fresh_len == URT__FRESH)) {
-		ready_new_full(p, c);
+	if (urt__unlikely(p->fresh_len == URT__FRESH || p->due_left)) {
+		ready_new_rare(p, c);
 		return;
 	}
 	urt__fresh_put(p, c);

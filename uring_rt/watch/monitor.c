@@ -302,6 +302,8 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		atomic_store(&w->hogging, true);
 		atomic_store_explicit(&w->astray_ns, now_ns,
 				      memory_order_relaxed);
+		/* At each look until the hand-off succeeds, although that drops
+		 * a signal under way: the signal would need a spare, too. */
 		urt__preempt_soon(w);
 		break;
 	default: /* the kernel copies much in one call */
