@@ -128,8 +128,7 @@ static void write_event(struct urt__trace_page *p, unsigned ring, int64_t ns,
 static void lie_in_events(const char *mode)
 {
 	bool bomb = !strcmp(mode, "bomb");
-	struct urt__trace_page *p =
-		trace_page(bomb ? 4096 : 2, bomb ? 1 << 16 : 1024);
+	struct urt__trace_page *p = trace_page(bomb ? 4096 : 2, 1024);
 	uint32_t offset = p->events_offset;
 
 	for (int i = 0; !strcmp(mode, "many") && i < 70; i++)

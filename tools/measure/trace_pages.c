@@ -42,6 +42,7 @@
 #define FIND_ALL_NS (100 * NS_PER_MS)
 
 struct reading {
+	struct run *run;	      /* whose ring it is */
 	uint64_t tail;		      /* number of the next event */
 	uint64_t lost;		      /* before the next one in buf */
 	int64_t last_ns;	      /* of the last one given out */
@@ -68,6 +69,10 @@ struct run {
 
 struct trace_pages {
 	struct run run[TRACE_PAGES_MAX];
+	/* The rings that have events to give out, the earliest first: a heap,
+	 * made anew by each round. */
+	struct reading **heap;
+	unsigned waiting, heap_places; /* one for each ring of all runs */
 	unsigned top; /* runs from this place on were never used */
 	unsigned runs, missed;
 	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
@@ -138,6 +143,24 @@ static unsigned pages_of(const struct trace_pages *t, pid_t pid)
 	return n;
 }
 
+static bool make_rings(struct trace_pages *t, struct run *r)
+{
+	unsigned n = r->head->shape.rings;
+	struct reading **heap =
+		realloc(t->heap, (t->heap_places + n) * sizeof(*heap));
+
+	if (!heap)
+		return false;
+	t->heap = heap;
+	r->ring = calloc(n, sizeof(*r->ring));
+	if (!r->ring)
+		return false;
+	t->heap_places += n;
+	for (unsigned i = 0; i < n; i++)
+		r->ring[i].run = r;
+	return true;
+}
+
 static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 {
 	if (found->ours && pages_of(t, found->pid) >= OF_ONE_MAX) {
@@ -151,8 +174,7 @@ static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 		if (r->page)
 			continue;
 		*r = *found;
-		r->ring = calloc(r->head->shape.rings, sizeof(*r->ring));
-		if (!r->ring) {
+		if (!make_rings(t, r)) {
 			r->page = NULL;
 			break;
 		}
@@ -403,6 +425,57 @@ static bool read_ring(struct trace_pages *t, struct run *r, unsigned i)
 	return n < shape->events / 2;
 }
 
+/* ---- the heap ---- */
+
+static bool comes_first(const struct reading *a, const struct reading *b)
+{
+	int64_t ns = a->buf[a->pos].ns, than = b->buf[b->pos].ns;
+
+	if (ns != than)
+		return ns < than;
+	return a->run != b->run ? a->run < b->run : a < b;
+}
+
+/* The entry at i may be too late for its place. */
+static void sift_down(struct trace_pages *t, unsigned i)
+{
+	struct reading *g = t->heap[i];
+
+	for (unsigned k; (k = 2 * i + 1) < t->waiting; i = k) {
+		if (k + 1 < t->waiting &&
+		    comes_first(t->heap[k + 1], t->heap[k]))
+			k++;
+		if (comes_first(g, t->heap[k]))
+			break;
+		t->heap[i] = t->heap[k];
+	}
+	t->heap[i] = g;
+}
+
+static void make_heap(struct trace_pages *t)
+{
+	t->waiting = 0;
+	for (unsigned i = 0; i < t->top; i++)
+		for (unsigned k = 0; t->run[i].page && k < t->run[i].used; k++)
+			if (t->run[i].ring[k].pos < t->run[i].ring[k].n)
+				t->heap[t->waiting++] = &t->run[i].ring[k];
+	for (unsigned i = t->waiting / 2; i-- > 0;)
+		sift_down(t, i);
+}
+
+/* The earliest event was given out. */
+static void heap_next(struct trace_pages *t)
+{
+	struct reading *g = t->heap[0];
+
+	if (++g->pos == g->n)
+		t->heap[0] = t->heap[--t->waiting];
+	if (t->waiting)
+		sift_down(t, 0);
+}
+
+/* ---- a round ---- */
+
 static bool is_over(const struct run *r)
 {
 	return r->ours && r->pid && kill(r->pid, 0) && errno == ESRCH;
@@ -427,6 +500,7 @@ bool trace_pages_read(struct trace_pages *t)
 		t->any_ended |= r->ended;
 		r->read_ns = now_ns();
 	}
+	make_heap(t);
 	return calm;
 }
 
@@ -443,6 +517,7 @@ static void give_up(struct trace_pages *t, struct run *r)
 					    __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < r->head->shape.rings; i++)
 		free(r->ring[i].buf);
+	t->heap_places -= r->head->shape.rings;
 	t->bytes -= r->bytes;
 	free(r->ring);
 	if (r->head->exe_fd >= 0)
@@ -458,27 +533,6 @@ static bool is_empty(const struct run *r)
 		if (r->ring[i].n != r->ring[i].pos)
 			return false;
 	return true;
-}
-
-static struct reading *earliest(struct trace_pages *t, struct run **of)
-{
-	struct reading *first = NULL;
-
-	for (unsigned i = 0; i < t->top; i++) {
-		struct run *r = &t->run[i];
-
-		for (unsigned k = 0; r->page && k < r->used; k++) {
-			struct reading *g = &r->ring[k];
-
-			if (g->pos == g->n ||
-			    (first &&
-			     g->buf[g->pos].ns >= first->buf[first->pos].ns))
-				continue;
-			first = g;
-			*of = r;
-		}
-	}
-	return first;
 }
 
 /* A run that has ended, and of which all events were given out. */
@@ -535,8 +589,8 @@ static bool next_lost(struct trace_pages *t, struct trace_seen *s)
 bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 		      struct trace_seen *s)
 {
-	struct run *r = NULL;
 	struct reading *g;
+	struct run *r;
 
 	if (before_ns > t->moment_ns)
 		before_ns = t->moment_ns;
@@ -544,10 +598,11 @@ bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 		return false;
 	if (t->any_lost && next_lost(t, s))
 		return true;
-	g = earliest(t, &r);
+	g = t->waiting ? t->heap[0] : NULL;
 	t->first_ns = g ? g->buf[g->pos].ns : t->moment_ns;
 	if (t->first_ns >= before_ns)
 		return next_over(t, s);
+	r = g->run;
 	*s = (struct trace_seen){ .run = r->number,
 				  .ring = g - r->ring,
 				  .pid = r->pid,
@@ -558,7 +613,7 @@ bool trace_pages_next(struct trace_pages *t, int64_t before_ns,
 				  .ns = g->buf[g->pos].ns,
 				  .event = g->buf[g->pos] };
 	g->last_ns = s->ns;
-	g->pos++;
+	heap_next(t);
 	return true;
 }
 
@@ -601,6 +656,7 @@ void trace_pages_free(struct trace_pages *t)
 		if (t->run[i].page)
 			give_up(t, &t->run[i]);
 	page_inbox_close(t->inbox);
+	free(t->heap);
 	free(t->looked_at);
 	free(t);
 }
