@@ -127,6 +127,15 @@ START_TEST(doctor_sees_namespaces)
 	/* The process has all capabilities, but only inside its namespace. */
 	ck_assert(finding("privileges", "no"));
 	ck_assert_ptr_nonnull(strstr(text, "in a PID namespace"));
+	if (sh("unshare -pf true 2>&1"))
+		return;
+	/* The numbers there are other processes'. */
+	sh("unshare -pf ./urt doctor --json");
+	ck_assert(finding("procfs", "no"));
+	ck_assert_int_eq(
+		sh("unshare -pf sh -c './urt stat -p $$ --timeout 1 2>&1'"), 1);
+	ck_assert_ptr_nonnull(
+		strstr(text, "as root, mount -t proc proc /proc"));
 }
 END_TEST
 

@@ -128,11 +128,14 @@ static void look_at_mounts(void)
 		    : "no /sys/kernel, and so no BTF and no cgroups: mount "
 		      "-t sysfs sysfs /sys");
 	doctor_found(
-		"procfs", proc && !hidden, "%s",
-		proc && !hidden ? "all processes can be looked at"
-		: proc		? "mounted with hidepid or subset: other "
-				  "users' processes are not to be seen; mount "
-				  "-o remount,hidepid=0 /proc"
+		"procfs", proc && !hidden && proc_is_ours(), "%s",
+		!proc_is_ours()	  ? "that of another PID namespace, where "
+				    "numbers are other processes': as root, "
+				    "mount -t proc proc /proc"
+		: proc && !hidden ? "all processes can be looked at"
+		: proc		  ? "mounted with hidepid or subset: other "
+				    "users' processes are not to be seen; mount "
+				    "-o remount,hidepid=0 /proc"
 		: !any ? "not mounted, so most figures and the findings "
 			 "about limits, namespaces and filters are missing: "
 			 "as root, mount -t proc proc /proc"

@@ -2,6 +2,7 @@
 /* The gate before exec; see launch.h. */
 #define _GNU_SOURCE
 #include "launch.h"
+#include "proc.h"
 #include "tool.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -229,9 +230,14 @@ int process_open(pid_t pid)
 {
 	struct pollfd p = { syscall(SYS_pidfd_open, pid, 0), POLLIN, 0 };
 
-	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+	if (p.fd >= 0 && !proc_is_ours())
+		fail("the process %d cannot be told from others: /proc is that "
+		     "of another PID namespace: as root, mount -t proc proc "
+		     "/proc",
+		     pid);
+	else if (p.fd >= 0 && poll(&p, 1, 0) == 0)
 		return p.fd;
-	if (p.fd < 0 && (errno == EINVAL || errno == ENOENT))
+	else if (p.fd < 0 && (errno == EINVAL || errno == ENOENT))
 		fail("%d is a thread: give the PID of its process", pid);
 	else if (p.fd < 0)
 		fail("no process has the PID %d", pid);

@@ -213,6 +213,14 @@ void proc_switches_free(struct proc_switches *s)
 	*s = (struct proc_switches){ 0 };
 }
 
+bool proc_is_ours(void)
+{
+	char self[32] = "";
+
+	return readlink("/proc/self", self, sizeof(self) - 1) <= 0 ||
+	       atol(self) == getpid();
+}
+
 bool sysfs_is_mounted(void)
 {
 	return !access("/sys/kernel", R_OK);

@@ -56,6 +56,9 @@ struct proc_switches {
 bool proc_switches_look(struct proc_switches *, pid_t, bool alone);
 void proc_switches_free(struct proc_switches *);
 
+/* False: /proc is that of another PID namespace, where our numbers are other processes'. */
+bool proc_is_ours(void);
+
 /* Whether /sys is mounted: without it there is neither BTF, nor a cgroup, nor
  * tracefs. */
 bool sysfs_is_mounted(void);
