@@ -124,6 +124,9 @@ TLS_SRC  := $(if $(HAVE_TLS),$(wildcard uring_rt/tls/*.c))
 TLS_A    := $(if $(HAVE_TLS),$(B)/liburing_rt_tls.a)
 TLS_SO   := $(if $(HAVE_TLS),$(B)/liburing_rt_tls.so)
 TLS_LIBS := $(if $(HAVE_TLS),$(shell pkg-config --libs openssl))
+# The command has TLS, too (urt load, the model coroutine-tls), unless it is static.
+URT_TLS  := $(if $(filter 1,$(STATIC)),,$(HAVE_TLS))
+TOOL_LIBS += $(if $(URT_TLS),$(TLS_LIBS))
 
 EXAMPLES := $(patsubst uring_rt/examples/%.c,%,$(shell grep $(if $(HAVE_TLS),-l '',-L '<urt_tls.h>') \
             uring_rt/examples/*.c))
@@ -383,7 +386,7 @@ $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A
 	  $(filter %_tls.a,$(EXAMPLE_LIBS)) $(LIB_A) \
 	  $(filter-out %_tls.a,$(EXAMPLE_LIBS)) $(EXPORT) -lpthread -ldl
 
-$(URT): $(TOOL_OBJ) $(LIB_A)
+$(URT): $(TOOL_OBJ) $(if $(URT_TLS),$(TLS_A)) $(LIB_A)
 	$(call say,LD,$@)
 ifeq ($(STATIC),1)
 	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -s -o $@ $^ $(TOOL_LIBS) 2>$@.log || \
@@ -476,7 +479,7 @@ $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 # The strong stack protector is only for the command: in the runtime it would slow down
 # each call that waits, because the waiter is in the call's frame.
 $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"' \
-  $(if $(filter 1,$(STATIC)),-DURT_STATIC)
+  $(if $(filter 1,$(STATIC)),-DURT_STATIC) $(if $(URT_TLS),-DURT_HAVE_TLS)
 
 $(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null) $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 

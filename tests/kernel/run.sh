@@ -157,10 +157,9 @@ make_initramfs() {
 		busybox=$files/bin/busybox
 	fi
 	cp "$busybox" "$root/bin/busybox"
-	for program in urt tests/urt_test tests/probe tests/leaker tests/leaker_asan \
-		tests/goroutines tests/goliar \
+	for program in urt tests/urt_test tests/probe \
 		$(cd "$build" && ls examples/* | grep -v '\.'); do
-		[ ! -e "$build/$program" ] || copy_program "$build/$program" "urt/$program"
+		copy_program "$build/$program" "urt/$program"
 	done
 	for program in ${PROGRAMS-openssl}; do
 		[ "$arch" = "$(uname -m)" ] && path=$(command -v "$program") &&

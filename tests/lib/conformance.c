@@ -16,12 +16,19 @@ bool serving(const char *model)
 	if (is_again(model_find(model)))
 		return false;
 	if (not_here(model)) {
-		fprintf(stderr, "SKIP %s: not installed: `make peers`\n",
-			model);
+		fprintf(stderr, "SKIP %s: %s\n", model,
+			model_missing(model_find(model)));
 		return false;
 	}
 	server_start(model, NULL, NULL);
+	if (model_is(model_find(model), MODEL_TLS))
+		server_relay();
 	return true;
+}
+
+bool serving_plain(const char *model)
+{
+	return !model_is(model_find(model), MODEL_TLS) && serving(model);
 }
 
 void stops_well(const char *model)

@@ -21,6 +21,9 @@
 
 /* Starts a model's server. False: the test is skipped. */
 bool serving(const char *model);
+/* The same for tests of what lies behind TLS, where a model with TLS is the same as one
+ * without: false for that one, too. */
+bool serving_plain(const char *model);
 /* Expects that the server still answers, and stops it. */
 void stops_well(const char *model);
 

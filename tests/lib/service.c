@@ -2,6 +2,7 @@
 /* Servers of the demo in tests; see service.h. */
 #define _GNU_SOURCE
 #include "service.h"
+#include "relay.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ bool has(const char *what)
 /* ---- a server ---- */
 
 pid_t server;
+static pid_t relay; /* in front of a server of TLS */
 int server_port;
 unsigned server_descriptors;
 
@@ -54,6 +56,18 @@ void server_stop(void)
 		waitpid(server, NULL, 0);
 	}
 	server = 0;
+	if (relay > 0) {
+		kill(relay, SIGKILL);
+		waitpid(relay, NULL, 0);
+	}
+	relay = 0;
+}
+
+void server_relay(void)
+{
+#ifdef URT_HAVE_TLS
+	relay = relay_start(&server_port, server_port);
+#endif
 }
 
 bool server_listens(void)

@@ -28,6 +28,8 @@ extern unsigned server_descriptors; /* its limit of them; 0: the usual one */
  * listens. */
 void server_start(const char *model, const char *option, const char *value);
 void server_stop(void);
+/* From now on, server_port is that of a relay, without TLS, to a server of TLS. */
+void server_relay(void);
 /* Waits, for 30 s at most, until the server takes a connection. */
 bool server_listens(void);
 struct sockaddr_in server_address(void);

@@ -153,7 +153,7 @@ START_TEST(every_model_asks_three_backends_in_turn_or_at_once)
 	const struct model *m = &models[_i];
 	int64_t least = INT64_MAX;
 
-	if (model_is(m, MODEL_ONE_ASK) || !serving(m->name))
+	if (model_is(m, MODEL_ONE_ASK) || !serving_plain(m->name))
 		return;
 	ck_assert_int_ge(asks(GET("/chain?ms=30") END), 90 * NS_PER_MS);
 	for (int i = 0; i < 50 && least >= 90 * NS_PER_MS; i++) {
@@ -266,7 +266,7 @@ START_TEST(every_model_puts_split_requests_together)
 	char in[512];
 	int fd;
 
-	if (!serving(models[_i].name))
+	if (!serving_plain(models[_i].name))
 		return;
 	fd = server_connect();
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -310,7 +310,7 @@ START_TEST(every_model_outlives_any_bytes)
 {
 	uint64_t r = seed();
 
-	if (!serving(models[_i].name))
+	if (!serving_plain(models[_i].name))
 		return;
 	for (int i = 0; i < 200; i++) {
 		char buf[300], in[4096];
@@ -373,7 +373,7 @@ START_TEST(every_model_burns_as_much_cpu_as_it_is_told)
 {
 	double least = 1e9, own = 1e9;
 
-	if (!serving(models[_i].name))
+	if (!serving_plain(models[_i].name))
 		return;
 	burn_calibrate();
 	for (int i = 0; i < 5; i++) {

@@ -110,6 +110,8 @@ START_TEST(load_refuses_what_it_cannot_do)
 {
 	ck_assert_int_eq(sh("./urt load http://127.0.0.1:1/ 2>&1"), 1);
 	ck_assert(has("cannot connect"));
+	ck_assert_int_eq(sh("./urt load -n 3 http://127.0.0.1:1/ 2>&1"), 1);
+	ck_assert(has("cannot connect"));
 	ck_assert_int_eq(sh("./urt load ftp://x 2>&1"), 1);
 	ck_assert(has("invalid URL"));
 	ck_assert_int_eq(sh("./urt load -R 0 http://127.0.0.1:1/ 2>&1"), 1);
@@ -323,6 +325,118 @@ START_TEST(load_that_spins_takes_a_whole_cpu)
 }
 END_TEST
 
+/* ---- TLS ---- */
+
+#define NEED_TLS()                                                        \
+	do {                                                              \
+		if (not_here("coroutine-tls"))                            \
+			SKIP("%s",                                        \
+			     model_missing(model_find("coroutine-tls"))); \
+	} while (0)
+
+START_TEST(load_over_tls_sends_exactly_the_requests_it_is_told)
+{
+	NEED_TLS();
+	server_start("coroutine-tls", NULL, NULL);
+	for (int threads = 1; threads <= 2; threads++) {
+		ck_assert_int_eq(sh("./urt load --json -c 10 -n 1234 -t %d "
+				    "--ops-file ops https://127.0.0.1:%d/ && "
+				    "cat ops >&2",
+				    threads, server_port),
+				 0);
+		ck_assert(figure(NULL, "answered") == 1234);
+		ck_assert(figure(NULL, "requests") == 1234);
+		ck_assert(figure(NULL, "errors") == 0);
+		ck_assert(has("\"tls\":\"TLSv1.3, "));
+		ck_assert_int_eq(sh("cat ops"), 0);
+		ck_assert_int_eq(atol(text), 1234);
+	}
+	/* A handshake for each three, and requests that wait. */
+	ck_assert_int_eq(sh("./urt load --wait 90 -n 40 -c 4 --per-connection "
+			    "3 --tls 'http://127.0.0.1:%d/wait?ms=1'",
+			    server_port),
+			 0);
+	ck_assert_msg(has("40 requests, 0 errors"), "%s", text);
+	ck_assert(has("certificates were not verified"));
+	server_stop();
+}
+END_TEST
+
+/* A server that says these bytes to each client, and hangs up. */
+static pid_t says(const char *bytes, size_t len)
+{
+	int listener = net_listen((server_port = 0, &server_port));
+	pid_t pid;
+
+	ck_assert_int_ge(listener, 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;) {
+			int fd = accept(listener, NULL, NULL);
+			char hello[4096];
+
+			if (recv(fd, hello, sizeof(hello), 0) > 0 &&
+			    send(fd, bytes, len, MSG_NOSIGNAL) < 0)
+				_exit(1);
+			close(fd);
+		}
+	}
+	close(listener);
+	return pid;
+}
+
+START_TEST(load_over_tls_says_why_a_handshake_fails)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} servers[] = {
+		{ "", 0 },				    /* hangs up */
+		{ "HTTP/1.1 400 Bad Request\r\n\r\n", 28 }, /* has no TLS */
+		{ "\x15\x03\x03\0\2\2\x28", 7 },      /* alert: no cipher */
+		{ "\x16\x03\x03\0\5\2\0\0\1\0", 10 }, /* nonsense */
+	};
+
+	NEED_TLS();
+	for (unsigned i = 0; i < ARRAY_LEN(servers); i++) {
+		pid_t pid = says(servers[i].bytes, servers[i].len);
+
+		ck_assert_int_eq(sh("./urt load -c 2 -n 9 "
+				    "https://127.0.0.1:%d/ 2>&1",
+				    server_port),
+				 1);
+		ck_assert_msg(has("the TLS handshake with port"), "%u: %s", i,
+			      text);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+END_TEST
+
+/* A server without TLS waits for the rest of a request, one with TLS answers a
+ * request without TLS by an alert: both are said, and no figure is invented. */
+START_TEST(load_notices_who_speaks_tls_and_who_does_not)
+{
+	NEED_TLS();
+	server_start("epoll", NULL, NULL);
+	ck_assert_int_eq(sh("./urt load -c 2 --timeout 0.2 "
+			    "https://127.0.0.1:%d/ 2>&1",
+			    server_port),
+			 1);
+	ck_assert_msg(has("does it speak TLS?"), "%s", text);
+	server_stop();
+	server_start("coroutine-tls", NULL, NULL);
+	ck_assert_int_eq(sh("./urt load -c 2 -n 5 http://127.0.0.1:%d/ 2>&1",
+			    server_port),
+			 1);
+	ck_assert_msg(has("0 requests, ") && has(" n/a us at 50 %") &&
+			      has(" n/a us at most"),
+		      "%s", text);
+	server_stop();
+}
+END_TEST
+
 /* Every value lies in a part that ends less than 1/64 above it. */
 START_TEST(histogram_keeps_values_to_within_a_sixtyfourth)
 {
@@ -373,6 +487,9 @@ Suite *load_suite(void)
 	tcase_add_test(t, load_writes_percentiles_as_hdrhistogram_does);
 	tcase_add_test(t, load_writes_its_files_through_no_link);
 	tcase_add_test(t, load_that_spins_takes_a_whole_cpu);
+	tcase_add_test(t, load_over_tls_sends_exactly_the_requests_it_is_told);
+	tcase_add_test(t, load_over_tls_says_why_a_handshake_fails);
+	tcase_add_test(t, load_notices_who_speaks_tls_and_who_does_not);
 	tcase_add_test(t, histogram_keeps_values_to_within_a_sixtyfourth);
 	tcase_add_test(t, histogram_percentiles_are_those_of_the_values);
 	suite_add_tcase(s, t);

@@ -222,7 +222,9 @@ static void add_hold(struct demo *d, const struct model *m, long wanted)
 	h->model = m;
 	h->wanted = wanted;
 	h->outcome.status = DEMO_NOT_RUN;
-	s = add(step_hold, 1.2 + h->wanted * 1e-4, d->nr_holds++);
+	s = add(step_hold,
+		1.2 + h->wanted * (model_is(m, MODEL_TLS) ? 1e-3 : 1e-4),
+		d->nr_holds++);
 	snprintf(s->what, sizeof(s->what), "%s, %ld requests that wait",
 		 m->name, wanted);
 }

@@ -35,11 +35,14 @@
 #define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
 #define PER_SOURCE 25000	     /* connections from one source address */
 
-/* FRESH: free, and opened by its next request (per_connection). */
-enum conn_state { CLOSED, FRESH, CONNECTING, IDLE, BUSY };
+/* FRESH: free, and opened by its next request (per_connection). SHAKING: it
+ * makes the handshake of TLS. */
+enum conn_state { CLOSED, FRESH, CONNECTING, SHAKING, IDLE, BUSY };
 
 struct conn {
 	int fd;
+	uint32_t wants;	    /* the events that epoll reports */
+	struct ssl_st *tls; /* from SHAKING on; NULL: none */
 	enum conn_state state;
 	bool answered;	   /* at least once */
 	bool burst;	   /* the connection of the bursts */
@@ -55,6 +58,7 @@ struct conn {
 struct load {
 	const struct load_options *options;
 	struct load_shared *shared;
+	struct ssl_ctx_st *tls; /* NULL: none */
 	int epfd;
 	char request[512], burst_request[512]; /* whole, to be sent */
 	size_t request_len, burst_len;	       /* bytes of them */
@@ -122,11 +126,20 @@ static int conn_open(struct load *l, struct conn *c)
 		return err;
 	}
 	c->state = CONNECTING;
+	c->wants = ev.events;
 	l->connecting++;
 	c->head_len = 0;
 	c->body_left = -1;
 	c->answers = 0;
 	return 0;
+}
+
+static void conn_close(struct conn *c)
+{
+	if (c->tls)
+		load_tls_free(c->tls);
+	c->tls = NULL;
+	close(c->fd);
 }
 
 static void conn_taken(struct load *l, struct conn *c)
@@ -146,7 +159,7 @@ static void conn_broken(struct load *l, struct conn *c, bool error)
 	l->busy -= c->state == BUSY;
 	c->pending = false;
 	if (c->state > FRESH)
-		close(c->fd);
+		conn_close(c);
 	c->state = CLOSED;
 	if (!l->options->hold)
 		l->closed++;
@@ -182,7 +195,7 @@ static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
 	c->state = BUSY;
 	/* A whole request always fits an empty socket buffer; if the peer has
 	 * closed, the next event says so. */
-	if (send(c->fd, text, len, MSG_NOSIGNAL) < 0)
+	if (load_send(c->fd, c->tls, text, len) < 0)
 		shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -200,7 +213,7 @@ static void conn_free(struct load *l, struct conn *c)
 		return;
 	if (l->options->per_connection && l->start_ns &&
 	    c->answers >= l->options->per_connection) {
-		close(c->fd);
+		conn_close(c);
 		c->state = FRESH;
 	}
 	if (!l->options->rate) {
@@ -342,13 +355,15 @@ static bool take(struct load *l, struct conn *c, size_t len)
 	return true;
 }
 
-static void conn_readable(struct load *l, struct conn *c)
+static void read_once(struct load *l, struct conn *c, bool *more)
 {
 	ssize_t n;
 
 	if (c->head_len)
 		memcpy(l->in, c->head, c->head_len);
-	n = recv(c->fd, l->in + c->head_len, sizeof(l->in) - c->head_len, 0);
+	n = load_recv(c->fd, c->tls, l->in + c->head_len,
+		      sizeof(l->in) - c->head_len);
+	*more = n > 0;
 	if (n < 0 && errno == EAGAIN)
 		return;
 	/* Closing between answers is the server's right. */
@@ -358,21 +373,39 @@ static void conn_readable(struct load *l, struct conn *c)
 		conn_broken(l, c, true);
 }
 
-static void conn_connected(struct load *l, struct conn *c)
+/* What TLS has read already, epoll does not report. */
+static void conn_readable(struct load *l, struct conn *c)
 {
-	struct epoll_event ev = { EPOLLIN, { .ptr = c } };
-	socklen_t len = sizeof(int);
-	int err = 0;
+	bool more;
 
+	do
+		read_once(l, c, &more);
+	while (more && c->tls && load_tls_pending(c->tls));
+}
+
+/* ---- connected ---- */
+
+static void conn_wants(struct load *l, struct conn *c, uint32_t events)
+{
+	struct epoll_event ev = { events, { .ptr = c } };
+
+	if (c->wants != events)
+		epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
+	c->wants = events;
+}
+
+static void conn_failed(struct load *l, struct conn *c, int err)
+{
 	l->connecting--;
-	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (err) {
-		if (!l->shared->opened && !l->shared->failed_errno)
-			l->shared->failed_errno = err;
-		conn_broken(l, c, true);
-		return;
-	}
-	epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
+	if (!l->shared->opened && !l->shared->failed_errno)
+		l->shared->failed_errno = err;
+	conn_broken(l, c, true);
+}
+
+static void conn_ready(struct load *l, struct conn *c)
+{
+	l->connecting--;
+	conn_wants(l, c, EPOLLIN);
 	if (!c->burst)
 		count(&l->shared->opened);
 	/* One request before all begin, so that the server has accepted it. */
@@ -384,11 +417,43 @@ static void conn_connected(struct load *l, struct conn *c)
 		conn_free(l, c);
 }
 
+static void conn_shake(struct load *l, struct conn *c)
+{
+	int ret = load_tls_shake(c->tls, l->shared->tls);
+
+	if (ret > 0)
+		conn_wants(l, c, ret);
+	else if (ret < 0)
+		conn_failed(l, c, -ret);
+	else
+		conn_ready(l, c);
+}
+
+static void conn_connected(struct load *l, struct conn *c)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (!err && l->tls && !(c->tls = load_tls_new(l->tls, c->fd)))
+		err = ENOMEM;
+	if (err) {
+		conn_failed(l, c, err);
+	} else if (c->tls) {
+		c->state = SHAKING;
+		conn_shake(l, c);
+	} else {
+		conn_ready(l, c);
+	}
+}
+
 static void handle(struct load *l, struct conn *c, uint32_t events)
 {
 	if (c->state == CONNECTING) {
 		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 			conn_connected(l, c);
+	} else if (c->state == SHAKING) {
+		conn_shake(l, c);
 	} else if (c->state == IDLE || c->state == BUSY) {
 		conn_readable(l, c);
 	}
@@ -530,8 +595,10 @@ static void load_free(struct load *l)
 	for (long i = 0; l->conns && i <= l->options->connections; i++) {
 		free(l->conns[i].head);
 		if (l->conns[i].state > FRESH)
-			close(l->conns[i].fd);
+			conn_close(&l->conns[i]);
 	}
+	if (l->tls)
+		load_tls_close(l->tls);
 	free(l->conns);
 	free(l->idle);
 	if (l->epfd >= 0)
@@ -555,7 +622,9 @@ static int load_init(struct load *l)
 	l->window = WINDOW;
 	l->conns = calloc(o->connections + 1, sizeof(*l->conns));
 	l->idle = calloc(o->connections, sizeof(struct conn *));
-	if (!l->conns || !l->idle || l->epfd < 0)
+	if (o->tls)
+		l->tls = load_tls_open();
+	if (!l->conns || !l->idle || l->epfd < 0 || (o->tls && !l->tls))
 		return -ENOMEM;
 	l->conns[o->connections].burst = true;
 	return o->burst_path ? conn_open(l, &l->conns[o->connections]) : 0;

@@ -15,6 +15,7 @@
 #define URT_LOAD_H
 
 #include "../lib/histogram.h"
+#include "tls.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct load_options {
 	/* After this number of answers, a connection is closed, and the next
 	 * request opens a new one, which its latency includes; 0: never. */
 	long per_connection;
+	bool tls;   /* HTTP over TLS (tls.h) */
 	bool spin;  /* never sleep while the load lasts */
 	bool hold;  /* each connection asks once, and then waits */
 	long first; /* connections of the generators before this one */
@@ -75,6 +77,7 @@ struct load_shared {
 	int64_t recording_ns;	/* since when; by the watcher, or 0 */
 	int stop;		/* by the watcher */
 	int failed_errno;	/* connecting failed; the generator has ended */
+	char tls[LOAD_TLS_SAID]; /* of the first handshake; see load_tls_shake */
 	struct histogram latency; /* ns */
 	uint64_t bursts;	  /* answered while recording */
 	uint64_t burst_sum_ns;	  /* of their latencies */

@@ -11,14 +11,19 @@
 /* path points into the URL. */
 static bool parse_url(const char *url, struct load_options *o)
 {
-	char host[64], port[8] = "80";
+	bool https = !strncmp(url, "https://", 8);
+	char host[64], port[8];
+	const char *rest = url + (https ? 8 : 7);
 	long n;
 
-	if (sscanf(url, "http://%63[^/:]:%7[0-9]", host, port) < 1)
+	o->tls |= https;
+	strcpy(port, o->tls ? "443" : "80");
+	if ((!https && strncmp(url, "http://", 7)) ||
+	    sscanf(rest, "%63[^/:]:%7[0-9]", host, port) < 1)
 		goto bad;
 	if (!parse_number("port", port, 1, 65535, &n))
 		return false;
-	o->path = strchr(url + strlen("http://"), '/');
+	o->path = strchr(rest, '/');
 	if (!o->path)
 		o->path = "/";
 	o->server = net_loopback(n);
@@ -79,6 +84,10 @@ static const struct option_row rows[] = {
 	  .min = 1,
 	  .max = 1000000,
 	  .text = "Close a connection after N answers; opening the next one is part of its first latency." },
+	{ .name = "tls",
+	  .kind = OPTION_FLAG,
+	  TO(result.load.tls),
+	  .text = "Speak TLS, as with https in the URL. The server's certificate is not verified, and each connection makes a whole handshake." },
 	{ .name = "spin",
 	  .kind = OPTION_FLAG,
 	  TO(result.load.spin),
@@ -114,7 +123,7 @@ const struct command command_load = {
 	.what = "load an HTTP/1.1 server",
 	.usage = "[OPTIONS] URL",
 	.about =
-		"Loads an HTTP/1.1 server over many connections. URL is http://ADDRESS:PORT/PATH or http://localhost:PORT/PATH; answers must have Content-Length.",
+		"Loads an HTTP/1.1 server over many connections. URL is http://ADDRESS:PORT/PATH or http://localhost:PORT/PATH, or the same with https, which is TLS; answers must have Content-Length.",
 	.notes =
 		"On one machine, the server's own CPU delivers the answers and wakes the generator if it sleeps. A generator that does little for a request sleeps often: Node used 19 % less CPU time for a request, and answered 1.14 times as many, when the generator did not sleep (--spin). Compare figures of different generators with that in mind.",
 	OPTIONS(rows),
@@ -129,7 +138,10 @@ static bool parse(int argc, char **argv, struct run *r)
 	if (first != argc - 1)
 		return !fail("load: give one URL (`urt load --help`)");
 	r->result.load.rate = r->rate;
-	return parse_url(argv[first], &r->result.load);
+	if (!parse_url(argv[first], &r->result.load))
+		return false;
+	return !r->result.load.tls || !load_tls_missing() ||
+	       !fail("load: %s", load_tls_missing());
 }
 
 /* At most one generator per connection, and one connection per request. */

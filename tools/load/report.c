@@ -49,6 +49,29 @@ static void print_histogram(const struct histogram *h)
 	}
 }
 
+/* A latency; without any answer, there is none. */
+static void print_us(const struct histogram *h, double ns, const char *what)
+{
+	if (h->count)
+		printf("%12.1f us %s\n", ns / 1e3, what);
+	else
+		printf("%12s us %s\n", "n/a", what);
+}
+
+static void print_latency(const struct histogram *h)
+{
+	char what[24];
+
+	for (unsigned i = 0; i < ARRAY_LEN(percentiles); i++) {
+		snprintf(what, sizeof(what), "at %g %%",
+			 percentiles[i].share * 100);
+		print_us(h, histogram_percentile(h, percentiles[i].share),
+			 what);
+	}
+	print_us(h, h->max, "at most");
+	print_histogram(h);
+}
+
 static void print_loop(const struct load_result *r)
 {
 	const struct load_shared *s = &r->sum;
@@ -73,17 +96,13 @@ void load_print_text(const struct load_result *r)
 	const struct load_shared *s = &r->sum;
 
 	print_loop(r);
+	if (*s->tls)
+		printf("%s; certificates were not verified\n", s->tls);
 	printf("%12.0f requests/s\n", ratio(requests(r), r->wall));
 	printf("%12llu requests, %llu errors, in %.2f s, %ld connections\n",
 	       (unsigned long long)requests(r), (unsigned long long)s->errors,
 	       r->wall, r->load.connections);
-	for (unsigned i = 0; i < ARRAY_LEN(percentiles); i++)
-		printf("%12.1f us at %g %%\n",
-		       histogram_percentile(&s->latency, percentiles[i].share) /
-			       1e3,
-		       percentiles[i].share * 100);
-	printf("%12.1f us at most\n", s->latency.max / 1e3);
-	print_histogram(&s->latency);
+	print_latency(&s->latency);
 	printf("%11.0f%% of a CPU for %s\n", r->cpu * 100,
 	       r->threads > 1 ? "the busiest generator" : "the generator");
 	if (r->interrupted)
@@ -119,10 +138,11 @@ static void json_latency(struct json *j, const struct histogram *h)
 {
 	json_object(j, "latency_ns");
 	for (unsigned i = 0; i < ARRAY_LEN(percentiles); i++)
-		json_int(j, percentiles[i].name,
-			 histogram_percentile(h, percentiles[i].share));
-	json_int(j, "max", h->max);
-	json_double(j, "mean", ratio(h->sum, h->count));
+		json_int_or_null(j, percentiles[i].name,
+				 histogram_percentile(h, percentiles[i].share),
+				 h->count);
+	json_int_or_null(j, "max", h->max, h->count);
+	json_double(j, "mean", h->count ? h->sum / (double)h->count : NAN);
 	json_end_object(j);
 	json_array(j, "histogram");
 	for (unsigned i = 0; i < HISTOGRAM_ROWS * HISTOGRAM_PARTS; i++) {
@@ -167,6 +187,10 @@ void load_print_json(const struct load_result *r)
 		json_null(&j, "rate");
 	json_int(&j, "connections", r->load.connections);
 	json_int(&j, "threads", r->threads);
+	if (*s->tls)
+		json_string(&j, "tls", s->tls);
+	else
+		json_null(&j, "tls");
 	json_int(&j, "connect_ns", r->connect_ns);
 	json_int(&j, "unanswered", s->unanswered);
 	json_late(&j, s);

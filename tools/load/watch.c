@@ -233,6 +233,8 @@ static void add_up(struct run *r)
 			sum->late_max_ns = s->late_max_ns;
 		if (s->failed_errno)
 			sum->failed_errno = s->failed_errno;
+		if (!*sum->tls)
+			memcpy(sum->tls, s->tls, sizeof(sum->tls));
 		histogram_merge(&sum->latency, &s->latency);
 	}
 }
@@ -242,9 +244,17 @@ static void add_up(struct run *r)
 static int no_connection(const struct run *r)
 {
 	int port = ntohs(r->result.load.server.sin_port);
+	const char *advice = "--timeout";
 
+	if (r->result.load.tls && !SUM_OF(r, opened))
+		advice = "--timeout; does it speak TLS?";
 	for (long i = 0; i < r->result.threads; i++)
-		if (r->shared[i]->failed_errno)
+		if (r->shared[i]->failed_errno && !r->shared[i]->opened &&
+		    *r->shared[i]->tls)
+			return fail("the TLS handshake with port %d failed: %s "
+				    "(does the server speak TLS?)",
+				    port, r->shared[i]->tls);
+		else if (r->shared[i]->failed_errno)
 			return fail("cannot connect to port %d: %s (is the "
 				    "server running? `urt serve`)",
 				    port, strerror(r->shared[i]->failed_errno));
@@ -253,8 +263,9 @@ static int no_connection(const struct run *r)
 			    "%llu answers (--timeout)",
 			    port, (unsigned long long)SUM_OF(r, completed));
 	return fail("the server on port %d accepts connections but does not "
-		    "answer: %llu opened, none answered in %g s (--timeout)",
-		    port, (unsigned long long)SUM_OF(r, opened), r->timeout_s);
+		    "answer: %llu opened, none answered in %g s (%s)",
+		    port, (unsigned long long)SUM_OF(r, opened), r->timeout_s,
+		    advice);
 }
 
 /* Measures for a time, from when all connections are open. False: it failed,
@@ -298,16 +309,18 @@ static bool measure_requests(struct run *r)
 			last = r->shared[i]->last_answer_ns;
 	r->result.wall = (last - begin) / 1e9;
 	r->result.cpu = r->result.wall > 0 ? cpu / r->result.wall : 0;
-	return SUM_OF(r, completed) + SUM_OF(r, errors) || interrupted ||
-	       !no_connection(r);
+	return (SUM_OF(r, opened) &&
+		SUM_OF(r, completed) + SUM_OF(r, errors)) ||
+	       interrupted || !no_connection(r);
 }
 
 /* One request, as any client sends it; whether it was answered. */
-static bool answers(const struct load_options *o)
+static bool answers(const struct load_options *o, struct ssl_ctx_st *ctx)
 {
 	struct timeval limit = { 0, 200000 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char text[600], in[16];
+	char text[600], in[16], said[LOAD_TLS_SAID] = "";
+	struct ssl_st *tls = NULL;
 	bool fine;
 
 	snprintf(text, sizeof(text),
@@ -317,8 +330,12 @@ static bool answers(const struct load_options *o)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	fine = !connect(fd, (const struct sockaddr *)&o->server,
 			sizeof(o->server)) &&
-	       send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 &&
-	       recv(fd, in, sizeof(in), 0) > 0;
+	       (!ctx || ((tls = load_tls_new(ctx, fd)) &&
+			 !load_tls_shake(tls, said))) &&
+	       load_send(fd, tls, text, strlen(text)) > 0 &&
+	       load_recv(fd, tls, in, sizeof(in)) > 0;
+	if (tls)
+		load_tls_free(tls);
 	close(fd);
 	return fine;
 }
@@ -326,18 +343,24 @@ static bool answers(const struct load_options *o)
 static bool wait_for_server(const struct run *r)
 {
 	int64_t until = now_ns() + (int64_t)(r->wait_s * 1e9);
+	struct ssl_ctx_st *ctx = NULL;
+	bool fine = true;
 
-	while (r->wait_s && !answers(&r->result.load)) {
+	if (r->wait_s && r->result.load.tls && !(ctx = load_tls_open()))
+		return !fail("out of memory");
+	while (fine && r->wait_s && !answers(&r->result.load, ctx)) {
 		if (now_ns() > until)
-			return !fail("no answer from port %d within %g s "
+			fine = !fail("no answer from port %d within %g s "
 				     "(--wait)",
 				     ntohs(r->result.load.server.sin_port),
 				     r->wait_s);
-		if (interrupted)
-			return false;
+		else
+			fine = !interrupted;
 		sleep_ns(10 * NS_PER_MS);
 	}
-	return true;
+	if (ctx)
+		load_tls_close(ctx);
+	return fine;
 }
 
 int load_watch(struct run *r)

@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include "cgroups.h"
-#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -200,12 +199,13 @@ const char *cgroups_of_process(const struct cgroups *g, pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	f = fopen(path, "re");
-	while (!found && proc_next_line(f, line, sizeof(line)))
+	while (f && !found && fgets(line, sizeof(line), f))
 		found = !strncmp(line, "0::/", 4);
 	if (f)
 		fclose(f);
 	if (!found)
 		return NULL;
+	line[strcspn(line, "\n")] = '\0';
 	if (g->mount < 0)
 		return "/";
 	/* "0::/" is the root, whose path is empty. */

@@ -2,7 +2,6 @@
 /* Reading contexts of other programs; see context.h. */
 #define _GNU_SOURCE
 #include "context.h"
-#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "remote.h"
 #include <assert.h>
@@ -32,7 +31,7 @@ static uint64_t find_mapping(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
-	while (!found && proc_next_line(f, line, sizeof(line)))
+	while (f && !found && fgets(line, sizeof(line), f))
 		if ((strstr(line, " [anon_shmem:OTEL_CTX]") ||
 		     strstr(line, " [anon:OTEL_CTX]") ||
 		     strstr(line, " /memfd:OTEL_CTX")) &&

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "model.h"
 #include "../lib/tool.h"
+#include "../load/tls.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,9 @@ static char **own_command(const struct model *m, int port, int backend_port,
 const char *model_missing(const struct model *m)
 {
 	static char text[160];
-	const char *missing = language_missing(m->language);
+	const char *missing = model_is(m, MODEL_TLS)
+				      ? load_tls_missing()
+				      : language_missing(m->language);
 
 	if (missing || !m->source || language_built(m->language, m->source))
 		return missing;

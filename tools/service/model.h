@@ -46,6 +46,7 @@ enum model_flags {
 	MODEL_EXTRA = 64,	 /* only in a full run, or where it is named */
 	MODEL_ALL_CPUS = 128,	 /* its server may use all CPUs under load */
 	MODEL_ONE_ASK = 256,	 /* it does not answer /chain and /fan */
+	MODEL_TLS = 512,	 /* it speaks HTTP over TLS: another workload */
 };
 
 /* Where the number of its user switches comes from. */

@@ -171,6 +171,24 @@ const struct model models[] = {
 		.line = LINE_DASHED,
 	},
 	{
+		.name = "coroutine-tls",
+		.unit = "coroutine",
+		.lives = "its stack",
+		.waits_in = "io_uring",
+		.settings =
+			"as coroutine, over TLS 1.3 by uring_rt's own TLS (OpenSSL); a certificate of ECDSA P-256",
+		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_EXTRA |
+			 MODEL_TLS,
+		.alone = UNIT_COROUTINE,
+		.run = model_coroutine_tls,
+		.switches = SWITCHES_PAGE,
+		.switches_are = "as coroutine's",
+		.no_switches = "n/a: its counters could not be read",
+		.light = "#1b7f8c",
+		.dark = "#66d9e8",
+		.line = LINE_DASHED,
+	},
+	{
 		.name = "node",
 		.unit = "continuation",
 		.lives = "a closure",

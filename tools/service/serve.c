@@ -207,6 +207,8 @@ int cmd_serve(int argc, char **argv)
 
 	if (!parse(argc, argv, &c))
 		return EXIT_BAD;
+	if (c.model && c.model->run && model_missing(c.model))
+		return fail("%s: %s", c.model->name, model_missing(c.model));
 	/* As many descriptors as we may have, for the backend too. */
 	if (!net_need_descriptors(1 << 20, &allowed))
 		net_need_descriptors(allowed, &allowed);
@@ -229,7 +231,8 @@ int cmd_serve(int argc, char **argv)
 		burn_calibrate();
 		stop_listening_at_end(s.listen_fd);
 	}
-	printf("%s on http://127.0.0.1:%d\n", c.model->name, s.port);
+	printf("%s on http%s://127.0.0.1:%d\n", c.model->name,
+	       model_is(c.model, MODEL_TLS) ? "s" : "", s.port);
 	fflush(stdout);
 	return model_is_program(c.model) ? exec_program(c.model, &s)
 					 : c.model->run(&s);

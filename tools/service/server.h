@@ -31,6 +31,7 @@ int model_uring_single(const struct server *);
 int model_uring_plain(const struct server *);
 int model_coroutine(const struct server *);
 int model_coroutine_lent(const struct server *);
+int model_coroutine_tls(const struct server *);
 
 /* Bytes of a connection's struct in the two state machines. */
 extern const size_t model_epoll_captured, model_uring_loop_captured;

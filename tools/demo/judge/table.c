@@ -168,7 +168,8 @@ static void append(char *buf, size_t size, const char *format, ...)
 	va_end(ap);
 }
 
-/* Ranks the models that were measured, the least value first. */
+/* Ranks the models that were measured, the least value first; not those that
+ * also encrypt. */
 static unsigned ranking(const struct demo *d, struct rank *r,
 			double (*figure)(const struct demo *,
 					 const struct model *))
@@ -180,7 +181,7 @@ static unsigned ranking(const struct demo *d, struct rank *r,
 		unsigned at = n;
 
 		new.value = figure(d, new.model);
-		if (isnan(new.value))
+		if (isnan(new.value) || model_is(new.model, MODEL_TLS))
 			continue;
 		for (; at && r[at - 1].value > new.value; at--)
 			r[at] = r[at - 1];

@@ -35,7 +35,7 @@
  * dropped again after 1, 3 and 7 s. */
 #define STUCK_S	    10
 #define STUCK_NS    (STUCK_S * NS_PER_S)
-#define PER_REQUEST (64 * 1024) /* bytes, by caution */
+#define PER_REQUEST (64 * 1024) /* bytes, by caution; with TLS, twice that */
 #define TELL_MS	    20000
 #define SPARE	    256 /* descriptors for other uses */
 
@@ -56,6 +56,7 @@ static bool deal(struct fleet *f)
 {
 	struct demo_hold *h = f->hold;
 	double memory = proc_meminfo("MemAvailable:");
+	double enough = PER_REQUEST * (double)h->wanted;
 	long allowed, needed = 2 * h->wanted + SPARE;
 
 	f->n = 1;
@@ -72,12 +73,13 @@ static bool deal(struct fleet *f)
 			     allowed, needed);
 		return false;
 	}
-	if (memory < (double)PER_REQUEST * h->wanted) {
+	if (model_is(h->model, MODEL_TLS))
+		enough *= 2;
+	if (memory < enough) {
 		stage_failed(&h->outcome,
 			     "%.1f GB of memory are free, and %.1f may be "
 			     "needed",
-			     memory / 1e9,
-			     (double)PER_REQUEST * h->wanted / 1e9);
+			     memory / 1e9, enough / 1e9);
 		return false;
 	}
 	return true;

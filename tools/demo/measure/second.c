@@ -81,7 +81,8 @@ static bool by_wrk(struct stage *s, const struct demo_second *m,
 
 	snprintf(connections, sizeof(connections), "%ld", m->connections);
 	snprintf(seconds, sizeof(seconds), "%.0fs", wanted);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", s->port);
+	snprintf(url, sizeof(url), "http%s://127.0.0.1:%d/",
+		 model_is(s->model, MODEL_TLS) ? "s" : "", s->port);
 	err = launch_piped(&l, argv, s->lab->demo->load_cpu, &fd);
 	if (!err)
 		err = launch_read(&l, fd, out, sizeof(out));

@@ -94,10 +94,11 @@ static bool ended(pid_t pid)
 static const char *cannot_run(const struct model *m)
 {
 	static struct urt__stats_slot stats;
+	const char *missing = model_missing(m);
 	struct urt__ring ring;
 
-	if (!model_is(m, MODEL_NEEDS_RING))
-		return model_missing(m);
+	if (missing || !model_is(m, MODEL_NEEDS_RING))
+		return missing;
 	if (urt__ring_init(&ring, 8, URT__FEATURES_ALL, &stats))
 		return "io_uring cannot be used here: `urt doctor` says why "
 		       "and what to do";
@@ -239,6 +240,7 @@ void stage_load(struct stage *s, struct load_options *o)
 	pid_t parent = getpid();
 
 	o->server = net_loopback(s->port);
+	o->tls = model_is(s->model, MODEL_TLS);
 	s->shared = load_shared_new();
 	if (!s->shared)
 		return;

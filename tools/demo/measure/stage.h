@@ -30,7 +30,7 @@ bool stage_begin_nth(struct stage *, struct lab *, struct demo_outcome *,
 		     const struct model *, int cpu, unsigned nth);
 void stage_end(struct stage *);
 
-/* Starts a generator; its server is filled in. stage_load_stop before the
+/* Starts a generator; its server and TLS are filled in. stage_load_stop before the
  * next one. */
 void stage_load(struct stage *, struct load_options *);
 void stage_load_stop(struct stage *);

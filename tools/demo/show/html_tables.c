@@ -59,7 +59,7 @@ static void load_cells(FILE *f, const struct demo_row *r)
 	html_cell(f, "%.2f", demo_ms(&r->latency, 0.5));
 	html_cell(f, "%.2f", demo_ms(&r->latency, 0.99));
 	html_cell(f, "%.2f", demo_ms(&r->latency, 0.999));
-	html_cell(f, "%.1f", r->latency.max / 1e6);
+	html_cell(f, "%.1f", demo_ms(&r->latency, 1));
 	work_cells(f, r);
 	fputs("</tr>\n", f);
 }

@@ -132,7 +132,7 @@ static void loads(FILE *f, const struct demo *d)
 			const struct demo_row *r =
 				demo_load(d, d->options.model[m], i);
 			struct demo_per_request p;
-			char b[4][24], name[16];
+			char b[8][24], name[16];
 
 			if (!r)
 				continue;
@@ -153,14 +153,14 @@ static void loads(FILE *f, const struct demo *d)
 			head = true;
 			p = demo_per_request(r);
 			fprintf(f,
-				"| %s | %s | %.0f | %.2f | %.2f | %.2f | %.1f "
+				"| %s | %s | %.0f | %s | %s | %s | %s "
 				"| %s | %s | %s | %s | %.1f |\n",
 				r->model->name, demo_load_name(r->share, name),
 				ROW_MEDIAN(r, rps),
-				histogram_percentile(&r->latency, 0.5) / 1e6,
-				histogram_percentile(&r->latency, 0.99) / 1e6,
-				histogram_percentile(&r->latency, 0.999) / 1e6,
-				r->latency.max / 1e6,
+				cell(b[4], "%.2f", demo_ms(&r->latency, 0.5)),
+				cell(b[5], "%.2f", demo_ms(&r->latency, 0.99)),
+				cell(b[6], "%.2f", demo_ms(&r->latency, 0.999)),
+				cell(b[7], "%.1f", demo_ms(&r->latency, 1)),
 				cell(b[0], "%.4f", p.switches),
 				cell(b[1], "%.3f", p.syscalls),
 				cell(b[2], "%.2f", p.uring_ops),

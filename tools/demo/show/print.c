@@ -88,6 +88,7 @@ static void print_settings(FILE *f, const struct demo *d)
 
 static void print_conditions(FILE *f, const struct demo *d)
 {
+	const char *tls = NULL;
 	char text[400];
 
 	if (d->server_cpu >= 0)
@@ -100,9 +101,14 @@ static void print_conditions(FILE *f, const struct demo *d)
 		snprintf(text, sizeof(text),
 			 "One CPU: servers and load share it.");
 	print_folded(f, "", text);
-	print_folded(f, "",
-		     "All models parse the same minimal HTTP/1.1 on plain TCP "
-		     "sockets: models are compared, not HTTP libraries.");
+	for (unsigned i = 0; i < d->options.nr_models; i++)
+		if (model_is(d->options.model[i], MODEL_TLS))
+			tls = d->options.model[i]->name;
+	snprintf(text, sizeof(text),
+		 "All models parse the same minimal HTTP/1.1 on plain TCP "
+		 "sockets%s%s%s: models are compared, not HTTP libraries.",
+		 tls ? ", " : "", tls ? tls : "", tls ? " over TLS" : "");
+	print_folded(f, "", text);
 	if (d->options.redis_port) {
 		snprintf(text, sizeof(text),
 			 "GET /wait asks Redis on port %d (%s): SET and GET of "
@@ -233,6 +239,14 @@ static void print_rows(FILE *f, const struct demo *d)
 	free(note);
 }
 
+static void print_ms(FILE *f, int digits, double ms)
+{
+	if (isnan(ms))
+		fprintf(f, " %7s", "n/a");
+	else
+		fprintf(f, " %7.*f", digits, ms);
+}
+
 static void print_load(FILE *f, const struct demo_row *r)
 {
 	struct demo_per_request p = demo_per_request(r);
@@ -244,11 +258,11 @@ static void print_load(FILE *f, const struct demo_row *r)
 		fprintf(f, " %8.0f", r->rate ? r->rate : ROW_MEDIAN(r, rps));
 	fprintf(f, " %8.0f |", ROW_MEDIAN(r, rps));
 	if (!print_narrow(f))
-		fprintf(f, " %7.2f", histogram_percentile(h, 0.5) / 1e6);
-	fprintf(f, " %7.2f %7.2f", histogram_percentile(h, 0.99) / 1e6,
-		histogram_percentile(h, 0.999) / 1e6);
+		print_ms(f, 2, demo_ms(h, 0.5));
+	print_ms(f, 2, demo_ms(h, 0.99));
+	print_ms(f, 2, demo_ms(h, 0.999));
 	if (!print_narrow(f))
-		fprintf(f, " %7.1f", h->max / 1e6);
+		print_ms(f, 1, demo_ms(h, 1));
 	fprintf(f, " | %7s %7s %7s %7s %7s", print_cell(b[0], p.switches),
 		print_cell(b[1], p.syscalls), print_cell(b[2], p.uring_ops),
 		print_cell(b[3], p.user_switches),

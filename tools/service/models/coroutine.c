@@ -11,9 +11,12 @@
  * Model `coroutine-lent` reads into a buffer that the runtime lends when data
  * arrive, and returns it before the request waits. So a request that waits has
  * no read buffer, and all of its calls fit the page of the control block.
+ *
+ * Model `coroutine-tls` is `coroutine` behind a stream of TLS.
  */
 #define _GNU_SOURCE
 #include "../server.h"
+#include "../tls.h"
 #include "../../lib/tool.h"
 #include "../../../uring_rt/urt.h"
 #include <stdlib.h>
@@ -164,8 +167,29 @@ static __attribute__((noinline)) void set_context(enum http_route route)
 	urt_context_set(&ctx);
 }
 
+/* A connection to a client: the socket, or a stream of TLS over it. */
+struct client {
+	int fd;
+	struct urt_stream *tls; /* NULL: none */
+};
+
+static ssize_t hear(const struct client *c, char *buf, size_t len)
+{
+	return c->tls ? urt_stream_read(c->tls, buf, len, URT_NEVER)
+		      : urt_recv(c->fd, buf, len, 0, URT_NEVER);
+}
+
+static bool tell(const struct client *c, const char *p, size_t len)
+{
+	if (!c->tls)
+		return send_all(c->fd, p, len);
+	return urt_stream_write(c->tls, p, len, URT_NEVER) == (ssize_t)len &&
+	       !urt_stream_flush(c->tls, URT_NEVER);
+}
+
 /* False: the connection is to be closed. */
-static bool answer(int fd, int *backend, const struct http_request *req)
+static bool answer(const struct client *c, int *backend,
+		   const struct http_request *req)
 {
 	struct http_response resp;
 
@@ -173,31 +197,47 @@ static bool answer(int fd, int *backend, const struct http_request *req)
 	if (!ask_backend(backend, req))
 		return false;
 	resp = http_respond(req);
-	if (!send_all(fd, resp.text, resp.len))
+	if (!tell(c, resp.text, resp.len))
 		return false;
-	if (resp.linger)
-		urt_linger(fd, URT_NEVER);
+	if (resp.linger && c->tls)
+		tls_linger(c->tls);
+	else if (resp.linger)
+		urt_linger(c->fd, URT_NEVER);
 	return !resp.close;
 }
 
-static void serve(int fd, int *backend)
+static void serve_client(const struct client *c, int *backend)
 {
 	char buf[HTTP_MAX];
 	size_t len = 0, used;
 	struct http_request req;
 	ssize_t n;
 
-	while ((n = urt_recv(fd, buf + len, sizeof(buf) - len, 0, URT_NEVER)) >
-	       0) {
+	while ((n = hear(c, buf + len, sizeof(buf) - len)) > 0) {
 		len += n;
 		while ((used = http_parse(buf, len, &req))) {
-			if (!answer(fd, backend, &req))
+			if (!answer(c, backend, &req))
 				return;
 			len -= used;
 			memmove(buf, buf + used, len);
 		}
 		urt_context_set(NULL); /* the next request is not known yet */
 	}
+}
+
+static void serve(int fd, int *backend)
+{
+	serve_client(&(struct client){ .fd = fd }, backend);
+}
+
+static void serve_tls(int fd, int *backend)
+{
+	struct client c = { fd, tls_accept(fd) };
+
+	if (!c.tls)
+		return;
+	serve_client(&c, backend);
+	tls_end(c.tls);
 }
 
 /* Received data: lent; or, if they end within a request, a copy of the rest, to
@@ -255,6 +295,7 @@ static bool received_request(struct received *r, struct http_request *req)
 
 static void serve_lent(int fd, int *backend)
 {
+	struct client c = { .fd = fd };
 	struct received r = { 0 };
 	struct http_request req;
 	bool open = true;
@@ -264,7 +305,7 @@ static void serve_lent(int fd, int *backend)
 	while (open && (n = urt_recv_lent(fd, &data, 0, URT_NEVER)) > 0) {
 		open = received_add(&r, data, n);
 		while (open && received_request(&r, &req))
-			open = answer(fd, backend, &req);
+			open = answer(&c, backend, &req);
 		urt_context_set(NULL);
 	}
 	received_free(&r);
@@ -311,5 +352,13 @@ int model_coroutine(const struct server *s)
 int model_coroutine_lent(const struct server *s)
 {
 	serve_connection = serve_lent;
+	return model_coroutine(s);
+}
+
+int model_coroutine_tls(const struct server *s)
+{
+	if (!tls_open())
+		return EXIT_BAD;
+	serve_connection = serve_tls;
 	return model_coroutine(s);
 }
