@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/urt.h"
+#include "../../uring_rt/sched/queue.h"
 #include "../lib/test.h"
 #include "../lib/workers.h"
 #include <pthread.h>
@@ -190,14 +191,23 @@ static void sleep_once(void *arg)
 	urt_sleep(MS);
 }
 
-/* Acts for the monitor, which would do so for a worker that computes. Another
- * coroutine starts when the sleeper's time has come. */
-static void fire_and_expose(void *arg)
+static struct urt_coro *start_sleeper(struct urt__worker *w)
 {
 	const struct urt__spawn spawn = { .fn = sleep_once,
 					  .deadline_ns = URT_NEVER };
-	struct urt_coro *sleeper, *later[3], *started = NULL;
+	struct urt_coro *c = urt__spawn(w, &spawn);
+
+	urt__ready_new(w, c);
+	return c;
+}
+
+/* Acts for the monitor, which would do so for a worker that computes. Many
+ * coroutines start before the sleeper's time has come, and one after it. */
+static void fire_and_expose(void *arg)
+{
+	struct urt_coro *sleeper, *later[3], *started[URT__FRESH + 1];
 	bool in_time;
+	int n = 0;
 
 	do {
 		struct urt__worker *w;
@@ -211,20 +221,23 @@ static void fire_and_expose(void *arg)
 		for (int i = 0; i < 3; i++)
 			in_time &= later[i]->reason == URT__R_RUNNABLE;
 		if (in_time) {
+			while (w->proc->fresh_len < URT__FRESH)
+				started[n++] = start_sleeper(w);
 			compute(2 * MS);
 			urt__worker_fire(w, urt_now(), true);
-			started = urt__spawn(w, &spawn);
-			urt__ready_new(w, started);
+			started[n++] = start_sleeper(w);
 			urt__proc_expose(w);
 			ck_assert_ptr_eq(urt__rt.global_head, sleeper);
+			urt__global_take(w);
+			ck_assert_ptr_eq(w->proc->next, sleeper);
 		}
 		urt__leave();
 		urt_join(sleeper);
 		for (int i = 0; i < 3; i++)
 			urt_join(later[i]);
-		if (in_time)
-			urt_join(started);
 	} while (!in_time); /* its thread had lost the processor */
+	for (int i = 0; i < n; i++)
+		urt_join(started[i]);
 }
 
 START_TEST(sleepers_whose_time_has_come_are_exposed_first)

@@ -70,15 +70,12 @@ static void give_turns(struct urt__worker *w)
 
 unsigned urt__worker_fire(struct urt__worker *w, int64_t now_ns, bool first)
 {
-	struct urt__proc *p = w->proc;
-	unsigned fresh = p->fresh_len, n;
 	int64_t late_ns = -1;
+	unsigned n;
 
 	w->due = first;
-	n = urt__timers_run(&p->timers, now_ns, &late_ns);
+	n = urt__timers_run(&w->proc->timers, now_ns, &late_ns);
 	w->due = false;
-	if (p->fresh_len > fresh)
-		p->due_left += p->fresh_len - fresh;
 	if (late_ns >= 0)
 		urt__count_time(w->stats, URT__TIME_TIMER, late_ns);
 	return n;

@@ -133,7 +133,10 @@ void urt__global_take(struct urt__worker *w)
 		if (urt__unlikely(atomic_load_explicit(&c->ready_ns,
 						       memory_order_relaxed)))
 			urt__probe_moved(w, c);
-		urt__runq_put(p, c);
+		if (p->next)
+			urt__runq_put(p, c);
+		else
+			p->next = c;
 	}
 	posts_start(w, posts);
 }

@@ -29,7 +29,8 @@ static inline bool urt__global_waits(void)
  * At every look round, moves this processor's share of the global queue into
  * the local one; if the local queue is long, no more coroutines than can have
  * run locally since the last look round, so that neither queue starves the
- * other. If the local queue is nearly full, as yielding keeps it, its older
+ * other. The first becomes `next`, unless there is one: it may be a sleeper that
+ * was exposed, and those in the local queue may block. If the local queue is nearly full, as yielding keeps it, its older
  * half goes to the end of the global one. Starts posted coroutines.
  */
 void urt__global_take(struct urt__worker *);
@@ -64,6 +65,13 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 	if (urt__unlikely(p->fresh_len == URT__FRESH))
 		urt__fresh_to_runq(p, URT__FRESH / 2);
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
+}
+
+/* For one whose timer fires. */
+static inline void urt__fresh_put_due(struct urt__proc *p, struct urt_coro *c)
+{
+	urt__fresh_put(p, c);
+	p->due_left++;
 }
 
 /* Takes the newest; if timers readied some, the one whose timer fired last. */

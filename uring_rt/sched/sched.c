@@ -197,7 +197,7 @@ static URT__COLD void ready_outside(struct urt_coro *c)
 		urt__trace_ready_outside(c);
 	urt__set_runnable(c);
 	if (urt__serving && urt__serving->due) {
-		urt__fresh_put(urt__serving->proc, c);
+		urt__fresh_put_due(urt__serving->proc, c);
 		return;
 	}
 	urt__ready_global(c);
@@ -260,7 +260,7 @@ static inline void ready_last(struct urt__worker *w, struct urt_coro *c)
 		return;
 	}
 	if (urt__unlikely(w->due)) {
-		urt__fresh_put(w->proc, c);
+		urt__fresh_put_due(w->proc, c);
 		return;
 	}
 	urt__runq_put(w->proc, c);
