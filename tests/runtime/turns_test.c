@@ -306,6 +306,51 @@ START_TEST(sleeper_waits_for_few_turns_of_a_pair_that_hands_over)
 }
 END_TEST
 
+static struct urt_coro *_Atomic waiting;
+static _Atomic long
+	ready_since; /* turns when the sleeper was seen runnable; 0: it was not */
+
+static void pass_on(void *arg)
+{
+	int self = passers++ % 2;
+
+	while (!over) {
+		urt_sem_wait(&baton[self], URT_NEVER);
+		turns++;
+		if (!ready_since && waiting &&
+		    waiting->reason == URT__R_RUNNABLE)
+			ready_since = turns;
+		urt_sem_post(&baton[!self]);
+	}
+}
+
+static void sleep_beside_a_pair(void *arg)
+{
+	struct urt_coro *c[2];
+	long worst = 0;
+
+	for (int i = 0; i < 2; i++)
+		c[i] = urt_spawn(pass_on, NULL);
+	waiting = urt_self();
+	for (int i = 0; i < TIMES; i++) {
+		ready_since = 0;
+		urt_sleep(MS);
+		if (ready_since && turns - ready_since > worst)
+			worst = turns - ready_since;
+	}
+	over = true;
+	for (int i = 0; i < 2; i++)
+		urt_join(c[i]);
+	ck_assert_int_lt(worst, 5000);
+}
+
+/* It was 100,000 turns and more at worst; now it is less than 200. */
+START_TEST(sleeper_waits_for_few_turns_of_a_pair_that_does_not_compute)
+{
+	run_on(1, sleep_beside_a_pair, NULL);
+}
+END_TEST
+
 /* ---- coroutines that block ---- */
 
 static struct urt_mutex mutex = URT_MUTEX_INIT;
@@ -608,6 +653,8 @@ Suite *turns_suite(void)
 		       new_coroutine_runs_beside_one_that_computes_and_yields);
 	tcase_add_test(t,
 		       sleeper_waits_for_few_turns_of_a_pair_that_hands_over);
+	tcase_add_test(
+		t, sleeper_waits_for_few_turns_of_a_pair_that_does_not_compute);
 	tcase_add_loop_test(
 		t, queue_has_its_turn_among_those_that_come_back_from_blocking,
 		0, n);

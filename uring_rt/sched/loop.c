@@ -223,15 +223,20 @@ static struct urt_coro *choose_slow(struct urt__worker *w)
 	return c;
 }
 
-/* Something to run, in the order of choice. */
+/*
+ * Something to run, in the order of choice; but one whose timer has fired at
+ * every second look: a pair that hands over fills `next` all the time.
+ */
 static struct urt_coro *choose(struct urt__worker *w)
 {
 	struct urt_coro *c = NULL;
 
 	if (urt__unlikely(urt__pace(w) != URT__QUICK))
 		c = choose_slow(w);
-	else if (!w->proc->next && w->proc->looks++ % 2)
-		c = urt__take_queued(w->proc);
+	else if (w->proc->looks++ % 2)
+		c = w->proc->next ? NULL : urt__take_queued(w->proc);
+	else if (w->proc->due_left)
+		c = urt__fresh_take(w->proc);
 	if (!c)
 		c = urt__take_local(w->proc);
 	if (!c && urt__shared)

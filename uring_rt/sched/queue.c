@@ -10,6 +10,10 @@
  * that neither the new coroutines nor the older ones wait until all of the
  * other group have used their slices or have blocked (loop.c).
  *
+ * Coroutines whose timers have fired are put among those that have never run,
+ * as the newest; those that start later go below them. The loop begins with one
+ * of them at each other look round.
+ *
  * `next` lets a pair that hands data back and forth stay in the cache, but at
  * most URT__STREAK times in a row while others wait.
  */
