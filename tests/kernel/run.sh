@@ -157,9 +157,10 @@ make_initramfs() {
 		busybox=$files/bin/busybox
 	fi
 	cp "$busybox" "$root/bin/busybox"
-	for program in urt tests/urt_test tests/probe \
+	for program in urt tests/urt_test tests/probe tests/leaker tests/leaker_asan \
+		tests/goroutines tests/goliar \
 		$(cd "$build" && ls examples/* | grep -v '\.'); do
-		copy_program "$build/$program" "urt/$program"
+		[ ! -e "$build/$program" ] || copy_program "$build/$program" "urt/$program"
 	done
 	for program in ${PROGRAMS-openssl}; do
 		[ "$arch" = "$(uname -m)" ] && path=$(command -v "$program") &&

@@ -50,15 +50,18 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 	int links = 0;
 
 	NEED_BPF();
-	sh("rm -rf host.d; mkdir host.d; echo keep >host.d/victim; "
+	sh("rm -rf host.d host.e; mkdir host.d; echo keep >host.d/victim; "
 	   "ln -s victim host.d/link; mkfifo host.d/fifo; "
-	   "ln host.d/victim host.d/hard");
+	   "ln host.d/victim host.d/hard; mkdir host.e; ln -s ../host.e "
+	   "host.d/dir");
 	refuses("./urt record -o host.d/link -- true", "it is a link");
 	refuses("./urt stat -o host.d/link -- true", "it is a link");
 	refuses("./urt compare -r 1 -o host.d/link -- true -- true",
 		"it is a link");
 	refuses("./urt dump -p $$ -o host.d/link", "it is a link");
 	refuses("./urt demo --quick -o host.d/link", "it is a link");
+	refuses("./urt demo --quick --report host.d/dir", "it is a link");
+	refuses("./urt demo --quick --report host.d/dir/", "it is a link");
 	refuses("./urt sim --library host.d/link", "it is a link");
 	refuses("./urt sim --seeds 1 --trace host.d/link -- true",
 		"it is a link");
@@ -68,7 +71,7 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 	ck_assert_int_eq(sh("./urt stat -o host.d/hard -- true; "
 			    "cat host.d/victim; ls -A host.d | wc -l"),
 			 0);
-	ck_assert_str_eq(text, "keep\n4\n");
+	ck_assert_str_eq(text, "keep\n5\n");
 	/* All users may write there, although the path begins with /dev. */
 	ck_assert_int_eq(sh("d=$(mktemp -d /dev/shm/urt.XXXXXX) && "
 			    "cp host.d/victim $d/v && ln -s v $d/link && "
@@ -84,7 +87,7 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 		ck_assert_msg(p != NULL, "%s", text);
 	}
 	ck_assert_ptr_nonnull(strstr(text, "\nkeep\n2\n"));
-	sh("rm -rf host.d");
+	ck_assert_int_eq(sh("rmdir host.e; c=$?; rm -rf host.d; exit $c"), 0);
 }
 END_TEST
 

@@ -13,9 +13,11 @@
 #include "../lib/child.h"
 #include "../lib/fuse.h"
 #include "../lib/tool_run.h"
+#include <elf.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define LIE_US 2000 /* between two lies */
@@ -183,8 +185,8 @@ START_TEST(counters_pages_that_lie_are_not_available_or_bounded)
 
 	NEED_BPF();
 	pid = liar(lie_in_counters, mode);
-	ck_assert_msg(sh("timeout 90 ./urt stat --json -o host.json -p %d "
-			 "--timeout 300 2>&1; code=$?; cat host.json; "
+	ck_assert_msg(sh("timeout 90 ./urt stat --json -o liar.json -p %d "
+			 "--timeout 300 2>&1; code=$?; cat liar.json; "
 			 "exit $code",
 			 pid) == 0,
 		      "%s: %s", mode, text);
@@ -218,10 +220,10 @@ START_TEST(event_pages_that_lie_make_no_timeline_long_or_urt_large)
 	begin = time(NULL);
 	/* Memory: at most 256 MiB of buffers, and urt's usual memory. */
 	ck_assert_msg(sh("%s timeout 90 ./urt record -p %d --duration 400 "
-			 "-o host.pftrace 2>&1",
+			 "-o liar.pftrace 2>&1",
 			 SANITIZED ? "" : "ulimit -d 700000;", pid) == 0,
 		      "%s: %s", mode, text);
-	ck_assert_msg(sh("timeout 90 ./urt report --json host.pftrace") == 0,
+	ck_assert_msg(sh("timeout 90 ./urt report --json liar.pftrace") == 0,
 		      "%s: %s", mode, text);
 	ns = number(NULL, "duration_ns");
 	/* No longer than the recording, which takes long on a busy machine. */
@@ -333,6 +335,175 @@ START_TEST(path_that_does_not_answer_is_not_waited_for)
 }
 END_TEST
 
+/* ---- coroutines that are not there ---- */
+
+#define LIES 50000
+
+/* Each is parked on a lock of its own, at sequence 1. */
+struct block {
+	uint64_t park, reason, zero, object, lowest, ctx[3], words[8];
+};
+
+static char deep[32]; /* a directory */
+
+/* Maps a file by a path longer than a buffer for a line of /proc/PID/maps. What follows
+ * in it looks like a line, of memory in which a heap could begin anywhere. */
+static void map_a_long_path(void)
+{
+	char part[256];
+
+	snprintf(part, sizeof(part), "%200s%s", "",
+		 "1000-fffffffffffff000 rw-p 00000000 00:00 0 [anon:x]");
+	if (chdir(deep))
+		_exit(1);
+	for (int i = 0; i < 20; i++)
+		if (mkdir(part, 0777) || chdir(part))
+			_exit(1);
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE,
+		 open("file", O_RDWR | O_CREAT, 0666), 0) == MAP_FAILED)
+		_exit(1);
+}
+
+static void have_coroutines(const char *mode)
+{
+	bool overlap = !strcmp(mode, "overlap");
+	struct block *b = mmap(NULL, LIES * sizeof(*b), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t stacks[3] = { (uintptr_t)b, sizeof(*b), LIES };
+	uint64_t worker = 0;
+	int fd;
+	struct urt__stats_page *p = counters_page(1 << 16, true, &fd);
+	struct urt__outside *o =
+		(struct urt__outside *)((char *)p +
+					urt__stats_outside_at(p->counters));
+
+	for (unsigned i = 0; i < LIES; i++) {
+		uint64_t at = (uintptr_t)&b[i];
+
+		b[i] = (struct block){ .park = 1 << 2 | 1,
+				       .reason = 1,
+				       .object = at - (overlap ? 64 : 1 << 30),
+				       .lowest = overlap ? 4096 : at,
+				       .words = { 1, 1, 1, 1, 1, 1, 1, 1 } };
+	}
+	*o = (struct urt__outside){ .size = sizeof(*o),
+				    .stacks = (uintptr_t)stacks,
+				    .workers = (uintptr_t)&worker,
+				    .nr_workers = (uintptr_t)&worker,
+				    .nr_stacks = 1,
+				    .stacks_size = sizeof(stacks),
+				    .stacks_stride = 8,
+				    .stacks_used = 16,
+				    .colours = 1,
+				    .block_size = sizeof(*b) };
+	o->block_reason = offsetof(struct block, reason);
+	o->block_scope = o->block_context = o->block_since_ns = o->block_op =
+		offsetof(struct block, zero);
+	o->block_object = offsetof(struct block, object);
+	o->block_lowest = offsetof(struct block, lowest);
+	o->block_ctx = offsetof(struct block, ctx);
+	o->reasons = 2;
+	strcpy(o->reason[1], "mutex");
+	if (!strcmp(mode, "path"))
+		map_a_long_path();
+	/* Memory in which an arena could begin at a million places. */
+	if (!strcmp(mode, "space"))
+		mmap(NULL, UINT64_C(1) << 46, PROT_READ,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	__atomic_store_n(&o->version, URT__OUTSIDE_VERSION, __ATOMIC_RELEASE);
+	for (;;)
+		usleep(1000);
+}
+
+/* Their timers' words met in one place of a table, in which each was searched for. */
+START_TEST(coroutines_that_lie_do_not_hold_up_a_search_for_leaks)
+{
+	static const char *const modes[] = { "timers", "space", "overlap",
+					     "path" };
+	pid_t pid;
+
+	NEED_BPF();
+	strcpy(deep, "/tmp/urt-hostile.XXXXXX");
+	new_directory(deep);
+	chmod(deep, 0777);
+	pid = liar(have_coroutines, modes[_i]);
+	do
+		ck_assert_int_ne(sh("timeout -s KILL 90 ./urt dump --leaked "
+				    "-p %d 2>&1",
+				    pid),
+				 137);
+	while (strstr(text, "runs no coroutines")); /* not yet */
+	ck_assert_msg(strstr(text, "50000 coroutines of ") ||
+			      strstr(text, "cannot be searched in 30 s"),
+		      "%s", text);
+	stop(pid);
+	sh("rm -r %s", deep);
+}
+END_TEST
+
+/* ---- modules that take long ---- */
+
+#define CHAIN 100000 /* symbols, none of them the right one */
+
+static struct {
+	Elf64_Ehdr head;
+	Elf64_Phdr part[3];
+	Elf64_Dyn dynamic[4];
+	uint32_t hash[4], bucket, chain[CHAIN];
+} library = {
+	.head = { .e_ident = ELFMAG "\2",
+		  .e_phoff = sizeof(Elf64_Ehdr),
+		  .e_phentsize = sizeof(Elf64_Phdr),
+		  .e_phnum = 3 },
+	.part = { { .p_type = PT_LOAD },
+		  { .p_type = PT_DYNAMIC, .p_memsz = 4 * sizeof(Elf64_Dyn) },
+		  { .p_type = PT_TLS, .p_memsz = 8 } },
+	.dynamic = { { .d_tag = DT_SYMTAB, .d_un.d_val = 8 },
+		     { .d_tag = DT_STRTAB, .d_un.d_val = 8 },
+		     { .d_tag = DT_GNU_HASH } },
+	.hash = { 1, 1 },
+	.bucket = 1,
+};
+
+static void have_a_context(void *arg)
+{
+	struct urt_context ctx = { .span_id = { 1 } };
+
+	urt_context_add(&ctx, urt_context_key("http.route"), "/");
+	urt_context_set(&ctx);
+	for (;;)
+		urt_sleep(MS);
+}
+
+static void have_large_libraries(const char *mode)
+{
+	int fd = memfd_create("library", MFD_CLOEXEC);
+
+	(void)mode;
+	library.part[1].p_vaddr = offsetof(typeof(library), dynamic);
+	library.dynamic[2].d_un.d_val = offsetof(typeof(library), hash);
+	if (write(fd, &library, sizeof(library)) != sizeof(library))
+		_exit(1);
+	for (uintptr_t at = 1 << 28; at < 3 << 28; at += 1 << 20)
+		mmap((void *)at, sizeof(library), PROT_READ,
+		     MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+	urt_run(have_a_context, NULL);
+}
+
+START_TEST(libraries_that_take_long_hold_up_no_search_for_contexts)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_large_libraries, "");
+	ck_assert_msg(sh("timeout -s KILL 90 ./urt stat --by context -p %d "
+			 "--timeout 300 2>&1",
+			 pid) == 0,
+		      "%s", text);
+	stop(pid);
+}
+END_TEST
+
 /* ---- pages that are sent ---- */
 
 START_TEST(pages_that_are_sent_without_end_hold_nothing_up)
@@ -358,6 +529,18 @@ START_TEST(pages_that_are_sent_take_bounded_memory)
 }
 END_TEST
 
+/* Whether each has ended is asked for all at once, after many more. */
+START_TEST(pages_of_one_that_lives_on_cost_little)
+{
+	NEED_BPF();
+	ck_assert_msg(
+		sh("./urt stat --assert 'syscalls:kill < 1M' -o liar.stat "
+		   "-- ./urt stat -- tests/probe pages 6000 4096 2>&1") == 0,
+		"%s", text);
+	ck_assert_msg(strstr(text, "too many programs") != NULL, "%s", text);
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
 	Suite *s = suite_create("hostile");
@@ -373,8 +556,13 @@ Suite *hostile_suite(void)
 	t = tcase_create("memory");
 	tcase_add_test(t, memory_that_does_not_answer_is_not_waited_for);
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
+	tcase_add_loop_test(
+		t, coroutines_that_lie_do_not_hold_up_a_search_for_leaks, 0, 4);
+	tcase_add_test(t,
+		       libraries_that_take_long_hold_up_no_search_for_contexts);
 	tcase_add_test(t, pages_that_are_sent_without_end_hold_nothing_up);
 	tcase_add_test(t, pages_that_are_sent_take_bounded_memory);
+	tcase_add_test(t, pages_of_one_that_lives_on_cost_little);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -29,7 +29,7 @@
  *	probe spins N [US]   two coroutines on uring_rt that yield to each other
  *	                     for N ms, sleeping US microseconds now and then
  *	probe route N ROUTE  calls getppid for N ms in that context of uring_rt
- *	probe pages [N]      sends N false pages of counters; without N, three
+ *	probe pages [N [SIZE]] sends N false pages of counters; without N, three
  *	                     processes send descriptors of other kinds without end
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
@@ -528,10 +528,10 @@ static void on_usr1(int sig)
 	_exit(7);
 }
 
-/* A page of 1 MB that claims to be in use, and is made of holes. */
-static int false_page(void)
+/* A page that claims to be in use, and is made of holes. */
+static int false_page(size_t size)
 {
-	int fd = urt__share_new(URT__STATS_NAME, 1 << 20);
+	int fd = urt__share_new(URT__STATS_NAME, size);
 	struct urt__stats_page *p =
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
@@ -540,14 +540,14 @@ static int false_page(void)
 	*p = (struct urt__stats_page){ .magic = URT__STATS_MAGIC,
 				       .header_size = 2048,
 				       .slot_size = 1024,
-				       .slots = 1022,
+				       .slots = size / 1024 - 2,
 				       .counters = 1 };
 	strcpy(p->name[0], "switches");
 	munmap(p, 4096);
 	return fd;
 }
 
-static int pages(void)
+static int pages(size_t size)
 {
 	pid_t parent = getpid();
 
@@ -561,7 +561,7 @@ static int pages(void)
 	while (!n)
 		pause();
 	for (long i = 0; i < n; i++) {
-		int fd = false_page();
+		int fd = false_page(size);
 
 		while (urt__share_send(fd, URT__STATS_TO_ENV))
 			usleep(1000); /* until urt has taken some */
@@ -613,7 +613,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "punts"))
 		return slow_reads(IOSQE_ASYNC);
 	if (!strcmp(what, "pages"))
-		return pages();
+		return pages(argc > 3 ? atol(argv[3]) : 1 << 20);
 	if (!strcmp(what, "odd-waits"))
 		return odd_waits();
 	if (!strcmp(what, "faults"))

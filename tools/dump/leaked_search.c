@@ -30,6 +30,10 @@
  * coroutines are "maybe" leaked. If it is reached, nothing is known of them, since the
  * pointer may lie in unused memory: they are counted as untold. If the registers of
  * threads cannot be read (measure/registers.h), all leaks are "maybe".
+ *
+ * The program may say anything: that it has millions of coroutines, whose stacks overlap
+ * and whose timers' words meet in one place of a table. So each loop over its numbers
+ * looks at the clock, and the table's hash has a factor that the program cannot know.
  */
 #define _GNU_SOURCE
 #include "leaked_search.h"
@@ -39,9 +43,11 @@
 #include "../measure/registers.h"
 #include "../measure/remote.h"
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define CLOSE	  512 /* bytes: how far below an object its owner may begin */
 #define RED_ZONE  128
@@ -79,8 +85,10 @@ struct search {
 	struct wait *wait;
 	size_t waits, waits_room;
 	uint32_t *by_timer; /* coroutine + 1 by a hash of the word; 0: none */
-	size_t timers;	    /* power of two */
-	uint64_t *worker;   /* addresses */
+	size_t timers;	    /* a power of two */
+	unsigned timers_shift; /* 64 - its logarithm */
+	uint64_t factor;       /* of the hash: odd, by chance */
+	uint64_t *worker;      /* addresses */
 	size_t workers;
 	uint8_t *marked; /* by block of the heap */
 	struct work *work;
@@ -89,6 +97,7 @@ struct search {
 	int64_t now_ns;
 	bool no_registers; /* registers were not read */
 	bool failed;	   /* out of memory */
+	bool late;
 };
 
 /* Adds an element at the end of an array; NULL: no memory. */
@@ -106,6 +115,12 @@ static void *grow(struct search *s, void **array, size_t *n, size_t *room,
 		*room = more;
 	}
 	return (char *)*array + size * (*n)++;
+}
+
+static bool is_late(struct search *s)
+{
+	s->late |= now_ns() > s->heap->end_ns;
+	return s->late;
 }
 
 /* ---- the coroutines ---- */
@@ -190,12 +205,12 @@ static int by_object(const void *a, const void *b)
 
 static size_t slot_of(const struct search *s, uint64_t word)
 {
-	return (word * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (s->timers - 1);
+	return word * s->factor >> s->timers_shift;
 }
 
 static void index_waits(struct search *s)
 {
-	for (uint32_t i = 0; i < s->coros_n; i++) {
+	for (uint32_t i = 0; i < s->coros_n && !is_late(s); i++) {
 		struct leaked_coro *c = &s->coro[i];
 
 		if (!c->alive && c->is_select)
@@ -204,10 +219,13 @@ static void index_waits(struct search *s)
 			add_wait(s, c->object, i);
 	}
 	qsort(s->wait, s->waits, sizeof(*s->wait), by_object);
-	for (s->timers = 64; s->timers < 2 * s->coros_n;)
-		s->timers *= 2;
+	for (s->timers_shift = 58;
+	     UINT64_C(1) << (64 - s->timers_shift) < 2 * s->coros_n;)
+		s->timers_shift--;
+	s->timers = UINT64_C(1) << (64 - s->timers_shift);
 	s->by_timer = calloc(s->timers, sizeof(*s->by_timer));
-	s->failed |= !s->by_timer;
+	s->failed |= !s->by_timer || getrandom(&s->factor, 8, 0) != 8;
+	s->factor |= 1;
 	for (uint32_t i = 0; s->by_timer && i < s->coros_n; i++) {
 		size_t at = slot_of(s, s->coro[i].timer);
 
@@ -353,7 +371,7 @@ static bool take_words(const uint64_t *word, size_t n, uint64_t at, void *arg)
 static void place_objects(struct search *s)
 {
 	s->close_from = UINT64_MAX;
-	for (size_t i = 0; i < s->waits; i++) {
+	for (size_t i = 0; i < s->waits && !is_late(s); i++) {
 		struct wait *w = &s->wait[i];
 		struct heap_span *span;
 
@@ -431,7 +449,7 @@ static void cut_stacks(struct search *s)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", s->heap->pid);
 	d = opendir(path);
-	while (d && (e = readdir(d)))
+	while (d && !is_late(s) && (e = readdir(d)))
 		if (e->d_name[0] != '.')
 			cut_stack(s, e->d_name);
 	if (d)
@@ -484,12 +502,15 @@ static bool search_all(struct search *s)
 		reach_waits(s, w.from, w.to, BY_END);
 		ok = heap_read(s->heap, w.from, w.to, take_words, s);
 	}
-	return ok && !s->failed;
+	return ok && !s->failed && !s->late;
 }
+
+static const char too_long[] = "its memory cannot be searched in 30 s";
 
 static const char *search(struct search *s, struct coros *c, pid_t pid)
 {
 	struct coros_look look;
+	int err;
 
 	s->coros = c;
 	s->o = coros_layout(c);
@@ -498,8 +519,11 @@ static const char *search(struct search *s, struct coros *c, pid_t pid)
 	if (!s->heap)
 		return "its maps cannot be read";
 	s->heap->end_ns = s->now_ns + TIME_MAX;
-	if (coros_look(c, false, seen, s, &look))
-		return "the program or its run ended during the search";
+	err = coros_look(c, false, seen, s, &look);
+	if (err)
+		return err == -E2BIG
+			       ? too_long
+			       : "the program or its run ended during the search";
 	exclude_coroutines(s);
 	cut_stacks(s);
 	read_workers(s);
@@ -509,8 +533,7 @@ static const char *search(struct search *s, struct coros *c, pid_t pid)
 		return "out of memory";
 	place_objects(s);
 	if (!search_all(s))
-		return s->failed ? "out of memory"
-				 : "its memory cannot be searched in 30 s";
+		return s->failed ? "out of memory" : too_long;
 	return NULL;
 }
 

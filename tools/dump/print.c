@@ -210,30 +210,53 @@ void dump_groups(struct dump *d, const struct coros_look *look)
 			m == goroutines_missing ? "\n" : "", m->member, m->why);
 }
 
+/* A frame of a folded stack; text of the program must not end it. */
+static void print_frame(const struct dump *d, const char *text)
+{
+	for (; *text; text++)
+		fputc(*text == ';' ? ':' : *text, d->out);
+}
+
+static void print_function(const struct dump *d, uint64_t pc)
+{
+	char name[320];
+
+	modules_name(coros_modules(d->coros), pc, name, sizeof(name));
+	fputc(';', d->out);
+	print_frame(d, name);
+}
+
 /* name;outermost;...;innermost;[reason] n: the format of flamegraph.pl. */
 void dump_folded(struct dump *d)
 {
 	struct group **g;
+	char name[32];
 	size_t n;
 
 	g = groups_sorted(d->groups, &n);
 	for (size_t i = 0; i < n; i++) {
-		fputs(d->program, d->out);
+		const char *reason = g[i]->state == CORO_PARKED
+					     ? g[i]->reason
+					     : coro_state_names[g[i]->state];
+
+		print_frame(d, d->program);
 		if (g[i]->context[0])
-			fprintf(d->out, ";%s", g[i]->context);
-		for (unsigned k = g[i]->frames; k--;) {
 			fputc(';', d->out);
-			print_name(d, k ? g[i]->pc[k] - 1 : g[i]->pc[k]);
-		}
-		if (!g[i]->frames) {
-			fputc(';', d->out);
-			print_name(d, g[i]->fn);
-		}
+		print_frame(d, g[i]->context);
+		for (unsigned k = g[i]->frames; k--;)
+			print_function(d, g[i]->pc[k] - !!k);
+		if (!g[i]->frames)
+			print_function(d, g[i]->fn);
 		fputs(";[", d->out);
-		print_reason(d, g[i]->state, g[i]->reason, g[i]->opcode);
+		print_frame(d, reason);
+		if (g[i]->opcode >= 0)
+			fprintf(d->out, " %s",
+				uring_op_name(g[i]->opcode, name));
 		fprintf(d->out, "] %" PRIu64 "\n", g[i]->n);
 	}
-	if (groups_other(d->groups))
-		fprintf(d->out, "%s;[other] %" PRIu64 "\n", d->program,
+	if (groups_other(d->groups)) {
+		print_frame(d, d->program);
+		fprintf(d->out, ";[other] %" PRIu64 "\n",
 			groups_other(d->groups));
+	}
 }

@@ -5,13 +5,25 @@
 #include "proc.h"
 #include "tool.h"
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #define LINE 4096
+
+char *proc_next_line(FILE *f, char *buf, size_t size)
+{
+	size_t len;
+
+	if (!f || !fgets(buf, size, f))
+		return NULL;
+	len = strcspn(buf, "\n");
+	for (int c = buf[len]; c != '\n' && c != EOF;)
+		c = getc(f);
+	buf[len] = '\0';
+	return buf;
+}
 
 bool proc_line(const char *path, char *buf, size_t size)
 {
@@ -25,12 +37,11 @@ bool proc_field(const char *path, const char *field, char *buf, size_t size)
 	FILE *f = fopen(path, "re");
 
 	buf[0] = '\0';
-	while (f && !found && fgets(line, sizeof(line), f)) {
+	while (!found && proc_next_line(f, line, sizeof(line))) {
 		const char *value = line + strlen(field);
 
 		if (strncmp(line, field, strlen(field)))
 			continue;
-		line[strcspn(line, "\n")] = '\0';
 		snprintf(buf, size, "%s", value + strspn(value, " \t"));
 		found = true;
 	}

@@ -6,7 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
+
+/* The next line, without its end; what does not fit is dropped, so that no part of a
+ * long path is taken for a line. NULL: there is no more, or f is NULL. */
+char *proc_next_line(FILE *f, char *buf, size_t size);
 
 /* The first line of a file, without its end. False: there is none. */
 bool proc_line(const char *path, char *buf, size_t size);

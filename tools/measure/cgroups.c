@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "cgroups.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -199,13 +200,12 @@ const char *cgroups_of_process(const struct cgroups *g, pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f))
+	while (!found && proc_next_line(f, line, sizeof(line)))
 		found = !strncmp(line, "0::/", 4);
 	if (f)
 		fclose(f);
 	if (!found)
 		return NULL;
-	line[strcspn(line, "\n")] = '\0';
 	if (g->mount < 0)
 		return "/";
 	/* "0::/" is the root, whose path is empty. */

@@ -2,6 +2,7 @@
 /* Reading contexts of other programs; see context.h. */
 #define _GNU_SOURCE
 #include "context.h"
+#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "remote.h"
 #include <assert.h>
@@ -31,7 +32,7 @@ static uint64_t find_mapping(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f))
+	while (!found && proc_next_line(f, line, sizeof(line)))
 		if ((strstr(line, " [anon_shmem:OTEL_CTX]") ||
 		     strstr(line, " [anon:OTEL_CTX]") ||
 		     strstr(line, " /memfd:OTEL_CTX")) &&

@@ -15,10 +15,14 @@
  *
  * With {module, offset} the variable is in the thread's block of that module,
  * which the BPF program finds by the thread's dynamic vector.
+ *
+ * A program may have thousands of modules with tables as long as it likes, so the
+ * search has a limit of time.
  */
 #define _GNU_SOURCE
 #include "context_find.h"
 #include "../../uring_rt/base/outside.h"
+#include "../lib/tool.h"
 #include "context.h"
 #include "coros.h"
 #include "modules.h"
@@ -33,12 +37,14 @@
 #define DYNAMIC_MAX 128
 #define RELA_MAX    (1u << 20)
 #define CHAIN_MAX   100000
+#define SEARCH_NS   (200 * NS_PER_MS)
 
 /* The addresses in a module's dynamic section. */
 struct dynamic {
 	uint64_t bias;
 	uint64_t symtab, strtab, hash, rela, rela_size, jmprel, jmprel_size;
 	uint64_t tls_size, tls_align; /* of its thread-local block */
+	int64_t end_ns;		      /* of the search */
 };
 
 #if defined(__x86_64__)
@@ -86,7 +92,7 @@ static bool read_dynamic(pid_t pid, const struct module *m, struct dynamic *d)
 	Elf64_Ehdr eh;
 	uint64_t at = 0, n = 0;
 
-	*d = (struct dynamic){ .bias = m->bias };
+	*d = (struct dynamic){ .bias = m->bias, .end_ns = d->end_ns };
 	if (!remote_read(pid, m->from, &eh, sizeof(eh)) ||
 	    memcmp(eh.e_ident, ELFMAG, SELFMAG) || eh.e_phnum > HEADERS_MAX ||
 	    eh.e_phentsize != sizeof(*ph) ||
@@ -146,7 +152,7 @@ static uint32_t find_symbol(pid_t pid, const struct dynamic *d, Elf64_Sym *sym)
 	if (!remote_read(pid, buckets + hash % head[0] * 4, &i, sizeof(i)) ||
 	    i < head[1])
 		return 0;
-	for (unsigned n = 0; n < CHAIN_MAX; n++, i++) {
+	for (unsigned n = 0; n < CHAIN_MAX && now_ns() < d->end_ns; n++, i++) {
 		if (!remote_read(pid, chain + (uint64_t)(i - head[1]) * 4, &h,
 				 sizeof(h)))
 			return 0;
@@ -205,8 +211,9 @@ static bool in_relocations(pid_t pid, const struct dynamic *d, uint64_t at,
 
 static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		struct dynamic d;
+	struct dynamic d = { .end_ns = now_ns() + SEARCH_NS };
+
+	for (size_t i = 0; i < m->n && now_ns() < d.end_ns; i++) {
 		Elf64_Sym sym;
 		uint32_t symbol;
 
@@ -272,7 +279,7 @@ bool context_find(pid_t pid, const char *key, struct urt_by_where *w,
 	if (!found) {
 		snprintf(why, size,
 			 "process %d announces contexts, but no module of it "
-			 "exports " NAME,
+			 "exports " NAME ", or it has too many to find that",
 			 pid);
 		return false;
 	}

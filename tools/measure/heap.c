@@ -27,6 +27,7 @@
  */
 #define _GNU_SOURCE
 #include "heap.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include "heap_asan.h"
 #include "remote.h"
@@ -341,6 +342,18 @@ static enum kind kind_of(const char *rights, const char *path)
 	return nameless ? NAMELESS : OTHER;
 }
 
+/* Where the next arena's heap may begin: a head was written, so its page was touched. */
+static uint64_t next_head(const struct heap *h, uint64_t at, uint64_t to)
+{
+	uint64_t page = 0;
+
+	while (at < to && page != at && now_ns() < h->end_ns) {
+		page = next_touched(h, at, to);
+		at = (page + ARENA - 1) & ~(ARENA - 1);
+	}
+	return page == at ? at : to;
+}
+
 /* Other memory may lie below and above an arena and its heaps. */
 static bool take_nameless(struct heap *h, const struct range *r)
 {
@@ -349,7 +362,7 @@ static bool take_nameless(struct heap *h, const struct range *r)
 
 	if (heap_asan_walk(h, r->from, r->to))
 		return true;
-	for (; at < r->to; at += ARENA) {
+	for (; (at = next_head(h, at, r->to)) < r->to; at += ARENA) {
 		uint64_t ended = walk_arena(h, at, r->to);
 		struct heap_span below = s;
 
@@ -402,6 +415,8 @@ static bool take_line(struct heap *h, const char *line, struct range *last)
 	r.kind = kind_of(rights, path);
 	if (r.kind == NAMELESS && heap_asan_shadow(h, r.from, r.to))
 		r.kind = SKIPPED;
+	if (r.kind == NAMELESS && follows && !last->access)
+		heap_asan_above_none(h, last->from, r.from);
 	r.access = rights[0] == 'r';
 	r.file_data = *path == '/' && rights[3] == 'p';
 	r.above_file = follows && last->file_data;
@@ -437,10 +452,8 @@ struct heap *heap_open(pid_t pid)
 	h->end_ns = now_ns() + WALKS_MAX;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	h->pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	while (ok && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
+	while (ok && proc_next_line(f, line, sizeof(line)))
 		ok = take_line(h, line, &last);
-	}
 	ok = ok && take_range(h, &last);
 	fclose(f);
 	if (ok)

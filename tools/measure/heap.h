@@ -30,6 +30,8 @@ struct heap {
 	int64_t end_ns; /* reading ends then; heap_open sets it for walks, and
 			   the caller for a search */
 	bool asan;	/* AddressSanitizer's shadow has been seen */
+	uint64_t asan_space; /* its blocks' space, if its address is no fixed
+				one; 0: not seen */
 	struct heap_piece *piece; /* the last read, for walks */
 };
 

@@ -4,19 +4,22 @@
  * (compiler-rt: sanitizer_allocator_primary64.h, sanitizer_allocator_size_class_map.h,
  * asan_allocator.cpp).
  *
- * Blocks of up to 128 KiB lie in a space of 4 TiB at a fixed address, in one region of
- * 64 GiB for each size. A region begins with blocks of that size, one after another, and
- * ends with a list of the free blocks, which is a mapping of its own. A header of 16
- * bytes comes before the bytes of a block; its first byte says whether the block is in
- * use. Free blocks, and blocks that are kept back to catch late uses, are not in use. If
- * the header is not at the block's beginning, a mark and the header's address are there.
+ * Blocks of up to 128 KiB lie in a space of 4 TiB, in one region of 64 GiB for each
+ * size. A region begins with blocks of that size, one after another, and ends with a list
+ * of the free blocks, which is a mapping of its own. A header of 16 bytes comes before
+ * the bytes of a block; its first byte says whether the block is in use. Free blocks, and
+ * blocks that are kept back to catch late uses, are not in use. If the header is not at
+ * the block's beginning, a mark and the header's address are there.
+ *
+ * The space's address is fixed up to gcc 15. Since gcc 16 (Debian sid), it is chosen when
+ * the program starts, and what is not in use of the space is memory without access. The
+ * first region is never used. So the lowest mapping lies directly above 64 GiB or more
+ * without access, whose size tells the number of regions below the mapping, even where
+ * the kernel has joined them with memory below the space.
  *
  * Larger blocks have mappings of their own, which are searched as a whole, like any
  * other memory, and so are the frames that detect_stack_use_after_return keeps away from
  * the stacks. The shadow is not searched, because it holds no pointers.
- *
- * gcc 16 (Debian sid) chooses the space's address when a program starts. Its blocks are
- * not known, so of coroutines that wait for them, urt cannot tell whether they are leaked.
  *
  * A mapping counts as a region only if all its blocks look valid. A block that looks
  * wrong is read once more, because the program may be changing it.
@@ -26,6 +29,7 @@
 #define SHADOW	   UINT64_C(0x7fff7000)
 #define SHADOW_END UINT64_C(0x10007fff8000)
 #define REGION	   (UINT64_C(1) << 36)
+#define LIST	   (REGION / 8 * 7) /* where it begins, since gcc 16 */
 #define SMALLEST   16  /* bytes; up to FINE, each multiple of it is a size */
 #define FINE	   256 /* from here on, four sizes for each power of two */
 #define CLASSES	   53
@@ -54,16 +58,30 @@ static uint64_t class_size(uint64_t class)
 	return power + (power >> 2) * (n & 3);
 }
 
-/* The size of the blocks in a mapping that begins there; 0: it is not in a region. */
-static uint64_t size_of(const struct heap *h, uint64_t from)
+void heap_asan_above_none(struct heap *h, uint64_t none, uint64_t from)
 {
-	/* Up to LLVM 16 and gcc 13; since then. */
-	static const uint64_t spaces[] = { UINT64_C(0x600000000000),
-					   UINT64_C(0x500000000000) };
+	if (h->asan && from - none >= REGION && (from - h->asan_space) % REGION)
+		h->asan_space = from - (from - none) / REGION * REGION;
+}
 
-	for (int i = 0; h->asan && i < 2; i++)
-		if (from > spaces[i] && from - spaces[i] < 64 * REGION)
-			return class_size((from - spaces[i]) / REGION);
+/* The size of the blocks in a mapping that begins there; 0: it is not in a region.
+ * *list: it is the region's list of free blocks. */
+static uint64_t size_of(const struct heap *h, uint64_t from, bool *list)
+{
+	/* Up to LLVM 16 and gcc 13; up to gcc 15; since then. */
+	const uint64_t spaces[] = { UINT64_C(0x600000000000),
+				    UINT64_C(0x500000000000), h->asan_space };
+
+	for (int i = 0; h->asan && i < 3; i++) {
+		uint64_t at = from - spaces[i];
+
+		*list = at % REGION;
+		if (!spaces[i] || !at || at >= 64 * REGION)
+			continue;
+		return i == 2 && *list && at % REGION != LIST
+			       ? 0
+			       : class_size(at / REGION);
+	}
 	return 0;
 }
 
@@ -94,13 +112,12 @@ static uint64_t begin_of(const struct heap *h, uint64_t at, uint64_t size,
 
 bool heap_asan_walk(struct heap *h, uint64_t from, uint64_t to)
 {
-	uint64_t size = size_of(h, from);
+	bool list;
+	uint64_t size = size_of(h, from, &list);
 	size_t before = h->blocks;
 
-	if (!size)
-		return false;
-	if (from % REGION) /* a list of free blocks */
-		return true;
+	if (!size || list)
+		return size;
 	for (uint64_t at = from; at + size <= to; at += size) {
 		uint64_t begin = begin_of(h, at, size, to);
 

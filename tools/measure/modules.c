@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "modules.h"
+#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
 #include "remote.h"
@@ -59,7 +60,7 @@ static void take_line(struct modules *m, const char *line)
 		   &from, &to, &offset, &at) < 3 ||
 	    !at || (line[at] != '/' && strncmp(line + at, "[vdso]", 6)))
 		return;
-	text_copy(path, sizeof(path), line + at, strcspn(line + at, "\n"));
+	text_copy(path, sizeof(path), line + at, strlen(line + at));
 	if (last && !strcmp(last->path, path) && offset) {
 		last->to = to;
 		return;
@@ -112,7 +113,7 @@ struct modules *modules_open(pid_t pid)
 		return NULL;
 	}
 	m->pid = pid;
-	while (fgets(line, sizeof(line), f))
+	while (proc_next_line(f, line, sizeof(line)))
 		take_line(m, line);
 	fclose(f);
 	for (size_t i = 0; i < m->n; i++)

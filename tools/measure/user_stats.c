@@ -29,7 +29,7 @@
 #define COUNT_MAX      (INT64_C(1) << 53) /* 104 days of one event each ns */
 #define PAGES_MAX      4096 /* of programs that we started, at one time */
 #define TAKEN_MAX      4096 /* pages in one look */
-#define SWEEP_AT       64
+#define SWEEP_AFTER    64   /* pages, also when there is no room for them */
 #define TIMES	       (URT__TIME_COUNT * URT__TIME_CELLS)
 
 static_assert(256 * sizeof(struct urt__stats_slot) + (64 << 10) <
@@ -290,7 +290,7 @@ void user_stats_subtract(struct user_stats *a, const struct user_stats *b)
 struct user_pages {
 	struct page_inbox *inbox;
 	struct user_page *page[PAGES_MAX];
-	unsigned n, sweep_at;
+	unsigned n, since_sweep; /* pages; those that came since the last */
 	struct user_stats ended; /* of processes that are gone */
 	bool any;
 	const char *bad;
@@ -300,10 +300,8 @@ struct user_pages *user_pages_open(void)
 {
 	struct user_pages *p = calloc(1, sizeof(*p));
 
-	if (p && (p->inbox = page_inbox_open(URT__STATS_TO_ENV))) {
-		p->sweep_at = SWEEP_AT;
+	if (p && (p->inbox = page_inbox_open(URT__STATS_TO_ENV)))
 		return p;
-	}
 	free(p);
 	return NULL;
 }
@@ -329,7 +327,7 @@ static void sweep(struct user_pages *p)
 		user_page_free(u);
 	}
 	p->n = kept;
-	p->sweep_at = kept + SWEEP_AT;
+	p->since_sweep = 0;
 }
 
 void user_pages_take(struct user_pages *p)
@@ -344,7 +342,7 @@ void user_pages_take(struct user_pages *p)
 		if (fd < 0)
 			break;
 
-		if (p->n >= p->sweep_at || p->n == PAGES_MAX)
+		if (++p->since_sweep == SWEEP_AFTER)
 			sweep(p);
 		if (p->n < PAGES_MAX)
 			u = page_of_fd(fd, pid, &p->bad);

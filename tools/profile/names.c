@@ -141,7 +141,7 @@ static struct process *process_of(struct names *s, pid_t tgid)
 
 /* The process's maps. They are read again if they lack the address, because the
  * process may have mapped more. Code compiled at run time is in none of them. */
-static struct modules *modules_of(struct names *s, pid_t tgid, uint64_t pc)
+struct modules *names_modules(struct names *s, pid_t tgid, uint64_t pc)
 {
 	struct process *p = process_of(s, tgid);
 	struct modules *fresh;
@@ -186,7 +186,7 @@ void names_one(struct names *s, pid_t tgid, uint64_t pc, char *to, size_t size)
 		kernel_name(s, pc, to, size);
 		return;
 	}
-	m = modules_of(s, tgid, pc);
+	m = names_modules(s, tgid, pc);
 	if (m)
 		modules_name(m, pc, to, size);
 	else

@@ -75,6 +75,8 @@ void names_stack(struct names *, char text[FRAMES_MAX], pid_t tgid, int id,
 		 const uint64_t *pc, unsigned n);
 bool names_has(const struct names *, pid_t tgid, int id);
 void names_one(struct names *, pid_t tgid, uint64_t pc, char *to, size_t size);
+/* The process's mappings, with that address if it has it; NULL: not known. */
+struct modules *names_modules(struct names *, pid_t tgid, uint64_t pc);
 /* Appends one frame and its ending, with ';' and control characters replaced. */
 void frame_add(char text[FRAMES_MAX], const char *frame, const char *ending);
 
@@ -93,6 +95,10 @@ void sampler_learn(struct sampler *, struct names *);
 /* Stops counting and adds all that was counted to the folds. */
 void sampler_finish(struct sampler *, struct names *, struct folds *);
 uint64_t sampler_lost(const struct sampler *);
+
+/* Appends the frames of a thread that has slept since before profiling began, and
+ * still does. False: they cannot be read (asleep.c). */
+bool asleep_add(struct names *, char text[FRAMES_MAX], pid_t tgid, pid_t tid);
 
 /* ---- coroutines (coroutines.c) ---- */
 

@@ -179,8 +179,10 @@ static void add_waker(struct sampler *s, struct names *names,
 		 *from ? ";" : "", from);
 }
 
+/* asleep: the number of a thread that has not run since profiling began; or 0. */
 static void fold_text(struct sampler *s, struct names *names,
-		      char text[FRAMES_MAX], const struct profile_key *k)
+		      char text[FRAMES_MAX], const struct profile_key *k,
+		      pid_t asleep)
 {
 	char name[64];
 
@@ -190,7 +192,8 @@ static void fold_text(struct sampler *s, struct names *names,
 	else
 		snprintf(name, sizeof(name), "%.16s", k->comm);
 	frame_add(text, name, "");
-	if (k->user == PROFILE_NOT_SEEN)
+	if (k->user == PROFILE_NOT_SEEN &&
+	    (!asleep || !asleep_add(names, text, k->tgid, asleep)))
 		frame_add(text, "[slept when profiling began]", "");
 	add_stack(s, names, text, k->tgid, k->user);
 	add_stack(s, names, text, 0, k->kernel);
@@ -207,7 +210,7 @@ void sampler_learn(struct sampler *s, struct names *names)
 		if (!names_has(names, k.tgid, k.user) ||
 		    (k.waker_user >= 0 &&
 		     !names_has(names, k.waker_tgid, k.waker_user)))
-			fold_text(s, names, text, &k);
+			fold_text(s, names, text, &k, 0);
 		last = &k;
 	}
 }
@@ -227,7 +230,8 @@ static void finish_open(struct sampler *s, struct names *names,
 			continue;
 		o.key.waker_tgid = 0; /* it has not run since */
 		o.key.waker[0] = '\0';
-		fold_text(s, names, text, &o.key);
+		fold_text(s, names, text, &o.key,
+			  pid_namespace() ? o.key.tid : pid);
 		folds_add(folds, FOLD_OFF_CPU, text, now - o.since_ns);
 	}
 }
@@ -245,7 +249,7 @@ void sampler_finish(struct sampler *s, struct names *names, struct folds *folds)
 		last = &k;
 		if (bpf_map_lookup_elem(s->sums, &k, &sum))
 			continue;
-		fold_text(s, names, text, &k);
+		fold_text(s, names, text, &k, 0);
 		folds_add(folds,
 			  k.kind == PROFILE_ON_CPU ? FOLD_ON_CPU : FOLD_OFF_CPU,
 			  text, sum.ns);

@@ -23,11 +23,14 @@
 
 /* ---- tables ---- */
 
+/* Places that are tried: a full table would be searched for each packet. */
+#define TRIES 256
+
 static struct report_track *track_of(struct report *r, uint64_t uuid)
 {
 	uint64_t at = uuid * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
-	for (unsigned i = 0; i < REPORT_TRACKS; i++) {
+	for (unsigned i = 0; i < TRIES; i++) {
 		struct report_track *t = &r->track[(at + i) % REPORT_TRACKS];
 
 		if (!t->uuid)
@@ -47,7 +50,7 @@ static struct report_sum *sum_of(struct report *r, const struct report_track *t,
 
 	for (const char *c = t->open; *c; c++)
 		at = at * 31 + *c;
-	for (unsigned i = 0; i < REPORT_SUMS; i++) {
+	for (unsigned i = 0; i < TRIES; i++) {
 		struct report_sum *s = &r->sum[(at + i) % REPORT_SUMS];
 
 		if (!*s->what) {

@@ -72,8 +72,12 @@ static void print_slow(const struct report *r, long lines)
 
 void report_print_slow(const struct report *r, long lines)
 {
-	if (!*r->route[0].name)
+	if (!*r->route[0].name) {
+		puts("\nRequests: n/a: nothing in this file marks them. Programs "
+		     "on uring_rt do, by their\ncontexts (urt_context_set in "
+		     "urt.h); of others, the waits of threads are seen.");
 		return;
+	}
 	print_routes(r);
 	print_slow(r, lines);
 }

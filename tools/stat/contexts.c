@@ -4,7 +4,8 @@
  * announce contexts at any time: the ones given, their descendants, and what
  * they execute. The BPF programs number each image of a process; this looks into
  * it at once, then every 20 ms, then less often the longer it has announced
- * none. What it did before it was found is in the row "none".
+ * none. What it did before it was found is in the row "none". One call looks for a
+ * bounded time, and the next call goes on with the next process.
  */
 #define _GNU_SOURCE
 #include "session.h"
@@ -15,6 +16,7 @@
 
 #define LOOK_NS	  (20 * NS_PER_MS)
 #define SELDOM_NS NS_PER_S
+#define CALL_NS	  (200 * NS_PER_MS)
 #define AGE_SHARE 4 /* wait for this part of the time since the first look */
 
 struct session_image {
@@ -78,8 +80,12 @@ void session_find_contexts(struct session *s)
 	while ((pid = counter_by_started(s->counter, &s->image_seen)))
 		add(s, pid);
 	now = now_ns();
-	for (size_t i = 0; i < s->images;) {
-		struct session_image *image = &s->image[i];
+	for (size_t n = s->images; n && now_ns() < now + CALL_NS; n--) {
+		struct session_image *image;
+
+		if (s->image_next >= s->images)
+			s->image_next = 0;
+		image = &s->image[s->image_next];
 
 		if (image->look_ns <= now && kill(image->pid, 0) &&
 		    errno == ESRCH) {
@@ -90,7 +96,7 @@ void session_find_contexts(struct session *s)
 		}
 		if (image->look_ns <= now)
 			look(s, image, now);
-		i++;
+		s->image_next++;
 	}
 	s->by_at = now_ns() + LOOK_NS;
 }

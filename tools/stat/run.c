@@ -287,7 +287,10 @@ static void finish(struct session *s)
 	if (s->o->by_unit || s->o->by_names)
 		stat_by_merge(s->r->by, s->o->by_names);
 	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
-		fail("--by context: %s; --by thread, comm and cgroup need none",
+		fail("--by context: %s, so its routes are not told apart; load "
+		     "one route at a time instead: urt stat -p PID --ops-from "
+		     "load -- urt load URL; --by thread, comm and cgroup need "
+		     "no contexts",
 		     s->by_why);
 	thread_figures(s);
 	cost_read(s);

@@ -64,7 +64,7 @@ struct session {
 	 * seen; whether one has contexts; their requests; when to look again;
 	 * why the last one has none. */
 	struct session_image *image;
-	size_t images;
+	size_t images, image_next;
 	uint32_t image_seen;
 	bool by_found;
 	struct stat_requests *by_requests;

@@ -5,9 +5,13 @@
 #include "../../lib/output.h"
 #include "../../lib/tool.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Held from the check on: another user may own the directory above it. */
+static int directory = -1;
 
 static int write_one(const struct demo *d, const char *dir, const char *name,
 		     void (*print)(FILE *, const struct demo *))
@@ -15,20 +19,34 @@ static int write_one(const struct demo *d, const char *dir, const char *name,
 	char path[4096];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", directory, name);
 	f = output_open(path);
 	if (!f)
 		return EXIT_BAD;
 	print(f, d);
 	if (ferror(f) | fclose(f))
-		return fail("cannot write %s: %s", path, strerror(errno));
+		return fail("cannot write %s/%s: %s", dir, name,
+			    strerror(errno));
 	return 0;
 }
 
 int demo_check_report(const char *dir)
 {
+	char path[4096];
+
 	if (mkdir(dir, 0777) && errno != EEXIST)
 		return fail("cannot make %s: %s", dir, strerror(errno));
+	/* "LINK/" would be followed. */
+	snprintf(path, sizeof(path), "%s", dir);
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return fail("cannot write to %s: %s", dir,
+			    errno == ENOTDIR
+				    ? "it is a link, or no directory: give the "
+				      "directory itself"
+				    : strerror(errno));
 	if (access(dir, W_OK | X_OK))
 		return fail("cannot write to %s: %s", dir, strerror(errno));
 	return 0;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The stack of a thread that slept before profiling began and has not run since: no
+ * event showed it, but it lies in memory, and /proc tells the stack pointer, the
+ * program counter and the system call. The frames are found by .eh_frame (unwind.c);
+ * without the frame pointer, which /proc does not tell, some stacks end early.
+ *
+ * /proc is read again afterwards: if it says the same, the thread still slept there.
+ * The program may say anything, so there are limits of bytes and of time.
+ */
+#define _GNU_SOURCE
+#include "profile.h"
+#include "../lib/proc.h"
+#include "../measure/remote.h"
+#include "../measure/unwind.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE   4096
+#define PAGES  4 /* most that are read of a stack */
+#define ALL_NS (3 * NS_PER_S)
+
+struct place {
+	long nr; /* of the system call; -1: none */
+	uint64_t sp, pc;
+};
+
+/* "NUMBER ARGUMENT... STACK-POINTER PROGRAM-COUNTER"; "running" is none. */
+static bool read_place(const char *line, struct place *p)
+{
+	const char *at = strrchr(line, ' ');
+
+	if (!at || sscanf(line, "%ld", &p->nr) != 1)
+		return false;
+	p->pc = strtoull(at, NULL, 16);
+	while (at > line && at[-1] != ' ')
+		at--;
+	p->sp = strtoull(at, NULL, 16);
+	return p->sp && p->pc;
+}
+
+/* The bytes from the stack pointer up to the end of the mapping, if it is near. */
+static size_t read_stack(pid_t pid, uint64_t sp, uint8_t *to)
+{
+	struct remote_piece p[PAGES];
+	size_t n = 0;
+
+	for (uint64_t i = 0, at = sp; i < PAGES;
+	     i++, at = at / PAGE * PAGE + PAGE)
+		p[i] = (struct remote_piece){ at, to + (at - sp),
+					      PAGE - at % PAGE };
+	if (remote_read_all(pid, p, PAGES))
+		return 0;
+	for (unsigned i = 0; i < PAGES && p[i].size; i++)
+		n += p[i].size;
+	return n;
+}
+
+static unsigned walk(struct names *names, pid_t tgid, const struct place *p,
+		     uint64_t pc[UNWIND_FRAMES])
+{
+	static uint8_t bytes[PAGES * PAGE];
+	struct modules *m = names_modules(names, tgid, p->pc);
+	struct unwind *u = m ? unwind_new(m) : NULL;
+	struct unwind_stack s = {
+		.from = p->sp, .bytes = bytes, .sp = p->sp, .pc = p->pc
+	};
+	unsigned n = 0;
+	bool whole;
+
+	if (u) {
+		s.size = read_stack(tgid, p->sp, bytes);
+		n = unwind(u, &s, pc, &whole);
+	}
+	unwind_free(u);
+	return n;
+}
+
+bool asleep_add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
+		pid_t tid)
+{
+	static int64_t spent_ns;
+	char path[64], before[256], after[256], name[320], call[32];
+	uint64_t pc[UNWIND_FRAMES];
+	int64_t begin = now_ns();
+	struct place p;
+	unsigned n;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
+	if (spent_ns > ALL_NS || !proc_line(path, before, sizeof(before)) ||
+	    !read_place(before, &p))
+		return false;
+	n = walk(names, tgid, &p, pc);
+	if (!n || !proc_line(path, after, sizeof(after)) ||
+	    strcmp(before, after))
+		return false;
+	while (n--) {
+		names_one(names, tgid, pc[n] - !!n, name, sizeof(name));
+		frame_add(text, name, "");
+	}
+	snprintf(name, sizeof(name), "[in %s]",
+		 p.nr < 0 ? "no system call" : syscall_name(p.nr, call));
+	frame_add(text, name, "");
+	spent_ns += now_ns() - begin;
+	return true;
+}
