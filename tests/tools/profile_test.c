@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #undef errno
@@ -403,6 +404,47 @@ START_TEST(profile_says_what_it_needs)
 }
 END_TEST
 
+static __attribute__((noinline)) void profile_test_sleeps_on(int fd)
+{
+	char c;
+
+	if (read(fd, &c, 1) != 1)
+		_exit(1);
+	__asm__ volatile(""); /* so it is no tail call */
+}
+
+static void sleep_all_the_time(int ready)
+{
+	int fds[2];
+
+	prctl(PR_SET_NAME, "asleep");
+	if (pipe(fds) || write(ready, "", 1) != 1)
+		_exit(1);
+	profile_test_sleeps_on(fds[0]);
+}
+
+/* No event shows where. */
+START_TEST(threads_that_sleep_all_the_time_have_a_stack)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = start(sleep_all_the_time);
+	do
+		ck_assert_int_eq(sh("cat /proc/%d/syscall", pid), 0);
+	while (strncmp(text, "running", 7) == 0 || atol(text) != SYS_read);
+	ck_assert_int_eq(sh("./urt profile -p %d --duration 100 -o "
+			    "profile.folded && cat profile.folded",
+			    pid),
+			 0);
+	ck_assert_msg(folded("off-cpu;asleep;", ";profile_test_sleeps_on;",
+			     ";[in read] ") > 90000,
+		      "%s", text);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+END_TEST
+
 Suite *profile_suite(void)
 {
 	Suite *s = suite_create("profile");
@@ -413,6 +455,7 @@ Suite *profile_suite(void)
 	tcase_add_test(
 		t, functions_made_at_run_time_have_the_names_of_the_perf_map);
 #endif
+	tcase_add_test(t, threads_that_sleep_all_the_time_have_a_stack);
 	tcase_add_test(t, pprof_reads_what_is_written_for_it);
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);

@@ -156,11 +156,12 @@ static void write_question(pid_t pid, const struct remote_piece *p, size_t n)
 /* The number of bytes now in asked->to, or -errno. */
 static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 {
+	int64_t end = now_ns() + ANSWER_NS;
 	int answer = 0, err;
 
 	if (pid == silent)
 		return -ETIME;
-	for (int i = 0; i < 3 && !answer; i++) {
+	while (!answer && now_ns() < end) {
 		if (!reader || owner != getpid()) {
 			forget_reader();
 			err = start_reader();
@@ -169,7 +170,7 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 		}
 		write_question(pid, p, n);
 		/* A child that has just ended, because it was idle, does not
-		 * answer. */
+		 * answer. On a busy machine, that happens more than once. */
 		if (send(bell, "", 1, MSG_NOSIGNAL) == 1)
 			answer = wait_for_answer();
 		if (!answer)

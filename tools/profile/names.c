@@ -241,6 +241,9 @@ void names_stack(struct names *s, char text[FRAMES_MAX], pid_t tgid, int id,
 		from = tgid ? 0 : first_frame(s, pc, n);
 		/* A caller's frame holds its return address, after the call. */
 		for (unsigned i = n; i > from; i--) {
+			/* Code without frame pointers leads to anything. */
+			if (tgid && pc[i - 1] >> 56)
+				continue;
 			names_one(s, tgid, i > 1 ? pc[i - 1] - 1 : pc[0], name,
 				  sizeof(name));
 			frame_add(one, name, tgid ? "" : "_[k]");
