@@ -245,7 +245,10 @@ static bool add(struct symbols *s, const struct function *f)
 		s->function = more;
 		s->room = room;
 	}
-	s->function[s->n++] = *f;
+	s->function[s->n] = *f;
+	/* Whatever the file did to the child: it ends, and is text. */
+	s->function[s->n].name[SYMBOL_NAME - 1] = '\0';
+	text_clean(s->function[s->n++].name);
 	all_functions++;
 	return true;
 }
