@@ -78,19 +78,16 @@ static unsigned walk(struct names *names, pid_t tgid, const struct place *p,
 	return n;
 }
 
-bool asleep_add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
+static bool add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
 		pid_t tid)
 {
-	static int64_t spent_ns;
 	char path[64], before[256], after[256], name[320], call[32];
 	uint64_t pc[UNWIND_FRAMES];
-	int64_t begin = now_ns();
 	struct place p;
 	unsigned n;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
-	if (spent_ns > ALL_NS || !proc_line(path, before, sizeof(before)) ||
-	    !read_place(before, &p))
+	if (!proc_line(path, before, sizeof(before)) || !read_place(before, &p))
 		return false;
 	n = walk(names, tgid, &p, pc);
 	if (!n || !proc_line(path, after, sizeof(after)) ||
@@ -103,6 +100,16 @@ bool asleep_add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
 	snprintf(name, sizeof(name), "[in %s]",
 		 p.nr < 0 ? "no system call" : syscall_name(p.nr, call));
 	frame_add(text, name, "");
-	spent_ns += now_ns() - begin;
 	return true;
+}
+
+bool asleep_add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
+		pid_t tid)
+{
+	static int64_t spent_ns;
+	int64_t begin = now_ns();
+	bool added = spent_ns < ALL_NS && add(names, text, tgid, tid);
+
+	spent_ns += now_ns() - begin;
+	return added;
 }
