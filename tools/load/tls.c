@@ -2,7 +2,7 @@
 /*
  * See tls.h. OpenSSL reads and writes the socket itself. It reads ahead, so a
  * record takes one call of read(2) instead of two, and gives its buffers back
- * between records: 34 KB for each of many connections that wait.
+ * between records, since many connections may wait.
  *
  * Its error queue is emptied after each failure, which SSL_get_error relies on.
  */
