@@ -303,11 +303,13 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	     struct task_struct *next)
 {
-	struct urt_task *st = task_find(prev);
-	u64 now = want_times || want_threads || by ? bpf_ktime_get_ns() : 0;
+	struct urt_task *st;
+	u64 now;
 
-	if (by && stopped)
+	if (empty || (by && stopped))
 		return 0;
+	st = task_find(prev);
+	now = want_times || want_threads || by ? bpf_ktime_get_ns() : 0;
 	if (st) {
 		leaves(ctx, prev, st, task_class(prev), now);
 	} else if (prev->flags & PF_IO_WORKER) {
@@ -344,10 +346,13 @@ static __always_inline bool is_known(struct task_struct *t, struct urt_calls *c)
 
 static __always_inline int enters(u64 nr)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t;
 	struct urt_task *st = 0;
 	struct urt_calls *c;
 
+	if (empty)
+		return 0;
+	t = bpf_get_current_task_btf();
 	if (!t->bpf_storage || (by && stopped))
 		return 0;
 	c = calls_here();

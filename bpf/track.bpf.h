@@ -82,6 +82,7 @@ const volatile bool want_children = false; /* also attach to its descendants */
 const volatile bool want_times = false;
 const volatile bool want_threads = false;
 const volatile int by = URT_BY_NOTHING; /* rows */
+const volatile bool empty = false;	/* calls and switches are not counted */
 const volatile unsigned int max_threads = 1;
 /* The range of code that each page fault passes through; 0: not known. */
 const volatile unsigned long long fault_from = 0, fault_to = 0;

@@ -10,6 +10,9 @@
  * another process, and under other tools; medians are compared with running
  * alone in the same rounds. Each round ends with a read of `urt export`.
  *
+ * Programs that do nothing are those of `urt stat` without their contents, on the
+ * same events. What they cost is the kernel's part of counting.
+ *
  * A switch of threads is measured by a pipe: two processes on one CPU, each
  * switch with two system calls. Alone and under `switches only`, nothing traces
  * the system calls, so that row is the cost of a switch by itself.
@@ -51,6 +54,7 @@ static const long counts[] = { 500000, 50000, 10000000 };
 enum how {
 	ALONE,
 	COUNTED,
+	EMPTY,
 	SWITCHES_ONLY,
 	COSTED,
 	OTHERS,
@@ -69,6 +73,7 @@ static const struct way {
 } ways[] = {
 	{ "alone", ALONE, NULL, NULL, 1 },
 	{ "urt stat", COUNTED, NULL, NULL, 1 },
+	{ "programs that do nothing", EMPTY, NULL, NULL, 1 },
 	{ "urt stat --no-syscalls", SWITCHES_ONLY, NULL, NULL, 1 },
 	{ "urt stat --cost always", COSTED, NULL, NULL, 1 },
 	{ "urt stat --by thread", BY_COMMAND, NULL,
@@ -333,7 +338,8 @@ static bool run_beside(const struct way *w, int cpu, double ns[EVENTS])
 
 static bool run_way(const struct way *w, int cpu, double ns[EVENTS])
 {
-	struct counter_options o = { .no_syscalls = w->how == SWITCHES_ONLY };
+	struct counter_options o = { .no_syscalls = w->how == SWITCHES_ONLY,
+				     .empty = w->how == EMPTY };
 	struct counter *c;
 	char why[256];
 	bool had;

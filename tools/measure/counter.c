@@ -118,6 +118,7 @@ static void configure(struct counter *c, const struct counter_options *o)
 	bpf->rodata->want_times = o->times;
 	bpf->rodata->want_threads = o->threads;
 	bpf->rodata->want_latency = o->latency;
+	bpf->rodata->empty = o->empty;
 	bpf->rodata->by = o->by;
 	bpf->rodata->no_inherit = o->inherit;
 	bpf->rodata->want_children = o->children;

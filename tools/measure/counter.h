@@ -27,6 +27,7 @@ struct counter_options {
 	enum urt_count_started inherit;
 	bool children;	       /* for counter_attach_children */
 	const cpu_set_t *cpus; /* count on these only; NULL: on all */
+	bool empty; /* attach to calls and switches, and count none of them */
 };
 
 /* One count of a row. key: NULL: the events without one. */
