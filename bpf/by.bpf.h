@@ -13,10 +13,11 @@
  * rows sum up to the totals.
  *
  * Cost, on a machine where getppid takes 104 ns, and 148 ns when counted: a row by
- * thread adds 6 ns to a system call, by cgroup 9, by context 95. Of the 95, 64 are two
- * reads of user memory, the pointer and the record: bpf_probe_read_user takes 32 ns for
- * any size up to 64 bytes. The thread's storage takes 5, a sum 1, and counting the event
- * for its request 19 (span.bpf.h). Both reads are needed:
+ * thread adds 6 ns to a system call, by cgroup 9, by context 89. At least 64 of these
+ * are two reads of user memory, the pointer and the record: bpf_probe_read_user takes 32
+ * ns for any size up to 64 bytes. The thread's storage takes 5, a sum 1. Counting the
+ * event for its request took 19 before each CPU added up its last request (span.bpf.h).
+ * Both reads are needed:
  * a record may be rewritten in place, and a later record may have a freed one's address,
  * so neither the pointer nor `valid` shows that the attributes are the same. Each switch
  * also needs the time, which takes another 32.

@@ -203,6 +203,38 @@ struct urt_span {
 	__u64 n[URT_OF_SPAN];
 };
 
+/* What a CPU has counted of the request that it counted last, but not yet added to
+ * span_sets; a cache line of its own, or two. */
+struct urt_span_open {
+	struct urt_span span;
+	__u64 unused[6];
+};
+
+/* The set of a request is given by the upper bits, its mark in `left` by the lower. */
+static inline __u64 urt_span_hash(const __u64 *id, __u32 row)
+{
+	return (id[0] * 0xff51afd7ed558ccdULL ^ id[1] * 0xc4ceb9fe1a85ec53ULL ^
+		id[2] ^ (__u64)row << 32) *
+	       0x9e3779b97f4a7c15ULL;
+}
+
+static inline _Bool urt_span_is(const struct urt_span *s, const __u64 *id,
+				__u32 row)
+{
+	return s->id[2] == id[2] && s->id[1] == id[1] && s->id[0] == id[0] &&
+	       s->row == row;
+}
+
+/* The events of s; times are none. */
+static inline __u64 urt_span_events(const struct urt_span *s)
+{
+	__u64 n = 0;
+
+	for (int i = 0; i < URT_OF_TIMES; i++)
+		n += s->n[i];
+	return n;
+}
+
 /* The requests of one hash. `left` keeps the hashes of some that made room. */
 struct urt_span_set {
 	__u32 lock, unused;
@@ -273,6 +305,7 @@ _Static_assert(sizeof(struct urt_by_count) == 8, "shared with BPF");
 _Static_assert(sizeof(struct urt_by_where) == 40, "shared with BPF");
 _Static_assert(sizeof(struct urt_span) == 8 * (4 + URT_OF_SPAN),
 	       "shared with BPF");
+_Static_assert(sizeof(struct urt_span_open) == 128, "shared with BPF");
 _Static_assert(sizeof(struct urt_span_set) ==
 		       8 + URT_SPAN_WAYS * (4 + sizeof(struct urt_span)),
 	       "shared with BPF");

@@ -13,10 +13,11 @@
  * counts again; the hashes of the last ones that left a set show that, mostly. By then
  * the table has seen many more requests: it has room for 131,072.
  *
- * Threads on several CPUs may work for one request, or for requests of one set, so each
- * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool.
- * An event that waits for longer, or whose own CPU holds the lock, is counted as lost;
- * so is a time that gets known after its request has left.
+ * Each CPU adds up what it counts of one request (open_spans), and adds that to the table
+ * when it counts for another request. The tool does that at the end. Threads on several
+ * CPUs may work for one request, or for requests of one set, so each set has a lock, which
+ * is held for some 20 ns, or 200 to pass a request to the tool. What waits for longer is
+ * counted as lost; so is a time that gets known after its request has left.
  */
 #ifndef URT_SPAN_BPF_H
 #define URT_SPAN_BPF_H
@@ -31,6 +32,15 @@ struct {
 	__type(value, struct urt_span_set);
 } span_sets SEC(".maps");
 
+/* By CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_span_open);
+} open_spans SEC(".maps");
+
 /* Requests that made room for others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -43,13 +53,6 @@ unsigned int span_clock = 1;		/* the tool adds 1 now and then */
  * events that could not wait for a lock. */
 unsigned long long spans_missing = 0, spans_again = 0, span_events_lost = 0;
 
-static __always_inline u64 span_hash(const u64 *id, u32 row)
-{
-	return (id[0] * 0xff51afd7ed558ccdULL ^ id[1] * 0xc4ceb9fe1a85ec53ULL ^
-		id[2] ^ (u64)row << 32) *
-	       0x9e3779b97f4a7c15ULL;
-}
-
 static __always_inline bool span_lock(struct urt_span_set *s)
 {
 	for (int i = 0; i < SPAN_TRIES; i++)
@@ -60,7 +63,7 @@ static __always_inline bool span_lock(struct urt_span_set *s)
 
 /* Takes the place that was unused for longest. */
 static __always_inline struct urt_span *
-span_new(struct urt_span_set *s, const u64 *id, u32 row, u32 hash)
+span_new(struct urt_span_set *s, const struct urt_span *of, u32 hash)
 {
 	u32 oldest = 0;
 	struct urt_span *w;
@@ -77,39 +80,47 @@ span_new(struct urt_span_set *s, const u64 *id, u32 row, u32 hash)
 		if (bpf_ringbuf_output(&spans_ended, w, sizeof(*w),
 				       BPF_RB_NO_WAKEUP))
 			__sync_fetch_and_add(&spans_missing, 1);
-		s->left[oldest] = span_hash(w->id, w->row);
+		s->left[oldest] = urt_span_hash(w->id, w->row);
 	}
 	__builtin_memset(w, 0, sizeof(*w));
-	__builtin_memcpy(w->id, id, sizeof(w->id));
-	w->row = row;
+	__builtin_memcpy(w->id, of->id, sizeof(w->id));
+	w->row = of->row;
 	return w;
 }
 
-static __noinline int span_add(const u64 *id, u32 row, u32 of, u64 n)
+/* All events of o, and each time, are lost. */
+static __always_inline void span_lost(const struct urt_span *o)
 {
-	u64 hash = span_hash(id, row);
+	u64 n = urt_span_events(o);
+
+	for (int i = URT_OF_TIMES; i < URT_OF_SPAN; i++)
+		n += o->n[i] != 0;
+	__sync_fetch_and_add(&span_events_lost, n);
+}
+
+/* Adds o to the table. */
+static __noinline int span_put(const struct urt_span *o)
+{
+	u64 hash = urt_span_hash(o->id, o->row);
 	u32 at = hash >> (64 - URT_SPAN_SET_BITS);
 	struct urt_span_set *s = bpf_map_lookup_elem(&span_sets, &at);
 	struct urt_span *w = 0;
 
-	if (!s || of >= URT_OF_SPAN)
-		return 0;
-	if (!span_lock(s)) {
-		__sync_fetch_and_add(&span_events_lost, 1);
+	if (!s || !span_lock(s)) {
+		span_lost(o);
 		return 0;
 	}
 	for (u32 i = 0; i < URT_SPAN_WAYS && !w; i++)
-		if (s->way[i].id[2] == id[2] && s->way[i].id[1] == id[1] &&
-		    s->way[i].id[0] == id[0] && s->way[i].row == row)
+		if (urt_span_is(&s->way[i], o->id, o->row))
 			w = &s->way[i];
-	if (!w && of < URT_OF_TIMES)
-		w = span_new(s, id, row, hash);
-	asm volatile("" : "+r"(of)); /* the verifier has lost its bounds */
-	if (w && of < URT_OF_SPAN) {
+	if (!w && urt_span_events(o))
+		w = span_new(s, o, hash);
+	if (w) {
 		w->used = span_clock;
-		w->n[of] += n;
+		for (int i = 0; i < URT_OF_SPAN; i++)
+			w->n[i] += o->n[i];
 	} else {
-		__sync_fetch_and_add(&span_events_lost, 1);
+		span_lost(o);
 	}
 	__sync_val_compare_and_swap(&s->lock, 1, 0);
 	return 0;
@@ -119,13 +130,24 @@ static __noinline int span_add(const u64 *id, u32 row, u32 of, u64 n)
 static __always_inline void span_count(struct urt_by_task *b, bool out, u32 row,
 				       u32 of, u64 n)
 {
+	u32 cpu = bpf_get_smp_processor_id();
+	struct urt_span *open;
 	const u64 *id;
 
 	if (!want_spans || !b || row < URT_BY_FIRST_ROW)
 		return;
 	id = out ? b->out_id : b->id;
-	if (id[2])
-		span_add(id, row, of, n);
+	open = id[2] ? bpf_map_lookup_elem(&open_spans, &cpu) : 0;
+	if (!open)
+		return;
+	if (!urt_span_is(open, id, row)) {
+		if (open->row)
+			span_put(open);
+		__builtin_memset(open, 0, sizeof(*open));
+		__builtin_memcpy(open->id, id, sizeof(open->id));
+		open->row = row;
+	}
+	open->n[of] += n;
 }
 
 #endif

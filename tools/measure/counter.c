@@ -42,7 +42,7 @@ struct counter {
 	int nr_cpus;
 	bool some_cpus; /* only these CPUs are read: */
 	cpu_set_t cpus;
-	struct mapped counts, calls, threads, spans;
+	struct mapped counts, calls, threads, spans, open_spans;
 	struct ring_buffer *spans_ended; /* NULL: spans are not counted */
 	void (*span)(const struct urt_span *, void *);
 	void *span_arg;
@@ -131,7 +131,9 @@ static void configure(struct counter *c, const struct counter_options *o)
 		bpf_map__set_max_entries(bpf->maps.by_sums, 1);
 	}
 	bpf->rodata->want_spans = o->by == URT_BY_CONTEXT && !o->cpus;
-	if (!bpf->rodata->want_spans) {
+	if (bpf->rodata->want_spans) {
+		bpf_map__set_max_entries(bpf->maps.open_spans, c->nr_cpus);
+	} else {
 		bpf_map__set_max_entries(bpf->maps.span_sets, 1);
 		bpf_map__set_max_entries(bpf->maps.spans_ended,
 					 sysconf(_SC_PAGESIZE));
@@ -174,12 +176,18 @@ static int take_span(void *arg, void *data, size_t size)
 
 static int map_spans(struct counter *c)
 {
+	int err;
+
 	if (!c->bpf->rodata->want_spans)
 		return 0;
 	c->spans_ended = ring_buffer__new(bpf_map__fd(c->bpf->maps.spans_ended),
 					  take_span, c, NULL);
 	if (!c->spans_ended)
 		return -errno;
+	err = map_entries(&c->open_spans, c->bpf->maps.open_spans,
+			  sizeof(struct urt_span_open), c->nr_cpus);
+	if (err)
+		return err;
 	return map_entries(&c->spans, c->bpf->maps.span_sets,
 			   sizeof(struct urt_span_set), 1 << URT_SPAN_SET_BITS);
 }
@@ -309,6 +317,7 @@ void counter_close(struct counter *c)
 	unmap(&c->calls);
 	unmap(&c->threads);
 	unmap(&c->spans);
+	unmap(&c->open_spans);
 	ring_buffer__free(c->spans_ended);
 	count_bpf__destroy(c->bpf);
 	counter_measure_cost(c, false);
@@ -559,6 +568,45 @@ void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 	free(of_cpu);
 }
 
+/* Adds a CPU's open request to its place in the table. */
+static void close_span(struct counter *c, const struct urt_span *open)
+{
+	uint64_t hash = urt_span_hash(open->id, open->row);
+	struct urt_span_set *s =
+		entry(&c->spans, hash >> (64 - URT_SPAN_SET_BITS));
+	struct urt_span *w = NULL, *free_place = NULL;
+
+	for (unsigned k = 0; k < URT_SPAN_WAYS; k++) {
+		if (urt_span_is(&s->way[k], open->id, open->row))
+			w = &s->way[k];
+		if (!s->way[k].row)
+			free_place = &s->way[k];
+	}
+	if (!w && !urt_span_events(open)) {
+		c->bpf->bss->span_events_lost++;
+		return;
+	}
+	if (!w && !free_place) {
+		free_place = &s->way[0];
+		c->span(free_place, c->span_arg);
+	}
+	if (!w)
+		*free_place = *open;
+	for (unsigned i = 0; w && i < URT_OF_SPAN; i++)
+		w->n[i] += open->n[i];
+}
+
+static void close_spans(struct counter *c)
+{
+	for (int cpu = 0; cpu < c->nr_cpus; cpu++) {
+		struct urt_span *open = entry(&c->open_spans, cpu);
+
+		if (open->row)
+			close_span(c, open);
+		open->row = 0;
+	}
+}
+
 bool counter_spans(struct counter *c, bool rest,
 		   void (*f)(const struct urt_span *, void *), void *arg)
 {
@@ -568,6 +616,8 @@ bool counter_spans(struct counter *c, bool rest,
 	c->span_arg = arg;
 	ring_buffer__consume(c->spans_ended);
 	c->bpf->data->span_clock++;
+	if (rest)
+		close_spans(c);
 	for (unsigned i = 0; rest && i < 1 << URT_SPAN_SET_BITS; i++) {
 		struct urt_span_set *s = entry(&c->spans, i);
 
