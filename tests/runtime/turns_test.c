@@ -247,6 +247,21 @@ START_TEST(sleepers_whose_time_has_come_are_exposed_first)
 }
 END_TEST
 
+START_TEST(oldest_of_the_sleepers_whose_time_has_come_runs_next)
+{
+	static struct urt__proc p;
+	static struct urt_coro sleeper[3];
+
+	for (int i = 0; i < 3; i++)
+		urt__fresh_put_due(&p, &sleeper[i]);
+	for (int i = 0; i < 3; i++) {
+		urt__fresh_age(&p);
+		ck_assert_ptr_eq(urt__fresh_take(&p), &sleeper[i]);
+	}
+	ck_assert_int_eq(urt__runq_len(&p.runq), 0);
+}
+END_TEST
+
 /* A look at each switch: it begins with the queue, but a new one has its turn, too. */
 static _Atomic bool ran;
 
@@ -649,6 +664,7 @@ Suite *turns_suite(void)
 	tcase_add_test(
 		t, sleeper_waits_for_few_of_many_new_that_compute_for_slices);
 	tcase_add_test(t, sleepers_whose_time_has_come_are_exposed_first);
+	tcase_add_test(t, oldest_of_the_sleepers_whose_time_has_come_runs_next);
 	tcase_add_test(t,
 		       new_coroutine_runs_beside_one_that_computes_and_yields);
 	tcase_add_test(t,

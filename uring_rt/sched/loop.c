@@ -161,10 +161,8 @@ static void look_round(struct urt__worker *w)
 	/* The oldest must not wait forever. A single one runs first anyway,
 	 * except after `next`, or if each look begins with the queue. */
 	if (p->fresh_len > 1 || (p->fresh_len && !p->due_left &&
-				 (p->next || urt__pace(w) != URT__QUICK))) {
-		urt__fresh_to_runq(p, 1);
-		urt__fresh_share(p);
-	}
+				 (p->next || urt__pace(w) != URT__QUICK)))
+		urt__fresh_age(p);
 	give_turns(w);
 }
 

@@ -236,6 +236,20 @@ void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
 		ready_new(w, c);
 }
 
+void urt__fresh_age(struct urt__proc *p)
+{
+	struct urt_coro *oldest = p->fresh[p->fresh_oldest];
+
+	if (p->fresh_len > p->due_left) {
+		urt__fresh_to_runq(p, 1);
+	} else {
+		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
+		p->fresh_len--;
+		urt__fresh_put(p, oldest);
+	}
+	urt__fresh_share(p);
+}
+
 static inline struct urt_coro *take_queued(struct urt__proc *p)
 {
 	if (!urt__shared) {

@@ -67,6 +67,10 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
+/* There are some: moves the oldest to the local queue. If all are sleepers
+ * whose time has come, it runs next instead: the queue may be long. */
+void urt__fresh_age(struct urt__proc *);
+
 /* For one whose timer fires. */
 static inline void urt__fresh_put_due(struct urt__proc *p, struct urt_coro *c)
 {
