@@ -386,6 +386,12 @@ $(B)/examples/%: uring_rt/examples/%.c uring_rt/urt.h uring_rt/urt_tls.h $(LIB_A
 	  $(filter %_tls.a,$(EXAMPLE_LIBS)) $(LIB_A) \
 	  $(filter-out %_tls.a,$(EXAMPLE_LIBS)) $(EXPORT) -lpthread -ldl
 
+# Written when it changes, so that `make` after OpenSSL was installed compiles these.
+ifneq ($(shell cat $(B)/tls.list 2>/dev/null),$(or $(URT_TLS),no))
+$(shell mkdir -p $(B) && echo '$(or $(URT_TLS),no)' >$(B)/tls.list)
+endif
+$(patsubst %.c,$(B)/%.o,$(shell grep -l URT_HAVE_TLS tools/*/*.c tests/*/*.c)): $(B)/tls.list
+
 $(URT): $(TOOL_OBJ) $(if $(URT_TLS),$(TLS_A)) $(LIB_A)
 	$(call say,LD,$@)
 ifeq ($(STATIC),1)

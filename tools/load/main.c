@@ -31,7 +31,8 @@ static bool parse_url(const char *url, struct load_options *o)
 	    inet_pton(AF_INET, host, &o->server.sin_addr) == 1)
 		return true;
 bad:
-	fail("invalid URL \"%s\": expected http://ADDRESS:PORT/PATH", url);
+	fail("invalid URL \"%s\": expected http://ADDRESS:PORT/PATH or https://ADDRESS:PORT/PATH",
+	     url);
 	return false;
 }
 

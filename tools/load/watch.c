@@ -24,7 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OPS_NS (100 * NS_PER_MS) /* how often the file is written */
+#define OPS_NS	(100 * NS_PER_MS) /* how often the file is written */
+#define STOP_NS (10 * NS_PER_S)	  /* for a generator to stop by itself */
 
 /* ---- the watch ---- */
 
@@ -69,13 +70,14 @@ static void tell_ops(struct run *r, int64_t every_ns)
 	}
 }
 
-/* Whether the server still makes progress. */
+/* Whether the server still makes progress. Connections that break are none: a
+ * server that has ended refuses a new one every 10 ms. */
 static bool goes_on(struct run *r, int64_t now)
 {
-	uint64_t progress =
-		SUM_OF(r, opened) + SUM_OF(r, completed) + SUM_OF(r, errors);
+	int64_t progress = SUM_OF(r, opened) + SUM_OF(r, completed) +
+			   SUM_OF(r, errors) - SUM_OF(r, broken);
 
-	if (progress != r->progress) {
+	if (progress > r->progress) {
 		r->progress = progress;
 		r->progress_ns = now;
 	}
@@ -206,12 +208,21 @@ static bool start_all(struct run *r)
 	return true;
 }
 
+/* A server that sends tickets of TLS without end holds a generator inside
+ * OpenSSL, where it does not see that it shall stop. */
 static void stop_all(struct run *r)
 {
+	int64_t until = now_ns() + STOP_NS;
+
 	set_all(r, false, true);
-	for (long i = 0; i < r->result.threads; i++)
-		if (r->pid[i])
-			waitpid(r->pid[i], NULL, 0);
+	while (reap(r) && now_ns() < until)
+		sleep_ns(NS_PER_MS);
+	for (long i = 0; i < r->result.threads; i++) {
+		if (!r->pid[i])
+			continue;
+		kill(r->pid[i], SIGKILL);
+		waitpid(r->pid[i], NULL, 0);
+	}
 }
 
 static void add_up(struct run *r)

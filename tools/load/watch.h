@@ -17,7 +17,7 @@ struct run {
 	const char *ops_file, *hdr; /* NULL: none */
 	struct load_shared *shared[THREADS_MAX];
 	pid_t pid[THREADS_MAX]; /* 0: has ended */
-	uint64_t progress;	/* connections and answers seen so far */
+	int64_t progress;	/* connections and answers seen so far */
 	int64_t progress_ns;	/* when that was more than before */
 	int64_t ops_ns;		/* when the file was written */
 };

@@ -67,6 +67,14 @@ static bool live(uint64_t what)
 	return true; /* its timer frees it */
 }
 
+/* When the request is answered; INT64_MAX - 2: by SIGUSR1. */
+static int64_t due_ns(const struct conn *c)
+{
+	return __atomic_load_n(&counts->keep, __ATOMIC_RELAXED)
+		       ? INT64_MAX - 2
+		       : now_ns() + atol(c->buf) * NS_PER_MS;
+}
+
 static void readable(struct conn *c)
 {
 	ssize_t n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - 1 - c->len,
@@ -81,8 +89,7 @@ static void readable(struct conn *c)
 			return;
 	}
 	if (n <= 0 || c->waiting ||
-	    urt__timers_add(&timers, now_ns() + atol(c->buf) * NS_PER_MS,
-			    (uintptr_t)c)) {
+	    urt__timers_add(&timers, due_ns(c), (uintptr_t)c)) {
 		conn_close(c);
 		return;
 	}

@@ -20,6 +20,7 @@ bool backend_listen(int *port, int fds[BACKEND_ADDRESSES]);
 struct backend_counts {
 	uint64_t waiting; /* requests that wait now */
 	uint64_t served;  /* that came so far */
+	int keep; /* by the reader: they wait until SIGUSR1, not for their ms */
 };
 
 /* Serves forever. The counts may be NULL. SIGUSR1 answers all that wait at

@@ -20,15 +20,17 @@ static struct urt_tls *tls;
 
 static bool add_names(X509 *x)
 {
-	X509_NAME *name = X509_get_subject_name(x);
+	X509_NAME *name = X509_NAME_new();
 	X509_EXTENSION *san = X509V3_EXT_conf_nid(
 		NULL, NULL, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
-	bool fine = san && X509_add_ext(x, san, -1) &&
-		    X509_NAME_add_entry_by_txt(
-			    name, "CN", MBSTRING_ASC,
-			    (const unsigned char *)"localhost", -1, -1, 0) &&
-		    X509_set_issuer_name(x, name);
+	bool fine =
+		name && san && X509_add_ext(x, san, -1) &&
+		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+					   (const unsigned char *)"localhost",
+					   -1, -1, 0) &&
+		X509_set_subject_name(x, name) && X509_set_issuer_name(x, name);
 
+	X509_NAME_free(name);
 	X509_EXTENSION_free(san);
 	return fine;
 }

@@ -334,8 +334,8 @@ static void say_hold(const struct demo_hold *h, struct demo_claim *c)
 		  *h->limit ? h->limit : "not all were answered");
 }
 
-/* The number of models, without threads, that were measured with this number of
- * requests; and of those that held it. */
+/* The number of models, without threads and those that also encrypt, that were
+ * measured with this number of requests; and of those that held it. */
 static unsigned others(const struct demo *d, long wanted, bool that_did)
 {
 	unsigned n = 0;
@@ -344,6 +344,7 @@ static unsigned others(const struct demo *d, long wanted, bool that_did)
 		const struct demo_hold *h = &d->hold[i];
 
 		if (h->wanted == wanted && h->model->role != ROLE_THREADS &&
+		    !model_is(h->model, MODEL_TLS) &&
 		    h->outcome.status != DEMO_SKIPPED)
 			n += !that_did || held(h);
 	}
