@@ -87,11 +87,11 @@ FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_text    := tools/lib/text.c tools/lib/tool.c tools/lib/proc.c
 FUZZ_control := tools/stat/control.c $(FUZZ_text)
-FUZZ_pages   := tools/measure/trace_pages.c tools/measure/user_stats.c \
+FUZZ_pages   := tools/measure/trace_find.c tools/measure/trace_pages.c tools/measure/user_stats.c \
                 tools/measure/pages.c uring_rt/base/share.c uring_rt/base/trace.c \
                 uring_rt/base/sys.c uring_rt/base/memory.c $(FUZZ_text)
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
-                tools/measure/counter.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
+                tools/measure/counter.c tools/measure/counter_read.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_report  := $(addprefix tools/record/,report.c report_print.c report_request.c report_path.c \
                 report_slices.c report_slow.c timeline_read.c) tools/lib/embed.c \
@@ -474,7 +474,7 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 ASSIST_OBJ := $(B)/uring_rt/base/assist.o $(B)/pic/uring_rt/base/assist.o
 $(ASSIST_OBJ): $(G)/assist.lskel.h
 $(ASSIST_OBJ): ALL_CFLAGS += -I$(G)
-$(B)/tools/measure/counter.o: $(G)/count.skel.h
+$(B)/tools/measure/counter.o $(B)/tools/measure/counter_read.o: $(G)/count.skel.h
 $(B)/tools/record/kernel_events.o: $(G)/record.skel.h
 $(B)/tools/profile/sample.o: $(G)/profile.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What trace_find.c, which finds pages, shares with trace_pages.c, which reads
+ * them. */
+#ifndef URT_TRACE_PARTS_H
+#define URT_TRACE_PARTS_H
+
+#include "pages.h"
+#include "trace_pages.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define REFUSED_MAX 64
+
+struct reading {
+	struct run *run;	      /* whose ring it is */
+	uint64_t tail;		      /* number of the next event */
+	uint64_t lost;		      /* before the next one in buf */
+	int64_t last_ns;	      /* of the last one given out */
+	int64_t copied_ns;	      /* of the last one in buf */
+	struct urt__trace_event *buf; /* NULL: it never had any */
+	unsigned n, pos, cap;
+};
+
+struct run {
+	struct urt__trace_page *page; /* NULL: a free place */
+	struct page_map map;	      /* not of ours */
+	struct trace_head *head;
+	unsigned number;
+	pid_t pid;	  /* 0: not known */
+	unsigned used;	  /* rings below this one may have events */
+	uint64_t bytes;	  /* of buffers */
+	int64_t until_ns; /* as we last set it */
+	int64_t from_ns;  /* nothing of it can be older */
+	int64_t read_ns;  /* last time */
+	bool ours;	  /* mapped by us */
+	bool ended;	  /* its process has; read once more, then given up */
+	struct reading *ring;
+};
+
+struct trace_pages {
+	struct run run[TRACE_PAGES_MAX];
+	/* The rings that have events to give out, the earliest first: a heap,
+	 * made anew by each round. */
+	struct reading **heap;
+	unsigned waiting, heap_places; /* one for each ring of all runs */
+	unsigned top; /* runs from this place on were never used */
+	unsigned runs, missed;
+	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
+	const char *why;
+	uint64_t lost, bytes;
+	bool any_lost;	  /* not given out yet */
+	bool any_ended;	  /* a run that is still to be given up */
+	int64_t first_ns; /* no event that is still to be given out is older */
+	int64_t moment_ns, begun_ns;
+	struct page_inbox *inbox;
+	uint8_t *looked_at; /* by PID: how often, for the search of all */
+};
+
+#endif
