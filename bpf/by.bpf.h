@@ -406,6 +406,7 @@ static __always_inline void by_switch(struct task_struct *t,
 	st->by_row = row;
 	if (b)
 		__builtin_memcpy(b->out_id, b->id, sizeof(b->id));
+	span_close();
 }
 
 /* The thread runs again, after ns. */

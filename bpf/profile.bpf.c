@@ -228,6 +228,7 @@ int find_sleepers(struct bpf_iter__task *ctx)
 	o.since_ns = bpf_ktime_get_ns();
 	name_it(&o.key, t, PROFILE_OFF_CPU);
 	o.key.user = PROFILE_NOT_SEEN;
+	o.tid = pid_of(t);
 	bpf_map_update_elem(&off, &pid, &o, BPF_NOEXIST);
 	return 0;
 }

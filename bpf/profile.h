@@ -34,9 +34,10 @@ struct profile_sum {
 struct profile_off {
 	struct profile_key key;
 	__u64 since_ns;
+	__u64 tid; /* of one that was not seen, as in its key */
 };
 
 _Static_assert(sizeof(struct profile_key) == 64, "shared with BPF");
-_Static_assert(sizeof(struct profile_off) == 72, "shared with BPF");
+_Static_assert(sizeof(struct profile_off) == 80, "shared with BPF");
 
 #endif

@@ -14,7 +14,9 @@
  * the table has seen many more requests: it has room for 131,072.
  *
  * Each CPU adds up what it counts of one request (open_spans), and adds that to the table
- * when it counts for another request. The tool does that at the end. Threads on several
+ * when it counts for another request, or when a thread leaves it: the request may go on
+ * on another CPU, and leave the table there before this CPU counts again. The tool does
+ * that at the end. Threads on several
  * CPUs may work for one request, or for requests of one set, so each set has a lock, which
  * is held for some 20 ns, or 200 to pass a request to the tool. What waits for longer is
  * counted as lost; so is a time that gets known after its request has left.
@@ -124,6 +126,19 @@ static __noinline int span_put(const struct urt_span *o)
 	}
 	__sync_val_compare_and_swap(&s->lock, 1, 0);
 	return 0;
+}
+
+/* A thread leaves this CPU. */
+static __always_inline void span_close(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct urt_span *open =
+		want_spans ? bpf_map_lookup_elem(&open_spans, &cpu) : 0;
+
+	if (open && open->row) {
+		span_put(open);
+		open->row = 0;
+	}
 }
 
 /* out: the request in which the thread left the CPU, instead of the present one. */

@@ -61,13 +61,16 @@ static void check_talk(const char *address)
 
 RUN_TEST(listener_can_be_dialled)
 {
-	static const char path[] = "unix:/tmp/urt-dial-test.sock";
+	char path[64], name[64];
 
+	/* The suite may run twice at the same time. */
+	snprintf(path, sizeof(path), "unix:/tmp/urt-dial.%d", getpid());
+	snprintf(name, sizeof(name), "unix:@urt-dial.%d", getpid());
 	unlink(path + 5);
 	check_talk("127.0.0.1:0");
 	check_talk("[::1]:0");
 	check_talk("localhost:0");
-	check_talk("unix:@urt-dial-test");
+	check_talk(name);
 	check_talk(path);
 	ck_assert_int_eq(urt_listen(path, never), -EADDRINUSE);
 	ck_assert_int_eq(urt_dial(path, never), -ECONNREFUSED);
@@ -349,9 +352,12 @@ static void check_serving(const char *address)
 
 RUN_TEST(serving_ends_by_shutdown_or_with_its_scope)
 {
+	char name[64];
+
+	snprintf(name, sizeof(name), "unix:@urt-serve.%d", getpid());
 	check_serving("127.0.0.1:0");
 	check_serving("[::1]:0");
-	check_serving("unix:@urt-serve-test");
+	check_serving(name);
 }
 
 /*

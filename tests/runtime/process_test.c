@@ -120,9 +120,8 @@ RUN_TEST(descriptors_may_stand_in_each_others_way)
 {
 	struct urt_command c = SHELL("echo out; echo err >&2");
 	char out[] = "/tmp/urt-process.XXXXXX",
-	     err[] = "/tmp/urt-process.YYYYYY";
-	int fds[2] = { mkostemp(out, O_CLOEXEC),
-		       open(err, O_RDWR | O_CREAT, 0600) };
+	     err[] = "/tmp/urt-process.XXXXXX";
+	int fds[2] = { mkostemp(out, O_CLOEXEC), mkstemp(err) };
 	int saved[2] = { dup(1), dup(2) };
 	char buf[16] = "";
 

@@ -262,6 +262,31 @@ START_TEST(oldest_of_the_sleepers_whose_time_has_come_runs_next)
 }
 END_TEST
 
+/* Each sleeps again as soon as it has run, and coroutines start all the time or
+ * never. Every second look begins with the queue. */
+START_TEST(sleepers_whose_time_has_come_take_turns)
+{
+	static struct urt__proc p;
+	static struct urt_coro sleeper[3], new[40], queued;
+	struct urt_coro *c;
+	unsigned turn = 0;
+
+	urt__runq_put(&p, &queued);
+	for (int i = 0; _i && i < 40; i++)
+		urt__fresh_put(&p, &new[i]);
+	for (int i = 0; i < 3; i++)
+		urt__fresh_put_due(&p, &sleeper[i]);
+	for (int i = 0; i < 20; i++) {
+		urt__fresh_age(&p);
+		if (p.looks++ % 2)
+			continue;
+		c = urt__fresh_take(&p);
+		ck_assert_ptr_eq(c, &sleeper[turn++ % 3]);
+		urt__fresh_put_due(&p, c);
+	}
+}
+END_TEST
+
 /* A look at each switch: it begins with the queue, but a new one has its turn, too. */
 static _Atomic bool ran;
 
@@ -356,7 +381,9 @@ static void sleep_beside_a_pair(void *arg)
 	over = true;
 	for (int i = 0; i < 2; i++)
 		urt_join(c[i]);
-	ck_assert_int_lt(worst, 5000);
+	/* If it lost its processor, the pair saw it runnable before it slept. */
+	if (!was_handed_off())
+		ck_assert_int_lt(worst, 5000);
 }
 
 /* It was 100,000 turns and more at worst; now it is less than 200. */
@@ -665,6 +692,7 @@ Suite *turns_suite(void)
 		t, sleeper_waits_for_few_of_many_new_that_compute_for_slices);
 	tcase_add_test(t, sleepers_whose_time_has_come_are_exposed_first);
 	tcase_add_test(t, oldest_of_the_sleepers_whose_time_has_come_runs_next);
+	tcase_add_loop_test(t, sleepers_whose_time_has_come_take_turns, 0, 2);
 	tcase_add_test(t,
 		       new_coroutine_runs_beside_one_that_computes_and_yields);
 	tcase_add_test(t,

@@ -10,6 +10,7 @@
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -199,8 +200,21 @@ static void request(struct urt_context *record, unsigned span, int n)
 	calls(n);
 }
 
-/* Request i makes i calls; then come more requests than the tool can hold, contexts that
- * name no request, and some that lie. */
+/* If there is another one. The process never comes back. */
+static void change_cpu(struct urt_context *record)
+{
+	cpu_set_t others;
+
+	show(NULL);
+	CPU_ZERO(&others);
+	sched_getaffinity(0, sizeof(others), &others);
+	CPU_CLR(sched_getcpu(), &others);
+	sched_setaffinity(0, sizeof(others), &others);
+	show(record);
+}
+
+/* Request i makes i calls, the last one on two CPUs; then come more requests than the tool
+ * can hold, contexts that name no request, and some that lie. */
 static void known_requests(void)
 {
 	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
@@ -214,8 +228,11 @@ static void known_requests(void)
 	ck_assert_int_eq(read(go_fd, &go, 1), 1);
 	urt_context_add(&known, 0, "/known");
 	urt_context_add(&many, 0, "/many");
-	for (int i = 1; i <= KNOWN; i++)
+	for (int i = 1; i < KNOWN; i++)
 		request(&known, i, i);
+	request(&known, KNOWN, KNOWN / 2);
+	change_cpu(&known);
+	calls(KNOWN - KNOWN / 2);
 	for (int i = 1; i <= MANY; i++)
 		request(&many, i, 1);
 	request(&known, 0, 3);

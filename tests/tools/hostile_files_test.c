@@ -314,7 +314,7 @@ START_TEST(killed_urt_leaves_its_command_alive)
 	NEED_BPF();
 	ck_assert_int_eq(
 		sh("rm -f host.out; mkfifo host.out\n"
-		   "setsid ./urt stat -- sh -c 'echo $$; sleep 300' >host.out & "
+		   "setsid ./urt stat -- sh -c 'echo $$; exec sleep 300' >host.out & "
 		   "read child <host.out; kill -9 $!\n"
 		   "wait $! 2>/dev/null; kill -0 $child && kill $child"),
 		0);

@@ -398,10 +398,12 @@ static void have_coroutines(const char *mode)
 	strcpy(o->reason[1], "mutex");
 	if (!strcmp(mode, "path"))
 		map_a_long_path();
-	/* Memory in which an arena could begin at a million places. */
-	if (!strcmp(mode, "space"))
-		mmap(NULL, UINT64_C(1) << 46, PROT_READ,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* Memory in which an arena could begin at half a million places. */
+	if (!strcmp(mode, "space") &&
+	    mmap(NULL, UINT64_C(1) << 45, PROT_READ,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		 0) == MAP_FAILED)
+		_exit(1);
 	__atomic_store_n(&o->version, URT__OUTSIDE_VERSION, __ATOMIC_RELEASE);
 	for (;;)
 		usleep(1000);

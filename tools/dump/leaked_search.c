@@ -53,6 +53,7 @@
 #define RED_ZONE  128
 #define CASES_MAX 1024
 #define COROS_MAX (4u << 20)
+#define WAITS_MAX (16u << 20)
 #define TIME_MAX  (30 * NS_PER_S) /* of one search */
 
 /* What reaches an object. */
@@ -169,9 +170,12 @@ static void seen(const struct coro_seen *c, void *arg)
 
 static void add_wait(struct search *s, uint64_t object, uint32_t coro)
 {
-	struct wait *w = grow(s, (void **)&s->wait, &s->waits, &s->waits_room,
-			      sizeof(*w));
+	struct wait *w;
 
+	s->late |= s->waits == WAITS_MAX; /* that many are not searched for */
+	if (s->late)
+		return;
+	w = grow(s, (void **)&s->wait, &s->waits, &s->waits_room, sizeof(*w));
 	if (w)
 		*w = (struct wait){ .object = object, .coro = coro };
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE 4096
@@ -216,9 +217,12 @@ void proc_switches_free(struct proc_switches *s)
 bool proc_is_ours(void)
 {
 	char self[32] = "";
+	struct stat st;
 
-	return readlink("/proc/self", self, sizeof(self) - 1) <= 0 ||
-	       atol(self) == getpid();
+	if (readlink("/proc/self", self, sizeof(self) - 1) > 0)
+		return atol(self) == getpid();
+	/* The link leads nowhere where that namespace does not know us. */
+	return lstat("/proc/self", &st) != 0;
 }
 
 bool sysfs_is_mounted(void)

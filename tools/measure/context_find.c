@@ -37,7 +37,7 @@
 #define DYNAMIC_MAX 128
 #define RELA_MAX    (1u << 20)
 #define CHAIN_MAX   100000
-#define SEARCH_NS   (200 * NS_PER_MS)
+#define SEARCH_NS   NS_PER_S
 
 /* The addresses in a module's dynamic section. */
 struct dynamic {
@@ -169,7 +169,8 @@ static bool by_relocation(pid_t pid, const struct dynamic *d,
 {
 	int64_t word[2], index[2];
 
-	if (!remote_read(pid, d->bias + r->r_offset, word, sizeof(word)))
+	if (now_ns() >= d->end_ns ||
+	    !remote_read(pid, d->bias + r->r_offset, word, sizeof(word)))
 		return false;
 	switch (ELF64_R_TYPE(r->r_info)) {
 	case R_X86_64_TPOFF64:
@@ -225,6 +226,8 @@ static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 		    in_relocations(m->pid, &d, d.jmprel, d.jmprel_size, symbol,
 				   w))
 			return true;
+		if (now_ns() >= d.end_ns) /* it was not reached */
+			return false;
 		/* Only the program itself needs no relocation (local exec). */
 		w->offset = sym.st_value - (d.tls_size + d.tls_align - 1) /
 						   d.tls_align * d.tls_align;

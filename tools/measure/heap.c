@@ -278,8 +278,12 @@ static uint64_t walk_arena(struct heap *h, uint64_t from, uint64_t to)
 {
 	uint64_t head[3]; /* its arena, the heap before, bytes */
 	uint64_t end, ended = 0;
+	bool is;
 
-	if (!remote_read(h->pid, from, head, sizeof(head)) ||
+	/* Before Linux 6.7, none of the pages that are tried may exist: reading
+	 * them would give the program page tables. */
+	touched(h, from, 1, &is);
+	if (!is || !remote_read(h->pid, from, head, sizeof(head)) ||
 	    head[2] > to - from || head[2] < 4096)
 		return 0;
 	end = from + head[2];

@@ -161,7 +161,7 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 
 	if (pid == silent)
 		return -ETIME;
-	while (!answer && now_ns() < end) {
+	do {
 		if (!reader || owner != getpid()) {
 			forget_reader();
 			err = start_reader();
@@ -175,7 +175,7 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 			answer = wait_for_answer();
 		if (!answer)
 			forget_reader();
-	}
+	} while (!answer && now_ns() < end);
 	if (answer == -ETIME)
 		leave_reader(pid);
 	return answer == 1 ? asked->got : answer ? answer : -EAGAIN;

@@ -98,7 +98,9 @@ static bool add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
 		frame_add(text, name, "");
 	}
 	snprintf(name, sizeof(name), "[in %s]",
-		 p.nr < 0 ? "no system call" : syscall_name(p.nr, call));
+		 p.nr < 0	       ? "no system call"
+		 : (p.sp | p.pc) >> 32 ? syscall_name(p.nr, call)
+				       : syscall_name_32(p.nr, call));
 	frame_add(text, name, "");
 	return true;
 }

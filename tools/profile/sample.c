@@ -230,8 +230,7 @@ static void finish_open(struct sampler *s, struct names *names,
 			continue;
 		o.key.waker_tgid = 0; /* it has not run since */
 		o.key.waker[0] = '\0';
-		fold_text(s, names, text, &o.key,
-			  pid_namespace() ? o.key.tid : pid);
+		fold_text(s, names, text, &o.key, o.tid);
 		folds_add(folds, FOLD_OFF_CPU, text, now - o.since_ns);
 	}
 }

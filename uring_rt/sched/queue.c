@@ -236,17 +236,30 @@ void urt__ready_new(struct urt__worker *w, struct urt_coro *c)
 		ready_new(w, c);
 }
 
+/* All but `fresh`. */
+static bool has_older(const struct urt__proc *p)
+{
+	return p->next || p->batch_pos < p->batch_len ||
+	       urt__runq_len(&p->runq);
+}
+
+/* Of those that timers readied, the oldest goes on top. */
+static void oldest_due_first(struct urt__proc *p)
+{
+	unsigned i = p->fresh_oldest + p->fresh_len - p->due_left;
+	struct urt_coro *oldest = p->fresh[i % URT__FRESH];
+
+	for (unsigned n = p->due_left - 1; n; n--, i++)
+		p->fresh[i % URT__FRESH] = p->fresh[(i + 1) % URT__FRESH];
+	p->fresh[i % URT__FRESH] = oldest;
+}
+
 void urt__fresh_age(struct urt__proc *p)
 {
-	struct urt_coro *oldest = p->fresh[p->fresh_oldest];
-
-	if (p->fresh_len > p->due_left) {
+	if (p->fresh_len > p->due_left)
 		urt__fresh_to_runq(p, 1);
-	} else {
-		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
-		p->fresh_len--;
-		urt__fresh_put(p, oldest);
-	}
+	if (p->due_left > 1 && (p->looks % 2 == 0 || !has_older(p)))
+		oldest_due_first(p);
 	urt__fresh_share(p);
 }
 
@@ -290,8 +303,7 @@ struct urt_coro *urt__take_local(struct urt__proc *p)
 
 bool urt__proc_has_queue(const struct urt__proc *p)
 {
-	return p->next || p->batch_pos < p->batch_len || p->fresh_len ||
-	       urt__runq_len(&p->runq);
+	return p->fresh_len || has_older(p);
 }
 
 void urt__proc_expose(struct urt__worker *from)

@@ -30,8 +30,9 @@ static inline bool urt__global_waits(void)
  * the local one; if the local queue is long, no more coroutines than can have
  * run locally since the last look round, so that neither queue starves the
  * other. The first becomes `next`, unless there is one: it may be a sleeper that
- * was exposed, and those in the local queue may block. If the local queue is nearly full, as yielding keeps it, its older
- * half goes to the end of the global one. Starts posted coroutines.
+ * was exposed, and those in the local queue may block. If the local queue is
+ * nearly full, as yielding keeps it, its older half goes to the end of the
+ * global one. Starts posted coroutines.
  */
 void urt__global_take(struct urt__worker *);
 
@@ -67,8 +68,10 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
-/* There are some: moves the oldest to the local queue. If all are sleepers
- * whose time has come, it runs next instead: the queue may be long. */
+/* There are some: moves the oldest that no timer readied to the local queue. If
+ * this look round begins with a sleeper, the oldest of these goes on top and
+ * runs next: otherwise those whose timers fire again and again would always go
+ * before it. */
 void urt__fresh_age(struct urt__proc *);
 
 /* For one whose timer fires. */
