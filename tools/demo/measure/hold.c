@@ -32,8 +32,8 @@
 #define WARM_UP_CONNECTIONS 20
 #define SETTLE_NS	    (100 * NS_PER_MS)
 /* Without progress: nothing more comes. The client sends a SYN that the server
- * dropped again after 1, 3 and 7 s. */
-#define STUCK_S	    10
+ * dropped again after 1, 3, 7, 15 and 31 s. */
+#define STUCK_S	    20
 #define STUCK_NS    (STUCK_S * NS_PER_S)
 #define PER_REQUEST (64 * 1024) /* bytes, by caution; with TLS, twice that */
 #define TELL_MS	    20000
