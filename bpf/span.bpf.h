@@ -13,13 +13,15 @@
  * counts again; the hashes of the last ones that left a set show that, mostly. By then
  * the table has seen many more requests: it has room for 131,072.
  *
- * Each CPU adds up what it counts of one request (open_spans), and adds that to the table
+ * Each CPU adds up what it counts of one request (open_spans). It adds that to the table
  * when it counts for another request, or when a thread leaves it: the request may go on
- * on another CPU, and leave the table there before this CPU counts again. The tool does
- * that at the end. Threads on several
- * CPUs may work for one request, or for requests of one set, so each set has a lock, which
- * is held for some 20 ns, or 200 to pass a request to the tool. What waits for longer is
- * counted as lost; so is a time that gets known after its request has left.
+ * on another CPU, and leave the table there before this CPU counts again. The tool
+ * adds what is open at the end.
+ *
+ * Threads on several CPUs may work for one request, or for requests of one set, so each
+ * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool. What
+ * waits for longer is counted as lost; so is a time that gets known after its request has
+ * left.
  */
 #ifndef URT_SPAN_BPF_H
 #define URT_SPAN_BPF_H

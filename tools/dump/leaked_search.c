@@ -223,10 +223,9 @@ static void index_waits(struct search *s)
 			add_wait(s, c->object, i);
 	}
 	qsort(s->wait, s->waits, sizeof(*s->wait), by_object);
-	for (s->timers_shift = 58;
-	     UINT64_C(1) << (64 - s->timers_shift) < 2 * s->coros_n;)
+	s->timers_shift = 58;
+	for (s->timers = 64; s->timers < 2 * s->coros_n; s->timers *= 2)
 		s->timers_shift--;
-	s->timers = UINT64_C(1) << (64 - s->timers_shift);
 	s->by_timer = calloc(s->timers, sizeof(*s->by_timer));
 	s->failed |= !s->by_timer || getrandom(&s->factor, 8, 0) != 8;
 	s->factor |= 1;

@@ -22,6 +22,12 @@
 			{ "GOGC", "100" }, { "GOMEMLIMIT", "none" },          \
 	}
 
+/* What all models of the runtime have in common. */
+#define OF_COROUTINES                                                         \
+	.unit = "coroutine", .waits_in = "io_uring", .alone = UNIT_COROUTINE, \
+	.switches = SWITCHES_PAGE,                                            \
+	.no_switches = "n/a: its counters could not be read"
+
 #define ONE_LOOP "n/a: callbacks of one loop, which are not counted"
 
 const struct model models[] = {
@@ -118,72 +124,56 @@ const struct model models[] = {
 	},
 	{
 		.name = "coroutine",
-		.unit = "coroutine",
+		OF_COROUTINES,
 		.lives = "its stack",
-		.waits_in = "io_uring",
 		.settings = "stacks of 128 KB, reserved",
 		.variable = COROUTINE_VARIABLES,
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING,
 		.role = ROLE_COROUTINES,
-		.alone = UNIT_COROUTINE,
 		.run = model_coroutine,
-		.switches = SWITCHES_PAGE,
 		.switches_are = "switches to a coroutine, by the runtime's "
 				"counters",
-		.no_switches = "n/a: its counters could not be read",
 		.light = "#0b8f63",
 		.dark = "#3fd6a0",
 		.line = LINE_BOLD,
 	},
 	{
 		.name = "coroutine-lent",
-		.unit = "coroutine",
+		OF_COROUTINES,
 		.lives = "its stack, buffer lent",
-		.waits_in = "io_uring",
 		.settings =
 			"as coroutine; read buffers are lent by the runtime",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_EXTRA,
 		.role = ROLE_LENT,
-		.alone = UNIT_COROUTINE,
 		.run = model_coroutine_lent,
-		.switches = SWITCHES_PAGE,
 		.switches_are = "as coroutine's",
-		.no_switches = "n/a: its counters could not be read",
 		.light = "#00695c",
 		.dark = "#7ff0d0",
 		.line = LINE_DASHED,
 	},
 	{
 		.name = "coroutine-all",
-		.unit = "coroutine",
+		OF_COROUTINES,
 		.lives = "its stack",
-		.waits_in = "io_uring",
 		.settings = "as coroutine, on all CPUs",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_STEP |
 			 MODEL_EXTRA | MODEL_ALL_CPUS,
-		.alone = UNIT_COROUTINE,
 		.run = model_coroutine,
-		.switches = SWITCHES_PAGE,
 		.switches_are = "as coroutine's",
-		.no_switches = "n/a: its counters could not be read",
 		.light = "#3fae86",
 		.dark = "#8fe8c8",
 		.line = LINE_DASHED,
 	},
 	{
 		.name = "coroutine-tls",
-		.unit = "coroutine",
+		OF_COROUTINES,
 		.lives = "its stack",
-		.waits_in = "io_uring",
 		.settings =
 			"as coroutine, over TLS 1.3 by uring_rt's own TLS (OpenSSL); a certificate of ECDSA P-256",
 		.flags = MODEL_STRAIGHT_LINE | MODEL_NEEDS_RING | MODEL_EXTRA |
 			 MODEL_TLS,
-		.alone = UNIT_COROUTINE,
 		.run = model_coroutine_tls,
-		.switches = SWITCHES_PAGE,
 		.switches_are = "as coroutine's",
-		.no_switches = "n/a: its counters could not be read",
 		.light = "#1b7f8c",
 		.dark = "#66d9e8",
 		.line = LINE_DASHED,
