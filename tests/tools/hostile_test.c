@@ -363,6 +363,44 @@ static void map_a_long_path(void)
 		_exit(1);
 }
 
+#define TABLES	   64
+#define TABLE_SIZE (16 << 20) /* of each: the most that its kind may have */
+
+static struct {
+	Elf64_Ehdr head;
+	Elf64_Phdr part[2];
+	uint8_t table[12];
+} with_table = {
+	.head = { .e_ident = ELFMAG "\2",
+		  .e_phoff = sizeof(Elf64_Ehdr),
+		  .e_phentsize = sizeof(Elf64_Phdr),
+		  .e_phnum = 2 },
+	.part = { { .p_type = PT_LOAD },
+		  { .p_type = PT_GNU_EH_FRAME, .p_memsz = TABLE_SIZE + 12 } },
+	.table = { 1, 0x1b, 3,
+		   0x3b, [10] = 0x20 }, /* 2^21 entries of 8 bytes */
+};
+
+/* Each coroutine waits in another of many libraries with large unwind tables. */
+static void map_tables(struct block *b)
+{
+	size_t size = TABLE_SIZE + 4096;
+	int fd = memfd_create("library", MFD_CLOEXEC);
+
+	with_table.part[1].p_vaddr = offsetof(typeof(with_table), table);
+	if (write(fd, &with_table, sizeof(with_table)) != sizeof(with_table) ||
+	    ftruncate(fd, size))
+		_exit(1);
+	for (unsigned i = 0; i < LIES; i++) {
+		char *at = i < TABLES ? mmap(NULL, size, PROT_READ, MAP_SHARED,
+					     fd, 0)
+				      : (char *)b[i - TABLES].ctx[2];
+
+		b[i].ctx[0] = (uintptr_t)(b + i) - 8;
+		b[i].ctx[2] = (uintptr_t)at;
+	}
+}
+
 static void have_coroutines(const char *mode)
 {
 	struct block *b = mmap(NULL, LIES * sizeof(*b), PROT_READ | PROT_WRITE,
@@ -398,6 +436,8 @@ static void have_coroutines(const char *mode)
 	strcpy(o->reason[1], "mutex");
 	if (!strcmp(mode, "path"))
 		map_a_long_path();
+	if (!strcmp(mode, "tables"))
+		map_tables(b);
 	/* Memory in which an arena could begin at half a million places. */
 	if (!strcmp(mode, "space") &&
 	    mmap(NULL, UINT64_C(1) << 45, PROT_READ,
@@ -430,6 +470,22 @@ START_TEST(coroutines_that_lie_do_not_hold_up_a_search_for_leaks)
 		      "%s", text);
 	stop(pid);
 	sh("rm -r %s", deep);
+}
+END_TEST
+
+START_TEST(unwind_tables_take_bounded_memory)
+{
+	pid_t pid = liar(have_coroutines, "tables");
+	struct rusage u;
+
+	do
+		sh("timeout -s KILL 90 ./urt dump -p %d 2>&1", pid);
+	while (strstr(text, "runs no coroutines")); /* not yet */
+	ck_assert_msg(strstr(text, "1000 coroutines of ") != NULL, "%s", text);
+	stop(pid);
+	getrusage(RUSAGE_CHILDREN, &u);
+	ck_assert_msg(SANITIZED || u.ru_maxrss < 450 << 10, "%ld kB",
+		      u.ru_maxrss);
 }
 END_TEST
 
@@ -550,6 +606,7 @@ Suite *hostile_suite(void)
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
 	tcase_add_loop_test(
 		t, coroutines_that_lie_do_not_hold_up_a_search_for_leaks, 0, 2);
+	tcase_add_test(t, unwind_tables_take_bounded_memory);
 	tcase_add_test(t,
 		       libraries_that_take_long_hold_up_no_search_for_contexts);
 	tcase_add_test(t, pages_that_are_sent_without_end_hold_nothing_up);

@@ -34,6 +34,7 @@ struct modules {
 	pid_t pid;
 	size_t n;
 	struct module *module; /* by address */
+	size_t tables;	       /* bytes of all unwind tables that were read */
 	struct symbols
 		*made;	 /* functions that were made at run time; or NULL */
 	int64_t made_ns; /* when they were read; 0: never */

@@ -33,9 +33,9 @@
 #define RA   16
 #endif
 
-#define RULES	    4096 /* power of two */
-#define ENTRY_MAX   4096 /* bytes of one description */
-#define TABLE_MAX   (1u << 24)
+#define RULES	    4096       /* power of two */
+#define ENTRY_MAX   4096       /* bytes of one description */
+#define TABLES_MAX  (1u << 24) /* bytes, of all modules of a process */
 #define CFA_NONE    255
 #define SAVED_STATE 8
 
@@ -173,8 +173,9 @@ static uint64_t pointer(struct bytes *b, uint8_t encoding)
  * .eh_frame_hdr: version, three encodings, the address of .eh_frame, a count,
  * and a table of pairs of 4 bytes, which all linkers make of one kind.
  */
-static void read_table(pid_t pid, struct module *m)
+static void read_table(struct modules *all, struct module *m)
 {
+	pid_t pid = all->pid;
 	uint8_t head[12];
 	uint32_t n;
 
@@ -184,11 +185,13 @@ static void read_table(pid_t pid, struct module *m)
 	    (head[1] & 0x0f) != 0x0b || head[2] != 0x03 || head[3] != 0x3b)
 		return;
 	memcpy(&n, head + 8, sizeof(n));
-	if (n > (m->unwind_size - sizeof(head)) / 8 || n > TABLE_MAX / 8)
+	if (n > (m->unwind_size - sizeof(head)) / 8 ||
+	    n > (TABLES_MAX - all->tables) / 8)
 		return;
 	m->table = malloc(n * 8 + 1);
 	if (!m->table)
 		return;
+	all->tables += n * 8;
 	if (remote_read(pid, m->unwind + sizeof(head), m->table, n * 8))
 		m->entries = n;
 }
@@ -250,6 +253,8 @@ static bool read_common(struct bytes *b, struct common *c)
 	c->ra = version == 1 ? take(b, 1) : uleb(b);
 	c->encoding = 0;
 	c->has_augmentation = augmentation[0] == 'z';
+	if (c->ra >= REGS)
+		return false;
 	if (!c->has_augmentation)
 		return !augmentation[0] && !b->over;
 	size = uleb(b);
@@ -268,7 +273,13 @@ static bool read_common(struct bytes *b, struct common *c)
 			return false;
 		}
 	}
-	return !b->over && c->ra < REGS;
+	return !b->over;
+}
+
+/* An offset in units of the CIE's; any product is one. */
+static int64_t scaled(const struct common *c, uint64_t n)
+{
+	return n * (uint64_t)c->data_align;
 }
 
 /* ---- DWARF's machine ---- */
@@ -329,7 +340,7 @@ static void step(struct machine *m, struct bytes *b, const struct common *c,
 		break;
 	case 0x05: /* offset_extended */
 		reg = uleb(b);
-		set(m, reg, AT_CFA, (int64_t)uleb(b) * c->data_align);
+		set(m, reg, AT_CFA, scaled(c, uleb(b)));
 		break;
 	case 0x06: /* restore_extended */
 		restore(m, uleb(b));
@@ -365,14 +376,14 @@ static void step(struct machine *m, struct bytes *b, const struct common *c,
 		break;
 	case 0x11: /* offset_extended_sf */
 		reg = uleb(b);
-		set(m, reg, AT_CFA, sleb(b) * c->data_align);
+		set(m, reg, AT_CFA, scaled(c, sleb(b)));
 		break;
 	case 0x12: /* def_cfa_sf */
 		reg = uleb(b);
-		set_cfa(m, reg, sleb(b) * c->data_align);
+		set_cfa(m, reg, scaled(c, sleb(b)));
 		break;
 	case 0x13: /* def_cfa_offset_sf */
-		m->now.cfa_off = sleb(b) * c->data_align;
+		m->now.cfa_off = scaled(c, sleb(b));
 		break;
 	case 0x2e: /* GNU_args_size */
 		uleb(b);
@@ -392,7 +403,7 @@ static void execute(struct machine *m, struct bytes *b, const struct common *c,
 		if (op >> 6 == 1)
 			m->at += low * c->code_align;
 		else if (op >> 6 == 2)
-			set(m, low, AT_CFA, (int64_t)uleb(b) * c->data_align);
+			set(m, low, AT_CFA, scaled(c, uleb(b)));
 		else if (op >> 6 == 3)
 			restore(m, low);
 		else
@@ -416,7 +427,7 @@ static bool find_rule(struct unwind *u, uint64_t pc, struct rule *r)
 	if (!mod)
 		return false;
 	if (!mod->table_read)
-		read_table(pid, mod);
+		read_table(u->modules, mod);
 	at = description(mod, pc);
 	if (!at || !read_entry(pid, at, own_buf, &own))
 		return false;
