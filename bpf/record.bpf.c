@@ -85,7 +85,7 @@ emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
 	emit_op(t, named, type, a, b, 0);
 }
 
-static __always_inline void task_add(struct task_struct *t)
+static __always_inline void task_add(struct task_struct *t, bool begins)
 {
 	u64 nvcsw = t->nvcsw;
 
@@ -94,7 +94,7 @@ static __always_inline void task_add(struct task_struct *t)
 	if (!bpf_task_storage_get(&tasks, t, &nvcsw,
 				  BPF_LOCAL_STORAGE_GET_F_CREATE))
 		__sync_fetch_and_add(&dropped, 1);
-	emit(t, t, URT_EV_THREAD, 0, 0);
+	emit(t, t, URT_EV_THREAD, begins, 0);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -208,7 +208,7 @@ int BPF_PROG(rec_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (attach_all || task_find(parent) ||
 	    (attach_tgid && has_tgid(parent, attach_tgid)))
-		task_add(child);
+		task_add(child, true);
 	return 0;
 }
 
@@ -218,7 +218,7 @@ int BPF_PROG(rec_exec, struct task_struct *p, int old_pid,
 {
 	if (start_tgid && has_tgid(p, start_tgid)) {
 		start_tgid = 0;
-		task_add(p);
+		task_add(p, false);
 		emit(p, p, URT_EV_IN, 0, 0);
 	} else if (task_find(p)) {
 		emit(p, p, URT_EV_THREAD, 0, 0);
@@ -233,7 +233,7 @@ int rec_find(struct bpf_iter__task *ctx)
 
 	if (t && !(t->flags & PF_IO_WORKER) &&
 	    (attach_all || has_tgid(t, attach_tgid)))
-		task_add(t);
+		task_add(t, false);
 	return 0;
 }
 

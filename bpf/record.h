@@ -4,7 +4,8 @@
 #define URT_RECORD_H
 
 enum urt_event_type {
-	URT_EV_THREAD,	 /* it is traced from now on, or has a new name */
+	URT_EV_THREAD,	 /* it is traced from now on, or has a new name. a: 1 if
+			  * it begins: its number may have been another's */
 	URT_EV_OUT,	 /* it leaves the CPU. a: its system call or
 			  * URT_EV_NO_SYSCALL; b: how, see below */
 	URT_EV_IN,	 /* it runs */

@@ -19,6 +19,9 @@
  *	probe punts N        N io_uring reads that a worker thread has to do
  *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
  *	                     table; a request that completes N times and continues
+ *	probe again N        two children of one number, one after the other, which
+ *	                     compute N ms as "first" and "second", and sleep; 77: not
+ *	                     here
  *	probe faults FILE    touches the pages of a file that is not in memory
  *	probe preempted N  computes N ms next to a child that computes, too, and until it
  *			   was preempted 5 times
@@ -39,6 +42,7 @@
 #include "../../uring_rt/urt.h"
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -321,6 +325,31 @@ static int odd_waits(void)
 	for (long i = 0; i < n; i++)
 		sleep32();
 	return multishot();
+}
+
+static int again(void)
+{
+	pid_t tid[] = { 0 };
+	struct clone_args args = { .exit_signal = SIGCHLD };
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+
+		if (pid < 0)
+			return 77;
+		if (!pid) {
+			prctl(PR_SET_NAME, i ? "second" : "first");
+			while (clock() < n * (CLOCKS_PER_SEC / 1000))
+				;
+			usleep(1000);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+		tid[0] = pid;
+		args.set_tid = (uintptr_t)tid;
+		args.set_tid_size = 1;
+	}
+	return 0;
 }
 
 static int faults(const char *path)
@@ -616,6 +645,8 @@ int main(int argc, char **argv)
 		return pages(argc > 3 ? atol(argv[3]) : 1 << 20);
 	if (!strcmp(what, "odd-waits"))
 		return odd_waits();
+	if (!strcmp(what, "again"))
+		return again();
 	if (!strcmp(what, "faults"))
 		return faults(argc > 2 ? argv[2] : "");
 	if (!strcmp(what, "preempted"))

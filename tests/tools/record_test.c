@@ -412,6 +412,24 @@ END_TEST
 
 /* ---- the flight recorder ---- */
 
+START_TEST(thread_with_the_number_of_another_has_a_track_of_its_own)
+{
+	struct found f;
+	int code;
+
+	NEED_BPF();
+	code = sh("./urt record -o rec.pftrace -- tests/probe again 1 2>&1");
+	if (code == 77)
+		SKIP("the number of a process cannot be chosen here");
+	ck_assert_int_eq(code, 0);
+	f = decode("rec.pftrace");
+	is_sound(&f);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"thread\":\"first ("));
+	ck_assert_ptr_nonnull(strstr(text, "\"thread\":\"second ("));
+}
+END_TEST
+
 START_TEST(file_that_was_cut_is_read_to_there)
 {
 	NEED_BPF();
@@ -467,6 +485,8 @@ Suite *record_suite(void)
 	tcase_add_test(t, report_is_a_page_without_network);
 	tcase_add_test(t, sample_has_one_of_n_requests_and_no_others);
 	tcase_add_test(t, running_program_is_told_to_trace_and_to_stop);
+	tcase_add_test(
+		t, thread_with_the_number_of_another_has_a_track_of_its_own);
 	tcase_add_test(t, file_that_was_cut_is_read_to_there);
 	tcase_add_test(t, record_says_what_it_cannot_record);
 	suite_add_tcase(s, t);

@@ -25,6 +25,7 @@
 
 struct thread {
 	uint32_t tid, pid; /* tid 0: a free place */
+	uint16_t earlier;  /* threads that had its number */
 	char comm[16];	   /* the name written last */
 	bool open;	   /* a slice is */
 	uint64_t woken_ns; /* since when it has waited for a CPU; 0: it does not
@@ -56,7 +57,13 @@ struct timeline {
 	uint32_t lane_owner[LANES]; /* the process for which it was named */
 };
 
-static void name_thread(struct timeline *t, const struct urt_event *e)
+static uint64_t track_of(const struct thread *th)
+{
+	return timeline_thread(th->tid) | (uint64_t)th->earlier << 48;
+}
+
+static void name_thread(struct timeline *t, const struct thread *th,
+			const struct urt_event *e)
 {
 	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
 	Urt__ThreadDescriptor thread = URT__THREAD_DESCRIPTOR__INIT;
@@ -73,7 +80,7 @@ static void name_thread(struct timeline *t, const struct urt_event *e)
 		timeline_describe(&t->out, &d);
 		d.process = NULL;
 	}
-	d.uuid = timeline_thread(e->tid);
+	d.uuid = track_of(th);
 	d.has_parent_uuid = true;
 	d.parent_uuid = timeline_process(e->pid);
 	d.thread = &thread;
@@ -86,7 +93,30 @@ static void name_thread(struct timeline *t, const struct urt_event *e)
 
 /* ---- threads ---- */
 
-/* The thread's place, which stays its own; NULL: the table is full. */
+static void end_slice(struct timeline *t, struct thread *th, uint64_t ns)
+{
+	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
+				   .ns = ns,
+				   .track = track_of(th) };
+
+	if (th->open)
+		timeline_mark(&t->out, &m);
+	th->open = false;
+}
+
+/* If another thread had its number, it gets a track of its own. */
+static void begins(struct timeline *t, struct thread *th,
+		   const struct urt_event *e)
+{
+	if (!th->comm[0])
+		return;
+	end_slice(t, th, e->ns);
+	*th = (struct thread){ .tid = e->tid,
+			       .pid = e->pid,
+			       .earlier = th->earlier + 1 };
+}
+
+/* The place of the thread's number; NULL: the table is full. */
 static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 {
 	for (uint32_t i = 0; i < 64; i++) {
@@ -99,25 +129,16 @@ static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 			return th->tid ? th : NULL;
 		if (!th->tid)
 			*th = (struct thread){ .tid = e->tid, .pid = e->pid };
+		if (e->type == URT_EV_THREAD && e->a)
+			begins(t, th, e);
 		if (memcmp(th->comm, e->comm, sizeof(th->comm))) {
 			memcpy(th->comm, e->comm, sizeof(th->comm));
-			name_thread(t, e);
+			name_thread(t, th, e);
 		}
 		return th;
 	}
 	t->no_place++;
 	return NULL;
-}
-
-static void end_slice(struct timeline *t, struct thread *th, uint64_t ns)
-{
-	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
-				   .ns = ns,
-				   .track = timeline_thread(th->tid) };
-
-	if (th->open)
-		timeline_mark(&t->out, &m);
-	th->open = false;
 }
 
 static void leaves(struct timeline *t, struct thread *th,
@@ -126,7 +147,7 @@ static void leaves(struct timeline *t, struct thread *th,
 	char name[64], buf[32];
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
 				   .ns = e->ns,
-				   .track = timeline_thread(e->tid),
+				   .track = track_of(th),
 				   .name = name,
 				   .category = "wait" };
 
@@ -179,7 +200,7 @@ static void woken(struct timeline *t, struct thread *th,
 	if (!by)
 		return;
 	th->flow = m.flow = ++t->out.flows;
-	m.track = timeline_thread(by->tid);
+	m.track = track_of(by);
 	timeline_mark(&t->out, &m);
 }
 
@@ -188,7 +209,7 @@ static void runs(struct timeline *t, struct thread *th,
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_BEGIN,
 				   .ns = e->ns,
-				   .track = timeline_thread(e->tid),
+				   .track = track_of(th),
 				   .name = TIMELINE_RUNNING,
 				   .category = "run",
 				   .flow_end = th->flow };
@@ -261,7 +282,8 @@ static uint32_t lane_take(struct timeline *t, uint32_t pid)
 	return LANES;
 }
 
-static void complete(struct timeline *t, const struct urt_event *e, bool known)
+static void complete(struct timeline *t, const struct thread *th,
+		     const struct urt_event *e, bool known)
 {
 	struct request *r = request_of(t, e->a, false);
 	char name[64], buf[32];
@@ -275,7 +297,7 @@ static void complete(struct timeline *t, const struct urt_event *e, bool known)
 	t->lane_pid[r->lane] = 0;
 	if (known) {
 		m.type = URT__TRACK_EVENT__TYPE__INSTANT;
-		m.track = timeline_thread(e->tid);
+		m.track = track_of(th);
 		m.category = "io_uring";
 		m.name = name;
 		*(r->awaited ? &m.flow : &m.flow_end) = r->flow;
@@ -287,29 +309,32 @@ static void complete(struct timeline *t, const struct urt_event *e, bool known)
 }
 
 /* One completion of many: the request's own slice continues. */
-static void complete_in_between(struct timeline *t, const struct urt_event *e)
+static void complete_in_between(struct timeline *t, const struct thread *th,
+				const struct urt_event *e)
 {
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
 				   .ns = e->ns,
-				   .track = timeline_thread(e->tid),
+				   .track = track_of(th),
 				   .name = "complete, and go on",
 				   .category = TIMELINE_MORE };
 
 	timeline_mark(&t->out, &m);
 }
 
-static void submit(struct timeline *t, const struct urt_event *e)
+static void submit(struct timeline *t, const struct thread *th,
+		   const struct urt_event *e)
 {
 	struct request *r;
 	char name[64], buf[32];
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__INSTANT,
 				   .ns = e->ns,
-				   .track = timeline_thread(e->tid),
+				   .track = track_of(th),
 				   .name = name,
 				   .category = "io_uring" };
 	uint32_t lane;
 
-	complete(t, e, false); /* the event of its end was dropped: the memory
+	complete(t, th, e,
+		 false); /* the event of its end was dropped: the memory
 				  was reused */
 	if (t->sample && !coro_timeline_flow(t->coro, e->pid, e->b))
 		return;
@@ -400,16 +425,16 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 		woken(t, th, e);
 		break;
 	case URT_EV_SUBMIT:
-		submit(t, e);
+		submit(t, th, e);
 		break;
 	case URT_EV_PUNT:
 		punted(t, e);
 		break;
 	case URT_EV_COMPLETE:
 		if (e->a)
-			complete(t, e, true);
+			complete(t, th, e, true);
 		else if (!t->sample)
-			complete_in_between(t, e);
+			complete_in_between(t, th, e);
 		break;
 	}
 }
