@@ -52,12 +52,13 @@ struct {
 	__type(value, struct profile_off);
 } off SEC(".maps");
 
-/* Processes, by their PID in the initial namespace. 1: counts; 0: counts from its next
- * exec on. */
+/* Processes, by the address of their signal_struct, which all threads of a process
+ * share up to its end; its PID may be another's before on_free. 1: counts; 0: counts
+ * from its next exec on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, u32);
+	__type(key, u64);
 	__type(value, u32);
 } targets SEC(".maps");
 
@@ -70,9 +71,17 @@ unsigned long long lost = 0;
 
 static __always_inline bool is_target(struct task_struct *t)
 {
-	u32 tgid = t->tgid, *on = bpf_map_lookup_elem(&targets, &tgid);
+	u64 process = (u64)t->signal;
+	u32 *on = bpf_map_lookup_elem(&targets, &process);
 
 	return on && *on && !(t->flags & PF_KTHREAD);
+}
+
+static __always_inline u64 program_of(struct task_struct *t)
+{
+	struct mm_struct *mm = t->mm;
+
+	return mm ? PROFILE_PROGRAM(mm->start_stack, mm->end_code) : 0;
 }
 
 static __always_inline void name_it(struct profile_key *k,
@@ -80,6 +89,7 @@ static __always_inline void name_it(struct profile_key *k,
 {
 	k->kind = kind;
 	k->tgid = tgid_of(t);
+	k->program = program_of(t);
 	k->tid = want_tids ? pid_of(t) : 0;
 	k->user = k->kernel = PROFILE_NO_STACK;
 	k->waker_user = k->waker_kernel = PROFILE_NO_STACK;
@@ -154,6 +164,7 @@ int BPF_PROG(on_waking, struct task_struct *t)
 	if (!o)
 		return 0;
 	o->key.waker_tgid = tgid_of(waker);
+	o->key.waker_program = program_of(waker);
 	o->key.waker_kernel = stack_id(ctx, 0);
 	if (!(waker->flags & PF_KTHREAD))
 		o->key.waker_user = stack_id(ctx, BPF_F_USER_STACK);
@@ -179,22 +190,23 @@ int on_sample(struct bpf_perf_event_data *ctx)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	u32 tgid = child->tgid, one = 1;
+	u64 process = (u64)child->signal;
+	u32 one = 1;
 
 	if (want_children && child->pid == child->tgid && is_target(parent) &&
-	    bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY))
+	    bpf_map_update_elem(&targets, &process, &one, BPF_ANY))
 		__sync_fetch_and_add(&lost, 1);
 	return 0;
 }
 
-/* The process has been waited for; its number may become another's. */
+/* The process has been waited for. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(on_free, struct task_struct *p)
 {
-	u32 tgid = p->tgid;
+	u64 process = (u64)p->signal;
 
 	if (p->pid == p->tgid)
-		bpf_map_delete_elem(&targets, &tgid);
+		bpf_map_delete_elem(&targets, &process);
 	return 0;
 }
 
@@ -202,7 +214,8 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	     struct linux_binprm *bprm)
 {
-	u32 tgid = p->tgid, *on = bpf_map_lookup_elem(&targets, &tgid);
+	u64 process = (u64)p->signal;
+	u32 *on = bpf_map_lookup_elem(&targets, &process);
 
 	if (on)
 		*on = 1;
@@ -216,12 +229,13 @@ int find_sleepers(struct bpf_iter__task *ctx)
 {
 	struct task_struct *t = ctx->task;
 	struct profile_off o = {};
-	u32 pid, tgid, armed = attach_armed;
+	u32 pid, armed = attach_armed;
+	u64 process;
 
 	if (!t || !has_tgid(t, attach_tgid) || t->flags & PF_KTHREAD)
 		return 0;
-	tgid = t->tgid;
-	bpf_map_update_elem(&targets, &tgid, &armed, BPF_ANY);
+	process = (u64)t->signal;
+	bpf_map_update_elem(&targets, &process, &armed, BPF_ANY);
 	if (is_on_cpu(t) || !armed)
 		return 0;
 	pid = t->pid;

@@ -13,10 +13,17 @@ enum profile_kind { PROFILE_ON_CPU, PROFILE_OFF_CPU };
 #define PROFILE_NO_STACK (-1) /* unknown, or no room was left for it */
 #define PROFILE_NOT_SEEN (-2) /* it slept when profiling began */
 
+/* Tells apart the programs that had the number of a process one after another: by
+ * exec, or because the number was used again. Both values are in /proc/PID/stat,
+ * too; where the stack begins is random. */
+#define PROFILE_PROGRAM(start_stack, end_code) \
+	((start_stack) ^ ((__u64)(end_code) << 16))
+
 /* Waits, or samples, with equal keys are one sum. PIDs are those of the tool's
  * namespace. */
 struct profile_key {
-	__u32 kind; /* enum profile_kind */
+	__u64 program, waker_program; /* PROFILE_PROGRAM; 0: none */
+	__u32 kind;		      /* enum profile_kind */
 	__u32 tgid;
 	__u32 tid; /* 0: threads of the same name are added up */
 	__s32 user, kernel;
@@ -37,7 +44,7 @@ struct profile_off {
 	__u64 tid; /* of one that was not seen, as in its key */
 };
 
-_Static_assert(sizeof(struct profile_key) == 64, "shared with BPF");
-_Static_assert(sizeof(struct profile_off) == 80, "shared with BPF");
+_Static_assert(sizeof(struct profile_key) == 80, "shared with BPF");
+_Static_assert(sizeof(struct profile_off) == 96, "shared with BPF");
 
 #endif

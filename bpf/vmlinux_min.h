@@ -106,6 +106,11 @@ struct signal_struct {
 	struct pid *pids[4];
 };
 
+struct mm_struct {
+	unsigned long end_code;
+	unsigned long start_stack;
+};
+
 #if defined(__TARGET_ARCH_x86)
 struct thread_struct {
 	unsigned long fsbase;
@@ -137,6 +142,7 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	unsigned long nvcsw;

@@ -5,11 +5,14 @@
  * Runs in the build directory.
  */
 #define _GNU_SOURCE
+#include "../../tools/lib/proc.h"
+#include "../../tools/profile/profile.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include "../lib/workers.h"
 #include <fcntl.h>
+#include <linux/types.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -17,6 +20,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "../../bpf/profile.h"
 #undef errno
 
 /* The sum of the folded stacks that begin with a and contain b and c, in us or
@@ -452,6 +456,77 @@ START_TEST(threads_that_sleep_all_the_time_have_a_stack)
 }
 END_TEST
 
+/* ---- one number, several programs ---- */
+
+static void exec_another(int ready)
+{
+	char c;
+
+	if (write(ready, "", 1) != 1 || read(to_child[0], &c, 1) != 1)
+		_exit(1);
+	dup2(ready, STDOUT_FILENO);
+	execl("tests/probe", "tests/probe", "hang", NULL);
+	_exit(1);
+}
+
+static struct image image_of(pid_t pid)
+{
+	uint64_t end_code, start_stack;
+
+	ck_assert(proc_program(pid, &end_code, &start_stack));
+	return (struct image){ pid, PROFILE_PROGRAM(start_stack, end_code) };
+}
+
+START_TEST(names_are_those_of_the_program_that_ran)
+{
+	struct names *names = names_new(), *late = names_new();
+	uint64_t at = (uintptr_t)profile_test_spins;
+	struct image before, after;
+	char name[64];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(to_child), 0);
+	pid = start(exec_another);
+	before = image_of(pid);
+	names_one(names, before, at, name, sizeof(name));
+	ck_assert_str_eq(name, "profile_test_spins");
+	ck_assert_int_eq(write(to_child[1], "", 1), 1);
+	do
+		after = image_of(pid);
+	while (after.program == before.program ||
+	       sh("grep -q tests/probe /proc/%d/maps", pid));
+	after = image_of(pid);
+	names_one(names, before, at, name, sizeof(name));
+	ck_assert_str_eq(name, "profile_test_spins");
+	names_one(names, after, at, name, sizeof(name));
+	ck_assert_str_ne(name, "profile_test_spins");
+	names_one(late, before, at, name, sizeof(name));
+	ck_assert_int_eq(strncmp(name, "0x", 2), 0);
+	names_free(names);
+	names_free(late);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+END_TEST
+
+START_TEST(process_with_the_number_of_another_is_counted)
+{
+	int code;
+
+	NEED_BPF();
+	code = sh("./urt profile -F 999 -o profile.folded -- tests/probe again "
+		  "100");
+	if (code == 77)
+		SKIP("the number of a process cannot be chosen here");
+	ck_assert_int_eq(code, 0);
+	ck_assert_int_eq(sh("cat profile.folded"), 0);
+	/* They sleep 1 ms at the end. */
+	ck_assert_msg(folded("off-cpu;first;", "nanosleep", "") >= 900 &&
+			      folded("off-cpu;second;", "nanosleep", "") >= 900,
+		      "%.999s", text);
+}
+END_TEST
+
 Suite *profile_suite(void)
 {
 	Suite *s = suite_create("profile");
@@ -467,6 +542,8 @@ Suite *profile_suite(void)
 	tcase_add_test(t, commands_are_profiled_until_they_end);
 	tcase_add_test(t, coroutines_are_counted_with_reasons);
 	tcase_add_test(t, pages_hold_what_a_name_cannot_leave);
+	tcase_add_test(t, names_are_those_of_the_program_that_ran);
+	tcase_add_test(t, process_with_the_number_of_another_is_counted);
 	tcase_add_test(t, profile_says_what_it_needs);
 	suite_add_tcase(s, t);
 	return s;

@@ -5,6 +5,7 @@
 #include "proc.h"
 #include "tool.h"
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
@@ -261,6 +262,19 @@ bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", tid, tid);
 	return cpu_of(path, user_ns, system_ns);
+}
+
+bool proc_program(pid_t pid, uint64_t *end_code, uint64_t *start_stack)
+{
+	char path[64], line[1024], *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')))
+		return false;
+	for (int field = 2; p && field < 26; field++) /* proc(5) */
+		p = strchr(p + 1, ' ');
+	return p && sscanf(p, " %*u %" SCNu64 " %" SCNu64, end_code,
+			   start_stack) == 2;
 }
 
 bool proc_transfers(pid_t pid, bool alone, int64_t *reads, int64_t *writes)

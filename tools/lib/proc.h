@@ -67,6 +67,10 @@ bool sysfs_is_mounted(void);
 bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
 bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);
 
+/* Where the code of the process's program ends, and where its stack begins. False: it
+ * is gone. They are 1 and 0 if we may not see them. */
+bool proc_program(pid_t, uint64_t *end_code, uint64_t *start_stack);
+
 /* Calls of read(2), write(2) and similar ones (readv, pread, sendfile, ...)
  * that the process or thread has made, without recv(2), send(2) and requests of
  * io_uring. False: it is gone, it is another user's, or the kernel does not

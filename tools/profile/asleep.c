@@ -58,11 +58,11 @@ static size_t read_stack(pid_t pid, uint64_t sp, uint8_t *to)
 	return n;
 }
 
-static unsigned walk(struct names *names, pid_t tgid, const struct place *p,
-		     uint64_t pc[UNWIND_FRAMES])
+static unsigned walk(struct names *names, struct image image,
+		     const struct place *p, uint64_t pc[UNWIND_FRAMES])
 {
 	static uint8_t bytes[PAGES * PAGE];
-	struct modules *m = names_modules(names, tgid, p->pc);
+	struct modules *m = names_modules(names, image, p->pc);
 	struct unwind *u = m ? unwind_new(m) : NULL;
 	struct unwind_stack s = {
 		.from = p->sp, .bytes = bytes, .sp = p->sp, .pc = p->pc
@@ -71,14 +71,14 @@ static unsigned walk(struct names *names, pid_t tgid, const struct place *p,
 	bool whole;
 
 	if (u) {
-		s.size = read_stack(tgid, p->sp, bytes);
+		s.size = read_stack(image.tgid, p->sp, bytes);
 		n = unwind(u, &s, pc, &whole);
 	}
 	unwind_free(u);
 	return n;
 }
 
-static bool add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
+static bool add(struct names *names, char text[FRAMES_MAX], struct image image,
 		pid_t tid)
 {
 	char path[64], before[256], after[256], name[320], call[32];
@@ -86,15 +86,16 @@ static bool add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
 	struct place p;
 	unsigned n;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", tgid, tid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", image.tgid,
+		 tid);
 	if (!proc_line(path, before, sizeof(before)) || !read_place(before, &p))
 		return false;
-	n = walk(names, tgid, &p, pc);
+	n = walk(names, image, &p, pc);
 	if (!n || !proc_line(path, after, sizeof(after)) ||
 	    strcmp(before, after))
 		return false;
 	while (n--) {
-		names_one(names, tgid, pc[n] - !!n, name, sizeof(name));
+		names_one(names, image, pc[n] - !!n, name, sizeof(name));
 		frame_add(text, name, "");
 	}
 	snprintf(name, sizeof(name), "[in %s]",
@@ -105,12 +106,12 @@ static bool add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
 	return true;
 }
 
-bool asleep_add(struct names *names, char text[FRAMES_MAX], pid_t tgid,
+bool asleep_add(struct names *names, char text[FRAMES_MAX], struct image image,
 		pid_t tid)
 {
 	static int64_t spent_ns;
 	int64_t begin = now_ns();
-	bool added = spent_ns < ALL_NS && add(names, text, tgid, tid);
+	bool added = spent_ns < ALL_NS && add(names, text, image, tid);
 
 	spent_ns += now_ns() - begin;
 	return added;

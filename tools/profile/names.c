@@ -5,15 +5,22 @@
  * program may have ended when its stacks are printed, so each stack is named soon
  * after it was first seen, and kept as text.
  *
+ * A process may run several programs one after another (exec), and its number may
+ * become another's. So names belong to a program in a process (struct image), and
+ * mappings are read only while it still runs.
+ *
  * None of this input is trusted: processes, stacks and bytes have bounds.
  */
 #define _GNU_SOURCE
 #include "profile.h"
+#include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../measure/modules.h"
 #include <inttypes.h>
+#include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../../bpf/profile.h"
 
 #define PROCESSES_MAX 128
 #define PLACES	      65536 /* of stacks; power of two */
@@ -23,13 +30,13 @@
 #define AGAIN_NS (100 * NS_PER_MS)
 
 struct process {
-	pid_t tgid;
+	struct image image;
 	struct modules *modules;
 	int64_t read_ns, again_ns;
 };
 
 struct stack {
-	pid_t tgid;
+	struct image image;
 	int id;
 	char *text;
 };
@@ -125,34 +132,63 @@ static void kernel_name(const struct names *s, uint64_t pc, char *to,
 
 /* ---- programs ---- */
 
-static struct process *process_of(struct names *s, pid_t tgid)
+static bool is_same(struct image a, struct image b)
+{
+	return a.tgid == b.tgid && a.program == b.program;
+}
+
+static struct process *process_of(struct names *s, struct image image)
 {
 	struct process *p;
 
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->process[i].tgid == tgid)
+		if (is_same(s->process[i].image, image))
 			return &s->process[i];
 	if (s->n == PROCESSES_MAX)
 		return NULL;
 	p = &s->process[s->n++];
-	*p = (struct process){ .tgid = tgid, .again_ns = AGAIN_NS };
+	*p = (struct process){ .image = image, .again_ns = AGAIN_NS };
 	return p;
+}
+
+/* Another process that runs it, too: the one that this one was forked from, or is
+ * forked from it. */
+static struct modules *of_relative(const struct names *s, struct image image)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->process[i].image.program == image.program &&
+		    s->process[i].modules)
+			return s->process[i].modules;
+	return NULL;
+}
+
+static struct modules *open_modules(struct image image)
+{
+	struct modules *m = modules_open(image.tgid);
+	uint64_t end_code, start_stack;
+
+	/* It was the same before, because no program comes back. */
+	if (m && proc_program(image.tgid, &end_code, &start_stack) &&
+	    PROFILE_PROGRAM(start_stack, end_code) == image.program)
+		return m;
+	modules_close(m);
+	return NULL;
 }
 
 /* The process's maps. They are read again if they lack the address, because the
  * process may have mapped more. Code compiled at run time is in none of them. */
-struct modules *names_modules(struct names *s, pid_t tgid, uint64_t pc)
+struct modules *names_modules(struct names *s, struct image image, uint64_t pc)
 {
-	struct process *p = process_of(s, tgid);
+	struct process *p = process_of(s, image);
 	struct modules *fresh;
 
 	if (!p || (p->modules && modules_at(p->modules, pc)) ||
 	    (p->read_ns && now_ns() - p->read_ns < p->again_ns))
 		return p ? p->modules : NULL;
 	p->read_ns = now_ns();
-	fresh = modules_open(tgid);
+	fresh = open_modules(image);
 	if (!fresh)
-		return p->modules;
+		return p->modules ? p->modules : of_relative(s, image);
 	p->again_ns = modules_at(fresh, pc) ? AGAIN_NS : 2 * p->again_ns;
 	if (p->modules && !modules_at(fresh, pc)) {
 		modules_close(fresh);
@@ -178,15 +214,16 @@ void frame_add(char text[FRAMES_MAX], const char *frame, const char *ending)
 			*at = ':';
 }
 
-void names_one(struct names *s, pid_t tgid, uint64_t pc, char *to, size_t size)
+void names_one(struct names *s, struct image image, uint64_t pc, char *to,
+	       size_t size)
 {
 	struct modules *m;
 
-	if (!tgid) {
+	if (!image.tgid) {
 		kernel_name(s, pc, to, size);
 		return;
 	}
-	m = names_modules(s, tgid, pc);
+	m = names_modules(s, image, pc);
 	if (m)
 		modules_name(m, pc, to, size);
 	else
@@ -195,21 +232,22 @@ void names_one(struct names *s, pid_t tgid, uint64_t pc, char *to, size_t size)
 
 /* ---- stacks ---- */
 
-static struct stack *place_of(const struct names *s, pid_t tgid, int id)
+static struct stack *place_of(const struct names *s, struct image image, int id)
 {
-	uint64_t h = ((uint64_t)tgid << 32 | (uint32_t)id) *
-		     UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h =
+		(image.program ^ ((uint64_t)image.tgid << 32 | (uint32_t)id)) *
+		UINT64_C(0x9e3779b97f4a7c15);
 	size_t i = h >> 48;
 
 	while (s->stack[i].text &&
-	       (s->stack[i].tgid != tgid || s->stack[i].id != id))
+	       (!is_same(s->stack[i].image, image) || s->stack[i].id != id))
 		i = (i + 1) % PLACES;
 	return (struct stack *)&s->stack[i];
 }
 
-bool names_has(const struct names *s, pid_t tgid, int id)
+bool names_has(const struct names *s, struct image image, int id)
 {
-	return place_of(s, tgid, id)->text;
+	return place_of(s, image, id)->text;
 }
 
 /* Skips the kernel's frames that lead into the BPF program that took the stack. */
@@ -230,28 +268,29 @@ static unsigned first_frame(struct names *s, const uint64_t *pc, unsigned n)
 	return 0;
 }
 
-void names_stack(struct names *s, char text[FRAMES_MAX], pid_t tgid, int id,
-		 const uint64_t *pc, unsigned n)
+void names_stack(struct names *s, char text[FRAMES_MAX], struct image image,
+		 int id, const uint64_t *pc, unsigned n)
 {
-	struct stack *at = place_of(s, tgid, id);
+	struct stack *at = place_of(s, image, id);
+	bool kernel = !image.tgid;
 	char one[FRAMES_MAX] = "", name[320];
 	unsigned from;
 
 	if (!at->text) {
-		from = tgid ? 0 : first_frame(s, pc, n);
+		from = kernel ? first_frame(s, pc, n) : 0;
 		/* A caller's frame holds its return address, after the call. */
 		for (unsigned i = n; i > from; i--) {
 			/* Code without frame pointers leads to anything. */
-			if (tgid && pc[i - 1] >> 56)
+			if (!kernel && pc[i - 1] >> 56)
 				continue;
-			names_one(s, tgid, i > 1 ? pc[i - 1] - 1 : pc[0], name,
+			names_one(s, image, i > 1 ? pc[i - 1] - 1 : pc[0], name,
 				  sizeof(name));
-			frame_add(one, name, tgid ? "" : "_[k]");
+			frame_add(one, name, kernel ? "_[k]" : "");
 		}
 		if (s->stacks < STACKS_MAX &&
 		    s->bytes + strlen(one) < BYTES_MAX &&
 		    (at->text = strdup(one))) {
-			at->tgid = tgid;
+			at->image = image;
 			at->id = id;
 			s->stacks++;
 			s->bytes += strlen(one) + 1;

@@ -65,18 +65,25 @@ bool profile_print_pprof(FILE *, const struct profile *);
 
 #define FRAMES_MAX 16384 /* bytes of a folded stack */
 
+/* Whose addresses they are: those of a program that runs, or ran, in a process. */
+struct image {
+	pid_t tgid;	  /* 0: the kernel */
+	uint64_t program; /* bpf/profile.h */
+};
+
 struct names;
 
 struct names *names_new(void);
 void names_free(struct names *);
 /* Appends the frames of a stack to `text`; pc has the innermost first. Keeps the
- * text under (tgid, id), so that it outlives the process. tgid 0: kernel. */
-void names_stack(struct names *, char text[FRAMES_MAX], pid_t tgid, int id,
+ * text under (image, id), so that it outlives the process. */
+void names_stack(struct names *, char text[FRAMES_MAX], struct image, int id,
 		 const uint64_t *pc, unsigned n);
-bool names_has(const struct names *, pid_t tgid, int id);
-void names_one(struct names *, pid_t tgid, uint64_t pc, char *to, size_t size);
-/* The process's mappings, with that address if it has it; NULL: not known. */
-struct modules *names_modules(struct names *, pid_t tgid, uint64_t pc);
+bool names_has(const struct names *, struct image, int id);
+void names_one(struct names *, struct image, uint64_t pc, char *to,
+	       size_t size);
+/* The program's mappings, with that address if it has it; NULL: not known. */
+struct modules *names_modules(struct names *, struct image, uint64_t pc);
 /* Appends one frame and its ending, with ';' and control characters replaced. */
 void frame_add(char text[FRAMES_MAX], const char *frame, const char *ending);
 
@@ -98,7 +105,7 @@ uint64_t sampler_lost(const struct sampler *);
 
 /* Appends the frames of a thread that has slept since before profiling began, and
  * still does. False: they cannot be read (asleep.c). */
-bool asleep_add(struct names *, char text[FRAMES_MAX], pid_t tgid, pid_t tid);
+bool asleep_add(struct names *, char text[FRAMES_MAX], struct image, pid_t tid);
 
 /* ---- coroutines (coroutines.c) ---- */
 

@@ -122,7 +122,7 @@ int sampler_attach(struct sampler *s, pid_t pid, bool runs)
 /* ---- folded stacks ---- */
 
 static void add_stack(struct sampler *s, struct names *names,
-		      char text[FRAMES_MAX], pid_t tgid, int id)
+		      char text[FRAMES_MAX], struct image image, int id)
 {
 	uint64_t pc[PROFILE_FRAMES] = { 0 };
 	uint32_t key = id;
@@ -130,11 +130,23 @@ static void add_stack(struct sampler *s, struct names *names,
 
 	if (id < 0)
 		return;
-	if (!names_has(names, tgid, id) &&
+	if (!names_has(names, image, id) &&
 	    !bpf_map_lookup_elem(s->stacks, &key, pc))
 		while (n < PROFILE_FRAMES && pc[n])
 			n++;
-	names_stack(names, text, tgid, id, pc, n);
+	names_stack(names, text, image, id, pc, n);
+}
+
+static const struct image kernel;
+
+static struct image image_of(const struct profile_key *k)
+{
+	return (struct image){ k->tgid, k->program };
+}
+
+static struct image waker_of(const struct profile_key *k)
+{
+	return (struct image){ k->waker_tgid, k->waker_program };
 }
 
 /* The frames from the first one on that only interrupts pass through. The frames
@@ -159,21 +171,21 @@ static const char *interrupt_in(const char *frames)
 static void add_waker(struct sampler *s, struct names *names,
 		      char text[FRAMES_MAX], const struct profile_key *k)
 {
-	char name[64], kernel[FRAMES_MAX] = "";
+	char name[64], frames[FRAMES_MAX] = "";
 	const char *from;
 
 	if (!k->waker_tgid && !k->waker[0])
 		return;
-	add_stack(s, names, kernel, 0, k->waker_kernel);
-	from = interrupt_in(kernel);
+	add_stack(s, names, frames, kernel, k->waker_kernel);
+	from = interrupt_in(frames);
 	if (from) {
 		frame_add(text, "woken by an interrupt", "");
 	} else {
 		snprintf(name, sizeof(name), "woken by %.16s", k->waker);
 		frame_add(text, name, "");
-		if (*kernel) /* else an interrupt may have been the waker */
-			add_stack(s, names, text, k->waker_tgid, k->waker_user);
-		from = kernel;
+		if (*frames) /* else an interrupt may have been the waker */
+			add_stack(s, names, text, waker_of(k), k->waker_user);
+		from = frames;
 	}
 	snprintf(text + strlen(text), FRAMES_MAX - strlen(text), "%s%s",
 		 *from ? ";" : "", from);
@@ -193,10 +205,10 @@ static void fold_text(struct sampler *s, struct names *names,
 		snprintf(name, sizeof(name), "%.16s", k->comm);
 	frame_add(text, name, "");
 	if (k->user == PROFILE_NOT_SEEN &&
-	    (!asleep || !asleep_add(names, text, k->tgid, asleep)))
+	    (!asleep || !asleep_add(names, text, image_of(k), asleep)))
 		frame_add(text, "[slept when profiling began]", "");
-	add_stack(s, names, text, k->tgid, k->user);
-	add_stack(s, names, text, 0, k->kernel);
+	add_stack(s, names, text, image_of(k), k->user);
+	add_stack(s, names, text, kernel, k->kernel);
 	if (k->kind == PROFILE_OFF_CPU)
 		add_waker(s, names, text, k);
 }
@@ -207,9 +219,9 @@ void sampler_learn(struct sampler *s, struct names *names)
 	char text[FRAMES_MAX];
 
 	while (!bpf_map_get_next_key(s->sums, last, &k)) {
-		if (!names_has(names, k.tgid, k.user) ||
+		if (!names_has(names, image_of(&k), k.user) ||
 		    (k.waker_user >= 0 &&
-		     !names_has(names, k.waker_tgid, k.waker_user)))
+		     !names_has(names, waker_of(&k), k.waker_user)))
 			fold_text(s, names, text, &k, 0);
 		last = &k;
 	}
