@@ -15,17 +15,21 @@
 #   KERNELS   packages, [DISTRIBUTION/]NAME, or files; default: the cloud kernel of
 #             bookworm; packages are downloaded, not installed
 #   MODULES   modules of those packages to load; default: tls
-#   PROGRAMS  programs of this machine that tests need; default: openssl
-#   ACCEL     tcg,thread=single (tcg,thread=multi for aarch64), or kvm
+#   PROGRAMS  programs that tests need; default: openssl
+#   ACCEL     tcg,thread=single, or kvm
+#   ICOUNT    qemu's -icount, or no; default: shift=2,sleep=off, an instruction each
+#             4 ns, so that it does not matter how busy the host is; for x86-64 no,
+#             because Linux 6.1 does not start its second processor with it
 #   CPU       qemu's model of the processor; default: max
 #   SMP       processors; default: 2
 #   MEMORY    memory of the guest; default: 2G
 #   APPEND    more words for the kernel's command line
 #   TIMEOUT   seconds until qemu is killed; default: 1800
 #
-# On x86-64 the processors take turns on one thread. With a thread for each, qemu
-# 7.2 kept executing a breakpoint that the kernel had replaced, when BPF's
-# statistics were switched on, until the watchdog reported a lockup.
+# The processors take turns on one thread. With a thread for each, qemu 7.2 kept
+# executing a breakpoint that the kernel had replaced, when BPF's statistics were
+# switched on, until the watchdog reported a lockup; and on aarch64, pages of 4 GiB
+# that were given back were seen by the other processor.
 #
 # The guest has no disk, only an initramfs with busybox, the tests, the libraries
 # that they need, and modules. Exit code: 0; 1: a suite failed, or a guest did not
@@ -42,13 +46,13 @@ run=$work/run.$$
 root=$run/root
 case $arch in
 x86_64)
-	deb=amd64 console=ttyS0 system=qemu-system-x86 accel=tcg,thread=single
+	deb=amd64 console=ttyS0 system=qemu-system-x86 icount=no
 	machine="-cpu ${CPU:-max}"
 	# A busy host once delayed the timer that Linux 6.12 checks, and the kernel gave up.
 	APPEND="no_timer_check ${APPEND-}"
 	;;
 aarch64)
-	deb=arm64 console=ttyAMA0 system=qemu-system-arm accel=tcg,thread=multi
+	deb=arm64 console=ttyAMA0 system=qemu-system-arm icount=shift=2,sleep=off
 	machine="-machine virt,gic-version=3 -cpu ${CPU:-max,pauth-impdef=on}"
 	;;
 *)
@@ -56,6 +60,9 @@ aarch64)
 	exit 2
 	;;
 esac
+
+accel=${ACCEL:-tcg,thread=single}
+[ "${ICOUNT:-$icount}" = no ] || machine="$machine -icount ${ICOUNT:-$icount}"
 
 missing() {
 	echo "test-kernel: $1" >&2
@@ -163,8 +170,12 @@ make_initramfs() {
 		[ ! -e "$build/$program" ] || copy_program "$build/$program" "urt/$program"
 	done
 	for program in ${PROGRAMS-openssl}; do
-		[ "$arch" = "$(uname -m)" ] && path=$(command -v "$program") &&
-			copy_program "$path" "bin/$program"
+		path=$(command -v "$program") || missing "no program $program"
+		if [ "$arch" != "$(uname -m)" ]; then
+			unpack bookworm "$program"
+			path=$files/usr/bin/$program
+		fi
+		copy_program "$path" "bin/$program"
 	done
 	mkdir -p "$root/usr/lib/ssl" # openssl looks there
 	cp -L /usr/lib/ssl/openssl.cnf "$root/usr/lib/ssl" 2>/dev/null || :
@@ -213,7 +224,7 @@ boot() { # kernel
 	mkfifo "$run/console"
 	# shellcheck disable=SC2086
 	timeout -k 5 "${TIMEOUT:-1800}" "qemu-system-$arch" $machine \
-		-accel "${ACCEL:-$accel}" -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
+		-accel "$accel" -smp "${SMP:-2}" -m "${MEMORY:-2G}" -nodefaults \
 		-no-reboot -display none -serial stdio -kernel "$1" \
 		-initrd "$run/initrd" \
 		-append "console=$console quiet panic=-1 oops=panic \
