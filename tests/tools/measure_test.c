@@ -13,7 +13,7 @@
 START_TEST(top_shows_who_calls_and_ends_by_itself)
 {
 	NEED_BPF();
-	ck_assert_int_eq(sh("tests/probe preempted 3000 & pid=$!\n"
+	ck_assert_int_eq(sh("tests/probe preempted 600000 & pid=$!\n"
 			    "./urt top -b -n 2 -d 300 -s syscalls; code=$?\n"
 			    "kill $pid; exit $code"),
 			 0);

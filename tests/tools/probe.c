@@ -18,7 +18,8 @@
  *	probe polls N        N io_uring reads of a pipe that is empty at first
  *	probe punts N        N io_uring reads that a worker thread has to do
  *	probe odd-waits N    a thread that renames itself; N sleeps by the 32-bit
- *	                     table; a request that completes N times and continues
+ *	                     table; a request that completes N times and continues,
+ *	                     as the program does
  *	probe again N        two children of one number, one after the other, which
  *	                     compute N ms as "first" and "second", and sleep; 77: not
  *	                     here
@@ -312,7 +313,10 @@ static int multishot(void)
 		if (read(fds[0], &c, 1) != 1)
 			return 1;
 	}
-	return 0;
+	puts("waiting");
+	fflush(stdout);
+	for (;;)
+		pause();
 }
 
 static int odd_waits(void)
