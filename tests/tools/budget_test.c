@@ -146,6 +146,29 @@ START_TEST(budget_without_bpf_is_that_of_proc)
 }
 END_TEST
 
+/* Two servers in turn: one that ends, and one whose port another server has. */
+START_TEST(budget_is_that_of_the_server_that_it_starts)
+{
+	port = net_free_port();
+	ck_assert_int_eq(
+		sh("export URT=./urt URT_COMMAND='echo in use; false' "
+		   "URT_URL=http://127.0.0.1:%d/ URT_BUDGET=budget URT_OUT=b7\n"
+		   "run() { sh ../../.github/actions/budget/budget.sh 2>&1; "
+		   "echo \"exit $?\"; }\n"
+		   ": >budget; run; ./urt serve thread --port %d >/dev/null & "
+		   "./urt load --wait 9 -c 1 -n 1 $URT_URL >/dev/null; run; "
+		   "kill $!; rm -r b7 budget",
+		   port, port),
+		0);
+	ck_assert_ptr_nonnull(strstr(text, "in use\n"));
+	ck_assert_ptr_nonnull(strstr(
+		text, "::error::the server ended before it answered at "));
+	ck_assert_ptr_nonnull(
+		strstr(text, "/ is answered before the server was started\n"
+			     "exit 1\n"));
+}
+END_TEST
+
 /* Writes the lines between "```LANGUAGE" and "```" after that text to a
  * file. */
 static void readme_block(const char *behind, const char *language,
@@ -262,6 +285,7 @@ Suite *budget_suite(void)
 	tcase_add_test(t, assertions_are_relative_to_a_baseline);
 	tcase_add_test(t, operations_are_the_requests_that_loads_count);
 	tcase_add_test(t, budget_without_bpf_is_that_of_proc);
+	tcase_add_test(t, budget_is_that_of_the_server_that_it_starts);
 	tcase_add_test(t, readme_step_fits_the_action);
 	tcase_add_test(t, readme_budget_and_commands_run);
 	tcase_add_test(t, budget_without_lines_shows_the_figures);

@@ -32,7 +32,16 @@ sudo=
 [ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || sudo="sudo -n"
 children=--children
 
-stop() { [ -z "$server" ] || kill "$server" 2>/dev/null || :; }
+# The next run begins when the port is free.
+stop() {
+	[ -n "$server" ] && kill "$server" 2>/dev/null || return 0
+	tries=0
+	while kill -0 "$server" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 50 ] || kill -9 "$server"
+		sleep 0.1
+	done
+}
 trap stop EXIT
 
 fail() {
@@ -40,17 +49,31 @@ fail() {
 	exit 1
 }
 
+answers() { "$URT" load -c 1 -n 1 "$URT_URL" >/dev/null 2>"$URT_OUT/answers.log"; }
+
+server_failed() {
+	tail -n 5 "$URT_OUT/server.log" "$URT_OUT/answers.log" >&2
+	fail "the server $*"
+}
+
+check_server() { kill -0 "$server" 2>/dev/null || server_failed "ended before $*"; }
+
+# Of another server that answers, the requests would be counted, but not the calls.
 start_server() {
+	! answers || fail "$URT_URL is answered before the server was started"
 	sh -c "exec $URT_COMMAND" >"$URT_OUT/server.log" 2>&1 &
 	server=$!
-	"$URT" load --wait 30 -c 1 -n 1 "$URT_URL" >/dev/null || {
-		tail -n 5 "$URT_OUT/server.log" >&2
-		fail "the server did not answer at $URT_URL within 30 s"
-	}
+	tries=0
+	until answers; do
+		check_server "it answered at $URT_URL"
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] || server_failed "did not answer at $URT_URL within 30 s"
+		sleep 0.1
+	done
 	warm_up=2
 	[ "$URT_SECONDS" != 1 ] || warm_up=1
 	"$URT" load -c "$URT_CONNECTIONS" -d $warm_up "$URT_URL" >/dev/null ||
-		fail "the server failed while warming up"
+		server_failed "failed while warming up"
 }
 
 # measure WHEN [OPTION ...]: holds the server to the lines of the budget that begin
@@ -64,6 +87,7 @@ measure() {
 		printf '\n## %s, without limits\n' "$when" >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 	}
 	result=0
+	check_server "it was measured"
 	$sudo env GITHUB_STEP_SUMMARY="${GITHUB_STEP_SUMMARY-}" \
 		"$URT" stat -p "$server" $children -D 500 --ops-from load \
 		${budget:+--budget "$budget"} \
