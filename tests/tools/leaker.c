@@ -385,6 +385,7 @@ static void lose_a_circle(void)
 		two[1] = ch[(i + 1) % N];
 		urt_go(knotted, two);
 	}
+	explicit_bzero(ch, sizeof(ch)); /* one that is left hides all */
 }
 
 /* A row: each waits for the one before it, and the first one for what nobody has,
