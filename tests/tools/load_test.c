@@ -96,11 +96,15 @@ START_TEST(load_opens_many_connections)
 	long n = FEWER(3000);
 
 	server_start("epoll", NULL, NULL);
-	ck_assert_int_eq(sh("./urt load --json -c %ld -d 1 "
-			    "http://127.0.0.1:%d/",
-			    n, server_port),
-			 0);
-	ck_assert(figure(NULL, "errors") == 0);
+	/* On a busy machine, each has got its answer later. */
+	for (int s = 1; s == 1 || (figure(NULL, "requests") < n && s < 60);
+	     s *= 2) {
+		ck_assert_int_eq(sh("./urt load --json -c %ld -d %d "
+				    "http://127.0.0.1:%d/",
+				    n, s, server_port),
+				 0);
+		ck_assert(figure(NULL, "errors") == 0);
+	}
 	ck_assert(figure(NULL, "requests") >= n);
 	server_stop();
 }
