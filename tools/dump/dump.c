@@ -74,7 +74,8 @@ static int look(struct dump *d)
 
 	if (d->form == DUMP_JSON)
 		dump_json_begin(d);
-	err = coros_look(d->coros, !d->no_stacks, seen, d, &found);
+	err = coros_look(d->coros, !d->no_stacks, seen, d, &found,
+			 COROS_DUMP_NS);
 	if (d->form == DUMP_JSON)
 		dump_json_end(d, &found);
 	else if (d->form == DUMP_FOLDED)

@@ -522,7 +522,7 @@ static const char *search(struct search *s, struct coros *c, pid_t pid)
 	if (!s->heap)
 		return "its maps cannot be read";
 	s->heap->end_ns = s->now_ns + TIME_MAX;
-	err = coros_look(c, false, seen, s, &look);
+	err = coros_look(c, false, seen, s, &look, TIME_MAX);
 	if (err)
 		return err == -E2BIG
 			       ? too_long

@@ -34,7 +34,6 @@
 #define ARRAYS_MAX  64
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
-#define LOOK_MAX    (60 * NS_PER_S)
 
 const char *const coro_state_names[] = { "parked", "runnable", "running",
 					 "ended", "syscall" };
@@ -389,16 +388,16 @@ static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
 
 int coros_look(struct coros *c, bool stacks,
 	       void (*seen)(const struct coro_seen *, void *arg), void *arg,
-	       struct coros_look *look)
+	       struct coros_look *look, int64_t max_ns)
 {
 	int64_t begin = now_ns();
-	struct telling t = { seen, arg, look, begin + LOOK_MAX };
+	struct telling t = { seen, arg, look, begin + max_ns };
 	uint8_t array[CORO_BLOCK_MAX];
 	int err;
 
 	*look = (struct coros_look){ 0 };
 	if (c->go)
-		return goroutines_look(c->go, stacks, seen, arg, look);
+		return goroutines_look(c->go, stacks, seen, arg, look, max_ns);
 	err = read_workers(c);
 	context_keys_read(c->pid, &c->keys);
 	c->reader.contexts = c->keys.announced;

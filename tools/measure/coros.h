@@ -74,10 +74,12 @@ struct coros_look {
 /*
  * Calls seen for each coroutine; with its stack, if wanted. 0; -ESRCH: the
  * program, or its run, has ended; -EPERM; -ETIME: its memory does not answer;
- * -E2BIG: it claims more coroutines than can be read in a minute.
+ * -E2BIG: it claims more coroutines than can be read in max_ns.
  */
+#define COROS_DUMP_NS (60 * NS_PER_S)
+#define COROS_LIVE_NS (5 * NS_PER_S) /* of a look that is repeated */
 int coros_look(struct coros *, bool stacks,
 	       void (*seen)(const struct coro_seen *, void *arg), void *arg,
-	       struct coros_look *);
+	       struct coros_look *, int64_t max_ns);
 
 #endif

@@ -42,7 +42,6 @@
 #define G_SIZE	   320	       /* of a goroutine */
 #define REASONS	   64
 #define REASON_LEN 32
-#define LOOK_MAX   (60 * NS_PER_S)
 #define EXIT_SIZE \
 	16 /* of runtime.goexit, to which the outermost function returns */
 
@@ -462,7 +461,7 @@ static int look_at_chunk(struct goroutines *go, unsigned n, bool stacks,
 
 int goroutines_look(struct goroutines *go, bool stacks,
 		    void (*seen)(const struct coro_seen *, void *), void *arg,
-		    struct coros_look *look)
+		    struct coros_look *look, int64_t max_ns)
 {
 	int64_t begin = now_ns();
 	uint64_t len = 0, array;
@@ -472,7 +471,7 @@ int goroutines_look(struct goroutines *go, bool stacks,
 	for (uint64_t i = 0; i < len && !err; i += CHUNK) {
 		unsigned n = len - i < CHUNK ? len - i : CHUNK;
 
-		if (now_ns() > begin + LOOK_MAX)
+		if (now_ns() > begin + max_ns)
 			err = -E2BIG;
 		/* Each time, and after the length: Go moves a full array, writes
 		 * the length last, and reuses the old array's memory. */

@@ -19,7 +19,7 @@ const char *goroutines_version(const struct goroutines *);
 
 int goroutines_look(struct goroutines *, bool stacks,
 		    void (*seen)(const struct coro_seen *, void *arg),
-		    void *arg, struct coros_look *);
+		    void *arg, struct coros_look *, int64_t max_ns);
 
 /* What Go does not tell of a goroutine, and why; until NULL. */
 struct goroutines_missing {

@@ -7,6 +7,7 @@
  */
 #include "profile.h"
 #include "../measure/groups.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,15 +58,17 @@ static void add_group(struct coro_looks *l, struct folds *folds,
 	folds_add(folds, FOLD_CORO, text, g->n);
 }
 
-bool coro_looks_take(struct coro_looks *l, struct folds *folds)
+int coro_looks_take(struct coro_looks *l, struct folds *folds)
 {
 	struct groups *all = groups_new();
 	struct coros_look found;
 	struct group **g;
 	size_t n;
-	bool ok = all && !coros_look(l->coros, true, seen, all, &found);
+	int err = all ? coros_look(l->coros, true, seen, all, &found,
+				   COROS_LIVE_NS)
+		      : -ENOMEM;
 
-	if (ok) {
+	if (!err) {
 		g = groups_sorted(all, &n);
 		for (size_t i = 0; i < n; i++)
 			add_group(l, folds, g[i]);
@@ -74,7 +77,7 @@ bool coro_looks_take(struct coro_looks *l, struct folds *folds)
 				  groups_other(all));
 	}
 	groups_free(all);
-	return ok;
+	return err;
 }
 
 void coro_looks_close(struct coro_looks *l)

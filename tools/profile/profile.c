@@ -11,6 +11,7 @@
 #include "../lib/output.h"
 #include "../lib/privileges.h"
 #include "../lib/text.h"
+#include "../measure/coros.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -47,11 +48,21 @@ struct running {
 /* A command makes its coroutines soon after its start, or never. */
 static void look_at_coroutines(struct running *r, int64_t since_begin)
 {
+	int err;
+
 	if (!r->coros && !r->no_coros)
 		r->coros = coro_looks_open(r->pid);
-	if (r->coros && coro_looks_take(r->coros, r->p.folds))
+	err = r->coros ? coro_looks_take(r->coros, r->p.folds) : -ESRCH;
+	if (!err)
 		r->p.looks++;
-	r->no_coros = !r->coros && since_begin > 2 * LOOK_NS;
+	if (err == -E2BIG) {
+		fail("%d claims more coroutines than can be read in %d s: they "
+		     "are left out",
+		     r->pid, (int)(COROS_LIVE_NS / NS_PER_S));
+		coro_looks_close(r->coros);
+		r->coros = NULL;
+	}
+	r->no_coros = err == -E2BIG || (!r->coros && since_begin > 2 * LOOK_NS);
 }
 
 /* Follows the program until it ends, the duration is over, or a signal comes. */

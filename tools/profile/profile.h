@@ -113,8 +113,9 @@ struct coro_looks;
 
 /* NULL: the program does not run on uring_rt, or cannot be read. */
 struct coro_looks *coro_looks_open(pid_t pid);
-/* Adds all coroutines that exist now. False: they are gone. */
-bool coro_looks_take(struct coro_looks *, struct folds *);
+/* Adds all coroutines that exist now. 0; -ESRCH: they are gone; -E2BIG: there are too
+ * many. */
+int coro_looks_take(struct coro_looks *, struct folds *);
 void coro_looks_close(struct coro_looks *);
 
 #endif

@@ -100,19 +100,21 @@ bool top_coros_refresh(struct top *t)
 	groups_free(c->groups);
 	c->groups = groups_new();
 	t->lines = 0;
-	err = c->groups ? coros_look(c->coros, false, seen, c, &look) : -ENOMEM;
-	if (err)
+	err = c->groups ? coros_look(c->coros, false, seen, c, &look,
+				     COROS_LIVE_NS)
+			: -ENOMEM;
+	if (err && err != -E2BIG)
 		return false;
 	snprintf(t->line[t->lines++], TOP_WIDTH,
 		 "%" PRIu64 " %s: %" PRIu64 " parked, %" PRIu64
 		 " runnable, %" PRIu64 " running, %" PRIu64
-		 " %s; read in %.1f ms",
+		 " %s; %s in %.1f ms",
 		 look.coroutines, go ? "goroutines" : "coroutines",
 		 look.by_state[CORO_PARKED], look.by_state[CORO_RUNNABLE],
 		 look.by_state[CORO_RUNNING],
 		 look.by_state[go ? CORO_SYSCALL : CORO_ENDED],
 		 go ? "in system calls" : "ended and not joined",
-		 look.ns / 1e6);
+		 err ? "no more are read" : "read", look.ns / 1e6);
 	snprintf(t->line[t->lines++], TOP_WIDTH, "%10s %10s  %-20s %s",
 		 "number", "longest", "what",
 		 c->key ? "function, context" : "function");
