@@ -29,7 +29,11 @@
 #define MODULES_MAX 4096
 #define HEADERS_MAX 64
 #define HELD_MAX    256
-#define MADE_NS	    (20 * NS_PER_MS) /* until they are read again */
+/* The time until functions made at run time are read again; longer if that takes so
+ * long that it would hold the program that asks. */
+#define MADE_NS	     (20 * NS_PER_MS)
+#define MADE_LONG_NS (500 * NS_PER_MS)
+#define MADE_REST    10
 
 static struct module *add(struct modules *m)
 {
@@ -209,13 +213,16 @@ struct symbols *modules_symbols(struct modules *m, const char *const names[])
 static void name_made(struct modules *m, uint64_t address, char *buf,
 		      size_t size)
 {
+	int64_t begin = now_ns(), took;
+
 	symbols_name(m->made, address, buf, size);
-	if (strncmp(buf, "0x", 2) ||
-	    (m->made_ns && now_ns() - m->made_ns < MADE_NS))
+	if (strncmp(buf, "0x", 2) || begin < m->made_again_ns)
 		return;
 	symbols_close(m->made);
 	m->made = symbols_open_map(m->pid);
-	m->made_ns = now_ns();
+	took = now_ns() - begin;
+	m->made_again_ns = begin + took +
+			   (took < MADE_LONG_NS ? MADE_NS : MADE_REST * took);
 	symbols_name(m->made, address, buf, size);
 }
 
@@ -232,7 +239,7 @@ void modules_name(struct modules *m, uint64_t address, char *buf, size_t size)
 		read_symbols(m->pid, in);
 	symbols_name(in->symbols, address, buf, size);
 	/* Node maps a part of its file again, after its compiled functions. */
-	if (!strncmp(buf, "0x", 2) && (m->made || !m->made_ns))
+	if (!strncmp(buf, "0x", 2) && (m->made || !m->made_again_ns))
 		name_made(m, address, buf, size);
 	if (strncmp(buf, "0x", 2))
 		return;

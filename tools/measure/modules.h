@@ -36,8 +36,9 @@ struct modules {
 	struct module *module; /* by address */
 	size_t tables;	       /* bytes of all unwind tables that were read */
 	struct symbols
-		*made;	 /* functions that were made at run time; or NULL */
-	int64_t made_ns; /* when they were read; 0: never */
+		*made; /* functions that were made at run time; or NULL */
+	int64_t made_again_ns; /* when they may be read again; 0: they never
+				  were read */
 };
 
 /* NULL: its maps cannot be read. */

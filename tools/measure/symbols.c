@@ -322,9 +322,9 @@ static struct symbols *read_source(const struct source *of)
 		reap(pid);
 	}
 	close(fds[0]);
-	spent_ns += now_ns() - begin;
 	if (s->n)
 		qsort(s->function, s->n, sizeof(*s->function), by_address);
+	spent_ns += now_ns() - begin;
 	if (s->n)
 		return s;
 	symbols_close(s);
