@@ -390,6 +390,25 @@ static pid_t says(const char *bytes, size_t len)
 	return pid;
 }
 
+/* The head and the end of an answer come in different reads. */
+START_TEST(load_counts_long_answers_that_are_errors)
+{
+	static char answer[2 << 20];
+	int head = snprintf(answer, sizeof(answer),
+			    "HTTP/1.1 503 Busy\r\nContent-Length: %zu\r\n\r\n",
+			    sizeof(answer) / 2);
+	pid_t busy = says(answer, head + sizeof(answer) / 2);
+
+	ck_assert_int_eq(sh("./urt load --json -c 1 -n 1 http://127.0.0.1:%d/",
+			    server_port),
+			 0);
+	ck_assert(figure(NULL, "answered") == 0);
+	ck_assert(figure(NULL, "errors") == 1);
+	kill(busy, SIGKILL);
+	waitpid(busy, NULL, 0);
+}
+END_TEST
+
 START_TEST(load_over_tls_says_why_a_handshake_fails)
 {
 	static const struct {
@@ -480,6 +499,7 @@ Suite *load_suite(void)
 	tcase_add_test(t, load_keeps_the_rate_of_an_open_loop);
 	tcase_add_test(t, load_charges_a_slow_server_with_the_queue);
 	tcase_add_test(t, load_counts_answers_that_are_errors);
+	tcase_add_test(t, load_counts_long_answers_that_are_errors);
 	tcase_add_test(t, load_opens_many_connections);
 	tcase_add_test(t, load_refuses_what_it_cannot_do);
 	tcase_add_test(t, load_interrupted_prints_what_it_has);

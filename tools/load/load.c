@@ -50,6 +50,7 @@ struct conn {
 	bool pending;	   /* a request waits until it is connected */
 	uint32_t answers;  /* since it was opened */
 	uint16_t head_len; /* bytes in head */
+	int status;	   /* of the answer being read */
 	long body_left;	   /* of the answer being read; -1: its head is */
 	int64_t since_ns;  /* from when the latency counts */
 	char *head;	   /* of an answer that came in parts; or NULL */
@@ -288,7 +289,7 @@ static void record_phase(struct load *l, int64_t since_ns, uint64_t latency)
 		p->max_ns = latency;
 }
 
-static void answered(struct load *l, struct conn *c, int status)
+static void answered(struct load *l, struct conn *c)
 {
 	int64_t now = now_ns();
 	uint64_t latency = now - c->since_ns;
@@ -309,8 +310,8 @@ static void answered(struct load *l, struct conn *c, int status)
 			if (l->options->burst_path && l->burst_base_ns)
 				record_phase(l, c->since_ns, latency);
 		}
-		count(status == 200 ? &l->shared->completed
-				    : &l->shared->errors);
+		count(c->status == 200 ? &l->shared->completed
+				       : &l->shared->errors);
 	}
 	if (l->options->hold)
 		c->state = IDLE;
@@ -330,13 +331,12 @@ static bool keep_head(struct conn *c, const char *p, size_t len)
 /* Whether the received data are an answer, as far as they came. */
 static bool take(struct load *l, struct conn *c, size_t len)
 {
-	int status = 200;
 	long head, body = 0;
 
 	if (c->state != BUSY)
 		return false;
 	if (c->body_left < 0) {
-		head = load_head(l->in, len, &status, &body);
+		head = load_head(l->in, len, &c->status, &body);
 		if (head < 0 && body == LOAD_NO_LENGTH)
 			count(&l->shared->no_length);
 		if (!head)
@@ -351,7 +351,7 @@ static bool take(struct load *l, struct conn *c, size_t len)
 		return false; /* more than one answer */
 	c->body_left -= len;
 	if (!c->body_left)
-		answered(l, c, status);
+		answered(l, c);
 	return true;
 }
 

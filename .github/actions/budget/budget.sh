@@ -49,7 +49,10 @@ fail() {
 	exit 1
 }
 
-answers() { "$URT" load -c 1 -n 1 "$URT_URL" >/dev/null 2>"$URT_OUT/answers.log"; }
+answers() {
+	"$URT" load --json -c 1 -n 1 "$URT_URL" >"$URT_OUT/answers.log" 2>&1 &&
+		grep -q '"errors":0,' "$URT_OUT/answers.log"
+}
 
 server_failed() {
 	tail -n 5 "$URT_OUT/server.log" "$URT_OUT/answers.log" >&2
@@ -67,7 +70,7 @@ start_server() {
 	until answers; do
 		check_server "it answered at $URT_URL"
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] || server_failed "did not answer at $URT_URL within 30 s"
+		[ $tries -lt 300 ] || server_failed "did not answer 200 OK at $URT_URL within 30 s"
 		sleep 0.1
 	done
 	warm_up=2
