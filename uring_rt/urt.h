@@ -88,8 +88,10 @@
 #include <sys/wait.h>
 /* With -std=c11, glibc declares these types only here. */
 #ifdef __GLIBC__
-#include <bits/types/idtype_t.h>
 #include <bits/types/siginfo_t.h>
+#if __GLIBC_PREREQ(2, 36)
+#include <bits/types/idtype_t.h>
+#endif
 #else
 #error "uring_rt needs glibc: other C libraries, such as musl, lack backtrace(3) \
 and the definitions that its pthread locks are counted by"
@@ -1051,9 +1053,11 @@ URT_API int urt_process_close(struct urt_process *);
 URT_API int urt_process_run(const struct urt_command *, char **output,
 			    size_t *len, size_t max, int64_t deadline_ns);
 
-/* As waitid(2). May suspend. */
+/* As waitid(2). May suspend. Before glibc 2.36, -std=c11 hides idtype_t. */
+#if __GLIBC_PREREQ(2, 36) || defined(__USE_XOPEN2K8)
 URT_API int urt_waitid(idtype_t, unsigned id, siginfo_t *, int options,
 		       int64_t deadline_ns);
+#endif
 
 /* ---- signals ------------------------------------------------------------ */
 
