@@ -484,6 +484,7 @@ Suite *perf_options_suite(void)
 	Suite *s = suite_create("perf_options");
 	TCase *t = tcase_create("perf_options");
 
+	tcase_set_timeout(t, 240); /* 29 runs, on a busy machine */
 	tcase_add_test(t, options_of_perf_stat_work_or_say_what_to_use);
 	tcase_add_test(t, events_are_the_only_figures_printed);
 	tcase_add_test(t, null_counts_nothing_but_time);
