@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * Recording in the kernel: each switch, wake-up and io_uring request of the
- * traced threads goes into one ring buffer. The traced threads are found as in
- * count.bpf.c. The traced program never waits for the recorder: if the buffer is
- * full, events are dropped and counted.
+ * traced threads goes into a ring of its CPU (record.h). The traced threads are found
+ * as in count.bpf.c. The traced program never waits for the recorder: if a ring is full,
+ * events are dropped and counted.
+ *
+ * The kernel's ring buffer was used before. It takes and gives back a lock with
+ * interrupts off for each event, which was half of the cost of an event. The reader
+ * looks now and then: if events woke it, it would take the CPU from the very program
+ * that it records.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
@@ -31,9 +36,45 @@ struct {
 } tasks SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* the tool sets it */
+	__type(key, u32);
+	__type(value, struct urt_event);
 } events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct urt_event_ring);
+} rings SEC(".maps");
+
+/* Set before loading: the number of rings, minus 1; of places in a ring, as a power of
+ * two; and of events that a ring takes. The rest is for writers that all find the last
+ * place free. */
+const volatile unsigned int ring_mask = 0, ring_bits = 0, ring_events = 0;
+
+/* Of this CPU. */
+struct here {
+	u64 running;	/* the traced thread that runs; 0: not known */
+	u32 interrupts; /* bits of IN_... */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct here);
+} cpus SEC(".maps");
+
+static __always_inline struct here *here(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&cpus, &zero);
+}
 
 int start_tgid = 0;
 int attach_tgid = 0;
@@ -55,34 +96,74 @@ static __always_inline bool traced(struct task_struct *t)
 	return task_find(t) != 0;
 }
 
-static __always_inline void emit_op(struct task_struct *t,
-				    struct task_struct *named, u32 type, u64 a,
-				    u64 b, u16 op)
+/* Whether the thread that runs here is traced. Its storage is looked for once while it
+ * runs. */
+static __always_inline bool current_traced(struct task_struct *t)
 {
-	struct urt_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	struct here *h = here();
 
-	if (!e) {
-		__sync_fetch_and_add(&dropped, 1);
-		return;
-	}
-	e->ns = bpf_ktime_get_boot_ns();
-	e->type = type;
-	e->op = op;
-	e->cpu = bpf_get_smp_processor_id();
-	e->pid = tgid_of(t);
-	e->tid = pid_of(t);
-	e->a = a;
-	e->b = b;
-	__builtin_memcpy(e->comm, named->comm, sizeof(e->comm));
-	/* The tool looks now and then. If events woke it, it would take the CPU
-	 * from the very program that it records. */
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	if (!h)
+		return false;
+	if (h->running == (u64)t)
+		return true;
+	if (!traced(t))
+		return false;
+	h->running = (u64)t;
+	return true;
 }
 
-static __always_inline void
-emit(struct task_struct *t, struct task_struct *named, u32 type, u64 a, u64 b)
+/* Releases the event: all else was written before. */
+static __always_inline void publish(struct urt_event *e, u64 ns)
 {
-	emit_op(t, named, type, a, b, 0);
+#if defined(__TARGET_ARCH_x86)
+	asm volatile("" ::: "memory");
+	*(volatile u64 *)&e->ns = ns;
+#else
+	__sync_lock_test_and_set(&e->ns, ns);
+#endif
+}
+
+/* A new event about a thread; NULL: there is no room. *ns: its time. */
+static __always_inline struct urt_event *event_new(struct task_struct *of,
+						   u32 type, u64 *ns)
+{
+	u32 i = bpf_get_smp_processor_id() & ring_mask, at;
+	struct urt_event_ring *r = bpf_map_lookup_elem(&rings, &i);
+	struct urt_event *e;
+
+	if (!r)
+		return 0;
+	if (*(volatile u64 *)&r->head - *(volatile u64 *)&r->tail >=
+	    ring_events) {
+		__sync_fetch_and_add(&dropped, 1);
+		return 0;
+	}
+	at = __sync_fetch_and_add(&r->head, 1) & ((1 << ring_bits) - 1);
+	at |= i << ring_bits;
+	e = bpf_map_lookup_elem(&events, &at);
+	if (!e)
+		return 0;
+	*ns = bpf_ktime_get_boot_ns();
+	e->type = type;
+	e->pid = tgid_of(of);
+	e->tid = pid_of(of);
+	return e;
+}
+
+/* An event of the scheduler. */
+static __always_inline void emit(struct task_struct *of,
+				 struct task_struct *named, u32 type, u16 op,
+				 u32 arg)
+{
+	u64 ns;
+	struct urt_event *e = event_new(of, type, &ns);
+
+	if (!e)
+		return;
+	e->op = op;
+	e->arg = arg;
+	__builtin_memcpy(e->comm, named->comm, sizeof(e->comm));
+	publish(e, ns);
 }
 
 static __always_inline void task_add(struct task_struct *t, bool begins)
@@ -94,7 +175,7 @@ static __always_inline void task_add(struct task_struct *t, bool begins)
 	if (!bpf_task_storage_get(&tasks, t, &nvcsw,
 				  BPF_LOCAL_STORAGE_GET_F_CREATE))
 		__sync_fetch_and_add(&dropped, 1);
-	emit(t, t, URT_EV_THREAD, begins, 0);
+	emit(t, t, URT_EV_THREAD, 0, begins);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -105,7 +186,7 @@ static __always_inline void task_add(struct task_struct *t, bool begins)
 #define IS_32_BIT(t)	 ((t)->thread_info.flags & (1 << 22)) /* TIF_32BIT */
 #endif
 
-static __always_inline u64 where(struct task_struct *t)
+static __always_inline u32 where(struct task_struct *t)
 {
 	struct pt_regs *regs;
 	int nr;
@@ -121,6 +202,10 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 	     struct task_struct *next)
 {
+	struct here *h = here();
+
+	if (h)
+		h->running = 0;
 	if (traced(prev)) {
 		u64 how = prev->__state & TASK_DEAD ? URT_EV_DEAD : 0;
 		u64 *nvcsw = task_find(prev);
@@ -133,10 +218,10 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
 			how |= URT_EV_KERNEL;
 		else if (IS_32_BIT(prev))
 			how |= URT_EV_32_BIT;
-		emit(prev, prev, URT_EV_OUT, where(prev), how);
+		emit(prev, prev, URT_EV_OUT, how, where(prev));
 	}
 	if (traced(next))
-		emit(next, next, URT_EV_IN, 0, 0);
+		emit(next, next, URT_EV_IN, 0, bpf_get_smp_processor_id());
 	return 0;
 }
 
@@ -147,39 +232,25 @@ int BPF_PROG(rec_switch, bool preempt, struct task_struct *prev,
  * current thread sends. The kernel's own count of interrupts cannot be read on kernels
  * without KALLSYMS_ALL, so these programs track timers and devices themselves.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u32); /* bits of IN_... */
-} interrupt SEC(".maps");
-
 enum { IN_HRTIMER = 1, IN_TIMER = 2, IN_DEVICE = 4 };
-
-static __always_inline u32 *interrupts(void)
-{
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&interrupt, &zero);
-}
 
 #define INTERRUPT(tracepoint, bit)              \
 	SEC("tp_btf/" #tracepoint "_entry")     \
 	int rec_##tracepoint##_entry(void *ctx) \
 	{                                       \
-		u32 *in = interrupts();         \
+		struct here *h = here();        \
                                                 \
-		if (in)                         \
-			*in |= bit;             \
+		if (h)                          \
+			h->interrupts |= bit;   \
 		return 0;                       \
 	}                                       \
 	SEC("tp_btf/" #tracepoint "_exit")      \
 	int rec_##tracepoint##_exit(void *ctx)  \
 	{                                       \
-		u32 *in = interrupts();         \
+		struct here *h = here();        \
                                                 \
-		if (in)                         \
-			*in &= ~bit;            \
+		if (h)                          \
+			h->interrupts &= ~bit;  \
 		return 0;                       \
 	}
 
@@ -191,15 +262,16 @@ SEC("tp_btf/sched_waking")
 int BPF_PROG(rec_waking, struct task_struct *t)
 {
 	struct task_struct *by = bpf_get_current_task_btf();
-	u32 *in;
+	struct here *h;
 
 	if (!traced(t))
 		return 0;
-	in = interrupts();
-	if (in && *in)
-		emit(t, by, URT_EV_WAKE, 0, *in & (IN_HRTIMER | IN_TIMER));
+	h = here();
+	if (h && h->interrupts)
+		emit(t, by, URT_EV_WAKE,
+		     h->interrupts & (IN_HRTIMER | IN_TIMER), 0);
 	else
-		emit(t, by, URT_EV_WAKE, pid_of(by), 0);
+		emit(t, by, URT_EV_WAKE, 0, pid_of(by));
 	return 0;
 }
 
@@ -219,7 +291,7 @@ int BPF_PROG(rec_exec, struct task_struct *p, int old_pid,
 	if (start_tgid && has_tgid(p, start_tgid)) {
 		start_tgid = 0;
 		task_add(p, false);
-		emit(p, p, URT_EV_IN, 0, 0);
+		emit(p, p, URT_EV_IN, 0, bpf_get_smp_processor_id());
 	} else if (task_find(p)) {
 		emit(p, p, URT_EV_THREAD, 0, 0);
 	}
@@ -241,17 +313,24 @@ static __always_inline void request(void *req, u32 type)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct io_kiocb___urt *r = req;
-	u64 data = 0;
+	u64 data = 0, ns;
+	struct urt_event *e;
 	u16 op = 0;
 
-	if (!traced(t))
+	if (!current_traced(t))
 		return;
 	if (type == URT_EV_SUBMIT) {
 		op = BPF_CORE_READ(r, opcode);
 		if (bpf_core_field_exists(r->cqe.user_data))
 			data = BPF_CORE_READ(r, cqe.user_data);
 	}
-	emit_op(t, t, type, (u64)req, data, op);
+	e = event_new(t, type, &ns);
+	if (!e)
+		return;
+	e->op = op;
+	e->a = (u64)req;
+	e->b = data;
+	publish(e, ns);
 }
 
 SEC("tp_btf/io_uring_submit_req")

@@ -7,6 +7,7 @@
 #include "../lib/json_tree.h"
 #include "../lib/timeline_decode.h"
 #include "../lib/tool_run.h"
+#include "../../tools/record/kernel_events.h"
 
 static bool begins(json_t *step, const char *name, const char *with)
 {
@@ -478,6 +479,77 @@ START_TEST(record_says_what_it_cannot_record)
 }
 END_TEST
 
+/* ---- the kernel's rings ---- */
+
+#define BITS 2 /* of the number of places */
+
+struct rings {
+	struct urt_event event[2 << BITS];
+	struct urt_event_ring shared[2];
+	struct kernel_ring ring[2];
+	struct kernel_events k;
+};
+
+/* As a BPF program does; ns 0: it has not yet filled its place. Returns the
+ * place. */
+static struct urt_event *put(struct rings *r, unsigned i, uint64_t ns)
+{
+	struct urt_event *e = r->ring[i].event;
+
+	e += r->shared[i].head++ & ((1 << BITS) - 1);
+	ck_assert_uint_eq(e->ns, 0);
+	e->arg = ns;
+	e->ns = ns;
+	return e;
+}
+
+static void gives(struct rings *r, const char *expected)
+{
+	char got[64] = "";
+	const struct urt_event *e;
+
+	kernel_events_look(&r->k);
+	while ((e = kernel_events_next(&r->k, UINT64_MAX)))
+		snprintf(got + strlen(got), sizeof(got) - strlen(got),
+			 "%llu:%u ", (unsigned long long)e->ns, e->arg);
+	ck_assert_str_eq(got, expected);
+}
+
+START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
+{
+	static struct rings r;
+	struct urt_event *unfilled;
+
+	r.ring[0].event = r.event;
+	r.ring[1].event = r.event + (1 << BITS);
+	r.k = (struct kernel_events){ .event = r.event,
+				      .shared = r.shared,
+				      .ring = r.ring,
+				      .rings = 2,
+				      .bits = BITS };
+	put(&r, 0, 10);
+	put(&r, 0, 30);
+	put(&r, 0, 20); /* its writer was interrupted by that of 30 */
+	put(&r, 1, 15);
+	unfilled = put(&r, 1, 0);
+	put(&r, 1, 26);
+	gives(&r, "");
+	unfilled->arg = unfilled->ns = 25;
+	gives(&r, "10:10 15:15 20:20 25:25 26:26 30:30 ");
+	/* The places are free from the next look on; an event of the future
+	 * waits. */
+	gives(&r, "");
+	ck_assert_uint_eq(r.shared[0].tail, 3);
+	ck_assert_uint_eq(r.shared[1].tail, 3);
+	for (unsigned i = 0; i < 3; i++)
+		put(&r, 0, 40 + i);
+	put(&r, 0, INT64_MAX);
+	put(&r, 1, 41);
+	gives(&r, "40:40 41:41 41:41 42:42 ");
+	gives(&r, "");
+}
+END_TEST
+
 Suite *record_suite(void)
 {
 	Suite *s = suite_create("record");
@@ -501,6 +573,8 @@ Suite *record_suite(void)
 		t, thread_with_the_number_of_another_has_a_track_of_its_own);
 	tcase_add_test(t, file_that_was_cut_is_read_to_there);
 	tcase_add_test(t, record_says_what_it_cannot_record);
+	tcase_add_test(
+		t, rings_give_events_in_order_once_all_earlier_ones_are_there);
 	suite_add_tcase(s, t);
 	return s;
 }

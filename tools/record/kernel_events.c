@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * The kernel's side of a recording: loading and attaching bpf/record.bpf.c, and
- * taking its events out of the ring buffer.
+ * taking its events out of their rings (record.h), in the order of time.
+ *
+ * A look takes the time T, then the rings' heads, and gives only the events from
+ * before T. All of them are in places before these heads. If one of those places
+ * is not yet filled, the event in it may be older than T: then the look ends, and
+ * T stays that of the look before. A ring's events are almost in order, since
+ * writers may interrupt each other; each look puts them in order.
  */
 #define _GNU_SOURCE
 #include "kernel_events.h"
@@ -14,9 +20,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-static void choose(struct record_bpf *bpf, long buffer_mb)
+#define PAGE  ((size_t)sysconf(_SC_PAGESIZE))
+#define SPARE 4096 /* places for writers that all find the last one free */
+
+static void choose(struct record_bpf *bpf)
 {
 	const struct bpf_optional optional[] = {
 		{ bpf->progs.rec_submit_req, "io_uring_submit_req" },
@@ -24,30 +35,58 @@ static void choose(struct record_bpf *bpf, long buffer_mb)
 		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
 		{ bpf->progs.rec_complete, "io_uring_complete" },
 	};
-	size_t bytes = 1 << 20;
-
 	bpf_choose(optional, ARRAY_LEN(optional));
 	bpf_choose_events(bpf->obj);
-	while (bytes < (size_t)buffer_mb << 20)
-		bytes *= 2; /* the kernel wants a power of two */
-	bpf_map__set_max_entries(bpf->maps.events, bytes);
 	bpf->rodata->ns_inum = pid_namespace();
 }
 
-static bool make_room(struct kernel_events *k)
+/* As many rings as CPUs, if each can have 1 MiB; sizes are powers of two. */
+static void choose_rings(struct kernel_events *k, long buffer_mb)
 {
-	k->max = bpf_map__max_entries(k->bpf->maps.events) / sizeof(*k->event);
-	k->event = calloc(k->max, sizeof(*k->event));
-	return k->event;
+	unsigned cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct record_bpf *bpf = k->bpf;
+
+	k->rings = 1;
+	while (k->rings < cpus && k->rings * 2 <= buffer_mb)
+		k->rings *= 2;
+	k->bits = 14;
+	while (sizeof(struct urt_event) * k->rings << (k->bits + 1) <=
+	       (uint64_t)buffer_mb << 20)
+		k->bits++;
+	bpf_map__set_max_entries(bpf->maps.rings, k->rings);
+	bpf_map__set_max_entries(bpf->maps.events, k->rings << k->bits);
+	bpf->rodata->ring_mask = k->rings - 1;
+	bpf->rodata->ring_bits = k->bits;
+	bpf->rodata->ring_events = (1u << k->bits) - SPARE;
 }
 
-/* Non-zero: no room is left. */
-static int on_event(void *arg, void *data, size_t size)
+static void *map_memory(struct bpf_map *map, size_t size)
 {
-	struct kernel_events *k = arg;
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       bpf_map__fd(map), 0);
 
-	memcpy(&k->event[k->n++], data, sizeof(*k->event));
-	return k->n == k->max ? -EAGAIN : 0;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t events_size(const struct kernel_events *k)
+{
+	return ((sizeof(struct urt_event) * k->rings << k->bits) + PAGE - 1) &
+	       -PAGE;
+}
+
+static size_t shared_size(const struct kernel_events *k)
+{
+	return (sizeof(struct urt_event_ring) * k->rings + PAGE - 1) & -PAGE;
+}
+
+static bool map_rings(struct kernel_events *k)
+{
+	k->ring = calloc(k->rings, sizeof(*k->ring));
+	k->event = map_memory(k->bpf->maps.events, events_size(k));
+	k->shared = map_memory(k->bpf->maps.rings, shared_size(k));
+	for (unsigned i = 0; k->ring && i < k->rings; i++)
+		k->ring[i].event = k->event + ((size_t)i << k->bits);
+	return k->ring && k->event && k->shared;
 }
 
 int kernel_events_running(struct kernel_events *k, long pid, bool all)
@@ -85,30 +124,125 @@ int kernel_events_open(struct kernel_events *k, long buffer_mb)
 	k->bpf = record_bpf__open();
 	if (!k->bpf)
 		return -errno;
-	choose(k->bpf, buffer_mb);
+	choose(k->bpf);
+	choose_rings(k, buffer_mb);
 	err = record_bpf__load(k->bpf);
 	if (err)
 		return err;
-	if (!make_room(k))
+	if (!map_rings(k))
 		return -ENOMEM;
-	k->ring = ring_buffer__new(bpf_map__fd(k->bpf->maps.events), on_event,
-				   k, NULL);
-	if (!k->ring)
-		return -errno;
 	return bpf_attach_all(k->bpf->obj, k->link, &k->links);
 }
 
-bool kernel_events_take(struct kernel_events *k)
+static struct urt_event *place(const struct kernel_events *k,
+			       const struct kernel_ring *r, uint64_t n)
 {
-	if (k->n < k->max)
-		ring_buffer__consume(k->ring);
-	return k->n < k->max / 2;
+	return &r->event[n & ((1u << k->bits) - 1)];
 }
 
-void kernel_events_done(struct kernel_events *k, unsigned n)
+/* Event number n is put before those of the ring that are later. */
+static void put_in_order(const struct kernel_events *k, struct kernel_ring *r,
+			 uint64_t n)
 {
-	k->n -= n;
-	memmove(k->event, k->event + n, k->n * sizeof(*k->event));
+	struct urt_event e = *place(k, r, n);
+
+	for (; n > r->tail && place(k, r, n - 1)->ns > e.ns; n--)
+		*place(k, r, n) = *place(k, r, n - 1);
+	*place(k, r, n) = e;
+}
+
+/* False: a place before the head is not yet filled. */
+static bool look_at(const struct kernel_events *k, struct kernel_ring *r,
+		    struct urt_event_ring *shared)
+{
+	uint64_t head = __atomic_load_n(&shared->head, __ATOMIC_ACQUIRE);
+	uint64_t before = 0;
+
+	if (r->tail != r->filled)
+		before = place(k, r, r->filled - 1)->ns;
+	/* The places of events that were given out. */
+	__atomic_store_n(&shared->tail, r->tail, __ATOMIC_RELEASE);
+	for (; r->filled != head; r->filled++) {
+		struct urt_event *e = place(k, r, r->filled);
+		uint64_t ns = __atomic_load_n(&e->ns, __ATOMIC_ACQUIRE);
+
+		if (!ns)
+			return false;
+		if (ns < before)
+			put_in_order(k, r, r->filled);
+		else
+			before = ns;
+	}
+	return true;
+}
+
+bool kernel_events_look(struct kernel_events *k)
+{
+	uint64_t fullest = 0;
+	bool all = true;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < k->rings; i++) {
+		struct kernel_ring *r = &k->ring[i];
+
+		all &= look_at(k, r, &k->shared[i]);
+		if (r->filled - r->tail > fullest)
+			fullest = r->filled - r->tail;
+	}
+	if (all)
+		k->moment_ns = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+	k->first = NULL;
+	return fullest < (1u << k->bits) / 4;
+}
+
+uint64_t kernel_events_moment(const struct kernel_events *k)
+{
+	return k->moment_ns;
+}
+
+static uint64_t first_ns(const struct kernel_events *k,
+			 const struct kernel_ring *r)
+{
+	return r->tail == r->filled ? UINT64_MAX : place(k, r, r->tail)->ns;
+}
+
+/* Finds the ring with the earliest event. */
+static void find_first(struct kernel_events *k)
+{
+	uint64_t best = UINT64_MAX;
+
+	k->first = NULL;
+	k->second_ns = UINT64_MAX;
+	for (unsigned i = 0; i < k->rings; i++) {
+		uint64_t ns = first_ns(k, &k->ring[i]);
+
+		if (ns < best) {
+			k->second_ns = best;
+			best = ns;
+			k->first = &k->ring[i];
+		} else if (ns < k->second_ns) {
+			k->second_ns = ns;
+		}
+	}
+}
+
+const struct urt_event *kernel_events_next(struct kernel_events *k,
+					   uint64_t before_ns)
+{
+	struct urt_event *e;
+
+	if (!k->first || first_ns(k, k->first) > k->second_ns)
+		find_first(k);
+	if (before_ns > k->moment_ns)
+		before_ns = k->moment_ns;
+	if (!k->first || first_ns(k, k->first) >= before_ns)
+		return NULL;
+	e = place(k, k->first, k->first->tail++);
+	k->given = *e;
+	e->ns = 0;
+	return &k->given;
 }
 
 uint64_t kernel_events_dropped(const struct kernel_events *k)
@@ -120,7 +254,10 @@ void kernel_events_close(struct kernel_events *k)
 {
 	for (unsigned i = 0; i < k->links; i++)
 		bpf_link__destroy(k->link[i]);
-	ring_buffer__free(k->ring);
+	if (k->event)
+		munmap(k->event, events_size(k));
+	if (k->shared)
+		munmap(k->shared, shared_size(k));
+	free(k->ring);
 	record_bpf__destroy(k->bpf);
-	free(k->event);
 }

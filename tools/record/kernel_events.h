@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* The events of bpf/record.bpf.c, as they come out of its ring buffer. */
+/* The events of bpf/record.bpf.c, in the order of time. */
 #ifndef URT_KERNEL_EVENTS_H
 #define URT_KERNEL_EVENTS_H
 
 #include <linux/types.h>
-#include "record.h"
+#include "../../bpf/record.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* A ring as this reader sees it. */
+struct kernel_ring {
+	struct urt_event *event; /* its places */
+	uint64_t tail;		 /* the number of the next event to give */
+	uint64_t
+		filled; /* events before this number are filled, and in order */
+};
 
 struct kernel_events {
 	struct record_bpf *bpf;
 	struct bpf_link *link[24]; /* one for each program */
 	unsigned links;
-	struct ring_buffer *ring;
-	struct urt_event *event; /* taken out of the ring */
-	unsigned n, max;
+	struct urt_event *event; /* the places of all rings */
+	struct urt_event_ring *shared;
+	struct kernel_ring *ring;
+	unsigned rings, bits;	   /* of them: 1 << bits places */
+	struct kernel_ring *first; /* has the earliest event; NULL: not known */
+	uint64_t second_ns;	   /* of the earliest event of the others */
+	uint64_t moment_ns;
+	struct urt_event given; /* the last one */
 };
 
-/* Loads and attaches the programs, with a ring buffer of this size. 0 or -errno;
+/* Loads and attaches the programs, with rings of this size in all. 0 or -errno;
  * close in either case. */
 int kernel_events_open(struct kernel_events *, long buffer_mb);
 void kernel_events_close(struct kernel_events *);
@@ -28,12 +41,16 @@ void kernel_events_close(struct kernel_events *);
 int kernel_events_running(struct kernel_events *, long pid, bool all);
 void kernel_events_starting(struct kernel_events *, pid_t);
 
-/* Takes the present events; false: there may be more already. The other one
- * drops the first n. */
-bool kernel_events_take(struct kernel_events *);
-void kernel_events_done(struct kernel_events *, unsigned n);
+/* Looks for events: until the next call, kernel_events_next gives those from before
+ * this moment. False: call it again at once. */
+bool kernel_events_look(struct kernel_events *);
+/* The time of that call, CLOCK_BOOTTIME. */
+uint64_t kernel_events_moment(const struct kernel_events *);
+/* The next event in the order of time, if it is from before ns; or NULL. It is
+ * valid until the next call. */
+const struct urt_event *kernel_events_next(struct kernel_events *, uint64_t ns);
 
-/* The events that found the ring buffer full. */
+/* The events that found a ring full. */
 uint64_t kernel_events_dropped(const struct kernel_events *);
 
 #endif

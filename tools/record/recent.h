@@ -25,6 +25,8 @@ void recent_write(struct recent *, struct timeline *);
 /* Writes the oldest ones into its own timeline, for at most that time, or until
  * it has max bytes. They leave the memory. True: none is left. */
 bool recent_spend(struct recent *, int64_t ns, int64_t max);
+/* The share of its memory that holds events. */
+double recent_used(const struct recent *);
 
 /* The time spanned by the events held, ns. */
 int64_t recent_span_ns(const struct recent *);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * urt record: a timeline of a command, of running processes or of all, for
- * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c. Its events in the ring
- * buffer and those of the coroutines' rings are copied to memory (recent.c), and
+ * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c. Its events and
+ * those of the coroutines' rings are copied to memory (recent.c), and
  * become a timeline later (timeline.c), so that a program which needs all CPUs
  * keeps them. All sides hold a fixed amount of memory.
  */
@@ -26,8 +26,9 @@
 #include <unistd.h>
 
 #define ROUND_MS 20 /* between two looks at the events */
-#define SHARE	 50 /* while it records, urt encodes in 1/SHARE of the time */
-#define FOREVER	 (INT64_MAX / 2)
+#define SHARE \
+	50 /* while it records, urt encodes in up to 1/SHARE of the time */
+#define FOREVER (INT64_MAX / 2)
 
 struct options {
 	char **command;
@@ -117,26 +118,23 @@ static void coroutines_until(struct recording *r, int64_t ns)
 		recent_coroutine(r->recent, &s, s.ns + r->ahead_ns);
 }
 
-/*
- * Records the events of the kernel and of the rings in one order. The rings are
- * read first, so the kernel's events that are younger than that wait.
- */
+/* Records the events of the kernel and of the rings in one order, up to the time
+ * from which on one of them has not been read. */
 static void keep_events(struct recording *r)
 {
-	struct kernel_events *k = &r->kernel;
-	int64_t until = INT64_MAX;
-	unsigned i = 0;
+	uint64_t until = kernel_events_moment(&r->kernel);
+	const struct urt_event *e;
 
-	if (r->pages)
+	if (r->pages &&
+	    (uint64_t)(trace_pages_moment(r->pages) + r->ahead_ns) < until)
 		until = trace_pages_moment(r->pages) + r->ahead_ns;
-	for (; i < k->n && (int64_t)k->event[i].ns <= until; i++) {
+	while ((e = kernel_events_next(&r->kernel, until))) {
 		if (r->pages)
-			coroutines_until(r, k->event[i].ns);
-		recent_event(r->recent, &k->event[i]);
+			coroutines_until(r, e->ns);
+		recent_event(r->recent, e);
 	}
 	if (r->pages)
-		coroutines_until(r, INT64_MAX);
-	kernel_events_done(k, i);
+		coroutines_until(r, until);
 }
 
 /* ---- writing ---- */
@@ -199,6 +197,15 @@ static int64_t write_recent(struct recording *r, const struct options *o)
 
 /* ---- recording ---- */
 
+/* The time for encoding, of that which has passed: less while much memory is
+ * free. */
+static int64_t encoding_share(const struct recording *r, int64_t ns)
+{
+	double used = 4 * recent_used(r->recent);
+
+	return ns / SHARE * (used < 1 ? used : 1);
+}
+
 /* Encodes events for at most that time. False: the file is full, and cannot
  * have all of them. */
 static bool encode(struct recording *r, const struct options *o, int64_t ns)
@@ -221,7 +228,7 @@ static bool take(struct recording *r, const struct options *o)
 {
 	bool calm = coroutines_read(r, o);
 
-	calm &= kernel_events_take(&r->kernel);
+	calm &= kernel_events_look(&r->kernel);
 	keep_events(r);
 	return calm;
 }
@@ -251,7 +258,7 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 	r->began = true;
 	for (; !has_ended(r, child, &status); before = now, now = now_ns()) {
 		bool over = stops || now >= end ||
-			    !encode(r, o, (now - before) / SHARE);
+			    !encode(r, o, encoding_share(r, now - before));
 		int wanted = stops > 1 ? SIGKILL : SIGTERM;
 
 		if (over && !child)
@@ -409,7 +416,7 @@ static const struct option_row rows[] = {
 	  TO(buffer_mb),
 	  .min = 1,
 	  .max = 1024,
-	  .text = "Use MIB MiB for the buffer between kernel and urt; default 32. Events that do not fit are dropped, and their number is printed." },
+	  .text = "Use MIB MiB for the buffers between kernel and urt, one for each CPU; default 32. Events that do not fit are dropped, and their number is printed." },
 	{ .name = "coroutines",
 	  .argument = "N",
 	  .kind = OPTION_NUMBER,
@@ -442,7 +449,7 @@ static const struct option_row rows[] = {
 	  TO(memory_mb),
 	  .min = 1,
 	  .max = 1 << 16,
-	  .text = "Hold at most MIB MiB of events, 64 bytes each; default 512, with --last 128. Memory is only used when events need it." },
+	  .text = "Hold at most MIB MiB of events, 48 bytes each; default 512, with --last 128. Memory is only used when events need it." },
 	{ .name = "if-fails",
 	  .kind = OPTION_FLAG,
 	  TO(if_fails),
@@ -458,7 +465,7 @@ const struct command command_record = {
 	.about =
 		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all processes (-a), until the process ends or until Ctrl-C. Open the file in ui.perfetto.dev, or print it with `urt report`. Programs on uring_rt trace meanwhile, so the timeline also shows the activity of their workers and coroutines.",
 	.notes =
-		"A second Ctrl-C kills a command that does not end.\n\nWhile it records, urt copies events to memory (--memory) and makes the timeline of them in a fiftieth of the time; the rest of the work is done at the end. A server that makes 130,000 requests per second needs some 115 MiB per second. When the memory is full, urt makes the timeline at once, which takes most of a CPU, and events may be dropped; their number is printed.\n\nWith --last, a recording can run for days: its memory is bounded, and it writes only when asked. To record the last seconds before a budget is exceeded: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
+		"A second Ctrl-C kills a command that does not end.\n\nWhile it records, urt copies events to memory (--memory) and makes the timeline of them in at most a fiftieth of the time; the rest of the work is done at the end. A server that makes 130,000 requests per second needs some 85 MiB per second. When the memory is full, urt makes the timeline at once, which takes most of a CPU, and events may be dropped; their number is printed.\n\nWith --last, a recording can run for days: its memory is bounded, and it writes only when asked. To record the last seconds before a budget is exceeded: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
 	OPTIONS(rows),
 	.runs_command = true,
 };

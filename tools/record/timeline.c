@@ -27,6 +27,7 @@ struct thread {
 	uint32_t tid, pid; /* tid 0: a free place */
 	uint16_t earlier;  /* threads that had its number */
 	char comm[16];	   /* the name written last */
+	bool named;	   /* its track is described */
 	bool open;	   /* a slice is */
 	uint64_t woken_ns; /* since when it has waited for a CPU; 0: it does not
 			      wait */
@@ -62,31 +63,30 @@ static uint64_t track_of(const struct thread *th)
 	return timeline_thread(th->tid) | (uint64_t)th->earlier << 48;
 }
 
-static void name_thread(struct timeline *t, const struct thread *th,
-			const struct urt_event *e)
+static void name_thread(struct timeline *t, const struct thread *th)
 {
 	Urt__TrackDescriptor d = URT__TRACK_DESCRIPTOR__INIT;
 	Urt__ThreadDescriptor thread = URT__THREAD_DESCRIPTOR__INIT;
 	Urt__ProcessDescriptor process = URT__PROCESS_DESCRIPTOR__INIT;
 	char name[17];
 
-	text_copy(name, sizeof(name), e->comm, sizeof(e->comm));
-	if (e->pid == e->tid) {
-		d.uuid = timeline_process(e->pid);
+	text_copy(name, sizeof(name), th->comm, sizeof(th->comm));
+	if (th->pid == th->tid) {
+		d.uuid = timeline_process(th->pid);
 		d.process = &process;
 		process.has_pid = true;
-		process.pid = e->pid;
+		process.pid = th->pid;
 		process.process_name = name;
 		timeline_describe(&t->out, &d);
 		d.process = NULL;
 	}
 	d.uuid = track_of(th);
 	d.has_parent_uuid = true;
-	d.parent_uuid = timeline_process(e->pid);
+	d.parent_uuid = timeline_process(th->pid);
 	d.thread = &thread;
 	thread.has_pid = thread.has_tid = true;
-	thread.pid = e->pid;
-	thread.tid = e->tid;
+	thread.pid = th->pid;
+	thread.tid = th->tid;
 	thread.thread_name = name;
 	timeline_describe(&t->out, &d);
 }
@@ -108,7 +108,7 @@ static void end_slice(struct timeline *t, struct thread *th, uint64_t ns)
 static void begins(struct timeline *t, struct thread *th,
 		   const struct urt_event *e)
 {
-	if (!th->comm[0])
+	if (!th->named)
 		return;
 	end_slice(t, th, e->ns);
 	*th = (struct thread){ .tid = e->tid,
@@ -127,14 +127,19 @@ static struct thread *thread_of(struct timeline *t, const struct urt_event *e)
 		/* The name in a wake-up event is not the thread's own. */
 		if (e->type == URT_EV_WAKE)
 			return th->tid ? th : NULL;
+		if (th->tid && e->type > URT_EV_WAKE)
+			return th;
 		if (!th->tid)
 			*th = (struct thread){ .tid = e->tid, .pid = e->pid };
-		if (e->type == URT_EV_THREAD && e->a)
+		else if (e->type == URT_EV_THREAD && e->arg)
 			begins(t, th, e);
-		if (memcmp(th->comm, e->comm, sizeof(th->comm))) {
+		if (th->named && !memcmp(th->comm, e->comm, sizeof(th->comm)))
+			return th;
+		/* An event of a request has no name. */
+		if (e->type < URT_EV_WAKE)
 			memcpy(th->comm, e->comm, sizeof(th->comm));
-			name_thread(t, th, e);
-		}
+		th->named = true;
+		name_thread(t, th);
 		return th;
 	}
 	t->no_place++;
@@ -152,21 +157,21 @@ static void leaves(struct timeline *t, struct thread *th,
 				   .category = "wait" };
 
 	end_slice(t, th, e->ns);
-	if (e->b & URT_EV_DEAD)
+	if (e->op & URT_EV_DEAD)
 		return;
 	th->woken_ns = 0;
-	if (!(e->b & URT_EV_VOLUNTARY)) {
+	if (!(e->op & URT_EV_VOLUNTARY)) {
 		snprintf(name, sizeof(name), "preempted");
 		th->woken_ns = e->ns; /* it could run from then on */
 		th->waker[0] = '\0';
-	} else if (e->b & URT_EV_KERNEL) {
+	} else if (e->op & URT_EV_KERNEL) {
 		snprintf(name, sizeof(name), "wait: in the kernel");
-	} else if (e->a == URT_EV_NO_SYSCALL) {
+	} else if (e->arg == URT_EV_NO_SYSCALL) {
 		snprintf(name, sizeof(name), "wait: page or stop");
 	} else {
 		snprintf(name, sizeof(name), "wait: %s",
-			 e->b & URT_EV_32_BIT ? syscall_name_32(e->a, buf)
-					      : syscall_name(e->a, buf));
+			 e->op & URT_EV_32_BIT ? syscall_name_32(e->arg, buf)
+					       : syscall_name(e->arg, buf));
 	}
 	timeline_mark(&t->out, &m);
 	th->open = true;
@@ -182,19 +187,19 @@ static void woken(struct timeline *t, struct thread *th,
 				   .category = "wake" };
 
 	th->woken_ns = e->ns;
-	th->woken_by = e->a;
+	th->woken_by = e->arg;
 	th->flow = 0;
-	if (e->a)
+	if (e->arg)
 		text_copy(th->waker, sizeof(th->waker), e->comm,
 			  sizeof(e->comm));
 	else
-		strcpy(th->waker, e->b ? "a timer" : "an interrupt");
-	for (uint32_t i = 0; i < 64 && e->a && !by; i++) {
-		struct thread *x = &t->thread[((uint32_t)e->a + i) % THREADS];
+		strcpy(th->waker, e->op ? "a timer" : "an interrupt");
+	for (uint32_t i = 0; i < 64 && e->arg && !by; i++) {
+		struct thread *x = &t->thread[(e->arg + i) % THREADS];
 
 		if (!x->tid)
 			break;
-		if (x->tid == e->a)
+		if (x->tid == e->arg)
 			by = x;
 	}
 	if (!by)
@@ -216,7 +221,7 @@ static void runs(struct timeline *t, struct thread *th,
 	char by[48];
 
 	end_slice(t, th, e->ns);
-	m.note[m.notes++] = (struct timeline_note){ "cpu", e->cpu, NULL };
+	m.note[m.notes++] = (struct timeline_note){ "cpu", e->arg, NULL };
 	if (th->woken_ns)
 		m.note[m.notes++] =
 			(struct timeline_note){ TIMELINE_LATENCY,
