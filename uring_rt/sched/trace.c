@@ -38,15 +38,16 @@ static bool write_event(unsigned ring, struct urt__trace_event *e)
 	return false;
 }
 
-static void write_own(struct urt__worker *w, struct urt__trace_event *e)
+static bool write_own(struct urt__worker *w, struct urt__trace_event *e)
 {
 	unsigned ring = 1 + w->index;
 
 	__atomic_store_n(&urt__rt.trace->ring[ring].tid, w->tid,
 			 __ATOMIC_RELAXED);
-	if (!write_event(ring, e))
-		__atomic_fetch_and(&w->tracing, ~URT__TELL_EVENTS,
-				   __ATOMIC_RELAXED);
+	if (write_event(ring, e))
+		return true;
+	__atomic_fetch_and(&w->tracing, ~URT__TELL_EVENTS, __ATOMIC_RELAXED);
+	return false;
 }
 
 /* On ring 0, whose writers take turns. */
@@ -171,11 +172,12 @@ void urt__trace_context(struct urt__worker *w, const struct urt_coro *c)
 
 	if (ctx)
 		put_text(&id, ctx->trace_id, sizeof(ctx->trace_id));
-	write_own(w, &id);
-	if (ctx && ctx->attrs_size > 2)
+	if (!write_own(w, &id) || !ctx)
+		return;
+	if (ctx->attrs_size > 2)
 		put_text(&route, ctx->attrs + 2, ctx->attrs[1]);
-	if (ctx)
-		write_own(w, &route);
+	route.ns = id.ns; /* the clock is most of the cost of an event */
+	urt__trace_write(urt__rt.trace, 1 + w->index, &route);
 }
 
 void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
