@@ -289,16 +289,41 @@ static __always_inline u32 by_context(struct task_struct *t,
 	return by_row_of_record(b, b->where.key, record);
 }
 
-/* The coroutine's block that the operation points at, if the block points back. */
-static __always_inline u64 by_coroutine(const struct urt_by_where *w, u64 op)
-{
-	u64 block = 0, back = 0;
+/* A coroutine's block, and what is read of it. */
+struct by_block {
+	u64 at, context, op;
+};
 
-	if (bpf_probe_read_user(&block, 8, (void *)(op + w->op_coro)) ||
-	    bpf_probe_read_user(&back, 8, (void *)(block + w->block_op)) ||
-	    back != op)
-		return 0;
-	return block;
+/* One read gets both words if they lie close to each other: a read costs as much as
+ * all else that is done for an event. */
+static __always_inline bool by_block(const struct urt_by_where *w, u64 at,
+				     struct by_block *b)
+{
+	u32 from = w->block_context, to = w->block_op;
+	u64 word[8];
+
+	b->at = at;
+	b->context = b->op = 0;
+	if (to - from < sizeof(word) && !((to - from) & 7) &&
+	    !bpf_probe_read_user(word, sizeof(word), (void *)(at + from))) {
+		b->context = word[0];
+		for (u32 i = 0; i < 8; i++)
+			if (i == (to - from) / 8)
+				b->op = word[i];
+		return true;
+	}
+	return !bpf_probe_read_user(&b->context, 8, (void *)(at + from)) &&
+	       !bpf_probe_read_user(&b->op, 8, (void *)(at + to));
+}
+
+/* The coroutine that the operation points at, if it points back. */
+static __always_inline bool by_coroutine(const struct urt_by_where *w, u64 op,
+					 struct by_block *b)
+{
+	u64 at = 0;
+
+	return !bpf_probe_read_user(&at, 8, (void *)(op + w->op_coro)) &&
+	       by_block(w, at, b) && b->op == op;
 }
 
 /* The row of a request: that of its coroutine. Requests of no coroutine, such as
@@ -307,24 +332,22 @@ static __always_inline u32 by_request(struct task_struct *t,
 				      struct urt_by_task *b, u64 user_data)
 {
 	const struct urt_by_where *w;
-	u64 block, op = 0, record = 0;
+	struct by_block block;
+	u64 at;
 
 	if (b)
 		by_find(t, b);
 	w = b ? &b->where : where_of(t);
 	if (!w || !w->runtime)
 		return by_context(t, b);
-	block = by_coroutine(w, user_data);
-	if (!block) { /* is it a request to cancel another? it lies in the block */
-		block = user_data - w->block_cancel_op;
-		if (bpf_probe_read_user(&op, 8,
-					(void *)(block + w->block_op)) ||
-		    by_coroutine(w, op) != block)
+	if (!by_coroutine(w, user_data, &block)) {
+		/* Is it a request to cancel another? It lies in the block. */
+		at = user_data - w->block_cancel_op;
+		if (!by_block(w, at, &block) ||
+		    !by_coroutine(w, block.op, &block) || block.at != at)
 			return URT_BY_ROW_SHARED;
 	}
-	if (bpf_probe_read_user(&record, 8, (void *)(block + w->block_context)))
-		return URT_BY_ROW_NONE;
-	return by_row_of_record(b, w->key, record);
+	return by_row_of_record(b, w->key, block.context);
 }
 
 /* ---- rows ---- */
