@@ -274,7 +274,8 @@ int cmd_profile(int argc, char **argv)
 		o.command = argv + first;
 	if (!o.command == !o.pid)
 		return fail(
-			"profile: give either a command after -- or -p PID");
+			"profile: give either a command after -- or -p PID, "
+			"which --duration MS or Ctrl-C ends");
 	if (launch_user_find(o.user_name, &user))
 		o.user = &user;
 	else if (o.user_name)

@@ -39,9 +39,10 @@ static void print_head(const char *title, const char *who)
 	       "times", "total ms", "mean ms", "longest ms");
 }
 
-static void print_stalls(const struct report *r, const struct report_stall *s)
+static void print_stalls(const struct report *r, const struct report_stall *s,
+			 long lines)
 {
-	for (int i = 0; i < REPORT_STALLS && s[i].ns; i++)
+	for (int i = 0; i < REPORT_STALLS && i < lines && s[i].ns; i++)
 		printf("  %12.3f ms at %10.6f s  %s  %s%s%s\n", s[i].ns / 1e6,
 		       (s[i].at_ns - r->first_ns) / 1e9, s[i].who, s[i].what,
 		       *s[i].by ? ", woken by " : "", s[i].by);
@@ -70,7 +71,7 @@ static void print_coroutines(const struct report *r, long lines)
 	print_head("Coroutines: the objects they waited for", "");
 	print_sums(r, REPORT_CORO, lines);
 	puts("\nCoroutines: the longest waits");
-	print_stalls(r, r->coro_stall);
+	print_stalls(r, r->coro_stall, lines);
 	print_latency("Coroutines, from being runnable to running",
 		      &r->coro_latency);
 	if (r->overwritten)
@@ -92,7 +93,7 @@ void report_print(const struct report *r, const char *path, long lines)
 	print_head("Threads: the causes of their waits", "thread");
 	print_sums(r, REPORT_THREAD, lines);
 	puts("\nThe longest stalls");
-	print_stalls(r, r->stall);
+	print_stalls(r, r->stall, lines);
 	print_latency("From being woken to running", &r->latency);
 	if (any(r, REPORT_REQUEST)) {
 		print_head("io_uring requests, from submission to completion",

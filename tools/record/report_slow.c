@@ -75,7 +75,9 @@ void report_print_slow(const struct report *r, long lines)
 	if (!*r->route[0].name) {
 		puts("\nRequests: n/a: nothing in this file marks them. Programs "
 		     "on uring_rt do, by their\ncontexts (urt_context_set in "
-		     "urt.h); of others, the waits of threads are seen.");
+		     "urt.h). Of others, this file has the waits of threads;\n"
+		     "`urt profile -p PID` prints their stacks, `urt dump -p "
+		     "PID` the goroutines of a\nprogram in Go.");
 		return;
 	}
 	print_routes(r);
