@@ -152,7 +152,8 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 	write_own(w, &e);
 }
 
-static void put_text(struct urt__trace_event *e, const uint8_t *from, size_t n)
+static inline void put_text(struct urt__trace_event *e, const uint8_t *from,
+			    size_t n)
 {
 	uint8_t text[16] = { 0 };
 
