@@ -21,6 +21,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 
 #define MODULES_MAX 4096
 #define HEADERS_MAX 64
+#define HEADS	    256 /* that are read at a time */
 #define HELD_MAX    256
 /* The time until functions made at run time are read again; longer if that takes so
  * long that it would hold the program that asks. */
@@ -77,18 +79,24 @@ static void take_line(struct modules *m, const char *line)
 	strcpy(last->path, path);
 }
 
-static void read_headers(pid_t pid, struct module *m)
-{
-	Elf64_Phdr ph[HEADERS_MAX];
+/* The beginning of a file, in which all linkers put the program headers. */
+struct head {
 	Elf64_Ehdr eh;
+	Elf64_Phdr ph[HEADERS_MAX];
+};
+
+static void take_head(pid_t pid, struct module *m, struct head *h)
+{
+	const Elf64_Ehdr eh = h->eh;
+	Elf64_Phdr *ph = h->ph;
 	bool loaded = false;
 
-	if (!remote_read(pid, m->from, &eh, sizeof(eh)) ||
-	    memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
+	if (memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phnum > HEADERS_MAX ||
 	    eh.e_phentsize != sizeof(*ph) ||
-	    !remote_read(pid, m->from + eh.e_phoff, ph,
-			 eh.e_phnum * sizeof(*ph)))
+	    (eh.e_phoff != offsetof(struct head, ph) &&
+	     !remote_read(pid, m->from + eh.e_phoff, ph,
+			  eh.e_phnum * sizeof(*ph))))
 		return;
 	for (unsigned i = 0; i < eh.e_phnum; i++) {
 		if (ph[i].p_type == PT_LOAD && !loaded) {
@@ -102,6 +110,29 @@ static void read_headers(pid_t pid, struct module *m)
 	}
 	if (m->unwind)
 		m->unwind += m->bias;
+	m->entry = m->bias + eh.e_entry;
+}
+
+/* Many at a time: on a busy machine, each answer of the process that reads takes some
+ * milliseconds (remote.c). */
+static void read_heads(struct modules *m)
+{
+	struct head *head = malloc(HEADS * sizeof(*head));
+	struct remote_piece p[HEADS];
+
+	for (size_t i = 0; head && i < m->n; i += HEADS) {
+		size_t n = m->n - i < HEADS ? m->n - i : HEADS;
+
+		for (size_t k = 0; k < n; k++)
+			p[k] = (struct remote_piece){ m->module[i + k].from,
+						      &head[k], sizeof(*head) };
+		if (remote_read_all(m->pid, p, n))
+			break;
+		for (size_t k = 0; k < n; k++)
+			if (p[k].size)
+				take_head(m->pid, &m->module[i + k], &head[k]);
+	}
+	free(head);
 }
 
 struct modules *modules_open(pid_t pid)
@@ -120,8 +151,7 @@ struct modules *modules_open(pid_t pid)
 	while (proc_next_line(f, line, sizeof(line)))
 		take_line(m, line);
 	fclose(f);
-	for (size_t i = 0; i < m->n; i++)
-		read_headers(pid, &m->module[i]);
+	read_heads(m);
 	return m;
 }
 
@@ -166,15 +196,11 @@ static int open_mapping(pid_t pid, const struct module *m)
 	return open(path, O_PATH | O_CLOEXEC);
 }
 
-/* The entry point is known if this is not 0. */
 static void hold(pid_t pid, struct module *m)
 {
-	Elf64_Ehdr eh;
-
-	if (m->held || m->entry || !remote_read(pid, m->from, &eh, sizeof(eh)))
-		return;
-	m->entry = m->bias + eh.e_entry;
-	m->held = open_mapping(pid, m) + 1;
+	if (m->entry && !m->hold_tried)
+		m->held = open_mapping(pid, m) + 1;
+	m->hold_tried = true;
 }
 
 void modules_hold(struct modules *m)

@@ -24,9 +24,9 @@ struct module {
 	uint64_t unwind_size; /* bytes */
 	int32_t *table;	      /* pairs: function, description; from `unwind` */
 	size_t entries;
-	bool table_read, symbols_read;
+	bool table_read, symbols_read, hold_tried;
 	int held;	/* descriptor of its file + 1; 0: none */
-	uint64_t entry; /* its entry point in memory; 0: not known yet */
+	uint64_t entry; /* its entry point in memory; 0: it is not known */
 	struct symbols *symbols;
 };
 
