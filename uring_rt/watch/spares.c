@@ -99,9 +99,10 @@ static void say_limit(int err)
 			 path);
 	else if (err == -EAGAIN && !getrlimit(RLIMIT_NPROC, &r) &&
 		 r.rlim_cur != RLIM_INFINITY)
-		snprintf(limit, sizeof(limit),
-			 "RLIMIT_NPROC is reached (ulimit -u: %llu)",
-			 (unsigned long long)r.rlim_cur);
+		snprintf(
+			limit, sizeof(limit),
+			"RLIMIT_NPROC (ulimit -u: %llu) or kernel.pid_max is reached",
+			(unsigned long long)r.rlim_cur);
 	else if (err == -EAGAIN)
 		snprintf(limit, sizeof(limit),
 			 "kernel.threads-max or kernel.pid_max is reached");
