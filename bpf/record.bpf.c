@@ -5,10 +5,9 @@
  * as in count.bpf.c. The traced program never waits for the recorder: if a ring is full,
  * events are dropped and counted.
  *
- * The kernel's ring buffer was used before. It takes and gives back a lock with
- * interrupts off for each event, which was half of the cost of an event. The reader
- * looks now and then: if events woke it, it would take the CPU from the very program
- * that it records.
+ * The kernel's own ring buffer takes and gives back a lock with interrupts off for each
+ * event. The reader looks now and then: if events woke it, it would take the CPU from
+ * the very program that it records.
  */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
