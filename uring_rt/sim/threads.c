@@ -412,6 +412,11 @@ SIM_API int getentropy(void *buf, size_t n)
 }
 
 /* In glibc since 2.36. */
+#if !__GLIBC_PREREQ(2, 36)
+void arc4random_buf(void *, size_t);
+uint32_t arc4random(void), arc4random_uniform(uint32_t);
+#endif
+
 SIM_API void arc4random_buf(void *buf, size_t n)
 {
 	getrandom(buf, n, 0);
