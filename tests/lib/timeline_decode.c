@@ -307,5 +307,5 @@ void has_coroutines(long n)
 	 * once as long as that succeeds. */
 	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
 	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
-	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
+	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
 }

@@ -51,7 +51,8 @@ void is_sound(const struct found *);
 
 /* Records the probe to rec.pftrace; expects that no event was lost. */
 void record(const char *args);
-/* Expects the waits of `probe coros N`: N for each reason, and two more sleeps. */
+/* Expects the waits of `probe coros N`: N for each reason, and two more sleeps or,
+ * on a slow machine, more. */
 void has_coroutines(long n);
 
 #endif

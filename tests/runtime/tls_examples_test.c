@@ -45,7 +45,7 @@ static void ends_well(pid_t pid)
 
 START_TEST(https_example_serves_curl_and_s_client)
 {
-	int port = net_free_port();
+	int code, port = net_free_port();
 	pid_t pid = example("https", port, NULL);
 
 	if (!sh("command -v curl")) {
@@ -55,11 +55,9 @@ START_TEST(https_example_serves_curl_and_s_client)
 			   ca, port, port),
 			0);
 		ck_assert_str_eq(text, "/a\n/b\n");
-		/* 60: untrusted. */
-		ck_assert_int_eq(sh("curl -s --max-time 20 https://localhost:%d"
-				    "/a",
-				    port),
-				 60);
+		/* 60: untrusted. 77: without ca-certificates, on Ubuntu. */
+		code = sh("curl -s --max-time 20 https://localhost:%d/a", port);
+		ck_assert_msg(code == 60 || code == 77, "code %d", code);
 	}
 	for (int v = 2; v <= 3; v++) {
 		ck_assert_int_eq(

@@ -430,14 +430,25 @@ static void yields(void *arg)
 
 static struct urt_chan *gate;
 static int gate_pipe[2];
+static _Atomic long arrived;
 
 static void coro(void *arg)
 {
 	char c;
 
-	if (urt_chan_recv(gate, &c, URT_NEVER) || urt_sleep(1000000) ||
-	    urt_read(gate_pipe[0], &c, 1, URT_NEVER) != 1)
+	arrived++;
+	if (urt_chan_recv(gate, &c, URT_NEVER) || urt_sleep(1000000))
 		exit(1);
+	arrived++;
+	if (urt_read(gate_pipe[0], &c, 1, URT_NEVER) != 1)
+		exit(1);
+}
+
+static void until_arrived(long times)
+{
+	do
+		urt_sleep(5000000);
+	while (arrived < times);
 }
 
 static void coros(void *arg)
@@ -449,10 +460,10 @@ static void coros(void *arg)
 		exit(1);
 	for (long i = 0; i < n; i++)
 		c[i] = urt_spawn(coro, NULL);
-	urt_sleep(5000000);
+	until_arrived(n);
 	for (long i = 0; i < n; i++)
 		urt_chan_send(gate, "x", URT_NEVER);
-	urt_sleep(5000000);
+	until_arrived(2 * n);
 	for (long i = 0; i < n; i++)
 		urt_write(gate_pipe[1], "x", 1, URT_NEVER);
 	for (long i = 0; i < n; i++)
