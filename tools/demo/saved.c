@@ -362,10 +362,15 @@ static void host(struct demo_host *h, const struct json_value *e)
 	if (!h->language)
 		abort();
 	for (unsigned i = 0; i < nr_languages; i++) {
+		const struct json_value *version;
+
 		if (!languages[i].command)
 			continue;
+		version = json_member(v, languages[i].command);
 		saved_text(h->language[i], HOST_TEXT, v, languages[i].command);
-		h->languages |= (unsigned)(*h->language[i] != '\0') << i;
+		h->languages |=
+			(unsigned)(version && version->type == JSON_STRING)
+			<< i;
 	}
 }
 

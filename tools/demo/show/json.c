@@ -42,10 +42,15 @@ static void host(struct json *j, const struct demo_host *h)
 	json_string(j, "urt", URT_VERSION);
 	json_string(j, "libc", h->libc);
 	json_string(j, "compiler", h->compiler);
-	for (unsigned i = 0; i < nr_languages; i++)
-		if (languages[i].command)
-			json_string_or_null(j, languages[i].command,
-					    h->language[i]);
+	for (unsigned i = 0; i < nr_languages; i++) {
+		if (!languages[i].command)
+			continue;
+		/* "": in use, but not installed; null: not in use */
+		if (h->languages >> i & 1)
+			json_string(j, languages[i].command, h->language[i]);
+		else
+			json_null(j, languages[i].command);
+	}
 	json_string_or_null(j, "redis", h->redis);
 	json_end_object(j);
 	json_end_object(j);
