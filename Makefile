@@ -473,8 +473,10 @@ $(B)/perfetto.pb-c.o: $(G)/perfetto.pb-c.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 ASSIST_OBJ := $(B)/uring_rt/base/assist.o $(B)/pic/uring_rt/base/assist.o
-$(ASSIST_OBJ): $(G)/assist.lskel.h
-$(ASSIST_OBJ): ALL_CFLAGS += -I$(G)
+# Ubuntu 22.04's libbpf 0.5 and its bpftool make no light skeletons of such programs.
+NO_ASSIST := $(shell pkg-config --max-version=0.99 libbpf 2>/dev/null && echo 1)
+$(ASSIST_OBJ): $(if $(NO_ASSIST),,$(G)/assist.lskel.h)
+$(ASSIST_OBJ): ALL_CFLAGS += -I$(G) $(if $(NO_ASSIST),-DURT_NO_ASSIST)
 $(B)/tools/measure/counter.o $(B)/tools/measure/counter_read.o: $(G)/count.skel.h
 $(B)/tools/record/kernel_events.o: $(G)/record.skel.h
 $(B)/tools/profile/sample.o: $(G)/profile.skel.h

@@ -5,6 +5,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef URT_NO_ASSIST /* see the Makefile */
+int urt__assist_load(struct urt__assist *a, const struct urt__assisted *whom)
+{
+	(void)whom;
+	*a = (struct urt__assist){ -1, -1 };
+	return -ENOTSUP;
+}
+#else
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -42,6 +50,8 @@ int urt__assist_load(struct urt__assist *a, const struct urt__assisted *whom)
 		urt__assist_unload(a);
 	return err;
 }
+
+#endif
 
 void urt__assist_unload(struct urt__assist *a)
 {
