@@ -149,15 +149,16 @@ START_TEST(last_is_written_by_a_signal_and_goes_on)
 	struct found f;
 
 	NEED_BPF();
-	ck_assert_int_eq(
-		sh("rm -f last.pftrace last.err go1\n"
-		   "./urt record --last 1m -o last.pftrace -- sh -c 'until test "
-		   "-e go1; do :; done; exec tests/probe sleeps 200' >/dev/null "
-		   "2>last.err & t=$!\n"
-		   "until test -e last.pftrace; do sleep 0.01; done\n"
-		   "until grep -q MiB last.err; do kill -USR1 $t; sleep 0.1; done\n"
-		   "cp last.pftrace first.pftrace; touch go1; wait $t"),
-		0);
+	ck_assert_msg(
+		!sh("rm -f last.pftrace last.err go1\n"
+		    "./urt record --last 1m -o last.pftrace -- sh -c 'until test "
+		    "-e go1; do :; done; exec tests/probe sleeps 200' >/dev/null "
+		    "2>last.err & t=$!\n"
+		    "until test -e last.pftrace; do sleep 0.01; done\n"
+		    "until grep -q MiB last.err; do kill -USR1 $t || "
+		    "{ cat last.err; exit 1; }; sleep 0.1; done\n"
+		    "cp last.pftrace first.pftrace; touch go1; wait $t"),
+		"%s", text);
 	f = decode("first.pftrace");
 	is_sound(&f);
 	ck_assert_int_eq(count_pieces(1, NULL, "wait: clock_nanosleep"), 0);
