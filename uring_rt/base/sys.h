@@ -107,6 +107,10 @@ int urt__sys_spawn(pid_t *, const char *file,
 		   const posix_spawnattr_t *, char *const argv[],
 		   char *const env[]);
 
+/* From now on, the calling thread preempts others when it wakes, as far as its
+ * share of the CPU allows (Linux 6.12). Threads that it starts inherit that. */
+void urt__sys_wake_first(void);
+
 /* pthread_create(3), with all signals blocked in the new thread. */
 int urt__sys_thread(pthread_t *, const pthread_attr_t *, void *(*fn)(void *),
 		    void *arg);

@@ -411,7 +411,8 @@ static long other_call(long nr, const long a[6])
 	case SYS_tgkill:
 		sim_signal(a[1], a[2]);
 		return 0;
-	case SYS_timerfd_create: /* the monitor does without it */
+	case SYS_timerfd_create: /* the monitor does without these */
+	case SYS_sched_getattr:
 		return -ENOSYS;
 	case SYS_membarrier:
 		sim_step(2000);

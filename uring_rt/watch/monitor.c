@@ -24,11 +24,12 @@
  *
  * A slice is 2 ms, and 1 ms for a coroutine that was preempted before; no
  * coroutine is preempted while none waits. A look comes every 1 ms while a
- * worker is awake; every 0.5 ms while there are preempted coroutines; every 50
- * us shortly after a hand-off, since coroutines that block come in crowds. When
- * all sleep, looks become rarer, up to 4 ms, and end after some: an idle
- * program makes no system calls. The first worker that wakes wakes the monitor
- * (monitor_asleep: each side writes its own word, then reads the other's).
+ * worker is awake; every 0.5 ms while a coroutine is preempted, or runs on
+ * beyond its slice; every 50 us shortly after a thread blocked and lost its
+ * processor, since coroutines that block come in crowds. When all sleep, looks
+ * become rarer, up to 4 ms, and end after some: an idle program makes no system
+ * calls. The first worker that wakes wakes the monitor (monitor_asleep: each
+ * side writes its own word, then reads the other's).
  *
  * Where workers wake often but compute little, looks would find them asleep
  * again and again. A worker that wakes while all others sleep has left nothing
@@ -119,9 +120,11 @@ static int64_t handed_ns;    /* when the last hand-off was */
 static uint64_t seen_sleeps; /* of all workers, when all slept */
 
 /* Workers without a processor whose threads are in no list, found by a look; of
- * these, the ones that compute (preempt.c). */
+ * these, the ones that compute (preempt.c). Whether a coroutine runs on beyond
+ * its slice, with a processor or without. */
 static struct {
 	unsigned detached, astray;
+	bool hogs;
 } found, last_found;
 
 void urt__monitor_look(void)
@@ -221,20 +224,20 @@ int64_t urt__worker_cpu_ns(const struct urt__worker *w)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static void hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
+static bool hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
 {
 	if (!atomic_load(&urt__rt.spare.len) &&
 	    !atomic_load(&urt__rt.waiting.len))
 		urt__spares_look(now_ns);
-	if (urt__handoff(w->index, told_ns) && !told_ns)
-		handed_ns = now_ns;
+	return urt__handoff(w->index, told_ns);
 }
 
 /* A coroutine that blocks is no hog: a signal under way has no effect. */
 static void hand_off_blocked(struct urt__worker *w, int64_t now_ns,
 			     int64_t told_ns)
 {
-	hand_off(w, now_ns, told_ns);
+	if (hand_off(w, now_ns, told_ns) && !told_ns)
+		handed_ns = now_ns;
 	atomic_store_explicit(&w->hogging, false, memory_order_relaxed);
 	atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
 }
@@ -271,7 +274,17 @@ static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
 	urt__preempt_signal(w, false);
 }
 
-/* Its thread computes, or has no CPU. */
+/* For a processor. Others may wait as well, in the worker's queue or ring. */
+static bool others_wait(void)
+{
+	return atomic_load(&urt__rt.global_len) ||
+	       atomic_load(&urt__rt.waiting.len) ||
+	       atomic_load(&urt__rt.preempted.len);
+}
+
+/* Its thread computes, or has no CPU. To keep it out of the runtime, to see what
+ * it has, interrupts all CPUs that the program uses (30 us on a virtual one),
+ * so that is done only if somebody could run what is found. */
 static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
 	bool hog = atomic_load(&w->hogging);
@@ -286,12 +299,13 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	cpu_ns = urt__worker_cpu_ns(w);
 	if (!s->cpu_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
-	if (!urt__worker_relieve(w)) {
-		s->cpu_ns = cpu_ns; /* nothing waits: its slice begins anew */
+	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
+	if (cpu_ns - s->cpu_ns < slice_ns) {
+		if (atomic_load(&urt__rt.idle.len)) /* who could run more */
+			urt__worker_relieve(w);
 		return;
 	}
-	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
-	if (cpu_ns - s->cpu_ns < slice_ns)
+	if (!others_wait() && !urt__worker_relieve(w))
 		return;
 	switch (atomic_load(&w->word.where)) {
 	case URT__IN:
@@ -309,7 +323,8 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	default: /* the kernel copies much in one call */
 		break;
 	}
-	hand_off(w, now_ns, 0);
+	if (hand_off(w, now_ns, 0))
+		urt__worker_rescue(w);
 }
 
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
@@ -353,6 +368,11 @@ static void see_to_astray(struct urt__worker *w, struct seen *s, int64_t now_ns)
 	s->read_ns = now_ns;
 }
 
+static bool is_hogging(const struct urt__worker *w)
+{
+	return atomic_load_explicit(&w->hogging, memory_order_relaxed);
+}
+
 static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 {
 	say_stall(w, &seen[i], now_ns - seen[i].since_ns);
@@ -362,9 +382,11 @@ static void look_at_detached(unsigned i, struct urt__worker *w, int64_t now_ns)
 		poll_detached(i, w);
 	see_to_astray(w, &seen[i], now_ns);
 	found.detached++;
-	found.astray += now_ns - atomic_load_explicit(&w->astray_ns,
-						      memory_order_relaxed) <
-			URT__ASTRAY_NS;
+	if (now_ns - atomic_load_explicit(&w->astray_ns, memory_order_relaxed) <
+	    URT__ASTRAY_NS) {
+		found.astray++;
+		found.hogs |= is_hogging(w);
+	}
 }
 
 static uint64_t progress_of(const struct urt__worker *w)
@@ -435,6 +457,7 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 		return;
 	}
 	say_stall(w, s, now_ns - s->since_ns);
+	found.hogs |= is_hogging(w);
 	see_to_stuck(w, s, now_ns);
 }
 
@@ -706,14 +729,14 @@ static void look_again(int64_t now_ns)
 /* How long to sleep; INT64_MAX: until a worker wakes. */
 static int64_t tick_ns(unsigned *lingered)
 {
+	bool hogs = found.hogs || atomic_load(&urt__rt.preempted.len);
 	int64_t ns;
 
 	if (urt__clock_ns() - handed_ns < CROWD_NS)
 		return CROWD_TICK_NS;
-	if (!urt__all_asleep()) {
+	if (hogs || !urt__all_asleep()) {
 		*lingered = 0;
-		return atomic_load(&urt__rt.preempted.len) ? HOG_TICK_NS
-							   : TICK_NS;
+		return hogs ? HOG_TICK_NS : TICK_NS;
 	}
 	if (++*lingered < LINGER) {
 		if (they_come_and_go() && !urt__debug.sched_ns)
@@ -740,6 +763,7 @@ static void *monitor_main(void *arg)
 
 	(void)arg;
 	prctl(PR_SET_TIMERSLACK, 1); /* else each look is 50 us late */
+	urt__sys_wake_first();
 	while (!atomic_load(&stopping)) {
 		int64_t ns = tick_ns(&lingered), now_ns = urt__clock_ns();
 
