@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "kernel_events.h"
+#include "../../uring_rt/base/trace.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include "../measure/bpf_setup.h"
@@ -183,7 +184,7 @@ bool kernel_events_look(struct kernel_events *k)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	urt__trace_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < k->rings; i++) {
 		struct kernel_ring *r = &k->ring[i];
 
