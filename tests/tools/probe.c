@@ -21,8 +21,8 @@
  *	                     table; a request that completes N times and continues,
  *	                     as the program does
  *	probe again N        two children of one number, one after the other, which
- *	                     compute N ms as "first" and "second", and sleep; 77: not
- *	                     here
+ *	                     compute N ms as "first" and "second", and sleep 20 ms;
+ *	                     77: not here
  *	probe faults FILE    touches the pages of a file that is not in memory
  *	probe preempted N  computes N ms next to a child that computes, too, and until it
  *			   was preempted 5 times
@@ -345,7 +345,7 @@ static int again(void)
 			prctl(PR_SET_NAME, i ? "second" : "first");
 			while (clock() < n * (CLOCKS_PER_SEC / 1000))
 				;
-			usleep(1000);
+			usleep(20000); /* not over before it begins */
 			_exit(0);
 		}
 		waitpid(pid, NULL, 0);

@@ -12,6 +12,7 @@
 #include "../lib/tool_run.h"
 #include "../lib/workers.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/types.h>
 #include <pthread.h>
 #include <signal.h>
@@ -490,6 +491,12 @@ START_TEST(names_are_those_of_the_program_that_ran)
 	before = image_of(pid);
 	names_one(names, before, at, name, sizeof(name));
 	ck_assert_str_eq(name, "profile_test_spins");
+	/* All frames of one that was forked from it, and has ended. */
+	for (int i = 0; i < 2; i++) {
+		names_one(names, (struct image){ INT_MAX, before.program }, at,
+			  name, sizeof(name));
+		ck_assert_str_eq(name, "profile_test_spins");
+	}
 	ck_assert_int_eq(write(to_child[1], "", 1), 1);
 	do
 		after = image_of(pid);
@@ -520,7 +527,7 @@ START_TEST(process_with_the_number_of_another_is_counted)
 		SKIP("the number of a process cannot be chosen here");
 	ck_assert_int_eq(code, 0);
 	ck_assert_int_eq(sh("cat profile.folded"), 0);
-	/* They sleep 1 ms at the end. */
+	/* They sleep 20 ms at the end. */
 	ck_assert_msg(folded("off-cpu;first;", "nanosleep", "") >= 900 &&
 			      folded("off-cpu;second;", "nanosleep", "") >= 900,
 		      "%.999s", text);

@@ -180,15 +180,17 @@ static struct modules *open_modules(struct image image)
 struct modules *names_modules(struct names *s, struct image image, uint64_t pc)
 {
 	struct process *p = process_of(s, image);
-	struct modules *fresh;
+	struct modules *known = p ? p->modules : NULL, *fresh;
 
+	if (!known)
+		known = of_relative(s, image);
 	if (!p || (p->modules && modules_at(p->modules, pc)) ||
 	    (p->read_ns && now_ns() - p->read_ns < p->again_ns))
-		return p ? p->modules : NULL;
+		return known;
 	p->read_ns = now_ns();
 	fresh = open_modules(image);
 	if (!fresh)
-		return p->modules ? p->modules : of_relative(s, image);
+		return known;
 	p->again_ns = modules_at(fresh, pc) ? AGAIN_NS : 2 * p->again_ns;
 	if (p->modules && !modules_at(fresh, pc)) {
 		modules_close(fresh);

@@ -13,12 +13,14 @@
 #include "kernel_events.h"
 #include "../../uring_rt/base/trace.h"
 #include "../lib/privileges.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include "../measure/bpf_setup.h"
 #include "record.skel.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -177,13 +179,40 @@ static bool look_at(const struct kernel_events *k, struct kernel_ring *r,
 	return true;
 }
 
-bool kernel_events_look(struct kernel_events *k)
+/* What our time namespace adds to the clock. */
+static int64_t read_offset(void)
 {
-	uint64_t fullest = 0;
-	bool all = true;
+	FILE *f = fopen("/proc/self/timens_offsets", "re");
+	long long s = 0, ns = 0;
+	char line[128];
+
+	while (f && proc_next_line(f, line, sizeof(line)))
+		if (sscanf(line, "boottime %lld %lld", &s, &ns) == 2)
+			break;
+	if (f)
+		fclose(f);
+	return s * NS_PER_S + ns;
+}
+
+int64_t kernel_events_now(void)
+{
+	static int64_t offset_ns;
+	static bool known;
 	struct timespec ts;
 
+	if (!known)
+		offset_ns = read_offset();
+	known = true;
 	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec - offset_ns;
+}
+
+bool kernel_events_look(struct kernel_events *k)
+{
+	int64_t now = kernel_events_now();
+	uint64_t fullest = 0;
+	bool all = true;
+
 	urt__trace_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < k->rings; i++) {
 		struct kernel_ring *r = &k->ring[i];
@@ -193,9 +222,9 @@ bool kernel_events_look(struct kernel_events *k)
 			fullest = r->filled - r->tail;
 	}
 	if (all)
-		k->moment_ns = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+		k->moment_ns = now;
 	k->first = NULL;
-	return fullest < (1u << k->bits) / 4;
+	return all && fullest < (1u << k->bits) / 4;
 }
 
 uint64_t kernel_events_moment(const struct kernel_events *k)

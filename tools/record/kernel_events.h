@@ -41,10 +41,13 @@ void kernel_events_close(struct kernel_events *);
 int kernel_events_running(struct kernel_events *, long pid, bool all);
 void kernel_events_starting(struct kernel_events *, pid_t);
 
+/* The clock of the events: CLOCK_BOOTTIME of the initial time namespace, ns. */
+int64_t kernel_events_now(void);
+
 /* Looks for events: until the next call, kernel_events_next gives those from before
  * this moment. False: call it again at once. */
 bool kernel_events_look(struct kernel_events *);
-/* The time of that call, CLOCK_BOOTTIME. */
+/* The time of that call, by the clock of the events. */
 uint64_t kernel_events_moment(const struct kernel_events *);
 /* The next event in the order of time, if it is from before ns; or NULL. It is
  * valid until the next call. */

@@ -25,7 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUND_MS 20 /* between two looks at the events */
+#define ROUND_MS 20  /* between two looks at the events */
+#define LAST_MS	 500 /* until events that are being written are given up */
 #define SHARE \
 	50 /* while it records, urt encodes in up to 1/SHARE of the time */
 #define FOREVER (INT64_MAX / 2)
@@ -75,12 +76,9 @@ static int64_t boot_ahead_ns(void)
 	int64_t best = INT64_MAX, ahead = 0;
 
 	for (int i = 0; i < 9; i++) {
-		int64_t before = now_ns(), boot, after;
-		struct timespec ts;
+		int64_t before = now_ns(), boot = kernel_events_now();
+		int64_t after = now_ns();
 
-		clock_gettime(CLOCK_BOOTTIME, &ts);
-		boot = ts.tv_sec * NS_PER_S + ts.tv_nsec;
-		after = now_ns();
 		if (after - before < best) {
 			best = after - before;
 			ahead = boot - before - best / 2;
@@ -275,8 +273,11 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 			write_recent(r, o);
 		}
 	}
-	for (int i = 0; i < 2 && !r->full; i++)
-		take(r, o);
+	calm = false;
+	for (int i = 0; (i < 2 || (!calm && i < LAST_MS)) && !r->full; i++) {
+		poll(NULL, 0, i > 1);
+		calm = take(r, o);
+	}
 	if (signal_sent)
 		return 0;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
