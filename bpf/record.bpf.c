@@ -134,8 +134,8 @@ static __always_inline struct urt_event *event_new(struct task_struct *of,
 		return 0;
 	/* A program that was held up between the two reads may see a head before the
 	 * tail: that is not a full ring. */
-	if ((s64)(*(volatile u64 *)&r->head - *(volatile u64 *)&r->tail) >=
-	    (s64)ring_events) {
+	if ((long)(*(volatile u64 *)&r->head - *(volatile u64 *)&r->tail) >=
+	    (long)ring_events) {
 		__sync_fetch_and_add(&dropped, 1);
 		return 0;
 	}
