@@ -274,7 +274,8 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 		}
 	}
 	calm = false;
-	for (int i = 0; (i < 2 || (!calm && i < LAST_MS)) && !r->full; i++) {
+	end = now_ns() + LAST_MS * NS_PER_MS;
+	for (int i = 0; (i < 2 || (!calm && now_ns() < end)) && !r->full; i++) {
 		poll(NULL, 0, i > 1);
 		calm = take(r, o);
 	}
