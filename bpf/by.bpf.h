@@ -289,7 +289,7 @@ static __always_inline u32 by_context(struct task_struct *t,
 	return by_row_of_record(b, b->where.key, record);
 }
 
-/* A coroutine's block, and what is read of it. */
+/* The address of a coroutine's block, and two words of it. */
 struct by_block {
 	u64 at, context, op;
 };

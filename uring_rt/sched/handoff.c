@@ -337,6 +337,13 @@ static void serve_ring(struct urt__worker *w)
 			   __ATOMIC_RELAXED);
 }
 
+bool urt__some_wait(void)
+{
+	return atomic_load(&urt__rt.global_len) ||
+	       atomic_load(&urt__rt.waiting.len) ||
+	       atomic_load(&urt__rt.preempted.len);
+}
+
 static bool relieve(struct urt__worker *w, int64_t told_ns)
 {
 	struct urt__proc *p;
@@ -356,9 +363,7 @@ static bool relieve(struct urt__worker *w, int64_t told_ns)
 		atomic_store(&p->overdue, true);
 		urt__wake_one();
 	}
-	return urt__proc_has_queue(p) || atomic_load(&urt__rt.global_len) ||
-	       atomic_load(&urt__rt.waiting.len) ||
-	       atomic_load(&urt__rt.preempted.len);
+	return urt__proc_has_queue(p) || urt__some_wait();
 }
 
 bool urt__worker_relieve(struct urt__worker *w)

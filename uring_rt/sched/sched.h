@@ -626,6 +626,8 @@ bool urt__handoff(unsigned index, int64_t told_ns);
  */
 bool urt__worker_relieve(struct urt__worker *);
 bool urt__worker_rescue(struct urt__worker *);
+/* Whether coroutines or workers that are bound to no processor wait for one. */
+bool urt__some_wait(void);
 /* The part of _relieve that moves coroutines to the global queue. */
 void urt__proc_expose(struct urt__worker *from);
 static inline enum urt__pace urt__pace(const struct urt__worker *w)

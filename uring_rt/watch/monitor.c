@@ -274,17 +274,10 @@ static void say_stall(struct urt__worker *w, struct seen *s, int64_t stuck_ns)
 	urt__preempt_signal(w, false);
 }
 
-/* For a processor. Others may wait as well, in the worker's queue or ring. */
-static bool others_wait(void)
-{
-	return atomic_load(&urt__rt.global_len) ||
-	       atomic_load(&urt__rt.waiting.len) ||
-	       atomic_load(&urt__rt.preempted.len);
-}
-
-/* Its thread computes, or has no CPU. To keep it out of the runtime, to see what
- * it has, interrupts all CPUs that the program uses (30 us on a virtual one),
- * so that is done only if somebody could run what is found. */
+/* Its thread computes, or has no CPU. To look into its queue and ring, the monitor
+ * must keep it out of the runtime, which interrupts all CPUs that the program
+ * uses (30 us on a virtual one). So it does that only if a worker could run what
+ * it finds. */
 static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
 	bool hog = atomic_load(&w->hogging);
@@ -305,7 +298,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 			urt__worker_relieve(w);
 		return;
 	}
-	if (!others_wait() && !urt__worker_relieve(w))
+	if (!urt__some_wait() && !urt__worker_relieve(w))
 		return;
 	switch (atomic_load(&w->word.where)) {
 	case URT__IN:
