@@ -186,6 +186,49 @@ START_TEST(sleeper_waits_for_few_of_many_new_that_compute_for_slices)
 }
 END_TEST
 
+static _Atomic int64_t due_at;
+static atomic_int ended_late; /* turns that ended after due_at */
+
+static void compute_a_little_and_yield(void *arg)
+{
+	while (!over) {
+		compute(MS / 10);
+		ended_late += urt_now() > due_at;
+		urt_yield();
+	}
+}
+
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Once the monitor knows that they compute, the end of each turn is a look at
+ * the timers. With its own looks alone, each millisecond, it was 6. */
+static void sleep_beside_short_turns(void *arg)
+{
+	enum { SLEEPS = 101 };
+	int late[SLEEPS];
+
+	for (int i = 0; i < 8; i++)
+		urt_go(compute_a_little_and_yield, NULL);
+	for (int i = 0; i < SLEEPS; i++) {
+		due_at = urt_now() + MS * 14 / 10;
+		ended_late = 0;
+		urt_sleep_until(due_at);
+		late[i] = ended_late;
+	}
+	over = true;
+	qsort(late, SLEEPS, sizeof(*late), by_value);
+	ck_assert_int_le(late[SLEEPS / 2], 2);
+}
+
+START_TEST(sleeper_waits_for_one_turn_of_those_that_compute)
+{
+	run_on(1, sleep_beside_short_turns, NULL);
+}
+END_TEST
+
 static void sleep_once(void *arg)
 {
 	urt_sleep(MS);
@@ -255,7 +298,7 @@ START_TEST(oldest_of_the_sleepers_whose_time_has_come_runs_next)
 	for (int i = 0; i < 3; i++)
 		urt__fresh_put_due(&p, &sleeper[i]);
 	for (int i = 0; i < 3; i++) {
-		urt__fresh_age(&p);
+		urt__fresh_age(&p, true);
 		ck_assert_ptr_eq(urt__fresh_take(&p), &sleeper[i]);
 	}
 	ck_assert_int_eq(urt__runq_len(&p.runq), 0);
@@ -277,7 +320,7 @@ START_TEST(sleepers_whose_time_has_come_take_turns)
 	for (int i = 0; i < 3; i++)
 		urt__fresh_put_due(&p, &sleeper[i]);
 	for (int i = 0; i < 20; i++) {
-		urt__fresh_age(&p);
+		urt__fresh_age(&p, true);
 		if (p.looks++ % 2)
 			continue;
 		c = urt__fresh_take(&p);
@@ -690,6 +733,7 @@ Suite *turns_suite(void)
 		t, answer_waits_for_few_of_many_sleepers_that_compute, 0, n);
 	tcase_add_test(
 		t, sleeper_waits_for_few_of_many_new_that_compute_for_slices);
+	tcase_add_test(t, sleeper_waits_for_one_turn_of_those_that_compute);
 	tcase_add_test(t, sleepers_whose_time_has_come_are_exposed_first);
 	tcase_add_test(t, oldest_of_the_sleepers_whose_time_has_come_runs_next);
 	tcase_add_loop_test(t, sleepers_whose_time_has_come_take_turns, 0, 2);

@@ -6,11 +6,12 @@
  *
  * Fairness. The ring is entered at least every ENTER_NS while coroutines run,
  * so that a busy worker does not starve its own waits. The clock is read here,
- * not at each switch. If coroutines compute between two switches, TICKS
+ * not at each switch. If coroutines are slow between two switches, TICKS
  * switches take long; then the monitor asks for a look round at each of its own
- * looks (URT__ATT_LOOK). A preempted coroutine gets its turn when the others
- * have run for URT__HOG_TURN_NS, or when there are no others. queue.c explains
- * the order of choice.
+ * looks (URT__ATT_LOOK), and if they compute, each switch leads here. A
+ * preempted coroutine gets its turn when the others have run for
+ * URT__HOG_TURN_NS, or when there are no others. queue.c explains the order of
+ * choice.
  */
 #define _GNU_SOURCE
 #include "queue.h"
@@ -19,6 +20,7 @@
 #define CLOCK_TICKS 1024u  /* switches between reads of the clock, at most */
 #define ENTER_NS    100000 /* between enters, at most, while there is work */
 #define WAIT_NS	    200000 /* others may take from a queue that waits so long */
+#define OLDEST_NS   500000 /* between turns of the oldest, if others are slow */
 #define SPINS	    20
 
 void urt__worker_drain(struct urt__worker *w)
@@ -125,6 +127,14 @@ static void note_waiting(struct urt__worker *w)
 	urt__wake_hint();
 }
 
+/* If coroutines run for long, limits that are counted in switches or looks take
+ * too long, or come too often. */
+static bool oldest_has_turn(const struct urt__worker *w)
+{
+	return urt__pace(w) == URT__QUICK ||
+	       w->now_ns - w->proc->oldest_ns >= OLDEST_NS;
+}
+
 /* Looks at timers, ring, inbox and global queue, even if coroutines wait to
  * run. The processor may be gone afterwards. */
 static void look_round(struct urt__worker *w)
@@ -145,7 +155,7 @@ static void look_round(struct urt__worker *w)
 		    atomic_load_explicit(&w->inbox, memory_order_relaxed)))
 		urt__inbox_run(w);
 	if (p->timers.len || ring || !w->next_enter_ns ||
-	    !(p->tick % CLOCK_TICKS)) {
+	    !(p->tick % CLOCK_TICKS) || urt__pace(w) != URT__QUICK) {
 		w->now_ns = urt__clock_ns();
 		run_timers(w);
 		if (w->next_enter_ns == 0)
@@ -162,7 +172,7 @@ static void look_round(struct urt__worker *w)
 	 * except after `next`, or if each look begins with the queue. */
 	if (p->fresh_len > 1 || (p->fresh_len && !p->due_left &&
 				 (p->next || urt__pace(w) != URT__QUICK)))
-		urt__fresh_age(p);
+		urt__fresh_age(p, oldest_has_turn(w));
 	give_turns(w);
 }
 
@@ -199,20 +209,25 @@ static struct urt_coro *steal(struct urt__worker *w)
 }
 
 /*
- * If coroutines run for long, limits that are counted in switches (STREAK,
- * every second look) take too long. So at each look, for which the monitor asks
- * in time, coroutines whose timers have fired take turns with the oldest in the
- * queue.
+ * Where coroutines compute, the loop looks round at each switch: the next one
+ * may be long in coming. Those whose timers have fired take turns with the
+ * others; the oldest in the queue goes before `next` once in OLDEST_NS.
  */
 static struct urt_coro *choose_slow(struct urt__worker *w)
 {
 	struct urt__proc *p = w->proc;
 	struct urt_coro *c;
 
-	if (p->due_left)
+	if (p->due_left || urt__pace(w) == URT__COMPUTING)
 		urt__proc_look_soon(p);
-	if (p->due_left && p->looks++ % 2 == 0)
+	if (p->due_left && p->looks % 2 == 0) {
+		p->looks++;
 		return urt__fresh_take(p);
+	}
+	p->looks &= ~1u;
+	if (!oldest_has_turn(w))
+		return NULL;
+	p->oldest_ns = w->now_ns;
 	c = urt__take_queued(p);
 	if (c && p->next) {
 		urt__runq_put(p, p->next);

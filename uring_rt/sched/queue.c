@@ -254,9 +254,9 @@ static void oldest_due_first(struct urt__proc *p)
 	p->fresh[i % URT__FRESH] = oldest;
 }
 
-void urt__fresh_age(struct urt__proc *p)
+void urt__fresh_age(struct urt__proc *p, bool oldest)
 {
-	if (p->fresh_len > p->due_left)
+	if (oldest && p->fresh_len > p->due_left)
 		urt__fresh_to_runq(p, 1);
 	if (p->due_left > 1 && (p->looks % 2 == 0 || !has_older(p)))
 		oldest_due_first(p);

@@ -68,11 +68,11 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 	p->fresh[(p->fresh_oldest + p->fresh_len++) % URT__FRESH] = c;
 }
 
-/* There are some: moves the oldest that no timer readied to the local queue. If
- * this look round begins with a sleeper, the oldest of these goes on top and
+/* There are some: moves the oldest that no timer readied to the local queue, if
+ * it is the turn of the oldest. If this look round begins with a sleeper, the oldest of these goes on top and
  * runs next: otherwise those whose timers fire again and again would always go
  * before it. */
-void urt__fresh_age(struct urt__proc *);
+void urt__fresh_age(struct urt__proc *, bool oldest);
 
 /* For one whose timer fires. */
 static inline void urt__fresh_put_due(struct urt__proc *p, struct urt_coro *c)

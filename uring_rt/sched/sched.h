@@ -41,6 +41,8 @@ struct urt__proc {
 	bool passed;	   /* it went to a worker that waited for one: next,
 			      the queue has its turn, unless it is empty */
 	int64_t hogged_ns; /* when a preempted coroutine last ran here */
+	int64_t oldest_ns; /* when the oldest in the queue last went first,
+			      where others are slow */
 	int64_t waited_ns; /* since when work has waited here; 0: none waits */
 	_Atomic bool overdue; /* work has waited for long: others may take
 				 it. Set by the owner and the monitor, reset
