@@ -70,6 +70,8 @@ START_TEST(doctor_blames_the_filter_that_forbids_bpf)
 	ck_assert_ptr_null(strstr(text, "not implemented"));
 	ck_assert_int_eq(sh("./urt stat --json -- true 2>&1"), 0);
 	ck_assert_ptr_nonnull(strstr(text, "a seccomp filter forbids bpf(2)"));
+	ck_assert_int_eq(sh("./urt stat -- true 2>&1"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "`urt doctor` prints what is"));
 }
 END_TEST
 
@@ -98,6 +100,7 @@ START_TEST(doctor_tells_a_closed_tracefs_from_none)
 				     "-o remount,mode=750,gid=65534 "
 				     "/sys/kernel/tracing"));
 	ck_assert(finding("privileges", "no"));
+	ck_assert(finding("other users", "no"));
 }
 END_TEST
 
@@ -126,6 +129,7 @@ START_TEST(doctor_sees_namespaces)
 	ck_assert(finding("eBPF", "no"));
 	/* The process has all capabilities, but only inside its namespace. */
 	ck_assert(finding("privileges", "no"));
+	ck_assert_ptr_null(strstr(text, "sudo"));
 	ck_assert_ptr_nonnull(strstr(text, "in a PID namespace"));
 	if (sh("unshare -pf true 2>&1"))
 		return;

@@ -144,21 +144,43 @@ static void look_at_btf(void)
 
 static void look_at_privileges(void)
 {
-	bool has = may_use_bpf(), filtered = seccomp_is_filtering();
-	bool ok = has && !in_user_namespace();
+	bool inside = in_user_namespace(), filtered = seccomp_is_filtering();
+	bool ok = may_use_bpf() && !inside;
 
 	doctor_found(
 		"privileges", ok, "%s",
-		ok    ? "BPF is allowed to this process"
-		: has ? bpf_refusal()
-		      : "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
-			"urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
+		ok ? "BPF is allowed to this process"
+		: inside
+			? bpf_refusal()
+			: "neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON: sudo "
+			  "urt ..., or setcap cap_bpf,cap_perfmon+ep on the command");
 	doctor_found(
 		"seccomp", !filtered, "%s",
 		filtered
 			? "system calls are filtered, as in a container: docker "
 			  "run --security-opt seccomp=unconfined"
 			: "no system calls are filtered");
+}
+
+/* urt dump, user switches and names of functions need the memory of programs. */
+static void look_at_others(void)
+{
+	long scope = proc_number("/proc/sys/kernel/yama/ptrace_scope", 0);
+	bool inside = in_user_namespace();
+	bool ok = may_trace_others() && !inside;
+
+	doctor_found(
+		"other users", ok, "%s",
+		ok	 ? "the memory of their programs can be read"
+		: inside ? "the memory of programs outside this user namespace "
+			   "cannot be read"
+		: scope > 0
+			? "of programs that urt did not start, no memory can be "
+			  "read: run as root (sudo); for one's own programs, "
+			  "as root, sysctl kernel.yama.ptrace_scope=0"
+			: "the memory of their programs cannot be read: run as "
+			  "root (sudo), or with CAP_SYS_PTRACE (docker run "
+			  "--cap-add SYS_PTRACE)");
 }
 
 /* Loads the reporting program for process 1, which gets no reports. */
@@ -380,6 +402,7 @@ int cmd_doctor(int argc, char **argv)
 	look_at_bpf();
 	look_at_btf();
 	look_at_privileges();
+	look_at_others();
 	look_at_assistance();
 	doctor_look_at_container();
 	look_at_perf();

@@ -162,7 +162,7 @@ static void user_switches(const struct text *t)
 {
 	if (!may_trace_others()) {
 		fputs("# urt_user_switches is n/a: counters of other users' "
-		      "programs need CAP_SYS_PTRACE\n",
+		      "programs need CAP_SYS_PTRACE (see `urt doctor`)\n",
 		      t->out);
 		return;
 	}

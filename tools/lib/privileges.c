@@ -70,13 +70,13 @@ bool bpf_is_refused(int err)
 
 const char *bpf_refusal(void)
 {
+	if (in_user_namespace())
+		return "in a user namespace no capability allows BPF: run "
+		       "outside it (docker run --userns=host; podman: as root)";
 	if (!may_use_bpf())
 		return "no privilege for BPF: run as root (sudo), or with "
 		       "CAP_BPF and CAP_PERFMON (docker run --cap-add BPF "
 		       "--cap-add PERFMON)";
-	if (in_user_namespace())
-		return "in a user namespace no capability allows BPF: run "
-		       "outside it (docker run --userns=host; podman: as root)";
 	if (seccomp_is_filtering())
 		return "a seccomp filter forbids bpf(2), as in a container: "
 		       "docker run --security-opt seccomp=unconfined";

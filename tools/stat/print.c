@@ -434,6 +434,14 @@ static void print_figures(FILE *f, const struct stat_result *r)
 	print_user(f, r);
 }
 
+static void print_advice(FILE *f, const struct stat_result *r)
+{
+	if (r->source != STAT_BPF && !r->options->no_bpf)
+		fputs("\n  `urt doctor` prints what is missing on this machine, "
+		      "and the command that adds it\n",
+		      f);
+}
+
 void stat_print_text(FILE *f, const struct stat_result *r)
 {
 	print_title(f, r);
@@ -464,6 +472,7 @@ void stat_print_text(FILE *f, const struct stat_result *r)
 		stat_by_print(f, r->by);
 	print_threads(f, r);
 	print_left(f, r);
+	print_advice(f, r);
 	fprintf(f, "\n%16.6f  s elapsed\n", r->wall_ns / 1e9);
 	if (r->user_ns >= 0)
 		fprintf(f, "%16.6f  s user%s\n%16.6f  s system\n",
