@@ -396,7 +396,7 @@ $(patsubst %.c,$(B)/%.o,$(shell grep -l URT_HAVE_TLS tools/*/*.c tests/*/*.c)): 
 $(URT): $(TOOL_OBJ) $(if $(URT_TLS),$(TLS_A)) $(LIB_A)
 	$(call say,LD,$@)
 ifeq ($(STATIC),1)
-	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -s -o $@ $^ $(TOOL_LIBS) 2>$@.log || \
+	$(Q)$(CC) $(ALL_LDFLAGS) -static-pie -s -Wl,-Map=$@.map -o $@ $^ $(TOOL_LIBS) 2>$@.log || \
 	  { cat $@.log >&2; exit 1; }
 else
 	$(Q)$(CC) $(ALL_LDFLAGS) -pie -rdynamic -o $@ $^ $(TOOL_LIBS)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What others get: versions, packages, completion of the command line. */
 #define _GNU_SOURCE
+#include "../lib/json_tree.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 
@@ -21,6 +22,11 @@ START_TEST(version_is_the_same_wherever_it_stands)
 			 0);
 	ck_assert_int_eq(sh("grep -qx 'Version: %s' "
 			    "inst/usr/lib/pkgconfig/uring_rt.pc",
+			    version),
+			 0);
+	ck_assert_int_eq(sh("grep -qx 'set(PACKAGE_VERSION \"%s\")' "
+			    "inst/usr/lib/cmake/uring_rt/"
+			    "uring_rtConfigVersion.cmake",
 			    version),
 			 0);
 	ck_assert_int_eq(sh("readelf -d inst/usr/lib/liburing_rt.so | "
@@ -127,6 +133,33 @@ START_TEST(source_archive_is_the_same_each_time)
 }
 END_TEST
 
+/* Of what the linker took: here, of zlib and of a library of ours. */
+START_TEST(bill_of_materials_names_what_was_linked)
+{
+	json_t *packages, *zlib;
+
+	if (sh("command -v dpkg-query && git -C ../.. rev-parse HEAD && "
+	       "dpkg-query -S $(realpath $(${CC:-cc} -print-file-name=libz.a)) "
+	       "2>&1"))
+		SKIP("no Debian, or no git checkout");
+	ck_assert_int_eq(sh("printf '%%s(inflate.o)\nbuild/libours.a(x.o)\n' "
+			    "$(${CC:-cc} -print-file-name=libz.a) >sbom.map && "
+			    "d=$PWD && cd ../.. && "
+			    "sh tools/packaging/sbom.sh 1.2 $d/sbom.map"),
+			 0);
+	packages = member(document(), "packages");
+	ck_assert_uint_eq(json_array_size(packages), 2);
+	zlib = json_array_get(packages, 1);
+	ck_assert_str_eq(json_string_value(member(zlib, "name")), "zlib");
+	ck_assert_ptr_nonnull(strstr(text, "/zlib@"));
+	ck_assert_ptr_nonnull(strstr(text, "\"STATIC_LINK\""));
+	ck_assert_int_ne(sh("cd ../.. && sh tools/packaging/sbom.sh 1.2 "
+			    "/dev/null 2>&1"),
+			 0);
+	sh("rm sbom.map");
+}
+END_TEST
+
 START_TEST(unknown_commands_suggest_the_nearest)
 {
 	refuses("./urt stta", "did you mean \"stat\"?");
@@ -149,6 +182,7 @@ Suite *packages_suite(void)
 	tcase_add_test(t, pkg_config_file_gives_flags_that_compile);
 	tcase_add_test(t, programs_and_libraries_are_hardened);
 	tcase_add_test(t, source_archive_is_the_same_each_time);
+	tcase_add_test(t, bill_of_materials_names_what_was_linked);
 	tcase_add_test(t, unknown_commands_suggest_the_nearest);
 	suite_add_tcase(s, t);
 	return s;

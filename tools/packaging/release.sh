@@ -17,6 +17,6 @@ tar -C build/packages/deb --sort=name --owner=0 --group=0 --numeric-owner \
 if [ -x build/static/urt ]; then
 	name=urt-$version-static-${for##*-}
 	cp build/static/urt "$out/$name"
-	sh tools/packaging/sbom.sh "$version" >"$out/$name.spdx.json"
+	sh tools/packaging/sbom.sh "$version" build/static/urt.map >"$out/$name.spdx.json"
 fi
 ls "$out"
