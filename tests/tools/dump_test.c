@@ -482,9 +482,9 @@ static const struct {
 	const char *command, *arguments, *which;
 	int populations;
 } leakers[] = {
-	{ "tests/leaker", "1", "", 27 },
-	{ "tests/leaker", "2", "", 27 },
-	{ "tests/leaker", "1 thread", "", 27 },
+	{ "tests/leaker", "1", "", 28 },
+	{ "tests/leaker", "2", "", 28 },
+	{ "tests/leaker", "1 thread", "", 28 },
 	{ "tests/leaker_asan", "2", "chan-receive condition circle heap maybe",
 	  5 },
 };

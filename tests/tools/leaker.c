@@ -247,6 +247,15 @@ static void *forgets(void *arg)
 	return NULL;
 }
 
+/* A pointer that a handler leaves on its worker's stack for signals. */
+static void on_signal(int sig)
+{
+	struct urt_chan *volatile ch = handed;
+
+	handed = NULL;
+	__asm__ volatile("" : : "r"(&ch));
+}
+
 /* As glibc 2.42 makes them: the guard is no mapping of its own. Linux tells since 6.15. */
 static bool guard_install(char *page)
 {
@@ -369,6 +378,18 @@ static void lose_above_a_guard(void)
 	    pthread_create(&t, &a, forgets, NULL))
 		exit(1);
 	pthread_barrier_wait(&met);
+}
+
+static void lose_where_signals_are_handled(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal,
+				.sa_flags = SA_ONSTACK };
+
+	sigaction(SIGUSR1, &sa, NULL);
+	for (int i = 0; i < N; i++) {
+		urt_go(receives, handed = new_chan());
+		raise(SIGUSR1);
+	}
 }
 
 /* N in a circle: each waits for what the one before it has. */
@@ -539,6 +560,7 @@ static const struct population {
 	{ "join", lose_joins, 2 * N },
 	{ "unused-stack", lose_below_a_stack, N },
 	{ "guarded-stack", lose_above_a_guard, N },
+	{ "signal-stack", lose_where_signals_are_handled, N },
 	{ "circle", lose_a_circle, N },
 	{ "row", lose_a_row, N },
 	{ "kept-row", keep_a_row, 0 },

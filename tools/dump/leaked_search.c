@@ -18,7 +18,9 @@
  * somebody might cancel the first one does not count. A wait with a deadline ends by
  * itself: its timer's word lies in the run's memory. The control block of a leaked
  * coroutine points to the object, and the worker that parked it may, too: neither
- * pointer counts.
+ * pointer counts. Nor do stale words below a thread's stack pointer, or on the stack
+ * for a worker's signals, where a signal leaves the registers of what it interrupted,
+ * unless the worker's thread is there.
  *
  * Any word that looks like a pointer counts as one, so stale values hide leaks. False
  * leaks have one possible cause: the program continues, so a pointer may move from
@@ -38,6 +40,7 @@
 #define _GNU_SOURCE
 #include "leaked_search.h"
 #include "../../uring_rt/base/outside.h"
+#include "../lib/proc.h"
 #include "../lib/tool.h"
 #include "../measure/heap.h"
 #include "../measure/registers.h"
@@ -76,6 +79,12 @@ struct work {
 	uint64_t from, to;
 };
 
+struct worker {
+	uint64_t at;
+	uint64_t signal_stack; /* address; 0: none */
+	int tid;	       /* in the namespace of its process */
+};
+
 struct search {
 	struct coros *coros;
 	const struct urt__outside *o;
@@ -89,7 +98,7 @@ struct search {
 	size_t timers;	    /* a power of two */
 	unsigned timers_shift; /* 64 - its logarithm */
 	uint64_t factor;       /* of the hash: odd, by chance */
-	uint64_t *worker;      /* addresses */
+	struct worker *worker;
 	size_t workers;
 	uint8_t *marked; /* by block of the heap */
 	struct work *work;
@@ -320,7 +329,7 @@ static bool is_worker(const struct search *s, uint64_t at)
 	if (size < s->o->worker_tid)
 		size = s->o->worker_tid;
 	for (size_t i = 0; i < s->workers; i++)
-		if (at - s->worker[i] < size)
+		if (at - s->worker[i].at < size)
 			return true;
 	return false;
 }
@@ -413,26 +422,54 @@ static void exclude_coroutines(struct search *s)
 	}
 }
 
-/* Leaves out what lies below a thread's stack pointer, as it is stale. */
-static void cut_stack(struct search *s, const char *tid)
+/* A thread's stack pointer; 0: it runs, or has ended. */
+static uint64_t stack_pointer(pid_t pid, const char *tid)
 {
 	char path[64], line[256] = "";
-	struct heap_span *span;
-	uint64_t sp = 0, low;
+	uint64_t sp = 0;
 	const char *at;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall",
-		 s->heap->pid, tid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall", pid, tid);
 	f = fopen(path, "re");
 	if (!f)
-		return;
+		return 0;
 	if (fgets(line, sizeof(line), f) && (at = strrchr(line, ' '))) {
 		while (at > line && at[-1] != ' ') /* the last word but one */
 			at--;
 		sp = strtoull(at, NULL, 16);
 	}
 	fclose(f);
+	return sp;
+}
+
+/* Leaves out a worker's signal stack while its thread is elsewhere. */
+static void cut_signal_stack(struct search *s, const char *tid, uint64_t sp)
+{
+	char path[64];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", s->heap->pid,
+		 tid);
+	own = proc_own_number(path);
+	for (size_t i = 0; i < s->workers; i++) {
+		uint64_t from = s->worker[i].signal_stack;
+
+		if (s->worker[i].tid == own && from &&
+		    sp - from >= URT__SIGNAL_STACK)
+			heap_exclude(s->heap, from, from + URT__SIGNAL_STACK);
+	}
+}
+
+/* Leaves out what is stale of the stacks of a thread that does not run. */
+static void cut_stack(struct search *s, const char *tid)
+{
+	uint64_t sp = stack_pointer(s->heap->pid, tid), low;
+	struct heap_span *span;
+
+	if (!sp)
+		return;
+	cut_signal_stack(s, tid, sp);
 	span = heap_span_at(s->heap, sp);
 	if (!span)
 		return;
@@ -459,6 +496,19 @@ static void cut_stacks(struct search *s)
 		closedir(d);
 }
 
+static void read_worker(const struct search *s, struct worker *w)
+{
+	struct remote_piece p[] = {
+		{ w->at + s->o->worker_tid, &w->tid, 4 },
+		{ w->at + s->o->worker_signal_stack, &w->signal_stack, 8 },
+	};
+
+	if (!s->o->worker_signal_stack ||
+	    remote_read_all(s->heap->pid, p, ARRAY_LEN(p)) || !p[1].size ||
+	    w->signal_stack >= UINT64_C(1) << 47)
+		w->signal_stack = 0;
+}
+
 static void read_workers(struct search *s)
 {
 	uint32_t n = 0;
@@ -467,9 +517,15 @@ static void read_workers(struct search *s)
 	    n > 4096)
 		return;
 	s->worker = calloc(n + 1, sizeof(*s->worker));
-	if (s->worker && remote_read(s->heap->pid, s->o->workers, s->worker,
-				     n * sizeof(*s->worker)))
-		s->workers = n;
+	for (uint32_t i = 0; s->worker && i < n; i++) {
+		struct worker *w = &s->worker[i];
+
+		if (!remote_read(s->heap->pid, s->o->workers + 8 * i, &w->at,
+				 8))
+			return;
+		read_worker(s, w);
+		s->workers++;
+	}
 }
 
 static void take_registers(struct search *s)
@@ -528,8 +584,8 @@ static const char *search(struct search *s, struct coros *c, pid_t pid)
 			       ? too_long
 			       : "the program or its run ended during the search";
 	exclude_coroutines(s);
-	cut_stacks(s);
 	read_workers(s);
+	cut_stacks(s);
 	index_waits(s);
 	s->marked = calloc(s->heap->blocks + 1, 1);
 	if (s->failed || !s->marked)

@@ -52,6 +52,17 @@ bool proc_field(const char *path, const char *field, char *buf, size_t size)
 	return found;
 }
 
+pid_t proc_own_number(const char *status)
+{
+	char line[256];
+	const char *last;
+
+	if (!proc_field(status, "NSpid:", line, sizeof(line)))
+		return -1;
+	last = strrchr(line, '\t');
+	return atoi(last ? last + 1 : line);
+}
+
 long proc_field_number(const char *path, const char *field, int base,
 		       long otherwise)
 {

@@ -28,6 +28,10 @@ long proc_number(const char *path, long otherwise);
 long proc_field_number(const char *path, const char *field, int base,
 		       long otherwise);
 
+/* The number by which a process or thread knows itself, in a container; from its
+ * /proc/.../status. -1: none. */
+pid_t proc_own_number(const char *status);
+
 /* The same of /proc/PID/status and /proc/meminfo (in bytes); 0: none. */
 long proc_status(pid_t pid, const char *field);
 long proc_meminfo(const char *field);

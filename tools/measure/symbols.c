@@ -157,20 +157,19 @@ static int open_file(int exe, const char *path)
  * be a link. -1: there is none. */
 static int open_map(pid_t pid)
 {
-	char path[64], line[256] = "";
 	struct stat process, st;
-	const char *last;
+	char path[64];
+	pid_t own;
 	int at, fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (!proc_field(path, "NSpid:", line, sizeof(line)))
+	own = proc_own_number(path);
+	if (own < 0)
 		return -1;
-	last = strrchr(line, '\t');
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	if (stat(path, &process))
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%ld.map", pid,
-		 atol(last ? last + 1 : line));
+	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%d.map", pid, own);
 	at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (at < 0 || fstat(at, &st) || st.st_uid != process.st_uid)
 		return -1;

@@ -152,17 +152,14 @@ static bool known(const struct trace_pages *t, ino_t ino)
 	return false;
 }
 
-/* The pid by which a process knows itself, in a container. */
 static uint32_t own_pid(pid_t pid)
 {
-	char path[64], line[256];
-	const char *last;
+	char path[64];
+	pid_t own;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (!proc_field(path, "NSpid:", line, sizeof(line)))
-		return pid;
-	last = strrchr(line, '\t');
-	return atol(last ? last + 1 : line);
+	own = proc_own_number(path);
+	return own < 0 ? pid : own;
 }
 
 static int open_exe(pid_t pid)

@@ -40,6 +40,8 @@
 #define URT__OUTSIDE_CLASS 21
 #define URT__OUTSIDE_SEQ   40
 
+#define URT__SIGNAL_STACK (64 * 1024) /* bytes, of each worker */
+
 /* Offsets in bytes from the beginning of a structure. */
 struct urt__outside {
 	uint32_t version;
@@ -64,6 +66,9 @@ struct urt__outside {
 	/* Operations: user_data of a request points at one. */
 	uint16_t op_coro, op_what; /* its coroutine's block; its request's first
 				      8 bytes */
+
+	uint16_t worker_signal_stack; /* address of a worker's; 0: it is not
+					 told, as by earlier versions */
 
 	/* Workers: an array of pointers, and how many of them are set. */
 	uint64_t workers, nr_workers; /* addresses; of 8 and 4 bytes */

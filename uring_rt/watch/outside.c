@@ -49,6 +49,7 @@ void urt__outside_fill(struct urt__outside *o)
 	o->worker_current = offsetof(struct urt__worker, current);
 	o->worker_tid = offsetof(struct urt__worker, tid);
 	o->worker_index = offsetof(struct urt__worker, index);
+	o->worker_signal_stack = offsetof(struct urt__worker, signal_stack);
 	o->reasons = URT__R_COUNT;
 	o->entry = (uintptr_t)urt__ctx_entry;
 	for (unsigned i = 0; i < URT__R_COUNT; i++)

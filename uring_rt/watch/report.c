@@ -26,10 +26,9 @@
 #include <unistd.h>
 #undef errno
 
-#define SIGNAL_STACK_SIZE (64 * 1024)
-#define FRAMES_MAX	  32
-#define REPORT_MAX	  100
-#define VISIT_NEEDS	  6144 /* bytes of stack, for the unwinder */
+#define FRAMES_MAX  32
+#define REPORT_MAX  100
+#define VISIT_NEEDS 6144 /* bytes of stack, for the unwinder */
 
 static struct sigaction old_segv, old_quit;
 static pid_t run_pid; /* the process whose run it is */
@@ -382,9 +381,9 @@ void urt__report_close(void)
 /* Without memory there is no signal stack, and so no report. */
 void urt__signal_stack_enter(struct urt__worker *w)
 {
-	stack_t ss = { .ss_size = SIGNAL_STACK_SIZE };
+	stack_t ss = { .ss_size = URT__SIGNAL_STACK };
 
-	if (urt__sys_mmap(&w->signal_stack, SIGNAL_STACK_SIZE,
+	if (urt__sys_mmap(&w->signal_stack, URT__SIGNAL_STACK,
 			  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0))
 		return;
@@ -397,5 +396,5 @@ void urt__signal_stack_leave(struct urt__worker *w)
 	if (!w->signal_stack)
 		return;
 	sigaltstack(&w->old_signal_stack, NULL);
-	munmap(w->signal_stack, SIGNAL_STACK_SIZE);
+	munmap(w->signal_stack, URT__SIGNAL_STACK);
 }
