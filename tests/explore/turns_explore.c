@@ -185,6 +185,7 @@ static void two_and_two(void)
 {
 	world(1, 0);
 	urt__rt.worker[0]->pace = URT__SLOW;
+	k_clock_step_ns = 500000; /* so long does each compute */
 	world_coro(0, yields_again_and_again, NULL);
 	world_coro(0, yields_again_and_again, NULL);
 	world_coro(0, sleeps_again_and_again, NULL);
