@@ -235,6 +235,16 @@ static inline __u64 urt_span_events(const struct urt_span *s)
 	return n;
 }
 
+/* What is lost with s: its events, and each time. */
+static inline __u64 urt_span_lost(const struct urt_span *s)
+{
+	__u64 n = urt_span_events(s);
+
+	for (int i = URT_OF_TIMES; i < URT_OF_SPAN; i++)
+		n += s->n[i] != 0;
+	return n;
+}
+
 /* The requests of one hash. `left` keeps the hashes of some that made room. */
 struct urt_span_set {
 	__u32 lock, unused;

@@ -15,8 +15,8 @@
  *
  * Each CPU adds up what it counts of one request (open_spans). It adds that to the table
  * when it counts for another request, or when a thread leaves it: the request may go on
- * on another CPU, and leave the table there before this CPU counts again. The tool
- * adds what is open at the end.
+ * on another CPU, and leave the table there before this CPU counts again. At the
+ * end, the tool adds what is open then.
  *
  * Threads on several CPUs may work for one request, or for requests of one set, so each
  * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool. What
@@ -92,16 +92,6 @@ span_new(struct urt_span_set *s, const struct urt_span *of, u32 hash)
 	return w;
 }
 
-/* All events of o, and each time, are lost. */
-static __always_inline void span_lost(const struct urt_span *o)
-{
-	u64 n = urt_span_events(o);
-
-	for (int i = URT_OF_TIMES; i < URT_OF_SPAN; i++)
-		n += o->n[i] != 0;
-	__sync_fetch_and_add(&span_events_lost, n);
-}
-
 /* Adds o to the table. */
 static __noinline int span_put(const struct urt_span *o)
 {
@@ -111,7 +101,7 @@ static __noinline int span_put(const struct urt_span *o)
 	struct urt_span *w = 0;
 
 	if (!s || !span_lock(s)) {
-		span_lost(o);
+		__sync_fetch_and_add(&span_events_lost, urt_span_lost(o));
 		return 0;
 	}
 	for (u32 i = 0; i < URT_SPAN_WAYS && !w; i++)
@@ -124,7 +114,7 @@ static __noinline int span_put(const struct urt_span *o)
 		for (int i = 0; i < URT_OF_SPAN; i++)
 			w->n[i] += o->n[i];
 	} else {
-		span_lost(o);
+		__sync_fetch_and_add(&span_events_lost, urt_span_lost(o));
 	}
 	__sync_val_compare_and_swap(&s->lock, 1, 0);
 	return 0;

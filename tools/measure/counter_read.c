@@ -178,7 +178,7 @@ static void close_span(struct counter *c, const struct urt_span *open)
 			free_place = &s->way[k];
 	}
 	if (!w && !urt_span_events(open)) {
-		c->bpf->bss->span_events_lost++;
+		c->bpf->bss->span_events_lost += urt_span_lost(open);
 		return;
 	}
 	if (!w && !free_place) {
