@@ -365,32 +365,55 @@ static void map_a_long_path(void)
 
 #define TABLES	   64
 #define TABLE_SIZE (16 << 20) /* of each: the most that its kind may have */
+#define CHAIN	   100000     /* symbols, none of them the one looked for */
 
-static struct {
+/* A library with many symbols and a large unwind table, which are zero. */
+static struct library {
 	Elf64_Ehdr head;
-	Elf64_Phdr part[2];
+	Elf64_Phdr part[4];
+	Elf64_Dyn dynamic[4];
+	uint32_t hash[4], bucket, chain[CHAIN];
 	uint8_t table[12];
-} with_table = {
+} library = {
 	.head = { .e_ident = ELFMAG "\2",
 		  .e_phoff = sizeof(Elf64_Ehdr),
 		  .e_phentsize = sizeof(Elf64_Phdr),
-		  .e_phnum = 2 },
+		  .e_phnum = 4 },
 	.part = { { .p_type = PT_LOAD },
-		  { .p_type = PT_GNU_EH_FRAME, .p_memsz = TABLE_SIZE + 12 } },
+		  { .p_type = PT_DYNAMIC,
+		    .p_vaddr = offsetof(struct library, dynamic),
+		    .p_memsz = 4 * sizeof(Elf64_Dyn) },
+		  { .p_type = PT_TLS, .p_memsz = 8 },
+		  { .p_type = PT_GNU_EH_FRAME,
+		    .p_vaddr = offsetof(struct library, table),
+		    .p_memsz = TABLE_SIZE + 12 } },
+	.dynamic = { { .d_tag = DT_SYMTAB, .d_un.d_val = 8 },
+		     { .d_tag = DT_STRTAB, .d_un.d_val = 8 },
+		     { .d_tag = DT_GNU_HASH,
+		       .d_un.d_val = offsetof(struct library, hash) } },
+	.hash = { 1, 1 },
+	.bucket = 1,
 	.table = { 1, 0x1b, 3,
 		   0x3b, [10] = 0x20 }, /* 2^21 entries of 8 bytes */
 };
 
+/* Its file, of that size. */
+static int library_file(size_t size)
+{
+	int fd = memfd_create("library", MFD_CLOEXEC);
+
+	if (write(fd, &library, sizeof(library)) != sizeof(library) ||
+	    ftruncate(fd, size))
+		_exit(1);
+	return fd;
+}
+
 /* Each coroutine waits in another of many libraries with large unwind tables. */
 static void map_tables(struct block *b)
 {
-	size_t size = TABLE_SIZE + 4096;
-	int fd = memfd_create("library", MFD_CLOEXEC);
+	size_t size = sizeof(library) + TABLE_SIZE;
+	int fd = library_file(size);
 
-	with_table.part[1].p_vaddr = offsetof(typeof(with_table), table);
-	if (write(fd, &with_table, sizeof(with_table)) != sizeof(with_table) ||
-	    ftruncate(fd, size))
-		_exit(1);
 	for (unsigned i = 0; i < LIES; i++) {
 		char *at = i < TABLES ? mmap(NULL, size, PROT_READ, MAP_SHARED,
 					     fd, 0)
@@ -475,9 +498,11 @@ END_TEST
 
 START_TEST(unwind_tables_take_bounded_memory)
 {
-	pid_t pid = liar(have_coroutines, "tables");
 	struct rusage u;
+	pid_t pid;
 
+	NEED_BPF(); /* else it is another user's */
+	pid = liar(have_coroutines, "tables");
 	do
 		sh("timeout -s KILL 90 ./urt dump -p %d 2>&1", pid);
 	while (strstr(text, "runs no coroutines")); /* not yet */
@@ -491,28 +516,6 @@ END_TEST
 
 /* ---- modules that take long ---- */
 
-#define CHAIN 100000 /* symbols, none of them the right one */
-
-static struct {
-	Elf64_Ehdr head;
-	Elf64_Phdr part[3];
-	Elf64_Dyn dynamic[4];
-	uint32_t hash[4], bucket, chain[CHAIN];
-} library = {
-	.head = { .e_ident = ELFMAG "\2",
-		  .e_phoff = sizeof(Elf64_Ehdr),
-		  .e_phentsize = sizeof(Elf64_Phdr),
-		  .e_phnum = 3 },
-	.part = { { .p_type = PT_LOAD },
-		  { .p_type = PT_DYNAMIC, .p_memsz = 4 * sizeof(Elf64_Dyn) },
-		  { .p_type = PT_TLS, .p_memsz = 8 } },
-	.dynamic = { { .d_tag = DT_SYMTAB, .d_un.d_val = 8 },
-		     { .d_tag = DT_STRTAB, .d_un.d_val = 8 },
-		     { .d_tag = DT_GNU_HASH } },
-	.hash = { 1, 1 },
-	.bucket = 1,
-};
-
 static void have_a_context(void *arg)
 {
 	struct urt_context ctx = { .span_id = { 1 } };
@@ -525,13 +528,9 @@ static void have_a_context(void *arg)
 
 static void have_large_libraries(const char *mode)
 {
-	int fd = memfd_create("library", MFD_CLOEXEC);
+	int fd = library_file(sizeof(library));
 
 	(void)mode;
-	library.part[1].p_vaddr = offsetof(typeof(library), dynamic);
-	library.dynamic[2].d_un.d_val = offsetof(typeof(library), hash);
-	if (write(fd, &library, sizeof(library)) != sizeof(library))
-		_exit(1);
 	for (uintptr_t at = 1 << 28; at < 3 << 28; at += 1 << 22)
 		mmap((void *)at, sizeof(library), PROT_READ,
 		     MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
