@@ -107,7 +107,7 @@ START_TEST(operations_are_the_requests_that_loads_count)
 	ck_assert_int_eq(
 		sh("./urt serve epoll --port %d >/dev/null & s=$!\n"
 		   "./urt stat -p $s --warmup 1 --ops-from load --json "
-		   "-o ops.json -- sh -c './urt load --wait 9 -c 4 -n 300 $0 && "
+		   "-o ops.json -- sh -c './urt load --wait 90 -c 4 -n 300 $0 && "
 		   "./urt load -c 1 -n 200 $0' http://127.0.0.1:%d/ >/dev/null\n"
 		   "code=$?; kill $s; cat ops.json; rm ops.json; exit $code",
 		   port, port),
@@ -156,7 +156,7 @@ START_TEST(budget_is_that_of_the_server_that_it_starts)
 		   "run() { sh ../../.github/actions/budget/budget.sh 2>&1; "
 		   "echo \"exit $?\"; }\n"
 		   ": >budget; run; ./urt serve thread --port %d >/dev/null & "
-		   "./urt load --wait 9 -c 1 -n 1 $URT_URL >/dev/null; run; "
+		   "./urt load --wait 90 -c 1 -n 1 $URT_URL >/dev/null; run; "
 		   "kill $!; rm -r b7 budget",
 		   port, port),
 		0);
@@ -223,7 +223,7 @@ START_TEST(readme_budget_and_commands_run)
 	ck_assert_int_eq(
 		sh("rm -f summary; cp readme.budget .urt-budget\n"
 		   "./urt serve coroutine --port %d >/dev/null & PID=$!\n"
-		   "./urt load --wait 9 -c 1 -n 1 http://127.0.0.1:%d/ "
+		   "./urt load --wait 90 -c 1 -n 1 http://127.0.0.1:%d/ "
 		   ">/dev/null\n"
 		   "sed 's/:8080/:%d/; s/-d 5/-d 1/; s/^urt/.\\/urt/; "
 		   "s/ urt load/ .\\/urt load/' readme.commands >run.sh; "
