@@ -170,8 +170,9 @@ make_initramfs() {
 		[ ! -e "$build/$program" ] || copy_program "$build/$program" "urt/$program"
 	done
 	for program in ${PROGRAMS-openssl}; do
-		path=$(command -v "$program") || missing "no program $program"
-		if [ "$arch" != "$(uname -m)" ]; then
+		if [ "$arch" = "$(uname -m)" ]; then
+			path=$(command -v "$program") || missing "no program $program"
+		else
 			unpack bookworm "$program"
 			path=$files/usr/bin/$program
 		fi
