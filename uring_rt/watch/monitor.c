@@ -9,9 +9,9 @@
  *   its thread sleeps    it blocks in libc, in a page fault, or in
  *                        io_uring_enter: its processor goes to another thread
  *                        at once (sched/handoff.c)
- *   its thread computes  others find its due timers, its completions and the
- *                        coroutines that only it could run. If something still
- *                        waits for the processor, and the coroutine has used up
+ *   its thread computes  workers that sleep are given its due timers, its
+ *                        completions and the coroutines that only it could run.
+ *                        If something still waits, and the coroutine has used up
  *                        its slice of CPU time, its processor goes to another
  *                        thread, and a signal stops the coroutine where that
  *                        is safe (preempt.c), or it yields at its next call.
@@ -82,7 +82,7 @@
 #define TICK_NS		   1000000
 #define HOG_TICK_NS	   500000
 #define CROWD_TICK_NS	   50000
-#define CROWD_NS	   2000000 /* after a hand-off */
+#define CROWD_NS	   2000000 /* after the hand-off of a blocked thread */
 #define SLICE_NS	   2000000 /* of CPU time, while others wait */
 #define HOG_SLICE_NS	   1000000 /* ... if it was preempted before */
 #define SLOW_NS		   10000   /* between two switches */
@@ -116,7 +116,7 @@ static int detached = -1; /* epoll: rings of workers without a processor */
 static int alarm_fd = -1; /* timerfd, ends a doze; -1: there are no dozes */
 static _Atomic int64_t doze_until_ns;
 static atomic_bool stopping, quitting;
-static int64_t handed_ns;    /* when the last hand-off was */
+static int64_t handed_ns;    /* of the last hand-off of a blocked thread */
 static uint64_t seen_sleeps; /* of all workers, when all slept */
 
 /* Workers without a processor whose threads are in no list, found by a look; of
@@ -294,7 +294,7 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
 	slice_ns = hog ? HOG_SLICE_NS : SLICE_NS;
 	if (cpu_ns - s->cpu_ns < slice_ns) {
-		if (atomic_load(&urt__rt.idle.len)) /* who could run more */
+		if (atomic_load(&urt__rt.idle.len)) /* they could run it */
 			urt__worker_relieve(w);
 		return;
 	}
@@ -450,8 +450,8 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 		return;
 	}
 	say_stall(w, s, now_ns - s->since_ns);
-	found.hogs |= is_hogging(w);
 	see_to_stuck(w, s, now_ns);
+	found.hogs |= is_hogging(w);
 }
 
 /* ---- all of them ------------------------------------------------------- */

@@ -377,12 +377,11 @@ static bool lacks_cpu(const struct urt__worker *w, int64_t now_ns)
 }
 
 /* Whether coroutines wait for a processor, or a processor for a CPU. */
-static bool some_wait(int64_t now_ns)
+static bool others_wait(int64_t now_ns)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
 
-	if (atomic_load(&urt__rt.global_len) ||
-	    atomic_load(&urt__rt.waiting.len))
+	if (urt__some_wait())
 		return true;
 	for (unsigned i = 0; i < urt__rt.nr_procs; i++)
 		if (urt__runq_len(&urt__rt.proc[i]->runq))
@@ -404,7 +403,7 @@ static void nap(struct urt__worker *w)
 
 	w->napped_cpu_ns = cpu_ns;
 	atomic_store_explicit(&w->astray_ns, now_ns, memory_order_relaxed);
-	if (n <= urt__rt.nr_procs || !some_wait(now_ns) ||
+	if (n <= urt__rt.nr_procs || !others_wait(now_ns) ||
 	    atomic_load(&urt__rt.stop))
 		return;
 	if (used_ns > USED_MAX_NS)
