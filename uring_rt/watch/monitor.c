@@ -56,7 +56,7 @@
  * thread ended.
  *
  * The monitor also keeps spare threads (spares.c), prints the scheduler trace,
- * and on SIGQUIT stops the world and reports it.
+ * and makes the report on SIGQUIT (report.c).
  *
  * It must not wait for anything that others can hold for long, since no other
  * thread serves the rings of blocked threads. Its helper (helper.c) does the
@@ -133,6 +133,12 @@ void urt__monitor_look(void)
 
 	if (write(bell, &one, sizeof(one)) < 0)
 		return; /* full: it rings already */
+}
+
+void urt__monitor_quit(void)
+{
+	atomic_store(&quitting, true);
+	urt__monitor_look();
 }
 
 static void hear(unsigned index, int tid, int64_t ran_ns, int64_t ns);
@@ -609,63 +615,6 @@ static void trace(int64_t now_ns)
 		   atomic_load(&urt__rt.global_len), line);
 }
 
-/* ---- SIGQUIT ----------------------------------------------------------- */
-
-void urt__monitor_quit(void)
-{
-	atomic_store(&quitting, true);
-	urt__monitor_look();
-}
-
-/* Stops all worker threads in their signal handlers, as far as they can be
- * reached within a second. */
-static void stop_the_world(void)
-{
-	unsigned n = atomic_load(&urt__rt.nr_workers), still;
-	const struct timespec ms = { 0, 1000000 };
-
-	for (unsigned i = 0; i < n; i++)
-		urt__preempt_freeze(atomic_load(&urt__rt.worker[i]));
-	for (int tries = 0; tries < 1000; tries++) {
-		still = 0;
-		for (unsigned i = 0; i < n; i++) {
-			struct urt__worker *w = urt__rt.worker[i];
-
-			still +=
-				atomic_load(&w->parked_signal) == URT__FROZEN ||
-				atomic_load(&w->state) == URT__W_GONE;
-		}
-		if (still == n)
-			return;
-		nanosleep(&ms, NULL);
-	}
-}
-
-static void quit(void)
-{
-	static struct urt__worker pseudo;
-	struct itimerspec patience = { .it_value = { 5, 0 } };
-	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
-			       .sigev_signo = SIGQUIT };
-	sigset_t quit_only;
-	timer_t timer;
-
-	/* If the report hangs, on a lock of a stopped thread, the process dies
-	 * all the same. */
-	signal(SIGQUIT, SIG_DFL);
-	sigemptyset(&quit_only);
-	sigaddset(&quit_only, SIGQUIT);
-	pthread_sigmask(SIG_UNBLOCK, &quit_only, NULL);
-	if (!timer_create(CLOCK_MONOTONIC, &ev, &timer))
-		timer_settime(timer, 0, &patience, NULL);
-	urt__print("SIGQUIT: coroutines of process %d\n", getpid());
-	stop_the_world();
-	urt__san_thread(&pseudo.loop_san);
-	urt__tls_worker = &pseudo;
-	urt__report_all(&pseudo);
-	kill(getpid(), SIGQUIT);
-}
-
 /* ---- the thread -------------------------------------------------------- */
 
 /* A deadlock, unless a plain thread of the program wakes a coroutine: when to
@@ -765,7 +714,7 @@ static void *monitor_main(void *arg)
 		if (atomic_load(&stopping))
 			break;
 		if (atomic_load(&quitting))
-			quit();
+			urt__report_quit();
 		sleep_for(ns);
 		atomic_store(&urt__rt.monitor_asleep, URT__M_LOOKS);
 		tidy_ns = urt__helper_tidy(urt__clock_ns());

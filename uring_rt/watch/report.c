@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #undef errno
 
@@ -185,7 +186,8 @@ static void print_all(struct list *l)
 		urt__print("... and %u more\n", l->n - REPORT_MAX);
 }
 
-void urt__report_all(struct urt__worker *w)
+/* When no other thread runs a coroutine. w: the caller's worker. */
+static void report_all(struct urt__worker *w)
 {
 	struct list l = { .w = w };
 
@@ -270,8 +272,59 @@ void urt__report_deadlock(void)
 		return;
 	fflush(NULL);
 	urt__print("uring_rt: all coroutines are asleep - deadlock\n");
-	urt__report_all(urt__worker());
+	report_all(urt__worker());
 	_exit(2);
+}
+
+/* ---- SIGQUIT, on the monitor's thread ---------------------------------- */
+
+/* Stops all worker threads in their signal handlers, as far as they can be
+ * reached within a second. */
+static void stop_the_world(void)
+{
+	unsigned n = atomic_load(&urt__rt.nr_workers), still;
+	const struct timespec ms = { 0, 1000000 };
+
+	for (unsigned i = 0; i < n; i++)
+		urt__preempt_freeze(atomic_load(&urt__rt.worker[i]));
+	for (int tries = 0; tries < 1000; tries++) {
+		still = 0;
+		for (unsigned i = 0; i < n; i++) {
+			struct urt__worker *w = urt__rt.worker[i];
+
+			still +=
+				atomic_load(&w->parked_signal) == URT__FROZEN ||
+				atomic_load(&w->state) == URT__W_GONE;
+		}
+		if (still == n)
+			return;
+		nanosleep(&ms, NULL);
+	}
+}
+
+void urt__report_quit(void)
+{
+	static struct urt__worker pseudo;
+	struct itimerspec patience = { .it_value = { 5, 0 } };
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
+			       .sigev_signo = SIGQUIT };
+	sigset_t quit_only;
+	timer_t timer;
+
+	/* If the report hangs, on a lock of a stopped thread, the process dies
+	 * all the same. */
+	signal(SIGQUIT, SIG_DFL);
+	sigemptyset(&quit_only);
+	sigaddset(&quit_only, SIGQUIT);
+	pthread_sigmask(SIG_UNBLOCK, &quit_only, NULL);
+	if (!timer_create(CLOCK_MONOTONIC, &ev, &timer))
+		timer_settime(timer, 0, &patience, NULL);
+	urt__print("SIGQUIT: coroutines of process %d\n", getpid());
+	stop_the_world();
+	urt__san_thread(&pseudo.loop_san);
+	urt__tls_worker = &pseudo;
+	report_all(&pseudo);
+	kill(getpid(), SIGQUIT);
 }
 
 /* ---- signals ----------------------------------------------------------- */

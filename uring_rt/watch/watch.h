@@ -105,12 +105,12 @@ void urt__report_deadlock(void);
 void urt__report_stack_left(struct urt_coro *, const void *sp);
 /* Prints the backtrace of the calling thread; also in a signal handler. */
 void urt__report_backtrace(void);
-/* Keeps for urt__report_all the backtrace of the calling thread, which a signal
+/* Keeps for urt__report_quit the backtrace of the calling thread, which a signal
  * with this context interrupted. */
 void urt__report_interrupted(const struct urt__worker *, const void *context);
-/* Prints every coroutine, when no other thread runs one. w: the caller's
- * worker; NULL: no backtraces. */
-void urt__report_all(struct urt__worker *w);
+/* Stops the world, prints every coroutine, and dies of SIGQUIT. By the
+ * monitor. */
+void urt__report_quit(void);
 void urt__report_leaks(void);
 /* "coroutine 7 (function)" and so on, into buf. */
 const char *urt__report_name(const struct urt_coro *, char *buf, size_t size);
@@ -139,7 +139,7 @@ void urt__monitor_look(void);
 bool urt__all_asleep(void);
 /* In a forked child, which has no monitor. */
 void urt__monitor_forget(void);
-/* From a signal handler: report everything and die of SIGQUIT. */
+/* From a signal handler: has the monitor call urt__report_quit. */
 void urt__monitor_quit(void);
 
 /* ---- told.c: the kernel's reports; all on the monitor's thread ---- */
