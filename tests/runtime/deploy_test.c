@@ -427,6 +427,27 @@ START_TEST(profile_refuses_what_a_server_does_not_need)
 }
 END_TEST
 
+/* As systemd's SystemCallFilter=~@resources without SystemCallErrorNumber. */
+START_TEST(program_makes_no_call_that_a_usual_filter_ends_it_for)
+{
+	static const unsigned no[] = {
+		SYS_sched_setaffinity,	SYS_sched_setattr, SYS_sched_setparam,
+		SYS_sched_setscheduler, SYS_setpriority,   SYS_ioprio_set
+	};
+	int code;
+
+	len = 0;
+	add(BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < ARRAY_LEN(no); i++)
+		add_if_equal(no[i], SECCOMP_RET_KILL_PROCESS);
+	add(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+	code = under_profile("examples/sieve 10");
+	if (code == 77)
+		SKIP("no seccomp here");
+	ck_assert_msg(!code, "exit code %d: %s", code, text);
+}
+END_TEST
+
 Suite *deploy_suite(void)
 {
 	Suite *s = suite_create("deploy");
@@ -444,6 +465,8 @@ Suite *deploy_suite(void)
 	tcase_add_loop_test(t, profile_without_io_uring_is_named_as_the_cause,
 			    0, 2);
 	tcase_add_test(t, profile_refuses_what_a_server_does_not_need);
+	tcase_add_test(t,
+		       program_makes_no_call_that_a_usual_filter_ends_it_for);
 	suite_add_tcase(s, t);
 	return s;
 }
