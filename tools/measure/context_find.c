@@ -33,7 +33,6 @@
 #include <string.h>
 
 #define NAME	    "otel_thread_ctx_v1"
-#define HEADERS_MAX 64
 #define DYNAMIC_MAX 128
 #define RELA_MAX    (1u << 20)
 #define CHAIN_MAX   100000
@@ -43,8 +42,7 @@
 struct dynamic {
 	uint64_t bias;
 	uint64_t symtab, strtab, hash, rela, rela_size, jmprel, jmprel_size;
-	uint64_t tls_size, tls_align; /* of its thread-local block */
-	int64_t end_ns;		      /* of the search */
+	int64_t end_ns; /* of the search */
 };
 
 #if defined(__x86_64__)
@@ -87,31 +85,14 @@ static void take_entry(struct dynamic *d, const Elf64_Dyn *e)
 
 static bool read_dynamic(pid_t pid, const struct module *m, struct dynamic *d)
 {
-	Elf64_Phdr ph[HEADERS_MAX];
 	Elf64_Dyn dyn[DYNAMIC_MAX];
-	Elf64_Ehdr eh;
-	uint64_t at = 0, n = 0;
+	uint64_t n = m->dynamic_size / sizeof(*dyn);
 
 	*d = (struct dynamic){ .bias = m->bias, .end_ns = d->end_ns };
-	if (!remote_read(pid, m->from, &eh, sizeof(eh)) ||
-	    memcmp(eh.e_ident, ELFMAG, SELFMAG) || eh.e_phnum > HEADERS_MAX ||
-	    eh.e_phentsize != sizeof(*ph) ||
-	    !remote_read(pid, m->from + eh.e_phoff, ph,
-			 eh.e_phnum * sizeof(*ph)))
-		return false;
-	for (unsigned i = 0; i < eh.e_phnum; i++) {
-		if (ph[i].p_type == PT_DYNAMIC) {
-			at = m->bias + ph[i].p_vaddr;
-			n = ph[i].p_memsz / sizeof(*dyn);
-		}
-		if (ph[i].p_type == PT_TLS) {
-			d->tls_size = ph[i].p_memsz;
-			d->tls_align = ph[i].p_align ? ph[i].p_align : 1;
-		}
-	}
 	if (n > DYNAMIC_MAX)
 		n = DYNAMIC_MAX;
-	if (!at || !d->tls_size || !remote_read(pid, at, dyn, n * sizeof(*dyn)))
+	if (!m->dynamic || !m->tls_size ||
+	    !remote_read(pid, m->dynamic, dyn, n * sizeof(*dyn)))
 		return false;
 	for (unsigned i = 0; i < n && dyn[i].d_tag != DT_NULL; i++)
 		take_entry(d, &dyn[i]);
@@ -215,10 +196,11 @@ static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 	struct dynamic d = { .end_ns = now_ns() + SEARCH_NS };
 
 	for (size_t i = 0; i < m->n && now_ns() < d.end_ns; i++) {
+		const struct module *in = &m->module[i];
 		Elf64_Sym sym;
 		uint32_t symbol;
 
-		if (!read_dynamic(m->pid, &m->module[i], &d) ||
+		if (!read_dynamic(m->pid, in, &d) ||
 		    !(symbol = find_symbol(m->pid, &d, &sym)))
 			continue;
 		if (in_relocations(m->pid, &d, d.rela, d.rela_size, symbol,
@@ -229,8 +211,9 @@ static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 		if (now_ns() >= d.end_ns) /* it was not reached */
 			return false;
 		/* Only the program itself needs no relocation (local exec). */
-		w->offset = sym.st_value - (d.tls_size + d.tls_align - 1) /
-						   d.tls_align * d.tls_align;
+		w->offset = sym.st_value - (in->tls_size + in->tls_align - 1) /
+						   in->tls_align *
+						   in->tls_align;
 		w->module = 0;
 		return true;
 	}

@@ -107,9 +107,17 @@ static void take_head(pid_t pid, struct module *m, struct head *h)
 			m->unwind = ph[i].p_vaddr;
 			m->unwind_size = ph[i].p_memsz;
 		}
+		if (ph[i].p_type == PT_DYNAMIC) {
+			m->dynamic = ph[i].p_vaddr;
+			m->dynamic_size = ph[i].p_memsz;
+		}
+		if (ph[i].p_type == PT_TLS) {
+			m->tls_size = ph[i].p_memsz;
+			m->tls_align = ph[i].p_align ? ph[i].p_align : 1;
+		}
 	}
-	if (m->unwind)
-		m->unwind += m->bias;
+	m->unwind += m->unwind ? m->bias : 0;
+	m->dynamic += m->dynamic ? m->bias : 0;
 	m->entry = m->bias + eh.e_entry;
 }
 

@@ -24,6 +24,8 @@ struct module {
 	uint64_t unwind_size; /* bytes */
 	int32_t *table;	      /* pairs: function, description; from `unwind` */
 	size_t entries;
+	uint64_t dynamic, dynamic_size; /* of .dynamic; 0: none */
+	uint64_t tls_size, tls_align;	/* of its thread-local block */
 	bool table_read, symbols_read, hold_tried;
 	int held;	/* descriptor of its file + 1; 0: none */
 	uint64_t entry; /* its entry point in memory; 0: it is not known */
