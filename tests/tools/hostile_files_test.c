@@ -91,6 +91,43 @@ START_TEST(output_goes_neither_through_links_nor_into_other_files)
 }
 END_TEST
 
+/* Where a path leads cannot be changed by another user, who owns a directory on it. */
+START_TEST(links_of_others_on_the_way_to_a_file_are_not_followed)
+{
+	static const char *const commands[] = {
+		"./urt record -o host.d/theirs/x -- true",
+		"./urt stat --append -o host.d/theirs/../x -- true",
+		"./urt stat -o host.d/to_theirs/x -- true",
+		"./urt demo --quick --report host.d/theirs/x",
+		"./urt demo --quick --resume host.d/theirs/x",
+		"./urt export --textfile host.d/theirs/",
+		"./urt load --ops-file host.d/theirs/x http://127.0.0.1:1/",
+	};
+
+	NEED_BPF();
+	if (geteuid())
+		SKIP("only root can make another user's link");
+	sh("rm -rf host.d host.e; mkdir host.d host.e; "
+	   "ln -s ../host.e host.d/theirs && chown -h %d host.d/theirs; "
+	   "ln -s \"$PWD/host.d/theirs\" host.d/to_theirs; "
+	   "ln -s ours/../host.e host.d/to_ours; ln -s . host.d/ours; "
+	   "ln -s loop host.d/loop; mkfifo host.d/fifo",
+	   NOBODY);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++)
+		refuses(commands[i], "a link of another user's is on the way");
+	refuses("timeout 90 ./urt demo --quick --resume host.d/fifo",
+		"not a regular file");
+	refuses("./urt stat -o host.d/loop/x -- true", "symbolic links");
+	refuses("./urt stat -o host.d/fifo/x -- true", "Not a directory");
+	ck_assert_int_eq(sh("./urt stat -o host.d/to_ours/x -- true && "
+			    "./urt stat --append -o /proc/self/cwd/host.e/x "
+			    "-- true && grep -c elapsed host.e/x && "
+			    "rm host.e/x && rmdir host.e && rm -r host.d"),
+			 0);
+	ck_assert_str_eq(text, "2\n");
+}
+END_TEST
+
 /* ---- names ---- */
 
 static void be_named(const char *name)
@@ -330,6 +367,8 @@ Suite *hostile_files_suite(void)
 	tcase_add_test(t, fifo_named_as_a_page_is_not_opened);
 	tcase_add_test(t,
 		       output_goes_neither_through_links_nor_into_other_files);
+	tcase_add_test(t,
+		       links_of_others_on_the_way_to_a_file_are_not_followed);
 	tcase_add_test(
 		t, answers_of_control_go_through_no_link_and_only_into_a_fifo);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);

@@ -5,6 +5,7 @@
 #include "show/show.h"
 #include "../lib/tool.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,10 +25,11 @@ static bool understood(struct demo_document *d, size_t size, const char *name)
 	return !fail("%s is not a result of `urt demo --json`", name);
 }
 
-bool demo_document_read(struct demo_document *d, const char *path)
+bool demo_document_from(struct demo_document *d, int fd, const char *path)
 {
 	size_t size = 0;
-	FILE *f = fopen(path, "re"), *to = open_memstream(&d->text, &size);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	FILE *to = open_memstream(&d->text, &size);
 	char part[65536];
 	size_t n, all = 0;
 	bool failed;
@@ -48,6 +50,11 @@ bool demo_document_read(struct demo_document *d, const char *path)
 		return true;
 	demo_document_free(d);
 	return false;
+}
+
+bool demo_document_read(struct demo_document *d, const char *path)
+{
+	return demo_document_from(d, open(path, O_RDONLY | O_CLOEXEC), path);
 }
 
 void demo_document_of(struct demo_document *d, const struct demo *demo)

@@ -11,7 +11,8 @@ struct demo_document {
 	struct json_value *tree;
 };
 
-/* False: the file has no result; an error message was printed. */
+/* False: the file has no result; an error message was printed. _from closes fd. */
+bool demo_document_from(struct demo_document *, int fd, const char *path);
 bool demo_document_read(struct demo_document *, const char *path);
 void demo_document_of(struct demo_document *, const struct demo *);
 void demo_document_free(struct demo_document *);

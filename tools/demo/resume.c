@@ -13,8 +13,11 @@
 #include "show/show.h"
 #include "../lib/output.h"
 #include "../lib/tool.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,14 +97,38 @@ static bool same_experiment(const struct demo *d, const struct demo *from)
 static bool resumed;
 static struct demo before; /* large */
 
+/* Its directory is held, since another user may own the one above. */
+static int directory;
+static const char *name;
+
 bool resume_open(const struct demo_options *o)
 {
 	struct demo_document doc;
+	const char *why = NULL;
+	struct stat st;
 	bool fine;
+	int fd;
 
-	if (!o->resume || access(o->resume, F_OK))
+	if (!o->resume)
 		return true;
-	if (!demo_document_read(&doc, o->resume))
+	directory = output_parent(o->resume, &name, &why);
+	if (directory < 0)
+		return !fail("--resume: cannot write %s: %s", o->resume,
+			     why ? why : strerror(-directory));
+	fd = openat(directory, name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+		close(fd);
+		fd = (errno = EINVAL, -1);
+	}
+	if (fd < 0)
+		return !fail("--resume: cannot read %s: %s", o->resume,
+			     errno == EINVAL || errno == ELOOP
+				     ? "it is not a regular file"
+				     : strerror(errno));
+	if (!demo_document_from(&doc, fd, o->resume))
 		return false;
 	fine = demo_restore(&before, &doc, o->resume);
 	demo_document_free(&doc);
@@ -146,7 +173,8 @@ static void keep_now(struct demo *d, bool complete)
 	if (!pid) {
 		FILE *f;
 
-		if (asprintf(&part, "%s.part", d->options.resume) < 0 ||
+		if (asprintf(&part, "/proc/self/fd/%d/%s.part", directory,
+			     name) < 0 ||
 		    !(f = output_open(part)))
 			_exit(1);
 		if (!complete) {
@@ -156,7 +184,9 @@ static void keep_now(struct demo *d, bool complete)
 		d->interrupted = !complete;
 		demo_judge(d);
 		demo_print_json(f, d);
-		_exit(ferror(f) | fclose(f) || rename(part, d->options.resume));
+		_exit(ferror(f) | fclose(f) ||
+		      renameat(directory, strrchr(part, '/') + 1, directory,
+			       name));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 		fail("--resume: cannot write %s", d->options.resume);

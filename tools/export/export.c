@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "metrics.h"
 #include "../lib/options.h"
+#include "../lib/output.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <errno.h>
@@ -96,12 +97,13 @@ const struct command command_export = {
  */
 static int open_directory(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *why = NULL;
+	int fd = output_directory(path, &why);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st)) {
 		fail("--textfile: cannot write to %s: %s", path,
-		     strerror(errno));
+		     why ? why : strerror(fd < 0 ? -fd : errno));
 		return -1;
 	}
 	if (!geteuid() && st.st_uid &&

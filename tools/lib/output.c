@@ -2,7 +2,8 @@
 /*
  * Writing a file safely; see output.h. The file is made under a name of its own
  * (O_EXCL) and renamed at once: rename(2) replaces a link instead of following
- * it. From then on, only its descriptor is used.
+ * it. From then on, only its descriptor is used, and only the directory's
+ * descriptor before, which is opened one name at a time.
  */
 #define _GNU_SOURCE
 #include "output.h"
@@ -10,11 +11,137 @@
 #include "tool.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define LINKS_MAX 40 /* on a path, as in the kernel */
+
+/* Under sudo, what belongs to the caller is ours, too: the caller is trusted with
+ * root's rights anyway. */
+static bool is_ours(uid_t owner)
+{
+	struct launch_user caller;
+
+	return owner == geteuid() ||
+	       (launch_user_find(NULL, &caller) && owner == caller.uid);
+}
+
+/* ---- directories ---- */
+
+struct walk {
+	int at; /* the directory so far, or -errno */
+	int links;
+	const char *why;
+};
+
+static void go_to(struct walk *w, int fd)
+{
+	int err = errno;
+
+	if (w->at >= 0)
+		close(w->at);
+	w->at = fd < 0 ? -err : fd;
+}
+
+/* The link's text, or 0 if its text does not tell where it leads (/proc/PID/cwd). */
+static ssize_t read_link(int link, char text[PATH_MAX])
+{
+	struct statfs fs;
+	ssize_t n;
+
+	if (!fstatfs(link, &fs) && fs.f_type == PROC_SUPER_MAGIC)
+		return 0;
+	n = readlinkat(link, "", text, PATH_MAX);
+	if (n == PATH_MAX)
+		errno = ENAMETOOLONG;
+	return n == PATH_MAX ? -1 : n;
+}
+
+static void walk(struct walk *w, const char *path);
+
+/* The name is none of a directory. */
+static void follow(struct walk *w, const char *name)
+{
+	int link = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char text[PATH_MAX];
+	struct stat st;
+	ssize_t n = -1;
+
+	if (link >= 0 && !fstat(link, &st)) {
+		if (!S_ISLNK(st.st_mode)) {
+			errno = ENOTDIR;
+		} else if (st.st_uid && !is_ours(st.st_uid)) {
+			w->why = "a link of another user's is on the way, "
+				 "which is not followed";
+			errno = EACCES;
+		} else if (w->links++ == LINKS_MAX) {
+			errno = ELOOP;
+		} else {
+			n = read_link(link, text);
+		}
+	}
+	if (n > 0) {
+		text[n] = '\0';
+		walk(w, text);
+	} else {
+		go_to(w, n < 0 ? -1
+			       : openat(w->at, name,
+					O_PATH | O_DIRECTORY | O_CLOEXEC));
+	}
+	if (link >= 0)
+		close(link);
+}
+
+static void walk(struct walk *w, const char *path)
+{
+	const int how = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	char name[NAME_MAX + 1];
+	size_t n;
+	int fd;
+
+	if (*path == '/')
+		go_to(w, open("/", how));
+	for (; w->at >= 0 && *(path += strspn(path, "/")); path += n) {
+		n = strcspn(path, "/");
+		snprintf(name, sizeof(name), "%.*s", (int)n, path);
+		errno = ENAMETOOLONG;
+		fd = n > NAME_MAX ? -1 : openat(w->at, name, how);
+		if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+			follow(w, name);
+		else
+			go_to(w, fd);
+	}
+}
+
+int output_directory(const char *path, const char **why)
+{
+	struct walk w = { .at = -1 };
+
+	go_to(&w, open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	walk(&w, path);
+	if (w.why)
+		*why = w.why;
+	return w.at;
+}
+
+int output_parent(const char *path, const char **name, const char **why)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent = strndup(path, slash ? slash - path + 1 : 0);
+	int dir = parent ? output_directory(parent, why) : -ENOMEM;
+
+	*name = slash ? slash + 1 : path;
+	free(parent);
+	return dir;
+}
+
+/* ---- files ---- */
 
 /* Makes the file in the directory; its descriptor or -errno. */
 static int create_in(int dir, const char *name)
@@ -39,16 +166,12 @@ static int create_in(int dir, const char *name)
 
 static int create(const char *path, const char **why)
 {
-	const char *slash = strrchr(path, '/');
-	char *parent = slash ? strndup(path, slash - path + 1) : strdup(".");
-	const char *name = slash ? slash + 1 : path;
-	int dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	int fd = -errno;
+	const char *name;
+	int dir = output_parent(path, &name, why), fd;
 	struct stat st;
 
-	free(parent);
 	if (dir < 0)
-		return fd;
+		return dir;
 	if (!fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) &&
 	    !S_ISREG(st.st_mode)) {
 		*why = S_ISLNK(st.st_mode)
@@ -103,28 +226,35 @@ FILE *output_open(const char *path)
 	return f;
 }
 
-/* Under sudo, the caller's files belong to us, too: the caller could append to
- * them. */
-static bool is_ours(uid_t owner)
+static int open_old(const char *path, const char **why)
 {
-	struct launch_user caller;
+	const char *name;
+	int dir = output_parent(path, &name, why), fd;
 
-	return owner == geteuid() ||
-	       (launch_user_find(NULL, &caller) && owner == caller.uid);
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, name,
+		    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	close(dir);
+	if (fd == -ELOOP)
+		*why = "it is a link, which is not followed";
+	return fd;
 }
 
 FILE *output_append(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
-				    O_CLOEXEC);
+	const char *why = NULL;
+	int fd = is_descriptor(path) ? -ENOENT : open_old(path, &why);
 	struct stat st;
 	FILE *f;
 	bool device = fd >= 0 && !fstat(fd, &st) && S_ISCHR(st.st_mode);
 
-	if (device || is_descriptor(path) || (fd < 0 && errno == ENOENT)) {
+	if (device)
 		close(fd);
+	if (device || fd == -ENOENT)
 		return output_open(path);
-	}
 	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
 			st.st_nlink != 1 || !is_ours(st.st_uid))) {
 		close(fd);
@@ -136,8 +266,7 @@ FILE *output_append(const char *path)
 	f = fd < 0 ? NULL : fdopen(fd, "a");
 	if (!f)
 		fail("cannot append to %s: %s", path,
-		     errno == ELOOP ? "it is a link, which is not followed"
-				    : strerror(errno));
+		     why ? why : strerror(fd < 0 ? -fd : errno));
 	return f;
 }
 

@@ -6,6 +6,16 @@
 #include <stdio.h>
 
 /*
+ * Opens a directory (O_PATH) by a path on which links are followed only if they are
+ * root's or ours: another user's could lead anywhere, and elsewhere each time. -errno:
+ * it cannot be opened; then *why may be set to a better reason.
+ */
+int output_directory(const char *path, const char **why);
+
+/* The same for the directory that a file is in. *name: the file's name there. */
+int output_parent(const char *path, const char **name, const char **why);
+
+/*
  * A new file, which replaces one of that name: nothing is written into an
  * existing file, and no link is followed. A link, or a file that is not
  * regular, is refused, except /dev/stdout, /dev/stderr, /dev/fd/N and devices

@@ -11,10 +11,12 @@
 #define _GNU_SOURCE
 #include "watch.h"
 #include "../lib/launch.h"
+#include "../lib/output.h"
 #include "../lib/tool.h"
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -52,18 +54,21 @@ static uint64_t sum_of(const struct run *r, size_t offset)
  * number. */
 static void tell_ops(struct run *r, int64_t every_ns)
 {
-	char tmp[4096];
-	FILE *f;
+	char tmp[NAME_MAX + 1];
+	FILE *f = NULL;
+	int fd;
 
 	ops_tell(SUM_OF(r, completed));
 	if (!r->ops_file || now_ns() - r->ops_ns < every_ns)
 		return;
 	r->ops_ns = now_ns();
-	snprintf(tmp, sizeof(tmp), "%s.%d", r->ops_file, getpid());
-	f = fopen(tmp, "wxe");
-	if (f)
+	snprintf(tmp, sizeof(tmp), "%s.%d", r->ops_name, getpid());
+	fd = openat(r->ops_dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		    0666);
+	if (fd >= 0 && (f = fdopen(fd, "w")))
 		fprintf(f, "%llu\n", (unsigned long long)SUM_OF(r, completed));
-	if (!f || fclose(f) || rename(tmp, r->ops_file)) {
+	if (!f || fclose(f) ||
+	    renameat(r->ops_dir, tmp, r->ops_dir, r->ops_name)) {
 		fail("--ops-file: cannot write %s: %s", r->ops_file,
 		     strerror(errno));
 		r->ops_file = NULL;
@@ -377,8 +382,16 @@ static bool wait_for_server(const struct run *r)
 int load_watch(struct run *r)
 {
 	struct load_result *result = &r->result;
+	const char *why = NULL;
 	int err = 0;
 
+	if (r->ops_file) {
+		r->ops_dir = output_parent(r->ops_file, &r->ops_name, &why);
+		if (r->ops_dir < 0)
+			return fail("--ops-file: cannot write %s: %s",
+				    r->ops_file,
+				    why ? why : strerror(-r->ops_dir));
+	}
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
 	if (!wait_for_server(r) || !start_all(r) ||

@@ -15,6 +15,8 @@ struct run {
 	long rate; /* 0: a closed loop */
 	bool json;
 	const char *ops_file, *hdr; /* NULL: none */
+	int ops_dir;		    /* of ops_file */
+	const char *ops_name;	    /* in it */
 	struct load_shared *shared[THREADS_MAX];
 	pid_t pid[THREADS_MAX]; /* 0: has ended */
 	int64_t progress;	/* connections and answers seen so far */

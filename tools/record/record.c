@@ -398,7 +398,7 @@ static bool ok_user(const char *name, struct options *o)
 
 static const struct option_row rows[] = {
 	{ OPTION_OUTPUT, TO(out),
-	  .text = "Write the timeline to FILE; default: urt.pftrace. An existing file of that name is replaced; a symbolic link is not followed." },
+	  .text = "Write the timeline to FILE; default: urt.pftrace. An existing file of that name is replaced; a symbolic link is not followed, nor one of another user's on the way to it." },
 	{ OPTION_PID, TO(pid), .text = "Record this running process." },
 	{ .letter = 'a',
 	  .name = "all-cpus",

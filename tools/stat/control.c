@@ -2,6 +2,7 @@
 /* Commands to a running `urt stat`; see control.h. One command a line. */
 #define _GNU_SOURCE
 #include "control.h"
+#include "../lib/output.h"
 #include "../lib/tool.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,9 @@ static bool open_numbers(const char *text, int *control_fd, int *ack_fd)
  */
 static int open_fifo(const char *path)
 {
-	int at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1;
+	const char *name, *why;
+	int dir = output_parent(path, &name, &why), fd = -1;
+	int at = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	char own[64];
 
@@ -47,6 +50,8 @@ static int open_fifo(const char *path)
 	}
 	if (at >= 0)
 		close(at);
+	if (dir >= 0)
+		close(dir);
 	return fd;
 }
 

@@ -32,22 +32,33 @@ static int write_one(const struct demo *d, const char *dir, const char *name,
 
 int demo_check_report(const char *dir)
 {
+	const char *name, *why = NULL;
 	char path[4096];
+	int parent, err;
 
-	if (mkdir(dir, 0777) && errno != EEXIST)
-		return fail("cannot make %s: %s", dir, strerror(errno));
 	/* "LINK/" would be followed. */
 	snprintf(path, sizeof(path), "%s", dir);
 	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
 		path[n - 1] = '\0';
-	directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	parent = output_parent(path, &name, &why);
+	if (parent < 0)
+		return fail("cannot make %s: %s", dir,
+			    why ? why : strerror(-parent));
+	if (!*name)
+		name = "."; /* of the root */
+	if (mkdirat(parent, name, 0777) && errno != EEXIST)
+		return fail("cannot make %s: %s", dir, strerror(errno));
+	directory = openat(parent, name,
+			   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = errno;
+	close(parent);
 	if (directory < 0)
 		return fail("cannot write to %s: %s", dir,
-			    errno == ENOTDIR
+			    err == ENOTDIR
 				    ? "it is a link, or no directory: give the "
 				      "directory itself"
-				    : strerror(errno));
-	if (access(dir, W_OK | X_OK))
+				    : strerror(err));
+	if (faccessat(directory, ".", W_OK | X_OK, 0))
 		return fail("cannot write to %s: %s", dir, strerror(errno));
 	return 0;
 }
