@@ -46,10 +46,11 @@
  * which is rare, we search the kernel stack to see whether the thread waits for a page.
  *
  * Times. They also need the moment when a thread is switched to. The event of the
- * thread that leaves tells this, and nothing else does. Some kernels have no such event
- * for some threads that leave: on one machine, for the idle task of the second CPU and
- * the threads of its init; perf lacks them, too. A burst without a beginning is not in
- * the histogram; the tool prints their number.
+ * thread that leaves tells this, and nothing else does. Some kernels run no programs
+ * while some threads are current: on one machine, the idle task of the second CPU and
+ * the threads of its init. perf lacks these events, too; tracefs has them. A burst
+ * without a beginning is not in the histogram; the tool prints their number. Counts lack
+ * nothing, unless such a thread is counted: they are taken where the thread is current.
  *
  * Threads of io_uring (PF_IO_WORKER). The fork tracepoint does not announce them. They
  * belong to the thread group of a traced leader, and are looked up there. `io_threads`

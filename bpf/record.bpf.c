@@ -5,6 +5,9 @@
  * as in count.bpf.c. The traced program never waits for the recorder: if a ring is full,
  * events are dropped and counted.
  *
+ * Events that happen while another thread is current may be missing, uncounted: that a
+ * thread is woken, or is switched to. See "Times" in count.bpf.c.
+ *
  * The kernel's own ring buffer takes and gives back a lock with interrupts off for each
  * event. The reader looks now and then: if events woke it, it would take the CPU from
  * the very program that it records.
