@@ -136,6 +136,11 @@ START_TEST(report_says_who_waited_on_what)
 	/* Some kernels run no BPF programs while some threads are current, as a
 	 * timer expires: see "Times" in bpf/count.bpf.c. */
 	ck_assert_int_ge(number("wake_latency_ns", "count"), times / 2);
+	/* Waits are accounted for, but those that a thread's end ends. */
+	ck_assert_int_ge(number("wake_latency_ns", "count") +
+				 number(NULL, "wakings_missing") +
+				 number(NULL, "runs_missing"),
+			 times * 9 / 10);
 	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);
 	ck_assert_ptr_nonnull(
 		strstr(text, "Threads: the causes of their waits"));

@@ -152,6 +152,8 @@ static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
 
 	if (!*t->open || ns < t->since_ns)
 		return;
+	t->waited =
+		t->kind == REPORT_THREAD && strcmp(t->open, TIMELINE_RUNNING);
 	report_request_slice(t, ns);
 	if (r->on_slice)
 		r->on_slice(r->on_slice_arg, t, ns,
@@ -195,6 +197,11 @@ static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
 		t->kind = REPORT_OTHER;
 	else
 		t->kind = t->thread ? REPORT_THREAD : REPORT_REQUEST;
+	if (t->waited && strcmp(name, TIMELINE_RUNNING))
+		r->runs_missing++;
+	else if (t->waited && !note(e, TIMELINE_LATENCY))
+		r->wakings_missing++;
+	t->waited = false;
 	if (note(e, TIMELINE_LATENCY))
 		histogram_add(runs ? &r->coro_latency : &r->latency,
 			      value(e, TIMELINE_LATENCY));

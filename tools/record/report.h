@@ -60,6 +60,7 @@ struct report_track {
 	uint64_t since_ns, flow;
 	unsigned worker;
 	struct report_request *request; /* for which it works; or NULL */
+	bool waited; /* a thread, whose last slice was a wait */
 };
 
 /* All slices of one name: separately for each thread, else on all tracks. */
@@ -87,7 +88,9 @@ struct report {
 	uint64_t first_ns, last_ns, packets, left_out;
 	uint64_t dropped, overwritten, untracked;
 	uint64_t completed_more; /* completions of requests that continued */
-	bool cut;		 /* the file ends within a packet */
+	/* Waits of threads whose wake-up, or whose end, is not in the file. */
+	uint64_t wakings_missing, runs_missing;
+	bool cut; /* the file ends within a packet */
 
 	struct report_route route[REPORT_ROUTES];
 	struct report_request slow[REPORT_SLOW]; /* the slowest first */

@@ -95,6 +95,10 @@ void report_print(const struct report *r, const char *path, long lines)
 	puts("\nThe longest stalls");
 	print_stalls(r, r->stall, lines);
 	print_latency("From being woken to running", &r->latency);
+	if (r->wakings_missing || r->runs_missing)
+		printf("Waits without their wake-up in this file: %" PRIu64
+		       ", without their end: %" PRIu64 "\n",
+		       r->wakings_missing, r->runs_missing);
 	if (any(r, REPORT_REQUEST)) {
 		print_head("io_uring requests, from submission to completion",
 			   "");
@@ -160,6 +164,8 @@ void report_print_json(const struct report *r, const char *path, FILE *slices,
 	json_sums(&j, r, REPORT_REQUEST, "requests");
 	json_int(&j, "completed_more", r->completed_more);
 	json_latency(&j, "wake_latency_ns", &r->latency);
+	json_int(&j, "wakings_missing", r->wakings_missing);
+	json_int(&j, "runs_missing", r->runs_missing);
 	json_object(&j, "coroutines");
 	json_sums(&j, r, REPORT_CORO, "waits");
 	json_latency(&j, "wake_latency_ns", &r->coro_latency);
