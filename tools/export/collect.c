@@ -9,7 +9,10 @@
  * came and went between two reads never had a name: its counts are "other".
  * When a cgroup in "other" gets a label of its own, because another has ended,
  * its counts until then stay in "other", and its own series begins at 0: the
- * difference is added to the past of both, modulo 2^64.
+ * difference is added to the past of both, modulo 2^64. A label that has ended is
+ * free for another cgroup in the read that finds this, or else a bound that many
+ * short-lived cgroups reach would leave every second read without labels. Its
+ * series remains until the end of that read, for the counts of its cgroups.
  *
  * The order of a read matters: first the counts, then the names. So a cgroup
  * that has counts but no directory is gone, and not new.
@@ -55,6 +58,7 @@ struct collector {
 	unsigned nr_groups, nr_calls;
 	struct series *series; /* the first: "other" */
 	unsigned nr_series;
+	unsigned nr_labels; /* live ones without "other": at most max_groups */
 	uint64_t *other, *other_before; /* live cgroups in "other": of this
 					 * read, and of the last one, by id */
 	unsigned nr_other, nr_other_before;
@@ -111,7 +115,8 @@ struct collector *collector_open(const struct collector_options *o, char *why,
 	c->per_cpu_calls = calloc(c->cpus, sizeof(*c->per_cpu_calls));
 	c->group = calloc(EXPORT_GROUPS_MAX, sizeof(*c->group));
 	c->calls = calloc(EXPORT_CALLS_MAX, sizeof(*c->calls));
-	c->series = calloc(o->max_groups + 1, sizeof(*c->series));
+	/* Those that end in a read, and as many new ones. */
+	c->series = calloc(2 * o->max_groups + 1, sizeof(*c->series));
 	c->process = calloc(PROCESSES_MAX, sizeof(*c->process));
 	c->other = calloc(OTHER_MAX, sizeof(*c->other));
 	c->other_before = calloc(OTHER_MAX, sizeof(*c->other_before));
@@ -204,6 +209,15 @@ static void read_call(struct collector *c, int map, const void *key)
 		r->n += c->per_cpu_calls[i];
 }
 
+static int by_cgroup(const void *a, const void *b)
+{
+	const struct call_read *x = a, *y = b;
+
+	return (x->key.cgroup > y->key.cgroup) -
+	       (x->key.cgroup < y->key.cgroup);
+}
+
+/* The calls are sorted by cgroup. */
 static void read_maps(struct collector *c)
 {
 	c->nr_groups = c->nr_calls = 0;
@@ -211,6 +225,7 @@ static void read_maps(struct collector *c)
 		 EXPORT_GROUPS_MAX, c, read_group);
 	each_key(bpf_map__fd(c->bpf->maps.calls), sizeof(struct export_call),
 		 EXPORT_CALLS_MAX, c, read_call);
+	qsort(c->calls, c->nr_calls, sizeof(*c->calls), by_cgroup);
 }
 
 /* ---- labels ---- */
@@ -227,12 +242,34 @@ static struct series *series_of(struct collector *c, const char *label)
 {
 	struct series *s = find_series(c, label);
 
-	if (s || c->nr_series > c->o.max_groups)
+	if (s || c->nr_labels == c->o.max_groups)
 		return s ? s : &c->series[0];
+	c->nr_labels++;
 	s = &c->series[c->nr_series++];
 	memset(s, 0, sizeof(*s));
 	snprintf(s->label, sizeof(s->label), "%s", label);
 	return s;
+}
+
+static void mark_live(struct collector *c, uint64_t id)
+{
+	struct series *s = find_series(c, cgroups_label(c->groups, id));
+
+	if (!s || s->live)
+		return;
+	s->live = true;
+	c->nr_labels++;
+}
+
+/* Before the first counts are given: the labels that go on. */
+static void find_live(struct collector *c)
+{
+	c->nr_labels = 0;
+	for (unsigned i = 0; i < c->nr_groups; i++)
+		mark_live(c, c->group[i].id);
+	for (unsigned i = 0; i < c->nr_calls; i++)
+		if (!i || c->calls[i].key.cgroup != c->calls[i - 1].key.cgroup)
+			mark_live(c, c->calls[i].key.cgroup);
 }
 
 static int by_id(const void *a, const void *b)
@@ -293,19 +330,11 @@ static uint64_t *count_of(struct tally *t, unsigned name)
 	return name < EXPORT_NAMES_MAX ? &t->call[name] : &t->other_calls;
 }
 
-static int by_cgroup(const void *a, const void *b)
-{
-	const struct call_read *x = a, *y = b;
-
-	return by_id(&x->key.cgroup, &y->key.cgroup);
-}
-
 static void give_calls(struct collector *c)
 {
 	int map = bpf_map__fd(c->bpf->maps.calls);
 	struct place p = { 0 };
 
-	qsort(c->calls, c->nr_calls, sizeof(*c->calls), by_cgroup);
 	for (unsigned i = 0; i < c->nr_calls; i++) {
 		struct call_read *r = &c->calls[i];
 		unsigned name = call_names_place(&c->names, r->key.nr);
@@ -419,6 +448,7 @@ const struct series *collector_read(struct collector *c, unsigned *n)
 	read_maps(c);
 	cgroups_scan(c->groups);
 	call_names_admit(&c->names, c->o.max_calls, c->calls, c->nr_calls);
+	find_live(c);
 	give_counts(c);
 	give_calls(c);
 	for (unsigned i = 1; i < c->nr_series; i++)
