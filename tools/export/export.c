@@ -179,8 +179,8 @@ int cmd_export(int argc, char **argv)
 	};
 	struct collector *c;
 	char why[256];
-	int first = options_parse(&command_export, argc, argv, &o), code;
-	int dir = -1;
+	int first = options_parse(&command_export, argc, argv, &o);
+	int dir = -1, code = EXIT_BAD;
 
 	if (first < 0)
 		return EXIT_BAD;
@@ -192,10 +192,10 @@ int cmd_export(int argc, char **argv)
 	c = collector_open(&o.counts, why, sizeof(why));
 	if (!c)
 		return fail("export: %s", why);
-	if (o.textfile && (dir = open_directory(o.textfile)) < 0)
-		return EXIT_BAD;
-	code = o.textfile || o.once ? write_files(&o, dir, c)
-				    : http_serve(o.listen, c);
+	if (!o.textfile && !o.once)
+		code = http_serve(o.listen, c);
+	else if (!o.textfile || (dir = open_directory(o.textfile)) >= 0)
+		code = write_files(&o, dir, c);
 	collector_close(c);
 	return code;
 }
