@@ -211,7 +211,8 @@ static struct urt_coro *steal(struct urt__worker *w)
 /*
  * Where coroutines compute, the loop looks round at each switch: the next one
  * may be long in coming. Those whose timers have fired take turns with the
- * others; the oldest in the queue goes before `next` once in OLDEST_NS.
+ * oldest in the queue; without them, that one goes before `next` once in
+ * OLDEST_NS.
  */
 static struct urt_coro *choose_slow(struct urt__worker *w)
 {
@@ -225,7 +226,7 @@ static struct urt_coro *choose_slow(struct urt__worker *w)
 		return urt__fresh_take(p);
 	}
 	p->looks &= ~1u;
-	if (!oldest_has_turn(w))
+	if (!p->due_left && !oldest_has_turn(w))
 		return NULL;
 	p->oldest_ns = w->now_ns;
 	c = urt__take_queued(p);
