@@ -367,8 +367,15 @@ START_TEST(demo_counts_the_kernel_by_load)
 	double n;
 
 	ck_assert_int_eq(sh("./urt demo --quick --only 10 -d 0.3 --json "
-			    "-m thread,coroutine"),
+			    "-m thread,coroutine >steps.json"),
 			 0);
+	/* On the terminal, in Markdown and on the page. */
+	ck_assert_int_eq(sh("./urt demo --from steps.json --report steps.d "
+			    ">steps.out && cat steps.out steps.d/report.md "
+			    "steps.d/index.html | grep -c 'What each step'"),
+			 0);
+	ck_assert_str_eq(text, "3\n");
+	ck_assert_int_eq(sh("cat steps.json && rm -r steps.*"), 0);
 	none_failed();
 	/* The rate of the open loop was kept. */
 	ck_assert(figure("by_load", "requests") > 0);

@@ -81,6 +81,22 @@ const struct demo_row *demo_load(const struct demo *d,
 	return NULL;
 }
 
+unsigned demo_ladder(const struct demo *d, struct demo_rung rung[RUNGS_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->options.nr_models && n < RUNGS_MAX; i++) {
+		const struct model *m = d->options.model[i];
+
+		rung[n] = (struct demo_rung){
+			m, demo_load(d, m, 0),
+			demo_load(d, m, d->options.loads->len - 1)
+		};
+		n += m->step && rung[n].low && rung[n].full;
+	}
+	return n;
+}
+
 /* The generator used nearly all of its CPU while the server did not. */
 #define LOAD_BUSY   0.85
 #define SERVER_BUSY 0.9

@@ -434,6 +434,16 @@ const struct demo_scale *demo_scale(const struct demo *, const struct model *);
 const char *demo_row_title(const struct demo_row *, char buf[96]);
 bool demo_same_table(const struct demo_row *, const struct demo_row *);
 
+/* A step of the ladder from threads to coroutines. */
+struct demo_rung {
+	const struct model *model;
+	const struct demo_row *low, *full; /* at the least load, and at full */
+};
+#define RUNGS_MAX 16
+
+/* The steps that were measured at both loads; their number. */
+unsigned demo_ladder(const struct demo *, struct demo_rung[RUNGS_MAX]);
+
 /* The row of a model at the ith load of options.loads. NULL: not measured. */
 const struct demo_row *demo_load(const struct demo *, const struct model *,
 				 unsigned i);

@@ -77,6 +77,8 @@ struct model {
 	const char *lives;    /* where a request lives while it waits */
 	const char *waits_in; /* the interface in which it waits */
 	const char *settings; /* threads, stacks, heap, flags: for people */
+	const char *step; /* of the ladder: what it changes of the one before;
+			     NULL: it is on no step */
 	struct model_variable variable[3];
 	unsigned flags; /* of enum model_flags */
 	enum model_role role;

@@ -145,6 +145,50 @@ static void unit_table(FILE *f, const struct demo *d)
 	fputs("</tr></table></div></div>\n", f);
 }
 
+static void rung_cells(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p = demo_per_request(r);
+
+	html_cell(f, "%.3f", p.switches);
+	html_cell(f, "%.3f", p.syscalls);
+	html_cell(f, "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3);
+}
+
+static void ladder(FILE *f, const struct demo *d)
+{
+	static const char *const heads[] = {
+		"model",	 "its step", "full load/s", "p99 ms",
+		"switches, low", "calls",    "CPU us",	    "switches, full",
+		"calls",	 "CPU us",   NULL
+	};
+	struct demo_rung rung[RUNGS_MAX];
+	unsigned n = demo_ladder(d, rung);
+
+	if (n < 2)
+		return;
+	fprintf(f,
+		"<h2>What each step buys</h2><p class=soft>GET /, %d "
+		"connections; kernel switches, system calls and CPU for each "
+		"request, at %.0f requests/s and at full load.</p>"
+		"<div class=card>",
+		DEMO_LOADS_CONNS, rung[0].low->rate);
+	html_begin_table(f, heads);
+	for (unsigned i = 0; i < n; i++) {
+		const struct demo_row *full = rung[i].full;
+
+		fprintf(f, "<tr><td>%s</td><td class=wrap>%s</td>",
+			rung[i].model->name, rung[i].model->step);
+		html_cell(f, demo_load_was_limit(full) ? "&gt;%.0f" : "%.0f",
+			  ROW_MEDIAN(full, rps));
+		html_cell(f, "%.2f", demo_ms(&full->latency, 0.99));
+		rung_cells(f, rung[i].low);
+		rung_cells(f, full);
+		fputs("</tr>\n", f);
+	}
+	html_end_table(f);
+	fputs("</div>\n", f);
+}
+
 static void advice(FILE *f, const struct demo *d)
 {
 	fputs("<h2>When to pick which, by these figures</h2>"
@@ -273,6 +317,7 @@ void demo_print_html(FILE *f, const struct demo *d)
 	html_timelines(f, d);
 	html_anatomy(f, d);
 	unit_table(f, d);
+	ladder(f, d);
 	advice(f, d);
 	html_tables(f, d);
 	fputs("<p class=soft>Made by urt demo; report.md and report.json in the same folder have the same figures.</p>\n</main></body></html>\n",

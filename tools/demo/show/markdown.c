@@ -348,6 +348,44 @@ static void table(FILE *f, const struct demo *d)
 	fputc('\n', f);
 }
 
+static void rung_work(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p = demo_per_request(r);
+	char b[3][24];
+
+	fprintf(f, " %s | %s | %s |", cell(b[0], "%.3f", p.switches),
+		cell(b[1], "%.3f", p.syscalls),
+		cell(b[2], "%.1f", ROW_MEDIAN(r, cpu_ns) / 1e3));
+}
+
+static void ladder(FILE *f, const struct demo *d)
+{
+	struct demo_rung rung[RUNGS_MAX];
+	unsigned n = demo_ladder(d, rung);
+
+	if (n < 2)
+		return;
+	fprintf(f,
+		"\n## What each step buys\n\nGET /, %d connections; kernel "
+		"switches, system calls and CPU for each request, at %.0f "
+		"requests/s and at full load.\n\n"
+		"| model | its step | full load/s | p99 ms | switches, low | "
+		"calls | CPU us | switches, full | calls | CPU us |\n"
+		"|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+		DEMO_LOADS_CONNS, rung[0].low->rate);
+	for (unsigned i = 0; i < n; i++) {
+		const struct demo_row *full = rung[i].full;
+
+		fprintf(f, "| %s | %s | %s%.0f | %.2f |", rung[i].model->name,
+			rung[i].model->step,
+			demo_load_was_limit(full) ? "&gt;" : "",
+			ROW_MEDIAN(full, rps), demo_ms(&full->latency, 0.99));
+		rung_work(f, rung[i].low);
+		rung_work(f, full);
+		fputc('\n', f);
+	}
+}
+
 static void choice(FILE *f, const struct demo *d)
 {
 	const struct demo_choice *c = &d->choice;
@@ -383,6 +421,7 @@ void demo_print_markdown(FILE *f, const struct demo *d)
 	bounds(f, d);
 	claims(f, d);
 	table(f, d);
+	ladder(f, d);
 	loads(f, d);
 	rows(f, d);
 	seconds(f, d);

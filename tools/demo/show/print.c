@@ -299,6 +299,48 @@ static void print_model_loads(FILE *f, const struct demo *d,
 	}
 }
 
+static void print_rung_work(FILE *f, const struct demo_row *r)
+{
+	struct demo_per_request p = demo_per_request(r);
+	char b[3][16];
+
+	fprintf(f, " | %6s %6s %6s", print_cell(b[0], p.switches),
+		print_cell(b[1], p.syscalls),
+		print_cell(b[2], ROW_MEDIAN(r, cpu_ns) / 1e3));
+}
+
+static void print_ladder(FILE *f, const struct demo *d)
+{
+	struct demo_rung rung[RUNGS_MAX];
+	unsigned n = demo_ladder(d, rung);
+	char text[200], low[32];
+
+	if (n < 2)
+		return;
+	fprintf(f, "\nWhat each step buys: GET /, %d connections\n",
+		DEMO_LOADS_CONNS);
+	snprintf(low, sizeof(low), "at %.0f/s", rung[0].low->rate);
+	fprintf(f,
+		"  %-14s %15s | %-20s | at full load\n"
+		"  %-14s %8s %6s | %6s %6s %6s | %6s %6s %6s\n",
+		"", "at full load", low, "model", "/s", "p99 ms", "switch",
+		"calls", "CPU us", "switch", "calls", "CPU us");
+	for (unsigned i = 0; i < n; i++) {
+		const struct demo_row *full = rung[i].full;
+
+		fprintf(f, "  %-14s %8.0f %6.2f", rung[i].model->name,
+			ROW_MEDIAN(full, rps), demo_ms(&full->latency, 0.99));
+		print_rung_work(f, rung[i].low);
+		print_rung_work(f, full);
+		fputc('\n', f);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "%s: %s", rung[i].model->name,
+			 rung[i].model->step);
+		print_folded(f, "  ", text);
+	}
+}
+
 static void print_loads(FILE *f, const struct demo *d)
 {
 	bool any = false, narrow = print_narrow(f);
@@ -326,6 +368,7 @@ static void print_loads(FILE *f, const struct demo *d)
 		"switch   calls     ops  switch us/req");
 	for (unsigned i = 0; i < d->options.nr_models; i++)
 		print_model_loads(f, d, d->options.model[i]);
+	print_ladder(f, d);
 }
 
 void demo_print_part(FILE *f, const struct demo *d, enum demo_part part)
