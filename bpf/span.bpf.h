@@ -15,8 +15,8 @@
  *
  * Each CPU adds up what it counts of one request (open_spans). It adds that to the table
  * when it counts for another request, or when a thread leaves it: the request may go on
- * on another CPU, and leave the table there before this CPU counts again. At the
- * end, the tool adds what is open then.
+ * on another CPU, and leave the table there before this CPU counts again. What a CPU
+ * has not added yet when counting ends, the tool adds.
  *
  * Threads on several CPUs may work for one request, or for requests of one set, so each
  * set has a lock, which is held for some 20 ns, or 200 to pass a request to the tool. What

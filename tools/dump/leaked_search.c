@@ -461,7 +461,7 @@ static void cut_signal_stack(struct search *s, const char *tid, uint64_t sp)
 	}
 }
 
-/* Leaves out what is stale of the stacks of a thread that does not run. */
+/* Leaves out the stale parts of the stacks of a thread that does not run. */
 static void cut_stack(struct search *s, const char *tid)
 {
 	uint64_t sp = stack_pointer(s->heap->pid, tid), low;

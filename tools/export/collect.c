@@ -209,12 +209,18 @@ static void read_call(struct collector *c, int map, const void *key)
 		r->n += c->per_cpu_calls[i];
 }
 
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static int by_cgroup(const void *a, const void *b)
 {
 	const struct call_read *x = a, *y = b;
 
-	return (x->key.cgroup > y->key.cgroup) -
-	       (x->key.cgroup < y->key.cgroup);
+	return by_id(&x->key.cgroup, &y->key.cgroup);
 }
 
 /* The calls are sorted by cgroup. */
@@ -270,13 +276,6 @@ static void find_live(struct collector *c)
 	for (unsigned i = 0; i < c->nr_calls; i++)
 		if (!i || c->calls[i].key.cgroup != c->calls[i - 1].key.cgroup)
 			mark_live(c, c->calls[i].key.cgroup);
-}
-
-static int by_id(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* The series to which the counts of a cgroup belong. */

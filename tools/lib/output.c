@@ -65,7 +65,7 @@ static ssize_t read_link(int link, char text[PATH_MAX])
 
 static void walk(struct walk *w, const char *path);
 
-/* The name is none of a directory. */
+/* Goes where the name leads, which is a link, or no directory. */
 static void follow(struct walk *w, const char *name)
 {
 	int link = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -69,9 +69,9 @@ static inline void urt__fresh_put(struct urt__proc *p, struct urt_coro *c)
 }
 
 /* There are some: moves the oldest that no timer readied to the local queue, if
- * it is the turn of the oldest. If this look round begins with a sleeper, the oldest of these goes on top and
- * runs next: otherwise those whose timers fire again and again would always go
- * before it. */
+ * it is the turn of the oldest. If this look round begins with a sleeper, the
+ * oldest of these goes on top and runs next: otherwise those whose timers fire
+ * again and again would always go before it. */
 void urt__fresh_age(struct urt__proc *, bool oldest);
 
 /* For one whose timer fires. */
