@@ -97,6 +97,21 @@ unsigned demo_ladder(const struct demo *d, struct demo_rung rung[RUNGS_MAX])
 	return n;
 }
 
+const char *const demo_ladder_heads[] = {
+	"model",	 "its step", "full load/s", "p99 ms",
+	"switches, low", "calls",    "CPU us",	    "switches, full",
+	"calls",	 "CPU us",   NULL
+};
+
+const char *demo_ladder_text(const struct demo_rung *rung, char buf[160])
+{
+	snprintf(buf, 160,
+		 "GET /, %d connections; kernel switches, system calls and CPU "
+		 "for each request, at %.0f requests/s and at full load.",
+		 DEMO_LOADS_CONNS, rung->low->rate);
+	return buf;
+}
+
 /* The generator used nearly all of its CPU while the server did not. */
 #define LOAD_BUSY   0.85
 #define SERVER_BUSY 0.9

@@ -443,6 +443,10 @@ struct demo_rung {
 
 /* The steps that were measured at both loads; their number. */
 unsigned demo_ladder(const struct demo *, struct demo_rung[RUNGS_MAX]);
+/* What the figures of its table are, and the heads of their columns (for
+ * Markdown and the page), which end with NULL. */
+const char *demo_ladder_text(const struct demo_rung *, char buf[160]);
+extern const char *const demo_ladder_heads[];
 
 /* The row of a model at the ith load of options.loads. NULL: not measured. */
 const struct demo_row *demo_load(const struct demo *, const struct model *,

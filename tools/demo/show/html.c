@@ -156,23 +156,17 @@ static void rung_cells(FILE *f, const struct demo_row *r)
 
 static void ladder(FILE *f, const struct demo *d)
 {
-	static const char *const heads[] = {
-		"model",	 "its step", "full load/s", "p99 ms",
-		"switches, low", "calls",    "CPU us",	    "switches, full",
-		"calls",	 "CPU us",   NULL
-	};
 	struct demo_rung rung[RUNGS_MAX];
 	unsigned n = demo_ladder(d, rung);
+	char text[160];
 
 	if (n < 2)
 		return;
 	fprintf(f,
-		"<h2>What each step buys</h2><p class=soft>GET /, %d "
-		"connections; kernel switches, system calls and CPU for each "
-		"request, at %.0f requests/s and at full load.</p>"
+		"<h2>What each step buys</h2><p class=soft>%s</p>"
 		"<div class=card>",
-		DEMO_LOADS_CONNS, rung[0].low->rate);
-	html_begin_table(f, heads);
+		demo_ladder_text(rung, text));
+	html_begin_table(f, demo_ladder_heads);
 	for (unsigned i = 0; i < n; i++) {
 		const struct demo_row *full = rung[i].full;
 

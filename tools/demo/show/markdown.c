@@ -362,17 +362,15 @@ static void ladder(FILE *f, const struct demo *d)
 {
 	struct demo_rung rung[RUNGS_MAX];
 	unsigned n = demo_ladder(d, rung);
+	char text[160];
 
 	if (n < 2)
 		return;
-	fprintf(f,
-		"\n## What each step buys\n\nGET /, %d connections; kernel "
-		"switches, system calls and CPU for each request, at %.0f "
-		"requests/s and at full load.\n\n"
-		"| model | its step | full load/s | p99 ms | switches, low | "
-		"calls | CPU us | switches, full | calls | CPU us |\n"
-		"|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-		DEMO_LOADS_CONNS, rung[0].low->rate);
+	fprintf(f, "\n## What each step buys\n\n%s\n\n|",
+		demo_ladder_text(rung, text));
+	for (const char *const *head = demo_ladder_heads; *head; head++)
+		fprintf(f, " %s |", *head);
+	fputs("\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n", f);
 	for (unsigned i = 0; i < n; i++) {
 		const struct demo_row *full = rung[i].full;
 
