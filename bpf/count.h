@@ -290,6 +290,7 @@ struct urt_thread {
 	__u32 pid, tgid;
 	char comm[16];
 	__u64 cgroup; /* the id of its cgroup at its last switch */
+	__u64 born;   /* its process was, ns: numbers are used again */
 	__u64 voluntary, involuntary;
 	__u64 syscalls;
 	__u64 submitted, completed; /* io_uring requests */
@@ -319,6 +320,6 @@ _Static_assert(sizeof(struct urt_span_open) == 128, "shared with BPF");
 _Static_assert(sizeof(struct urt_span_set) ==
 		       8 + URT_SPAN_WAYS * (4 + sizeof(struct urt_span)),
 	       "shared with BPF");
-_Static_assert(sizeof(struct urt_thread) == 96, "shared with BPF");
+_Static_assert(sizeof(struct urt_thread) == 104, "shared with BPF");
 
 #endif

@@ -164,6 +164,7 @@ static __always_inline u32 thread_take(struct task_struct *t, u32 class)
 		th->pid = pid_of(t);
 		th->tgid = tgid_of(t);
 		th->class = class;
+		th->born = BPF_CORE_READ(t, group_leader, start_time);
 		th->cgroup = BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
 		th->voluntary = th->involuntary = th->syscalls = 0;
 		th->submitted = th->completed = 0;

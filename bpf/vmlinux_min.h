@@ -142,6 +142,7 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	__u64 start_time;
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct signal_struct *signal;

@@ -11,11 +11,13 @@
 #include "../lib/tool_run.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -35,14 +37,14 @@ static void resize(int columns, int rows)
 	ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &w), 0);
 }
 
-static void start(void)
+static void start(const char *delay_ms)
 {
 	struct winsize w = { .ws_col = 100, .ws_row = 24 };
 
 	out_len = 0;
 	top = forkpty(&terminal, NULL, NULL, &w);
 	if (!top) {
-		execl("./urt", "./urt", "top", "-d", "100", NULL);
+		execl("./urt", "./urt", "top", "-d", delay_ms, NULL);
 		_exit(127);
 	}
 	ck_assert_int_eq(tcgetattr(terminal, &old), 0);
@@ -134,7 +136,7 @@ static void measure(int *lines, int *columns)
 START_TEST(keys_sort_and_q_quits)
 {
 	NEED_BPF();
-	start();
+	start("100");
 	until(ENTER);
 	until("sorted by switches");
 	press("c");
@@ -166,7 +168,7 @@ START_TEST(top_fits_the_terminal_whatever_its_size)
 	int lines, columns;
 
 	NEED_BPF();
-	start();
+	start("100");
 	until("pid");
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		resize(sizes[i][0], sizes[i][1]);
@@ -192,12 +194,12 @@ START_TEST(signals_leave_the_terminal_as_it_was)
 	static const int signals[] = { SIGTERM, SIGHUP, SIGQUIT };
 
 	NEED_BPF();
-	start();
+	start("100");
 	until("pid");
 	press("\003"); /* Ctrl-C */
 	ends(0);
 	for (unsigned i = 0; i < ARRAY_LEN(signals); i++) {
-		start();
+		start("100");
 		until("pid");
 		kill(top, signals[i]);
 		ends(0);
@@ -211,7 +213,7 @@ START_TEST(stopped_it_gives_the_terminal_back)
 	int status;
 
 	NEED_BPF();
-	start();
+	start("100");
 	until("pid");
 	press("\032"); /* Ctrl-Z */
 	until(LEAVE);
@@ -317,6 +319,53 @@ START_TEST(cgroups_are_counted_as_one)
 }
 END_TEST
 
+/* Lives and ends under that number; false: the test may not choose it. */
+static bool lived_as(pid_t number, const char *name)
+{
+	struct clone_args a = { .exit_signal = SIGCHLD,
+				.set_tid = (uintptr_t)&number,
+				.set_tid_size = 1 };
+	pid_t pid;
+
+	/* Meanwhile, another process may have it. */
+	while ((pid = syscall(SYS_clone3, &a, sizeof(a))) < 0 &&
+	       errno == EEXIST)
+		usleep(1000);
+	if (!pid) {
+		prctl(PR_SET_NAME, name);
+		usleep(1000);
+		_exit(0);
+	}
+	return pid > 0 && waitpid(pid, NULL, 0) == pid;
+}
+
+START_TEST(processes_of_one_number_are_two)
+{
+	char of[2][64];
+	pid_t number;
+	bool may;
+
+	NEED_BPF();
+	number = fork();
+	if (!number)
+		_exit(0);
+	waitpid(number, NULL, 0);
+	start("3600000");
+	resize(100, 1000);
+	until("pid");
+	may = lived_as(number, "first-one") && lived_as(number, "second-one");
+	snprintf(of[0], sizeof(of[0]), "%8d first-one ", number);
+	snprintf(of[1], sizeof(of[1]), "%8d second-one ", number);
+	press(" ");
+	for (int i = 0; may && i < 2; i++)
+		until(of[i]);
+	press("q");
+	ends(0);
+	if (!may)
+		SKIP("numbers of processes cannot be chosen here");
+}
+END_TEST
+
 START_TEST(error_leaves_the_terminal_alone)
 {
 	int status;
@@ -350,6 +399,7 @@ Suite *top_suite(void)
 	tcase_add_test(t, stopped_it_gives_the_terminal_back);
 	tcase_add_test(t, handoffs_of_the_runtime_are_shown);
 	tcase_add_test(t, cgroups_are_counted_as_one);
+	tcase_add_test(t, processes_of_one_number_are_two);
 	tcase_add_test(t, error_leaves_the_terminal_alone);
 	suite_add_tcase(s, t);
 	return s;

@@ -30,35 +30,48 @@ const char *const top_by_names[] = { "process", "thread", "cgroup", "unit",
 
 /* ---- rows ---- */
 
-static void name_of(const struct urt_thread *t, bool process, char name[17])
+/* The first thread gives a process its name. If it has ended, /proc keeps that. */
+static void name_process(const struct top *t, struct row *r)
 {
 	char path[64], comm[17];
 
-	text_copy(name, 17, t->comm, sizeof(t->comm));
-	if (!process || t->pid == t->tgid)
-		return;
-	snprintf(path, sizeof(path), "/proc/%u/comm", t->tgid);
+	for (unsigned i = 1; i < t->slots; i++) {
+		const struct urt_thread *th = &t->slot[i];
+
+		if (th->pid == r->pid && th->tgid == r->pid &&
+		    th->born == r->born) {
+			text_copy(r->name, sizeof(r->name), th->comm,
+				  sizeof(th->comm));
+			return;
+		}
+	}
+	snprintf(path, sizeof(path), "/proc/%u/comm", r->pid);
 	if (proc_line(path, comm, sizeof(comm)))
-		strcpy(name, text_clean(comm));
+		strcpy(r->name, text_clean(comm));
 }
 
+/* A thread has one slot, so it gets a new row. */
 static struct row *row_of(struct top *t, const struct urt_thread *th)
 {
-	uint32_t tid = t->by == TOP_THREADS ? th->pid : 0;
+	bool threads = t->by == TOP_THREADS;
 	uint64_t cgroup = t->cgroups ? th->cgroup : 0;
 	struct row *r;
 
-	for (unsigned i = t->rows; i--;)
-		if (t->row[i].pid == th->tgid && t->row[i].tid == tid &&
+	for (unsigned i = threads ? 0 : t->rows; i--;)
+		if (t->row[i].pid == th->tgid && t->row[i].born == th->born &&
 		    t->row[i].cgroup == cgroup)
 			return &t->row[i];
 	r = &t->row[t->rows++];
-	*r = (struct row){ .pid = th->tgid, .tid = tid, .cgroup = cgroup };
+	*r = (struct row){ .pid = th->tgid,
+			   .tid = threads ? th->pid : 0,
+			   .born = th->born,
+			   .cgroup = cgroup };
 	r->per_s[USER] = r->per_s[HANDOFFS] = r->wait_us = -1;
-	if (th->tgid)
-		name_of(th, t->by != TOP_THREADS, r->name);
-	else
+	text_copy(r->name, sizeof(r->name), th->comm, sizeof(th->comm));
+	if (!th->tgid)
 		strcpy(r->name, "others");
+	else if (!threads && th->pid != th->tgid)
+		name_process(t, r);
 	return r;
 }
 
@@ -95,10 +108,20 @@ static void add_slot(struct top *t, unsigned i, double s)
 	r->per_s[CPU] += on_cpu / s / 1e7;
 }
 
+/* /proc tells of the last process with the number. */
+static bool is_last(const struct top *t, const struct row *r)
+{
+	for (unsigned i = 0; i < t->rows; i++)
+		if (t->row[i].pid == r->pid && t->row[i].born > r->born)
+			return false;
+	return true;
+}
+
 /* The page is invalid, or the run is new: nothing is known of this interval. */
 static void add_user(struct top *t, struct row *r, double s)
 {
-	struct user_page *page = user_page_of(r->pid, NULL);
+	struct user_page *page =
+		is_last(t, r) ? user_page_of(r->pid, NULL) : NULL;
 	struct user_stats now = { 0 }, d;
 	struct user_seen *seen = NULL;
 

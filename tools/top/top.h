@@ -23,6 +23,7 @@ extern const char *const top_by_names[];     /* likewise */
 
 struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */
+	uint64_t born;	   /* the process was */
 	uint64_t cgroup;   /* its id; 0: rows are not of cgroups */
 	char name[17];
 	unsigned users; /* its processes on uring_rt */
