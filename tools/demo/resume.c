@@ -160,22 +160,18 @@ void resume_add_time(struct demo *d)
 	d->begin_ns -= then;
 }
 
-/*
- * The conclusions so far are drawn in a child: the parent does so once, at the
- * end. A file that is half written never replaces a complete one.
- */
+/* The conclusions so far are drawn in a child: the parent does so once, at the
+ * end. */
 static void keep_now(struct demo *d, bool complete)
 {
-	char *part;
 	int status;
 	pid_t pid = fork();
 
 	if (!pid) {
-		FILE *f;
+		char new[OUTPUT_NEW];
+		FILE *f = output_begin(directory, new);
 
-		if (asprintf(&part, "/proc/self/fd/%d/%s.part", directory,
-			     name) < 0 ||
-		    !(f = output_open(part)))
+		if (!f)
 			_exit(1);
 		if (!complete) {
 			d->end_ns = now_ns();
@@ -184,9 +180,7 @@ static void keep_now(struct demo *d, bool complete)
 		d->interrupted = !complete;
 		demo_judge(d);
 		demo_print_json(f, d);
-		_exit(ferror(f) | fclose(f) ||
-		      renameat(directory, strrchr(part, '/') + 1, directory,
-			       name));
+		_exit(output_replace(f, directory, new, name) ? 1 : 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 		fail("--resume: cannot write %s", d->options.resume);

@@ -11,7 +11,6 @@
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <string.h>
@@ -120,25 +119,18 @@ static int open_directory(const char *path)
 /* A reader never sees half a file, and can read the file under any umask. */
 static bool write_file(int dir, struct collector *c)
 {
-	static const char name[] = "urt.prom", new[] = ".urt.prom.new";
-	FILE *f = NULL;
-	int fd;
-	bool ok;
+	static const char name[] = "urt.prom";
+	char new[OUTPUT_NEW];
+	FILE *f = output_begin(dir, new);
+	int err = f ? 0 : -errno;
 
-	unlinkat(dir, new, 0); /* left by a killed run */
-	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	ok = fd >= 0 && !fchmod(fd, 0644) && (f = fdopen(fd, "w"));
-	if (ok) {
+	if (f) {
+		fchmod(fileno(f), 0644);
 		metrics_write(f, c, false);
-		ok = !ferror(f);
+		err = output_replace(f, dir, new, name);
 	}
-	if (f)
-		ok &= !fclose(f);
-	if (ok && !renameat(dir, new, dir, name))
-		return true;
-	fail("--textfile: cannot write %s: %s", name, strerror(errno));
-	unlinkat(dir, new, 0);
-	return false;
+	return !err ||
+	       !fail("--textfile: cannot write %s: %s", name, strerror(-err));
 }
 
 /* Sleeps until a signal comes; true: for the whole time. */

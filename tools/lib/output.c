@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Writing a file safely; see output.h. The file is made under a name of its own
- * (O_EXCL) and renamed at once: rename(2) replaces a link instead of following
- * it. From then on, only its descriptor is used, and only the directory's
- * descriptor before, which is opened one name at a time.
+ * (O_EXCL) and renamed, at once or when it is complete: rename(2) replaces a link
+ * instead of following it. From then on, only its descriptor is used, and only the
+ * directory's descriptor before, which is opened one name at a time.
  */
 #define _GNU_SOURCE
 #include "output.h"
@@ -143,25 +143,63 @@ int output_parent(const char *path, const char **name, const char **why)
 
 /* ---- files ---- */
 
-/* Makes the file in the directory; its descriptor or -errno. */
-static int create_in(int dir, const char *name)
+/* Makes a file with a name of its own; its descriptor or -errno. */
+static int create_new(int dir, char new[OUTPUT_NEW])
 {
-	char other[64];
 	uint64_t chance;
 	int fd;
 
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
 		return -EIO;
-	snprintf(other, sizeof(other), ".urt-%016llx",
-		 (unsigned long long)chance);
-	fd = openat(dir, other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return -errno;
-	if (!renameat(dir, other, dir, name))
-		return fd;
-	fd = (close(fd), -errno);
-	unlinkat(dir, other, 0);
-	return fd;
+	snprintf(new, OUTPUT_NEW, ".urt-%016llx", (unsigned long long)chance);
+	fd = openat(dir, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Gives the new file its name, or removes it: -errno. */
+static int take_name(int dir, const char *new, const char *name)
+{
+	int err = renameat(dir, new, dir, name) ? -errno : 0;
+
+	if (err)
+		unlinkat(dir, new, 0);
+	return err;
+}
+
+/* Makes the file in the directory; its descriptor or -errno. */
+static int create_in(int dir, const char *name)
+{
+	char new[OUTPUT_NEW];
+	int fd = create_new(dir, new),
+	    err = fd < 0 ? 0 : take_name(dir, new, name);
+
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
+FILE *output_begin(int dir, char new[OUTPUT_NEW])
+{
+	int fd = create_new(dir, new);
+	FILE *f = fd < 0 ? (errno = -fd, NULL) : fdopen(fd, "w");
+
+	if (!f && fd >= 0) {
+		close(fd);
+		unlinkat(dir, new, 0);
+	}
+	return f;
+}
+
+int output_replace(FILE *f, int dir, const char *new, const char *name)
+{
+	int err = ferror(f) ? -EIO : 0;
+
+	if (fclose(f))
+		err = -errno;
+	if (!err)
+		return take_name(dir, new, name);
+	unlinkat(dir, new, 0);
+	return err;
 }
 
 static int create(const char *path, const char **why)

@@ -23,7 +23,17 @@ int output_parent(const char *path, const char **name, const char **why);
  */
 FILE *output_open(const char *path);
 
-/* The same, but at the end of an existing file, which must belong to us and
+/*
+ * Replaces a file in a directory that is held, so that a reader sees the old file or
+ * the complete new one. output_begin makes the new file; NULL with errno: it cannot.
+ * output_replace closes it and renames it to `name`, or removes it if it could not be
+ * written: -errno. A process that is killed in between leaves the file `new`.
+ */
+#define OUTPUT_NEW 32
+FILE *output_begin(int dir, char new[OUTPUT_NEW]);
+int output_replace(FILE *, int dir, const char *new, const char *name);
+
+/* As output_open, but at the end of an existing file, which must belong to us and
  * have no other name: another user's file may be anything. */
 FILE *output_append(const char *path);
 

@@ -15,8 +15,6 @@
 #include "../lib/tool.h"
 #include "ops.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -50,27 +48,23 @@ static uint64_t sum_of(const struct run *r, size_t offset)
 }
 #define SUM_OF(r, field) sum_of(r, offsetof(struct load_shared, field))
 
-/* A new file is renamed over the old one, so a reader never sees half a
- * number. */
 static void tell_ops(struct run *r, int64_t every_ns)
 {
-	char tmp[NAME_MAX + 1];
-	FILE *f = NULL;
-	int fd;
+	char new[OUTPUT_NEW];
+	int err;
+	FILE *f;
 
 	ops_tell(SUM_OF(r, completed));
 	if (!r->ops_file || now_ns() - r->ops_ns < every_ns)
 		return;
 	r->ops_ns = now_ns();
-	snprintf(tmp, sizeof(tmp), "%s.%d", r->ops_name, getpid());
-	fd = openat(r->ops_dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		    0666);
-	if (fd >= 0 && (f = fdopen(fd, "w")))
+	f = output_begin(r->ops_dir, new);
+	if (f)
 		fprintf(f, "%llu\n", (unsigned long long)SUM_OF(r, completed));
-	if (!f || fclose(f) ||
-	    renameat(r->ops_dir, tmp, r->ops_dir, r->ops_name)) {
+	err = f ? output_replace(f, r->ops_dir, new, r->ops_name) : -errno;
+	if (err) {
 		fail("--ops-file: cannot write %s: %s", r->ops_file,
-		     strerror(errno));
+		     strerror(-err));
 		r->ops_file = NULL;
 	}
 }
