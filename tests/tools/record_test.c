@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/json_tree.h"
+#include "../../tools/record/timeline.h"
 #include "../lib/timeline_decode.h"
 #include "../lib/tool_run.h"
 #include "../../tools/record/kernel_events.h"
@@ -579,6 +580,44 @@ START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
 }
 END_TEST
 
+/* The waker finds the thread asleep that is still leaving its CPU; or the thread goes
+ * on, and is preempted later. */
+START_TEST(thread_is_woken_while_it_leaves_the_cpu)
+{
+	static const struct urt_event events[] = {
+		{ 1000, URT_EV_THREAD, 0, 0, 7, 8, { "waker" } },
+		{ 1001, URT_EV_THREAD, 0, 0, 7, 7, { "sleeper" } },
+		{ 2000, URT_EV_IN, 0, 0, 7, 7, { "sleeper" } },
+		{ 3000, URT_EV_WAKE, 0, 8, 7, 7, { "waker" } },
+		{ 3010, URT_EV_OUT, URT_EV_VOLUNTARY, 0, 7, 7, { "sleeper" } },
+		{ 3050, URT_EV_IN, 0, 0, 7, 7, { "sleeper" } },
+		{ 4000, URT_EV_WAKE, 0, 8, 7, 7, { "waker" } },
+		{ 5000, URT_EV_OUT, 0, 0, 7, 7, { "sleeper" } },
+		{ 5070, URT_EV_IN, 0, 0, 7, 7, { "sleeper" } },
+	};
+	struct timeline *t;
+	struct found found;
+	FILE *f = fopen("woken.pftrace", "w");
+
+	ck_assert_ptr_nonnull(f);
+	t = timeline_new(f, 1, 0);
+	ck_assert_ptr_nonnull(t);
+	for (unsigned i = 0; i < ARRAY_LEN(events); i++)
+		timeline_event(t, &events[i]);
+	ck_assert_int_gt(timeline_finish(t, &(struct timeline_lost){ 0 }), 0);
+	ck_assert_int_eq(fclose(f), 0);
+	found = decode("woken.pftrace");
+	is_sound(&found);
+	ck_assert_int_eq(found.flow_ends, 1);
+	ck_assert_int_eq(sh("./urt report --json woken.pftrace"), 0);
+	ck_assert_int_eq(number("wake_latency_ns", "count"), 2);
+	ck_assert_int_eq(number("wake_latency_ns", "max"), 70);
+	ck_assert_int_eq(number(NULL, "wakings_missing"), 0);
+	ck_assert_int_eq(sh("./urt report woken.pftrace; rm woken.pftrace"), 0);
+	ck_assert_ptr_nonnull(strstr(text, "wait: read, woken by waker (8)"));
+}
+END_TEST
+
 Suite *record_suite(void)
 {
 	Suite *s = suite_create("record");
@@ -590,6 +629,7 @@ Suite *record_suite(void)
 	tcase_add_test(t, report_names_odd_waits);
 	tcase_add_test(t, kernel_thread_waits_in_no_system_call);
 	tcase_add_test(t, report_says_who_waited_on_what);
+	tcase_add_test(t, thread_is_woken_while_it_leaves_the_cpu);
 	tcase_add_test(t, timers_wake_and_not_the_threads_that_they_interrupt);
 	tcase_add_test(t, timeline_has_each_wait_of_each_coroutine);
 	tcase_add_test(t, request_flows_from_a_wait_by_way_of_the_kernel);

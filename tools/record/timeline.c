@@ -30,7 +30,8 @@ struct thread {
 	bool named;	   /* its track is described */
 	bool open;	   /* a slice is */
 	uint64_t woken_ns; /* since when it has waited for a CPU; 0: it does not
-			      wait */
+			      wait. While it runs: it was woken then, on its way
+			      to leave the CPU or to find that it need not */
 	uint32_t woken_by; /* 0: no thread */
 	char waker[17];
 	uint64_t flow; /* from its waker; 0: its waker is not traced */
@@ -159,10 +160,12 @@ static void leaves(struct timeline *t, struct thread *th,
 	end_slice(t, th, e->ns);
 	if (e->op & URT_EV_DEAD)
 		return;
-	th->woken_ns = 0;
+	if (th->woken_ns)
+		th->woken_ns = e->ns;
 	if (!(e->op & URT_EV_VOLUNTARY)) {
 		snprintf(name, sizeof(name), "preempted");
 		th->woken_ns = e->ns; /* it could run from then on */
+		th->flow = 0;
 		th->waker[0] = '\0';
 	} else if (e->op & URT_EV_KERNEL) {
 		snprintf(name, sizeof(name), "wait: in the kernel");

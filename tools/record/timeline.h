@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include "record.h"
+#include "../../bpf/record.h"
 #include "../measure/trace_pages.h"
 
 struct timeline;
