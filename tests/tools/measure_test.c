@@ -58,9 +58,13 @@ START_TEST(every_command_has_help_a_page_and_completions)
 		   "COMP_CWORD=3; _urt; echo $COMPREPLY; "
 		   "COMP_WORDS=(urt stat --assert user-sw); _urt; echo "
 		   "$COMPREPLY; COMP_WORDS=(urt stat --cost alw); "
-		   "_urt; echo $COMPREPLY'"),
+		   "_urt; echo $COMPREPLY; COMP_WORDS=(urt demo --only \\\"\\\"); "
+		   "_urt; echo ${COMPREPLY[*]}; "
+		   "COMP_WORDS=(urt demo --rounds -); _urt; "
+		   "echo ${#COMPREPLY[*]}'"),
 		0);
-	ck_assert_str_eq(text, "epoll\nuser-switches\nalways\n");
+	ck_assert_str_eq(text, "epoll\nuser-switches\nalways\n"
+			       "1 2 3 4 5 6 7 8 9 10\n0\n");
 	refuses("./urt stat --jsn -- true", "did you mean --json?");
 	refuses("./urt help nonsense", "no such command");
 }

@@ -232,6 +232,16 @@ static void words(option_word *f, void *arg)
 		f(models[i].name, arg);
 }
 
+static void claim_words(option_word *f, void *arg)
+{
+	char number[16];
+
+	for (int i = 1; i <= DEMO_CLAIMS; i++) {
+		snprintf(number, sizeof(number), "%d", i);
+		f(number, arg);
+	}
+}
+
 static const struct option_row rows[] = {
 	{ .name = "quick",
 	  .kind = OPTION_SET,
@@ -252,6 +262,7 @@ static const struct option_row rows[] = {
 	  .argument = "LIST",
 	  .kind = OPTION_TAKE,
 	  .take = take_only,
+	  .words = claim_words,
 	  .text = "Measure only these claims, 1 to 10." },
 	{ .letter = 'm',
 	  .name = "models",

@@ -240,7 +240,7 @@ static void print_cases(FILE *f, const struct command *const *commands,
 		for (unsigned i = 0; i < (*c)->nr_options; i++) {
 			const struct option_row *o = &(*c)->options[i];
 
-			if (!has_values(o))
+			if (!o->argument || !o->name)
 				continue;
 			fprintf(f, "\t%s:--%s", (*c)->name, o->name);
 			if (o->letter)
