@@ -131,6 +131,28 @@ struct sched_info {
 	__u64 run_delay;
 };
 
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+/*
+ * clang puts types that a program only points to into its BTF in the order of their
+ * places in clang's heap, and these depend on the name of the directory. Inside of
+ * task_struct, which all programs use, they are there in the order below: the same
+ * sources give the same bytes.
+ */
+struct pointed_to {
+	struct kernfs_node kernfs_node;
+	struct css_set css_set;
+	struct pid_namespace pid_namespace;
+	struct mm_struct mm_struct;
+	struct pid pid;
+	struct signal_struct signal_struct;
+	struct bpf_iter_meta bpf_iter_meta;
+	struct cgroup cgroup; /* last, for the length of its array */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct css_set *cgroups;
@@ -152,6 +174,7 @@ struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct thread_struct thread;
+	struct pointed_to pointed_to; /* not the kernel's */
 };
 
 struct trace_event_raw_sys_enter {
@@ -189,10 +212,6 @@ struct pt_regs {
 #endif
 
 struct linux_binprm;
-struct seq_file;
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
