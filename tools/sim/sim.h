@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #define SIM_SETTING_MAX 512
+#define SIM_JOBS_MAX	256
 
 struct sim_seeds {
 	uint64_t first, last;
@@ -58,6 +59,30 @@ struct sim_job {
 	bool hung;
 	struct sim_case what; /* the current run */
 };
+
+/* The result of all runs so far. */
+struct sim_sweep {
+	const struct sim_options *o;
+	uint64_t next, done; /* seed to be tried, and number of runs */
+	int64_t simulated_ns, begin_ns;
+	long rings;
+	char not_simulated[512]; /* of all runs, as in sim_run */
+	bool failed;
+	struct sim_run failure; /* the failed run with the smallest seed */
+};
+
+/* ---- sweep.c ---- */
+
+/* Run one seed, which prints to our stdout and stderr; or the seeds until a run fails,
+ * which is then shrunk. 0, or the exit code after an error message. */
+int sim_sweep_one(struct sim_sweep *);
+int sim_sweep(struct sim_sweep *);
+/* The next of names that are each followed by a newline. */
+const char *sim_next_name(const char *);
+
+/* ---- print.c ---- */
+
+void sim_print(FILE *, const struct sim_sweep *);
 
 /* ---- run.c ---- */
 

@@ -22,8 +22,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define POLLED_MAX 1024
-
 long sim_result(long ret)
 {
 	if (ret >= 0)

@@ -7,6 +7,7 @@
 #ifndef URT_SIM_SIM_H
 #define URT_SIM_SIM_H
 
+#include "faults.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,23 +18,14 @@
 
 #define SIM_API	  __attribute__((visibility("default")))
 #define SIM_NEVER INT64_MAX
+#define SIM_BEGIN_NS \
+	INT64_C(1000000000000) /* the clock when a program begins */
 
 struct io_uring_sqe;
 
 /* Kinds of random decisions, each with a sequence of its own, so that a run
  * with fewer decisions of one kind is otherwise the same. */
 enum sim_dice { SIM_SWITCH, SIM_DELAY, SIM_FAULT, SIM_BYTES, SIM_DICE };
-
-/* X(symbol, name, what happens): faults, by probability or by number. */
-#define SIM_FAULTS(X)                                                         \
-	X(NET, "net", "a connection is refused or reset, or a datagram lost") \
-	X(PART, "partition", "a port of the network is cut off for a while")  \
-	X(SHORT, "short",                                                     \
-	  "a stream or pipe gives or takes less than it could")               \
-	X(ENTER, "enter", "io_uring_enter: EAGAIN, or half of the requests")  \
-	X(BLOCK, "block", "io_uring_enter holds its thread for a while")      \
-	X(FILE, "file", "a read, write or sync of a file: EIO")               \
-	X(THREAD, "thread", "pthread_create: EAGAIN")
 
 enum sim_fault {
 #define X(symbol, name, what) SIM_##symbol,
@@ -66,6 +58,25 @@ void sim_tell_not_simulated(const char *name);
  * `urt sim`, returns at once. */
 void sim_serve(void);
 
+/* ---- below.c ---- */
+
+/* Opens the file that URT_SIM_TRACE names, if any. */
+void sim_trace_open(void);
+/* Writes a line of the trace, if there is one. */
+void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints "urt sim: ..." to stderr. */
+void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Reports, once for each name, that this call of the program is not simulated. */
+void sim_not_simulated(const char *name, const char *what);
+
+/* Makes the system call, not through our own syscall(). Errors: -errno. */
+long sim_call(long nr, ...);
+/* The next definition of a function, which is libc's. */
+void *sim_next(void **cache, const char *name);
+#define NEXT(type, name, params) \
+	static void *cache;      \
+	type(*real) params = (type(*) params)sim_next(&cache, #name)
+
 /* ---- world.c ---- */
 
 extern bool sim_on;	   /* the process is simulated, and not at its end */
@@ -87,21 +98,8 @@ bool sim_wait(bool (*ready)(void *), void *arg, int64_t until_ns,
 int64_t sim_after(int64_t ns);
 int64_t sim_until(const struct timespec *relative);
 
-/* Writes a line of the trace, if there is one. */
-void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Prints "urt sim: ..." to stderr. */
-void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Reports, once for each name, that this call of the program is not simulated. */
-void sim_not_simulated(const char *name, const char *what);
-
-/* Makes the system call, not through our own syscall(). Errors: -errno. */
-long sim_call(long nr, ...);
-/* The next definition of a function, which is libc's. */
-void *sim_next(void **cache, const char *name);
-#define NEXT(type, name, params) \
-	static void *cache;      \
-	type(*real) params = (type(*) params)sim_next(&cache, #name)
-
+/* The number of the calling thread; -1: it is not simulated. */
+int sim_thread_number(void);
 /* The state of the thread with that tid, for /proc: 'R' or 'S'; its CPU time. */
 char sim_thread_state(int tid);
 int64_t sim_thread_cpu_ns(int tid);

@@ -23,40 +23,33 @@
  */
 #define _GNU_SOURCE
 #include "sim.h"
-#include <dlfcn.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS	 1024
-#define BEGIN_NS INT64_C(1000000000000) /* the clock when a program begins */
 #define SLICE_NS 1000000 /* after so long, it is another thread's turn */
-#define TRACE_FD 1000	 /* above the program's descriptors */
 
 struct thread {
 	_Atomic uint32_t go;  /* futex: it has the baton */
 	_Atomic uint32_t tid; /* futex: it has begun */
 	uint32_t *ends; /* futex that the kernel clears at its end; or NULL */
 	enum { GONE, RUNS, WAITS } state;
-	bool (*ready)(void *);
+	bool (*ready)(void *); /* WAITS: for this, of arg ... */
 	void *arg;
-	int64_t until_ns;
-	const char *what;
-	int64_t cpu_ns;
-	int signal; /* to be taken when it runs next; 0: none */
-	void *(*fn)(void *);
+	int64_t until_ns;    /* ... or until then */
+	const char *what;    /* ... by its name; "": it does not wait */
+	int64_t cpu_ns;	     /* virtual CPU time that it has used */
+	int signal;	     /* to be taken when it runs next; 0: none */
+	void *(*fn)(void *); /* the program's function, of fn_arg */
 	void *fn_arg;
 	pthread_t pthread;
 	bool joined; /* or detached: the entry is free once it is GONE */
@@ -70,85 +63,12 @@ static struct thread *holder; /* of the baton */
 static bool has_children;
 bool sim_on, sim_anyway;
 static bool is_free; /* the end: threads run without the baton */
-int64_t sim_now_ns = BEGIN_NS;
-static int64_t switched_ns;
+int64_t sim_now_ns = SIM_BEGIN_NS;
+static int64_t switched_ns; /* when the baton was last given away */
 
-static int trace_fd = -1;
-static long (*real_syscall)(long, ...);
-
-/* ---- the system below -------------------------------------------------- */
-
-void *sim_next(void **cache, const char *name)
+int sim_thread_number(void)
 {
-	if (!*cache)
-		*cache = dlsym(RTLD_NEXT, name);
-	return *cache;
-}
-
-long sim_call(long nr, ...)
-{
-	long a[6], ret;
-	va_list ap;
-
-	va_start(ap, nr);
-	for (unsigned i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	if (!real_syscall)
-		real_syscall = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-	ret = real_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return ret < 0 ? -errno : ret;
-}
-
-static void print(int fd, const char *prefix, const char *format, va_list ap)
-{
-	char line[1024];
-	int n = snprintf(line, sizeof(line), "%s", prefix);
-
-	n += vsnprintf(line + n, sizeof(line) - n - 1, format, ap);
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	line[n++] = '\n';
-	sim_call(SYS_write, fd, line, n);
-}
-
-void sim_say(const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	print(STDERR_FILENO, "urt sim: ", format, ap);
-	va_end(ap);
-}
-
-void sim_trace(const char *format, ...)
-{
-	char prefix[64];
-	va_list ap;
-
-	if (trace_fd < 0)
-		return;
-	snprintf(prefix, sizeof(prefix), "%12lld.%03lld us  thread %-3d ",
-		 (long long)(sim_now_ns - BEGIN_NS) / 1000,
-		 (long long)(sim_now_ns - BEGIN_NS) % 1000,
-		 self ? (int)(self - thread) : -1);
-	va_start(ap, format);
-	print(trace_fd, prefix, format, ap);
-	va_end(ap);
-}
-
-void sim_not_simulated(const char *name, const char *what)
-{
-	static const char *said[64];
-	unsigned i;
-
-	for (i = 0; i < 64 && said[i]; i++)
-		if (!strcmp(said[i], name))
-			return;
-	if (i < 64)
-		said[i] = name;
-	sim_tell_not_simulated(name);
-	sim_say("%s is not simulated: %s", name, what);
+	return self ? (int)(self - thread) : -1;
 }
 
 /* ---- the baton --------------------------------------------------------- */
@@ -205,7 +125,7 @@ static void stuck(void)
 	struct sigaction act;
 
 	sim_say("seed %s: a hang after %lld ms of simulated time: all threads and %u requests wait for events that will never come",
-		sim_seed_text, (long long)(sim_now_ns - BEGIN_NS) / 1000000,
+		sim_seed_text, (long long)(sim_now_ns - SIM_BEGIN_NS) / 1000000,
 		sim_ring_waiting());
 	sim_trace("hang");
 	sim_tell_hang();
@@ -312,7 +232,7 @@ static void switch_to(struct thread *t)
 	struct thread *me = self;
 
 	switched_ns = sim_now_ns;
-	sim_tell_time(sim_now_ns - BEGIN_NS);
+	sim_tell_time(sim_now_ns - SIM_BEGIN_NS);
 	if (t == me)
 		return;
 	if (t) {
@@ -361,11 +281,8 @@ void sim_step(int64_t ns)
 		return;
 	sim_now_ns += ns;
 	self->cpu_ns += ns;
-	if (sim_now_ns - switched_ns > SLICE_NS) {
+	if (sim_now_ns - switched_ns > SLICE_NS || sim_switches())
 		sim_yield();
-	} else if (sim_switches()) {
-		sim_yield();
-	}
 	errno = saved;
 }
 
@@ -562,9 +479,8 @@ bool sim_thread_detach(pthread_t p)
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("URT_SIM_TRACE"), *s;
+	const char *s;
 	cpu_set_t one;
-	int fd;
 
 	sim_share_result();
 	sim_serve();
@@ -572,12 +488,7 @@ __attribute__((constructor)) static void begin(void)
 	if (!s)
 		return;
 	sim_read_options(s);
-	if (path) {
-		fd = sim_call(SYS_openat, AT_FDCWD, path,
-			      O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
-		trace_fd = sim_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, TRACE_FD);
-		sim_call(SYS_close, fd);
-	}
+	sim_trace_open();
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
