@@ -98,7 +98,7 @@ static void tell_counts(struct urt__worker *w)
 	}
 }
 
-/* The monitor sleeps while all workers do; see watch/monitor.c. */
+/* The monitor sleeps while all workers do; see watch/pause.c. */
 static void wake_monitor(void)
 {
 	urt__fence();

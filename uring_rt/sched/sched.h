@@ -193,7 +193,7 @@ struct urt__worker_list {
 	_Atomic unsigned len; /* also read without the lock */
 };
 
-/* Whether the monitor looks by itself; see watch/monitor.c. */
+/* Whether the monitor looks by itself; see watch/pause.c. */
 enum urt__monitor_sleep {
 	URT__M_LOOKS,  /* soon */
 	URT__M_SLEEPS, /* not until a worker wakes */

@@ -23,6 +23,8 @@
 #define BLOCKING_DEFAULT     64
 #define REGISTERED_MAX	     1024
 
+struct urt__debug urt__debug;
+
 static char why[256] = "no run has failed";
 
 const char *urt_why(void)

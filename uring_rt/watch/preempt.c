@@ -106,6 +106,15 @@ void urt__preempted(void)
 	urt__leave();
 }
 
+int64_t urt__worker_cpu_ns(const struct urt__worker *w)
+{
+	struct timespec ts;
+
+	if (clock_gettime(urt__cpu_clock(atomic_load(&w->tid)), &ts))
+		return 0;
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
 #if !defined(URT__TSAN) && __GLIBC_PREREQ(2, 35)
 
 /* The addresses of an object, or of one of its segments if other mappings lie

@@ -128,19 +128,47 @@ void urt__signal_stack_leave(struct urt__worker *);
 
 /* ---- monitor.c ---- */
 
-/* The sum over all workers. */
-uint64_t urt__counted_by_all(enum urt__stat);
-
 int urt__monitor_start(void);
 void urt__monitor_stop(void);
 /* Has the monitor look now. */
 void urt__monitor_look(void);
-/* Whether no worker needs to be watched. */
-bool urt__all_asleep(void);
 /* In a forked child, which has no monitor. */
 void urt__monitor_forget(void);
 /* From a signal handler: has the monitor call urt__report_quit. */
 void urt__monitor_quit(void);
+
+/* ---- look.c: all but _open and _close on the monitor's thread ---- */
+
+/* 0 or -errno. */
+int urt__look_open(void);
+void urt__look_close(void);
+void urt__look(int64_t now_ns);
+/* How soon the next look is needed because of what the last one found; 0: not
+ * because of that. */
+int64_t urt__look_soon_ns(void);
+/* To poll for reading: a ring without a processor has completions. When it is
+ * readable, call _ring, and look. */
+int urt__look_fd(void);
+void urt__look_ring(void);
+/* The kernel reports that the worker's thread went to sleep. No effect if the
+ * thread has run since. */
+void urt__look_hear(unsigned index, int tid, int64_t ran_ns, int64_t ns);
+
+/* ---- pause.c ---- */
+
+/* Whether no worker needs to be watched. */
+bool urt__all_asleep(void);
+/* The sum over all workers. */
+uint64_t urt__counted_by_all(enum urt__stat);
+/* By the monitor: a run begins and ends. */
+void urt__pause_open(void);
+void urt__pause_close(void);
+/* How long to pause now; INT64_MAX: until a worker wakes. The pause begins with
+ * this call. */
+int64_t urt__pause_ns(void);
+void urt__pause_end(void);
+/* The descriptor whose readiness ends this pause, too, or -1. */
+int urt__pause_alarm(void);
 
 /* ---- told.c: the kernel's reports; all on the monitor's thread ---- */
 
