@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* See load_http.h. */
+/* HTTP/1.1 as a client; answers are any bytes. */
 #define _GNU_SOURCE
 #include "http.h"
 #include <arpa/inet.h>

@@ -1,86 +1,32 @@
 // SPDX-License-Identifier: MIT
 /*
- * The load generator (load.h). One thread and plain epoll: it belongs to none
- * of the models that it measures, and one of its requests costs less than one
- * of any server's, so that a server on one CPU is the bottleneck (the caller
- * checks that by its CPU time).
+ * The load generator (load.h): when requests are sent, and what counts. One
+ * thread and plain epoll: it belongs to none of the models that it measures, and
+ * one of its requests costs less than one of any server's, so that a server on
+ * one CPU is the bottleneck (the caller checks that by its CPU time).
  *
- * Connections are opened without blocking, and only as fast as the server
- * accepts them: a full queue of accepts would drop SYNs, and a second of
- * retransmission would be measured instead of the server. When ports run out,
- * at about 28,000 for one pair of addresses, further source addresses of the
- * loopback network are used.
+ * Connections (conn.c) are opened only as fast as the server accepts them: a
+ * full queue of accepts would drop SYNs, and a second of retransmission would be
+ * measured instead of the server.
  *
  * Rejected: a timer per connection for the open loop (wrk2): a schedule for
  * all of them, served by whichever connection is free, needs no more state and
  * does not tie a request to a connection that is stuck.
  */
 #define _GNU_SOURCE
-#include "load.h"
+#include "conn.h"
 #include "http.h"
-#include "../lib/net.h"
 #include "../lib/tool.h"
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define WINDOW	   512 /* opened and not yet accepted by the server */
-#define STALL_NS   (100 * NS_PER_MS) /* after which the window grows */
-#define RETRY_NS   (10 * NS_PER_MS)  /* between attempts to reconnect */
-#define PER_SOURCE 25000	     /* connections from one source address */
-
-/* FRESH: free, and opened by its next request (per_connection). SHAKING: it
- * makes the handshake of TLS. */
-enum conn_state { CLOSED, FRESH, CONNECTING, SHAKING, IDLE, BUSY };
-
-struct conn {
-	int fd;
-	uint32_t wants;	    /* the events that epoll reports */
-	struct ssl_st *tls; /* from SHAKING on; NULL: none */
-	enum conn_state state;
-	bool answered;	   /* at least once */
-	bool burst;	   /* the connection of the bursts */
-	bool queued;	   /* in the ring of free connections */
-	bool pending;	   /* a request waits until it is connected */
-	uint32_t answers;  /* since it was opened */
-	uint16_t head_len; /* bytes in head */
-	int status;	   /* of the answer being read */
-	long body_left;	   /* of the answer being read; -1: its head is */
-	int64_t since_ns;  /* from when the latency counts */
-	char *head;	   /* of an answer that came in parts; or NULL */
-};
-
-struct load {
-	const struct load_options *options;
-	struct load_shared *shared;
-	struct ssl_ctx_st *tls; /* NULL: none */
-	int epfd;
-	char request[512], burst_request[512]; /* whole, to be sent */
-	size_t request_len, burst_len;	       /* bytes of them */
-	struct conn *conns;		       /* the last one is for bursts */
-	long next_to_open;		       /* index in conns */
-	long taken;	 /* connections answered at least once, or broken */
-	long closed;	 /* connections to be reopened */
-	long connecting; /* connections that are not connected yet */
-	uint64_t sent;	 /* requests */
-	long busy;	 /* of the connected ones, not answered yet */
-	bool had_idle;	 /* when it last went to sleep, one was free */
-	int64_t moved_ns, retry_ns; /* last progress in opening; next retry */
-	long window;		    /* see WINDOW */
-	/* Open loop: the free connections, oldest first, and the schedule. */
-	struct conn **idle;
-	long idle_head, idle_len; /* a ring of options->connections */
-	int64_t start_ns;	  /* of the schedule; 0: not begun */
-	uint64_t next_due;	  /* number of the next request of it */
-	int64_t burst_due_ns, burst_base_ns; /* next one, last one */
-	char in[65536];			     /* what was just received */
-};
+#define WINDOW	 512 /* opened and not yet accepted by the server */
+#define STALL_NS (100 * NS_PER_MS) /* after which the window grows */
+#define RETRY_NS (10 * NS_PER_MS)  /* between attempts to reconnect */
 
 struct load_shared *load_shared_new(void)
 {
@@ -95,75 +41,9 @@ void load_shared_free(struct load_shared *s)
 	munmap(s, sizeof(*s));
 }
 
-static void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
-}
-
 static bool recording(const struct load *l)
 {
 	return __atomic_load_n(&l->shared->recording, __ATOMIC_RELAXED);
-}
-
-/* ---- opening ---- */
-
-static int conn_open(struct load *l, struct conn *c)
-{
-	struct epoll_event ev = { EPOLLIN | EPOLLOUT, { .ptr = c } };
-	int on = 1, err;
-
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		return -errno;
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	net_use_source(c->fd, &l->options->server,
-		       (l->options->first + (c - l->conns)) / PER_SOURCE);
-	if ((connect(c->fd, (const struct sockaddr *)&l->options->server,
-		     sizeof(l->options->server)) &&
-	     errno != EINPROGRESS) ||
-	    epoll_ctl(l->epfd, EPOLL_CTL_ADD, c->fd, &ev)) {
-		err = -errno;
-		close(c->fd);
-		return err;
-	}
-	c->state = CONNECTING;
-	c->wants = ev.events;
-	l->connecting++;
-	c->head_len = 0;
-	c->body_left = -1;
-	c->answers = 0;
-	return 0;
-}
-
-static void conn_close(struct conn *c)
-{
-	if (c->tls)
-		load_tls_free(c->tls);
-	c->tls = NULL;
-	close(c->fd);
-}
-
-static void conn_taken(struct load *l, struct conn *c)
-{
-	if (!c->answered && !c->burst)
-		l->taken++;
-	c->answered = true;
-}
-
-static void conn_broken(struct load *l, struct conn *c, bool error)
-{
-	if (error) {
-		count(&l->shared->errors);
-		count(&l->shared->broken);
-	}
-	conn_taken(l, c);
-	l->busy -= c->state == BUSY;
-	c->pending = false;
-	if (c->state > FRESH)
-		conn_close(c);
-	c->state = CLOSED;
-	if (!l->options->hold)
-		l->closed++;
 }
 
 /* ---- sending ---- */
@@ -173,11 +53,8 @@ static bool all_sent(const struct load *l)
 	return l->options->requests && l->sent >= l->options->requests;
 }
 
-static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
+static void request(struct load *l, struct conn *c, int64_t since_ns)
 {
-	const char *text = c->burst ? l->burst_request : l->request;
-	size_t len = c->burst ? l->burst_len : l->request_len;
-
 	c->since_ns = since_ns;
 	if (!c->burst && all_sent(l)) {
 		if (c->state != FRESH)
@@ -191,13 +68,7 @@ static void conn_send(struct load *l, struct conn *c, int64_t since_ns)
 		return;
 	}
 	l->sent += !c->burst;
-	l->busy++;
-	c->pending = false;
-	c->state = BUSY;
-	/* A whole request always fits an empty socket buffer; if the peer has
-	 * closed, the next event says so. */
-	if (load_send(c->fd, c->tls, text, len) < 0)
-		shutdown(c->fd, SHUT_RDWR);
+	conn_send(l, c);
 }
 
 /* When the next request of the open loop is due. */
@@ -207,7 +78,7 @@ static int64_t due_ns(const struct load *l)
 				       l->options->rate * 1e9);
 }
 
-static void conn_free(struct load *l, struct conn *c)
+static void has_time(struct load *l, struct conn *c)
 {
 	c->state = IDLE;
 	if (c->burst)
@@ -219,13 +90,24 @@ static void conn_free(struct load *l, struct conn *c)
 	}
 	if (!l->options->rate) {
 		if (l->start_ns)
-			conn_send(l, c, now_ns());
+			request(l, c, now_ns());
 		return;
 	}
 	if (c->queued)
 		return; /* closed and opened again while it was free */
 	c->queued = true;
 	l->idle[(l->idle_head + l->idle_len++) % l->options->connections] = c;
+}
+
+void load_connected(struct load *l, struct conn *c)
+{
+	/* One request before all begin, so that the server has accepted it. */
+	if (c->pending)
+		request(l, c, c->since_ns);
+	else if (l->options->hold || (!l->start_ns && !c->burst))
+		request(l, c, now_ns());
+	else
+		has_time(l, c);
 }
 
 /* How late the generator itself is, after a sleep with a free connection. */
@@ -255,7 +137,7 @@ static void send_due(struct load *l, int64_t now)
 		c->queued = false;
 		if (c->state != IDLE && c->state != FRESH)
 			continue; /* has been closed since */
-		conn_send(l, c, due_ns(l));
+		request(l, c, due_ns(l));
 		l->next_due++;
 	}
 }
@@ -269,7 +151,7 @@ static void send_burst(struct load *l, int64_t now)
 	l->burst_base_ns = l->burst_due_ns;
 	l->burst_due_ns += l->options->burst_every_ns;
 	if (c->state == IDLE)
-		conn_send(l, c, l->burst_base_ns);
+		request(l, c, l->burst_base_ns);
 }
 
 /* ---- answers ---- */
@@ -289,16 +171,12 @@ static void record_phase(struct load *l, int64_t since_ns, uint64_t latency)
 		p->max_ns = latency;
 }
 
-static void answered(struct load *l, struct conn *c)
+void load_answered(struct load *l, struct conn *c)
 {
 	int64_t now = now_ns();
 	uint64_t latency = now - c->since_ns;
 
-	conn_taken(l, c);
-	l->busy--;
-	c->answers++;
 	l->shared->last_answer_ns = now;
-	c->body_left = -1;
 	if (c->burst) {
 		if (recording(l)) {
 			l->shared->bursts++;
@@ -316,147 +194,7 @@ static void answered(struct load *l, struct conn *c)
 	if (l->options->hold)
 		c->state = IDLE;
 	else
-		conn_free(l, c);
-}
-
-static bool keep_head(struct conn *c, const char *p, size_t len)
-{
-	if (!c->head && !(c->head = malloc(LOAD_HEAD_MAX)))
-		return false;
-	memcpy(c->head, p, len);
-	c->head_len = len;
-	return true;
-}
-
-/* Whether the received data are an answer, as far as they came. */
-static bool take(struct load *l, struct conn *c, size_t len)
-{
-	long head, body = 0;
-
-	if (c->state != BUSY)
-		return false;
-	if (c->body_left < 0) {
-		head = load_head(l->in, len, &c->status, &body);
-		if (head < 0 && body == LOAD_NO_LENGTH)
-			count(&l->shared->no_length);
-		if (!head)
-			return keep_head(c, l->in, len);
-		if (head < 0)
-			return false;
-		c->head_len = 0;
-		c->body_left = body;
-		len -= head;
-	}
-	if (len > (size_t)c->body_left)
-		return false; /* more than one answer */
-	c->body_left -= len;
-	if (!c->body_left)
-		answered(l, c);
-	return true;
-}
-
-static void read_once(struct load *l, struct conn *c, bool *more)
-{
-	ssize_t n;
-
-	if (c->head_len)
-		memcpy(l->in, c->head, c->head_len);
-	n = load_recv(c->fd, c->tls, l->in + c->head_len,
-		      sizeof(l->in) - c->head_len);
-	*more = n > 0;
-	if (n < 0 && errno == EAGAIN)
-		return;
-	/* Closing between answers is the server's right. */
-	if (n <= 0)
-		conn_broken(l, c, c->state == BUSY || n < 0);
-	else if (!take(l, c, c->head_len + n))
-		conn_broken(l, c, true);
-}
-
-/* What TLS has read already, epoll does not report. */
-static void conn_readable(struct load *l, struct conn *c)
-{
-	bool more;
-
-	do
-		read_once(l, c, &more);
-	while (more && c->tls && load_tls_pending(c->tls));
-}
-
-/* ---- connected ---- */
-
-static void conn_wants(struct load *l, struct conn *c, uint32_t events)
-{
-	struct epoll_event ev = { events, { .ptr = c } };
-
-	if (c->wants != events)
-		epoll_ctl(l->epfd, EPOLL_CTL_MOD, c->fd, &ev);
-	c->wants = events;
-}
-
-static void conn_failed(struct load *l, struct conn *c, int err)
-{
-	l->connecting--;
-	if (!l->shared->opened && !l->shared->failed_errno)
-		l->shared->failed_errno = err;
-	conn_broken(l, c, true);
-}
-
-static void conn_ready(struct load *l, struct conn *c)
-{
-	l->connecting--;
-	conn_wants(l, c, EPOLLIN);
-	if (!c->burst)
-		count(&l->shared->opened);
-	/* One request before all begin, so that the server has accepted it. */
-	if (c->pending)
-		conn_send(l, c, c->since_ns);
-	else if (l->options->hold || (!l->start_ns && !c->burst))
-		conn_send(l, c, now_ns());
-	else
-		conn_free(l, c);
-}
-
-static void conn_shake(struct load *l, struct conn *c)
-{
-	int ret = load_tls_shake(c->tls, l->shared->tls);
-
-	if (ret > 0)
-		conn_wants(l, c, ret);
-	else if (ret < 0)
-		conn_failed(l, c, -ret);
-	else
-		conn_ready(l, c);
-}
-
-static void conn_connected(struct load *l, struct conn *c)
-{
-	socklen_t len = sizeof(int);
-	int err = 0;
-
-	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	if (!err && l->tls && !(c->tls = load_tls_new(l->tls, c->fd)))
-		err = ENOMEM;
-	if (err) {
-		conn_failed(l, c, err);
-	} else if (c->tls) {
-		c->state = SHAKING;
-		conn_shake(l, c);
-	} else {
-		conn_ready(l, c);
-	}
-}
-
-static void handle(struct load *l, struct conn *c, uint32_t events)
-{
-	if (c->state == CONNECTING) {
-		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-			conn_connected(l, c);
-	} else if (c->state == SHAKING) {
-		conn_shake(l, c);
-	} else if (c->state == IDLE || c->state == BUSY) {
-		conn_readable(l, c);
-	}
+		has_time(l, c);
 }
 
 /* ---- the loop ---- */
@@ -512,7 +250,7 @@ static void begin(struct load *l, int64_t now)
 	l->start_ns = now;
 	for (long i = 0; i < all && !l->options->rate; i++)
 		if (l->conns[i].state == IDLE && !l->options->hold)
-			conn_send(l, &l->conns[i], now);
+			request(l, &l->conns[i], now);
 	l->burst_due_ns = now + l->options->burst_every_ns / 5;
 	__atomic_store_n(&l->shared->connected_ns, now, __ATOMIC_RELEASE);
 }
@@ -551,7 +289,7 @@ static int loop(struct load *l)
 		l->had_idle = l->idle_len && (ts.tv_nsec || l->options->spin);
 		n = epoll_pwait2(l->epfd, events, ARRAY_LEN(events), &ts, NULL);
 		for (int i = 0; i < n; i++)
-			handle(l, events[i].data.ptr, events[i].events);
+			conn_handle(l, events[i].data.ptr, events[i].events);
 		now = now_ns();
 		if (l->shared->failed_errno)
 			return -l->shared->failed_errno;
