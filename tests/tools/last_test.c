@@ -216,7 +216,7 @@ START_TEST(recording_ends_by_time_by_size_and_by_a_signal)
 			    "tests/probe hang 2>&1 >/dev/null"),
 			 0);
 	sh("timeout 90 ./urt record --max-size 1 -o rec.pftrace -- "
-	   "tests/probe rounds 8 100000 2>&1 >/dev/null");
+	   "tests/probe rounds 8 20000 2>&1 >/dev/null");
 	ck_assert_ptr_nonnull(strstr(text, "--max-size"));
 	ck_assert(decode("rec.pftrace").whole);
 }
