@@ -130,7 +130,8 @@ static void mutate(struct input *in, unsigned nr_seeds)
 int main(int argc, char **argv)
 {
 	unsigned nr_seeds = argc >= 3 ? read_seeds(argv[1]) : 0;
-	time_t until = time(NULL) + (argc >= 3 ? atol(argv[2]) : 0);
+	/* CPU time, so that a busy machine does not try less. */
+	clock_t until = argc >= 3 ? atol(argv[2]) * CLOCKS_PER_SEC : 0;
 	unsigned long runs = 0;
 	static struct input in;
 
@@ -144,7 +145,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (unsigned i = 0; i < nr_seeds; i++)
 		LLVMFuzzerTestOneInput(seeds[i].data, seeds[i].size);
-	while (runs % 1024 || time(NULL) < until) {
+	while (runs % 1024 || clock() < until) {
 		in = seeds[rnd(nr_seeds)];
 		for (uint64_t n = rnd(4) + 1; n; n--)
 			mutate(&in, nr_seeds);
