@@ -88,7 +88,7 @@ static int load(struct collector *c)
 	bpf_program__set_autoload(c->bpf->progs.export_wakeup_new,
 				  !c->o.no_times);
 	bpf_choose(optional, ARRAY_LEN(optional));
-	err = export_bpf__load(c->bpf);
+	err = bpf_load(c->bpf->skeleton);
 	if (!err && zero)
 		err = bpf_map_update_elem(bpf_map__fd(c->bpf->maps.groups),
 					  &other, zero, 0);

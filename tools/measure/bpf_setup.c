@@ -8,6 +8,7 @@
 #include <bpf/btf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,18 @@ void bpf_choose(const struct bpf_optional *o, unsigned n)
 					  o[i].tracepoint &&
 						  find(btf, o[i].tracepoint));
 	btf__free(btf);
+}
+
+int bpf_load(struct bpf_object_skeleton *s)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	err = bpf_object__load_skeleton(s);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return err;
 }
 
 int bpf_attach(struct bpf_program *p, struct bpf_link **link, unsigned *links)

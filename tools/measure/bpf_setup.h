@@ -22,6 +22,10 @@ struct bpf_optional {
 };
 void bpf_choose(const struct bpf_optional *, unsigned n);
 
+/* Loads a skeleton's object: 0 or -errno. Signals wait until it is loaded, because one
+ * that is pending ends the kernel's verification, and libbpf tries only five times. */
+int bpf_load(struct bpf_object_skeleton *);
+
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
 

@@ -182,7 +182,7 @@ static void sample(struct counter *c)
 
 static int load(struct counter *c)
 {
-	int err = count_bpf__load(c->bpf);
+	int err = bpf_load(c->bpf->skeleton);
 
 	if (!err)
 		err = map_entries(&c->counts, c->bpf->maps.counts,

@@ -28,7 +28,7 @@ struct registers_reader *registers_open(pid_t pid, char *why, size_t size)
 	if (r && (r->bpf = registers_bpf__open())) {
 		r->bpf->rodata->ns_inum = pid_namespace();
 		r->bpf->bss->registers_of = pid;
-		err = registers_bpf__load(r->bpf);
+		err = bpf_load(r->bpf->skeleton);
 	}
 	if (!err) {
 		r->link = bpf_program__attach_iter(r->bpf->progs.read_registers,

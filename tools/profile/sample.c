@@ -43,7 +43,7 @@ static int load(struct sampler *s, const struct profile_options *o)
 	b->rodata->want_tids = o->threads;
 	b->rodata->want_children = true;
 	b->rodata->period_ns = NS_PER_S / o->rate;
-	err = profile_bpf__load(b);
+	err = bpf_load(b->skeleton);
 	if (err)
 		return err;
 	s->stacks = bpf_map__fd(b->maps.stacks);

@@ -129,7 +129,7 @@ int kernel_events_open(struct kernel_events *k, long buffer_mb)
 		return -errno;
 	choose(k->bpf);
 	choose_rings(k, buffer_mb);
-	err = record_bpf__load(k->bpf);
+	err = bpf_load(k->bpf->skeleton);
 	if (err)
 		return err;
 	if (!map_rings(k))
