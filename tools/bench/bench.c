@@ -35,6 +35,7 @@
 #define RUNS_WAITING 3 /* default of `latency` and `stall` */
 
 static const int worker_counts[] = { 1, 2, 4, 8 };
+static const char *const worker_words[] = { "1", "2", "4", "8", NULL };
 
 static const struct set {
 	const char *name;
@@ -268,7 +269,7 @@ static const char *measure(const struct bench *b, enum runtime rt, int workers,
 struct plan {
 	long runs;    /* 0: each set's own */
 	char **names; /* of sets or benchmarks, with * and ?; NULL: `micro` */
-	long workers; /* only this number; 0: all counts */
+	int count;    /* only this one of worker_counts; -1: all */
 	bool tracing, ours;
 	struct sheet sheet;
 };
@@ -338,11 +339,12 @@ static bool wanted(const struct plan *p, const struct set *s,
 	return !*p->names && s == &sets[0];
 }
 
-static bool wanted_on(const struct plan *p, const struct bench *b, int workers)
+static bool wanted_on(const struct plan *p, const struct bench *b, int count)
 {
-	if (p->workers)
-		return p->workers == workers;
-	return workers <= 2 || (workers == 4 && b->more_workers);
+	if (p->count >= 0)
+		return p->count == count;
+	return worker_counts[count] <= 2 ||
+	       (worker_counts[count] == 4 && b->more_workers);
 }
 
 static void run_all(struct plan *p)
@@ -352,8 +354,7 @@ static void run_all(struct plan *p)
 
 		for (const struct bench *b = s->benches; b->name; b++)
 			for (unsigned c = 0; c < ARRAY_LEN(worker_counts); c++)
-				if (wanted(p, s, b) &&
-				    wanted_on(p, b, worker_counts[c]) &&
+				if (wanted(p, s, b) && wanted_on(p, b, c) &&
 				    !state.stop)
 					run_bench(p, b, worker_counts[c],
 						  p->runs ? p->runs : s->runs);
@@ -419,10 +420,9 @@ static const struct option_row rows[] = {
 	{ .letter = 'w',
 	  .name = "workers",
 	  .argument = "N",
-	  .kind = OPTION_NUMBER,
-	  TO(workers),
-	  .min = 1,
-	  .max = 8,
+	  .kind = OPTION_CHOICE,
+	  TO(count),
+	  .choices = worker_words,
 	  .text = "Run on 1, 2, 4 or 8 workers only; default: 1 and 2; echo-hog also 4." },
 	{ OPTION_JSON("urt.bench.v1; with --tracing urt.bench.tracing.v1"),
 	  TO(sheet.as_json) },
@@ -463,7 +463,7 @@ static int ended(void)
 
 int cmd_bench(int argc, char **argv)
 {
-	struct plan p = { 0 };
+	struct plan p = { .count = -1 };
 	int first;
 
 	if (argc == 4 && !strcmp(argv[1], "--child"))
@@ -473,9 +473,6 @@ int cmd_bench(int argc, char **argv)
 	first = options_parse(&command_bench, argc, argv, &p);
 	if (first < 0)
 		return EXIT_BAD;
-	if (p.workers == 3)
-		return fail(
-			"--workers: expected 1, 2 or 4 (`urt bench --help`)");
 	if (p.tracing && first < argc)
 		return fail("bench --tracing: unexpected argument \"%s\"",
 			    argv[first]);

@@ -3,27 +3,21 @@
  * urt bench --tracing: the cost of counting to the program that is counted, and
  * to other programs.
  *
- * A process of its own runs one small loop for each kind of event (system call,
- * switch of threads, switch of coroutines) and prints the time of one event, so
- * the time that a tool needs to start is not in the figures. In each of a few
- * rounds, the process runs alone, counted by urt in each way, while urt counts
- * another process, and under other tools; medians are compared with running
- * alone in the same rounds. Each round ends with a read of `urt export`.
+ * A process of its own runs one small loop for each kind of event
+ * (tracing_loops.c) and prints the time of one event, so the time that a tool
+ * needs to start is not in the figures. In each of a few rounds, the process
+ * runs alone, counted by urt in each way, while urt counts another process, and
+ * under other tools; medians are compared with running alone in the same
+ * rounds. Each round ends with a read of `urt export`.
  *
  * Programs that do nothing are those of `urt stat` without their contents, on the
  * same events. What they cost is the kernel's part of counting.
- *
- * A switch of threads is measured by a pipe: two processes on one CPU, each
- * switch with two system calls. Alone and under `switches only`, nothing traces
- * the system calls, so that row is the cost of a switch by itself.
  *
  * Without --runs, no round begins that would end later than DEFAULT_NS after
  * the start. A signal ends the running process with the tool that counts it,
  * which are a process group; then the results so far are printed.
  */
 #define _GNU_SOURCE
-#include "../../uring_rt/base/announce.h"
-#include "../../uring_rt/urt.h"
 #include "tracing.h"
 #include "bench.h"
 #include "../lib/launch.h"
@@ -33,23 +27,16 @@
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS_MAX  RUNS_MAX
-#define CHUNKS	    7
 #define DEFAULT_NS  (45 * NS_PER_S)
 #define DEFAULT_MAX 5 /* rounds */
 
-enum event { SYSCALL, SWITCH, YIELD, EVENTS };
-
 static const char *const event_names[] = { "syscall", "switch", "yield" };
-static const long counts[] = { 500000, 50000, 10000000 };
 
 enum how {
 	ALONE,
@@ -120,117 +107,6 @@ static struct scrape {
 	double seconds, cgroups, bytes;
 } scrapes[ROUNDS_MAX];
 static long nr_scrapes;
-
-/* ---- the loops ---- */
-
-extern __thread struct urt_context *otel_thread_ctx_v1;
-
-/* What `urt stat --by context` reads (OTEP 4719, 4947). */
-static void show_context(void)
-{
-	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
-	static struct urt_context ctx = { .trace_id = { 1 },
-					  .span_id = { 1 },
-					  .valid = 1 };
-
-	urt_context_add(&ctx, 0, "/");
-	if (!urt__announce(key, 1))
-		otel_thread_ctx_v1 = &ctx;
-}
-
-static double syscall_loop(long n)
-{
-	int64_t begin = now_ns();
-
-	for (long i = 0; i < n; i++)
-		syscall(SYS_getppid);
-	return (double)(now_ns() - begin) / n;
-}
-
-static void partner(int in, int out)
-{
-	char c;
-
-	while (read(in, &c, 1) == 1)
-		if (write(out, &c, 1) != 1)
-			break;
-	_exit(0);
-}
-
-static double switch_loop(long n)
-{
-	int there[2], back[2];
-	int64_t begin;
-	pid_t pid;
-	char c = 0;
-
-	if (pipe(there) || pipe(back))
-		return NAN;
-	pid = fork();
-	if (!pid) {
-		close(there[1]);
-		close(back[0]);
-		partner(there[0], back[1]);
-	}
-	begin = now_ns();
-	for (long i = 0; i < n / 2; i++)
-		if (write(there[1], &c, 1) != 1 || read(back[0], &c, 1) != 1)
-			break;
-	begin = now_ns() - begin;
-	close(there[0]);
-	close(there[1]);
-	close(back[0]);
-	close(back[1]);
-	waitpid(pid, NULL, 0);
-	return (double)begin / n;
-}
-
-static void yield_half(void *arg)
-{
-	for (long n = *(long *)arg / 2; n; n--)
-		urt_yield();
-}
-
-static void yield_pair(void *arg)
-{
-	struct urt_coro *other = urt_spawn(yield_half, arg);
-
-	yield_half(arg);
-	urt_join(other);
-}
-
-static double yield_loop(long n)
-{
-	int64_t begin = now_ns();
-
-	if (urt_run(yield_pair, &n))
-		return NAN;
-	return (double)(now_ns() - begin) / n;
-}
-
-/* ns for one event, the median of chunks. */
-static double loop(enum event e, long n)
-{
-	static double (*const loops[])(long) = { syscall_loop, switch_loop,
-						 yield_loop };
-	double ns[CHUNKS];
-
-	for (int i = 0; i < CHUNKS; i++)
-		ns[i] = loops[e](n / CHUNKS + 2);
-	sort_doubles(ns, CHUNKS);
-	return ns[CHUNKS / 2];
-}
-
-int bench_tracing_loops(long fewer, int fd)
-{
-	double ns[EVENTS];
-
-	show_context();
-	for (int e = 0; e < EVENTS; e++)
-		ns[e] = loop(e, counts[e] / fewer);
-	return dprintf(fd, "%.3f %.3f %.3f\n", ns[SYSCALL], ns[SWITCH],
-		       ns[YIELD]) < 0;
-}
 
 /* ---- running them in one way ---- */
 
