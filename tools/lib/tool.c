@@ -174,6 +174,10 @@ void json_end_array(struct json *j)
 
 void json_string(struct json *j, const char *name, const char *value)
 {
+	if (!value) {
+		json_null(j, name);
+		return;
+	}
 	json_before(j, name);
 	json_quote(j->out, value);
 }

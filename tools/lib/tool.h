@@ -58,8 +58,10 @@ void json_object(struct json *, const char *name);
 void json_array(struct json *, const char *name);
 void json_end_object(struct json *);
 void json_end_array(struct json *);
+/* value: NULL: null. */
 void json_string(struct json *, const char *name, const char *value);
 void json_int(struct json *, const char *name, int64_t value);
+/* Not a finite number: null. */
 void json_double(struct json *, const char *name, double value);
 void json_null(struct json *, const char *name);
 void json_int_or_null(struct json *, const char *name, int64_t value,

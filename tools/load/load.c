@@ -78,7 +78,7 @@ static int64_t due_ns(const struct load *l)
 				       l->options->rate * 1e9);
 }
 
-static void has_time(struct load *l, struct conn *c)
+static void set_free(struct load *l, struct conn *c)
 {
 	c->state = IDLE;
 	if (c->burst)
@@ -107,7 +107,7 @@ void load_connected(struct load *l, struct conn *c)
 	else if (l->options->hold || (!l->start_ns && !c->burst))
 		request(l, c, now_ns());
 	else
-		has_time(l, c);
+		set_free(l, c);
 }
 
 /* How late the generator itself is, after a sleep with a free connection. */
@@ -194,7 +194,7 @@ void load_answered(struct load *l, struct conn *c)
 	if (l->options->hold)
 		c->state = IDLE;
 	else
-		has_time(l, c);
+		set_free(l, c);
 }
 
 /* ---- the loop ---- */

@@ -181,16 +181,10 @@ void load_print_json(const struct load_result *r)
 	json_int(&j, "wall_ns", r->wall * 1e9);
 	json_double(&j, "rps", ratio(requests(r), r->wall));
 	json_string(&j, "loop", r->load.rate ? "open" : "closed");
-	if (r->load.rate)
-		json_double(&j, "rate", r->load.rate);
-	else
-		json_null(&j, "rate");
+	json_double(&j, "rate", r->load.rate ? r->load.rate : NAN);
 	json_int(&j, "connections", r->load.connections);
 	json_int(&j, "threads", r->threads);
-	if (*s->tls)
-		json_string(&j, "tls", s->tls);
-	else
-		json_null(&j, "tls");
+	json_string(&j, "tls", *s->tls ? s->tls : NULL);
 	json_int(&j, "connect_ns", r->connect_ns);
 	json_int(&j, "unanswered", s->unanswered);
 	json_late(&j, s);

@@ -14,6 +14,7 @@
 #include "../lib/tool.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define GROUPS_MAX    16384
-#define DEPTH_MAX     16
-#define CGROUP2_MAGIC 0x63677270
+#define GROUPS_MAX 16384
+#define DEPTH_MAX  16
 
 struct group {
 	uint64_t id;
@@ -48,7 +48,8 @@ static int open_mount(void)
 
 	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
 		fd = open(at[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == CGROUP2_MAGIC)
+		if (fd >= 0 && !fstatfs(fd, &fs) &&
+		    fs.f_type == CGROUP2_SUPER_MAGIC)
 			return fd;
 		if (fd >= 0)
 			close(fd);

@@ -66,8 +66,7 @@ int counter_attach_thread(struct counter *, pid_t tid);
 int counter_attach_all(struct counter *);
 int counter_attach_cgroup(struct counter *, const char *directory);
 
-/* 0 or -errno. */
-int counter_read(struct counter *, struct counts *);
+void counter_read(struct counter *, struct counts *);
 
 /* The counted threads' times that have not ended. False: times are not
  * wanted. */

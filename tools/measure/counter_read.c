@@ -36,7 +36,7 @@ static void *entry(const struct mapped *m, unsigned i)
 	return (char *)m->base + m->stride * i;
 }
 
-int counter_read(struct counter *c, struct counts *out)
+void counter_read(struct counter *c, struct counts *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (int cpu = 0; cpu < c->nr_cpus; cpu++) {
@@ -51,7 +51,6 @@ int counter_read(struct counter *c, struct counts *out)
 	out->calls.running = 0;
 	out->lost = __atomic_load_n(&c->bpf->bss->lost, __ATOMIC_SEQ_CST) +
 		    bpf_missed(c->bpf->obj);
-	return 0;
 }
 
 bool counter_open_times(struct counter *c, struct urt_open_times *out)

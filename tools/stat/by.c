@@ -18,8 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const by_names[] = { "",	  "thread", "comm",
-					"cgroup", "cpu",    "context" };
+const char *const stat_by_names[] = { "",    "thread",	"comm", "cgroup",
+				      "cpu", "context", NULL };
 static const char *const fixed_rows[] = { "other", "none", "shared",
 					  "kernel threads" };
 
@@ -28,9 +28,9 @@ bool stat_by_parse(const char *text, enum urt_by *by, const char **key)
 	const char *colon = strchr(text, ':');
 	size_t n = colon ? (size_t)(colon - text) : strlen(text);
 
-	for (unsigned i = 1; i < ARRAY_LEN(by_names); i++)
-		if (strlen(by_names[i]) == n &&
-		    !strncmp(by_names[i], text, n) &&
+	for (unsigned i = 1; stat_by_names[i]; i++)
+		if (strlen(stat_by_names[i]) == n &&
+		    !strncmp(stat_by_names[i], text, n) &&
 		    (!colon || i == URT_BY_CONTEXT)) {
 			*by = i;
 			*key = colon && colon[1] ? colon + 1 : NULL;
@@ -319,7 +319,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 	fprintf(f, "\n%10s %10s %10s %8s %12s %12s %12s %8s  by %s%s%s\n",
 		"switches", "syscalls", "io_uring", context ? "share" : "",
 		"on CPU, ms", "off, ms", "for CPU, ms", "faults",
-		by_names[t->by], context ? " " : "", t->key);
+		stat_by_names[t->by], context ? " " : "", t->key);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct stat_row *r = t->row[i];
 		char name[sizeof(r->name)];
@@ -396,7 +396,7 @@ static void json_row(struct json *j, const struct stat_by *t,
 void stat_by_json(struct json *j, const struct stat_by *t)
 {
 	json_object(j, "by");
-	json_string(j, "what", by_names[t->by]);
+	json_string(j, "what", stat_by_names[t->by]);
 	if (t->by == URT_BY_CONTEXT)
 		json_string(j, "key", t->key);
 	json_array(j, "rows");

@@ -32,6 +32,9 @@ struct stat_by {
 	struct stat_requests *single; /* NULL: not by context */
 };
 
+/* By enum urt_by; ends with NULL. */
+extern const char *const stat_by_names[];
+
 /* "thread", "comm", "cgroup", "context" or "context:KEY"; false: an error message was printed.
  * key: NULL: none given. */
 bool stat_by_parse(const char *text, enum urt_by *, const char **key);

@@ -6,6 +6,7 @@
 #include "figures.h"
 #include "../lib/text.h"
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -180,10 +181,7 @@ static void add_member(const char *name, void *arg)
 	if (o->n == STAT_NAMES_MAX)
 		return;
 	snprintf(o->name[o->n++], sizeof(o->name[0]), "%s", name);
-	if (stat_figure(o->r, name, &n, why))
-		json_double(o->j, name, n);
-	else
-		json_null(o->j, name);
+	json_double(o->j, name, stat_figure(o->r, name, &n, why) ? n : NAN);
 }
 
 void stat_json_events(struct json *j, const struct stat_result *r,

@@ -116,20 +116,33 @@ static const char *lacks_times(const struct stat_result *r)
 	return why ? why : r->options->times ? NULL : "not wanted (--times)";
 }
 
+uint64_t figure_times(const struct stat_result *r, bool on,
+		      __u64 slot[URT_TIME_LOGS])
+{
+	uint64_t n = 0;
+
+	memset(slot, 0, URT_TIME_LOGS * sizeof(*slot));
+	for (int i = 0; i < URT_CLASSES; i++)
+		for (int log = 0; log < URT_TIME_LOGS; log++) {
+			uint64_t more = on ? r->counts.class[i].on_cpu[log]
+					   : r->counts.class[i].off_cpu[log];
+
+			slot[log] += more;
+			n += more;
+		}
+	return n;
+}
+
+/* p: the percentage, or -1 for the mean. */
 static double time_figure(const struct stat_result *r, bool on, double p)
 {
-	uint64_t slot[URT_TIME_LOGS] = { 0 }, n = 0, seen = 0;
+	__u64 slot[URT_TIME_LOGS];
+	uint64_t n = figure_times(r, on, slot), seen = 0;
 	double ns = 0;
 
-	for (int i = 0; i < URT_CLASSES; i++) {
-		const struct urt_counts *c = &r->counts.class[i];
-
-		ns += on ? c->on_cpu_ns : c->off_cpu_ns;
-		for (int log = 0; log < URT_TIME_LOGS; log++) {
-			slot[log] += on ? c->on_cpu[log] : c->off_cpu[log];
-			n += on ? c->on_cpu[log] : c->off_cpu[log];
-		}
-	}
+	for (int i = 0; i < URT_CLASSES; i++)
+		ns += on ? r->counts.class[i].on_cpu_ns
+			 : r->counts.class[i].off_cpu_ns;
 	if (p < 0)
 		return n ? ns / n : 0;
 	for (int log = 0; log < URT_TIME_LOGS && n; log++) {
@@ -140,21 +153,11 @@ static double time_figure(const struct stat_result *r, bool on, double p)
 	return 0;
 }
 
-static bool any_time(const struct stat_result *r, bool on)
-{
-	uint64_t n = 0;
-
-	for (int i = 0; i < URT_CLASSES; i++)
-		for (int log = 0; log < URT_TIME_LOGS; log++)
-			n += on ? r->counts.class[i].on_cpu[log]
-				: r->counts.class[i].off_cpu[log];
-	return n;
-}
-
 static const char *of_one(const struct stat_result *r, const char *name,
 			  double *value)
 {
 	const char *of, *why;
+	__u64 slot[URT_TIME_LOGS];
 	double p;
 	bool on;
 	int which;
@@ -178,7 +181,7 @@ static const char *of_one(const struct stat_result *r, const char *name,
 		*value = user_stats_time(&r->user, which, p / 100);
 	} else if (is_time(name, &on, &p)) {
 		why = lacks_times(r);
-		if (!why && !any_time(r, on))
+		if (!why && !figure_times(r, on, slot))
 			why = on ? "no time on a CPU was seen"
 				 : "no time off the CPU was seen";
 		*value = time_figure(r, on, p);

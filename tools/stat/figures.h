@@ -56,6 +56,10 @@ const char *figure_needs_each_op(const struct stat_result *);
 /* A counter of struct urt_counts, of all classes of threads. */
 uint64_t figure_over_classes(const struct stat_result *, size_t offset);
 
+/* The times on or off the CPU by the logarithm of ns; returns their number. */
+uint64_t figure_times(const struct stat_result *, bool on,
+		      __u64 slot[URT_TIME_LOGS]);
+
 /* Of a row. */
 double figure_get(const struct stat_result *, const struct figure *);
 const char *figure_rung(const struct stat_result *, const struct figure *);

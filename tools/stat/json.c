@@ -2,6 +2,7 @@
 /* The result of `urt stat` as urt.stat.v1. Fields are only ever added. */
 #define _GNU_SOURCE
 #include "figures.h"
+#include <math.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -147,20 +148,17 @@ static void json_uring(struct json *j, const struct stat_result *r)
 
 static void json_times(struct json *j, const struct stat_result *r)
 {
-	__u64 on[URT_TIME_LOGS] = { 0 }, off[URT_TIME_LOGS] = { 0 };
+	__u64 times[URT_TIME_LOGS];
 
 	if (!by_bpf(r) || !r->options->times) {
 		json_null(j, "times");
 		return;
 	}
-	for (int i = 0; i < URT_CLASSES; i++)
-		for (int log = 0; log < URT_TIME_LOGS; log++) {
-			on[log] += r->counts.class[i].on_cpu[log];
-			off[log] += r->counts.class[i].off_cpu[log];
-		}
 	json_object(j, "times");
-	json_counts(j, "on_cpu_from_ns", on, URT_TIME_LOGS, log_name);
-	json_counts(j, "off_cpu_from_ns", off, URT_TIME_LOGS, log_name);
+	figure_times(r, true, times);
+	json_counts(j, "on_cpu_from_ns", times, URT_TIME_LOGS, log_name);
+	figure_times(r, false, times);
+	json_counts(j, "off_cpu_from_ns", times, URT_TIME_LOGS, log_name);
 	json_int(j, "missing", stat_times_missing(r));
 	json_end_object(j);
 }
@@ -212,11 +210,8 @@ static void json_latencies(struct json *j, const struct user_stats *u)
 		json_object(j, user_time_names[t]);
 		json_int(j, "count", n);
 		for (unsigned i = 0; i < ARRAY_LEN(at); i++)
-			if (n)
-				json_int(j, at[i].name,
-					 user_stats_time(u, t, at[i].p));
-			else
-				json_null(j, at[i].name);
+			json_int_or_null(j, at[i].name,
+					 user_stats_time(u, t, at[i].p), n);
 		json_end_object(j);
 	}
 	json_end_object(j);
@@ -361,14 +356,8 @@ void stat_print_json(FILE *f, const struct stat_result *r,
 	json_int(&j, "wall_ns", r->wall_ns);
 	json_cpu(&j, r);
 	json_string(&j, "source", stat_source_names[r->source]);
-	if (by_bpf(r))
-		json_int(&j, "drops", r->counts.lost);
-	else
-		json_null(&j, "drops");
-	if (r->ops)
-		json_double(&j, "ops", r->ops);
-	else
-		json_null(&j, "ops");
+	json_int_or_null(&j, "drops", r->counts.lost, by_bpf(r));
+	json_double(&j, "ops", r->ops ? r->ops : NAN);
 	json_threads(&j, r);
 	json_switches(&j, r);
 	json_object(&j, "kernel");

@@ -89,25 +89,23 @@ bool stat_take_null(void *to, char *arg)
 	return stat_events_parse(o, "wall,user,system");
 }
 
-bool stat_take_no_aggr(void *to, char *arg)
+static bool sets_by(struct stat_options *o, enum urt_by by)
 {
-	struct stat_options *o = to;
-
 	if (o->by)
 		return !fail("give only one of --by, -A and --for-each-cgroup");
-	o->by = URT_BY_CPU;
+	o->by = by;
 	return true;
+}
+
+bool stat_take_no_aggr(void *to, char *arg)
+{
+	return sets_by(to, URT_BY_CPU);
 }
 
 bool stat_take_cgroups(void *to, char *arg)
 {
-	struct stat_options *o = to;
-
-	if (o->by)
-		return !fail("give only one of --by, -A and --for-each-cgroup");
-	o->by = URT_BY_CGROUP;
-	o->by_names = arg;
-	return true;
+	((struct stat_options *)to)->by_names = arg;
+	return sets_by(to, URT_BY_CGROUP);
 }
 
 bool stat_take_ops_from(void *to, char *text)
@@ -171,13 +169,11 @@ bool stat_take_control(void *to, char *arg)
 bool stat_take_by(void *to, char *arg)
 {
 	struct stat_options *o = to;
+	enum urt_by by;
 
-	if (o->by)
-		return !fail("give only one of --by, -A and --for-each-cgroup");
 	o->by_unit = !strcmp(arg, "unit");
-	if (o->by_unit)
-		arg = "cgroup";
-	return stat_by_parse(arg, &o->by, &o->by_key);
+	return stat_by_parse(o->by_unit ? "cgroup" : arg, &by, &o->by_key) &&
+	       sets_by(o, by);
 }
 
 bool stat_take_format(void *to, char *text)
@@ -215,12 +211,9 @@ bool stat_take_separator(void *to, char *arg)
 
 void stat_by_words(option_word *f, void *arg)
 {
-	f("thread", arg);
-	f("comm", arg);
-	f("cgroup", arg);
+	for (unsigned i = 1; stat_by_names[i]; i++)
+		f(stat_by_names[i], arg);
 	f("unit", arg);
-	f("cpu", arg);
-	f("context", arg);
 }
 
 void stat_ops_words(option_word *f, void *arg)
@@ -238,7 +231,8 @@ void stat_figure_words(option_word *f, void *arg)
 	stat_each_figure(&r, f, arg);
 }
 
-/* The same for perf's options. */
+/* An error text about options that exclude each other, or NULL: perf's options,
+ * then all. */
 static const char *perf_contradiction(const struct stat_options *o)
 {
 	if ((o->by_tid || o->children || o->no_inherit || o->some_cpus) &&
@@ -265,7 +259,6 @@ static const char *perf_contradiction(const struct stat_options *o)
 	return NULL;
 }
 
-/* An error text about options that exclude each other, or NULL. */
 static const char *contradiction(const struct stat_options *o)
 {
 	int targets = (o->pids > 0) + (o->cgroup != NULL) + o->all;
@@ -311,13 +304,13 @@ static const char *contradiction(const struct stat_options *o)
 	return perf_contradiction(o);
 }
 
-int stat_parse(int argc, char **argv, struct stat_options *o)
+bool stat_parse(int argc, char **argv, struct stat_options *o)
 {
 	const char *wrong;
 	int first = options_parse(&command_stat, argc, argv, o);
 
 	if (first < 0)
-		return 1 + EXIT_BAD;
+		return false;
 	if (first < argc)
 		o->command = argv + first;
 	if (!o->user)
@@ -325,5 +318,5 @@ int stat_parse(int argc, char **argv, struct stat_options *o)
 	if ((o->some_cpus || o->by_names) && !o->pids && !o->cgroup)
 		o->all = true;
 	wrong = contradiction(o);
-	return wrong ? 1 + fail("stat: %s", wrong) : 0;
+	return !wrong || !fail("stat: %s", wrong);
 }

@@ -263,16 +263,14 @@ static void print_user(FILE *f, const struct stat_result *r)
 /* For a command, each switch ends a time on the CPU whose beginning we saw. */
 uint64_t stat_times_missing(const struct stat_result *r)
 {
+	__u64 slot[URT_TIME_LOGS];
 	uint64_t n = 0;
 
 	if (r->live || r->options->delay_ns || r->options->control_fd >= 0)
 		return 0;
-	for (int i = 0; i < URT_CLASSES; i++) {
+	for (int i = 0; i < URT_CLASSES; i++)
 		n += counts_switches(&r->counts, i);
-		for (int log = 0; log < URT_TIME_LOGS; log++)
-			n -= r->counts.class[i].on_cpu[log];
-	}
-	return n;
+	return n - figure_times(r, true, slot);
 }
 
 static void duration(double ns, char buf[32])
@@ -287,13 +285,10 @@ static void duration(double ns, char buf[32])
 
 static void print_histogram(FILE *f, const struct stat_result *r, bool on)
 {
-	uint64_t slot[URT_TIME_LOGS] = { 0 }, most = 0;
+	__u64 slot[URT_TIME_LOGS], most = 0;
 	char from[32], mean[32];
 
-	for (int i = 0; i < URT_CLASSES; i++)
-		for (int log = 0; log < URT_TIME_LOGS; log++)
-			slot[log] += on ? r->counts.class[i].on_cpu[log]
-					: r->counts.class[i].off_cpu[log];
+	figure_times(r, on, slot);
 	for (int log = 0; log < URT_TIME_LOGS; log++)
 		if (slot[log] > most)
 			most = slot[log];
@@ -306,7 +301,7 @@ static void print_histogram(FILE *f, const struct stat_result *r, bool on)
 		if (!slot[log])
 			continue;
 		duration((double)(UINT64_C(1) << log), from);
-		fprintf(f, "%12s %12" PRIu64 "  %.*s\n", from, slot[log],
+		fprintf(f, "%12s %12llu  %.*s\n", from, slot[log],
 			(int)(1 + slot[log] * 39 / most),
 			"****************************************");
 	}

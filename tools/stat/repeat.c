@@ -130,10 +130,7 @@ void stat_print_repeated_json(FILE *f, struct stat_result *const *r, long n,
 	json_end_array(&j);
 	json_string(&j, "source", stat_source_names[r[0]->source]);
 	json_int(&j, "runs", n);
-	if (ops > 0)
-		json_double(&j, "ops", ops);
-	else
-		json_null(&j, "ops");
+	json_double(&j, "ops", ops > 0 ? ops : NAN);
 	stat_json_verdicts(&j, v);
 	json_object(&j, "figures");
 	for (unsigned i = 0; i < names->n; i++) {

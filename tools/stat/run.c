@@ -233,6 +233,31 @@ static void thread_figures(struct session *s)
 	}
 }
 
+static void by_figures(struct session *s)
+{
+	const struct stat_options *o = s->o;
+
+	if (!o->by)
+		return;
+	if (s->counter) {
+		s->r->by = stat_by_read(s->counter, o->by, s->by_key,
+					o->by_unit, s->by_requests);
+		s->by_requests = NULL;
+	}
+	if (s->r->by) {
+		s->r->by->syscalls = !o->no_syscalls;
+		s->r->by->uring = s->r->has_uring;
+	}
+	if (o->by_unit || o->by_names)
+		stat_by_merge(s->r->by, o->by_names);
+	if (o->by == URT_BY_CONTEXT && !s->by_found)
+		fail("--by context: %s, so its routes are not told apart; load "
+		     "one route at a time instead: urt stat -p PID --ops-from "
+		     "load -- urt load URL; --by thread, comm and cgroup need "
+		     "no contexts",
+		     s->by_why);
+}
+
 /*
  * A parent may be told of a thread's end before its last switch, which is some
  * microseconds away. The elapsed time ends after that, with the counts.
@@ -275,23 +300,7 @@ static void finish(struct session *s)
 	child_figures(s);
 	if ((s->o->latency || s->o->errors) && s->counter)
 		s->r->latency = stat_latency_read(s->counter);
-	if (s->o->by && s->counter) {
-		s->r->by = stat_by_read(s->counter, s->o->by, s->by_key,
-					s->o->by_unit, s->by_requests);
-		s->by_requests = NULL;
-	}
-	if (s->r->by) {
-		s->r->by->syscalls = !s->o->no_syscalls;
-		s->r->by->uring = s->r->has_uring;
-	}
-	if (s->o->by_unit || s->o->by_names)
-		stat_by_merge(s->r->by, s->o->by_names);
-	if (s->o->by == URT_BY_CONTEXT && !s->by_found)
-		fail("--by context: %s, so its routes are not told apart; load "
-		     "one route at a time instead: urt stat -p PID --ops-from "
-		     "load -- urt load URL; --by thread, comm and cgroup need "
-		     "no contexts",
-		     s->by_why);
+	by_figures(s);
 	thread_figures(s);
 	cost_read(s);
 	session_after(s);

@@ -120,7 +120,6 @@ void session_find_pages(struct session *);
 bool session_found_all(struct session *);
 /* 0 or the exit code. */
 int session_start_command(struct session *);
-int session_pidfd_open(pid_t pid);
 /* --post */
 void session_after(struct session *);
 void session_forget_post(struct session *); /* it has not run */

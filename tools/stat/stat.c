@@ -192,11 +192,11 @@ int cmd_stat(int argc, char **argv)
 	static struct stat_result *r[STAT_RUNS_MAX];
 	FILE *out = stderr, *summary = NULL;
 	struct stat_verdicts *v;
-	int code = stat_parse(argc, argv, &o);
+	int code = 0;
 	long n;
 
-	if (code)
-		return code - 1;
+	if (!stat_parse(argc, argv, &o))
+		return EXIT_BAD;
 	if (o.out && !(out = (o.append ? output_append : output_open)(o.out)))
 		return EXIT_BAD;
 	if (!open_for_load(&o) || !open_summary(&o, &summary))

@@ -141,10 +141,10 @@ struct stat_result {
 	unsigned threads;
 };
 
-/* Reads the options (options.c). 0, or the exit code + 1, after a message. */
-int stat_parse(int argc, char **argv, struct stat_options *);
+/* Reads the options (options.c). False: an error message was printed. */
+bool stat_parse(int argc, char **argv, struct stat_options *);
 
-/* ---- measuring (stat_run.c) ---- */
+/* ---- measuring (run.c) ---- */
 
 /* Called for an interval that has ended, with that interval's result. */
 typedef void stat_tell(const struct stat_result *, void *arg);
@@ -157,7 +157,7 @@ int stat_measure(const struct stat_options *, struct stat_result *,
 		 stat_tell *tell, void *arg, bool *stopped);
 void stat_result_free(struct stat_result *);
 
-/* ---- figures: everything that has a name and a number (stat_figures.c) ---- */
+/* ---- figures: everything that has a name and a number (figures.c) ---- */
 
 /*
  * The figure of that name ("switches", "syscalls:read", "off-cpu.p99", ...).

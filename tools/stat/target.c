@@ -81,11 +81,6 @@ void session_choose_perf(struct session *s)
 
 /* ---- the measured processes ---- */
 
-int session_pidfd_open(pid_t pid)
-{
-	return syscall(SYS_pidfd_open, pid, 0);
-}
-
 bool session_find_processes(struct session *s)
 {
 	for (unsigned i = 0; i < s->o->pids; i++) {
@@ -236,7 +231,7 @@ bool session_prepare_command(struct session *s)
 		return false;
 	}
 	s->child_pid = s->child.pid;
-	s->pidfd[STAT_PIDS_MAX] = session_pidfd_open(s->child_pid);
+	s->pidfd[STAT_PIDS_MAX] = syscall(SYS_pidfd_open, s->child_pid, 0);
 	return true;
 }
 

@@ -65,14 +65,6 @@ void stat_print_verdicts(FILE *f, const struct stat_verdicts *all,
 	}
 }
 
-static void number(struct json *j, const char *name, double n)
-{
-	if (isnan(n))
-		json_null(j, name);
-	else
-		json_double(j, name, n);
-}
-
 void stat_json_verdicts(struct json *j, const struct stat_verdicts *all)
 {
 	if (!all || !all->n) {
@@ -86,13 +78,10 @@ void stat_json_verdicts(struct json *j, const struct stat_verdicts *all)
 		json_object(j, NULL);
 		json_string(j, "assert", v->of->text);
 		json_string(j, "verdict", kinds[v->verdict]);
-		number(j, "value", v->value);
-		number(j, "limit", *v->why ? NAN : v->limit);
-		number(j, "baseline", v->was);
-		if (*v->why)
-			json_string(j, "reason", v->why);
-		else
-			json_null(j, "reason");
+		json_double(j, "value", v->value);
+		json_double(j, "limit", *v->why ? NAN : v->limit);
+		json_double(j, "baseline", v->was);
+		json_string(j, "reason", *v->why ? v->why : NULL);
 		json_end_object(j);
 	}
 	json_end_array(j);

@@ -10,10 +10,7 @@
 
 void json_string_or_null(struct json *j, const char *name, const char *s)
 {
-	if (*s)
-		json_string(j, name, s);
-	else
-		json_null(j, name);
+	json_string(j, name, *s ? s : NULL);
 }
 
 static void host(struct json *j, const struct demo_host *h)
@@ -46,10 +43,8 @@ static void host(struct json *j, const struct demo_host *h)
 		if (!languages[i].command)
 			continue;
 		/* "": in use, but not installed; null: not in use */
-		if (h->languages >> i & 1)
-			json_string(j, languages[i].command, h->language[i]);
-		else
-			json_null(j, languages[i].command);
+		json_string(j, languages[i].command,
+			    h->languages >> i & 1 ? h->language[i] : NULL);
 	}
 	json_string_or_null(j, "redis", h->redis);
 	json_end_object(j);
@@ -120,10 +115,8 @@ static void claim(struct json *j, const struct demo_claim *c)
 		json_double(j, c->figure[i].name, c->figure[i].value);
 	json_end_object(j);
 	json_string(j, "verdict", demo_verdict_names[c->verdict]);
-	if (c->verdict == CLAIM_NOT_MEASURED)
-		json_string(j, "reason", c->reason);
-	else
-		json_null(j, "reason");
+	json_string(j, "reason",
+		    c->verdict == CLAIM_NOT_MEASURED ? c->reason : NULL);
 	json_string_or_null(j, "headline", c->headline);
 	json_string_or_null(j, "measured_text", c->measured);
 	json_end_object(j);

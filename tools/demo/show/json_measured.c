@@ -9,11 +9,10 @@
 static void outcome(struct json *j, const struct demo_outcome *o)
 {
 	json_string(j, "status", demo_status_names[o->status]);
-	if (demo_ok(o))
-		json_null(j, "reason");
-	else
-		json_string(j, "reason",
-			    o->status == DEMO_NOT_RUN ? "not run" : o->reason);
+	json_string(j, "reason",
+		    demo_ok(o)			? NULL
+		    : o->status == DEMO_NOT_RUN ? "not run"
+						: o->reason);
 }
 
 static void latency(struct json *j, const char *name, const struct histogram *h)
@@ -83,10 +82,8 @@ static void row(struct json *j, const struct demo *d, const struct demo_row *r)
 	json_string(j, "waits_in", r->model->waits_in);
 	json_string(j, "path", r->path);
 	json_int(j, "connections", r->connections);
-	if (r->per_connection)
-		json_int(j, "requests_per_connection", r->per_connection);
-	else
-		json_null(j, "requests_per_connection");
+	json_int_or_null(j, "requests_per_connection", r->per_connection,
+			 r->per_connection);
 	outcome(j, &r->outcome);
 	if (demo_ok(&r->outcome)) {
 		json_int(j, "requests", r->requests);
@@ -115,10 +112,7 @@ static void load(struct json *j, const struct demo_row *r)
 	json_int(j, "connections", r->connections);
 	outcome(j, &r->outcome);
 	if (demo_ok(&r->outcome)) {
-		if (r->rate)
-			json_double(j, "due_per_s", r->rate);
-		else
-			json_null(j, "due_per_s");
+		json_double(j, "due_per_s", r->rate ? r->rate : NAN);
 		json_double(j, "rps", ROW_MEDIAN(r, rps));
 		json_int(j, "requests", r->requests);
 		json_int(j, "errors", r->errors);
@@ -202,12 +196,9 @@ static void burst(struct json *j, const struct demo_burst *b)
 		if (b->without.count)
 			latency(j, "without_bursts_ns", &b->without);
 		json_array(j, "phase_max_ns");
-		for (unsigned i = 0; i < LOAD_PHASES; i++) {
-			if (b->phase[i].count)
-				json_int(j, NULL, b->phase[i].max_ns);
-			else
-				json_null(j, NULL);
-		}
+		for (unsigned i = 0; i < LOAD_PHASES; i++)
+			json_int_or_null(j, NULL, b->phase[i].max_ns,
+					 b->phase[i].count);
 		json_end_array(j);
 	}
 	json_end_object(j);
