@@ -240,7 +240,7 @@ START_TEST(demo_refuses_bad_options_with_advice)
 		{ "--connections 0", "not a number" },
 		{ "--waiting x", "not a number" },
 		{ "--rounds 100", "not a number" },
-		{ "--seconds 0", "not a number" },
+		{ "--seconds 0", "not a time from" },
 		{ "--backend redis://192.0.2.1", "expected redis://127.0.0.1" },
 		{ "--server mine", "expected NAME='COMMAND'" },
 		{ "--server 'mine=true'", "with {port} in it" },

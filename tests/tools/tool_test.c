@@ -270,7 +270,7 @@ START_TEST(bad_input_is_refused_with_advice)
 	refuses("./urt serve epoll --port 99999", "not a number");
 	refuses("./urt demo --models thread,nonsense", "no such model");
 	refuses("./urt demo --connections 0", "not a number");
-	refuses("./urt demo --seconds x", "not a number");
+	refuses("./urt demo --seconds x", "is not a time from");
 	refuses("./urt demo surplus", "unexpected argument");
 	refuses("./urt load http://127.0.0.1:1/", "cannot connect");
 	refuses("./urt load ftp://x", "invalid URL");

@@ -133,22 +133,28 @@ static pid_t fork_at_gate(struct launch *l)
 	return -EAGAIN;
 }
 
+void launch_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (cpu < 0)
+		return;
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 int launch(struct launch *l, char *const argv[], const sigset_t *mask, int cpu,
 	   int stdout_fd)
 {
 	pid_t parent = getpid(), pid = fork_at_gate(l);
-	cpu_set_t set;
 
 	if (pid)
 		return pid < 0 ? pid : 0;
 	launch_die_with(parent);
 	if (mask)
 		sigprocmask(SIG_SETMASK, mask, NULL);
-	CPU_ZERO(&set);
-	if (cpu >= 0) {
-		CPU_SET(cpu, &set);
-		sched_setaffinity(0, sizeof(set), &set);
-	}
+	launch_pin(cpu);
 	if (stdout_fd >= 0)
 		dup2(stdout_fd, STDOUT_FILENO);
 	wait_and_exec(l, argv, 0);

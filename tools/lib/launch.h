@@ -68,6 +68,9 @@ int thread_open(pid_t tid);
  * has been waited for. */
 bool process_has_number(int pidfd);
 
+/* Binds the calling thread to that CPU; no effect if it is negative. */
+void launch_pin(int cpu);
+
 /* In a child: makes it die when parent does, or at once if parent has died. */
 void launch_die_with(pid_t parent);
 

@@ -106,8 +106,12 @@ int net_redis_port(const char *url)
 	n = sscanf(url, "redis://%31[a-z0-9.]:%d%c", host, &port, &rest);
 	if ((n != 2 && (n != 1 || strchr(url + 8, ':'))) || port < 1 ||
 	    port > 65535 ||
-	    (strcmp(host, "127.0.0.1") && strcmp(host, "localhost")))
+	    (strcmp(host, "127.0.0.1") && strcmp(host, "localhost"))) {
+		fail("--backend: invalid URL \"%s\": expected "
+		     "redis://127.0.0.1:PORT",
+		     url);
 		return -1;
+	}
 	return port;
 }
 
@@ -170,11 +174,16 @@ bool net_need_descriptors(long needed, long *allowed)
 	*allowed = r.rlim_max;
 	if (r.rlim_cur >= (rlim_t)needed)
 		return true;
-	if (r.rlim_max < (rlim_t)needed) {
+	r.rlim_cur = needed;
+	if (r.rlim_max < (rlim_t)needed)
 		r.rlim_max = needed; /* root may, up to fs.nr_open */
-		r.rlim_cur = needed;
-	} else {
-		r.rlim_cur = needed;
-	}
 	return !setrlimit(RLIMIT_NOFILE, &r);
+}
+
+void net_most_descriptors(void)
+{
+	long allowed;
+
+	if (!net_need_descriptors(1 << 20, &allowed))
+		net_need_descriptors(allowed, &allowed);
 }

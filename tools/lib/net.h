@@ -27,7 +27,7 @@ void net_use_source(int fd, const struct sockaddr_in *server, int nth);
 
 /*
  * The port in "redis://127.0.0.1:PORT" (localhost, too; without a port 6379).
- * -1: it is not that.
+ * -1: it is not that; an error message for --backend was printed.
  */
 int net_redis_port(const char *url);
 
@@ -47,5 +47,7 @@ bool net_wait_listening(int port, int ms);
  * allowed; *allowed is the limit.
  */
 bool net_need_descriptors(long needed, long *allowed);
+/* Raises it as far as it is allowed, up to 2^20. */
+void net_most_descriptors(void);
 
 #endif

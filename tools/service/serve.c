@@ -90,10 +90,7 @@ static bool take_backend(void *to, char *text)
 		return parse_number("--backend", text, 1, 65535, &c->backend);
 	c->redis = true;
 	c->backend = net_redis_port(text);
-	return c->backend > 0 ||
-	       !fail("--backend: invalid URL \"%s\": expected "
-		     "redis://127.0.0.1:PORT",
-		     text);
+	return c->backend > 0;
 }
 
 static void words(option_word *f, void *arg)
@@ -203,15 +200,12 @@ int cmd_serve(int argc, char **argv)
 {
 	struct choice c = { .port = 8080 };
 	struct server s = { 0 };
-	long allowed;
 
 	if (!parse(argc, argv, &c))
 		return EXIT_BAD;
 	if (c.model && c.model->run && model_missing(c.model))
 		return fail("%s: %s", c.model->name, model_missing(c.model));
-	/* As many descriptors as we may have, for the backend too. */
-	if (!net_need_descriptors(1 << 20, &allowed))
-		net_need_descriptors(allowed, &allowed);
+	net_most_descriptors(); /* for the backend, too */
 	signal(SIGPIPE, SIG_IGN);
 	if (!c.model)
 		return serve_backend(c.port);

@@ -12,7 +12,6 @@
 #include "../lib/launch.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +62,6 @@ static void become(const struct sim_options *o, const struct sim_job *j,
 	struct rlimit core = { 0, 0 };
 	struct sim_result s = { 0 };
 	char path[64];
-	cpu_set_t one;
 	int fd = memfd_create("liburt_sim.so", 0);
 
 	if (fd < 0 || !sim_library_write(fd) || dup2(fd, LIBRARY_FD) < 0 ||
@@ -89,10 +87,8 @@ static void become(const struct sim_options *o, const struct sim_job *j,
 			"urt: addresses stay random here (%s): a "
 			"program that depends on them does not repeat\n",
 			strerror(errno));
-	CPU_ZERO(&one);
-	CPU_SET(nth % sysconf(_SC_NPROCESSORS_ONLN), &one);
 	if (!j->what.shown) /* each run of a sweep has one CPU */
-		sched_setaffinity(0, sizeof(one), &one);
+		launch_pin(nth % sysconf(_SC_NPROCESSORS_ONLN));
 	execvp(o->command[0], o->command);
 	s.exec_error = -errno;
 	if (pwrite(j->shared_fd, &s, sizeof(s), 0) < 0)

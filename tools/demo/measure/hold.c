@@ -23,6 +23,7 @@
  */
 #define _GNU_SOURCE
 #include "stage.h"
+#include "../../../uring_rt/watch/watch.h"
 #include "../../lib/net.h"
 #include <math.h>
 #include <signal.h>
@@ -126,33 +127,25 @@ static struct told ask_memory(struct stage *s)
 
 /* ---- the limit that was reached ---- */
 
-/* pids.max and pids.current of the process's group, the nearest limit. */
+/* pids.max and pids.current of the process's group. */
 static bool pids_limit(pid_t pid, long *max, long *current)
 {
-	char path[64], line[512], file[700], *group;
-	bool found = false;
+	char path[64], group[400], file[450];
+	bool found;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		bool v2 = !strncmp(line, "0::", 3);
-
-		line[strcspn(line, "\n")] = '\0';
-		if (!v2 && !strstr(line, ":pids:"))
-			continue;
-		group = strchr(strchr(line, ':') + 1, ':') + 1;
-		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.max",
-			 v2 ? "" : "/pids", group);
-		*max = proc_number(file, -1);
-		snprintf(file, sizeof(file), "/sys/fs/cgroup%s%s/pids.current",
-			 v2 ? "" : "/pids", group);
-		*current = proc_number(file, -1);
-		found = *max > 0 && *current > 0;
-	}
+	found = f && urt__pids_group(f, group, sizeof(group));
 	if (f)
 		fclose(f);
-	return found;
+	if (!found)
+		return false;
+	snprintf(file, sizeof(file), "%s/pids.max", group);
+	*max = proc_number(file, -1);
+	snprintf(file, sizeof(file), "%s/pids.current", group);
+	*current = proc_number(file, -1);
+	return *max > 0 && *current > 0;
 }
 
 static long mappings_of(pid_t pid)

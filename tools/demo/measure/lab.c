@@ -40,17 +40,10 @@ static void choose_cpus(struct demo *d)
 static void backend_process(const struct demo *d, pid_t parent, const int *fds,
 			    struct backend_counts *counts)
 {
-	cpu_set_t set;
-	long allowed;
-
 	launch_die_with(parent);
 	signal(SIGINT, SIG_IGN);
-	if (!net_need_descriptors(1 << 20, &allowed))
-		net_need_descriptors(allowed, &allowed);
-	CPU_ZERO(&set);
-	CPU_SET(d->load_cpu, &set);
-	if (d->load_cpu >= 0)
-		sched_setaffinity(0, sizeof(set), &set);
+	net_most_descriptors();
+	launch_pin(d->load_cpu);
 	backend_serve(fds, counts);
 }
 

@@ -135,13 +135,7 @@ static void *echo(void *arg)
 {
 	struct handover *h = arg;
 
-	if (h->cpu >= 0) {
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(h->cpu, &set);
-		sched_setaffinity(0, sizeof(set), &set);
-	}
+	launch_pin(h->cpu);
 	for (sem_wait(&h->to); !h->over; sem_wait(&h->to))
 		sem_post(&h->back);
 	return NULL;

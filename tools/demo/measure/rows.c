@@ -81,15 +81,6 @@ static void look(const struct stage *s, struct user_page *page,
 	m->nivcsw = stage_status(s->server.pid, "nonvoluntary_ctxt_switches:");
 }
 
-static void add_counts(struct counts *to, const struct counts *from)
-{
-	static const struct counts zero;
-	struct counts minus = zero;
-
-	counts_subtract(&minus, from);
-	counts_subtract(to, &minus);
-}
-
 /* The difference of two moments, as a row of one round. */
 static void subtract(struct demo_row *one, const struct stage *s,
 		     const struct moment *a, const struct moment *b)
@@ -142,7 +133,7 @@ static void add_sums(struct demo_row *row, const struct demo_row *one)
 	row->nivcsw += one->nivcsw;
 	histogram_merge(&row->latency, &one->latency);
 	row->has_counts = one->has_counts;
-	add_counts(&row->counts, &one->counts);
+	counts_add(&row->counts, &one->counts);
 	row->has_user = one->has_user;
 	user_stats_sum(&row->user, &one->user);
 	row->told += one->told;

@@ -11,7 +11,6 @@
 #include "../../lib/net.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -224,17 +223,6 @@ void stage_end(struct stage *s)
 
 /* ---- the load ---- */
 
-static void pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	if (cpu < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 void stage_load(struct stage *s, struct load_options *o)
 {
 	pid_t parent = getpid();
@@ -249,7 +237,7 @@ void stage_load(struct stage *s, struct load_options *o)
 		return;
 	launch_die_with(parent);
 	signal(SIGINT, SIG_IGN);
-	pin_to(s->lab->demo->load_cpu);
+	launch_pin(s->lab->demo->load_cpu);
 	_exit(load_run(o, s->shared) ? 1 : 0);
 }
 

@@ -73,6 +73,13 @@ const char *print_cell(char buf[16], double v)
 	return buf;
 }
 
+void print_failed(FILE *f, int width, const struct model *m,
+		  const struct demo_outcome *o)
+{
+	fprintf(f, "  %-*s %s: %s\n", width, m->name,
+		demo_status_names[o->status], o->reason);
+}
+
 static void print_settings(FILE *f, const struct demo *d)
 {
 	char name[32], indent[32];
@@ -181,9 +188,7 @@ static void print_row(FILE *f, const struct demo_row *r)
 	char b[6][16], spread[16] = "", rps[24];
 
 	if (!demo_ok(&r->outcome)) {
-		fprintf(f, "  %-11s %s: %s\n", r->model->name,
-			demo_status_names[r->outcome.status],
-			r->outcome.reason);
+		print_failed(f, 11, r->model, &r->outcome);
 		return;
 	}
 	p = demo_per_request(r);

@@ -8,6 +8,10 @@
 /* A number in six columns, or n/a. */
 const char *print_cell(char buf[16], double v);
 
+/* The line of a measurement that has no figures: the reason. */
+void print_failed(FILE *, int width, const struct model *,
+		  const struct demo_outcome *);
+
 /* The columns of the terminal, or $COLUMNS; a file has as many as a table
  * needs. Tables leave out columns if there are fewer than PRINT_TABLE; text is
  * never wider than PRINT_TEXT. */

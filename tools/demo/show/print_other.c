@@ -13,9 +13,7 @@ static void print_second(FILE *f, const struct demo_second *m)
 	char b[80];
 
 	if (!demo_ok(&m->outcome) || !n) {
-		fprintf(f, "  %-14s %s: %s\n", m->model->name,
-			demo_status_names[m->outcome.status],
-			m->outcome.reason);
+		print_failed(f, 14, m->model, &m->outcome);
 		return;
 	}
 	fprintf(f,
@@ -67,9 +65,7 @@ static void print_hold(FILE *f, const struct demo_hold *h)
 	double bytes = h->process_bytes + h->kernel_bytes;
 
 	if (!demo_ok(&h->outcome)) {
-		fprintf(f, "  %-11s %s: %s\n", h->model->name,
-			demo_status_names[h->outcome.status],
-			h->outcome.reason);
+		print_failed(f, 11, h->model, &h->outcome);
 		return;
 	}
 	if (!isnan(bytes))
@@ -171,9 +167,7 @@ void print_bursts(FILE *f, const struct demo *d)
 				histogram_percentile(l, 0.99) / 1e6,
 				l->max / 1e6, b->burst_ns / 1e6);
 		else
-			fprintf(f, "  %-12s %s: %s\n", b->model->name,
-				demo_status_names[b->outcome.status],
-				b->outcome.reason);
+			print_failed(f, 12, b->model, &b->outcome);
 	}
 }
 
@@ -183,9 +177,8 @@ static void print_stall(FILE *f, const struct demo_stall *m)
 	char t[4][16];
 
 	if (!demo_ok(&m->outcome) || !m->nr_rounds) {
-		fprintf(f, "  %-15s %-10s %s: %s\n", stall_cases[m->nth].name,
-			m->model->name, demo_status_names[m->outcome.status],
-			m->outcome.reason);
+		fprintf(f, "  %-14s", stall_cases[m->nth].name);
+		print_failed(f, 10, m->model, &m->outcome);
 		return;
 	}
 	fprintf(f, "  %-15s %-10s %8.0f | %7s %7s | %7s %7s\n",
@@ -240,8 +233,6 @@ void print_scales(FILE *f, const struct demo *d)
 				m->model->name, demo_scale_median(m, false),
 				demo_scale_median(m, true), demo_speedup(m));
 		else
-			fprintf(f, "  %-12s %s: %s\n", m->model->name,
-				demo_status_names[m->outcome.status],
-				m->outcome.reason);
+			print_failed(f, 12, m->model, &m->outcome);
 	}
 }
