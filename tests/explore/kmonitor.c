@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The kernel as the monitor's thread uses it (watch/monitor.c): one eventfd, which it
- * polls with a timeout; clocks; a timer; and an empty /proc. */
+/* The kernel as the monitor's thread uses it (watch/monitor.c, pause.c): one eventfd,
+ * which it polls with a timeout; clocks; a timer; and an empty /proc. */
 #define _GNU_SOURCE
 #include "kernel.h"
 #include "../../uring_rt/base/assist.h"

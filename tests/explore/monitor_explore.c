@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The monitor's own thread, next to the workers (watch/monitor.c). */
+/* The monitor's own thread, next to the workers (watch/monitor.c, pause.c). */
 #include "../../uring_rt/watch/watch.h"
 #include "kernel.h"
 #include "world.h"

@@ -22,6 +22,10 @@
  * uses up no slice. A slice is 2 ms, and 1 ms for a coroutine that was preempted
  * before; no coroutine is preempted while none waits.
  *
+ * A look reads counts that may be old, so it decides nothing by itself: it asks
+ * (attention, a signal), or it calls functions of sched/ that first make sure
+ * that the worker is outside the runtime. A wrong guess only costs time.
+ *
  * If the kernel reports threads that go to sleep (told.c), their processors
  * need not wait for a look.
  *

@@ -8,7 +8,8 @@
  * come in crowds. When all sleep, looks become rarer, up to 4 ms, and end after
  * some: an idle program makes no system calls. The first worker that wakes
  * wakes the monitor (monitor_asleep: each side writes its own word, then reads
- * the other's).
+ * the other's). Invariant: while monitor_asleep is URT__M_SLEEPS, each worker
+ * that is awake has yet to read it, or has rung the bell.
  *
  * Where workers wake often but compute little, looks would find them asleep
  * again and again. A worker that wakes while all others sleep has left nothing
@@ -18,7 +19,7 @@
  * look while another worker is awake, and the worker itself does so only when
  * it wakes. The timer is always set, so a race changes only the time of the
  * look. At 1,000 requests a second, each second or third wake makes a call of
- * 0.3 us, and the monitor does not run; before, it looked 330 times a second.
+ * 0.3 us, and the monitor does not run; else it would look 330 times a second.
  *
  * If only the program's own threads could still end a deadlock, the end of the
  * last of them causes no event. So the monitor then wakes a worker from time to
