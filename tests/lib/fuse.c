@@ -104,6 +104,7 @@ static unsigned fuse_hold_bit(uint32_t opcode)
 	       : opcode == FUSE_READ	? FUSE_HOLD_READ
 	       : opcode == FUSE_RELEASE ? FUSE_HOLD_RELEASE
 	       : opcode == FUSE_LOOKUP	? FUSE_HOLD_LOOKUP
+	       : opcode == FUSE_WRITE	? FUSE_HOLD_WRITE
 					: 0;
 }
 

@@ -27,6 +27,7 @@
 #define FUSE_HOLD_READ	  2u
 #define FUSE_HOLD_RELEASE 4u
 #define FUSE_HOLD_LOOKUP  8u
+#define FUSE_HOLD_WRITE	  16u
 #define FUSE_FILE_SIZE	  (4 << 20) /* bytes; a fault reads one page */
 
 /* Shared with the server. */

@@ -274,34 +274,76 @@ static const char *fuse_file_open(void)
 
 	if (why)
 		return why;
-	fuse_file = open(fuse.path, O_RDONLY);
+	fuse_file = open(fuse.path, O_RDWR);
 	ck_assert_int_ge(fuse_file, 0);
 	return NULL;
 }
 
-/* A thread that reads there ends by SIGKILL only. */
-START_TEST(memory_that_does_not_answer_is_not_waited_for)
+/* Its exec waits for a page to be written. Meanwhile, it holds a lock for which most of
+ * its files in /proc wait. */
+static void exec_without_end(const char *mode)
 {
+	volatile char *last =
+		(char *)mmap(NULL, FUSE_FILE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, fuse_file, 0) +
+		FUSE_FILE_SIZE - 1;
+	char c = *last;
+
+	(void)mode;
+	while (!(fuse.control->hold & FUSE_HOLD_WRITE))
+		usleep(1000);
+	*last = c + 1;
+	execl("/bin/true", "true", NULL);
+	_exit(1);
+}
+
+/* A thread that reads there ends by SIGKILL only. */
+START_TEST(process_that_does_not_answer_is_not_waited_for)
+{
+	static const char *const ends[2][8] = {
+		{ "dump -p %d ends: 1\n", "--leaked -p %d ends: 1\n",
+		  "-c -p %d ends: 1\n",
+		  "profile --duration 500 -p %d ends: 0\n", "does not answer" },
+		{ "dump -p %d ends: 1\n", "stat -p %d ends: 1\n",
+		  "assist -p %d ends: 1\n", " -o execs.pftrace -p %d ends: 0\n",
+		  "profile --duration 9 -p %d ends: 0\n",
+		  "export --once -i 1 ends: 0\n",
+		  "top -b -n 1 -d 100 ends: 0\n" },
+	};
 	const char *why = fuse_file_open();
-	pid_t pid;
+	pid_t pid, execs;
 
 	if (why)
 		SKIP("%s", why);
 	NEED_BPF();
-	fuse_hold(&fuse, FUSE_HOLD_READ);
 	pid = liar(have_coroutines_in_a_file, "");
-	sh("for c in dump 'dump --leaked' 'top -b -n 1 -c' "
-	   "'profile --duration 500'; do (timeout -s INT -k 5 90 ./urt $c -p %d "
-	   "2>&1; echo \"$c ends: $?\") & done; wait",
-	   pid);
-	ck_assert_msg(strstr(text, "does not answer") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "dump ends: 1\n") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "--leaked ends: 1\n") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "-c ends: 1\n") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "profile --duration 500 ends: 0\n") != NULL,
-		      "%s", text);
-	stop(pid);
+	execs = liar(exec_without_end, "");
+	/* Whoever has the file open would wait, too, as it closes it. */
+	close(fuse_file);
+	fuse_hold(&fuse, FUSE_HOLD_WRITE);
+	while (!fuse_held(&fuse))
+		usleep(1000);
+	fuse_hold(&fuse, FUSE_HOLD_READ | FUSE_HOLD_WRITE);
+	sh("run() { timeout -s INT -k 5 90 ./urt \"$@\" 2>&1; "
+	   "echo \"$@ ends: $?\"; };"
+	   "for c in dump 'dump --leaked' 'top -b -n 1 -c' "
+	   "'profile --duration 500'; do run $c -p %d & done; "
+	   "for c in stat 'record --duration 9 -o execs.pftrace' assist dump "
+	   "'profile --duration 9'; do run $c -p %d & done; "
+	   "for c in 'export --once -i 1' 'top -b -n 1 -d 100'; do "
+	   "run $c | grep ends: & done; wait",
+	   pid, execs);
+	for (unsigned i = 0; i < 2; i++)
+		for (const char *const *e = ends[i]; *e; e++) {
+			char line[64];
+
+			snprintf(line, sizeof(line), *e, i ? execs : pid);
+			ck_assert_msg(strstr(text, line) != NULL, "%s: %.1500s",
+				      line, text);
+		}
 	fuse_stop(&fuse);
+	stop(pid);
+	stop(execs);
 }
 END_TEST
 
@@ -601,7 +643,7 @@ Suite *hostile_suite(void)
 		8);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_add_test(t, memory_that_does_not_answer_is_not_waited_for);
+	tcase_add_test(t, process_that_does_not_answer_is_not_waited_for);
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
 	tcase_add_loop_test(
 		t, coroutines_that_lie_do_not_hold_up_a_search_for_leaks, 0, 2);

@@ -146,7 +146,9 @@ struct coros *coros_open(pid_t pid, char *why, size_t size)
 	c->unwind = c->modules ? unwind_new(c->modules) : NULL;
 	bad = find_page(pid, &c->o);
 	*why = '\0';
-	if (!c->o.version)
+	if (!c->modules && bad)
+		snprintf(why, size, "process %d: %s", pid, bad);
+	else if (!c->o.version)
 		c->go = c->unwind ? goroutines_open(c->modules, c->unwind, why,
 						    size)
 				  : NULL;

@@ -446,7 +446,7 @@ struct heap *heap_open(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	if (h)
 		h->piece = calloc(1, sizeof(*h->piece));
-	f = h && h->piece ? fopen(path, "re") : NULL;
+	f = h && h->piece && remote_answers(pid) ? fopen(path, "re") : NULL;
 	if (!f) {
 		free(h ? h->piece : NULL);
 		free(h);

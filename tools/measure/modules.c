@@ -150,7 +150,7 @@ struct modules *modules_open(pid_t pid)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = m ? fopen(path, "re") : NULL;
+	f = m && remote_answers(pid) ? fopen(path, "re") : NULL;
 	if (!f) {
 		free(m);
 		return NULL;

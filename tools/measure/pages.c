@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "pages.h"
 #include "../lib/tool.h"
+#include "remote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -125,6 +126,11 @@ void pages_each(pid_t pid, const char *name, bool (*found)(int fd, void *arg),
 	char path[64];
 	DIR *d;
 
+	if (!remote_answers(pid)) {
+		if (why)
+			*why = REMOTE_SILENT;
+		return;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	d = opendir(path);
 	while (d && !enough && (e = readdir(d))) {

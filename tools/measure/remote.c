@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reading another process's memory; see remote.h.
+ * Reading another process's memory, and asking whether its /proc answers; see
+ * remote.h.
  *
  * An address there may belong to a file of a FUSE mount whose server never answers. A
  * thread that reads it sleeps in the kernel, in the worst case so that not even SIGKILL
@@ -10,6 +11,15 @@
  * descriptors, since the reader of a pipe would wait for it. It ends when it is
  * idle for a moment, because it was forked with privileges that the parent
  * gives up in the meantime (lib/privileges.h).
+ *
+ * In the same way, a file system that does not answer as a process executes a program
+ * (its files are closed) or unmaps a file holds a lock for ever for which reading most
+ * files of /proc/PID waits, so that only SIGKILL ends the reader. Reading such files
+ * in the child, too, would be a file system of our own; instead, the child takes both
+ * locks before the parent reads. A process that begins to hang between the two
+ * still holds the parent up. Each silent process costs time, so all together may cost
+ * LOST_NS, and later a quarter of the time; then those that were not asked are left
+ * out like silent ones.
  */
 #define _GNU_SOURCE
 #include "remote.h"
@@ -29,10 +39,12 @@
 #include <unistd.h>
 
 #define BUFFER	  (1 << 20)
-#define ANSWER_NS (3 * NS_PER_S) /* pages may have to be swapped in */
+#define ANSWER_NS (3 * NS_PER_S)  /* pages may have to be swapped in */
+#define AGAIN_NS  (60 * NS_PER_S) /* until a silent process is asked again */
+#define LOST_NS	  (9 * NS_PER_S)
 #define IDLE_MS	  10
 
-/* A question and its answer, in memory of both. */
+/* A question and its answer, in memory of both. n 0: whether /proc answers. */
 struct asked {
 	pid_t pid;
 	struct iovec there[REMOTE_PIECES];
@@ -44,9 +56,30 @@ struct asked {
 static struct asked *asked; /* NULL: no reader was started yet */
 static pid_t reader, owner; /* the child, 0: none; whose child it is */
 static int bell = -1;	    /* a byte for each question, and each answer */
-static pid_t silent;	    /* a process that did not answer */
+static int64_t first_ns, lost_ns;
+
+/* Processes that did not answer. */
+static struct silent {
+	pid_t pid;
+	int64_t until_ns;
+} silent[64];
+static unsigned silents;
 
 /* ---- the child ---- */
+
+/* Takes the lock of exec, and that of the mappings. */
+static void take_locks(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	snprintf(path, sizeof(path), "/proc/%d/map_files/0-1000", pid);
+	access(path, F_OK);
+}
 
 static void read_for_parent(pid_t parent, int socket)
 {
@@ -67,9 +100,12 @@ static void read_for_parent(pid_t parent, int socket)
 	while (poll(&p, 1, IDLE_MS) == 1 && read(3, &c, 1) == 1) {
 		struct iovec here = { asked->to, asked->size };
 
-		asked->got = process_vm_readv(asked->pid, &here, 1,
-					      asked->there, asked->n, 0);
-		if (asked->got < 0)
+		asked->got = 0;
+		if (!asked->n)
+			take_locks(asked->pid);
+		else if ((asked->got = process_vm_readv(asked->pid, &here, 1,
+							asked->there, asked->n,
+							0)) < 0)
 			asked->got = -errno;
 		if (write(3, &c, 1) != 1)
 			break;
@@ -132,10 +168,21 @@ static int wait_for_answer(void)
 	return -ETIME;
 }
 
+static bool is_silent(pid_t pid, int64_t now)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(silent); i++)
+		if (silent[i].pid == pid && now < silent[i].until_ns)
+			return true;
+	first_ns = first_ns ? first_ns : now;
+	return lost_ns > LOST_NS + (now - first_ns) / 4;
+}
+
 /* A child that is left behind may still write there. */
 static void leave_reader(pid_t pid)
 {
-	silent = pid;
+	silent[silents++ % ARRAY_LEN(silent)] =
+		(struct silent){ pid, now_ns() + AGAIN_NS };
+	lost_ns += ANSWER_NS;
 	forget_reader();
 	munmap(asked, sizeof(*asked));
 	asked = NULL;
@@ -159,7 +206,7 @@ static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
 	int64_t end = now_ns() + ANSWER_NS;
 	int answer = 0, err;
 
-	if (pid == silent)
+	if (is_silent(pid, end - ANSWER_NS))
 		return -ETIME;
 	do {
 		if (!reader || owner != getpid()) {
@@ -241,6 +288,11 @@ bool remote_read(pid_t pid, uint64_t at, void *to, size_t size)
 			return false;
 	}
 	return true;
+}
+
+bool remote_answers(pid_t pid)
+{
+	return ask(pid, NULL, 0) != -ETIME;
 }
 
 /* -1: this kernel has no Yama. */

@@ -22,11 +22,17 @@ struct remote_piece {
 
 /* Reads them in order, each at most 1 MiB. 0; -EPERM: not allowed; -ESRCH: it has
  * ended; -ETIME: its memory does not answer; nothing more is read of that
- * process. */
+ * process for a minute. */
 int remote_read_all(pid_t, struct remote_piece *, size_t n);
 
 /* Reads one piece of any size. False: a part of it is missing. */
 bool remote_read(pid_t, uint64_t at, void *to, size_t size);
+
+/* Whether the files of /proc/PID that show its memory and descriptors can be read
+ * without waiting for ever; see remote.c. */
+bool remote_answers(pid_t);
+#define REMOTE_SILENT \
+	"it does not answer: a file system holds it up, or it is too busy"
 
 /* Whether the process may be read at all; if not, gives the reason and the
  * remedy. */

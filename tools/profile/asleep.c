@@ -88,7 +88,8 @@ static bool add(struct names *names, char text[FRAMES_MAX], struct image image,
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", image.tgid,
 		 tid);
-	if (!proc_line(path, before, sizeof(before)) || !read_place(before, &p))
+	if (!remote_answers(image.tgid) ||
+	    !proc_line(path, before, sizeof(before)) || !read_place(before, &p))
 		return false;
 	n = walk(names, image, &p, pc);
 	if (!n || !proc_line(path, after, sizeof(after)) ||

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "session.h"
 #include "../load/ops.h"
+#include "../measure/remote.h"
 #include <string.h>
 
 static void look_at_user(struct session *s, struct user_stats *u)
@@ -38,6 +39,14 @@ void session_look_at_proc(struct session *s, struct look *l)
 		l->nvcsw += p->voluntary;
 		l->nivcsw += p->involuntary;
 	}
+}
+
+static bool all_answer(const struct session *s)
+{
+	for (unsigned i = 0; i < s->o->pids; i++)
+		if (!remote_answers(s->o->pid[i]))
+			return false;
+	return true;
 }
 
 static void look_at_cpu(struct session *s, struct look *l)
@@ -105,8 +114,11 @@ void session_look(struct session *s, struct look *l)
 	look_at_user(s, &l->user);
 	if (!s->counter)
 		session_look_at_proc(s, l);
-	look_at_cpu(s, l);
-	look_at_transfers(s, l);
+	l->user_ns = l->system_ns = l->reads = l->writes = -1;
+	if (all_answer(s)) {
+		look_at_cpu(s, l);
+		look_at_transfers(s, l);
+	}
 	l->ops = s->o->ops_fd > 0 ? ops_read(s->o->ops_fd) : 0;
 }
 

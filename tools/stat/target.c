@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "session.h"
+#include "../measure/remote.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -90,6 +91,9 @@ bool session_find_processes(struct session *s)
 			s->polled |= UINT64_C(1) << i;
 		else if (s->pidfd[i] < 0)
 			return false;
+		if (!remote_answers(s->o->pid[i]))
+			return !fail("cannot count %d: %s", s->o->pid[i],
+				     REMOTE_SILENT);
 		s->alive++;
 	}
 	return true;
