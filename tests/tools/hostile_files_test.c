@@ -160,13 +160,16 @@ START_TEST(names_cannot_reach_the_terminal_nor_break_json)
 	pid_t pid;
 
 	NEED_BPF();
-	pid = liar(be_named, "\033]0;H\a\xff\x9b\x7f\xc2\x9b\"");
+	pid = liar(be_named, "\033]0;H\a)\n\xff\x9b\x7f\xc2\x9b\"");
 	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
 		char command[256];
 
 		snprintf(command, sizeof(command), commands[i], pid);
 		ck_assert_int_eq(sh("%s", command), 0);
 		is_harmless(command);
+		/* A newline in the name hides nothing of the process. */
+		if (i == 4)
+			ck_assert_ptr_nonnull(strstr(text, "\"cpu_ns\":{"));
 		if (i < 4 || sh("command -v python3 >/dev/null"))
 			continue;
 		/* Read by another parser. */

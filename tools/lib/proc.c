@@ -242,16 +242,30 @@ bool sysfs_is_mounted(void)
 	return !access("/sys/kernel", R_OK);
 }
 
+/* The fields of a `stat` after the name, which may hold any characters, even ')' and
+ * newlines; NULL: the process is gone. */
+static const char *fields_of(const char *path, char text[1024])
+{
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(text, 1, 1023, f) : 0;
+	const char *end;
+
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	end = strrchr(text, ')');
+	return end ? end + 1 : NULL;
+}
+
 static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
 {
-	char line[1024], *p;
+	char text[1024];
+	const char *p = fields_of(path, text);
 	unsigned long user, sys;
 	long hz = sysconf(_SC_CLK_TCK);
 
-	/* The name before the field may hold any characters. */
-	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')) ||
-	    sscanf(p + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+	if (!p ||
+	    sscanf(p, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
 		   &user, &sys) != 2)
 		return false;
 	*user_ns = user * NS_PER_S / hz;
@@ -277,12 +291,12 @@ bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns)
 
 bool proc_program(pid_t pid, uint64_t *end_code, uint64_t *start_stack)
 {
-	char path[64], line[1024], *p;
+	char path[64], text[1024];
+	const char *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (!proc_line(path, line, sizeof(line)) || !(p = strrchr(line, ')')))
-		return false;
-	for (int field = 2; p && field < 26; field++) /* proc(5) */
+	p = fields_of(path, text);
+	for (int field = 3; p && field < 26; field++) /* proc(5) */
 		p = strchr(p + 1, ' ');
 	return p && sscanf(p, " %*u %" SCNu64 " %" SCNu64, end_code,
 			   start_stack) == 2;
