@@ -128,6 +128,38 @@ START_TEST(links_of_others_on_the_way_to_a_file_are_not_followed)
 }
 END_TEST
 
+/* ---- compilers ---- */
+
+/* Each tells its directory and its arguments. Anybody may put files into /tmp. */
+START_TEST(compilers_obey_no_files_around_them)
+{
+	ck_assert_int_eq(
+		sh("rm -rf host.d && mkdir -p host.d/bin host.d/home && "
+		   "echo 'JAVA_VERSION=\"21\"' >host.d/release && "
+		   "cat >host.d/bin/go <<'EOF' && chmod +x host.d/bin/go && "
+		   "ln host.d/bin/go host.d/bin/javac && "
+		   "ln host.d/bin/go host.d/bin/cargo || exit 1\n"
+		   "#!/bin/sh\n"
+		   "[ \"$1\" != --version ] || echo cargo 1.80.0\n"
+		   "echo \"${0##*/} in $PWD: $* $CARGO_HOME\" >>$LOG\n"
+		   "exit 1\nEOF\n"
+		   "unset XDG_CACHE_HOME; export JAVA_HOME=$PWD/host.d "
+		   "LOG=$PWD/host.d/log PATH=$PWD/host.d/bin:$PATH\n"
+		   "for home in $PWD/host.d/home ''; do for l in go java tokio; "
+		   "do HOME=$home ./urt serve $l 2>&1; done; done; "
+		   "echo; sed \"s:$PWD:HERE:g\" host.d/log; rm -r host.d"),
+		0);
+	ck_assert_ptr_nonnull(strstr(
+		text, "\ngo in HERE/host.d/home/.cache/urt: build -o HERE/"));
+	ck_assert_ptr_nonnull(strstr(text, "\ngo in /tmp/urt-cache-"));
+	ck_assert_ptr_nonnull(strstr(text, "\njavac in /: -proc:none -cp /"));
+	ck_assert_ptr_nonnull(strstr(text, "\ncargo in /: --version \n"));
+	ck_assert_ptr_nonnull(strstr(text, "\ncargo in /: build "));
+	ck_assert_ptr_nonnull(strstr(text, "/target /tmp/urt-cache-"));
+	ck_assert_ptr_null(strstr(text, "in HERE:"));
+}
+END_TEST
+
 /* ---- names ---- */
 
 static void be_named(const char *name)
@@ -376,6 +408,7 @@ Suite *hostile_files_suite(void)
 		t, answers_of_control_go_through_no_link_and_only_into_a_fifo);
 	tcase_add_test(t, names_cannot_reach_the_terminal_nor_break_json);
 	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
+	tcase_add_test(t, compilers_obey_no_files_around_them);
 	tcase_add_test(t, elf_file_cannot_take_more_memory_than_it_is_large);
 	tcase_add_test(t, fifo_in_the_place_of_a_count_is_not_waited_for);
 	tcase_add_test(t, commands_that_come_without_end_hold_nothing_up);

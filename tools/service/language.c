@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The table of languages, and how their programs are unpacked and built. */
+/*
+ * The table of languages, and how their programs are unpacked and built.
+ *
+ * Compilers obey files that they find in the current directory or above it, or above
+ * the source: Cargo's config.toml and workspaces, rustup's toolchain files, javac's
+ * class path with its processors, go.mod. Root may stand in another user's directory,
+ * and anybody can put such files into /tmp. So compilers run in / or in a directory
+ * that only we may write to, and are told to look nowhere else.
+ */
 #define _GNU_SOURCE
 #include "language.h"
 #include "../lib/embed.h"
@@ -26,7 +34,7 @@ const struct language_info languages[] = {
 	[LANGUAGE_GO] = {
 		.name = "Go",
 		.command = "go",
-		.version = "go version 2>/dev/null",
+		.version = "GOTOOLCHAIN=local go version 2>/dev/null",
 		.packages = "apt:golang-go dnf:golang pacman:go",
 		.build = "cd \"$URT_CACHE\" && GO111MODULE=off GOFLAGS= "
 			 "GOTOOLCHAIN=local HOME=\"$URT_CACHE\" GOENV=off "
@@ -56,7 +64,8 @@ const struct language_info languages[] = {
 		.version = "java -version 2>&1 | sed 's/.*\"\\(.*\\)\".*/\\1/'",
 		.packages = "apt:openjdk-21-jdk-headless dnf:java-latest-openjdk-devel pacman:jdk-openjdk",
 		.run = { "java", "-jar" },
-		.build = "d=$(mktemp -d) && p='%s' && javac -d \"$d\" '%s' >&2 "
+		.build = "d=$(mktemp -d) && cd / && p='%s' && "
+			 "javac -proc:none -cp \"$d\" -d \"$d\" '%s' >&2 "
 			 "&& jar --create --file \"$p\" --main-class Server "
 			 "-C \"$d\" . >&2 && chmod +x \"$p\"; e=$?; "
 			 "rm -rf \"$d\"; exit $e",
@@ -71,13 +80,17 @@ const struct language_info languages[] = {
 			"cargo)\"",
 		.version = "cargo --version 2>/dev/null | cut -d ' ' -f 2",
 		.packages = "apt:cargo dnf:cargo pacman:rust",
-		/* Manifest and lock file are comments of the source. */
+		/* Manifest and lock file are comments of the source. Cargo's
+		 * own directory is used if it is ours, like the cache in HOME. */
 		.build = "d=$(mktemp -d) && p='%s' && s='%s' && mkdir \"$d/src\""
 			 " && cp \"$s\" \"$d/src/main.rs\" && "
 			 "for f in Cargo.toml Cargo.lock; do sed -n "
 			 "\"/^[/][*] $f/,/^[*][/]/p\" \"$s\" | sed '1d;$d' "
-			 ">\"$d/$f\"; done && cd \"$d\" && "
+			 ">\"$d/$f\"; done && cd / && "
+			 "case $URT_CACHE in \"${HOME:-no}\"/*) ;; "
+			 "*) export CARGO_HOME=\"$URT_CACHE/cargo\" ;; esac && "
 			 "cargo build --quiet --release --locked "
+			 "--manifest-path \"$d/Cargo.toml\" "
 			 "--target-dir \"$d/target\" >&2 && "
 			 "mv \"$d/target/release/server\" \"$p\"; e=$?; "
 			 "rm -rf \"$d\"; exit $e",
@@ -240,6 +253,18 @@ static char *unpack(const char *source)
 	return path;
 }
 
+static FILE *ask(const char *command)
+{
+	char *text;
+	FILE *f = NULL;
+
+	if (asprintf(&text, "cd /; %s", command) >= 0) {
+		f = popen(text, "re");
+		free(text);
+	}
+	return f;
+}
+
 /* The first line of a command's output; closes f. NULL: "". */
 static void first_line_of(FILE *f, char *buf, size_t size)
 {
@@ -388,7 +413,7 @@ void language_versions(unsigned wanted, char (*versions)[LANGUAGE_VERSION])
 	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
 		if (wanted >> i & 1 && languages[i].version &&
 		    find(&languages[i]))
-			asked[i] = popen(languages[i].version, "re");
+			asked[i] = ask(languages[i].version);
 	for (unsigned i = 0; i < ARRAY_LEN(languages); i++)
 		first_line_of(asked[i], versions[i], LANGUAGE_VERSION);
 }
@@ -403,5 +428,5 @@ bool command_exists(const char *command)
 
 void command_first_line(const char *command, char *buf, size_t size)
 {
-	first_line_of(popen(command, "re"), buf, size);
+	first_line_of(ask(command), buf, size);
 }

@@ -40,7 +40,7 @@ static bool start(struct lab *lab)
 	char port[16];
 	char *argv[] = { "redis-server", "--port", port, "--bind",
 			 "127.0.0.1",	 "--save", "",	 "--appendonly",
-			 "no",		 NULL };
+			 "no",		 "--dir",  "/",	 NULL };
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), err;
 	struct launch l;
 

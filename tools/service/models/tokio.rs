@@ -318,6 +318,8 @@ edition = "2021"
 [dependencies]
 tokio = { version = "1", features = ["net", "rt", "rt-multi-thread", "io-util", "sync", "time"] }
 
+[workspace] # none above
+
 [profile.release]
 lto = true
 codegen-units = 1
