@@ -14,6 +14,7 @@
 #include "../lib/fuse.h"
 #include "../lib/tool_run.h"
 #include <elf.h>
+#include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -630,6 +631,48 @@ START_TEST(pages_of_one_that_lives_on_cost_little)
 }
 END_TEST
 
+#define THREADS 300
+
+static void *sleeps(void *arg)
+{
+	while (usleep(20000) == 0)
+		;
+	return NULL;
+}
+
+static void have_threads(const char *mode)
+{
+	pthread_t thread;
+
+	(void)mode;
+	for (int i = 1; i < THREADS; i++)
+		if (pthread_create(&thread, NULL, sleeps, NULL))
+			_exit(1);
+	sleeps(NULL);
+}
+
+/* Each row costs a few calls for itself and for each of its counts, however many other
+ * rows there are: it was 450,000 calls here. */
+START_TEST(rows_of_many_threads_are_read_once)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_threads, "");
+	ck_assert_int_eq(
+		sh("while [ \"$(ls /proc/%d/task | wc -l)\" != %d ]; do :; "
+		   "done; ./urt stat --json -o bpf.out -- "
+		   "./urt stat --by thread -p %d --timeout 300 -o threads.out "
+		   "&& grep -c 'urt_test (' threads.out >/dev/null && cat bpf.out; "
+		   "c=$?; rm -f bpf.out threads.out; exit $c",
+		   pid, THREADS, pid),
+		0);
+	stop(pid);
+	ck_assert_int_gt(number("by_name", "bpf"), THREADS);
+	ck_assert_int_lt(number("by_name", "bpf"), THREADS * 100);
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
 	Suite *s = suite_create("hostile");
@@ -644,6 +687,7 @@ Suite *hostile_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_add_test(t, process_that_does_not_answer_is_not_waited_for);
+	tcase_add_test(t, rows_of_many_threads_are_read_once);
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
 	tcase_add_loop_test(
 		t, coroutines_that_lie_do_not_hold_up_a_search_for_leaks, 0, 2);

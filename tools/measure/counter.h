@@ -30,7 +30,10 @@ struct counter_options {
 	bool empty; /* attach to calls and switches, and count none of them */
 };
 
-/* One count of a row. key: NULL: the events without one. */
+/* Rows have smaller numbers. CPUs that find a key new at the same time use up several. */
+#define COUNTER_BY_ROWS (2 * URT_BY_ROWS)
+
+/* One count of a row. key: empty below URT_BY_FIRST_ROW. */
 typedef void counter_by_fn(uint32_t row, const struct urt_by_key *key,
 			   const struct urt_by_count *, uint64_t n, void *arg);
 

@@ -122,44 +122,46 @@ bool counter_by_faults(struct counter *c)
 	return bpf_program__fd(c->bpf->progs.on_user_fault) >= 0;
 }
 
-/* The key of a row, by a search of all rows; there are few. */
-static const struct urt_by_key *key_of(int map, uint32_t row,
-				       struct urt_by_key *key)
+/* The keys of all rows, by row; the caller frees them. */
+static struct urt_by_key *keys_of(int map)
 {
-	struct urt_by_key *last = NULL;
-	uint32_t found;
+	struct urt_by_key *of = calloc(COUNTER_BY_ROWS, sizeof(*of));
+	struct urt_by_key key, *last = NULL;
+	uint32_t row;
 
-	while (!bpf_map_get_next_key(map, last, key)) {
-		last = key;
-		if (!bpf_map_lookup_elem(map, key, &found) && found == row)
-			return key;
+	while (of && !bpf_map_get_next_key(map, last, &key)) {
+		last = &key;
+		if (!bpf_map_lookup_elem(map, &key, &row) &&
+		    row < COUNTER_BY_ROWS)
+			of[row] = key;
 	}
-	return NULL;
+	return of;
 }
 
 void counter_by_read(struct counter *c, counter_by_fn *f, void *arg)
 {
 	int map = bpf_map__fd(c->bpf->maps.by_counts);
 	int sums = bpf_map__fd(c->bpf->maps.by_sums);
-	int rows = bpf_map__fd(c->bpf->maps.by_rows);
+	struct urt_by_key *of = keys_of(bpf_map__fd(c->bpf->maps.by_rows));
 	uint64_t *of_cpu = calloc(c->nr_cpus, sizeof(*of_cpu));
 	struct urt_by_count count, *last = NULL;
-	struct urt_by_key key;
 
-	while (of_cpu && !bpf_map_get_next_key(map, last, &count)) {
+	while (of && of_cpu && !bpf_map_get_next_key(map, last, &count)) {
 		uint64_t n;
-		uint32_t at;
+		uint32_t at, row;
 
 		last = &count;
 		if (bpf_map_lookup_elem(map, &count, &at) ||
 		    bpf_map_lookup_elem(sums, &at, of_cpu))
 			continue;
 		n = sum_of_cpus(c, of_cpu);
+		row = count.row < COUNTER_BY_ROWS ? count.row
+						  : URT_BY_ROW_OTHER;
 		if (n)
-			f(count.row, key_of(rows, count.row, &key), &count, n,
-			  arg);
+			f(row, &of[row], &count, n, arg);
 	}
 	free(of_cpu);
+	free(of);
 }
 
 /* Adds a CPU's open request to its place in the table. */

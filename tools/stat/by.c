@@ -54,8 +54,6 @@ static void name_row(struct stat_row *r, const struct stat_by *t,
 		snprintf(r->name, sizeof(r->name), "%s", fixed_rows[r->row]);
 		return;
 	}
-	if (!key)
-		return;
 	memcpy(text, key->text, URT_BY_TEXT);
 	text_clean(text);
 	if (t->by == URT_BY_THREAD)
@@ -77,20 +75,17 @@ static void name_row(struct stat_row *r, const struct stat_by *t,
 
 /* ---- putting together ---- */
 
+/* While counts are taken, t->row is indexed by row. */
 static struct stat_row *row_of(struct stat_by *t, uint32_t row,
 			       const struct urt_by_key *key)
 {
-	struct stat_row *r;
+	struct stat_row *r = t->row[row];
 
-	for (size_t i = 0; i < t->n; i++)
-		if (t->row[i]->row == row)
-			return t->row[i];
-	r = t->n < STAT_BY_ROWS_MAX ? calloc(1, sizeof(*r)) : NULL;
-	if (!r)
-		return NULL;
+	if (r || !(r = calloc(1, sizeof(*r))))
+		return r;
 	r->row = row;
 	name_row(r, t, key);
-	return t->row[t->n++] = r;
+	return t->row[row] = r;
 }
 
 static void take(uint32_t row, const struct urt_by_key *key,
@@ -142,7 +137,7 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
 	struct stat_by *t = calloc(1, sizeof(*t));
 
 	if (t)
-		t->row = calloc(STAT_BY_ROWS_MAX, sizeof(*t->row));
+		t->row = calloc(COUNTER_BY_ROWS, sizeof(*t->row));
 	if (!t || !t->row) {
 		stat_requests_free(single);
 		free(t);
@@ -155,6 +150,9 @@ struct stat_by *stat_by_read(struct counter *c, enum urt_by by, const char *key,
 	if (by == URT_BY_CGROUP && (t->cgroups = cgroups_new(by_unit)))
 		cgroups_scan(t->cgroups);
 	counter_by_read(c, take, t);
+	for (size_t i = 0; i < COUNTER_BY_ROWS; i++)
+		if (t->row[i])
+			t->row[t->n++] = t->row[i];
 	t->faults = counter_by_faults(c);
 	t->on_cpu = counter_by_on_cpu(c);
 	t->run_delay = !access("/proc/self/schedstat", F_OK); /* SCHED_INFO */

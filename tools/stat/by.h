@@ -5,8 +5,6 @@
 
 #include "requests.h"
 
-#define STAT_BY_ROWS_MAX (URT_BY_ROWS + URT_BY_FIRST_ROW)
-
 /* One row, by its counts. */
 struct stat_row {
 	uint32_t row;
