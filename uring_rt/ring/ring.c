@@ -57,6 +57,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define AHEAD 8 /* completions between a prefetch and the callback */
+
 static int send_message(const struct urt__ring *r)
 {
 	struct io_uring_sqe sqe = {
@@ -153,19 +155,52 @@ static void complete(struct urt__ring *r, struct io_uring_cqe *cqe)
 							     cqe->flags);
 }
 
+/* The i-th entry's operation, or NULL. */
+static inline struct urt__op *op_at(const struct urt__ring *r, unsigned i)
+{
+	return (void *)(uintptr_t)(r->cqes[i & r->cq_mask].user_data &
+				   ~(URT__RING_KICK | URT__RING_SPOILED));
+}
+
+/*
+ * There are n completions from head on, and that of head is about to be called.
+ * Of many operations, each is a cache miss, and so is each thing that its
+ * callback accesses. Always inlined: gcc 12 drops calls of a function that only
+ * prefetches.
+ */
+static inline __attribute__((always_inline)) void
+prefetch(const struct urt__ring *r, unsigned head, unsigned n)
+{
+	struct urt__op *op;
+
+	if (n <= AHEAD)
+		return;
+	op = op_at(r, head + AHEAD);
+	if (urt__likely(op)) {
+		__builtin_prefetch(op->coro, 1);
+		__builtin_prefetch(op->fd, 1);
+	}
+	if (n <= 2 * AHEAD)
+		return;
+	op = op_at(r, head + 2 * AHEAD);
+	__builtin_prefetch(op, 1);
+	__builtin_prefetch((char *)op + URT__CACHELINE, 1);
+}
+
 /* The head is read afresh each time: a callback may itself reap. */
 unsigned urt__ring_reap(struct urt__ring *r)
 {
-	unsigned n = 0, head;
+	unsigned n = 0, head, tail;
 
 	while ((head = *r->cq_khead) !=
-	       io_uring_smp_load_acquire(r->cq_ktail)) {
+	       (tail = io_uring_smp_load_acquire(r->cq_ktail))) {
 		struct io_uring_cqe cqe = {
 			.user_data = r->cqes[head & r->cq_mask].user_data,
 			.res = r->cqes[head & r->cq_mask].res,
 			.flags = r->cqes[head & r->cq_mask].flags,
 		};
 
+		prefetch(r, head, tail - head);
 		io_uring_smp_store_release(r->cq_khead, head + 1);
 		complete(r, &cqe);
 		n++;

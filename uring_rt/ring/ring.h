@@ -14,6 +14,10 @@
 /* A request in flight. done runs on the ring's thread, inside a reap. */
 struct urt__op {
 	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
+	/* For the ring only addresses, or NULL: done will access what is there,
+	 * so a reap has it fetched into the cache before. */
+	struct urt_coro *coro;
+	struct urt__fd *fd;
 };
 
 /* user_data that is not an op: no coroutine waits for the completion. */

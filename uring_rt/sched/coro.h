@@ -91,30 +91,44 @@ struct urt__exceptions {
 	unsigned uncaught; /* those that unwind */
 };
 
+/*
+ * The first two cache lines hold all that a wait uses: with many coroutines,
+ * each line is a miss. A queue uses the first line only, which has thus been
+ * fetched when the stack pointer is needed for a prefetch (queue.c).
+ */
 struct urt_coro {
 	URT__ALIGNED struct urt__ctx
-		ctx;		/* where it continues; unless it runs */
-	struct urt_coro *link;	/* in its queue or free list */
-	_Atomic uint64_t park;	/* see above */
-	void *woken_by;		/* by the claimer: select's served waiter */
-	int32_t result;		/* of its wait; by the claimer */
-	_Atomic uint8_t reason; /* enum urt__reason; itself and its waker */
-	_Atomic bool firm;	/* its wait cannot be cancelled */
-	_Atomic bool cancelled; /* set by anyone, until its end */
-	bool detached;		/* freed when it ends, without a join */
+		ctx;		  /* where it continues; unless it runs */
+	struct urt_coro *link;	  /* in its queue or free list */
+	_Atomic uint64_t park;	  /* see above */
+	int32_t result;		  /* of its wait; by the claimer */
+	_Atomic uint8_t reason;	  /* enum urt__reason; itself and its waker */
+	_Atomic bool firm;	  /* its wait cannot be cancelled */
+	_Atomic bool cancelled;	  /* set by anyone, until its end */
+	bool detached;		  /* freed when it ends, without a join */
+	int64_t deadline_ns;	  /* of its scope; every wait ends by then */
+	_Atomic int64_t ready_ns; /* since when it is runnable; 0: not
+				     measured. See probe.c */
 
-	urt_fn *fn;
-	void *arg;
-	int64_t deadline_ns; /* of its scope; every wait ends by then */
-	uint64_t id;
+	/* In state IO: the operation, and the worker whose ring has it. */
+	struct urt__op *op;
+	struct urt__worker *_Atomic op_worker;
 
-	/* For tools outside (base/outside.h). The switch reads the context,
-	 * too: the record that the thread shows while the coroutine runs; NULL:
-	 * none, as in all free blocks. */
-	struct urt_context *context;
-	uint64_t parent;  /* id of its starter; 0: a plain thread */
 	int64_t since_ns; /* its last wait began, by its worker's now_ns */
 	void *object;	  /* of its last wait: its commit's argument */
+	void *deep_below; /* URT__STACK_KEEP from the block, or stack_lowest:
+				     a park below it is noted, and checked */
+	uint8_t cancel_asked;	 /* op_worker's thread only; cancel.c */
+	uint8_t last_op;	 /* opcode of its last operation ... */
+	uint8_t row_misses;	 /* ... failed attempts in a row to make
+				       one at once */
+	uint8_t row_skip;	 /* operations to make without such an
+				       attempt */
+	uint16_t no_preempt;	 /* depth of urt_preempt_disable */
+	bool deep;		 /* its stack was seen deeper than
+				     URT__STACK_KEEP */
+	uint8_t at_end;		 /* URT__END_*: extra work of its end */
+	_Atomic uint64_t closed; /* sequence whose descriptor is being closed */
 
 	/*
 	 * The coroutine that waits for the end: NULL, a parked coroutine, or
@@ -126,26 +140,26 @@ struct urt_coro {
 	 */
 	struct urt_coro *_Atomic joiner;
 	_Atomic uint64_t join_seq;
+	void *woken_by; /* by the claimer: select's served waiter */
 
-	/* In state IO: the operation, and the worker whose ring has it. */
-	struct urt__op *op;
-	struct urt__op *opening; /* = op, if that opens a descriptor; else
+	urt_fn *fn;
+	void *arg;
+	uint64_t id;
+
+	/* For tools outside (base/outside.h). The switch reads the context,
+	 * too: the record that the thread shows while the coroutine runs; NULL:
+	 * none, as in all free blocks. */
+	struct urt_context *context;
+	uint64_t parent; /* id of its starter; 0: a plain thread */
+
+	struct urt__op *opening;    /* = op, if that opens a descriptor; else
 				    NULL */
-	struct urt__worker *_Atomic op_worker;
 	_Atomic uint64_t timed_out; /* sequence whose deadline has passed */
-	_Atomic uint64_t closed;    /* ... whose descriptor is being closed */
-	uint8_t cancel_asked;	    /* op_worker's thread only; cancel.c */
-	uint8_t last_op;	    /* opcode of its last operation ... */
-	uint8_t row_misses;	    /* ... failed attempts in a row to make
-				       one at once */
-	uint8_t row_skip;	    /* operations to make without such an
-				       attempt */
 	_Atomic uint32_t cancels;   /* requests to cancel that are under way */
-	struct urt__op cancel_op;   /* the request to cancel it */
-
-	/* Its link in op_worker's inbox, and whether it is there. */
-	struct urt_coro *inbox_link;
-	_Atomic bool in_inbox;
+	_Atomic bool in_inbox;	    /* inbox_link is in use */
+	struct urt__san san;
+	struct urt_coro *inbox_link; /* in op_worker's inbox */
+	struct urt__op cancel_op;    /* the request to cancel it */
 
 	struct urt_scope *scope;    /* that it was started in; NULL: none */
 	struct urt_scope *inner;    /* innermost one that it has opened */
@@ -155,17 +169,8 @@ struct urt_coro {
 	struct urt_coro *scope_next, *scope_prev; /* scope's lock */
 
 	void *stack_lowest; /* first usable byte */
-	void *deep_below;   /* URT__STACK_KEEP from the block, or stack_lowest:
-				     a park below it is noted, and checked */
-	_Atomic int64_t ready_ns; /* since when it is runnable; 0: not
-				     measured. See probe.c */
-	uint32_t number;	  /* index and size class of its stack */
-	uint16_t no_preempt;	  /* depth of urt_preempt_disable */
-	bool deep;		  /* its stack was seen deeper than
-				     URT__STACK_KEEP */
-	uint8_t at_end;		  /* URT__END_*: extra work of its end */
+	uint32_t number;    /* index and size class of its stack */
 	struct urt__exceptions exceptions; /* while it does not run */
-	struct urt__san san;
 };
 
 #define URT__DONE   ((struct urt_coro *)1)

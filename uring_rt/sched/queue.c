@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define AHEAD	    8u /* coroutines between the prefetch and the run */
-#define FRAME_LINES 7  /* cache lines of frames fetched below the block */
+#define FRAME_LINES 7  /* cache lines of frames that are fetched */
 
 void urt__global_append(struct urt_coro *first, struct urt_coro *last, size_t n)
 {
@@ -146,16 +146,20 @@ void urt__global_take(struct urt__worker *w)
 }
 
 /*
- * With many coroutines, the next one to run has long left the cache: so its
- * control block and the frames below it are fetched while others run. (A switch
- * is 10 ns, a miss 100.)
+ * With many coroutines, the next one to run has long left the cache: so the
+ * frames in which it continues are fetched while others run, and the second
+ * line of its block. (A switch is 10 ns, a miss 100.) The first line is there:
+ * whatever queued the coroutine has just used it. Always inlined: gcc 12 drops
+ * calls of a function that only prefetches.
  */
-static inline void prefetch(const struct urt_coro *c)
+static inline __attribute__((always_inline)) void
+prefetch(const struct urt_coro *c)
 {
-	const char *p = (const char *)c;
+	const char *sp = c->ctx.sp;
 
-	for (int line = -FRAME_LINES; line < 2; line++)
-		__builtin_prefetch(p + line * URT__CACHELINE, 1);
+	for (int line = 0; line < FRAME_LINES; line++)
+		__builtin_prefetch(sp + line * URT__CACHELINE, 1);
+	__builtin_prefetch((const char *)c + URT__CACHELINE, 1);
 }
 
 static struct urt_coro *batch_refill(struct urt__proc *p)

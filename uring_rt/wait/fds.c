@@ -103,7 +103,7 @@ enum urt__fd_kind urt__fd_kind(struct urt__fd *entry, int fd)
 
 bool urt__fd_list(struct urt__io *io, bool anyway)
 {
-	struct urt__fd *fd = io->fd;
+	struct urt__fd *fd = io->op.fd;
 	bool closing;
 
 	urt__lock(&fd->lock);
@@ -122,7 +122,7 @@ bool urt__fd_list(struct urt__io *io, bool anyway)
 
 void urt__fd_unlist(struct urt__io *io)
 {
-	struct urt__fd *fd = io->fd;
+	struct urt__fd *fd = io->op.fd;
 	struct urt_coro *closer = NULL;
 	uint64_t seq = 0;
 
@@ -163,7 +163,7 @@ void urt__fd_closing(struct urt__fd *fd)
 	urt__wait_begin(w, URT__FIRM, URT_NEVER, &fd->closer_seq);
 	fd->closer = w->current;
 	for (struct urt__io *io = fd->ios; io; io = io->next)
-		urt__op_close(io->coro, io->seq);
+		urt__op_close(io->op.coro, io->seq);
 	urt__park(w, URT__R_IO, URT__WAITING, commit_unlock, fd);
 }
 
@@ -175,6 +175,6 @@ void urt__fd_closed(struct urt__fd *fd)
 	fd->closing--;
 	for (struct urt__io *io = fd->ios; urt__unlikely(io); io = io->next)
 		if (io->early)
-			urt__op_close(io->coro, io->seq);
+			urt__op_close(io->op.coro, io->seq);
 	urt__unlock(&fd->lock);
 }

@@ -9,11 +9,9 @@
 /* An operation, on the stack of the coroutine that is parked for it. */
 struct urt__io {
 	struct urt__op op;
-	struct urt_coro *coro;
 	uint64_t seq;
 	int32_t res;
 	uint32_t flags;	      /* of its completion */
-	struct urt__fd *fd;   /* NULL: it is listed nowhere */
 	uint64_t what;	      /* its request's first 8 bytes, for outside.h */
 	bool soon;	      /* handed over at once if there are two such */
 	bool awake;	      /* its coroutine has not parked yet */

@@ -74,20 +74,20 @@ void urt__io_done(struct urt__op *op, int32_t res, uint32_t flags)
 	}
 	if (urt__unlikely(flags & IORING_CQE_F_MORE))
 		return;
-	if (io->fd)
+	if (io->op.fd)
 		urt__fd_unlist(io);
 	if (io->awake) {
 		io->came = true;
 		return;
 	}
-	atomic_store_explicit(&io->coro->park, io->seq << 2,
+	atomic_store_explicit(&io->op.coro->park, io->seq << 2,
 			      memory_order_release);
-	urt__ready_last(io->coro);
+	urt__ready_last(io->op.coro);
 }
 
 static int io_result(const struct urt__io *io)
 {
-	struct urt_coro *c = io->coro;
+	struct urt_coro *c = io->op.coro;
 
 	if (io->res != -ECANCELED && io->res != -EINTR)
 		return io->res;
@@ -143,7 +143,7 @@ static int begin(struct urt__io *io, enum urt__wait_flags flags,
 		w->current->cancel_asked = 0;
 		atomic_store_explicit(&w->current->op_worker, w,
 				      memory_order_release);
-		if (!io->fd || urt__likely(urt__fd_list(io, anyway)))
+		if (!io->op.fd || urt__likely(urt__fd_list(io, anyway)))
 			return 0;
 		if (!patient_until_ns)
 			patient_until_ns = urt__clock_ns() + CLOSE_PATIENCE_NS;
@@ -270,7 +270,7 @@ static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
 static bool try_at_once(struct urt__worker *w, struct urt__io *io,
 			int64_t deadline_ns)
 {
-	struct urt_coro *self = io->coro;
+	struct urt_coro *self = io->op.coro;
 
 	urt__count(w->stats, URT__STAT_TRIES);
 	if (hand_over(w, io, deadline_ns)) {
@@ -293,7 +293,7 @@ int urt__io_on(struct urt__io *io, const struct io_uring_sqe *request,
 	struct io_uring_sqe *sqe;
 	int err;
 
-	io->coro = self;
+	io->op.coro = self;
 	self->op = &io->op;
 again:
 	io->came = false;
@@ -308,8 +308,8 @@ again:
 	*sqe = *request;
 	sqe->user_data = (uintptr_t)&io->op;
 	memcpy(&io->what, request, sizeof(io->what));
-	if (io->fd)
-		name_registered(w, sqe, io->fd);
+	if (io->op.fd)
+		name_registered(w, sqe, io->op.fd);
 	__atomic_store_n(&stats->op[sqe->opcode], stats->op[sqe->opcode] + 1,
 			 __ATOMIC_RELAXED);
 	if (is_at_once(w, request->opcode)) {
@@ -343,7 +343,7 @@ int urt__poll(int fd, short events, int64_t deadline_ns)
 				  .fd = fd,
 				  .poll32_events =
 					  urt__ring_poll_mask(events) };
-	struct urt__io io = { .op.done = urt__io_done, .fd = urt__fd(fd) };
+	struct urt__io io = { .op.done = urt__io_done, .op.fd = urt__fd(fd) };
 	int ret;
 
 	do
@@ -397,13 +397,13 @@ static int io_wait(const struct io_uring_sqe *r, enum urt__io_how how,
 	int ret;
 
 	if (how & URT__LISTED)
-		io.fd = urt__fd(r->fd);
+		io.op.fd = urt__fd(r->fd);
 	if (urt__unlikely(how & URT__OPENS)) {
 		io.res = -1;
 		urt__current()->opening = &io.op;
 	}
-	if (how & URT__AT_OFFSET && io.fd)
-		io.soon = urt__fd_kind(io.fd, r->fd) == URT__FD_DIRECT;
+	if (how & URT__AT_OFFSET && io.op.fd)
+		io.soon = urt__fd_kind(io.op.fd, r->fd) == URT__FD_DIRECT;
 	do
 		ret = urt__io_on(&io, r, 0, deadline_ns);
 	while (urt__io_again(&ret, r->fd, events, deadline_ns, &tries));

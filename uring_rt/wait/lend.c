@@ -148,7 +148,7 @@ out_free:
  * worker. */
 static struct urt__worker *lender(const struct lent *l)
 {
-	return atomic_load_explicit(&l->io.coro->op_worker,
+	return atomic_load_explicit(&l->io.op.coro->op_worker,
 				    memory_order_relaxed);
 }
 
@@ -183,7 +183,7 @@ static int receive(int fd, struct lent *l, int flags, int64_t deadline_ns)
 
 	if (w->index >= LENDERS_MAX || (!w->lending && !group_open(w)))
 		return -ENOBUFS;
-	l->io = (struct urt__io){ .op.done = lent_done, .fd = urt__fd(fd) };
+	l->io = (struct urt__io){ .op.done = lent_done, .op.fd = urt__fd(fd) };
 	return urt__io_on(&l->io, &r, 0, deadline_ns);
 }
 

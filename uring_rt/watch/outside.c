@@ -42,7 +42,7 @@ void urt__outside_fill(struct urt__outside *o)
 	o->block_cancel_op = offsetof(struct urt_coro, cancel_op);
 	o->block_deadline_ns = offsetof(struct urt_coro, deadline_ns);
 	o->block_lowest = offsetof(struct urt_coro, stack_lowest);
-	o->op_coro = offsetof(struct urt__io, coro);
+	o->op_coro = offsetof(struct urt__io, op.coro);
 	o->op_what = offsetof(struct urt__io, what);
 	o->workers = (uintptr_t)urt__rt.worker;
 	o->nr_workers = (uintptr_t)&urt__rt.nr_workers;
