@@ -521,11 +521,21 @@ static void keep_by_deadlines(void)
 		urt_go(receives_for_a_time, new_chan());
 }
 
-/* An object in memory whose blocks are unknown. */
+/* Memory whose blocks are unknown. The kernel would join it with a stack next to it. */
+static NOINLINE char *new_mapping(void)
+{
+	char *p = mmap(NULL, 3 << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+
+	if (mprotect(p + (1 << 16), 1 << 16, PROT_READ | PROT_WRITE))
+		_exit(1);
+	return p + (1 << 16);
+}
+
+/* An object there. */
 static void lose_in_a_mapping(void)
 {
-	char *p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = new_mapping();
 
 	for (int i = 0; i < N; i++)
 		urt_go(takes, p + 4096 * (i + 1));
@@ -534,8 +544,7 @@ static void lose_in_a_mapping(void)
 /* ... which also holds a pointer to it. */
 static void keep_in_a_mapping(void)
 {
-	char *p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = new_mapping();
 
 	for (int i = 0; i < N; i++) {
 		((void **)p)[i] = p + 4096 * (i + 1);

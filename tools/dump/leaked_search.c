@@ -344,17 +344,19 @@ static void take_timer(struct search *s, uint64_t word, int64_t when_ns)
 			reach(s, s->by_timer[at] - 1);
 }
 
+/* A worker keeps the address of the lock of the last object that a coroutine of its
+ * waited for. */
 static void take_pointer(struct search *s, uint64_t word, uint64_t at)
 {
 	ssize_t block = heap_block_at(s->heap, word);
 	size_t i;
 
-	if (word >= s->close_from && word < s->close_to)
+	if (word >= s->close_from && word < s->close_to && !is_worker(s, at))
 		reach_waits(s, word, word + CLOSE, BY_CLOSE);
 	if (block < 0 || s->marked[block])
 		return;
-	i = first_wait(s, word);
-	if (i < s->waits && s->wait[i].object == word && is_worker(s, at))
+	i = first_wait(s, s->heap->block[block].from);
+	if (i < s->waits && s->wait[i].object <= word && is_worker(s, at))
 		return;
 	s->marked[block] = 1;
 	push(s, s->heap->block[block].from, s->heap->block[block].to);
