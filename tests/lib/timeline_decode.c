@@ -7,12 +7,26 @@
 #define PIECES (1 << 20)
 #define UUIDS  (1 << 16)
 #define FLOWS  (1 << 20)
+#define NAMES  4096 /* of each kind */
+#define OWN    2    /* the track of the recorder's own events */
+
+/* Perfetto's numbers. */
+enum { BOOTTIME = 6, FIRST_OF_SEQUENCE = 64, LAST_OF_SEQUENCE = 127 };
+
+/* What later packets of the sequence need. */
+struct sequence {
+	uint64_t ns;	/* of the incremental clock */
+	uint64_t clock; /* of that, and of packets that name none */
+	/* Categories and events. */
+	char name[2][NAMES][64];
+};
 
 struct piece *pieces;
 long nr_pieces;
 
 static struct known tracks_known[UUIDS];
 static uint64_t flows[FLOWS];
+static struct sequence sequence;
 
 static uint64_t varint(const uint8_t **p, const uint8_t *end)
 {
@@ -91,6 +105,77 @@ static void copy_text(char *to, size_t size, const uint8_t *data, size_t n)
 	snprintf(to, size, "%.*s", (int)n, (const char *)data);
 }
 
+/* Names and numbers of them, of one kind. */
+static void decode_names(const uint8_t *p, size_t size)
+{
+	const uint8_t *end = p + size, *data, *at, *word = NULL;
+	uint64_t value, iid = 0;
+	size_t n, word_size = 0;
+
+	while (p < end) {
+		unsigned kind = field(&p, end, &value, &data, &n);
+
+		if (kind != 1 && kind != 2)
+			continue;
+		for (at = data; at < data + n;) {
+			const uint8_t *found;
+			size_t found_size;
+
+			switch (field(&at, data + n, &value, &found,
+				      &found_size)) {
+			case 1:
+				iid = value;
+				break;
+			case 2:
+				word = found;
+				word_size = found_size;
+			}
+		}
+		ck_assert(iid && iid <= NAMES && word);
+		/* A number stands for one name. */
+		ck_assert_str_eq(sequence.name[kind - 1][iid - 1], "");
+		copy_text(sequence.name[kind - 1][iid - 1], 64, word,
+			  word_size);
+	}
+}
+
+static void copy_name(char *to, size_t size, unsigned kind, uint64_t iid)
+{
+	ck_assert(iid && iid <= NAMES);
+	ck_assert_str_ne(sequence.name[kind - 1][iid - 1], "");
+	snprintf(to, size, "%s", sequence.name[kind - 1][iid - 1]);
+}
+
+static void decode_clocks(const uint8_t *p, size_t size)
+{
+	const uint8_t *end = p + size, *data, *at;
+	uint64_t value, boot = 0;
+	size_t n, rest;
+
+	while (p < end) {
+		uint64_t clock[4] = { 0 };
+
+		if (field(&p, end, &value, &data, &n) != 1)
+			continue;
+		for (at = data; at < data + n;) {
+			const uint8_t *unused;
+			unsigned f =
+				field(&at, data + n, &value, &unused, &rest);
+
+			if (f <= 3)
+				clock[f] = value;
+		}
+		if (clock[1] == BOOTTIME)
+			boot = clock[2];
+		if (!clock[3])
+			continue;
+		ck_assert_uint_ge(clock[1], FIRST_OF_SEQUENCE);
+		ck_assert_uint_le(clock[1], LAST_OF_SEQUENCE);
+		ck_assert_uint_eq(clock[2], boot);
+		sequence.ns = clock[2];
+	}
+}
+
 static void decode_event(const uint8_t *p, size_t size, struct piece *piece)
 {
 	const uint8_t *end = p + size, *data;
@@ -102,8 +187,14 @@ static void decode_event(const uint8_t *p, size_t size, struct piece *piece)
 		case 0:
 			ck_abort_msg("no field of an event");
 			break;
+		case 3:
+			copy_name(piece->category, 32, 1, value);
+			break;
 		case 9:
 			piece->type = value;
+			break;
+		case 10:
+			copy_name(piece->name, 64, 2, value);
 			break;
 		case 11:
 			piece->track = value;
@@ -173,18 +264,30 @@ static void decode_deflated(const uint8_t *p, size_t size, struct found *f)
 static void decode_packet(const uint8_t *p, size_t size, struct found *f)
 {
 	struct piece piece = { .at = nr_pieces };
-	const uint8_t *end = p + size, *data;
-	uint64_t value;
-	size_t n;
+	const uint8_t *end = p + size, *data, *event = NULL;
+	uint64_t value, clock = sequence.clock;
+	size_t n, event_size = 0;
 
 	while (p < end) {
 		unsigned number_ = field(&p, end, &value, &data, &n);
 
 		ck_assert_uint_ne(number_, 0);
+		if (number_ == 6)
+			decode_clocks(data, n);
 		if (number_ == 8)
 			piece.ns = value;
-		if (number_ == 11)
-			decode_event(data, n, &piece);
+		if (number_ == 11) {
+			event = data;
+			event_size = n;
+		}
+		if (number_ == 12)
+			decode_names(data, n);
+		if (number_ == 58)
+			clock = value;
+		if (number_ == 59)
+			ck_assert_uint_eq(field(&data, data + n,
+						&sequence.clock, NULL, &n),
+					  58);
 		if (number_ == 60)
 			decode_track(data, n);
 		if (number_ == 50)
@@ -192,8 +295,14 @@ static void decode_packet(const uint8_t *p, size_t size, struct found *f)
 		f->tracks += number_ == 60;
 		f->packets += number_ == 8 || number_ == 60;
 	}
-	if (!piece.type)
+	if (!event)
 		return;
+	if (clock != BOOTTIME) {
+		ck_assert_uint_eq(clock, sequence.clock);
+		ck_assert_uint_ne(sequence.ns, 0);
+		piece.ns = sequence.ns += piece.ns;
+	}
+	decode_event(event, event_size, &piece);
 	ck_assert_int_lt(nr_pieces, PIECES);
 	pieces[nr_pieces++] = piece;
 }
@@ -211,9 +320,8 @@ static void check_slice(struct found *f, const struct piece *p)
 {
 	struct known *k = known_of(p->track);
 
-	/* Events of process 0 are the recorder's own. */
 	f->strangers +=
-		(p->track & 0xffffffff) &&
+		p->track != OWN &&
 		(!k->named || (k->parent && !known_of(k->parent)->named));
 	if (p->type == 1) {
 		ck_assert_int_lt(k->depth, NESTING);
@@ -262,6 +370,7 @@ struct found decode(const char *path)
 	ck_assert_ptr_nonnull(pieces);
 	nr_pieces = 0;
 	memset(tracks_known, 0, sizeof(tracks_known));
+	memset(&sequence, 0, sizeof(sequence));
 	p = decode_packets(p, end, &found);
 	found.whole = p == end;
 	check(&found);

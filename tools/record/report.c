@@ -155,6 +155,8 @@ static void end_slice(struct report *r, struct report_track *t, uint64_t ns,
 	t->waited =
 		t->kind == REPORT_THREAD && strcmp(t->open, TIMELINE_RUNNING);
 	report_request_slice(t, ns);
+	if (t->state == REPORT_READY && next && is(next, TIMELINE_CORO_RUN))
+		histogram_add(&r->coro_latency, ns - t->since_ns);
 	if (r->on_slice)
 		r->on_slice(r->on_slice_arg, t, ns,
 			    by ? by->string_value : NULL);
@@ -202,9 +204,8 @@ static void begin_slice(struct report *r, struct report_track *t, uint64_t ns,
 	else if (t->waited && !note(e, TIMELINE_LATENCY))
 		r->wakings_missing++;
 	t->waited = false;
-	if (note(e, TIMELINE_LATENCY))
-		histogram_add(runs ? &r->coro_latency : &r->latency,
-			      value(e, TIMELINE_LATENCY));
+	if (t->kind == REPORT_THREAD && note(e, TIMELINE_LATENCY))
+		histogram_add(&r->latency, value(e, TIMELINE_LATENCY));
 }
 
 static void event(struct report *r, uint64_t ns, const Urt__TrackEvent *e,

@@ -61,7 +61,8 @@ struct timeline {
 
 static uint64_t track_of(const struct thread *th)
 {
-	return timeline_thread(th->tid) | (uint64_t)th->earlier << 48;
+	return timeline_uuid(TIMELINE_THREAD,
+			     (uint64_t)th->earlier << 32 | th->tid);
 }
 
 static void name_thread(struct timeline *t, const struct thread *th)
@@ -264,7 +265,7 @@ static struct request *request_of(struct timeline *t, uint64_t key, bool make)
 
 static uint64_t lane_track(uint32_t lane)
 {
-	return UINT64_C(3) << 40 | lane;
+	return timeline_uuid(TIMELINE_REQUESTS, lane);
 }
 
 /* A free lane of that process; LANES: none. */

@@ -229,7 +229,7 @@ static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
 	if (e->arg && e->opcode != URT__TRACE_NO_OPCODE)
 		snprintf(name, sizeof(name), "io %s",
 			 uring_op_name(e->opcode, buf));
-	l->runnable_ns = l->op_flow = 0;
+	l->op_flow = 0;
 	if (e->arg) { /* hidden: no flow, not even that of an earlier request at
 			 this address */
 		l->op_flow = m.flow = l->hidden ? 0 : ++t->out->flows;
@@ -251,7 +251,6 @@ static void runnable(struct coro_timeline *t, struct lane *l, const char *name,
 		m.note[m.notes++] =
 			(struct timeline_note){ TIMELINE_WOKEN_BY, 0, by };
 	lane_slice(&t->lanes, l, &m);
-	l->runnable_ns = l->last_ns;
 }
 
 static void leaves(struct coro_timeline *t, struct run *r, uint64_t coro,
@@ -279,12 +278,8 @@ static void runs(struct coro_timeline *t, struct lane *l, unsigned worker,
 				   .category = TIMELINE_CORO_RUN };
 
 	m.note[m.notes++] = (struct timeline_note){ "worker", worker, NULL };
-	if (l->runnable_ns && l->runnable_ns <= ns)
-		m.note[m.notes++] =
-			(struct timeline_note){ TIMELINE_LATENCY,
-						ns - l->runnable_ns, NULL };
 	m.flow_end = l->op_flow ? l->op_flow : l->flow;
-	l->runnable_ns = l->flow = l->op_flow = 0;
+	l->flow = l->op_flow = 0;
 	lane_slice(&t->lanes, l, &m);
 }
 

@@ -19,11 +19,8 @@ struct lane {
 	uint32_t next; /* free, or of the same hash */
 	bool open;     /* a slice within its life is */
 	uint64_t last_ns;
-	uint64_t runnable_ns; /* since when; 0: it is not runnable, or
-				 unknown */
-	uint64_t flow;	      /* from the waker that made it runnable; 0:
-				 none */
-	uint64_t op_flow;     /* of the operation it waits for; 0: none */
+	uint64_t flow;	  /* from the waker that made it runnable; 0: none */
+	uint64_t op_flow; /* of the operation it waits for; 0: none */
 	char name[LANE_NAME_LEN];
 
 	uint64_t request; /* number of the request for which it works; 0:

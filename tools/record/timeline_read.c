@@ -4,9 +4,12 @@
  * may hold others, deflated; those hold no deflated ones in turn. A file may
  * come from any user, and may end anywhere: lengths and inflated sizes are
  * bounded, and in a file that is cut, the packets before the cut are read.
+ *
+ * Packets come out with whole times and names (timeline_write.c).
  */
 #include "timeline_read.h"
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 #define PACKET_MAX (1 << 20) /* larger ones are not our packets */
@@ -15,13 +18,15 @@
 bool timeline_reader_open(struct timeline_reader *r, FILE *f)
 {
 	*r = (struct timeline_reader){ .f = f, .packet = malloc(PACKET_MAX) };
-	return r->packet;
+	r->name = calloc(TIMELINE_NAMES, sizeof(*r->name));
+	return r->packet && r->name;
 }
 
 void timeline_reader_close(struct timeline_reader *r)
 {
 	free(r->packet);
 	free(r->block);
+	free(r->name);
 }
 
 /* Reads the varint at p, before end. Returns its length in bytes; 0: no varint
@@ -108,6 +113,71 @@ static long read_packet(struct timeline_reader *r)
 	return n;
 }
 
+/* ---- names and times ---- */
+
+static void keep_names(struct timeline_reader *r, Urt__InternedName **names,
+		       size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (names[i]->name && names[i]->iid - 1 < TIMELINE_NAMES)
+			snprintf(r->name[names[i]->iid - 1], TIMELINE_NAME,
+				 "%s", names[i]->name);
+}
+
+/* In memory of its own; NULL: there is no such name. */
+static char *name_of(const struct timeline_reader *r, uint64_t number)
+{
+	return number - 1 < TIMELINE_NAMES ? strdup(r->name[number - 1]) : NULL;
+}
+
+static void fill_names(const struct timeline_reader *r, Urt__TrackEvent *e)
+{
+	if (!e->name && e->has_name_iid)
+		e->name = name_of(r, e->name_iid);
+	for (size_t i = 0; i < e->n_debug_annotations; i++) {
+		Urt__DebugAnnotation *a = e->debug_annotations[i];
+
+		if (!a->name && a->has_name_iid)
+			a->name = name_of(r, a->name_iid);
+	}
+	if (e->n_categories || !e->n_category_iids)
+		return;
+	e->categories = malloc(sizeof(*e->categories));
+	if (e->categories &&
+	    (e->categories[0] = name_of(r, e->category_iids[0])))
+		e->n_categories = 1;
+}
+
+static void set_clock(struct timeline_reader *r, const Urt__ClockSnapshot *s)
+{
+	for (size_t i = 0; i < s->n_clocks; i++)
+		if (s->clocks[i]->clock_id == TIMELINE_INCREMENTAL)
+			r->ns = s->clocks[i]->timestamp;
+}
+
+static Urt__TracePacket *whole(struct timeline_reader *r, Urt__TracePacket *p)
+{
+	const Urt__InternedData *d = p->interned_data;
+
+	if (p->clock_snapshot)
+		set_clock(r, p->clock_snapshot);
+	if (p->trace_packet_defaults)
+		r->clock = p->trace_packet_defaults->timestamp_clock_id;
+	if (d) {
+		keep_names(r, d->event_categories, d->n_event_categories);
+		keep_names(r, d->event_names, d->n_event_names);
+		keep_names(r, d->debug_annotation_names,
+			   d->n_debug_annotation_names);
+	}
+	if (p->has_timestamp &&
+	    (p->has_timestamp_clock_id ? p->timestamp_clock_id : r->clock) ==
+		    TIMELINE_INCREMENTAL)
+		p->timestamp = r->ns += p->timestamp;
+	if (p->track_event)
+		fill_names(r, p->track_event);
+	return p;
+}
+
 Urt__TracePacket *timeline_next(struct timeline_reader *r)
 {
 	Urt__TracePacket *p = NULL;
@@ -130,5 +200,5 @@ Urt__TracePacket *timeline_next(struct timeline_reader *r)
 		if (!p)
 			return NULL;
 	}
-	return p;
+	return whole(r, p);
 }

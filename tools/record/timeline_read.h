@@ -3,7 +3,7 @@
 #ifndef URT_TIMELINE_READ_H
 #define URT_TIMELINE_READ_H
 
-#include "perfetto.pb-c.h"
+#include "timeline_write.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +13,10 @@ struct timeline_reader {
 	uint8_t *packet; /* the last one */
 	uint8_t *block;	 /* packets that were deflated together; or NULL */
 	size_t block_size, at;
-	bool cut; /* the file ended within a packet */
+	bool cut;		     /* the file ended within a packet */
+	uint64_t ns;		     /* of the incremental clock */
+	uint32_t clock;		     /* of packets that name none */
+	char (*name)[TIMELINE_NAME]; /* by number - 1 */
 };
 
 /* False: out of memory. */

@@ -4,16 +4,35 @@
  * only a sequence of packets, each with its length before it, so a file that
  * ends early can be read up to its end.
  *
- * A switch is some five packets, which mostly repeat earlier names. So packets
- * are gathered and written as one packet that holds them deflated, as
+ * A switch is up to nine packets, so they are small. A packet's time is the time
+ * since the packet before it, by a clock of our own, which a snapshot at the begin
+ * ties to CLOCK_BOOTTIME. A packet that is earlier than the one before has its
+ * time by CLOCK_BOOTTIME. A name is written once, with a number, for as long as the
+ * table has room; later packets have the number.
+ *
+ * Packets are gathered and written as one packet that holds them deflated, as
  * Perfetto's own recorder does; its readers want such a packet to be smaller
- * than 512 KiB.
+ * than 512 KiB. Deflating is most of the work: level 5 took as long for these
+ * small packets as level 1 for packets with whole times and names.
  */
 #include "timeline_write.h"
 #include <stdbool.h>
 #include <string.h>
 
 #define SEQUENCE 1
+#define LEVEL	 5 /* zlib's */
+
+/* Perfetto's sequence_flags. */
+#define CLEARED 1 /* numbers of names and the clock's begin come from here on */
+#define NEEDED	2 /* ... and are needed for this packet */
+
+/* The names that one packet brings. */
+struct new_names {
+	Urt__InternedData data;
+	Urt__InternedName name[2 + TIMELINE_NOTES];
+	Urt__InternedName *of[TIMELINE_NAME_KINDS][TIMELINE_NOTES];
+	unsigned n, count[TIMELINE_NAME_KINDS];
+};
 
 /* A length, as a varint. Bytes written. */
 static size_t put_length(uint8_t *to, size_t n)
@@ -38,8 +57,9 @@ static void put(struct timeline_file *t, const void *data, size_t size)
 
 bool timeline_file_begin(struct timeline_file *t, FILE *f)
 {
-	*t = (struct timeline_file){ .f = f };
-	return deflateInit(&t->deflate, Z_BEST_SPEED) == Z_OK;
+	memset(t, 0, sizeof(*t));
+	t->f = f;
+	return deflateInit(&t->deflate, LEVEL) == Z_OK;
 }
 
 static void write_block(struct timeline_file *t)
@@ -77,12 +97,15 @@ void timeline_file_end(struct timeline_file *t)
 
 static void write_packet(struct timeline_file *t, Urt__TracePacket *p)
 {
-	size_t n = urt__trace_packet__get_packed_size(p);
 	uint8_t head[8] = { 0x0a }; /* field 1 of the trace: a packet */
-	size_t head_size = 1 + put_length(head + 1, n);
+	size_t n, head_size;
 
+	p->has_trusted_packet_sequence_id = true;
+	p->trusted_packet_sequence_id = SEQUENCE;
+	n = urt__trace_packet__get_packed_size(p);
 	if (n > TIMELINE_PACKET)
 		return;
+	head_size = 1 + put_length(head + 1, n);
 	if (t->gathered + head_size + n > TIMELINE_BLOCK)
 		write_block(t);
 	memcpy(t->block + t->gathered, head, head_size);
@@ -90,17 +113,124 @@ static void write_packet(struct timeline_file *t, Urt__TracePacket *p)
 	t->gathered += head_size + n;
 }
 
+/* ---- names ---- */
+
+static void bring(struct new_names *f, enum timeline_name_kind kind,
+		  uint64_t number, const char *name)
+{
+	Urt__InternedName *i = &f->name[f->n++];
+
+	urt__interned_name__init(i);
+	i->has_iid = true;
+	i->iid = number;
+	i->name = (char *)name;
+	f->of[kind][f->count[kind]++] = i;
+}
+
+/* The number of a name; 0: it has none. */
+static uint64_t number_of(struct timeline_file *t, struct new_names *f,
+			  enum timeline_name_kind kind, const char *name)
+{
+	uint32_t h = UINT32_C(0x811c9dc5) ^ kind; /* FNV-1a */
+
+	for (const char *c = name; *c; c++)
+		h = (h ^ (unsigned char)*c) * UINT32_C(0x01000193);
+	for (unsigned i = 0; i < 8; i++) {
+		uint32_t at = ((h ^ h >> 16) + i) % TIMELINE_NAMES;
+
+		if (t->name[at].used && (t->name[at].kind != kind ||
+					 strcmp(t->name[at].text, name)))
+			continue;
+		if (!t->name[at].used) {
+			if (strlen(name) >= TIMELINE_NAME)
+				return 0;
+			t->name[at].used = true;
+			t->name[at].kind = kind;
+			strcpy(t->name[at].text, name);
+			bring(f, kind, at + 1, name);
+		}
+		return at + 1;
+	}
+	return 0;
+}
+
+/* The packet's names; or NULL, if it brings none. */
+static Urt__InternedData *data_of(struct new_names *f)
+{
+	urt__interned_data__init(&f->data);
+	f->data.event_categories = f->of[TIMELINE_CATEGORY];
+	f->data.n_event_categories = f->count[TIMELINE_CATEGORY];
+	f->data.event_names = f->of[TIMELINE_EVENT];
+	f->data.n_event_names = f->count[TIMELINE_EVENT];
+	f->data.debug_annotation_names = f->of[TIMELINE_NOTE];
+	f->data.n_debug_annotation_names = f->count[TIMELINE_NOTE];
+	return f->n ? &f->data : NULL;
+}
+
+/* ---- times ---- */
+
+static void begin_clock(struct timeline_file *t, uint64_t ns)
+{
+	Urt__TracePacket p = URT__TRACE_PACKET__INIT;
+	Urt__TracePacketDefaults defaults = URT__TRACE_PACKET_DEFAULTS__INIT;
+	Urt__ClockSnapshot snapshot = URT__CLOCK_SNAPSHOT__INIT;
+	Urt__Clock boot = URT__CLOCK__INIT, own;
+	Urt__Clock *clocks[] = { &boot, &own };
+
+	boot.has_clock_id = boot.has_timestamp = true;
+	boot.clock_id = TIMELINE_BOOTTIME;
+	boot.timestamp = ns;
+	own = boot;
+	own.clock_id = TIMELINE_INCREMENTAL;
+	own.has_is_incremental = own.is_incremental = true;
+	snapshot.clocks = clocks;
+	snapshot.n_clocks = 2;
+	snapshot.has_primary_trace_clock = true;
+	snapshot.primary_trace_clock = TIMELINE_BOOTTIME;
+	defaults.has_timestamp_clock_id = true;
+	defaults.timestamp_clock_id = TIMELINE_INCREMENTAL;
+	p.has_sequence_flags = true;
+	p.sequence_flags = CLEARED;
+	p.clock_snapshot = &snapshot;
+	p.trace_packet_defaults = &defaults;
+	write_packet(t, &p);
+	t->ns = ns;
+}
+
+static void set_time(struct timeline_file *t, Urt__TracePacket *p, uint64_t ns)
+{
+	p->has_timestamp = true;
+	if (ns >= t->ns) {
+		p->timestamp = ns - t->ns;
+		t->ns = ns;
+	} else {
+		p->timestamp = ns;
+		p->has_timestamp_clock_id = true;
+		p->timestamp_clock_id = TIMELINE_BOOTTIME;
+	}
+}
+
+/* ---- packets ---- */
+
 void timeline_mark(struct timeline_file *t, const struct timeline_mark *m)
 {
 	Urt__TracePacket p = URT__TRACE_PACKET__INIT;
 	Urt__TrackEvent e = URT__TRACK_EVENT__INIT;
 	Urt__DebugAnnotation note[TIMELINE_NOTES], *notes[TIMELINE_NOTES];
-	uint64_t flow = m->flow, flow_end = m->flow_end;
+	struct new_names names = { .n = 0 };
+	uint64_t flow = m->flow, flow_end = m->flow_end, number;
 	char *category = (char *)m->category;
+
+	if (!t->ns)
+		begin_clock(t, m->ns);
 
 	for (unsigned i = 0; i < m->notes; i++) {
 		urt__debug_annotation__init(&note[i]);
-		note[i].name = (char *)m->note[i].name;
+		note[i].name_iid =
+			number_of(t, &names, TIMELINE_NOTE, m->note[i].name);
+		note[i].has_name_iid = note[i].name_iid != 0;
+		if (!note[i].has_name_iid)
+			note[i].name = (char *)m->note[i].name;
 		note[i].string_value = (char *)m->note[i].text;
 		note[i].has_uint_value = !m->note[i].text;
 		note[i].uint_value = m->note[i].value;
@@ -111,17 +241,26 @@ void timeline_mark(struct timeline_file *t, const struct timeline_mark *m)
 	e.has_type = e.has_track_uuid = true;
 	e.type = m->type;
 	e.track_uuid = m->track;
-	e.name = (char *)m->name;
+	e.name_iid =
+		m->name ? number_of(t, &names, TIMELINE_EVENT, m->name) : 0;
+	e.has_name_iid = e.name_iid != 0;
+	if (!e.has_name_iid)
+		e.name = (char *)m->name;
+	number = category ? number_of(t, &names, TIMELINE_CATEGORY, category)
+			  : 0;
+	e.category_iids = &number;
+	e.n_category_iids = number != 0;
 	e.categories = &category;
-	e.n_categories = category != NULL;
+	e.n_categories = category && !number;
 	e.flow_ids = &flow;
 	e.n_flow_ids = flow != 0;
 	e.terminating_flow_ids = &flow_end;
 	e.n_terminating_flow_ids = flow_end != 0;
-	p.has_timestamp = p.has_trusted_packet_sequence_id = true;
-	p.timestamp = m->ns;
-	p.trusted_packet_sequence_id = SEQUENCE;
+	set_time(t, &p, m->ns);
+	p.has_sequence_flags = true;
+	p.sequence_flags = NEEDED;
 	p.track_event = &e;
+	p.interned_data = data_of(&names);
 	write_packet(t, &p);
 }
 
@@ -130,8 +269,6 @@ void timeline_describe(struct timeline_file *t, Urt__TrackDescriptor *d)
 	Urt__TracePacket p = URT__TRACE_PACKET__INIT;
 
 	d->has_uuid = true;
-	p.has_trusted_packet_sequence_id = true;
-	p.trusted_packet_sequence_id = SEQUENCE;
 	p.track_descriptor = d;
 	write_packet(t, &p);
 }

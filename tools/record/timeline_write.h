@@ -10,14 +10,34 @@
 #include <zlib.h>
 
 #define TIMELINE_NOTES	3
-#define TIMELINE_PACKET 4096	    /* bytes of one, at most */
-#define TIMELINE_BLOCK	(64 * 1024) /* ... of those deflated together */
+#define TIMELINE_PACKET 4096	     /* bytes of one, at most */
+#define TIMELINE_BLOCK	(400 * 1024) /* ... of those deflated together */
+#define TIMELINE_NAMES	4096	     /* that have a number; a power of two */
+#define TIMELINE_NAME	80	     /* bytes of such a name, with its end */
+
+/* Perfetto's numbers. */
+#define TIMELINE_BOOTTIME    6	/* a clock */
+#define TIMELINE_INCREMENTAL 64 /* our own: since the packet before */
+
+enum timeline_name_kind {
+	TIMELINE_CATEGORY,
+	TIMELINE_EVENT,
+	TIMELINE_NOTE,
+	TIMELINE_NAME_KINDS
+};
 
 struct timeline_file {
 	FILE *f;
 	int64_t size;	/* bytes written; -1: writing failed */
 	uint64_t flows; /* flows numbered so far */
+	uint64_t ns;	/* of our clock; 0: it has not begun */
 	z_stream deflate;
+	/* Its number is its place + 1. */
+	struct {
+		bool used;
+		enum timeline_name_kind kind;
+		char text[TIMELINE_NAME];
+	} name[TIMELINE_NAMES];
 	uint8_t block[TIMELINE_BLOCK]; /* packets that are not written yet */
 	size_t gathered;	       /* bytes of them */
 };
@@ -47,8 +67,9 @@ void timeline_mark(struct timeline_file *, const struct timeline_mark *);
 /* Sets has_uuid. */
 void timeline_describe(struct timeline_file *, Urt__TrackDescriptor *);
 
-/* Tracks by their numbers: of threads and processes; of lanes of requests,
- * workers and coroutines by a number of the caller's. */
+/* Tracks by their numbers, which are small, as most packets have one: of threads
+ * and processes; of lanes of requests, workers and coroutines by a number of the
+ * caller's. */
 enum timeline_track {
 	TIMELINE_THREAD = 1,
 	TIMELINE_PROCESS,
@@ -59,7 +80,7 @@ enum timeline_track {
 
 static inline uint64_t timeline_uuid(enum timeline_track kind, uint64_t number)
 {
-	return (uint64_t)kind << 40 | number;
+	return number << 3 | kind;
 }
 
 static inline uint64_t timeline_thread(uint32_t tid)
