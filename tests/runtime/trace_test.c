@@ -228,6 +228,50 @@ CORO_TEST(reader_that_is_gone_ends_the_tracing)
 	ck_assert_uint_eq(nr_seen, 0);
 }
 
+static void works_for(uint8_t n)
+{
+	struct urt_context ctx = { .trace_id = { n }, .valid = 1 };
+
+	ck_assert_int_eq(urt_context_set(n ? &ctx : NULL), 0);
+}
+
+static void asks(void *arg)
+{
+	urt_yield();
+}
+
+/* Of requests 1 to 6: 3 and 6. */
+CORO_TEST(sample_has_events_of_chosen_requests_only)
+{
+	unsigned begun = 0;
+
+	trace_on();
+	urt__rt.trace->sample = 3;
+	for (uint8_t i = 1; i <= 6; i++) {
+		works_for(i);
+		works_for(i); /* the same one */
+		urt_join(urt_spawn(asks, NULL));
+	}
+	works_for(0);
+	urt_join(urt_spawn(asks, NULL));
+	take_events();
+	for (unsigned i = 0; i < nr_seen; i++) {
+		if (seen[i].kind == URT__TRACE_CONTEXT) {
+			ck_assert_int_eq(seen[i].how, true);
+			ck_assert_int_eq((uint8_t)seen[i].fn % 3, 0);
+		}
+		begun += seen[i].kind == URT__TRACE_SWITCH &&
+			 seen[i].how == URT__TRACE_LOOP &&
+			 seen[i].coro == urt_id(urt_self());
+	}
+	/* By itself twice, and by what it starts. */
+	ck_assert_uint_eq(kinds(URT__TRACE_CONTEXT), 6);
+	ck_assert_uint_eq(kinds(URT__TRACE_SPAWN), 2);
+	ck_assert_uint_ge(begun, 2);
+	ck_assert_uint_eq(left(URT__TRACE_ENDED, 0), 4);
+	urt__rt.trace->sample = 0;
+}
+
 /* ---- the order, over workers ---- */
 
 enum state { UNKNOWN, RUNNABLE, RUNNING, PARKED, ENDED };
@@ -372,6 +416,7 @@ Suite *trace_suite(void)
 	tcase_add_test(t, trace_is_off_unless_asked_for);
 	tcase_add_test(t, parks_tell_their_reason_and_operation);
 	tcase_add_test(t, reader_that_is_gone_ends_the_tracing);
+	tcase_add_test(t, sample_has_events_of_chosen_requests_only);
 	tcase_add_test(t, events_of_workers_are_in_order);
 	suite_add_tcase(s, t);
 	return s;

@@ -30,6 +30,8 @@ const struct environment environment[] = {
 	  "Where a program that urt starts sends its page of counters." },
 	{ "URT_TRACE_TO", "set by urt",
 	  "Where a program that urt starts sends its trace rings." },
+	{ "URT_TRACE_SAMPLE", "N; set by urt record --sample",
+	  "Such a program traces one in N requests only." },
 	{ "URT_OPS_FD", "set by urt stat",
 	  "Where `urt load` counts requests for `urt stat --ops-from load`." },
 	{ "URT_SIM", "SEED,NAME=VALUE,...; set by urt sim",

@@ -111,6 +111,7 @@ static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 		if (r->page)
 			continue;
 		*r = *found;
+		r->launched = from_start;
 		if (!make_rings(t, r)) {
 			r->page = NULL;
 			break;
@@ -246,6 +247,13 @@ void trace_pages_find_all(struct trace_pages *t)
 
 bool trace_pages_launching(struct trace_pages *t)
 {
+	char n[16];
+
+	snprintf(n, sizeof(n), "%u", t->sample);
+	if (t->sample)
+		setenv(URT__TRACE_SAMPLE_ENV, n, 1);
+	else
+		unsetenv(URT__TRACE_SAMPLE_ENV);
 	t->inbox = page_inbox_open(URT__TRACE_TO_ENV);
 	return t->inbox;
 }

@@ -26,9 +26,19 @@
 #define BYTES_ALL (768u << 20)
 #define RATE_MAX  2000 /* more events than can be written to a ring in a us */
 
-static void renew(struct run *r, int64_t now_ns_)
+/* n: the sample that we want. */
+static void renew(struct run *r, unsigned n, int64_t now_ns_)
 {
 	int64_t seen = r->until_ns;
+	uint32_t *sample = &r->page->sample;
+	bool alone = !seen && (r->launched ||
+			       __atomic_load_n(&r->page->until_ns,
+					       __ATOMIC_RELAXED) < now_ns_);
+
+	if (alone)
+		__atomic_store_n(sample, n, __ATOMIC_RELAXED);
+	else if (__atomic_load_n(sample, __ATOMIC_RELAXED) != n)
+		__atomic_store_n(sample, 0, __ATOMIC_RELAXED);
 
 	/* A time further ahead than ours: another reader's, or set at the
 	 * start. */
@@ -186,7 +196,7 @@ bool trace_pages_read(struct trace_pages *t)
 		if (!r->page || r->ended)
 			continue;
 		ended = is_over(r); /* before its last events are read */
-		renew(r, t->moment_ns);
+		renew(r, t->sample, t->moment_ns);
 		for (unsigned k = 0; k < r->head->shape.rings && !r->ended; k++)
 			calm &= read_ring(t, r, k);
 		r->ended |= ended;
@@ -319,6 +329,11 @@ struct trace_pages *trace_pages_new(void)
 	if (t)
 		t->begun_ns = now_ns();
 	return t;
+}
+
+void trace_pages_sample(struct trace_pages *t, unsigned n)
+{
+	t->sample = n;
 }
 
 uint64_t trace_pages_lost(const struct trace_pages *t)

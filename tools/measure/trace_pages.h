@@ -46,6 +46,9 @@ struct trace_seen {
 
 /* NULL: out of memory. */
 struct trace_pages *trace_pages_new(void);
+/* Programs that are found from now on write only events of one in n requests
+ * (base/trace.h); 0: all. */
+void trace_pages_sample(struct trace_pages *, unsigned n);
 /* Switches off the tracing that it had switched on. */
 void trace_pages_free(struct trace_pages *);
 

@@ -34,6 +34,7 @@ struct run {
 	int64_t from_ns;  /* nothing of it can be older */
 	int64_t read_ns;  /* last time */
 	bool ours;	  /* mapped by us */
+	bool launched;	  /* it has traced for us from its start */
 	bool ended;	  /* its process has; read once more, then given up */
 	struct reading *ring;
 };
@@ -46,6 +47,7 @@ struct trace_pages {
 	unsigned waiting, heap_places; /* one for each ring of all runs */
 	unsigned top; /* runs from this place on were never used */
 	unsigned runs, missed;
+	unsigned sample;	    /* see trace_pages_sample */
 	ino_t refused[REFUSED_MAX]; /* pages, the last ones */
 	const char *why;
 	uint64_t lost, bytes;

@@ -329,6 +329,8 @@ static bool recording_begin(struct recording *r, const struct options *o)
 	r->ahead_ns = boot_ahead_ns();
 	if (o->coroutines)
 		r->pages = trace_pages_new();
+	if (r->pages)
+		trace_pages_sample(r->pages, o->sample);
 	return (r->timeline || o->last) && r->recent &&
 	       (r->pages || !o->coroutines);
 }
@@ -431,7 +433,7 @@ static const struct option_row rows[] = {
 	  TO(sample),
 	  .min = 1,
 	  .max = 1 << 30,
-	  .text = "Record only one in N requests, with its coroutines and io_uring requests. A request is the work that coroutines do under one context (urt_context_set)." },
+	  .text = "Record only one in N requests, with its coroutines and io_uring requests. The program chooses them, and writes no events of the others. A request is the work that coroutines do under one context (urt_context_set)." },
 	{ .name = "max-size",
 	  .argument = "MIB",
 	  .kind = OPTION_NUMBER,

@@ -233,6 +233,7 @@ static void waits(struct coro_timeline *t, struct run *r, struct lane *l,
 	if (e->arg) { /* hidden: no flow, not even that of an earlier request at
 			 this address */
 		l->op_flow = m.flow = l->hidden ? 0 : ++t->out->flows;
+		l->op = e->arg;
 		*op_flow_of(t, r->pid, e->arg) = (struct op_flow){
 			.user_data = e->arg, .flow = m.flow, .pid = r->pid
 		};
@@ -270,8 +271,8 @@ static void leaves(struct coro_timeline *t, struct run *r, uint64_t coro,
 		runnable(t, l, "runnable", NULL, ns);
 }
 
-static void runs(struct coro_timeline *t, struct lane *l, unsigned worker,
-		 uint64_t ns)
+static void runs(struct coro_timeline *t, struct run *r, struct lane *l,
+		 unsigned worker, uint64_t ns)
 {
 	struct timeline_mark m = { .ns = ns,
 				   .name = TIMELINE_RUNNING,
@@ -279,7 +280,10 @@ static void runs(struct coro_timeline *t, struct lane *l, unsigned worker,
 
 	m.note[m.notes++] = (struct timeline_note){ "worker", worker, NULL };
 	m.flow_end = l->op_flow ? l->op_flow : l->flow;
-	l->flow = l->op_flow = 0;
+	/* The next wait at this address may have no event, if it is hidden. */
+	if (l->op)
+		*op_flow_of(t, r->pid, l->op) = (struct op_flow){ 0 };
+	l->flow = l->op_flow = l->op = 0;
 	lane_slice(&t->lanes, l, &m);
 }
 
@@ -309,7 +313,7 @@ static void switches(struct coro_timeline *t, struct run *r,
 	if (w->open)
 		timeline_mark(t->out, &m);
 	if (l)
-		runs(t, l, s->ring - 1, ns);
+		runs(t, r, l, s->ring - 1, ns);
 }
 
 /* verb: the action of the worker's coroutine, or of another thread. */
@@ -370,10 +374,10 @@ static void context(struct coro_timeline *t, struct run *r,
 					     (char *)bytes, sizeof(bytes)),
 				   ns);
 	else if (!lane_request_begin(&t->lanes, l, l == from ? NULL : from,
-				     bytes, ns))
+				     e->how, bytes, ns))
 		;
 	else if (l == from)
-		runs(t, l, s->ring - 1, ns);
+		runs(t, r, l, s->ring - 1, ns);
 	else
 		runnable(t, l, "runnable", from->name, ns);
 }

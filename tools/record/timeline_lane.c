@@ -9,7 +9,9 @@
  *
  * A request is a stretch of a life in which the coroutine has one context. Each
  * has a number; coroutines that are started in it inherit it. If one in N is
- * drawn, all other lanes are hidden: known, but not written.
+ * drawn, all other lanes are hidden: known, but not written. The program chooses them
+ * (base/trace.h); if it is older, or another tool reads all its events, requests are
+ * counted here.
  */
 #define _GNU_SOURCE
 #include "timeline_lane.h"
@@ -207,8 +209,8 @@ void lane_request_end(struct lanes *t, struct lane *l, uint64_t ns)
 }
 
 bool lane_request_begin(struct lanes *t, struct lane *l,
-			const struct lane *from, const uint8_t trace_id[16],
-			uint64_t ns)
+			const struct lane *from, bool chosen,
+			const uint8_t trace_id[16], uint64_t ns)
 {
 	char hex[33];
 
@@ -222,7 +224,7 @@ bool lane_request_begin(struct lanes *t, struct lane *l,
 	l->request = from ? from->request : ++t->requests;
 	l->own = !from;
 	memcpy(l->trace_id, hex, sizeof(hex));
-	if (!t->sample || !l->request || l->request % t->sample)
+	if (!t->sample || !l->request || (!chosen && l->request % t->sample))
 		return false;
 	show(t, l, ns);
 	return true;

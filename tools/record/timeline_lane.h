@@ -21,6 +21,7 @@ struct lane {
 	uint64_t last_ns;
 	uint64_t flow;	  /* from the waker that made it runnable; 0: none */
 	uint64_t op_flow; /* of the operation it waits for; 0: none */
+	uint64_t op;	  /* that operation's user_data; 0: none */
 	char name[LANE_NAME_LEN];
 
 	uint64_t request; /* number of the request for which it works; 0:
@@ -63,10 +64,11 @@ void lane_slice(struct lanes *, struct lane *, struct timeline_mark *);
 /*
  * The coroutine works for a request from now on: that of the lane `from`, or,
  * if NULL, a new one. True: the request is drawn, and the lane was not drawn
- * before, so its next slice can begin.
+ * before, so its next slice can begin. chosen: the program chose it as one of the
+ * sample.
  */
 bool lane_request_begin(struct lanes *, struct lane *, const struct lane *from,
-			const uint8_t trace_id[16], uint64_t ns);
+			bool chosen, const uint8_t trace_id[16], uint64_t ns);
 /* ... and this is its route. */
 void lane_request_named(struct lanes *, struct lane *, const char *route,
 			uint64_t ns);

@@ -47,6 +47,7 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 		    const char *const *reasons, unsigned nr_reasons)
 {
 	size_t size = urt__trace_size(rings, URT__TRACE_EVENTS);
+	const char *n = secure_getenv(URT__TRACE_SAMPLE_ENV);
 	struct urt__trace_page *p;
 	void *map;
 	int err;
@@ -69,8 +70,11 @@ int urt__trace_open(struct urt__trace_page **out, int *fd, unsigned rings,
 		strncpy(p->reason[i], reasons[i], URT__TRACE_REASON_LEN - 1);
 	__atomic_store_n(&p->magic, URT__TRACE_MAGIC, __ATOMIC_RELEASE);
 	/* A tool waits for the events, from the first one on. */
-	if (*fd >= 0 && !urt__share_send(*fd, URT__TRACE_TO_ENV))
+	if (*fd >= 0 && !urt__share_send(*fd, URT__TRACE_TO_ENV)) {
+		if (n)
+			p->sample = strtoul(n, NULL, 10);
 		p->until_ns = urt__clock_ns() + 5 * URT__TRACE_LEASE;
+	}
 	*out = p;
 	return 0;
 }

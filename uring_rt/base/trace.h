@@ -7,11 +7,18 @@
  * each worker and, as number 0, one for all threads that are not workers. A
  * ring's memory is only touched once there are events. It is found as the
  * counters page is (stats.h), as a memfd named "urt-trace". If URT_TRACE_TO
- * names a socket that takes the memfd, tracing is on from the start.
+ * names a socket that takes the memfd, tracing is on from the start, of one in
+ * URT_TRACE_SAMPLE requests.
  *
  * On and off. A reader writes into until_ns the time until which it wants
  * events, and renews it while it reads; 0 is off. The first writer that finds
  * the time passed makes it 0, so a killed reader leaves nothing behind.
+ *
+ * A reader may want one request in `sample` only, which it sets as it switches the
+ * tracing on; another one that wants something else makes it 0, for all events. Then
+ * the writers choose: events are written for coroutines that work for a chosen
+ * request, as if all others did not exist. Such a coroutine begins by a switch to it,
+ * and ends, for the reader, where it begins to work for another request.
  *
  * One writer for each ring: the worker's thread, inside the runtime (ring 0:
  * under a lock). It never waits for a reader: the oldest events are
@@ -39,11 +46,12 @@
 #include "base.h"
 #include "san.h"
 
-#define URT__TRACE_MAGIC  UINT64_C(0x3165636172747275) /* "urtrace1" */
-#define URT__TRACE_NAME	  "urt-trace"
-#define URT__TRACE_TO_ENV "URT_TRACE_TO"
-#define URT__TRACE_EVENTS 32768u	      /* per ring; power of two */
-#define URT__TRACE_LEASE  INT64_C(2000000000) /* ns that until_ns is ahead */
+#define URT__TRACE_MAGIC      UINT64_C(0x3165636172747275) /* "urtrace1" */
+#define URT__TRACE_NAME	      "urt-trace"
+#define URT__TRACE_TO_ENV     "URT_TRACE_TO"
+#define URT__TRACE_SAMPLE_ENV "URT_TRACE_SAMPLE"
+#define URT__TRACE_EVENTS     32768u		  /* per ring; power of two */
+#define URT__TRACE_LEASE      INT64_C(2000000000) /* ns that until_ns is ahead */
 
 #define URT__TRACE_REASONS    32
 #define URT__TRACE_REASON_LEN 24
@@ -61,7 +69,8 @@ enum urt__trace_kind {
 	URT__TRACE_CONTEXT, /* coro works for a request from now on: fn and arg are
 	                       the 16 bytes of its trace id. If coro does not run
 	                       on this worker, it has the context of the one that
-	                       does. The next event of the ring is: */
+	                       does. how: whether the writer chose it as one of
+	                       `sample`. The next event of the ring is: */
 	URT__TRACE_ROUTE, /* coro; fn and arg are 16 bytes of text, the begin of
 	                       the context's first attribute */
 	URT__TRACE_NO_CONTEXT, /* coro works for no request any more */
@@ -99,7 +108,7 @@ struct urt__trace_page {
 	uint32_t event_size;	/* bytes */
 	uint32_t events_offset; /* of ring 0's events; bytes */
 	uint32_t pid;
-	uint32_t unused;
+	uint32_t sample;	   /* see above; readers */
 	uint64_t entry;		   /* the program's entry point */
 	char exe[URT__TRACE_PATH]; /* its file */
 	char reason[URT__TRACE_REASONS][URT__TRACE_REASON_LEN];

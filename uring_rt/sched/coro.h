@@ -170,6 +170,8 @@ struct urt_coro {
 
 	void *stack_lowest; /* first usable byte */
 	uint32_t number;    /* index and size class of its stack */
+	bool sampled;	    /* it works for a request that is traced; trace.c */
+	uint64_t request_id; /* of its trace id, when that was decided */
 	struct urt__exceptions exceptions; /* while it does not run */
 };
 

@@ -149,6 +149,7 @@ struct urt__worker {
 
 	uint64_t trace_left;	      /* id of the one that the last traced
 					 switch left */
+	unsigned trace_skipped;	      /* events that no tool wants */
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
@@ -445,8 +446,7 @@ URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
  * threads can see the change. */
 URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
 /* c, which is new or runs, has another context than before, or none. */
-URT__COLD void urt__trace_context(struct urt__worker *,
-				  const struct urt_coro *);
+URT__COLD void urt__trace_context(struct urt__worker *, struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
 /* ---- probe.c: how long runnable coroutines wait ---- */

@@ -21,21 +21,32 @@ const char *const urt__reason_names[] = {
 #undef X
 };
 
-/* Adds the time to an event and writes it. False: no tool reads any more. */
-static bool write_event(unsigned ring, struct urt__trace_event *e)
+/* False: no tool reads any more. */
+static bool is_read(int64_t now_ns)
 {
 	struct urt__trace_page *p = urt__rt.trace;
 	int64_t until_ns = __atomic_load_n(&p->until_ns, __ATOMIC_RELAXED);
 
-	e->ns = urt__clock_ns();
-	if (e->ns < until_ns) {
-		urt__trace_write(p, ring, e);
-		return true;
-	}
 	/* No effect if a reader has just come back. */
-	__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
-				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-	return false;
+	return now_ns < until_ns ||
+	       (__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED),
+		false);
+}
+
+/* Adds the time to an event and writes it. False: no tool reads any more. */
+static bool write_event(unsigned ring, struct urt__trace_event *e)
+{
+	e->ns = urt__clock_ns();
+	if (!is_read(e->ns))
+		return false;
+	urt__trace_write(urt__rt.trace, ring, e);
+	return true;
+}
+
+static void stop(struct urt__worker *w)
+{
+	__atomic_fetch_and(&w->tracing, ~URT__TELL_EVENTS, __ATOMIC_RELAXED);
 }
 
 static bool write_own(struct urt__worker *w, struct urt__trace_event *e)
@@ -46,8 +57,57 @@ static bool write_own(struct urt__worker *w, struct urt__trace_event *e)
 			 __ATOMIC_RELAXED);
 	if (write_event(ring, e))
 		return true;
-	__atomic_fetch_and(&w->tracing, ~URT__TELL_EVENTS, __ATOMIC_RELAXED);
+	stop(w);
 	return false;
+}
+
+/* ---- one request of many ---- */
+
+#define LOOK_EVERY 1024 /* events that are not written */
+
+static _Atomic uint64_t requests; /* since the first sample */
+
+static uint32_t sample(void)
+{
+	return __atomic_load_n(&urt__rt.trace->sample, __ATOMIC_RELAXED);
+}
+
+static bool is_wanted(const struct urt_coro *c)
+{
+	return c && (!sample() || c->sampled);
+}
+
+/* Instead of an event that is not wanted: it would have seen the reader's end. */
+static void skip(struct urt__worker *w)
+{
+	if (!(++w->trace_skipped % LOOK_EVERY) && !is_read(urt__clock_ns()))
+		stop(w);
+}
+
+static void write_turn(struct urt__worker *w, uint8_t how,
+		       const struct urt_coro *next);
+
+/* c's context is new. Whether an event of that is to be written. */
+static bool choose(struct urt__worker *w, struct urt_coro *c, uint32_t n)
+{
+	bool was = c->sampled;
+	uint64_t id[2] = { 0 };
+
+	if (c != w->current) /* it began in that request */
+		return was;
+	if (c->context)
+		memcpy(id, c->context->trace_id, sizeof(id));
+	id[0] ^= id[1];
+	/* The same request again keeps its choice. */
+	if (!id[0] || id[0] != c->request_id)
+		c->sampled = c->context &&
+			     !((atomic_fetch_add(&requests, 1) + 1) % n);
+	c->request_id = id[0];
+	if (was && !c->sampled)
+		write_turn(w, URT__TRACE_ENDED, NULL);
+	if (!was && c->sampled)
+		write_turn(w, URT__TRACE_LOOP, c);
+	return c->sampled;
 }
 
 /* On ring 0, whose writers take turns. */
@@ -107,18 +167,39 @@ static void describe_leaving(const struct urt__worker *w,
 		describe_operation(w, c, e);
 }
 
+static struct urt__trace_event turn(uint8_t how, const struct urt_coro *next)
+{
+	return (struct urt__trace_event){ .kind = URT__TRACE_SWITCH,
+					  .how = how,
+					  .opcode = URT__TRACE_NO_OPCODE,
+					  .coro = id_of(next),
+					  .fn = next ? entry_of(next) : 0 };
+}
+
+static void write_turn(struct urt__worker *w, uint8_t how,
+		       const struct urt_coro *next)
+{
+	struct urt__trace_event e = turn(how, next);
+
+	write_own(w, &e);
+}
+
 static void trace_switch(struct urt__worker *w, bool dying,
 			 const struct urt_coro *next)
 {
-	struct urt__trace_event e = { .kind = URT__TRACE_SWITCH,
-				      .how = URT__TRACE_LOOP,
-				      .opcode = URT__TRACE_NO_OPCODE,
-				      .coro = id_of(next),
-				      .fn = next ? entry_of(next) : 0 };
+	bool left = is_wanted(w->current), to = is_wanted(next);
+	struct urt__trace_event e;
 
-	if (w->current)
-		describe_leaving(w, w->current, dying, &e);
 	w->trace_left = id_of(w->current);
+	if (!left && !to) {
+		skip(w);
+		return;
+	}
+	e = turn(URT__TRACE_LOOP, to ? next : NULL);
+	if (left) {
+		describe_leaving(w, w->current, dying, &e);
+		w->current->sampled &= !dying;
+	}
 	write_own(w, &e);
 }
 
@@ -149,7 +230,10 @@ void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 				      .fn = entry_of(c),
 				      .arg = doer(w) };
 
-	write_own(w, &e);
+	if (is_wanted(c))
+		write_own(w, &e);
+	else
+		skip(w);
 }
 
 static inline void put_text(struct urt__trace_event *e, const uint8_t *from,
@@ -162,15 +246,21 @@ static inline void put_text(struct urt__trace_event *e, const uint8_t *from,
 	memcpy(&e->arg, text + 8, 8);
 }
 
-void urt__trace_context(struct urt__worker *w, const struct urt_coro *c)
+void urt__trace_context(struct urt__worker *w, struct urt_coro *c)
 {
+	uint32_t n = sample();
 	const struct urt_context *ctx = c->context;
 	struct urt__trace_event id = { .kind = ctx ? URT__TRACE_CONTEXT
 						   : URT__TRACE_NO_CONTEXT,
+				       .how = n != 0,
 				       .coro = c->id };
 	struct urt__trace_event route = { .kind = URT__TRACE_ROUTE,
 					  .coro = c->id };
 
+	if (n && !choose(w, c, n)) {
+		skip(w);
+		return;
+	}
 	if (ctx)
 		put_text(&id, ctx->trace_id, sizeof(ctx->trace_id));
 	if (!write_own(w, &id) || !ctx)
@@ -191,10 +281,13 @@ void urt__tell_spawn(struct urt__worker *w, struct urt_coro *c)
 
 	if (bits & URT__TELL_CONTEXT)
 		urt__context_inherit(c, w->current);
-	if (bits & URT__TELL_EVENTS)
+	c->request_id = 0;
+	c->sampled = c->context && w->current && w->current->sampled;
+	if (bits & URT__TELL_EVENTS && is_wanted(c)) {
 		write_own(w, &e);
-	if (bits & URT__TELL_EVENTS && c->context)
-		urt__trace_context(w, c);
+		if (c->context)
+			urt__trace_context(w, c);
+	}
 	if (bits & URT__TELL_ARMED)
 		urt__probe_ready(w, c);
 }
@@ -205,7 +298,8 @@ void urt__trace_steal(struct urt__worker *w, unsigned n, unsigned from)
 				      .coro = n,
 				      .arg = from };
 
-	write_own(w, &e);
+	if (!sample())
+		write_own(w, &e);
 }
 
 void urt__trace_ready_outside(const struct urt_coro *c)
@@ -215,7 +309,8 @@ void urt__trace_ready_outside(const struct urt_coro *c)
 				      .fn = entry_of(c),
 				      .arg = gettid() };
 
-	write_outside(&e);
+	if (is_wanted(c))
+		write_outside(&e);
 }
 
 void urt__trace_handoff(const struct urt__worker *from,
@@ -225,7 +320,8 @@ void urt__trace_handoff(const struct urt__worker *from,
 				      .coro = from->index,
 				      .arg = to->index };
 
-	write_outside(&e);
+	if (!sample())
+		write_outside(&e);
 }
 
 /* The thread that held the lock does not exist in the child. */
