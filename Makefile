@@ -87,9 +87,9 @@ FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_text    := tools/lib/text.c tools/lib/tool.c tools/lib/proc.c
 FUZZ_control := tools/stat/control.c $(FUZZ_text)
-FUZZ_pages   := tools/measure/trace_find.c tools/measure/trace_pages.c tools/measure/user_stats.c \
-                tools/measure/pages.c uring_rt/base/share.c uring_rt/base/trace.c \
-                uring_rt/base/sys.c uring_rt/base/memory.c $(FUZZ_text)
+FUZZ_pages   := $(addprefix tools/measure/,trace_find.c trace_pages.c user_stats.c pages.c remote.c) \
+                uring_rt/base/share.c uring_rt/base/trace.c uring_rt/base/sys.c uring_rt/base/memory.c \
+                tools/lib/launch.c $(FUZZ_text)
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
                 tools/measure/counter.c tools/measure/counter_read.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
