@@ -30,14 +30,14 @@ START_TEST(every_command_has_help_a_page_and_completions)
 		"stat",	 "top",	   "compare", "doctor", "bench", "demo", "load",
 		"serve", "record", "report",  "export", "dump",	 "sim"
 	};
-	int zsh = sh("zsh --version >/dev/null 2>&1");
-
 	ck_assert_int_eq(
 		sh("rm -rf man && mkdir man && ./urt help --bash >man/b && "
-		   "./urt help --zsh >man/z && ./urt help --fish >man/f && "
-		   "bash -n man/b"),
+		   "./urt help --zsh >man/z && ./urt help --fish >man/f"),
 		0);
-	if (!zsh)
+	/* Shells that are not installed check nothing. */
+	if (!sh("bash --version >/dev/null 2>&1"))
+		ck_assert_int_eq(sh("bash -n man/b"), 0);
+	if (!sh("zsh --version >/dev/null 2>&1"))
 		ck_assert_int_eq(sh("zsh -n man/z"), 0);
 	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
 		ck_assert_int_eq(sh("./urt help %s", all[i]), 0);
