@@ -49,7 +49,7 @@ struct load {
 	int64_t start_ns;	  /* of the schedule; 0: not begun */
 	uint64_t next_due;	  /* number of the next request of it */
 	int64_t burst_due_ns, burst_base_ns; /* next one, last one */
-	char in[65536];			     /* what was just received */
+	char in[65536];			     /* the bytes received last */
 };
 
 static inline void count(uint64_t *counter)

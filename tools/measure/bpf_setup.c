@@ -103,6 +103,22 @@ int bpf_load(struct bpf_object_skeleton *s)
 	return err;
 }
 
+int bpf_iterate(struct bpf_link *link)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link)), err;
+	char buf[64];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buf, sizeof(buf))) > 0 ||
+	       (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		;
+	err = n < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 int bpf_attach(struct bpf_program *p, struct bpf_link **link, unsigned *links)
 {
 	struct bpf_link *attached = bpf_program__attach(p);

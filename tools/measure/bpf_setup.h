@@ -26,6 +26,10 @@ void bpf_choose(const struct bpf_optional *, unsigned n);
  * that is pending ends the kernel's verification, and libbpf tries only five times. */
 int bpf_load(struct bpf_object_skeleton *);
 
+/* Runs an iterator that is attached, and prints nothing, to its end, in spite of
+ * signals: 0 or -errno. */
+int bpf_iterate(struct bpf_link *);
+
 /* Attaches a program; its link is added to the array. 0 or -errno. */
 int bpf_attach(struct bpf_program *, struct bpf_link **link, unsigned *links);
 

@@ -28,7 +28,7 @@ struct cfi_rule {
 	int32_t off[CFI_REGS]; /* of CFI_AT_CFA: from the CFA */
 };
 
-/* The rule that holds at pc; false: there is none that can be followed. */
+/* Finds the rule for pc. False: there is none, or it cannot be followed. */
 bool cfi_find(struct modules *, uint64_t pc, struct cfi_rule *);
 
 #endif

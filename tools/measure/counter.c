@@ -297,23 +297,6 @@ void counter_start_at_exec(struct counter *c, pid_t pid)
 	__atomic_store_n(&c->bpf->bss->start_tgid, pid, __ATOMIC_SEQ_CST);
 }
 
-/* Once through all tasks. */
-int counter_iterate(struct bpf_link *link)
-{
-	int fd = bpf_iter_create(bpf_link__fd(link)), err;
-	char buf[64];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while ((n = read(fd, buf, sizeof(buf))) > 0 ||
-	       (n < 0 && (errno == EAGAIN || errno == EINTR)))
-		;
-	err = n < 0 ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 /* First io_uring's threads, then the others. */
 static int find_threads(struct counter *c)
 {
@@ -324,10 +307,10 @@ static int find_threads(struct counter *c)
 	if (err)
 		return err;
 	__atomic_store_n(&c->bpf->bss->attach_io_threads, 1, __ATOMIC_SEQ_CST);
-	err = counter_iterate(link);
+	err = bpf_iterate(link);
 	__atomic_store_n(&c->bpf->bss->attach_io_threads, 0, __ATOMIC_SEQ_CST);
 	if (!err)
-		err = counter_iterate(link);
+		err = bpf_iterate(link);
 	bpf_link__destroy(link);
 	return err;
 }

@@ -38,6 +38,5 @@ struct counter {
 };
 
 /* Runs the programs of an iterator once. 0 or -errno. */
-int counter_iterate(struct bpf_link *);
 
 #endif

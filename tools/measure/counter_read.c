@@ -59,7 +59,7 @@ bool counter_open_times(struct counter *c, struct urt_open_times *out)
 	if (!c->open_link)
 		return false;
 	memset(&c->bpf->bss->open_times, 0, sizeof(*out));
-	if (counter_iterate(c->open_link))
+	if (bpf_iterate(c->open_link))
 		return false;
 	*out = c->bpf->bss->open_times;
 	return true;

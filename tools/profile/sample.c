@@ -96,25 +96,14 @@ void sampler_close(struct sampler *s)
 int sampler_attach(struct sampler *s, pid_t pid, bool runs)
 {
 	struct bpf_link *link;
-	char buf[64];
-	ssize_t n = -1;
-	int fd, err = 0;
+	int err;
 
 	s->bpf->bss->attach_tgid = pid;
 	s->bpf->bss->attach_armed = runs;
 	link = bpf_program__attach_iter(s->bpf->progs.find_sleepers, NULL);
 	if (libbpf_get_error(link))
 		return (int)libbpf_get_error(link);
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0)
-		err = -errno;
-	while (fd >= 0 && ((n = read(fd, buf, sizeof(buf))) > 0 ||
-			   (n < 0 && (errno == EAGAIN || errno == EINTR))))
-		;
-	if (fd >= 0 && n < 0)
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
+	err = bpf_iterate(link);
 	bpf_link__destroy(link);
 	return err;
 }

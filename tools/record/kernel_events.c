@@ -95,23 +95,18 @@ static bool map_rings(struct kernel_events *k)
 int kernel_events_running(struct kernel_events *k, long pid, bool all)
 {
 	struct bpf_link *link;
-	char buf[64];
-	int fd;
+	int err;
 
 	k->bpf->bss->attach_tgid = pid;
 	k->bpf->bss->attach_all = all;
 	link = bpf_program__attach_iter(k->bpf->progs.rec_find, NULL);
 	if (libbpf_get_error(link))
 		return (int)libbpf_get_error(link);
-	fd = bpf_iter_create(bpf_link__fd(link));
-	while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
-		;
+	err = bpf_iterate(link);
 	/* The threads are found. Later, the number may be another process's. */
 	k->bpf->bss->attach_tgid = 0;
-	if (fd >= 0)
-		close(fd);
 	bpf_link__destroy(link);
-	return fd < 0 ? -errno : 0;
+	return err;
 }
 
 void kernel_events_starting(struct kernel_events *k, pid_t pid)

@@ -14,8 +14,8 @@
 /* A request in flight. done runs on the ring's thread, inside a reap. */
 struct urt__op {
 	void (*done)(struct urt__op *, int32_t res, uint32_t cqe_flags);
-	/* For the ring only addresses, or NULL: done will access what is there,
-	 * so a reap has it fetched into the cache before. */
+	/* What done will access, or NULL. The ring only prefetches it, as it
+	 * reaps the completions before. */
 	struct urt_coro *coro;
 	struct urt__fd *fd;
 };

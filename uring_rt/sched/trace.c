@@ -27,11 +27,12 @@ static bool is_read(int64_t now_ns)
 	struct urt__trace_page *p = urt__rt.trace;
 	int64_t until_ns = __atomic_load_n(&p->until_ns, __ATOMIC_RELAXED);
 
+	if (now_ns < until_ns)
+		return true;
 	/* No effect if a reader has just come back. */
-	return now_ns < until_ns ||
-	       (__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED),
-		false);
+	__atomic_compare_exchange_n(&p->until_ns, &until_ns, 0, false,
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return false;
 }
 
 /* Adds the time to an event and writes it. False: no tool reads any more. */
