@@ -13,4 +13,8 @@
 #include "arch/aarch64/preempt.h"
 #endif
 
+/* In preempt.S: the code that the call runs, and its end. */
+extern char urt__preempt_entry[] __attribute__((visibility("hidden")));
+extern char urt__preempt_end[] __attribute__((visibility("hidden")));
+
 #endif

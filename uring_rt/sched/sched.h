@@ -181,7 +181,7 @@ struct urt__worker {
 					   backtrace */
 	_Atomic int64_t astray_ns;	/* when it was last found computing for
 					   longer than its slice, or without a
-					   processor; watch/preempt.c */
+					   processor; watch/nap.c */
 	int64_t napped_cpu_ns;		/* its CPU time at its last nap */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
 	void *signal_stack;

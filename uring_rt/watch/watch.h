@@ -6,6 +6,7 @@
 #include "../wait/wait.h"
 #include <signal.h>
 #include <stdio.h>
+#include <ucontext.h>
 
 /* The settings of URT_DEBUG; 0 and false: off. */
 struct urt__debug {
@@ -52,7 +53,7 @@ static inline clockid_t urt__user_clock(int tid)
 	return (clockid_t)(~(unsigned)tid << 3 | 5);
 }
 
-/* Installs and removes SIGURG's handler; finds the program's own text. */
+/* A run begins and ends: installs and removes SIGURG's handler. */
 void urt__preempt_open(void);
 void urt__preempt_close(void);
 
@@ -78,12 +79,29 @@ void urt__preempt_freeze(struct urt__worker *);
 /* The CPU time of the worker's thread; 0: it cannot be read. */
 int64_t urt__worker_cpu_ns(const struct urt__worker *);
 
+/* ---- safe.c ---- */
+
+/* A run begins: finds the program's own text. False: the signal can stop no
+ * coroutine. */
+bool urt__safe_open(void);
+/* Whether w's coroutine may be stopped where the signal interrupted it. In the
+ * handler, on w's thread, outside the runtime, after _open returned true. */
+bool urt__is_safe(const struct urt__worker *, const ucontext_t *);
+
+/* ---- nap.c ---- */
+
 /* The number of threads without a processor that have computed within this
  * time; the monitor counts them. */
 #define URT__ASTRAY_NS INT64_C(1000000000)
 extern _Atomic unsigned urt__astray;
+/* Sleeps until the thread has used no more than its share of the CPUs, but not
+ * longer than 0.5 s; less if the world stops or the run ends. In the handler, if
+ * w's thread computes without a processor. */
+void urt__nap(struct urt__worker *);
 
-/* How many pthread locks the calling thread holds; see locks.c. */
+/* ---- locks.c ---- */
+
+/* How many pthread locks the calling thread holds. */
 unsigned urt__locks_held(void);
 
 /* ---- check.c ---- */
