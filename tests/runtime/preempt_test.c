@@ -440,6 +440,40 @@ START_TEST(thread_with_the_tid_of_one_that_ended_is_signalled)
 }
 END_TEST
 
+/* ---- libraries ---------------------------------------------------------- */
+
+#define LIBRARIES 16 /* at most, as urt.h says */
+
+static atomic_uint calls;
+
+/* Half of them, each at the same time as the other thread. */
+static void *registers(void *failed)
+{
+	for (unsigned i = 0; i < LIBRARIES / 2; i++) {
+		calls++;
+		while (calls < 2 * (i + 1))
+			;
+		if (urt_preempt_register((const void *)printf))
+			*(bool *)failed = true;
+	}
+	return NULL;
+}
+
+START_TEST(library_is_registered_by_two_threads_at_once)
+{
+	bool failed[2] = { false };
+	pthread_t t;
+
+	if (!can_preempt())
+		SKIP("nothing is preempted by a signal in this build");
+	pthread_create(&t, NULL, registers, &failed[0]);
+	registers(&failed[1]);
+	pthread_join(t, NULL);
+	ck_assert(!failed[0] && !failed[1]);
+	ck_assert_int_eq(urt_preempt_register((const void *)printf), -ENOSPC);
+}
+END_TEST
+
 Suite *preempt_suite(void)
 {
 	Suite *s = suite_create("preempt");
@@ -460,6 +494,8 @@ Suite *preempt_suite(void)
 	tcase_add_test(t, preempted_loop_does_not_keep_the_run_from_ending);
 	tcase_add_test(t, programs_handler_has_its_own_signals_but_no_late_one);
 	tcase_add_test(t, thread_with_the_tid_of_one_that_ended_is_signalled);
+	tcase_add_loop_test(t, library_is_registered_by_two_threads_at_once, 0,
+			    20);
 	suite_add_tcase(s, t);
 	return s;
 }

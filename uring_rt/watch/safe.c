@@ -22,8 +22,9 @@
  * the program itself, no place is safe; nor is any under ThreadSanitizer, which
  * runs handlers later.
  *
- * Invariant: an entry of `allowed` is written before nr_allowed counts it, and
- * does not change after, so a handler may read it at any time.
+ * Invariant: an entry of `allowed` is written before the first run, or before
+ * nr_allowed counts it, and does not change after, so a handler may read it at
+ * any time. Threads add entries in turn, by a lock.
  */
 #define _GNU_SOURCE
 #include "../base/sys.h"
@@ -32,6 +33,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <pthread.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -48,9 +50,10 @@ struct range {
 	const struct link_map *object;
 };
 
-/* Objects whose text may be preempted: the program, and the registered. */
+/* Objects whose text may be preempted: the program, which is empty before the first
+ * run, and the registered. */
 static struct range allowed[1 + REGISTERED_MAX];
-static _Atomic unsigned nr_allowed;
+static _Atomic unsigned nr_allowed = 1;
 static struct range runtime;	  /* the object that holds the runtime */
 static struct range program_text; /* executable part of the program */
 
@@ -128,8 +131,6 @@ bool urt__safe_open(void)
 	    !object_of(program_text.start, &allowed[0]) ||
 	    !object_of((uintptr_t)urt__preempt_entry, &runtime))
 		return false;
-	if (!nr_allowed)
-		nr_allowed = 1;
 	/* A malloc of the program's own would be taken for the program. */
 	if (is_allowed((uintptr_t)dlsym(RTLD_DEFAULT, "malloc")))
 		return false;
@@ -186,20 +187,30 @@ bool urt__is_safe(const struct urt__worker *w, const ucontext_t *u)
 	       stack_is_own(sp, (uintptr_t)c);
 }
 
-int urt_preempt_register(const void *address_in_library)
+static int allow(uintptr_t address)
 {
 	unsigned n = atomic_load(&nr_allowed);
 
-	if (!_dl_find_object)
-		return 0; /* nothing is preempted by signal at all */
-	if (!n)
-		n = 1; /* the first is the program's */
 	if (n == URT__ARRAY_LEN(allowed))
 		return -ENOSPC;
-	if (!object_of((uintptr_t)address_in_library, &allowed[n]))
+	if (!object_of(address, &allowed[n]))
 		return -ENOENT;
 	atomic_store_explicit(&nr_allowed, n + 1, memory_order_release);
 	return 0;
+}
+
+/* The caller may be a coroutine; it is not stopped while it has the lock. */
+int urt_preempt_register(const void *address_in_library)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int ret;
+
+	if (!_dl_find_object)
+		return 0; /* nothing is preempted by signal at all */
+	pthread_mutex_lock(&lock);
+	ret = allow((uintptr_t)address_in_library);
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 #else
