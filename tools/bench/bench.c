@@ -409,13 +409,7 @@ static void words(option_word *f, void *arg)
 }
 
 static const struct option_row rows[] = {
-	{ .letter = 'r',
-	  .name = "runs",
-	  .argument = "N",
-	  .kind = OPTION_NUMBER,
-	  TO(runs),
-	  .min = 1,
-	  .max = RUNS_MAX,
+	{ OPTION_RUNS, TO(runs), .max = RUNS_MAX,
 	  .text = "Run each benchmark N times, interleaved; default 5, or 3 for long ones." },
 	{ .letter = 'w',
 	  .name = "workers",

@@ -11,7 +11,6 @@
 #include "../lib/options.h"
 #include "../lib/output.h"
 #include "compare.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,13 +85,7 @@ static bool take_prepare(void *to, char *text)
 }
 
 static const struct option_row rows[] = {
-	{ .letter = 'r',
-	  .name = "runs",
-	  .argument = "N",
-	  .kind = OPTION_NUMBER,
-	  TO(runs),
-	  .min = 1,
-	  .max = RUNS_MAX,
+	{ OPTION_RUNS, TO(runs), .max = RUNS_MAX,
 	  .text = "Run each command N times; default 10." },
 	{ .letter = 'w',
 	  .name = "warmup",
@@ -172,9 +165,7 @@ static int report(const struct choice *c, const struct runs *r, FILE *out)
 		compare_print_markdown(out, r, c->all);
 	else
 		compare_print_text(out, r, c->all);
-	if (fflush(out) || ferror(out))
-		return fail("cannot write the result: %s", strerror(errno));
-	return 0;
+	return output_flush(out);
 }
 
 int cmd_compare(int argc, char **argv)

@@ -14,7 +14,6 @@
 #include "../lib/net.h"
 #include "../lib/options.h"
 #include "../lib/output.h"
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,9 +102,7 @@ static int compare_documents(const struct demo_options *o)
 		return EXIT_BAD;
 	demo_print_changes(out, &earlier, &with);
 	demo_document_free(&with);
-	if (fflush(out) || ferror(out))
-		return fail("cannot write the result: %s", strerror(errno));
-	return 0;
+	return output_flush(out);
 }
 
 static int show(struct demo *d)
@@ -117,8 +114,8 @@ static int show(struct demo *d)
 	if (d->options.json)
 		demo_print_json(out, d);
 	show_changes(d);
-	if (fflush(out) || ferror(out))
-		return fail("cannot write the result: %s", strerror(errno));
+	if (output_flush(out))
+		return EXIT_BAD;
 	if (d->options.report && demo_write_report(d, d->options.report))
 		return EXIT_BAD;
 	assertion = demo_assert(d);

@@ -137,12 +137,7 @@ static const struct option_row rows[] = {
 	  TO(form),
 	  .min = DUMP_EACH,
 	  .text = "Print each coroutine." },
-	{ .letter = 'k',
-	  .name = "context",
-	  .argument = "KEY",
-	  .kind = OPTION_TEXT,
-	  TO(key),
-	  .text = "Also group coroutines by this attribute of their context." },
+	{ OPTION_CONTEXT, TO(key) },
 	{ .name = "longer",
 	  .argument = "MS",
 	  .kind = OPTION_MS,
@@ -205,7 +200,7 @@ int cmd_dump(int argc, char **argv)
 	privileges_reduce();
 	code = run(&d);
 	registers_close(d.registers);
-	if (d.output && fclose(d.out) && !code)
-		code = fail("cannot write %s: %s", d.output, strerror(errno));
+	if (d.output && output_close(d.out, d.output))
+		code = EXIT_BAD;
 	return code;
 }

@@ -33,35 +33,31 @@ static void context(struct dump *d, const struct context_seen *c)
 	json_end_object(j);
 }
 
-static void name(struct dump *d, const char *member, uint64_t pc)
+static void name(struct dump *d, const char *member, uint64_t pc, bool known)
 {
 	char text[320];
 
-	modules_name(coros_modules(d->coros), pc, text, sizeof(text));
-	json_string(&d->json, member, text);
+	if (known)
+		modules_name(coros_modules(d->coros), pc, text, sizeof(text));
+	json_string(&d->json, member, known ? text : NULL);
 }
 
-static void address(struct json *j, const char *member, uint64_t at)
+static void address(struct json *j, const char *member, uint64_t at, bool known)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%#" PRIx64, at);
-	json_string(j, member, text);
+	json_string(j, member, known ? text : NULL);
 }
 
 static void operation(struct json *j, const struct coro_seen *s)
 {
 	char text[32];
 
-	if (s->opcode >= 0)
-		json_string(j, "operation", uring_op_name(s->opcode, text));
-	else
-		json_null(j, "operation");
+	json_string(j, "operation",
+		    s->opcode < 0 ? NULL : uring_op_name(s->opcode, text));
 	json_int_or_null(j, "descriptor", s->fd, s->fd >= 0);
-	if (s->object && s->opcode < 0)
-		address(j, "object", s->object);
-	else
-		json_null(j, "object");
+	address(j, "object", s->object, s->object && s->opcode < 0);
 }
 
 static void stack(struct dump *d, const struct coro_seen *s)
@@ -71,8 +67,8 @@ static void stack(struct dump *d, const struct coro_seen *s)
 	json_array(j, "stack");
 	for (unsigned i = 0; i < s->frames; i++) {
 		json_object(j, NULL);
-		address(j, "address", s->pc[i]);
-		name(d, "function", i ? s->pc[i] - 1 : s->pc[i]);
+		address(j, "address", s->pc[i], true);
+		name(d, "function", i ? s->pc[i] - 1 : s->pc[i], true);
 		json_end_object(j);
 	}
 	json_end_array(j);
@@ -90,10 +86,7 @@ void dump_json_begin(struct dump *d)
 	json_int(j, "pid", d->pid);
 	json_string(j, "program", d->program);
 	json_string(j, "runtime", go ? "go" : "uring_rt");
-	if (go)
-		json_string(j, "runtime_version", go);
-	else
-		json_null(j, "runtime_version");
+	json_string(j, "runtime_version", go);
 	json_object(j, "missing");
 	for (const struct goroutines_missing *m = goroutines_missing;
 	     go && m->member; m++)
@@ -109,24 +102,18 @@ void dump_json_each(struct dump *d, const struct coro_seen *s)
 	json_object(j, NULL);
 	json_int(j, "id", s->id);
 	json_int_or_null(j, "started_by", s->parent, s->parent);
-	if (s->created)
-		name(d, "started_in", s->created - 1);
-	else
-		json_null(j, "started_in");
-	name(d, "function", s->fn);
+	name(d, "started_in", s->created - 1, s->created);
+	name(d, "function", s->fn, true);
 	json_string(j, "state", coro_state_names[s->state]);
-	if (s->state == CORO_PARKED)
-		json_string(j, "reason", s->reason);
-	else
-		json_null(j, "reason");
+	json_string(j, "reason", s->state == CORO_PARKED ? s->reason : NULL);
 	json_int_or_null(j, "wait_ns", s->wait_ns, s->wait_ns >= 0);
 	operation(j, s);
 	json_int_or_null(j, "thread", s->tid, s->tid);
 	context(d, s->context);
 	json_int(j, "changed", s->changed);
 	stack(d, s);
-	address(j, "stack_from", s->lowest);
-	address(j, "stack_to", s->top);
+	address(j, "stack_from", s->lowest, true);
+	address(j, "stack_to", s->top, true);
 	json_end_object(j);
 }
 
@@ -148,10 +135,8 @@ void dump_json_end(struct dump *d, const struct coros_look *look)
 		json_int(j, "count", l.leaked);
 		json_int(j, "maybe", l.maybe);
 		json_int(j, "untold", l.untold);
-		if (*d->no_registers)
-			json_string(j, "no_registers", d->no_registers);
-		else
-			json_null(j, "no_registers");
+		json_string(j, "no_registers",
+			    *d->no_registers ? d->no_registers : NULL);
 		json_int(j, "searched_bytes", l.bytes);
 		json_int(j, "search_ns", l.ns);
 		json_end_object(j);

@@ -58,6 +58,13 @@ struct option_row {
 #define OPTION_JSON(schemas)                 \
 	.name = "json", .kind = OPTION_FLAG, \
 	.text = "Print one JSON document (schema " schemas ")."
+#define OPTION_RUNS                                                            \
+	.letter = 'r', .name = "runs", .argument = "N", .kind = OPTION_NUMBER, \
+	.min = 1
+#define OPTION_CONTEXT                                       \
+	.letter = 'k', .name = "context", .argument = "KEY", \
+	.kind = OPTION_TEXT,                                 \
+	.text = "Also group coroutines by this attribute of their context."
 #define OPTION_OUTPUT \
 	.letter = 'o', .name = "output", .argument = "FILE", .kind = OPTION_TEXT
 

@@ -308,11 +308,38 @@ FILE *output_append(const char *path)
 	return f;
 }
 
-int output_end(int code)
+/* ---- the end ---- */
+
+/* The reason of a write that failed earlier is no longer known. */
+static int cannot_write(const char *what)
+{
+	return fail("cannot write %s%s%s", what, errno ? ": " : "",
+		    errno ? strerror(errno) : "");
+}
+
+static int flush(FILE *f, const char *what)
 {
 	errno = 0;
-	if ((fflush(stdout) | ferror(stdout)) && !code)
-		code = fail("cannot write to the standard output%s%s",
-			    errno ? ": " : "", errno ? strerror(errno) : "");
-	return code;
+	return fflush(f) | ferror(f) ? cannot_write(what) : 0;
+}
+
+int output_failed(void)
+{
+	return cannot_write("the result");
+}
+
+int output_flush(FILE *f)
+{
+	return flush(f, "the result");
+}
+
+int output_close(FILE *f, const char *name)
+{
+	errno = 0;
+	return ferror(f) | fclose(f) ? cannot_write(name) : 0;
+}
+
+int output_end(int code)
+{
+	return code ? code : flush(stdout, "to the standard output");
 }

@@ -4,7 +4,6 @@
 #include "report.h"
 #include "../lib/output.h"
 #include "../lib/tool.h"
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -252,7 +251,5 @@ int load_write_hdr(const char *path, const struct histogram *h)
 	if (!f)
 		return EXIT_BAD;
 	print_hdr(f, h);
-	if (ferror(f) | fclose(f))
-		return fail("cannot write %s: %s", path, strerror(errno));
-	return 0;
+	return output_close(f, path);
 }

@@ -7,6 +7,7 @@
  */
 #include "profile.h"
 #include "../lib/embed.h"
+#include "../lib/output.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -225,15 +226,15 @@ static void print_page(FILE *f, const struct profile *p)
 	fputs(rest, f);
 }
 
-bool profile_print(FILE *f, const struct profile *p, enum profile_form form)
+int profile_print(FILE *f, const struct profile *p, enum profile_form form)
 {
 	if (form == PROFILE_PPROF)
-		return profile_print_pprof(f, p);
+		return profile_print_pprof(f, p) ? 0 : output_failed();
 	if (form == PROFILE_FOLDED)
 		print_folded(f, p);
 	else if (form == PROFILE_HTML)
 		print_page(f, p);
 	else
 		print_text(f, p);
-	return !fflush(f) && !ferror(f);
+	return output_flush(f);
 }

@@ -178,8 +178,8 @@ static int measure(struct running *r, FILE *out)
 	r->p.lost = sampler_lost(r->sampler);
 	code = end_command(r);
 	set_title(r);
-	if (!profile_print(out, &r->p, profile_form(r->o->output)))
-		code = fail("cannot write the result: %s", strerror(errno));
+	if (profile_print(out, &r->p, profile_form(r->o->output)))
+		code = EXIT_BAD;
 	return code;
 }
 

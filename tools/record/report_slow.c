@@ -9,7 +9,6 @@
 #include "../lib/embed.h"
 #include "../lib/output.h"
 #include "../lib/tool.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,10 +179,7 @@ bool report_print_page(const struct report *r, const char *path,
 		rest = embedded_begin(f, "record/report.html");
 		put_json(f, json);
 		fputs(rest, f);
-		ok = !ferror(f);
-		ok &= !fclose(f);
-		if (!ok)
-			fail("cannot write %s: %s", page, strerror(errno));
+		ok = !output_close(f, page);
 	}
 	free(json);
 	return ok;

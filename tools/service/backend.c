@@ -7,6 +7,7 @@
 #include "backend.h"
 #include "../../uring_rt/sched/timers.h"
 #include "server.h"
+#include "../lib/launch.h"
 #include "../lib/net.h"
 #include "../lib/tool.h"
 #include <errno.h>
@@ -212,4 +213,26 @@ _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 		if (full)
 			sleep_ns(NS_PER_MS);
 	}
+}
+
+pid_t backend_start(int *port, int cpu, struct backend_counts *shared)
+{
+	int fds[BACKEND_ADDRESSES];
+	pid_t parent = getpid(), pid;
+
+	if (!backend_listen(port, fds))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		launch_die_with(parent);
+		signal(SIGINT, SIG_IGN);
+		net_most_descriptors();
+		launch_pin(cpu);
+		backend_serve(fds, shared);
+	}
+	for (int i = 0; i < BACKEND_ADDRESSES; i++)
+		close(fds[i]);
+	if (pid < 0)
+		fail("cannot start the backend: %s", strerror(errno));
+	return pid;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define BACKEND_ADDRESSES 4 /* 127.0.0.1 to .4 */
 
@@ -27,5 +28,9 @@ struct backend_counts {
  * once. */
 _Noreturn void backend_serve(const int fds[BACKEND_ADDRESSES],
 			     struct backend_counts *);
+
+/* The same in a process of its own, on this CPU (-1: any), which ends with ours and
+ * ignores Ctrl-C. Returns its PID, or -1 after an error message. */
+pid_t backend_start(int *port, int cpu, struct backend_counts *);
 
 #endif

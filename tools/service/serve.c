@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "backend.h"
 #include "../lib/burn.h"
-#include "../lib/launch.h"
 #include "model.h"
 #include "../lib/net.h"
 #include "../lib/options.h"
@@ -15,22 +14,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static int start_backend(void)
-{
-	pid_t parent = getpid();
-	int fds[BACKEND_ADDRESSES], port = 0;
-
-	if (!backend_listen(&port, fds))
-		return -1;
-	if (!fork()) {
-		launch_die_with(parent);
-		backend_serve(fds, NULL);
-	}
-	for (int i = 0; i < BACKEND_ADDRESSES; i++)
-		close(fds[i]);
-	return port;
-}
 
 static int unknown_model(const char *name)
 {
@@ -200,6 +183,7 @@ int cmd_serve(int argc, char **argv)
 {
 	struct choice c = { .port = 8080 };
 	struct server s = { 0 };
+	int backend;
 
 	if (!parse(argc, argv, &c))
 		return EXIT_BAD;
@@ -210,16 +194,16 @@ int cmd_serve(int argc, char **argv)
 	if (!c.model)
 		return serve_backend(c.port);
 	/* First, so that it does not inherit the server's socket. */
-	if (!c.backend)
-		c.backend = start_backend();
+	backend = c.backend;
+	if (!backend && backend_start(&backend, -1, NULL) < 0)
+		return EXIT_BAD;
 	s.port = c.port;
 	/* A program listens itself; binding only checks whether it can. */
-	s.listen_fd = c.backend < 0		  ? -1
-		      : model_is_program(c.model) ? net_bind(&s.port)
-						  : net_listen(&s.port);
+	s.listen_fd = model_is_program(c.model) ? net_bind(&s.port)
+						: net_listen(&s.port);
 	if (s.listen_fd < 0)
 		return EXIT_BAD;
-	s.backend = net_loopback(c.backend);
+	s.backend = net_loopback(backend);
 	s.redis = c.redis;
 	if (!model_is_program(c.model)) {
 		burn_calibrate();

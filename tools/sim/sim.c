@@ -217,7 +217,7 @@ int cmd_sim(int argc, char **argv)
 	if (code)
 		return code;
 	sim_print(out, &s);
-	if (fflush(out) || ferror(out))
-		return fail("cannot write the result: %s", strerror(errno));
+	if (output_flush(out))
+		return EXIT_BAD;
 	return s.failed ? EXIT_BAD : 0;
 }

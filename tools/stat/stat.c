@@ -208,8 +208,8 @@ int cmd_stat(int argc, char **argv)
 	if (!o.interval_ns || o.summary)
 		print(out, r, n, v);
 	code = check_asserts(out, summary, r, v);
-	if (fflush(out) || ferror(out) || (summary && fflush(summary)))
-		return fail("cannot write the result: %s", strerror(errno));
+	if (output_flush(out) || (summary && output_flush(summary)))
+		return EXIT_BAD;
 	for (long i = 0; i < n; i++) {
 		if (r[i]->post_failed && !code)
 			code = EXIT_BAD;

@@ -291,12 +291,7 @@ static const struct option_row rows[] = {
 	  TO(coroutines),
 	  .text = "Show the coroutines of one program on uring_rt, or the goroutines of one in Go, instead, counted by the object that they wait for and by their starting function." },
 	{ OPTION_PID, TO(pid), .text = "Show the coroutines of this program." },
-	{ .letter = 'k',
-	  .name = "context",
-	  .argument = "KEY",
-	  .kind = OPTION_TEXT,
-	  TO(key),
-	  .text = "Also group coroutines by this attribute of their context." },
+	{ OPTION_CONTEXT, TO(key) },
 };
 
 const struct command command_top = {

@@ -3,9 +3,7 @@
 #define _GNU_SOURCE
 #include "lab.h"
 #include "../../lib/launch.h"
-#include "../../lib/net.h"
 #include "../../lib/proc.h"
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -37,41 +35,21 @@ static void choose_cpus(struct demo *d)
 		d->server_cpu = d->load_cpu = -1;
 }
 
-static void backend_process(const struct demo *d, pid_t parent, const int *fds,
-			    struct backend_counts *counts)
+static bool start_backend(const struct demo *d, struct demo_backend *b)
 {
-	launch_die_with(parent);
-	signal(SIGINT, SIG_IGN);
-	net_most_descriptors();
-	launch_pin(d->load_cpu);
-	backend_serve(fds, counts);
-}
-
-static bool backend_start(const struct demo *d, struct demo_backend *b)
-{
-	int fds[BACKEND_ADDRESSES];
-	pid_t parent = getpid();
-
 	b->counts = mmap(NULL, sizeof(*b->counts), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (b->counts == MAP_FAILED)
 		return !fail("out of memory");
-	if (!backend_listen(&b->port, fds))
-		return false;
-	b->pid = fork();
-	if (!b->pid)
-		backend_process(d, parent, fds, b->counts);
-	for (int i = 0; i < BACKEND_ADDRESSES; i++)
-		close(fds[i]);
-	return b->pid > 0 ||
-	       !fail("cannot start the backend: %s", strerror(errno));
+	b->pid = backend_start(&b->port, d->load_cpu, b->counts);
+	return b->pid > 0;
 }
 
 const struct demo_backend *lab_backend(struct lab *lab, unsigned nth)
 {
 	struct demo_backend *b = &lab->backend[nth];
 
-	if (b->pid <= 0 && !backend_start(lab->demo, b))
+	if (b->pid <= 0 && !start_backend(lab->demo, b))
 		return NULL;
 	return b;
 }

@@ -24,10 +24,8 @@ static int write_one(const struct demo *d, const char *dir, const char *name,
 	if (!f)
 		return EXIT_BAD;
 	print(f, d);
-	if (ferror(f) | fclose(f))
-		return fail("cannot write %s/%s: %s", dir, name,
-			    strerror(errno));
-	return 0;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return output_close(f, path);
 }
 
 int demo_check_report(const char *dir)
