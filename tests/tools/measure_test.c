@@ -20,7 +20,7 @@ START_TEST(top_shows_who_calls_and_ends_by_itself)
 	ck_assert_ptr_nonnull(strstr(text, "syscalls/s"));
 	ck_assert_ptr_nonnull(strstr(text, "probe"));
 	refuses("./urt top -s nonsense", "expected one of");
-	refuses("./urt top -d 1", "not a number from");
+	refuses("./urt top -d 1", "is not a time from");
 }
 END_TEST
 

@@ -361,7 +361,7 @@ START_TEST(bad_options_are_refused_with_advice)
 	refuses("./urt stat -a -p 1", "give one of");
 	refuses("./urt stat -D -1 -- true", "waits for --control");
 	refuses("./urt stat -r 2 -p 1", "-r takes a command");
-	refuses("./urt stat -I 0 -- true", "not a number from 1");
+	refuses("./urt stat -I 0 -- true", "is not a time from 1");
 	refuses("./urt stat -p 1,x", "not a number");
 	refuses("./urt stat --control fd:99 -- true", "open descriptors");
 	refuses("./urt stat --control nonsense -- true", "fifo:COMMANDS");

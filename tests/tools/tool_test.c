@@ -281,6 +281,41 @@ START_TEST(bad_input_is_refused_with_advice)
 }
 END_TEST
 
+/* Each command would fail for another reason if the time were one. */
+START_TEST(time_is_read_alike_by_all_commands)
+{
+	static const char *const commands[] = {
+		"stat --timeout",  "stat -I",
+		"stat --delay",	   "top surplus -d",
+		"dump --longer",   "profile --duration",
+		"record --last",   "record --duration",
+		"load -d",	   "load --timeout",
+		"sim --time",	   "sim --timeout",
+		"demo surplus -d", "export surplus --interval",
+	};
+	static const char *const times[] = { "1000", "1000ms", "1.5s", "2m" };
+	static const char *const wrong[] = { "1h", "1 s",  "ms", "nan",
+					     "",   "1e99", "-2" };
+	char command[128];
+
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		for (unsigned t = 0; t < ARRAY_LEN(times); t++) {
+			ck_assert_int_eq(
+				sh("./urt %s %s 2>&1", commands[i], times[t]),
+				1);
+			ck_assert_msg(!strstr(text, "is not a"), "%s: %s",
+				      commands[i], text);
+		}
+		for (unsigned t = 0; t < ARRAY_LEN(wrong); t++) {
+			snprintf(command, sizeof(command), "./urt %s \"%s\"",
+				 commands[i], wrong[t]);
+			refuses(command, "is not a time from");
+		}
+	}
+	ck_assert_int_eq(sh("./urt stat --timeout 0.05s -- sleep 60 2>&1"), 0);
+}
+END_TEST
+
 START_TEST(port_in_use_is_said)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
@@ -377,6 +412,7 @@ Suite *tool_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("commands");
 	tcase_add_test(t, bad_input_is_refused_with_advice);
+	tcase_add_test(t, time_is_read_alike_by_all_commands);
 	tcase_add_test(t, port_in_use_is_said);
 	tcase_add_test(t, doctor_names_what_it_looked_at);
 	tcase_add_test(t, output_that_was_not_written_is_an_error);

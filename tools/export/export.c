@@ -21,7 +21,7 @@
 struct export_options {
 	struct collector_options counts;
 	const char *listen, *textfile;
-	long interval_s;
+	double interval_s;
 	bool once;
 };
 
@@ -44,9 +44,8 @@ static const struct option_row rows[] = {
 	{ .letter = 'i',
 	  .name = "interval",
 	  .argument = "S",
-	  .kind = OPTION_NUMBER,
+	  .kind = OPTION_SECONDS,
 	  TO(interval_s),
-	  .min = 1,
 	  .max = 3600,
 	  .text = "Write the file every S seconds; default 15." },
 	{ .name = "once",
@@ -134,9 +133,10 @@ static bool write_file(int dir, struct collector *c)
 }
 
 /* Sleeps until a signal comes; true: for the whole time. */
-static bool wait_for(long seconds, const sigset_t *set)
+static bool wait_for(double seconds, const sigset_t *set)
 {
-	struct timespec ts = { .tv_sec = seconds };
+	int64_t ns = seconds * NS_PER_S;
+	struct timespec ts = { ns / NS_PER_S, ns % NS_PER_S };
 
 	return sigtimedwait(set, NULL, &ts) < 0 && errno == EAGAIN;
 }

@@ -11,6 +11,17 @@
 #define WIDTH  79
 #define COLUMN 25 /* where the texts of options begin */
 
+static const char times[] = "Times may have a unit: 500ms, 10s, 2m.";
+
+static bool takes_a_time(const struct command *c)
+{
+	for (unsigned i = 0; i < c->nr_options; i++)
+		if (c->options[i].kind == OPTION_MS ||
+		    c->options[i].kind == OPTION_SECONDS)
+			return true;
+	return false;
+}
+
 /* ---- the help text ---- */
 
 /* At most WIDTH wide; "\n" in the text begins a new line. */
@@ -94,6 +105,8 @@ void help_text(FILE *f, const struct command *c)
 			fprintf(f, "%*s", COLUMN - at, "");
 		wrapped(f, o->text, COLUMN, COLUMN);
 	}
+	if (takes_a_time(c))
+		paragraphs(f, times);
 	paragraphs(f, c->notes);
 }
 
@@ -176,6 +189,10 @@ void help_man(FILE *f, const struct command *c)
 	man_paragraphs(f, c->about);
 	fputs(".SH OPTIONS\n", f);
 	man_options(f, c, false);
+	if (takes_a_time(c)) {
+		fputs(".PP\n", f);
+		man_paragraphs(f, times);
+	}
 	man_options(f, c, true);
 	if (c->notes)
 		fputs(".SH NOTES\n", f);

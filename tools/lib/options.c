@@ -19,25 +19,28 @@ static bool takes_number(const struct option_row *o, const char *arg, long *n)
 	return parse_number(name, arg, o->min, o->max ? o->max : LONG_MAX, n);
 }
 
-static bool take_seconds(const struct option_row *o, const char *arg,
-			 double *to)
+/* A time in seconds. Without a unit, the number is one of the row's kind. */
+static bool take_time(const struct option_row *o, const char *arg, double *s)
 {
-	static const struct {
+	bool ms = o->kind == OPTION_MS;
+	double plain = ms ? 1e-3 : 1, least = ms ? o->min : 0.01;
+	long most = o->max ? o->max : INT64_MAX / NS_PER_MS;
+	const struct {
 		const char *name;
 		double seconds;
-	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 } };
+	} units[] = { { "", plain }, { "ms", 1e-3 }, { "s", 1 }, { "m", 60 } };
 	char *end;
-	double n = strtod(arg, &end), s = NAN;
+	double n = strtod(arg, &end);
 
+	*s = NAN;
 	for (unsigned i = 0; end > arg && i < ARRAY_LEN(units); i++)
 		if (!strcmp(end, units[i].name))
-			s = n * units[i].seconds;
-	if (!(s >= 0.01 && s <= o->max))
-		return !fail("--%s: \"%s\" is not a time from 0.01 to %ld "
-			     "seconds, such as 10, 10s, 500ms or 2m",
-			     o->name, arg, o->max);
-	*to = s;
-	return true;
+			*s = n * units[i].seconds;
+	return (*s >= least * plain && *s <= most * plain) ||
+	       !fail("--%s: \"%s\" is not a time from %g to %ld %s, such as "
+		     "%s, 10s, 500ms or 2m",
+		     o->name, arg, least, most, ms ? "milliseconds" : "seconds",
+		     ms ? "500" : "10");
 }
 
 static bool take_choice(const struct option_row *o, const char *arg, int *to)
@@ -71,7 +74,7 @@ static bool take(const struct command *c, const struct option_row *o,
 		 char *base, char *arg)
 {
 	char *to = base + o->to;
-	long n;
+	double s;
 
 	switch (o->kind) {
 	case OPTION_FLAG:
@@ -83,12 +86,12 @@ static bool take(const struct command *c, const struct option_row *o,
 	case OPTION_NUMBER:
 		return takes_number(o, arg, (long *)to);
 	case OPTION_MS:
-		if (!takes_number(o, arg, &n))
+		if (!take_time(o, arg, &s))
 			return false;
-		*(int64_t *)to = n * NS_PER_MS;
+		*(int64_t *)to = llround(s * NS_PER_S);
 		return true;
 	case OPTION_SECONDS:
-		return take_seconds(o, arg, (double *)to);
+		return take_time(o, arg, (double *)to);
 	case OPTION_TEXT:
 		*(const char **)to = arg;
 		return true;

@@ -18,8 +18,8 @@ enum option_kind {
 	OPTION_FLAG,	/* bool: becomes true */
 	OPTION_SET,	/* an enum, which becomes min */
 	OPTION_NUMBER,	/* long, from min to max */
-	OPTION_MS,	/* int64_t in ns, given as min to max milliseconds */
-	OPTION_SECONDS, /* double, from 0.01 to max; units: ms, s, m */
+	OPTION_MS,	/* int64_t in ns: a time from min to max milliseconds */
+	OPTION_SECONDS, /* double: a time from 0.01 to max seconds */
 	OPTION_TEXT,	/* const char * */
 	OPTION_CHOICE,	/* an enum: the index of one of choices */
 	OPTION_TAKE,	/* take() */

@@ -53,7 +53,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SECONDS,
 	  TO(seconds),
 	  .max = 86400,
-	  .text = "Measure for S seconds (or 500ms, 2m), after all connections are open; default 10." },
+	  .text = "Measure for S seconds, after all connections are open; default 10." },
 	{ .letter = 'n',
 	  .name = "requests",
 	  .argument = "N",

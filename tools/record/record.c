@@ -36,7 +36,8 @@ struct options {
 	const struct launch_user
 		*user; /* the user that the command runs as; NULL: us */
 	const char *out, *user_name;
-	long pid, duration_ms, buffer_mb, max_mb, memory_mb, coroutines, sample;
+	int64_t duration_ns;
+	long pid, buffer_mb, max_mb, memory_mb, coroutines, sample;
 	double last; /* s; 0: all */
 	bool all, if_fails;
 };
@@ -247,8 +248,7 @@ static bool has_ended(const struct recording *r, pid_t child, int *status)
  */
 static int follow(struct recording *r, const struct options *o, pid_t child)
 {
-	int64_t end = o->duration_ms ? now_ns() + o->duration_ms * NS_PER_MS
-				     : INT64_MAX;
+	int64_t end = o->duration_ns ? now_ns() + o->duration_ns : INT64_MAX;
 	int status = 0, signal_sent = 0, written = wanted_now;
 	int64_t now = now_ns(), before = now;
 	bool calm = true;
@@ -409,8 +409,8 @@ static const struct option_row rows[] = {
 	  .text = "Record all processes." },
 	{ .name = "duration",
 	  .argument = "MS",
-	  .kind = OPTION_NUMBER,
-	  TO(duration_ms),
+	  .kind = OPTION_MS,
+	  TO(duration_ns),
 	  .min = 1,
 	  .max = 1 << 30,
 	  .text = "Stop after MS milliseconds." },
@@ -446,7 +446,7 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_SECONDS,
 	  TO(last),
 	  .max = 3600,
-	  .text = "Hold the last TIME of events in memory (10s, 500ms, 2m), and write them at the end, at Ctrl-C, and each time that urt gets SIGUSR1." },
+	  .text = "Hold the last TIME of events in memory, and write them at the end, at Ctrl-C, and each time that urt gets SIGUSR1." },
 	{ .name = "memory",
 	  .argument = "MIB",
 	  .kind = OPTION_NUMBER,

@@ -38,7 +38,7 @@ static void print_repeat(FILE *f, const struct sim_options *o,
 	if (c->most_faults >= 0)
 		fprintf(f, " --most-faults %ld", c->most_faults);
 	if (late)
-		fprintf(f, " --timeout %ld", o->timeout_s);
+		fprintf(f, " --timeout %g", o->timeout_s);
 	fputs(" --", f);
 	for (char **a = o->command; *a; a++)
 		print_word(f, *a);

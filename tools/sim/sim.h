@@ -17,8 +17,8 @@ struct sim_seeds {
 struct sim_options {
 	char **command;
 	struct sim_seeds seeds;
-	double time_s;	/* 0: until the last seed */
-	long timeout_s; /* of real time, for one run */
+	double time_s;	  /* 0: until the last seed */
+	double timeout_s; /* of real time, for one run */
 	long jobs;
 	long workers;		    /* 0: by the seed */
 	const char *faults;	    /* as in URT_SIM, or NULL */

@@ -95,8 +95,9 @@ static void title_line(struct frame *f, const struct top *t)
 
 	strftime(clock, sizeof(clock), "%T", localtime_r(&now, &tm));
 	line(f, "",
-	     "urt top %s, sorted by %s (s c u w p h), %s (t g), %ld ms, q quits",
-	     clock, top_column_names[t->sort], rows[t->by], t->delay_ms);
+	     "urt top %s, sorted by %s (s c u w p h), %s (t g), %lld ms, q quits",
+	     clock, top_column_names[t->sort], rows[t->by],
+	     (long long)(t->delay_ns / NS_PER_MS));
 }
 
 static void draw_counts(struct frame *f, const struct top *t)
@@ -224,7 +225,7 @@ static enum action wait_until(struct top *t, int signals, int64_t when_ns)
 
 static void run(struct top *t, int signals)
 {
-	int64_t next = now_ns() + t->delay_ms * NS_PER_MS;
+	int64_t next = now_ns() + t->delay_ns;
 
 	for (long round = 0; !t->rounds || round < t->rounds;) {
 		enum action a = wait_until(t, signals, next);
@@ -239,10 +240,10 @@ static void run(struct top *t, int signals)
 		if (a != NOTHING)
 			continue;
 		round++;
-		next += t->delay_ms * NS_PER_MS;
+		next += t->delay_ns;
 		if (next < now_ns()) /* the program was stopped, or the machine
 					slept */
-			next = now_ns() + t->delay_ms * NS_PER_MS;
+			next = now_ns() + t->delay_ns;
 	}
 }
 

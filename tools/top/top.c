@@ -248,8 +248,8 @@ static const struct option_row rows[] = {
 	{ .letter = 'd',
 	  .name = "delay",
 	  .argument = "MS",
-	  .kind = OPTION_NUMBER,
-	  TO(delay_ms),
+	  .kind = OPTION_MS,
+	  TO(delay_ns),
 	  .min = 50,
 	  .max = 3600000,
 	  .text = "Refresh every MS milliseconds; default 1000." },
@@ -334,7 +334,7 @@ static int start(struct top *t)
 
 int cmd_top(int argc, char **argv)
 {
-	static struct top t = { .delay_ms = 1000 };
+	static struct top t = { .delay_ns = NS_PER_S };
 	int first = options_parse(&command_top, argc, argv, &t), code;
 
 	if (first < 0)

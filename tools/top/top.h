@@ -53,7 +53,8 @@ struct top {
 	enum top_by by;
 	struct cgroups *cgroups; /* NULL: rows are not of them */
 	bool batch;
-	long delay_ms, rounds; /* rounds 0: until it is quit */
+	int64_t delay_ns;
+	long rounds; /* rounds 0: until it is quit */
 
 	bool coroutines;
 	long pid;		 /* whose; 0: not given */
