@@ -42,7 +42,7 @@ CORO_TEST(tls_handshake_ends_at_its_deadline_and_when_cancelled)
 	ck_assert_int_eq(ret[1], -ECANCELED);
 }
 
-#define MUCH (SANITIZED ? 1u << 20 : 4u << 20)
+#define MUCH	(SANITIZED ? 1u << 20 : 4u << 20)
 
 static uint8_t byte_at(size_t i)
 {
@@ -144,13 +144,18 @@ CORO_TEST(tls_stream_goes_on_with_new_keys)
 	exchange(NULL);
 }
 
-#define SLOWLY 25 /* rounds of 100 ms, more than the second of LINGER_NS */
+/* Two and a half times LINGER_NS. In that time, the client reads 200 KB. */
+#define SLOW_NS (2500 * MS)
+#define ALL	300000
+
+static bool closing;
 
 static void send_and_close(struct urt_stream *s)
 {
-	static char b[400000];
+	static char b[ALL];
 
 	ck_assert_int_eq(urt_stream_write(s, b, sizeof(b), SOON), sizeof(b));
+	closing = true;
 	ck_assert_int_eq(urt_stream_close(s, SOON), 0);
 }
 
@@ -158,10 +163,11 @@ static void send_and_close(struct urt_stream *s)
 CORO_TEST(tls_stream_is_not_closed_while_the_other_side_reads_slowly)
 {
 	struct urt_coro *c = serve_with(NULL, send_and_close);
-	int size = 4096, fd = urt_dial(address, SOON);
-	size_t done = 0, slow = 0;
+	int size = 16384, fd = urt_dial(address, SOON);
+	int64_t slow_until = 0;
 	struct urt_stream *s;
-	char b[4000];
+	size_t done = 0;
+	char b[8192];
 	ssize_t n;
 
 	ck_assert_int_ge(fd, 0);
@@ -171,15 +177,21 @@ CORO_TEST(tls_stream_is_not_closed_while_the_other_side_reads_slowly)
 		urt_tls_client(client_tls(), fd, "127.0.0.1", 0, &s, SOON), 0);
 	while ((n = urt_stream_read(s, b, sizeof(b), SOON)) > 0) {
 		done += n;
-		if (done < 200000 || slow++ >= SLOWLY)
+		if (!closing) {
+			urt_sleep(10 * MS);
+			continue;
+		}
+		if (!slow_until)
+			slow_until = urt_after(SLOW_NS);
+		if (urt_now() > slow_until)
 			continue;
 		urt_sleep(100 * MS);
 		urt_stream_write(s, b, 1, SOON);
 		urt_stream_flush(s, SOON);
 	}
 	ck_assert_int_eq(n, 0);
-	ck_assert_uint_eq(done, 400000);
-	ck_assert_uint_gt(slow, SLOWLY);
+	ck_assert_uint_eq(done, ALL);
+	ck_assert(slow_until && urt_now() > slow_until);
 	urt_stream_close(s, SOON);
 	urt_join(c);
 }

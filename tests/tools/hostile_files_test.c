@@ -15,8 +15,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* ---- the liars ---- */
-
 /* ---- FIFOs and links ---- */
 
 static void have_fifo_open(const char *mode)
