@@ -25,8 +25,9 @@ const char *dump_word(const struct dump *d)
 	return coros_go(d->coros) ? "goroutine" : "coroutine";
 }
 
-const char *dump_context(const struct dump *d, const struct coro_seen *s,
-			 char buf[GROUP_CONTEXT])
+/* The value of the key in the context of s; "": none. */
+static const char *context_of(const struct dump *d, const struct coro_seen *s,
+			      char buf[GROUP_CONTEXT])
 {
 	buf[0] = '\0';
 	for (unsigned k = 0; d->key && s->context && k < d->keys.n; k++)
@@ -49,7 +50,7 @@ static void seen(const struct coro_seen *s, void *arg)
 	else if (d->form == DUMP_JSON)
 		dump_json_each(d, s);
 	else
-		groups_add(d->groups, s, dump_context(d, s, context));
+		groups_add(d->groups, s, context_of(d, s, context));
 }
 
 static void read_program(struct dump *d)

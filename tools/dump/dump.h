@@ -34,10 +34,6 @@ struct dump {
 /* "coroutine", or "goroutine". */
 const char *dump_word(const struct dump *);
 
-/* The value of the key in the context of s; "": none. */
-const char *dump_context(const struct dump *, const struct coro_seen *s,
-			 char buf[GROUP_CONTEXT]);
-
 /* print.c */
 void dump_each(struct dump *, const struct coro_seen *);
 void dump_groups(struct dump *, const struct coros_look *);

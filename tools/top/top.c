@@ -25,8 +25,8 @@
 const char *const top_column_names[] = { "switches", "syscalls", "uring",
 					 "user",     "cpu",	 "handoffs",
 					 NULL };
-const char *const top_by_names[] = { "process", "thread", "cgroup", "unit",
-				     NULL };
+static const char *const by_names[] = { "process", "thread", "cgroup", "unit",
+					NULL };
 
 /* ---- rows ---- */
 
@@ -275,7 +275,7 @@ static const struct option_row rows[] = {
 	  .argument = "WHAT",
 	  .kind = OPTION_CHOICE,
 	  TO(by),
-	  .choices = top_by_names,
+	  .choices = by_names,
 	  .text = "Show one line for each process (default), thread, cgroup or systemd unit." },
 	{ .letter = 's',
 	  .name = "sort",

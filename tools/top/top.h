@@ -19,7 +19,6 @@ enum column { SWITCHES, SYSCALLS, URING, USER, CPU, HANDOFFS, COLUMNS };
 enum top_by { TOP_PROCESSES, TOP_THREADS, TOP_CGROUPS, TOP_UNITS };
 
 extern const char *const top_column_names[]; /* ends with NULL */
-extern const char *const top_by_names[];     /* likewise */
 
 struct row {
 	uint32_t pid, tid; /* tid 0: a whole process */

@@ -183,7 +183,8 @@ struct urt__worker {
 					   longer than its slice, or without a
 					   processor; watch/nap.c */
 	int64_t napped_cpu_ns;		/* its CPU time at its last nap */
-	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze */
+	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze;
+					   naps wait for it */
 	void *signal_stack;
 	stack_t old_signal_stack;
 	struct urt__ring ring;
