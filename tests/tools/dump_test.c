@@ -204,6 +204,66 @@ START_TEST(dump_makes_those_that_wait_alike_one_entry)
 }
 END_TEST
 
+/* Several chunks of the reader's, alike in themselves and mixed. */
+static void populate_chunks(void *arg)
+{
+	static urt_fn *const kinds[] = { receives, works_for_a_route, reads,
+					 sleeps };
+
+	chan = urt_chan_new(sizeof(long), 0);
+	ck_assert_int_eq(urt_pipe(pipe_ends, 0), 0);
+	for (unsigned kind = 0; kind < ARRAY_LEN(kinds); kind++)
+		for (int i = 0; i < 700; i++)
+			urt_go(kinds[kind], "/a");
+	for (int i = 0; i < 4 * 300; i++)
+		urt_go(kinds[i % 4], "/a");
+	wait_for_count(URT__STAT_PARKS_CHAN, 1000);
+	wait_for_count(URT__STAT_PARKS_IO, 1000);
+	for (int own = 0; counter(URT__STAT_PARKS_SLEEP) < 2000u + own; own++)
+		urt_sleep(MS);
+	say_ready();
+	urt_sleep(NEVER_NS);
+}
+
+/* The sum of the counts at the ends of lines that have all three. */
+static long folded(const char *context, const char *function,
+		   const char *reason)
+{
+	long n = 0;
+
+	for (char *p = text; *p; p += strcspn(p, "\n") + 1) {
+		char line[4096];
+
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+		if (strstr(line, context) && strstr(line, function) &&
+		    strstr(line, reason))
+			n += atol(strrchr(line, ' '));
+	}
+	return n;
+}
+
+START_TEST(dump_tells_coroutines_of_several_chunks_apart)
+{
+	int tries = 0;
+
+	start(populate_chunks, 2);
+	do {
+		ck_assert_int_eq(sh("./urt dump -p %d -k http.route --folded "
+				    "%s 2>&1",
+				    program, _i ? "--no-stacks" : ""),
+				 0);
+		ck_assert_int_eq(folded("", "", ""), 4001);
+	} while (folded("", "", "[r") && tries++ < 100); /* not parked yet */
+	ck_assert_int_eq(folded("1;", "receives", "[chan receive]"), 1000);
+	ck_assert_int_eq(folded("1;/a;", "works_for_a_route", "[sleep]"), 1000);
+	ck_assert_int_eq(folded("1;", "reads", "[io READ]"), 1000);
+	ck_assert_int_eq(
+		folded("1;", _i ? "sleeps" : ";inner_sleep;", "[sleep]"), 1000);
+	ck_assert_int_eq(folded("1;/a;", "", ""), 1000);
+	stop();
+}
+END_TEST
+
 START_TEST(top_counts_coroutines_by_what_they_wait_for)
 {
 	start(populate, 2);
@@ -651,6 +711,8 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(
 		t, dump_tells_each_coroutine_what_it_waits_for_and_where, 0, 2);
 	tcase_add_test(t, dump_makes_those_that_wait_alike_one_entry);
+	tcase_add_loop_test(t, dump_tells_coroutines_of_several_chunks_apart, 0,
+			    2);
 	tcase_add_test(t, top_counts_coroutines_by_what_they_wait_for);
 	tcase_add_test(t, dump_never_mixes_two_waits_of_a_coroutine);
 	tcase_add_loop_test(t, leaked_are_exactly_those_that_a_program_knows_of,

@@ -7,7 +7,7 @@
  * at a time: the block, then all else, and then the park word again. If the word
  * is unchanged and its state is parked, the coroutine was parked all the time,
  * so all that was read of it belongs together. One that continued is read
- * again, up to TRIES times.
+ * again, up to some tries.
  *
  * Running and runnable coroutines have no such word. The workers name the
  * running coroutines; a runnable one's stack is not read.
@@ -30,7 +30,6 @@
 #include <string.h>
 
 #define LOOKS	    20 /* for the page */
-#define TRIES	    4
 #define ARRAYS_MAX  64
 #define COROS_MAX   (UINT64_C(1) << URT__OUTSIDE_CLASS) /* of one array */
 #define WORKERS_MAX 65536
@@ -275,28 +274,23 @@ static enum coro_state state_of(const struct coros *c,
 }
 
 /* False: the block is free. */
-static bool describe(struct coros *c, struct coro_reading *r,
+static bool describe(struct coros *c, struct coro_reading *r, int64_t now,
 		     struct coro_seen *s, struct context_seen *context)
 {
 	uint8_t reason = r->block[c->o.block_reason];
-	int64_t since = coro_word(r, c->o.block_since_ns);
 	const struct worker *on = runs_on(c, r->at);
+	bool scope = coro_word(r, c->o.block_scope);
 
-	*s = (struct coro_seen){ .id = coro_word(r, c->o.block_id),
-				 .parent = coro_word(r, c->o.block_parent),
-				 .fn = coro_word(r,
-						 coro_word(r, c->o.block_scope)
-							 ? c->o.block_scope_fn
-							 : c->o.block_fn),
-				 .opcode = -1,
-				 .fd = -1,
-				 .wait_ns = -1,
-				 .block = r->at,
-				 .lowest = coro_word(r, c->o.block_lowest),
-				 .sp = coro_word(r, c->o.block_ctx),
-				 .top = r->at,
-				 .park = coro_word(r, c->o.block_park),
-				 .number = r->number };
+	memset(s, 0, offsetof(struct coro_seen, pc));
+	s->id = coro_word(r, c->o.block_id);
+	s->parent = coro_word(r, c->o.block_parent);
+	s->fn = coro_word(r, scope ? c->o.block_scope_fn : c->o.block_fn);
+	s->opcode = s->fd = s->wait_ns = -1;
+	s->block = s->top = r->at;
+	s->lowest = coro_word(r, c->o.block_lowest);
+	s->sp = coro_word(r, c->o.block_ctx);
+	s->park = coro_word(r, c->o.block_park);
+	s->number = r->number;
 	s->reason = reason < c->o.reasons ? c->o.reason[reason] : "?";
 	if (!strcmp(s->reason, "free"))
 		return false;
@@ -305,7 +299,7 @@ static bool describe(struct coros *c, struct coro_reading *r,
 		s->tid = on->tid;
 	if (s->state != CORO_PARKED)
 		return true;
-	s->wait_ns = now_ns() - since;
+	s->wait_ns = now - (int64_t)coro_word(r, c->o.block_since_ns);
 	if (s->wait_ns < 0)
 		s->wait_ns = 0;
 	s->object = coro_word(r, c->o.block_object);
@@ -320,34 +314,27 @@ struct telling {
 	void *arg;
 	struct coros_look *look;
 	int64_t end_ns;
+	struct coro_chunk *begun; /* its first question; NULL: none */
 };
 
-static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
-			 const struct telling *t)
+static int tell_chunk(struct coros *c, const struct coro_chunk *ch,
+		      const struct telling *t)
 {
 	static struct coro_seen s;
 	static struct context_seen context;
+	int64_t now = now_ns();
 	unsigned lost = 0;
-	int moved = 0;
 
-	for (int i = 0; i < TRIES; i++) {
-		moved = coro_read(&c->reader, n, stacks);
-		if (moved < 0)
-			return moved;
-		if (!moved)
-			break;
-		t->look->again += moved;
-	}
-	for (unsigned i = 0; i < n; i++)
-		lost += c->reader.reading[i].lost;
-	if (lost == n) /* blocks are never unmapped during a run */
+	for (unsigned i = 0; i < ch->n; i++)
+		lost += ch->reading[i].lost;
+	if (lost == ch->n) /* blocks are never unmapped during a run */
 		return -ESRCH;
-	for (unsigned i = 0; i < n; i++) {
-		struct coro_reading *r = &c->reader.reading[i];
+	for (unsigned i = 0; i < ch->n; i++) {
+		struct coro_reading *r = &ch->reading[i];
 
 		r->parked &= r->done;
 		t->look->unreadable += r->lost;
-		if (r->lost || !describe(c, r, &s, &context))
+		if (r->lost || !describe(c, r, now, &s, &context))
 			continue;
 		t->look->coroutines++;
 		t->look->by_state[s.state]++;
@@ -357,8 +344,31 @@ static int look_at_chunk(struct coros *c, unsigned n, bool stacks,
 	return 0;
 }
 
+/*
+ * Begins with the next chunk (NULL: there is none), and finishes the one begun before. If
+ * that will need a second question, it comes before the next chunk's first one, so
+ * that the child has something to do while this process tells of the coroutines.
+ */
+static int turn(struct coros *c, struct coro_chunk *next, struct telling *t)
+{
+	struct coro_chunk *ch = t->begun;
+	bool twice = c->reader.twice;
+	int err = 0;
+
+	t->begun = next;
+	if (twice || !next)
+		err = remote_end();
+	if (ch && twice && !err)
+		err = coro_finish(&c->reader, ch, &t->look->again);
+	if (next && !err)
+		err = coro_begin(&c->reader, next);
+	if (ch && !twice && !err)
+		err = coro_finish(&c->reader, ch, &t->look->again);
+	return ch && !err ? tell_chunk(c, ch, t) : err;
+}
+
 static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
-			 bool stacks, const struct telling *t)
+			 struct telling *t)
 {
 	uint64_t base, stride, used;
 	int err = 0;
@@ -372,18 +382,20 @@ static int look_at_array(struct coros *c, unsigned class, const uint8_t *array,
 		return -EINVAL;
 	for (uint64_t i = 0; i < used && !err; i += CORO_CHUNK) {
 		unsigned n = used - i < CORO_CHUNK ? used - i : CORO_CHUNK;
+		struct coro_chunk *ch =
+			&c->reader.chunk[t->begun == c->reader.chunk];
 
 		if (now_ns() > t->end_ns)
 			return -E2BIG;
-
+		ch->n = 0;
 		for (unsigned k = 0; k < n; k++) {
 			uint64_t end = base + (i + k + 1) * stride;
 
 			end -= (i + k) % c->o.colours * c->o.colour_step;
-			coro_reader_set(&c->reader, k, end - c->o.block_size,
-					class << URT__OUTSIDE_CLASS | (i + k));
+			coro_chunk_add(ch, end - c->o.block_size,
+				       class << URT__OUTSIDE_CLASS | (i + k));
 		}
-		err = look_at_chunk(c, n, stacks, t);
+		err = turn(c, ch, t);
 	}
 	return err;
 }
@@ -393,7 +405,7 @@ int coros_look(struct coros *c, bool stacks,
 	       struct coros_look *look, int64_t max_ns)
 {
 	int64_t begin = now_ns();
-	struct telling t = { seen, arg, look, begin + max_ns };
+	struct telling t = { seen, arg, look, begin + max_ns, NULL };
 	uint8_t array[CORO_BLOCK_MAX];
 	int err;
 
@@ -403,14 +415,18 @@ int coros_look(struct coros *c, bool stacks,
 	err = read_workers(c);
 	context_keys_read(c->pid, &c->keys);
 	c->reader.contexts = c->keys.announced;
+	c->reader.stacks = stacks;
 	for (unsigned i = 0; i < c->o.nr_stacks && !err; i++) {
 		if (!remote_read(c->pid,
 				 c->o.stacks + (uint64_t)i * c->o.stacks_size,
 				 array, c->o.stacks_size))
 			err = -ESRCH;
 		else
-			err = look_at_array(c, i, array, stacks, &t);
+			err = look_at_array(c, i, array, &t);
 	}
+	if (!err)
+		err = turn(c, NULL, &t);
+	remote_end(); /* after an error */
 	look->ns = now_ns() - begin;
 	return err;
 }

@@ -34,8 +34,6 @@ struct coro_seen {
 	uint64_t created;   /* the code after its start; 0: n/a */
 	int tid;	    /* of the worker's thread that runs it; or 0 */
 	const struct context_seen *context; /* NULL: none */
-	unsigned frames;		    /* innermost first */
-	uint64_t pc[UNWIND_FRAMES];
 	bool whole;   /* the last frame is the outermost one */
 	bool changed; /* it continued each time it was read: no stack */
 	/* Addresses of its block, of the lowest byte of its stack, of the last
@@ -43,6 +41,8 @@ struct coro_seen {
 	 * program. */
 	uint64_t block, lowest, sp, top, park;
 	uint32_t number;
+	unsigned frames;	    /* of pc, innermost first */
+	uint64_t pc[UNWIND_FRAMES]; /* the last member */
 };
 
 struct coros;

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reading a chunk of coroutines, in two calls: the blocks; then, for the parked
- * ones, their contexts, stacks and operations, and after these their park words
- * again.
+ * Reading a chunk of coroutines.
  *
  * What a piece of memory costs is that the kernel finds its page, so few pieces
- * are read. A coroutine's stack and operation lie below its block. They make one
- * piece that ends with the park word, since the kernel copies a piece from its
- * beginning to its end. Contexts lie close to each other in the heap, so their
- * pages are read, each once.
+ * are read: two of a parked coroutine, its block and its tail. The tail ends with the
+ * park word, which is thereby read again, and begins below the block, where its
+ * operation and its stack lie, since the kernel copies a piece from its beginning to its
+ * end. Where it must begin is known only when the block was read; but it is about the
+ * same for all coroutines of a program, so it is guessed from the chunk before, and one
+ * question gets both pieces. It does not go beyond the page of the block, of which
+ * alone we know that the program has touched it.
+ *
+ * A second question gets the tails of those for whom the guess was too short, or that
+ * have a context: contexts must be read before the park word is read again. They lie
+ * close to each other in the heap, so their pages are read, each once. If most of a
+ * chunk needed it, the first question for the next chunk asks for blocks only.
+ *
+ * While a child process reads the first question for a chunk, the chunk before is told
+ * to the caller (remote.c).
  *
  * Addresses and sizes come from the program: any may be false.
  */
@@ -16,74 +25,113 @@
 #include "coros_read.h"
 #include <stdlib.h>
 
+#define TRIES	  4
 #define STACK_MAX (16 * 1024) /* most bytes that are read of a stack */
 #define NEAR	  4096 /* bytes from an operation to the park word, in one piece */
-#define TAIL_MAX  (STACK_MAX + NEAR + CORO_BLOCK_MAX)
-#define PAGE	  4096
+#define TAIL_MAX \
+	(STACK_MAX + NEAR + CORO_BLOCK_MAX + 64) /* not all in one cache set */
+#define PAGE	    4096
+#define CHUNK_BYTES (TRIES * CORO_CHUNK * (2 * CORO_BLOCK_MAX + CORO_BELOW_MAX))
 
 bool coro_reader_open(struct coro_reader *c, pid_t pid,
 		      const struct urt__outside *o)
 {
+	bool all = true;
+
 	c->pid = pid;
 	c->o = o;
-	c->reading = calloc(CORO_CHUNK, sizeof(*c->reading));
-	c->blocks = malloc((size_t)CORO_CHUNK * CORO_BLOCK_MAX);
+	for (int i = 0; i < 2; i++) {
+		struct coro_chunk *ch = &c->chunk[i];
+
+		ch->reading = calloc(CORO_CHUNK, sizeof(*ch->reading));
+		ch->bytes = malloc(CHUNK_BYTES);
+		all &= ch->reading && ch->bytes;
+	}
 	c->tails = malloc((size_t)CORO_CHUNK * TAIL_MAX);
+	c->context_bytes = malloc((size_t)CORO_CHUNK * CONTEXT_MAX);
 	c->page_bytes = malloc((size_t)CORO_PAGES * PAGE);
-	return c->reading && c->blocks && c->tails && c->page_bytes;
+	return all && c->tails && c->context_bytes && c->page_bytes;
 }
 
 void coro_reader_close(struct coro_reader *c)
 {
-	free(c->reading);
-	free(c->blocks);
+	remote_end();
+	for (int i = 0; i < 2; i++) {
+		free(c->chunk[i].reading);
+		free(c->chunk[i].bytes);
+	}
 	free(c->tails);
+	free(c->context_bytes);
 	free(c->page_bytes);
 }
 
-void coro_reader_set(struct coro_reader *c, unsigned i, uint64_t block,
-		     uint32_t number)
+void coro_chunk_add(struct coro_chunk *ch, uint64_t block, uint32_t number)
 {
-	struct coro_reading *r = &c->reading[i];
-
-	r->at = block;
-	r->number = number;
-	r->done = r->parked = r->lost = r->has_what = false;
-	r->stack_size = r->context_size = 0;
-	r->block = c->blocks + i * c->o->block_size;
-	r->tail = c->tails + (size_t)i * TAIL_MAX;
-	memset(r->block, 0, c->o->block_size);
+	ch->reading[ch->n++] =
+		(struct coro_reading){ .at = block, .number = number };
 }
 
-static int add_piece(struct coro_reader *c, unsigned *k, uint64_t at, void *to,
-		     size_t size)
+static int add_piece(struct remote_piece *all, unsigned *k, uint64_t at,
+		     void *to, size_t size)
 {
-	c->piece[*k] = (struct remote_piece){ at, to, size };
+	all[*k] = (struct remote_piece){ at, to, size };
 	return (*k)++;
 }
 
-static bool was_read(const struct coro_reader *c, int piece)
+/* ---- the first question ---- */
+
+/* The end of the tail: that of the park word. */
+static uint64_t tail_end(const struct coro_reader *c,
+			 const struct coro_reading *r)
 {
-	return piece >= 0 && c->piece[piece].size;
+	return r->at + c->o->block_park + 8;
 }
 
-static int read_blocks(struct coro_reader *c, unsigned n)
+/* Whether the registers lie before the park word: then the first question may have read
+ * them before a wait that it saw, so they are read again, too. */
+static bool registers_first(const struct coro_reader *c)
+{
+	return c->o->block_ctx + 24 <= c->o->block_park;
+}
+
+/* The least tail begins here. */
+static uint64_t tail_top(const struct coro_reader *c,
+			 const struct coro_reading *r)
+{
+	return r->at +
+	       (registers_first(c) ? c->o->block_ctx : c->o->block_park);
+}
+
+/* Writes it, for the unfinished ones. Returns the number of its pieces. */
+static unsigned ask_blocks(struct coro_reader *c, struct coro_chunk *ch)
 {
 	unsigned k = 0;
-	int err;
 
-	for (unsigned i = 0; i < n; i++)
-		if (!c->reading[i].done)
-			c->reading[i].piece_block = add_piece(
-				c, &k, c->reading[i].at, c->reading[i].block,
-				c->o->block_size);
-	err = remote_read_all(c->pid, c->piece, k);
-	for (unsigned i = 0; i < n && !err; i++)
-		if (!c->reading[i].done &&
-		    !was_read(c, c->reading[i].piece_block))
-			c->reading[i].done = c->reading[i].lost = true;
-	return err;
+	for (unsigned i = 0; i < ch->n; i++) {
+		struct coro_reading *r = &ch->reading[i];
+		uint64_t page = r->at / PAGE * PAGE;
+
+		if (r->done)
+			continue;
+		r->block = ch->to;
+		r->piece_tail = -1;
+		r->piece_block = add_piece(ch->piece, &k, r->at, ch->to,
+					   c->o->block_size);
+		ch->to += c->o->block_size;
+		if (c->twice)
+			continue;
+		r->low = tail_top(c, r) - c->below;
+		if (r->low < page)
+			r->low = page;
+		r->tail = ch->to;
+		r->piece_tail = add_piece(ch->piece, &k, r->low, ch->to,
+					  tail_end(c, r) - r->low);
+		ch->to += tail_end(c, r) - r->low;
+	}
+	return k;
 }
+
+/* ---- the second question: contexts ---- */
 
 static int by_address(const void *a, const void *b)
 {
@@ -99,16 +147,23 @@ static unsigned add_page(struct coro_reader *c, unsigned m, uint64_t page)
 	return m;
 }
 
-/* The pages of all contexts; each once. They are the first pieces. */
-static void add_pages(struct coro_reader *c, unsigned n, unsigned *k)
+static uint64_t context_of(const struct coro_reader *c,
+			   const struct coro_reading *r)
+{
+	return c->contexts ? coro_word(r, c->o->block_context) : 0;
+}
+
+/* The pages of the contexts of n coroutines; each once. They are the first pieces. */
+static void add_pages(struct coro_reader *c, const struct coro_chunk *ch,
+		      const unsigned *which, unsigned n, unsigned *k)
 {
 	unsigned m = 0;
 
 	c->pages = 0;
-	for (unsigned i = 0; i < n && c->contexts; i++) {
-		uint64_t at = coro_word(&c->reading[i], c->o->block_context);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t at = context_of(c, &ch->reading[which[i]]);
 
-		if (c->reading[i].done || !at)
+		if (!at)
 			continue;
 		m = add_page(c, m, at / PAGE * PAGE);
 		if (at % PAGE + CONTEXT_MAX > PAGE)
@@ -119,118 +174,243 @@ static void add_pages(struct coro_reader *c, unsigned n, unsigned *k)
 		if (c->pages && c->page[c->pages - 1] == c->page[i])
 			continue;
 		c->page[c->pages] = c->page[i];
-		add_piece(c, k, c->page[i], c->page_bytes + c->pages * PAGE,
-			  PAGE);
+		add_piece(c->piece, k, c->page[i],
+			  c->page_bytes + c->pages * PAGE, PAGE);
 		c->pages++;
 	}
 }
 
 /* A record may end before its greatest size, and before the next page. */
-static void take_context(struct coro_reader *c, struct coro_reading *r)
+static void take_context(struct coro_reader *c, struct coro_reading *r,
+			 uint8_t *to)
 {
-	uint64_t at = coro_word(r, c->o->block_context),
-		 page = at / PAGE * PAGE;
+	uint64_t at = context_of(c, r), page = at / PAGE * PAGE;
 	const uint64_t *found =
-		bsearch(&page, c->page, c->pages, sizeof(page), by_address);
+		at ? bsearch(&page, c->page, c->pages, sizeof(page), by_address)
+		   : NULL;
 	unsigned i = found ? found - c->page : 0;
 	size_t n;
 
 	r->context_size = 0;
-	if (!found || !at || !was_read(c, i))
+	if (!found || !c->piece[i].size)
 		return;
 	n = PAGE - at % PAGE;
 	if (i + 1 < c->pages && c->page[i + 1] == page + PAGE &&
-	    was_read(c, i + 1))
+	    c->piece[i + 1].size)
 		n += PAGE;
 	r->context_size = n < CONTEXT_MAX ? n : CONTEXT_MAX;
-	memcpy(r->context, c->page_bytes + i * PAGE + at % PAGE,
-	       r->context_size);
+	r->context = to;
+	memcpy(to, c->page_bytes + i * PAGE + at % PAGE, r->context_size);
 }
 
-/* Data of a parked coroutine outside its block, and its park word after
- * them. */
+/* ---- the second question: tails ---- */
+
+static bool waits_for_operation(const struct coro_reader *c,
+				const struct coro_reading *r)
+{
+	return (coro_word(r, c->o->block_park) & 3) == 2;
+}
+
+static uint64_t what_of(const struct coro_reader *c,
+			const struct coro_reading *r)
+{
+	return coro_word(r, c->o->block_op) + c->o->op_what;
+}
+
+/* What is needed of a parked coroutine outside its block. */
+struct need {
+	uint64_t low; /* of the tail */
+	uint64_t sp;
+	size_t stack;		      /* bytes; 0: none */
+	bool stack_apart, what_apart; /* not in the tail */
+};
+
+static struct need need_of(const struct coro_reader *c,
+			   const struct coro_reading *r)
+{
+	uint64_t end = tail_end(c, r), what = what_of(c, r);
+	struct need n = { .low = tail_top(c, r),
+			  .sp = coro_word(r, c->o->block_ctx) };
+
+	if (c->stacks && n.sp < r->at) {
+		n.stack = r->at - n.sp < STACK_MAX ? r->at - n.sp : STACK_MAX;
+		n.stack_apart = n.sp + n.stack != r->at;
+		n.low = n.stack_apart ? n.low : n.sp;
+	}
+	if (!waits_for_operation(c, r))
+		return n;
+	if (what < n.low && end - what <= NEAR)
+		n.low = what;
+	n.what_apart = what < n.low || what > end - 8;
+	return n;
+}
+
 static void add_pieces(struct coro_reader *c, struct coro_reading *r,
-		       bool stacks, unsigned *k)
+		       const struct need *n, uint8_t *to, unsigned *k)
 {
-	uint64_t sp = coro_word(r, c->o->block_ctx),
-		 end = r->at + c->o->block_park;
-	uint64_t what = coro_word(r, c->o->block_op) + c->o->op_what;
-	uint8_t *to = r->tail;
-
 	r->piece_stack = r->piece_what = -1;
-	r->stack_size = 0;
-	r->low = end;
-	if (stacks && sp < r->at) {
-		r->stack_size = r->at - sp < STACK_MAX ? r->at - sp : STACK_MAX;
-		if (sp + r->stack_size == r->at) {
-			r->low = sp;
-		} else {
-			r->piece_stack = add_piece(c, k, sp, to, r->stack_size);
-			to += STACK_MAX;
-		}
+	if (n->stack_apart) {
+		r->piece_stack = add_piece(c->piece, k, n->sp, to, n->stack);
+		r->stack = to;
+		to += STACK_MAX;
 	}
-	if ((coro_word(r, c->o->block_park) & 3) == 2) {
-		if (what < r->low && end - what <= NEAR)
-			r->low = what;
-		else if (what < r->low || what >= end)
-			r->piece_what = add_piece(c, k, what, &r->what, 8);
-	}
-	r->stack = r->piece_stack < 0 ? to + (sp - r->low) : r->tail;
-	r->piece_tail = add_piece(c, k, r->low, to, end + 8 - r->low);
+	if (n->what_apart)
+		r->piece_what =
+			add_piece(c->piece, k, what_of(c, r), &r->what, 8);
+	r->low = n->low;
+	r->tail = to;
+	r->piece_tail =
+		add_piece(c->piece, k, r->low, to, tail_end(c, r) - r->low);
 }
 
-/* The bytes of the tail from that address on. */
-static const uint8_t *in_tail(const struct coro_reader *c,
-			      const struct coro_reading *r, uint64_t at)
+/* ---- both ---- */
+
+static bool was_read(const struct remote_piece *all, int piece)
 {
-	return (uint8_t *)c->piece[r->piece_tail].to + (at - r->low);
+	return piece >= 0 && all[piece].size;
 }
 
-/* After a pass that read it: keeps what describes the operation, and says
- * whether the coroutine was parked all the time. */
-static bool finish(struct coro_reader *c, struct coro_reading *r)
+/* Whether the tail has the same bytes as the block. */
+static bool is_same(const struct coro_reading *r, unsigned offset, size_t n)
 {
-	uint64_t what = coro_word(r, c->o->block_op) + c->o->op_what, park;
+	return !memcmp(r->tail + (r->at + offset - r->low), r->block + offset,
+		       n);
+}
 
-	if (!was_read(c, r->piece_tail))
+/* Takes the stack and the operation. False: it was not parked all the time. */
+static bool take(struct coro_reader *c, struct coro_reading *r,
+		 const struct remote_piece *all, const struct need *n)
+{
+	if (!was_read(all, r->piece_tail))
 		return false;
-	memcpy(&park, in_tail(c, r, r->at + c->o->block_park), sizeof(park));
-	r->has_what = (coro_word(r, c->o->block_park) & 3) == 2;
-	if (r->has_what && r->piece_what < 0)
-		memcpy(&r->what, in_tail(c, r, what), sizeof(r->what));
-	else
-		r->has_what &= was_read(c, r->piece_what);
-	if (r->piece_stack >= 0 && !was_read(c, r->piece_stack))
+	r->stack_size = n->stack;
+	if (n->stack && !n->stack_apart)
+		r->stack = r->tail + (n->sp - r->low);
+	else if (n->stack && !was_read(all, r->piece_stack))
 		r->stack_size = 0;
-	take_context(c, r);
-	return park == coro_word(r, c->o->block_park);
+	r->has_what = waits_for_operation(c, r);
+	if (n->what_apart)
+		r->has_what &= was_read(all, r->piece_what);
+	else if (r->has_what)
+		memcpy(&r->what, r->tail + (what_of(c, r) - r->low),
+		       sizeof(r->what));
+	return is_same(r, c->o->block_park, 8) &&
+	       (!registers_first(c) || is_same(r, c->o->block_ctx, 24));
 }
 
-int coro_read(struct coro_reader *c, unsigned n, bool stacks)
+/* What the next chunk will probably need. */
+struct guess {
+	unsigned parked, twice; /* number of coroutines */
+	unsigned below;		/* bytes */
+};
+
+/* Whether the first question was enough for r. */
+static bool was_enough(const struct coro_reader *c,
+		       const struct coro_reading *r, const struct need *n,
+		       struct guess *g)
 {
-	unsigned k = 0, moved = 0;
-	int err = read_blocks(c, n);
+	uint64_t below = tail_top(c, r) - n->low;
 
-	for (unsigned i = 0; i < n && !err; i++) {
-		struct coro_reading *r = &c->reading[i];
-
-		r->parked = coro_is_parked(coro_word(r, c->o->block_park));
-		r->done |= !r->parked;
+	g->parked++;
+	if (context_of(c, r) || n->stack_apart || n->what_apart ||
+	    below > CORO_BELOW_MAX) {
+		g->twice++;
+		return false;
 	}
-	if (!err)
-		add_pages(c, n, &k);
-	for (unsigned i = 0; i < n && !err; i++)
-		if (!c->reading[i].done)
-			add_pieces(c, &c->reading[i], stacks, &k);
-	if (!err)
-		err = remote_read_all(c->pid, c->piece, k);
-	for (unsigned i = 0; i < n && !err; i++) {
-		struct coro_reading *r = &c->reading[i];
+	g->below = g->below < below ? below : g->below;
+	return r->piece_tail >= 0 && n->low >= r->low;
+}
+
+/* Sorts out the answer to the first question. `need` and `more` are those of the
+ * coroutines that need a second one. Returns the number that continued meanwhile. */
+static unsigned take_blocks(struct coro_reader *c, struct coro_chunk *ch,
+			    struct need *need, unsigned *more, unsigned *m,
+			    struct guess *g)
+{
+	unsigned moved = 0;
+
+	for (unsigned i = 0; i < ch->n; i++) {
+		struct coro_reading *r = &ch->reading[i];
+		struct need n;
 
 		if (r->done)
 			continue;
-		r->done = finish(c, r);
+		r->lost = !was_read(ch->piece, r->piece_block);
+		r->parked = !r->lost &&
+			    coro_is_parked(coro_word(r, c->o->block_park));
+		r->done = !r->parked;
+		if (r->done)
+			continue;
+		n = need_of(c, r);
+		if (was_enough(c, r, &n, g)) {
+			r->done = take(c, r, ch->piece, &n);
+			moved += !r->done;
+		} else {
+			need[*m] = n;
+			more[(*m)++] = i;
+		}
+	}
+	return moved;
+}
+
+/* Returns the number that continued meanwhile, or -errno. */
+static int second_question(struct coro_reader *c, struct coro_chunk *ch,
+			   const struct need *need, const unsigned *more,
+			   unsigned m)
+{
+	unsigned k = 0, moved = 0;
+	int err;
+
+	add_pages(c, ch, more, m, &k);
+	for (unsigned i = 0; i < m; i++)
+		add_pieces(c, &ch->reading[more[i]], &need[i],
+			   c->tails + (size_t)more[i] * TAIL_MAX, &k);
+	err = remote_read_all(c->pid, c->piece, k);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < m; i++) {
+		struct coro_reading *r = &ch->reading[more[i]];
+
+		take_context(c, r,
+			     c->context_bytes + (size_t)more[i] * CONTEXT_MAX);
+		r->done = take(c, r, c->piece, &need[i]);
 		moved += !r->done;
 	}
-	return err ? err : (int)moved;
+	return moved;
+}
+
+/* Returns the number that continued meanwhile, or -errno. */
+static int take_all(struct coro_reader *c, struct coro_chunk *ch)
+{
+	static struct need need[CORO_CHUNK];
+	static unsigned more[CORO_CHUNK];
+	struct guess g = { 0 };
+	unsigned m = 0, moved = take_blocks(c, ch, need, more, &m, &g);
+	int more_moved = m ? second_question(c, ch, need, more, m) : 0;
+
+	if (g.parked) {
+		c->below = g.below;
+		c->twice = g.twice > g.parked / 2;
+	}
+	return more_moved < 0 ? more_moved : (int)moved + more_moved;
+}
+
+int coro_begin(struct coro_reader *c, struct coro_chunk *ch)
+{
+	ch->to = ch->bytes;
+	return remote_begin(c->pid, ch->piece, ask_blocks(c, ch));
+}
+
+int coro_finish(struct coro_reader *c, struct coro_chunk *ch, uint64_t *again)
+{
+	int moved = take_all(c, ch), err = 0;
+
+	for (int i = 1; i < TRIES && moved > 0 && !err; i++) {
+		*again += moved;
+		err = remote_read_all(c->pid, ch->piece, ask_blocks(c, ch));
+		moved = err ? err : take_all(c, ch);
+	}
+	if (moved > 0)
+		*again += moved;
+	return moved < 0 ? moved : 0;
 }

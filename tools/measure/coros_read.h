@@ -8,52 +8,72 @@
 #include "remote.h"
 #include <string.h>
 
-/* Coroutines that are read together: their memory, which is read twice, stays in
- * the CPU's cache. */
+/* Coroutines that are read together, with two pieces each in one call. */
 #define CORO_CHUNK     512
 #define CORO_BLOCK_MAX 4096 /* bytes of a control block */
 #define CORO_PAGES     (2 * CORO_CHUNK)
+#define CORO_BELOW_MAX 1024
 
 /* One coroutine while it is being read. */
 struct coro_reading {
 	uint64_t at; /* of its block */
 	uint32_t number;
 	uint8_t *block;
-	uint8_t *tail; /* the memory from `low` to its park word; or its stack,
-			  followed by that memory */
-	uint64_t low;
-	const uint8_t *stack; /* in tail */
-	size_t stack_size;    /* bytes; 0: none was read */
-	uint64_t what;	      /* of its operation */
-	uint8_t context[CONTEXT_MAX];
+	uint64_t low;  /* the tail is the memory from there to its park word */
+	uint8_t *tail; /* ... here; NULL: was not read */
+	const uint8_t *stack;
+	size_t stack_size; /* bytes; 0: none was read */
+	uint64_t what;	   /* of its operation */
+	const uint8_t *context;
 	size_t context_size; /* 0: none was read */
 	bool parked, done, lost, has_what;
 	/* Its places in `piece`; -1: none. */
 	int piece_block, piece_tail, piece_stack, piece_what;
 };
 
+/* Coroutines of one question. */
+struct coro_chunk {
+	unsigned n;
+	struct coro_reading *reading; /* CORO_CHUNK of them */
+	uint8_t *bytes, *to; /* their blocks and tails; the next one's */
+	struct remote_piece piece[2 * CORO_CHUNK];
+};
+
 struct coro_reader {
 	pid_t pid;
 	const struct urt__outside *o;
-	bool contexts;			      /* are wanted */
-	struct coro_reading *reading;	      /* CORO_CHUNK of them */
-	uint8_t *blocks, *tails, *page_bytes; /* their memory */
+	bool contexts, stacks; /* are wanted */
+	struct coro_chunk chunk[2];
+	/* The first question asks for a tail that begins this far below the
+	 * block, as most of the chunk before needed; `twice`: for none, as most
+	 * of these needed more. */
+	unsigned below;
+	bool twice;
+
+	/* The second question, of one chunk at a time. */
+	uint8_t *tails, *context_bytes, *page_bytes;
 	uint64_t page[CORO_PAGES]; /* addresses of pages of contexts */
 	unsigned pages;
-	struct remote_piece piece[CORO_PAGES + 3 * CORO_CHUNK]; /* of a call */
+	struct remote_piece piece[CORO_PAGES + 3 * CORO_CHUNK];
 };
 
 /* False: out of memory; close in either case. */
 bool coro_reader_open(struct coro_reader *, pid_t, const struct urt__outside *);
 void coro_reader_close(struct coro_reader *);
 
-/* Number i of the next n is the coroutine whose block is at that address. */
-void coro_reader_set(struct coro_reader *, unsigned i, uint64_t block,
-		     uint32_t number);
+/* The next coroutine of a chunk is the one whose block is at that address. */
+void coro_chunk_add(struct coro_chunk *, uint64_t block, uint32_t number);
 
-/* One pass over the unfinished ones of the first n. Returns the number that
- * continued meanwhile, or -errno. */
-int coro_read(struct coro_reader *, unsigned n, bool stacks);
+/*
+ * Begins to read a chunk; it and the one begun before must be different ones, and the
+ * latter is then complete as after remote_begin. Returns 0 or -errno of that one.
+ */
+int coro_begin(struct coro_reader *, struct coro_chunk *);
+
+/* After its first question is complete: reads what else is needed of the chunk, and again
+ * what has changed meanwhile, up to some tries. Adds the number of such changes to
+ * *again. 0 or -errno. */
+int coro_finish(struct coro_reader *, struct coro_chunk *, uint64_t *again);
 
 static inline uint64_t coro_word(const struct coro_reading *r, unsigned offset)
 {

@@ -12,6 +12,10 @@
  * idle for a moment, because it was forked with privileges that the parent
  * gives up in the meantime (lib/privileges.h).
  *
+ * One question may be under way while the caller deals with the answer of the one before
+ * (remote_begin), and for a moment both are. Each has its own memory and its own child, so
+ * two CPUs read. Any other question waits for the one that is under way.
+ *
  * In the same way, a file system that does not answer as a process executes a program
  * (its files are closed) or unmaps a file holds a lock for ever for which reading most
  * files of /proc/PID waits, so that only SIGKILL ends the reader. Reading such files
@@ -53,10 +57,25 @@ struct asked {
 	uint8_t to[BUFFER];
 };
 
-static struct asked *asked; /* NULL: no reader was started yet */
-static pid_t reader, owner; /* the child, 0: none; whose child it is */
-static int bell = -1;	    /* a byte for each question, and each answer */
+static struct asked *asked; /* two; NULL: nothing was asked yet */
 static int64_t first_ns, lost_ns;
+
+/* The child for each. */
+static struct reader {
+	pid_t pid, owner; /* 0: there is none; whose child it is */
+	int bell;	  /* a byte for each question, and each answer */
+} readers[2];
+
+/* What remote_begin has begun. */
+static struct begun {
+	pid_t pid;
+	struct remote_piece *p;
+	size_t n;	 /* 0: nothing */
+	size_t some;	 /* of n, in the question */
+	unsigned number; /* of the question */
+	bool waits;	 /* for its answer */
+	ssize_t done;	 /* the pieces that are dealt with, or -errno */
+} begun;
 
 /* Processes that did not answer. */
 static struct silent {
@@ -81,7 +100,7 @@ static void take_locks(pid_t pid)
 	access(path, F_OK);
 }
 
-static void read_for_parent(pid_t parent, int socket)
+static void read_for_parent(pid_t parent, struct asked *a, int socket)
 {
 	struct pollfd p = { 3, POLLIN, 0 };
 	int null = open("/dev/null", O_RDWR);
@@ -98,15 +117,14 @@ static void read_for_parent(pid_t parent, int socket)
 		_exit(1);
 	closefrom(4);
 	while (poll(&p, 1, IDLE_MS) == 1 && read(3, &c, 1) == 1) {
-		struct iovec here = { asked->to, asked->size };
+		struct iovec here = { a->to, a->size };
 
-		asked->got = 0;
-		if (!asked->n)
-			take_locks(asked->pid);
-		else if ((asked->got = process_vm_readv(asked->pid, &here, 1,
-							asked->there, asked->n,
-							0)) < 0)
-			asked->got = -errno;
+		a->got = 0;
+		if (!a->n)
+			take_locks(a->pid);
+		else if ((a->got = process_vm_readv(a->pid, &here, 1, a->there,
+						    a->n, 0)) < 0)
+			a->got = -errno;
 		if (write(3, &c, 1) != 1)
 			break;
 	}
@@ -115,57 +133,37 @@ static void read_for_parent(pid_t parent, int socket)
 
 /* ---- its parent ---- */
 
-static void forget_reader(void)
+static void forget_reader(struct reader *r)
 {
-	if (owner == getpid() && reader) {
-		kill(reader, SIGKILL);
-		waitpid(reader, NULL, __WALL | WNOHANG);
+	if (!r->pid)
+		return;
+	if (r->owner == getpid()) {
+		kill(r->pid, SIGKILL);
+		waitpid(r->pid, NULL, __WALL | WNOHANG);
 	}
-	if (bell >= 0)
-		close(bell);
-	reader = 0;
-	bell = -1;
+	close(r->bell);
+	r->pid = 0;
 }
 
 /* Its end sends no signal, because the program waits for other children. */
-static int start_reader(void)
+static int start_reader(unsigned number)
 {
-	pid_t parent = getpid();
+	struct reader *r = &readers[number];
 	int fds[2];
 
-	if (!asked)
-		asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (asked == MAP_FAILED)
-		asked = NULL;
-	if (!asked || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return -ENOMEM;
-	reader = syscall(SYS_clone, 0, 0, 0, 0, 0);
-	if (!reader)
-		read_for_parent(parent, fds[1]);
+	r->owner = getpid();
+	r->bell = fds[0];
+	r->pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+	if (!r->pid)
+		read_for_parent(r->owner, &asked[number], fds[1]);
 	close(fds[1]);
-	bell = fds[0];
-	owner = parent;
-	if (reader > 0)
+	if (r->pid > 0)
 		return 0;
-	reader = 0;
-	forget_reader();
+	close(fds[0]);
+	r->pid = 0;
 	return -EAGAIN;
-}
-
-/* 1: it has answered; 0: it has ended; -ETIME. */
-static int wait_for_answer(void)
-{
-	int64_t end = now_ns() + ANSWER_NS, left;
-	char c;
-
-	while ((left = end - now_ns()) > 0) {
-		struct pollfd p = { bell, POLLIN, 0 };
-
-		if (poll(&p, 1, left / NS_PER_MS + 1) == 1)
-			return read(bell, &c, 1) == 1;
-	}
-	return -ETIME;
 }
 
 static bool is_silent(pid_t pid, int64_t now)
@@ -183,56 +181,92 @@ static void leave_reader(pid_t pid)
 	silent[silents++ % ARRAY_LEN(silent)] =
 		(struct silent){ pid, now_ns() + AGAIN_NS };
 	lost_ns += ANSWER_NS;
-	forget_reader();
-	munmap(asked, sizeof(*asked));
+	forget_reader(&readers[0]);
+	forget_reader(&readers[1]);
+	munmap(asked, 2 * sizeof(*asked));
 	asked = NULL;
 }
 
-static void write_question(pid_t pid, const struct remote_piece *p, size_t n)
+static int write_question(unsigned number, pid_t pid,
+			  const struct remote_piece *p, size_t n)
 {
-	asked->pid = pid;
-	asked->n = n;
-	asked->size = 0;
-	for (size_t i = 0; i < n; i++) {
-		asked->there[i] =
-			(struct iovec){ (void *)(uintptr_t)p[i].at, p[i].size };
-		asked->size += p[i].size;
+	struct asked *a;
+
+	if (!asked)
+		asked = mmap(NULL, 2 * sizeof(*asked), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (asked == MAP_FAILED) {
+		asked = NULL;
+		return -ENOMEM;
 	}
+	a = &asked[number];
+	a->pid = pid;
+	a->n = n;
+	a->size = 0;
+	for (size_t i = 0; i < n; i++) {
+		a->there[i] =
+			(struct iovec){ (void *)(uintptr_t)p[i].at, p[i].size };
+		a->size += p[i].size;
+	}
+	return 0;
 }
 
-/* The number of bytes now in asked->to, or -errno. */
-static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n)
+/* A child that has just ended, because it was idle, is replaced. */
+static int send_question(unsigned number)
+{
+	struct reader *r = &readers[number];
+	int err = 0;
+
+	while (!err) {
+		if (r->pid && r->owner == getpid() &&
+		    send(r->bell, "", 1, MSG_NOSIGNAL) == 1)
+			return 0;
+		forget_reader(r);
+		err = start_reader(number);
+	}
+	return err;
+}
+
+/* 1: it has answered; 0: it has ended; -ETIME. */
+static int wait_for_answer(const struct reader *r, int64_t end)
+{
+	int64_t left;
+	char c;
+
+	while ((left = end - now_ns()) > 0) {
+		struct pollfd p = { r->bell, POLLIN, 0 };
+
+		if (poll(&p, 1, left / NS_PER_MS + 1) == 1)
+			return read(r->bell, &c, 1) == 1;
+	}
+	return -ETIME;
+}
+
+/* The number of bytes now in asked[number].to, or -errno. A child that ended before it
+ * found the question does not answer; on a busy machine, that happens more than once. */
+static ssize_t answer_of(unsigned number, pid_t pid)
 {
 	int64_t end = now_ns() + ANSWER_NS;
-	int answer = 0, err;
+	int answer, err;
 
-	if (is_silent(pid, end - ANSWER_NS))
-		return -ETIME;
-	do {
-		if (!reader || owner != getpid()) {
-			forget_reader();
-			err = start_reader();
-			if (err)
-				return err;
-		}
-		write_question(pid, p, n);
-		/* A child that has just ended, because it was idle, does not
-		 * answer. On a busy machine, that happens more than once. */
-		if (send(bell, "", 1, MSG_NOSIGNAL) == 1)
-			answer = wait_for_answer();
-		if (!answer)
-			forget_reader();
-	} while (!answer && now_ns() < end);
-	if (answer == -ETIME)
-		leave_reader(pid);
-	return answer == 1 ? asked->got : answer ? answer : -EAGAIN;
+	while (!(answer = wait_for_answer(&readers[number], end))) {
+		forget_reader(&readers[number]);
+		err = now_ns() < end ? send_question(number) : -EAGAIN;
+		if (err)
+			return err;
+	}
+	if (answer == 1)
+		return asked[number].got;
+	leave_reader(pid);
+	begun.waits = false;
+	return answer;
 }
 
 /* The number of pieces that were read or found missing: the kernel stops at the
  * first missing piece, after reading all before it. n is not 0. */
-static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
+static ssize_t take(unsigned number, ssize_t got, struct remote_piece *p,
+		    size_t n)
 {
-	ssize_t got = ask(pid, p, n);
 	const uint8_t *from;
 	size_t i;
 
@@ -240,7 +274,7 @@ static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
 		return got;
 	if (got < 0)
 		got = 0;
-	from = asked->to;
+	from = asked[number].to;
 	for (i = 0; i < n && (size_t)got >= p[i].size; i++) {
 		memcpy(p[i].to, from, p[i].size);
 		from += p[i].size;
@@ -249,6 +283,42 @@ static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
 	if (i < n)
 		p[i++].size = 0;
 	return i;
+}
+
+/* What was begun has its answer after this. */
+static void wait_for_begun(void)
+{
+	ssize_t got;
+
+	if (!begun.waits)
+		return;
+	got = answer_of(begun.number, begun.pid);
+	begun.waits = false;
+	begun.done = take(begun.number, got, begun.p, begun.some);
+}
+
+/* The number of bytes in asked[*number].to, or -errno. */
+static ssize_t ask(pid_t pid, const struct remote_piece *p, size_t n,
+		   unsigned *number)
+{
+	int err;
+
+	wait_for_begun();
+	*number = !begun.number;
+	if (is_silent(pid, now_ns()))
+		return -ETIME;
+	err = write_question(*number, pid, p, n);
+	if (!err)
+		err = send_question(*number);
+	return err ? err : answer_of(*number, pid);
+}
+
+static ssize_t read_some(pid_t pid, struct remote_piece *p, size_t n)
+{
+	unsigned number;
+	ssize_t got = ask(pid, p, n, &number);
+
+	return take(number, got, p, n);
 }
 
 /* Of the first pieces, as many as one call can read. */
@@ -275,6 +345,50 @@ int remote_read_all(pid_t pid, struct remote_piece *p, size_t n)
 	return 0;
 }
 
+/* Reads what did not fit in the question, or comes after a missing piece. */
+static int rest_of(const struct begun *b)
+{
+	if (!b->n || b->done < 0)
+		return b->n ? b->done : 0;
+	return remote_read_all(b->pid, b->p + b->done, b->n - b->done);
+}
+
+int remote_begin(pid_t pid, struct remote_piece *p, size_t n)
+{
+	struct begun old = begun;
+	ssize_t got = old.done;
+	int err;
+
+	begun = (struct begun){ .pid = pid,
+				.p = p,
+				.n = n,
+				.some = in_one_call(p, n),
+				.number = !old.number };
+	err = is_silent(pid, now_ns())
+		      ? -ETIME
+		      : write_question(begun.number, pid, p, begun.some);
+	if (!err && begun.some)
+		err = send_question(begun.number);
+	begun.waits = !err && begun.some;
+	begun.done = err;
+	if (old.waits) {
+		got = answer_of(old.number, old.pid);
+		begun.done = got == -ETIME ? got : begun.done;
+		old.done = take(old.number, got, old.p, old.some);
+	}
+	return rest_of(&old);
+}
+
+int remote_end(void)
+{
+	struct begun old;
+
+	wait_for_begun();
+	old = begun;
+	begun.n = 0;
+	return rest_of(&old);
+}
+
 bool remote_read(pid_t pid, uint64_t at, void *to, size_t size)
 {
 	size_t some;
@@ -292,7 +406,9 @@ bool remote_read(pid_t pid, uint64_t at, void *to, size_t size)
 
 bool remote_answers(pid_t pid)
 {
-	return ask(pid, NULL, 0) != -ETIME;
+	unsigned number;
+
+	return ask(pid, NULL, 0, &number) != -ETIME;
 }
 
 /* -1: this kernel has no Yama. */

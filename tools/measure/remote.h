@@ -25,6 +25,14 @@ struct remote_piece {
  * process for a minute. */
 int remote_read_all(pid_t, struct remote_piece *, size_t n);
 
+/*
+ * Begins to read them, and meanwhile the caller does something else. First ends what was
+ * begun before, and returns the result of that, as remote_end does: that of
+ * remote_read_all; 0 if nothing was begun. Until then, pieces belong to remote.c.
+ */
+int remote_begin(pid_t, struct remote_piece *, size_t n);
+int remote_end(void);
+
 /* Reads one piece of any size. False: a part of it is missing. */
 bool remote_read(pid_t, uint64_t at, void *to, size_t size);
 
