@@ -19,8 +19,13 @@
  * event for its request took 19 before each CPU added up its last request (span.bpf.h).
  * Both reads are needed:
  * a record may be rewritten in place, and a later record may have a freed one's address,
- * so neither the pointer nor `valid` shows that the attributes are the same. Each switch
+ * so neither the pointer nor `valid` shows that the attributes are the same. A switch in
+ * a system call needs neither: it has the row of the call (by_row_in_call). Each switch
  * also needs the time, which takes another 32.
+ *
+ * A thread's storage keeps the places of its last counts. Times, which each switch adds
+ * to, have places of their own there: when a wait for a CPU and write() shared one,
+ * each looked into by_counts again.
  */
 #ifndef URT_BY_BPF_H
 #define URT_BY_BPF_H
@@ -102,8 +107,11 @@ static __always_inline void by_add(struct urt_by_task *b, u32 row, u16 what,
 				   u16 nr, u64 n)
 {
 	struct urt_by_count key = { .row = row, .what = what, .nr = nr };
-	u32 i = (row + what + nr * 5) & (URT_BY_SUMS - 1), at;
+	u32 alone = what - URT_BY_ON_CPU, at, i;
 	u64 *sum;
+
+	i = alone < URT_BY_ALONE ? URT_BY_SUMS + alone
+				 : (row + what + nr * 5) & (URT_BY_SUMS - 1);
 
 	if (b && b->sum[i].key.row == row && b->sum[i].key.what == what &&
 	    b->sum[i].key.nr == nr) {
@@ -377,6 +385,32 @@ static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 	return b->own = by_row_of(&key);
 }
 
+/* What may keep a thread in a system call before on_syscall sees it. */
+#define WORK_SEEN (1 << 1 | 1 << 4 | 1 << 6) /* tracepoint, audit, exit trap */
+static __always_inline bool call_is_seen(struct task_struct *t)
+{
+	return bpf_core_field_exists(t->thread_info.syscall_work) &&
+	       !(t->thread_info.syscall_work & ~WORK_SEEN) && !t->ptrace;
+}
+
+/*
+ * A thread in a system call cannot change its context, so what was read when the call
+ * began holds until it returns. That is not said of a call that a tracer or seccomp
+ * holds up: the thread waits in it before on_syscall sees it.
+ */
+static __always_inline u32 by_row_in_call(struct task_struct *t,
+					  struct urt_by_task *b, u64 nr)
+{
+	if (by != URT_BY_CONTEXT)
+		return by_row(t, b);
+	if (nr == BY_ENTER)
+		return URT_BY_ROW_SHARED;
+	if (b && b->call_row && b->call_nr == nr &&
+	    b->generation == by_generation && call_is_seen(t))
+		return b->call_row;
+	return by_row(t, b);
+}
+
 static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
 {
 	struct urt_by_task *b = by_task(t);
@@ -385,6 +419,10 @@ static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
 			? URT_BY_ROW_SHARED
 			: by_row(t, b);
 
+	if (b && by == URT_BY_CONTEXT) {
+		b->call_row = what == URT_BY_SYSCALL ? row : 0;
+		b->call_nr = nr;
+	}
 	by_add(b, row, what, nr, 1);
 	span_count(b, false, row, URT_OF_SYSCALLS, 1);
 }
@@ -415,8 +453,7 @@ static __always_inline void by_switch(struct task_struct *t,
 				      bool voluntary, u64 ns)
 {
 	struct urt_by_task *b = by_task(t);
-	u32 row = by == URT_BY_CONTEXT && at == BY_ENTER ? URT_BY_ROW_SHARED
-							 : by_row(t, b);
+	u32 row = by_row_in_call(t, b, at);
 
 	by_run_delay(t, b, st);
 	by_add(b, row, voluntary ? URT_BY_VOLUNTARY : URT_BY_INVOLUNTARY, cause,

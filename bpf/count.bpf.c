@@ -354,8 +354,13 @@ static __always_inline int enters(u64 nr)
 	if (empty)
 		return 0;
 	t = bpf_get_current_task_btf();
-	if (!t->bpf_storage || (by && stopped))
+	if (!t->bpf_storage)
 		return 0;
+	if (by && stopped) {
+		if (by == URT_BY_CONTEXT)
+			by_forget_call(by_task(t));
+		return 0;
+	}
 	c = calls_here();
 	if (!c)
 		return 0;
@@ -484,6 +489,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 
 		if (b)
 			b->own = b->generation = 0; /* a new name and image */
+		by_forget_call(b);
 		if (b && by == URT_BY_CONTEXT)
 			by_image(p);
 	}

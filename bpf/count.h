@@ -165,6 +165,8 @@ struct urt_by_count {
 #define URT_BY_IDS   24 /* ... from `valid` on, what tells its row */
 #define URT_BY_HEADS 4
 #define URT_BY_SUMS  8
+/* Each of these has a place of its own there: they occur at each switch. */
+#define URT_BY_ALONE (URT_BY_RUN_DELAY - URT_BY_ON_CPU + 1)
 
 /* Where a process shows the contexts of its threads. */
 struct urt_by_where {
@@ -260,6 +262,9 @@ struct urt_by_task {
 	__u64 number;	  /* by CPU or cgroup: the one that `own` belongs to */
 	__u32 looked;	  /* 1: run_delay is set */
 	__u64 run_delay;  /* the kernel's, at the last look, ns */
+	__u32 call_row;	  /* by context: that of its last system call; 0: not
+			     known */
+	__u32 call_nr;	  /* ... whose number this is */
 	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
 	struct urt_by_where where; /* of its process */
 	__u64 id[3], out_id[3];	   /* trace and span of its last record, and of
@@ -271,7 +276,7 @@ struct urt_by_task {
 	struct {
 		struct urt_by_count key;
 		__u32 at; /* in by_sums; 0: not known */
-	} sum[URT_BY_SUMS];
+	} sum[URT_BY_SUMS + URT_BY_ALONE];
 };
 
 enum urt_thread_state {

@@ -212,6 +212,13 @@ static __always_inline void since_now(struct task_struct *t,
 
 static __always_inline void by_image(struct task_struct *t); /* by.bpf.h */
 
+/* The system call of a thread was not counted, or its context is another's now. */
+static __always_inline void by_forget_call(struct urt_by_task *b)
+{
+	if (b)
+		b->call_row = 0;
+}
+
 static __always_inline u32 task_class(struct task_struct *t)
 {
 	return t->flags & PF_KTHREAD ? URT_CLASS_KERNEL : URT_CLASS_APP;
@@ -246,8 +253,8 @@ static __always_inline void task_add(struct task_struct *t,
 		return;
 	}
 	if (by) /* if this fails, finding rows takes longer */
-		bpf_task_storage_get(&by_tasks, t, 0,
-				     BPF_LOCAL_STORAGE_GET_F_CREATE);
+		by_forget_call(bpf_task_storage_get(
+			&by_tasks, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE));
 	if (by == URT_BY_CONTEXT && (t->pid == t->tgid || attach_tid))
 		by_image(t);
 	__sync_fetch_and_add(&c->tasks, 1);

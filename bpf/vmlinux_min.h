@@ -65,6 +65,7 @@ enum {
 
 struct thread_info {
 	unsigned long flags;
+	unsigned long syscall_work;
 	__u32 status;
 };
 
@@ -159,6 +160,7 @@ struct task_struct {
 	struct bpf_local_storage *bpf_storage;
 	unsigned int __state;
 	unsigned int flags;
+	unsigned int ptrace;
 	int on_cpu;
 	pid_t pid;
 	pid_t tgid;

@@ -10,8 +10,11 @@
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -181,6 +184,7 @@ static void routes(void *arg)
 
 #define KNOWN 100
 #define MANY  200000
+#define HELD  50
 
 extern __thread struct urt_context *otel_thread_ctx_v1;
 
@@ -213,12 +217,64 @@ static void change_cpu(struct urt_context *record)
 	show(record);
 }
 
+/* Answers calls that seccomp holds up. */
+static void answer_calls(int listener)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		struct seccomp_notif call = { 0 };
+		struct seccomp_notif_resp answer = { 0 };
+
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
+			_exit(1);
+		answer.id = call.id;
+		ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	}
+}
+
+/* From now on, seccomp holds up getppid(1). */
+static bool hold_up_calls(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { ARRAY_LEN(code), code };
+	int listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			       SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+
+	if (listener >= 0 && !fork())
+		answer_calls(listener);
+	return listener >= 0;
+}
+
+/* Calls that wait before the kernel announces them, each after a call of the same number
+ * for another route. */
+static void held_calls(struct urt_context *held, struct urt_context *passed)
+{
+	show(NULL);
+	if (!hold_up_calls())
+		return;
+	for (int i = 0; i < HELD; i++) {
+		show(passed);
+		syscall(SYS_getppid, 0);
+		show(held);
+		syscall(SYS_getppid, 1);
+	}
+}
+
 /* Request i makes i calls, the last one on two CPUs; then come more requests than the tool
  * can hold, contexts that name no request, and some that lie. */
 static void known_requests(void)
 {
 	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
-	static struct urt_context known, many;
+	static struct urt_context known, many, held, passed;
 	static struct urt_context liar = { .attrs_size = 0xffff,
 					   .attrs = { 1, 255 } };
 	char go;
@@ -228,6 +284,9 @@ static void known_requests(void)
 	ck_assert_int_eq(read(go_fd, &go, 1), 1);
 	urt_context_add(&known, 0, "/known");
 	urt_context_add(&many, 0, "/many");
+	held.valid = passed.valid = 1;
+	urt_context_add(&held, 0, "/held");
+	urt_context_add(&passed, 0, "/passed");
 	for (int i = 1; i < KNOWN; i++)
 		request(&known, i, i);
 	request(&known, KNOWN, KNOWN / 2);
@@ -239,6 +298,7 @@ static void known_requests(void)
 	request(&liar, 1, 1);
 	show((struct urt_context *)8);
 	calls(1);
+	held_calls(&held, &passed);
 	show(NULL);
 	_exit(0);
 }
@@ -388,6 +448,21 @@ END_TEST
 /* Descendants, the same process after an exec, and with -a any process. The tool must
  * find each within the time of its work, so that time grows until it has.
  * If it finds none, the test's time limit ends this. */
+START_TEST(switch_in_a_call_that_seccomp_holds_up_has_the_callers_context)
+{
+	json_t *held;
+
+	NEED_BPF();
+	count(0);
+	held = row("by", json_pack("{s:s}", "name", "/held"));
+	if (!held)
+		SKIP("seccomp cannot be told to hold up calls here");
+	ck_assert_int_ge(value(held, "voluntary"), HELD / 2);
+	ck_assert_int_eq(of_row("/passed", "syscalls_by_name", "getppid"),
+			 HELD);
+}
+END_TEST
+
 START_TEST(contexts_of_every_counted_process_are_found)
 {
 	static const char *const options[] = { "", "-a" };
@@ -543,6 +618,9 @@ Suite *by_suite(void)
 	tcase_add_test(t, rows_tell_waits_for_a_cpu_and_page_faults);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
 	tcase_add_test(t, requests_differ_by_what_each_did);
+	tcase_add_test(
+		t,
+		switch_in_a_call_that_seccomp_holds_up_has_the_callers_context);
 	tcase_add_loop_test(t, contexts_of_every_counted_process_are_found, 0,
 			    2);
 	tcase_add_test(t, context_has_the_cpu_time_of_its_samples);
