@@ -638,9 +638,11 @@ static void *run(void *options)
  * first one, so that all objects lie in arenas of these. */
 int main(int argc, char **argv)
 {
+	static char out[BUFSIZ]; /* else it would be the heap's last block */
 	struct urt_options o = { .workers = argc > 2 ? atoi(argv[2]) : 1 };
 	pthread_t thread;
 
+	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (unsigned i = 0; i < sizeof(populations) / sizeof(*populations);
 	     i++)

@@ -12,6 +12,11 @@
  * says whether a block is free. Free blocks in glibc's caches look used, which hides
  * leaks but invents none.
  *
+ * The head of a block lies in the last 8 bytes that the block before it may use. So
+ * glibc's own pointers to heads of free blocks are left out, because they would look
+ * like the program's pointers into used ones. Threads' arenas have them below their
+ * first block; the main arena, in a record in glibc's data.
+ *
  * A heap is often several mappings: memory that a forked child adds is a mapping of its
  * own, and huge pages, NUMA policies and locked memory split heaps, too. So
  * neighbouring mappings of one kind are one range here.
@@ -49,7 +54,9 @@
 #define CHUNK_FLAGS 7
 #define IN_USE	    1 /* the block before is */
 #define MAPPED	    2
-#define LEAST	    32 /* bytes of the smallest block */
+#define LEAST	    32	/* bytes of the smallest block */
+#define BINS	    127 /* of an arena; each is the two ends of a list */
+#define FAST_BINS   80	/* bytes before `top` in an arena's record */
 #define WALKS_MAX   (10 * NS_PER_S)
 #define STACK_MAX   (UINT64_C(1) << 30)
 
@@ -265,12 +272,50 @@ static uint64_t walk(struct heap *h, uint64_t at, uint64_t end, bool mapped)
 			   : next < end && size_at(h, next, end) & IN_USE &&
 				     !heap_add_block(h, at + 16, next + 8))
 			break;
+		h->last = at;
 		at = next;
 	}
 	if (at == end || (!mapped && is_mark(h, at, end)))
 		return at;
 	h->blocks = before;
 	return 0;
+}
+
+/* Whether an arena's record (glibc's struct malloc_state) has `top` at the address: then
+ * most of its bins, which begin 16 bytes above, are empty, and so point to themselves,
+ * as if they were blocks. */
+static bool is_arena(const struct heap *h, uint64_t at)
+{
+	uint64_t bin[BINS][2];
+	unsigned empty = 0;
+
+	if (!remote_read(h->pid, at + 16, bin, sizeof(bin)))
+		return false;
+	for (unsigned i = 0; i < BINS; i++)
+		empty += bin[i][0] == at + 16 * i && bin[i][1] == bin[i][0];
+	return empty > BINS / 2;
+}
+
+static bool find_arena(const uint64_t *word, size_t n, uint64_t at, void *arg)
+{
+	struct heap *h = arg;
+
+	for (size_t i = 0; i < n && !h->arena; i++)
+		if (word[i] == h->top && is_arena(h, at + 8 * i))
+			h->arena = at + 8 * i;
+	return !h->arena;
+}
+
+/* Leaves out the pointers of the main arena. */
+static void exclude_arena(struct heap *h)
+{
+	for (size_t i = 0; h->top && i < h->spans && !h->arena; i++)
+		if (h->span[i].data)
+			heap_read(h, h->span[i].from, h->span[i].to, find_arena,
+				  h);
+	if (h->arena)
+		heap_exclude(h, h->arena - FAST_BINS,
+			     h->arena + 16 + 16 * BINS);
 }
 
 /* Walks the heap of an arena that begins at `from`; returns its end, or 0. */
@@ -361,7 +406,8 @@ static uint64_t next_head(const struct heap *h, uint64_t at, uint64_t to)
 /* Other memory may lie below and above an arena and its heaps. */
 static bool take_nameless(struct heap *h, const struct range *r)
 {
-	struct heap_span s = { r->from, r->to, !r->above_file, r->above_guard };
+	struct heap_span s = { r->from, r->to, !r->above_file, r->above_guard,
+			       false };
 	uint64_t at = (s.from + ARENA - 1) & ~(ARENA - 1);
 
 	if (heap_asan_walk(h, r->from, r->to))
@@ -375,7 +421,7 @@ static bool take_nameless(struct heap *h, const struct range *r)
 		below.to = at;
 		if (!add_span(h, &below))
 			return false;
-		s = (struct heap_span){ ended, r->to, true, false };
+		s = (struct heap_span){ ended, r->to, true, false, false };
 	}
 	if (s.from == r->from && s.unknown && !s.guarded &&
 	    walk(h, s.from, s.to, true))
@@ -385,8 +431,8 @@ static bool take_nameless(struct heap *h, const struct range *r)
 
 static bool take_range(struct heap *h, const struct range *r)
 {
-	struct heap_span s = { r->from, r->to, r->kind == MAIN,
-			       r->above_guard };
+	struct heap_span s = { r->from, r->to, r->kind == MAIN, r->above_guard,
+			       r->file_data };
 
 	if (r->kind == SKIPPED)
 		return true;
@@ -395,6 +441,7 @@ static bool take_range(struct heap *h, const struct range *r)
 	if (r->kind == MAIN) {
 		uint64_t ended = walk(h, s.from, s.to, false);
 
+		h->top = ended ? h->last : 0;
 		s.from = ended ? ended : s.from;
 	}
 	return add_span(h, &s);
@@ -460,8 +507,10 @@ struct heap *heap_open(pid_t pid)
 		ok = take_line(h, line, &last);
 	ok = ok && take_range(h, &last);
 	fclose(f);
-	if (ok)
+	if (ok) {
+		exclude_arena(h);
 		return h;
+	}
 	heap_close(h);
 	return NULL;
 }

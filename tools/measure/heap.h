@@ -14,6 +14,7 @@ struct heap_span {
 	uint64_t from, to; /* addresses; to: after the last */
 	bool unknown;	   /* an unknown allocator may own it */
 	bool guarded;	   /* no access directly below it, as below a stack */
+	bool data;	   /* a file's private data */
 };
 
 struct heap_block {
@@ -26,6 +27,10 @@ struct heap {
 	size_t spans;
 	struct heap_block *block; /* in order of address */
 	size_t blocks;
+	uint64_t last; /* where the last block of the latest walk begins */
+	uint64_t top;  /* ... of [heap]; 0: none */
+	uint64_t
+		arena; /* where glibc's record of [heap] says that; 0: not found */
 	int pagemap;	/* descriptor, or -1 */
 	int64_t end_ns; /* reading ends then; heap_open sets it for walks, and
 			   the caller for a search */
