@@ -129,6 +129,10 @@ START_TEST(bench_takes_names_and_sets_of_them)
 	ck_assert_ptr_nonnull(
 		row(NULL, json_pack("{s:s}", "name", "chan-pingpong")));
 	ck_assert_ptr_null(row(NULL, json_pack("{s:s}", "name", "yield")));
+	ck_assert_int_eq(sh("./urt bench --json -r 1 -w 1 micro yield"), 0);
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:s}", "name", "yield")));
+	ck_assert_ptr_null(
+		row(NULL, json_pack("{s:s}", "name", "chan-buffered")));
 	refuses("./urt bench yield nonsense", "no such benchmark");
 	refuses("./urt bench -w 5 yield", "expected one of 1, 2, 4, 8");
 }

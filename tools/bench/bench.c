@@ -318,11 +318,9 @@ static void run_bench(struct plan *p, const struct bench *b, int workers,
 		sheet_row(&p->sheet, &row);
 }
 
-static bool has_name(const struct set *s, const struct bench *b,
-		     const char *name)
+static bool has_name(const struct bench *b, const char *name)
 {
-	if (!strcmp(name, s->name) || !strcmp(name, "all") ||
-	    !fnmatch(name, b->name, 0))
+	if (!fnmatch(name, b->name, 0))
 		return true;
 	for (int f = 0; b->figures[f].unit; f++)
 		if (b->figures[f].row && !strcmp(b->figures[f].row, name))
@@ -330,13 +328,27 @@ static bool has_name(const struct set *s, const struct bench *b,
 	return false;
 }
 
+static bool set_has(const struct set *s, const char *name)
+{
+	for (const struct bench *b = s->benches; b->name; b++)
+		if (has_name(b, name))
+			return true;
+	return false;
+}
+
+/* A set next to benchmarks of it stands for these: `latency burst-1000`. */
 static bool wanted(const struct plan *p, const struct set *s,
 		   const struct bench *b)
 {
-	for (char **name = p->names; *name; name++)
-		if (has_name(s, b, *name))
+	bool set = !*p->names && s == &sets[0], part = false;
+
+	for (char **name = p->names; *name; name++) {
+		if (!strcmp(*name, "all") || has_name(b, *name))
 			return true;
-	return !*p->names && s == &sets[0];
+		set = set || !strcmp(*name, s->name);
+		part = part || set_has(s, *name);
+	}
+	return set && !part;
 }
 
 static bool wanted_on(const struct plan *p, const struct bench *b, int count)
@@ -363,10 +375,11 @@ static void run_all(struct plan *p)
 
 static bool known(const char *name)
 {
+	if (!strcmp(name, "all"))
+		return true;
 	for (unsigned i = 0; i < ARRAY_LEN(sets); i++)
-		for (const struct bench *b = sets[i].benches; b->name; b++)
-			if (has_name(&sets[i], b, name))
-				return true;
+		if (!strcmp(name, sets[i].name) || set_has(&sets[i], name))
+			return true;
 	return false;
 }
 
@@ -436,7 +449,7 @@ const struct command command_bench = {
 	.what = "compare the runtime's primitives with threads and Go",
 	.usage = "[OPTIONS] [NAME...]",
 	.about =
-		"Runs benchmarks of the runtime and, where it is installed, of Go. NAME is a benchmark (* and ? match several) or a set:\n"
+		"Runs benchmarks of the runtime and, where it is installed, of Go. NAME is a benchmark (* and ? match several) or a set; a set next to benchmarks of it stands for these:\n"
 		"micro (the default): yield, chan-pingpong, spawn-join, spawn-batch, chan-buffered, mutex-contended, sleep, skynet, memory, start, stop (of 10^6 parked coroutines), echo-hog (p99 of 1000 connections next to a loop)\n"
 		"latency: how long a coroutine waits because of others: blocked-N (coroutines in libc), echo-64-blocked, reads-N (1000 in a row next to N connections), burst-1000 (connections at once), in-turn and in-turn-busy (one after another; next to a busy program), echo-N, faults-4 (on a cold mapped file), new-20 (coroutines that compute)\n"
 		"stall: messages of which some carry a busy loop: stall-LOAD-LENGTH, with the loops' share of the CPUs in percent and the length of each\n"
