@@ -162,29 +162,46 @@ static inline struct urt__op *op_at(const struct urt__ring *r, unsigned i)
 				   ~(URT__RING_KICK | URT__RING_SPOILED));
 }
 
+static inline __attribute__((always_inline)) void
+fetch_op(const struct urt__op *op)
+{
+	__builtin_prefetch(op, 1);
+	__builtin_prefetch((const char *)op + URT__CACHELINE, 1);
+}
+
+/* What the callback accesses. */
+static inline __attribute__((always_inline)) void
+fetch_used(const struct urt__op *op)
+{
+	if (urt__unlikely(!op))
+		return;
+	__builtin_prefetch(op->coro, 1);
+	__builtin_prefetch(op->fd, 1);
+}
+
 /*
  * There are n completions from head on, and that of head is about to be called.
  * Of many operations, each is a cache miss, and so is each thing that its
- * callback accesses. Always inlined: gcc 12 drops calls of a function that only
- * prefetches.
+ * callback accesses. These functions are always inlined: gcc 12 drops calls of
+ * a function that only prefetches.
  */
 static inline __attribute__((always_inline)) void
 prefetch(const struct urt__ring *r, unsigned head, unsigned n)
 {
-	struct urt__op *op;
+	if (n > AHEAD)
+		fetch_used(op_at(r, head + AHEAD));
+	if (n > 2 * AHEAD)
+		fetch_op(op_at(r, head + 2 * AHEAD));
+}
 
-	if (n <= AHEAD)
-		return;
-	op = op_at(r, head + AHEAD);
-	if (urt__likely(op)) {
-		__builtin_prefetch(op->coro, 1);
-		__builtin_prefetch(op->fd, 1);
-	}
-	if (n <= 2 * AHEAD)
-		return;
-	op = op_at(r, head + 2 * AHEAD);
-	__builtin_prefetch(op, 1);
-	__builtin_prefetch((char *)op + URT__CACHELINE, 1);
+/* The same for the first ones, which no completion precedes. */
+static inline __attribute__((always_inline)) void
+prefetch_first(const struct urt__ring *r, unsigned head, unsigned n)
+{
+	for (unsigned i = 0; i < n && i < 2 * AHEAD; i++)
+		fetch_op(op_at(r, head + i));
+	for (unsigned i = 0; i < n && i < AHEAD; i++)
+		fetch_used(op_at(r, head + i));
 }
 
 /* The head is read afresh each time: a callback may itself reap. */
@@ -200,6 +217,8 @@ unsigned urt__ring_reap(struct urt__ring *r)
 			.flags = r->cqes[head & r->cq_mask].flags,
 		};
 
+		if (!n)
+			prefetch_first(r, head, tail - head);
 		prefetch(r, head, tail - head);
 		io_uring_smp_store_release(r->cq_khead, head + 1);
 		complete(r, &cqe);

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define AHEAD	    8u /* coroutines between the prefetch and the run */
-#define FRAME_LINES 7  /* cache lines of frames that are fetched */
+#define FRAME_LINES 8  /* cache lines of frames that are fetched */
 
 void urt__global_append(struct urt_coro *first, struct urt_coro *last, size_t n)
 {
@@ -148,9 +148,10 @@ void urt__global_take(struct urt__worker *w)
 /*
  * With many coroutines, the next one to run has long left the cache: so the
  * frames in which it continues are fetched while others run, and the second
- * line of its block. (A switch is 10 ns, a miss 100.) The first line is there:
- * whatever queued the coroutine has just used it. Always inlined: gcc 12 drops
- * calls of a function that only prefetches.
+ * line of its block. (A switch is 10 ns, a miss 100.) The first line, which
+ * says where the frames are, is fetched AHEAD coroutines earlier: if many are
+ * queued, and the kernel has worked since, it is no longer in the cache. Always
+ * inlined: gcc 12 drops calls of a function that only prefetches.
  */
 static inline __attribute__((always_inline)) void
 prefetch(const struct urt_coro *c)
@@ -272,8 +273,12 @@ static inline struct urt_coro *take_queued(struct urt__proc *p)
 	if (!urt__shared) {
 		struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
 
-		if (later)
+		if (later) {
 			prefetch(later);
+			later = urt__runq_peek(&p->runq, 2 * AHEAD);
+			if (later)
+				__builtin_prefetch(later, 1);
+		}
 		return urt__runq_pop_alone(&p->runq);
 	}
 	if (p->batch_pos < p->batch_len)
