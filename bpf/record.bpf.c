@@ -313,21 +313,12 @@ int rec_find(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-static __always_inline void request(void *req, u32 type)
+static __always_inline void request_event(struct task_struct *t, void *req,
+					  u32 type, u16 op, u64 data)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct io_kiocb___urt *r = req;
-	u64 data = 0, ns;
 	struct urt_event *e;
-	u16 op = 0;
+	u64 ns;
 
-	if (!current_traced(t))
-		return;
-	if (type == URT_EV_SUBMIT) {
-		op = BPF_CORE_READ(r, opcode);
-		if (bpf_core_field_exists(r->cqe.user_data))
-			data = BPF_CORE_READ(r, cqe.user_data);
-	}
 	e = event_new(t, type, &ns);
 	if (!e)
 		return;
@@ -337,24 +328,56 @@ static __always_inline void request(void *req, u32 type)
 	publish(e, ns);
 }
 
-SEC("tp_btf/io_uring_submit_req")
-int BPF_PROG(rec_submit_req, void *req)
+static __always_inline void request(void *req, u32 type)
 {
-	request(req, URT_EV_SUBMIT);
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (current_traced(t))
+		request_event(t, req, type, 0, 0);
+}
+
+static __always_inline void submitted(struct io_kiocb___urt *r)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	u64 data = 0;
+
+	if (!current_traced(t))
+		return;
+	if (bpf_core_field_exists(r->cqe.user_data))
+		data = BPF_CORE_READ(r, cqe.user_data);
+	request_event(t, r, URT_EV_SUBMIT, BPF_CORE_READ(r, opcode), data);
+}
+
+/* The kernel knows the type of r: it is read without a call. */
+static __always_inline void submitted_typed(struct io_kiocb___urt *r)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (current_traced(t))
+		request_event(t, r, URT_EV_SUBMIT, r->opcode,
+			      bpf_core_field_exists(r->cqe.user_data)
+				      ? r->cqe.user_data
+				      : 0);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(rec_submit_req, struct io_kiocb___urt *req)
+{
+	submitted_typed(req);
 	return 0;
 }
 
 SEC("tp/io_uring/io_uring_submit_req")
 int rec_submit_req_event(struct trace_event_raw_io_uring_submit_req___urt *e)
 {
-	request(e->req, URT_EV_SUBMIT);
+	submitted(e->req);
 	return 0;
 }
 
 SEC("tp_btf/io_uring_submit_sqe")
 int BPF_PROG(rec_submit_sqe, void *req)
 {
-	request(req, URT_EV_SUBMIT);
+	submitted(req);
 	return 0;
 }
 

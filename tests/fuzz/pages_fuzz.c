@@ -5,6 +5,7 @@
  * mapping. ASan does not see mappings; so the pages are as long as the input,
  * and the memory after them is not mapped.
  */
+#include "../../tools/measure/held.h"
 #include "../../tools/measure/trace_pages.h"
 #include "../../tools/measure/user_stats.h"
 #include "../../uring_rt/base/share.h"
@@ -40,11 +41,12 @@ static void counters(const uint8_t *data, size_t size)
 static void events(const uint8_t *data, size_t size)
 {
 	int fd = page_of(URT__TRACE_NAME, URT__TRACE_MAGIC, data, size);
-	struct trace_pages *t = trace_pages_new();
+	struct held *h = held_new(4 << 20, 0);
+	struct trace_pages *t = trace_pages_new(h, 0);
 	struct trace_seen s;
 	int64_t last = 0;
 
-	REQUIRE(t != NULL);
+	REQUIRE(h != NULL && t != NULL);
 	trace_pages_find(t, getpid());
 	for (int i = 0; i < 2; i++) {
 		trace_pages_read(t);
@@ -55,6 +57,7 @@ static void events(const uint8_t *data, size_t size)
 		}
 	}
 	trace_pages_free(t);
+	held_free(h);
 	close(fd);
 }
 

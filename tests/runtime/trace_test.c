@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../../tools/measure/pages.h"
+#include "../../tools/measure/held.h"
 #include "../../tools/measure/trace_pages.h"
 #include "../lib/workers.h"
 #include <errno.h>
@@ -392,7 +393,8 @@ static void many(void *arg)
 START_TEST(events_of_workers_are_in_order)
 {
 	struct urt_options two = { .workers = 2 };
-	struct trace_pages *t = trace_pages_new();
+	struct held *h = held_new(64 << 20, 0);
+	struct trace_pages *t = trace_pages_new(h, 0);
 	struct page_inbox *inbox = page_inbox_open(URT__TRACE_TO_ENV);
 
 	ck_assert_ptr_nonnull(t);
@@ -401,6 +403,7 @@ START_TEST(events_of_workers_are_in_order)
 	ck_assert_ptr_nonnull(inbox);
 	ck_assert_msg(!urt_run_with(many, t, &two), "%s", urt_why());
 	page_inbox_close(inbox);
+	held_free(h);
 	/* A quarter of the steps are sleeps. */
 	ck_assert_uint_gt(switches, COROUTINES * ROUNDS / 5);
 	ck_assert_uint_eq(out_of_order, 0);

@@ -9,6 +9,7 @@
 #include "../lib/timeline_decode.h"
 #include "../lib/tool_run.h"
 #include "../../tools/record/kernel_events.h"
+#include "../../tools/record/recent.h"
 
 static bool begins(json_t *step, const char *name, const char *with)
 {
@@ -458,17 +459,20 @@ START_TEST(time_namespace_does_not_hide_events)
 	struct found f;
 
 	NEED_BPF();
-	if (sh("unshare --time --boottime -10 true 2>&1"))
+	if (sh("unshare --time --boottime -10 --monotonic 9 true 2>&1"))
 		SKIP("no time namespaces here");
 	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(sh("unshare --time --boottime %s ./urt record "
-				    "-o rec.pftrace -- tests/probe coros 5 "
-				    "2>&1",
+		ck_assert_int_eq(sh("unshare --time --boottime %s --monotonic "
+				    "100000 ./urt record -o rec.pftrace -- "
+				    "tests/probe coros 5 2>&1",
 				    ahead[i]),
 				 0);
 		f = decode("rec.pftrace");
 		is_sound(&f);
 		ck_assert_int_ge(count_pieces(1, "run", NULL), 2);
+		has_coroutines(5);
+		ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+		ck_assert_int_gt(number(NULL, "duration_ns"), 0);
 	}
 }
 END_TEST
@@ -549,6 +553,7 @@ static void gives(struct rings *r, const char *expected)
 START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
 {
 	static struct rings r;
+	struct held *held = held_new(1 << 20, 0);
 	struct urt_event *unfilled;
 
 	r.ring[0].event = r.event;
@@ -558,6 +563,7 @@ START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
 				      .ring = r.ring,
 				      .rings = 2,
 				      .bits = BITS };
+	kernel_events_hold(&r.k, held);
 	put(&r, 0, 10);
 	put(&r, 0, 30);
 	put(&r, 0, 20); /* its writer was interrupted by that of 30 */
@@ -567,9 +573,7 @@ START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
 	gives(&r, "");
 	unfilled->arg = unfilled->ns = 25;
 	gives(&r, "10:10 15:15 20:20 25:25 26:26 30:30 ");
-	/* The places are free from the next look on; an event of the future
-	 * waits. */
-	gives(&r, "");
+	/* The places are free; an event of the future waits. */
 	ck_assert_uint_eq(r.shared[0].tail, 3);
 	ck_assert_uint_eq(r.shared[1].tail, 3);
 	for (unsigned i = 0; i < 3; i++)
@@ -578,6 +582,138 @@ START_TEST(rings_give_events_in_order_once_all_earlier_ones_are_there)
 	put(&r, 1, 41);
 	gives(&r, "40:40 41:41 41:41 42:42 ");
 	gives(&r, "");
+	held_free(held);
+}
+END_TEST
+
+START_TEST(looks_come_sooner_while_rings_fill)
+{
+	ck_assert_double_eq(recent_next_look(20, 20, 0), 20);
+	ck_assert_double_eq(recent_next_look(20, 20, 0.2), 20);
+	/* It was late, and the ring has been overwritten. */
+	ck_assert_double_eq(recent_next_look(20, 24, 1), 6);
+	ck_assert_double_eq(recent_next_look(6, 6, 0.5), 3);
+	ck_assert_double_eq(recent_next_look(1, 1, 1), 1);
+	/* A pause of the program. */
+	ck_assert_double_eq(recent_next_look(3, 3, 0), 6);
+}
+END_TEST
+
+/* ---- the memory between the rings and the timeline ---- */
+
+struct any {
+	int64_t ns;
+	uint64_t word[4];
+};
+
+/* Words that are 0, that of the event before, or another; and some times are far
+ * apart. */
+static struct any any_event(int64_t n)
+{
+	struct any e = { .ns = n + n / 1000 * 20000000 };
+
+	for (int i = 0; i < 4; i++)
+		if (n % 5)
+			e.word[i] = n % (i + 2)
+					    ? n * UINT64_C(0x9e3779b97f4a7c15)
+					    : UINT64_MAX - i;
+	return e;
+}
+
+/* As many as there is room for, at most n, from that number on; how many. */
+static unsigned hold(struct held_queue *q, int64_t from, unsigned n)
+{
+	unsigned done = 0;
+
+	for (; done < n; done++) {
+		struct any e = any_event(from + done);
+
+		if (!held_put(q, &e))
+			break;
+	}
+	return done;
+}
+
+/* Gives all, which are those from that number on; how many. */
+static unsigned give(struct held_queue *q, int64_t from)
+{
+	const void *e;
+	unsigned n = 0;
+
+	for (; (e = held_next(q)); n++, held_given(q)) {
+		struct any expected = any_event(from + n);
+
+		ck_assert_mem_eq(e, &expected, sizeof(expected));
+	}
+	return n;
+}
+
+static_assert(sizeof(struct any) == HELD_EVENT, "an event");
+
+START_TEST(full_memory_has_room_for_a_queue_that_has_no_events)
+{
+	struct held *h = held_new(1 << 20, 0);
+	struct held_queue a = { 0 }, b = { 0 };
+	unsigned n;
+
+	held_begin(h, &a, 0);
+	held_begin(h, &b, 0);
+	n = hold(&a, 1, 1 << 20);
+	ck_assert_uint_gt(n, (1 << 20) / HELD_EVENT);
+	ck_assert_uint_lt(n, (1 << 20) / 8);
+	ck_assert_uint_gt(hold(&b, 1, 1 << 20), 0);
+	ck_assert_uint_eq(hold(&b, 1, 1), 0);
+	ck_assert_uint_eq(give(&a, 1), n);
+	/* The memory is free again. */
+	ck_assert_uint_eq(hold(&a, 1, 1 << 20), n);
+	held_free(h);
+}
+END_TEST
+
+static unsigned forgotten;
+
+static void count_forgotten(void *arg, const void *event)
+{
+	struct any expected = any_event(1 + forgotten++);
+
+	ck_assert_mem_eq(event, &expected, sizeof(expected));
+}
+
+START_TEST(memory_keeps_the_last_events_and_knows_from_when_on)
+{
+	int64_t last_ns = any_event(105000).ns, keep_ns = any_event(95000).ns;
+	struct held *h = held_new(1 << 20, keep_ns);
+	struct held_queue a = { 0 }, b = { 0 };
+
+	held_begin(h, &a, 0);
+	held_begin(h, &b, 3 * last_ns); /* its clock is behind by that */
+	a.forgotten = count_forgotten;
+	ck_assert_uint_eq(hold(&a, 1, 5000), 5000);
+	held_forget(h);
+	ck_assert_uint_eq(forgotten, 0);
+	ck_assert_uint_eq(give(&a, 1), 5000);
+	held_again(h);
+	ck_assert_uint_eq(give(&a, 1), 5000); /* they are kept */
+	ck_assert(!held_is_short(h));
+
+	/* Without room, the oldest ones go. */
+	ck_assert_uint_eq(hold(&a, 5001, 100000), 100000);
+	ck_assert_uint_gt(forgotten, 0);
+	ck_assert(held_is_short(h));
+	held_again(h);
+	ck_assert_uint_eq(give(&a, forgotten + 1), 105000 - forgotten);
+	ck_assert_int_eq(held_from(h), any_event(forgotten).ns + 1);
+
+	/* By age, the other queue's time counts. */
+	ck_assert_uint_eq(hold(&b, 1, 1), 1);
+	held_forget(h);
+	ck_assert_uint_eq(forgotten, 105000);
+	held_again(h);
+	ck_assert_uint_eq(give(&a, 1), 0);
+	ck_assert_uint_eq(give(&b, 1), 1);
+	ck_assert_int_eq(held_newest(h), 3 * last_ns + 1);
+	ck_assert_int_eq(held_from(h), 3 * last_ns + 1 - keep_ns);
+	held_free(h);
 }
 END_TEST
 
@@ -646,6 +782,9 @@ Suite *record_suite(void)
 	tcase_add_test(t, record_says_what_it_cannot_record);
 	tcase_add_test(
 		t, rings_give_events_in_order_once_all_earlier_ones_are_there);
+	tcase_add_test(t, looks_come_sooner_while_rings_fill);
+	tcase_add_test(t, full_memory_has_room_for_a_queue_that_has_no_events);
+	tcase_add_test(t, memory_keeps_the_last_events_and_knows_from_when_on);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -71,12 +71,14 @@ static void refuse(struct trace_pages *t, ino_t page, const char *why)
 	t->refused[t->missed++ % REFUSED_MAX] = page;
 }
 
+/* How many there are now; pid: of that process, or 0: of all. */
 static unsigned pages_of(const struct trace_pages *t, pid_t pid)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
-		n += t->run[i].page && t->run[i].ours && t->run[i].pid == pid;
+	for (unsigned i = 0; i < t->top; i++)
+		n += t->run[i].page &&
+		     (!pid || (t->run[i].ours && t->run[i].pid == pid));
 	return n;
 }
 
@@ -105,15 +107,16 @@ static bool add(struct trace_pages *t, const struct run *found, bool from_start)
 		       "one process has more pages than runs it can have");
 		return false;
 	}
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++) {
+	for (unsigned i = 0;
+	     i < TRACE_RUNS_MAX && pages_of(t, 0) < TRACE_PAGES_MAX; i++) {
 		struct run *r = &t->run[i];
 
-		if (r->page)
+		if (r->head)
 			continue;
 		*r = *found;
 		r->launched = from_start;
 		if (!make_rings(t, r)) {
-			r->page = NULL;
+			r->head = NULL;
 			break;
 		}
 		/* Events from before we found the ring do not count as lost. */
@@ -146,7 +149,7 @@ bool trace_pages_add(struct trace_pages *t, struct urt__trace_page *p)
 
 static bool known(const struct trace_pages *t, ino_t ino)
 {
-	for (unsigned i = 0; i < TRACE_PAGES_MAX; i++)
+	for (unsigned i = 0; i < t->top; i++)
 		if (t->run[i].page && t->run[i].ours &&
 		    t->run[i].map.ino == ino)
 			return true;

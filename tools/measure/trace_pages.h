@@ -10,7 +10,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define TRACE_PAGES_MAX 64
+#define TRACE_PAGES_MAX 64  /* at a time */
+#define TRACE_RUNS_MAX	256 /* ... and those of which events are held */
+
+struct held;
 
 struct trace_pages;
 
@@ -44,12 +47,14 @@ struct trace_seen {
 	uint32_t tid;		       /* of the ring's worker */
 };
 
-/* NULL: out of memory. */
-struct trace_pages *trace_pages_new(void);
+/* The events are held there until they are given out; ahead_ns: of the clock
+ * there to CLOCK_MONOTONIC. NULL: out of memory. */
+struct trace_pages *trace_pages_new(struct held *, int64_t ahead_ns);
 /* Programs that are found from now on write only events of one in n requests
  * (base/trace.h); 0: all. */
 void trace_pages_sample(struct trace_pages *, unsigned n);
-/* Switches off the tracing that it had switched on. */
+/* Switches off the tracing that it had switched on. The memory must still be
+ * there. */
 void trace_pages_free(struct trace_pages *);
 
 /*
@@ -68,13 +73,15 @@ void trace_pages_find_launched(struct trace_pages *);
 bool trace_pages_add(struct trace_pages *, struct urt__trace_page *);
 
 /*
- * Reads what is there; until the next call, trace_pages_next gives what
- * happened before this moment. False: rings were so full that it should be
- * called again at once.
+ * Reads what is there; until the next call, trace_pages_next gives what happened before this
+ * moment. Returns the largest share of a ring that was new; 1, too, if the memory
+ * is full, so that events should be given out before the next call.
  */
-bool trace_pages_read(struct trace_pages *);
-/* The time of that call, ns. */
+double trace_pages_read(struct trace_pages *);
+/* The time of that call, or, if the memory is full, until which all was read; ns. */
 int64_t trace_pages_moment(const struct trace_pages *);
+/* From now on, those events are given out again that are kept. */
+void trace_pages_again(struct trace_pages *);
 
 /*
  * The next event in the order of time, if it happened before before_ns. One

@@ -3,8 +3,8 @@
  * The kernel's side of a recording: loading and attaching bpf/record.bpf.c, and
  * taking its events out of their rings (record.h), in the order of time.
  *
- * A look takes the time T, then the rings' heads, and gives only the events from
- * before T. All of them are in places before these heads. If one of those places
+ * A look takes the time T, then the rings' heads, and copies only the events from
+ * before T to memory (held.h). All of them are in places before these heads. If one of those places
  * is not yet filled, the event in it may be older than T: then the look ends, and
  * T stays that of the look before. A ring's events are almost in order, since
  * writers may interrupt each other; each look puts them in order.
@@ -114,7 +114,13 @@ void kernel_events_starting(struct kernel_events *k, pid_t pid)
 	k->bpf->bss->start_tgid = pid;
 }
 
-int kernel_events_open(struct kernel_events *k, long buffer_mb)
+void kernel_events_hold(struct kernel_events *k, struct held *h)
+{
+	for (unsigned i = 0; i < k->rings; i++)
+		held_begin(h, &k->ring[i].queue, 0);
+}
+
+int kernel_events_open(struct kernel_events *k, struct held *h, long buffer_mb)
 {
 	int err;
 
@@ -129,6 +135,7 @@ int kernel_events_open(struct kernel_events *k, long buffer_mb)
 		return err;
 	if (!map_rings(k))
 		return -ENOMEM;
+	kernel_events_hold(k, h);
 	return bpf_attach_all(k->bpf->obj, k->link, &k->links);
 }
 
@@ -151,15 +158,13 @@ static void put_in_order(const struct kernel_events *k, struct kernel_ring *r,
 
 /* False: a place before the head is not yet filled. */
 static bool look_at(const struct kernel_events *k, struct kernel_ring *r,
-		    struct urt_event_ring *shared)
+		    const struct urt_event_ring *shared)
 {
 	uint64_t head = __atomic_load_n(&shared->head, __ATOMIC_ACQUIRE);
 	uint64_t before = 0;
 
 	if (r->tail != r->filled)
 		before = place(k, r, r->filled - 1)->ns;
-	/* The places of events that were given out. */
-	__atomic_store_n(&shared->tail, r->tail, __ATOMIC_RELEASE);
 	for (; r->filled != head; r->filled++) {
 		struct urt_event *e = place(k, r, r->filled);
 		uint64_t ns = __atomic_load_n(&e->ns, __ATOMIC_ACQUIRE);
@@ -202,11 +207,35 @@ int64_t kernel_events_now(void)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec - offset_ns;
 }
 
-bool kernel_events_look(struct kernel_events *k)
+/* Copies the ring's events from before the moment; then their places are free. If
+ * there is no room, the moment is that of the last one copied. */
+static bool copy(struct kernel_events *k, struct kernel_ring *r,
+		 struct urt_event_ring *shared, uint64_t before_ns)
+{
+	bool room = true;
+
+	for (; r->tail != r->filled; r->tail++) {
+		struct urt_event *e = place(k, r, r->tail);
+
+		if (e->ns >= before_ns)
+			break;
+		room = held_put(&r->queue, e);
+		if (!room)
+			break;
+		r->copied_ns = e->ns;
+		e->ns = 0;
+	}
+	__atomic_store_n(&shared->tail, r->tail, __ATOMIC_RELEASE);
+	if (!room && r->copied_ns < k->moment_ns)
+		k->moment_ns = r->copied_ns + 1;
+	return room;
+}
+
+double kernel_events_look(struct kernel_events *k)
 {
 	int64_t now = kernel_events_now();
 	uint64_t fullest = 0;
-	bool all = true;
+	bool all = true, room = true;
 
 	urt__trace_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < k->rings; i++) {
@@ -218,8 +247,10 @@ bool kernel_events_look(struct kernel_events *k)
 	}
 	if (all)
 		k->moment_ns = now;
+	for (unsigned i = 0; all && i < k->rings; i++)
+		room &= copy(k, &k->ring[i], &k->shared[i], now);
 	k->first = NULL;
-	return all && fullest < (1u << k->bits) / 4;
+	return room ? (double)fullest / (1u << k->bits) : 1;
 }
 
 uint64_t kernel_events_moment(const struct kernel_events *k)
@@ -227,10 +258,16 @@ uint64_t kernel_events_moment(const struct kernel_events *k)
 	return k->moment_ns;
 }
 
-static uint64_t first_ns(const struct kernel_events *k,
-			 const struct kernel_ring *r)
+void kernel_events_again(struct kernel_events *k)
 {
-	return r->tail == r->filled ? UINT64_MAX : place(k, r, r->tail)->ns;
+	k->first = NULL;
+}
+
+static uint64_t first_ns(struct kernel_ring *r)
+{
+	const struct urt_event *e = held_next(&r->queue);
+
+	return e ? e->ns : UINT64_MAX;
 }
 
 /* Finds the ring with the earliest event. */
@@ -241,7 +278,7 @@ static void find_first(struct kernel_events *k)
 	k->first = NULL;
 	k->second_ns = UINT64_MAX;
 	for (unsigned i = 0; i < k->rings; i++) {
-		uint64_t ns = first_ns(k, &k->ring[i]);
+		uint64_t ns = first_ns(&k->ring[i]);
 
 		if (ns < best) {
 			k->second_ns = best;
@@ -253,20 +290,24 @@ static void find_first(struct kernel_events *k)
 	}
 }
 
+uint64_t kernel_events_next_ns(struct kernel_events *k, uint64_t ns)
+{
+	if (!k->first || first_ns(k->first) > k->second_ns)
+		find_first(k);
+	if (ns > k->moment_ns)
+		ns = k->moment_ns;
+	return k->first && first_ns(k->first) < ns ? first_ns(k->first) : ns;
+}
+
 const struct urt_event *kernel_events_next(struct kernel_events *k,
 					   uint64_t before_ns)
 {
-	struct urt_event *e;
-
-	if (!k->first || first_ns(k, k->first) > k->second_ns)
-		find_first(k);
 	if (before_ns > k->moment_ns)
 		before_ns = k->moment_ns;
-	if (!k->first || first_ns(k, k->first) >= before_ns)
+	if (kernel_events_next_ns(k, before_ns) >= before_ns)
 		return NULL;
-	e = place(k, k->first, k->first->tail++);
-	k->given = *e;
-	e->ns = 0;
+	k->given = *(const struct urt_event *)held_next(&k->first->queue);
+	held_given(&k->first->queue);
 	return &k->given;
 }
 
@@ -283,6 +324,8 @@ void kernel_events_close(struct kernel_events *k)
 		munmap(k->event, events_size(k));
 	if (k->shared)
 		munmap(k->shared, shared_size(k));
+	for (unsigned i = 0; k->ring && i < k->rings; i++)
+		held_end(&k->ring[i].queue);
 	free(k->ring);
 	record_bpf__destroy(k->bpf);
 }

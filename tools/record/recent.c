@@ -1,152 +1,35 @@
 // SPDX-License-Identifier: MIT
 /*
- * Events go into a queue of fixed size, for a copy of 48 bytes each. To encode
- * an event takes thirty times as long, which a busy program would lack, so that
- * is done later: at the end; before it, in a small share of the time; and when
- * the queue is full.
+ * While it records, urt only copies events to memory (held.h). Here they are put in
+ * one order, and given to a timeline: at the end; before it, in a small share of
+ * the time; and when the memory is full.
  *
- * A flight recorder (--last) encodes nothing before it is asked to. Its queue
- * forgets the oldest event when that is older than the time wanted, or when
- * there is no room. A timeline of the rest begins with the first event of
- * each thread and of each coroutine, as when a running process is recorded. The
- * names of threads are kept, as not all events have them.
- *
- * Events of coroutines name their run by a number; the description of a run
- * (its program's file, the names of the reasons) is held once, until the event
- * of its end leaves the queue. Runs for which there is no room are left out, as
- * in a timeline.
+ * A flight recorder (--last) writes nothing before it is asked to. The memory
+ * forgets events that are older than the time wanted, or for which there is no
+ * room. A timeline of the rest begins with the first event of each thread and of
+ * each coroutine, as when a running process is recorded. The names of threads are
+ * kept, as not all events have them.
  */
 #define _GNU_SOURCE
 #include "recent.h"
 #include "../lib/tool.h"
-#include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#define RUNS	(4 * TRACE_PAGES_MAX)
-#define AT_ONCE 64   /* events to write between two looks at the clock */
+#define AT_ONCE 32   /* events to write between two looks at the clock */
 #define NAMES	4096 /* of threads */
 
-enum source { KERNEL, RING };
-
-struct held {
-	uint8_t source; /* enum source */
-	uint8_t kind;	/* enum trace_seen_kind */
-	uint16_t ring;
-	uint32_t run; /* index in recent.run */
-	union {
-		struct urt_event event;
-		/* ns is the timeline's, `unused` the worker's TID. Of TRACE_LOST:
-		 * coro is the number lost; fn, whether there was an event
-		 * before. */
-		struct urt__trace_event coro;
-	};
-};
-static_assert(sizeof(struct held) == 48, "six words");
-
-struct run {
-	bool held;
-	unsigned number;
-	pid_t pid;
-	struct trace_head head;
-};
-
 struct recent {
-	struct held *event;	/* a queue */
-	size_t places, from, n; /* the oldest one's place; the number of
-				   events */
-	int64_t last_ns, newest_ns, lost_ns; /* lost: for lack of room */
-	struct timeline *timeline;	     /* of events that leave; or NULL */
-	struct run *last_run;		     /* of the last event; or NULL */
-	struct run run[RUNS];
-	/* Without a timeline: by TID, the last events that left the queue and
-	 * have a thread's name. */
+	struct held *held;
+	struct kernel_events *kernel;
+	struct trace_pages *pages; /* NULL: none */
+	int64_t ahead_ns;
+	int64_t from_ns;	   /* older events are not written */
+	int64_t first_ns, last_ns; /* of the events written; 0: none */
+	/* By TID, the last events that were not written and have a thread's
+	 * name. */
 	struct urt_event name[NAMES];
 };
-
-struct recent *recent_new(size_t bytes, int64_t last_ns,
-			  struct timeline *timeline)
-{
-	struct recent *r = calloc(1, sizeof(*r));
-
-	if (!r)
-		return NULL;
-	r->last_ns = last_ns;
-	r->timeline = timeline;
-	r->places = bytes / sizeof(*r->event);
-	/* Pages that are never used take no memory. */
-	r->event = mmap(NULL, r->places * sizeof(*r->event),
-			PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (r->event != MAP_FAILED)
-		return r;
-	free(r);
-	return NULL;
-}
-
-static void forget_run(struct run *run)
-{
-	if (run->held && run->head.exe_fd >= 0)
-		close(run->head.exe_fd);
-	run->held = false;
-}
-
-void recent_free(struct recent *r)
-{
-	if (!r)
-		return;
-	for (unsigned i = 0; i < RUNS; i++)
-		forget_run(&r->run[i]);
-	munmap(r->event, r->places * sizeof(*r->event));
-	free(r);
-}
-
-/* Of event number i from the oldest on. */
-static size_t place(const struct recent *r, size_t i)
-{
-	i += r->from;
-	return i < r->places ? i : i - r->places;
-}
-
-static int64_t time_of(const struct held *h)
-{
-	return h->source == KERNEL ? (int64_t)h->event.ns : h->coro.ns;
-}
-
-static struct held *oldest(const struct recent *r)
-{
-	return &r->event[r->from];
-}
-
-static void write_coroutine(const struct recent *r, struct timeline *t,
-			    const struct held *h)
-{
-	const struct run *run = &r->run[h->run];
-	struct trace_seen s = { .kind = h->kind,
-				.ns = h->coro.ns,
-				.run = run->number,
-				.ring = h->ring,
-				.pid = run->pid,
-				.event = h->coro,
-				.head = &run->head,
-				.tid = h->coro.unused };
-
-	if (h->kind == TRACE_LOST) {
-		s.lost = h->coro.coro;
-		s.ns = h->coro.fn ? s.ns : 0;
-	}
-	timeline_coroutine(t, &s, h->coro.ns);
-}
-
-static void write_event(const struct recent *r, struct timeline *t,
-			const struct held *h)
-{
-	if (h->source == KERNEL)
-		timeline_event(t, &h->event);
-	else
-		write_coroutine(r, t, h);
-}
 
 static void keep_name(struct recent *r, const struct urt_event *e)
 {
@@ -161,126 +44,135 @@ static void keep_name(struct recent *r, const struct urt_event *e)
 	to->arg = 0;
 }
 
-static void drop_oldest(struct recent *r)
+static void forgotten(void *arg, const void *event)
 {
-	struct held *h = oldest(r);
-
-	if (r->timeline)
-		write_event(r, r->timeline, h);
-	else if (h->source == KERNEL)
-		keep_name(r, &h->event);
-	if (h->source == RING && h->kind == TRACE_OVER)
-		forget_run(&r->run[h->run]);
-	if (++r->from == r->places)
-		r->from = 0;
-	r->n--;
-	if (!r->n)
-		r->from = 0; /* reuse the pages that have memory */
+	keep_name(arg, event);
 }
 
-/* A place for an event of this time. */
-static struct held *add(struct recent *r, int64_t ns)
+struct recent *recent_new(struct held *h, struct kernel_events *k,
+			  struct trace_pages *pages, int64_t ahead_ns)
 {
-	if (ns > r->newest_ns)
-		r->newest_ns = ns;
-	while (r->n && time_of(oldest(r)) < r->newest_ns - r->last_ns)
-		drop_oldest(r);
-	if (r->n == r->places) {
-		r->lost_ns = time_of(oldest(r));
-		drop_oldest(r);
-	}
-	return &r->event[place(r, r->n++)];
-}
+	struct recent *r = calloc(1, sizeof(*r));
 
-void recent_event(struct recent *r, const struct urt_event *e)
-{
-	struct held *h = add(r, e->ns);
-
-	h->source = KERNEL;
-	h->event = *e;
-}
-
-static struct run *run_of(struct recent *r, const struct trace_seen *s)
-{
-	struct run *free_place = NULL;
-
-	if (r->last_run && r->last_run->held && r->last_run->number == s->run)
-		return r->last_run;
-	for (unsigned i = 0; i < RUNS; i++) {
-		if (r->run[i].held && r->run[i].number == s->run)
-			return r->last_run = &r->run[i];
-		if (!r->run[i].held && !free_place)
-			free_place = &r->run[i];
-	}
-	if (!s->head || !free_place)
+	if (!r)
 		return NULL;
-	*free_place = (struct run){ .held = true,
-				    .number = s->run,
-				    .head = *s->head };
-	if (s->head->exe_fd >= 0)
-		free_place->head.exe_fd =
-			fcntl(s->head->exe_fd, F_DUPFD_CLOEXEC, 0);
-	return r->last_run = free_place;
+	r->held = h;
+	r->kernel = k;
+	r->pages = pages;
+	r->ahead_ns = ahead_ns;
+	for (unsigned i = 0; i < k->rings; i++) {
+		k->ring[i].queue.forgotten = forgotten;
+		k->ring[i].queue.arg = r;
+	}
+	return r;
 }
 
-void recent_coroutine(struct recent *r, const struct trace_seen *s, int64_t ns)
+void recent_free(struct recent *r)
 {
-	struct run *run = run_of(r, s);
-	struct held *h;
+	free(r);
+}
 
-	if (!run)
-		return;
-	/* Without a time of its own: it comes after all others of its ring. */
-	if (!s->ns)
-		ns = r->newest_ns;
-	h = add(r, ns);
-	*h = (struct held){ .source = RING,
-			    .kind = s->kind,
-			    .ring = s->ring,
-			    .run = run - r->run };
-	if (s->pid)
-		run->pid = s->pid;
-	h->coro = s->event;
-	h->coro.ns = ns;
-	h->coro.unused = s->tid;
-	if (s->kind == TRACE_LOST) {
-		h->coro.coro = s->lost;
-		h->coro.fn = s->ns != 0;
+/* ---- one order ---- */
+
+/* From this time on, one of the sources has not been read. */
+static uint64_t known_until(const struct recent *r)
+{
+	uint64_t until = kernel_events_moment(r->kernel), pages;
+
+	if (!r->pages)
+		return until;
+	pages = trace_pages_moment(r->pages) + r->ahead_ns;
+	return pages < until ? pages : until;
+}
+
+static void write_names(struct recent *r, struct timeline *t, int64_t ns)
+{
+	for (unsigned i = 0; i < NAMES; i++) {
+		r->name[i].ns = ns;
+		if (r->name[i].tid)
+			timeline_event(t, &r->name[i]);
 	}
+}
+
+/* Whether an event of that time is to be written. */
+static bool is_wanted(struct recent *r, struct timeline *t, int64_t ns)
+{
+	if (ns < r->from_ns)
+		return false;
+	if (!r->first_ns) {
+		r->first_ns = ns;
+		write_names(r, t, ns);
+	}
+	r->last_ns = ns;
+	return true;
+}
+
+/* Gives the next event from before that time to the timeline; false: there is
+ * none. */
+static bool write_next(struct recent *r, struct timeline *t, uint64_t until)
+{
+	uint64_t ns = kernel_events_next_ns(r->kernel, until);
+	const struct urt_event *e;
+	struct trace_seen s;
+
+	if (r->pages && trace_pages_next(r->pages, ns - r->ahead_ns, &s)) {
+		/* A loss at the begin of its ring has no time of its own. */
+		ns = (s.kind == TRACE_LOST ? s.event.ns : s.ns) + r->ahead_ns;
+		if (s.kind == TRACE_OVER || is_wanted(r, t, ns))
+			timeline_coroutine(t, &s, ns);
+		return true;
+	}
+	e = kernel_events_next(r->kernel, until);
+	if (!e)
+		return false;
+	if (is_wanted(r, t, e->ns))
+		timeline_event(t, e);
+	else
+		keep_name(r, e);
+	return true;
 }
 
 void recent_write(struct recent *r, struct timeline *t)
 {
-	for (unsigned i = 0; i < NAMES && r->n; i++) {
-		r->name[i].ns = time_of(oldest(r));
-		if (r->name[i].tid)
-			timeline_event(t, &r->name[i]);
-	}
-	for (size_t i = 0; i < r->n; i++)
-		write_event(r, t, &r->event[place(r, i)]);
+	uint64_t until = known_until(r);
+
+	held_again(r->held);
+	kernel_events_again(r->kernel);
+	if (r->pages)
+		trace_pages_again(r->pages);
+	r->from_ns = held_from(r->held);
+	r->first_ns = r->last_ns = 0;
+	while (write_next(r, t, until))
+		;
 }
 
-double recent_used(const struct recent *r)
+bool recent_spend(struct recent *r, struct timeline *t, int64_t ns, int64_t max)
 {
-	return (double)r->n / r->places;
-}
-
-bool recent_spend(struct recent *r, int64_t ns, int64_t max)
-{
+	uint64_t until = known_until(r);
 	int64_t end = now_ns() + ns;
 
-	while (r->n && now_ns() < end && timeline_size(r->timeline) < max)
-		for (unsigned i = 0; i < AT_ONCE && r->n; i++)
-			drop_oldest(r);
-	return !r->n;
+	while (now_ns() < end && timeline_size(t) < max)
+		for (unsigned i = 0; i < AT_ONCE; i++)
+			if (!write_next(r, t, until))
+				return true;
+	return false;
+}
+
+/*
+ * So soon that rings that fill on as fast are a quarter full then: they may fill
+ * faster, and we may wake up late. As a program may only pause, the time grows by
+ * steps.
+ */
+double recent_next_look(double ms, double passed_ms, double share)
+{
+	double next = fmin(2 * ms, RECENT_LOOK_MS);
+
+	if (share > 0)
+		next = fmin(next, passed_ms * 0.25 / share);
+	return fmax(next, 1);
 }
 
 int64_t recent_span_ns(const struct recent *r)
 {
-	return r->n ? r->newest_ns - time_of(oldest(r)) : 0;
-}
-
-bool recent_is_short(const struct recent *r)
-{
-	return r->lost_ns && r->lost_ns >= r->newest_ns - r->last_ns;
+	return r->last_ns - r->first_ns;
 }

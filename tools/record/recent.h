@@ -1,36 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* The latest events of a recording, held in memory until they are wanted or
- * until there is time to write them; how: recent.c. */
+/* The events of a recording that are held in memory, in one order, for a
+ * timeline. */
 #ifndef URT_RECENT_H
 #define URT_RECENT_H
 
+#include "../measure/held.h"
+#include "../measure/trace_pages.h"
+#include "kernel_events.h"
 #include "timeline.h"
 
 struct recent;
 
-/*
- * Events that are older than last_ns leave it, and the oldest if there is no
- * room. They go to that timeline; with NULL, they are forgotten. NULL: out of
- * memory.
- */
-struct recent *recent_new(size_t bytes, int64_t last_ns, struct timeline *);
+/* pages: NULL: none are recorded; ahead_ns: the timeline's clock is ahead of
+ * theirs. NULL: out of memory. */
+struct recent *recent_new(struct held *, struct kernel_events *,
+			  struct trace_pages *, int64_t ahead_ns);
 void recent_free(struct recent *);
 
-/* As timeline_event and timeline_coroutine. */
-void recent_event(struct recent *, const struct urt_event *);
-void recent_coroutine(struct recent *, const struct trace_seen *, int64_t ns);
-
-/* Writes the events held into a timeline; they stay in memory. */
+/* Writes all events that are kept; they stay in memory. */
 void recent_write(struct recent *, struct timeline *);
-/* Writes the oldest ones into its own timeline, for at most that time, or until
- * it has max bytes. They leave the memory. True: none is left. */
-bool recent_spend(struct recent *, int64_t ns, int64_t max);
-/* The share of its memory that holds events. */
-double recent_used(const struct recent *);
+/* Writes the oldest ones for at most that time, or until the file has so many
+ * bytes; they are gone then. Whether it wrote all. */
+bool recent_spend(struct recent *, struct timeline *, int64_t ns, int64_t max);
 
-/* The time spanned by the events held, ns. */
+/* Of the next look at the events, ms from now: the last one was ms after the one
+ * before it, or as late as passed_ms; and found that share of a ring new. */
+#define RECENT_LOOK_MS 20 /* at most */
+double recent_next_look(double ms, double passed_ms, double share);
+
+/* The time spanned by the events written, ns. */
 int64_t recent_span_ns(const struct recent *);
-/* Whether the memory was too small for the time wanted. */
-bool recent_is_short(const struct recent *);
 
 #endif

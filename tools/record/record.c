@@ -2,8 +2,8 @@
 /*
  * urt record: a timeline of a command, of running processes or of all, for
  * ui.perfetto.dev. The kernel's side is bpf/record.bpf.c. Its events and
- * those of the coroutines' rings are copied to memory (recent.c), and
- * become a timeline later (timeline.c), so that a program which needs all CPUs
+ * those of the coroutines' rings are copied to memory (held.c), and
+ * become a timeline later (recent.c, timeline.c), so that a program which needs all CPUs
  * keeps them. All sides hold a fixed amount of memory.
  */
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #include "../lib/tool.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,10 +26,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUND_MS 20  /* between two looks at the events */
 #define LAST_MS	 500 /* until events that are being written are given up */
+#define PRESS_MS 10  /* encoding at a time, if the memory is nearly full */
+#define NEARLY	 0.9 /* ... which is this share */
 #define SHARE \
-	50 /* while it records, urt encodes in up to 1/SHARE of the time */
+	50 /* while it records, urt encodes in up to 1/SHARE of the time; and
+	      while half of the memory is free, in a tenth of that */
 #define FOREVER (INT64_MAX / 2)
 
 struct options {
@@ -46,12 +49,14 @@ struct recording {
 	struct kernel_events kernel;
 	FILE *f;
 	struct timeline *timeline; /* NULL: with --last, until it is written */
-	struct recent *recent;	   /* events on their way to it */
+	struct held *held;	   /* events on their way to it */
+	struct recent *recent;	   /* puts them in order */
 	struct trace_pages *pages; /* NULL: coroutines are not recorded */
 	int64_t ahead_ns; /* of the timeline's clock to CLOCK_MONOTONIC */
 	int64_t find_ns;  /* when to look for runs next */
 	int pidfd;	  /* of the process given; or -1 */
 	bool full;	  /* the file has its greatest size */
+	bool pressed;	  /* the memory was nearly full */
 	bool began;	  /* there was something to record */
 };
 
@@ -92,12 +97,12 @@ static int64_t boot_ahead_ns(void)
  * Reads the present events of the rings. A look finds runs that have begun;
  * runs that we launched trace from their first event on, and cannot be missed.
  */
-static bool coroutines_read(struct recording *r, const struct options *o)
+static double coroutines_read(struct recording *r, const struct options *o)
 {
 	int64_t now = now_ns();
 
 	if (!r->pages)
-		return true;
+		return 0;
 	trace_pages_find_launched(r->pages);
 	if (now >= r->find_ns && o->all)
 		trace_pages_find_all(r->pages);
@@ -106,34 +111,6 @@ static bool coroutines_read(struct recording *r, const struct options *o)
 	if (now >= r->find_ns)
 		r->find_ns = now + NS_PER_S / 2;
 	return trace_pages_read(r->pages);
-}
-
-/* Records the rings' events from before ns, by the timeline's clock. */
-static void coroutines_until(struct recording *r, int64_t ns)
-{
-	struct trace_seen s;
-
-	while (trace_pages_next(r->pages, ns - r->ahead_ns, &s))
-		recent_coroutine(r->recent, &s, s.ns + r->ahead_ns);
-}
-
-/* Records the events of the kernel and of the rings in one order, up to the time
- * from which on one of them has not been read. */
-static void keep_events(struct recording *r)
-{
-	uint64_t until = kernel_events_moment(&r->kernel);
-	const struct urt_event *e;
-
-	if (r->pages &&
-	    (uint64_t)(trace_pages_moment(r->pages) + r->ahead_ns) < until)
-		until = trace_pages_moment(r->pages) + r->ahead_ns;
-	while ((e = kernel_events_next(&r->kernel, until))) {
-		if (r->pages)
-			coroutines_until(r, e->ns);
-		recent_event(r->recent, e);
-	}
-	if (r->pages)
-		coroutines_until(r, until);
 }
 
 /* ---- writing ---- */
@@ -167,7 +144,7 @@ static int64_t write_end(struct recording *r, struct timeline *t,
 		fprintf(stderr, ", %u more not traced", missed);
 	if (why)
 		fprintf(stderr, " (%s)", why);
-	if (recent_is_short(r->recent))
+	if (o->last ? held_is_short(r->held) : r->pressed)
 		fprintf(stderr,
 			o->last ? "; %ld MiB (--memory) hold no more"
 				: "; its %ld MiB (--memory) were full, "
@@ -196,13 +173,10 @@ static int64_t write_recent(struct recording *r, const struct options *o)
 
 /* ---- recording ---- */
 
-/* The time for encoding, of that which has passed: less while much memory is
- * free. */
+/* The time for encoding, of that which has passed. */
 static int64_t encoding_share(const struct recording *r, int64_t ns)
 {
-	double used = 4 * recent_used(r->recent);
-
-	return ns / SHARE * (used < 1 ? used : 1);
+	return ns / SHARE / (held_used(r->held) < 0.5 ? 10 : 1);
 }
 
 /* Encodes events for at most that time. False: the file is full, and cannot
@@ -211,7 +185,7 @@ static bool encode(struct recording *r, const struct options *o, int64_t ns)
 {
 	int64_t max = o->max_mb << 20, size;
 
-	if (r->full || o->last || recent_spend(r->recent, ns, max))
+	if (r->full || o->last || recent_spend(r->recent, r->timeline, ns, max))
 		return !r->full;
 	size = timeline_size(r->timeline);
 	r->full = size < 0 || size >= max;
@@ -222,14 +196,38 @@ static bool encode(struct recording *r, const struct options *o, int64_t ns)
 	return !r->full;
 }
 
-/* Records all present events; false: there may be more already. */
-static bool take(struct recording *r, const struct options *o)
+/* Records all present events. Returns the largest share of a ring that they took;
+ * 1: there may be more already. */
+static double take(struct recording *r, const struct options *o)
 {
-	bool calm = coroutines_read(r, o);
+	double most = coroutines_read(r, o);
 
-	calm &= kernel_events_look(&r->kernel);
-	keep_events(r);
-	return calm;
+	most = fmax(most, kernel_events_look(&r->kernel));
+	if (o->last) {
+		held_forget(r->held);
+	} else if (held_used(r->held) > NEARLY) {
+		r->pressed = true;
+		encode(r, o, PRESS_MS * NS_PER_MS);
+		return 1;
+	}
+	return most;
+}
+
+/* Records the last events. Those for which there is no memory need time. */
+static void take_last(struct recording *r, const struct options *o)
+{
+	int64_t end = now_ns() + LAST_MS * NS_PER_MS, before;
+	double most = 1;
+
+	for (int i = 0; (i < 2 || (most > 0.5 && now_ns() < end)) && !r->full;
+	     i++) {
+		poll(NULL, 0, i > 1);
+		most = take(r, o);
+		before = now_ns();
+		if (held_used(r->held) > NEARLY && !o->last)
+			encode(r, o, FOREVER);
+		end += now_ns() - before;
+	}
 }
 
 /* Whether the recorded command or process has ended. */
@@ -251,7 +249,7 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 	int64_t end = o->duration_ns ? now_ns() + o->duration_ns : INT64_MAX;
 	int status = 0, signal_sent = 0, written = wanted_now;
 	int64_t now = now_ns(), before = now;
-	bool calm = true;
+	double ms = RECENT_LOOK_MS;
 
 	r->began = true;
 	for (; !has_ended(r, child, &status); before = now, now = now_ns()) {
@@ -265,20 +263,17 @@ static int follow(struct recording *r, const struct options *o, pid_t child)
 			kill(child, wanted);
 			signal_sent = wanted;
 		}
-		poll(NULL, 0, calm ? ROUND_MS : 1);
+		poll(NULL, 0, ms);
 		if (!r->full)
-			calm = take(r, o);
+			ms = recent_next_look(
+				ms, (now_ns() - now) / (double)NS_PER_MS,
+				take(r, o));
 		if (o->last && wanted_now != written) {
 			written = wanted_now;
 			write_recent(r, o);
 		}
 	}
-	calm = false;
-	end = now_ns() + LAST_MS * NS_PER_MS;
-	for (int i = 0; (i < 2 || (!calm && now_ns() < end)) && !r->full; i++) {
-		poll(NULL, 0, i > 1);
-		calm = take(r, o);
-	}
+	take_last(r, o);
 	if (signal_sent)
 		return 0;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
@@ -323,15 +318,13 @@ static bool recording_begin(struct recording *r, const struct options *o)
 {
 	if (!o->last)
 		r->timeline = timeline_new(r->f, o->coroutines, o->sample);
-	r->recent = recent_new((size_t)o->memory_mb << 20,
-			       o->last ? o->last * NS_PER_S : INT64_MAX,
-			       r->timeline);
+	r->held = held_new((size_t)o->memory_mb << 20, o->last * NS_PER_S);
 	r->ahead_ns = boot_ahead_ns();
 	if (o->coroutines)
-		r->pages = trace_pages_new();
+		r->pages = trace_pages_new(r->held, r->ahead_ns);
 	if (r->pages)
 		trace_pages_sample(r->pages, o->sample);
-	return (r->timeline || o->last) && r->recent &&
+	return (r->timeline || o->last) && r->held &&
 	       (r->pages || !o->coroutines);
 }
 
@@ -340,18 +333,20 @@ static int recording_end(struct recording *r, const struct options *o, int code)
 	int64_t size = 0;
 
 	if (!o->last) {
-		encode(r, o, FOREVER);
+		if (r->recent)
+			encode(r, o, FOREVER);
 		size = write_end(r, r->timeline, o);
-	} else if (!o->if_fails || code) {
+	} else if (r->recent && (!o->if_fails || code)) {
 		size = write_recent(r, o);
 	} else if (r->began) {
 		fprintf(stderr,
 			"urt: the command did not fail: %s is left empty\n",
 			o->out);
 	}
-	kernel_events_close(&r->kernel);
 	trace_pages_free(r->pages);
+	kernel_events_close(&r->kernel);
 	recent_free(r->recent);
+	held_free(r->held);
 	if (fclose(r->f) || size < 0)
 		return fail("cannot write all of %s: %s; the file ends early",
 			    o->out, strerror(errno));
@@ -376,7 +371,11 @@ static int record(const struct options *o)
 		return EXIT_BAD;
 	if (!recording_begin(&r, o))
 		return fail("out of memory");
-	err = kernel_events_open(&r.kernel, o->buffer_mb);
+	err = kernel_events_open(&r.kernel, r.held, o->buffer_mb);
+	if (!err)
+		r.recent = recent_new(r.held, &r.kernel, r.pages, r.ahead_ns);
+	if (!err && !r.recent)
+		err = -ENOMEM;
 	if (err)
 		code = fail("recording needs BPF: %s (`urt doctor` says how to "
 			    "get it)",
@@ -453,7 +452,7 @@ static const struct option_row rows[] = {
 	  TO(memory_mb),
 	  .min = 1,
 	  .max = 1 << 16,
-	  .text = "Hold at most MIB MiB of events, 48 bytes each; default 512, with --last 128. Memory is only used when events need it." },
+	  .text = "Hold at most MIB MiB of events, 8 to 48 bytes each; default 512, with --last 128. Memory is only used when events need it." },
 	{ .name = "if-fails",
 	  .kind = OPTION_FLAG,
 	  TO(if_fails),
@@ -469,7 +468,7 @@ const struct command command_record = {
 	.about =
 		"Records switches, wake-ups and io_uring requests of a command and its descendants, of a running process (-p) or of all processes (-a), until the process ends or until Ctrl-C. Open the file in ui.perfetto.dev, or print it with `urt report`. Programs on uring_rt trace meanwhile, so the timeline also shows the activity of their workers and coroutines.",
 	.notes =
-		"A second Ctrl-C kills a command that does not end.\n\nWhile it records, urt copies events to memory (--memory) and makes the timeline of them in at most a fiftieth of the time; the rest of the work is done at the end. A server that makes 130,000 requests per second needs some 85 MiB per second. When the memory is full, urt makes the timeline at once, which takes most of a CPU, and events may be dropped; their number is printed.\n\nWith --last, a recording can run for days: its memory is bounded, and it writes only when asked. To record the last seconds before a budget is exceeded: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
+		"A second Ctrl-C kills a command that does not end.\n\nWhile it records, urt copies events to memory (--memory) and makes the timeline of them in at most a fiftieth of the time, once half of it is full; the rest of the work is done at the end. A server that makes 130,000 requests per second needs some 30 MiB per second. When the memory is nearly full, urt makes the timeline at once, which takes most of a CPU, and events may be dropped; their number is printed.\n\nWith --last, a recording can run for days: its memory is bounded, and it writes only when asked. To record the last seconds before a budget is exceeded: `urt record --last 10s --if-fails -- urt stat --assert EXPR -- COMMAND`; with sudo, add --user root, since `urt stat` needs its privileges.",
 	OPTIONS(rows),
 	.runs_command = true,
 };
