@@ -216,6 +216,41 @@ CORO_TEST(parks_tell_their_reason_and_operation)
 	close(r.fds[1]);
 }
 
+static void reads_once(void *arg)
+{
+	char c;
+
+	ck_assert_int_eq(urt_read(*(int *)arg, &c, 1, URT_NEVER), 1);
+}
+
+CORO_TEST(completions_of_one_reap_ready_at_one_time)
+{
+	struct urt_coro *c[8];
+	unsigned same = 0;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	trace_on();
+	for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+		c[i] = urt_spawn(reads_once, fds);
+	do {
+		urt_yield();
+		take_events();
+	} while (left(URT__TRACE_PARKED, URT__R_IO) < ARRAY_LEN(c));
+	ck_assert_int_eq(write(fds[1], "12345678", 8), 8);
+	for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+		urt_join(c[i]);
+	take_events();
+	close(fds[0]);
+	close(fds[1]);
+	for (unsigned i = 1; i < nr_seen; i++)
+		same += seen[i].kind == URT__TRACE_READY &&
+			seen[i - 1].kind == URT__TRACE_READY &&
+			seen[i].ns == seen[i - 1].ns;
+	/* One write completes them all. */
+	ck_assert_uint_ge(same, 1);
+}
+
 CORO_TEST(reader_that_is_gone_ends_the_tracing)
 {
 	struct urt_coro *c;
@@ -418,6 +453,7 @@ Suite *trace_suite(void)
 	tcase_add_test(t, reader_in_another_process_sees_no_torn_event);
 	tcase_add_test(t, trace_is_off_unless_asked_for);
 	tcase_add_test(t, parks_tell_their_reason_and_operation);
+	tcase_add_test(t, completions_of_one_reap_ready_at_one_time);
 	tcase_add_test(t, reader_that_is_gone_ends_the_tracing);
 	tcase_add_test(t, sample_has_events_of_chosen_requests_only);
 	tcase_add_test(t, events_of_workers_are_in_order);

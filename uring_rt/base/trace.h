@@ -38,7 +38,10 @@
  * Order. An event is written before another worker can see what it reports: a
  * coroutine's parking before the coroutine can be readied, its readying before
  * it can run. So a reader that takes the time T, then reads all rings, and then
- * uses only events before T, has each coroutine's events without a gap.
+ * uses only events before T, has each coroutine's events without a gap. The
+ * coroutines that one reap of completions readies have one time, which may be
+ * older than T for events written after it: these come late, but each is still
+ * after the coroutine's parking and before its run.
  */
 #ifndef URT_BASE_TRACE_H
 #define URT_BASE_TRACE_H
@@ -117,6 +120,7 @@ struct urt__trace_page {
 };
 
 static_assert(sizeof(struct urt__trace_event) == 40, "read by urt");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "urt__trace_write");
 static_assert(sizeof(struct urt__trace_ring) == URT__CACHELINE, "read by urt");
 
 /* Bytes of a page; and making a page of that many zeroed bytes. */
@@ -155,12 +159,18 @@ static inline void urt__trace_write(struct urt__trace_page *p, unsigned i,
 {
 	struct urt__trace_ring *r = &p->ring[i];
 	uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
-	uint64_t *to = urt__trace_slot(p, i, head), word[URT__TRACE_WORDS];
+	uint64_t *to = urt__trace_slot(p, i, head);
+	uint64_t what = e->kind | e->how << 8 | e->reason << 16 |
+			(uint64_t)e->opcode << 24;
 
-	__builtin_memcpy(word, e, sizeof(word));
+	/* Not by memcpy: words that are loaded from what was just stored by
+	 * bytes wait until that is in the cache. */
 	urt__trace_fence(memory_order_release);
-	for (unsigned j = 0; j < URT__TRACE_WORDS; j++)
-		__atomic_store_n(&to[j], word[j], __ATOMIC_RELAXED);
+	__atomic_store_n(&to[0], (uint64_t)e->ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&to[1], what, __ATOMIC_RELAXED);
+	__atomic_store_n(&to[2], e->coro, __ATOMIC_RELAXED);
+	__atomic_store_n(&to[3], e->fn, __ATOMIC_RELAXED);
+	__atomic_store_n(&to[4], e->arg, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->head, head + 1, __ATOMIC_RELEASE);
 }
 

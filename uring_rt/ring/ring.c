@@ -209,6 +209,7 @@ unsigned urt__ring_reap(struct urt__ring *r)
 {
 	unsigned n = 0, head, tail;
 
+	r->reaping = ++r->reaps;
 	while ((head = *r->cq_khead) !=
 	       (tail = io_uring_smp_load_acquire(r->cq_ktail))) {
 		struct io_uring_cqe cqe = {
@@ -224,6 +225,8 @@ unsigned urt__ring_reap(struct urt__ring *r)
 		complete(r, &cqe);
 		n++;
 	}
+	r->reaping =
+		0; /* also of the outer reap, of which a callback did one */
 	urt__count_add(r->stats, URT__STAT_COMPLETED, n);
 	return n;
 }

@@ -147,9 +147,12 @@ struct urt__worker {
 				      asked to yield */
 	_Atomic uint8_t pace;	   /* enum urt__pace: the monitor's estimate */
 
-	uint64_t trace_left;	      /* id of the one that the last traced
+	uint64_t trace_left;	/* id of the one that the last traced
 					 switch left */
-	unsigned trace_skipped;	      /* events that no tool wants */
+	unsigned trace_skipped; /* events that no tool wants */
+	uint32_t trace_reap;	/* the reap to whose operations the last event
+				belongs, or 0; and its time */
+	int64_t trace_reap_ns;
 	struct urt_context **context; /* its thread's otel_thread_ctx_v1 */
 
 	struct urt_coro *_Atomic inbox; /* operations on this ring to cancel */
@@ -439,15 +442,16 @@ static inline void urt__trace_look(struct urt__worker *w)
 }
 
 /* If urt__telling: does the work of its bits for a switch, or for a new
- * coroutine, started by w->current, that is to be readied. */
-URT__COLD void urt__tell_switch(struct urt__worker *, bool dying,
-				struct urt_coro *next);
-URT__COLD void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
+ * coroutine, started by w->current, that is to be readied. These are not cold:
+ * gcc builds what is cold for size, with string instructions that take as long
+ * as all else. */
+void urt__tell_switch(struct urt__worker *, bool dying, struct urt_coro *next);
+void urt__tell_spawn(struct urt__worker *, struct urt_coro *);
 /* Call these only if events are written, inside the runtime, before other
  * threads can see the change. */
-URT__COLD void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
+void urt__trace_ready(struct urt__worker *, const struct urt_coro *);
 /* c, which is new or runs, has another context than before, or none. */
-URT__COLD void urt__trace_context(struct urt__worker *, struct urt_coro *);
+void urt__trace_context(struct urt__worker *, struct urt_coro *);
 URT__COLD void urt__trace_steal(struct urt__worker *, unsigned n,
 				unsigned from);
 /* ---- probe.c: how long runnable coroutines wait ---- */

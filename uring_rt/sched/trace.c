@@ -35,12 +35,15 @@ static bool is_read(int64_t now_ns)
 	return false;
 }
 
-/* Adds the time to an event and writes it. False: no tool reads any more. */
+/* Writes an event, and adds the time if it has none. False: no tool reads any
+ * more. */
 static bool write_event(unsigned ring, struct urt__trace_event *e)
 {
-	e->ns = urt__clock_ns();
-	if (!is_read(e->ns))
-		return false;
+	if (!e->ns) {
+		e->ns = urt__clock_ns();
+		if (!is_read(e->ns))
+			return false;
+	}
 	urt__trace_write(urt__rt.trace, ring, e);
 	return true;
 }
@@ -56,6 +59,7 @@ static bool write_own(struct urt__worker *w, struct urt__trace_event *e)
 
 	__atomic_store_n(&urt__rt.trace->ring[ring].tid, w->tid,
 			 __ATOMIC_RELAXED);
+	w->trace_reap = 0; /* a ring's times never go back */
 	if (write_event(ring, e))
 		return true;
 	stop(w);
@@ -224,17 +228,40 @@ void urt__tell_switch(struct urt__worker *w, bool dying, struct urt_coro *next)
 		trace_switch(w, dying, next);
 }
 
+/*
+ * The coroutines whose operations one reap completes have one time, that of the
+ * first: to read the clock is most of the cost of an event. They parked on this
+ * worker, so before the reap began; and each runs after its event was written, so
+ * at a later time.
+ */
+static uint32_t reap_of(const struct urt__worker *w, const struct urt_coro *c)
+{
+	/* One that closes a file waits for others' operations. */
+	bool own = atomic_load_explicit(&c->reason, memory_order_relaxed) ==
+			   URT__R_IO &&
+		   !c->object;
+
+	return own ? w->ring.reaping : 0;
+}
+
 void urt__trace_ready(struct urt__worker *w, const struct urt_coro *c)
 {
 	struct urt__trace_event e = { .kind = URT__TRACE_READY,
 				      .coro = c->id,
 				      .fn = entry_of(c),
 				      .arg = doer(w) };
+	uint32_t reap = reap_of(w, c);
 
-	if (is_wanted(c))
-		write_own(w, &e);
-	else
+	if (!is_wanted(c)) {
 		skip(w);
+		return;
+	}
+	if (reap && reap == w->trace_reap)
+		e.ns = w->trace_reap_ns;
+	if (write_own(w, &e) && reap) {
+		w->trace_reap = reap;
+		w->trace_reap_ns = e.ns;
+	}
 }
 
 static inline void put_text(struct urt__trace_event *e, const uint8_t *from,
