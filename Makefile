@@ -104,7 +104,7 @@ LIB_OBJ  := $(patsubst %,$(B)/%.o,$(basename $(LIB_SRC)))
 PIC_OBJ  := $(patsubst %,$(B)/pic/%.o,$(basename $(LIB_SRC)))
 TOOL_OBJ := $(patsubst %.c,$(B)/%.o,$(TOOL_SRC)) $(B)/perfetto.pb-c.o $(B)/embedded.o
 # Files that the command carries inside itself (tools/lib/embed.h).
-EMBED    := $(wildcard $(foreach x,js go py java rs css html,tools/*/*.$x tools/*/*/*.$x))
+EMBED    := $(wildcard $(foreach x,js cjs go py java rs css html,tools/*/*.$x tools/*/*/*.$x))
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(TEST_SRC))
 # Without a C++ compiler or without Go, the program in that language is left out,
 # and its tests are skipped.

@@ -258,7 +258,7 @@ static void unpacked_in(const char *home, char *path, size_t size)
 		sh("env -u XDG_CACHE_HOME -u HOME %s%s ./urt serve node "
 		   "--port %d >/dev/null & pid=$!; ./urt load --wait 20 -n 1 "
 		   "http://127.0.0.1:%d/ >/dev/null; "
-		   "tr '\\0' '\\n' </proc/$pid/cmdline | grep node.js; "
+		   "tr '\\0' '\\n' </proc/$pid/cmdline | grep node.cjs; "
 		   "kill $pid",
 		   home ? "HOME=" : "", home ? home : "", port, port),
 		0);

@@ -136,14 +136,15 @@ START_TEST(compilers_obey_no_files_around_them)
 		   "echo 'JAVA_VERSION=\"21\"' >host.d/release && "
 		   "cat >host.d/bin/go <<'EOF' && chmod +x host.d/bin/go && "
 		   "ln host.d/bin/go host.d/bin/javac && "
-		   "ln host.d/bin/go host.d/bin/cargo || exit 1\n"
+		   "ln host.d/bin/go host.d/bin/cargo && "
+		   "ln host.d/bin/go host.d/bin/node || exit 1\n"
 		   "#!/bin/sh\n"
 		   "[ \"$1\" != --version ] || echo cargo 1.80.0\n"
 		   "echo \"${0##*/} in $PWD: $* $CARGO_HOME\" >>$LOG\n"
 		   "exit 1\nEOF\n"
 		   "unset XDG_CACHE_HOME; export JAVA_HOME=$PWD/host.d "
 		   "LOG=$PWD/host.d/log PATH=$PWD/host.d/bin:$PATH\n"
-		   "for home in $PWD/host.d/home ''; do for l in go java tokio; "
+		   "for home in $PWD/host.d/home ''; do for l in go java tokio node; "
 		   "do HOME=$home ./urt serve $l 2>&1; done; done; "
 		   "echo; sed \"s:$PWD:HERE:g\" host.d/log; rm -r host.d"),
 		0);
@@ -154,7 +155,11 @@ START_TEST(compilers_obey_no_files_around_them)
 	ck_assert_ptr_nonnull(strstr(text, "\ncargo in /: --version \n"));
 	ck_assert_ptr_nonnull(strstr(text, "\ncargo in /: build "));
 	ck_assert_ptr_nonnull(strstr(text, "/target /tmp/urt-cache-"));
-	ck_assert_ptr_null(strstr(text, "in HERE:"));
+	/* Around such a file, Node looks for no package.json. */
+	ck_assert_ptr_nonnull(strstr(text, "-node.cjs "));
+	ck_assert_ptr_null(strstr(text, "go in HERE:"));
+	ck_assert_ptr_null(strstr(text, "javac in HERE:"));
+	ck_assert_ptr_null(strstr(text, "cargo in HERE:"));
 }
 END_TEST
 

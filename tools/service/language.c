@@ -6,7 +6,8 @@
  * the source: Cargo's config.toml and workspaces, rustup's toolchain files, javac's
  * class path with its processors, go.mod. Root may stand in another user's directory,
  * and anybody can put such files into /tmp. So compilers run in / or in a directory
- * that only we may write to, and are told to look nowhere else.
+ * that only we may write to, and are told to look nowhere else. Node looks for a
+ * package.json above its program, unless that ends in .cjs.
  */
 #define _GNU_SOURCE
 #include "language.h"
