@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(*name && strlen(name) < sizeof(name));
 	}
 	symbols_close(s);
-	s = symbols_open_some(fd, "", 0, some);
+	s = symbols_open_some(fd, 0, "", 0, some);
 	REQUIRE(!symbols_find(s, "other", &bytes) && !bytes);
 	symbols_find(s, "main", &bytes);
 	symbols_close(s);

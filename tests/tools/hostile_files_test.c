@@ -326,6 +326,40 @@ START_TEST(elf_file_cannot_take_more_memory_than_it_is_large)
 END_TEST
 
 /* The other side of --control may be another user, in a directory of its own. */
+/* A process in a container, where /tmp is an absolute link. */
+START_TEST(absolute_link_in_a_container_leads_to_a_file_there)
+{
+	struct symbols *out, *in;
+	char name[64];
+	pid_t pid;
+
+	if (geteuid())
+		SKIP("only root can change its root");
+	sh("rm -rf host.d && mkdir -p host.d/out host.d/root$PWD/host.d/out && "
+	   "ln -s $PWD/host.d/out host.d/root/tmp");
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (chroot("host.d/root") || chdir("/"))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	while (sh("readlink /proc/%d/root | grep -q 'host.d/root$'", pid))
+		;
+	sh("echo 1000 10 theirs >host.d/out/perf-%d.map", pid);
+	out = symbols_open_map(pid);
+	sh("mv host.d/out/* host.d/root$PWD/host.d/out");
+	in = symbols_open_map(pid);
+	symbols_name(in, 0x1008, name, sizeof(name));
+	stop(pid);
+	sh("rm -r host.d");
+	ck_assert_ptr_null(out);
+	ck_assert_str_eq(name, "theirs");
+	symbols_close(in);
+}
+END_TEST
+
 START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 {
 	static const char *const answers[] = { "link", "file", "to_fifo" };
@@ -413,6 +447,7 @@ Suite *hostile_files_suite(void)
 	tcase_add_test(t, names_of_cgroups_cannot_reach_the_terminal);
 	tcase_add_test(t, compilers_obey_no_files_around_them);
 	tcase_add_test(t, elf_file_cannot_take_more_memory_than_it_is_large);
+	tcase_add_test(t, absolute_link_in_a_container_leads_to_a_file_there);
 	tcase_add_test(t, fifo_in_the_place_of_a_count_is_not_waited_for);
 	tcase_add_test(t, commands_that_come_without_end_hold_nothing_up);
 	tcase_add_test(t, killed_urt_leaves_its_command_alive);

@@ -14,11 +14,19 @@
 #include "../lib/fuse.h"
 #include "../lib/tool_run.h"
 #include <elf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define LIE_US 2000 /* between two lies */
@@ -348,6 +356,144 @@ START_TEST(process_that_does_not_answer_is_not_waited_for)
 }
 END_TEST
 
+/* ---- a process that hangs just then ---- */
+
+/* Of a command that runs under a filter by which its calls of openat wait for us. */
+struct watched {
+	pid_t pid;
+	int listener;
+	unsigned opens; /* of the files that wait for the process */
+};
+
+static struct watched watch(char *const argv[])
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = { ARRAY_LEN(f), f };
+	struct watched w = { 0 };
+	int fds[2], pidfd, number = -1;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	w.pid = fork();
+	if (!w.pid) {
+		char c;
+
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		number = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				 SECCOMP_FILTER_FLAG_NEW_LISTENER, &p);
+		/* Its listener is closed by exec, so we take it before. */
+		if (write(fds[1], &number, sizeof(number)) < 0 ||
+		    read(fds[1], &c, 1) != 1)
+			_exit(1);
+		execv(argv[0], argv);
+		_exit(1);
+	}
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], &number, sizeof(number)), sizeof(number));
+	pidfd = syscall(SYS_pidfd_open, w.pid, 0);
+	w.listener =
+		number < 0 ? -1 : syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	close(pidfd);
+	ck_assert_int_eq(write(fds[0], "", 1), 1);
+	close(fds[0]);
+	return w;
+}
+
+/* Whether that path is one of a file for which the kernel takes locks of the process. */
+static bool waits_for(pid_t pid, const char *path)
+{
+	char own[32];
+	size_t len = snprintf(own, sizeof(own), "/proc/%d/", pid);
+
+	if (strncmp(path, own, len))
+		return false;
+	return strcmp(path + len, "status") && strcmp(path + len, "comm") &&
+	       strcmp(path + len, "cgroup") && strcmp(path + len, "task") &&
+	       strcmp(path + strlen(path) - 7, "/status");
+}
+
+/* Lets the command call openat until it has ended, for at most 90 s. At the n-th file
+ * that may wait for the process, the process begins to hang; at none if n is 0. */
+static bool ends_though_it_hangs(struct watched *w, pid_t pid, unsigned n)
+{
+	int64_t end = now() + INT64_C(90000000000);
+	struct seccomp_notif_resp go;
+	struct seccomp_notif call;
+	int status;
+
+	while (now() < end) {
+		struct pollfd p = { w->listener, POLLIN, 0 };
+		char path[64] = "";
+		struct iovec to = { path, sizeof(path) - 1 }, from;
+
+		if (waitpid(w->pid, &status, WNOHANG))
+			return true;
+		memset(&call, 0, sizeof(call));
+		if (poll(&p, 1, 100) != 1 || !(p.revents & POLLIN) ||
+		    ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
+			continue;
+		from = (struct iovec){ (void *)(uintptr_t)call.data.args[1],
+				       to.iov_len };
+		process_vm_readv(call.pid, &to, 1, &from, 1, 0);
+		if (waits_for(pid, path) && ++w->opens == n) {
+			fuse_hold(&fuse, FUSE_HOLD_READ | FUSE_HOLD_WRITE);
+			while (!fuse_held(&fuse))
+				usleep(1000);
+		}
+		go = (struct seccomp_notif_resp){
+			.id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE
+		};
+		ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SEND, &go);
+	}
+	return false;
+}
+
+/* It is not enough to ask before each read whether the process answers. */
+START_TEST(process_that_begins_to_hang_between_two_reads_is_not_waited_for)
+{
+	static const char *const commands[] = {
+		"./urt stat --timeout 500 -p",
+		"./urt stat --no-bpf --timeout 500 -p",
+		"./urt record --duration 500 -o hangs.pftrace -p",
+		"./urt profile --duration 500 -p",
+		"./urt dump -p",
+		"./urt assist -p",
+	};
+	char command[128], *argv[] = { "/bin/sh", "-c", command, NULL };
+
+	NEED_BPF();
+	for (unsigned n = 0, opens = 0; n <= opens && n < 5; n++) {
+		const char *why = fuse_file_open();
+		struct watched w;
+		bool ends;
+		pid_t pid;
+
+		if (why)
+			SKIP("%s", why);
+		pid = liar(exec_without_end, "");
+		close(fuse_file);
+		snprintf(command, sizeof(command), "exec %s %d >hangs.out 2>&1",
+			 commands[_i], pid);
+		w = watch(argv);
+		if (w.listener < 0)
+			SKIP("no filter can be watched here");
+		ends = ends_though_it_hangs(&w, pid, n);
+		kill(w.pid, SIGKILL);
+		ck_assert_msg(ends, "%s at file %u", commands[_i], n);
+		opens = n ? opens : w.opens;
+		close(w.listener);
+		fuse_stop(&fuse);
+		stop(pid);
+	}
+	sh("rm -f hangs.out hangs.pftrace");
+}
+END_TEST
+
 static void map_a_file(const char *mode)
 {
 	volatile char *file = mmap(NULL, FUSE_FILE_SIZE, PROT_READ, MAP_PRIVATE,
@@ -673,6 +819,48 @@ START_TEST(rows_of_many_threads_are_read_once)
 }
 END_TEST
 
+/* A sum over some of the threads would look like one over all. */
+START_TEST(event_without_a_file_for_each_thread_is_not_available)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_threads, "");
+	ck_assert_int_eq(
+		sh("while [ \"$(ls /proc/%d/task | wc -l)\" != %d ]; do :; "
+		   "done; ulimit -n %d; ./urt stat --no-bpf --json -p %d "
+		   "--timeout 100 -o threads.out; c=$?; cat threads.out; "
+		   "rm -f threads.out; exit $c",
+		   pid, THREADS, THREADS + THREADS / 2, pid),
+		0);
+	stop(pid);
+	ck_assert_msg(strstr(text, "\"migrations\":null") &&
+			      strstr(text, "too many open files"),
+		      "%s", text);
+}
+END_TEST
+
+/* Not for each of them: that was 12 files a thread, most of which do not exist. */
+START_TEST(numbers_of_tracepoints_are_read_once_for_all_threads)
+{
+	pid_t pid;
+
+	NEED_BPF();
+	pid = liar(have_threads, "");
+	ck_assert_int_eq(
+		sh("while [ \"$(ls /proc/%d/task | wc -l)\" != %d ]; do :; "
+		   "done; ./urt stat --json -o bpf.out -- ./urt stat --no-bpf "
+		   "-p %d --timeout 100 -o /dev/null && cat bpf.out; c=$?; "
+		   "rm -f bpf.out; exit $c",
+		   pid, THREADS, pid),
+		0);
+	stop(pid);
+	ck_assert_int_gt(number("by_name", "openat"), THREADS);
+	ck_assert_int_lt(number("by_name", "openat"),
+			 number("by_name", "read") * 7 / 10);
+}
+END_TEST
+
 Suite *hostile_suite(void)
 {
 	Suite *s = suite_create("hostile");
@@ -687,7 +875,14 @@ Suite *hostile_suite(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_add_test(t, process_that_does_not_answer_is_not_waited_for);
+	tcase_add_loop_test(
+		t,
+		process_that_begins_to_hang_between_two_reads_is_not_waited_for,
+		0, 6);
 	tcase_add_test(t, rows_of_many_threads_are_read_once);
+	tcase_add_test(t,
+		       event_without_a_file_for_each_thread_is_not_available);
+	tcase_add_test(t, numbers_of_tracepoints_are_read_once_for_all_threads);
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
 	tcase_add_loop_test(
 		t, coroutines_that_lie_do_not_hold_up_a_search_for_leaks, 0, 2);

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "../../tools/lib/proc.h"
+#include "../../tools/measure/remote.h"
 #include "../../tools/profile/profile.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/test.h"
@@ -474,8 +475,10 @@ static void exec_another(int ready)
 static struct image image_of(pid_t pid)
 {
 	uint64_t end_code, start_stack;
+	char stat[1024];
 
-	ck_assert(proc_program(pid, &end_code, &start_stack));
+	ck_assert(remote_text(pid, "stat", stat, sizeof(stat)));
+	ck_assert(proc_program(stat, &end_code, &start_stack));
 	return (struct image){ pid, PROFILE_PROGRAM(start_stack, end_code) };
 }
 

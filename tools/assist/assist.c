@@ -26,6 +26,8 @@
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
 #include "../measure/pages.h"
+#include "../measure/reader.h"
+#include "../measure/remote.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -150,12 +152,14 @@ static const char *read_page(int fd, struct run *r, struct urt__assisted *whom,
 static bool find_namespace(pid_t pid, struct urt__assisted *whom)
 {
 	char path[64], line[256], *last = NULL;
+	int ns = remote_open(pid, "ns/pid");
 	struct stat st;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
-	if (stat(path, &st))
+	if (ns < 0)
 		return false;
+	fstat(ns, &st);
+	close(ns);
 	whom->ns_dev = st.st_dev;
 	whom->ns_ino = st.st_ino;
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
@@ -170,17 +174,31 @@ static bool find_namespace(pid_t pid, struct urt__assisted *whom)
 	return whom->pid > 0;
 }
 
+/* May wait for the process, as reading its files in /proc does. */
+static ssize_t take_descriptor(pid_t pid, const void *number, void *answer,
+			       struct reader_fds *fds)
+{
+	int process = syscall(SYS_pidfd_open, pid, 0);
+
+	(void)answer;
+	if (process < 0)
+		return -errno;
+	fds->fd[0] = syscall(SYS_pidfd_getfd, process, *(const int *)number, 0);
+	if (fds->fd[0] < 0)
+		return -errno;
+	fds->n = 1;
+	return 0;
+}
+
 /* Takes the process's descriptor; -1: it is not such a socket. */
 static int take_socket(pid_t pid, int number, int *err)
 {
-	int process = syscall(SYS_pidfd_open, pid, 0), fd = -1;
+	static struct reader_fds fds;
+	int fd;
 
-	*err = process < 0 ? -errno : 0;
-	if (process >= 0) {
-		fd = syscall(SYS_pidfd_getfd, process, number, 0);
-		*err = fd < 0 ? -errno : 0;
-		close(process);
-	}
+	*err = reader_ask(pid, take_descriptor, &number, sizeof(number), NULL,
+			  &fds);
+	fd = fds.n ? fds.fd[0] : -1;
 	if (fd >= 0 && !is_its_own(fd, pid)) {
 		close(fd);
 		fd = -1;

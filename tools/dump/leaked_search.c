@@ -427,22 +427,16 @@ static void exclude_coroutines(struct search *s)
 /* A thread's stack pointer; 0: it runs, or has ended. */
 static uint64_t stack_pointer(pid_t pid, const char *tid)
 {
-	char path[64], line[256] = "";
-	uint64_t sp = 0;
+	char name[48], line[256];
 	const char *at;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/syscall", pid, tid);
-	f = fopen(path, "re");
-	if (!f)
+	snprintf(name, sizeof(name), "task/%.16s/syscall", tid);
+	if (!remote_text(pid, name, line, sizeof(line)) ||
+	    !(at = strrchr(line, ' ')))
 		return 0;
-	if (fgets(line, sizeof(line), f) && (at = strrchr(line, ' '))) {
-		while (at > line && at[-1] != ' ') /* the last word but one */
-			at--;
-		sp = strtoull(at, NULL, 16);
-	}
-	fclose(f);
-	return sp;
+	while (at > line && at[-1] != ' ') /* the last word but one */
+		at--;
+	return strtoull(at, NULL, 16);
 }
 
 /* Leaves out a worker's signal stack while its thread is elsewhere. */

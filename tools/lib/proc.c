@@ -5,6 +5,7 @@
 #include "proc.h"
 #include "tool.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <math.h>
@@ -50,6 +51,22 @@ bool proc_field(const char *path, const char *field, char *buf, size_t size)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+bool proc_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t got = 0;
+
+	do {
+		n += got;
+		got = fd < 0 ? 0 : read(fd, text + n, size - 1 - n);
+	} while (got > 0);
+	if (fd >= 0)
+		close(fd);
+	text[n] = '\0';
+	return n;
 }
 
 pid_t proc_own_number(const char *status)
@@ -139,23 +156,20 @@ struct proc_thread {
 	unsigned long voluntary, involuntary;
 };
 
-/* False: it has ended. */
+/* False: it has ended. A thread with many groups has a long status. */
 static bool thread_switches(pid_t pid, struct proc_thread *t)
 {
-	char path[64], line[LINE];
-	unsigned found = 0;
-	FILE *f;
+	static const char first[] = "\nvoluntary_ctxt_switches:";
+	static char text[1 << 20];
+	char path[64];
+	const char *at;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, t->tid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		found += sscanf(line, "voluntary_ctxt_switches: %lu",
-				&t->voluntary) == 1 ||
-			 sscanf(line, "nonvoluntary_ctxt_switches: %lu",
-				&t->involuntary) == 1;
-	if (f)
-		fclose(f);
-	return found == 2;
+	at = proc_text(path, text, sizeof(text)) ? strstr(text, first) : NULL;
+	return at && sscanf(at,
+			    "\nvoluntary_ctxt_switches: %lu "
+			    "nonvoluntary_ctxt_switches: %lu",
+			    &t->voluntary, &t->involuntary) == 2;
 }
 
 /* The same thread at the last look. Both lists are in the order in which the
@@ -242,30 +256,21 @@ bool sysfs_is_mounted(void)
 	return !access("/sys/kernel", R_OK);
 }
 
-/* The fields of a `stat` after the name, which may hold any characters, even ')' and
- * newlines; NULL: the process is gone. */
-static const char *fields_of(const char *path, char text[1024])
+/* The fields after the name, which may hold any characters, even ')' and newlines. */
+static const char *fields_of(const char *stat)
 {
-	FILE *f = fopen(path, "re");
-	size_t n = f ? fread(text, 1, 1023, f) : 0;
-	const char *end;
+	const char *end = strrchr(stat, ')');
 
-	if (f)
-		fclose(f);
-	text[n] = '\0';
-	end = strrchr(text, ')');
-	return end ? end + 1 : NULL;
+	return end ? end + 1 : "";
 }
 
-static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
+bool proc_cpu(const char *stat, int64_t *user_ns, int64_t *system_ns)
 {
-	char text[1024];
-	const char *p = fields_of(path, text);
 	unsigned long user, sys;
 	long hz = sysconf(_SC_CLK_TCK);
 
-	if (!p ||
-	    sscanf(p, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+	if (sscanf(fields_of(stat),
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
 		   &user, &sys) != 2)
 		return false;
 	*user_ns = user * NS_PER_S / hz;
@@ -273,44 +278,22 @@ static bool cpu_of(const char *path, int64_t *user_ns, int64_t *system_ns)
 	return true;
 }
 
-bool proc_cpu(pid_t pid, int64_t *user_ns, int64_t *system_ns)
+bool proc_program(const char *stat, uint64_t *end_code, uint64_t *start_stack)
 {
-	char path[64];
+	const char *p = fields_of(stat);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	return cpu_of(path, user_ns, system_ns);
-}
-
-bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", tid, tid);
-	return cpu_of(path, user_ns, system_ns);
-}
-
-bool proc_program(pid_t pid, uint64_t *end_code, uint64_t *start_stack)
-{
-	char path[64], text[1024];
-	const char *p;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	p = fields_of(path, text);
 	for (int field = 3; p && field < 26; field++) /* proc(5) */
 		p = strchr(p + 1, ' ');
 	return p && sscanf(p, " %*u %" SCNu64 " %" SCNu64, end_code,
 			   start_stack) == 2;
 }
 
-bool proc_transfers(pid_t pid, bool alone, int64_t *reads, int64_t *writes)
+bool proc_transfers(const char *io, int64_t *reads, int64_t *writes)
 {
-	char path[64];
+	const char *p = strstr(io, "syscr:");
 
-	snprintf(path, sizeof(path),
-		 alone ? "/proc/%d/task/%d/io" : "/proc/%d/io", pid, pid);
-	*reads = proc_field_number(path, "syscr:", 10, -1);
-	*writes = proc_field_number(path, "syscw:", 10, -1);
-	return *reads >= 0 && *writes >= 0;
+	return p && sscanf(p, "syscr: %" SCNd64 " syscw: %" SCNd64, reads,
+			   writes) == 2;
 }
 
 bool cgroup_cpu(const char *directory, int64_t *user_ns, int64_t *system_ns)

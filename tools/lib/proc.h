@@ -67,19 +67,21 @@ bool proc_is_ours(void);
  * tracefs. */
 bool sysfs_is_mounted(void);
 
-/* CPU time of a process, from its beginning. False: it is gone. */
-bool proc_cpu(pid_t, int64_t *user_ns, int64_t *system_ns);
-bool proc_thread_cpu(pid_t tid, int64_t *user_ns, int64_t *system_ns);
+/* A short file as a string. False: it is empty or missing. Of other users' processes,
+ * remote_text in measure/remote.h reads `stat` and `io`. */
+bool proc_text(const char *path, char *text, size_t size);
 
-/* Where the code of the process's program ends, and where its stack begins. False: it
- * is gone. They are 1 and 0 if we may not see them. */
-bool proc_program(pid_t, uint64_t *end_code, uint64_t *start_stack);
+/* CPU time of a process or thread from its beginning, in the text of its `stat`. */
+bool proc_cpu(const char *stat, int64_t *user_ns, int64_t *system_ns);
+
+/* Where the code of the process's program ends, and where its stack begins, in the same
+ * text. They are 1 and 0 if we may not see them. */
+bool proc_program(const char *stat, uint64_t *end_code, uint64_t *start_stack);
 
 /* Calls of read(2), write(2) and similar ones (readv, pread, sendfile, ...)
  * that the process or thread has made, without recv(2), send(2) and requests of
- * io_uring. False: it is gone, it is another user's, or the kernel does not
- * count them. */
-bool proc_transfers(pid_t, bool alone, int64_t *reads, int64_t *writes);
+ * io_uring, in the text of its `io`. */
+bool proc_transfers(const char *io, int64_t *reads, int64_t *writes);
 
 /* CPU seconds for which the whole machine has been busy, on all CPUs, with
  * interrupts and steal (other guests of the host); NaN: unknown. */

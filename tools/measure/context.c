@@ -26,12 +26,10 @@ static_assert(sizeof(struct header) == 32, "the layout of OTEP 4719");
 
 static uint64_t find_mapping(pid_t pid)
 {
-	char path[64], line[4400];
+	char line[4400];
 	uint64_t at, found = 0;
-	FILE *f;
+	FILE *f = remote_file(pid, "maps");
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = remote_answers(pid) ? fopen(path, "re") : NULL;
 	while (!found && proc_next_line(f, line, sizeof(line)))
 		if ((strstr(line, " [anon_shmem:OTEL_CTX]") ||
 		     strstr(line, " [anon:OTEL_CTX]") ||

@@ -35,6 +35,7 @@
 #include "../lib/proc.h"
 #include "../lib/tool.h"
 #include "heap_asan.h"
+#include "reader.h"
 #include "remote.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -69,9 +70,8 @@ static void touched(const struct heap *h, uint64_t from, size_t n, bool *is)
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t want = n * sizeof(*entry);
 
-	if (h->pagemap < 0 ||
-	    pread(h->pagemap, entry, want, from / page * sizeof(*entry)) !=
-		    (ssize_t)want) {
+	if (remote_pread(h->pid, "pagemap", entry, want,
+			 from / page * sizeof(*entry)) != (ssize_t)want) {
 		memset(is, true, n);
 		return;
 	}
@@ -88,22 +88,38 @@ struct scan {
 #define IN_MEMORY 8
 #define IN_SWAP	  16
 
+/* Answers the range that was found, if any. */
+static ssize_t scan(pid_t pid, const void *question, void *answer,
+		    struct reader_fds *fds)
+{
+	struct scan s = *(const struct scan *)question;
+	char path[64];
+	int fd, n;
+
+	(void)fds;
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	s.region = (uintptr_t)answer;
+	n = ioctl(fd, SCAN, &s);
+	close(fd);
+	return n;
+}
+
 /* The first page, from `from` on, that was ever touched: in the shadow of a sanitizer,
  * terabytes lie between two such pages. */
 static uint64_t next_touched(const struct heap *h, uint64_t from, uint64_t to)
 {
-	uint64_t found[3]; /* from, to, which */
+	const void *found; /* from, to, which */
 	struct scan s = { .size = sizeof(s),
 			  .from = from,
 			  .to = to,
-			  .region = (uintptr_t)found,
 			  .regions = 1,
 			  .pages = 1,
 			  .any = IN_MEMORY | IN_SWAP,
 			  .told = IN_MEMORY | IN_SWAP };
-	int n = h->pagemap < 0 ? -1 : ioctl(h->pagemap, SCAN, &s);
+	ssize_t n = reader_ask(h->pid, scan, &s, sizeof(s), &found, NULL);
 
-	return n < 0 ? from : n ? found[0] : to;
+	return n < 0 ? from : n ? *(const uint64_t *)found : to;
 }
 
 /* Reads up to *stop, or only to the end of the first page. False: the first page cannot
@@ -169,10 +185,9 @@ uint64_t heap_guard_below(const struct heap *h, uint64_t from, uint64_t address)
 	for (; address > from; address -= n) {
 		n = address - from < ARRAY_LEN(entry) ? address - from
 						      : ARRAY_LEN(entry);
-		if (h->pagemap < 0 ||
-		    pread(h->pagemap, entry, n * sizeof(*entry),
-			  (address - n) * sizeof(*entry)) !=
-			    (ssize_t)(n * sizeof(*entry)))
+		if (remote_pread(h->pid, "pagemap", entry, n * sizeof(*entry),
+				 (address - n) * sizeof(*entry)) !=
+		    (ssize_t)(n * sizeof(*entry)))
 			return 0;
 		for (size_t i = n; i; i--)
 			if (entry[i - 1] & GUARD)
@@ -486,14 +501,13 @@ struct heap *heap_open(pid_t pid)
 {
 	struct heap *h = calloc(1, sizeof(*h));
 	struct range last = { 0 };
-	char path[64], line[4400];
+	char line[4400];
 	bool ok = true;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	if (h)
 		h->piece = calloc(1, sizeof(*h->piece));
-	f = h && h->piece && remote_answers(pid) ? fopen(path, "re") : NULL;
+	f = h && h->piece ? remote_file(pid, "maps") : NULL;
 	if (!f) {
 		free(h ? h->piece : NULL);
 		free(h);
@@ -501,8 +515,6 @@ struct heap *heap_open(pid_t pid)
 	}
 	h->pid = pid;
 	h->end_ns = now_ns() + WALKS_MAX;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	h->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	while (ok && proc_next_line(f, line, sizeof(line)))
 		ok = take_line(h, line, &last);
 	ok = ok && take_range(h, &last);
@@ -519,8 +531,6 @@ void heap_close(struct heap *h)
 {
 	if (!h)
 		return;
-	if (h->pagemap >= 0)
-		close(h->pagemap);
 	free(h->piece);
 	free(h->span);
 	free(h->block);

@@ -146,11 +146,9 @@ static void read_heads(struct modules *m)
 struct modules *modules_open(pid_t pid)
 {
 	struct modules *m = calloc(1, sizeof(*m));
-	char path[64], line[4400];
-	FILE *f;
+	FILE *f = m ? remote_file(pid, "maps") : NULL;
+	char line[4400];
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	f = m && remote_answers(pid) ? fopen(path, "re") : NULL;
 	if (!f) {
 		free(m);
 		return NULL;
@@ -195,36 +193,38 @@ struct module *modules_at(const struct modules *m, uint64_t address)
 	return &m->module[low - 1];
 }
 
-static int open_mapping(pid_t pid, const struct module *m)
+static void hold(pid_t pid, struct module *m, size_t n)
 {
-	char path[96];
+	char name[HELD_MAX][REMOTE_NAME];
+	struct module *of[HELD_MAX];
+	int fd[HELD_MAX];
+	size_t some = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-		 pid, m->from, m->first_to);
-	return open(path, O_PATH | O_CLOEXEC);
-}
-
-static void hold(pid_t pid, struct module *m)
-{
-	if (m->entry && !m->hold_tried)
-		m->held = open_mapping(pid, m) + 1;
-	m->hold_tried = true;
+	for (size_t i = 0; i < n; i++) {
+		if (m[i].entry && !m[i].hold_tried) {
+			snprintf(name[some], REMOTE_NAME,
+				 "map_files/%" PRIx64 "-%" PRIx64, m[i].from,
+				 m[i].first_to);
+			of[some++] = &m[i];
+		}
+		m[i].hold_tried = true;
+	}
+	remote_open_all(pid, name, fd, some);
+	for (size_t i = 0; i < some; i++)
+		of[i]->held = fd[i] + 1;
 }
 
 void modules_hold(struct modules *m)
 {
-	for (size_t i = 0; i < m->n && i < HELD_MAX; i++)
-		hold(m->pid, &m->module[i]);
+	hold(m->pid, m->module, m->n < HELD_MAX ? m->n : HELD_MAX);
 }
 
 static struct symbols *open_symbols(pid_t pid, struct module *m,
 				    const char *const names[])
 {
-	char path[320];
-
-	hold(pid, m);
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, m->path);
-	return m->entry ? symbols_open_some(m->held - 1, path, m->entry, names)
+	hold(pid, m, 1);
+	return m->entry ? symbols_open_some(m->held - 1, pid, m->path, m->entry,
+					    names)
 			: NULL;
 }
 

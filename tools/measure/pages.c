@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #include "pages.h"
 #include "../lib/tool.h"
+#include "reader.h"
 #include "remote.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -116,44 +117,81 @@ static bool is_named(const char *path, const char *name)
 	       (!target[7 + len] || target[7 + len] == ' ');
 }
 
+/* Where names are read to, behind the answer: whether there were too many. An entry of
+ * such a directory has at most 32 bytes. */
+#define NAMES_AT   64
+#define NAMES_SIZE (LOOK_MIN * 32)
+
+/* The kernel's: getdents64(2). */
+struct entry {
+	uint64_t ino, off;
+	unsigned short size;
+	unsigned char type;
+	char name[];
+};
+
+/* Whether the look is to go on. */
+static bool look_at_names(pid_t pid, const char *names, ssize_t size,
+			  const char *name, struct reader_fds *fds)
+{
+	char path[64];
+
+	while (size > 0) {
+		const struct entry *e = (const struct entry *)names;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid, e->name);
+		if (is_named(path, name)) {
+			fds->fd[fds->n] = open_memfd(path);
+			fds->n += fds->fd[fds->n] >= 0;
+		}
+		if (fds->n == READER_FDS)
+			return false;
+		names += e->size;
+		size -= e->size;
+	}
+	return true;
+}
+
+static ssize_t find_pages(pid_t pid, const void *question, void *answer,
+			  struct reader_fds *fds)
+{
+	char *names = (char *)answer + NAMES_AT, path[64];
+	int64_t end = now_ns() + LOOK_NS;
+	bool *too_many = answer, looked = false;
+	ssize_t size;
+	int dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*too_many = false;
+	while (!*too_many &&
+	       (size = syscall(SYS_getdents64, dir, names, NAMES_SIZE)) > 0) {
+		*too_many = (looked && now_ns() > end) ||
+			    !look_at_names(pid, names, size, question, fds);
+		looked = true;
+	}
+	close(dir);
+	return 0;
+}
+
 void pages_each(pid_t pid, const char *name, bool (*found)(int fd, void *arg),
 		void *arg, const char **why)
 {
-	int64_t end = now_ns() + LOOK_NS;
+	static struct reader_fds fds;
 	bool enough = false;
-	unsigned looks = 0;
-	struct dirent *e;
-	char path[64];
-	DIR *d;
+	const void *answer;
+	ssize_t err = reader_ask(pid, find_pages, name, strlen(name) + 1,
+				 &answer, &fds);
+	bool too_many = !err && *(const bool *)answer;
 
-	if (!remote_answers(pid)) {
-		if (why)
-			*why = REMOTE_SILENT;
-		return;
+	for (unsigned i = 0; i < fds.n; i++) {
+		enough = enough || found(fds.fd[i], arg);
+		close(fds.fd[i]);
 	}
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	d = opendir(path);
-	while (d && !enough && (e = readdir(d))) {
-		int fd;
-
-		if (looks++ >= LOOK_MIN && now_ns() > end) {
-			if (why)
-				*why = "it has too many descriptors to look "
-				       "for its page";
-			break;
-		}
-		snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", pid,
-			 e->d_name);
-		if (!is_named(path, name))
-			continue;
-		fd = open_memfd(path);
-		if (fd < 0)
-			continue;
-		enough = found(fd, arg);
-		close(fd);
-	}
-	if (d)
-		closedir(d);
+	if (why && err == -ETIME)
+		*why = REMOTE_SILENT;
+	else if (why && too_many && !enough)
+		*why = "it has too many descriptors to look for its page";
 }
 
 /* ---- pages that programs send ---- */

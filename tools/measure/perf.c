@@ -11,6 +11,8 @@
 #include "../lib/privileges.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
+#include "reader.h"
+#include "remote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -34,7 +36,9 @@ enum event {
 struct perf_counts {
 	int *fd[EVENTS];
 	unsigned n[EVENTS];
-	bool per_task; /* else per CPU, where no switch is missed */
+	bool per_task;	      /* else per CPU, where no switch is missed */
+	bool missing[EVENTS]; /* not for all threads, so for none */
+	bool lacks_files;
 };
 
 static const struct {
@@ -68,26 +72,29 @@ static long tracepoint_id(const char *name)
 	return id;
 }
 
-static int open_event(enum event e, pid_t pid, int cpu, bool at_exec)
+/* What all counters of an event have in common, once for all threads. -ENOENT. */
+static int event_attr(enum event e, struct perf_event_attr *attr)
 {
-	struct perf_event_attr attr = { .size = sizeof(attr) };
 	long id;
 
-	attr.type = events[e].type;
-	attr.config = events[e].config;
-	if (events[e].tracepoint) {
-		id = tracepoint_id(events[e].tracepoint);
-		if (id < 0)
-			id = tracepoint_id(events[e].older);
-		if (id < 0)
-			return -ENOENT;
-		attr.config = id;
-	}
-	attr.inherit = pid > 0;
-	attr.disabled = at_exec;
-	attr.enable_on_exec = at_exec;
-	return syscall(SYS_perf_event_open, &attr, pid, cpu, -1,
-		       PERF_FLAG_FD_CLOEXEC);
+	*attr = (struct perf_event_attr){ .size = sizeof(*attr),
+					  .type = events[e].type,
+					  .config = events[e].config };
+	if (!events[e].tracepoint)
+		return 0;
+	id = tracepoint_id(events[e].tracepoint);
+	if (id < 0)
+		id = tracepoint_id(events[e].older);
+	attr->config = id;
+	return id < 0 ? -ENOENT : 0;
+}
+
+static int open_event(const struct perf_event_attr *attr, pid_t pid, int cpu)
+{
+	int fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1,
+			 PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }
 
 static bool keep(struct perf_counts *p, enum event e, int fd)
@@ -103,24 +110,86 @@ static bool keep(struct perf_counts *p, enum event e, int fd)
 	return true;
 }
 
-/* Of one thread, or with pid -1 of one CPU. */
-static int open_all(struct perf_counts *p, pid_t pid, int cpu, bool at_exec)
+/* Of a command that waits for its exec, or with pid -1 of one CPU. */
+static int open_all(struct perf_counts *p, pid_t pid, int cpu)
 {
-	for (int e = 0; e < EVENTS; e++) {
-		int fd = open_event(e, pid, cpu, at_exec);
+	struct perf_event_attr attr;
 
+	for (int e = 0; e < EVENTS; e++) {
+		int fd = event_attr(e, &attr);
+
+		attr.inherit = attr.disabled = attr.enable_on_exec = pid > 0;
+		if (!fd)
+			fd = open_event(&attr, pid, cpu);
 		if (fd < 0 && e == SWITCHES)
-			return -errno;
+			return fd;
 		if (fd >= 0 && !keep(p, e, fd))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+/* ---- threads of a running process ---- */
+
+struct threads {
+	struct perf_event_attr attr;
+	unsigned n;
+	pid_t tid[READER_FDS];
+};
+
+/* Threads that have ended meanwhile are left out. */
+static ssize_t open_some(pid_t pid, const void *question, void *answer,
+			 struct reader_fds *fds)
+{
+	const struct threads *t = question;
+
+	(void)pid;
+	(void)answer;
+	for (unsigned i = 0; i < t->n; i++) {
+		int fd = open_event(&t->attr, t->tid[i], -1);
+
+		if (fd < 0 && fd != -ESRCH)
+			return fd;
+		if (fd >= 0)
+			fds->fd[fds->n++] = fd;
+	}
+	return fds->n;
+}
+
+static void give_up(struct perf_counts *p, enum event e)
+{
+	while (p->n[e])
+		close(p->fd[e][--p->n[e]]);
+	p->missing[e] = true;
+}
+
+/* The kernel waits for the process as long as it hangs in exec; see reader.c. */
+static int open_event_of(struct perf_counts *p, enum event e, pid_t pid,
+			 struct threads *t)
+{
+	static struct reader_fds fds;
+	int err = event_attr(e, &t->attr);
+	ssize_t n;
+
+	if (err)
+		return err;
+	t->attr.inherit = 1;
+	n = reader_ask(pid, open_some, t, sizeof(*t), NULL, &fds);
+	if (n > fds.n)
+		n = -EMFILE;
+	for (unsigned i = 0; i < fds.n; i++)
+		if (n < 0)
+			close(fds.fd[i]);
+		else if (!keep(p, e, fds.fd[i]))
+			n = -ENOMEM;
+	return n < 0 ? n : 0;
+}
+
 static int open_threads(struct perf_counts *p, pid_t pid)
 {
+	struct threads t;
+	struct dirent *entry;
 	char path[64];
-	struct dirent *e;
 	DIR *d;
 	int err = 0;
 
@@ -128,11 +197,22 @@ static int open_threads(struct perf_counts *p, pid_t pid)
 	d = opendir(path);
 	if (!d)
 		return -ESRCH;
-	while (!err && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			err = open_all(p, atoi(e->d_name), -1, false);
+	do {
+		for (t.n = 0; t.n < READER_FDS && (entry = readdir(d));)
+			if (entry->d_name[0] != '.')
+				t.tid[t.n++] = atoi(entry->d_name);
+		for (int e = 0; !err && t.n && e < EVENTS; e++) {
+			if (!p->missing[e])
+				err = open_event_of(p, e, pid, &t);
+			if (err && e != SWITCHES && err != -ETIME) {
+				give_up(p, e);
+				p->lacks_files |= err == -EMFILE;
+				err = 0;
+			}
+		}
+	} while (!err && t.n);
 	closedir(d);
-	return err == -ESRCH ? 0 : err;
+	return err;
 }
 
 /* With perf_event_paranoid 2, anybody may count in user space, so a refusal of
@@ -171,7 +251,7 @@ static void explain(int err, char *why, size_t size)
 			 paranoid);
 	else
 		snprintf(why, size, "perf events cannot be used: %s",
-			 strerror(-err));
+			 remote_error(err));
 }
 
 bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
@@ -184,19 +264,24 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	if (!*p)
 		err = -ENOMEM;
 	else if ((*p)->per_task |= pid > 0, at_exec)
-		err = open_all(*p, pid, -1, true);
+		err = open_all(*p, pid, -1);
 	else if (pid)
 		err = open_threads(*p, pid);
 	else
 		for (int cpu = 0; !err && cpu < sysconf(_SC_NPROCESSORS_ONLN);
 		     cpu++)
-			err = open_all(*p, -1, cpu, false);
+			err = open_all(*p, -1, cpu);
 	if (!err)
 		return true;
 	explain(err, why, why_size);
 	perf_close(*p);
 	*p = NULL;
 	return false;
+}
+
+bool perf_lacks_files(const struct perf_counts *p)
+{
+	return p->lacks_files;
 }
 
 static int64_t sum(const struct perf_counts *p, enum event e)

@@ -23,6 +23,9 @@ struct perf_counts;
  */
 bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	       size_t why_size);
+/* Whether some event is left out, because not each thread could have its own. */
+bool perf_lacks_files(const struct perf_counts *);
+
 void perf_read(const struct perf_counts *, struct perf_totals *);
 void perf_close(struct perf_counts *);
 

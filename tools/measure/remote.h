@@ -2,7 +2,9 @@
 /*
  * Reading the memory of a running process, which continues meanwhile: many
  * pieces per call (process_vm_readv). Addresses come from the process, so any
- * of them may be invalid, and the data may be anything.
+ * of them may be invalid, and the data may be anything. And reading those of its files
+ * in /proc for which the kernel takes locks that the process may hold for ever:
+ * all but `status`, `comm`, `cgroup` and the list of `task`. A child reads (reader.h).
  */
 #ifndef URT_REMOTE_H
 #define URT_REMOTE_H
@@ -10,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define REMOTE_PIECES 1024 /* of one call: IOV_MAX */
@@ -36,8 +39,22 @@ int remote_end(void);
 /* Reads one piece of any size. False: a part of it is missing. */
 bool remote_read(pid_t, uint64_t at, void *to, size_t size);
 
-/* Whether the files of /proc/PID that show its memory and descriptors can be read
- * without waiting for ever; see remote.c. */
+/* A copy of /proc/PID/NAME, as "maps" or "task/TID/syscall", to be closed by fclose.
+ * NULL: it cannot be read, or the process does not answer. */
+FILE *remote_file(pid_t, const char *name);
+
+/* A part of it. -errno. */
+ssize_t remote_pread(pid_t, const char *name, void *to, size_t size, off_t at);
+
+/* All of a short one, as a string. False: it cannot be read. */
+bool remote_text(pid_t, const char *name, char *text, size_t size);
+
+/* Opens /proc/PID/NAME by O_PATH, for each of the names. fd: -1: it cannot be opened. */
+#define REMOTE_NAME 64
+void remote_open_all(pid_t, const char (*name)[REMOTE_NAME], int *fd, size_t n);
+int remote_open(pid_t, const char *name);
+
+/* Whether it answers now. */
 bool remote_answers(pid_t);
 #define REMOTE_SILENT \
 	"it does not answer: a file system holds it up, or it is too busy"

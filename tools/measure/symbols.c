@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <inttypes.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,10 +47,11 @@ struct function {
 	char name[SYMBOL_NAME];
 };
 
-/* The input: the ELF file that is open as exe, or named by path if exe is -1;
- * or, if map_of is not 0, that process's map. */
+/* The input: the ELF file that is open as exe, or named by path below the root of a
+ * process (0: ours) if exe is -1; or, if map_of is not 0, that process's map. */
 struct source {
 	int exe;
+	pid_t root_of;
 	const char *path;
 	uint64_t entry;
 	pid_t map_of;
@@ -139,10 +142,28 @@ static void limit(int what, rlim_t n)
 	setrlimit(what, &l);
 }
 
-/* By O_PATH first, because opening a device or a FIFO has effects. */
-static int open_file(int exe, const char *path)
+/* A path as the process sees it: an absolute link in its container leads to a file
+ * there, and not to one of ours. Opened by O_PATH. */
+static int open_below(pid_t root_of, const char *path, int flags)
 {
-	int at = exe >= 0 ? exe : open(path, O_PATH | O_CLOEXEC);
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC | flags,
+				.resolve = RESOLVE_IN_ROOT };
+	char own[64];
+	int root, at;
+
+	snprintf(own, sizeof(own), "/proc/%d/root", root_of);
+	root = open(own, O_PATH | O_CLOEXEC);
+	at = syscall(SYS_openat2, root, path, &how, sizeof(how));
+	close(root);
+	return at;
+}
+
+/* By O_PATH first, because opening a device or a FIFO has effects. */
+static int open_file(int exe, pid_t root_of, const char *path)
+{
+	int at = exe >= 0  ? exe
+		 : root_of ? open_below(root_of, path, 0)
+			   : open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
 	char own[64];
 
@@ -169,11 +190,11 @@ static int open_map(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	if (stat(path, &process))
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/root/tmp/perf-%d.map", pid, own);
-	at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", own);
+	at = open_below(pid, path, O_NOFOLLOW);
 	if (at < 0 || fstat(at, &st) || st.st_uid != process.st_uid)
 		return -1;
-	fd = open_file(at, NULL);
+	fd = open_file(at, 0, NULL);
 	close(at);
 	return fd;
 }
@@ -200,7 +221,7 @@ static void child(int out_fd, const struct source *of)
 {
 	FILE *out = fdopen(out_fd, "w");
 	int fd = of->map_of ? open_map(of->map_of)
-			    : open_file(of->exe, of->path);
+			    : open_file(of->exe, of->root_of, of->path);
 	Elf *elf;
 
 	privileges_none();
@@ -332,7 +353,7 @@ static struct symbols *read_source(const struct source *of)
 
 struct symbols *symbols_open(int exe, const char *path, uint64_t entry)
 {
-	return read_source(&(struct source){ exe, path, entry, 0, NULL });
+	return symbols_open_some(exe, 0, path, entry, NULL);
 }
 
 struct symbols *symbols_open_map(pid_t pid)
@@ -340,10 +361,11 @@ struct symbols *symbols_open_map(pid_t pid)
 	return read_source(&(struct source){ .map_of = pid });
 }
 
-struct symbols *symbols_open_some(int exe, const char *path, uint64_t entry,
-				  const char *const names[])
+struct symbols *symbols_open_some(int exe, pid_t root_of, const char *path,
+				  uint64_t entry, const char *const names[])
 {
-	return read_source(&(struct source){ exe, path, entry, 0, names });
+	return read_source(
+		&(struct source){ exe, root_of, path, entry, 0, names });
 }
 
 uint64_t symbols_find(const struct symbols *s, const char *name, uint64_t *size)

@@ -21,10 +21,10 @@ struct symbols *symbols_open(int exe, const char *path, uint64_t entry);
  * profilers. NULL: none. */
 struct symbols *symbols_open_map(pid_t);
 /* Only the symbols and sections of the file with one of these names (until NULL),
- * whatever they are; names NULL: all functions. NULL: it has none, or cannot be
- * read. */
-struct symbols *symbols_open_some(int exe, const char *path, uint64_t entry,
-				  const char *const names[]);
+ * whatever they are; names NULL: all functions. The path is one below the root of that
+ * process; 0: ours. NULL: it has none, or cannot be read. */
+struct symbols *symbols_open_some(int exe, pid_t root_of, const char *path,
+				  uint64_t entry, const char *const names[]);
 void symbols_close(struct symbols *);
 
 /* The address and size of a symbol in the process; 0: it has no such symbol. */

@@ -8,6 +8,7 @@
 #include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
+#include "remote.h"
 #include "trace_parts.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -168,10 +169,7 @@ static uint32_t own_pid(pid_t pid)
 
 static int open_exe(pid_t pid)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	return pid ? open(path, O_PATH | O_CLOEXEC) : -1;
+	return pid ? remote_open(pid, "exe") : -1;
 }
 
 /* sent: a process that we started sent it; else it was found in pid, to which

@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include "profile.h"
-#include "../lib/proc.h"
 #include "../measure/remote.h"
 #include "../measure/unwind.h"
 #include <inttypes.h>
@@ -81,18 +80,17 @@ static unsigned walk(struct names *names, struct image image,
 static bool add(struct names *names, char text[FRAMES_MAX], struct image image,
 		pid_t tid)
 {
-	char path[64], before[256], after[256], name[320], call[32];
+	char file[48], before[256], after[256], name[320], call[32];
 	uint64_t pc[UNWIND_FRAMES];
 	struct place p;
 	unsigned n;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", image.tgid,
-		 tid);
-	if (!remote_answers(image.tgid) ||
-	    !proc_line(path, before, sizeof(before)) || !read_place(before, &p))
+	snprintf(file, sizeof(file), "task/%d/syscall", tid);
+	if (!remote_text(image.tgid, file, before, sizeof(before)) ||
+	    !read_place(before, &p))
 		return false;
 	n = walk(names, image, &p, pc);
-	if (!n || !proc_line(path, after, sizeof(after)) ||
+	if (!n || !remote_text(image.tgid, file, after, sizeof(after)) ||
 	    strcmp(before, after))
 		return false;
 	while (n--) {

@@ -16,6 +16,7 @@
 #include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../measure/modules.h"
+#include "../measure/remote.h"
 #include <inttypes.h>
 #include <linux/types.h>
 #include <stdlib.h>
@@ -166,9 +167,11 @@ static struct modules *open_modules(struct image image)
 {
 	struct modules *m = modules_open(image.tgid);
 	uint64_t end_code, start_stack;
+	char text[1024];
 
 	/* It was the same before, because no program comes back. */
-	if (m && proc_program(image.tgid, &end_code, &start_stack) &&
+	if (m && remote_text(image.tgid, "stat", text, sizeof(text)) &&
+	    proc_program(text, &end_code, &start_stack) &&
 	    PROFILE_PROGRAM(start_stack, end_code) == image.program)
 		return m;
 	modules_close(m);

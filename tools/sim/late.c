@@ -15,8 +15,11 @@
 static int64_t cpu_ns(pid_t pid)
 {
 	int64_t user_ns = 0, system_ns = 0;
+	char path[64], stat[1024];
 
-	proc_cpu(pid, &user_ns, &system_ns);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (proc_text(path, stat, sizeof(stat)))
+		proc_cpu(stat, &user_ns, &system_ns);
 	return user_ns + system_ns;
 }
 

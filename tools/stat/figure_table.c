@@ -18,6 +18,9 @@ static const char no_tracefs[] =
 	"mounted or closed to this user: `urt doctor` "
 	"prints the command";
 
+static const char too_few_files[] =
+	"not each thread has its perf event: too many open files (ulimit -n)";
+
 const char *figure_needs_bpf(const struct stat_result *r)
 {
 	return r->source == STAT_BPF ? NULL : r->why_no_bpf;
@@ -31,11 +34,30 @@ static const char *needs_perf(const struct stat_result *r)
 		       : "counted by perf events only (-e, or --no-bpf)";
 }
 
+static const char *by_perf_only(const struct stat_result *r, int64_t n)
+{
+	const char *why = needs_perf(r);
+
+	return why || n >= 0 ? why : too_few_files;
+}
+
+static const char *needs_migrations(const struct stat_result *r)
+{
+	return by_perf_only(r, r->perf.migrations);
+}
+
+static const char *needs_faults(const struct stat_result *r)
+{
+	return by_perf_only(r, r->perf.faults);
+}
+
 /* A sum: by BPF, or by perf events if they have it. */
 static const char *either(const struct stat_result *r, int64_t by_perf)
 {
 	if (r->source == STAT_PERF)
-		return by_perf >= 0 ? NULL : no_tracefs;
+		return by_perf >= 0   ? NULL
+		       : r->few_files ? too_few_files
+				      : no_tracefs;
 	return figure_needs_bpf(r);
 }
 
@@ -434,13 +456,13 @@ const struct figure figures[] = {
 	{ .name = "threads", .lacks = needs_all_cpus, CLASSES(tasks) },
 	{ .name = "migrations",
 	  .get = migrations,
-	  .lacks = needs_perf,
+	  .lacks = needs_migrations,
 	  .rung = RUNG_PERF,
 	  .label = "migrations between CPUs",
 	  .place = IN_PERF },
 	{ .name = "page-faults",
 	  .get = faults,
-	  .lacks = needs_perf,
+	  .lacks = needs_faults,
 	  .rung = RUNG_PERF,
 	  .label = "page faults",
 	  .place = IN_PERF },

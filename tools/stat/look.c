@@ -41,12 +41,15 @@ void session_look_at_proc(struct session *s, struct look *l)
 	}
 }
 
-static bool all_answer(const struct session *s)
+/* Of the process, or of the thread. */
+static bool read_own(const struct session *s, unsigned i, const char *name,
+		     char *text, size_t size)
 {
-	for (unsigned i = 0; i < s->o->pids; i++)
-		if (!remote_answers(s->o->pid[i]))
-			return false;
-	return true;
+	pid_t pid = s->o->pid[i];
+	char file[48];
+
+	snprintf(file, sizeof(file), "task/%d/%s", pid, name);
+	return remote_text(pid, s->o->by_tid ? file : name, text, size);
 }
 
 static void look_at_cpu(struct session *s, struct look *l)
@@ -58,10 +61,11 @@ static void look_at_cpu(struct session *s, struct look *l)
 	}
 	for (unsigned i = 0; i < s->o->pids; i++) {
 		int64_t user, system;
+		char stat[1024];
 
 		if (s->o->some_cpus ||
-		    !(s->o->by_tid ? proc_thread_cpu
-				   : proc_cpu)(s->o->pid[i], &user, &system) ||
+		    !read_own(s, i, "stat", stat, sizeof(stat)) ||
+		    !proc_cpu(stat, &user, &system) ||
 		    !session_was_there(s, i)) {
 			l->user_ns = -1;
 			return;
@@ -76,10 +80,10 @@ static void look_at_transfers(struct session *s, struct look *l)
 	l->reads = l->writes = -1;
 	for (unsigned i = 0; i < s->o->pids; i++) {
 		int64_t reads, writes;
+		char io[1024];
 
-		if (s->o->some_cpus ||
-		    !proc_transfers(s->o->pid[i], s->o->by_tid, &reads,
-				    &writes) ||
+		if (s->o->some_cpus || !read_own(s, i, "io", io, sizeof(io)) ||
+		    !proc_transfers(io, &reads, &writes) ||
 		    !session_was_there(s, i)) {
 			l->reads = l->writes = -1;
 			return;
@@ -114,11 +118,8 @@ void session_look(struct session *s, struct look *l)
 	look_at_user(s, &l->user);
 	if (!s->counter)
 		session_look_at_proc(s, l);
-	l->user_ns = l->system_ns = l->reads = l->writes = -1;
-	if (all_answer(s)) {
-		look_at_cpu(s, l);
-		look_at_transfers(s, l);
-	}
+	look_at_cpu(s, l);
+	look_at_transfers(s, l);
 	l->ops = s->o->ops_fd > 0 ? ops_read(s->o->ops_fd) : 0;
 }
 
