@@ -360,6 +360,18 @@ START_TEST(absolute_link_in_a_container_leads_to_a_file_there)
 }
 END_TEST
 
+/* Not "this libbpf cannot read the types of Linux 6.0". */
+START_TEST(lack_of_files_is_the_reason_why_bpf_does_not_load)
+{
+	NEED_BPF();
+	ck_assert_int_eq(
+		sh("ulimit -n 20; ./urt profile --duration 100 -- true "
+		   "2>&1"),
+		1);
+	ck_assert_msg(strstr(text, "Too many open files") != NULL, "%s", text);
+}
+END_TEST
+
 START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 {
 	static const char *const answers[] = { "link", "file", "to_fifo" };
@@ -448,6 +460,7 @@ Suite *hostile_files_suite(void)
 	tcase_add_test(t, compilers_obey_no_files_around_them);
 	tcase_add_test(t, elf_file_cannot_take_more_memory_than_it_is_large);
 	tcase_add_test(t, absolute_link_in_a_container_leads_to_a_file_there);
+	tcase_add_test(t, lack_of_files_is_the_reason_why_bpf_does_not_load);
 	tcase_add_test(t, fifo_in_the_place_of_a_count_is_not_waited_for);
 	tcase_add_test(t, commands_that_come_without_end_hold_nothing_up);
 	tcase_add_test(t, killed_urt_leaves_its_command_alive);

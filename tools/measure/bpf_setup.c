@@ -31,21 +31,39 @@ void bpf_setup(void)
 #endif
 }
 
-/* libbpf before 1.0 knows no enumerations of 64 bits, which Linux has since 6.0. */
-static bool libbpf_reads_kernel_types(void)
+/* 0 or -errno. libbpf before 1.0 knows no enumerations of 64 bits, which Linux has
+ * since 6.0. */
+static int read_kernel_types(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool reads = !libbpf_get_error(btf);
+	int err = libbpf_get_error(btf);
 
-	if (reads)
+	if (!err)
 		btf__free(btf);
-	return reads;
+	return err;
+}
+
+static bool lacks_room(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
+static void did_not_load(int err, char *why, size_t size)
+{
+	snprintf(why, size,
+		 "the BPF programs did not load: %s (URT_BPF_LOG=1 shows the "
+		 "log)",
+		 strerror(-err));
 }
 
 void bpf_explain(int err, char *why, size_t size)
 {
+	int types = lacks_room(err) ? err : read_kernel_types();
+
 	if (bpf_is_refused(err))
 		snprintf(why, size, "%s", bpf_refusal());
+	else if (lacks_room(types))
+		did_not_load(types, why, size);
 	else if (!sysfs_is_mounted())
 		snprintf(why, size,
 			 "no /sys/kernel here, where BPF finds the kernel's "
@@ -54,17 +72,14 @@ void bpf_explain(int err, char *why, size_t size)
 		snprintf(why, size,
 			 "this kernel gives no BTF (/sys/kernel/btf/vmlinux): "
 			 "it has to be built with CONFIG_DEBUG_INFO_BTF");
-	else if (!libbpf_reads_kernel_types())
+	else if (types)
 		snprintf(
 			why, size,
 			"this libbpf cannot read the types of Linux 6.0 and "
 			"later: use the static urt of a release, or build with "
 			"libbpf 1.0 or later");
 	else
-		snprintf(why, size,
-			 "the BPF programs did not load: %s (URT_BPF_LOG=1 "
-			 "shows the log)",
-			 strerror(-err));
+		did_not_load(err, why, size);
 }
 
 /* The type of the tracepoint's function pointer; 0: the kernel lacks it. */
