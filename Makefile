@@ -87,7 +87,7 @@ FUZZ_address := uring_rt/net/address.c
 FUZZ_stream  := uring_rt/net/stream.c uring_rt/base/sys.c
 FUZZ_text    := tools/lib/text.c tools/lib/tool.c tools/lib/proc.c
 FUZZ_control := tools/stat/control.c $(FUZZ_text)
-FUZZ_pages   := $(addprefix tools/measure/,held.c trace_find.c trace_pages.c user_stats.c pages.c remote.c) \
+FUZZ_pages   := $(addprefix tools/measure/,held.c trace_find.c trace_pages.c user_stats.c pages.c reader.c remote.c) \
                 uring_rt/base/share.c uring_rt/base/trace.c uring_rt/base/sys.c uring_rt/base/memory.c \
                 tools/lib/launch.c $(FUZZ_text)
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
