@@ -325,18 +325,20 @@ START_TEST(elf_file_cannot_take_more_memory_than_it_is_large)
 }
 END_TEST
 
-/* The other side of --control may be another user, in a directory of its own. */
-/* A process in a container, where /tmp is an absolute link. */
+/* A process in a container, where /tmp is an absolute link to a place that the host has,
+ * too. */
 START_TEST(absolute_link_in_a_container_leads_to_a_file_there)
 {
 	struct symbols *out, *in;
-	char name[64];
+	char name[64], there[64];
 	pid_t pid;
 
 	if (geteuid())
 		SKIP("only root can change its root");
-	sh("rm -rf host.d && mkdir -p host.d/out host.d/root$PWD/host.d/out && "
-	   "ln -s $PWD/host.d/out host.d/root/tmp");
+	snprintf(there, sizeof(there), "/dev/shm/urt-link.%d", getpid());
+	sh("rm -rf host.d %s && mkdir -p %s host.d/root%s && "
+	   "ln -s %s host.d/root/tmp",
+	   there, there, there, there);
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -347,13 +349,13 @@ START_TEST(absolute_link_in_a_container_leads_to_a_file_there)
 	}
 	while (sh("readlink /proc/%d/root | grep -q 'host.d/root$'", pid))
 		;
-	sh("echo 1000 10 theirs >host.d/out/perf-%d.map", pid);
+	sh("echo 1000 10 theirs >%s/perf-%d.map", there, pid);
 	out = symbols_open_map(pid);
-	sh("mv host.d/out/* host.d/root$PWD/host.d/out");
+	sh("mv %s/* host.d/root%s", there, there);
 	in = symbols_open_map(pid);
 	symbols_name(in, 0x1008, name, sizeof(name));
 	stop(pid);
-	sh("rm -r host.d");
+	sh("rm -r host.d %s", there);
 	ck_assert_ptr_null(out);
 	ck_assert_str_eq(name, "theirs");
 	symbols_close(in);
@@ -372,6 +374,7 @@ START_TEST(lack_of_files_is_the_reason_why_bpf_does_not_load)
 }
 END_TEST
 
+/* The other side of --control may be another user, in a directory of its own. */
 START_TEST(answers_of_control_go_through_no_link_and_only_into_a_fifo)
 {
 	static const char *const answers[] = { "link", "file", "to_fifo" };

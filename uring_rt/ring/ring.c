@@ -225,8 +225,7 @@ unsigned urt__ring_reap(struct urt__ring *r)
 		complete(r, &cqe);
 		n++;
 	}
-	r->reaping =
-		0; /* also of the outer reap, of which a callback did one */
+	r->reaping = 0; /* nor does the one whose callback did this one */
 	urt__count_add(r->stats, URT__STAT_COMPLETED, n);
 	return n;
 }

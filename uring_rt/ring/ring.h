@@ -54,9 +54,8 @@ struct urt__ring {
 	int event_fd;	   /* -1: kicked by messages; else polled for kicks */
 	bool event_armed;  /* the poll of event_fd is queued or in flight */
 	bool kicked;	   /* a kick was reaped; the reader clears it */
-	uint32_t reaps;	   /* so far, or some multiple of 2^32 less */
-	uint32_t
-		reaping; /* the number of the reap that goes on; 0: none does */
+	uint32_t reaps;	   /* so far, modulo 2^32 */
+	uint32_t reaping;  /* the number of the one that goes on, or 0 */
 };
 
 /*
