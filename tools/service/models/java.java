@@ -345,6 +345,27 @@ final class Server {
 		roundsPerMs = (int) (rounds * 1000000L / best);
 	}
 
+	// The first virtual thread that waits for a socket makes the poller of the JVM. If no
+	// descriptor is left then, none can ever wait for a socket.
+	static void makePoller() throws IOException, InterruptedException {
+		InetAddress here = InetAddress.getByName("127.0.0.1");
+		try (ServerSocket listening = new ServerSocket(0, 1, here);
+				Socket near = new Socket(here, listening.getLocalPort());
+				Socket far = listening.accept()) {
+			Thread reader = Thread.startVirtualThread(() -> {
+				try {
+					far.getInputStream().read();
+				} catch (IOException e) {
+					// It has waited, or nobody can.
+				}
+			});
+			while (reader.isAlive() && reader.getState() != Thread.State.WAITING)
+				Thread.sleep(1);
+			near.shutdownOutput();
+			reader.join();
+		}
+	}
+
 	public static void main(String[] args) throws IOException, InterruptedException {
 		backendPort = Integer.parseInt(args[1]);
 		redis = List.of(args).contains("redis");
@@ -353,6 +374,7 @@ final class Server {
 		while (pool.remainingCapacity() > 0)
 			pool.add(new Backend());
 		calibrate();
+		makePoller();
 		ServerSocket listening = new ServerSocket(Integer.parseInt(args[0]), 4096,
 				InetAddress.getByName("127.0.0.1"));
 		for (;;) {
