@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct embedded {
-	const char *path; /* "service/models/node.js" */
+	const char *path; /* "service/models/node.cjs" */
 	const char *text; /* its bytes, and a NUL after the last one */
 	const char *end;  /* after its last byte */
 };
