@@ -394,9 +394,9 @@ static __always_inline bool call_is_seen(struct task_struct *t)
 }
 
 /*
- * A thread in a system call cannot change its context, so what was read when the call
- * began holds until it returns. That is not said of a call that a tracer or seccomp
- * holds up: the thread waits in it before on_syscall sees it.
+ * A thread in a system call cannot change its context: what on_syscall read as the
+ * call began holds until the call returns. A call that a tracer or seccomp holds up
+ * is an exception, as its thread waits before on_syscall has read anything.
  */
 static __always_inline u32 by_row_in_call(struct task_struct *t,
 					  struct urt_by_task *b, u64 nr)

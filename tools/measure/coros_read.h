@@ -70,9 +70,9 @@ void coro_chunk_add(struct coro_chunk *, uint64_t block, uint32_t number);
  */
 int coro_begin(struct coro_reader *, struct coro_chunk *);
 
-/* After its first question is complete: reads what else is needed of the chunk, and again
- * what has changed meanwhile, up to some tries. Adds the number of such changes to
- * *again. 0 or -errno. */
+/* Completes a chunk whose first question is answered: reads what else is needed, and
+ * reads anew, in a few tries, the coroutines that have continued meanwhile, whose number
+ * is added to *again. 0 or -errno. */
 int coro_finish(struct coro_reader *, struct coro_chunk *, uint64_t *again);
 
 static inline uint64_t coro_word(const struct coro_reading *r, unsigned offset)

@@ -311,26 +311,32 @@ static bool is_arena(const struct heap *h, uint64_t at)
 	return empty > BINS / 2;
 }
 
+struct find_arena {
+	const struct heap *heap;
+	uint64_t at; /* of `top` in its record; 0: not found */
+};
+
 static bool find_arena(const uint64_t *word, size_t n, uint64_t at, void *arg)
 {
-	struct heap *h = arg;
+	struct find_arena *f = arg;
 
-	for (size_t i = 0; i < n && !h->arena; i++)
-		if (word[i] == h->top && is_arena(h, at + 8 * i))
-			h->arena = at + 8 * i;
-	return !h->arena;
+	for (size_t i = 0; i < n && !f->at; i++)
+		if (word[i] == f->heap->top && is_arena(f->heap, at + 8 * i))
+			f->at = at + 8 * i;
+	return !f->at;
 }
 
 /* Leaves out the pointers of the main arena. */
 static void exclude_arena(struct heap *h)
 {
-	for (size_t i = 0; h->top && i < h->spans && !h->arena; i++)
+	struct find_arena f = { h, 0 };
+
+	for (size_t i = 0; h->top && i < h->spans && !f.at; i++)
 		if (h->span[i].data)
 			heap_read(h, h->span[i].from, h->span[i].to, find_arena,
-				  h);
-	if (h->arena)
-		heap_exclude(h, h->arena - FAST_BINS,
-			     h->arena + 16 + 16 * BINS);
+				  &f);
+	if (f.at)
+		heap_exclude(h, f.at - FAST_BINS, f.at + 16 + 16 * BINS);
 }
 
 /* Walks the heap of an arena that begins at `from`; returns its end, or 0. */

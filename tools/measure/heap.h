@@ -27,10 +27,8 @@ struct heap {
 	size_t spans;
 	struct heap_block *block; /* in order of address */
 	size_t blocks;
-	uint64_t last; /* where the last block of the latest walk begins */
-	uint64_t top;  /* ... of [heap]; 0: none */
-	uint64_t
-		arena; /* where glibc's record of [heap] says that; 0: not found */
+	uint64_t last;	/* where the last block of the latest walk begins */
+	uint64_t top;	/* ... of [heap]; 0: none */
 	int pagemap;	/* descriptor, or -1 */
 	int64_t end_ns; /* reading ends then; heap_open sets it for walks, and
 			   the caller for a search */

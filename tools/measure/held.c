@@ -15,7 +15,7 @@
  * With keep_ns, nothing is given before it is asked for. Then the blocks whose
  * events are all too old are forgotten, or if there is no room, the one with the
  * oldest last event. held_from() is the time of the youngest forgotten event:
- * what is older is held in part only.
+ * older events may be missing.
  *
  * A queue of which nothing waits to be given gets a block even if the memory is
  * full, because no event of another queue can be given before its own are known.

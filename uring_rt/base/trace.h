@@ -163,8 +163,8 @@ static inline void urt__trace_write(struct urt__trace_page *p, unsigned i,
 	uint64_t what = e->kind | e->how << 8 | e->reason << 16 |
 			(uint64_t)e->opcode << 24;
 
-	/* Not by memcpy: words that are loaded from what was just stored by
-	 * bytes wait until that is in the cache. */
+	/* Not by memcpy: a load of a word whose bytes were just stored one by
+	 * one waits until these stores are in the cache. */
 	urt__trace_fence(memory_order_release);
 	__atomic_store_n(&to[0], (uint64_t)e->ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&to[1], what, __ATOMIC_RELAXED);
