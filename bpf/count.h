@@ -40,7 +40,11 @@ enum urt_cause {
 #define URT_SYSCALL_SLOTS 514
 #define URT_SYSCALLS_32	  512 /* of the 32-bit table: numbers modulo this */
 
-#define URT_URING_OPS 64
+/* io_uring opcodes, then all that no kernel has. With 128, clang would test a sign, in
+ * which the verifier sees no bound. */
+#define URT_URING_OP_OTHER 100
+#define URT_URING_OPS	   101
+
 #define URT_TIME_LOGS 44 /* slot n: times of [2^n, 2^(n+1)) ns */
 
 /*
@@ -53,11 +57,12 @@ struct urt_counts {
 	__u64 nvcsw;  /* growth of the kernel's counters of these threads, */
 	__u64 nivcsw; /* ... as seen at each of their switches */
 	__u64 cause[URT_CAUSES];
-	__u64 submitted[URT_URING_OPS]; /* io_uring requests by opcode */
+	__u64 submitted[URT_URING_OPS]; /* io_uring requests by opcode, */
+	__u64 refused;			/* ... with those not begun */
 	__u64 punted[URT_URING_OPS];	/* ... handed to a worker thread */
 	__u64 polled[URT_URING_OPS];	/* ... that waited for their file */
 	__u64 deferred[URT_URING_OPS];	/* ... of either kind, counted once */
-	__u64 completed;		/* completions posted */
+	__u64 completed;		/* completions, also on overflow */
 	__u64 tasks;			/* threads seen */
 	__u64 ended;			/* ... making their last switch */
 	__u64 on_cpu[URT_TIME_LOGS];	/* bursts; only if times are wanted */
@@ -305,7 +310,7 @@ struct urt_thread {
 
 /* Both sides must see the same layout. */
 _Static_assert(sizeof(struct urt_counts) ==
-		       8 * (9 + URT_CAUSES + 4 * URT_URING_OPS +
+		       8 * (10 + URT_CAUSES + 4 * URT_URING_OPS +
 			    2 * URT_TIME_LOGS),
 	       "shared with BPF");
 _Static_assert(sizeof(struct urt_open_times) == 8 * (2 + 2 * URT_TIME_LOGS),

@@ -219,27 +219,45 @@ struct io_kiocb___export {
 	u8 opcode;
 } __attribute__((preserve_access_index));
 
-static __always_inline int submitted(void *req)
+/* What the program asked for: an opcode that the kernel lacks is only here. */
+struct io_uring_sqe___export {
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
+static __always_inline int submitted(u8 op)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct export_counts *c = counts_of(cgroup_of(t));
-	u8 op = BPF_CORE_READ((struct io_kiocb___export *)req, opcode);
 
-	if (c && op < EXPORT_OPS)
+	if (op >= EXPORT_OPS)
+		op = EXPORT_OPS - 1;
+	if (c)
 		c->submitted[op]++;
 	return 0;
+}
+
+static __always_inline u8 opcode_of(void *req)
+{
+	return BPF_CORE_READ((struct io_kiocb___export *)req, opcode);
 }
 
 SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
 int BPF_PROG(export_submit_req, void *req)
 {
-	return submitted(req);
+	return submitted(opcode_of(req));
 }
 
 SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(export_submit_sqe, void *req)
 {
-	return submitted(req);
+	return submitted(opcode_of(req));
+}
+
+/* A request that the kernel refuses is not announced by the other two. */
+SEC("tp_btf/io_uring_req_failed")
+int BPF_PROG(export_refused, struct io_uring_sqe___export *sqe)
+{
+	return submitted(BPF_CORE_READ(sqe, opcode));
 }
 
 /* The beginning of struct io_uring_cqe; only the result is used. */
@@ -248,20 +266,33 @@ struct export_cqe {
 	s32 res;
 };
 
-SEC("tp_btf/io_uring_complete")
-int export_complete(u64 *args)
+static __always_inline int completed(s32 res)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct export_counts *c = counts_of(cgroup_of(t));
+
+	if (c && res < 0)
+		c->failed++;
+	else if (c)
+		c->succeeded++;
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int export_complete(u64 *args)
+{
 	struct export_cqe cqe = { 0 };
 
 	if (completion_is_cqe)
 		bpf_probe_read_kernel(&cqe, sizeof(cqe), (void *)args[2]);
 	else
 		cqe.res = (s32)args[3];
-	if (c && cqe.res < 0)
-		c->failed++;
-	else if (c)
-		c->succeeded++;
-	return 0;
+	return completed(cqe.res);
+}
+
+/* The completion queue was full. */
+SEC("tp_btf/io_uring_cqe_overflow")
+int export_overflow(u64 *args)
+{
+	return completed((s32)args[2]);
 }

@@ -6,8 +6,8 @@
 #ifndef URT_EXPORT_H
 #define URT_EXPORT_H
 
-#define EXPORT_OPS	  64 /* io_uring opcodes */
-#define EXPORT_BUCKETS	  24 /* slot n: times below 1 us << n; the last: all */
+#define EXPORT_OPS	  101 /* io_uring opcodes; the last: all others */
+#define EXPORT_BUCKETS	  24  /* slot n: times below 1 us << n; the last: all */
 #define EXPORT_GROUPS_MAX 4096 /* cgroups with rows of their own */
 #define EXPORT_CALLS_MAX  65536
 #define EXPORT_OTHER	  0 /* the "cgroup" of all cgroups that found no room */

@@ -336,16 +336,20 @@ static __always_inline void request(void *req, u32 type)
 		request_event(t, req, type, 0, 0);
 }
 
+static __always_inline u64 user_data_of(struct io_kiocb___urt *r)
+{
+	return bpf_core_field_exists(r->cqe.user_data)
+		       ? BPF_CORE_READ(r, cqe.user_data)
+		       : 0;
+}
+
 static __always_inline void submitted(struct io_kiocb___urt *r)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	u64 data = 0;
 
-	if (!current_traced(t))
-		return;
-	if (bpf_core_field_exists(r->cqe.user_data))
-		data = BPF_CORE_READ(r, cqe.user_data);
-	request_event(t, r, URT_EV_SUBMIT, BPF_CORE_READ(r, opcode), data);
+	if (current_traced(t))
+		request_event(t, r, URT_EV_SUBMIT, BPF_CORE_READ(r, opcode),
+			      user_data_of(r));
 }
 
 /* The kernel knows the type of r: it is read without a call. */
@@ -381,6 +385,30 @@ int BPF_PROG(rec_submit_sqe, void *req)
 	return 0;
 }
 
+/* A request that the kernel refuses, which the others do not announce. */
+static __always_inline void refused(void *req, u8 op)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (current_traced(t))
+		request_event(t, req, URT_EV_SUBMIT, op,
+			      user_data_of((struct io_kiocb___urt *)req));
+}
+
+SEC("tp_btf/io_uring_req_failed")
+int BPF_PROG(rec_refused, struct io_uring_sqe___urt *sqe, void *req)
+{
+	refused(req, BPF_CORE_READ(sqe, opcode));
+	return 0;
+}
+
+SEC("tp/io_uring/io_uring_req_failed")
+int rec_refused_event(struct trace_event_raw_io_uring_req_failed___urt *e)
+{
+	refused(e->req, e->opcode);
+	return 0;
+}
+
 SEC("tp_btf/io_uring_queue_async_work")
 int BPF_PROG(rec_punt, void *req)
 {
@@ -408,5 +436,27 @@ SEC("tp/io_uring/io_uring_complete")
 int rec_complete_event(struct trace_event_raw_io_uring_complete___urt *e)
 {
 	request(e->req, URT_EV_COMPLETE);
+	return 0;
+}
+
+static __always_inline void overflowed(u64 user_data)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (current_traced(t))
+		request_event(t, 0, URT_EV_OVERFLOW, 0, user_data);
+}
+
+SEC("tp_btf/io_uring_cqe_overflow")
+int BPF_PROG(rec_overflow, void *ctx_, u64 user_data)
+{
+	overflowed(user_data);
+	return 0;
+}
+
+SEC("tp/io_uring/io_uring_cqe_overflow")
+int rec_overflow_event(struct trace_event_raw_io_uring_cqe_overflow___urt *e)
+{
+	overflowed(e->user_data);
 	return 0;
 }

@@ -14,6 +14,8 @@ enum urt_event_type {
 	URT_EV_SUBMIT, /* a: the request; b: its user_data; op: its opcode */
 	URT_EV_PUNT,   /* a: the request goes to a worker thread */
 	URT_EV_COMPLETE, /* a: the request; 0: one that continues */
+	URT_EV_OVERFLOW, /* a completion that found the queue full. a: 0; b: the
+			  * user_data of its request */
 };
 
 #define URT_EV_NO_SYSCALL 513

@@ -13,6 +13,12 @@ struct io_kiocb___urt {
 	struct io_cqe___urt cqe;
 } __attribute__((preserve_access_index));
 
+/* What the program asked for. An opcode that the kernel lacks is only here. The program
+ * can write to it meanwhile. */
+struct io_uring_sqe___urt {
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
 /* Its trace events, as far as the programs read them. The offset differs. */
 #define URING_EVENT(name)                       \
 	struct trace_event_raw_##name##___urt { \
@@ -23,5 +29,14 @@ URING_EVENT(io_uring_submit_req);
 URING_EVENT(io_uring_poll_arm);
 URING_EVENT(io_uring_queue_async_work);
 URING_EVENT(io_uring_complete);
+
+struct trace_event_raw_io_uring_req_failed___urt {
+	void *req;
+	u8 opcode;
+} __attribute__((preserve_access_index));
+
+struct trace_event_raw_io_uring_cqe_overflow___urt {
+	u64 user_data;
+} __attribute__((preserve_access_index));
 
 #endif

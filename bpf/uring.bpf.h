@@ -6,6 +6,15 @@
 #include "request.bpf.h"
 
 /*
+ * Each request passes one of two tracepoints before it begins: io_uring_submit_req, or
+ * io_uring_req_failed if the kernel refuses it, as for an opcode or flags that it does
+ * not know. Each completion passes one of two: io_uring_complete, or
+ * io_uring_cqe_overflow if the completion queue is full; the kernel then keeps it, and
+ * moves it to the queue later without an event. So a request that neither goes on nor
+ * asks for no completion counts once on both sides.
+ */
+
+/*
  * The thread that entered, or iou-sqp, submits a request; the thread that finishes
  * the request posts its completion. Both are the current thread at their tracepoints.
  */
@@ -33,21 +42,21 @@ static __always_inline u8 opcode_of(void *req)
 	return BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
 }
 
-static __always_inline int submitted(void *req)
+static __always_inline int submitted(void *req, u8 op, bool refused)
 {
 	struct urt_task *st;
 	int class = current_class(&st);
 	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
 	struct urt_thread *th;
 	u64 key = (u64)req;
-	u8 op;
 
 	if (!c || (by && stopped))
 		return 0;
-	op = opcode_of(req);
-	if (op < URT_URING_OPS)
-		c->submitted[op]++;
-	if (by && op < URT_URING_OPS)
+	if (op >= URT_URING_OP_OTHER)
+		op = URT_URING_OP_OTHER;
+	c->submitted[op]++;
+	c->refused += refused;
+	if (by)
 		by_submit(op, BPF_CORE_READ((struct io_kiocb___urt *)req,
 					    cqe.user_data));
 	th = own_counts(st);
@@ -61,19 +70,31 @@ static __always_inline int submitted(void *req)
 SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
 int BPF_PROG(on_submit_req, void *req)
 {
-	return submitted(req);
+	return submitted(req, opcode_of(req), false);
 }
 
 SEC("tp/io_uring/io_uring_submit_req")
 int on_submit_req_event(struct trace_event_raw_io_uring_submit_req___urt *e)
 {
-	return submitted(e->req);
+	return submitted(e->req, opcode_of(e->req), false);
 }
 
 SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(on_submit_sqe, void *req)
 {
-	return submitted(req);
+	return submitted(req, opcode_of(req), false);
+}
+
+SEC("tp_btf/io_uring_req_failed")
+int BPF_PROG(on_refused, struct io_uring_sqe___urt *sqe, void *req)
+{
+	return submitted(req, BPF_CORE_READ(sqe, opcode), true);
+}
+
+SEC("tp/io_uring/io_uring_req_failed")
+int on_refused_event(struct trace_event_raw_io_uring_req_failed___urt *e)
+{
+	return submitted(e->req, e->opcode, true);
 }
 
 /* A request was not done at once. Each of the two ways counts once per request. */
@@ -83,13 +104,12 @@ static __always_inline void deferred(void *req, u32 bit)
 	int class = current_class(&st);
 	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
 	u64 key = (u64)req;
-	u32 *known, ways = 0;
-	u8 op;
+	u32 *known, ways = 0, op;
 
 	if (!c)
 		return;
 	op = opcode_of(req);
-	if (op >= URT_URING_OPS)
+	if (op >= URT_URING_OP_OTHER)
 		return;
 	known = bpf_map_lookup_elem(&requests, &key);
 	if (known)
@@ -158,6 +178,18 @@ int BPF_PROG(on_complete)
 
 SEC("tp/io_uring/io_uring_complete")
 int on_complete_event(void *e)
+{
+	return completed();
+}
+
+SEC("tp_btf/io_uring_cqe_overflow")
+int BPF_PROG(on_overflow)
+{
+	return completed();
+}
+
+SEC("tp/io_uring/io_uring_cqe_overflow")
+int on_overflow_event(void *e)
 {
 	return completed();
 }

@@ -114,6 +114,40 @@ START_TEST(export_counts_each_cgroup_exactly)
 }
 END_TEST
 
+/* Completions that find the queue full, and requests that are refused. */
+static const struct {
+	const char *way, *op, *outcome;
+} rings[] = {
+	{ "overflow", "NOP", "success" },
+	{ "unknown-flags", "NOP", "error" },
+	{ "unknown-opcode", "other", "error" },
+};
+
+START_TEST(export_counts_each_request_and_completion)
+{
+	NEED_EXPORT();
+	if (sh("tests/rings %s 1", rings[_i].way) == 77)
+		SKIP("no io_uring here");
+	export_start("--no-times");
+	ck_assert_int_eq(sh("mkdir -p %s/urt-a && "
+			    "(echo 0 >%s/urt-a/cgroup.procs && "
+			    "exec tests/rings %s 100)",
+			    cgroup_mount, cgroup_mount, rings[_i].way),
+			 0);
+	ck_assert_int_eq(get("/metrics", "text/plain"), 0);
+	ck_assert_int_eq(series("urt_io_uring_requests_total{cgroup=\"/urt-a\","
+				"opcode=\"%s\"}",
+				rings[_i].op),
+			 100);
+	ck_assert_int_eq(series("urt_io_uring_completions_total{cgroup=\""
+				"/urt-a\",outcome=\"%s\"}",
+				rings[_i].outcome),
+			 100);
+	export_stop();
+	sh("rmdir %s/urt-a", cgroup_mount);
+}
+END_TEST
+
 START_TEST(export_bounds_its_series_and_loses_nothing)
 {
 	long long other;
@@ -466,6 +500,8 @@ Suite *export_suite(void)
 
 	tcase_set_timeout(t, getenv("URT_EXPORT_ROUNDS") ? 3600 : 120);
 	tcase_add_test(t, export_counts_each_cgroup_exactly);
+	tcase_add_loop_test(t, export_counts_each_request_and_completion, 0,
+			    ARRAY_LEN(rings));
 	tcase_add_test(t, export_bounds_its_series_and_loses_nothing);
 	tcase_add_test(t, cgroups_that_come_and_go_leave_nothing_behind);
 	tcase_add_test(t, other_never_goes_back);

@@ -96,6 +96,35 @@ START_TEST(report_names_odd_waits)
 }
 END_TEST
 
+/* Requests that are refused, that find no room for their completion, and that ask for
+ * none. */
+static const struct {
+	const char *way, *what, *ended;
+	int times, more;
+} ends[] = {
+	{ "unknown-flags", "NOP", "yes", 100, 0 },
+	{ "unknown-opcode", "OP_200", "yes", 100, 0 },
+	{ "overflow", "NOP", "yes", 100, 0 },
+	{ "no-completion", "NOP", "no", 100, 0 },
+	{ "message-to-full-ring", "MSG_RING", "yes", 100, 100 },
+};
+
+START_TEST(request_ends_with_its_completion)
+{
+	NEED_BPF();
+	if (sh("./urt record -o rec.pftrace -- tests/rings %s 100 2>&1",
+	       ends[_i].way) == 77)
+		SKIP("this kernel lacks it");
+	ck_assert_msg(strstr(text, " 0 events dropped"), "%s", text);
+	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
+	ck_assert_ptr_nonnull(
+		row(NULL,
+		    json_pack("{s:s, s:s, s:i}", "what", ends[_i].what, "ended",
+			      ends[_i].ended, "times", ends[_i].times)));
+	ck_assert_int_eq(number(NULL, "completed_more"), ends[_i].more);
+}
+END_TEST
+
 START_TEST(kernel_thread_waits_in_no_system_call)
 {
 	json_t *wait, *waits;
@@ -764,6 +793,8 @@ Suite *record_suite(void)
 	tcase_add_test(t, timeline_has_each_request_from_start_to_end);
 	tcase_add_test(t, timeline_is_whole_if_the_memory_is_small);
 	tcase_add_test(t, report_names_odd_waits);
+	tcase_add_loop_test(t, request_ends_with_its_completion, 0,
+			    ARRAY_LEN(ends));
 	tcase_add_test(t, kernel_thread_waits_in_no_system_call);
 	tcase_add_test(t, report_says_who_waited_on_what);
 	tcase_add_test(t, thread_is_woken_while_it_leaves_the_cpu);

@@ -205,6 +205,69 @@ START_TEST(operations_tell_how_they_were_completed)
 }
 END_TEST
 
+/* The program counts itself what it asked for, what was refused and what it got. */
+static const char *const ways[] = {
+	"unknown-opcode",
+	"unknown-flags",
+	"refused-in-a-chain",
+	"chain",
+	"no-completion",
+	"overflow",
+	"overflow-single",
+	"fixed-buffer",
+	"worker",
+	"cancelled",
+	"updated",
+	"timed-out",
+	"message",
+	"message-to-full-ring",
+	"sqpoll",
+};
+
+static void counts_are_the_programs(const char *way, const char *options)
+{
+	long asked, refused, completed;
+	int code = sh("rm -f rings.json; "
+		      "./urt stat --json -o rings.json %s -- tests/rings %s "
+		      "300 2>rings.err; code=$?; cat rings.err >&2; exit $code",
+		      options, way);
+
+	if (code == 77)
+		SKIP("this kernel lacks it");
+	ck_assert_int_eq(code, 0);
+	ck_assert_int_eq(
+		sscanf(text, "%ld %ld %ld", &asked, &refused, &completed), 3);
+	ck_assert_int_eq(sh("cat rings.json; rm rings.json rings.err"), 0);
+	if (row(NULL, json_pack("{s:n}", "io_uring")))
+		SKIP("no perf events of tracepoints here");
+	ck_assert_int_eq(number("io_uring", "submitted"), asked);
+	ck_assert_int_eq(number("io_uring", "refused"), refused);
+	ck_assert_int_eq(number("io_uring", "completed"), completed);
+}
+
+START_TEST(requests_and_completions_are_those_that_the_program_counts)
+{
+	json_t *ops, *of;
+	const char *op;
+	long long n = 0;
+
+	NEED_BPF();
+	counts_are_the_programs(ways[_i], "--by thread");
+	ops = member(document(), "by_opcode");
+	json_object_foreach(ops, op, of) n += json_integer_value(of);
+	ck_assert_int_eq(n, number("io_uring", "submitted"));
+}
+END_TEST
+
+START_TEST(perf_events_count_the_same_requests)
+{
+	if (sh("./urt stat --no-bpf -- true 2>&1") ||
+	    !strstr(text, "(source: perf)"))
+		SKIP("no perf events here");
+	counts_are_the_programs(ways[_i], "--no-bpf");
+}
+END_TEST
+
 START_TEST(times_are_counted_once_for_each_switch)
 {
 	long long n = 0;
@@ -241,6 +304,11 @@ Suite *stat_suite(void)
 	tcase_add_test(t, preemption_is_a_cause);
 	tcase_add_test(t, wait_in_a_system_call_is_a_cause);
 	tcase_add_test(t, operations_tell_how_they_were_completed);
+	tcase_add_loop_test(
+		t, requests_and_completions_are_those_that_the_program_counts,
+		0, ARRAY_LEN(ways));
+	tcase_add_loop_test(t, perf_events_count_the_same_requests, 0,
+			    ARRAY_LEN(ways));
 	tcase_add_test(t, times_are_counted_once_for_each_switch);
 	suite_add_tcase(s, t);
 	return s;

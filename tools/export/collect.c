@@ -76,7 +76,9 @@ static int load(struct collector *c)
 	const struct bpf_optional optional[] = {
 		{ c->bpf->progs.export_submit_req, "io_uring_submit_req" },
 		{ c->bpf->progs.export_submit_sqe, "io_uring_submit_sqe" },
+		{ c->bpf->progs.export_refused, "io_uring_req_failed" },
 		{ c->bpf->progs.export_complete, "io_uring_complete" },
+		{ c->bpf->progs.export_overflow, "io_uring_cqe_overflow" },
 	};
 	int err;
 

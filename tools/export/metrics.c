@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "../lib/privileges.h"
 #include "../lib/tool.h"
+#include <assert.h>
 
 struct text {
 	FILE *out;
@@ -91,6 +92,8 @@ static void io_uring(const struct text *t)
 {
 	char buf[32];
 
+	static_assert(EXPORT_OPS == URING_NAMES_MAX + 1,
+		      "the name of the last");
 	family(t, "urt_io_uring_requests", "counter",
 	       "Requests submitted to io_uring, by opcode.");
 	for (unsigned i = 0; i < t->n; i++)

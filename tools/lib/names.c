@@ -44,6 +44,8 @@ const char *uring_op_name(unsigned op, char buf[32])
 {
 	if (op < ARRAY_LEN(ops))
 		return ops[op];
+	if (op == URING_NAMES_MAX)
+		return "other"; /* no opcode of a kernel */
 	snprintf(buf, 32, "OP_%u", op);
 	return buf;
 }

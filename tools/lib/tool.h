@@ -75,6 +75,7 @@ const char *syscall_name(unsigned nr, char buf[32]);
 /* Of a call in the 32-bit table of a 64-bit kernel. */
 const char *syscall_name_32(unsigned nr, char buf[32]);
 /* Of an io_uring operation: "RECV"; "OP_N" in buf for an unknown one. */
+#define URING_NAMES_MAX 100
 const char *uring_op_name(unsigned op, char buf[32]);
 
 #endif

@@ -28,6 +28,8 @@ static void choose_programs(struct count_bpf *bpf,
 		{ bpf->progs.on_poll_arm, "io_uring_poll_arm" },
 		{ bpf->progs.on_move, "cgroup_attach_task" },
 		{ bpf->progs.on_complete, "io_uring_complete" },
+		{ bpf->progs.on_refused, "io_uring_req_failed" },
+		{ bpf->progs.on_overflow, "io_uring_cqe_overflow" },
 		{ bpf->progs.on_rename, o->threads ? "task_rename" : NULL },
 		{ bpf->progs.on_user_fault, o->by ? "page_fault_user" : NULL },
 	};

@@ -18,7 +18,7 @@ struct mapped {
 
 struct counter {
 	struct count_bpf *bpf;
-	struct bpf_link *link[16];
+	struct bpf_link *link[32]; /* one for each program */
 	unsigned nr_links;
 	struct bpf_link **sample; /* for each CPU, with rows by context */
 	unsigned samples;

@@ -27,8 +27,10 @@ enum event {
 	MIGRATIONS,
 	FAULTS,
 	SYSCALLS,
-	SUBMITTED,
+	BEGUN,
+	REFUSED,
 	COMPLETED,
+	OVERFLOWED,
 	EXITS,
 	EVENTS
 };
@@ -36,9 +38,9 @@ enum event {
 struct perf_counts {
 	int *fd[EVENTS];
 	unsigned n[EVENTS];
-	bool per_task;	      /* else per CPU, where no switch is missed */
-	bool missing[EVENTS]; /* not for all threads, so for none */
-	bool lacks_files;
+	bool per_task; /* else per CPU, where no switch is missed */
+	/* -errno: not for all threads or CPUs, so for none. */
+	int missing[EVENTS];
 };
 
 static const struct {
@@ -53,7 +55,9 @@ static const struct {
 	{ PERF_TYPE_TRACEPOINT, 0, "raw_syscalls/sys_enter", NULL },
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_submit_req",
 	  "io_uring/io_uring_submit_sqe" },
+	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_req_failed", NULL },
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_complete", NULL },
+	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_cqe_overflow", NULL },
 	{ PERF_TYPE_TRACEPOINT, 0, "sched/sched_process_exit", NULL },
 };
 
@@ -110,20 +114,29 @@ static bool keep(struct perf_counts *p, enum event e, int fd)
 	return true;
 }
 
+static void give_up(struct perf_counts *p, enum event e, int err)
+{
+	while (p->n[e])
+		close(p->fd[e][--p->n[e]]);
+	p->missing[e] = err;
+}
+
 /* Of a command that waits for its exec, or with pid -1 of one CPU. */
 static int open_all(struct perf_counts *p, pid_t pid, int cpu)
 {
 	struct perf_event_attr attr;
 
 	for (int e = 0; e < EVENTS; e++) {
-		int fd = event_attr(e, &attr);
+		int fd = p->missing[e] ? p->missing[e] : event_attr(e, &attr);
 
 		attr.inherit = attr.disabled = attr.enable_on_exec = pid > 0;
 		if (!fd)
 			fd = open_event(&attr, pid, cpu);
 		if (fd < 0 && e == SWITCHES)
 			return fd;
-		if (fd >= 0 && !keep(p, e, fd))
+		if (fd < 0)
+			give_up(p, e, fd);
+		else if (!keep(p, e, fd))
 			return -ENOMEM;
 	}
 	return 0;
@@ -154,13 +167,6 @@ static ssize_t open_some(pid_t pid, const void *question, void *answer,
 			fds->fd[fds->n++] = fd;
 	}
 	return fds->n;
-}
-
-static void give_up(struct perf_counts *p, enum event e)
-{
-	while (p->n[e])
-		close(p->fd[e][--p->n[e]]);
-	p->missing[e] = true;
 }
 
 /* The kernel waits for the process as long as it hangs in exec; see reader.c. */
@@ -205,8 +211,7 @@ static int open_threads(struct perf_counts *p, pid_t pid)
 			if (!p->missing[e])
 				err = open_event_of(p, e, pid, &t);
 			if (err && e != SWITCHES && err != -ETIME) {
-				give_up(p, e);
-				p->lacks_files |= err == -EMFILE;
+				give_up(p, e, err);
 				err = 0;
 			}
 		}
@@ -279,11 +284,6 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	return false;
 }
 
-bool perf_lacks_files(const struct perf_counts *p)
-{
-	return p->lacks_files;
-}
-
 static int64_t sum(const struct perf_counts *p, enum event e)
 {
 	int64_t total = 0;
@@ -292,7 +292,20 @@ static int64_t sum(const struct perf_counts *p, enum event e)
 	for (unsigned i = 0; i < p->n[e]; i++)
 		if (read(p->fd[e][i], &n, sizeof(n)) == sizeof(n))
 			total += n;
-	return p->n[e] ? total : -1;
+	if (p->n[e])
+		return total;
+	return p->missing[e] == -EMFILE ? PERF_NO_FILES : PERF_NO_EVENT;
+}
+
+/* Of two events, the second of which older kernels may lack. */
+static int64_t sum_both(const struct perf_counts *p, enum event e,
+			enum event other)
+{
+	int64_t a = sum(p, e), b = sum(p, other);
+
+	if (a < 0 || b == PERF_NO_EVENT)
+		return a;
+	return b < 0 ? b : a + b;
 }
 
 void perf_read(const struct perf_counts *p, struct perf_totals *out)
@@ -300,13 +313,15 @@ void perf_read(const struct perf_counts *p, struct perf_totals *out)
 	out->switches = sum(p, SWITCHES);
 	/* A task's event ends before its last switch. */
 	if (p->per_task)
-		out->switches =
-			sum(p, EXITS) < 0 ? -1 : out->switches + sum(p, EXITS);
+		out->switches = sum(p, EXITS) < 0
+					? sum(p, EXITS)
+					: out->switches + sum(p, EXITS);
 	out->migrations = sum(p, MIGRATIONS);
 	out->faults = sum(p, FAULTS);
 	out->syscalls = sum(p, SYSCALLS);
-	out->submitted = sum(p, SUBMITTED);
-	out->completed = sum(p, COMPLETED);
+	out->submitted = sum_both(p, BEGUN, REFUSED);
+	out->refused = sum(p, REFUSED);
+	out->completed = sum_both(p, COMPLETED, OVERFLOWED);
 }
 
 void perf_close(struct perf_counts *p)

@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Counts of perf events, used without BPF; -1: this one is not available,
- * either. */
+/* Counts of perf events, used without BPF; or why there is none. */
+#define PERF_NO_EVENT (-1) /* the kernel, or tracefs, does not have it */
+#define PERF_NO_FILES (-2) /* not each thread could have its own */
 struct perf_totals {
-	int64_t switches, migrations, faults, syscalls, submitted, completed;
+	int64_t switches, migrations, faults, syscalls;
+	int64_t submitted, refused, completed; /* io_uring requests */
 };
 
 struct perf_counts;
@@ -23,8 +25,6 @@ struct perf_counts;
  */
 bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	       size_t why_size);
-/* Whether some event is left out, because not each thread could have its own. */
-bool perf_lacks_files(const struct perf_counts *);
 
 void perf_read(const struct perf_counts *, struct perf_totals *);
 void perf_close(struct perf_counts *);

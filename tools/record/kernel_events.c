@@ -37,6 +37,8 @@ static void choose(struct record_bpf *bpf)
 		{ bpf->progs.rec_submit_sqe, "io_uring_submit_sqe" },
 		{ bpf->progs.rec_punt, "io_uring_queue_async_work" },
 		{ bpf->progs.rec_complete, "io_uring_complete" },
+		{ bpf->progs.rec_refused, "io_uring_req_failed" },
+		{ bpf->progs.rec_overflow, "io_uring_cqe_overflow" },
 	};
 	bpf_choose(optional, ARRAY_LEN(optional));
 	bpf_choose_events(bpf->obj);

@@ -22,7 +22,7 @@ struct kernel_ring {
 
 struct kernel_events {
 	struct record_bpf *bpf;
-	struct bpf_link *link[24]; /* one for each program */
+	struct bpf_link *link[32]; /* one for each program */
 	unsigned links;
 	struct urt_event *event; /* the places of all rings */
 	struct urt_event_ring *shared;

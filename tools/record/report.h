@@ -68,7 +68,7 @@ struct report_sum {
 	enum report_kind kind;
 	const struct report_track *track; /* of threads */
 	char what[REPORT_NAME];		  /* "": a free place */
-	bool in_flight; /* requests that had not ended with the recording */
+	bool in_flight;			  /* requests whose end was not seen */
 	uint64_t n, ns, most_ns;
 	char most_of[REPORT_NAME]; /* the coroutine that waited longest */
 };

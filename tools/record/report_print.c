@@ -24,7 +24,7 @@ static void print_sums(const struct report *r, enum report_kind kind,
 		if (!is_shown(s, kind))
 			continue;
 		snprintf(what, sizeof(what), "%s%s", s->what,
-			 s->in_flight ? ", in flight" : "");
+			 s->in_flight ? ", end not seen" : "");
 		printf("  %-24s %-26s %9" PRIu64 " %12.3f %12.3f %12.3f",
 		       s->track ? s->track->name : "", what, s->n, s->ns / 1e6,
 		       s->ns / 1e6 / s->n, s->most_ns / 1e6);

@@ -40,7 +40,7 @@ struct thread {
 struct request {
 	uint64_t key; /* its address; 0: a free place, 1: a used one */
 	uint64_t flow;
-	uint64_t track;
+	uint64_t data; /* its user_data */
 	uint32_t lane;
 	uint8_t op;
 	bool awaited; /* by a coroutine, where its flow ends */
@@ -57,6 +57,7 @@ struct timeline {
 				     free */
 	bool lane_named[LANES];
 	uint32_t lane_owner[LANES]; /* the process for which it was named */
+	struct request *lane_request[LANES];
 };
 
 static uint64_t track_of(const struct thread *th)
@@ -291,10 +292,13 @@ static uint32_t lane_take(struct timeline *t, uint32_t pid)
 	return LANES;
 }
 
+/*
+ * r: NULL: not known. With `known` false, only that it has ended: the event of its
+ * end was dropped, or it had asked for none; so its length means nothing.
+ */
 static void complete(struct timeline *t, const struct thread *th,
-		     const struct urt_event *e, bool known)
+		     const struct urt_event *e, struct request *r, bool known)
 {
-	struct request *r = request_of(t, e->a, false);
 	char name[64], buf[32];
 	struct timeline_mark m = { .type = URT__TRACK_EVENT__TYPE__SLICE_END,
 				   .ns = e->ns };
@@ -302,6 +306,9 @@ static void complete(struct timeline *t, const struct thread *th,
 	if (!r)
 		return;
 	m.track = lane_track(r->lane);
+	if (!known)
+		m.note[m.notes++] =
+			(struct timeline_note){ TIMELINE_IN_FLIGHT, 1, NULL };
 	timeline_mark(&t->out, &m);
 	t->lane_pid[r->lane] = 0;
 	if (known) {
@@ -315,6 +322,17 @@ static void complete(struct timeline *t, const struct thread *th,
 		timeline_mark(&t->out, &m);
 	}
 	r->key = 1;
+}
+
+/* Such an event names no request: it is taken for the first one in flight of the
+ * process that has the user_data. NULL: none; it is a message of another ring. */
+static struct request *overflowed(struct timeline *t, const struct urt_event *e)
+{
+	for (uint32_t i = 0; i < LANES; i++)
+		if (t->lane_pid[i] == e->pid &&
+		    t->lane_request[i]->data == e->b)
+			return t->lane_request[i];
+	return NULL;
 }
 
 /* One completion of many: the request's own slice continues. */
@@ -342,9 +360,8 @@ static void submit(struct timeline *t, const struct thread *th,
 				   .category = "io_uring" };
 	uint32_t lane;
 
-	complete(t, th, e,
-		 false); /* the event of its end was dropped: the memory
-				  was reused */
+	/* The memory of one that has ended is used again. */
+	complete(t, th, e, request_of(t, e->a, false), false);
 	if (t->sample && !coro_timeline_flow(t->coro, e->pid, e->b))
 		return;
 	lane = lane_take(t, e->pid);
@@ -355,8 +372,10 @@ static void submit(struct timeline *t, const struct thread *th,
 			t->lane_pid[lane] = 0;
 		return;
 	}
+	t->lane_request[lane] = r;
 	r->lane = lane;
 	r->op = e->op;
+	r->data = e->b;
 	r->flow = coro_timeline_flow(t->coro, e->pid, e->b);
 	r->awaited = r->flow;
 	if (!r->flow)
@@ -416,6 +435,7 @@ void timeline_coroutine(struct timeline *t, const struct trace_seen *s,
 void timeline_event(struct timeline *t, const struct urt_event *e)
 {
 	struct thread *th = thread_of(t, e);
+	struct request *r;
 
 	if (e->ns > t->last_ns)
 		t->last_ns = e->ns;
@@ -440,8 +460,12 @@ void timeline_event(struct timeline *t, const struct urt_event *e)
 		punted(t, e);
 		break;
 	case URT_EV_COMPLETE:
-		if (e->a)
-			complete(t, th, e, true);
+	case URT_EV_OVERFLOW:
+		r = e->type == URT_EV_OVERFLOW ? overflowed(t, e)
+		    : e->a		       ? request_of(t, e->a, false)
+					       : NULL;
+		if (e->a || r)
+			complete(t, th, e, r, true);
 		else if (!t->sample)
 			complete_in_between(t, th, e);
 		break;

@@ -25,6 +25,7 @@ static const struct {
 	{ "raw_syscalls:sys_enter", "syscalls" },
 	{ "io_uring:io_uring_submit_req", "uring" },
 	{ "io_uring:io_uring_submit_sqe", "uring" },
+	{ "io_uring:io_uring_req_failed", "refused" },
 	{ "io_uring:io_uring_complete", "completed" },
 	{ "io_uring:io_uring_queue_async_work", "punted" },
 	{ "io_uring:io_uring_poll_arm", "polled" },

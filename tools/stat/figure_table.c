@@ -34,11 +34,17 @@ static const char *needs_perf(const struct stat_result *r)
 		       : "counted by perf events only (-e, or --no-bpf)";
 }
 
+/* NULL: it is a count. */
+static const char *lacks_event(int64_t n)
+{
+	return n >= 0 ? NULL : n == PERF_NO_FILES ? too_few_files : no_tracefs;
+}
+
 static const char *by_perf_only(const struct stat_result *r, int64_t n)
 {
 	const char *why = needs_perf(r);
 
-	return why || n >= 0 ? why : too_few_files;
+	return why ? why : lacks_event(n);
 }
 
 static const char *needs_migrations(const struct stat_result *r)
@@ -54,11 +60,8 @@ static const char *needs_faults(const struct stat_result *r)
 /* A sum: by BPF, or by perf events if they have it. */
 static const char *either(const struct stat_result *r, int64_t by_perf)
 {
-	if (r->source == STAT_PERF)
-		return by_perf >= 0   ? NULL
-		       : r->few_files ? too_few_files
-				      : no_tracefs;
-	return figure_needs_bpf(r);
+	return r->source == STAT_PERF ? lacks_event(by_perf)
+				      : figure_needs_bpf(r);
 }
 
 /*
@@ -83,6 +86,13 @@ static const char *needs_uring(const struct stat_result *r)
 	if (r->source == STAT_BPF && !r->has_uring)
 		return "this kernel has no io_uring, or not its tracepoints";
 	return either(r, r->perf.submitted);
+}
+
+static const char *needs_refused(const struct stat_result *r)
+{
+	if (r->source == STAT_BPF)
+		return needs_uring(r);
+	return either(r, r->perf.refused);
 }
 
 /* Perf events give sums, but nothing by name. */
@@ -248,6 +258,14 @@ static double submitted(const struct stat_result *r)
 				      : counts_submitted(&r->counts);
 }
 
+static double refused(const struct stat_result *r)
+{
+	return r->source == STAT_PERF
+		       ? (double)r->perf.refused
+		       : figure_over_classes(
+				 r, offsetof(struct urt_counts, refused));
+}
+
 static double completed(const struct stat_result *r)
 {
 	return r->source == STAT_PERF ? (double)r->perf.completed
@@ -266,7 +284,7 @@ static double polled(const struct stat_result *r)
 
 static double at_once(const struct stat_result *r)
 {
-	return submitted(r) -
+	return submitted(r) - refused(r) -
 	       over_ops(r, offsetof(struct urt_counts, deferred));
 }
 
@@ -419,6 +437,13 @@ const struct figure figures[] = {
 	  .place = IN_URING,
 	  .json = "io_uring.submitted",
 	  .column = "uring ops" },
+	{ .name = "refused",
+	  .get = refused,
+	  .lacks = needs_refused,
+	  .label = "refused before they began (an unknown opcode or flag)",
+	  .place = IN_WAYS,
+	  .indent = 1,
+	  .json = "io_uring.refused" },
 	{ .name = "completed",
 	  .get = completed,
 	  .lacks = needs_uring,
@@ -429,7 +454,7 @@ const struct figure figures[] = {
 	{ .name = "inline",
 	  .get = at_once,
 	  .lacks = figure_needs_each_op,
-	  .label = "done at once",
+	  .label = "neither: at once, or when due (TIMEOUT, POLL_ADD, ...)",
 	  .place = IN_WAYS,
 	  .indent = 1,
 	  .json = "io_uring.inline" },

@@ -2,6 +2,7 @@
 /* The result of `urt stat` as urt.stat.v1. Fields are only ever added. */
 #define _GNU_SOURCE
 #include "figures.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -118,6 +119,8 @@ static void json_uring(struct json *j, const struct stat_result *r)
 {
 	struct urt_counts all = { 0 };
 
+	static_assert(URT_URING_OP_OTHER == URING_NAMES_MAX,
+		      "the name of the last");
 	if (!had(r, "uring")) {
 		json_null(j, "io_uring");
 		return;

@@ -138,10 +138,11 @@ static void add_open(struct counts *c, const struct urt_open_times *from,
 	app->off_cpu_ns += to->off_cpu_ns - from->off_cpu_ns;
 }
 
-/* Once it is unknown, it stays unknown. */
+/* Once it is unknown, it stays unknown, for the same reason. */
 static void add_known(int64_t *to, int64_t a, int64_t b)
 {
-	*to = *to < 0 || a < 0 || b < 0 ? -1 : *to + a - b;
+	if (*to >= 0)
+		*to = a < 0 ? a : b < 0 ? b : *to + a - b;
 }
 
 /* Adds the counts between two looks. */
@@ -166,6 +167,7 @@ void session_add(struct session *s, struct stat_result *r,
 	add_known(&r->perf.faults, to->perf.faults, from->perf.faults);
 	add_known(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
 	add_known(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
+	add_known(&r->perf.refused, to->perf.refused, from->perf.refused);
 	add_known(&r->perf.completed, to->perf.completed, from->perf.completed);
 	r->ops_told += to->ops - from->ops;
 	r->wall_ns += to->at_ns - from->at_ns;

@@ -123,7 +123,6 @@ struct stat_result {
 	struct counts counts;	 /* with STAT_BPF */
 	struct perf_totals perf; /* if has_perf */
 	bool has_perf;		 /* with STAT_PERF, or if one is wanted */
-	bool few_files;		 /* for a perf event of each thread */
 	uint64_t nvcsw, nivcsw;	 /* the kernel's own counters */
 	int64_t reads, writes;	 /* likewise, of the processes given; < 0:
 				    n/a */

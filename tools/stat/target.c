@@ -76,7 +76,6 @@ void session_choose_perf(struct session *s)
 		ok = perf_open(&s->perf, o->pid[i], false, r->why_no_perf,
 			       sizeof(r->why_no_perf));
 	r->has_perf = s->perf != NULL;
-	r->few_files = s->perf && perf_lacks_files(s->perf);
 	if (s->perf && !s->counter)
 		r->source = STAT_PERF;
 }
