@@ -159,5 +159,6 @@ int main(int argc, char **argv)
 {
 	keep_standard_streams_apart();
 	ask_no_plugins();
+	output_begins();
 	return output_end(run(argc, argv));
 }

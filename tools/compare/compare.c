@@ -157,7 +157,7 @@ static bool give_preparations(struct choice *c, struct runs *r)
 	return true;
 }
 
-static int report(const struct choice *c, const struct runs *r, FILE *out)
+static void print(const struct choice *c, const struct runs *r, FILE *out)
 {
 	if (c->json)
 		compare_print_json(out, r);
@@ -165,7 +165,18 @@ static int report(const struct choice *c, const struct runs *r, FILE *out)
 		compare_print_markdown(out, r, c->all);
 	else
 		compare_print_text(out, r, c->all);
-	return output_flush(out);
+}
+
+/* What was measured is not lost if the file cannot be written. */
+static int report(const struct choice *c, const struct runs *r, FILE *out)
+{
+	int code;
+
+	print(c, r, out);
+	code = output_flush(out, c->out);
+	if (code && c->out)
+		print(c, r, stderr);
+	return code;
 }
 
 int cmd_compare(int argc, char **argv)

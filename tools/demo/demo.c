@@ -102,20 +102,31 @@ static int compare_documents(const struct demo_options *o)
 		return EXIT_BAD;
 	demo_print_changes(out, &earlier, &with);
 	demo_document_free(&with);
-	return output_flush(out);
+	return output_flush(out, o->out);
+}
+
+static void show_all(struct demo *d)
+{
+	for (unsigned part = 0; part < DEMO_PARTS; part++)
+		print_part(d, part);
+	if (d->options.json)
+		demo_print_json(out, d);
+	show_changes(d);
 }
 
 static int show(struct demo *d)
 {
 	int assertion;
 
-	for (unsigned part = 0; part < DEMO_PARTS; part++)
-		print_part(d, part);
-	if (d->options.json)
-		demo_print_json(out, d);
-	show_changes(d);
-	if (output_flush(out))
+	show_all(d);
+	if (output_flush(out, d->options.out)) {
+		if (d->options.out) { /* what was measured is not lost */
+			out = stdout;
+			printed = 0;
+			show_all(d);
+		}
 		return EXIT_BAD;
+	}
 	if (d->options.report && demo_write_report(d, d->options.report))
 		return EXIT_BAD;
 	assertion = demo_assert(d);

@@ -159,7 +159,7 @@ static int write_files(const struct export_options *o, int dir,
 	if (!o->once) /* the counts until then */
 		return write_file(dir, c) ? 0 : EXIT_BAD;
 	metrics_write(stdout, c, true);
-	return output_flush(stdout);
+	return output_flush(stdout, NULL);
 }
 
 int cmd_export(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -310,36 +311,65 @@ FILE *output_append(const char *path)
 
 /* ---- the end ---- */
 
-/* The reason of a write that failed earlier is no longer known. */
-static int cannot_write(const char *what)
+/* Why a write to the file failed; 0: not known. If it was an earlier one, another one
+ * fails for the same reason, or its byte ends what is cut off anyway. */
+static int reason(FILE *f, int err)
 {
-	return fail("cannot write %s%s%s", what, errno ? ": " : "",
-		    errno ? strerror(errno) : "");
+	return err || write(fileno(f), "\n", 1) > 0 ? err : errno;
 }
 
-static int flush(FILE *f, const char *what)
+/* Half a result could be taken for a whole one. */
+static bool make_empty(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	       !(fcntl(fd, F_GETFL) & O_APPEND) && !ftruncate(fd, 0);
+}
+
+int output_failed(FILE *f, const char *name)
+{
+	int err = reason(f, errno);
+	bool empty = name && make_empty(fileno(f));
+
+	return fail("cannot write %s%s%s%s",
+		    name	  ? name
+		    : f == stdout ? "to the standard output"
+				  : "the result",
+		    err ? ": " : "", err ? strerror(err) : "",
+		    empty ? "; it is left empty" : "");
+}
+
+int output_flush(FILE *f, const char *name)
 {
 	errno = 0;
-	return fflush(f) | ferror(f) ? cannot_write(what) : 0;
-}
-
-int output_failed(void)
-{
-	return cannot_write("the result");
-}
-
-int output_flush(FILE *f)
-{
-	return flush(f, "the result");
+	return fflush(f) | ferror(f) ? output_failed(f, name) : 0;
 }
 
 int output_close(FILE *f, const char *name)
 {
-	errno = 0;
-	return ferror(f) | fclose(f) ? cannot_write(name) : 0;
+	int code = output_flush(f, name), err = fclose(f) ? errno : 0;
+
+	return code || !err ? code
+			    : fail("cannot write %s: %s", name, strerror(err));
 }
 
 int output_end(int code)
 {
-	return code ? code : flush(stdout, "to the standard output");
+	return code ? code : output_flush(stdout, NULL);
+}
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* A command that urt starts has the signal's own effect again, or ignores it as urt
+ * was told to. */
+void output_begins(void)
+{
+	struct sigaction before, sa = { .sa_handler = nothing };
+
+	if (!sigaction(SIGXFSZ, NULL, &before) && before.sa_handler == SIG_DFL)
+		sigaction(SIGXFSZ, &sa, NULL);
 }

@@ -37,12 +37,16 @@ int output_replace(FILE *, int dir, const char *new, const char *name);
  * have no other name: another user's file may be anything. */
 FILE *output_append(const char *path);
 
-/* Writes what is buffered of a command's result: 0, or EXIT_BAD after a message if
- * not all of it could be written. output_failed: the message alone, with errno. */
-int output_flush(FILE *);
-int output_failed(void);
-/* The same for a file that the message names; closes it. */
+/* Writes what is buffered of a command's result: 0, or EXIT_BAD after a message if not
+ * all of it could be written. The message names the file (NULL: a standard stream),
+ * which is then made empty unless it was appended to. output_failed: the message and
+ * this alone, with errno. output_close also closes it. */
+int output_flush(FILE *, const char *name);
+int output_failed(FILE *, const char *name);
 int output_close(FILE *, const char *name);
+
+/* As urt begins: a file larger than RLIMIT_FSIZE is an error, not SIGXFSZ. */
+void output_begins(void);
 
 /* Before urt exits. Returns code, or EXIT_BAD after a message if code is 0 and
  * the standard output could not be written completely, as on a full disk. */

@@ -8,6 +8,7 @@
 #include "profile.h"
 #include "../lib/embed.h"
 #include "../lib/output.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -226,15 +227,17 @@ static void print_page(FILE *f, const struct profile *p)
 	fputs(rest, f);
 }
 
-int profile_print(FILE *f, const struct profile *p, enum profile_form form)
+int profile_print(FILE *f, const char *name, const struct profile *p,
+		  enum profile_form form)
 {
+	errno = 0;
 	if (form == PROFILE_PPROF)
-		return profile_print_pprof(f, p) ? 0 : output_failed();
+		return profile_print_pprof(f, p) ? 0 : output_failed(f, name);
 	if (form == PROFILE_FOLDED)
 		print_folded(f, p);
 	else if (form == PROFILE_HTML)
 		print_page(f, p);
 	else
 		print_text(f, p);
-	return output_flush(f);
+	return output_flush(f, name);
 }

@@ -178,8 +178,12 @@ static int measure(struct running *r, FILE *out)
 	r->p.lost = sampler_lost(r->sampler);
 	code = end_command(r);
 	set_title(r);
-	if (profile_print(out, &r->p, profile_form(r->o->output)))
+	if (profile_print(out, r->o->output, &r->p,
+			  profile_form(r->o->output))) {
 		code = EXIT_BAD;
+		if (r->o->output) /* what was measured is not lost */
+			profile_print(stdout, NULL, &r->p, PROFILE_TEXT);
+	}
 	return code;
 }
 

@@ -56,7 +56,8 @@ enum profile_form { PROFILE_TEXT, PROFILE_FOLDED, PROFILE_HTML, PROFILE_PPROF };
 /* By the name of the file: .folded, .html, .pb.gz, or text. */
 enum profile_form profile_form(const char *path);
 /* 0, or EXIT_BAD after a message: not all of it could be written. */
-int profile_print(FILE *, const struct profile *, enum profile_form);
+int profile_print(FILE *, const char *name, const struct profile *,
+		  enum profile_form);
 
 /* pprof.c; false: errno gives the reason. */
 bool profile_print_pprof(FILE *, const struct profile *);

@@ -10,6 +10,7 @@
 #include "../lib/launch.h"
 #include "../lib/output.h"
 #include "../lib/privileges.h"
+#include "../measure/bpf_setup.h"
 #include "kernel_events.h"
 #include "recent.h"
 #include "timeline.h"
@@ -116,7 +117,7 @@ static double coroutines_read(struct recording *r, const struct options *o)
 /* ---- writing ---- */
 
 /* Ends the timeline and prints its size, and what it lacks. Returns the bytes
- * of the file, or -1: writing failed. */
+ * of the file, or -errno: writing failed. */
 static int64_t write_end(struct recording *r, struct timeline *t,
 			 const struct options *o)
 {
@@ -163,10 +164,10 @@ static int64_t write_recent(struct recording *r, const struct options *o)
 
 	rewind(r->f);
 	if (ftruncate(fileno(r->f), 0) && errno != EINVAL)
-		return -1;
+		return -errno;
 	t = timeline_new(r->f, o->coroutines, o->sample);
 	if (!t)
-		return -1;
+		return -ENOMEM;
 	recent_write(r->recent, t);
 	return write_end(r, t, o);
 }
@@ -316,37 +317,52 @@ static int run(struct recording *r, const struct options *o)
 
 static bool recording_begin(struct recording *r, const struct options *o)
 {
-	if (!o->last)
-		r->timeline = timeline_new(r->f, o->coroutines, o->sample);
 	r->held = held_new((size_t)o->memory_mb << 20, o->last * NS_PER_S);
 	r->ahead_ns = boot_ahead_ns();
 	if (o->coroutines)
 		r->pages = trace_pages_new(r->held, r->ahead_ns);
 	if (r->pages)
 		trace_pages_sample(r->pages, o->sample);
-	return (r->timeline || o->last) && r->held &&
-	       (r->pages || !o->coroutines);
+	return r->held && (r->pages || !o->coroutines);
 }
 
+static void recording_free(struct recording *r)
+{
+	trace_pages_free(r->pages);
+	kernel_events_close(&r->kernel);
+	recent_free(r->recent);
+	held_free(r->held);
+}
+
+/* Replaces the file, once nothing else can be missing. */
+static bool recording_open(struct recording *r, const struct options *o)
+{
+	r->recent = recent_new(r->held, &r->kernel, r->pages, r->ahead_ns);
+	if (!r->recent)
+		return !fail("out of memory");
+	r->f = output_open(o->out);
+	if (r->f && !o->last)
+		r->timeline = timeline_new(r->f, o->coroutines, o->sample);
+	return r->f && (r->timeline || o->last || !fail("out of memory"));
+}
+
+/* A timeline that ends early can be read up to there. */
 static int recording_end(struct recording *r, const struct options *o, int code)
 {
 	int64_t size = 0;
 
 	if (!o->last) {
-		if (r->recent)
-			encode(r, o, FOREVER);
+		encode(r, o, FOREVER);
 		size = write_end(r, r->timeline, o);
-	} else if (r->recent && (!o->if_fails || code)) {
+	} else if (!o->if_fails || code) {
 		size = write_recent(r, o);
 	} else if (r->began) {
 		fprintf(stderr,
 			"urt: the command did not fail: %s is left empty\n",
 			o->out);
 	}
-	trace_pages_free(r->pages);
-	kernel_events_close(&r->kernel);
-	recent_free(r->recent);
-	held_free(r->held);
+	recording_free(r);
+	errno = size < 0 ? -size : 0;
 	if (fclose(r->f) || size < 0)
 		return fail("cannot write all of %s: %s; the file ends early",
 			    o->out, strerror(errno));
@@ -357,7 +373,8 @@ static int record(const struct options *o)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct recording r = { .pidfd = -1 };
-	int code, err;
+	char why[256];
+	int err;
 
 	if (o->pid && (r.pidfd = process_open(o->pid)) < 0)
 		return EXIT_BAD;
@@ -366,23 +383,17 @@ static int record(const struct options *o)
 	sigaction(SIGHUP, &sa, NULL);
 	if (o->last)
 		sigaction(SIGUSR1, &sa, NULL);
-	r.f = output_open(o->out);
-	if (!r.f)
-		return EXIT_BAD;
 	if (!recording_begin(&r, o))
 		return fail("out of memory");
 	err = kernel_events_open(&r.kernel, r.held, o->buffer_mb);
-	if (!err)
-		r.recent = recent_new(r.held, &r.kernel, r.pages, r.ahead_ns);
-	if (!err && !r.recent)
-		err = -ENOMEM;
-	if (err)
-		code = fail("recording needs BPF: %s (`urt doctor` says how to "
-			    "get it)",
-			    strerror(-err));
-	else
-		code = run(&r, o);
-	return recording_end(&r, o, code);
+	if (err) {
+		bpf_explain(err, why, sizeof(why));
+		fail("recording needs BPF: %s", why);
+	}
+	if (!err && recording_open(&r, o))
+		return recording_end(&r, o, run(&r, o));
+	recording_free(&r);
+	return EXIT_BAD;
 }
 
 /* False: there is no such user; an error message was printed. */

@@ -35,11 +35,11 @@ void timeline_coroutine(struct timeline *, const struct trace_seen *,
 
 /*
  * Ends all open slices at the time of the last event, and writes the losses.
- * Frees it; bytes written so far, or -1: writing failed.
+ * Frees it; bytes written so far, or -errno: writing failed.
  */
 int64_t timeline_finish(struct timeline *, const struct timeline_lost *);
 
-/* Bytes written so far, or -1: writing failed. */
+/* Bytes written so far, or -errno: writing failed. */
 int64_t timeline_size(const struct timeline *);
 
 /* The members of a slice or an instant, written and read back. */

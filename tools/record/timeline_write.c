@@ -16,6 +16,7 @@
  * small packets as level 1 for packets with whole times and names.
  */
 #include "timeline_write.h"
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static void put(struct timeline_file *t, const void *data, size_t size)
 	if (fwrite(data, 1, size, t->f) == size)
 		t->size += size;
 	else
-		t->size = -1;
+		t->size = -errno;
 }
 
 bool timeline_file_begin(struct timeline_file *t, FILE *f)
@@ -78,7 +79,7 @@ static void write_block(struct timeline_file *t)
 	t->deflate.next_out = deflated;
 	t->deflate.avail_out = sizeof(deflated);
 	if (deflate(&t->deflate, Z_FINISH) != Z_STREAM_END)
-		t->size = -1;
+		t->size = -EIO;
 	n = sizeof(deflated) - t->deflate.avail_out;
 	field_size = 2 + put_length(field + 2, n);
 	put(t, head, 1 + put_length(head + 1, field_size + n));
@@ -91,8 +92,8 @@ void timeline_file_end(struct timeline_file *t)
 {
 	write_block(t);
 	deflateEnd(&t->deflate);
-	if (fflush(t->f))
-		t->size = -1;
+	if (fflush(t->f) && t->size >= 0)
+		t->size = -errno;
 }
 
 static void write_packet(struct timeline_file *t, Urt__TracePacket *p)

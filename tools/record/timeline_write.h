@@ -28,7 +28,7 @@ enum timeline_name_kind {
 
 struct timeline_file {
 	FILE *f;
-	int64_t size;	/* bytes written; -1: writing failed */
+	int64_t size;	/* bytes written; -errno: writing failed */
 	uint64_t flows; /* flows numbered so far */
 	uint64_t ns;	/* of our clock; 0: it has not begun */
 	z_stream deflate;

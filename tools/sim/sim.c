@@ -85,10 +85,13 @@ static int write_library(const char *path)
 
 	if (!f)
 		return EXIT_BAD;
-	if (fchmod(fileno(f), 0755) || !sim_library_write(fileno(f)) ||
-	    fclose(f))
-		return fail("cannot write %s: %s", path, strerror(errno));
-	return 0;
+	errno = 0;
+	if (fchmod(fileno(f), 0755) || !sim_library_write(fileno(f))) {
+		output_failed(f, path);
+		fclose(f);
+		return EXIT_BAD;
+	}
+	return output_close(f, path);
 }
 
 /* Creates the file, and sets the name by which the program opens it. */
@@ -216,7 +219,10 @@ int cmd_sim(int argc, char **argv)
 	if (code)
 		return code;
 	sim_print(out, &s);
-	if (output_flush(out))
+	if (output_flush(out, o.output)) {
+		if (o.output) /* what was found is not lost */
+			sim_print(stderr, &s);
 		return EXIT_BAD;
+	}
 	return s.failed ? EXIT_BAD : 0;
 }

@@ -208,7 +208,12 @@ int cmd_stat(int argc, char **argv)
 	if (!o.interval_ns || o.summary)
 		print(out, r, n, v);
 	code = check_asserts(out, summary, r, v);
-	if (output_flush(out) || (summary && output_flush(summary)))
+	if (output_flush(out, o.out)) {
+		if (o.out) /* what was measured is not lost */
+			print(stderr, r, n, v);
+		return EXIT_BAD;
+	}
+	if (summary && output_flush(summary, getenv("GITHUB_STEP_SUMMARY")))
 		return EXIT_BAD;
 	for (long i = 0; i < n; i++) {
 		if (r[i]->post_failed && !code)
