@@ -2,8 +2,12 @@
 /* See child.h. */
 #define _GNU_SOURCE
 #include "child.h"
+#include "../../uring_rt/base/share.h"
+#include "../../uring_rt/base/stats.h"
 #include <dirent.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -93,4 +97,25 @@ void stop(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+}
+
+struct urt__stats_page *counters_page(size_t size, bool sealed, int *fd)
+{
+	struct urt__stats_page *p;
+
+	*fd = sealed ? urt__share_new(URT__STATS_NAME, size)
+		     : memfd_create(URT__STATS_NAME, 0);
+	if (*fd < 0 || (!sealed && ftruncate(*fd, size)))
+		_exit(1);
+	p = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	p->header_size = 4096;
+	p->slot_size = 1024;
+	p->slots = 4;
+	p->counters = 22;
+	p->ops = 64;
+	p->pid = getpid();
+	strcpy(p->name[0], "switches");
+	urt__stats_slot(p, 0)->counter[0] = 1000;
+	__atomic_store_n(&p->magic, URT__STATS_MAGIC, __ATOMIC_RELEASE);
+	return p;
 }

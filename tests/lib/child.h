@@ -21,6 +21,10 @@ void in_child(int (*fn)(void));
 pid_t liar(void (*lie)(const char *), const char *mode);
 void stop(pid_t);
 
+/* In such a child: a page of counters like that of a run, which is mapped and which
+ * the tool can find. With `sealed` false, it can shrink. */
+struct urt__stats_page *counters_page(size_t size, bool sealed, int *fd);
+
 /* A value of /proc/self/status, in kB. */
 long status_of(const char *name);
 /* The number of open descriptors. */

@@ -262,6 +262,41 @@ static long other_voluntary(const char *rung)
 	return least;
 }
 
+START_TEST(system_calls_are_the_same_on_each_rung)
+{
+	long long n;
+
+	NEED_BPF();
+	ck_assert_int_eq(stat_json("", "calls 1000"), 0);
+	n = number("syscalls", "total");
+	ck_assert_int_eq(stat_json("--no-bpf", "calls 1000"), 0);
+	if (row(NULL, json_pack("{s:n}", "syscalls")))
+		SKIP("no perf events of system calls here");
+	ck_assert_int_eq(number("syscalls", "total"), n);
+}
+END_TEST
+
+/* The kernel ends perf events there, and what they had counted would be shown. */
+START_TEST(perf_events_that_a_setuid_program_ends_are_not_available)
+{
+	int code = sh("d=$(mktemp -d) && cp tests/probe $d/ && "
+		      "chmod 755 $d && chmod 4755 $d/probe && "
+		      "./urt stat --no-bpf --json -o setuid.json --user nobody "
+		      "-- $d/probe calls 1000 2>&1; code=$?; rm -rf $d; "
+		      "exit $code");
+
+	if (code && strstr(text, "--user"))
+		SKIP("root can run this only");
+	ck_assert_msg(!code, "%s", text);
+	sh("cat setuid.json; rm setuid.json");
+	if (!row(NULL, json_pack("{s:s}", "source", "perf")))
+		SKIP("no perf events here");
+	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:n}", "syscalls")));
+	if (!strstr(text, "tracefs"))
+		ck_assert_ptr_nonnull(strstr(text, "setuid"));
+}
+END_TEST
+
 START_TEST(kernel_voluntary_means_the_same_on_each_rung)
 {
 	NEED_BPF();
@@ -383,8 +418,8 @@ START_TEST(full_disk_is_said)
 	if (access("/dev/full", W_OK))
 		SKIP("no /dev/full here");
 	ck_assert_int_eq(sh("./urt stat -o /dev/full -- true 2>&1"), 1);
-	ck_assert_ptr_nonnull(
-		strstr(text, "cannot write /dev/full: No space left on device"));
+	ck_assert_ptr_nonnull(strstr(
+		text, "cannot write /dev/full: No space left on device"));
 }
 END_TEST
 
@@ -454,6 +489,9 @@ Suite *stat_options_suite(void)
 	tcase_add_test(t, values_are_separated_as_wished);
 	tcase_add_test(t, operations_may_come_from_a_figure_or_a_file);
 	tcase_add_test(t, perf_events_are_the_second_rung);
+	tcase_add_test(t, system_calls_are_the_same_on_each_rung);
+	tcase_add_test(
+		t, perf_events_that_a_setuid_program_ends_are_not_available);
 	tcase_add_test(
 		t, switches_mean_the_same_on_each_rung_or_are_not_available);
 	tcase_add_test(t, kernel_voluntary_means_the_same_on_each_rung);

@@ -66,17 +66,21 @@ static long tracepoint_id(const char *name)
 	static const char *const mounts[] = { "/sys/kernel/tracing",
 					      "/sys/kernel/debug/tracing" };
 	char path[256];
-	long id = -1;
+	long id = -ENOENT;
 
 	for (unsigned i = 0; name && id < 0 && i < ARRAY_LEN(mounts); i++) {
 		snprintf(path, sizeof(path), "%s/events/%s/id", mounts[i],
 			 name);
-		id = proc_number(path, -1);
+		errno = 0;
+		id = proc_number(path, -ENOENT);
+		if (errno == EMFILE)
+			return -EMFILE;
 	}
 	return id;
 }
 
-/* What all counters of an event have in common, once for all threads. -ENOENT. */
+/* What all counters of an event have in common, once for all threads. -ENOENT, or
+ * -EMFILE. */
 static int event_attr(enum event e, struct perf_event_attr *attr)
 {
 	long id;
@@ -87,10 +91,10 @@ static int event_attr(enum event e, struct perf_event_attr *attr)
 	if (!events[e].tracepoint)
 		return 0;
 	id = tracepoint_id(events[e].tracepoint);
-	if (id < 0)
+	if (id == -ENOENT)
 		id = tracepoint_id(events[e].older);
 	attr->config = id;
-	return id < 0 ? -ENOENT : 0;
+	return id < 0 ? id : 0;
 }
 
 static int open_event(const struct perf_event_attr *attr, pid_t pid, int cpu)
@@ -312,16 +316,22 @@ void perf_read(const struct perf_counts *p, struct perf_totals *out)
 {
 	out->switches = sum(p, SWITCHES);
 	/* A task's event ends before its last switch. */
+	out->exits = sum(p, EXITS);
 	if (p->per_task)
-		out->switches = sum(p, EXITS) < 0
-					? sum(p, EXITS)
-					: out->switches + sum(p, EXITS);
+		out->switches = out->exits < 0 ? out->exits
+					       : out->switches + out->exits;
 	out->migrations = sum(p, MIGRATIONS);
 	out->faults = sum(p, FAULTS);
 	out->syscalls = sum(p, SYSCALLS);
 	out->submitted = sum_both(p, BEGUN, REFUSED);
 	out->refused = sum(p, REFUSED);
 	out->completed = sum_both(p, COMPLETED, OVERFLOWED);
+}
+
+void perf_cut(struct perf_totals *t)
+{
+	*t = (struct perf_totals){ PERF_CUT, PERF_CUT, PERF_CUT, PERF_CUT,
+				   PERF_CUT, PERF_CUT, PERF_CUT, PERF_CUT };
 }
 
 void perf_close(struct perf_counts *p)

@@ -11,9 +11,11 @@
 /* Counts of perf events, used without BPF; or why there is none. */
 #define PERF_NO_EVENT (-1) /* the kernel, or tracefs, does not have it */
 #define PERF_NO_FILES (-2) /* not each thread could have its own */
+#define PERF_CUT      (-3) /* the kernel ended it before the program */
 struct perf_totals {
 	int64_t switches, migrations, faults, syscalls;
 	int64_t submitted, refused, completed; /* io_uring requests */
+	int64_t exits;			       /* of threads */
 };
 
 struct perf_counts;
@@ -27,6 +29,8 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 	       size_t why_size);
 
 void perf_read(const struct perf_counts *, struct perf_totals *);
+/* All figures become PERF_CUT. */
+void perf_cut(struct perf_totals *);
 void perf_close(struct perf_counts *);
 
 #endif

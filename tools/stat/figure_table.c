@@ -21,6 +21,10 @@ static const char no_tracefs[] =
 static const char too_few_files[] =
 	"not each thread has its perf event: too many open files (ulimit -n)";
 
+static const char cut[] =
+	"the kernel ends perf events where a program executes another one that "
+	"has more rights (setuid)";
+
 const char *figure_needs_bpf(const struct stat_result *r)
 {
 	return r->source == STAT_BPF ? NULL : r->why_no_bpf;
@@ -37,7 +41,10 @@ static const char *needs_perf(const struct stat_result *r)
 /* NULL: it is a count. */
 static const char *lacks_event(int64_t n)
 {
-	return n >= 0 ? NULL : n == PERF_NO_FILES ? too_few_files : no_tracefs;
+	return n >= 0		    ? NULL
+	       : n == PERF_NO_FILES ? too_few_files
+	       : n == PERF_CUT	    ? cut
+				    : no_tracefs;
 }
 
 static const char *by_perf_only(const struct stat_result *r, int64_t n)

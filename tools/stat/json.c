@@ -280,8 +280,9 @@ static void json_unavailable(struct json *j, const struct stat_result *r)
 	if (!stat_figure(r, "uring", &n, why))
 		json_string(j, "io_uring", why);
 	for (const struct figure *f = figures; f->name; f++)
-		if (f->json && f->lacks(r))
-			json_string(j, f->json, f->lacks(r));
+		if ((f->json || f->place == IN_PERF) && f->lacks(r))
+			json_string(j, f->json ? f->json : f->name,
+				    f->lacks(r));
 	if (stat_why_no_user(r))
 		json_string(j, "user", stat_why_no_user(r));
 	if (r->user_ns < 0)

@@ -167,6 +167,7 @@ void session_add(struct session *s, struct stat_result *r,
 	add_known(&r->perf.faults, to->perf.faults, from->perf.faults);
 	add_known(&r->perf.syscalls, to->perf.syscalls, from->perf.syscalls);
 	add_known(&r->perf.submitted, to->perf.submitted, from->perf.submitted);
+	add_known(&r->perf.exits, to->perf.exits, from->perf.exits);
 	add_known(&r->perf.refused, to->perf.refused, from->perf.refused);
 	add_known(&r->perf.completed, to->perf.completed, from->perf.completed);
 	r->ops_told += to->ops - from->ops;

@@ -196,6 +196,25 @@ static void child_figures(struct session *s)
 	r->nivcsw = s->usage.ru_nivcsw - s->own_nivcsw;
 }
 
+/*
+ * The kernel ends the events of a program that executes one with more rights, without
+ * a word: only the exit that they did not see tells. A command's events begin when its
+ * exec has succeeded; the BPF programs also count that call.
+ */
+static void perf_figures(struct session *s, bool command_ended)
+{
+	const struct stat_options *o = s->o;
+	struct perf_totals *p = &s->r->perf;
+
+	if (s->r->source != STAT_PERF || o->all || o->delay_ns ||
+	    o->control_fd >= 0)
+		return;
+	if (!p->exits && (command_ended || (o->pids && !s->alive)))
+		perf_cut(p);
+	else if (!o->pids && p->syscalls >= 0)
+		p->syscalls++;
+}
+
 /* It has run since then, and has not left the CPU. */
 static uint64_t running_for(const struct urt_thread *t, int64_t now)
 {
@@ -289,6 +308,7 @@ static void finish(struct session *s)
 	if (s->o->interval_ns && !s->last_told)
 		session_tell_interval(s);
 	session_disable(s, &now);
+	perf_figures(s, ending);
 	s->r->live = !ending;
 	if (s->r->user_ns < 0 || (!s->o->pids && !s->o->cgroup))
 		s->r->user_ns = s->r->system_ns = -1;
