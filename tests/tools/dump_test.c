@@ -694,6 +694,24 @@ START_TEST(dump_survives_programs_that_lie)
 }
 END_TEST
 
+/* Then /proc/PID has neither descriptors nor memory; its other threads have. */
+START_TEST(process_whose_first_thread_has_exited_is_read)
+{
+	ck_assert_int_eq(
+		sh("tests/probe leaderless & pid=$!\n"
+		   "until grep -q '^State:.*zombie' /proc/$pid/status; do "
+		   "sleep 0.01; done; n=0\n"
+		   "until ./urt dump -p $pid >first.out 2>&1 || "
+		   "[ $((n += 1)) -gt 200 ]; do sleep 0.05; done\n"
+		   "cat first.out; ./urt stat --json -o first.json -p $pid "
+		   "--timeout 100; code=$?; kill -9 $pid; exit $code"),
+		0);
+	ck_assert_msg(strstr(text, "urt_sleep_until") != NULL, "%s", text);
+	ck_assert_int_eq(sh("cat first.json; rm first.json first.out"), 0);
+	ck_assert_ptr_null(row(NULL, json_pack("{s:n}", "user")));
+}
+END_TEST
+
 START_TEST(dump_says_why_it_cannot)
 {
 	refuses("./urt dump", "-p PID is missing");
@@ -719,6 +737,7 @@ Suite *dump_suite(void)
 			    0, ARRAY_LEN(leakers));
 	tcase_add_test(t, leaked_are_none_of_those_that_are_known);
 	tcase_add_test(t, dump_survives_programs_that_lie);
+	tcase_add_test(t, process_whose_first_thread_has_exited_is_read);
 	tcase_add_test(t, dump_says_why_it_cannot);
 	suite_add_tcase(s, t);
 	t = tcase_create("forked");

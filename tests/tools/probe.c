@@ -35,6 +35,8 @@
  *	probe route N ROUTE  calls getppid for N ms in that context of uring_rt
  *	probe pages [N [SIZE]] sends N false pages of counters; without N, three
  *	                     processes send descriptors of other kinds without end
+ *	probe leaderless     two coroutines on uring_rt sleep, again and again, in a
+ *	                     thread that goes on after the first one has exited
  *	probe hang           sleeps until it is signalled; SIGUSR1 ends it with 7
  */
 #define _GNU_SOURCE
@@ -567,6 +569,33 @@ static void stay(void *arg)
 		urt_sleep(MS_NS);
 }
 
+static void naps(void *arg)
+{
+	for (;;)
+		urt_sleep(MS_NS);
+}
+
+static void two_naps(void *arg)
+{
+	urt_go(naps, NULL);
+	naps(NULL);
+}
+
+static void *run_two_naps(void *arg)
+{
+	urt_run(two_naps, NULL);
+	return NULL;
+}
+
+static int leaderless(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, run_two_naps, NULL))
+		return 1;
+	pthread_exit(NULL);
+}
+
 static void on_usr1(int sig)
 {
 	_exit(7);
@@ -674,6 +703,8 @@ int main(int argc, char **argv)
 		return urt_run(requests, NULL) ? 1 : 0;
 	if (!strcmp(what, "requests-stay"))
 		return urt_run(stay, NULL) ? 1 : 0;
+	if (!strcmp(what, "leaderless"))
+		return leaderless();
 	if (!strcmp(what, "route"))
 		return urt_run(route, argc > 3 ? argv[3] : "") ? 1 : 0;
 	pause_us = argc > 3 ? atol(argv[3]) : 0;

@@ -29,6 +29,7 @@
 #include "../measure/reader.h"
 #include "../measure/remote.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,6 +46,9 @@
 #define SOON_MS	  5
 #define ANSWER_MS 1000
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
@@ -181,6 +185,8 @@ static ssize_t take_descriptor(pid_t pid, const void *number, void *answer,
 	int process = syscall(SYS_pidfd_open, pid, 0);
 
 	(void)answer;
+	if (process < 0) /* its first thread has exited */
+		process = syscall(SYS_pidfd_open, pid, PIDFD_THREAD);
 	if (process < 0)
 		return -errno;
 	fds->fd[0] = syscall(SYS_pidfd_getfd, process, *(const int *)number, 0);

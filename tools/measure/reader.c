@@ -25,10 +25,12 @@
 #include "reader.h"
 #include "../lib/launch.h"
 #include "../lib/tool.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -118,6 +120,40 @@ static int hear(int socket, struct reader_fds *fds)
 	return rang;
 }
 
+static bool has_memory(pid_t tid)
+{
+	char path[64], c;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", tid);
+	return readlink(path, &c, 1) >= 0 || errno != ENOENT;
+}
+
+/*
+ * The thread to ask. A process's first thread may exit before the others; /proc/PID then
+ * has no descriptors and no memory. All threads share those, and /proc/TID has them.
+ */
+static pid_t thread_of(pid_t pid)
+{
+	static pid_t asked_for, thread;
+	struct dirent *e;
+	char path[64];
+	DIR *d;
+
+	if (pid == asked_for)
+		return thread;
+	asked_for = thread = pid;
+	if (has_memory(pid))
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && thread == pid && (e = readdir(d)))
+		if (atoi(e->d_name) && has_memory(atoi(e->d_name)))
+			thread = atoi(e->d_name);
+	if (d)
+		closedir(d);
+	return thread;
+}
+
 /* ---- the child ---- */
 
 static void work(pid_t parent, struct asked *a, int socket)
@@ -137,7 +173,8 @@ static void work(pid_t parent, struct asked *a, int socket)
 		_exit(1);
 	closefrom(4);
 	while (poll(&p, 1, IDLE_MS) == 1 && hear(3, &fds)) {
-		a->got = a->job(a->pid, a->question, a->answer, &fds);
+		a->got =
+			a->job(thread_of(a->pid), a->question, a->answer, &fds);
 		if (!ring(3, &fds))
 			break;
 	}
