@@ -7,6 +7,7 @@
 #include "../lib/json_tree.h"
 #include "../lib/test.h"
 #include "../lib/tool_run.h"
+#include <unistd.h>
 
 #define ON_PROBE 1 /* the command needs a running program on uring_rt: $pid */
 #define BPF	 2
@@ -107,6 +108,18 @@ START_TEST(recording_that_cannot_begin_leaves_the_file_alone)
 }
 END_TEST
 
+START_TEST(top_ends_when_it_can_write_no_more)
+{
+	NEED_BPF();
+	if (access("/dev/full", W_OK))
+		SKIP("no /dev/full here");
+	ck_assert_int_eq(sh("timeout 90 ./urt top -b -d 100 2>&1 >/dev/full"),
+			 1);
+	ck_assert_ptr_nonnull(
+		strstr(text, "standard output: No space left on device"));
+}
+END_TEST
+
 Suite *output_suite(void)
 {
 	Suite *s = suite_create("output");
@@ -118,6 +131,7 @@ Suite *output_suite(void)
 	tcase_add_loop_test(t, full_disk_is_an_error_that_is_named, 0,
 			    ARRAY_LEN(writers));
 	tcase_add_test(t, recording_that_cannot_begin_leaves_the_file_alone);
+	tcase_add_test(t, top_ends_when_it_can_write_no_more);
 	suite_add_tcase(s, t);
 	return s;
 }

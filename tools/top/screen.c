@@ -227,7 +227,8 @@ static void run(struct top *t, int signals)
 {
 	int64_t next = now_ns() + t->delay_ns;
 
-	for (long round = 0; !t->rounds || round < t->rounds;) {
+	for (long round = 0;
+	     (!t->rounds || round < t->rounds) && !ferror(stdout);) {
 		enum action a = wait_until(t, signals, next);
 
 		if (a == QUIT)
