@@ -11,6 +11,7 @@
 #define TRIM_EVERY 64u /* a deep call may have gone unseen */
 /* The low bits of urt_coro.number; above them the size class. */
 #define INDEX_BITS URT__OUTSIDE_CLASS
+#define CROWD	   64 /* coroutines, whose frames leave the L1 cache in turn */
 
 unsigned urt__coro_class(const struct urt_coro *c)
 {
@@ -87,7 +88,12 @@ static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
 		p->free = c->link;
 		p->nr_free = URT__MAGAZINE - 1;
 	}
-	return c || !reserved ? c : coro_new(class);
+	if (c || !reserved)
+		return c;
+	c = coro_new(class);
+	if (c && (c->number & ((1u << INDEX_BITS) - 1)) >= CROWD)
+		p->crowd = true;
+	return c;
 }
 
 static struct urt_coro *coro_get(struct urt__proc *p, unsigned class)

@@ -150,8 +150,9 @@ void urt__global_take(struct urt__worker *w)
  * frames in which it continues are fetched while others run, and the second
  * line of its block. (A switch is 10 ns, a miss 100.) The first line, which
  * says where the frames are, is fetched AHEAD coroutines earlier: if many are
- * queued, and the kernel has worked since, it is no longer in the cache. Always
- * inlined: gcc 12 drops calls of a function that only prefetches.
+ * queued, and the kernel has worked since, it is no longer in the cache. In a
+ * program that never had many, all of this would cost a tenth of a switch and
+ * save nothing. Always inlined: gcc 12 drops calls of a function that only prefetches.
  */
 static inline __attribute__((always_inline)) void
 prefetch(const struct urt_coro *c)
@@ -161,6 +162,19 @@ prefetch(const struct urt_coro *c)
 	for (int line = 0; line < FRAME_LINES; line++)
 		__builtin_prefetch(sp + line * URT__CACHELINE, 1);
 	__builtin_prefetch((const char *)c + URT__CACHELINE, 1);
+}
+
+static inline __attribute__((always_inline)) void
+prefetch_ahead(struct urt__proc *p)
+{
+	struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
+
+	if (!later)
+		return;
+	prefetch(later);
+	later = urt__runq_peek(&p->runq, 2 * AHEAD);
+	if (later)
+		__builtin_prefetch(later, 1);
 }
 
 static struct urt_coro *batch_refill(struct urt__proc *p)
@@ -271,14 +285,8 @@ void urt__fresh_age(struct urt__proc *p, bool oldest)
 static inline struct urt_coro *take_queued(struct urt__proc *p)
 {
 	if (!urt__shared) {
-		struct urt_coro *later = urt__runq_peek(&p->runq, AHEAD);
-
-		if (later) {
-			prefetch(later);
-			later = urt__runq_peek(&p->runq, 2 * AHEAD);
-			if (later)
-				__builtin_prefetch(later, 1);
-		}
+		if (urt__unlikely(p->crowd))
+			prefetch_ahead(p);
 		return urt__runq_pop_alone(&p->runq);
 	}
 	if (p->batch_pos < p->batch_len)

@@ -38,6 +38,8 @@ struct urt__proc {
 	unsigned tick;	       /* switches; every TICKS the loop looks round */
 	unsigned looks;	       /* by the loop for something to run */
 	unsigned due_left; /* how many of `fresh`, the newest, timers readied */
+	bool crowd;	   /* more coroutines have started here at a time
+			      than stay in the L1 cache */
 	bool passed;	   /* it went to a worker that waited for one: next,
 			      the queue has its turn, unless it is empty */
 	int64_t hogged_ns; /* when a preempted coroutine last ran here */
