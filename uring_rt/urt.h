@@ -1182,10 +1182,10 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
 /* ---- preemption -------------------------------------------------------- */
 
 /*
- * A coroutine that has used 2 ms of CPU time while others wait gives way at its
- * next call that may suspend. If it makes no call, another thread takes over
- * the coroutines that wait for its worker, and a signal (SIGURG) preempts it
- * where that is safe:
+ * A coroutine that has used 2 ms of CPU time while others wait, or half a
+ * millisecond in a row of calls, gives way at its next call that may suspend. If
+ * it makes no call, another thread takes over the coroutines that wait for its
+ * worker, and a signal (SIGURG) preempts it where that is safe:
  *
  *  - it executes the program's own code or libm's, not another library's, and
  *    no such library's function is below it on its stack (so it is neither inside
@@ -1205,9 +1205,11 @@ URT_API void urt_context_to_traceparent(const struct urt_context *,
  * workers, the signal makes them pause, also inside libraries, so that the
  * workers have their share of the CPUs. The signal comes from a timer of the
  * thread's CPU time, on the return to the program: it interrupts no blocking
- * call, except at the end of the run. With URT_PREEMPT=off in the environment,
- * no coroutine is preempted; other threads still take over the coroutines that
- * wait.
+ * call, except at the end of the run. But calls that Linux never restarts
+ * (signal(7): epoll_wait, semop, sigtimedwait, those on sockets with a timeout)
+ * may return EINTR when an operation that another coroutine began on the same
+ * thread completes. With URT_PREEMPT=off in the environment, no coroutine is
+ * preempted; other threads still take over the coroutines that wait.
  *
  * Between disable and enable, which nest, the calling coroutine is not
  * preempted: for locks that a library implements itself, and for thread-local

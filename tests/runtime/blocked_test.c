@@ -86,6 +86,49 @@ START_TEST(hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them)
 }
 END_TEST
 
+static _Atomic long short_blocks;
+static atomic_bool enough;
+
+static void block_for_less_than_a_look(void *arg)
+{
+	while (!enough) {
+		usleep(500);
+		short_blocks++;
+		urt_sleep(MS / 2);
+	}
+}
+
+static uint64_t handed;
+
+static void block_in_turn(void *arg)
+{
+	struct urt_coro *c[20];
+
+	enough = false;
+	for (int i = 0; i < 20; i++)
+		c[i] = urt_spawn(block_for_less_than_a_look, NULL);
+	urt_sleep(10 * MS);
+	handed = counter(URT__STAT_HANDOFFS);
+	short_blocks = 0;
+	while (short_blocks < 200)
+		urt_sleep(MS);
+	handed = counter(URT__STAT_HANDOFFS) - handed;
+	enough = true;
+	for (int i = 0; i < 20; i++)
+		urt_join(c[i]);
+}
+
+/* At each look, the worker has got on since the last one. A fault shows if the
+ * machine does nothing else: then not one of the processors is taken. */
+START_TEST(coroutines_that_block_for_less_than_a_look_lose_the_processor)
+{
+	for (int i = 0; i < 3; i++) {
+		run_on(1, block_in_turn, NULL);
+		ck_assert_uint_gt(handed, 0);
+	}
+}
+END_TEST
+
 static _Thread_local volatile unsigned long sink;
 
 static void compute_then_post(void *arg)
@@ -337,6 +380,9 @@ Suite *blocked_suite(void)
 	tcase_add_loop_test(
 		t, preempted_coroutine_goes_on_when_the_next_one_waits_for_it,
 		0, 2);
+	tcase_add_test(
+		t,
+		coroutines_that_block_for_less_than_a_look_lose_the_processor);
 	tcase_add_loop_test(t, blocked_coroutine_costs_no_cpu, 0, 2);
 	tcase_add_loop_test(t, threads_that_are_not_needed_end, 0, 2);
 	tcase_add_loop_test(

@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -382,6 +383,63 @@ START_TEST(lack_of_descriptors_is_called_that)
 }
 END_TEST
 
+/* The coroutine that unblocks another one continues only if the monitor finds
+ * that the other one blocks. */
+static sem_t unblock;
+
+static void wait_for_unblock(void *arg)
+{
+	(void)arg;
+	while (sem_wait(&unblock))
+		;
+}
+
+static void unblock_without(void *arg)
+{
+	struct rlimit none = { 3, 3 };
+	bool *descriptors = arg;
+	struct urt_coro *c;
+
+	if (*descriptors)
+		failed |= setrlimit(RLIMIT_NOFILE, &none);
+	else
+		failed |= chroot("/sys") || chdir("/");
+	sem_init(&unblock, 0, 0);
+	c = urt_spawn(wait_for_unblock, NULL);
+	urt_sleep(MS);
+	sem_post(&unblock);
+	urt_join(c);
+}
+
+static int block_without(bool descriptors)
+{
+	struct urt_options o = { .workers = 1 };
+
+	return urt_run_with(unblock_without, &descriptors, &o) || failed;
+}
+
+static int block_without_descriptors(void)
+{
+	return block_without(true);
+}
+
+static int block_without_proc(void)
+{
+	return geteuid() ? SKIPPED : block_without(false);
+}
+
+START_TEST(blocked_coroutine_is_found_without_a_descriptor)
+{
+	in_child(block_without_descriptors);
+}
+END_TEST
+
+START_TEST(blocked_coroutine_is_found_without_proc)
+{
+	in_child(block_without_proc);
+}
+END_TEST
+
 static int run_without_threads(void)
 {
 	struct rlimit l = { 1, 1 };
@@ -511,6 +569,8 @@ Suite *limits_suite(void)
 		       runs_one_after_another_share_little_locked_memory);
 	tcase_add_test(limits, lack_of_locked_memory_is_called_that);
 	tcase_add_test(limits, lack_of_descriptors_is_called_that);
+	tcase_add_test(limits, blocked_coroutine_is_found_without_a_descriptor);
+	tcase_add_test(limits, blocked_coroutine_is_found_without_proc);
 	tcase_add_test(limits, lack_of_threads_is_called_that);
 	tcase_add_loop_test(limits, cgroup_that_limits_threads_is_found, 0, 6);
 	tcase_add_test(limits, runtime_needs_no_file_size);

@@ -10,6 +10,7 @@
 #include "../../uring_rt/sched/queue.h"
 #include "../lib/test.h"
 #include "../lib/workers.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -720,6 +721,73 @@ START_TEST(sleeper_does_not_wait_for_a_large_read)
 }
 END_TEST
 
+/* ---- loops of calls that need not wait ---- */
+
+static void read_again_and_again(void *arg)
+{
+	char b[4096];
+
+	while (!over)
+		ck_assert_int_eq(urt_pread(file, b, sizeof(b), 0, URT_NEVER),
+				 sizeof(b));
+}
+
+static uint64_t handed, yielded;
+
+static void sleep_among_readers(void *arg)
+{
+	struct urt_coro *c[2];
+
+	over = false;
+	for (int i = 0; i < 2; i++)
+		c[i] = urt_spawn(read_again_and_again, NULL);
+	urt_sleep(10 * MS);
+	handed = counter(URT__STAT_HANDOFFS);
+	yielded = counter(URT__STAT_YIELDS);
+	for (int i = 0; i < TIMES; i++)
+		urt_sleep(MS);
+	handed = counter(URT__STAT_HANDOFFS) - handed;
+	yielded = counter(URT__STAT_YIELDS) - yielded;
+	over = true;
+	for (int i = 0; i < 2; i++)
+		urt_join(c[i]);
+}
+
+/* The monitor nearly always finds them in the kernel. If it took the processor
+ * away there, they would have it back after their call, before the others. */
+START_TEST(loop_of_cached_reads_gives_way_at_its_next_call)
+{
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	do
+		run_on(1, sleep_among_readers, NULL);
+	while (yielded < TIMES / 2 || handed > yielded / 4);
+	close(file);
+}
+END_TEST
+
+static void post_for_a_while(void *arg)
+{
+	int64_t until = cpu_ns() + 50 * MS;
+
+	while (cpu_ns() < until)
+		for (int i = 0; i < 1000; i++)
+			post();
+}
+
+static void post_alone(void *arg)
+{
+	struct urt_coro *c = urt_spawn(post_for_a_while, NULL);
+
+	urt_join(c);
+	ck_assert_uint_eq(counter(URT__STAT_PREEMPTIONS), 0);
+}
+
+START_TEST(loop_of_calls_is_not_stopped_if_nobody_waits)
+{
+	run_on(1, post_alone, NULL);
+}
+END_TEST
+
 Suite *turns_suite(void)
 {
 	Suite *s = suite_create("turns");
@@ -756,6 +824,8 @@ Suite *turns_suite(void)
 		sleeper_does_not_wait_for_a_loop_of_calls_that_do_not_suspend,
 		0, ARRAY_LEN(short_calls));
 	tcase_add_test(t, sleeper_does_not_wait_for_a_large_read);
+	tcase_add_test(t, loop_of_cached_reads_gives_way_at_its_next_call);
+	tcase_add_test(t, loop_of_calls_is_not_stopped_if_nobody_waits);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -443,6 +443,13 @@ void urt__ask_to_yield(struct urt__worker *w)
 	atomic_fetch_or(&w->word.attention, URT__ATT_YIELD);
 }
 
+bool urt__is_asked_to_yield(const struct urt__worker *w)
+{
+	return atomic_load(&w->word.attention) & URT__ATT_YIELD &&
+	       atomic_load_explicit(&w->yield_at, memory_order_relaxed) ==
+		       urt__counted(w->stats, URT__STAT_SWITCHES);
+}
+
 /* Clears the request to yield; whether it was for the coroutine that runs
  * now. */
 static bool is_asked(struct urt__worker *w)
@@ -468,13 +475,21 @@ void urt__enter_slow(struct urt__worker *w, bool may_suspend)
 		return;
 	if (atomic_load(&urt__rt.stop))
 		urt__abandon(w);
-	if (is_asked(w))
+	if (is_asked(w)) { /* perhaps for one whose timer is due */
+		urt__proc_look_soon(w->proc);
 		urt__yield(w);
+	}
+}
+
+static bool others_wait(struct urt__worker *w)
+{
+	return !w->proc || has_work(w->proc) || urt__some_wait() ||
+	       urt__ring_has_work(&w->ring);
 }
 
 void urt__stop_if_asked(struct urt__worker *w)
 {
 	if (!w->current->no_preempt && !atomic_load(&urt__rt.stop) &&
-	    urt__rt.may_preempt() && is_asked(w))
+	    urt__rt.may_preempt() && is_asked(w) && others_wait(w))
 		urt__proc_swap(w);
 }

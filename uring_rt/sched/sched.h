@@ -598,6 +598,8 @@ void urt__proc_swap(struct urt__worker *);
 /* From any thread: asks the coroutine that runs there now, but none that runs
  * there later, to yield at its next call. */
 void urt__ask_to_yield(struct urt__worker *);
+/* Whether it was asked, and has made no such call since. */
+bool urt__is_asked_to_yield(const struct urt__worker *);
 void urt__stop_if_asked(struct urt__worker *);
 
 /*

@@ -8,14 +8,20 @@
  *   its thread sleeps    it blocks in libc, in a page fault, or in
  *                        io_uring_enter: its processor goes to another thread
  *                        at once (sched/handoff.c)
+ *   it makes call after  at its next call, others go first. It only loses its
+ *   call, in the runtime processor if it makes no further call before it has
+ *   or in the kernel     used up a slice, as during one large read
  *   its thread computes  workers that sleep are given its due timers, its
  *                        completions and the coroutines that only it could run.
  *                        If something still waits, and the coroutine has used up
  *                        its slice of CPU time, its processor goes to another
  *                        thread, and a signal stops the coroutine where that
- *                        is safe (preempt.c), or it yields at its next call.
- *                        A thread that computes in the kernel, for a large
- *                        read, continues next to the other one
+ *                        is safe (preempt.c), or it yields at its next call
+ *
+ * A worker that has got on may be no better: its coroutines may block in turn,
+ * each for less than a look. If its thread sleeps now, and has used less than
+ * half of the time since the last look, its processor goes to another thread at
+ * once.
  *
  * So a coroutine that blocks keeps others waiting for one to two looks, and one
  * that computes, for its slice and one to two looks. A thread without a CPU
@@ -61,7 +67,10 @@ struct seen {
 	uint64_t switches; /* alone ... */
 	uint64_t sleeps;   /* ... and how often it had slept then */
 	int64_t cpu_ns;	   /* its thread's CPU time then; 0: not known */
-	int64_t read_ns;   /* without a processor: when that was read */
+	int64_t still_ns; /* the same at a look that could not read its state */
+	int64_t read_ns;  /* without a processor: when cpu_ns was read */
+	bool asked;	  /* it was asked to yield since then */
+	bool others_ran;  /* it had been asked before, and others ran then */
 	bool stall_said;
 	bool polled; /* its ring is in the epoll instance */
 };
@@ -81,8 +90,8 @@ static unsigned last_detached; /* found by the look before */
 
 /* ---- a thread that blocks ---------------------------------------------- */
 
-/* Whether its thread sleeps in the kernel: state S or D, not R. */
-static bool is_blocked(const struct urt__worker *w)
+/* The state of its thread, 'S', 'D', 'R', ...; 0: it cannot be read. */
+static char thread_state(const struct urt__worker *w)
 {
 	char path[48], buf[256], *p;
 	ssize_t n;
@@ -91,12 +100,30 @@ static bool is_blocked(const struct urt__worker *w)
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", w->tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return 0;
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	buf[n > 0 ? n : 0] = '\0';
 	p = strrchr(buf, ')');
-	return p && (p[2] == 'S' || p[2] == 'D');
+	return p ? p[2] : 0;
+}
+
+/*
+ * Whether its thread sleeps in the kernel: state S or D, not R. If no descriptor
+ * is left, or there is no /proc, a thread that has used no CPU since the last
+ * look is taken for one that sleeps, although it may lack a CPU: then another
+ * thread continues with its processor, which only costs time.
+ */
+static bool is_blocked(const struct urt__worker *w, struct seen *s)
+{
+	char state = thread_state(w);
+	int64_t cpu_ns, last_ns = s->still_ns;
+
+	if (state)
+		return state == 'S' || state == 'D';
+	cpu_ns = urt__worker_cpu_ns(w);
+	s->still_ns = cpu_ns;
+	return cpu_ns == last_ns;
 }
 
 static bool hand_off(struct urt__worker *w, int64_t now_ns, int64_t told_ns)
@@ -132,13 +159,20 @@ void urt__look_hear(unsigned index, int tid, int64_t ran_ns, int64_t ns)
 
 /* ---- a thread that computes --------------------------------------------- */
 
+/* It makes call after call: at the next one, others go first. */
+static void ask_caller(struct urt__worker *w, struct seen *s)
+{
+	s->asked = true;
+	urt__ask_to_yield(w);
+}
+
 /* Its thread computes, or has no CPU. To look into its queue and ring, the
  * monitor must keep it out of the runtime, which interrupts all CPUs that the
  * program uses (30 us on a virtual one). So it does that only if a worker could
  * run what it finds. */
 static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
-	bool hog = atomic_load(&w->hogging);
+	bool hog = atomic_load(&w->hogging), asked;
 	int64_t cpu_ns, slice_ns;
 
 	if (now_ns - s->since_ns < HOG_TICK_NS)
@@ -147,6 +181,9 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		urt__preempt_signal(w, true);
 		return;
 	}
+	asked = urt__is_asked_to_yield(w);
+	if (atomic_load(&w->word.where) != URT__OUT)
+		ask_caller(w, s);
 	cpu_ns = urt__worker_cpu_ns(w);
 	if (!s->cpu_ns)
 		s->cpu_ns = cpu_ns - (now_ns - s->since_ns);
@@ -156,14 +193,14 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 			urt__worker_relieve(w);
 		return;
 	}
+	ask_caller(w, s); /* whoever may wait: relieve cannot tell if it has
+			     just made another call */
 	if (!urt__some_wait() && !urt__worker_relieve(w))
 		return;
 	switch (atomic_load(&w->word.where)) {
 	case URT__IN:
-		urt__ask_to_yield(w);
 		return;
 	case URT__OUT:
-		urt__ask_to_yield(w);
 		atomic_store(&w->hogging, true);
 		atomic_store_explicit(&w->astray_ns, now_ns,
 				      memory_order_relaxed);
@@ -171,7 +208,9 @@ static void see_to_busy(struct urt__worker *w, struct seen *s, int64_t now_ns)
 		 * a signal under way: the signal would need a spare, too. */
 		urt__preempt_soon(w);
 		break;
-	default: /* the kernel copies much in one call */
+	default: /* it makes call after call, or one that copies much */
+		if (!asked)
+			return;
 		break;
 	}
 	if (hand_off(w, now_ns, 0))
@@ -308,20 +347,37 @@ static void note_pace(struct urt__worker *w, const struct seen *last,
 		atomic_store(&w->pace, pace);
 }
 
+/*
+ * If a worker's coroutines are slow, each may block for a short time, one after
+ * another: then each look finds progress. So the thread's clock tells whether it
+ * has mostly been blocked since the last look; if it is now, too, its processor
+ * goes to another thread at once.
+ */
+static bool blocks_in_turn(const struct urt__worker *w, struct seen *last,
+			   struct seen *now)
+{
+	if (urt__pace(w) == URT__QUICK ||
+	    atomic_load(&w->word.where) != URT__OUT)
+		return false;
+	now->cpu_ns = urt__worker_cpu_ns(w);
+	return last->cpu_ns &&
+	       (now->cpu_ns - last->cpu_ns) * 2 <
+		       now->since_ns - last->since_ns &&
+	       is_blocked(w, now);
+}
+
 static void see_to_stuck(struct urt__worker *w, struct seen *s, int64_t now_ns)
 {
 	if (atomic_load(&w->word.where) == URT__IN) {
-		/* It makes call after call; at the next one, others go
-		 * first. */
-		if (now_ns - s->since_ns > SLICE_NS)
-			urt__ask_to_yield(w);
+		if (now_ns - s->since_ns > HOG_TICK_NS)
+			ask_caller(w, s);
 		return;
 	}
 	if (atomic_load(&urt__rt.stop) &&
 	    atomic_load(&w->word.where) == URT__OUT)
 		urt__preempt_signal(w, true); /* its coroutine must leave
 						 forever */
-	else if (is_blocked(w))
+	else if (is_blocked(w, s))
 		hand_off_blocked(w, now_ns, 0);
 	else
 		see_to_busy(w, s, now_ns);
@@ -349,13 +405,16 @@ static void look_at(unsigned i, struct urt__worker *w, int64_t now_ns)
 			.polled = s->polled,
 		};
 
+		now.others_ran = s->asked && now.switches - s->switches > 1;
 		note_pace(w, s, &now);
+		if (blocks_in_turn(w, s, &now))
+			hand_off_blocked(w, now_ns, 0);
 		*s = now;
 		return;
 	}
 	say_stall(w, s, now_ns - s->since_ns);
 	see_to_stuck(w, s, now_ns);
-	found.hogs |= is_hogging(w);
+	found.hogs |= is_hogging(w) || s->others_ran;
 }
 
 /* ---- all of them ------------------------------------------------------- */
