@@ -164,7 +164,7 @@ make_initramfs() {
 		busybox=$files/bin/busybox
 	fi
 	cp "$busybox" "$root/bin/busybox"
-	for program in urt tests/urt_test tests/probe tests/leaker tests/leaker_asan \
+	for program in urt tests/urt_test tests/probe tests/rings tests/leaker tests/leaker_asan \
 		tests/goroutines tests/goliar \
 		$(cd "$build" && ls examples/* | grep -v '\.'); do
 		[ ! -e "$build/$program" ] || copy_program "$build/$program" "urt/$program"
