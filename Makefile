@@ -91,7 +91,7 @@ FUZZ_pages   := $(addprefix tools/measure/,held.c trace_find.c trace_pages.c use
                 uring_rt/base/share.c uring_rt/base/trace.c uring_rt/base/sys.c uring_rt/base/memory.c \
                 tools/lib/launch.c $(FUZZ_text)
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
-                tools/measure/counter.c tools/measure/counter_read.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
+                tools/measure/counter.c tools/measure/counter_read.c tools/measure/user_map.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
 FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_unwind  := tools/measure/unwind.c tools/measure/cfi.c
 FUZZ_report  := $(addprefix tools/record/,report.c report_print.c report_request.c report_path.c \
@@ -430,7 +430,7 @@ $(G)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) \
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) -g -O2 -ffile-prefix-map=$(CURDIR)=. -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPFARCH) -Wall -Werror \
 	  -Wno-unknown-warning-option -Wno-missing-declarations \
-	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) -c -o $@ $<
+	  $(if $(HAVE_BTF),-I$(G),-DURT_NO_BTF) $(if $(NO_ASSIST),-DURT_OLD_LIBBPF) -c -o $@ $<
 
 $(G)/%.skel.h: $(G)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf >$@ 2>$@.log || \
@@ -490,7 +490,7 @@ $(B)/tools/lib/names.o: $(G)/syscall_names.h $(G)/syscall_names_32.h
 $(B)/tools/%.o: ALL_CFLAGS += -fstack-protector-strong -I$(G) -Ibpf -DURT_VERSION='"$(VERSION)"' \
   $(if $(filter 1,$(STATIC)),-DURT_STATIC) $(if $(URT_TLS),-DURT_HAVE_TLS)
 
-$(B)/tests/%.o: ALL_CFLAGS += $(shell pkg-config --cflags check 2>/dev/null) $(if $(HAVE_TLS),-DURT_HAVE_TLS)
+$(B)/tests/%.o: ALL_CFLAGS += -Ibpf $(shell pkg-config --cflags check 2>/dev/null) $(if $(HAVE_TLS),-DURT_HAVE_TLS)
 
 # Sanitized builds are compiled so often that compiling fast matters more.
 ifneq ($(SAN),)

@@ -12,16 +12,14 @@
  * The BPF program that adds an event to the total also adds it to one row, so the
  * rows sum up to the totals.
  *
- * Cost, on a machine where getppid takes 104 ns, and 148 ns when counted: a row by
- * thread adds 6 ns to a system call, by cgroup 9, by context 89. At least 64 of these
- * are two reads of user memory, the pointer and the record: bpf_probe_read_user takes 32
- * ns for any size up to 64 bytes. The thread's storage takes 5, a sum 1. Counting the
- * event for its request took 19 before each CPU added up its last request (span.bpf.h).
- * Both reads are needed:
- * a record may be rewritten in place, and a later record may have a freed one's address,
- * so neither the pointer nor `valid` shows that the attributes are the same. A switch in
- * a system call needs neither: it has the row of the call (by_row_in_call). Each switch
- * also needs the time, which takes another 32.
+ * Cost, on a machine where getppid takes 134 ns, and 202 when counted: a row by thread
+ * adds 22 ns to a system call, by context 118, and 235 when bpf_probe_read_user read the
+ * pointer and the record (user.bpf.h). Both reads are needed: a record may be rewritten
+ * in place, and a later record may have a freed one's address, so neither the pointer
+ * nor `valid` shows that the attributes are the same. A switch in a system call needs
+ * neither: it has the row of the call (by_row_in_call). The time of a switch is the run
+ * queue's (switch_clock), since to read a clock takes 32 ns, a fifth of what a row adds
+ * to a switch.
  *
  * A thread's storage keeps the places of its last counts. Times, which each switch adds
  * to, have places of their own there: when a wait for a CPU and write() shared one,
@@ -97,11 +95,6 @@ static __always_inline u32 by_place(const struct urt_by_count *key)
 	return at ? *at : 0;
 }
 
-static __always_inline struct urt_by_task *by_task(struct task_struct *t)
-{
-	return bpf_task_storage_get(&by_tasks, t, 0, 0);
-}
-
 /* b: the thread's storage, which caches the places of its last counts; or 0. */
 static __always_inline void by_add(struct urt_by_task *b, u32 row, u16 what,
 				   u16 nr, u64 n)
@@ -144,6 +137,7 @@ static __always_inline u32 by_row_of(const struct urt_by_key *key)
 }
 
 #include "span.bpf.h"
+#include "user.bpf.h"
 
 /* ---- contexts ---- */
 
@@ -205,9 +199,9 @@ static __always_inline u32 by_parse(u32 of, const u8 *head, u64 record)
  * recognises attributes that end within the bytes that are read at once. A record of
  * uring_rt always has that many bytes; another record may end before an unmapped page.
  */
-static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
-					    u64 record)
+__noinline u32 by_row_of_record(struct urt_by_task *b, u32 key, u64 record)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	union {
 		u64 word[URT_BY_HEAD / 8];
 		u8 byte[URT_BY_HEAD];
@@ -218,7 +212,10 @@ static __always_inline u32 by_row_of_record(struct urt_by_task *b, u32 key,
 
 	if (!record)
 		return URT_BY_ROW_NONE;
-	if (bpf_probe_read_user(&head, sizeof(head), (void *)record) &&
+	/* A record in memory that the kernel does not map is not valid: 0. */
+	if ((!user_words(t, b, record, head.word, URT_BY_HEAD / 8) ||
+	     head.byte[URT_BY_IDS] != 1) &&
+	    bpf_probe_read_user(&head, sizeof(head), (void *)record) &&
 	    bpf_probe_read_user(&head, 28, (void *)record))
 		return URT_BY_ROW_NONE;
 	if (head.byte[URT_BY_IDS] != 1)
@@ -291,8 +288,7 @@ static __always_inline u32 by_context(struct task_struct *t,
 
 	if (t->flags & (PF_IO_WORKER | PF_KTHREAD))
 		return URT_BY_ROW_KERNEL;
-	if (!b || !by_find(t, b) ||
-	    bpf_probe_read_user(&record, 8, (void *)b->slot))
+	if (!b || !by_find(t, b) || !user_read(t, b, b->slot, &record, 1))
 		return URT_BY_ROW_NONE;
 	return by_row_of_record(b, b->where.key, record);
 }
@@ -304,7 +300,9 @@ struct by_block {
 
 /* One read gets both words if they lie close to each other: a read costs as much as
  * all else that is done for an event. */
-static __always_inline bool by_block(const struct urt_by_where *w, u64 at,
+static __always_inline bool by_block(struct task_struct *t,
+				     struct urt_by_task *own,
+				     const struct urt_by_where *w, u64 at,
 				     struct by_block *b)
 {
 	u32 from = w->block_context, to = w->block_op;
@@ -313,25 +311,27 @@ static __always_inline bool by_block(const struct urt_by_where *w, u64 at,
 	b->at = at;
 	b->context = b->op = 0;
 	if (to - from < sizeof(word) && !((to - from) & 7) &&
-	    !bpf_probe_read_user(word, sizeof(word), (void *)(at + from))) {
+	    user_read(t, own, at + from, word, 8)) {
 		b->context = word[0];
 		for (u32 i = 0; i < 8; i++)
 			if (i == (to - from) / 8)
 				b->op = word[i];
 		return true;
 	}
-	return !bpf_probe_read_user(&b->context, 8, (void *)(at + from)) &&
-	       !bpf_probe_read_user(&b->op, 8, (void *)(at + to));
+	return user_read(t, own, at + from, &b->context, 1) &&
+	       user_read(t, own, at + to, &b->op, 1);
 }
 
 /* The coroutine that the operation points at, if it points back. */
-static __always_inline bool by_coroutine(const struct urt_by_where *w, u64 op,
+static __always_inline bool by_coroutine(struct task_struct *t,
+					 struct urt_by_task *own,
+					 const struct urt_by_where *w, u64 op,
 					 struct by_block *b)
 {
 	u64 at = 0;
 
-	return !bpf_probe_read_user(&at, 8, (void *)(op + w->op_coro)) &&
-	       by_block(w, at, b) && b->op == op;
+	return user_read(t, own, op + w->op_coro, &at, 1) &&
+	       by_block(t, own, w, at, b) && b->op == op;
 }
 
 /* The row of a request: that of its coroutine. Requests of no coroutine, such as
@@ -348,11 +348,11 @@ static __always_inline u32 by_request(struct task_struct *t,
 	w = b ? &b->where : where_of(t);
 	if (!w || !w->runtime)
 		return by_context(t, b);
-	if (!by_coroutine(w, user_data, &block)) {
+	if (!by_coroutine(t, b, w, user_data, &block)) {
 		/* Is it a request to cancel another? It lies in the block. */
 		at = user_data - w->block_cancel_op;
-		if (!by_block(w, at, &block) ||
-		    !by_coroutine(w, block.op, &block) || block.at != at)
+		if (!by_block(t, b, w, at, &block) ||
+		    !by_coroutine(t, b, w, block.op, &block) || block.at != at)
 			return URT_BY_ROW_SHARED;
 	}
 	return by_row_of_record(b, w->key, block.context);
@@ -411,9 +411,9 @@ static __always_inline u32 by_row_in_call(struct task_struct *t,
 	return by_row(t, b);
 }
 
-static __always_inline void by_syscall(struct task_struct *t, u64 nr, u16 what)
+static __always_inline void by_syscall(struct task_struct *t,
+				       struct urt_by_task *b, u64 nr, u16 what)
 {
-	struct urt_by_task *b = by_task(t);
 	u32 row =
 		by == URT_BY_CONTEXT && nr == BY_ENTER && what == URT_BY_SYSCALL
 			? URT_BY_ROW_SHARED
@@ -449,10 +449,10 @@ by_run_delay(struct task_struct *t, struct urt_by_task *b, struct urt_task *st)
 
 /* ns: how long the thread ran. */
 static __always_inline void by_switch(struct task_struct *t,
-				      struct urt_task *st, u64 at, u32 cause,
+				      struct urt_task *st,
+				      struct urt_by_task *b, u64 at, u32 cause,
 				      bool voluntary, u64 ns)
 {
-	struct urt_by_task *b = by_task(t);
 	u32 row = by_row_in_call(t, b, at);
 
 	by_run_delay(t, b, st);
@@ -470,11 +470,9 @@ static __always_inline void by_switch(struct task_struct *t,
 }
 
 /* The thread runs again, after ns. */
-static __always_inline void by_runs(struct task_struct *t, struct urt_task *st,
+static __always_inline void by_runs(struct urt_task *st, struct urt_by_task *b,
 				    u64 ns)
 {
-	struct urt_by_task *b = by_task(t);
-
 	by_add(b, st->by_row, URT_BY_OFF_CPU, 0, ns);
 	span_count(b, true, st->by_row, URT_OF_OFF_CPU, ns);
 }
@@ -482,7 +480,7 @@ static __always_inline void by_runs(struct task_struct *t, struct urt_task *st,
 static __always_inline int user_fault(void)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct urt_by_task *b = task_find(t) ? by_task(t) : 0;
+	struct urt_by_task *b = by_of(task_find(t));
 
 	if (b && !stopped) {
 		u32 row = by_row(t, b);
@@ -509,7 +507,7 @@ int on_user_fault_event(void *e)
 static __always_inline void by_submit(u8 op, u64 user_data)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct urt_by_task *b = by_task(t);
+	struct urt_by_task *b = by_of(task_find(t));
 	u32 row = by == URT_BY_CONTEXT ? by_request(t, b, user_data)
 				       : by_row(t, b);
 
@@ -539,14 +537,15 @@ SEC("perf_event")
 int by_sample(struct pt_regs *regs)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
+	struct urt_by_task *b = by_of(task_find(t));
 	u32 row = URT_BY_ROW_KERNEL;
 
-	if (stopped || (!task_find(t) && io_class(t) < 0))
+	if (stopped || (!b && io_class(t) < 0))
 		return 0;
 	if (!(t->flags & (PF_IO_WORKER | PF_KTHREAD)))
 		row = (long)PT_REGS_IP(regs) > 0 /* in user mode */
-			      ? by_context(t, by_task(t))
-			      : by_interrupted(t, by_task(t));
+			      ? by_context(t, b)
+			      : by_interrupted(t, b);
 	by_add(0, row, URT_BY_ON_CPU, 0, by_period_ns);
 	return 0;
 }

@@ -148,11 +148,43 @@ static __always_inline int log_of(u64 ns)
 
 #include "latency.bpf.h"
 
+/*
+ * The clock of switches. Rows have only sums of times, for which the clock that the
+ * scheduler has just read for the run queue will do: 2 ns instead of 32. prev is current,
+ * so its run queue is this CPU's.
+ */
+static __always_inline u64 switch_clock(struct task_struct *prev)
+{
+	if (want_times || want_threads)
+		return bpf_ktime_get_ns();
+	if (!by)
+		return 0;
+	if (!bpf_core_field_exists(struct cfs_rq, rq))
+		return bpf_ktime_get_ns();
+	return prev->se.cfs_rq->rq->clock;
+}
+
+static __always_inline u64 since(u64 then, u64 now)
+{
+	return now > then ? now - then : 0;
+}
+
+/* How long a thread has run that leaves; 0: not known. */
+static __always_inline u64 ran_for(struct urt_task *st, u64 now)
+{
+	if (!st->in_ns)
+		return 0;
+	if (st->in_ktime) {
+		st->in_ktime = 0;
+		now = bpf_ktime_get_ns();
+	}
+	return since(st->in_ns, now);
+}
+
 static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
-				u64 now)
+				u64 ns, u64 now)
 {
 	struct urt_thread *th = want_threads ? thread_at(st->thread) : 0;
-	u64 ns = st->in_ns ? now - st->in_ns : 0;
 	u32 log = log_of(ns);
 
 	if (want_times && st->in_ns && log < URT_TIME_LOGS) {
@@ -170,6 +202,7 @@ static __always_inline void ran(struct urt_task *st, struct urt_counts *c,
 static __always_inline void runs(struct task_struct *t, u64 now)
 {
 	struct urt_task *st = task_find(t);
+	struct urt_by_task *b = by_of(st);
 	int class = st ? task_class(t) : io_class(t);
 	struct urt_thread *th;
 	struct urt_counts *c;
@@ -189,9 +222,9 @@ static __always_inline void runs(struct task_struct *t, u64 now)
 		th->in_ns = now;
 	if (!st->out_ns)
 		return;
-	ns = now - st->out_ns;
+	ns = since(st->out_ns, now);
 	if (by)
-		by_runs(t, st, ns);
+		by_runs(st, b, ns);
 	if (!want_times)
 		return;
 	log = log_of(ns);
@@ -256,12 +289,14 @@ static __always_inline void last_switch(struct task_struct *t, u32 class,
 		bpf_map_delete_elem(&io_threads, &pid);
 }
 
+/* b: the thread's rows; io_uring's threads have none. */
 static __always_inline void leaves(void *ctx, struct task_struct *t,
-				   struct urt_task *st, u32 class, u64 now)
+				   struct urt_task *st, struct urt_by_task *b,
+				   u32 class, u64 now)
 {
 	struct urt_counts *c = counts_of(class);
 	struct urt_calls *calls = calls_here();
-	u64 at = URT_NO_SYSCALL;
+	u64 at = URT_NO_SYSCALL, ns = 0;
 	bool voluntary;
 	u32 cause;
 
@@ -281,11 +316,12 @@ static __always_inline void leaves(void *ctx, struct task_struct *t,
 	cause = cause_of(ctx, t, class, at, voluntary);
 	if (cause < URT_CAUSES)
 		c->cause[cause]++;
-	if (by)
-		by_switch(t, st, at, cause, voluntary,
-			  st->in_ns ? now - st->in_ns : 0);
 	if (now)
-		ran(st, c, now);
+		ns = ran_for(st, now);
+	if (by)
+		by_switch(t, st, b, at, cause, voluntary, ns);
+	if (now)
+		ran(st, c, ns, now);
 	if (want_threads) {
 		struct urt_thread *th = thread_at(st->thread);
 
@@ -310,16 +346,16 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev,
 	if (empty || (by && stopped))
 		return 0;
 	st = task_find(prev);
-	now = want_times || want_threads || by ? bpf_ktime_get_ns() : 0;
+	now = switch_clock(prev);
 	if (st) {
-		leaves(ctx, prev, st, task_class(prev), now);
+		leaves(ctx, prev, st, by_of(st), task_class(prev), now);
 	} else if (prev->flags & PF_IO_WORKER) {
 		int class = io_class(prev);
 
 		if (class >= 0) {
 			st = io_thread(prev, class);
 			if (st)
-				leaves(ctx, prev, st, class, now);
+				leaves(ctx, prev, st, 0, class, now);
 			else
 				__sync_fetch_and_add(&lost, 1);
 		}
@@ -358,13 +394,13 @@ static __always_inline int enters(u64 nr)
 		return 0;
 	if (by && stopped) {
 		if (by == URT_BY_CONTEXT)
-			by_forget_call(by_task(t));
+			by_forget_call(by_of(task_find(t)));
 		return 0;
 	}
 	c = calls_here();
 	if (!c)
 		return 0;
-	if (want_latency || want_threads) {
+	if (want_latency || want_threads || by) {
 		st = task_find(t);
 		if (!st)
 			return 0;
@@ -378,9 +414,11 @@ static __always_inline int enters(u64 nr)
 	if (want_latency && st)
 		call_begins(t, st, nr);
 	if (by && is_32_bit(t))
-		by_syscall(t, nr & (URT_SYSCALLS_32 - 1), URT_BY_SYSCALL_32);
+		by_syscall(t, by_of(st), nr & (URT_SYSCALLS_32 - 1),
+			   URT_BY_SYSCALL_32);
 	else if (by)
-		by_syscall(t, nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
+		by_syscall(t, by_of(st),
+			   nr < URT_SYSCALLS ? nr : URT_SYSCALL_OTHER,
 			   URT_BY_SYSCALL);
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
@@ -485,7 +523,7 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	u64 nr = nr_execve;
 
 	if (by) {
-		struct urt_by_task *b = by_task(p);
+		struct urt_by_task *b = by_of(st);
 
 		if (b)
 			b->own = b->generation = 0; /* a new name and image */
@@ -506,12 +544,14 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	command_tgid = p->tgid;
 	task_add(p, 0, false);
 	st = task_find(p);
-	if (st)
+	if (st) {
 		st->in_ns = bpf_ktime_get_ns();
+		st->in_ktime = 1;
+	}
 	if (nr < URT_SYSCALLS) {
 		c->made[nr]++;
 		if (by)
-			by_syscall(p, nr, URT_BY_SYSCALL);
+			by_syscall(p, by_of(st), nr, URT_BY_SYSCALL);
 	}
 	return 0;
 }
@@ -530,7 +570,7 @@ int BPF_PROG(on_move, struct cgroup *to, const char *path,
 
 		if (c)
 			c->ended++;
-		bpf_task_storage_delete(&tasks, t);
+		task_forget(t);
 	}
 	return 0;
 }

@@ -96,8 +96,9 @@ struct urt_task {
 	__u64 enter_ns;	     /* its system call began then; 0: none */
 	__u32 enter_nr;	     /* the number of that call */
 	__u32 by_row;	     /* the row of its last switch */
-	__u32 entry;	     /* its number among all that were made */
-	__u32 unused;
+	__u32 entry;	     /* its number among all that were made; 0: it is
+				being made */
+	__u32 in_ktime; /* in_ns is bpf_ktime_get_ns's, whatever others are */
 };
 
 /* ---- how long system calls take (latency.bpf.h) ---- */
@@ -170,6 +171,7 @@ struct urt_by_count {
 #define URT_BY_IDS   24 /* ... from `valid` on, what tells its row */
 #define URT_BY_HEADS 4
 #define URT_BY_SUMS  8
+#define URT_BY_PAGES 4
 /* Each of these has a place of its own there: they occur at each switch. */
 #define URT_BY_ALONE (URT_BY_RUN_DELAY - URT_BY_ON_CPU + 1)
 
@@ -259,9 +261,19 @@ struct urt_span_set {
 	struct urt_span way[URT_SPAN_WAYS];
 };
 
-/* A thread's cache of rows and counts. `head` and `sum` are indexed by a hash; their
- * sizes are powers of two. */
+/* A page of user memory: where the kernel has it, for as long as the address space has
+ * this number and tlb_gen (user.bpf.h). */
+struct urt_by_page {
+	__u64 number; /* address / 4096 */
+	__u64 place;
+	__u64 space, gen; /* space 0: not known */
+};
+
+/* A thread's cache of rows and counts. `page`, `head` and `sum` are indexed by a hash;
+ * their sizes are powers of two. */
 struct urt_by_task {
+	struct urt_task task; /* first: with rows, this is the thread's state */
+	__u32 claimed;	      /* 1: another adds the thread, or has added it */
 	__u32 own;	  /* by anything but context: its row; 0: not known */
 	__u32 generation; /* by_generation when `slot` and `where` were set */
 	__u64 number;	  /* by CPU or cgroup: the one that `own` belongs to */
@@ -272,7 +284,8 @@ struct urt_by_task {
 	__u32 call_nr;	  /* ... whose number this is */
 	__u64 tp, slot;	  /* thread pointer; where its context's pointer is */
 	struct urt_by_where where; /* of its process */
-	__u64 id[3], out_id[3];	   /* trace and span of its last record, and of
+	struct urt_by_page page[URT_BY_PAGES];
+	__u64 id[3], out_id[3]; /* trace and span of its last record, and of
 				      its last switch */
 	struct {
 		__u32 row;

@@ -107,7 +107,18 @@ struct signal_struct {
 	struct pid *pids[4];
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct {
+	__u64 ctx_id;
+	atomic64_t tlb_gen;
+} mm_context_t;
+
 struct mm_struct {
+	unsigned long *pgd;
+	mm_context_t context;
 	unsigned long end_code;
 	unsigned long start_stack;
 };
@@ -124,7 +135,16 @@ struct thread_struct {
 };
 #endif
 
+struct rq {
+	__u64 clock;
+};
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
 struct sched_entity {
+	struct cfs_rq *cfs_rq;
 	__u64 sum_exec_runtime;
 };
 
@@ -146,6 +166,8 @@ struct bpf_iter_meta {
 struct pointed_to {
 	struct kernfs_node kernfs_node;
 	struct css_set css_set;
+	struct cfs_rq cfs_rq;
+	struct rq rq;
 	struct pid_namespace pid_namespace;
 	struct mm_struct mm_struct;
 	struct pid pid;

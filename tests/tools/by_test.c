@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/announce.h"
+#include "../../tools/measure/counter.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/json_tree.h"
 #include "../lib/test.h"
@@ -15,8 +16,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #undef errno
 
@@ -185,6 +188,7 @@ static void routes(void *arg)
 #define KNOWN 100
 #define MANY  200000
 #define HELD  50
+#define MOVED 100
 
 extern __thread struct urt_context *otel_thread_ctx_v1;
 
@@ -271,6 +275,51 @@ static void held_calls(struct urt_context *held, struct urt_context *passed)
 
 /* Request i makes i calls, the last one on two CPUs; then come more requests than the tool
  * can hold, contexts that name no request, and some that lie. */
+static struct urt_context *moved;
+
+/* One call in a context of that route. Only this reads the record. */
+static void move(const char *route)
+{
+	moved->valid = 1;
+	urt_context_add(moved, 0, route);
+	show(moved);
+	calls(1);
+	show(NULL);
+}
+
+static void *page(void *at)
+{
+	return mmap(at, 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1, 0);
+}
+
+/* The same address has another page each time: a new one, one that was elsewhere, a
+ * copy of one that a child has kept. */
+static void moving_records(void)
+{
+	void *other;
+	pid_t child;
+
+	moved = page(NULL);
+	for (int i = 0; i < MOVED; i++) {
+		page(moved);
+		move("/new");
+		other = page(NULL);
+		memset(other, 0, 4096);
+		mremap(other, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, moved);
+		move("/elsewhere");
+		child = fork();
+		if (!child) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+		}
+		memset(moved, 0, sizeof(*moved));
+		move("/copied");
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+}
+
 static void known_requests(void)
 {
 	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
@@ -298,6 +347,7 @@ static void known_requests(void)
 	request(&liar, 1, 1);
 	show((struct urt_context *)8);
 	calls(1);
+	moving_records();
 	held_calls(&held, &passed);
 	show(NULL);
 	_exit(0);
@@ -448,6 +498,48 @@ END_TEST
 /* Descendants, the same process after an exec, and with -a any process. The tool must
  * find each within the time of its work, so that time grows until it has.
  * If it finds none, the test's time limit ends this. */
+START_TEST(context_is_read_from_the_page_that_is_there_now)
+{
+	NEED_BPF();
+	count(0);
+	ck_assert_int_eq(of_row("/new", "syscalls_by_name", "getppid"), MOVED);
+	ck_assert_int_eq(of_row("/elsewhere", "syscalls_by_name", "getppid"),
+			 MOVED);
+	ck_assert_int_eq(of_row("/copied", "syscalls_by_name", "getppid"),
+			 MOVED);
+}
+END_TEST
+
+/* Why the programs cannot read through the kernel's map of memory; NULL: they can. */
+static const char *no_map(void)
+{
+#if !defined(__x86_64__)
+	return "contexts are only read on x86-64";
+#endif
+	if (sh("grep -qw bpf_rdonly_cast /proc/kallsyms"))
+		return "this kernel has no bpf_rdonly_cast (6.2)";
+	if (!sh("grep -q xen /sys/hypervisor/type 2>&1") ||
+	    !sh("grep -qwE 'sev|sme' /proc/cpuinfo"))
+		return "this machine may number pages otherwise";
+	return NULL;
+}
+
+START_TEST(contexts_are_read_through_the_kernels_map_of_memory)
+{
+	struct counter_options by = { .by = URT_BY_CONTEXT };
+	struct counter *c;
+	char why[256];
+
+	NEED_BPF();
+	c = counter_open_with(&by, why, sizeof(why));
+	ck_assert_msg(c, "%s", why);
+	if (!counter_reads_map(c) && no_map())
+		SKIP("%s", no_map());
+	ck_assert(counter_reads_map(c));
+	counter_close(c);
+}
+END_TEST
+
 START_TEST(switch_in_a_call_that_seccomp_holds_up_has_the_callers_context)
 {
 	long long passed;
@@ -620,6 +712,8 @@ Suite *by_suite(void)
 	tcase_add_test(t, rows_tell_waits_for_a_cpu_and_page_faults);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
 	tcase_add_test(t, requests_differ_by_what_each_did);
+	tcase_add_test(t, contexts_are_read_through_the_kernels_map_of_memory);
+	tcase_add_test(t, context_is_read_from_the_page_that_is_there_now);
 	tcase_add_test(
 		t,
 		switch_in_a_call_that_seccomp_holds_up_has_the_callers_context);

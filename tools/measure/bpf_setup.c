@@ -169,14 +169,14 @@ void bpf_choose_events(struct bpf_object *o)
 }
 
 /* Iterators and samples are attached by those who use them, and NAME_event with
- * NAME. */
+ * NAME; a raw_tp without a tracepoint is run by its fd. */
 static bool is_attached_elsewhere(const struct bpf_program *p)
 {
 	const char *section = bpf_program__section_name(p);
 	const char *end = strrchr(bpf_program__name(p), '_');
 
 	return !strncmp(section, "iter/", 5) ||
-	       !strcmp(section, "perf_event") ||
+	       !strcmp(section, "perf_event") || !strcmp(section, "raw_tp") ||
 	       (end && !strcmp(end, "_event"));
 }
 

@@ -5,6 +5,7 @@
 #include "../lib/tool.h"
 #include "bpf_setup.h"
 #include "counter_parts.h"
+#include "user_map.h"
 #include <errno.h>
 #include <linux/magic.h>
 #include <linux/membarrier.h>
@@ -42,6 +43,7 @@ static void choose_programs(struct count_bpf *bpf,
 	bpf_program__set_autoload(bpf->progs.sum_open, o->times);
 	bpf_program__set_autoload(bpf->progs.by_sample,
 				  o->by == URT_BY_CONTEXT);
+	user_map_choose(bpf, o->by == URT_BY_CONTEXT);
 	bpf_choose_events(bpf->obj);
 }
 
@@ -186,6 +188,8 @@ static int load(struct counter *c)
 {
 	int err = bpf_load(c->bpf->skeleton);
 
+	if (!err && c->bpf->rodata->by == URT_BY_CONTEXT)
+		user_map_find(c->bpf);
 	if (!err)
 		err = map_entries(&c->counts, c->bpf->maps.counts,
 				  sizeof(struct urt_counts),

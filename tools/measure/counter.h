@@ -94,6 +94,8 @@ void counter_by_ended(struct counter *, pid_t);
 /* By rows: all counts so far. */
 bool counter_by_on_cpu(struct counter *); /* by context: in samples of 1 ms */
 bool counter_by_faults(struct counter *); /* are counted by row */
+/* By context: the programs read memory of processes in the fast way (user.bpf.h). */
+bool counter_reads_map(const struct counter *);
 void counter_by_read(struct counter *, counter_by_fn *, void *arg);
 
 /* By request: those that made room for others since the last call; and, once counting

@@ -278,6 +278,11 @@ void counts_subtract(struct counts *a, const struct counts *b)
 	add(a, b, sizeof(*a), -1);
 }
 
+bool counter_reads_map(const struct counter *c)
+{
+	return c->bpf->bss->user_map;
+}
+
 bool counter_has_uring(const struct counter *c)
 {
 	return c->has_uring;

@@ -269,7 +269,7 @@ static void by_figures(struct session *s)
 	}
 	if (o->by_unit || o->by_names)
 		stat_by_merge(s->r->by, o->by_names);
-	if (o->by == URT_BY_CONTEXT && !s->by_found)
+	if (o->by == URT_BY_CONTEXT && s->counter && !s->by_found)
 		fail("--by context: %s, so its routes are not told apart; load "
 		     "one route at a time instead: urt stat -p PID --ops-from "
 		     "load -- urt load URL; --by thread, comm and cgroup need "
