@@ -64,6 +64,17 @@ START_TEST(options_of_perf_stat_work_or_say_what_to_use)
 }
 END_TEST
 
+START_TEST(options_of_one_command_are_named_by_the_others)
+{
+	refuses("./urt stat --duration 1s -- true", "use --timeout MS");
+	refuses("./urt profile --timeout 1s -- true", "use --duration MS");
+	refuses("./urt record --timeout 1s -- true", "use --duration MS");
+	refuses("./urt profile -g -- true", "always followed");
+	refuses("./urt profile --call-graph dwarf -- true", "frame pointers");
+	refuses("./urt profile -a", "-p PID");
+}
+END_TEST
+
 /* ---- printing ---- */
 
 START_TEST(events_are_the_only_figures_printed)
@@ -486,6 +497,7 @@ Suite *perf_options_suite(void)
 
 	tcase_set_timeout(t, 240); /* 29 runs, on a busy machine */
 	tcase_add_test(t, options_of_perf_stat_work_or_say_what_to_use);
+	tcase_add_test(t, options_of_one_command_are_named_by_the_others);
 	tcase_add_test(t, events_are_the_only_figures_printed);
 	tcase_add_test(t, null_counts_nothing_but_time);
 	tcase_add_test(t, intervals_end_after_their_number_with_a_summary);

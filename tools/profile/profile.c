@@ -251,6 +251,22 @@ static const struct option_row rows[] = {
 	{ OPTION_OUTPUT, TO(output),
 	  .text = "Write to FILE. A name that ends in .folded gives folded stacks; in .html, a flame graph as one page that needs no network; in .pb.gz or .pprof, a profile for pprof (`go tool pprof`); any other, text." },
 	{ OPTION_USER, TO(user_name) },
+	/* urt stat's and perf record's */
+	{ .name = "timeout",
+	  .argument = "MS",
+	  .kind = OPTION_INSTEAD,
+	  .text = "use --duration MS" },
+	{ .letter = 'g',
+	  .kind = OPTION_INSTEAD,
+	  .text = "stacks are always followed" },
+	{ .name = "call-graph",
+	  .argument = "MODE",
+	  .kind = OPTION_INSTEAD,
+	  .text = "stacks of threads are followed by frame pointers, those of coroutines by the program's tables" },
+	{ .letter = 'a',
+	  .name = "all",
+	  .kind = OPTION_INSTEAD,
+	  .text = "take one process, with -p PID; `urt top` shows which" },
 };
 
 const struct command command_profile = {

@@ -251,6 +251,11 @@ static const struct option_row rows[] = {
 	  .kind = OPTION_FLAG,
 	  TO(no_perf),
 	  .text = "Do not count by perf events." },
+	/* urt profile's and urt record's */
+	{ .name = "duration",
+	  .argument = "MS",
+	  .kind = OPTION_INSTEAD,
+	  .text = "use --timeout MS" },
 	/* perf stat's */
 	{ .letter = 'd',
 	  .name = "detailed",
