@@ -392,6 +392,7 @@ END_TEST
 
 enum { ROW = 1000 };
 static atomic_bool stop;
+static uint64_t parked_before; /* the row; fn may begin it later */
 
 static void yield_on(void *arg)
 {
@@ -410,9 +411,9 @@ static uint64_t parks_of(void (*fn)(void))
 	for (int i = 0; i < 10; i++)
 		other[i] = urt_spawn(yield_on, NULL);
 	urt_yield();
-	parks = counter(URT__STAT_PARKS_IO);
+	parked_before = counter(URT__STAT_PARKS_IO);
 	fn();
-	parks = counter(URT__STAT_PARKS_IO) - parks;
+	parks = counter(URT__STAT_PARKS_IO) - parked_before;
 	stop = true;
 	for (int i = 0; i < 10; i++)
 		urt_join(other[i]);
@@ -460,31 +461,81 @@ static void send_datagrams(void)
 	close(s[1]);
 }
 
-static void accept_all(void)
+static struct {
+	int listener;
+	struct sockaddr_in at;
+} server;
+
+static void listen_anew(void)
+{
+	socklen_t len = sizeof(server.at);
+
+	server.listener = urt_listen("127.0.0.1:0", URT_NEVER);
+	ck_assert_int_ge(server.listener, 0);
+	getsockname(server.listener, (void *)&server.at, &len);
+}
+
+static void connect_one(int *client)
+{
+	*client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(
+		connect(*client, (void *)&server.at, sizeof(server.at)), 0);
+}
+
+static void accept_one(int client)
+{
+	int fd = urt_accept(server.listener, NULL, NULL, 0, URT_NEVER);
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	close(client);
+}
+
+static void accept_row(void)
 {
 	enum { N = 100 };
-	int listener = urt_listen("127.0.0.1:0", URT_NEVER), client[N];
-	struct sockaddr_in at;
-	socklen_t len = sizeof(at);
+	int client[N];
 
-	ck_assert_int_ge(listener, 0);
-	getsockname(listener, (void *)&at, &len);
-	for (int i = 0; i < N; i++) {
-		client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		ck_assert_int_eq(connect(client[i], (void *)&at, len), 0);
-	}
-	for (int i = 0; i < N; i++) {
-		int fd = urt_accept(listener, NULL, NULL, 0, URT_NEVER);
+	for (int i = 0; i < N; i++)
+		connect_one(&client[i]);
+	for (int i = 0; i < N; i++)
+		accept_one(client[i]);
+	close(server.listener);
+}
+
+static void accept_all(void)
+{
+	listen_anew();
+	accept_row();
+}
+
+static void connect_while_it_waits(void *client)
+{
+	urt_yield();
+	connect_one(client);
+}
+
+/* Connections that came one by one do not delay those that come together. */
+static void accept_one_by_one_then_all(void)
+{
+	listen_anew();
+	for (int i = 0; i < 70; i++) {
+		int client = -1;
+		struct urt_coro *c = urt_spawn(connect_while_it_waits, &client);
+		int fd = urt_accept(server.listener, NULL, NULL, 0, URT_NEVER);
 
 		ck_assert_int_ge(fd, 0);
+		urt_join(c);
 		close(fd);
-		close(client[i]);
+		close(client);
 	}
-	close(listener);
+	parked_before = counter(URT__STAT_PARKS_IO);
+	accept_row();
 }
 
 static void (*const rows[])(void) = { read_a_file, open_and_close,
-				      send_datagrams, accept_all };
+				      send_datagrams, accept_all,
+				      accept_one_by_one_then_all };
 
 static void make_row(void *arg)
 {

@@ -19,7 +19,8 @@
  *   - the same operation as the coroutine's last: accepting all that is there,
  *     one datagram after the other. Receiving and sending in turn are not, so
  *     servers batch as before. After failed attempts, further ones become
- *     rarer;
+ *     rarer, but not those to accept: there are few listeners, and whoever
+ *     is not accepted waits for rounds of all others;
  *   - sends, if the worker's coroutines compute for long between two switches:
  *     a batch would wait that long, and no batch saves as much.
  *
@@ -268,7 +269,7 @@ static inline bool is_at_once(struct urt__worker *w, uint8_t opcode)
 
 /* Attempts the operation. Returns whether it has completed. */
 static bool try_at_once(struct urt__worker *w, struct urt__io *io,
-			int64_t deadline_ns)
+			uint8_t opcode, int64_t deadline_ns)
 {
 	struct urt_coro *self = io->op.coro;
 
@@ -278,6 +279,8 @@ static bool try_at_once(struct urt__worker *w, struct urt__io *io,
 		self->row_misses = 0;
 		return true;
 	}
+	if (opcode == URT__OP_ACCEPT)
+		return false;
 	self->row_skip = (1u << self->row_misses) - 1;
 	if (self->row_misses < MISSES_MAX)
 		self->row_misses++;
@@ -313,7 +316,7 @@ again:
 	__atomic_store_n(&stats->op[sqe->opcode], stats->op[sqe->opcode] + 1,
 			 __ATOMIC_RELAXED);
 	if (is_at_once(w, request->opcode)) {
-		if (try_at_once(w, io, deadline_ns))
+		if (try_at_once(w, io, request->opcode, deadline_ns))
 			goto out;
 	} else if (io->soon && urt__ring_queued(&w->ring) >= SOON) {
 		if (hand_over(w, io, deadline_ns))
