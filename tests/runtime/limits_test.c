@@ -549,6 +549,63 @@ START_TEST(cgroup_that_limits_threads_is_found)
 }
 END_TEST
 
+/* ---- room for descriptors ---------------------------------------------- */
+
+/* For how many descriptors the kernel's table has room (proc(5)). */
+static unsigned long room(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long n = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "FDSize: %lu", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int use_pipes(int n)
+{
+	for (int i = 0; i < n; i++) {
+		int fd[2];
+		char c;
+
+		if (pipe(fd) || urt_write(fd[1], "x", 1, URT_NEVER) != 1 ||
+		    urt_read(fd[0], &c, 1, URT_NEVER) != 1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The table grows before it must, so that no thread has to wait for that. */
+static void use_many_descriptors(void *arg)
+{
+	(void)arg;
+	failed = use_pipes(1);
+	while (room() < 4096)
+		urt_sleep(MS);
+	failed |= use_pipes(600);
+	while (room() < 16384)
+		urt_sleep(MS);
+}
+
+static int run_with_many_descriptors(void)
+{
+	struct rlimit l = { 20000, 20000 };
+
+	if (setrlimit(RLIMIT_NOFILE, &l))
+		return 0; /* the hard limit is lower */
+	return urt_run_with(use_many_descriptors, NULL, NULL) || failed;
+}
+
+START_TEST(room_for_descriptors_comes_before_they_do)
+{
+	in_child(run_with_many_descriptors);
+}
+END_TEST
+
 Suite *limits_suite(void)
 {
 	Suite *s = suite_create("limits");
@@ -571,6 +628,7 @@ Suite *limits_suite(void)
 	tcase_add_test(limits, lack_of_descriptors_is_called_that);
 	tcase_add_test(limits, blocked_coroutine_is_found_without_a_descriptor);
 	tcase_add_test(limits, blocked_coroutine_is_found_without_proc);
+	tcase_add_test(limits, room_for_descriptors_comes_before_they_do);
 	tcase_add_test(limits, lack_of_threads_is_called_that);
 	tcase_add_loop_test(limits, cgroup_that_limits_threads_is_found, 0, 6);
 	tcase_add_test(limits, runtime_needs_no_file_size);

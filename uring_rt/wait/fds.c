@@ -33,6 +33,14 @@
  * Completions may be reaped by a thread without a processor, so the lock is
  * taken in a run of one processor, too.
  *
+ * The kernel's table of descriptors grows to twice its size with the first
+ * number beyond its end (expand_files in fs/file.c). In a process with several
+ * threads, the thread whose accept or open does that waits for a grace period
+ * of RCU: 10 to 20 ms, at 64, 128, 256 ... descriptors. So the run begins with
+ * a table for ROOM descriptors, and the monitor's helper makes it four times as
+ * large when a quarter is in use. Both duplicate a descriptor to a number near
+ * the new end, and close it.
+ *
  * Rejected: IORING_ASYNC_CANCEL_FD, which reaches one ring only, and not the
  * requests that are still queued; looking through all coroutines, which makes
  * closing 100,000 connections quadratic.
@@ -42,14 +50,54 @@
 #include "io.h"
 #include "../base/memory.h"
 #include "../base/sys.h"
+#include "../watch/watch.h"
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #undef errno
 
 #define FDS_MAX (1u << 20)
+#define ROOM	4096u
 
 static struct urt__fd *table;
+
+/* For all runs. The kernel's table has had room for so many; from which number
+ * on more is asked for: FDS_MAX while that is under way. */
+static unsigned room;
+static _Atomic unsigned more_from;
+
+void urt__fds_widen(void)
+{
+	struct rlimit limit = { 0, 0 };
+	int any = urt__sys_eventfd(), high;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	room = room ? room * 4 : ROOM;
+	if (room > FDS_MAX)
+		room = FDS_MAX;
+	if (room > limit.rlim_cur)
+		room = limit.rlim_cur;
+	high = fcntl(any, F_DUPFD_CLOEXEC, room - 1);
+	if (high >= 0)
+		close(high);
+	if (any >= 0)
+		close(any);
+	/* Not again at the limit: descriptors may lie beyond one that was
+	 * lowered. */
+	atomic_store_explicit(&more_from,
+			      room == limit.rlim_cur ? FDS_MAX : room / 4,
+			      memory_order_relaxed);
+}
+
+/* Once for each size. */
+static URT__COLD void ask_for_more(void)
+{
+	if (atomic_exchange(&more_from, FDS_MAX) < FDS_MAX)
+		urt__helper_widen();
+}
 
 int urt__fds_open(const int *fixed, unsigned nr_fixed)
 {
@@ -64,6 +112,9 @@ int urt__fds_open(const int *fixed, unsigned nr_fixed)
 	for (unsigned i = 0; i < nr_fixed; i++)
 		if (urt__fd(fixed[i]))
 			urt__fd(fixed[i])->fixed = i + 1;
+	/* Otherwise the first operation asks for it. */
+	if (!room && __libc_single_threaded)
+		urt__fds_widen();
 	return 0;
 }
 
@@ -75,6 +126,11 @@ void urt__fds_close(void)
 
 struct urt__fd *urt__fd(int fd)
 {
+	if (urt__unlikely(
+		    (unsigned)fd >=
+		    atomic_load_explicit(&more_from, memory_order_relaxed)) &&
+	    (unsigned)fd < FDS_MAX)
+		ask_for_more();
 	return table && (unsigned)fd < FDS_MAX ? &table[fd] : NULL;
 }
 

@@ -46,6 +46,9 @@ int urt__poll(int fd, short events, int64_t deadline_ns);
 /* The entry, or NULL: not a descriptor, or too large for the table. */
 struct urt__fd *urt__fd(int fd);
 
+/* Makes the kernel's table of descriptors larger; on the helper's thread. */
+void urt__fds_widen(void);
+
 /* How reads and writes of a descriptor behave. */
 enum urt__fd_kind {
 	URT__FD_UNKNOWN, /* not yet determined */

@@ -245,7 +245,7 @@ void urt__spares_make(unsigned n);
 /* A run begins. */
 void urt__spares_reset(void);
 
-/* ---- helper.c: all but _start and _stop by the monitor ---- */
+/* ---- helper.c: all but _start, _stop and _widen by the monitor ---- */
 
 /* Before the monitor starts; before it stops. */
 int urt__helper_start(void);
@@ -257,5 +257,7 @@ bool urt__helper_makes(void);
  * INT64_MAX: there is none to give back, or the helper will have the monitor
  * look when it is done. */
 int64_t urt__helper_tidy(int64_t now_ns);
+/* Has the helper call urt__fds_widen. */
+void urt__helper_widen(void);
 
 #endif
