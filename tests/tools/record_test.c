@@ -199,6 +199,7 @@ END_TEST
 
 START_TEST(timeline_has_each_wait_of_each_coroutine)
 {
+	json_t *sleeps;
 	struct found f;
 
 	NEED_BPF();
@@ -221,8 +222,10 @@ START_TEST(timeline_has_each_wait_of_each_coroutine)
 	ck_assert_int_eq(sh("./urt report --json rec.pftrace"), 0);
 	ck_assert_ptr_nonnull(row(NULL, json_pack("{s:s, s:i}", "what",
 						  "io READ", "times", 100)));
-	ck_assert_ptr_nonnull(row(
-		NULL, json_pack("{s:s, s:i}", "what", "sleep", "times", 102)));
+	/* The first one sleeps twice, and again as long as the others are late. */
+	sleeps = row(NULL, json_pack("{s:s}", "what", "sleep"));
+	ck_assert_ptr_nonnull(sleeps);
+	ck_assert_int_ge(value(sleeps, "times"), 102);
 	ck_assert_int_ge(number("coroutines", "count"), 401);
 	ck_assert_int_eq(number("coroutines", "overwritten"), 0);
 	ck_assert_int_eq(sh("./urt report rec.pftrace"), 0);

@@ -300,6 +300,8 @@ END_TEST
 START_TEST(kernel_voluntary_means_the_same_on_each_rung)
 {
 	NEED_BPF();
+	if (SANITIZED)
+		SKIP("a sanitizer's own thread waits, too");
 	ck_assert_int_eq(other_voluntary(""), 1);
 	/* A parent may hear of the end before the last switch. */
 	ck_assert_int_le(other_voluntary("--no-bpf"), 1);
