@@ -477,7 +477,7 @@ ASSIST_OBJ := $(B)/uring_rt/base/assist.o $(B)/pic/uring_rt/base/assist.o
 NO_ASSIST := $(shell pkg-config --max-version=0.99 libbpf 2>/dev/null && echo 1)
 $(ASSIST_OBJ): $(if $(NO_ASSIST),,$(G)/assist.lskel.h)
 $(ASSIST_OBJ): ALL_CFLAGS += -I$(G) $(if $(NO_ASSIST),-DURT_NO_ASSIST)
-$(B)/tools/measure/counter.o $(B)/tools/measure/counter_read.o: $(G)/count.skel.h
+$(addprefix $(B)/tools/measure/,counter.o counter_read.o user_map.o): $(G)/count.skel.h
 $(B)/tools/record/kernel_events.o: $(G)/record.skel.h
 $(B)/tools/profile/sample.o: $(G)/profile.skel.h
 $(B)/tools/export/collect.o: $(G)/export.skel.h
