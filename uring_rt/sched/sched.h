@@ -293,6 +293,7 @@ struct urt__runtime {
 	void (*coro_ended)(struct urt_coro *);
 	/* Whether the calling coroutine can be preempted where it is. */
 	bool (*may_preempt)(void);
+	void (*widen)(void); /* the helper calls urt__fds_widen */
 };
 extern struct urt__runtime urt__rt;
 

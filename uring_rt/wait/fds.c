@@ -50,7 +50,6 @@
 #include "io.h"
 #include "../base/memory.h"
 #include "../base/sys.h"
-#include "../watch/watch.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -96,7 +95,7 @@ void urt__fds_widen(void)
 static URT__COLD void ask_for_more(void)
 {
 	if (atomic_exchange(&more_from, FDS_MAX) < FDS_MAX)
-		urt__helper_widen();
+		urt__rt.widen();
 }
 
 int urt__fds_open(const int *fixed, unsigned nr_fixed)

@@ -149,6 +149,7 @@ static void runtime_init(const struct urt_options *o, unsigned f)
 	rt->stack_left = urt__report_stack_left;
 	rt->coro_ended = coro_ended;
 	rt->may_preempt = urt__may_preempt;
+	rt->widen = urt__helper_widen;
 	rt->features = f;
 	rt->ring_entries = o->ring_entries;
 	rt->max_coroutines = o->max_coroutines;
