@@ -70,7 +70,7 @@ void world(unsigned procs, unsigned spares)
 	rt->other_threads = other_threads;
 	rt->deadlock = deadlock;
 	rt->coro_ended = ended;
-	rt->monitor_wake = no_monitor;
+	rt->monitor_wake = rt->widen = no_monitor;
 	rt->may_preempt = may_preempt;
 	rt->features = URT__FEATURES_ALL;
 	rt->ring_entries = 8;
