@@ -515,15 +515,17 @@ START_TEST(event_without_a_file_for_each_thread_is_not_available)
 {
 	/* Without tracefs, the others lack that. */
 	static const char *const as[] = {
-		"sh -c", "unshare -m sh -c 'umount -a -t tracefs; eval \"$0\"'"
+		"unshare -m sh -c '[ -d /sys/kernel/tracing/events ] || "
+		"mount -t tracefs none /sys/kernel/tracing && eval \"$0\"'",
+		"unshare -m sh -c 'umount -a -t tracefs; eval \"$0\"'"
 	};
 	static const char *const lacks[] = { "too many open files", "tracefs" };
 	const char *files, *syscalls;
 	pid_t pid;
 
 	NEED_BPF();
-	if (_i && sh("%s true 2>&1", as[_i]))
-		SKIP("tracefs cannot be unmounted here");
+	if (sh("%s true 2>&1", as[_i]))
+		SKIP("tracefs cannot be mounted or unmounted here");
 	pid = liar(have_threads, "");
 	ck_assert_int_eq(
 		sh("while [ \"$(ls /proc/%d/task | wc -l)\" != %d ]; do :; "
