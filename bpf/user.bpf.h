@@ -8,9 +8,9 @@
  *
  * The kernel may give the page to another use at any time. Before, it removes the page
  * from the page table, then adds 1 to tlb_gen of the address space, then makes the CPUs
- * forget it. So a place is right as long as tlb_gen is what it was before the look into
- * the table, and what has been read is right if tlb_gen is still that afterwards. The
- * number of an address space, ctx_id, is never used again.
+ * forget it. So tlb_gen is read before the look into the table, and compared after each
+ * read: as long as it has not changed, the page is still there. The number of an address
+ * space, ctx_id, is never used again.
  *
  * A wrong address does no harm: it reads as 0, as does memory that the kernel does not
  * map. So what reads 0 where it matters reads again by bpf_probe_read_user.

@@ -54,14 +54,14 @@ long status_of(const char *name)
 {
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[256];
-	long kb = -1;
+	long n = -1;
 
 	while (f && fgets(line, sizeof(line), f))
 		if (!strncmp(line, name, strlen(name)))
-			kb = atol(line + strlen(name) + 1);
+			n = atol(line + strlen(name) + 1);
 	if (f)
 		fclose(f);
-	return kb;
+	return n;
 }
 
 int descriptors(void)

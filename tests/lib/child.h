@@ -25,7 +25,7 @@ void stop(pid_t);
  * the tool can find. With `sealed` false, it can shrink. */
 struct urt__stats_page *counters_page(size_t size, bool sealed, int *fd);
 
-/* A value of /proc/self/status, in kB. */
+/* A value of /proc/self/status; memory is in kB. */
 long status_of(const char *name);
 /* The number of open descriptors. */
 int descriptors(void);

@@ -273,8 +273,6 @@ static void held_calls(struct urt_context *held, struct urt_context *passed)
 	}
 }
 
-/* Request i makes i calls, the last one on two CPUs; then come more requests than the tool
- * can hold, contexts that name no request, and some that lie. */
 static struct urt_context *moved;
 
 /* One call in a context of that route. Only this reads the record. */
@@ -320,6 +318,8 @@ static void moving_records(void)
 	}
 }
 
+/* Request i makes i calls, the last one on two CPUs; then come more requests than the tool
+ * can hold, contexts that name no request, and some that lie. */
 static void known_requests(void)
 {
 	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
@@ -495,9 +495,6 @@ START_TEST(requests_differ_by_what_each_did)
 }
 END_TEST
 
-/* Descendants, the same process after an exec, and with -a any process. The tool must
- * find each within the time of its work, so that time grows until it has.
- * If it finds none, the test's time limit ends this. */
 START_TEST(context_is_read_from_the_page_that_is_there_now)
 {
 	NEED_BPF();
@@ -557,6 +554,9 @@ START_TEST(switch_in_a_call_that_seccomp_holds_up_has_the_callers_context)
 }
 END_TEST
 
+/* Descendants, the same process after an exec, and with -a any process. The tool must
+ * find each within the time of its work, so that time grows until it has.
+ * If it finds none, the test's time limit ends this. */
 START_TEST(contexts_of_every_counted_process_are_found)
 {
 	static const char *const options[] = { "", "-a" };

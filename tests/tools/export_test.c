@@ -244,7 +244,7 @@ START_TEST(cgroups_that_come_and_go_leave_nothing_behind)
 			"%u rounds of %u cgroups: %ld KiB, then %ld KiB; at "
 			"most %zu bytes a read\n",
 			rounds, 2 * half, before, after, longest);
-	if (!SANITIZED) /* whose allocator keeps what is freed */
+	if (!SANITIZED) /* a sanitizer's allocator keeps freed memory */
 		ck_assert_int_le(after, before + 512);
 }
 END_TEST

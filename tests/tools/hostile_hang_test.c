@@ -60,7 +60,7 @@ static void have_coroutines_in_a_file(const char *mode)
 		usleep(1000);
 }
 
-/* NULL, or why there is none. */
+/* Why it cannot be made; NULL: it was made. */
 static const char *fuse_file_open(void)
 {
 	const char *why = fuse_start(&fuse);

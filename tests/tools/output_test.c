@@ -17,8 +17,9 @@ static const struct {
 	const char *command;
 	unsigned needs;
 	const char *left; /* what becomes of the file */
-	const char
-		*printed; /* of what was measured; NULL: it can be had again */
+	/* A part of the measured result, which is printed instead; NULL: none is, as
+	 * the command can be run again. */
+	const char *printed;
 } writers[] = {
 	{ "stat -o o.txt -- true", 0, "is left empty", "elapsed" },
 	{ "stat --json -o o.txt -- true", 0, "is left empty", "urt.stat.v1" },

@@ -190,7 +190,7 @@ static void timed_out(long i)
 }
 
 /* The message is a completion of the other ring. */
-static void message(long i)
+static void send_message(long i)
 {
 	if (!i && io_uring_queue_init(ENTRIES, &other, 0))
 		exit(1);
@@ -198,21 +198,19 @@ static void message(long i)
 	submit();
 	if (take(&ring) < 0)
 		exit(77);
+}
+
+static void message(long i)
+{
+	send_message(i);
 	take(&other);
 }
 
-/* ... which is full. */
+/* Nothing is taken from the other ring until all messages are sent. */
 static void message_to_full_ring(long i)
 {
-	long before = completed;
-
-	if (!i && io_uring_queue_init(ENTRIES, &other, 0))
-		exit(1);
-	io_uring_prep_msg_ring(sqe(), other.ring_fd, 1, 2, 0);
-	submit();
-	if (take(&ring) < 0)
-		exit(77);
-	for (before = 0; i == n - 1 && before < n; before++)
+	send_message(i);
+	for (long k = 0; i == n - 1 && k < n; k++)
 		take(&other);
 }
 

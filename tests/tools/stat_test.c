@@ -205,7 +205,7 @@ START_TEST(operations_tell_how_they_were_completed)
 }
 END_TEST
 
-/* The program counts itself what it asked for, what was refused and what it got. */
+/* The program prints its own counts of requests, refusals and completions. */
 static const char *const ways[] = {
 	"unknown-opcode",
 	"unknown-flags",

@@ -29,7 +29,6 @@
 #include "../measure/reader.h"
 #include "../measure/remote.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -46,9 +45,6 @@
 #define SOON_MS	  5
 #define ANSWER_MS 1000
 
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
-#endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif

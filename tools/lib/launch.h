@@ -3,10 +3,16 @@
 #ifndef URT_LAUNCH_H
 #define URT_LAUNCH_H
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/* For pidfd_open: a thread, not a process. */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
 
 struct launch {
 	pid_t pid;

@@ -311,8 +311,9 @@ FILE *output_append(const char *path)
 
 /* ---- the end ---- */
 
-/* Why a write to the file failed; 0: not known. If it was an earlier one, another one
- * fails for the same reason, or its byte ends what is cut off anyway. */
+/* Why a write to the file failed; 0: not known. err: the reason, or 0 if it was lost
+ * because an earlier write failed. Then one more byte is written, which fails for the
+ * same reason; if it does not, it only adds to a result that is incomplete. */
 static int reason(FILE *f, int err)
 {
 	return err || write(fileno(f), "\n", 1) > 0 ? err : errno;

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Counts of perf events, used without BPF; or why there is none. */
+/* Counts of perf events, used without BPF. Instead of a count that is not available,
+ * its reason: */
 #define PERF_NO_EVENT (-1) /* the kernel, or tracefs, does not have it */
 #define PERF_NO_FILES (-2) /* not each thread could have its own */
 #define PERF_CUT      (-3) /* the kernel ended it before the program */

@@ -13,6 +13,12 @@
 #define INDEX_BITS URT__OUTSIDE_CLASS
 #define CROWD	   64 /* coroutines, whose frames leave the L1 cache in turn */
 
+/* Of its stack, in the class. */
+static unsigned index_of(uint32_t number)
+{
+	return number & ((1u << INDEX_BITS) - 1);
+}
+
 unsigned urt__coro_class(const struct urt_coro *c)
 {
 	return c->number >> INDEX_BITS;
@@ -22,7 +28,7 @@ struct urt_coro *urt__coro_at(uint32_t number)
 {
 	return (struct urt_coro *)urt__stack_top(
 		       &urt__rt.stacks[number >> INDEX_BITS],
-		       number & ((1u << INDEX_BITS) - 1)) -
+		       index_of(number)) -
 	       1;
 }
 
@@ -91,7 +97,7 @@ static URT__NOINLINE struct urt_coro *coro_get_slow(struct urt__proc *p,
 	if (c || !reserved)
 		return c;
 	c = coro_new(class);
-	if (c && (c->number & ((1u << INDEX_BITS) - 1)) >= CROWD)
+	if (c && index_of(c->number) >= CROWD)
 		p->crowd = true;
 	return c;
 }
