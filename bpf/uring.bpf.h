@@ -42,20 +42,25 @@ static __always_inline u8 opcode_of(void *req)
 	return BPF_CORE_READ((struct io_kiocb___urt *)req, opcode);
 }
 
-static __always_inline int submitted(void *req, u8 op, bool refused)
+/* refused_op: what a refused request asked for, or BEGUN. */
+#define BEGUN (-1)
+
+static __always_inline int submitted(void *req, int refused_op)
 {
 	struct urt_task *st;
 	int class = current_class(&st);
 	struct urt_counts *c = class < 0 ? 0 : counts_of(class);
 	struct urt_thread *th;
 	u64 key = (u64)req;
+	u8 op;
 
 	if (!c || (by && stopped))
 		return 0;
+	op = refused_op == BEGUN ? opcode_of(req) : refused_op;
 	if (op >= URT_URING_OP_OTHER)
 		op = URT_URING_OP_OTHER;
 	c->submitted[op]++;
-	c->refused += refused;
+	c->refused += refused_op != BEGUN;
 	if (by)
 		by_submit(op, BPF_CORE_READ((struct io_kiocb___urt *)req,
 					    cqe.user_data));
@@ -70,31 +75,31 @@ static __always_inline int submitted(void *req, u8 op, bool refused)
 SEC("tp_btf/io_uring_submit_req") /* since 6.4 */
 int BPF_PROG(on_submit_req, void *req)
 {
-	return submitted(req, opcode_of(req), false);
+	return submitted(req, BEGUN);
 }
 
 SEC("tp/io_uring/io_uring_submit_req")
 int on_submit_req_event(struct trace_event_raw_io_uring_submit_req___urt *e)
 {
-	return submitted(e->req, opcode_of(e->req), false);
+	return submitted(e->req, BEGUN);
 }
 
 SEC("tp_btf/io_uring_submit_sqe") /* its name before 6.4 */
 int BPF_PROG(on_submit_sqe, void *req)
 {
-	return submitted(req, opcode_of(req), false);
+	return submitted(req, BEGUN);
 }
 
 SEC("tp_btf/io_uring_req_failed")
 int BPF_PROG(on_refused, struct io_uring_sqe___urt *sqe, void *req)
 {
-	return submitted(req, BPF_CORE_READ(sqe, opcode), true);
+	return submitted(req, BPF_CORE_READ(sqe, opcode));
 }
 
 SEC("tp/io_uring/io_uring_req_failed")
 int on_refused_event(struct trace_event_raw_io_uring_req_failed___urt *e)
 {
-	return submitted(e->req, e->opcode, true);
+	return submitted(e->req, e->opcode);
 }
 
 /* A request was not done at once. Each of the two ways counts once per request. */
