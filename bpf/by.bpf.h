@@ -80,10 +80,15 @@ unsigned int by_next_row = URT_BY_FIRST_ROW;
 unsigned int by_next_sum = 1;
 unsigned int by_generation = 1; /* the tool adds 1 after a change of by_where */
 
-/* The index of a count in by_sums; 0: no room. */
-static __always_inline u32 by_place(const struct urt_by_count *key)
+/* The index of a count in by_sums; 0: no room. Not static: the verifier looks at it
+ * once, not at each call. */
+__noinline u32 by_place(const struct urt_by_count *key)
 {
-	u32 *at = bpf_map_lookup_elem(&by_counts, key), fresh;
+	u32 *at, fresh;
+
+	if (!key)
+		return 0;
+	at = bpf_map_lookup_elem(&by_counts, key);
 
 	if (at)
 		return *at;
@@ -281,9 +286,10 @@ static __always_inline bool by_find(struct task_struct *t,
 	return b->slot;
 }
 
-static __always_inline u32 by_context(struct task_struct *t,
-				      struct urt_by_task *b)
+/* Of the current task, whose storage b is, or 0. Not static, as by_place. */
+__noinline u32 by_context(struct urt_by_task *b)
 {
+	struct task_struct *t = bpf_get_current_task_btf();
 	u64 record = 0;
 
 	if (t->flags & (PF_IO_WORKER | PF_KTHREAD))
@@ -347,7 +353,7 @@ static __always_inline u32 by_request(struct task_struct *t,
 		by_find(t, b);
 	w = b ? &b->where : where_of(t);
 	if (!w || !w->runtime)
-		return by_context(t, b);
+		return by_context(b);
 	if (!by_coroutine(t, b, w, user_data, &block)) {
 		/* Is it a request to cancel another? It lies in the block. */
 		at = user_data - w->block_cancel_op;
@@ -367,7 +373,7 @@ static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 	u64 number = 0;
 
 	if (by == URT_BY_CONTEXT)
-		return by_context(t, b);
+		return by_context(b);
 	if (by == URT_BY_CPU)
 		number = bpf_get_smp_processor_id();
 	if (by == URT_BY_CGROUP)
@@ -544,7 +550,7 @@ int by_sample(struct pt_regs *regs)
 		return 0;
 	if (!(t->flags & (PF_IO_WORKER | PF_KTHREAD)))
 		row = (long)PT_REGS_IP(regs) > 0 /* in user mode */
-			      ? by_context(t, b)
+			      ? by_context(b)
 			      : by_interrupted(t, b);
 	by_add(0, row, URT_BY_ON_CPU, 0, by_period_ns);
 	return 0;

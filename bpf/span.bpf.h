@@ -92,14 +92,19 @@ span_new(struct urt_span_set *s, const struct urt_span *of, u32 hash)
 	return w;
 }
 
-/* Adds o to the table. */
-static __noinline int span_put(const struct urt_span *o)
+/* Adds o to the table. Not static, as by_place. */
+__noinline int span_put(const struct urt_span *o)
 {
-	u64 hash = urt_span_hash(o->id, o->row);
-	u32 at = hash >> (64 - URT_SPAN_SET_BITS);
-	struct urt_span_set *s = bpf_map_lookup_elem(&span_sets, &at);
+	struct urt_span_set *s;
 	struct urt_span *w = 0;
+	u64 hash;
+	u32 at;
 
+	if (!o)
+		return 0;
+	hash = urt_span_hash(o->id, o->row);
+	at = hash >> (64 - URT_SPAN_SET_BITS);
+	s = bpf_map_lookup_elem(&span_sets, &at);
 	if (!s || !span_lock(s)) {
 		__sync_fetch_and_add(&span_events_lost, urt_span_lost(o));
 		return 0;

@@ -40,11 +40,11 @@ static __always_inline const u64 *words_at(const void *at)
 	return bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct pt_regs));
 }
 
-static __always_inline u64 page_table(struct mm_struct *mm)
-{
-	return *words_at((char *)mm + __builtin_preserve_field_info(
-					      mm->pgd, BPF_FIELD_BYTE_OFFSET));
-}
+/* A field of a word. For each t->mm, the verifier would search all types of the kernel
+ * three times by name. */
+#define WORD_OF(p, field)                                       \
+	(*words_at((char *)(p) + __builtin_preserve_field_info( \
+					 (p)->field, BPF_FIELD_BYTE_OFFSET)))
 
 /* The place of a page of the user in the kernel's map; 0: it is not there. Not static:
  * the verifier looks at it once, not at each call. */
@@ -76,31 +76,34 @@ __noinline u64 user_page(u64 table, u64 at)
 static __always_inline bool
 user_words(struct task_struct *t, struct urt_by_task *b, u64 at, u64 *to, u32 n)
 {
-	struct mm_struct *mm = t->mm;
 	struct urt_by_page *p;
+	struct mm_struct *mm;
 	const u64 *word;
 	u64 gen;
 
-	if (!b || !mm || !user_map || !bpf_rdonly_cast ||
-	    (at & 4095) + n * 8 > 4096 || at >> (9 * user_levels + 11))
+	if (!b || !user_map || !bpf_rdonly_cast || (at & 4095) + n * 8 > 4096 ||
+	    at >> (9 * user_levels + 11))
+		return false;
+	mm = (struct mm_struct *)WORD_OF(t, mm);
+	if (!mm)
 		return false;
 	p = &b->page[at >> 12 & (URT_BY_PAGES - 1)];
-	gen = mm->context.tlb_gen.counter;
+	gen = WORD_OF(mm, context.tlb_gen.counter);
 	if (p->number != at >> 12 || p->gen != gen ||
-	    p->space != mm->context.ctx_id) {
+	    p->space != WORD_OF(mm, context.ctx_id)) {
 		p->space = 0;
-		p->place = user_page(page_table(mm), at);
+		p->place = user_page(WORD_OF(mm, pgd), at);
 		if (!p->place)
 			return false;
 		p->number = at >> 12;
 		p->gen = gen;
-		p->space = mm->context.ctx_id;
+		p->space = WORD_OF(mm, context.ctx_id);
 	}
 	word = words_at((void *)(p->place + (at & 4095)));
 	for (u32 i = 0; i < n; i++)
 		to[i] = word[i];
 	barrier();
-	return mm->context.tlb_gen.counter == gen;
+	return WORD_OF(mm, context.tlb_gen.counter) == gen;
 }
 
 /* The tool runs this: it asks where its page table is, and what words lie at an
@@ -110,12 +113,12 @@ unsigned long long user_table, user_try, user_tried[8], user_own, user_place;
 SEC("raw_tp")
 int user_test(void *ctx)
 {
-	struct mm_struct *mm = bpf_get_current_task_btf()->mm;
+	struct task_struct *t = bpf_get_current_task_btf();
 	const u64 *word;
 
-	if (!mm || !bpf_rdonly_cast)
+	if (!bpf_rdonly_cast)
 		return 0;
-	user_table = page_table(mm);
+	user_table = WORD_OF((struct mm_struct *)WORD_OF(t, mm), pgd);
 	word = words_at((void *)user_try);
 	for (int i = 0; i < 8; i++)
 		user_tried[i] = word[i];
