@@ -669,7 +669,7 @@ START_TEST(dump_survives_programs_that_lie)
 	uint64_t chance = seed();
 	unsigned told_something = 0;
 
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 24; i++) {
 		int fds[2], code;
 		char c;
 
@@ -690,7 +690,7 @@ START_TEST(dump_survives_programs_that_lie)
 		told_something += !code;
 		stop();
 	}
-	ck_assert_uint_gt(told_something, 5);
+	ck_assert_uint_gt(told_something, 2);
 }
 END_TEST
 

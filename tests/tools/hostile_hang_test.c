@@ -250,8 +250,8 @@ static int watch_it_hang(const char *command, unsigned n)
 		return -1;
 	pid = liar(exec_without_end, "");
 	close(fuse_file);
-	snprintf(line, sizeof(line), "exec %s %d >hangs.%u.out 2>&1", command,
-		 pid, n);
+	snprintf(line, sizeof(line), "exec %s %d >hangs.$$.out 2>&1", command,
+		 pid);
 	w = watch(argv);
 	if (w.listener < 0)
 		return -1;
@@ -264,8 +264,30 @@ static int watch_it_hang(const char *command, unsigned n)
 	return w.opens;
 }
 
+/* Whether the command ends though the process begins to hang at any of its first four
+ * files. 77: nothing was tried. */
+static int ends_wherever_it_hangs(const char *command)
+{
+	int opens = watch_it_hang(command, 0), status, failed = 0, n;
+	pid_t pid[4];
+
+	if (opens < 0)
+		return 77;
+	for (n = 0; n < 4 && n < opens; n++) {
+		pid[n] = fork();
+		if (!pid[n]) {
+			watch_it_hang(command, n + 1);
+			_exit(0);
+		}
+	}
+	while (n--)
+		if (waitpid(pid[n], &status, 0) != pid[n] || status)
+			failed = 1;
+	return failed;
+}
+
 /* It is not enough to ask before each read whether the process answers. Each command
- * waits for some seconds, so those of one kind run at once. */
+ * waits for some seconds, so all run at once. */
 START_TEST(process_that_begins_to_hang_between_two_reads_is_not_waited_for)
 {
 	static const char *const commands[] = {
@@ -276,25 +298,25 @@ START_TEST(process_that_begins_to_hang_between_two_reads_is_not_waited_for)
 		"./urt dump -p",
 		"./urt assist -p",
 	};
-	int opens, status, n;
-	pid_t pid[4];
+	pid_t pid[ARRAY_LEN(commands)];
+	unsigned skipped = 0;
+	int status;
 
 	NEED_BPF();
-	opens = watch_it_hang(commands[_i], 0);
-	if (opens < 0)
-		SKIP("no FUSE, or no filter can be watched");
-	for (n = 0; n < 4 && n < opens; n++) {
-		pid[n] = fork();
-		if (!pid[n]) {
-			watch_it_hang(commands[_i], n + 1);
-			_exit(0);
-		}
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		pid[i] = fork();
+		if (!pid[i])
+			_exit(ends_wherever_it_hangs(commands[i]));
 	}
-	while (n--) {
-		ck_assert_int_eq(waitpid(pid[n], &status, 0), pid[n]);
-		ck_assert_msg(!status, "%s at file %u", commands[_i], n + 1);
+	for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+		ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
+		skipped += WIFEXITED(status) && WEXITSTATUS(status) == 77;
+		ck_assert_msg(!status || WEXITSTATUS(status) == 77,
+			      "%s: status 0x%x", commands[i], status);
 	}
 	sh("rm -f hangs.*");
+	if (skipped)
+		SKIP("no FUSE, or no filter can be watched");
 }
 END_TEST
 
@@ -335,10 +357,9 @@ Suite *hostile_hang_suite(void)
 
 	tcase_set_timeout(t, 240);
 	tcase_add_test(t, process_that_does_not_answer_is_not_waited_for);
-	tcase_add_loop_test(
+	tcase_add_test(
 		t,
-		process_that_begins_to_hang_between_two_reads_is_not_waited_for,
-		0, 6);
+		process_that_begins_to_hang_between_two_reads_is_not_waited_for);
 	tcase_add_test(t, path_that_does_not_answer_is_not_waited_for);
 	suite_add_tcase(s, t);
 	return s;
