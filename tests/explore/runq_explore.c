@@ -35,7 +35,8 @@ static void take(uint32_t max)
 static void push(unsigned i)
 {
 	item[i].value = i + 1;
-	if (!urt__runq_push(&queue, (struct urt_coro *)&item[i]))
+	if (!urt__runq_push(&queue, (struct urt_coro *)&item[i],
+			    URT__RUNQ_SIZE))
 		item[i].taken++; /* full: it stays here */
 }
 

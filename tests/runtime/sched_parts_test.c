@@ -22,7 +22,7 @@ static uintptr_t take_one(void)
 START_TEST(runq_is_first_in_first_out)
 {
 	for (uintptr_t i = 1; i <= 100; i++)
-		ck_assert(urt__runq_push(&queue, item(i)));
+		ck_assert(urt__runq_push(&queue, item(i), URT__RUNQ_SIZE));
 	ck_assert_uint_eq(urt__runq_len(&queue), 100);
 	for (uintptr_t i = 1; i <= 100; i++)
 		ck_assert_uint_eq(take_one(), i);
@@ -33,10 +33,10 @@ END_TEST
 START_TEST(runq_refuses_what_does_not_fit)
 {
 	for (uintptr_t i = 1; i <= URT__RUNQ_SIZE; i++)
-		ck_assert(urt__runq_push(&queue, item(i)));
-	ck_assert(!urt__runq_push(&queue, item(9999)));
+		ck_assert(urt__runq_push(&queue, item(i), URT__RUNQ_SIZE));
+	ck_assert(!urt__runq_push(&queue, item(9999), URT__RUNQ_SIZE));
 	ck_assert_uint_eq(take_one(), 1);
-	ck_assert(urt__runq_push(&queue, item(9999)));
+	ck_assert(urt__runq_push(&queue, item(9999), URT__RUNQ_SIZE));
 }
 END_TEST
 
@@ -45,7 +45,7 @@ START_TEST(runq_take_gives_half_rounded_up)
 	struct urt_coro *out[URT__RUNQ_SIZE];
 
 	for (uintptr_t i = 1; i <= 7; i++)
-		urt__runq_push(&queue, item(i));
+		urt__runq_push(&queue, item(i), URT__RUNQ_SIZE);
 	ck_assert_uint_eq(urt__runq_take(&queue, out, URT__RUNQ_SIZE), 4);
 	for (uintptr_t i = 0; i < 4; i++)
 		ck_assert_ptr_eq(out[i], item(i + 1));
@@ -59,7 +59,7 @@ START_TEST(runq_works_when_its_counters_wrap)
 	atomic_store(&queue.head, UINT32_MAX - 2);
 	atomic_store(&queue.tail, UINT32_MAX - 2);
 	for (uintptr_t i = 1; i <= 10; i++)
-		ck_assert(urt__runq_push(&queue, item(i)));
+		ck_assert(urt__runq_push(&queue, item(i), URT__RUNQ_SIZE));
 	for (uintptr_t i = 1; i <= 10; i++)
 		ck_assert_uint_eq(take_one(), i);
 }
@@ -99,7 +99,7 @@ START_TEST(runq_loses_and_doubles_nothing_under_thieves)
 		pthread_create(&t[i], NULL, thief,
 			       (void *)(uintptr_t)(rnd(&r) | 1));
 	for (uintptr_t i = 1; i <= ITEMS;) {
-		if (urt__runq_push(&queue, item(i)))
+		if (urt__runq_push(&queue, item(i), URT__RUNQ_SIZE))
 			i++;
 		if (rnd(&r) % 4 == 0)
 			mark(out, urt__runq_take(&queue, out, 16));

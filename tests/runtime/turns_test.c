@@ -492,6 +492,49 @@ START_TEST(all_of_a_crowd_that_yields_run)
 }
 END_TEST
 
+/* More sleepers are due than the local queue holds, again and again. What a look
+ * round took out of the global queue went back to its end before it had run: of 200,000
+ * turns, some waited for 90,000 to 170,000, where a round of all takes 8,000. */
+enum { SLEEPERS = 4000, TURNS_EACH = 50, TURNS_MOST = 15 * SLEEPERS };
+
+static long crowd_begin, longest; /* turns of others between two of one */
+
+static void sleep_again(void *arg)
+{
+	long last;
+
+	(void)arg;
+	do {
+		last = turns++;
+		urt_sleep(MS / 10);
+		if (last >= crowd_begin && turns - last > longest)
+			longest = turns - last;
+	} while (!over);
+	not_yet--;
+}
+
+static void run_a_crowd_of_sleepers(void *arg)
+{
+	(void)arg;
+	not_yet = SLEEPERS;
+	crowd_begin = INT64_MAX; /* not before all are there */
+	for (int i = 0; i < SLEEPERS; i++)
+		ck_assert_int_eq(urt_go(sleep_again, NULL), 0);
+	crowd_begin = turns;
+	while (turns < crowd_begin + TURNS_EACH * SLEEPERS)
+		urt_yield();
+	over = true;
+	while (not_yet)
+		urt_yield();
+	ck_assert_int_lt(longest, TURNS_MOST);
+}
+
+START_TEST(all_of_a_crowd_whose_timers_fire_again_and_again_run)
+{
+	run_on(1, run_a_crowd_of_sleepers, NULL);
+}
+END_TEST
+
 static void end_at_once(void *arg)
 {
 	ended++;
@@ -815,6 +858,7 @@ Suite *turns_suite(void)
 		t, queue_has_its_turn_among_those_that_come_back_from_blocking,
 		0, n);
 	tcase_add_loop_test(t, all_of_a_crowd_that_yields_run, 0, n);
+	tcase_add_test(t, all_of_a_crowd_whose_timers_fire_again_and_again_run);
 	tcase_add_test(t,
 		       spawner_that_yields_goes_behind_those_that_it_spawned);
 	tcase_add_test(

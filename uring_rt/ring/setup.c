@@ -27,7 +27,7 @@ static const struct {
 
 /* Completion queue entries for each submission queue entry. */
 #define CQ_FACTOR 16
-#define IOWQ_MAX  512 /* threads of the kernel for one ring */
+#define IOWQ_MAX  10000 /* threads of the kernel for one ring; as many as Go's */
 
 static int ring_setup(struct urt__ring *r, unsigned entries,
 		      struct io_uring_params *p)

@@ -14,6 +14,11 @@
  * as the newest; those that start later go below them. The loop begins with one
  * of them at each other look round.
  *
+ * Overload. What leaves the global queue enters the local one and runs from
+ * there, in order; nothing goes back. So if the local queue is long and others
+ * wait in the global one, those that come go to its end, and a look round takes
+ * no more than there is room for. Both queues together are first in, first out.
+ *
  * `next` lets a pair that hands data back and forth stay in the cache, but at
  * most URT__STREAK times in a row while others wait.
  */
@@ -63,17 +68,10 @@ void urt__post(struct urt__post *p)
 	urt__wake_one();
 }
 
-void urt__runq_spill(struct urt__proc *p, struct urt_coro *c)
+void urt__runq_put_long(struct urt__proc *p, struct urt_coro *c)
 {
-	struct urt_coro *half[URT__RUNQ_SIZE / 2 + 1];
-	uint32_t n = urt__runq_take(&p->runq, half, URT__RUNQ_SIZE / 2);
-
-	if (c)
-		half[n++] = c;
-	for (uint32_t i = 0; i + 1 < n; i++)
-		half[i]->link = half[i + 1];
-	if (n)
-		urt__global_append(half[0], half[n - 1], n);
+	if (urt__global_waits() || !urt__runq_push(&p->runq, c, URT__RUNQ_SIZE))
+		urt__global_append(c, c, 1);
 }
 
 /* Takes all posts; with global_lock held. */
@@ -114,12 +112,12 @@ void urt__global_take(struct urt__worker *w)
 	struct urt_coro *c, *head;
 	struct urt__post *posts;
 	uint32_t len = urt__runq_len(&p->runq);
-	size_t n = URT__RUNQ_SIZE / 2, taken = 0;
+	size_t n = URT__RUNQ_LONG, taken = 0;
 
-	if (len > URT__RUNQ_SIZE - URT__TICKS)
-		urt__runq_spill(p, NULL);
-	if (len > URT__RUNQ_SIZE / 2)
+	if (len > URT__RUNQ_LONG)
 		n = URT__TICKS;
+	if (n > URT__RUNQ_SIZE - len)
+		n = URT__RUNQ_SIZE - len;
 	urt__lock(&urt__rt.global_lock);
 	posts = posts_take();
 	if (n > urt__rt.global_len / urt__rt.nr_procs + 1)
@@ -138,7 +136,8 @@ void urt__global_take(struct urt__worker *w)
 						       memory_order_relaxed)))
 			urt__probe_moved(w, c);
 		if (p->next)
-			urt__runq_put(p, c);
+			URT_BUG_ON(
+				!urt__runq_push(&p->runq, c, URT__RUNQ_SIZE));
 		else
 			p->next = c;
 	}
@@ -190,10 +189,22 @@ static struct urt_coro *batch_refill(struct urt__proc *p)
 
 void urt__fresh_to_runq(struct urt__proc *p, unsigned n)
 {
+	struct urt_coro *c, *first = NULL, *last = NULL;
+	size_t over = 0;
+
 	for (; n; n--, p->fresh_len--) {
-		urt__runq_put(p, p->fresh[p->fresh_oldest]);
+		c = p->fresh[p->fresh_oldest];
 		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
+		if (!over && urt__runq_push(&p->runq, c, URT__RUNQ_LONG))
+			continue;
+		if (!over++)
+			first = c;
+		else
+			last->link = c;
+		last = c;
 	}
+	if (over)
+		urt__global_append(first, last, over);
 	if (urt__unlikely(p->due_left > p->fresh_len))
 		p->due_left = p->fresh_len;
 }
@@ -299,6 +310,15 @@ struct urt_coro *urt__take_queued(struct urt__proc *p)
 	return take_queued(p);
 }
 
+/* If more coroutines wait than the local queue holds, those whose timers fire
+ * take turns with it: they would go first for as long as timers fire faster than
+ * coroutines run. A function of its own: see ready_new_rare(). */
+static URT__NOINLINE struct urt_coro *queue_turn(struct urt__proc *p)
+{
+	return p->next_streak % 2 && urt__global_waits() ? take_queued(p)
+							 : NULL;
+}
+
 struct urt_coro *urt__take_local(struct urt__proc *p)
 {
 	struct urt_coro *c = p->next;
@@ -309,7 +329,8 @@ struct urt_coro *urt__take_local(struct urt__proc *p)
 			return c;
 		urt__runq_put(p, c);
 	} else if (p->fresh_len && ++p->next_streak < URT__STREAK) {
-		return urt__fresh_take(p);
+		c = urt__unlikely(p->due_left) ? queue_turn(p) : NULL;
+		return c ? c : urt__fresh_take(p);
 	}
 	p->next_streak = 0;
 	c = take_queued(p);

@@ -28,23 +28,24 @@ static inline bool urt__global_waits(void)
 /*
  * At every look round, moves this processor's share of the global queue into
  * the local one; if the local queue is long, no more coroutines than can have
- * run locally since the last look round, so that neither queue starves the
- * other. The first becomes `next`, unless there is one: it may be a sleeper that
- * was exposed, and those in the local queue may block. If the local queue is
- * nearly full, as yielding keeps it, its older half goes to the end of the
- * global one. Starts posted coroutines.
+ * run locally since the last look round. The first becomes `next`, unless there
+ * is one: it may be a sleeper that was exposed, and those in the local queue may
+ * block. Starts posted coroutines.
  */
 void urt__global_take(struct urt__worker *);
 
 /* ---- the local queue ---- */
 
-/* Moves half of the local queue, and c, if any, to the global one. */
-URT__NOINLINE void urt__runq_spill(struct urt__proc *, struct urt_coro *c);
+#define URT__RUNQ_LONG (URT__RUNQ_SIZE / 2)
+
+/* For a long local queue: adds c to the global one if others wait there, or if
+ * the local one is full. */
+URT__NOINLINE void urt__runq_put_long(struct urt__proc *, struct urt_coro *c);
 
 static inline void urt__runq_put(struct urt__proc *p, struct urt_coro *c)
 {
-	if (urt__unlikely(!urt__runq_push(&p->runq, c)))
-		urt__runq_spill(p, c);
+	if (urt__unlikely(!urt__runq_push(&p->runq, c, URT__RUNQ_LONG)))
+		urt__runq_put_long(p, c);
 }
 
 /* The oldest in the batch or the local queue; NULL: both are empty. */

@@ -42,13 +42,14 @@ static inline uint32_t urt__runq_len(const struct urt__runq *q)
 	       atomic_load_explicit(&q->head, memory_order_acquire);
 }
 
-/* Owner. False: full. */
-static inline bool urt__runq_push(struct urt__runq *q, struct urt_coro *c)
+/* Owner. False: there are `max` already, at most URT__RUNQ_SIZE. */
+static inline bool urt__runq_push(struct urt__runq *q, struct urt_coro *c,
+				  uint32_t max)
 {
 	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
 	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
 
-	if (urt__unlikely(tail - head == URT__RUNQ_SIZE))
+	if (urt__unlikely(tail - head >= max))
 		return false;
 	atomic_store_explicit(&q->slot[tail % URT__RUNQ_SIZE], c,
 			      memory_order_relaxed);
