@@ -26,6 +26,7 @@ pid_t server;
 static pid_t relay; /* in front of a server of TLS */
 int server_port;
 unsigned server_descriptors;
+const char *server_log;
 
 struct sockaddr_in server_address(void)
 {
@@ -103,6 +104,10 @@ static bool try_to_start(const char *model, const char *option,
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		setpgid(0, 0);
 		dup2(null, 1);
+		if (server_log)
+			dup2(open(server_log, O_WRONLY | O_CREAT | O_TRUNC,
+				  0644),
+			     2);
 		if (server_descriptors)
 			setrlimit(RLIMIT_NOFILE,
 				  &(struct rlimit){ server_descriptors,

@@ -23,6 +23,7 @@ bool has(const char *words);
 extern pid_t server;
 extern int server_port;
 extern unsigned server_descriptors; /* its limit of them; 0: the usual one */
+extern const char *server_log; /* a file for its stderr; NULL: the test's */
 
 /* Starts a model, with one more option of `urt serve`, or NULL, and waits until it
  * listens. */

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "../lib/conformance.h"
 #include <dirent.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* ---- pieces and heaps ---- */
@@ -206,15 +207,18 @@ static double cpu_s(pid_t pid)
 #define FEW 64 /* descriptors */
 
 /* More clients than descriptors: the server does not spin on those that it
- * cannot accept, and accepts them when others have left. */
+ * cannot accept, says so in a few lines at most, and accepts them when others
+ * have left. */
 START_TEST(every_model_rests_while_descriptors_are_short)
 {
 	double cpu = 1, begin;
 	int fds[2 * FEW];
+	struct stat said;
 	bool closed;
 	char in[64];
 
 	server_descriptors = FEW;
+	server_log = "short.log";
 	if (!serving_plain(models[_i].name))
 		return;
 	for (int i = 0; i < 2 * FEW; i++)
@@ -243,6 +247,10 @@ START_TEST(every_model_rests_while_descriptors_are_short)
 	ck_assert(!closed);
 	close(fds[0]);
 	stops_well(models[_i].name);
+	ck_assert_int_eq(stat(server_log, &said), 0);
+	ck_assert_msg(said.st_size < 1000, "%s: %ld bytes in %s",
+		      models[_i].name, (long)said.st_size, server_log);
+	unlink(server_log);
 }
 END_TEST
 

@@ -8,6 +8,7 @@ heap, resumed by the event loop. The same handling as service/http.c. With
     asyncio.py PORT BACKEND_PORT [redis]
 """
 import asyncio
+import errno
 import gc
 import itertools
 import re
@@ -192,8 +193,23 @@ class Server:
             self.tasks.discard(task)
 
 
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+said = set()
+
+
+def failure(loop, context):
+    """Of a lack of descriptors, the loop would tell with a traceback for each try."""
+    exc = context.get('exception')
+    if not isinstance(exc, OSError) or exc.errno not in SHORT:
+        loop.default_exception_handler(context)
+    elif exc.errno not in said:
+        said.add(exc.errno)
+        print(f'asyncio.py: connections wait: {exc.strerror}', file=sys.stderr)
+
+
 async def main():
     server = Server()
+    asyncio.get_running_loop().set_exception_handler(failure)
     gc.freeze()
     sock = socket.create_server(('127.0.0.1', int(sys.argv[1])))
     # The loop tries as many accepts at a time as its backlog says, also when
