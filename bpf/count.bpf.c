@@ -60,6 +60,7 @@
  * A figure that is not wanted costs nothing: the constants below are known when
  * the programs are loaded, and the kernel drops the code behind them.
  */
+#define BPF_NO_KFUNC_PROTOTYPES /* in vmlinux.h; count.bpf.c declares its own */
 #ifdef URT_NO_BTF
 #include "vmlinux_min.h"
 #else
@@ -534,9 +535,11 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	if (want_threads && st) {
 		struct urt_thread *th = thread_at(st->thread);
 
-		if (th && st->thread)
+		if (th && st->thread) {
 			bpf_probe_read_kernel(th->comm, sizeof(th->comm),
 					      p->comm);
+			th->pid = pid_of(p); /* it takes its leader's number */
+		}
 	}
 	if (!start_tgid || !has_tgid(p, start_tgid) || !c)
 		return 0;
@@ -556,22 +559,115 @@ int BPF_PROG(on_exec, struct task_struct *p, int old_pid,
 	return 0;
 }
 
-/* A thread counts from when it is moved into the cgroup until it is moved out. */
+static __always_inline void io_thread_found(struct task_struct *t)
+{
+	struct urt_counts *c = counts_of(io_thread_class(t));
+	struct urt_task first;
+	u32 pid = t->pid;
+
+	if (!c)
+		return;
+	first = first_look(t, io_thread_class(t));
+	first.fresh = 1;
+	since_now(t, &first);
+	if (!bpf_map_update_elem(&io_threads, &pid, &first, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&c->tasks, 1);
+		return;
+	}
+	thread_give_back(first.thread);
+	if (!bpf_map_lookup_elem(&io_threads, &pid))
+		__sync_fetch_and_add(&lost, 1);
+}
+
+static __always_inline void moved(struct task_struct *t, bool in)
+{
+	bool io = t->flags & PF_IO_WORKER;
+	struct urt_counts *c;
+	u32 pid = t->pid;
+
+	if (in && io)
+		io_thread_found(t);
+	if (in && !io)
+		task_add(t, 0, true);
+	if (in || (!io && !task_find(t)))
+		return;
+	if (io && bpf_map_delete_elem(&io_threads, &pid))
+		return;
+	c = counts_of(io ? io_thread_class(t) : task_class(t));
+	if (c)
+		__sync_fetch_and_add(&c->ended, 1);
+	if (!io)
+		task_forget(t);
+}
+
+/* Linux 6.7. The declarations of vmlinux.h, if it has any, are of another struct. */
+#ifndef URT_OLD_LIBBPF
+struct urt_task_iter {
+	u64 opaque[3];
+};
+enum { THREADS_OF_PROCESS = 2 };
+
+extern int bpf_iter_task_new(struct urt_task_iter *it, struct task_struct *t,
+			     unsigned int flags) __ksym __weak;
+extern struct task_struct *
+bpf_iter_task_next(struct urt_task_iter *it) __ksym __weak;
+extern void bpf_iter_task_destroy(struct urt_task_iter *it) __ksym __weak;
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *t) __ksym __weak;
+
+/* Not static: the verifier looks at it once, not at each step of a loop. */
+__noinline int thread_moved(int pid, bool in)
+{
+	struct task_struct *t;
+
+	if (!bpf_task_from_pid || !bpf_task_release)
+		return 0;
+	t = bpf_task_from_pid(pid);
+	if (!t)
+		return 0;
+	moved(t, in);
+	bpf_task_release(t);
+	return 0;
+}
+
+/* io: io_uring's threads, or the others. */
+static __always_inline void threads_moved(struct task_struct *leader, bool in,
+					  bool io)
+{
+	struct task_struct *t;
+	struct urt_task_iter it;
+
+	bpf_iter_task_new(&it, leader, THREADS_OF_PROCESS);
+	while ((t = bpf_iter_task_next(&it)))
+		if (io == !!(t->flags & PF_IO_WORKER))
+			thread_moved(t->pid, in);
+	bpf_iter_task_destroy(&it);
+}
+#endif
+
+/*
+ * A thread counts from when it is moved into the cgroup until it is moved out. Of a
+ * process, only the first thread is announced, after all of its threads have moved. As
+ * find_threads, this begins with io_uring's.
+ */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *to, const char *path,
 	     struct task_struct *t, bool threadgroup)
 {
-	if (!cgroup_id || t->flags & PF_IO_WORKER)
-		return 0;
-	if (in_cgroup(to)) {
-		task_add(t, 0, true);
-	} else if (task_find(t)) {
-		struct urt_counts *c = counts_of(task_class(t));
+	bool in = in_cgroup(to);
 
-		if (c)
-			c->ended++;
-		task_forget(t);
+	if (!cgroup_id)
+		return 0;
+#ifndef URT_OLD_LIBBPF
+	if (threadgroup && bpf_iter_task_new) {
+		threads_moved(t, in, true);
+		threads_moved(t, in, false);
+		return 0;
 	}
+#endif
+	if (threadgroup && (in || task_find(t)))
+		__sync_fetch_and_add(&lost, t->signal->nr_threads - 1);
+	moved(t, in);
 	return 0;
 }
 
@@ -608,31 +704,13 @@ SEC("iter/task")
 int find_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *t = ctx->task;
-	struct urt_task first;
-	struct urt_counts *c;
-	u32 pid;
 
 	if (!t || !wanted(t))
 		return 0;
-	if (!(t->flags & PF_IO_WORKER)) {
-		if (!attach_io_threads)
-			task_add(t, 0, true);
-		return 0;
-	}
-	c = counts_of(io_thread_class(t));
-	if (!attach_io_threads || !c)
-		return 0;
-	pid = t->pid;
-	first = first_look(t, io_thread_class(t));
-	first.fresh = 1;
-	since_now(t, &first);
-	if (!bpf_map_update_elem(&io_threads, &pid, &first, BPF_NOEXIST)) {
-		__sync_fetch_and_add(&c->tasks, 1);
-		return 0;
-	}
-	thread_give_back(first.thread);
-	if (!bpf_map_lookup_elem(&io_threads, &pid))
-		__sync_fetch_and_add(&lost, 1);
+	if (attach_io_threads && t->flags & PF_IO_WORKER)
+		io_thread_found(t);
+	if (!attach_io_threads && !(t->flags & PF_IO_WORKER))
+		task_add(t, 0, true);
 	return 0;
 }
 

@@ -104,6 +104,7 @@ struct pid {
 };
 
 struct signal_struct {
+	int nr_threads;
 	struct pid *pids[4];
 };
 

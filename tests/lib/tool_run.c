@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Running the command urt; see tool_run.h. */
 #include "tool_run.h"
+#include <errno.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 char text[1 << 20];
 
@@ -46,6 +50,21 @@ bool have_bpf(void)
 		*bpf = strstr(text, "\"source\":\"bpf\"") ? PRESENT : ABSENT;
 	}
 	return *bpf == PRESENT;
+}
+
+/* A name of a socket has one owner, and is free when that process ends. */
+void whole_host(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	socklen_t len = offsetof(struct sockaddr_un, sun_path) +
+			sprintf(name.sun_path + 1, "urt-tests-host") + 1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	while (bind(fd, (void *)&name, len)) {
+		ck_assert_int_eq(errno, EADDRINUSE);
+		usleep(2000);
+	}
 }
 
 void refuses_by(int expected, const char *command, const char *says)

@@ -28,4 +28,10 @@ bool have_bpf(void);
 void refuses_by(int expected, const char *command, const char *says);
 void refuses(const char *command, const char *says);
 
+/* A test that counts on the whole host uses RARE_CALL, which `probe rare` makes and no
+ * other test nor any usual program, and calls whole_host() first: until it ends, no
+ * other such test runs here, also of another checkout. */
+#define RARE_CALL "sched_rr_get_interval"
+void whole_host(void);
+
 #endif

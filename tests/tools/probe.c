@@ -7,6 +7,9 @@
  *	probe sleeps N       N times nanosleep of 1 ms; prints the kernel's own counts of
  *	                     its switches, before and after, as "nvcsw nivcsw"
  *	probe calls N        N times sched_get_priority_max, which nobody else calls
+ *	probe rare N         N times sched_rr_get_interval, for counts of the whole
+ *	                     host: programs next to a test do not call it
+ *	probe later N        3 threads, which make N such calls each when stdin ends
  *	probe nops N         N io_uring NOPs, in batches of 8
  *	probe children N     N children, each 10 times sched_get_priority_max
  *	probe threads N      N threads, each 10 times sched_get_priority_max
@@ -14,6 +17,7 @@
  *	                     prints "tid switches" by the kernel's own counters
  *	probe storm N        N children, each with two of their own, all at once
  *	probe execs N        executes itself N times
+ *	probe thread-execs N a thread that is not the first executes `probe calls N`
  *	probe calls32 N      N times getppid by the 32-bit table; 77: none here
  *	probe polls N        N io_uring reads of a pipe that is empty at first
  *	probe punts N        N io_uring reads that a worker thread has to do
@@ -91,6 +95,38 @@ static void *calls(void *arg)
 	for (long i = 0; i < (arg ? 10 : n); i++)
 		syscall(SYS_sched_get_priority_max, 0);
 	return NULL;
+}
+
+static int rare_calls(void)
+{
+	struct timespec ts;
+
+	for (long i = 0; i < n; i++)
+		sched_rr_get_interval(0, &ts);
+	return 0;
+}
+
+static void *calls_later(void *arg)
+{
+	char c;
+
+	while (read(0, &c, 1) > 0)
+		;
+	return calls(arg);
+}
+
+static int later(void)
+{
+	pthread_t t[3];
+
+	for (int i = 0; i < 3; i++)
+		if (pthread_create(&t[i], NULL, calls_later, NULL))
+			return 1;
+	puts("here");
+	fflush(stdout);
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	return 0;
 }
 
 static int nops(void)
@@ -206,6 +242,25 @@ static int execs(char *self)
 	if (n > 0)
 		execl("/proc/self/exe", self, "execs", left, NULL);
 	return 0;
+}
+
+static void *executes_calls(void *self)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%ld", n);
+	execl("/proc/self/exe", self, "calls", number, NULL);
+	_exit(1);
+}
+
+static int thread_execs(char *self)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, executes_calls, self))
+		return 1;
+	pause();
+	return 1;
 }
 
 /* getppid is 64 in the 32-bit table. */
@@ -667,6 +722,10 @@ int main(int argc, char **argv)
 		return sleeps();
 	if (!strcmp(what, "calls"))
 		return calls(NULL) != NULL;
+	if (!strcmp(what, "rare"))
+		return rare_calls();
+	if (!strcmp(what, "later"))
+		return later();
 	if (!strcmp(what, "nops"))
 		return nops();
 	if (!strcmp(what, "children"))
@@ -679,6 +738,8 @@ int main(int argc, char **argv)
 		return storm();
 	if (!strcmp(what, "execs"))
 		return execs(argv[0]);
+	if (!strcmp(what, "thread-execs"))
+		return thread_execs(argv[0]);
 	if (!strcmp(what, "calls32"))
 		return calls32();
 	if (!strcmp(what, "polls"))

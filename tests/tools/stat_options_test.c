@@ -36,14 +36,12 @@ END_TEST
 
 START_TEST(all_processes_are_counted_while_a_command_runs)
 {
-	long long calls;
-
 	NEED_BPF();
+	whole_host();
 	ck_assert_int_eq(sh("./urt stat -a --json -o stat2.json -- "
-			    "tests/probe calls 3000 && cat stat2.json"),
+			    "tests/probe rare 3000 && cat stat2.json"),
 			 0);
-	calls = number("by_name", "sched_get_priority_max");
-	ck_assert_int_eq(calls, 3000);
+	ck_assert_int_eq(number("by_name", RARE_CALL), 3000);
 	ck_assert_int_gt(number("threads", "kernel"), 5);
 }
 END_TEST
@@ -88,22 +86,77 @@ START_TEST(cgroup_is_counted_until_it_vanishes)
 }
 END_TEST
 
+/* Of a process that is moved, the kernel announces the first thread alone. */
+START_TEST(threads_count_as_long_as_their_process_is_in_the_cgroup)
+{
+	const char *group;
+
+	NEED_BPF();
+	group = cgroup_new();
+	if (!group)
+		SKIP("no cgroup (v2) can be made here");
+	ck_assert_int_eq(
+		sh("mkfifo ctl.fifo ack.fifo in.fifo\n"
+		   "./urt stat -G %s --json -o stat2.json "
+		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
+		   "echo ping >ctl.fifo; read answer <ack.fifo\n"
+		   "tests/probe later 100 <in.fifo >comes & a=$!\n"
+		   "sh -c 'echo $$ >%s/cgroup.procs; "
+		   "exec tests/probe later 70' <in.fifo >goes & b=$!\n"
+		   "exec 3>in.fifo\n"
+		   "until grep -q here comes && grep -q here goes; do :; done\n"
+		   "echo $a >%s/cgroup.procs; echo $b >%s/cgroup.procs\n"
+		   "exec 3>&-; wait $a $b; echo stop >ctl.fifo; wait $tool\n"
+		   "code=$?; rmdir %s; rm -f *.fifo comes goes\n"
+		   "cat stat2.json; exit $code",
+		   group, group, group, cgroup_mount, group),
+		0);
+	if (number(NULL, "drops") == 3 + 3)
+		SKIP("needs bpf_iter_task_new of Linux 6.7");
+	ck_assert_int_eq(number(NULL, "drops"), 0);
+	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 300);
+	ck_assert_int_eq(number("threads", "app"), 8);
+	kernel_agrees();
+}
+END_TEST
+
+START_TEST(thread_that_executes_a_program_has_its_process_number)
+{
+	bool found = false;
+	json_t *t;
+	size_t i;
+
+	NEED_BPF();
+	stat_ok("--per-thread", "thread-execs 500");
+	json_array_foreach(member(document(), "thread_list"), i, t)
+	{
+		if (value(t, "syscalls") < 500)
+			continue;
+		found = true;
+		ck_assert_msg(value(t, "tid") == value(t, "pid"), "%s", text);
+	}
+	ck_assert(found);
+	kernel_agrees();
+}
+END_TEST
+
 START_TEST(only_what_is_between_enable_and_disable_counts)
 {
 	NEED_BPF();
+	whole_host();
 	ck_assert_int_eq(
 		sh("mkfifo ctl.fifo ack.fifo\n"
 		   "./urt stat -a -D -1 --json -o stat2.json "
 		   "--control fifo:ctl.fifo,ack.fifo & tool=$!\n"
 		   "say() { echo $1 >ctl.fifo; read answer <ack.fifo; }\n"
-		   "say ping; tests/probe calls 100\n"
-		   "say enable; tests/probe calls 1000; say disable\n"
-		   "tests/probe calls 100\n"
-		   "say enable; tests/probe calls 1000; say disable\n"
+		   "say ping; tests/probe rare 100\n"
+		   "say enable; tests/probe rare 1000; say disable\n"
+		   "tests/probe rare 100\n"
+		   "say enable; tests/probe rare 1000; say disable\n"
 		   "echo stop >ctl.fifo; wait $tool; code=$?\n"
 		   "rm -f ctl.fifo ack.fifo; cat stat2.json; exit $code"),
 		0);
-	ck_assert_int_eq(number("by_name", "sched_get_priority_max"), 2000);
+	ck_assert_int_eq(number("by_name", RARE_CALL), 2000);
 }
 END_TEST
 
@@ -484,6 +537,10 @@ Suite *stat_options_suite(void)
 	tcase_add_test(t, several_processes_are_counted_together);
 	tcase_add_test(t, all_processes_are_counted_while_a_command_runs);
 	tcase_add_test(t, cgroup_is_counted_until_it_vanishes);
+	tcase_add_test(t,
+		       threads_count_as_long_as_their_process_is_in_the_cgroup);
+	tcase_add_test(t,
+		       thread_that_executes_a_program_has_its_process_number);
 	tcase_add_test(t, only_what_is_between_enable_and_disable_counts);
 	tcase_add_test(t, timeout_ends_the_command_and_prints);
 	tcase_add_test(t, intervals_add_up_to_the_whole);

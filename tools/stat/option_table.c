@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
 	  .argument = "DIR",
 	  .kind = OPTION_TEXT,
 	  TO(cgroup),
-	  .text = "Count all processes of this cgroup (v2) and of the cgroups below it." },
+	  .text = "Count all processes of this cgroup (v2) and of the cgroups below it. Before Linux 6.7, of a process that is moved into it only the first thread is counted, and the others add to the lost events." },
 	{ .letter = 'a',
 	  .name = "all-cpus",
 	  .kind = OPTION_FLAG,
