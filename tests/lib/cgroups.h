@@ -11,7 +11,7 @@ extern char cgroup_mount[64]; /* of cgroup2, once have_cgroups has found it */
 bool have_cgroups(void);
 
 /* Makes the cgroup /urt-churn-ROUND-I; a process begins its life there, makes 3 calls of
- * sched_get_priority_max, and ends. */
+ * RARE_CALL (tool_run.h), and ends. */
 void test_group_make(unsigned round, unsigned i);
 void test_group_remove(unsigned round, unsigned i);
 

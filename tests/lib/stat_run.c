@@ -18,7 +18,7 @@ int stat_json(const char *options, const char *args)
 void stat_ok(const char *options, const char *args)
 {
 	ck_assert_int_eq(stat_json(options, args), 0);
-	ck_assert_int_eq(number(NULL, "drops"), 0);
+	ck_assert_msg(number(NULL, "drops") == 0, "%s", text);
 }
 
 void kernel_agrees(void)

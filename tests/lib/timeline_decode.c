@@ -413,8 +413,8 @@ void has_coroutines(long n)
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "chan receive"), n);
 	ck_assert_int_eq(count_pieces(1, "coroutine-wait", "io READ"), n);
 	/* All by one coroutine: from the second on they are a row, and made at
-	 * once as long as that succeeds. */
-	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "io WRITE"), 1);
+	 * once as long as that succeeds; on a busy machine the first may be,
+	 * too, since its worker seems to compute. */
 	ck_assert_int_le(count_pieces(1, "coroutine-wait", "io WRITE"), n);
 	ck_assert_int_ge(count_pieces(1, "coroutine-wait", "sleep"), n + 2);
 }
