@@ -46,6 +46,8 @@ const struct x_known x_unreached[] = {
 	{ "urt__trace_open", "", ALONE },
 	{ "urt__monitor_start", "", ALONE },
 	{ "urt__look_open", "", ALONE },
+	{ "urt__look_ring", "quiet", KERNELS },
+	{ "has_look", "stop", GUESS },
 	{ "urt__pause_open", "", ALONE },
 	{ "urt__monitor_forget", "", ALONE },
 	{ "urt__fds_open", "", ALONE },

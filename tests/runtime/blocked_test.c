@@ -86,6 +86,40 @@ START_TEST(hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them)
 }
 END_TEST
 
+static unsigned quiet_ones(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < atomic_load(&urt__rt.nr_workers); i++)
+		n += atomic_load(&urt__rt.quiet[i]);
+	return n;
+}
+
+/* Each look read the rings of all blocked threads, so thousands of them delayed the
+ * hand-off of the next by many looks. Those that come back are looked at again. */
+static void block_and_come_back(void *arg)
+{
+	enum { N = 100 };
+	static struct urt_coro *c[N];
+
+	for (int i = 0; i < N; i++)
+		c[i] = urt_spawn(wait_for_sem, NULL);
+	while (quiet_ones() < N)
+		urt_sleep(MS);
+	for (int i = 0; i < N; i++)
+		sem_post(&sem);
+	for (int i = 0; i < N; i++)
+		urt_join(c[i]);
+	ck_assert_uint_eq(quiet_ones(), 0);
+}
+
+START_TEST(blocked_threads_without_requests_are_passed_over)
+{
+	sem_init(&sem, 0, 0);
+	run_on(1 + _i, block_and_come_back, NULL);
+}
+END_TEST
+
 static _Atomic long short_blocks;
 static atomic_bool enough;
 
@@ -377,6 +411,8 @@ Suite *blocked_suite(void)
 		t,
 		hundreds_of_blocked_coroutines_do_not_stop_the_one_that_wakes_them,
 		0, 2);
+	tcase_add_loop_test(t, blocked_threads_without_requests_are_passed_over,
+			    0, 2);
 	tcase_add_loop_test(
 		t, preempted_coroutine_goes_on_when_the_next_one_waits_for_it,
 		0, 2);

@@ -371,20 +371,20 @@ bool urt__worker_relieve(struct urt__worker *w)
 	return while_out(w, relieve, 0);
 }
 
-bool urt__worker_rescue(struct urt__worker *w)
+void urt__worker_rescue(struct urt__worker *w)
 {
-	bool more = false;
-
 	urt__lock(&w->handoff_lock);
 	if (urt__state(w) == URT__W_DETACHED && where(w) != URT__IN &&
 	    atomic_load(&w->word.attention) & URT__ATT_REVOKE) {
 		if (urt__ring_stranded(&w->ring) || atomic_load(&w->inbox) ||
 		    w->ring.kicked)
 			serve_ring(w);
-		more = w->ring.inflight;
+		atomic_store(&urt__rt.quiet[w->index],
+			     !urt__ring_stranded(&w->ring) &&
+				     !atomic_load(&w->inbox) &&
+				     (!w->ring.kicked || where(w) == URT__OUT));
 	}
 	urt__unlock(&w->handoff_lock);
-	return more;
 }
 
 /* ---- the owner's side -------------------------------------------------- */
@@ -400,6 +400,7 @@ static void come_back(struct urt__worker *w)
 			  URT__ATT_REVOKE)) {
 		urt__lock(&w->handoff_lock);
 		atomic_fetch_and(&w->word.attention, ~URT__ATT_REVOKE);
+		atomic_store(&urt__rt.quiet[w->index], false);
 		urt__unlock(&w->handoff_lock);
 	}
 }

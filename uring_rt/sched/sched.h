@@ -164,10 +164,10 @@ struct urt__worker {
 	URT__ALIGNED uint32_t handoff_lock; /* taking proc from outside */
 	_Atomic uint8_t state;		    /* enum urt__worker_state */
 	bool hopeless; /* asleep with no operation and no timer; idle_lock */
+	_Atomic bool retire; /* a spare that is not needed: its thread ends */
 	_Atomic int64_t until_ns; /* when it sleeps with its processor: when
 				     its next timer is due */
 	struct urt__worker *list_next, *list_prev; /* idle_lock */
-	_Atomic bool retire; /* a spare that is not needed: its thread ends */
 
 	/* Of a worker without a slot in the page, two: its counts, and the part
 	 * of them that was added to the last slot, which idle_lock guards. */
@@ -179,14 +179,14 @@ struct urt__worker {
 
 	unsigned index;			/* in urt__rt.worker */
 	_Atomic int tid;		/* of its thread; 0: it has none */
+	_Atomic int64_t astray_ns;	/* when it was last found computing for
+					   longer than its slice, or without a
+					   processor; watch/nap.c */
 	_Atomic uint64_t preempt;	/* the signal should stop the
 					   coroutine if this is the number of
 					   switches, plus one; 0: never */
 	_Atomic bool stalled;		/* the signal should print a
 					   backtrace */
-	_Atomic int64_t astray_ns;	/* when it was last found computing for
-					   longer than its slice, or without a
-					   processor; watch/nap.c */
 	int64_t napped_cpu_ns;		/* its CPU time at its last nap */
 	_Atomic uint32_t parked_signal; /* stop the world: enum urt__freeze;
 					   naps wait for it */
@@ -246,9 +246,14 @@ struct urt__runtime {
 	unsigned nr_procs;
 	struct urt__worker *_Atomic worker[URT__WORKERS_MAX];
 	_Atomic unsigned nr_workers; /* grows only */
-	_Atomic bool stop;	     /* the loops end */
-	_Atomic unsigned spinning;   /* workers that look for work to steal */
-	bool membarrier;	     /* the asymmetric fence is available */
+	/* Whether the monitor need not look at the worker: it has lost its
+	 * processor, and there is nothing to do for its ring. Set under its
+	 * handoff_lock, reset by anyone; an array, since thousands may be
+	 * blocked, and each worker lies on a page of its own. */
+	_Atomic bool quiet[URT__WORKERS_MAX];
+	_Atomic bool stop;	   /* the loops end */
+	_Atomic unsigned spinning; /* workers that look for work to steal */
+	bool membarrier;	   /* the asymmetric fence is available */
 
 	uint32_t global_lock; /* over the global queue and the posts */
 	struct urt_coro *global_head, *global_tail;
@@ -633,11 +638,11 @@ bool urt__handoff(unsigned index, int64_t told_ns);
  * By the monitor, for a worker outside the runtime. _relieve lets others find
  * its due timers, its completions and the coroutines that only it could run; it
  * returns whether anything still waits for the processor. _rescue serves its
- * requests and completions, if it has lost its processor; it returns whether
- * any are still in flight.
+ * requests and completions, if it has lost its processor, and sets `quiet` if
+ * there is nothing more to do for its ring until that has completions again.
  */
 bool urt__worker_relieve(struct urt__worker *);
-bool urt__worker_rescue(struct urt__worker *);
+void urt__worker_rescue(struct urt__worker *);
 /* Whether coroutines or workers that are bound to no processor wait for one. */
 bool urt__some_wait(void);
 /* The part of _relieve that moves coroutines to the global queue. */

@@ -81,6 +81,12 @@ static bool is_asleep(const struct urt__worker *w)
 	}
 }
 
+/* Spares the look at the state of each of thousands of blocked threads. */
+static bool is_quiet(unsigned i)
+{
+	return atomic_load(&urt__rt.quiet[i]) && !urt__debug.stall_ns;
+}
+
 bool urt__all_asleep(void)
 {
 	unsigned n = atomic_load(&urt__rt.nr_workers);
@@ -88,7 +94,7 @@ bool urt__all_asleep(void)
 	if (atomic_load(&urt__rt.stop))
 		return false;
 	for (unsigned i = 0; i < n; i++)
-		if (!is_asleep(atomic_load(&urt__rt.worker[i])))
+		if (!is_quiet(i) && !is_asleep(atomic_load(&urt__rt.worker[i])))
 			return false;
 	return true;
 }
@@ -116,7 +122,7 @@ static void put_off(void)
 		return;
 	for (unsigned i = 0; i < n; i++) {
 		w = atomic_load(&urt__rt.worker[i]);
-		if (w != self && !is_asleep(w))
+		if (!is_quiet(i) && w != self && !is_asleep(w))
 			return;
 	}
 	/* One of those that wake at the same time sets the timer. */
