@@ -187,24 +187,33 @@ static struct urt_coro *batch_refill(struct urt__proc *p)
 	return p->batch[p->batch_pos++];
 }
 
+static inline struct urt_coro *fresh_drop_oldest(struct urt__proc *p)
+{
+	struct urt_coro *c = p->fresh[p->fresh_oldest];
+
+	p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
+	p->fresh_len--;
+	return c;
+}
+
+static URT__NOINLINE void fresh_to_global(struct urt__proc *p, unsigned n)
+{
+	struct urt_coro *first = fresh_drop_oldest(p), *last = first;
+
+	for (unsigned i = 1; i < n; i++)
+		last = last->link = fresh_drop_oldest(p);
+	urt__global_append(first, last, n);
+}
+
 void urt__fresh_to_runq(struct urt__proc *p, unsigned n)
 {
-	struct urt_coro *c, *first = NULL, *last = NULL;
-	size_t over = 0;
+	uint32_t max = urt__global_waits() ? URT__RUNQ_LONG : URT__RUNQ_SIZE;
 
-	for (; n; n--, p->fresh_len--) {
-		c = p->fresh[p->fresh_oldest];
-		p->fresh_oldest = (p->fresh_oldest + 1) % URT__FRESH;
-		if (!over && urt__runq_push(&p->runq, c, URT__RUNQ_LONG))
-			continue;
-		if (!over++)
-			first = c;
-		else
-			last->link = c;
-		last = c;
-	}
-	if (over)
-		urt__global_append(first, last, over);
+	for (; n && urt__runq_push(&p->runq, p->fresh[p->fresh_oldest], max);
+	     n--)
+		fresh_drop_oldest(p);
+	if (urt__unlikely(n))
+		fresh_to_global(p, n);
 	if (urt__unlikely(p->due_left > p->fresh_len))
 		p->due_left = p->fresh_len;
 }
