@@ -254,6 +254,7 @@ static void blocks(void *arg)
 {
 	for (;;) {
 		usleep(10000);
+		urt_pread(-1, NULL, 0, 0, URT_NEVER);
 		urt_yield();
 	}
 }
@@ -266,7 +267,7 @@ static void blocks_twice(void *arg)
 	blocks(NULL);
 }
 
-START_TEST(handoffs_of_the_runtime_are_shown)
+START_TEST(running_program_is_shown_with_its_calls_requests_and_handoffs)
 {
 	struct urt_options o = { .workers = 1 };
 	double column[7];
@@ -291,6 +292,9 @@ START_TEST(handoffs_of_the_runtime_are_shown)
 	ck_assert_msg(columns(of, column) == 7, "%.2000s", text);
 	/* One of the two blocks at any time: some 100 a second. */
 	ck_assert_msg(column[6] >= 1 && column[6] < 10000, "%.2000s", text);
+	/* Each time it sleeps once and asks the ring once. */
+	ck_assert_msg(column[1] >= 1, "%.2000s", text);
+	ck_assert_msg(column[2] >= 1, "%.2000s", text);
 	/* Other programs have none to show. */
 	ck_assert_msg(strstr(text, " n/a\n") != NULL, "%.2000s", text);
 }
@@ -397,7 +401,9 @@ Suite *top_suite(void)
 	tcase_add_test(t, top_fits_the_terminal_whatever_its_size);
 	tcase_add_test(t, signals_leave_the_terminal_as_it_was);
 	tcase_add_test(t, stopped_it_gives_the_terminal_back);
-	tcase_add_test(t, handoffs_of_the_runtime_are_shown);
+	tcase_add_test(
+		t,
+		running_program_is_shown_with_its_calls_requests_and_handoffs);
 	tcase_add_test(t, cgroups_are_counted_as_one);
 	tcase_add_test(t, processes_of_one_number_are_two);
 	tcase_add_test(t, error_leaves_the_terminal_alone);

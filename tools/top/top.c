@@ -78,8 +78,7 @@ static struct row *row_of(struct top *t, const struct urt_thread *th)
 /* The gain of a slot; a slot that was reused began at 0. */
 static void add_slot(struct top *t, unsigned i, double s)
 {
-	struct urt_thread now = t->slot[i], zero = { 0 };
-	const struct urt_thread *b = &t->before[i];
+	struct urt_thread now = t->slot[i], before = t->before[i];
 	uint64_t switches, on_cpu;
 	struct row *r;
 
@@ -87,24 +86,24 @@ static void add_slot(struct top *t, unsigned i, double s)
 	if (now.in_ns && t->last_ns > (int64_t)now.in_ns)
 		now.on_cpu_ns += t->last_ns - now.in_ns;
 
-	if (b->pid != now.pid || b->state != URT_THREAD_TAKEN)
-		b = i ? &zero : b;
-	switches =
-		now.voluntary + now.involuntary - b->voluntary - b->involuntary;
-	if (now.on_cpu_ns < b->on_cpu_ns && b != &zero) /* read in the middle of
-							   an update */
-		now.on_cpu_ns = b->on_cpu_ns;
-	on_cpu = now.on_cpu_ns - b->on_cpu_ns;
+	if (i && (before.pid != now.pid || before.state != URT_THREAD_TAKEN))
+		before = (struct urt_thread){ 0 };
+	switches = now.voluntary + now.involuntary - before.voluntary -
+		   before.involuntary;
+	if (now.on_cpu_ns < before.on_cpu_ns) /* read in the middle of an
+						 update */
+		now.on_cpu_ns = before.on_cpu_ns;
+	on_cpu = now.on_cpu_ns - before.on_cpu_ns;
 	t->before[i] = now;
 	if (now.state == URT_THREAD_ENDED)
 		t->slot[i].state = URT_THREAD_FREE;
-	if (!switches && !on_cpu && now.syscalls == b->syscalls &&
-	    now.submitted == b->submitted)
+	if (!switches && !on_cpu && now.syscalls == before.syscalls &&
+	    now.submitted == before.submitted)
 		return;
 	r = row_of(t, &now);
 	r->per_s[SWITCHES] += switches / s;
-	r->per_s[SYSCALLS] += (now.syscalls - b->syscalls) / s;
-	r->per_s[URING] += (now.submitted - b->submitted) / s;
+	r->per_s[SYSCALLS] += (now.syscalls - before.syscalls) / s;
+	r->per_s[URING] += (now.submitted - before.submitted) / s;
 	r->per_s[CPU] += on_cpu / s / 1e7;
 }
 
