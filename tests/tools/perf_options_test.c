@@ -330,6 +330,11 @@ START_TEST(children_that_are_there_are_counted_if_wanted)
 				      number("threads", "app") == 1 + wanted,
 			      "%d: %s", wanted, text);
 	}
+	/* The shell's child is urt. */
+	ck_assert_int_eq(sh("./urt stat --no-bpf -p $$ --timeout 1 2>&1; true"),
+			 0);
+	ck_assert_msg(strstr(text, "not counted (--children)") != NULL, "%s",
+		      text);
 }
 END_TEST
 

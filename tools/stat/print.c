@@ -406,7 +406,7 @@ static void print_cost(FILE *f, const struct stat_result *r)
 						     : "were sampled");
 }
 
-/* The command has ended, but not all its descendants. */
+/* The command has ended, but not all its descendants; a process had children. */
 static void print_left(FILE *f, const struct stat_result *r)
 {
 	uint64_t n = counts_not_ended(&r->counts);
@@ -417,6 +417,11 @@ static void print_left(FILE *f, const struct stat_result *r)
 			"  thread%s that it started still run%s: "
 			"not counted any more (--wait-all)\n",
 			n, n > 1 ? "s" : "", n > 1 ? "" : "s");
+	if (r->left_out)
+		fprintf(f,
+			"\n%16u  process%s that had been started before: not "
+			"counted (--children)\n",
+			r->left_out, r->left_out > 1 ? "es" : "");
 }
 
 static void print_figures(FILE *f, const struct stat_result *r)

@@ -117,6 +117,7 @@ struct stat_result {
 	int64_t wall_ns;
 	int64_t user_ns, system_ns; /* CPU time; < 0: not known */
 	const char *why_no_cpu;
+	unsigned left_out; /* children that pid[] had, which do not count */
 
 	enum stat_source source;
 	char why_no_bpf[256], why_no_perf[256];

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "session.h"
+#include "../lib/proc.h"
 #include "../measure/remote.h"
 #include <errno.h>
 #include <poll.h>
@@ -120,10 +121,21 @@ void session_find_pages(struct session *s)
 		s->page[i] = user_page_of(s->o->pid[i], &s->why_no_page);
 }
 
+static void find_left_out(struct session *s)
+{
+	pid_t child[1024];
+
+	for (unsigned i = 0; i < s->o->pids; i++)
+		if (!s->o->by_tid && !s->o->children)
+			s->r->left_out += proc_children(s->o->pid[i], child,
+							ARRAY_LEN(child));
+}
+
 bool session_attach(struct session *s)
 {
 	int err = 0;
 
+	find_left_out(s);
 	if ((s->o->by_tid || s->o->children || s->o->no_inherit ||
 	     s->o->some_cpus) &&
 	    !s->counter) {
