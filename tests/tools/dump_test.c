@@ -542,9 +542,9 @@ static const struct {
 	const char *command, *arguments, *which;
 	int populations;
 } leakers[] = {
-	{ "tests/leaker", "1", "", 28 },
-	{ "tests/leaker", "2", "", 28 },
-	{ "tests/leaker", "1 thread", "", 28 },
+	{ "tests/leaker", "1", "", 29 },
+	{ "tests/leaker", "2", "", 29 },
+	{ "tests/leaker", "1 thread", "", 29 },
 	{ "tests/leaker_asan", "2", "chan-receive condition circle heap maybe",
 	  5 },
 };
@@ -716,6 +716,7 @@ START_TEST(dump_says_why_it_cannot)
 {
 	refuses("./urt dump", "-p PID is missing");
 	refuses("./urt dump -p 1", "runs no coroutines of uring_rt");
+	refuses("./urt dump -p 4194304", "no process has the PID");
 	refuses("./urt dump -p 0", "is not a number from 1");
 	refuses("./urt dump -p 1 more", "unexpected argument \"more\"");
 }

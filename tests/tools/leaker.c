@@ -17,8 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -497,6 +500,36 @@ static void keep_by_mapping(void)
 		urt_go(receives, in_mapping[i] = new_chan());
 }
 
+/* An object of which only the kernel has the address. */
+static struct node *new_node(void)
+{
+	struct node *node = calloc(1, sizeof(*node));
+
+	node->ch = new_chan();
+	urt_go(receives, node->ch);
+	return node;
+}
+
+static NOINLINE void keep_by_kernel(void)
+{
+	int set = epoll_create1(EPOLL_CLOEXEC);
+
+	for (int i = 0; i < N; i++) {
+		struct node *node = new_node();
+		struct epoll_event e = { .data.ptr = node };
+		struct sigevent s = { .sigev_notify = SIGEV_SIGNAL,
+				      .sigev_signo = SIGUSR2,
+				      .sigev_value.sival_ptr = node };
+		timer_t timer;
+
+		if (i % 2)
+			epoll_ctl(set, EPOLL_CTL_ADD, eventfd(0, EFD_CLOEXEC),
+				  &e);
+		else
+			timer_create(CLOCK_MONOTONIC, &s, &timer);
+	}
+}
+
 static void keep_by_coroutines(void)
 {
 	for (int i = 0; i < N; i++)
@@ -579,6 +612,7 @@ static const struct population {
 	{ "tls", keep_by_tls, 0 },
 	{ "thread-specific", keep_by_thread_specific, 0 },
 	{ "mapping", keep_by_mapping, 0 },
+	{ "kernel", keep_by_kernel, 0 },
 	{ "coroutines", keep_by_coroutines, 0 },
 	{ "threads", keep_by_threads, 0 },
 	{ "registers", keep_by_registers, 0 },

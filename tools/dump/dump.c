@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "dump.h"
+#include "../lib/launch.h"
 #include "../lib/options.h"
 #include "../lib/output.h"
 #include "../lib/privileges.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LIMIT 100
 
@@ -178,14 +180,14 @@ const struct command command_dump = {
 	.about =
 		"Prints the coroutines of a running program on uring_rt, or the goroutines of one in Go: the object, the time and the stack of each wait. The program is neither stopped nor signalled. Coroutines that wait in the same place are one entry.",
 	.notes =
-		"--leaked searches the program's memory for pointers. It starts from the globals, the stacks and registers of threads, and the stacks of coroutines that can continue. It searches twice and prints the coroutines that neither search reached. A value that looks like a pointer counts as one, so a leak may be missed.\n\nThe search knows the blocks of glibc's heap, and those of AddressSanitizer's up to 128 KiB each. In other memory it cannot tell blocks apart: all words there count as pointers, so a leak that only they point to is missed; and an object there is reached only by a pointer to it or to one of the 512 bytes below it. If such an object is not reached, its coroutines are \"maybe\" leaked; if it is reached, urt counts them as unknown. AddressSanitizer's detect_stack_use_after_return, which is the default of gcc 14, moves local variables to such memory and so hides leaks: switch it off in ASAN_OPTIONS. A BPF program reads the registers. Where it cannot be loaded, all leaked coroutines are \"maybe\" leaked.\n\nGoroutines are found by the program's symbol table, so of a stripped program they are n/a. urt knows how Go 1.19 to 1.27 lay them out; another version is n/a by name. Their reasons are Go's own, their stacks lack inlined functions, and the runtime's own goroutines are printed, too. The time of a wait is Go's estimate: when a garbage collection first finds a goroutine waiting, Go notes the time of the collection before it. Until then, there is no time. Of goroutines that run or are runnable, there is no stack; of those in a system call, before Go 1.23 there is only the innermost function. Objects, operations, contexts and --leaked are n/a.",
+		"--leaked searches the program's memory for pointers. It starts from the globals, the stacks and registers of threads, the words that the program has given to epoll and to timers, and the stacks of coroutines that can continue. It searches twice and prints the coroutines that neither search reached. A value that looks like a pointer counts as one, so a leak may be missed. A pointer is missed, and a leak invented, if the program has it only in a pipe, or in a request of an io_uring of its own.\n\nThe search knows the blocks of glibc's heap, and those of AddressSanitizer's up to 128 KiB each. In other memory it cannot tell blocks apart: all words there count as pointers, so a leak that only they point to is missed; and an object there is reached only by a pointer to it or to one of the 512 bytes below it. If such an object is not reached, its coroutines are \"maybe\" leaked; if it is reached, urt counts them as unknown. AddressSanitizer's detect_stack_use_after_return, which is the default of gcc 14, moves local variables to such memory and so hides leaks: switch it off in ASAN_OPTIONS. A BPF program reads the registers. Where it cannot be loaded, all leaked coroutines are \"maybe\" leaked.\n\nGoroutines are found by the program's symbol table, so of a stripped program they are n/a. urt knows how Go 1.19 to 1.27 lay them out; another version is n/a by name. Their reasons are Go's own, their stacks lack inlined functions, and the runtime's own goroutines are printed, too. The time of a wait is Go's estimate: when a garbage collection first finds a goroutine waiting, Go notes the time of the collection before it. Until then, there is no time. Of goroutines that run or are runnable, there is no stack; of those in a system call, before Go 1.23 there is only the innermost function. Objects, operations, contexts and --leaked are n/a.",
 	OPTIONS(rows),
 };
 
 int cmd_dump(int argc, char **argv)
 {
 	struct dump d = { .limit = LIMIT, .out = stdout };
-	int first = options_parse(&command_dump, argc, argv, &d), code;
+	int first = options_parse(&command_dump, argc, argv, &d), code, process;
 
 	if (first < 0)
 		return EXIT_BAD;
@@ -193,6 +195,10 @@ int cmd_dump(int argc, char **argv)
 		return fail("dump: unexpected argument \"%s\"", argv[first]);
 	if (!d.pid)
 		return fail("dump: -p PID is missing: give a PID");
+	process = process_open(d.pid);
+	if (process < 0)
+		return EXIT_BAD;
+	close(process);
 	if (d.output && !(d.out = output_open(d.output)))
 		return EXIT_BAD;
 	if (d.only_leaked)

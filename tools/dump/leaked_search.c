@@ -39,6 +39,7 @@
  */
 #define _GNU_SOURCE
 #include "leaked_search.h"
+#include "leaked_kernel.h"
 #include "../../uring_rt/base/outside.h"
 #include "../lib/proc.h"
 #include "../lib/tool.h"
@@ -545,6 +546,8 @@ static bool search_all(struct search *s)
 	for (size_t i = 0; i < s->heap->spans && ok; i++)
 		ok = heap_read(s->heap, s->heap->span[i].from,
 			       s->heap->span[i].to, take_words, s);
+	ok = ok &&
+	     leaked_kernel_words(s->heap->pid, s->heap->end_ns, take_words, s);
 	take_registers(s);
 	for (uint32_t i = 0; i < s->coros_n; i++)
 		if (s->coro[i].alive)
