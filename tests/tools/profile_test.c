@@ -6,6 +6,8 @@
  */
 #define _GNU_SOURCE
 #include "../../tools/lib/proc.h"
+#include "../../tools/measure/demangle.h"
+#include "../../tools/measure/modules.h"
 #include "../../tools/measure/remote.h"
 #include "../../tools/profile/profile.h"
 #include "../../uring_rt/urt.h"
@@ -392,6 +394,82 @@ START_TEST(pages_hold_what_a_name_cannot_leave)
 }
 END_TEST
 
+/* "": it stays as it is. */
+static const char *const mangled[][2] = {
+	{ "_Z3foov", "foo" },
+	{ "_ZL3fooi.constprop.0", "foo.constprop.0" },
+	{ "_ZN4node2fsL14OpenFileHandleERKN2v820FunctionCallbackInfoINS1_5"
+	  "ValueEEE",
+	  "node::fs::OpenFileHandle" },
+	{ "_ZThn56_N4node6crypto13DeriveBitsJobINS0_12PBKDF2TraitsEE16"
+	  "DoThreadPoolWorkEv",
+	  "node::crypto::DeriveBitsJob<...>::DoThreadPoolWork" },
+	{ "_ZNSt6vectorIiSaIiEED2Ev", "std::vector<...>::~vector" },
+	{ "_ZNSt8ios_base4InitC1Ev", "std::ios_base::Init::Init" },
+	{ "_ZNK3foolsERKi", "foo::operator<<" },
+	{ "_ZN3barcvbEv", "bar::operator type" },
+	{ "_ZZN12_GLOBAL__N_13fooEiENKUlvE_clEv",
+	  "(anonymous namespace)::foo::{lambda}::operator()" },
+	{ "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
+	  "core::fmt::Formatter::pad" },
+	{ "_ZN50_$LT$T$u20$as$u20$core..convert..Into$LT$U$GT$$GT$4into17h"
+	  "0123456789abcdefE",
+	  "<T as core::convert::Into<U>>::into" },
+	{ "foo", "" },
+	{ "_Z", "" },
+	{ "_Z99999999999999999999foo", "" },
+	{ "_ZN3fooILi5", "" },
+	{ "_ZN3fooIXadL_Z3barvEEE3bazEv", "" },
+};
+
+START_TEST(names_of_cxx_and_rust_are_those_of_the_language)
+{
+	char name[64], deep[4096] = "_Z3fooI";
+
+	for (unsigned i = 0; i < ARRAY_LEN(mangled); i++) {
+		ck_assert_int_eq(demangle(mangled[i][0], name, sizeof(name)),
+				 mangled[i][1][0] != '\0');
+		ck_assert_str_eq(name, mangled[i][1]);
+	}
+	ck_assert(demangle("_ZN3foo3barEv", name, 6));
+	ck_assert_str_eq(name, "foo::");
+	memset(deep + strlen(deep), 'P', sizeof(deep) - 1 - strlen(deep));
+	ck_assert(!demangle(deep, name, sizeof(name)));
+}
+END_TEST
+
+/* As Node does: memory that is in no file, then a part of the program again. */
+START_TEST(address_above_the_program_is_not_in_it)
+{
+	int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fds[2];
+	struct modules *m;
+	char *code, name[320];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		code = mmap((char *)sbrk(0) + (1 << 30), 8192, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(code + 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, exe,
+		     4096);
+		if (write(fds[1], &code, sizeof(code)) != sizeof(code))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	ck_assert_int_eq(read(fds[0], &code, sizeof(code)), sizeof(code));
+	m = modules_open(pid);
+	ck_assert_ptr_nonnull(m);
+	modules_name(m, (uintptr_t)code, name, sizeof(name));
+	modules_close(m);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ck_assert_msg(!strncmp(name, "0x", 2), "%s", name);
+}
+END_TEST
+
 START_TEST(profile_says_what_it_needs)
 {
 	refuses("./urt profile", "give either a command");
@@ -555,6 +633,8 @@ Suite *profile_suite(void)
 	tcase_add_test(t, pages_hold_what_a_name_cannot_leave);
 	tcase_add_test(t, names_are_those_of_the_program_that_ran);
 	tcase_add_test(t, process_with_the_number_of_another_is_counted);
+	tcase_add_test(t, names_of_cxx_and_rust_are_those_of_the_language);
+	tcase_add_test(t, address_above_the_program_is_not_in_it);
 	tcase_add_test(t, profile_says_what_it_needs);
 	suite_add_tcase(s, t);
 	return s;

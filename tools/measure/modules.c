@@ -90,6 +90,7 @@ static void take_head(pid_t pid, struct module *m, struct head *h)
 	const Elf64_Ehdr eh = h->eh;
 	Elf64_Phdr *ph = h->ph;
 	bool loaded = false;
+	uint64_t end = 0;
 
 	if (memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phnum > HEADERS_MAX ||
@@ -103,6 +104,10 @@ static void take_head(pid_t pid, struct module *m, struct head *h)
 			m->bias = m->from - (ph[i].p_vaddr & ~UINT64_C(0xfff));
 			loaded = true;
 		}
+		if (ph[i].p_type == PT_LOAD && ph[i].p_vaddr < UINT64_MAX / 4 &&
+		    ph[i].p_memsz < UINT64_MAX / 4 &&
+		    ph[i].p_vaddr + ph[i].p_memsz > end)
+			end = ph[i].p_vaddr + ph[i].p_memsz;
 		if (ph[i].p_type == PT_GNU_EH_FRAME) {
 			m->unwind = ph[i].p_vaddr;
 			m->unwind_size = ph[i].p_memsz;
@@ -116,6 +121,9 @@ static void take_head(pid_t pid, struct module *m, struct head *h)
 			m->tls_align = ph[i].p_align ? ph[i].p_align : 1;
 		}
 	}
+	/* Node maps a part of its file again, above its compiled functions. */
+	if (loaded && m->bias + end > m->from && m->bias + end < m->to)
+		m->to = m->bias + end;
 	m->unwind += m->unwind ? m->bias : 0;
 	m->dynamic += m->dynamic ? m->bias : 0;
 	m->entry = m->bias + eh.e_entry;
@@ -272,9 +280,6 @@ void modules_name(struct modules *m, uint64_t address, char *buf, size_t size)
 	if (!in->symbols_read)
 		read_symbols(m->pid, in);
 	symbols_name(in->symbols, address, buf, size);
-	/* Node maps a part of its file again, after its compiled functions. */
-	if (!strncmp(buf, "0x", 2) && (m->made || !m->made_again_ns))
-		name_made(m, address, buf, size);
 	if (strncmp(buf, "0x", 2))
 		return;
 	base = strrchr(in->path, '/');

@@ -19,6 +19,7 @@
 #include "../lib/proc.h"
 #include "../lib/text.h"
 #include "../lib/tool.h"
+#include "demangle.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -71,7 +72,8 @@ static void tell(FILE *out, const GElf_Sym *sym, const char *name)
 {
 	struct function f = { .at = sym->st_value, .size = sym->st_size };
 
-	text_copy(f.name, sizeof(f.name), name, sizeof(f.name));
+	if (!demangle(name, f.name, sizeof(f.name)))
+		text_copy(f.name, sizeof(f.name), name, sizeof(f.name));
 	fwrite(&f, sizeof(f), 1, out);
 }
 
