@@ -73,7 +73,7 @@ EXPORT   := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 LIB_SRC  := $(filter-out uring_rt/examples/% uring_rt/tls/% uring_rt/sim/%,$(wildcard uring_rt/*/*.c)) $(wildcard uring_rt/exec/arch/$(ARCH)/*.S)
 TOOL_SRC := $(wildcard tools/*.c tools/*/*.c tools/*/*/*.c)
 # Programs that the tests run, and all other sources of the tests.
-PROBES   := probe leaker goliar rings
+PROBES   := probe leaker goliar rings announcer
 TEST_SRC := $(filter-out $(PROBES:%=tests/tools/%.c),$(wildcard $(foreach d,lib runtime tools,tests/$d/*.c)))
 FORMAT_SRC := $(wildcard uring_rt/*.h uring_rt/*/*.[ch] uring_rt/exec/arch/*/*.h \
             bpf/*.[ch] $(foreach d,tools tests,$d/*.[ch] $d/*/*.[ch] $d/*/*/*.[ch]))

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "../../uring_rt/base/announce.h"
+#include "../../tools/measure/context_find.h"
 #include "../../tools/measure/counter.h"
 #include "../../uring_rt/urt.h"
 #include "../lib/json_tree.h"
@@ -507,6 +508,46 @@ START_TEST(context_is_read_from_the_page_that_is_there_now)
 }
 END_TEST
 
+/* In each way in which code may reach a thread-local variable of its library. */
+START_TEST(pointer_to_the_context_is_found_in_a_library)
+{
+#if defined(__x86_64__)
+	static const char *const ways[] = { "-ftls-model=global-dynamic",
+					    "-mtls-dialect=gnu2",
+					    "-ftls-model=initial-exec",
+					    "-ftls-model=local-dynamic" };
+	long long from_thread, module, in_module;
+	char why[256], name[64];
+	struct urt_by_where w;
+	bool found;
+	FILE *f;
+	int pid;
+
+	if (sh("printf '__thread long other[5]; __thread void "
+	       "*otel_thread_ctx_v1; void set(void *p) { other[1]++; "
+	       "otel_thread_ctx_v1 = p; }' | cc -shared -fPIC %s -o tls.so "
+	       "-x c - 2>&1",
+	       ways[_i]))
+		SKIP("no compiler here, or none that knows %s", ways[_i]);
+	f = popen("exec tests/announcer ./tls.so", "re");
+	ck_assert_int_eq(fscanf(f, "%d %lld %lld %lld", &pid, &from_thread,
+				&module, &in_module),
+			 4);
+	found = context_find(pid, NULL, &w, name, sizeof(name), why,
+			     sizeof(why));
+	kill(pid, SIGKILL);
+	pclose(f);
+	unlink("tls.so");
+	ck_assert_msg(found, "%s", why);
+	if (w.module)
+		ck_assert_int_eq(w.module, module);
+	ck_assert_int_eq(w.offset, w.module ? in_module : from_thread);
+#else
+	SKIP("contexts are found on x86-64 only");
+#endif
+}
+END_TEST
+
 /* Why the programs cannot read through the kernel's map of memory; NULL: they can. */
 static const char *no_map(void)
 {
@@ -711,6 +752,8 @@ Suite *by_suite(void)
 	tcase_add_loop_test(t, rows_add_up_to_the_totals, 0, 4);
 	tcase_add_test(t, rows_tell_waits_for_a_cpu_and_page_faults);
 	tcase_add_loop_test(t, contexts_are_charged_with_what_they_did, 0, 3);
+	tcase_add_loop_test(t, pointer_to_the_context_is_found_in_a_library, 0,
+			    4);
 	tcase_add_test(t, requests_differ_by_what_each_did);
 	tcase_add_test(t, contexts_are_read_through_the_kernels_map_of_memory);
 	tcase_add_test(t, context_is_read_from_the_page_that_is_there_now);

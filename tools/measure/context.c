@@ -133,8 +133,11 @@ static void take_attribute(struct context_keys *k, struct message m)
 	while ((n = field(&m, &v)))
 		*(n == 1 ? &name : &value) = v;
 	while ((n = field(&value, &v))) {
-		if (n == 1 && is(name, "threadlocal.schema_version"))
+		if (n == 1 && is(name, "threadlocal.schema_version")) {
 			k->announced = is_schema(v);
+			text_clean(text_copy(k->schema, sizeof(k->schema),
+					     (const char *)v.p, v.end - v.p));
+		}
 		if (n == 5 && is(name, "threadlocal.attribute_key_map"))
 			take_names(k, v);
 	}

@@ -18,12 +18,13 @@
 
 /* The keys that a process has announced. */
 struct context_keys {
-	bool announced; /* the thread-local schema, so that records count */
+	bool announced;	 /* the thread-local schema, so that records count */
+	char schema[32]; /* the schema that it announces; "": none */
 	unsigned n;
 	char name[CONTEXT_KEYS][CONTEXT_KEY_MAX + 1];
 };
 
-/* False: the process announces nothing that is known here. */
+/* False: the process announces nothing, or only a schema that is not known here. */
 bool context_keys_read(pid_t, struct context_keys *);
 
 /* A record, checked: its entries are whole and fit. */

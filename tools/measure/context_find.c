@@ -16,6 +16,10 @@
  * With {module, offset} the variable is in the thread's block of that module,
  * which the BPF program finds by the thread's dynamic vector.
  *
+ * A library that reaches the variable as its own (local dynamic, -Bsymbolic, protected
+ * visibility) has no relocation for that symbol. Then any relocation for a variable of
+ * the library itself, which has symbol number 0, tells where its block is.
+ *
  * A program may have thousands of modules with tables as long as it likes, so the
  * search has a limit of time.
  */
@@ -42,7 +46,8 @@
 struct dynamic {
 	uint64_t bias;
 	uint64_t symtab, strtab, hash, rela, rela_size, jmprel, jmprel_size;
-	int64_t end_ns; /* of the search */
+	bool is_program; /* not a library */
+	int64_t end_ns;	 /* of the search */
 };
 
 #if defined(__x86_64__)
@@ -80,6 +85,9 @@ static void take_entry(struct dynamic *d, const Elf64_Dyn *e)
 	case DT_PLTRELSZ:
 		d->jmprel_size = v;
 		break;
+	case DT_FLAGS_1:
+		d->is_program |= v & DF_1_PIE;
+		break;
 	}
 }
 
@@ -88,7 +96,9 @@ static bool read_dynamic(pid_t pid, const struct module *m, struct dynamic *d)
 	Elf64_Dyn dyn[DYNAMIC_MAX];
 	uint64_t n = m->dynamic_size / sizeof(*dyn);
 
-	*d = (struct dynamic){ .bias = m->bias, .end_ns = d->end_ns };
+	*d = (struct dynamic){ .bias = m->bias,
+			       .is_program = !m->bias,
+			       .end_ns = d->end_ns };
 	if (n > DYNAMIC_MAX)
 		n = DYNAMIC_MAX;
 	if (!m->dynamic || !m->tls_size ||
@@ -145,9 +155,21 @@ static uint32_t find_symbol(pid_t pid, const struct dynamic *d, Elf64_Sym *sym)
 	return 0;
 }
 
-static bool by_relocation(pid_t pid, const struct dynamic *d,
-			  const Elf64_Rela *r, struct urt_by_where *w)
+static bool is_thread_local(const Elf64_Rela *r)
 {
+	uint32_t type = ELF64_R_TYPE(r->r_info);
+
+	return type == R_X86_64_TPOFF64 || type == R_X86_64_TLSDESC ||
+	       type == R_X86_64_DTPMOD64;
+}
+
+/* own: the relocation is for another variable of the library, or for its block; the
+ * wanted one is at this offset in the block. Else -1. */
+static bool by_relocation(pid_t pid, const struct dynamic *d,
+			  const Elf64_Rela *r, int64_t own,
+			  struct urt_by_where *w)
+{
+	uint64_t from_it = own < 0 ? 0 : (uint64_t)own - r->r_addend;
 	int64_t word[2], index[2];
 
 	if (now_ns() >= d->end_ns ||
@@ -155,27 +177,27 @@ static bool by_relocation(pid_t pid, const struct dynamic *d,
 		return false;
 	switch (ELF64_R_TYPE(r->r_info)) {
 	case R_X86_64_TPOFF64:
-		w->offset = word[0];
+		w->offset = word[0] + from_it;
 		return true;
 	case R_X86_64_TLSDESC:
-		w->offset = word[1];
+		w->offset = word[1] + from_it;
 		if (word[1] <= 0)
 			return true;
 		if (!remote_read(pid, word[1], index, sizeof(index)))
 			return false;
 		w->module = index[0];
-		w->offset = index[1];
+		w->offset = index[1] + from_it;
 		return true;
 	case R_X86_64_DTPMOD64:
 		w->module = word[0];
-		w->offset = word[1];
+		w->offset = own < 0 ? word[1] : own;
 		return true;
 	}
 	return false;
 }
 
 static bool in_relocations(pid_t pid, const struct dynamic *d, uint64_t at,
-			   uint64_t size, uint32_t symbol,
+			   uint64_t size, uint32_t symbol, int64_t own,
 			   struct urt_by_where *w)
 {
 	bool found = false;
@@ -186,9 +208,18 @@ static bool in_relocations(pid_t pid, const struct dynamic *d, uint64_t at,
 	if (remote_read(pid, at, r, size))
 		for (uint64_t i = 0; i < size / sizeof(*r) && !found; i++)
 			found = ELF64_R_SYM(r[i].r_info) == symbol &&
-				by_relocation(pid, d, &r[i], w);
+				is_thread_local(&r[i]) &&
+				by_relocation(pid, d, &r[i], own, w);
 	free(r);
 	return found;
+}
+
+static bool relocated(pid_t pid, const struct dynamic *d, uint32_t symbol,
+		      int64_t own, struct urt_by_where *w)
+{
+	return in_relocations(pid, d, d->rela, d->rela_size, symbol, own, w) ||
+	       in_relocations(pid, d, d->jmprel, d->jmprel_size, symbol, own,
+			      w);
 }
 
 static bool find_pointer(const struct modules *m, struct urt_by_where *w)
@@ -203,14 +234,14 @@ static bool find_pointer(const struct modules *m, struct urt_by_where *w)
 		if (!read_dynamic(m->pid, in, &d) ||
 		    !(symbol = find_symbol(m->pid, &d, &sym)))
 			continue;
-		if (in_relocations(m->pid, &d, d.rela, d.rela_size, symbol,
-				   w) ||
-		    in_relocations(m->pid, &d, d.jmprel, d.jmprel_size, symbol,
-				   w))
+		if (relocated(m->pid, &d, symbol, -1, w) ||
+		    relocated(m->pid, &d, 0, sym.st_value, w))
 			return true;
 		if (now_ns() >= d.end_ns) /* it was not reached */
 			return false;
 		/* Only the program itself needs no relocation (local exec). */
+		if (i && !d.is_program)
+			continue;
 		w->offset = sym.st_value - (in->tls_size + in->tls_align - 1) /
 						   in->tls_align *
 						   in->tls_align;
@@ -248,10 +279,16 @@ bool context_find(pid_t pid, const char *key, struct urt_by_where *w,
 
 	*w = (struct urt_by_where){ 0 };
 	if (!context_keys_read(pid, &keys)) {
-		snprintf(why, size,
-			 "process %d announces no contexts of threads "
-			 "(OTEP 4719, 4947; urt_context_set in urt.h)",
-			 pid);
+		if (*keys.schema)
+			snprintf(why, size,
+				 "process %d announces contexts of the schema "
+				 "\"%s\", which are n/a here",
+				 pid, keys.schema);
+		else
+			snprintf(why, size,
+				 "process %d announces no contexts of threads "
+				 "(OTEP 4719, 4947; urt_context_set in urt.h)",
+				 pid);
 		return false;
 	}
 	if (!choose_key(&keys, key, w, name, name_size)) {

@@ -302,10 +302,13 @@ static void print_requests(FILE *f, const struct stat_by *t)
 		stat_requests_print(f, t->single, t->row[i]->row, name, t->key,
 				    &any);
 	}
-	fputs("share: of the row \"shared\", by requests of io_uring. on CPU: "
-	      "by samples of 1 ms, since\nthe kernel does not see switches in "
-	      "user space. A request is one span id. When each one\nran and "
-	      "what it waited for: urt record, then urt report.\n",
+	if (t->requests)
+		fputs("share: of the row \"shared\", by requests of io_uring.\n",
+		      f);
+	fputs("on CPU: by samples of 1 ms, since the kernel does not see "
+	      "switches in user space. A\nrequest is one span id. When each "
+	      "one ran and what it waited for: urt record, then urt\n"
+	      "report.\n",
 	      f);
 	stat_requests_print_lost(f, t->single);
 }
@@ -313,9 +316,10 @@ static void print_requests(FILE *f, const struct stat_by *t)
 void stat_by_print(FILE *f, const struct stat_by *t)
 {
 	bool context = t->by == URT_BY_CONTEXT;
+	bool shares = context && t->requests;
 
 	fprintf(f, "\n%10s %10s %10s %8s %12s %12s %12s %8s  by %s%s%s\n",
-		"switches", "syscalls", "io_uring", context ? "share" : "",
+		"switches", "syscalls", "io_uring", shares ? "share" : "",
 		"on CPU, ms", "off, ms", "for CPU, ms", "faults",
 		stat_by_names[t->by], context ? " " : "", t->key);
 	for (size_t i = 0; i < t->n; i++) {
@@ -325,7 +329,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 		fprintf(f, "%10" PRIu64, r->switches);
 		print_count(f, 10, r->syscalls, t->syscalls);
 		print_count(f, 10, r->requests, t->uring);
-		if (context && r->row != URT_BY_ROW_SHARED)
+		if (shares && r->row != URT_BY_ROW_SHARED)
 			fprintf(f, " %6.1f %%", share(t, r));
 		else
 			fprintf(f, " %8s", "");
