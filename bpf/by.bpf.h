@@ -82,21 +82,22 @@ unsigned int by_generation = 1; /* the tool adds 1 after a change of by_where */
 
 /* The index of a count in by_sums; 0: no room. Not static: the verifier looks at it
  * once, not at each call. */
-__noinline u32 by_place(const struct urt_by_count *key)
+__noinline u32 by_place(const struct urt_by_count *of)
 {
+	struct urt_by_count key;
 	u32 *at, fresh;
 
-	if (!key)
+	if (!of)
 		return 0;
-	at = bpf_map_lookup_elem(&by_counts, key);
-
+	key = *of; /* Linux 6.1 takes no key from another function's stack */
+	at = bpf_map_lookup_elem(&by_counts, &key);
 	if (at)
 		return *at;
 	fresh = __sync_fetch_and_add(&by_next_sum, 1);
 	if (fresh >= URT_BY_COUNTS)
 		return 0;
-	bpf_map_update_elem(&by_counts, key, &fresh, BPF_NOEXIST);
-	at = bpf_map_lookup_elem(&by_counts, key); /* or another CPU's entry */
+	bpf_map_update_elem(&by_counts, &key, &fresh, BPF_NOEXIST);
+	at = bpf_map_lookup_elem(&by_counts, &key); /* or another CPU's entry */
 	return at ? *at : 0;
 }
 
@@ -286,17 +287,28 @@ static __always_inline bool by_find(struct task_struct *t,
 	return b->slot;
 }
 
-/* Of the current task, whose storage b is, or 0. Not static, as by_place. */
-__noinline u32 by_context(struct urt_by_task *b)
+/* The record of the current task, whose storage b is; 0: it has none. Not static, as
+ * by_place. */
+__noinline u64 by_record(struct urt_by_task *b)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	u64 record = 0;
 
+	return b && by_find(t, b) && user_read(t, b, b->slot, &record, 1)
+		       ? record
+		       : 0;
+}
+
+/* The row of the current task, t, whose storage b is, or 0. */
+static __always_inline u32 by_context(struct task_struct *t,
+				      struct urt_by_task *b)
+{
+	u64 record;
+
 	if (t->flags & (PF_IO_WORKER | PF_KTHREAD))
 		return URT_BY_ROW_KERNEL;
-	if (!b || !by_find(t, b) || !user_read(t, b, b->slot, &record, 1))
-		return URT_BY_ROW_NONE;
-	return by_row_of_record(b, b->where.key, record);
+	record = by_record(b);
+	return b ? by_row_of_record(b, b->where.key, record) : URT_BY_ROW_NONE;
 }
 
 /* The address of a coroutine's block, and two words of it. */
@@ -353,7 +365,7 @@ static __always_inline u32 by_request(struct task_struct *t,
 		by_find(t, b);
 	w = b ? &b->where : where_of(t);
 	if (!w || !w->runtime)
-		return by_context(b);
+		return by_context(t, b);
 	if (!by_coroutine(t, b, w, user_data, &block)) {
 		/* Is it a request to cancel another? It lies in the block. */
 		at = user_data - w->block_cancel_op;
@@ -373,7 +385,7 @@ static __always_inline u32 by_row(struct task_struct *t, struct urt_by_task *b)
 	u64 number = 0;
 
 	if (by == URT_BY_CONTEXT)
-		return by_context(b);
+		return by_context(t, b);
 	if (by == URT_BY_CPU)
 		number = bpf_get_smp_processor_id();
 	if (by == URT_BY_CGROUP)
@@ -550,7 +562,7 @@ int by_sample(struct pt_regs *regs)
 		return 0;
 	if (!(t->flags & (PF_IO_WORKER | PF_KTHREAD)))
 		row = (long)PT_REGS_IP(regs) > 0 /* in user mode */
-			      ? by_context(b)
+			      ? by_context(t, b)
 			      : by_interrupted(t, b);
 	by_add(0, row, URT_BY_ON_CPU, 0, by_period_ns);
 	return 0;

@@ -5,6 +5,11 @@
  *
  * The tracepoints among the events need tracefs for their numbers; if tracefs
  * is not mounted or not readable, only their figures are missing.
+ *
+ * A task's events end before its last switch, so its exit is counted, too. Kernels
+ * with "perf: Fix sample vs do_exit()" (6.1.142, 6.12.35 ...), but before 6.16, end
+ * them before the exit's tracepoint. There, the tasks that began are counted. They are
+ * the exits once all have ended: when an event hangs up, which all tasks inherit.
  */
 #define _GNU_SOURCE
 #include "perf.h"
@@ -15,11 +20,15 @@
 #include "remote.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum event {
@@ -32,6 +41,7 @@ enum event {
 	COMPLETED,
 	OVERFLOWED,
 	EXITS,
+	TASKS,
 	EVENTS
 };
 
@@ -39,6 +49,8 @@ struct perf_counts {
 	int *fd[EVENTS];
 	unsigned n[EVENTS];
 	bool per_task; /* else per CPU, where no switch is missed */
+	int ended; /* an event that hangs up when all tasks have ended; 0: none */
+	void *page; /* of `ended` */
 	/* -errno: not for all threads or CPUs, so for none. */
 	int missing[EVENTS];
 };
@@ -59,6 +71,7 @@ static const struct {
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_complete", NULL },
 	{ PERF_TYPE_TRACEPOINT, 0, "io_uring/io_uring_cqe_overflow", NULL },
 	{ PERF_TYPE_TRACEPOINT, 0, "sched/sched_process_exit", NULL },
+	{ PERF_TYPE_TRACEPOINT, 0, "task/task_newtask", NULL },
 };
 
 static long tracepoint_id(const char *name)
@@ -123,6 +136,62 @@ static void give_up(struct perf_counts *p, enum event e, int err)
 	while (p->n[e])
 		close(p->fd[e][--p->n[e]]);
 	p->missing[e] = err;
+}
+
+/* Whether a task's events see its exit. It is a child's that sends no signal. */
+static bool exits_are_seen(void)
+{
+	struct perf_event_attr attr;
+	int fd = event_attr(EXITS, &attr), go[2];
+	uint64_t n = 1;
+	char c;
+	pid_t pid;
+
+	if (fd || pipe2(go, O_CLOEXEC))
+		return true;
+	pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	if (!pid) {
+		close(go[1]);
+		_exit(read(go[0], &c, 1));
+	}
+	close(go[0]);
+	fd = pid < 0 ? -1 : open_event(&attr, pid, -1);
+	close(go[1]);
+	if (pid > 0)
+		waitpid(pid, NULL, __WALL);
+	if (fd >= 0) {
+		if (read(fd, &n, sizeof(n)) != sizeof(n))
+			n = 1;
+		close(fd);
+	}
+	return n;
+}
+
+/* Without room for it, nobody knows when all have ended. */
+static void open_ended(struct perf_counts *p, pid_t pid)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr),
+					.type = PERF_TYPE_SOFTWARE,
+					.config = PERF_COUNT_SW_DUMMY,
+					.inherit = 1 };
+	int fd = open_event(&attr, pid, 0);
+
+	if (fd < 0)
+		return;
+	/* Only an event with a buffer can be polled. */
+	p->page =
+		mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
+	if (p->page == MAP_FAILED)
+		close(fd);
+	else
+		p->ended = fd;
+}
+
+static bool all_ended(const struct perf_counts *p)
+{
+	struct pollfd f = { p->ended, POLLIN, 0 };
+
+	return p->ended && poll(&f, 1, 0) == 1 && f.revents & POLLHUP;
 }
 
 /* Of a command that waits for its exec, or with pid -1 of one CPU. */
@@ -270,9 +339,18 @@ bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
 
 	if (!*p)
 		*p = calloc(1, sizeof(**p));
-	if (!*p)
+	if (!*p) {
 		err = -ENOMEM;
-	else if ((*p)->per_task |= pid > 0, at_exec)
+	} else if (!(*p)->n[SWITCHES]) {
+		(*p)->per_task = pid > 0;
+		(*p)->missing[pid > 0 && !exits_are_seen() ? EXITS : TASKS] =
+			-ENOENT;
+		if (at_exec && !(*p)->missing[TASKS])
+			open_ended(*p, pid);
+	}
+	if (err)
+		;
+	else if (at_exec)
 		err = open_all(*p, pid, -1);
 	else if (pid)
 		err = open_threads(*p, pid);
@@ -315,13 +393,16 @@ static int64_t sum_both(const struct perf_counts *p, enum event e,
 void perf_read(const struct perf_counts *p, struct perf_totals *out)
 {
 	out->switches = sum(p, SWITCHES);
-	/* A task's event ends before its last switch. */
+	out->faults = sum(p, FAULTS);
 	out->exits = sum(p, EXITS);
+	if (p->n[TASKS]) /* without a page fault, nothing has run yet */
+		out->exits = !out->faults   ? 0
+			     : all_ended(p) ? sum(p, TASKS) + 1
+					    : PERF_NO_EXITS;
 	if (p->per_task)
 		out->switches = out->exits < 0 ? out->exits
 					       : out->switches + out->exits;
 	out->migrations = sum(p, MIGRATIONS);
-	out->faults = sum(p, FAULTS);
 	out->syscalls = sum(p, SYSCALLS);
 	out->submitted = sum_both(p, BEGUN, REFUSED);
 	out->refused = sum(p, REFUSED);
@@ -342,6 +423,10 @@ void perf_close(struct perf_counts *p)
 		for (unsigned i = 0; i < p->n[e]; i++)
 			close(p->fd[e][i]);
 		free(p->fd[e]);
+	}
+	if (p->ended) {
+		munmap(p->page, sysconf(_SC_PAGESIZE));
+		close(p->ended);
 	}
 	free(p);
 }

@@ -13,6 +13,7 @@
 #define PERF_NO_EVENT (-1) /* the kernel, or tracefs, does not have it */
 #define PERF_NO_FILES (-2) /* not each thread could have its own */
 #define PERF_CUT      (-3) /* the kernel ended it before the program */
+#define PERF_NO_EXITS (-4) /* ... ends it before a thread's last switch */
 struct perf_totals {
 	int64_t switches, migrations, faults, syscalls;
 	int64_t submitted, refused, completed; /* io_uring requests */

@@ -25,6 +25,10 @@ static const char cut[] =
 	"the kernel ends perf events where a program executes another one that "
 	"has more rights (setuid)";
 
+static const char no_exits[] =
+	"this kernel ends a thread's perf events before its last switch; they "
+	"are known only of a command whose threads have all ended";
+
 const char *figure_needs_bpf(const struct stat_result *r)
 {
 	return r->source == STAT_BPF ? NULL : r->why_no_bpf;
@@ -44,6 +48,7 @@ static const char *lacks_event(int64_t n)
 	return n >= 0		    ? NULL
 	       : n == PERF_NO_FILES ? too_few_files
 	       : n == PERF_CUT	    ? cut
+	       : n == PERF_NO_EXITS ? no_exits
 				    : no_tracefs;
 }
 
