@@ -28,8 +28,10 @@
 #ifndef URT_BY_BPF_H
 #define URT_BY_BPF_H
 
-#define BY_ENTRIES 12  /* attributes of a record that are looked at */
-#define BY_ENTER   426 /* io_uring_enter, on every machine */
+#define BY_ENTRIES \
+	64 /* attributes that are looked at; each takes the verifier 4 ms */
+#define BY_BYTES 612 /* ... in these bytes */
+#define BY_ENTER 426 /* io_uring_enter, on every machine */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -174,30 +176,61 @@ static __always_inline u64 by_slot(struct task_struct *t,
 	return block + w->offset;
 }
 
-/* The row of a record. head: its bytes from `valid` on, at least 4 of them. */
-static __always_inline u32 by_parse(u32 of, const u8 *head, u64 record)
+/* The attributes of a record while they are parsed. A sample that interrupts the
+ * kernel, which has no b, has the second one. */
+struct by_attributes {
+	u8 byte[2048]; /* a power of two, more than BY_BYTES + 2 * 256 */
+	/* Where the value of the key is, and its bytes. Not local, and written without
+	 * a branch, because the verifier would try all combinations. */
+	u32 found, size;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct by_attributes);
+} by_attributes SEC(".maps");
+
+static __always_inline u8 by_byte(const struct by_attributes *a, u32 at)
 {
+	return a->byte[at & (sizeof(a->byte) - 1)];
+}
+
+/* The row of a record of which `size` bytes are attributes. The last one of the key
+ * counts, so that a writer may add a new value; what does not fit is ignored (OTEP).
+ * Not static: the verifier looks at it once. which: of by_attributes. */
+__noinline u32 by_parse(u32 which, u32 of, u32 size, u64 record)
+{
+	u32 at = 0, found, n;
 	struct urt_by_key key = {};
-	u64 at = record + 28, end;
-	u8 entry[2];
+	struct by_attributes *a;
 
-	end = at + (head[2] | head[3] << 8);
-	for (int i = 0; i < BY_ENTRIES && at + 2 <= end; i++) {
-		if (bpf_probe_read_user(entry, 2, (void *)at))
-			return URT_BY_ROW_NONE;
-		if (entry[0] == of) {
-			u32 n = entry[1];
+	a = bpf_map_lookup_elem(&by_attributes, &which);
+	if (size > BY_BYTES)
+		size = BY_BYTES;
+	if (!a || bpf_probe_read_user(a->byte, size, (void *)(record + 28)))
+		return URT_BY_ROW_NONE;
+	a->found = a->size = 0;
+	for (int i = 0; i < BY_ENTRIES; i++) {
+		u32 next = at + 2 + by_byte(a, at + 1);
+		u64 is = by_byte(a, at) ^ of; /* 0: of the key */
 
-			if (n > sizeof(key.text) - 1)
-				n = sizeof(key.text) - 1;
-			if (at + 2 + entry[1] > end ||
-			    bpf_probe_read_user(key.text, n, (void *)(at + 2)))
-				return URT_BY_ROW_NONE;
-			return by_row_of(&key);
-		}
-		at += 2 + entry[1];
+		if (next > size)
+			break;
+		is = (is - 1) >> 63;
+		barrier_var(is);
+		a->found += (at + 2 - a->found) * is;
+		a->size += (next - at - 2 - a->size) * is;
+		at = next;
 	}
-	return by_row_of(&key); /* a context without the key: "" */
+	found = a->found & 1023;
+	n = a->size;
+	if (n > sizeof(key.text) - 1)
+		n = sizeof(key.text) - 1;
+	if (n) /* a context without the key: "" */
+		bpf_probe_read_kernel(key.text, n, &a->byte[found]);
+	return by_row_of(&key);
 }
 
 /*
@@ -234,7 +267,8 @@ __noinline u32 by_row_of_record(struct urt_by_task *b, u32 key, u64 record)
 		if (!differ && b->head[i].row)
 			return b->head[i].row;
 	}
-	row = by_parse(key, head.byte + URT_BY_IDS, record);
+	row = by_parse(b ? 0 : 1, key, head.byte[26] | head.byte[27] << 8,
+		       record);
 	if (b && row >= URT_BY_FIRST_ROW &&
 	    28 + (head.byte[26] | head.byte[27] << 8) <= URT_BY_HEAD) {
 		__builtin_memcpy(b->head[i].word, word,

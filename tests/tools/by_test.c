@@ -274,6 +274,39 @@ static void held_calls(struct urt_context *held, struct urt_context *passed)
 	}
 }
 
+static void put(struct urt_context *record, int key, const char *value)
+{
+	uint8_t *at = record->attrs + record->attrs_size;
+
+	at[0] = key;
+	at[1] = strlen(value);
+	memcpy(at + 2, value, at[1]);
+	record->attrs_size += 2 + at[1];
+}
+
+/* A call in each kind of record that a writer may make: with two values of the key, with
+ * the key after 60 others, and with a value that ends after the record. */
+static void odd_records(void)
+{
+	static struct urt_context twice, late, cut;
+
+	twice.valid = late.valid = cut.valid = 1;
+	put(&twice, 0, "/before");
+	put(&twice, 0, "/after");
+	for (int i = 0; i < 60; i++)
+		put(&late, 1, "x");
+	put(&late, 0, "/late");
+	put(&cut, 0, "/whole");
+	put(&cut, 0, "/cut");
+	cut.attrs_size--;
+	show(&twice);
+	calls(1);
+	show(&late);
+	calls(1);
+	show(&cut);
+	calls(1);
+}
+
 static struct urt_context *moved;
 
 /* One call in a context of that route. Only this reads the record. */
@@ -323,13 +356,14 @@ static void moving_records(void)
  * can hold, contexts that name no request, and some that lie. */
 static void known_requests(void)
 {
-	static const char key[1][URT__CONTEXT_KEY_MAX + 1] = { "http.route" };
+	static const char key[2][URT__CONTEXT_KEY_MAX + 1] = { "http.route",
+							       "user" };
 	static struct urt_context known, many, held, passed;
 	static struct urt_context liar = { .attrs_size = 0xffff,
 					   .attrs = { 1, 255 } };
 	char go;
 
-	ck_assert_int_eq(urt__announce(key, 1), 0);
+	ck_assert_int_eq(urt__announce(key, 2), 0);
 	ck_assert_int_eq(write(ready_fd, "", 1), 1);
 	ck_assert_int_eq(read(go_fd, &go, 1), 1);
 	urt_context_add(&known, 0, "/known");
@@ -348,6 +382,7 @@ static void known_requests(void)
 	request(&liar, 1, 1);
 	show((struct urt_context *)8);
 	calls(1);
+	odd_records();
 	moving_records();
 	held_calls(&held, &passed);
 	show(NULL);
@@ -496,7 +531,7 @@ START_TEST(requests_differ_by_what_each_did)
 }
 END_TEST
 
-START_TEST(context_is_read_from_the_page_that_is_there_now)
+START_TEST(context_is_the_last_whole_value_in_the_page_that_is_there_now)
 {
 	NEED_BPF();
 	count(0);
@@ -505,6 +540,11 @@ START_TEST(context_is_read_from_the_page_that_is_there_now)
 			 MOVED);
 	ck_assert_int_eq(of_row("/copied", "syscalls_by_name", "getppid"),
 			 MOVED);
+	ck_assert_int_eq(of_row("/before", "syscalls_by_name", "getppid"), -1);
+	ck_assert_int_eq(of_row("/after", "syscalls_by_name", "getppid"), 1);
+	ck_assert_int_eq(of_row("/late", "syscalls_by_name", "getppid"), 1);
+	ck_assert_int_eq(of_row("/whole", "syscalls_by_name", "getppid"), 1);
+	ck_assert_int_eq(of_row("/cut", "syscalls_by_name", "getppid"), -1);
 }
 END_TEST
 
@@ -756,7 +796,9 @@ Suite *by_suite(void)
 			    4);
 	tcase_add_test(t, requests_differ_by_what_each_did);
 	tcase_add_test(t, contexts_are_read_through_the_kernels_map_of_memory);
-	tcase_add_test(t, context_is_read_from_the_page_that_is_there_now);
+	tcase_add_test(
+		t,
+		context_is_the_last_whole_value_in_the_page_that_is_there_now);
 	tcase_add_test(
 		t,
 		switch_in_a_call_that_seccomp_holds_up_has_the_callers_context);
