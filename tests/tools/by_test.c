@@ -780,7 +780,9 @@ START_TEST(by_names_what_it_cannot_do)
 		"expected one of thread, comm");
 	refuses("./urt stat --by comm -r 2 -- true", "--by takes neither");
 	ck_assert_int_eq(sh("./urt stat --by context -- true 2>&1"), 0);
+	ck_assert_msg(strstr(text, "n/a  by context: ") != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "contexts of threads") != NULL, "%s", text);
+	ck_assert_msg(!strstr(text, "off, ms"), "%s", text);
 }
 END_TEST
 

@@ -318,6 +318,15 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 	bool context = t->by == URT_BY_CONTEXT;
 	bool shares = context && t->requests;
 
+	if (t->why) {
+		fprintf(f,
+			"\n%16s  by context: %s, so its routes are not told "
+			"apart; load one\n%16s  route at a time instead: urt "
+			"stat -p PID --ops-from load -- urt load URL; --by\n"
+			"%16s  thread, comm and cgroup need no contexts\n",
+			"n/a", t->why, "", "");
+		return;
+	}
 	fprintf(f, "\n%10s %10s %10s %8s %12s %12s %12s %8s  by %s%s%s\n",
 		"switches", "syscalls", "io_uring", shares ? "share" : "",
 		"on CPU, ms", "off, ms", "for CPU, ms", "faults",

@@ -269,12 +269,11 @@ static void by_figures(struct session *s)
 	}
 	if (o->by_unit || o->by_names)
 		stat_by_merge(s->r->by, o->by_names);
-	if (o->by == URT_BY_CONTEXT && s->counter && !s->by_found)
-		fail("--by context: %s, so its routes are not told apart; load "
-		     "one route at a time instead: urt stat -p PID --ops-from "
-		     "load -- urt load URL; --by thread, comm and cgroup need "
-		     "no contexts",
-		     s->by_why);
+	if (o->by == URT_BY_CONTEXT && s->r->by && !s->by_found) {
+		s->r->by->why = s->by_why;
+		if (o->format != STAT_TEXT)
+			fail("--by context: %s", s->by_why);
+	}
 }
 
 /*
