@@ -92,7 +92,7 @@ FUZZ_pages   := $(addprefix tools/measure/,held.c trace_find.c trace_pages.c use
                 tools/lib/launch.c $(FUZZ_text)
 FUZZ_assert  := tools/stat/assert.c tools/stat/baseline.c tools/lib/json_tree.c tools/stat/figure_table.c tools/stat/figures.c tools/lib/names.c \
                 tools/measure/counter.c tools/measure/counter_read.c tools/measure/user_map.c tools/measure/bpf_setup.c tools/lib/privileges.c $(FUZZ_pages)
-FUZZ_symbols := tools/measure/symbols.c tools/lib/give_up.c $(FUZZ_text)
+FUZZ_symbols := tools/measure/symbols.c tools/measure/demangle.c tools/lib/give_up.c $(FUZZ_text)
 FUZZ_unwind  := tools/measure/unwind.c tools/measure/cfi.c
 FUZZ_report  := $(addprefix tools/record/,report.c report_print.c report_request.c report_path.c \
                 report_slices.c report_slow.c timeline_read.c) tools/lib/embed.c \
