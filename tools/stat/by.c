@@ -318,7 +318,7 @@ void stat_by_print(FILE *f, const struct stat_by *t)
 	bool context = t->by == URT_BY_CONTEXT;
 	bool shares = context && t->requests;
 
-	if (t->why) {
+	if (*t->why) {
 		fprintf(f,
 			"\n%16s  by context: %s, so its routes are not told "
 			"apart; load one\n%16s  route at a time instead: urt "

@@ -28,8 +28,8 @@ struct stat_by {
 	/* Known: */
 	bool syscalls, uring, on_cpu, run_delay, faults;
 	struct stat_requests *single; /* NULL: not by context */
-	const char *why; /* not NULL: no process announces contexts, for this
-			    reason */
+	char why[256]; /* not "": no process announces contexts, for this
+			  reason */
 };
 
 /* By enum urt_by; ends with NULL. */

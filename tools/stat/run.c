@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "../lib/privileges.h"
+#include "../lib/text.h"
 #include "session.h"
 #include <stdlib.h>
 #include <string.h>
@@ -270,7 +271,8 @@ static void by_figures(struct session *s)
 	if (o->by_unit || o->by_names)
 		stat_by_merge(s->r->by, o->by_names);
 	if (o->by == URT_BY_CONTEXT && s->r->by && !s->by_found) {
-		s->r->by->why = s->by_why;
+		text_copy(s->r->by->why, sizeof(s->r->by->why), s->by_why,
+			  sizeof(s->by_why));
 		if (o->format != STAT_TEXT)
 			fail("--by context: %s", s->by_why);
 	}
