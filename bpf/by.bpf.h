@@ -28,9 +28,10 @@
 #ifndef URT_BY_BPF_H
 #define URT_BY_BPF_H
 
-#define BY_ENTRIES \
-	64 /* attributes that are looked at; each takes the verifier 4 ms */
-#define BY_BYTES 612 /* ... in these bytes */
+/* Attributes that are looked at, and their bytes. Each takes the verifier 4 ms. */
+#define BY_ENTRIES 64
+#define BY_BYTES   612
+
 #define BY_ENTER 426 /* io_uring_enter, on every machine */
 
 struct {

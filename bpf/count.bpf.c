@@ -579,19 +579,25 @@ static __always_inline void io_thread_found(struct task_struct *t)
 		__sync_fetch_and_add(&lost, 1);
 }
 
+static __always_inline void thread_found(struct task_struct *t)
+{
+	if (t->flags & PF_IO_WORKER)
+		io_thread_found(t);
+	else
+		task_add(t, 0, true);
+}
+
 static __always_inline void moved(struct task_struct *t, bool in)
 {
 	bool io = t->flags & PF_IO_WORKER;
 	struct urt_counts *c;
 	u32 pid = t->pid;
 
-	if (in && io)
-		io_thread_found(t);
-	if (in && !io)
-		task_add(t, 0, true);
-	if (in || (!io && !task_find(t)))
+	if (in) {
+		thread_found(t);
 		return;
-	if (io && bpf_map_delete_elem(&io_threads, &pid))
+	}
+	if (io ? bpf_map_delete_elem(&io_threads, &pid) != 0 : !task_find(t))
 		return;
 	c = counts_of(io ? io_thread_class(t) : task_class(t));
 	if (c)
@@ -707,10 +713,8 @@ int find_threads(struct bpf_iter__task *ctx)
 
 	if (!t || !wanted(t))
 		return 0;
-	if (attach_io_threads && t->flags & PF_IO_WORKER)
-		io_thread_found(t);
-	if (!attach_io_threads && !(t->flags & PF_IO_WORKER))
-		task_add(t, 0, true);
+	if (attach_io_threads == !!(t->flags & PF_IO_WORKER))
+		thread_found(t);
 	return 0;
 }
 

@@ -21,7 +21,7 @@
 #define NESTED_MAX 64
 
 struct demangler {
-	const char *p; /* what is left */
+	const char *p; /* the part that has not been read */
 	char *to;
 	size_t size, len; /* of `to`; len may exceed it */
 	const char *last; /* the last source name, for constructors */
@@ -241,7 +241,7 @@ static bool standard(struct demangler *d)
 			}
 			return true;
 		}
-	/* Which it is does not matter to what is not printed. */
+	/* A part that is not printed may have any. */
 	return d->muted && eat(d, "S") && number_(d);
 }
 

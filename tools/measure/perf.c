@@ -194,6 +194,18 @@ static bool all_ended(const struct perf_counts *p)
 	return p->ended && poll(&f, 1, 0) == 1 && f.revents & POLLHUP;
 }
 
+/* How the last switches are counted. Of CPUs, none is missing. */
+static void choose_exits(struct perf_counts *p, pid_t pid, bool at_exec)
+{
+	bool seen;
+
+	p->per_task = pid > 0;
+	seen = !p->per_task || exits_are_seen();
+	p->missing[seen ? TASKS : EXITS] = -ENOENT;
+	if (!seen && at_exec)
+		open_ended(p, pid);
+}
+
 /* Of a command that waits for its exec, or with pid -1 of one CPU. */
 static int open_all(struct perf_counts *p, pid_t pid, int cpu)
 {
@@ -332,32 +344,29 @@ static void explain(int err, char *why, size_t size)
 			 remote_error(err));
 }
 
-bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
-	       size_t why_size)
+static int open_more(struct perf_counts *p, pid_t pid, bool at_exec)
 {
 	int err = 0;
 
+	if (!p->n[SWITCHES])
+		choose_exits(p, pid, at_exec);
+	if (at_exec)
+		return open_all(p, pid, -1);
+	if (pid)
+		return open_threads(p, pid);
+	for (int cpu = 0; !err && cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++)
+		err = open_all(p, -1, cpu);
+	return err;
+}
+
+bool perf_open(struct perf_counts **p, pid_t pid, bool at_exec, char *why,
+	       size_t why_size)
+{
+	int err;
+
 	if (!*p)
 		*p = calloc(1, sizeof(**p));
-	if (!*p) {
-		err = -ENOMEM;
-	} else if (!(*p)->n[SWITCHES]) {
-		(*p)->per_task = pid > 0;
-		(*p)->missing[pid > 0 && !exits_are_seen() ? EXITS : TASKS] =
-			-ENOENT;
-		if (at_exec && !(*p)->missing[TASKS])
-			open_ended(*p, pid);
-	}
-	if (err)
-		;
-	else if (at_exec)
-		err = open_all(*p, pid, -1);
-	else if (pid)
-		err = open_threads(*p, pid);
-	else
-		for (int cpu = 0; !err && cpu < sysconf(_SC_NPROCESSORS_ONLN);
-		     cpu++)
-			err = open_all(*p, -1, cpu);
+	err = *p ? open_more(*p, pid, at_exec) : -ENOMEM;
 	if (!err)
 		return true;
 	explain(err, why, why_size);
